@@ -1,0 +1,1 @@
+"""From layer rows to joules: the energy models and what they are made of."""

@@ -1,0 +1,71 @@
+"""What every energy model takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from joulecast.layers import Coverage, LayerProfile
+from joulecast.units import Joules, Seconds, Watts
+
+Origin = Literal["measured", "public", "transferred", "datasheet"]
+"""measured: our rows of this accelerator. public: others' energy rows of this accelerator. transferred: no energy row of this
+accelerator. datasheet: only its published limits. Weaker ones stand later."""
+
+ORIGINS: tuple[Origin, ...] = ("measured", "public", "transferred", "datasheet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerEnergy:
+    """Predicted cost of one row, device-busy. ``joules`` = static + compute + memory. ``priced``: False where nothing calibrated prices it."""
+
+    name: str
+    op_type: str
+    scope: str
+    seconds: Seconds
+    static_joules: Joules
+    compute_joules: Joules
+    memory_joules: Joules
+    origin: Origin
+    priced: bool = True
+
+    @property
+    def joules(self) -> Joules:
+        return Joules(self.static_joules + self.compute_joules + self.memory_joules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyEstimate:
+    """A forecast for one batch. ``joules_per_batch`` = sum of the rows' joules + ``gap_joules`` (power with no kernel running).
+
+    The interval holds the true value with probability ``interval_level``; ``interval_guaranteed`` is False where too few groups
+    stood behind it. ``reasons``: why the interval is wider than the profile's own, one clause each.
+    """
+
+    accelerator: str
+    runtime: str
+    precision: str
+    batch_size: int
+    joules_per_batch: Joules
+    joules_per_batch_lower: Joules
+    joules_per_batch_upper: Joules
+    latency_seconds: Seconds
+    average_power_watts: Watts
+    gap_joules: Joules
+    coverage: Coverage
+    origin: Origin
+    interval_level: float = 0.9
+    interval_guaranteed: bool = False
+    reasons: tuple[str, ...] = ()
+    layers: tuple[LayerEnergy, ...] = ()
+
+
+class EnergyModel(Protocol):
+    """Prices rows. ``precision`` is ``default``, ``tf32``, ``bf16``, ``fp16``, ``fp32``; ``clock_mhz`` an SM clock lock, if any."""
+
+    def predict(
+        self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
+    ) -> tuple[LayerEnergy, ...]:
+        """One ``LayerEnergy`` per executed row (counted or zero), in order. Raises NotCalibratedError."""
+        ...

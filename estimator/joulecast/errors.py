@@ -1,0 +1,69 @@
+"""Every error joulecast raises on purpose.
+
+    JoulecastError
+    ├── ModelReferenceError       the reference itself cannot be understood
+    ├── ModelFetchError           the bytes could not be had (transient unless said otherwise)
+    ├── ModelFormatError          the bytes are not the model they claim to be
+    ├── WorkloadError             the workload contradicts the model or is malformed
+    ├── UnsupportedOperatorError  an operator that could carry MACs has no counting rule
+    ├── UnresolvedShapeError      a shape depends on something the workload does not say
+    ├── UnknownAcceleratorError   no accelerator of that name is known
+    ├── NotCalibratedError        the accelerator is known, but nothing prices this precision or runtime on it
+    └── MeasurementError          a measurement could not be made or must not be trusted
+
+``reason`` is a CamelCase word that becomes a Kubernetes condition's reason; ``transient`` says whether trying again later may help.
+The message is one sentence that names the input, the problem and the way out.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class JoulecastError(Exception):
+    """Base of all errors. ``reason``: CamelCase word; ``transient``: whether a later try may succeed."""
+
+    default_reason: ClassVar[str] = "Error"
+    default_transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, reason: str | None = None, transient: bool | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or self.default_reason
+        self.transient = self.default_transient if transient is None else transient
+
+
+class ModelReferenceError(JoulecastError):
+    default_reason = "InvalidModelReference"
+
+
+class ModelFetchError(JoulecastError):
+    default_reason = "FetchFailed"
+    default_transient = True
+
+
+class ModelFormatError(JoulecastError):
+    default_reason = "InvalidModelFormat"
+
+
+class WorkloadError(JoulecastError):
+    default_reason = "InvalidWorkload"
+
+
+class UnsupportedOperatorError(JoulecastError):
+    default_reason = "UnsupportedOperator"
+
+
+class UnresolvedShapeError(JoulecastError):
+    default_reason = "UnresolvedShape"
+
+
+class UnknownAcceleratorError(JoulecastError):
+    default_reason = "UnknownAccelerator"
+
+
+class NotCalibratedError(JoulecastError):
+    default_reason = "NotCalibrated"
+
+
+class MeasurementError(JoulecastError):
+    default_reason = "MeasurementFailed"

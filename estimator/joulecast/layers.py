@@ -1,0 +1,124 @@
+"""The features of a model: one row per executed operator, and their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from joulecast.graph import Shape
+
+LayerKind = Literal["counted", "zero", "free", "unsupported"]
+"""counted: MACs by a formula. zero: no MACs by definition, but a kernel that moves bytes. free: no kernel runs. unsupported: no rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contraction:
+    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes; a convolution is its implicit form.
+
+    ``repeats`` is how many such products run one after the other (an LSTM's recurrent steps).
+    """
+
+    batch: int
+    m: int
+    n: int
+    k: int
+    repeats: int = 1
+
+    @property
+    def macs(self) -> int:
+        return self.batch * self.m * self.n * self.k * self.repeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerProfile:
+    """One executed operator.
+
+    ``macs`` = sum of ``contractions``; 1 MAC = 2 FLOPs. ``params``: trainable elements, a shared tensor counted at its first use only.
+    ``activations``: output elements if the row carries MACs, else 0. ``input_numel``: elements of all activations read.
+    ``weight_numel``: stored elements read (parameters and constants; shared ones at every use).
+    ``bytes_moved`` = weights + inputs + outputs in the dtype executed, times ``repeats``; ``float_numel`` of those elements are floating point,
+    so that a change of precision can be priced. ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``).
+    ``views``: 1 for a free view that eager execution still pays host time for. ``scope``: module path. All figures include ``repeats``.
+    """
+
+    name: str
+    op_type: str
+    kind: LayerKind
+    domain: str = ""
+    scope: str = ""
+    dtype: str = "float32"
+    macs: int = 0
+    params: int = 0
+    activations: int = 0
+    input_numel: int = 0
+    output_numel: int = 0
+    weight_numel: int = 0
+    float_numel: int = 0
+    bytes_moved: int = 0
+    repeats: int = 1
+    views: int = 0
+    kernels: Mapping[str, int] = field(default_factory=dict)
+    contractions: tuple[Contraction, ...] = ()
+    input_shapes: tuple[Shape, ...] = ()
+    output_shapes: tuple[Shape, ...] = ()
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.macs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over all rows. ``mac_rows``: number of executed rows that carry MACs."""
+
+    macs: int
+    params: int
+    activations: int
+    input_numel: int
+    bytes_moved: int
+    mac_rows: int
+    kernels: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule; ``unsupported``: the op types that have none."""
+
+    flops: float
+    ops: float
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is asked of the model: every free dimension and steering value.
+
+    ``batch_size`` binds the symbolic leading dimension of the inputs. ``input_shapes``: full shape by input name.
+    ``input_values``: content of inputs that steer shapes or branches (scalars or lists), by input name.
+    """
+
+    batch_size: int = 1
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    input_values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProfile:
+    """A model's rows under one workload. ``graph``: ``exported`` (canonicalised) or ``optimized``; ``phase``: forward, prefill or decode.
+
+    ``source``: the reference as given; ``digest``: identity of the image or file (``sha256:…``); ``verification``: Full, Manifest or None (local).
+    """
+
+    source: str
+    digest: str
+    format: str
+    workload: Workload
+    layers: tuple[LayerProfile, ...]
+    totals: Totals
+    coverage: Coverage
+    graph: str = "exported"
+    phase: str = "forward"
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    verification: str | None = None
+    bytes_fetched: int | None = None
