@@ -1,0 +1,133 @@
+"""Ordinary container images, made by hand: for the demo and the tests, without a container runtime.
+
+An image is built in memory, then written as an OCI image-layout folder or pushed to a registry.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import zstandard
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """A deterministic tar of regular files, in the order given."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def compressed(tar: bytes, compression: str | None) -> bytes:
+    if compression is None:
+        return tar
+    if compression == "gzip":
+        return gzip.compress(tar, mtime=0)
+    return zstandard.ZstdCompressor().compress(tar)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One platform's image: its manifest and the blobs that the manifest names, by digest."""
+
+    manifest: bytes
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.manifest)
+
+
+def build(
+    layers: Sequence[Mapping[str, bytes]],
+    *,
+    compression: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    architecture: str = "amd64",
+) -> Image:
+    """An image whose layers hold the given files. ``compression``: None (plain tar), ``gzip`` or ``zstd``."""
+    tars = [tar_of(files) for files in layers]
+    bodies = [compressed(tar, compression) for tar in tars]
+    config = json.dumps(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {"Labels": dict(labels or {})},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]},
+            "history": [{"created_by": f"COPY {' '.join(files)} /"} for files in layers],
+        }
+    ).encode()
+    suffix = f"+{compression}" if compression else ""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": _descriptor(config, CONFIG_TYPE),
+        "layers": [_descriptor(body, LAYER_TYPE + suffix) for body in bodies],
+        "annotations": dict(annotations or {}),
+    }
+    return Image(
+        manifest=json.dumps(manifest).encode(),
+        blobs={digest_of(blob): blob for blob in (config, *bodies)},
+    )
+
+
+def _descriptor(data: bytes, media_type: str) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": digest_of(data), "size": len(data)}
+
+
+def write_layout(image: Image, folder: Path, tag: str = "latest") -> Path:
+    """``image`` as an OCI image-layout folder, which is returned."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    for digest, data in {**image.blobs, image.digest: image.manifest}.items():
+        (blobs / digest.removeprefix("sha256:")).write_bytes(data)
+    descriptor = _descriptor(image.manifest, MANIFEST_TYPE) | {
+        "annotations": {"org.opencontainers.image.ref.name": tag}
+    }
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
+    return folder
+
+
+def push(image: Image, base_url: str, repository: str, tag: str, *, client: httpx2.Client | None = None) -> str:
+    """Push to the registry at ``base_url`` (``http://127.0.0.1:5000``); returns the manifest's digest."""
+    with client or httpx2.Client(trust_env=False, timeout=60) as session:
+        for digest, data in image.blobs.items():
+            _push_blob(session, base_url, repository, digest, data)
+        url = f"{base_url}/v2/{repository}/manifests/{tag}"
+        session.put(url, content=image.manifest, headers={"Content-Type": MANIFEST_TYPE}).raise_for_status()
+    return image.digest
+
+
+def _push_blob(session: httpx2.Client, base_url: str, repository: str, digest: str, data: bytes) -> None:
+    if session.head(f"{base_url}/v2/{repository}/blobs/{digest}").status_code == 200:
+        return
+    start = session.post(f"{base_url}/v2/{repository}/blobs/uploads/")
+    start.raise_for_status()
+    location = str(start.url.join(start.headers["Location"]))
+    separator = "&" if "?" in location else "?"
+    session.put(
+        f"{location}{separator}digest={digest}", content=data, headers={"Content-Type": "application/octet-stream"}
+    ).raise_for_status()
