@@ -1,0 +1,182 @@
+"""The annotations that joulecast reads from and writes to a workload; pure, and the same function for both processes.
+
+Inputs are the user's: which model, which estimate, which batch size. Outputs are joulecast's alone: whatever a user or a
+copied manifest says there is replaced or taken away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+PREFIX: Final = "joulecast.dev/"
+
+MODEL: Final = PREFIX + "model"
+ESTIMATE: Final = PREFIX + "estimate"
+BATCH_SIZE: Final = PREFIX + "batch-size"
+SKIP: Final = PREFIX + "skip"
+REFRESH: Final = PREFIX + "refresh"
+INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, SKIP, REFRESH})
+
+JOULES: Final = PREFIX + "joules-per-batch"
+JOULES_LOWER: Final = PREFIX + "joules-per-batch-lower"
+JOULES_UPPER: Final = PREFIX + "joules-per-batch-upper"
+WATTS: Final = PREFIX + "watts"
+ACCELERATOR: Final = PREFIX + "accelerator"
+COVERAGE: Final = PREFIX + "coverage"
+ORIGIN: Final = PREFIX + "origin"
+MODEL_DIGEST: Final = PREFIX + "model-digest"
+ESTIMATED_AT: Final = PREFIX + "estimated-at"
+STATE: Final = PREFIX + "state"
+OUTPUT_KEYS: Final = frozenset(
+    {JOULES, JOULES_LOWER, JOULES_UPPER, WATTS, ACCELERATOR, COVERAGE, ORIGIN, MODEL_DIGEST, ESTIMATED_AT, STATE}
+)
+
+READY: Final = "Ready"
+PENDING: Final = "Pending"
+FAILED: Final = "Failed"
+
+Outputs = dict[str, str]
+"""Output keys with their values."""
+
+Changes = dict[str, str | None]
+"""Output keys with the value to write, or None to remove the key."""
+
+_SIGNIFICANT_DIGITS: Final = 3  # an interval is never narrower than 1 %; more digits would rewrite objects for noise
+
+
+def annotations_of(resource: Mapping[str, Any]) -> dict[str, str]:
+    """All annotations of a resource; {} where it has none."""
+    metadata = resource.get("metadata")
+    found = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def outputs(current: Mapping[str, str]) -> Outputs:
+    """Those of the ``current`` annotations that are joulecast's own."""
+    return {key: value for key, value in current.items() if key in OUTPUT_KEYS}
+
+
+def significant(value: float, *, rounding: str = ROUND_HALF_EVEN) -> str:
+    """``value`` to three significant digits as a plain decimal: no exponent, no trailing zeros after the point."""
+    number = Decimal(repr(float(value)))
+    if number == 0:
+        return "0"
+    quantum = Decimal(1).scaleb(number.adjusted() - _SIGNIFICANT_DIGITS + 1)
+    rounded = number.quantize(quantum, rounding=rounding)
+    text = format(rounded, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def state_of(estimate: Mapping[str, Any]) -> str:
+    """``Ready``, ``Failed`` or ``Pending``, from the Ready condition of the estimate's current generation."""
+    ready = _condition(estimate, "Ready")
+    if ready is None or _outdated(ready, estimate):
+        return PENDING
+    return {"True": READY, "False": FAILED}.get(str(ready.get("status")), PENDING)
+
+
+def result_of(estimate: Mapping[str, Any], *, batch_size: str | None = None) -> Mapping[str, Any] | None:
+    """The row of ``status.results`` that speaks for a workload: the summary's accelerator at the workload's batch size.
+
+    ``batch_size`` is the value of the workload's annotation; without one the summary's counts. None: no such row.
+    """
+    status = _status(estimate)
+    summary = _mapping(status.get("summary"))
+    rows = [row for row in status.get("results") or () if isinstance(row, Mapping)]
+    wanted = {"accelerator": summary.get("accelerator"), "batchSize": batch_size or summary.get("batchSize")}
+    for key, value in wanted.items():
+        rows = [row for row in rows if value is None or str(row.get(key)) == str(value).strip()]
+    return rows[0] if rows else None
+
+
+def outputs_of(estimate: Mapping[str, Any], *, batch_size: str | None = None) -> Outputs:
+    """What an estimate says about a workload, as annotations; numbers only while the estimate is Ready.
+
+    ``batch_size``: the workload's own ``joulecast.dev/batch-size``. A batch size that the estimate does not hold is
+    ``Failed``: the number of another batch size would be read as this one's.
+    """
+    state = state_of(estimate)
+    if state != READY:
+        return {STATE: state}
+    row = result_of(estimate, batch_size=batch_size)
+    if row is None:
+        return {STATE: FAILED}
+    status = _status(estimate)
+    found = _numbers(row) | {
+        ACCELERATOR: row.get("accelerator"),
+        ORIGIN: row.get("origin"),
+        MODEL_DIGEST: status.get("modelDigest"),
+        ESTIMATED_AT: status.get("estimatedAt"),
+    }
+    return {STATE: READY} | {key: str(value) for key, value in found.items() if value is not None}
+
+
+def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
+    """The changes that turn ``current``'s outputs into ``desired``; {} where only ``estimated-at`` would differ."""
+    present = outputs(current)
+    changes: Changes = {key: value for key, value in desired.items() if present.get(key) != value}
+    changes |= {key: None for key in present if key not in desired}
+    has_time = ESTIMATED_AT in present and ESTIMATED_AT in desired
+    return {} if has_time and set(changes) <= {ESTIMATED_AT} else changes
+
+
+def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs, unchanged: bool) -> Changes:
+    """The changes to make to ``new`` at admission, whatever outputs it carries.
+
+    ``old``: annotations of oldObject ({} on create). ``unchanged``: model, images and inputs are those of oldObject; then
+    its outputs stand, unless ``desired`` was estimated later.
+    """
+    stands = outputs(old)
+    if unchanged and stands and not _later(desired, stands):
+        return _replace(new, stands)
+    settled = stands if unchanged and stands and not merge(stands, desired) else desired
+    return _replace(new, settled)
+
+
+def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
+    present = outputs(new)
+    changes: Changes = {key: value for key, value in wanted.items() if present.get(key) != value}
+    return changes | {key: None for key in present if key not in wanted}
+
+
+def _later(desired: Outputs, stands: Outputs) -> bool:
+    """RFC 3339 in UTC with a trailing Z sorts as text; an output without a time is older than any that has one."""
+    return desired.get(ESTIMATED_AT, "") > stands.get(ESTIMATED_AT, "")
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return {
+        JOULES: _number(row.get("joulesPerBatch")),
+        JOULES_LOWER: _number(row.get("joulesPerBatchLower")),
+        JOULES_UPPER: _number(row.get("joulesPerBatchUpper")),
+        WATTS: _number(row.get("averagePowerWatts")),
+        COVERAGE: _number(row.get("coverage"), rounding=ROUND_DOWN),  # 0.9996 must not read as everything
+    }
+
+
+def _number(value: object, *, rounding: str = ROUND_HALF_EVEN) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return significant(value, rounding=rounding)
+
+
+def _condition(estimate: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    conditions = _status(estimate).get("conditions") or ()
+    return next((found for found in conditions if isinstance(found, Mapping) and found.get("type") == kind), None)
+
+
+def _outdated(condition: Mapping[str, Any], estimate: Mapping[str, Any]) -> bool:
+    generation = _mapping(estimate.get("metadata")).get("generation")
+    observed = condition.get("observedGeneration")
+    return isinstance(generation, int) and isinstance(observed, int) and observed < generation
+
+
+def _status(estimate: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(estimate.get("status"))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,168 @@
+"""Which model a workload runs, and which estimate speaks for it; pure functions over resources as plain dicts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from joulecast_operator.annotations import ESTIMATE, INPUT_KEYS, MODEL, SKIP, annotations_of
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "joulecast"
+
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+
+Resource = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInWorkload:
+    """An image reference that may hold a workload's model, and where it was found."""
+
+    reference: str
+    found_in: Literal["annotation", "volume", "container"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The controller that owns a resource."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+class EstimateLookup(Protocol):
+    """What the index answers; every answer holds estimates of one namespace only."""
+
+    def get(self, namespace: str, name: str) -> Resource | None: ...
+
+    def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]: ...
+
+    def by_image(self, namespace: str, image: str) -> Iterable[Resource]: ...
+
+
+def skipped(workload: Resource) -> bool:
+    """Whether the workload asks to be left alone with ``joulecast.dev/skip: "true"``."""
+    return annotations_of(workload).get(SKIP, "").strip().lower() in _TRUE
+
+
+def top_owner(resource: Resource) -> Owner | None:
+    """The controller that owns a resource, or None where the resource is itself the top-most."""
+    owners = _mapping(resource.get("metadata")).get("ownerReferences") or ()
+    for owner in owners:
+        if isinstance(owner, Mapping) and owner.get("controller"):
+            fields = {key: str(owner.get(key, "")) for key in ("kind", "name", "uid")}
+            return Owner(api_version=str(owner.get("apiVersion", "")), **fields)
+    return None
+
+
+def annotatable(workload: Resource) -> bool:
+    """Whether annotations belong on this workload: what another controller owns is written by that controller."""
+    return top_owner(workload) is None and not skipped(workload)
+
+
+def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
+    """Every image that may hold the workload's model, likeliest first, none twice."""
+    named = annotations_of(workload).get(MODEL, "").strip()
+    found = {named: "annotation"} if named else {}
+    spec = _pod_spec(workload)
+    for image in _volume_images(spec):
+        found.setdefault(image, "volume")
+    for image in _container_images(spec):
+        found.setdefault(image, "container")
+    return tuple(ModelInWorkload(reference=image, found_in=place) for image, place in found.items())  # type: ignore[arg-type]
+
+
+def model_reference(workload: Resource) -> ModelInWorkload | None:
+    """The image that most likely holds the model: the annotation's, else an image volume's, else a container's."""
+    return next(iter(models(workload)), None)
+
+
+def wants_estimate(workload: Resource) -> bool:
+    """Whether the workload asks for an estimate of its own: it names a model and no estimate, and may be annotated."""
+    inputs = annotations_of(workload)
+    asks = bool(inputs.get(MODEL, "").strip()) and not inputs.get(ESTIMATE, "").strip()
+    return asks and annotatable(workload)
+
+
+def inputs_hash(workload: Resource) -> str:
+    """Hash of all that decides the forecast: template images and input annotations.
+
+    The generation would not do as a trigger: our own writes of annotations move it.
+    """
+    current = annotations_of(workload)
+    inputs = {key: value for key, value in current.items() if key in INPUT_KEYS}
+    spec = _pod_spec(workload)
+    seen = [inputs, list(_volume_images(spec)), list(_container_images(spec))]
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
+    """The estimate that speaks for a workload: the one it names, else one that targets it, else one of the same image.
+
+    Only the workload's own namespace is asked; ``namespace`` stands in where an object under admission lacks it.
+    """
+    if not annotatable(workload):
+        return None
+    metadata = _mapping(workload.get("metadata"))
+    namespace = namespace or str(metadata.get("namespace") or "default")
+    named = annotations_of(workload).get(ESTIMATE, "").strip()
+    if named:
+        return index.get(namespace, named)
+    kind, name = str(workload.get("kind") or "Deployment"), metadata.get("name")
+    targeting = index.by_target(namespace, kind, str(name)) if name else ()
+    return _first(targeting, workload) or _of_same_image(workload, index, namespace)
+
+
+def _of_same_image(workload: Resource, index: EstimateLookup, namespace: str) -> Resource | None:
+    candidates = models(workload)
+    if candidates and candidates[0].found_in == "annotation":
+        candidates = candidates[:1]
+    found = (_first(index.by_image(namespace, model.reference), workload) for model in candidates)
+    return next((estimate for estimate in found if estimate is not None), None)
+
+
+def _first(estimates: Iterable[Resource], workload: Resource) -> Resource | None:
+    """The workload's own estimate before others, a user's before one made for another workload, then by name."""
+    return min(estimates, key=lambda estimate: _rank(estimate, workload), default=None)
+
+
+def _rank(estimate: Resource, workload: Resource) -> tuple[bool, bool, str]:
+    metadata = _mapping(estimate.get("metadata"))
+    uid = _mapping(workload.get("metadata")).get("uid")
+    owners = metadata.get("ownerReferences") or ()
+    owned = uid is not None and any(owner.get("uid") == uid for owner in owners if isinstance(owner, Mapping))
+    made = _mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
+    return not owned, made, str(metadata.get("name", ""))
+
+
+def _volume_images(spec: Resource) -> Iterable[str]:
+    for volume in _mappings(spec.get("volumes")):
+        reference = _mapping(volume.get("image")).get("reference")
+        if reference:
+            yield str(reference)
+
+
+def _container_images(spec: Resource) -> Iterable[str]:
+    for group in ("containers", "initContainers"):
+        for container in _mappings(spec.get(group)):
+            if container.get("image"):
+                yield str(container["image"])
+
+
+def _pod_spec(workload: Resource) -> Resource:
+    template = _mapping(_mapping(workload.get("spec")).get("template"))
+    return _mapping(template.get("spec"))
+
+
+def _mappings(value: object) -> Iterable[Resource]:
+    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
+
+
+def _mapping(value: object) -> Resource:
+    return value if isinstance(value, Mapping) else {}
