@@ -1,0 +1,140 @@
+"""One tool counts one model in a process of its own and prints what it found: ``python -m benchmarks.contenders TOOL MODEL``.
+
+Seconds are those of the counting call, after imports and after the model object exists; the whole process, imports and model
+included, is timed by the caller. A tool that needs a framework's module gets one with random weights, as its documentation shows.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests import wheels
+
+ONNX_INPUTS: dict[str, dict[str, tuple[int, ...]]] = {"ocr-detector": {"x": (1, 3, 736, 736)}}
+"""Models that exist as a file only."""
+
+TORCH_MODELS = ("resnet50", "bert-base")
+MODELS = (*ONNX_INPUTS, *TORCH_MODELS)
+BERT_TOKENS = 128
+
+
+def onnx_file(model: str) -> Path:
+    """The file a user would have: the detector as it ships, the others exported once with their weights."""
+    if model == "ocr-detector":
+        return wheels.ocr("det")
+    return wheels.cache().parent / "bench" / f"{model}.onnx"
+
+
+def torch_module(model: str) -> tuple[Any, tuple[Any, ...]]:
+    import torch
+
+    if model == "resnet50":
+        import torchvision
+
+        return torchvision.models.resnet50(weights=None).eval(), (torch.zeros(1, 3, 224, 224),)
+    import transformers
+
+    bert = transformers.BertModel(transformers.BertConfig()).eval()
+    return bert, (torch.zeros(1, BERT_TOKENS, dtype=torch.long),)
+
+
+def export(model: str) -> None:
+    """Write ``onnx_file(model)`` with weights inside, once."""
+    target = onnx_file(model)
+    if target.exists():
+        return
+    import torch
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    module, inputs = torch_module(model)
+    program = torch.onnx.export(module, inputs, dynamo=True, verbose=False)
+    partial = target.with_suffix(".partial")
+    program.save(str(partial), external_data=False)
+    partial.rename(target)
+
+
+def joulecast(model: str) -> Callable[[], int]:
+    from joulecast import profile
+
+    shapes = ONNX_INPUTS.get(model)
+    return lambda: profile(str(onnx_file(model)), input_shapes=shapes).totals.macs
+
+
+def onnx_tool(model: str) -> Callable[[], int]:
+    import numpy
+    from onnx_tool import Model
+
+    shapes = ONNX_INPUTS.get(model)
+
+    def count() -> int:
+        graph = Model(str(onnx_file(model))).graph
+        feeds = None if shapes is None else {name: numpy.zeros(shape, numpy.float32) for name, shape in shapes.items()}
+        graph.shape_infer(feeds)
+        graph.profile()
+        return int(sum(graph.macs))
+
+    return count
+
+
+def fvcore(model: str) -> Callable[[], int]:
+    from fvcore.nn import FlopCountAnalysis
+
+    module, inputs = torch_module(model)
+    return lambda: int(FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).total())
+
+
+def calflops(model: str) -> Callable[[], int]:
+    from calflops import calculate_flops
+
+    module, inputs = torch_module(model)
+
+    def count() -> int:
+        _, macs, _ = calculate_flops(
+            module, args=list(inputs), print_results=False, print_detailed=False, output_as_string=False
+        )
+        return int(macs)
+
+    return count
+
+
+def torch_flop_counter(model: str) -> Callable[[], int]:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module, inputs = torch_module(model)
+
+    def count() -> int:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module(*inputs)
+        return int(counter.get_total_flops() // 2)
+
+    return count
+
+
+TOOLS: dict[str, Callable[[str], Callable[[], int]]] = {
+    "joulecast": joulecast,
+    "onnx-tool": onnx_tool,
+    "fvcore": fvcore,
+    "calflops": calflops,
+    "FlopCounterMode": torch_flop_counter,
+}
+NEEDS_MODULE = frozenset({"fvcore", "calflops", "FlopCounterMode"})
+
+
+def main(tool: str, model: str) -> None:
+    count = TOOLS[tool](model)
+    start = time.perf_counter()
+    macs = count()
+    seconds = time.perf_counter() - start
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"macs": macs, "seconds": seconds, "peak_bytes": peak_bytes}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
