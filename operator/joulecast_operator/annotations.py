@@ -1,7 +1,7 @@
-"""The annotations that joulecast reads from and writes to a workload; pure, and the same function for both processes.
+"""The annotations that joulecast reads from and writes to a workload; pure, the same functions for both processes.
 
-Inputs are the user's: which model, which estimate, which batch size. Outputs are joulecast's alone: whatever a user or a
-copied manifest says there is replaced or taken away.
+Inputs are the user's: which model, which estimate, which batch size. Outputs are joulecast's alone: whatever a user or
+a copied manifest says there is replaced or taken away.
 """
 
 from __future__ import annotations
@@ -123,17 +123,15 @@ def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
     return {} if has_time and set(changes) <= {ESTIMATED_AT} else changes
 
 
-def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs, unchanged: bool) -> Changes:
+def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs) -> Changes:
     """The changes to make to ``new`` at admission, whatever outputs it carries.
 
-    ``old``: annotations of oldObject ({} on create). ``unchanged``: model, images and inputs are those of oldObject; then
-    its outputs stand, unless ``desired`` was estimated later.
+    ``old``: annotations of oldObject where model, images and inputs are still those of oldObject, else {}; its outputs
+    stand, unless ``desired`` was estimated later and says something else.
     """
     stands = outputs(old)
-    if unchanged and stands and not _later(desired, stands):
-        return _replace(new, stands)
-    settled = stands if unchanged and stands and not merge(stands, desired) else desired
-    return _replace(new, settled)
+    newer = _later(desired, stands) and bool(merge(stands, desired))
+    return _replace(new, stands if stands and not newer else desired)
 
 
 def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
@@ -143,8 +141,8 @@ def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
 
 
 def _later(desired: Outputs, stands: Outputs) -> bool:
-    """RFC 3339 in UTC with a trailing Z sorts as text; an output without a time is older than any that has one."""
-    return desired.get(ESTIMATED_AT, "") > stands.get(ESTIMATED_AT, "")
+    """RFC 3339 in UTC with a trailing Z sorts as text; outputs without a time hold no numbers and give way to any."""
+    return bool(desired) and (ESTIMATED_AT not in stands or desired.get(ESTIMATED_AT, "") > stands[ESTIMATED_AT])
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
