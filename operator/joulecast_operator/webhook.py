@@ -1,7 +1,7 @@
-"""The admission webhook: kopf's server and watches around one pure decision, and a guard that allows whatever happens.
+"""The admission webhook: kopf's server around one pure decision, and a guard that allows whatever happens.
 
-The server is kopf's; what answers a request is ours. kopf's own admission engine turns an exception of a handler into a denial,
-keeps a record of every workload it ever saw and copies each object twice, so reviews do not pass through it.
+The server is kopf's; what answers a request is ours. kopf's own admission engine turns an exception of a handler into
+a denial, keeps a record of every workload it ever saw and copies each object twice, so no review passes through it.
 """
 
 from __future__ import annotations

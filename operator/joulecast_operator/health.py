@@ -1,0 +1,59 @@
+"""The plain HTTP port of both processes: /metrics, /healthz and /readyz."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+Reason = Callable[[], str | None]
+"""Says in a sentence what is wrong now, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """``sick``: why the process should be restarted. ``unready``: why it should get no requests yet."""
+
+    sick: Reason
+    unready: Reason
+
+
+@asynccontextmanager
+async def served(
+    port: int, registry: CollectorRegistry, health: Health, *, host: str | None = None
+) -> AsyncIterator[int]:
+    """Serves until left, on all addresses where no ``host`` is given; gives the port, a free one where 0 was asked."""
+    runner = web.AppRunner(application(registry, health), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def application(registry: CollectorRegistry, health: Health) -> web.Application:
+    """The three pages."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        page = await asyncio.to_thread(generate_latest, registry)  # thousands of series; the loop has watches to serve
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(health.sick())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(health.sick() or health.unready())
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    return app
+
+
+def _answer(problem: str | None) -> web.Response:
+    return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)

@@ -1,0 +1,262 @@
+"""What Prometheus sees: forecasts read from the live index at scrape time, and counters of the admission webhook.
+
+A deleted estimate's series go with it, because nothing is stored here. ``python -m joulecast_operator.metrics`` prints
+the reference page from the same declarations.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from joulecast_operator.annotations import READY, state_of
+from joulecast_operator.webhook_decision import OUTCOMES
+
+Resource = Mapping[str, Any]
+
+FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "batch_size", "precision")
+INFO_LABELS: Final = (*FORECAST_LABELS, "state", "origin", "runtime", "model", "model_digest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """Declaration of one metric. ``field``: the key of its value in a row of ``status.results``, if it has one."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    text: str
+    process: Literal["controller", "webhook"] = "controller"
+    field: str = ""
+
+
+FORECASTS: Final = (
+    Metric(
+        name="joulecast_predicted_joules_per_batch",
+        kind="gauge",
+        labels=FORECAST_LABELS,
+        text="Predicted energy of one batch, in joules.",
+        field="joulesPerBatch",
+    ),
+    Metric(
+        name="joulecast_predicted_joules_per_batch_lower",
+        kind="gauge",
+        labels=FORECAST_LABELS,
+        text="Lower end of the 90 % interval of the predicted energy of one batch, in joules.",
+        field="joulesPerBatchLower",
+    ),
+    Metric(
+        name="joulecast_predicted_joules_per_batch_upper",
+        kind="gauge",
+        labels=FORECAST_LABELS,
+        text="Upper end of the 90 % interval of the predicted energy of one batch, in joules.",
+        field="joulesPerBatchUpper",
+    ),
+    Metric(
+        name="joulecast_predicted_latency_seconds",
+        kind="gauge",
+        labels=FORECAST_LABELS,
+        text="Predicted time of one batch, in seconds.",
+        field="latencySeconds",
+    ),
+    Metric(
+        name="joulecast_predicted_power_watts",
+        kind="gauge",
+        labels=FORECAST_LABELS,
+        text="Predicted average power of the accelerator while a batch runs, in watts.",
+        field="averagePowerWatts",
+    ),
+    Metric(
+        name="joulecast_coverage_ratio",
+        kind="gauge",
+        labels=FORECAST_LABELS,
+        text="Share of the model's FLOPs that a calibrated model priced, 0 to 1.",
+        field="coverage",
+    ),
+)
+INFO: Final = Metric(
+    name="joulecast_estimate_info",
+    kind="gauge",
+    labels=INFO_LABELS,
+    text="Always 1: what else is known of a forecast. An estimate that is not Ready has one, without an accelerator.",
+)
+CALIBRATION_ERROR: Final = Metric(
+    name="joulecast_calibration_error_ratio",
+    kind="gauge",
+    labels=("accelerator",),
+    text="Held-out error of the accelerator's profile, as a ratio; of several profiles the largest.",
+)
+REQUESTS: Final = Metric(
+    name="joulecast_admission_requests_total",
+    kind="counter",
+    labels=("decision",),
+    text=f"Workloads reviewed at admission, by decision: {', '.join(OUTCOMES)}. None is ever denied.",
+    process="webhook",
+)
+DURATION: Final = Metric(
+    name="joulecast_admission_duration_seconds",
+    kind="histogram",
+    labels=(),
+    text="Time to decide about one workload at admission, in seconds.",
+    process="webhook",
+)
+METRICS: Final = (*FORECASTS, INFO, CALIBRATION_ERROR, REQUESTS, DURATION)
+
+# around the target of 20 ms (docs/performance.md), up to the 2 s after which the API server stops waiting
+_DURATION_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
+
+
+class LiveIndex(Protocol):
+    """What is read at scrape time: the resources as the last events left them."""
+
+    def estimates(self) -> Iterable[Resource]: ...
+
+    def profiles(self) -> Iterable[Resource]: ...
+
+
+class EstimateCollector(Collector):
+    """Series of every estimate and profile that the index holds now."""
+
+    def __init__(self, index: LiveIndex) -> None:
+        self._index = index
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        estimates = sorted(self._index.estimates(), key=_identity)
+        rows = [(labels, row) for estimate in estimates for labels, row in _rows(estimate)]
+        for metric in FORECASTS:
+            yield _forecast_family(metric, rows)
+        yield _info_family(estimates)
+        yield _calibration_family(self._index.profiles())
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        for metric in (*FORECASTS, INFO, CALIBRATION_ERROR):
+            yield _family(metric)
+
+
+class AdmissionMetrics:
+    """Counts decisions of the webhook and how long each took."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(REQUESTS.name, REQUESTS.text, REQUESTS.labels, registry=registry)
+        self._duration = Histogram(DURATION.name, DURATION.text, buckets=_DURATION_BUCKETS, registry=registry)
+        for outcome in OUTCOMES:
+            self._requests.labels(outcome)  # a rate needs the zero before the first error
+
+    def observe(self, outcome: str, seconds: float) -> None:
+        self._requests.labels(outcome).inc()
+        self._duration.observe(seconds)
+
+
+def registry_with(*collectors: Collector) -> CollectorRegistry:
+    """A registry of the process's own memory and CPU figures, and of ``collectors``."""
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
+
+
+def reference() -> str:
+    """docs/metrics.md, from the declarations above."""
+    lines = [
+        "# Metrics",
+        "",
+        "Both processes serve `/metrics` on `--metrics-port`, beside `/healthz` and `/readyz`. This page is generated:",
+        "`python -m joulecast_operator.metrics > docs/metrics.md`.",
+        "",
+        "| metric | kind | served by | labels | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [_reference_row(metric) for metric in METRICS]
+    return "\n".join([*lines, "", *_REFERENCE_NOTES])
+
+
+_REFERENCE_NOTES: Final = (
+    "`workload` is the Deployment that an estimate targets or was made for, empty for an estimate of a bare image. A",
+    "forecast is served while its estimate is Ready; the series of a deleted estimate end with it. The usual",
+    "`process_*` and `python_info` metrics are served too.",
+    "",
+)
+
+
+def _reference_row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind} | {metric.process} | {labels} | {metric.text} |"
+
+
+def _family(metric: Metric) -> GaugeMetricFamily:
+    return GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
+
+
+def _forecast_family(metric: Metric, rows: Iterable[tuple[tuple[str, ...], Resource]]) -> GaugeMetricFamily:
+    family = _family(metric)
+    for labels, row in rows:
+        value = row.get(metric.field)
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            family.add_metric(labels, value)
+    return family
+
+
+def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
+    family = _family(INFO)
+    for estimate in estimates:
+        state, status = state_of(estimate), _mapping(estimate.get("status"))
+        model = str(_mapping(_mapping(estimate.get("spec")).get("model")).get("image", ""))
+        nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
+        for labels, row in _rows(estimate) or [nothing]:
+            origin, runtime = str(row.get("origin", "")), str(row.get("runtime", ""))
+            family.add_metric((*labels, state, origin, runtime, model, str(status.get("modelDigest", ""))), 1)
+    return family
+
+
+def _calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
+    worst: dict[str, float] = {}
+    for profile in profiles:
+        product = _mapping(profile.get("spec")).get("product")
+        error = _mapping(profile.get("status")).get("heldOutError")
+        if product and isinstance(error, (int, float)):
+            worst[str(product)] = max(error, worst.get(str(product), 0.0))
+    family = _family(CALIBRATION_ERROR)
+    for product, error in sorted(worst.items()):
+        family.add_metric((product,), error)
+    return family
+
+
+def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:
+    """The rows of a Ready estimate with their labels; each label set once, as a second would void the scrape."""
+    if state_of(estimate) != READY:
+        return []
+    found: dict[tuple[str, ...], Resource] = {}
+    for row in _mapping(estimate.get("status")).get("results") or ():
+        own = tuple(str(row.get(key, "")) for key in ("accelerator", "batchSize", "precision"))
+        found.setdefault((*_identity(estimate), _workload(estimate), *own), row)
+    return list(found.items())
+
+
+def _identity(estimate: Resource) -> tuple[str, str]:
+    metadata = _mapping(estimate.get("metadata"))
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+
+
+def _workload(estimate: Resource) -> str:
+    """The name of the workload that the estimate targets or was made for."""
+    target = _mapping(_mapping(estimate.get("spec")).get("targetRef")).get("name")
+    owners = _mapping(estimate.get("metadata")).get("ownerReferences") or ()
+    made_for = next((owner.get("name") for owner in owners if owner.get("kind") == "Deployment"), "")
+    return str(target or made_for or "")
+
+
+def _mapping(value: object) -> Resource:
+    return value if isinstance(value, Mapping) else {}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
