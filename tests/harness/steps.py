@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-REPORT_EVERY_SECONDS = 15.0  # without a terminal: often enough to show life, rare enough for a CI log
+REPORT_EVERY_SECONDS = 30.0  # without a terminal: often enough to show life, rare enough for a CI log
 REFRESH_SECONDS = 0.5
 TAIL_LINES = 20
 

@@ -1,0 +1,34 @@
+"""The Prometheus that metrics tests stand on is a real one."""
+
+from collections.abc import Iterator
+from urllib.error import HTTPError
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from tests.harness.ports import free_port
+from tests.harness.prometheus import Prometheus
+
+
+@pytest.fixture
+def exporter() -> Iterator[str]:
+    """A target whose gauge `sample_joules` is 42."""
+    collectors, port = CollectorRegistry(), free_port()
+    Gauge("sample_joules", "A sample", registry=collectors).set(42)
+    server, thread = start_http_server(port, "127.0.0.1", collectors)
+    yield f"127.0.0.1:{port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_it_scrapes_a_target_and_answers(prometheus: Prometheus, exporter: str) -> None:
+    prometheus.scrape(exporter)
+    (sample,) = prometheus.query("sum by (instance) (sample_joules)")
+    assert sample["metric"] == {"instance": exporter}
+    assert sample["value"][1] == "42"
+
+
+def test_a_wrong_query_is_refused(prometheus: Prometheus) -> None:
+    with pytest.raises(HTTPError, match="400"):
+        prometheus.query("sum(")

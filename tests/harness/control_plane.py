@@ -1,0 +1,299 @@
+"""A real Kubernetes control plane on loopback: etcd, kube-apiserver and, when asked, controller-manager and scheduler.
+
+    with ControlPlane.start(directory) as control_plane:
+        control_plane.kubectl("apply", "-f", "-", stdin=manifest)
+        control_plane.helm("upgrade", "--install", ...)
+        kubeconfig = control_plane.service_account_kubeconfig("joulecast-controller", namespace="joulecast")
+
+Ports are free ones, so any number of control planes stand side by side, each in a directory of its own.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from tests.harness import binaries, http
+from tests.harness.certificates import CertificateAuthority, write_signing_key
+from tests.harness.kubeconfig import write_kubeconfig
+from tests.harness.ports import free_port
+from tests.harness.processes import POLL_SECONDS, Process, stop_directory
+from tests.harness.steps import Report
+
+SERVICE_NETWORK = "10.96.0.0/16"
+FIRST_SERVICE_ADDRESS = "10.96.0.1"  # of the Service `kubernetes` in the namespace `default`
+TOKEN_DURATION = "24h"  # a kept demo outlives the API server's default of one hour
+COMMAND_SECONDS = 120.0
+NAMESPACE_SECONDS = 30.0
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm")
+# what each identity asked for and was answered, without bodies: how a test finds a request that was forbidden
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
+
+
+class CommandError(RuntimeError):
+    """A kubectl or helm that failed; the message holds the command and what it wrote."""
+
+
+class ControlPlane:
+    """Components as `Process` attributes (`etcd`, `apiserver`, `controller_manager`, `scheduler`), and its clients."""
+
+    def __init__(self, directory: Path, *, detached: bool = False) -> None:
+        """Prepare certificates and kubeconfigs in `directory`; `detached` components outlive this process."""
+        self.directory = directory.absolute()
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self._detached = detached
+        self._pki = self.directory / "pki"
+        self.authority = CertificateAuthority(self._pki, "kubernetes-ca")
+        self._front_proxy = CertificateAuthority(self._pki, "front-proxy-ca")
+        self._signing_key = write_signing_key(self._pki, "service-accounts")
+        admin = self.authority.client("admin", user="admin", group="system:masters")
+        self._admin_tls = http.client_context(self.authority.bundle, admin.certificate, admin.key)
+        self.kubeconfig = self._kubeconfig("admin", admin)
+        self.etcd = self._etcd()
+        self.apiserver = self._apiserver()
+        self.controller_manager = self._controller("kube-controller-manager", self._controller_manager_flags)
+        self.scheduler = self._controller("kube-scheduler", list)
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path,
+        *,
+        controller_manager: bool = True,
+        scheduler: bool = False,
+        detached: bool = False,
+        report: Report | None = None,
+    ) -> Self:
+        """Start a new control plane in `directory`, whose earlier processes are stopped; programs are built if need be.
+
+        Raises `StepError` when a program cannot be built, `ProcessError` when one does not start.
+        """
+        binaries.ensure([*PROGRAMS, *(["kube-scheduler"] if scheduler else [])], report)
+        stop_directory(directory)
+        plane = cls(directory, detached=detached)
+        wanted = [plane.controller_manager] * controller_manager + [plane.scheduler] * scheduler
+        try:
+            plane._start(wanted)
+        except BaseException:
+            plane.stop()
+            raise
+        return plane
+
+    def _start(self, controllers: Sequence[Process]) -> None:
+        self.etcd.start()
+        self.apiserver.start()
+        for controller in controllers:
+            controller.start(wait=False)
+        for controller in controllers:
+            controller.wait_ready()
+        if self.controller_manager in controllers:
+            self._wait_service_account("default", "default")
+
+    def stop(self) -> None:
+        """Stop what runs, last started first; the directory with logs stays."""
+        for process in (self.scheduler, self.controller_manager, self.apiserver, self.etcd):
+            process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
+        """The environment of a client of this control plane; nothing is read from or written to the user's home."""
+        home = self.directory / "clients"
+        home.mkdir(exist_ok=True)
+        return os.environ | {
+            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
+            "KUBECACHEDIR": str(home / "kube"),
+            "KUBERC": "off",
+            "HELM_CACHE_HOME": str(home / "helm" / "cache"),
+            "HELM_CONFIG_HOME": str(home / "helm" / "config"),
+            "HELM_DATA_HOME": str(home / "helm" / "data"),
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+
+    def kubectl(
+        self, *arguments: str | Path, stdin: str | None = None, kubeconfig: Path | None = None, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run kubectl, as the administrator unless another kubeconfig is given. With `check`, raises `CommandError`."""
+        return self._run("kubectl", arguments, stdin, kubeconfig, check)
+
+    def helm(
+        self, *arguments: str | Path, stdin: str | None = None, kubeconfig: Path | None = None, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run Helm, as `kubectl` does."""
+        return self._run("helm", arguments, stdin, kubeconfig, check)
+
+    def apply(self, *documents: dict[str, Any], kubeconfig: Path | None = None) -> None:
+        """`kubectl apply` the objects. Raises `CommandError`."""
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents), kubeconfig=kubeconfig)
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any] | None:
+        """One object as the API server has it, None if there is none."""
+        found = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found").stdout
+        return json.loads(found) if found.strip() else None
+
+    def create_namespace(self, name: str) -> str:
+        """Create a namespace, ready for pods: its default ServiceAccount is there if a controller manager runs."""
+        self.kubectl("create", "namespace", name)
+        if self.controller_manager.is_running:
+            self._wait_service_account("default", name)
+        return name
+
+    def service_account_kubeconfig(self, name: str, *, namespace: str) -> Path:
+        """A kubeconfig that is an existing ServiceAccount for 24 hours. Raises `CommandError` if there is none."""
+        token = self.kubectl("create", "token", name, "-n", namespace, "--duration", TOKEN_DURATION).stdout.strip()
+        return self._kubeconfig(f"{namespace}.{name}", token, namespace)
+
+    def audit_events(self) -> Iterator[dict[str, Any]]:
+        """Every request answered so far, as audit.k8s.io/v1 events at level Metadata."""
+        with self._audit_log.open() as lines:
+            for line in lines:
+                if line.endswith("\n"):  # else it is being written
+                    yield json.loads(line)
+
+    @property
+    def _audit_log(self) -> Path:
+        return self.directory / "audit.jsonl"
+
+    def _run(
+        self, program: str, arguments: Sequence[str | Path], stdin: str | None, kubeconfig: Path | None, check: bool
+    ) -> "subprocess.CompletedProcess[str]":
+        command = [str(binaries.program(program)), *map(str, arguments)]
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            env=self.environment(kubeconfig),
+            check=False,
+        )
+        if check and done.returncode != 0:
+            line = " ".join([program, *command[1:]])
+            raise CommandError(f"`{line}` failed (exit code {done.returncode}):\n{done.stderr}{done.stdout}")
+        return done
+
+    def _wait_service_account(self, name: str, namespace: str) -> None:
+        deadline = time.monotonic() + NAMESPACE_SECONDS
+        while self.get("serviceaccount", name, namespace) is None:
+            if time.monotonic() > deadline:
+                raise CommandError(f"kube-controller-manager made no ServiceAccount {namespace}/{name}")
+            time.sleep(POLL_SECONDS)
+
+    def _kubeconfig(self, name: str, user: Any, namespace: str = "default") -> Path:
+        path = self.directory / f"{name}.kubeconfig"
+        return write_kubeconfig(path, server=self.url, authority=self.authority.bundle, user=user, namespace=namespace)
+
+    def _etcd(self) -> Process:
+        client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        self._etcd_url = client
+        flags = {
+            "name": "joulecast",
+            "data-dir": self.directory / "etcd",
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"joulecast={peer}",
+            "log-level": "warn",
+        }
+        argv: list[str | Path] = [binaries.program("etcd"), "--unsafe-no-fsync", *_flags(flags)]
+        return self._process("etcd", argv, f"{client}/health")
+
+    def _apiserver(self) -> Process:
+        hosts = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1")
+        server = self.authority.server("kube-apiserver", (*hosts, FIRST_SERVICE_ADDRESS))
+        proxy = self._front_proxy.client("front-proxy-client", user="front-proxy-client")
+        policy = self.directory / "audit-policy.yaml"
+        policy.write_text(yaml.safe_dump(AUDIT_POLICY))
+        flags = {
+            "etcd-servers": self._etcd_url,
+            "bind-address": "127.0.0.1",
+            "advertise-address": "127.0.0.1",
+            "secure-port": self.port,
+            "endpoint-reconciler-type": "none",  # a loopback address cannot be advertised from 1.37 on
+            "tls-cert-file": server.certificate,
+            "tls-private-key-file": server.key,
+            "client-ca-file": self.authority.bundle,
+            "proxy-client-cert-file": proxy.certificate,
+            "proxy-client-key-file": proxy.key,
+            "requestheader-client-ca-file": self._front_proxy.bundle,
+            "requestheader-allowed-names": "front-proxy-client",
+            "requestheader-username-headers": "X-Remote-User",
+            "requestheader-group-headers": "X-Remote-Group",
+            "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+            "service-account-issuer": "https://kubernetes.default.svc",
+            "service-account-key-file": self._signing_key.certificate,
+            "service-account-signing-key-file": self._signing_key.key,
+            "authorization-mode": "Node,RBAC",
+            "enable-admission-plugins": "NodeRestriction",
+            "service-cluster-ip-range": SERVICE_NETWORK,
+            "audit-policy-file": policy,
+            "audit-log-path": self._audit_log,
+            "allow-privileged": "true",
+            "profiling": "false",
+        }
+        argv: list[str | Path] = [binaries.program("kube-apiserver"), *_flags(flags)]
+        return self._process("kube-apiserver", argv, f"{self.url}/readyz")
+
+    def _controller_manager_flags(self) -> list[str]:
+        flags = {
+            "service-account-private-key-file": self._signing_key.key,
+            "root-ca-file": self.authority.bundle,
+            "cluster-signing-cert-file": self.authority.files.certificate,
+            "cluster-signing-key-file": self.authority.files.key,
+            "kube-api-qps": 200,  # its default of 20 makes a test of a thousand Deployments wait for minutes
+            "kube-api-burst": 400,
+        }
+        return ["--use-service-account-credentials", *_flags(flags)]
+
+    def _controller(self, name: str, own_flags: Any) -> Process:
+        kubeconfig = self._kubeconfig(name, self.authority.client(name, user=f"system:{name}"))
+        port = free_port()
+        flags = {
+            "kubeconfig": kubeconfig,
+            "authentication-kubeconfig": kubeconfig,
+            "authorization-kubeconfig": kubeconfig,
+            "bind-address": "127.0.0.1",
+            "secure-port": port,
+            "leader-elect": "false",
+            "profiling": "false",
+            **self._serving(name),
+        }
+        program = binaries.program(name)
+        return self._process(name, [program, *_flags(flags), *own_flags()], f"https://127.0.0.1:{port}/healthz")
+
+    def _serving(self, name: str) -> dict[str, Path]:
+        server = self.authority.server(f"{name}-serving")
+        return {"tls-cert-file": server.certificate, "tls-private-key-file": server.key}
+
+    def _process(self, name: str, argv: list[str | Path], url: str) -> Process:
+        tls = self._admin_tls if url.startswith("https:") else None
+        return Process(
+            name,
+            argv,
+            directory=self.directory,
+            environment=self.environment(),
+            is_ready=lambda: http.answers(url, tls=tls),
+            detached=self._detached,
+        )
+
+
+def _flags(values: dict[str, Any]) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items()]
