@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import kopf
 
-from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
+from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision
 
 log = logging.getLogger(__name__)
 

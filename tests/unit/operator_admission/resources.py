@@ -28,7 +28,12 @@ def row(accelerator: str = H200, *, joules: float = 0.42123, batch_size: int = 3
 
 
 def estimate(
-    name: str = "detector", *, namespace: str = "shop", ready: str = "True", rows: Iterable[dict[str, Any]] | None = None, **more: Any
+    name: str = "detector",
+    *,
+    namespace: str = "shop",
+    ready: str = "True",
+    rows: Iterable[dict[str, Any]] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     results = [row(), row(A100, joules=0.61)] if rows is None else list(rows)
     resource = {
@@ -48,7 +53,12 @@ def estimate(
 
 
 def deployment(
-    name: str = "web", *, namespace: str = "shop", image: str = "nginx:1", annotations: dict[str, str] | None = None, **spec: Any
+    name: str = "web",
+    *,
+    namespace: str = "shop",
+    image: str = "nginx:1",
+    annotations: dict[str, str] | None = None,
+    **spec: Any,
 ) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "namespace": namespace, "uid": f"uid-{name}"}
     if annotations is not None:

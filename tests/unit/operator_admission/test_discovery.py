@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+from joulecast_operator import discovery
+
+from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate
+
+MODEL = {"joulecast.dev/model": IMAGE}
+OWNER = {
+    "apiVersion": "serving.kserve.io/v1beta1",
+    "kind": "InferenceService",
+    "name": "svc",
+    "uid": "u",
+    "controller": True,
+}
+
+
+def owned(**more: object) -> dict[str, object]:
+    found = deployment(annotations=dict(MODEL))
+    found["metadata"]["ownerReferences"] = [OWNER | more]
+    return found
+
+
+def test_the_annotation_names_the_model_before_volumes_and_containers() -> None:
+    volumes = [{"name": "m", "image": {"reference": "r/m:1"}}, {"name": "e", "emptyDir": {}}]
+    found = discovery.models(deployment(annotations=dict(MODEL), volumes=volumes))
+    assert [(model.reference, model.found_in) for model in found] == [
+        (IMAGE, "annotation"),
+        ("r/m:1", "volume"),
+        ("nginx:1", "container"),
+    ]
+
+
+def test_an_image_volume_is_likelier_than_a_container() -> None:
+    found = discovery.model_reference(deployment(volumes=[{"name": "m", "image": {"reference": "r/m:1"}}]))
+    assert found == discovery.ModelInWorkload(reference="r/m:1", found_in="volume")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{}, {"metadata": None}, {"spec": {"template": []}}, {"spec": {"template": {"spec": {"containers": [None]}}}}],
+)
+def test_an_object_without_the_expected_parts_has_no_model(broken: dict[str, object]) -> None:
+    assert discovery.model_reference(broken) is None
+    assert discovery.estimate_for(broken, Estimates(estimate())) is None
+    assert not discovery.wants_estimate(broken)
+
+
+@pytest.mark.parametrize("value", ["true", "True", " yes ", "1"])
+def test_skip(value: str) -> None:
+    workload = deployment(image=IMAGE, annotations=MODEL | {"joulecast.dev/skip": value})
+    assert discovery.skipped(workload)
+    assert discovery.estimate_for(workload, Estimates(estimate())) is None
+    assert not discovery.wants_estimate(workload)
+
+
+@pytest.mark.parametrize("value", ["false", "", "0"])
+def test_a_false_skip_skips_nothing(value: str) -> None:
+    assert not discovery.skipped(deployment(annotations={"joulecast.dev/skip": value}))
+
+
+def test_what_a_controller_owns_is_left_to_it() -> None:
+    assert discovery.top_owner(owned()) == discovery.Owner(
+        api_version="serving.kserve.io/v1beta1", kind="InferenceService", name="svc", uid="u"
+    )
+    assert not discovery.annotatable(owned())
+    assert discovery.annotatable(owned(controller=False))
+
+
+def test_only_an_annotated_workload_asks_for_an_estimate() -> None:
+    assert discovery.wants_estimate(deployment(annotations=dict(MODEL)))
+    assert not discovery.wants_estimate(deployment(image=IMAGE))
+    assert not discovery.wants_estimate(deployment(annotations=MODEL | {"joulecast.dev/estimate": "mine"}))
+
+
+def test_the_hash_follows_images_and_inputs_only() -> None:
+    before = deployment(annotations=dict(MODEL))
+    for change in (
+        deployment(annotations=dict(MODEL), image="nginx:2"),
+        deployment(annotations=MODEL | {"joulecast.dev/batch-size": "8"}),
+        deployment(annotations=MODEL | {"joulecast.dev/refresh": "now"}),
+        deployment(annotations=dict(MODEL), volumes=[{"name": "m", "image": {"reference": "r/m:1"}}]),
+    ):
+        assert discovery.inputs_hash(change) != discovery.inputs_hash(before)
+    same = deployment(annotations=MODEL | {"joulecast.dev/state": "Ready", "a": "b"}, replicas=3)
+    same["metadata"]["generation"] = 7
+    assert discovery.inputs_hash(same) == discovery.inputs_hash(before)
+
+
+def test_the_order_of_lookup() -> None:
+    named = estimate("named")
+    targeting = estimate(
+        "targeting", spec={"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
+    )
+    by_image = estimate("by-image")
+    index = Estimates(by_image, targeting, named)
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/estimate": "named"})
+    assert discovery.estimate_for(workload, index) is named
+    workload = deployment(image=IMAGE)
+    assert discovery.estimate_for(workload, index) is targeting
+    assert discovery.estimate_for(deployment("other", image=IMAGE), index) is by_image
+
+
+def test_a_named_estimate_that_is_missing_is_not_replaced_by_another() -> None:
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/estimate": "gone"})
+    assert discovery.estimate_for(workload, Estimates(estimate())) is None
+
+
+def test_another_namespaces_estimate_is_never_used() -> None:
+    index = Estimates(
+        estimate("a", namespace="other"),
+        estimate("b", namespace="other", spec={"targetRef": {"kind": "Deployment", "name": "web"}}),
+    )
+    for inputs in ({}, {"joulecast.dev/estimate": "a"}, {"joulecast.dev/estimate": "other/a"}):
+        assert discovery.estimate_for(deployment(image=IMAGE, annotations=inputs), index) is None
+
+
+def test_an_annotated_model_is_not_confused_with_the_containers() -> None:
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/model": "r/another:1"})
+    assert discovery.estimate_for(workload, Estimates(estimate())) is None
+
+
+def test_of_several_with_the_image_the_workloads_own_wins_then_a_users() -> None:
+    made = estimate("a-made")
+    made["metadata"]["labels"] = {discovery.MANAGED_BY_LABEL: discovery.MANAGER}
+    own = copy.deepcopy(made)
+    own["metadata"] |= {"name": "z-own", "ownerReferences": [{"kind": "Deployment", "uid": "uid-web"}]}
+    users = estimate("b-users")
+    workload = deployment(image=IMAGE)
+    assert discovery.estimate_for(workload, Estimates(made, users, own)) is own
+    assert discovery.estimate_for(workload, Estimates(made, users)) is users
+
+
+def test_a_workload_under_admission_takes_the_requests_namespace() -> None:
+    workload = deployment(image=IMAGE)
+    del workload["metadata"]["namespace"], workload["metadata"]["name"]
+    assert discovery.estimate_for(workload, Estimates(estimate()), namespace="shop") is not None
+    assert discovery.estimate_for(workload, Estimates(estimate())) is None

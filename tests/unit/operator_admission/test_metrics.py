@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+from joulecast_operator import metrics
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.unit.operator_admission.resources import H200, IMAGE, Estimates, estimate, row
+
+
+class Index(Estimates):
+    def __init__(self, *held: dict[str, Any], profiles: tuple[dict[str, Any], ...] = ()) -> None:
+        super().__init__(*held)
+        self.profile_list = profiles
+
+    def profiles(self) -> list[dict[str, Any]]:
+        return list(self.profile_list)
+
+
+def samples(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    found = [
+        (sample.name, frozenset(sample.labels.items()), sample.value)
+        for family in families
+        for sample in family.samples
+    ]
+    keyed = {(name, labels): value for name, labels, value in found}
+    assert len(keyed) == len(found), "a label set came twice"
+    return keyed
+
+
+def scrape(
+    *held: dict[str, Any], profiles: tuple[dict[str, Any], ...] = ()
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    registry = CollectorRegistry()
+    registry.register(metrics.EstimateCollector(Index(*held, profiles=profiles)))
+    return samples(registry)
+
+
+def names(found: dict[tuple[str, frozenset[tuple[str, str]]], float]) -> set[str]:
+    return {name for name, _ in found}
+
+
+LABELS = {
+    "namespace": "shop",
+    "estimate": "detector",
+    "workload": "",
+    "accelerator": H200,
+    "batch_size": "32",
+    "precision": "default",
+}
+
+
+def test_a_ready_estimate_has_one_series_a_row_of_every_forecast() -> None:
+    found = scrape(estimate(rows=[row()]))
+    key = frozenset(LABELS.items())
+    assert found["joulecast_predicted_joules_per_batch", key] == 0.42123
+    assert found["joulecast_predicted_latency_seconds", key] == 0.00123456
+    assert found["joulecast_predicted_power_watts", key] == 341.2
+    assert found["joulecast_coverage_ratio", key] == 1.0
+    assert names(found) == {metric.name for metric in (*metrics.FORECASTS, metrics.INFO)}
+
+
+def test_a_deleted_estimates_series_go() -> None:
+    index = Index(estimate("a"), estimate("b"))
+    registry = CollectorRegistry()
+    registry.register(metrics.EstimateCollector(index))
+    assert any(("estimate", "b") in labels for _, labels in samples(registry))
+    index.held = (estimate("a"),)
+    assert not any(("estimate", "b") in labels for _, labels in samples(registry))
+
+
+def test_what_is_not_ready_has_an_info_alone() -> None:
+    found = scrape(estimate(ready="False"))
+    assert names(found) == {"joulecast_estimate_info"}
+    ((_, labels),) = found
+    assert {("state", "Failed"), ("accelerator", ""), ("model", IMAGE)} <= labels
+
+
+def test_the_info_alone_carries_digest_origin_and_runtime() -> None:
+    for name, labels in scrape(estimate()):
+        extra = {label for label, _ in labels} - set(metrics.FORECAST_LABELS)
+        assert extra == ({"state", "origin", "runtime", "model", "model_digest"} if name.endswith("_info") else set())
+
+
+def test_the_workload_is_the_target_or_the_owner() -> None:
+    target = estimate(spec={"targetRef": {"kind": "Deployment", "name": "web"}})
+    owned = estimate()
+    owned["metadata"]["ownerReferences"] = [{"kind": "Deployment", "name": "api", "uid": "u"}]
+    for held, name in ((target, "web"), (owned, "api")):
+        assert all(("workload", name) in labels for _, labels in scrape(held))
+
+
+def test_a_row_twice_does_not_void_the_scrape() -> None:
+    found = scrape(estimate(rows=[row(), row(joules=7.0)]))
+    assert found["joulecast_predicted_joules_per_batch", frozenset(LABELS.items())] == 0.42123
+
+
+def test_a_value_that_is_no_number_has_no_series() -> None:
+    assert "joulecast_predicted_power_watts" not in names(scrape(estimate(rows=[row(averagePowerWatts=None)])))
+
+
+def test_the_worst_profile_of_an_accelerator_speaks_for_it() -> None:
+    profiles = tuple({"spec": {"product": H200}, "status": {"heldOutError": error}} for error in (0.1, 0.2))
+    assert scrape(profiles=profiles) == {("joulecast_calibration_error_ratio", frozenset({("accelerator", H200)})): 0.2}
+
+
+def test_admission_is_counted_by_decision_from_zero() -> None:
+    registry = CollectorRegistry()
+    counted = metrics.AdmissionMetrics(registry)
+    counted.observe("annotated", 0.003)
+    found = samples(registry)
+    assert found["joulecast_admission_requests_total", frozenset({("decision", "annotated")})] == 1
+    assert found["joulecast_admission_requests_total", frozenset({("decision", "error")})] == 0
+    assert found["joulecast_admission_duration_seconds_count", frozenset()] == 1
+
+
+def test_every_declared_metric_is_served_and_no_other() -> None:
+    registry = CollectorRegistry()
+    metrics.AdmissionMetrics(registry)
+    profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
+    registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
+    served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}
+    assert served == {metric.name.removesuffix("_total") for metric in metrics.METRICS}

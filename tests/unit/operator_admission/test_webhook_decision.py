@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import jsonpatch
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joulecast_operator import annotations as notes
+from joulecast_operator.webhook_decision import Decision, decide
+
+from tests.unit.operator_admission.resources import A100, IMAGE, Estimates, deployment, estimate, row
+
+MODEL = {"joulecast.dev/model": IMAGE}
+FORGED = {notes.JOULES: "0.001", notes.STATE: "Ready", notes.ORIGIN: "measured"}
+
+
+def create(workload: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"uid": "1", "operation": "CREATE", "namespace": "shop", "object": workload, "oldObject": None} | more
+
+
+def update(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    return create(new, operation="UPDATE", oldObject=old)
+
+
+def after(workload: dict[str, Any], decision: Decision) -> dict[str, str]:
+    patched = jsonpatch.apply_patch(copy.deepcopy(workload), list(decision.patch))
+    assert patched["spec"] == workload["spec"]
+    return patched["metadata"].get("annotations", {})
+
+
+def test_a_known_model_is_annotated_and_the_client_is_told() -> None:
+    workload = deployment(image=IMAGE)
+    decision = decide(create(workload), Estimates(estimate()))
+    assert decision.outcome == "annotated"
+    assert notes.outputs(after(workload, decision)) == notes.outputs_of(estimate())
+    assert decision.warnings == (
+        "0.421 J per batch of 32 on NVIDIA-H200 (0.392–0.463, public), 31 % below NVIDIA-A100-SXM4-80GB",
+    )
+
+
+def test_the_comparison_is_with_the_thriftiest_other_and_may_be_unfavourable() -> None:
+    rows = [
+        row(joules=0.5),
+        row(A100, joules=0.61),
+        row("NVIDIA-L40S", joules=0.4),
+        row("NVIDIA-B200", joules=0.1, batch_size=1),
+    ]
+    (text,) = decide(create(deployment(image=IMAGE)), Estimates(estimate(rows=rows))).warnings
+    assert text.endswith("25 % above NVIDIA-L40S")
+
+
+def test_a_forecast_that_prices_part_of_the_model_says_so() -> None:
+    rows = [row(coverage=0.937)]
+    (text,) = decide(create(deployment(image=IMAGE)), Estimates(estimate(rows=rows))).warnings
+    assert text.endswith("(0.392–0.463, public), priced for 93 % of its FLOPs")
+
+
+def test_an_unknown_model_is_pending() -> None:
+    workload = deployment(annotations=dict(MODEL))
+    decision = decide(create(workload), Estimates())
+    assert decision.outcome == "pending"
+    assert after(workload, decision) == MODEL | {notes.STATE: "Pending"}
+    assert IMAGE in decision.warnings[0]
+
+
+def test_a_named_estimate_that_is_missing_is_pending_and_named() -> None:
+    workload = deployment(annotations={"joulecast.dev/estimate": "gone"})
+    decision = decide(create(workload), Estimates(estimate()))
+    assert decision.outcome == "pending"
+    assert 'no estimate "gone" in namespace "shop"' in decision.warnings[0]
+
+
+def test_a_failed_estimate_gives_its_reason() -> None:
+    failed = estimate(ready="False")
+    failed["status"]["conditions"][0]["message"] = "the registry answered 401"
+    decision = decide(create(deployment(image=IMAGE)), Estimates(failed))
+    assert decision.outcome == "failed"
+    assert decision.warnings == ('no forecast: the estimate "detector" failed: the registry answered 401',)
+
+
+def test_a_batch_size_that_was_not_estimated_says_which_were() -> None:
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/batch-size": "8"})
+    decision = decide(create(workload), Estimates(estimate()))
+    assert decision.outcome == "failed"
+    assert "holds no batch size 8, but 32" in decision.warnings[0]
+
+
+def test_a_workload_that_concerns_no_estimate_is_left_as_it_is() -> None:
+    assert decide(create(deployment()), Estimates(estimate())) == Decision(outcome="unknown")
+
+
+@pytest.mark.parametrize("inputs", [{}, MODEL, {"joulecast.dev/skip": "true"}])
+def test_forged_outputs_go(inputs: dict[str, str]) -> None:
+    workload = deployment(annotations=inputs | FORGED | {"team": "a"})
+    found = after(workload, decide(create(workload), Estimates()))
+    assert not {notes.JOULES, notes.ORIGIN} & set(found)
+    assert found.get(notes.STATE) in (None, "Pending")
+    assert found["team"] == "a"
+
+
+def test_forged_outputs_go_also_where_a_controller_owns_the_workload() -> None:
+    workload = deployment(annotations=dict(FORGED))
+    workload["metadata"]["ownerReferences"] = [{"kind": "InferenceService", "controller": True}]
+    decision = decide(create(workload), Estimates(estimate()))
+    assert decision.outcome == "skipped"
+    assert after(workload, decision) == {}
+
+
+def test_an_update_that_changes_nothing_of_ours_keeps_what_the_controller_wrote() -> None:
+    old = deployment(image=IMAGE, annotations=notes.outputs_of(estimate(rows=[row(joules=0.9)])))
+    new = copy.deepcopy(old)
+    new["spec"]["replicas"] = 3
+    decision = decide(update(new, old), Estimates(estimate()))
+    assert decision.patch == ()
+    assert decision.outcome == "annotated"
+
+
+def test_an_update_that_drops_our_outputs_gets_them_back() -> None:
+    old = deployment(image=IMAGE, annotations=notes.outputs_of(estimate()))
+    new = deployment(image=IMAGE)
+    assert after(new, decide(update(new, old), Estimates())) == notes.outputs_of(estimate())
+
+
+def test_a_rollout_undo_to_another_image_drops_its_stale_outputs() -> None:
+    stale = notes.outputs_of(estimate(rows=[row(joules=9.0)]))
+    old = deployment(image="r/other:2", annotations=notes.outputs_of(estimate()))
+    new = deployment(image=IMAGE, annotations=stale)
+    assert after(new, decide(update(new, old), Estimates(estimate()))) == notes.outputs_of(estimate())
+    gone = decide(update(new, old), Estimates())
+    assert after(new, gone) == {}
+
+
+def test_a_later_estimate_replaces_what_stood() -> None:
+    old = deployment(image=IMAGE, annotations=notes.outputs_of(estimate(rows=[row(joules=0.9)])))
+    later = estimate()
+    later["status"]["estimatedAt"] = "2027-01-01T00:00:00Z"
+    assert after(old, decide(update(old, old), Estimates(later))) == notes.outputs_of(later)
+
+
+def test_taking_the_model_annotation_away_takes_the_outputs_away() -> None:
+    old = deployment(annotations=MODEL | notes.outputs_of(estimate()))
+    new = deployment(annotations=notes.outputs_of(estimate()))
+    assert after(new, decide(update(new, old), Estimates(estimate()))) == {}
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "spec", "annotations", "template", "name", "containers", "volumes", "ownerReferences"]), inner, max_size=4), max_leaves=12)  # fmt: skip # noqa: E501
+
+
+@given(JSON)
+def test_an_object_of_any_shape_is_decided_without_touching_more_than_annotations(workload: Any) -> None:
+    decision = decide(create(workload), Estimates(estimate()))
+    assert all(operation["path"].startswith("/metadata/annotations") for operation in decision.patch)
