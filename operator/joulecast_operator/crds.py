@@ -167,7 +167,7 @@ def _without_null(schema: Schema) -> Schema:
     if len(options) != 1:
         return schema
     rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
-    return options[0] | rest
+    return {**options[0], **rest}
 
 
 def _without_const(schema: Schema) -> Schema:

@@ -150,6 +150,12 @@ class SecretReference(Part):
     name: Name
 
 
+_RESULTS_RULE: Final = (
+    "!has(self.accelerators) || !has(self.accelerators.names) || "
+    f"self.accelerators.names.size() * self.workload.batchSizes.size() <= {MAXIMUM_RESULTS}"
+)
+
+
 class EstimateSpec(Part):
     """What to forecast."""
 
@@ -157,8 +163,7 @@ class EstimateSpec(Part):
         json_schema_extra=rules(
             ("has(self.model) != has(self.targetRef)", "give exactly one of model and targetRef"),
             (
-                "!has(self.accelerators) || !has(self.accelerators.names) ||"
-                + f" self.accelerators.names.size() * self.workload.batchSizes.size() <= {MAXIMUM_RESULTS}",
+                _RESULTS_RULE,
                 f"accelerators × batch sizes may be at most {MAXIMUM_RESULTS}",
             ),
         )
