@@ -1,0 +1,105 @@
+"""Forecast how many joules a neural network spends per batch on a given GPU, before it is deployed.
+
+>>> import joulecast
+>>> profile = joulecast.profile("model.onnx", batch_size=32)           # exact counts, no GPU, no weights read
+>>> forecast = joulecast.estimate(profile, accelerator="NVIDIA-H200")  # joules, seconds, watts, with an interval
+
+``fetch``, ``read``, ``canonicalise`` and ``count`` are the stages behind ``profile``, one by one. Importing this package loads
+none of onnx, numpy or torch: a name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from joulecast.accelerators import AcceleratorProfile as AcceleratorProfile
+    from joulecast.accelerators import find as find_accelerator
+    from joulecast.accelerators import installed as installed_accelerators
+    from joulecast.canonical import canonicalise as canonicalise
+    from joulecast.counting import count as count
+    from joulecast.documents import estimate_document as estimate_document
+    from joulecast.documents import profile_document as profile_document
+    from joulecast.documents import profile_from_document as profile_from_document
+    from joulecast.energy.model import EnergyEstimate as EnergyEstimate
+    from joulecast.energy.model import LayerEnergy as LayerEnergy
+    from joulecast.errors import JoulecastError as JoulecastError
+    from joulecast.errors import MeasurementError as MeasurementError
+    from joulecast.errors import ModelFetchError as ModelFetchError
+    from joulecast.errors import ModelFormatError as ModelFormatError
+    from joulecast.errors import ModelReferenceError as ModelReferenceError
+    from joulecast.errors import NotCalibratedError as NotCalibratedError
+    from joulecast.errors import UnknownAcceleratorError as UnknownAcceleratorError
+    from joulecast.errors import UnresolvedShapeError as UnresolvedShapeError
+    from joulecast.errors import UnsupportedOperatorError as UnsupportedOperatorError
+    from joulecast.errors import WorkloadError as WorkloadError
+    from joulecast.forecast import estimate as estimate
+    from joulecast.graph import ModelGraph as ModelGraph
+    from joulecast.layers import Coverage as Coverage
+    from joulecast.layers import LayerProfile as LayerProfile
+    from joulecast.layers import ModelProfile as ModelProfile
+    from joulecast.layers import Totals as Totals
+    from joulecast.layers import Workload as Workload
+    from joulecast.profiling import profile as profile
+    from joulecast.profiling import read as read
+    from joulecast.sources import FetchBudget as FetchBudget
+    from joulecast.sources import FetchedModel as FetchedModel
+    from joulecast.sources import RegistryAccess as RegistryAccess
+    from joulecast.sources import fetch as fetch
+
+_ERRORS = (
+    "JoulecastError", "MeasurementError", "ModelFetchError", "ModelFormatError", "ModelReferenceError", "NotCalibratedError",
+    "UnknownAcceleratorError", "UnresolvedShapeError", "UnsupportedOperatorError", "WorkloadError",
+)  # fmt: skip
+
+_EXPORTS = {
+    "AcceleratorProfile": "accelerators",
+    "find_accelerator": "accelerators:find",
+    "installed_accelerators": "accelerators:installed",
+    "canonicalise": "canonical",
+    "count": "counting",
+    "estimate_document": "documents",
+    "profile_document": "documents",
+    "profile_from_document": "documents",
+    "EnergyEstimate": "energy.model",
+    "LayerEnergy": "energy.model",
+    **dict.fromkeys(_ERRORS, "errors"),
+    "estimate": "forecast",
+    "ModelGraph": "graph",
+    "Coverage": "layers",
+    "LayerProfile": "layers",
+    "ModelProfile": "layers",
+    "Totals": "layers",
+    "Workload": "layers",
+    "profile": "profiling",
+    "read": "profiling",
+    "FetchBudget": "sources",
+    "FetchedModel": "sources",
+    "RegistryAccess": "sources",
+    "fetch": "sources",
+}
+"""Public name -> the module that holds it, with the name it has there if that is another."""
+
+__all__ = sorted([*_EXPORTS, "__version__"])
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'joulecast' has no attribute {name!r}")
+    module, _, attribute = _EXPORTS[name].partition(":")
+    value = getattr(import_module(f"joulecast.{module}"), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("joulecast")

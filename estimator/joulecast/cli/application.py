@@ -1,0 +1,51 @@
+"""The typer application and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+from joulecast.errors import JoulecastError
+
+EPILOGUE = (
+    "Examples: `joulecast profile model.onnx` · `joulecast estimate model.onnx -a NVIDIA-H200 -b 32` ·"
+    " `joulecast compare registry.example/models/resnet50:1 -b 1 -b 32`"
+)
+
+app = typer.Typer(
+    name="joulecast",
+    help="Forecast the energy of a neural network per batch on a GPU, before it is deployed.",
+    epilog=EPILOGUE,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS = ("profile", "estimate", "compare", "accelerators", "evaluate", "fit", "schema", "version")
+"""In the order of the help; each is a function ``command`` in the module of ``commands`` that bears its name."""
+
+for _name in COMMANDS:
+    _module = import_module(f"joulecast.cli.commands.{_name}")
+    app.command(_name, epilog=_module.EXAMPLES)(_module.command)
+
+
+@app.callback()
+def _root() -> None:
+    """Options of all commands would stand here."""
+
+
+def run() -> None:
+    """Run the command line given and exit."""
+    try:
+        app()
+    except JoulecastError as error:
+        sys.stderr.write(f"error: {_sentence(error)} [{error.reason}]\n")
+        sys.exit(1)
+
+
+def _sentence(error: JoulecastError) -> str:
+    """The message on one line."""
+    return " ".join(str(error).split())

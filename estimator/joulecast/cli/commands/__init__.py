@@ -1,0 +1,1 @@
+"""One module a command: ``command`` runs it, ``EXAMPLES`` ends its help."""

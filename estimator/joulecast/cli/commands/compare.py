@@ -1,0 +1,84 @@
+"""``joulecast compare``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from joulecast.cli.commands.estimate import Accelerators
+from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, takes_model
+from joulecast.cli.output import OutputFormat, show, write_document
+from joulecast.documents import estimate_document, result_fields
+from joulecast.errors import JoulecastError, NotCalibratedError
+from joulecast.forecast import DEFAULT_RUNTIME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from joulecast.energy.model import EnergyEstimate
+    from joulecast.layers import ModelProfile
+
+EXAMPLES = (
+    "Examples: `joulecast compare model.onnx` · `joulecast compare model.onnx -a NVIDIA-H200 -a NVIDIA-L40S -b 1 -b 8 -b 32` ·"
+    " `joulecast compare model.onnx --all -o csv`"
+)
+
+All = Annotated[
+    bool,
+    typer.Option("--all", help="Also accelerators known by their data sheet alone.", rich_help_panel="Workload"),
+]
+
+
+@takes_model
+def command(
+    request: ModelRequest,
+    accelerator: Accelerators = None,
+    batch_size: BatchSizes = None,
+    every: All = False,
+    precision: Precision = "default",
+    runtime: Runtime = DEFAULT_RUNTIME,
+    output: Output = OutputFormat.TABLE,
+    no_color: NoColor = False,
+) -> None:
+    """Compare accelerators and batch sizes for one model, the fewest joules per inference first.
+
+    Without -a: every accelerator that has more behind it than its data sheet.
+    """
+    from joulecast.cli.models import profiles
+
+    named = accelerator or _candidates(every=every)
+    profiled = profiles(request, batch_size)
+    estimates, unavailable = _priced(profiled, named, precision=precision, runtime=runtime)
+    estimates.sort(key=lambda each: each.joules_per_batch / each.batch_size)
+    if output is OutputFormat.TABLE:
+        from joulecast.cli.estimate_tables import comparison_tables
+
+        show(comparison_tables(profiled[0], estimates, unavailable), color=not no_color)
+        return
+    document = estimate_document(estimates, model=profiled[0], unavailable=unavailable, with_layers=False)
+    write_document(document, output, [result_fields(each) for each in estimates])
+
+
+def _candidates(*, every: bool) -> list[str]:
+    from joulecast.accelerators import installed
+
+    return [name for name, accelerator in installed().items() if every or accelerator.origin != "datasheet"]
+
+
+def _priced(
+    profiles: Sequence[ModelProfile], accelerators: Sequence[str], *, precision: str, runtime: str
+) -> tuple[list[EnergyEstimate], dict[str, JoulecastError]]:
+    """Forecasts, and what could not be priced. Raises the first error if nothing could be."""
+    from joulecast.forecast import estimate
+
+    estimates: list[EnergyEstimate] = []
+    unavailable: dict[str, JoulecastError] = {}
+    for name in accelerators:
+        try:
+            estimates += [estimate(profile, name, precision=precision, runtime=runtime) for profile in profiles]
+        except NotCalibratedError as error:
+            unavailable[name] = error
+    if unavailable and not estimates:
+        raise next(iter(unavailable.values()))
+    return estimates, unavailable

@@ -1,0 +1,60 @@
+"""``joulecast estimate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes_model
+from joulecast.cli.output import OutputFormat, show, write_document
+from joulecast.documents import estimate_document, result_fields
+from joulecast.forecast import DEFAULT_ACCELERATOR, DEFAULT_RUNTIME
+
+EXAMPLES = (
+    "Examples: `joulecast estimate model.onnx` · `joulecast estimate model.onnx -a NVIDIA-L40S -b 1 -b 32 --explain` ·"
+    " `joulecast estimate profile.json -a NVIDIA-B200 --precision bf16 -o json`"
+)
+
+Accelerators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accelerator",
+        "-a",
+        help="Product name, as in `joulecast accelerators`; repeatable.",
+        show_default=DEFAULT_ACCELERATOR,
+        rich_help_panel="Workload",
+    ),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Also show where the joules go; with -o csv a line per layer.", rich_help_panel="Output")
+]
+
+
+@takes_model
+def command(
+    request: ModelRequest,
+    accelerator: Accelerators = None,
+    batch_size: BatchSizes = None,
+    precision: Precision = "default",
+    runtime: Runtime = DEFAULT_RUNTIME,
+    explain: Explain = False,
+    top: Top = 10,
+    output: Output = OutputFormat.TABLE,
+    no_color: NoColor = False,
+) -> None:
+    """Forecast joules, seconds and watts per batch, with an interval, on one or more accelerators."""
+    from joulecast.cli.models import profiles
+    from joulecast.forecast import estimate
+
+    named = accelerator or [DEFAULT_ACCELERATOR]
+    profiled = profiles(request, batch_size)
+    estimates = [estimate(profile, name, precision=precision, runtime=runtime) for name in named for profile in profiled]
+    if output is OutputFormat.TABLE:
+        from joulecast.cli.estimate_tables import estimate_tables
+
+        show(estimate_tables(profiled[0], estimates, explain=explain, top=top), color=not no_color)
+        return
+    document = estimate_document(estimates, model=profiled[0])
+    rows = document["layers"] if explain else [result_fields(each) for each in estimates]
+    write_document(document, output, rows)

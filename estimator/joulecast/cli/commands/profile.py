@@ -1,0 +1,36 @@
+"""``joulecast profile``."""
+
+from __future__ import annotations
+
+from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Top, takes_model
+from joulecast.cli.output import OutputFormat, show, write_document
+from joulecast.documents import profile_document
+
+EXAMPLES = (
+    "Examples: `joulecast profile model.onnx` · `joulecast profile model.onnx -b 8 --input image=N,3,224,224 --top 0` ·"
+    " `joulecast profile registry.example/models/resnet50:1 --path /models/model.onnx -o json`"
+)
+
+
+@takes_model
+def command(
+    request: ModelRequest,
+    batch_size: BatchSize = None,
+    top: Top = 10,
+    output: Output = OutputFormat.TABLE,
+    no_color: NoColor = False,
+) -> None:
+    """Count what one batch of a model asks of a machine: MACs, parameters, activations, bytes, op by op.
+
+    Exact, from shapes alone: no weights are read and no GPU is used.
+    """
+    from joulecast.cli.models import profiles
+
+    (profile,) = profiles(request, [batch_size] if batch_size else None, default=1)
+    if output is OutputFormat.TABLE:
+        from joulecast.cli.profile_tables import profile_tables
+
+        show(profile_tables(profile, top=top), color=not no_color)
+        return
+    document = profile_document(profile)
+    write_document(document, output, document["layers"])

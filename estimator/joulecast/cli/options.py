@@ -1,0 +1,146 @@
+"""Options that several commands share, and the request they make together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
+
+import typer
+
+from joulecast.cli.output import OutputFormat
+
+_MODEL, _WORKLOAD, _REGISTRY, _OUTPUT = "Model", "Workload", "Registry", "Output"
+_P = ParamSpec("_P")
+
+
+class GraphChoice(StrEnum):
+    """Which graph is counted."""
+
+    EXPORTED = "exported"
+    OPTIMIZED = "optimized"
+
+
+Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="What to print.", rich_help_panel=_OUTPUT)]
+NoColor = Annotated[bool, typer.Option("--no-color", help="Plain tables.", rich_help_panel=_OUTPUT)]
+Top = Annotated[int, typer.Option("--top", min=0, help="Rows of the layer table; 0 for all.", rich_help_panel=_OUTPUT)]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", "-b", min=1, help="Samples in a batch.", show_default="1", rich_help_panel=_WORKLOAD
+    ),
+]
+BatchSizes = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--batch-size", "-b", min=1, help="Samples in a batch; repeatable.", show_default="32", rich_help_panel=_WORKLOAD
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision", "-p",
+        help="What the arithmetic runs in: default (what torch does unasked), fp32, tf32, bf16, fp16.",
+        rich_help_panel=_WORKLOAD,
+    ),
+]  # fmt: skip
+Runtime = Annotated[
+    str,
+    typer.Option("--runtime", help="torch-eager, torch-cudagraph, onnxruntime-cuda.", rich_help_panel=_WORKLOAD),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """The model asked for and how to get at it: the options that ``profile``, ``estimate`` and ``compare`` share."""
+
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="An ONNX file, an OCI image-layout folder (FOLDER or FOLDER:tag), an image reference"
+            " (registry.example/models/resnet50:1), or a profile saved with `-o json`.",
+            show_default=False,
+        ),
+    ]
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SHAPE",
+            help="Shape of an input, batch included, as NAME=1,3,224,224; N stands for the batch size. Repeatable.",
+            rich_help_panel=_WORKLOAD,
+        ),
+    ] = None
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Content of an input that steers shapes or branches, as NAME=16000 or NAME=1,2,3. Repeatable.",
+            rich_help_panel=_WORKLOAD,
+        ),
+    ] = None
+    path: Annotated[
+        str | None, typer.Option(help="The model inside the image, as /models/model.onnx.", rich_help_panel=_MODEL)
+    ] = None
+    graph: Annotated[
+        GraphChoice,
+        typer.Option(help="The graph as exported, or after onnxruntime's optimiser.", rich_help_panel=_MODEL),
+    ] = GraphChoice.EXPORTED
+    platform: Annotated[
+        str, typer.Option(help="Which image of a multi-platform reference.", rich_help_panel=_MODEL)
+    ] = "linux/amd64"
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every byte and check it against the digest.", rich_help_panel=_MODEL)
+    ] = False
+    budget_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="BYTES", help="Most bytes to fetch, as 512Mi.", rich_help_panel=_REGISTRY),
+    ] = None
+    budget_seconds: Annotated[
+        float | None, typer.Option(min=0.0, help="Longest time to fetch, in seconds.", rich_help_panel=_REGISTRY)
+    ] = None
+    insecure_registry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST[:PORT]", help="Registry spoken to over plain HTTP. Repeatable.", rich_help_panel=_REGISTRY),
+    ] = None
+    allow_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR", help="Private address range that registries may stand in. Repeatable.", rich_help_panel=_REGISTRY
+        ),
+    ] = None
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Certificates of a private authority (PEM).", rich_help_panel=_REGISTRY)
+    ] = None
+    docker_config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Registry credentials, as `docker login` writes them.",
+            show_default="~/.docker/config.json",
+            rich_help_panel=_REGISTRY,
+        ),
+    ] = None
+
+
+def takes_model(command: Callable[Concatenate[ModelRequest, _P], None]) -> Callable[..., None]:
+    """``command`` with the fields of ``ModelRequest`` as its first parameters, so that typer offers each as an option."""
+    names = [field.name for field in fields(ModelRequest)]
+
+    def with_options(**options: Any) -> None:
+        request = ModelRequest(**{name: options.pop(name) for name in names})
+        command(request, **options)
+
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    shared = inspect.signature(ModelRequest, eval_str=True).parameters.values()
+    parameters = [*shared, *list(own)[1:]]
+    with_options.__doc__ = command.__doc__
+    with_options.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    )
+    with_options.__annotations__ = get_type_hints(ModelRequest, include_extras=True) | get_type_hints(
+        command, include_extras=True
+    )
+    return with_options

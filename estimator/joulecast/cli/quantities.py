@@ -1,0 +1,81 @@
+"""Figures as people read them: three significant digits, a prefix, a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_METRIC = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+_BINARY = ((2.0**40, "Ti"), (2.0**30, "Gi"), (2.0**20, "Mi"), (2.0**10, "Ki"), (1.0, ""))
+_DIGITS = 3  # an interval is ± 10 % at best: more digits would only look exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """One unit for many figures, so that a column can be compared by eye. ``unit`` has its prefix: ``mJ``, ``GMAC``."""
+
+    factor: float
+    unit: str
+
+    def text(self, value: float) -> str:
+        """``value`` in this unit, which is not written."""
+        return digits(value / self.factor)
+
+    def interval(self, value: float, lower: float, upper: float) -> str:
+        """A forecast with its interval: ``0.42 J (0.39–0.46)``."""
+        return f"{self.text(value)} {self.unit} ({self.text(lower)}–{self.text(upper)})"
+
+
+def metric(unit: str, values: Iterable[float]) -> Scale:
+    """The scale with an SI prefix that suits the largest of ``values``; counts (no unit of their own) never go below 1."""
+    return _scale(unit, values, _METRIC if unit in ("J", "s", "W") else _METRIC[:5])
+
+
+def binary(values: Iterable[float]) -> Scale:
+    """The scale of bytes (KiB, MiB, GiB) that suits the largest of ``values``."""
+    return _scale("B", values, _BINARY)
+
+
+def _scale(unit: str, values: Iterable[float], prefixes: tuple[tuple[float, str], ...]) -> Scale:
+    largest = max((abs(value) for value in values), default=0.0)
+    for factor, prefix in prefixes:
+        if largest >= factor * 0.9995:  # 999.9 m would round to 1000 m
+            return Scale(factor=factor, unit=prefix + unit)
+    factor, prefix = prefixes[-1] if largest else (1.0, "")
+    return Scale(factor=factor, unit=prefix + unit)
+
+
+def digits(value: float) -> str:
+    """Three significant digits, without an exponent from 0.0001 up: 0.0123456 -> 0.0123, 1234.5 -> 1,234."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{_DIGITS}g}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """``value`` with the prefix that suits it: 4.09 GMAC, 12.3 mJ."""
+    scale = metric(unit, [value])
+    return f"{scale.text(value)} {scale.unit}".rstrip()
+
+
+def size(count: float) -> str:
+    """Bytes: 1.95 MiB."""
+    scale = binary([count])
+    return f"{scale.text(count)} {scale.unit}"
+
+
+def percent(share: float) -> str:
+    """A share of one: 0.9934 -> 99.3 %. Only all of it is 100 %."""
+    shown = f"{100 * share:.1f}"
+    if share < 1 and shown == "100.0":
+        return "> 99.9 %"
+    return f"{shown.removesuffix('.0')} %"
+
+
+def bar(share: float, width: int = 20) -> str:
+    """A bar of ``share`` of ``width`` cells, to an eighth of a cell."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[rest]

@@ -1,0 +1,87 @@
+"""Workload options as typed: ``--input NAME=1,3,224,224``, ``--value NAME=16000``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import typer
+
+from joulecast.graph import Shape
+
+BATCH = "N"
+"""Stands for the batch size in ``--input``."""
+
+_T = TypeVar("_T")
+_WORDS = {"true": True, "false": False}
+_ShapePattern = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadPattern:
+    """A workload but for the batch size: shapes may hold ``N`` in its place."""
+
+    shapes: dict[str, _ShapePattern] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
+
+    def input_shapes(self, batch_size: int) -> dict[str, Shape]:
+        return {
+            name: tuple(batch_size if size == BATCH else int(size) for size in pattern)
+            for name, pattern in self.shapes.items()
+        }
+
+
+def parse(inputs: Sequence[str], values: Sequence[str]) -> WorkloadPattern:
+    """The pattern that repeated ``--input`` and ``--value`` options say. Raises a usage error that names the option."""
+    return WorkloadPattern(
+        shapes=_pairs(inputs, "--input", "NAME=1,3,224,224", _shape),
+        values=_pairs(values, "--value", "NAME=16000", _value),
+    )
+
+
+def _pairs(options: Sequence[str], option: str, example: str, parse_one: Callable[[str], _T]) -> dict[str, _T]:
+    found: dict[str, _T] = {}
+    for text in options:
+        name, separator, right = text.rpartition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"{text!r} is not of the form {example}", param_hint=option)
+        if name in found:
+            raise typer.BadParameter(f"{name!r} is given twice", param_hint=option)
+        try:
+            found[name] = parse_one(right)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r}: {error}; write {option} {example}", param_hint=option) from None
+    return found
+
+
+def _shape(text: str) -> _ShapePattern:
+    return tuple(_size(part.strip()) for part in text.split(",")) if text.strip() else ()
+
+
+def _size(text: str) -> int | str:
+    if text == BATCH:
+        return BATCH
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{text!r} is neither a size (0, 1, 2, …) nor {BATCH}, the batch size")
+    return int(text)
+
+
+def _value(text: str) -> object:
+    """``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one; whole numbers, floats, true and false."""
+    if "," not in text:
+        return _number(text.strip())
+    return [_number(part.strip()) for part in text.removesuffix(",").split(",")]
+
+
+def _number(text: str) -> int | float | bool:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None

@@ -1,0 +1,233 @@
+"""The JSON contract: profiles and forecasts as plain documents, and profiles back from them.
+
+A document is a dict of JSON values with a ``kind`` and a ``schema_version``; ``schema`` gives the JSON Schema of each kind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from importlib.resources import files
+from typing import Any, TypeVar, cast
+
+from joulecast.energy.model import EnergyEstimate, LayerEnergy
+from joulecast.errors import JoulecastError, ModelFormatError
+from joulecast.layers import Contraction, Coverage, LayerProfile, ModelProfile, Totals, Workload
+from joulecast.units import round_significant
+
+SCHEMA_VERSION = 1
+"""Raised when a field is renamed, removed or changes meaning; a new field alone does not raise it."""
+
+KINDS = ("profile", "estimate", "accelerators")
+"""The kinds that have a schema."""
+
+_DIGITS = 6  # significant digits of a figure in a document: far finer than any interval, coarse enough to compare texts
+
+Document = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def schema(kind: str) -> Document:
+    """The JSON Schema (draft 2020-12) of documents of ``kind``."""
+    return cast("Document", json.loads(files("joulecast").joinpath("schemas", f"{kind}.json").read_text("utf-8")))
+
+
+def header(kind: str) -> Document:
+    """What every document begins with."""
+    return {"kind": kind, "schema_version": SCHEMA_VERSION}
+
+
+def profile_document(profile: ModelProfile) -> Document:
+    """``profile`` as a document of kind ``profile``; ``profile_from_document`` gives it back, equal."""
+    return {
+        **header("profile"),
+        **_identity(profile),
+        "workload": _workload(profile.workload),
+        "input_shapes": _shapes(profile.input_shapes),
+        "totals": _plain(profile.totals),
+        "coverage": _plain(profile.coverage),
+        "layers": [_plain(layer) for layer in profile.layers],
+    }
+
+
+def estimate_document(
+    estimates: Sequence[EnergyEstimate],
+    *,
+    model: ModelProfile | None = None,
+    unavailable: Mapping[str, JoulecastError] | None = None,
+    with_layers: bool = True,
+) -> Document:
+    """Forecasts of one model as a document of kind ``estimate``, in the order given.
+
+    ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators asked for that
+    nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in ``results``.
+    """
+    return {
+        **header("estimate"),
+        "model": None if model is None else _identity(model) | {"workload": _workload_without_batch(model.workload)},
+        "results": [_result(estimate) for estimate in estimates],
+        "unavailable": [_problem(name, error) for name, error in (unavailable or {}).items()],
+        "layers": _layer_rows(estimates) if with_layers else [],
+    }
+
+
+def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
+    """The profile that ``profile_document`` was given. Raises ModelFormatError for anything else."""
+    if document.get("kind") != "profile" or document.get("schema_version") != SCHEMA_VERSION:
+        raise ModelFormatError(
+            f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r}, is not a profile of"
+            f" version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
+        )
+    try:
+        return _profile(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFormatError(
+            f"the profile document is damaged ({type(error).__name__}: {error}): make it again with `joulecast profile MODEL -o json`"
+        ) from error
+
+
+def result_fields(estimate: EnergyEstimate) -> Document:
+    """The figures of one forecast, rounded, without its coverage and reasons; the columns of a CSV row."""
+    joules = estimate.joules_per_batch
+    return {
+        "accelerator": estimate.accelerator,
+        "runtime": estimate.runtime,
+        "precision": estimate.precision,
+        "batch_size": estimate.batch_size,
+        "joules_per_batch": _rounded(joules),
+        "joules_per_batch_lower": _rounded(estimate.joules_per_batch_lower),
+        "joules_per_batch_upper": _rounded(estimate.joules_per_batch_upper),
+        "joules_per_inference": _rounded(joules / estimate.batch_size),
+        "latency_seconds": _rounded(estimate.latency_seconds),
+        "average_power_watts": _rounded(estimate.average_power_watts),
+        "gap_joules": _rounded(estimate.gap_joules),
+        "origin": estimate.origin,
+        "interval_level": estimate.interval_level,
+        "interval_guaranteed": estimate.interval_guaranteed,
+    }
+
+
+def layer_fields(layer: LayerEnergy) -> Document:
+    """One priced row, rounded."""
+    return {
+        "name": layer.name,
+        "op_type": layer.op_type,
+        "scope": layer.scope,
+        "joules": _rounded(layer.joules),
+        "seconds": _rounded(layer.seconds),
+        "static_joules": _rounded(layer.static_joules),
+        "compute_joules": _rounded(layer.compute_joules),
+        "memory_joules": _rounded(layer.memory_joules),
+        "origin": layer.origin,
+        "priced": layer.priced,
+    }
+
+
+def _identity(profile: ModelProfile) -> Document:
+    names = ("source", "digest", "format", "verification", "bytes_fetched", "graph", "phase")
+    return {name: getattr(profile, name) for name in names}
+
+
+def _workload(workload: Workload) -> Document:
+    return {"batch_size": workload.batch_size, **_workload_without_batch(workload)}
+
+
+def _workload_without_batch(workload: Workload) -> Document:
+    return {"input_shapes": _shapes(workload.input_shapes), "input_values": _json(workload.input_values)}
+
+
+def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> Document:
+    return {name: list(shape) for name, shape in shapes.items()}
+
+
+def _result(estimate: EnergyEstimate) -> Document:
+    return result_fields(estimate) | {"coverage": _plain(estimate.coverage), "reasons": list(estimate.reasons)}
+
+
+def _problem(accelerator: str, error: JoulecastError) -> Document:
+    return {"accelerator": accelerator, "reason": error.reason, "message": str(error)}
+
+
+def _layer_rows(estimates: Sequence[EnergyEstimate]) -> list[Document]:
+    return [
+        {"result": position} | layer_fields(layer)
+        for position, estimate in enumerate(estimates)
+        for layer in estimate.layers
+    ]
+
+
+def _rounded(value: float) -> float:
+    return round_significant(float(value), _DIGITS)
+
+
+def _plain(value: Any) -> Document:
+    """The fields of a dataclass as JSON values."""
+    return {field.name: _json(getattr(value, field.name)) for field in fields(value)}
+
+
+def _json(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if hasattr(value, "tolist"):  # an array given from Python as an input's value
+        return value.tolist()
+    return _plain(value)
+
+
+def _profile(document: Mapping[str, Any]) -> ModelProfile:
+    return ModelProfile(
+        **{name: document[name] for name in ("source", "digest", "format", "graph", "phase", "verification", "bytes_fetched")},
+        workload=_workload_from(document["workload"]),
+        input_shapes=_shapes_from(document["input_shapes"]),
+        totals=_read(Totals, document["totals"]),
+        coverage=_read(Coverage, document["coverage"]),
+        layers=tuple(_read(LayerProfile, row) for row in document["layers"]),
+    )
+
+
+def _workload_from(document: Mapping[str, Any]) -> Workload:
+    return Workload(
+        batch_size=document["batch_size"],
+        input_shapes=_shapes_from(document["input_shapes"]),
+        input_values=dict(document["input_values"]),
+    )
+
+
+def _shapes_from(document: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(shape) for name, shape in document.items()}
+
+
+def _shape_list(shapes: Any) -> tuple[Any, ...]:
+    return tuple(None if shape is None else tuple(shape) for shape in shapes)
+
+
+_DECODERS: Mapping[str, Callable[[Any], Any]] = {
+    "kernels": dict,
+    "unsupported": tuple,
+    "contractions": lambda rows: tuple(_read(Contraction, row) for row in rows),
+    "input_shapes": _shape_list,
+    "output_shapes": _shape_list,
+}
+"""Fields whose JSON value is not the value itself, by name."""
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+"""What a field annotated so may hold in a document."""
+
+
+def _read(cls: Callable[..., _T], document: Mapping[str, Any]) -> _T:
+    """A dataclass from its fields. Fields with a default may lack; unknown and wrongly typed ones raise TypeError."""
+    _check(cls, document)
+    return cls(**{name: _DECODERS[name](value) if name in _DECODERS else value for name, value in document.items()})
+
+
+def _check(cls: Any, document: Mapping[str, Any]) -> None:
+    for field in fields(cls):
+        types = _TYPES.get(str(field.type))
+        value = document.get(field.name)
+        if types and value is not None and (not isinstance(value, types) or isinstance(value, bool)):
+            raise TypeError(f"{field.name} is {value!r}")

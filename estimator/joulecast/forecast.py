@@ -1,0 +1,79 @@
+"""From a model, or its profile, to a forecast on an accelerator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from joulecast.errors import WorkloadError
+from joulecast.layers import ModelProfile
+
+if TYPE_CHECKING:
+    from joulecast.accelerators import AcceleratorProfile
+    from joulecast.energy.model import EnergyEstimate
+    from joulecast.profiling import GraphForm
+    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
+
+DEFAULT_ACCELERATOR = "NVIDIA-H200"
+DEFAULT_BATCH_SIZE = 32  # a usual serving batch, and one of the three that published layer-wise energy studies measure (1, 32, 128)
+DEFAULT_RUNTIME = "torch-eager"
+
+
+def estimate(
+    source: str | os.PathLike[str] | FetchedModel | ModelProfile,
+    accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
+    batch_size: int | None = None,
+    precision: str = "default",
+    runtime: str = DEFAULT_RUNTIME,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_values: Mapping[str, object] | None = None,
+    path: str | None = None,
+    graph: GraphForm = "exported",
+    budget: FetchBudget | None = None,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+    verify: bool = False,
+    clock_mhz: float | None = None,
+) -> EnergyEstimate:
+    """Forecast joules, seconds and watts of one batch on ``accelerator``.
+
+    ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as the node label
+    ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready profile keeps its own, and
+    another is refused. ``precision``: ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
+    ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
+
+    Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.
+    """
+    from joulecast.accelerators import find
+    from joulecast.estimation import estimate as price
+
+    priced_by = find(accelerator, runtime) if isinstance(accelerator, str) else accelerator
+    if isinstance(source, ModelProfile):
+        profiled = _as_asked(source, batch_size)
+    else:
+        from joulecast.profiling import profile
+
+        profiled = profile(
+            source,
+            batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
+            input_shapes=input_shapes,
+            input_values=input_values,
+            path=path,
+            graph=graph,
+            budget=budget,
+            access=access,
+            platform=platform,
+            verify=verify,
+        )
+    return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
+
+
+def _as_asked(profile: ModelProfile, batch_size: int | None) -> ModelProfile:
+    own = profile.workload.batch_size
+    if batch_size not in (None, own):
+        raise WorkloadError(
+            f"the profile of {profile.source} was made for batch size {own}, not {batch_size}: profile the model again with batch_size={batch_size}"
+        )
+    return profile

@@ -1,0 +1,116 @@
+"""From a model reference to its exact features: fetch, read, canonicalise, count."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from joulecast.errors import ModelFormatError, WorkloadError
+from joulecast.layers import ModelProfile, Workload
+from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
+
+if TYPE_CHECKING:
+    from joulecast.graph import ModelGraph, Shape
+
+GraphForm = Literal["exported", "optimized"]
+"""exported: the file's own graph, canonicalised. optimized: after onnxruntime's graph optimiser (extra ``onnxruntime``)."""
+
+
+def profile(
+    source: str | os.PathLike[str] | FetchedModel,
+    *,
+    batch_size: int = 1,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_values: Mapping[str, object] | None = None,
+    path: str | None = None,
+    graph: GraphForm = "exported",
+    budget: FetchBudget | None = None,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+    verify: bool = False,
+) -> ModelProfile:
+    """Count what one batch of a model asks of a machine: MACs, parameters, activations, bytes, op by op.
+
+    ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
+    (``registry.example/models/resnet50:1``), or what ``fetch`` gave. No weights are read and no GPU is used.
+    ``batch_size`` binds the free leading dimension of the inputs; ``input_shapes`` gives an input's full shape, batch included;
+    ``input_values`` the content of an input that steers shapes or branches. ``path``: the model inside the image.
+    ``budget``, ``access``, ``platform`` and ``verify`` concern fetching and are ignored for what is fetched already.
+
+    Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
+    """
+    workload = workload_of(batch_size=batch_size, input_shapes=input_shapes, input_values=input_values)
+    if not isinstance(source, FetchedModel):
+        source = fetch(
+            os.fspath(source),
+            path=path,
+            budget=budget or FetchBudget(),
+            access=access or RegistryAccess(),
+            platform=platform,
+            verify=verify,
+        )
+    return profile_skeleton(source, workload, graph=graph)
+
+
+def workload_of(
+    *,
+    batch_size: int = 1,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_values: Mapping[str, object] | None = None,
+) -> Workload:
+    """A checked ``Workload``. Raises WorkloadError for a batch size below 1 or a negative dimension."""
+    if batch_size < 1:
+        raise WorkloadError(f"batch size {batch_size} is not positive: give 1 or more")
+    shapes = {name: tuple(shape) for name, shape in (input_shapes or {}).items()}
+    for name, shape in shapes.items():
+        if any(dimension < 0 for dimension in shape):
+            raise WorkloadError(f"shape {list(shape)} of input {name!r} has a negative dimension: give every size as it is fed")
+    return Workload(batch_size=batch_size, input_shapes=shapes, input_values=dict(input_values or {}))
+
+
+def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:
+    """The profile of a fetched model under ``workload``. Opens no file and no socket (``optimized`` writes a temporary folder)."""
+    from joulecast.canonical import canonicalise
+    from joulecast.counting import count, coverage, totals
+
+    as_filed = read(fetched, workload, graph=graph)
+    layers = count(canonicalise(as_filed))
+    return ModelProfile(
+        source=fetched.reference,
+        digest=fetched.digest,
+        format=fetched.format,
+        workload=workload,
+        layers=layers,
+        totals=totals(layers),
+        coverage=coverage(layers),
+        graph=graph,
+        input_shapes={name: as_filed.tensors[name].shape or () for name in as_filed.inputs},
+        verification=fetched.verification,
+        bytes_fetched=fetched.bytes_fetched,
+    )
+
+
+def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: GraphForm = "exported") -> ModelGraph:
+    """The graph of a fetched model with static shapes, as filed (not canonicalised). Raises ModelFormatError, WorkloadError,
+    UnresolvedShapeError, UnsupportedOperatorError.
+    """
+    reader = _READERS.get(fetched.format)
+    if reader is None:
+        known = ", ".join(sorted(_READERS))
+        raise ModelFormatError(f"{fetched.reference} is of format {fetched.format!r}, which has no reader: give one of {known}")
+    return reader(fetched, workload or Workload(), graph)
+
+
+def _read_onnx(fetched: FetchedModel, workload: Workload, graph: GraphForm) -> ModelGraph:
+    from joulecast.readers import onnx
+
+    skeleton = fetched.skeleton
+    if graph == "optimized":
+        from joulecast.readers.optimizer import optimize
+
+        skeleton = optimize(skeleton, name=fetched.reference)
+    return onnx.read(skeleton, workload, name=fetched.reference)
+
+
+_READERS: dict[str, Callable[[FetchedModel, Workload, GraphForm], ModelGraph]] = {"onnx": _read_onnx}
