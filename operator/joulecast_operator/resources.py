@@ -17,8 +17,8 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
 MAXIMUM_TOP_LAYERS: Final = 20
-BATCH: Final = "N"
-"""Stands for the batch size in an input shape, as on the command line."""
+BATCH: Final = "batch"
+"""Stands for the batch size in an input shape; the N of the command line is a boolean in YAML."""
 
 _NAME_CHARACTERS: Final = 253  # RFC 1123 subdomain, the longest name of a Kubernetes object
 _IMAGE_CHARACTERS: Final = (
