@@ -32,12 +32,16 @@ FLOATING_DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", "float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A value in the graph. ``shape`` may be ``None`` only for sequences, optionals and maps, which move no bytes of their own."""
+    """A value in the graph. ``shape`` may be ``None`` only for sequences, optionals and maps, which move no bytes of their own.
+
+    ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated), the names of those.
+    """
 
     name: str
     dtype: str
     shape: Shape | None
     role: TensorRole = "activation"
+    stored: tuple[str, ...] = ()
 
     @property
     def numel(self) -> int:

@@ -1,0 +1,142 @@
+"""Matrix products in the standard's forms."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from joulecast.counting.registry import MICROSOFT, Cost, rule
+from joulecast.errors import ModelFormatError
+from joulecast.layers import Contraction
+
+if TYPE_CHECKING:
+    from joulecast.graph import ModelGraph, Node, Shape
+
+
+def shape_of(node: Node, graph: ModelGraph, position: int) -> Shape:
+    """The shape of an input. Raises ``ModelFormatError`` where it is absent."""
+    name = node.inputs[position] if position < len(node.inputs) else ""
+    shape = graph.tensors[name].shape if name else None
+    if shape is None:
+        raise ModelFormatError(f"the {node.op_type} node {node.name!r} lacks its input {position}; the file is damaged, export it again")
+    return shape
+
+
+def has(node: Node, position: int) -> bool:
+    """Whether an optional input is given."""
+    return position < len(node.inputs) and bool(node.inputs[position])
+
+
+def matmul(a: Shape, b: Shape) -> Contraction:
+    """``(…, m, k) × (…, k, n)`` with numpy's broadcasting; a matrix on the right takes the left's batch into its rows."""
+    a = (1, *a) if len(a) == 1 else a
+    b = (*b, 1) if len(b) == 1 else b
+    m, k, n = a[-2], a[-1], b[-1]
+    if math.prod(b[:-2]) == 1:
+        return Contraction(batch=1, m=math.prod(a[:-2]) * m, n=n, k=k)
+    return Contraction(batch=math.prod(broadcast(a[:-2], b[:-2])), m=m, n=n, k=k)
+
+
+def broadcast(a: Shape, b: Shape) -> Shape:
+    """The common shape of two batches, as numpy broadcasts them."""
+    width = max(len(a), len(b))
+    pairs = zip((1,) * (width - len(a)) + tuple(a), (1,) * (width - len(b)) + tuple(b), strict=True)
+    return tuple(y if x == 1 else x for x, y in pairs)
+
+
+@rule("counted", "MatMul", "MatMulInteger")
+def _matmul(node: Node, graph: ModelGraph) -> Cost:
+    return Cost(kind="counted", contractions=(matmul(shape_of(node, graph, 0), shape_of(node, graph, 1)),))
+
+
+@rule("counted", "MatMulInteger16", domain=MICROSOFT)
+def _matmul_integer16(node: Node, graph: ModelGraph) -> Cost:
+    return _matmul(node, graph)
+
+
+@rule("counted", "Gemm")
+def _gemm(node: Node, graph: ModelGraph) -> Cost:
+    return gemm(node, graph, 0, 1)
+
+
+def gemm(node: Node, graph: ModelGraph, left: int, right: int) -> Cost:
+    """``(m, k) × (k, n)`` of the inputs at two positions, each stored transposed where an attribute says so."""
+    a, b = shape_of(node, graph, left), shape_of(node, graph, right)
+    m, k = a[::-1] if node.attributes.get("transA") else a
+    n = b[0] if node.attributes.get("transB") else b[1]
+    return Cost(kind="counted", contractions=(Contraction(batch=1, m=m, n=n, k=k),))
+
+
+@rule("counted", "Einsum")
+def _einsum(node: Node, graph: ModelGraph) -> Cost:
+    shapes = [shape_of(node, graph, position) for position in range(len(node.inputs))]
+    contractions = einsum(str(node.attributes["equation"]), shapes)
+    return Cost(kind="counted" if contractions else "zero", contractions=contractions)
+
+
+def einsum(equation: str, shapes: list[Shape]) -> tuple[Contraction, ...]:
+    """The pairwise products of an Einstein sum taken from left to right; none for a lone operand or a plain outer product by 1.
+
+    An index of both operands that lives on is batch, one summed away is k, one of the left m, one of the right n.
+    """
+    terms, result = _terms(equation, shapes)
+    sizes = _sizes(terms, shapes)
+    left = _distinct(terms[0])
+    found = []
+    for position, right_term in enumerate(terms[1:], start=2):
+        right = _distinct(right_term)
+        later = set(result).union(*terms[position:])
+        shared = [i for i in left if i in right]
+        own = lambda ours, theirs: [i for i in ours if i not in theirs]  # noqa: E731
+        rows, columns = own(left, right), own(right, left)
+        size = lambda indices: math.prod(sizes[i] for i in indices)  # noqa: E731
+        found.append(
+            Contraction(
+                batch=size([i for i in shared if i in later]),
+                k=size([i for i in shared if i not in later]),
+                m=size([i for i in rows if i in later]),
+                n=size([i for i in columns if i in later]),
+            )
+        )
+        left = [i for i in _distinct(left + right) if i in later]
+    return tuple(found)
+
+
+def _distinct(indices: list[str]) -> list[str]:
+    return list(dict.fromkeys(indices))
+
+
+def _terms(equation: str, shapes: list[Shape]) -> tuple[list[list[str]], list[str]]:
+    """Indices of each operand and of the result; the dimensions under ``...`` get names of their own, aligned to the right."""
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    raw = left.split(",")
+    if len(raw) != len(shapes):
+        raise ModelFormatError(f"the equation {equation!r} has {len(raw)} operands, but the node has {len(shapes)}; export the model again")
+    terms = [_expanded(term, len(shape)) for term, shape in zip(raw, shapes, strict=True)]
+    widest = max((t for t in terms), key=lambda t: sum(len(i) > 1 for i in t))
+    dots = [i for i in widest if len(i) > 1]
+    if arrow:
+        return terms, _with_dots(right, dots)
+    letters = "".join(raw).replace("...", "")
+    return terms, dots + sorted(i for i in set(letters) if letters.count(i) == 1)
+
+
+def _expanded(term: str, rank: int) -> list[str]:
+    if "..." not in term:
+        return list(term)
+    hidden = max(rank - len(term.replace("...", "")), 0)
+    return _with_dots(term, [f"...{hidden - i}" for i in range(hidden)])
+
+
+def _with_dots(term: str, dots: list[str]) -> list[str]:
+    before, found, after = term.partition("...")
+    return [*before, *(dots if found else ()), *after]
+
+
+def _sizes(terms: list[list[str]], shapes: list[Shape]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for index, size in zip(term, shape, strict=False):
+            sizes[index] = max(sizes.get(index, 1), size) if size != 0 else 0
+    return sizes

@@ -1,0 +1,45 @@
+"""Operators that run no kernel: they rename, or look at the same memory in another way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from joulecast.counting.registry import Cost, rule
+
+if TYPE_CHECKING:
+    from joulecast.graph import ModelGraph, Node
+
+NOTHING = Cost(kind="free", eager_kernels=0, onnxruntime_kernels=0)
+
+VIEW = Cost(kind="free", eager_kernels=0, onnxruntime_kernels=0, views=1)
+
+EAGER_VIEW = Cost(kind="free", eager_kernels=0, onnxruntime_kernels=1, views=1)
+"""A view in torch, which has strides; a copy in onnxruntime, which has none."""
+
+
+@rule("free", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
+def _view(node: Node, graph: ModelGraph) -> Cost:
+    return VIEW
+
+
+@rule("free", "Transpose", "Slice", "Split", "Expand")
+def _eager_view(node: Node, graph: ModelGraph) -> Cost:
+    return EAGER_VIEW
+
+
+@rule("free", "Dropout")
+def _dropout(node: Node, graph: ModelGraph) -> Cost:
+    """Inference drops nothing: the identity."""
+    return VIEW
+
+
+@rule("free", *"Constant If Loop Scan Shape Size Optional OptionalGetElement OptionalHasElement".split())
+def _nothing(node: Node, graph: ModelGraph) -> Cost:
+    """Control flow leaves its body's rows and none of its own."""
+    return NOTHING
+
+
+@rule("free", *"SequenceMap SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength".split())
+def _sequence(node: Node, graph: ModelGraph) -> Cost:
+    """Sequences hold references to tensors."""
+    return NOTHING

@@ -1,0 +1,168 @@
+"""Rows of features, one an operator, and their sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from joulecast.counting.registry import RUNTIMES, Cost, rule_for
+from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES
+from joulecast.layers import Contraction, Coverage, LayerProfile, Totals
+
+if TYPE_CHECKING:
+    from joulecast.graph import ModelGraph, Node, Tensor
+
+FOLDED = Cost(kind="free", eager_kernels=0, onnxruntime_kernels=0)
+UNSUPPORTED = Cost(kind="unsupported")
+
+
+def count(graph: ModelGraph) -> tuple[LayerProfile, ...]:
+    """One row a node of ``graph``, in order. A shared stored tensor's parameters stand in the row that uses it first."""
+    seen: set[str] = set()
+    return tuple(_row(node, graph, cost(node, graph), seen) for node in graph.nodes)
+
+
+def cost(node: Node, graph: ModelGraph) -> Cost:
+    """What one call costs by its rule; folded nodes are free, those without a rule unsupported."""
+    if node.folded:
+        return FOLDED
+    formula = rule_for(node.domain, node.op_type)
+    return UNSUPPORTED if formula is None else formula(node, graph)
+
+
+def totals(layers: Iterable[LayerProfile]) -> Totals:
+    """Sums over all rows; bytes and inputs over those that execute as kernels of their own."""
+    layers = tuple(layers)
+    executed = [row for row in layers if row.kind != "free"]
+    return Totals(
+        macs=sum(row.macs for row in layers),
+        params=sum(row.params for row in layers),
+        activations=sum(row.activations for row in layers),
+        input_numel=sum(row.input_numel for row in executed),
+        bytes_moved=sum(row.bytes_moved for row in executed),
+        mac_rows=sum(row.macs > 0 for row in layers),
+        kernels={runtime: sum(row.kernels.get(runtime, 0) for row in layers) for runtime in RUNTIMES},
+    )
+
+
+def coverage(layers: Iterable[LayerProfile]) -> Coverage:
+    """Shares of what has a rule. An unsupported row may hide FLOPs nobody knows, so any such row makes ``flops`` that of its share of bytes."""
+    executed = [row for row in layers if row.kind != "free"]
+    missing = [row for row in executed if row.kind == "unsupported"]
+    moved = sum(row.bytes_moved for row in executed)
+    return Coverage(
+        flops=1.0 - (sum(row.bytes_moved for row in missing) / moved if moved else float(bool(missing))),
+        ops=1.0 - len(missing) / len(executed) if executed else 1.0,
+        unsupported=tuple(dict.fromkeys(_qualified(row) for row in missing)),
+    )
+
+
+def _qualified(row: LayerProfile) -> str:
+    return f"{row.domain}:{row.op_type}" if row.domain else row.op_type
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Elements and bytes that one call moves."""
+
+    inputs: int = 0
+    weights: int = 0
+    outputs: int = 0
+    floats: int = 0
+    bytes: float = 0.0
+    seen: set[str] = field(default_factory=set)
+
+    def read(self, tensor: Tensor, numel: int) -> None:
+        if tensor.name in self.seen:
+            return
+        self.seen.add(tensor.name)
+        if tensor.role in ("parameter", "constant"):
+            self.weights += numel
+        else:
+            self.inputs += numel
+        self._move(tensor, numel)
+
+    def write(self, tensor: Tensor) -> None:
+        self.outputs += tensor.numel
+        self._move(tensor, tensor.numel)
+
+    def _move(self, tensor: Tensor, numel: int) -> None:
+        self.bytes += numel * ITEMSIZE_BYTES[tensor.dtype]
+        self.floats += numel if tensor.dtype in FLOATING_DTYPES else 0
+
+
+def traffic(node: Node, graph: ModelGraph, price: Cost) -> Traffic:
+    """What the call reads and writes; an input read twice is read once, one read in part only in part."""
+    moved = Traffic()
+    for position, name in enumerate(node.inputs):
+        if name:
+            tensor = graph.tensors[name]
+            moved.read(tensor, price.reads.get(position, tensor.numel))
+    for name in node.outputs:
+        if name:
+            moved.write(graph.tensors[name])
+    return moved
+
+
+def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerProfile:
+    times = node.repeats
+    moved = Traffic() if node.folded else traffic(node, graph, price)
+    contractions = tuple(_repeated(c, times) for c in price.contractions if c.macs)
+    macs = sum(c.macs for c in contractions)
+    return LayerProfile(
+        name=node.name,
+        op_type=node.op_type,
+        kind=price.kind,
+        domain=node.domain,
+        scope=node.scope,
+        dtype=dtype(node, graph),
+        macs=macs,
+        params=0 if node.folded else parameters(node, graph, price, seen),
+        activations=_first_output(node, graph) * times if macs else 0,
+        input_numel=moved.inputs * times,
+        output_numel=moved.outputs * times,
+        weight_numel=moved.weights * times,
+        float_numel=moved.floats * times,
+        bytes_moved=math.ceil(moved.bytes) * times,
+        repeats=times,
+        views=price.views * times,
+        kernels={runtime: launches * times for runtime, launches in price.kernels().items()},
+        contractions=contractions,
+        input_shapes=tuple(graph.tensors[n].shape or () for n in node.inputs if n),
+        output_shapes=tuple(graph.tensors[n].shape or () for n in node.outputs if n),
+    )
+
+
+def _first_output(node: Node, graph: ModelGraph) -> int:
+    """Elements of the result proper; what a recurrence or an attention hands out beside it (states, caches) are copies."""
+    return next((graph.tensors[name].numel for name in node.outputs if name), 0)
+
+
+def _repeated(contraction: Contraction, times: int) -> Contraction:
+    if times == 1:
+        return contraction
+    c = contraction
+    return Contraction(batch=c.batch, m=c.m, n=c.n, k=c.k, repeats=c.repeats * times)
+
+
+def parameters(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> int:
+    """Trainable elements that this call uses and no earlier one did; ``seen`` is extended."""
+    total = 0
+    for position, name in enumerate(node.inputs):
+        if not name or graph.tensors[name].role != "parameter":
+            continue
+        for stored in graph.tensors[name].stored or (name,):
+            if stored not in seen and graph.tensors[stored].role == "parameter":
+                seen.add(stored)
+                total += price.params.get(position, graph.tensors[stored].numel)
+    return total
+
+
+def dtype(node: Node, graph: ModelGraph) -> str:
+    """What the call computes in: the first floating input's type, else the first input's, else the output's."""
+    tensors = [graph.tensors[name] for name in (*node.inputs, *node.outputs) if name]
+    tensors = [tensor for tensor in tensors if tensor.shape is not None]
+    floating = [tensor.dtype for tensor in tensors if tensor.dtype in FLOATING_DTYPES]
+    return next(iter(floating), None) or next((tensor.dtype for tensor in tensors), "float32")

@@ -1,0 +1,323 @@
+"""Control flow: the taken branch of an If in line, the body of a Loop or Scan times its trip count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto
+
+from joulecast.errors import ModelFormatError, UnresolvedShapeError
+from joulecast.readers.onnx.attributes import plain, subgraph
+from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.sequences import sequence_of
+from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from onnx import GraphProto, NodeProto
+
+    from joulecast.readers.onnx.walk import Walk
+
+    Inputs = Sequence[Value | None]
+    Rule = Callable[[Walk, NodeProto, Inputs, Scope, Recording], list[Value]]
+
+EXACT_ITERATIONS = 32
+"""Iterations followed with every known value before asking whether the rest repeat the last one."""
+
+MAX_ITERATIONS = 100_000
+"""Iterations followed one by one where each differs from the one before."""
+
+
+def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+    condition = inputs[0]
+    if condition is None or condition.data is None or condition.data.size != 1:
+        raise UnresolvedShapeError(
+            f"the If node {node.name or node.output[0]!r} branches on {node.input[0]!r}, whose value the workload does not give;"
+            f" give the input that steers it with --value NAME=…, or the condition itself with --value {node.input[0]}=1"
+        )
+    taken = bool(condition.data.reshape(()))
+    other = subgraph(node, "else_branch" if taken else "then_branch")
+    record.free_nodes += len(other.node)
+    return walk.graph(subgraph(node, "then_branch" if taken else "else_branch"), Scope(scope), record)
+
+
+class Passes:
+    """What the iterations of a loop recorded: runs of equal ones are kept once, with their number."""
+
+    def __init__(self, record: Recording) -> None:
+        self._record = record
+        self._last: Recording | None = None
+        self._count = 0
+
+    def inner(self) -> Recording:
+        return self._record.inner()
+
+    def add(self, recording: Recording, count: int = 1) -> None:
+        if self._last is None or _signature(recording) != _signature(self._last):
+            self.flush()
+            self._last = recording
+        self._count += count
+
+    def flush(self) -> None:
+        if self._last is not None:
+            self._record.append(self._last, repeats=self._count)
+        self._last, self._count = None, 0
+
+
+def _signature(recording: Recording) -> list[Any]:
+    """What makes two iterations cost the same: operators, how often each runs, and the shapes they touch."""
+    return [
+        (node.name, node.op_type, node.repeats, node.folded, [_shape_of(recording, n) for n in (*node.inputs, *node.outputs)])
+        for node in recording.nodes
+    ]
+
+
+def _shape_of(recording: Recording, name: str) -> Any:
+    level: Recording | None = recording
+    while level is not None:
+        if name in level.values:
+            return level.values[name].shape
+        level = level.outer
+    return None
+
+
+def _loop(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+    body = subgraph(node, "body")
+    limit, going = _content(inputs, 0), _content(inputs, 1)
+    trips = None if limit is None else int(limit)
+    _require_count(node, inputs, trips, going)
+    carried = [_present(value, node) for value in inputs[2:]]
+    state = LoopState(walk=walk, node=node, body=body, scope=scope, passes=Passes(record), carried=carried)
+    state.run(trips, going is None or bool(going))
+    state.passes.flush()
+    return _loop_outputs(state, record)
+
+
+def _content(inputs: Inputs, index: int) -> Any:
+    value = inputs[index] if len(inputs) > index else None
+    return None if value is None or value.data is None or value.data.size != 1 else value.data.reshape(())
+
+
+def _present(value: Value | None, node: NodeProto) -> Value:
+    if value is None:
+        raise ModelFormatError(f"the {node.op_type} node {node.name!r} lacks an initial value; the file is damaged, export it again")
+    return value
+
+
+def _require_count(node: NodeProto, inputs: Inputs, trips: int | None, going: Any) -> None:
+    for index, known in ((0, trips), (1, going)):
+        if len(inputs) > index and inputs[index] is not None and known is None:
+            what = "trip count" if index == 0 else "condition"
+            raise UnresolvedShapeError(
+                f"the {what} {node.input[index]!r} of the Loop node {node.name or node.output[0]!r} depends on data that the workload"
+                f" does not give; give the input that steers it with --value NAME=…, or say --value {node.input[index]}=…"
+            )
+
+
+class LoopState:
+    """A loop under way: its carried values, and what each iteration handed to the stacked outputs."""
+
+    def __init__(self, *, walk: Walk, node: NodeProto, body: GraphProto, scope: Scope, passes: Passes, carried: list[Value]) -> None:
+        self.walk, self.node, self.body, self.scope, self.passes = walk, node, body, scope, passes
+        self.carried = carried
+        self.stacked: list[list[Value]] = []
+        self.done = 0
+        self.skipped = 0
+
+    def run(self, trips: int | None, going: bool) -> None:
+        while going and (trips is None or self.done < trips):
+            if self.done >= MAX_ITERATIONS:
+                raise UnresolvedShapeError(f"the Loop node {self.node.name!r} runs more than {MAX_ITERATIONS} unequal iterations; lower its trip count")
+            if trips is not None and self.done == EXACT_ITERATIONS and self._repeat(trips - self.done):
+                return
+            going = self._step()
+
+    def _step(self) -> bool:
+        """One iteration with every known value; whether the loop goes on."""
+        recording = self.passes.inner()
+        outputs = self._iterate(self.carried, from_array("", np.array(self.done, np.int64), runtime=True), recording)
+        self.passes.add(recording)
+        self._take(outputs)
+        self.done += 1
+        if outputs[0].data is None:
+            raise UnresolvedShapeError(
+                f"whether the Loop node {self.node.name or self.node.output[0]!r} goes on after iteration {self.done} depends on data that the"
+                f" workload does not give; say --value {self.body.output[0].name}=0 or =1"
+            )
+        return bool(outputs[0].data.reshape(()))
+
+    def _iterate(self, carried: list[Value], iteration: Value, recording: Recording) -> list[Value]:
+        scope = Scope(self.scope)
+        formals = [info.name for info in self.body.input]
+        going = from_array("", np.array(True), runtime=True)
+        for name, value in zip(formals, [iteration, going, *carried], strict=False):
+            scope[name] = value if value.name else recording.add(replace(value, name=name))
+        return self.walk.graph(self.body, scope, recording)
+
+    def _take(self, outputs: list[Value]) -> None:
+        count = len(self.carried)
+        self.carried = outputs[1 : 1 + count]
+        self.stacked.append(outputs[1 + count :])
+
+    def _repeat(self, left: int) -> bool:
+        """Whether all that is left repeats one iteration in which no changing content is known; if so, account for it."""
+        before = [value.without_data() for value in self.carried]
+        recording = self.passes.inner()
+        iteration = Value(name="", elem=TensorProto.INT64, shape=())
+        try:
+            outputs = self._iterate(before, iteration, recording)
+        except UnresolvedShapeError:
+            return False
+        after = outputs[1 : 1 + len(before)]
+        steady = all((a.elem, a.shape) == (b.elem, b.shape) and a.items is None for a, b in zip(before, after, strict=True))
+        if not steady or outputs[0].data is None or not bool(outputs[0].data.reshape(())):
+            return False
+        self.passes.add(recording, left)
+        self._take([outputs[0], *(v.without_data() for v in outputs[1:])])
+        self.done += left
+        self.skipped = left - 1
+        return True
+
+
+def _loop_outputs(state: LoopState, record: Recording) -> list[Value]:
+    names = list(state.node.output)
+    count = len(state.carried)
+    finals = [_visible(value, record, name) for value, name in zip(state.carried, names, strict=False)]
+    stacks = [
+        _stack(state, position, name, record) for position, name in enumerate(names[count:])
+    ]
+    return [*finals, *stacks]
+
+
+def _visible(value: Value, record: Recording, name: str) -> Value:
+    """The value under a name that the recording holds: an iteration merged into another left its own names behind."""
+    return value if not name or value.name in record.values else record.add(replace(value, name=name))
+
+
+def _stack(state: LoopState, position: int, name: str, record: Recording) -> Value:
+    values = [outputs[position] for outputs in state.stacked]
+    total = len(values) + state.skipped
+    if not values:
+        info = state.body.output[1 + len(state.carried) + position]
+        return record.add(_empty_stack(name, info))
+    shape = values[0].shape
+    if any(value.shape != shape for value in values) or shape is None:
+        raise UnresolvedShapeError(f"the Loop node {state.node.name!r} stacks values of unequal shapes into {name!r}; correct the model")
+    data = _stacked_data(values) if not state.skipped else None
+    return record.add(Value(name=name, elem=values[0].elem, shape=(total, *shape), data=data))
+
+
+def _empty_stack(name: str, info: Any) -> Value:
+    from joulecast.readers.onnx.values import from_type
+
+    value = from_type(name, info.type)
+    if value.shape is None or not value.static:
+        raise UnresolvedShapeError(f"a loop that never runs yields {name!r}, whose shape the file does not declare; give --input {name}=…")
+    return replace(value, shape=(0, *value.shape))
+
+
+def _stacked_data(values: Sequence[Value]) -> Any:
+    if any(value.data is None for value in values) or sum(value.numel or 0 for value in values) > SMALL_NUMEL:
+        return None
+    return np.stack([value.data for value in values])
+
+
+def _scan(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+    body, attributes = subgraph(node, "body"), plain(node)
+    values = [_present(value, node) for value in inputs if value is not None]
+    scanned = int(attributes["num_scan_inputs"])
+    batched = walk.opsets.get("", 9) < 9
+    states, slices = values[: len(values) - scanned], values[len(values) - scanned :]
+    if not batched:
+        return _scan_once(walk, node, body, states, slices, attributes, scope, record)
+    return _scan_batches(walk, node, body, states, slices, scope, record)
+
+
+def _axes(attributes: Any, key: str, count: int) -> list[int]:
+    return list(attributes.get(key, ())) or [0] * count
+
+
+def _without(value: Value, axis: int) -> Value:
+    shape = value.shape or ()
+    axis %= max(len(shape), 1)
+    return replace(value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None, runtime=True, role="activation", stored=())
+
+
+def _with(value: Value, axis: int, length: int, name: str) -> Value:
+    shape = value.shape or ()
+    axis %= len(shape) + 1
+    return replace(value, name=name, shape=(*shape[:axis], length, *shape[axis:]), data=None, runtime=True, role="activation")
+
+
+def _scan_once(
+    walk: Walk, node: NodeProto, body: GraphProto, states: list[Value], slices: list[Value], attributes: Any, scope: Scope, record: Recording
+) -> list[Value]:
+    axes = _axes(attributes, "scan_input_axes", len(slices))
+    length = (slices[0].shape or (0,))[axes[0]] or 0
+    elements = [_without(value, axis) for value, axis in zip(slices, axes, strict=True)]
+    finals, outputs = _fixed_point(walk, node, body, states, elements, scope, record, length)
+    out_axes = _axes(attributes, "scan_output_axes", len(outputs))
+    names = node.output[len(finals) :]
+    stacks = [record.add(_with(v, axis, length, name)) for v, axis, name in zip(outputs, out_axes, names, strict=False)]
+    return [*(_visible(v, record, name) for v, name in zip(finals, node.output, strict=False)), *stacks]
+
+
+def _scan_batches(
+    walk: Walk, node: NodeProto, body: GraphProto, states: list[Value], slices: list[Value], scope: Scope, record: Recording
+) -> list[Value]:
+    """The form of opset 8: a leading batch dimension on everything, each batch element scanned by itself."""
+    states = states[1:] if len(states) + len(slices) == len(node.input) else states
+    batch = (slices[0].shape or (1,))[0] or 1
+    length = (slices[0].shape or (1, 0))[1] or 0
+    elements = [_without(_without(value, 0), 0) for value in slices]
+    finals, outputs = _fixed_point(walk, node, body, [_without(s, 0) for s in states], elements, scope, record, length * batch)
+    batched = [record.add(_with(v, 0, batch, name)) for v, name in zip(finals, node.output, strict=False)]
+    names = node.output[len(finals) :]
+    return [*batched, *(record.add(_with(_with(v, 0, length, ""), 0, batch, name)) for v, name in zip(outputs, names, strict=False))]
+
+
+def _fixed_point(
+    walk: Walk, node: NodeProto, body: GraphProto, states: list[Value], elements: list[Value], scope: Scope, record: Recording, times: int
+) -> tuple[list[Value], list[Value]]:
+    """Walk the body until its states keep their shapes (at once in a valid model) and record it ``times`` times."""
+    states = [state.without_data() for state in states]
+    for _ in range(4):  # a shape may widen once a dimension; a valid scan never does
+        recording = record.inner()
+        inner = Scope(scope)
+        for info, value in zip(body.input, [*states, *elements], strict=False):
+            inner[info.name] = recording.add(replace(value, name=info.name))
+        outputs = walk.graph(body, inner, recording)
+        finals = outputs[: len(states)]
+        if [v.shape for v in finals] == [v.shape for v in states]:
+            if times:
+                record.append(recording, repeats=times)
+            return [v.without_data() for v in finals], outputs[len(states) :]
+        states = [v.without_data() for v in finals]
+    raise UnresolvedShapeError(f"the state of the Scan node {node.name!r} changes shape at every step; correct the model")
+
+
+def _sequence_map(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+    body = subgraph(node, "body")
+    first = inputs[0]
+    if first is None or first.items is None:
+        raise UnresolvedShapeError(f"the SequenceMap node {node.name or node.output[0]!r} maps a sequence of unknown length; --value {node.input[0]}=…")
+    passes = Passes(record)
+    collected: list[list[Value]] = []
+    for index in range(len(first.items)):
+        recording = passes.inner()
+        inner = Scope(scope)
+        for info, value in zip(body.input, inputs, strict=False):
+            item = value if value is None or value.items is None else value.items[index]
+            if item is not None:
+                inner[info.name] = item if item.name in record.values else recording.add(replace(item, name=info.name))
+        collected.append(walk.graph(body, inner, recording))
+        passes.add(recording)
+    passes.flush()
+    columns = [[outputs[i] for outputs in collected] for i in range(len(node.output))]
+    return [record.add(replace(sequence_of(c, c[0].elem if c else 1), name=n)) for c, n in zip(columns, node.output, strict=True)]
+
+
+RULES: dict[str, Rule] = {"If": _if, "Loop": _loop, "Scan": _scan, "SequenceMap": _sequence_map}

@@ -1,0 +1,85 @@
+"""Shapes of one node's outputs, by ONNX's own shape inference given that node's inputs alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from onnx import NodeProto, TensorProto, defs, helper, numpy_helper, shape_inference
+
+from joulecast.readers.onnx.values import Value, from_type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx import OperatorSetIdProto
+
+
+class ShapeConflictError(Exception):
+    """The library refuses these inputs for this operator."""
+
+
+@dataclass(slots=True)
+class Inference:
+    """Shape inference for the operator sets that a model imports; equal calls are answered once."""
+
+    opsets: dict[str, int]
+    _seen: dict[Any, list[Value]] = field(default_factory=dict)
+
+    def schema(self, node: NodeProto) -> defs.OpSchema | None:
+        """The operator's schema at the model's opset, ``None`` if the standard has none."""
+        version = self.opsets.get(node.domain)
+        if version is None:
+            return None
+        try:
+            return defs.get_schema(node.op_type, version, node.domain)
+        except defs.SchemaError:
+            return None
+
+    def outputs(self, schema: defs.OpSchema, node: NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
+        """One value an output, ``name`` empty, unknown where the library cannot tell. Raises ``ShapeConflictError``."""
+        bare = bare_node(node)
+        key = (bare.SerializeToString(), tuple(_key(value) for value in inputs))
+        if key not in self._seen:
+            self._seen[key] = self._infer(schema, bare, inputs)
+        return self._seen[key]
+
+    def _infer(self, schema: defs.OpSchema, node: NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
+        given = [(name, value) for name, value in zip(node.input, inputs, strict=True) if value is not None]
+        types = {name: value.type_proto() for name, value in given}
+        data = {name: proto for name, value in given if (proto := tensor_proto(value)) is not None}
+        try:
+            found = shape_inference.infer_node_outputs(schema, node, types, data, None, self._imports())
+        except Exception as error:
+            raise ShapeConflictError(str(error)) from error
+        return [from_type("", found[name]) if name in found else Value(name="") for name in node.output]
+
+    def _imports(self) -> list[OperatorSetIdProto]:
+        return [helper.make_opsetid(domain, version) for domain, version in self.opsets.items()]
+
+
+def bare_node(node: NodeProto) -> NodeProto:
+    """The node with its inputs and outputs renamed by position, so that equal nodes are equal bytes."""
+    bare = NodeProto(op_type=node.op_type, domain=node.domain)
+    bare.input.extend(f"i{index}" if name else "" for index, name in enumerate(node.input))
+    bare.output.extend(f"o{index}" if name else "" for index, name in enumerate(node.output))
+    bare.attribute.extend(node.attribute)
+    return bare
+
+
+def tensor_proto(value: Value) -> TensorProto | None:
+    """The value's content as ONNX passes it, ``None`` if unknown."""
+    if value.data is None or value.container is not None:
+        return None
+    return numpy_helper.from_array(value.data)
+
+
+def _key(value: Value | None) -> Any:
+    if value is None:
+        return None
+    if value.container is not None:
+        return value.container.SerializeToString()
+    if value.data is None:
+        return value.elem, value.shape
+    content = value.data.tolist() if value.elem == TensorProto.STRING else value.data.tobytes()
+    return value.elem, value.shape, str(content) if isinstance(content, list) else content

@@ -1,0 +1,82 @@
+"""Which stored tensors are trainable parameters: decided by how they are used, for a file does not say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from joulecast.graph import FLOATING_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from joulecast.graph import Node
+    from joulecast.readers.onnx.values import Value
+
+ALL = frozenset(range(1, 64))
+
+SLOTS: dict[str, frozenset[int]] = {
+    **dict.fromkeys(("Conv", "ConvTranspose", "PRelu", "CausalConvWithState"), frozenset({1, 2})),
+    **dict.fromkeys(("MatMul", "Gemm", "Einsum"), frozenset({0, 1, 2})),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), frozenset({1, 2, 3, 7})),
+    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization"), frozenset({1, 2})),
+    **dict.fromkeys(("Gather", "GatherND", "GatherElements"), frozenset({0})),
+    **dict.fromkeys(("Add", "Mul", "Concat", "Expand", "Where", "Sum"), frozenset({0, 1, 2, 3})),
+    "RMSNormalization": frozenset({1}),
+    "DeformConv": frozenset({1, 3}),
+}
+"""Input positions of standard operators that take a parameter. Anything read elsewhere is a constant."""
+
+QUANTISED_SLOTS: dict[str, frozenset[int]] = {
+    "QLinearConv": frozenset({3, 8}),
+    "QLinearMatMul": frozenset({0, 3}),
+    "ConvInteger": frozenset({1}),
+    "MatMulInteger": frozenset({0, 1}),
+    "DequantizeLinear": frozenset({0}),
+}
+"""Input positions of quantised operators whose stored integers are the quantised form of a parameter."""
+
+CONTRIB_DOMAINS = frozenset({"com.microsoft", "com.microsoft.nchwc"})
+
+BUFFERS = re.compile(
+    r"(^|[._/])(running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq|cos_cached|sin_cached|masked_bias"
+    r"|causal_mask|attention_mask|relative_position_index|attn_mask)$|(^|[._/])attn(\.attention)?\.bias$"
+)
+"""Names under which torch models keep what is stored but not trained."""
+
+CARRIERS = frozenset(
+    "Transpose Reshape Squeeze Unsqueeze Flatten Slice Split Concat Cast Identity Expand Mul Add Sub Div Sqrt Pow Pad Tile"
+    " ReduceSum ReduceL2 ReduceSumSquare Gather".split()
+)
+"""Operators through which a stored parameter stays one: rearranging, and the arithmetic of weight normalisation."""
+
+
+def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
+    """The values with ``role`` ``parameter`` on stored tensors in parameter positions, and on what is computed from those ahead of time."""
+    nodes = tuple(nodes)
+    tainted = {name for node in nodes if node.folded and node.op_type not in CARRIERS for name in node.outputs}
+    trained: set[str] = set()
+    for node in nodes:
+        if node.folded:
+            continue
+        for position, name in enumerate(node.inputs):
+            if name and name not in tainted and _takes_parameter(node, position, values[name]):
+                trained.update(values[name].stored)
+    return {name: _with_role(value, trained) for name, value in values.items()}
+
+
+def _with_role(value: Value, trained: set[str]) -> Value:
+    return replace(value, role="parameter") if not trained.isdisjoint(value.stored) else value
+
+
+def _takes_parameter(node: Node, position: int, value: Value) -> bool:
+    if value.runtime or not value.stored or all(BUFFERS.search(name) for name in value.stored):
+        return False
+    if node.domain in CONTRIB_DOMAINS:
+        return value.numel != 1
+    if position in QUANTISED_SLOTS.get(node.op_type, ()):
+        return True
+    if value.dtype not in FLOATING_DTYPES or value.shape == () or value.numel == 1 and node.op_type in ("Add", "Mul", "Where", "Concat"):
+        return False
+    return position in SLOTS.get(node.op_type, ())

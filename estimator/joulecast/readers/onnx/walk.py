@@ -1,0 +1,291 @@
+"""One pass over a model in node order: every value's shape, and the content of the small ones."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+
+from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
+from joulecast.graph import Node
+from joulecast.readers.onnx import attributes, contrib, control, corrections, sequences
+from joulecast.readers.onnx.folding import SHAPE_READERS, Folding
+from joulecast.readers.onnx.inference import Inference, ShapeConflictError
+from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from onnx.defs import OpSchema
+
+    from joulecast.readers.onnx.hints import Hints
+
+MAX_NODES = 500_000
+"""Nodes visited, loop iterations and inlined functions included: the largest exports seen have some 50,000."""
+
+MAX_DEPTH = 40
+"""Graphs and functions inside one another; exporters that make a function of every module stay below 15."""
+
+MAX_SECONDS = 60.0
+"""Wall time of a walk; a Llama of 6,000 nodes takes under a second."""
+
+STEERING_NUMEL = 64
+"""Inputs of at most so many elements have their content kept in the graph's nodes."""
+
+AT_RUN_TIME = frozenset(
+    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial DequantizeLinear DynamicQuantizeLinear".split()
+)
+"""Operators that run with the model even if all they read is stored: random ones, and the unpacking of quantised weights."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What a walk may still spend. An untrusted file costs that much and no more."""
+
+    nodes: int = MAX_NODES
+    depth: int = 0
+    deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
+
+    def spend(self) -> None:
+        self.nodes -= 1
+        if self.nodes < 0 or time.monotonic() > self.deadline:
+            raise ModelFormatError(
+                f"the model unfolds into more than {MAX_NODES} nodes or takes longer than {MAX_SECONDS:.0f} s to walk;"
+                " give a smaller loop count with --value or export it without nested loops",
+                reason="ModelTooLarge",
+            )
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ModelFormatError(f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or damaged")
+
+    def leave(self) -> None:
+        self.depth -= 1
+
+
+@dataclass(slots=True)
+class Walk:
+    """The walk of one model under one set of operator set versions; ``using`` gives a sibling for a function's own versions."""
+
+    inference: Inference
+    folding: Folding
+    functions: Mapping[tuple[str, str, str], FunctionProto]
+    hints: Hints
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def opsets(self) -> dict[str, int]:
+        return self.inference.opsets
+
+    def using(self, opsets: dict[str, int]) -> Walk:
+        if opsets == self.opsets:
+            return self
+        return replace(self, inference=Inference(opsets), folding=Folding(opsets))
+
+    def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]:
+        """Walk a nested graph whose formal inputs ``scope`` already holds; gives its outputs."""
+        self.budget.enter()
+        add_stored(graph, scope, record)
+        for node in graph.node:
+            self.node(node, scope, record)
+        self.budget.leave()
+        return [scope[output.name] for output in graph.output]
+
+    def node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
+        """Record one node and put its outputs into ``scope``."""
+        self.budget.spend()
+        inputs = [scope.optional(name) for name in node.input]
+        outputs = self._special(node, inputs, scope, record)
+        if outputs is None:
+            outputs = self._plain(node, inputs, record)
+        for name, value in zip(node.output, outputs, strict=False):
+            scope[name] = value
+
+    def _special(self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording) -> list[Value] | None:
+        """Constants, control flow and functions, which leave no node of their own; ``None`` for any other node."""
+        function = self.functions.get((node.domain, node.op_type, node.overload))
+        if function is not None:
+            record.free_nodes += 1
+            return self._call(function, node, inputs, record)
+        if node.domain:
+            return None
+        if node.op_type == "Constant":
+            record.free_nodes += 1
+            return [record.add(constant(node))]
+        if node.op_type in control.RULES:
+            record.free_nodes += 1
+            return control.RULES[node.op_type](self, node, inputs, scope, record)
+        return None
+
+    def _call(self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> list[Value]:
+        self.budget.enter()
+        actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *node.attribute)}
+        walk = self.using({entry.domain: entry.version for entry in function.opset_import} or self.opsets)
+        scope = Scope()
+        for index, name in enumerate(function.input):
+            given = inputs[index] if index < len(inputs) else None
+            scope[name] = given if given is not None else Value(name="")
+        for inner in function.node:
+            bound = attributes.bind(inner, actual)
+            for index, name in enumerate(bound.input):
+                if name and scope[name].name == "":
+                    bound.input[index] = ""
+            walk.node(bound, scope, record)
+        self.budget.leave()
+        return [scope[name] for name in function.output]
+
+    def _plain(self, node: NodeProto, inputs: list[Value | None], record: Recording) -> list[Value]:
+        outputs = sequences.outputs(node, inputs)
+        if outputs is None:
+            outputs = self._inferred(node, inputs)
+        outputs = [replace(value, name=name) for name, value in zip(node.output, outputs, strict=False)]
+        outputs = [self.hints.apply(value, node) for value in outputs]
+        known = outputs if any(value.known for value in outputs) else self._folded(node, inputs, outputs)
+        ahead = _ahead(node, inputs, known)
+        known = [_placed(value, inputs, ahead) for value in known]
+        for value in known:
+            _require_shape(value, node)
+        known = [record.add(value) if value.name else value for value in known]
+        record.nodes.append(recorded(node, inputs, known, folded=ahead))
+        return known
+
+    def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
+        own = contrib.outputs(node, inputs)
+        if own is not None:
+            return own
+        schema = self.inference.schema(node)
+        if schema is None:
+            return self._unsupported(node)
+        own = corrections.before(node, inputs)
+        return own if own is not None else self._by_library(schema, node, inputs)
+
+    def _by_library(self, schema: OpSchema, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
+        try:
+            return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
+        except ShapeConflictError as error:
+            shapes = ", ".join(_described(value) for value in inputs if value is not None)
+            raise UnresolvedShapeError(
+                f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {_one_line(error)};"
+                " check --input and --value, or export the model again"
+            ) from error
+
+    def _unsupported(self, node: NodeProto) -> list[Value]:
+        """Shapes that the file itself declares, so that the walk can go on; the row lowers coverage."""
+        declared = [self.hints.declared(name) for name in node.output]
+        if any(name and value is None for name, value in zip(node.output, declared, strict=True)):
+            raise UnsupportedOperatorError(
+                f"operator {node.op_type!r} of domain {node.domain or 'ai.onnx'!r} (node {label(node)!r}) has no counting rule, and the file"
+                " does not say its output shape; export the model with standard operators, or with static shape annotations"
+            )
+        return [value if value is not None else Value(name="") for value in declared]
+
+    def _folded(self, node: NodeProto, inputs: Sequence[Value | None], outputs: list[Value]) -> list[Value]:
+        arrays = self.folding.values(node, inputs, outputs)
+        if arrays is None:
+            return outputs
+        return [
+            replace(value, shape=tuple(array.shape), data=array) for value, array in zip(outputs, arrays, strict=False)
+        ]
+
+
+def add_stored(graph: GraphProto, scope: Scope, record: Recording) -> None:
+    """Put the graph's initializers into ``scope``."""
+    for tensor in graph.initializer:
+        scope[tensor.name] = record.add(from_tensor(tensor.name, tensor))
+    for sparse in graph.sparse_initializer:
+        scope[sparse.values.name] = record.add(from_sparse(sparse.values.name, sparse))
+
+
+def constant(node: NodeProto) -> Value:
+    """The value of a Constant node, whichever of its attribute forms it uses."""
+    (name,) = node.output
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.TENSOR:
+            return from_tensor(name, attribute.t)
+        if attribute.type == AttributeProto.SPARSE_TENSOR:
+            return from_sparse(name, attribute.sparse_tensor)
+        if attribute.name.startswith("value_"):
+            return replace(from_array(name, _constant_array(attribute)), stored=(name,))
+    raise ModelFormatError(f"the Constant node {label(node)!r} holds no value; the file is damaged, export it again")
+
+
+def _constant_array(attribute: AttributeProto) -> Any:
+    import numpy as np
+
+    forms: dict[str, tuple[Any, Any]] = {
+        "value_int": (attribute.i, np.int64), "value_ints": (list(attribute.ints), np.int64),
+        "value_float": (attribute.f, np.float32), "value_floats": (list(attribute.floats), np.float32),
+        "value_string": (attribute.s.decode("utf-8", "replace"), object),
+        "value_strings": ([s.decode("utf-8", "replace") for s in attribute.strings], object),
+    }  # fmt: skip
+    if attribute.name not in forms:
+        raise ModelFormatError(f"a Constant node holds the unknown attribute {attribute.name!r}; the file is damaged, export it again")
+    content, dtype = forms[attribute.name]
+    return np.array(content, dtype=dtype)
+
+
+def _ahead(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> bool:
+    """Whether the outputs exist before the model runs: shape arithmetic, or a stored tensor rearranged."""
+    if node.op_type in AT_RUN_TIME or node.domain:
+        return False
+    if node.op_type not in SHAPE_READERS and any(value is not None and value.runtime for value in inputs):
+        return False
+    return all(v.known for v in outputs) or any(v is not None and v.stored for v in inputs)
+
+
+def _placed(value: Value, inputs: Sequence[Value | None], ahead: bool) -> Value:
+    """The output marked as ahead of time, with the stored tensors it comes from, or as an activation."""
+    if not ahead:
+        return replace(value, runtime=True, role="activation", stored=())
+    stored = dict.fromkeys(name for v in inputs if v is not None and not v.runtime for name in v.stored)
+    return replace(value, runtime=False, role="constant", stored=tuple(stored))
+
+
+def _require_shape(value: Value, node: NodeProto) -> None:
+    if not value.name or value.container is not None or value.static:
+        return
+    raise UnresolvedShapeError(
+        f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that the workload does not give;"
+        f" say the content of the inputs that steer it with --value NAME=…, or the shape itself with --input {value.name}=…"
+    )
+
+
+def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> Node:
+    """The framework-free form of a node."""
+    values = {i: attributes.nested(v.data) for i, v in enumerate(inputs) if v is not None and _steers(v)}
+    return Node(
+        name=label(node),
+        op_type=node.op_type,
+        domain=node.domain,
+        inputs=tuple(v.name if v is not None else "" for v in inputs),
+        outputs=tuple(v.name for v in outputs),
+        attributes=attributes.plain(node),
+        values=values,
+        scope=attributes.module_path(node),
+        folded=folded,
+    )
+
+
+def _steers(value: Value) -> bool:
+    return value.data is not None and value.container is None and value.data.size <= STEERING_NUMEL
+
+
+def label(node: NodeProto) -> str:
+    """The node's name, or its first output's."""
+    return node.name or next((name for name in node.output if name), node.op_type)
+
+
+def _described(value: Value) -> str:
+    if value.container is not None:
+        return f"{value.name}: no tensor"
+    return f"{value.name}: {value.dtype}{list(value.shape) if value.shape is not None else ''}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
