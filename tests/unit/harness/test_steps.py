@@ -1,0 +1,38 @@
+"""A long command says what it does and where its log is."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness import steps
+from tests.harness.steps import StepError, run_step
+
+
+def test_it_reports_its_progress_its_log_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "REPORT_EVERY_SECONDS", 0.0)
+    lines: list[str] = []
+    log = tmp_path / "logs" / "step.log"
+    run_step("sleeping", [sys.executable, "-c", "print('slept')"], log, report=lines.append)
+    assert lines[0] == f"sleeping: 0:00, log {log}"
+    assert lines[-1].startswith("sleeping: done in 0:0")
+    assert log.read_text() == "slept\n"
+
+
+def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
+    code = "import sys; print(*range(100), sep='\\n'); sys.exit(3)"
+    with pytest.raises(StepError) as failed:
+        run_step("counting", [sys.executable, "-c", code], tmp_path / "log", report=lambda line: None)
+    assert str(failed.value).startswith(f"counting failed (exit code 3). The end of {tmp_path / 'log'}:\n80\n81")
+    assert str(failed.value).endswith("\n99")
+
+
+def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    started_seconds = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_step("sleeping", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", report=interrupt)
+    assert time.monotonic() - started_seconds < 30
