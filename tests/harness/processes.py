@@ -166,12 +166,13 @@ def stop_directory(directory: Path) -> list[str]:
 def _end_recorded(pid: int, start: str) -> None:
     reaper.kill_group(pid, start, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while start and _runs(pid, start) and time.monotonic() < deadline:
+    while start and is_alive(pid, start) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     reaper.kill_group(pid, start)
 
 
-def _runs(pid: int, start: str) -> bool:
+def is_alive(pid: int, start: str) -> bool:
+    """Whether `pid` is still the process that started at `start`, and no zombie."""
     if reaper.start_of(pid) != start:
         return False
     try:  # a zombie whose parent has not asked for it is no running process
