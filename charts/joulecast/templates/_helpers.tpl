@@ -1,0 +1,114 @@
+{{- define "joulecast.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "joulecast.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "joulecast.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "joulecast.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of an object of a part: include "joulecast.labels" (list $ "controller") */}}
+{{- define "joulecast.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "joulecast.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | quote }}
+{{- end -}}
+
+{{- define "joulecast.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "joulecast.name" $root }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "joulecast.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ printf "%s@%s" .repository .digest }}
+{{- else -}}
+{{ printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The user name that the API server knows a ServiceAccount of ours by: include "joulecast.username" (list $ "controller") */}}
+{{- define "joulecast.username" -}}
+{{- $root := index . 0 -}}
+{{- printf "system:serviceaccount:%s:%s-%s" $root.Release.Namespace (include "joulecast.fullname" $root) (index . 1) -}}
+{{- end -}}
+
+{{- define "joulecast.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "joulecast.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Environment of every process. kopf asks for the user's name, which a bare UID does not have. */}}
+{{- define "joulecast.env" -}}
+- {name: USER, value: joulecast}
+- {name: HOME, value: /tmp}
+- name: JOULECAST_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- end -}}
+
+{{- define "joulecast.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: metrics}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /healthz, port: metrics}
+  periodSeconds: 20
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: metrics}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end -}}
+
+{{- define "joulecast.scheduling" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* Whether the webhook runs inside the cluster. */}}
+{{- define "joulecast.webhookInside" -}}
+{{- if and .Values.webhook.enabled (not .Values.webhook.url) }}true{{ end -}}
+{{- end -}}
+
+{{/* The Secret that the webhook's pods mount, or a sentence that says how to name one. */}}
+{{- define "joulecast.certSecret" -}}
+{{- if .Values.webhook.certSecret -}}
+{{ .Values.webhook.certSecret }}
+{{- else if .Values.webhook.certManager.enabled -}}
+{{ include "joulecast.fullname" . }}-webhook-tls
+{{- else -}}
+{{- fail "The webhook has no certificate: set webhook.certManager.enabled=true, or webhook.certSecret (with webhook.caBundle) to a kubernetes.io/tls Secret, or webhook.url to a webhook outside the cluster, or webhook.enabled=false to install without it." -}}
+{{- end -}}
+{{- end -}}
