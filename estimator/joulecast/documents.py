@@ -180,7 +180,10 @@ def _json(value: Any) -> Any:
 
 def _profile(document: Mapping[str, Any]) -> ModelProfile:
     return ModelProfile(
-        **{name: document[name] for name in ("source", "digest", "format", "graph", "phase", "verification", "bytes_fetched")},
+        **{
+            name: document[name]
+            for name in ("source", "digest", "format", "graph", "phase", "verification", "bytes_fetched")
+        },
         workload=_workload_from(document["workload"]),
         input_shapes=_shapes_from(document["input_shapes"]),
         totals=_read(Totals, document["totals"]),

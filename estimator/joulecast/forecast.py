@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
 DEFAULT_ACCELERATOR = "NVIDIA-H200"
-DEFAULT_BATCH_SIZE = 32  # a usual serving batch, and one of the three that published layer-wise energy studies measure (1, 32, 128)
+DEFAULT_BATCH_SIZE = (
+    32  # a usual serving batch, and one of the three that published layer-wise energy studies measure (1, 32, 128)
+)
 DEFAULT_RUNTIME = "torch-eager"
 
 

@@ -11,7 +11,7 @@ from joulecast.layers import ModelProfile, Workload
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 
 if TYPE_CHECKING:
-    from joulecast.graph import ModelGraph, Shape
+    from joulecast.graph import ModelGraph
 
 GraphForm = Literal["exported", "optimized"]
 """exported: the file's own graph, canonicalised. optimized: after onnxruntime's graph optimiser (extra ``onnxruntime``)."""
@@ -65,7 +65,9 @@ def workload_of(
     shapes = {name: tuple(shape) for name, shape in (input_shapes or {}).items()}
     for name, shape in shapes.items():
         if any(dimension < 0 for dimension in shape):
-            raise WorkloadError(f"shape {list(shape)} of input {name!r} has a negative dimension: give every size as it is fed")
+            raise WorkloadError(
+                f"shape {list(shape)} of input {name!r} has a negative dimension: give every size as it is fed"
+            )
     return Workload(batch_size=batch_size, input_shapes=shapes, input_values=dict(input_values or {}))
 
 
@@ -98,7 +100,9 @@ def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: Grap
     reader = _READERS.get(fetched.format)
     if reader is None:
         known = ", ".join(sorted(_READERS))
-        raise ModelFormatError(f"{fetched.reference} is of format {fetched.format!r}, which has no reader: give one of {known}")
+        raise ModelFormatError(
+            f"{fetched.reference} is of format {fetched.format!r}, which has no reader: give one of {known}"
+        )
     return reader(fetched, workload or Workload(), graph)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-
 from joulecast import documents
 from joulecast.errors import ModelFormatError, NotCalibratedError
+
 from tests.unit.handmade import COSTLIER, ESTIMATE, PROFILE
 
 
@@ -54,7 +54,10 @@ def test_an_estimate_document_fulfils_its_schema() -> None:
     assert document["unavailable"] == [
         {"accelerator": "NVIDIA-X1", "reason": "NotCalibrated", "message": "NVIDIA-X1 has no power limit"}
     ]
-    assert [(row["result"], row["op_type"], row["joules"]) for row in document["layers"]] == [(0, "Conv", 0.3), (0, "Relu", 0.1)]
+    assert [(row["result"], row["op_type"], row["joules"]) for row in document["layers"]] == [
+        (0, "Conv", 0.3),
+        (0, "Relu", 0.1),
+    ]
 
 
 def test_the_rows_and_the_gap_of_a_document_sum_to_the_batch() -> None:
@@ -75,8 +78,9 @@ def test_figures_are_rounded_to_six_digits() -> None:
 
 
 def test_an_array_given_as_a_value_becomes_a_list() -> None:
-    import numpy
     from dataclasses import replace
+
+    import numpy
 
     workload = replace(PROFILE.workload, input_values={"sizes": numpy.array([1, 2]), "sr": numpy.int64(16_000)})
     document = documents.profile_document(replace(PROFILE, workload=workload))

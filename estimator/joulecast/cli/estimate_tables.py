@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from joulecast.cli.explanation import explanation
-from joulecast.cli.profile_tables import coverage_text, facts, model_facts, plain_table, uncovered
-from joulecast.cli.quantities import Scale, digits, metric
+from joulecast.cli.profile_tables import facts, model_facts, plain_table, uncovered
+from joulecast.cli.quantities import Scale, digits, metric, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from joulecast.energy.model import EnergyEstimate
     from joulecast.errors import JoulecastError
-    from joulecast.layers import ModelProfile
+    from joulecast.layers import Coverage, ModelProfile
 
 _UNPRICED = "is priced by nothing calibrated"
 
@@ -26,7 +26,7 @@ def estimate_tables(
     profile: ModelProfile, estimates: Sequence[EnergyEstimate], *, explain: bool, top: int
 ) -> list[RenderableType]:
     """The model, a row a forecast, what widens the intervals; with ``explain``, where the joules go."""
-    shown: list[RenderableType] = [facts(model_facts(profile)), _forecasts("Forecast", estimates), *_notes(estimates)]
+    shown = [_asked(profile, estimates), _forecasts("Forecast", estimates), *_notes(estimates)]
     if explain:
         for estimate in estimates:
             shown += explanation(estimate, top=top)
@@ -38,20 +38,28 @@ def comparison_tables(
 ) -> list[RenderableType]:
     """The same for many accelerators, best first and marked, and what could not be priced."""
     title = "Forecasts, fewest joules per inference first"
-    shown: list[RenderableType] = [facts(model_facts(profile)), _forecasts(title, estimates, mark_first=True)]
-    shown += _notes(estimates)
+    shown = [_asked(profile, estimates), _forecasts(title, estimates, mark_first=True), *_notes(estimates)]
     return shown + [Text(f"no forecast: {error}", style="yellow") for error in unavailable.values()]
+
+
+def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
+    """What all forecasts of a command share."""
+    shared = dict.fromkeys(f"{estimate.runtime}, {estimate.precision} precision" for estimate in estimates)
+    return facts(model_facts(profile) | {"run as": "; ".join(shared)})
 
 
 def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: bool = False) -> Table:
     energy, single, time = (metric(unit, values) for unit, values in _columns(estimates))
     table = plain_table(
-        title, ("", False), ("accelerator", False), ("batch size", True), ("per batch", True), (f"{single.unit} per inference", True),
-        (f"{time.unit} per batch", True), ("W", True), ("precision", False), ("runtime", False), ("coverage", False), ("origin", False),
+        title, ("accelerator", False), ("batch\nsize", True), ("energy\nper batch", True),
+        (f"{single.unit} per\ninference", True), (f"{time.unit} per\nbatch", True), ("W", True),
+        ("coverage", True), ("origin", False),
     )  # fmt: skip
     for position, estimate in enumerate(estimates):
-        best = mark_first and position == 0
-        table.add_row("★" if best else "", *_cells(estimate, energy, single, time), style="bold" if best else None)
+        mark = "★ " if position == 0 else "  "
+        cells = _cells(estimate, energy, single, time)
+        style = "bold" if mark_first and not position else None
+        table.add_row((mark if mark_first else "") + estimate.accelerator, *cells, style=style)
     return table
 
 
@@ -67,17 +75,20 @@ def _columns(estimates: Sequence[EnergyEstimate]) -> list[tuple[str, list[float]
 def _cells(estimate: EnergyEstimate, energy: Scale, single: Scale, time: Scale) -> list[str]:
     joules = estimate.joules_per_batch
     return [
-        estimate.accelerator,
         str(estimate.batch_size),
         energy.interval(joules, estimate.joules_per_batch_lower, estimate.joules_per_batch_upper),
         single.text(joules / estimate.batch_size),
         time.text(estimate.latency_seconds),
         digits(estimate.average_power_watts),
-        estimate.precision,
-        estimate.runtime,
-        coverage_text(estimate.coverage),
+        _coverage(estimate.coverage),
         estimate.origin,
     ]
+
+
+def _coverage(coverage: Coverage) -> str:
+    """The shares of FLOPs and of ops; one figure where they agree."""
+    shares = dict.fromkeys((percent(coverage.flops), percent(coverage.ops)))
+    return " / ".join(shares)
 
 
 def _notes(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:
@@ -96,7 +107,7 @@ def _notes(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:
 def _notes_of(estimate: EnergyEstimate) -> list[str]:
     doubt = "" if estimate.interval_guaranteed else ", not guaranteed: too few groups of measurements stand behind it"
     return [
-        f"interval: {estimate.interval_level:.0%} of true values{doubt}",
+        f"interval: {percent(estimate.interval_level)} of true values{doubt}",
         *(f"wider: {reason}" for reason in estimate.reasons),
     ]
 

@@ -40,7 +40,9 @@ def explanation(estimate: EnergyEstimate, *, top: int) -> list[RenderableType]:
     return [
         _causes(f"Where the joules go: {name}", estimate),
         _costs(f"By op type: {name}", ("op type", "ops"), by_op_type, total),
-        _costs(f"Layers that cost most ({len(shown):,} of {len(by_layer):,}): {name}", ("layer", "op type"), shown, total),
+        _costs(
+            f"Layers that cost most ({len(shown):,} of {len(by_layer):,}): {name}", ("layer", "op type"), shown, total
+        ),
     ]
 
 
@@ -67,7 +69,9 @@ def _by_op_type(layers: Sequence[LayerEnergy]) -> list[_Cost]:
     groups: dict[str, list[LayerEnergy]] = defaultdict(list)
     for layer in layers:
         groups[layer.op_type].append(layer)
-    return sorted((_sum((op_type, f"{len(rows):,}"), rows) for op_type, rows in groups.items()), key=_joules, reverse=True)
+    return sorted(
+        (_sum((op_type, f"{len(rows):,}"), rows) for op_type, rows in groups.items()), key=_joules, reverse=True
+    )
 
 
 def _sum(labels: tuple[str, ...], layers: Iterable[LayerEnergy]) -> _Cost:
@@ -88,10 +92,21 @@ def _joules(cost: _Cost) -> float:
 def _costs(title: str, labels: tuple[str, str], costs: Sequence[_Cost], total: float) -> Table:
     energy = metric("J", [cost.joules for cost in costs])
     time = metric("s", [cost.seconds for cost in costs])
-    figures = (energy.unit, "share", f"compute {energy.unit}", f"memory {energy.unit}", f"static {energy.unit}", f"time {time.unit}")
-    table = plain_table(title, *((label, label == "ops") for label in labels), *((figure, True) for figure in figures), ("", False))
+    figures = (
+        energy.unit,
+        "share",
+        f"compute {energy.unit}",
+        f"memory {energy.unit}",
+        f"static {energy.unit}",
+        f"time {time.unit}",
+    )
+    table = plain_table(
+        title, *((label, label == "ops") for label in labels), *((figure, True) for figure in figures), ("", False)
+    )
     for cost in costs:
         share = cost.joules / (total or 1.0)
         parts = (energy.text(part) for part in (cost.compute, cost.memory, cost.static))
-        table.add_row(*cost.labels, energy.text(cost.joules), percent(share), *parts, time.text(cost.seconds), bar(share))
+        table.add_row(
+            *cost.labels, energy.text(cost.joules), percent(share), *parts, time.text(cost.seconds), bar(share)
+        )
     return table

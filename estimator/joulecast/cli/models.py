@@ -58,7 +58,9 @@ def _refuse_options(request: ModelRequest) -> None:
     given = {"--input": request.input, "--value": request.value, "--path": request.path, "--verify": request.verify}
     for option, value in given.items():
         if value:
-            raise typer.BadParameter(f"{request.source} is a saved profile: leave {option} out, or give the model itself", param_hint=option)
+            raise typer.BadParameter(
+                f"{request.source} is a saved profile: leave {option} out, or give the model itself", param_hint=option
+            )
 
 
 def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
@@ -67,7 +69,9 @@ def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
     try:
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelFormatError(f"{path} is not a JSON document ({error}): make one with `joulecast profile MODEL -o json`") from None
+        raise ModelFormatError(
+            f"{path} is not a JSON document ({error}): make one with `joulecast profile MODEL -o json`"
+        ) from None
     if not isinstance(document, dict):
         raise ModelFormatError(f"{path} holds no profile: make one with `joulecast profile MODEL -o json`")
     profile = profile_from_document(document)

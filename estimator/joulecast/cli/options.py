@@ -29,14 +29,17 @@ NoColor = Annotated[bool, typer.Option("--no-color", help="Plain tables.", rich_
 Top = Annotated[int, typer.Option("--top", min=0, help="Rows of the layer table; 0 for all.", rich_help_panel=_OUTPUT)]
 BatchSize = Annotated[
     int | None,
-    typer.Option(
-        "--batch-size", "-b", min=1, help="Samples in a batch.", show_default="1", rich_help_panel=_WORKLOAD
-    ),
+    typer.Option("--batch-size", "-b", min=1, help="Samples in a batch.", show_default="1", rich_help_panel=_WORKLOAD),
 ]
 BatchSizes = Annotated[
     list[int] | None,
     typer.Option(
-        "--batch-size", "-b", min=1, help="Samples in a batch; repeatable.", show_default="32", rich_help_panel=_WORKLOAD
+        "--batch-size",
+        "-b",
+        min=1,
+        help="Samples in a batch; repeatable.",
+        show_default="32",
+        rich_help_panel=_WORKLOAD,
     ),
 ]
 Precision = Annotated[
@@ -70,7 +73,7 @@ class ModelRequest:
         list[str] | None,
         typer.Option(
             metavar="NAME=SHAPE",
-            help="Shape of an input, batch included, as NAME=1,3,224,224; N stands for the batch size. Repeatable.",
+            help="Shape of an input, batch included, as NAME=1,3,224,224; the word batch stands for the batch size. Repeatable.",
             rich_help_panel=_WORKLOAD,
         ),
     ] = None
@@ -104,12 +107,16 @@ class ModelRequest:
     ] = None
     insecure_registry: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST[:PORT]", help="Registry spoken to over plain HTTP. Repeatable.", rich_help_panel=_REGISTRY),
+        typer.Option(
+            metavar="HOST[:PORT]", help="Registry spoken to over plain HTTP. Repeatable.", rich_help_panel=_REGISTRY
+        ),
     ] = None
     allow_address: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CIDR", help="Private address range that registries may stand in. Repeatable.", rich_help_panel=_REGISTRY
+            metavar="CIDR",
+            help="Private address range that registries may stand in. Repeatable.",
+            rich_help_panel=_REGISTRY,
         ),
     ] = None
     ca_file: Annotated[

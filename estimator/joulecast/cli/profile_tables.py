@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from joulecast.graph import Shape
     from joulecast.layers import Coverage, LayerProfile, ModelProfile
 
+_NARROWEST = 8  # characters; a name folded into less is hard to read
 _VERIFIED = {"Full": "verified in full", "Manifest": "manifest verified", None: ""}
 
 
@@ -61,11 +62,11 @@ def _sums(profile: ModelProfile) -> dict[str, str]:
     totals, free = profile.totals, sum(layer.kind == "free" for layer in profile.layers)
     return {
         "batch size": str(profile.workload.batch_size),
-        "MACs": f"{quantity(totals.macs, 'MAC')} in {totals.mac_rows:,} ops (1 MAC = 2 FLOPs)",
+        "MACs": f"{quantity(totals.macs, 'MAC')} (1 MAC = 2 FLOPs); ops that carry any: {totals.mac_rows:,}",
         "params": f"{totals.params:,}",
         "activations": f"{quantity(totals.activations, '')} elements",
         "moved": size(totals.bytes_moved),
-        "kernels": ", ".join(f"{count:,} {runtime}" for runtime, count in totals.kernels.items()),
+        "kernels": ", ".join(f"{count:,} launches in {runtime}" for runtime, count in totals.kernels.items()),
         "free ops": f"{free:,} (constants, views, shape arithmetic: no kernel runs)" if free else "",
         "coverage": coverage_text(profile.coverage),
     }
@@ -89,10 +90,16 @@ def uncovered(coverage: Coverage, what: str) -> list[RenderableType]:
 
 
 def plain_table(title: str, *columns: tuple[str, bool]) -> Table:
-    """A table with rules only under its header. ``columns``: header, and whether it holds figures."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    """A table with rules only under its header. ``columns``: header (none for bars), and whether it holds
+    figures, which are never folded."""
+    table = Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
     for header, figures in columns:
-        table.add_column(header, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
+        if figures or not header:
+            table.add_column(header, justify="right" if figures else "left", no_wrap=True)
+        else:
+            table.add_column(header, overflow="fold", min_width=max(_NARROWEST, len(header)))
     return table
 
 
@@ -120,8 +127,8 @@ def _by_op_type(layers: Sequence[LayerProfile]) -> Table:
     for op_type, rows in groups:
         share = weights[op_type][0] / total
         table.add_row(
-            op_type, ", ".join(sorted({row.kind for row in rows})), f"{len(rows):,}", macs.text(weights[op_type][0]), percent(share),
-            f"{sum(row.params for row in rows):,}", moved.text(weights[op_type][1]), bar(share),
+            op_type, ", ".join(sorted({row.kind for row in rows})), f"{len(rows):,}", macs.text(weights[op_type][0]),
+            percent(share), f"{sum(row.params for row in rows):,}", moved.text(weights[op_type][1]), bar(share),
         )  # fmt: skip
     return table
 
@@ -138,8 +145,8 @@ def _by_layer(layers: Sequence[LayerProfile], top: int) -> Table:
     )  # fmt: skip
     for layer in shown:
         table.add_row(
-            _named(layer), layer.op_type, _shapes(layer), macs.text(layer.macs), percent(layer.macs / total), f"{layer.params:,}",
-            moved.text(layer.bytes_moved),
+            _named(layer), layer.op_type, _shapes(layer), macs.text(layer.macs), percent(layer.macs / total),
+            f"{layer.params:,}", moved.text(layer.bytes_moved),
         )  # fmt: skip
     return table
 
@@ -152,6 +159,4 @@ def _shapes(layer: LayerProfile) -> str:
     def side(shapes: Sequence[Shape]) -> str:
         return ", ".join(shape_text(shape) for shape in shapes)
 
-    return f"{side(layer.input_shapes)} → {side(layer.output_shapes)}"
-
-
+    return f"{side(layer.input_shapes)} → {side(layer.output_shapes)}" if layer.input_shapes else side(layer.output_shapes)

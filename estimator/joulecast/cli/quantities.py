@@ -27,7 +27,7 @@ class Scale:
 
 
 def metric(unit: str, values: Iterable[float]) -> Scale:
-    """The scale with an SI prefix that suits the largest of ``values``; counts (no unit of their own) never go below 1."""
+    """The scale with an SI prefix that suits the largest of ``values``; counts (no J, s, W) never go below 1."""
     return _scale(unit, values, _METRIC if unit in ("J", "s", "W") else _METRIC[:5])
 
 
@@ -39,7 +39,8 @@ def binary(values: Iterable[float]) -> Scale:
 def _scale(unit: str, values: Iterable[float], prefixes: tuple[tuple[float, str], ...]) -> Scale:
     largest = max((abs(value) for value in values), default=0.0)
     for factor, prefix in prefixes:
-        if largest >= factor * 0.9995:  # 999.9 m would round to 1000 m
+        least = 0.1 if unit == "J" and not prefix else 0.9995  # 0.42 J reads better than 420 mJ; 999.9 m would round to 1000 m
+        if largest >= factor * least:
             return Scale(factor=factor, unit=prefix + unit)
     factor, prefix = prefixes[-1] if largest else (1.0, "")
     return Scale(factor=factor, unit=prefix + unit)
@@ -67,14 +68,16 @@ def size(count: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of one: 0.9934 -> 99.3 %. Only all of it is 100 %."""
+    """A share of one: 0.9934 -> 99.3 %. Only all of it is 100 %, only none 0 %."""
     shown = f"{100 * share:.1f}"
     if share < 1 and shown == "100.0":
         return "> 99.9 %"
+    if share > 0 and shown == "0.0":
+        return "< 0.1 %"
     return f"{shown.removesuffix('.0')} %"
 
 
-def bar(share: float, width: int = 20) -> str:
+def bar(share: float, width: int = 12) -> str:
     """A bar of ``share`` of ``width`` cells, to an eighth of a cell."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)

@@ -10,8 +10,8 @@ import typer
 
 from joulecast.graph import Shape
 
-BATCH = "N"
-"""Stands for the batch size in ``--input``."""
+BATCH = "batch"
+"""Stands for the batch size in ``--input``, as in the custom resource."""
 
 _T = TypeVar("_T")
 _WORDS = {"true": True, "false": False}
@@ -20,7 +20,7 @@ _ShapePattern = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadPattern:
-    """A workload but for the batch size: shapes may hold ``N`` in its place."""
+    """A workload but for the batch size: shapes may hold ``batch`` in its place."""
 
     shapes: dict[str, _ShapePattern] = field(default_factory=dict)
     values: dict[str, object] = field(default_factory=dict)
@@ -63,7 +63,7 @@ def _size(text: str) -> int | str:
     if text == BATCH:
         return BATCH
     if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{text!r} is neither a size (0, 1, 2, …) nor {BATCH}, the batch size")
+        raise ValueError(f"{text!r} is neither a size (0, 1, 2, …) nor the word {BATCH}")
     return int(text)
 
 

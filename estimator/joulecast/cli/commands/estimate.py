@@ -27,7 +27,10 @@ Accelerators = Annotated[
     ),
 ]
 Explain = Annotated[
-    bool, typer.Option("--explain", help="Also show where the joules go; with -o csv a line per layer.", rich_help_panel="Output")
+    bool,
+    typer.Option(
+        "--explain", help="Also show where the joules go; with -o csv a line per layer.", rich_help_panel="Output"
+    ),
 ]
 
 
@@ -49,7 +52,9 @@ def command(
 
     named = accelerator or [DEFAULT_ACCELERATOR]
     profiled = profiles(request, batch_size)
-    estimates = [estimate(profile, name, precision=precision, runtime=runtime) for name in named for profile in profiled]
+    estimates = [
+        estimate(profile, name, precision=precision, runtime=runtime) for name in named for profile in profiled
+    ]
     if output is OutputFormat.TABLE:
         from joulecast.cli.estimate_tables import estimate_tables
 

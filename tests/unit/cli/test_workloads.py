@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+import typer
+
+from joulecast.cli import workloads
+
+
+def test_shapes_and_values_are_read_by_name() -> None:
+    pattern = workloads.parse(
+        ["image=1,3,224,224", "mask=", "serving:0=2, 7"], ["sr=16000", "sizes=1,2,3", "one=5,", "scale=0.5", "on=true"]
+    )
+    assert pattern.input_shapes(1) == {"image": (1, 3, 224, 224), "mask": (), "serving:0": (2, 7)}
+    assert pattern.values == {"sr": 16_000, "sizes": [1, 2, 3], "one": [5], "scale": 0.5, "on": True}
+
+
+def test_batch_stands_for_the_batch_size() -> None:
+    pattern = workloads.parse(["x=batch,3,8,8", "state=2,batch,128"], [])
+    assert pattern.input_shapes(4) == {"x": (4, 3, 8, 8), "state": (2, 4, 128)}
+
+
+def test_the_name_may_hold_an_equals_sign() -> None:
+    assert workloads.parse(["a=b=3"], []).input_shapes(1) == {"a=b": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "values", "words"),
+    [
+        (["image"], [], "NAME=1,3,224,224"),
+        (["=1,2"], [], "NAME=1,3,224,224"),
+        (["x=1,-2"], [], "'-2'"),
+        (["x=1,,2"], [], "''"),
+        (["x=1.5"], [], "'1.5'"),
+        (["x=²"], [], "'²'"),
+        (["x=1", "x=2"], [], "twice"),
+        ([], ["sr"], "NAME=16000"),
+        ([], ["sr=fast"], "'fast' is not a number"),
+        ([], ["sr="], "not a number"),
+    ],
+)
+def test_a_malformed_option_is_a_usage_error_that_shows_the_form(inputs: list[str], values: list[str], words: str) -> None:
+    with pytest.raises(typer.BadParameter, match=words) as caught:
+        workloads.parse(inputs, values)
+    assert caught.value.exit_code == 2
