@@ -1,0 +1,116 @@
+"""Layer rows as arrays: what the law needs of each executed row, in the precision that its arithmetic runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from joulecast.errors import NotCalibratedError
+from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES
+from joulecast.layers import LayerProfile
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+ARITHMETIC = ("fp32", "tf32", "fp16", "bf16")
+"""The arithmetics that the law prices; a row in any other one (integers, float64) is priced for its bytes alone and marked."""
+
+PRECISIONS = ("default", *ARITHMETIC)
+
+_STORED = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_ARITHMETIC_OF = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformConv"})
+"""What cuDNN runs in TF32 unasked; torch leaves matrix products in fp32 (torch.backends.cuda.matmul.allow_tf32 is False)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Arrays over n executed rows and c contractions.
+
+    ``bytes``, ``kernels``, ``views``, ``flops``: (n,). ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the row carries no MACs or the law
+    has no such arithmetic. ``priced``: (n,) False where MACs could not be priced. ``row``: (c,) the row of each contraction;
+    ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
+    """
+
+    bytes: Array
+    kernels: Array
+    views: Array
+    flops: Array
+    arithmetic: Index
+    priced: NDArray[np.bool_]
+    row: Index
+    products: Array
+    m: Array
+    n: Array
+    k: Array
+    repeats: Array
+
+
+def executed(layers: Sequence[LayerProfile]) -> tuple[LayerProfile, ...]:
+    """The rows that run a kernel: counted and zero ones."""
+    return tuple(layer for layer in layers if layer.kind in ("counted", "zero"))
+
+
+def views(layers: Sequence[LayerProfile]) -> int:
+    """Free views that eager execution still pays host time for."""
+    return sum(layer.views for layer in layers)
+
+
+def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()) -> str:
+    """The arithmetic of a MAC-bearing row: one of ``ARITHMETIC``, or its dtype's name where the law has none for it.
+
+    ``precision``: as asked. ``lacks``: arithmetics that the hardware does not have; ``default`` convolutions then run in fp32.
+    """
+    if layer.dtype not in _ARITHMETIC_OF:
+        return layer.dtype
+    if precision != "default":
+        return precision
+    if layer.dtype == "float32" and layer.op_type in _CONVOLUTIONS and "tf32" not in lacks:
+        return "tf32"
+    return _ARITHMETIC_OF[layer.dtype]
+
+
+def bytes_moved(layer: LayerProfile, precision: str) -> float:
+    """Bytes of the row when its floating-point elements are stored as ``precision`` has them; ``default``: as filed."""
+    if precision == "default" or layer.dtype not in FLOATING_DTYPES or layer.dtype not in _ARITHMETIC_OF:
+        return float(layer.bytes_moved)
+    change = ITEMSIZE_BYTES[_STORED[precision]] - ITEMSIZE_BYTES[layer.dtype]
+    return layer.bytes_moved + layer.float_numel * change
+
+
+def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, lacks: Sequence[str] = ()) -> Features:
+    """Arrays of ``layers``, which are executed rows. Raises NotCalibratedError for a precision that no law knows."""
+    if precision not in PRECISIONS:
+        raise NotCalibratedError(f"precision {precision!r} is not priced: choose one of {', '.join(PRECISIONS)}")
+    names = [arithmetic_of(layer, precision, lacks) if layer.macs else "" for layer in layers]
+    arithmetic = np.array([ARITHMETIC.index(name) if name in ARITHMETIC else -1 for name in names], dtype=np.intp)
+    flat = [
+        (row, c.batch, c.m, c.n, c.k, c.repeats)
+        for row, layer in enumerate(layers)
+        if arithmetic[row] >= 0
+        for c in layer.contractions
+    ]
+    columns = np.array(flat, dtype=float).reshape(-1, 6).T
+    return Features(
+        bytes=np.array([bytes_moved(layer, precision) for layer in layers], dtype=float),
+        kernels=np.array([_kernels(layer, runtime) for layer in layers], dtype=float),
+        views=np.array([layer.views for layer in layers], dtype=float),
+        flops=np.array([layer.flops for layer in layers], dtype=float),
+        arithmetic=arithmetic,
+        priced=np.array([not layer.macs or arithmetic[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
+        row=columns[0].astype(np.intp),
+        products=columns[1],
+        m=columns[2],
+        n=columns[3],
+        k=columns[4],
+        repeats=columns[5],
+    )
+
+
+def _kernels(layer: LayerProfile, runtime: str) -> int:
+    """Launches of an executed row: a CUDA graph replays the eager ones; a row that does not say has one a repeat."""
+    own = layer.kernels.get(runtime, layer.kernels.get("torch-eager") if runtime == "torch-cudagraph" else None)
+    return layer.repeats if own is None else own

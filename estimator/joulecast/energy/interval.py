@@ -1,0 +1,123 @@
+"""Prediction intervals: how wide, from how many groups, and what makes one wider."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.energy.features import Array, Features
+from joulecast.energy.model import LayerEnergy
+from joulecast.energy.profile import AcceleratorProfile, Interval
+
+MINIMUM_GROUPS = 9
+"""Groups from which on a split-conformal interval of level 0.9 exists: 9/10 is the highest finite level of nine (Vovk 2005)."""
+
+CARRIES = 0.1
+"""Share of a forecast's joules from which on rows without joules of their own, or off the training range, are worth a word."""
+
+# Log half-widths that reasons add in quadrature. None is fitted: ADR 0042 says why each is what it is.
+_UNVERIFIED = 0.15
+_OTHER_RUNTIME = 0.25
+_OFF_RANGE = 0.2
+_NO_JOULES = 0.25
+_MEASURED_RUNTIME = "torch-eager"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widening:
+    """One reason, as a clause, and the log half-width it adds in quadrature."""
+
+    reason: str
+    log_half_width: float
+
+
+def half_width(interval: Interval, wider: Sequence[Widening]) -> float:
+    """Log half-width of a forecast: its profile's own and every reason, added in quadrature as independent errors are."""
+    return math.sqrt(interval.log_half_width**2 + sum(widening.log_half_width**2 for widening in wider))
+
+
+def widenings(
+    accelerator: AcceleratorProfile,
+    runtime: str,
+    table: Features,
+    layers: Sequence[LayerEnergy],
+    joules: float,
+    other_host_joules: float,
+) -> tuple[Widening, ...]:
+    """Every reason that applies to this forecast. ``other_host_joules``: the same network on a host of another pace."""
+    found = [
+        _other_host(accelerator, runtime, joules, other_host_joules),
+        _other_runtime(runtime),
+        _off_range(accelerator, table, layers, joules),
+        _unverified(accelerator),
+        _no_joules(accelerator, layers, joules),
+    ]
+    return tuple(widening for widening in found if widening is not None)
+
+
+def split_conformal(scores: Array, level: float) -> float:
+    """The ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005); infinity where n is too small for the level."""
+    rank = math.ceil((scores.size + 1) * level - 1e-9)
+    return float(np.sort(scores)[rank - 1]) if rank <= scores.size else math.inf
+
+
+def group_weighted_quantile(scores: Array, groups: Sequence[str], level: float) -> float:
+    """Smallest score below which lie scores of weight ``level`` when every group weighs the same, however many rows it has."""
+    names, counts = np.unique(np.array(groups), return_counts=True)
+    weight = dict(zip(names.tolist(), (1 / counts).tolist(), strict=True))
+    order = np.argsort(scores, kind="stable")
+    reached = np.cumsum([weight[groups[position]] for position in order.tolist()]) / names.size
+    return float(scores[order[min(int(np.searchsorted(reached, level - 1e-9)), scores.size - 1)]])
+
+
+def _other_host(accelerator: AcceleratorProfile, runtime: str, joules: float, other: float) -> Widening | None:
+    change = abs(math.log(other / joules)) if joules > 0 and other > 0 else 0.0
+    if change < 0.01:  # below the rounding of any figure shown
+        return None
+    owner = accelerator.hosts[runtime].measured_on
+    return Widening(reason=f"another host: its launch times are taken from {owner}", log_half_width=change)
+
+
+def _other_runtime(runtime: str) -> Widening | None:
+    if runtime == _MEASURED_RUNTIME:
+        return None
+    return Widening(reason=f"another runtime: no joules were measured under {runtime}", log_half_width=_OTHER_RUNTIME)
+
+
+def _off_range(
+    accelerator: AcceleratorProfile, table: Features, layers: Sequence[LayerEnergy], joules: float
+) -> Widening | None:
+    limits = accelerator.training_range
+    if not limits:
+        return None
+    (_, most_flops), (_, most_bytes) = limits["flops"], limits["bytes"]
+    beyond = (table.flops > most_flops) | (table.bytes > most_bytes)
+    carried = sum(layer.joules for layer, outside in zip(layers, beyond.tolist(), strict=True) if outside)
+    if carried <= CARRIES * joules:
+        return None
+    return Widening(reason="off the training range: rows larger than any that was fitted", log_half_width=_OFF_RANGE)
+
+
+def _unverified(accelerator: AcceleratorProfile) -> Widening | None:
+    if not accelerator.unverified:
+        return None
+    reason = f"unverified data sheet values: {', '.join(accelerator.unverified)}"
+    return Widening(reason=reason, log_half_width=_UNVERIFIED)
+
+
+def _no_joules(accelerator: AcceleratorProfile, layers: Sequence[LayerEnergy], joules: float) -> Widening | None:
+    if accelerator.origin not in ("measured", "public"):
+        return None  # its own interval already is that of an accelerator without joules
+    lacking: dict[str, float] = {}
+    for layer in layers:
+        if layer.origin not in ("measured", "public"):
+            lacking[layer.op_type] = lacking.get(layer.op_type, 0.0) + layer.joules
+    if sum(lacking.values()) <= CARRIES * joules:
+        return None
+    most = sorted(lacking, key=lambda name: -lacking[name])[:3]
+    return Widening(
+        reason=f"no layer rows: no joules of {', '.join(most)} were measured here", log_half_width=_NO_JOULES
+    )
