@@ -6,16 +6,26 @@ a denial, keeps a record of every workload it ever saw and copies each object tw
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import kopf
 
-from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision
+from joulecast_operator.health import Health, served
+from joulecast_operator.index import Index
+from joulecast_operator.kinds import ESTIMATES
+from joulecast_operator.kube import Cluster
+from joulecast_operator.metrics import AdmissionMetrics, registry_with
+from joulecast_operator.settings import Settings
+from joulecast_operator.watches import STALE_SECONDS, Watches
+from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +69,48 @@ class AdmissionServer:
     def __init__(self, admission: Admission, *, host: str, port: int, certfile: str, keyfile: str) -> None:
         self._admission = admission
         self._server = kopf.WebhookServer(addr=host, port=port, certfile=certfile, pkeyfile=keyfile)
+        self.listening = False
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
         async for client_config in self._server(self._admission.review):  # type: ignore[arg-type]
+            self.listening = True
             yield client_config
+
+
+def run(settings: Settings) -> None:
+    """Serve admission until told to stop. Ends the program with a sentence where a certificate file is missing."""
+    for flag, path in (("certfile", settings.webhook_certfile), ("keyfile", settings.webhook_keyfile)):
+        if not Path(path).is_file():
+            sys.exit(f"--webhook-{flag} {path}: there is no such file; name the one that holds the webhook's {flag}")
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    index, registry = Index(), registry_with()
+    server = AdmissionServer(
+        Admission(lambda request: decide(request, index), AdmissionMetrics(registry)),
+        host=settings.webhook_host,  # empty: every address
+        port=settings.webhook_port,
+        certfile=settings.webhook_certfile,
+        keyfile=settings.webhook_keyfile,
+    )
+    watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES,))
+    watches.settings.admission.server = server  # kopf opens it after the index is filled
+    async with served(settings.metrics_port, registry, _health(index, server)):
+        await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
+
+
+def _health(index: Index, server: AdmissionServer) -> Health:
+    def sick() -> str | None:
+        behind = index.behind_seconds()
+        return f"the index has been behind the API server for {behind:.0f} s" if behind > STALE_SECONDS else None
+
+    def unready() -> str | None:
+        if not index.ready:
+            return "the index is being filled"
+        return None if server.listening else "the port is not open yet"
+
+    return Health(sick=sick, unready=unready)
 
 
 def _response(review: object, decision: Decision) -> dict[str, Any]:
