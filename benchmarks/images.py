@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import images
-from tests.harness import Registry
+from tests.harness.registry import Registry
 
 WIDTH, DEPTH = 1024, 26
 """26 square float32 matrices of 4 MiB: a 104 MiB model."""

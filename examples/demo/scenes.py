@@ -1,0 +1,181 @@
+"""The demo's story in a cluster, scene by scene, as a user would type it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from examples.demo import models
+from examples.demo.terminal import answer, command, console, heading, say
+from tests.harness.control_plane import ControlPlane
+from tests.harness.installation import NAMESPACE, Installation
+from tests.harness.registry import Registry
+
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm", "registry")
+EXAMPLES = Path(__file__).resolve().parents[1]
+WAIT_SECONDS = 60.0
+DRY_RUN_BATCH_SIZE = "1"
+OURS = "joulecast.dev/"
+
+
+class Cluster:
+    """A control plane, a registry with the models, and joulecast installed."""
+
+    def __init__(self, folder: Path, layouts: dict[str, Path], *, keep: bool) -> None:
+        self.folder = folder
+        with ExitStack() as stack:
+            self.plane = stack.enter_context(ControlPlane.start(folder / "control-plane", detached=keep))
+            self.registry = stack.enter_context(Registry.start(folder / "registry", detached=keep))
+            self._push(layouts)
+            self.installation = stack.enter_context(
+                Installation.start(self.plane, folder / "joulecast", insecure_registries=[self.registry.host], detached=keep)
+            )
+            self._stack = stack.pop_all()
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def _push(self, layouts: dict[str, Path]) -> None:
+        for reference, layout in layouts.items():
+            repository, _, tag = reference.partition(":")
+            digest = self.registry.push(layout, repository, tag)
+            say(f"pushed {self.registry.host}/{reference}  {digest[:19]}…")
+
+    def manifest(self, name: str) -> Path:
+        """An example's manifest with this registry's address in it."""
+        path = self.folder / name
+        path.write_text((EXAMPLES / name).read_text().replace("REGISTRY", self.registry.host))
+        return path
+
+    def show(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run kubectl in sight. ``text``: how the line is shown, where paths would hide the point."""
+        command(text or shlex.join(["kubectl", *arguments]))
+        done = self.plane.kubectl(*arguments)
+        answer(done)
+        return done
+
+    def apply(self, name: str, *options: str) -> None:
+        path = self.manifest(name)
+        self.show("apply", *options, "-f", str(path), text=shlex.join(["kubectl", "apply", *options, "-f", f"examples/{name}"]))
+
+    def annotations(self, deployment: str) -> dict[str, str]:
+        found = self.plane.get("deployment", deployment) or {}
+        return {key: value for key, value in found["metadata"].get("annotations", {}).items() if key.startswith(OURS)}
+
+
+def play(folder: Path, layouts: dict[str, Path], *, keep: bool) -> None:
+    """All scenes; leaves nothing behind unless ``keep``."""
+    heading("A real control plane and registry on loopback, joulecast installed with Helm")
+    cluster = Cluster(folder, layouts, keep=keep)
+    try:
+        for scene in (estimate, known, unknown, dry_run, metrics, layers):
+            scene(cluster)
+    except BaseException:
+        cluster.stop()
+        raise
+    if keep:
+        farewell_kept(cluster)
+    else:
+        clean_up(cluster)
+        farewell()
+
+
+def estimate(cluster: Cluster) -> None:
+    heading("Ask for a forecast")
+    cluster.apply("estimate.yaml")
+    started = time.monotonic()
+    cluster.show("wait", "--for=condition=Ready", "iee/ocr-detector", f"--timeout={WAIT_SECONDS:.0f}s")
+    say(f"Ready {time.monotonic() - started:.1f} s after it was applied, read from the registry by ranges.")
+    cluster.show("get", "iee")
+
+
+def known(cluster: Cluster) -> None:
+    heading("Deploy that image: the API server answers with the forecast")
+    cluster.apply("deployment.yaml")
+    show_annotations(cluster, "ocr")
+
+
+def unknown(cluster: Cluster) -> None:
+    heading("Deploy a model that nobody asked about: Pending, then annotated")
+    cluster.apply("deployment-unknown.yaml")
+    say(f"state at once: {cluster.annotations('voice-activity').get(OURS + 'state', 'none')}")
+    wait_until(lambda: cluster.annotations("voice-activity").get(OURS + "state") == "Ready", "the voice-activity forecast")
+    show_annotations(cluster, "voice-activity")
+    cluster.show("get", "iee")
+
+
+def dry_run(cluster: Cluster) -> None:
+    heading("Ask without changing anything: the server's dry run, at another batch size")
+    manifest = cluster.manifest("deployment.yaml")
+    text = manifest.read_text().replace("  name: ocr\n", f'  name: ocr\n  annotations: {{{OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"}}\n', 1)
+    manifest.write_text(text)
+    line = f"kubectl apply --dry-run=server -f deployment.yaml   # with {OURS}batch-size: \"{DRY_RUN_BATCH_SIZE}\""
+    cluster.show("apply", "--dry-run=server", "-f", str(manifest), text=line)
+
+
+def metrics(cluster: Cluster) -> None:
+    heading("What Prometheus scrapes")
+    url = cluster.installation.controller_url + "/metrics"
+    command(f"curl {url} | grep joulecast_predicted")
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  our own process on loopback
+        lines = response.read().decode().splitlines()
+    shown = [line for line in lines if line.startswith("joulecast_predicted_joules_per_batch{")]
+    console.print("\n".join(shown), markup=False, soft_wrap=True)
+
+
+def layers(cluster: Cluster) -> None:
+    heading("The ten rows that cost most")
+    command("kubectl get iee ocr-detector -o jsonpath='{.status.topLayers}'")
+    found = cluster.plane.get("iee", "ocr-detector") or {}
+    for row in found["status"]["topLayers"][:10]:
+        console.print(f"{row['joules']:10.3g} J  {row['share']:6.1%}  {row['opType']:<16} {row['name']}", markup=False)
+
+
+def clean_up(cluster: Cluster) -> None:
+    heading("Clean up: the outputs go when the estimates go, and with Helm's release")
+    cluster.show("delete", "iee", "ocr-detector")
+    wait_until(lambda: OURS + "joules-per-batch" not in cluster.annotations("ocr"), "the removal of ocr's annotations")
+    say("the sweep took the forecast off deployment/ocr")
+    cluster.installation.null_outputs()
+    left = {name: sorted(set(cluster.annotations(name)) & set(outputs())) for name in ("ocr", "voice-activity")}
+    say(f"outputs left on the Deployments: {json.dumps(left)}")
+    cluster.show("delete", "deployment", "ocr", "voice-activity")
+    cluster.stop()
+
+
+def outputs() -> frozenset[str]:
+    from joulecast_operator.annotations import OUTPUT_KEYS
+
+    return OUTPUT_KEYS
+
+
+def show_annotations(cluster: Cluster, deployment: str) -> None:
+    command(f"kubectl get deployment {deployment} -o jsonpath='{{.metadata.annotations}}'")
+    for key, value in sorted(cluster.annotations(deployment).items()):
+        console.print(f"  {key}: {value}", markup=False)
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    """Raises RuntimeError naming ``what`` if it does not come about in a minute."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} did not come about in {WAIT_SECONDS:.0f} s; see the logs beside the demo's folder")
+        time.sleep(0.1)
+
+
+def farewell() -> None:
+    heading("Done; everything the demo started is stopped and removed")
+    say("Next: `make demo KEEP=1` leaves it running; `make venv`, then `.venv/bin/joulecast estimate YOUR.onnx --explain`; docs/kubernetes.md installs it.")
+
+
+def farewell_kept(cluster: Cluster) -> None:
+    heading("It goes on running")
+    console.print(f"export KUBECONFIG={cluster.plane.kubeconfig}", markup=False, soft_wrap=True)
+    say(f"Logs lie in {cluster.folder}; joulecast runs in the namespace {NAMESPACE}. Stop it all with `make demo-stop`.")

@@ -1,0 +1,136 @@
+"""joulecast as a user installs it, without nodes: the chart by real Helm, the processes under the chart's own accounts.
+
+    with Installation.start(control_plane, directory, insecure_registries=[registry.host]) as installation:
+        installation.controller.kill()
+        installation.controller.start()
+
+The processes run on this machine as `python -m joulecast_operator ROLE`, with the tokens of the ServiceAccounts that the
+chart made, so exactly with its rights.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.harness import http
+from tests.harness.certificates import CertificateAuthority
+from tests.harness.control_plane import COMMAND_SECONDS, ControlPlane
+from tests.harness.environment import ROOT
+from tests.harness.ports import free_port
+from tests.harness.processes import Process
+
+NAMESPACE = "joulecast-system"
+RELEASE = "joulecast"
+CHART = ROOT / "charts" / "joulecast"
+
+
+class Installation:
+    """`controller` and `webhook` are `Process`es; `controller_url` and `webhook_url` serve /metrics, /healthz, /readyz."""
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        directory: Path,
+        *,
+        insecure_registries: Sequence[str] = (),
+        values: Sequence[str] = (),
+        options: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+        detached: bool = False,
+    ) -> None:
+        """Prepare; `values` go to Helm as `--set`, `options` and `environment` to both processes, after the chart's."""
+        self.plane = plane
+        self.directory = directory.absolute()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._values = list(values)
+        self._options = [f"--insecure-registries={','.join(insecure_registries)}", "--allowed-networks=127.0.0.0/8", *options]
+        self._environment = environment or {}
+        self._detached = detached
+        self.authority = CertificateAuthority(self.directory, "webhook-ca")
+        self._certificate = self.authority.server("webhook")
+        self._webhook_port = free_port()
+        self.webhook_address = f"https://127.0.0.1:{self._webhook_port}/"
+
+    @classmethod
+    def start(cls, plane: ControlPlane, directory: Path, **options: Any) -> Self:
+        """Install the chart and start both processes; takes what the constructor takes."""
+        installation = cls(plane, directory, **options)
+        installation.install()
+        try:
+            installation.start_processes()
+        except BaseException:
+            installation.stop()
+            raise
+        return installation
+
+    def install(self) -> None:
+        """`helm upgrade --install`, the webhook by URL."""
+        bundle = base64.b64encode(self.authority.bundle.read_bytes()).decode()
+        self._helm("--set", f"webhook.url={self.webhook_address}", "--set", f"webhook.caBundle={bundle}")
+
+    def start_processes(self) -> None:
+        self.controller, self.controller_url = self._process("controller")
+        serving = [
+            "--webhook-host=127.0.0.1",
+            f"--webhook-port={self._webhook_port}",
+            f"--webhook-certfile={self._certificate.certificate}",
+            f"--webhook-keyfile={self._certificate.key}",
+        ]
+        self.webhook, self.webhook_url = self._process("webhook", *serving)
+        for process in (self.webhook, self.controller):
+            process.start(wait=False)
+        for process in (self.webhook, self.controller):
+            process.wait_ready()
+
+    def null_outputs(self) -> None:
+        """What the chart's pre-delete Job runs, as its own account."""
+        job = self._command("null-outputs", f"{RELEASE}-uninstall", "null-outputs")
+        subprocess.run(job.argv, env=job.environment, check=True, capture_output=True, timeout=COMMAND_SECONDS)
+
+    def uninstall(self) -> None:
+        self.plane.helm("uninstall", RELEASE, "-n", NAMESPACE, "--no-hooks", "--ignore-not-found")
+
+    def stop(self) -> None:
+        """Stop both processes; the release stays."""
+        for process in (getattr(self, "controller", None), getattr(self, "webhook", None)):
+            if process is not None:
+                process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _helm(self, *arguments: str) -> None:
+        chosen = [part for value in self._values for part in ("--set", value)]
+        self.plane.helm(
+            "upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", "--no-hooks", *arguments, *chosen
+        )
+
+    def _process(self, role: str, *serving: str) -> tuple[Process, str]:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        options = [f"--metrics-port={port}", f"--namespace={NAMESPACE}", f"--cache-dir={self.directory / 'cache'}"]
+        process = self._command(
+            role, f"{RELEASE}-{role}", role, *options, *serving, *self._options, is_ready=lambda: http.answers(f"{url}/readyz")
+        )
+        return process, url
+
+    def _command(self, name: str, account: str, *arguments: str, is_ready: Any = None) -> Process:
+        kubeconfig = self.plane.service_account_kubeconfig(account, namespace=NAMESPACE)
+        return Process(
+            name,
+            [sys.executable, "-m", "joulecast_operator", *arguments],
+            directory=self.directory,
+            environment={**os.environ, "KUBECONFIG": str(kubeconfig), "NO_PROXY": "127.0.0.1,localhost", **self._environment},
+            is_ready=is_ready,
+            detached=self._detached,
+        )
