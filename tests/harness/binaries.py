@@ -122,7 +122,7 @@ def _build(module: GoModule, report: Report | None) -> None:
         partial.mkdir()
         flags = ["-trimpath", "-ldflags", _linker_flags(module), "-tags", module.tags, "-o", f"{partial}{os.sep}"]
         run_step(
-            f"building {module.title} (about 10 minutes the first time)",
+            f"building {module.title} (minutes, the first time only)",
             [*_politely(), _go(report), "build", "-v", *flags, "tool"],
             target.with_name("build.log"),
             directory=module.directory,
