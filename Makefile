@@ -11,14 +11,17 @@ IN_VENV = .venv/bin/python -m
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools demo test lint bench lock clean python
+.PHONY: help venv tools demo demo-stop test lint bench lock clean python
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: python  ## show joulecast on a real API server, without torch; KEEP=1 leaves it running
 	@$(ENVIRONMENT) demo
 	@$(IN_VENV) examples.demo
+
+demo-stop:  ## end what `make demo KEEP=1` left running
+	@$(IN_VENV) examples.demo.stop
 
 venv: python  ## fill .venv with everything: then .venv/bin/joulecast works
 	@$(ENVIRONMENT) all

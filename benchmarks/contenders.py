@@ -1,7 +1,7 @@
-"""One tool counts one model in a process of its own and prints what it found: ``python -m benchmarks.contenders TOOL MODEL``.
+"""One tool counts one model in a process of its own, and prints: ``python -m benchmarks.contenders TOOL MODEL``.
 
-Seconds are those of the counting call, after imports and after the model object exists; the whole process, imports and model
-included, is timed by the caller. A tool that needs a framework's module gets one with random weights, as its documentation shows.
+Seconds are those of the counting call, after imports and after the model object exists; the caller times the whole
+process, imports and model included. A tool that needs a framework's module gets one with random weights.
 """
 
 from __future__ import annotations

@@ -55,25 +55,25 @@ def model(external: bool) -> tuple[bytes, bytes]:
 def cases() -> list[Case]:
     inline, _ = model(external=False)
     graph, blob = model(external=True)
-    beside = {"models/model.onnx": graph, "models/model.onnx.data": blob}
+    path = "models/model.onnx"
+    within = {path: inline}
+    beside = {path: graph, f"{path}.data": blob}
     return [
-        Case(name="weights inline, plain tar", compression=None, files={"models/model.onnx": inline}, path="/models/model.onnx"),
-        Case(name="weights beside, plain tar", compression=None, files=beside, path="/models/model.onnx"),
-        Case(name="weights beside, graph first, gzip", compression="gzip", files=beside, path="/models/model.onnx"),
-        Case(name="weights beside, graph first, zstd", compression="zstd", files=beside, path="/models/model.onnx"),
-        Case(name="weights inline, gzip", compression="gzip", files={"models/model.onnx": inline}, path="/models/model.onnx"),
-    ]  # fmt: skip
+        Case(name="weights inline, plain tar", compression=None, files=within, path=f"/{path}"),
+        Case(name="weights beside, plain tar", compression=None, files=beside, path=f"/{path}"),
+        Case(name="weights beside, graph first, gzip", compression="gzip", files=beside, path=f"/{path}"),
+        Case(name="weights beside, graph first, zstd", compression="zstd", files=beside, path=f"/{path}"),
+        Case(name="weights inline, gzip", compression="gzip", files=within, path=f"/{path}"),
+    ]
 
 
 def copied(reference: str) -> tuple[int, float]:
     """Bytes and seconds of ``skopeo copy`` into a folder."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        subprocess.run(
-            ["skopeo", "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", f"docker://{reference}", f"dir:{folder}"],
-            check=True,
-            timeout=300,
-        )  # fmt: skip
+        source, target = f"docker://{reference}", f"dir:{folder}"
+        command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", source, target]
+        subprocess.run(command, check=True, timeout=300)
         return sum(file.stat().st_size for file in Path(folder).iterdir()), time.perf_counter() - start
 
 
@@ -91,7 +91,10 @@ def section() -> str:
         access = RegistryAccess(insecure_registries=(registry.host,))
         for number, case in enumerate(cases()):
             images.push(
-                images.build([case.files], compression=case.compression), f"http://{registry.host}", f"bench/{number}", "v1"
+                images.build([case.files], compression=case.compression),
+                f"http://{registry.host}",
+                f"bench/{number}",
+                "v1",
             )
             reference = f"{registry.host}/bench/{number}:v1"
             whole, copy_seconds = copied(reference)

@@ -1,4 +1,4 @@
-"""How long counting takes, and whether the count is right, beside the tools that people use today. One process a cell."""
+"""How long counting takes, and whether it is right, beside the tools that people use today. One process a cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statistics import median
 from benchmarks.contenders import MODELS, NEEDS_MODULE, ONNX_INPUTS, TOOLS, TORCH_MODELS, export
 
 EXPECTED_GMACS = {"ocr-detector": 3.044273984, "resnet50": 4.0892, "bert-base": 11.1742}
-"""What onnxruntime executed (the detector) and what two independent tools agree on (the others, batch 1, 128 tokens)."""
+"""What onnxruntime executed (the detector), what two independent tools agree on (the others, batch 1, 128 tokens)."""
 
 RUNS = 3
 TOLERANCE = 1e-3

@@ -71,7 +71,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=cache_directory()))
     try:
         layouts = first_minute(folder / "layouts")
-        say("\nMeanwhile a real control plane is found or built: etcd, kube-apiserver, kube-controller-manager, Helm, a registry.")
+        say("\nMeanwhile a real etcd, kube-apiserver, kube-controller-manager, Helm and registry are found or built.")
         programs.wait()
         scenes.play(folder, layouts, keep=keep)
     except (StepError, RuntimeError, subprocess.CalledProcessError) as error:

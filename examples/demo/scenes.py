@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from examples.demo import models
 from examples.demo.terminal import answer, command, console, heading, say
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
@@ -34,7 +33,9 @@ class Cluster:
             self.registry = stack.enter_context(Registry.start(folder / "registry", detached=keep))
             self._push(layouts)
             self.installation = stack.enter_context(
-                Installation.start(self.plane, folder / "joulecast", insecure_registries=[self.registry.host], detached=keep)
+                Installation.start(
+                    self.plane, folder / "joulecast", insecure_registries=[self.registry.host], detached=keep
+                )
             )
             self._stack = stack.pop_all()
 
@@ -62,7 +63,13 @@ class Cluster:
 
     def apply(self, name: str, *options: str) -> None:
         path = self.manifest(name)
-        self.show("apply", *options, "-f", str(path), text=shlex.join(["kubectl", "apply", *options, "-f", f"examples/{name}"]))
+        self.show(
+            "apply",
+            *options,
+            "-f",
+            str(path),
+            text=shlex.join(["kubectl", "apply", *options, "-f", f"examples/{name}"]),
+        )
 
     def annotations(self, deployment: str) -> dict[str, str]:
         found = self.plane.get("deployment", deployment) or {}
@@ -105,7 +112,9 @@ def unknown(cluster: Cluster) -> None:
     heading("Deploy a model that nobody asked about: Pending, then annotated")
     cluster.apply("deployment-unknown.yaml")
     say(f"state at once: {cluster.annotations('voice-activity').get(OURS + 'state', 'none')}")
-    wait_until(lambda: cluster.annotations("voice-activity").get(OURS + "state") == "Ready", "the voice-activity forecast")
+    wait_until(
+        lambda: cluster.annotations("voice-activity").get(OURS + "state") == "Ready", "the voice-activity forecast"
+    )
     show_annotations(cluster, "voice-activity")
     cluster.show("get", "iee")
 
@@ -113,9 +122,11 @@ def unknown(cluster: Cluster) -> None:
 def dry_run(cluster: Cluster) -> None:
     heading("Ask without changing anything: the server's dry run, at another batch size")
     manifest = cluster.manifest("deployment.yaml")
-    text = manifest.read_text().replace("  name: ocr\n", f'  name: ocr\n  annotations: {{{OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"}}\n', 1)
+    text = manifest.read_text().replace(
+        "  name: ocr\n", f'  name: ocr\n  annotations: {{{OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"}}\n', 1
+    )
     manifest.write_text(text)
-    line = f"kubectl apply --dry-run=server -f deployment.yaml   # with {OURS}batch-size: \"{DRY_RUN_BATCH_SIZE}\""
+    line = f'kubectl apply --dry-run=server -f deployment.yaml   # with {OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"'
     cluster.show("apply", "--dry-run=server", "-f", str(manifest), text=line)
 
 
@@ -166,16 +177,19 @@ def wait_until(is_so: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not is_so():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} did not come about in {WAIT_SECONDS:.0f} s; see the logs beside the demo's folder")
+            raise RuntimeError(
+                f"{what} did not come about in {WAIT_SECONDS:.0f} s; see the logs beside the demo's folder"
+            )
         time.sleep(0.1)
 
 
 def farewell() -> None:
     heading("Done; everything the demo started is stopped and removed")
-    say("Next: `make demo KEEP=1` leaves it running; `make venv`, then `.venv/bin/joulecast estimate YOUR.onnx --explain`; docs/kubernetes.md installs it.")
+    say("Next: `make demo KEEP=1` leaves it running; docs/kubernetes.md says how to install it in a cluster;")
+    say("`.venv/bin/joulecast estimate YOUR.onnx --accelerator NVIDIA-H200 --explain` forecasts a model of yours.")
 
 
 def farewell_kept(cluster: Cluster) -> None:
     heading("It goes on running")
     console.print(f"export KUBECONFIG={cluster.plane.kubeconfig}", markup=False, soft_wrap=True)
-    say(f"Logs lie in {cluster.folder}; joulecast runs in the namespace {NAMESPACE}. Stop it all with `make demo-stop`.")
+    say(f"joulecast is in the namespace {NAMESPACE}; logs are in {cluster.folder}. `make demo-stop` stops it all.")

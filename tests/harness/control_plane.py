@@ -59,7 +59,7 @@ class ControlPlane:
         self._front_proxy = CertificateAuthority(self._pki, "front-proxy-ca")
         self._signing_key = write_signing_key(self._pki, "service-accounts")
         admin = self.authority.client("admin", user="admin", group="system:masters")
-        self._admin_tls = http.client_context(self.authority.bundle, admin.certificate, admin.key)
+        self.admin_tls = http.client_context(self.authority.bundle, admin.certificate, admin.key)
         self.kubeconfig = self._kubeconfig("admin", admin)
         self.etcd = self._etcd()
         self.apiserver = self._apiserver()
@@ -284,7 +284,7 @@ class ControlPlane:
         return {"tls-cert-file": server.certificate, "tls-private-key-file": server.key}
 
     def _process(self, name: str, argv: list[str | Path], url: str) -> Process:
-        tls = self._admin_tls if url.startswith("https:") else None
+        tls = self.admin_tls if url.startswith("https:") else None
         return Process(
             name,
             argv,

@@ -4,8 +4,8 @@
         installation.controller.kill()
         installation.controller.start()
 
-The processes run on this machine as `python -m joulecast_operator ROLE`, with the tokens of the ServiceAccounts that the
-chart made, so exactly with its rights.
+The processes run on this machine as `python -m joulecast_operator ROLE`, with the tokens of the ServiceAccounts that
+the chart made, so exactly with its rights.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHART = ROOT / "charts" / "joulecast"
 
 
 class Installation:
-    """`controller` and `webhook` are `Process`es; `controller_url` and `webhook_url` serve /metrics, /healthz, /readyz."""
+    """`controller` and `webhook` are `Process`es that serve /metrics, /healthz, /readyz at their `…_url`."""
 
     def __init__(
         self,
@@ -50,7 +50,11 @@ class Installation:
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         self._values = list(values)
-        self._options = [f"--insecure-registries={','.join(insecure_registries)}", "--allowed-networks=127.0.0.0/8", *options]
+        self._options = [
+            f"--insecure-registries={','.join(insecure_registries)}",
+            "--allowed-networks=127.0.0.0/8",
+            *options,
+        ]
         self._environment = environment or {}
         self._detached = detached
         self.authority = CertificateAuthority(self.directory, "webhook-ca")
@@ -112,7 +116,16 @@ class Installation:
     def _helm(self, *arguments: str) -> None:
         chosen = [part for value in self._values for part in ("--set", value)]
         self.plane.helm(
-            "upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", "--no-hooks", *arguments, *chosen
+            "upgrade",
+            "--install",
+            RELEASE,
+            CHART,
+            "-n",
+            NAMESPACE,
+            "--create-namespace",
+            "--no-hooks",
+            *arguments,
+            *chosen,
         )
 
     def _process(self, role: str, *serving: str) -> tuple[Process, str]:
@@ -120,7 +133,13 @@ class Installation:
         url = f"http://127.0.0.1:{port}"
         options = [f"--metrics-port={port}", f"--namespace={NAMESPACE}", f"--cache-dir={self.directory / 'cache'}"]
         process = self._command(
-            role, f"{RELEASE}-{role}", role, *options, *serving, *self._options, is_ready=lambda: http.answers(f"{url}/readyz")
+            role,
+            f"{RELEASE}-{role}",
+            role,
+            *options,
+            *serving,
+            *self._options,
+            is_ready=lambda: http.answers(f"{url}/readyz"),
         )
         return process, url
 
@@ -130,7 +149,12 @@ class Installation:
             name,
             [sys.executable, "-m", "joulecast_operator", *arguments],
             directory=self.directory,
-            environment={**os.environ, "KUBECONFIG": str(kubeconfig), "NO_PROXY": "127.0.0.1,localhost", **self._environment},
+            environment={
+                **os.environ,
+                "KUBECONFIG": str(kubeconfig),
+                "NO_PROXY": "127.0.0.1,localhost",
+                **self._environment,
+            },
             is_ready=is_ready,
             detached=self._detached,
         )
