@@ -4,8 +4,8 @@
 >>> profile = joulecast.profile("model.onnx", batch_size=32)           # exact counts, no GPU, no weights read
 >>> forecast = joulecast.estimate(profile, accelerator="NVIDIA-H200")  # joules, seconds, watts, with an interval
 
-``fetch``, ``read``, ``canonicalise`` and ``count`` are the stages behind ``profile``, one by one. Importing this package loads
-none of onnx, numpy or torch: a name is imported when it is first used.
+``fetch``, ``read``, ``canonicalise`` and ``count`` are the stages behind ``profile``, one by one. Importing this package
+loads none of onnx, numpy or torch: a name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from joulecast.accelerators import AcceleratorProfile as AcceleratorProfile
-    from joulecast.accelerators import find as find_accelerator
-    from joulecast.accelerators import installed as installed_accelerators
     from joulecast.canonical import canonicalise as canonicalise
     from joulecast.counting import count as count
     from joulecast.documents import estimate_document as estimate_document
@@ -49,14 +47,12 @@ if TYPE_CHECKING:
     from joulecast.sources import fetch as fetch
 
 _ERRORS = (
-    "JoulecastError", "MeasurementError", "ModelFetchError", "ModelFormatError", "ModelReferenceError", "NotCalibratedError",
-    "UnknownAcceleratorError", "UnresolvedShapeError", "UnsupportedOperatorError", "WorkloadError",
+    "JoulecastError", "MeasurementError", "ModelFetchError", "ModelFormatError", "ModelReferenceError",
+    "NotCalibratedError", "UnknownAcceleratorError", "UnresolvedShapeError", "UnsupportedOperatorError", "WorkloadError",
 )  # fmt: skip
 
 _EXPORTS = {
     "AcceleratorProfile": "accelerators",
-    "find_accelerator": "accelerators:find",
-    "installed_accelerators": "accelerators:installed",
     "canonicalise": "canonical",
     "count": "counting",
     "estimate_document": "documents",
@@ -79,7 +75,7 @@ _EXPORTS = {
     "RegistryAccess": "sources",
     "fetch": "sources",
 }
-"""Public name -> the module that holds it, with the name it has there if that is another."""
+"""Public name -> the module that holds it."""
 
 __all__ = sorted([*_EXPORTS, "__version__"])
 
@@ -89,8 +85,7 @@ def __getattr__(name: str) -> object:
         return _version()
     if name not in _EXPORTS:
         raise AttributeError(f"module 'joulecast' has no attribute {name!r}")
-    module, _, attribute = _EXPORTS[name].partition(":")
-    value = getattr(import_module(f"joulecast.{module}"), attribute or name)
+    value = getattr(import_module(f"joulecast.{_EXPORTS[name]}"), name)
     globals()[name] = value
     return value
 

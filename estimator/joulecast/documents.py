@@ -1,6 +1,6 @@
 """The JSON contract: profiles and forecasts as plain documents, and profiles back from them.
 
-A document is a dict of JSON values with a ``kind`` and a ``schema_version``; ``schema`` gives the JSON Schema of each kind.
+A document is a dict of JSON values with a ``kind`` and a ``schema_version``; ``schema`` gives each kind's JSON Schema.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def estimate_document(
 ) -> Document:
     """Forecasts of one model as a document of kind ``estimate``, in the order given.
 
-    ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators asked for that
-    nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in ``results``.
+    ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators asked
+    for that nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in ``results``.
     """
     return {
         **header("estimate"),
         "model": None if model is None else _identity(model) | {"workload": _workload_without_batch(model.workload)},
         "results": [_result(estimate) for estimate in estimates],
-        "unavailable": [_problem(name, error) for name, error in (unavailable or {}).items()],
+        "unavailable": [problem(name, error) for name, error in (unavailable or {}).items()],
         "layers": _layer_rows(estimates) if with_layers else [],
     }
 
@@ -76,14 +76,15 @@ def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
     """The profile that ``profile_document`` was given. Raises ModelFormatError for anything else."""
     if document.get("kind") != "profile" or document.get("schema_version") != SCHEMA_VERSION:
         raise ModelFormatError(
-            f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r}, is not a profile of"
-            f" version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
+            f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r}, is no profile"
+            f" of version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
         )
     try:
         return _profile(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFormatError(
-            f"the profile document is damaged ({type(error).__name__}: {error}): make it again with `joulecast profile MODEL -o json`"
+            f"the profile document is damaged ({type(error).__name__}: {error}):"
+            " make it again with `joulecast profile MODEL -o json`"
         ) from error
 
 
@@ -95,13 +96,13 @@ def result_fields(estimate: EnergyEstimate) -> Document:
         "runtime": estimate.runtime,
         "precision": estimate.precision,
         "batch_size": estimate.batch_size,
-        "joules_per_batch": _rounded(joules),
-        "joules_per_batch_lower": _rounded(estimate.joules_per_batch_lower),
-        "joules_per_batch_upper": _rounded(estimate.joules_per_batch_upper),
-        "joules_per_inference": _rounded(joules / estimate.batch_size),
-        "latency_seconds": _rounded(estimate.latency_seconds),
-        "average_power_watts": _rounded(estimate.average_power_watts),
-        "gap_joules": _rounded(estimate.gap_joules),
+        "joules_per_batch": rounded(joules),
+        "joules_per_batch_lower": rounded(estimate.joules_per_batch_lower),
+        "joules_per_batch_upper": rounded(estimate.joules_per_batch_upper),
+        "joules_per_inference": rounded(joules / estimate.batch_size),
+        "latency_seconds": rounded(estimate.latency_seconds),
+        "average_power_watts": rounded(estimate.average_power_watts),
+        "gap_joules": rounded(estimate.gap_joules),
         "origin": estimate.origin,
         "interval_level": estimate.interval_level,
         "interval_guaranteed": estimate.interval_guaranteed,
@@ -114,11 +115,11 @@ def layer_fields(layer: LayerEnergy) -> Document:
         "name": layer.name,
         "op_type": layer.op_type,
         "scope": layer.scope,
-        "joules": _rounded(layer.joules),
-        "seconds": _rounded(layer.seconds),
-        "static_joules": _rounded(layer.static_joules),
-        "compute_joules": _rounded(layer.compute_joules),
-        "memory_joules": _rounded(layer.memory_joules),
+        "joules": rounded(layer.joules),
+        "seconds": rounded(layer.seconds),
+        "static_joules": rounded(layer.static_joules),
+        "compute_joules": rounded(layer.compute_joules),
+        "memory_joules": rounded(layer.memory_joules),
         "origin": layer.origin,
         "priced": layer.priced,
     }
@@ -145,7 +146,7 @@ def _result(estimate: EnergyEstimate) -> Document:
     return result_fields(estimate) | {"coverage": _plain(estimate.coverage), "reasons": list(estimate.reasons)}
 
 
-def _problem(accelerator: str, error: JoulecastError) -> Document:
+def problem(accelerator: str, error: JoulecastError) -> Document:
     return {"accelerator": accelerator, "reason": error.reason, "message": str(error)}
 
 
@@ -157,7 +158,7 @@ def _layer_rows(estimates: Sequence[EnergyEstimate]) -> list[Document]:
     ]
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     return round_significant(float(value), _DIGITS)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from joulecast.errors import WorkloadError
+from joulecast.errors import UnknownAcceleratorError, WorkloadError
 from joulecast.layers import ModelProfile
 
 if TYPE_CHECKING:
@@ -41,25 +42,24 @@ def estimate(
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
 
-    ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as the node label
-    ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready profile keeps its own, and
-    another is refused. ``precision``: ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
+    ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as the node
+    label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready profile keeps its own,
+    and another is refused. ``precision``: ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
     ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
 
     Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.
     """
-    from joulecast.accelerators import find
     from joulecast.estimation import estimate as price
 
-    priced_by = find(accelerator, runtime) if isinstance(accelerator, str) else accelerator
+    priced_by = accelerator_named(accelerator, runtime) if isinstance(accelerator, str) else accelerator
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:
-        from joulecast.profiling import profile
+        from joulecast.profiling import default_batch_size, profile
 
         profiled = profile(
             source,
-            batch_size=DEFAULT_BATCH_SIZE if batch_size is None else batch_size,
+            batch_size=default_batch_size(input_shapes, DEFAULT_BATCH_SIZE) if batch_size is None else batch_size,
             input_shapes=input_shapes,
             input_values=input_values,
             path=path,
@@ -72,10 +72,29 @@ def estimate(
     return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
 
 
+def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
+    """An installed profile by its product name, or one from a JSON file. Raises UnknownAcceleratorError, NotCalibratedError."""
+    from joulecast.accelerators import AcceleratorProfile, find
+
+    if name.endswith(".json"):
+        return AcceleratorProfile.from_json(_text(Path(name)))
+    return find(name, runtime)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnknownAcceleratorError(
+            f"{path} cannot be read as an accelerator profile ({error}): give a file that `joulecast fit` wrote"
+        ) from None
+
+
 def _as_asked(profile: ModelProfile, batch_size: int | None) -> ModelProfile:
     own = profile.workload.batch_size
     if batch_size not in (None, own):
         raise WorkloadError(
-            f"the profile of {profile.source} was made for batch size {own}, not {batch_size}: profile the model again with batch_size={batch_size}"
+            f"the profile of {profile.source} was made for batch size {own}, not {batch_size}:"
+            f" profile the model again with batch_size={batch_size}"
         )
     return profile

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
 
 GraphForm = Literal["exported", "optimized"]
-"""exported: the file's own graph, canonicalised. optimized: after onnxruntime's graph optimiser (extra ``onnxruntime``)."""
+"""exported: the file's own graph, canonicalised. optimized: after onnxruntime's optimiser (extra of that name)."""
 
 
 def profile(
     source: str | os.PathLike[str] | FetchedModel,
     *,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     input_values: Mapping[str, object] | None = None,
     path: str | None = None,
@@ -34,11 +34,13 @@ def profile(
 
     ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
     (``registry.example/models/resnet50:1``), or what ``fetch`` gave. No weights are read and no GPU is used.
-    ``batch_size`` binds the free leading dimension of the inputs; ``input_shapes`` gives an input's full shape, batch included;
-    ``input_values`` the content of an input that steers shapes or branches. ``path``: the model inside the image.
-    ``budget``, ``access``, ``platform`` and ``verify`` concern fetching and are ignored for what is fetched already.
+    ``batch_size``, 1 unless said, binds the free leading dimension of the inputs; ``input_shapes`` gives an input's full shape,
+    batch included; ``input_values`` the content of an input that steers shapes or branches. ``path``: the model inside the image.
+    ``budget``, ``access`` (the user's docker login unless said), ``platform`` and ``verify`` concern fetching and are ignored for
+    what is fetched already.
 
-    Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
+    Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError,
+    UnsupportedOperatorError.
     """
     workload = workload_of(batch_size=batch_size, input_shapes=input_shapes, input_values=input_values)
     if not isinstance(source, FetchedModel):
@@ -46,7 +48,7 @@ def profile(
             os.fspath(source),
             path=path,
             budget=budget or FetchBudget(),
-            access=access or RegistryAccess(),
+            access=access or RegistryAccess.of_user(),
             platform=platform,
             verify=verify,
         )
@@ -55,24 +57,39 @@ def profile(
 
 def workload_of(
     *,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     input_values: Mapping[str, object] | None = None,
 ) -> Workload:
-    """A checked ``Workload``. Raises WorkloadError for a batch size below 1 or a negative dimension."""
-    if batch_size < 1:
-        raise WorkloadError(f"batch size {batch_size} is not positive: give 1 or more")
-    shapes = {name: tuple(shape) for name, shape in (input_shapes or {}).items()}
-    for name, shape in shapes.items():
-        if any(dimension < 0 for dimension in shape):
-            raise WorkloadError(
-                f"shape {list(shape)} of input {name!r} has a negative dimension: give every size as it is fed"
-            )
-    return Workload(batch_size=batch_size, input_shapes=shapes, input_values=dict(input_values or {}))
+    """A checked ``Workload``. Raises WorkloadError for a batch size below 1 and for a negative dimension."""
+    size = default_batch_size(input_shapes, 1) if batch_size is None else batch_size
+    if size < 1:
+        raise WorkloadError(f"batch size {size} is not positive: give 1 or more")
+    shapes = {name: _checked(name, shape) for name, shape in (input_shapes or {}).items()}
+    return Workload(batch_size=size, input_shapes=shapes, input_values=dict(input_values or {}))
+
+
+def default_batch_size(input_shapes: Mapping[str, Sequence[int]] | None, default: int) -> int:
+    """``default``, unless no shape given begins with it: then the shapes hold another batch, and WorkloadError asks which."""
+    leading = {shape[0] for shape in (input_shapes or {}).values() if len(shape)}
+    if leading and default not in leading:
+        given = ", ".join(f"{name} {list(shape)}" for name, shape in (input_shapes or {}).items())
+        raise WorkloadError(
+            f"no input shape given ({given}) begins with the batch size {default}: say which batch size they hold (--batch-size)"
+        )
+    return default
+
+
+def _checked(name: str, shape: Sequence[int]) -> Shape:
+    if any(dimension < 0 for dimension in shape):
+        raise WorkloadError(
+            f"shape {list(shape)} of input {name!r} has a negative dimension: give every size as it is fed"
+        )
+    return tuple(int(dimension) for dimension in shape)
 
 
 def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:
-    """The profile of a fetched model under ``workload``. Opens no file and no socket (``optimized`` writes a temporary folder)."""
+    """The profile of a fetched model under ``workload``. Opens no socket, and no file unless ``optimized``."""
     from joulecast.canonical import canonicalise
     from joulecast.counting import count, coverage, totals
 
@@ -94,8 +111,9 @@ def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm
 
 
 def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: GraphForm = "exported") -> ModelGraph:
-    """The graph of a fetched model with static shapes, as filed (not canonicalised). Raises ModelFormatError, WorkloadError,
-    UnresolvedShapeError, UnsupportedOperatorError.
+    """The graph of a fetched model with static shapes, as filed (not canonicalised).
+
+    Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
     """
     reader = _READERS.get(fetched.format)
     if reader is None:

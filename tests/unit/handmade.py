@@ -12,8 +12,8 @@ KERNELS = {"torch-eager": 1}
 
 CONV = LayerProfile(
     name="/stem/Conv", op_type="Conv", kind="counted", scope="stem", macs=1_179_648, params=1_152, activations=32_768,
-    input_numel=16_384, output_numel=32_768, weight_numel=1_152, float_numel=50_304, bytes_moved=201_216, kernels=KERNELS,
-    contractions=(Contraction(batch=4, m=1024, n=8, k=36),), input_shapes=((1, 16, 32, 32), (32, 4, 3, 3)),
+    input_numel=16_384, output_numel=32_768, weight_numel=1_152, float_numel=50_304, bytes_moved=201_216,
+    kernels=KERNELS, contractions=(Contraction(batch=4, m=1024, n=8, k=36),), input_shapes=((1, 16, 32, 32), (32, 4, 3, 3)),
     output_shapes=((1, 32, 32, 32),),
 )  # fmt: skip
 RELU = LayerProfile(
@@ -49,6 +49,6 @@ ESTIMATE = EnergyEstimate(
     layers=(energy("/stem/Conv", "Conv", 0.05, 0.2, 0.05), energy("/stem/Relu", "Relu", 0.04, 0.01, 0.05)),
 )  # fmt: skip
 COSTLIER = replace(
-    ESTIMATE, accelerator="NVIDIA-L40S", batch_size=1, joules_per_batch=Joules(0.05), joules_per_batch_lower=Joules(0.03),
-    joules_per_batch_upper=Joules(0.07), origin="transferred", layers=(),
+    ESTIMATE, accelerator="NVIDIA-L40S", batch_size=1, joules_per_batch=Joules(0.05),
+    joules_per_batch_lower=Joules(0.03), joules_per_batch_upper=Joules(0.07), origin="transferred", layers=(),
 )  # fmt: skip

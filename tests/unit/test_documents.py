@@ -5,9 +5,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from joulecast import documents
 from joulecast.errors import ModelFormatError, NotCalibratedError
-
 from tests.unit.handmade import COSTLIER, ESTIMATE, PROFILE
 
 

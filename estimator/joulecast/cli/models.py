@@ -9,31 +9,37 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from joulecast.cli.fetching import fetch_model
 from joulecast.cli.output import progress
-from joulecast.cli.workloads import parse
+from joulecast.cli.workloads import WorkloadPattern, parse
+from joulecast.documents import profile_from_document
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.forecast import DEFAULT_BATCH_SIZE
+from joulecast.profiling import default_batch_size, profile
 
 if TYPE_CHECKING:
     from joulecast.cli.options import ModelRequest
     from joulecast.layers import ModelProfile
 
+_REMEDY = "make one with `joulecast profile MODEL -o json`"
+
 
 def profiles(
     request: ModelRequest, batch_sizes: Sequence[int] | None, *, default: int = DEFAULT_BATCH_SIZE
 ) -> list[ModelProfile]:
-    """One profile per batch size (``default`` unless said), each once. A saved profile answers for its own batch size alone."""
+    """One profile per batch size (``default`` unless said), each once.
+
+    A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
+    """
     if _is_saved(request.source):
         _refuse_options(request)
         return [_saved(Path(request.source), batch_sizes)]
-    return _profiled(request, list(dict.fromkeys(batch_sizes or [default])))
-
-
-def _profiled(request: ModelRequest, batch_sizes: Sequence[int]) -> list[ModelProfile]:
     pattern = parse(request.input or [], request.value or [])
-    from joulecast.cli.fetching import fetch_model
-    from joulecast.profiling import profile
+    sizes = batch_sizes or [default_batch_size(pattern.input_shapes(default), default)]
+    return _profiled(request, pattern, list(dict.fromkeys(sizes)))
 
+
+def _profiled(request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequence[int]) -> list[ModelProfile]:
     with progress(f"reading {request.source}"):
         fetched = fetch_model(request)
     with progress(f"counting {request.source}"):
@@ -64,18 +70,14 @@ def _refuse_options(request: ModelRequest) -> None:
 
 
 def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
-    from joulecast.documents import profile_from_document
-
     try:
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelFormatError(
-            f"{path} is not a JSON document ({error}): make one with `joulecast profile MODEL -o json`"
-        ) from None
+        raise ModelFormatError(f"{path} is not a JSON document ({error}): {_REMEDY}") from None
     if not isinstance(document, dict):
-        raise ModelFormatError(f"{path} holds no profile: make one with `joulecast profile MODEL -o json`")
-    profile = profile_from_document(document)
-    own = profile.workload.batch_size
+        raise ModelFormatError(f"{path} holds no profile: {_REMEDY}")
+    saved = profile_from_document(document)
+    own = saved.workload.batch_size
     if any(size != own for size in batch_sizes or []):
         raise WorkloadError(f"{path} was profiled for batch size {own}: leave -b out, or give the model itself")
-    return profile
+    return saved

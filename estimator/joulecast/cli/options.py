@@ -111,29 +111,30 @@ class ModelRequest:
             metavar="HOST[:PORT]", help="Registry spoken to over plain HTTP. Repeatable.", rich_help_panel=_REGISTRY
         ),
     ] = None
-    allow_address: Annotated[
+    permit_host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CIDR",
-            help="Private address range that registries may stand in. Repeatable.",
+            metavar="HOST[:PORT]",
+            help="Registry that may stand at an address that is otherwise refused. Repeatable.",
             rich_help_panel=_REGISTRY,
         ),
     ] = None
-    ca_file: Annotated[
-        Path | None, typer.Option(help="Certificates of a private authority (PEM).", rich_help_panel=_REGISTRY)
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST=ENDPOINT", help="Endpoint tried before a registry. Repeatable.", rich_help_panel=_REGISTRY
+        ),
     ] = None
-    docker_config: Annotated[
+    ca_file: Annotated[
         Path | None,
         typer.Option(
-            help="Registry credentials, as `docker login` writes them.",
-            show_default="~/.docker/config.json",
-            rich_help_panel=_REGISTRY,
+            help="Certificates of a private authority (PEM).", exists=True, dir_okay=False, rich_help_panel=_REGISTRY
         ),
     ] = None
 
 
 def takes_model(command: Callable[Concatenate[ModelRequest, _P], None]) -> Callable[..., None]:
-    """``command`` with the fields of ``ModelRequest`` as its first parameters, so that typer offers each as an option."""
+    """``command`` with the fields of ``ModelRequest`` as parameters of its own, so that typer offers each as an option."""
     names = [field.name for field in fields(ModelRequest)]
 
     def with_options(**options: Any) -> None:

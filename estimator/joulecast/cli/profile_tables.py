@@ -93,7 +93,12 @@ def plain_table(title: str, *columns: tuple[str, bool]) -> Table:
     """A table with rules only under its header. ``columns``: header (none for bars), and whether it holds
     figures, which are never folded."""
     table = Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for header, figures in columns:
         if figures or not header:
@@ -159,4 +164,6 @@ def _shapes(layer: LayerProfile) -> str:
     def side(shapes: Sequence[Shape]) -> str:
         return ", ".join(shape_text(shape) for shape in shapes)
 
-    return f"{side(layer.input_shapes)} → {side(layer.output_shapes)}" if layer.input_shapes else side(layer.output_shapes)
+    return (
+        f"{side(layer.input_shapes)} → {side(layer.output_shapes)}" if layer.input_shapes else side(layer.output_shapes)
+    )

@@ -39,7 +39,8 @@ def binary(values: Iterable[float]) -> Scale:
 def _scale(unit: str, values: Iterable[float], prefixes: tuple[tuple[float, str], ...]) -> Scale:
     largest = max((abs(value) for value in values), default=0.0)
     for factor, prefix in prefixes:
-        least = 0.1 if unit == "J" and not prefix else 0.9995  # 0.42 J reads better than 420 mJ; 999.9 m would round to 1000 m
+        # 0.42 J reads better than 420 mJ, and 999.9 m would round to 1000 m
+        least = 0.1 if unit == "J" and not prefix else 0.9995
         if largest >= factor * least:
             return Scale(factor=factor, unit=prefix + unit)
     factor, prefix = prefixes[-1] if largest else (1.0, "")

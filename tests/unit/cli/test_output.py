@@ -32,7 +32,9 @@ def test_yaml_reads_back_as_written(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_csv_has_a_header_and_nested_values_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    output.write_document({}, OutputFormat.CSV, [{"name": "a,b", "shape": [1, 2], "gone": None}, {"name": "c", "shape": []}])
+    output.write_document(
+        {}, OutputFormat.CSV, [{"name": "a,b", "shape": [1, 2], "gone": None}, {"name": "c", "shape": []}]
+    )
     assert capsys.readouterr().out == 'name,shape,gone\n"a,b","[1, 2]",\nc,[],\n'
 
 
@@ -74,7 +76,9 @@ def test_progress_stands_on_the_terminal_of_standard_error() -> None:
 
     program = "from joulecast.cli.output import progress\nimport time\nwith progress('reading x'): time.sleep(0.3)\n"
     main, terminal = pty.openpty()
-    done = subprocess.run([sys.executable, "-c", program], stderr=terminal, stdout=subprocess.PIPE, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stderr=terminal, stdout=subprocess.PIPE, check=True, timeout=60
+    )
     os.close(terminal)
     assert b"reading x" in os.read(main, 65536)
     os.close(main)

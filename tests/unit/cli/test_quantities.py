@@ -27,7 +27,9 @@ def test_a_quantity_has_three_digits_and_a_prefix(value: float, unit: str, text:
     assert quantities.quantity(value, unit) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1,023 B"), (100, "100 B"), (4_980_736, "4.75 MiB"), (2**30, "1 GiB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1,023 B"), (100, "100 B"), (4_980_736, "4.75 MiB"), (2**30, "1 GiB")]
+)
 def test_bytes_have_binary_prefixes(count: int, text: str) -> None:
     assert quantities.size(count) == text
 
@@ -44,7 +46,8 @@ def test_a_column_shares_the_unit_of_its_largest_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(1.0, "100 %"), (0.99999, "> 99.9 %"), (0.5, "50 %"), (0.123, "12.3 %"), (0.0, "0 %"), (0.0001, "< 0.1 %")]
+    ("share", "text"),
+    [(1.0, "100 %"), (0.99999, "> 99.9 %"), (0.5, "50 %"), (0.123, "12.3 %"), (0.0, "0 %"), (0.0001, "< 0.1 %")],
 )
 def test_a_share_is_only_whole_when_it_is(share: float, text: str) -> None:
     assert quantities.percent(share) == text

@@ -38,7 +38,9 @@ def test_the_name_may_hold_an_equals_sign() -> None:
         ([], ["sr="], "not a number"),
     ],
 )
-def test_a_malformed_option_is_a_usage_error_that_shows_the_form(inputs: list[str], values: list[str], words: str) -> None:
+def test_a_malformed_option_is_a_usage_error_that_shows_the_form(
+    inputs: list[str], values: list[str], words: str
+) -> None:
     with pytest.raises(typer.BadParameter, match=words) as caught:
         workloads.parse(inputs, values)
     assert caught.value.exit_code == 2

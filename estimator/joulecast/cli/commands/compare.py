@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from joulecast.layers import ModelProfile
 
 EXAMPLES = (
-    "Examples: `joulecast compare model.onnx` · `joulecast compare model.onnx -a NVIDIA-H200 -a NVIDIA-L40S -b 1 -b 8 -b 32` ·"
+    "Examples: `joulecast compare model.onnx` ·"
+    " `joulecast compare model.onnx -a NVIDIA-H200 -a NVIDIA-L40S -b 1 -b 8 -b 32` ·"
     " `joulecast compare model.onnx --all -o csv`"
 )
 
