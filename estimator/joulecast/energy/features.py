@@ -14,16 +14,21 @@ from joulecast.layers import LayerProfile
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 ARITHMETIC = ("fp32", "tf32", "fp16", "bf16")
 """The arithmetics that the law prices; a row in any other one (integers, float64) is priced for its bytes alone and marked."""
 
 PRECISIONS = ("default", *ARITHMETIC)
 
+FAMILIES = ("matmul", "attention", "convolution", "recurrent", "normalisation", "other")
+"""Kinds of kernels that reach different shares of the same peaks."""
+
 _STORED = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _ARITHMETIC_OF = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformConv"})
 """What cuDNN runs in TF32 unasked; torch leaves matrix products in fp32 (torch.backends.cuda.matmul.allow_tf32 is False)."""
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,7 @@ class Features:
     """Arrays over n executed rows and c contractions.
 
     ``bytes``, ``kernels``, ``views``, ``flops``: (n,). ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the row carries no MACs or the law
-    has no such arithmetic. ``priced``: (n,) False where MACs could not be priced. ``row``: (c,) the row of each contraction;
+    has no such arithmetic. ``family``: (n,) position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced. ``row``: (c,) the row of each contraction;
     ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
     """
 
@@ -40,7 +45,8 @@ class Features:
     views: Array
     flops: Array
     arithmetic: Index
-    priced: NDArray[np.bool_]
+    family: Index
+    priced: Flags
     row: Index
     products: Array
     m: Array
@@ -73,6 +79,20 @@ def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()
     return _ARITHMETIC_OF[layer.dtype]
 
 
+def family(layer: LayerProfile) -> str:
+    """Which of ``FAMILIES`` runs the row, by its operator's name."""
+    name = layer.op_type
+    if "Attention" in name:
+        return "attention"
+    if name in _CONVOLUTIONS:
+        return "convolution"
+    if name in _RECURRENT:
+        return "recurrent"
+    if layer.macs:
+        return "matmul"
+    return "normalisation" if "Normalization" in name or "Softmax" in name or name == "LayerNorm" else "other"
+
+
 def bytes_moved(layer: LayerProfile, precision: str) -> float:
     """Bytes of the row when its floating-point elements are stored as ``precision`` has them; ``default``: as filed."""
     if precision == "default" or layer.dtype not in FLOATING_DTYPES or layer.dtype not in _ARITHMETIC_OF:
@@ -100,6 +120,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         views=np.array([layer.views for layer in layers], dtype=float),
         flops=np.array([layer.flops for layer in layers], dtype=float),
         arithmetic=arithmetic,
+        family=np.array([FAMILIES.index(family(layer)) for layer in layers], dtype=np.intp),
         priced=np.array([not layer.macs or arithmetic[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
         row=columns[0].astype(np.intp),
         products=columns[1],
@@ -108,6 +129,27 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         k=columns[4],
         repeats=columns[5],
     )
+
+
+def subset(rows: Features, kept: Flags) -> Features:
+    """Only the rows that ``kept`` (n,) names, and their contractions."""
+    renumbered, own = np.cumsum(kept) - 1, kept[rows.row]
+    per_row = {name: getattr(rows, name)[kept] for name in _PER_ROW}
+    per_contraction = {name: getattr(rows, name)[own] for name in _PER_CONTRACTION}
+    return Features(**per_row, **per_contraction, row=renumbered[rows.row[own]])
+
+
+def stack(tables: Sequence[Features]) -> Features:
+    """All rows of ``tables``, one after the other."""
+    starts = np.cumsum([0, *(table.bytes.size for table in tables)])[:-1]
+    joined = {
+        name: np.concatenate([getattr(table, name) for table in tables]) for name in (*_PER_ROW, *_PER_CONTRACTION)
+    }
+    return Features(**joined, row=np.concatenate([table.row + start for table, start in zip(tables, starts, strict=True)]))
+
+
+_PER_ROW = ("bytes", "kernels", "views", "flops", "arithmetic", "family", "priced")
+_PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

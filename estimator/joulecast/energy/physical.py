@@ -2,24 +2,23 @@
 
 With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of the supply voltage relative to boost:
 
-    contraction   t_c = repeats · (2·b·m·n·(k + k₀) / (P·η·x) / u + d·k/x),   u = b·m·n / (b·m·n + o·SMs)
-    row           t_m = bytes / (β·bandwidth) · (1 + γ·(1/x − 1)),   t = ((Σ t_c)^p + t_m^p)^(1/p) + tail·kernels
+    contraction   t_c = repeats · (2·b·m·n·(k + k₀) / (P·η·φ·x) / u + d·k/x),   u = b·m·n / (b·m·n + o·SMs)
+    row           t_m = bytes / (β·ψ·bandwidth) · (1 + γ·(1/x − 1)),   t = ((Σ t_c)^p + t_m^p)^(1/p) + tail·kernels
     row           E = (P_static + P_clock·x·V²)·t + e_F·V²·FLOPs + e_B·bytes
     network       T = max(Σ t, a·kernels + b·views + c),   E = Σ E_row + (P_gap + P_clock·x·V²)·(T − Σ t)
     cap           if E/T exceeds the power limit, x falls until it holds: sums first, then the cap, for the whole network
 
-The roofline is Williams 2009; u is the share of the machine that an output of that size can fill; V² and x·V² are CMOS switching power.
+φ and ψ belong to the family of the kernel (attention, convolution, …), the other letters are the fields of ``profile.Law``. The roofline is Williams 2009; u is the share of the machine that an output of that size can fill; V² and x·V² are CMOS switching power.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from joulecast.energy.features import ARITHMETIC, Array, Features, Index, executed, features
+from joulecast.energy.features import ARITHMETIC, FAMILIES, Array, Features, Flags, Index, executed, features, subset
 from joulecast.energy.model import LayerEnergy, Origin
 from joulecast.energy.profile import AcceleratorProfile, Host, Law
 from joulecast.errors import NotCalibratedError
@@ -67,6 +66,11 @@ class Networks:
         """(n,) per row to (size,) per network."""
         return np.bincount(self.index, weights=values * self.count, minlength=self.size)
 
+    def subset(self, networks: Flags, rows: Flags) -> Networks:
+        """Only some networks, and only the rows that are theirs."""
+        renumbered = np.cumsum(networks) - 1
+        return Networks(index=renumbered[self.index[rows]], count=self.count[rows], size=int(networks.sum()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
@@ -103,7 +107,7 @@ def busy(rows: Features, law: Law, chip: Chip, clock: Array) -> Busy:
     return Busy(
         seconds=seconds,
         static_joules=(law.static_watts + law.clock_watts * clock * squared) * seconds,
-        compute_joules=_of_arithmetic(law.flop_joules, rows.arithmetic) * squared * rows.flops,
+        compute_joules=_table(law.flop_joules, ARITHMETIC)[rows.arithmetic] * squared * rows.flops,
         memory_joules=law.byte_joules * rows.bytes,
     )
 
@@ -113,7 +117,8 @@ def compute_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array
     if not rows.row.size:
         return np.zeros_like(rows.bytes)
     arithmetic, pace = rows.arithmetic[rows.row], clock[rows.row]
-    rate = chip.peak_flops[arithmetic] * _of_arithmetic(law.compute_efficiency, arithmetic) * pace
+    share = _table(law.compute_efficiency, ARITHMETIC)[arithmetic]
+    rate = chip.peak_flops[arithmetic] * share * pace * _table(law.family_compute, FAMILIES, 1.0)[rows.family[rows.row]]
     outputs = rows.products * rows.m * rows.n
     filled = outputs + law.parallel_outputs * chip.multiprocessors
     seconds = rows.repeats * (2 * filled * (rows.k + law.depth) / rate + law.depth_seconds * rows.k / pace)
@@ -123,7 +128,8 @@ def compute_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array
 def memory_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array:
     """t_m of each row, (n,)."""
     slower = 1 + law.clock_bandwidth * (1 / clock - 1)
-    return rows.bytes / (law.memory_efficiency * chip.bandwidth_bytes_per_second) * slower
+    share = law.memory_efficiency * _table(law.family_memory, FAMILIES, 1.0)[rows.family]
+    return rows.bytes / (share * chip.bandwidth_bytes_per_second) * slower
 
 
 def compose(
@@ -138,13 +144,22 @@ def compose(
     over = top.joules > chip.power_limit_watts * top.seconds
     if not over.any():
         return top
+    mine = over[networks.index]
+    few, fewer = subset(rows, mine), networks.subset(over, mine)
+    lower = clock.copy()
+    lower[over] = _capped(few, law, chip, fewer, waits[over], clock[over])
+    return _at(rows, law, chip, networks, waits, lower)
+
+
+def _capped(rows: Features, law: Law, chip: Chip, networks: Networks, waits: Array, clock: Array) -> Array:
+    """The highest clock shares below ``clock`` at which the power limit holds, by bisection; the lowest one where none does."""
     low, high = np.minimum(LOWEST_CLOCK, clock), clock
     for _ in range(_CAP_STEPS):
         middle = (low + high) / 2
-        tried = _at(rows, law, chip, networks, waits, np.where(over, middle, clock))
+        tried = _at(rows, law, chip, networks, waits, middle)
         holds = tried.joules <= chip.power_limit_watts * tried.seconds
         low, high = np.where(holds, middle, low), np.where(holds, high, middle)
-    return _at(rows, law, chip, networks, waits, np.where(over, low, clock))
+    return low
 
 
 def host_seconds(rows: Features, host: Host, networks: Networks) -> Array:
@@ -164,10 +179,9 @@ def _at(rows: Features, law: Law, chip: Chip, networks: Networks, waits: Array, 
     )
 
 
-def _of_arithmetic(values: object, arithmetic: Index) -> NDArray[np.float64]:
-    table = np.array([*(dict(values).get(name, 0.0) for name in ARITHMETIC), 0.0])  # type: ignore[call-overload]
-    picked: NDArray[np.float64] = table[arithmetic]  # −1 picks the last one: no arithmetic, no compute
-    return picked
+def _table(values: Mapping[str, float], names: Sequence[str], absent: float = 0.0) -> Array:
+    """``values`` in the order of ``names``, and a last 0 that the position −1 picks: no arithmetic, no compute."""
+    return np.array([*(values.get(name, absent) for name in names), 0.0])
 
 
 @dataclass(frozen=True, slots=True)
