@@ -140,3 +140,11 @@ def _sizes(terms: list[list[str]], shapes: list[Shape]) -> dict[str, int]:
         for index, size in zip(term, shape, strict=False):
             sizes[index] = max(sizes.get(index, 1), size) if size != 0 else 0
     return sizes
+
+
+@rule("counted", "AffineGrid")
+def _affine_grid(node: Node, graph: ModelGraph) -> Cost:
+    """Every position of the grid, in homogeneous coordinates, times ``theta`` ``(batch, d, d + 1)``."""
+    batch, d, homogeneous = shape_of(node, graph, 0)
+    grid = graph.tensors[node.outputs[0]].shape or ()
+    return Cost(kind="counted", contractions=(Contraction(batch=batch, m=math.prod(grid[1:-1]), n=d, k=homogeneous),))

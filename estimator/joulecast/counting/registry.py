@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("torch-eager", "torch-cudagraph", "onnxruntime-cuda")
 
-MODULES = ("contraction", "convolution", "recurrent", "attention", "quantised", "contrib", "zero", "free")
+MODULES = ("contraction", "convolution", "recurrent", "attention", "quantised", "statistical", "contrib", "zero", "free")
 """Where the rules stand; each registers its own when first asked for."""
 
 

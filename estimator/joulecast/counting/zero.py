@@ -13,22 +13,32 @@ if TYPE_CHECKING:
 ZERO = Cost(kind="zero")
 
 STANDARD = """
-Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift BitwiseAnd
+Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift BitwiseAnd
 BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence
-ConstantOfShape Cos Cosh CumProd CumSum DepthToSpace DequantizeLinear Det Div DynamicQuantizeLinear Elu Equal Erf Exp EyeLike Floor
+ConstantOfShape Cos Cosh CumProd CumSum DFT DepthToSpace DequantizeLinear Det Div DynamicQuantizeLinear Elu Equal Erf Exp EyeLike Floor
 Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HammingWindow HannWindow HardSigmoid
 HardSwish Hardmax InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization
 LpPool Max MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization MelWeightMatrix Min Mish Mod Mul Multinomial Neg
 NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear RMSNormalization RandomNormal
 RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
 ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Resize ReverseSequence RoiAlign RotaryEmbedding Round Scatter ScatterElements
-ScatterND Selu Shrink Sigmoid Sign Sin Sinh Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth SplitToSequence Sqrt Sub Sum
-SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Trilu Unique Upsample Where Xor
+ScatterND Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth SplitToSequence Sqrt Sub Sum
+STFT SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Trilu Unique Upsample Where Xor
 """.split()
 
 
 @rule("zero", *STANDARD)
 def _zero(node: Node, graph: ModelGraph) -> Cost:
+    return ZERO
+
+
+@rule("zero", "Adagrad", "Adam", "Momentum", domain="ai.onnx.preview.training")
+def _optimiser(node: Node, graph: ModelGraph) -> Cost:
+    return ZERO
+
+
+@rule("zero", "ArrayFeatureExtractor", "Binarizer", "Imputer", "Normalizer", "OneHotEncoder", "Scaler", "FeatureVectorizer", domain="ai.onnx.ml")
+def _features(node: Node, graph: ModelGraph) -> Cost:
     return ZERO
 
 

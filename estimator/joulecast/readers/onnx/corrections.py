@@ -2,21 +2,125 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from joulecast.readers.onnx.attributes import plain
+from joulecast.readers.onnx.values import SMALL_NUMEL, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from onnx import NodeProto
 
-    from joulecast.readers.onnx.values import Value
+    Inputs = Sequence[Value | None]
+    Before = Callable[[NodeProto, Inputs], list[Value] | None]
+
+SHAPE_OF_FIRST = frozenset(
+    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid Imputer InstanceNormalization LeakyRelu Log"
+    " Max Mean MeanVarianceNormalization Min Mul Neg Normalizer PRelu Reciprocal Relu Scaler Selu Sigmoid Sqrt Sub Sum Tanh".split()
+)
+"""Operators some of whose versions have no inference at all, and whose first output has the first input's shape there: opset 1's
+elementwise ones broadcast only towards the first input; GroupNormalization 18 and 21; MeanVarianceNormalization."""
 
 
-def before(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] | None:
+def before(node: NodeProto, inputs: Inputs) -> list[Value] | None:
     """The outputs of an operator that the library mistakes, else ``None``."""
-    return None
+    rule = _BEFORE.get((node.domain, node.op_type))
+    return rule(node, inputs) if rule is not None else None
 
 
-def after(node: NodeProto, inputs: Sequence[Value | None], outputs: list[Value]) -> list[Value]:
-    """What the library inferred, completed where it gives up too early."""
+def after(node: NodeProto, inputs: Inputs, outputs: list[Value]) -> list[Value]:
+    """What the library inferred, completed where it infers nothing."""
+    first = inputs[0] if inputs else None
+    if first is None or not outputs or outputs[0].shape is not None or outputs[0].container is not None:
+        return outputs
+    if node.op_type in SHAPE_OF_FIRST:
+        return [replace(outputs[0], elem=outputs[0].elem or first.elem, shape=first.shape), *outputs[1:]]
+    columns = _columns(node)
+    if columns is not None and first.shape:
+        rows = first.shape[0] if len(first.shape) > 1 else 1
+        return [replace(outputs[0], elem=TensorProto.FLOAT, shape=(rows, columns)), *outputs[1:]]
     return outputs
+
+
+def _columns(node: NodeProto) -> int | None:
+    """Output columns of ai.onnx.ml's regressors, which infer nothing in their early versions."""
+    if node.domain != "ai.onnx.ml":
+        return None
+    attributes = plain(node)
+    if node.op_type in ("LinearRegressor", "TreeEnsembleRegressor"):
+        return int(attributes.get("targets", attributes.get("n_targets", 1)))
+    return 1 if node.op_type == "SVMRegressor" else None
+
+
+def _scalar(inputs: Inputs, position: int) -> Any:
+    """The content of an input of one element, ``None`` if absent or unknown."""
+    value = inputs[position] if position < len(inputs) else None
+    return value.data.reshape(())[()] if value is not None and value.data is not None and value.data.size == 1 else None
+
+
+def _stft(node: NodeProto, inputs: Inputs) -> list[Value] | None:
+    """Signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``; the library forgets that one side is the default."""
+    signal, step = inputs[0], _scalar(inputs, 1)
+    if signal is None or signal.shape is None or len(signal.shape) < 2 or step is None or not signal.static:
+        return None
+    length = _frame_length(inputs)
+    samples = signal.shape[1] or 0
+    if length is None or int(step) < 1 or not 0 < length <= samples:
+        return None
+    bins = length // 2 + 1 if plain(node).get("onesided", 1) else length
+    frames = (samples - length) // int(step) + 1
+    return [Value(name="", elem=signal.elem, shape=(signal.shape[0], frames, bins, 2))]
+
+
+def _frame_length(inputs: Inputs) -> int | None:
+    given = _scalar(inputs, 3)
+    if given is not None:
+        return int(given)
+    window = inputs[2] if len(inputs) > 2 else None
+    return window.shape[0] if window is not None and window.shape else None
+
+
+def _range(node: NodeProto, inputs: Inputs) -> list[Value] | None:
+    """``ceil((limit - start) / delta)`` elements; the library refuses one-element vectors and half-precision floats."""
+    start, limit, delta = (_scalar(inputs, position) for position in range(3))
+    if start is None or limit is None or delta is None or float(delta) == 0 or inputs[0] is None:
+        return None
+    span = (float(limit) - float(start)) / float(delta)
+    if not math.isfinite(span):
+        return None
+    numel = max(math.ceil(span), 0)
+    data = None
+    if numel <= SMALL_NUMEL:
+        data = (start + np.arange(numel) * delta).astype(helper.tensor_dtype_to_np_dtype(inputs[0].elem))
+    return [Value(name="", elem=inputs[0].elem, shape=(numel,), data=data)]
+
+
+def _max_unpool(node: NodeProto, inputs: Inputs) -> list[Value] | None:
+    """The shape is an input, which the library does not read."""
+    if len(inputs) < 3 or inputs[2] is None or inputs[2].data is None or inputs[0] is None:
+        return None
+    return [Value(name="", elem=inputs[0].elem, shape=tuple(int(d) for d in inputs[2].data))]
+
+
+def _top_k(node: NodeProto, inputs: Inputs) -> list[Value] | None:
+    """``k`` may come as a vector of one element or, in damaged exports, as a scalar, at which the library raises."""
+    data, k = inputs[0], _scalar(inputs, 1)
+    if data is None or not data.shape or k is None:
+        return None
+    axis = int(plain(node).get("axis", -1)) % len(data.shape)
+    shape = (*data.shape[:axis], int(k), *data.shape[axis + 1 :])
+    return [Value(name="", elem=data.elem, shape=shape), Value(name="", elem=TensorProto.INT64, shape=shape)]
+
+
+_BEFORE: dict[tuple[str, str], Before] = {
+    ("", "STFT"): _stft,
+    ("", "Range"): _range,
+    ("", "MaxUnpool"): _max_unpool,
+    ("", "TopK"): _top_k,
+}

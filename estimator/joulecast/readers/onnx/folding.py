@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHAPE_READERS = frozenset({"Shape", "Size"})
 """Operators that read only the shape of their input, so its content may be unknown."""
 
-BOUNDED_BY_INPUT = frozenset({"NonZero", "Unique", "Compress", "NonMaxSuppression", "StringSplit"})
+BOUNDED_BY_INPUT = frozenset({"NonZero", "Unique", "Compress", "NonMaxSuppression", "StringSplit", "StringNormalizer"})
 """Operators whose output depends on content but holds no more elements than a small multiple of their inputs."""
 
 FOLDABLE = SHAPE_READERS | BOUNDED_BY_INPUT | frozenset(

@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, defs, helper, numpy_helper, shape_infer
 from joulecast.readers.onnx.values import Value, from_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from onnx import OperatorSetIdProto
 
@@ -43,6 +43,12 @@ class Inference:
         if key not in self._seen:
             self._seen[key] = self._infer(schema, bare, inputs)
         return self._seen[key]
+
+    def standard(self, op_type: str, inputs: Sequence[Value | None], attributes: Mapping[str, Any], count: int = 1) -> list[Value]:
+        """What a standard operator at its newest version would give for these inputs. Raises ``ShapeConflictError``."""
+        names = [f"i{index}" if value is not None else "" for index, value in enumerate(inputs)]
+        node = helper.make_node(op_type, names, [f"o{index}" for index in range(count)], **attributes)
+        return self.outputs(defs.get_schema(op_type), node, inputs)
 
     def _infer(self, schema: defs.OpSchema, node: NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
         given = [(name, value) for name, value in zip(node.input, inputs, strict=True) if value is not None]

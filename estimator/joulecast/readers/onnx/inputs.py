@@ -160,16 +160,22 @@ def _fitted(name: str, array: Any, shape: Shape) -> Any:
 
 def _bound_container(value: Value, content: object) -> Value:
     """A sequence or optional input: its elements only if the workload gives them."""
-    if not isinstance(content, list | tuple) or value.container is None:
-        return value if content is None else _optional(value, content)
+    if content is None or value.container is None:
+        return value
+    if value.container.WhichOneof("value") == "optional_type":
+        inner = replace(from_type(value.name, value.container.optional_type.elem_type), name="")
+        return replace(value, items=(_filled(inner, value.name, content),))
+    return _filled(value, value.name, content)
+
+
+def _filled(value: Value, name: str, content: object) -> Value:
+    """A value of the declared type with its content."""
+    if value.container is None:
+        return replace(from_array(name, as_array(name, content, value.elem), elem=value.elem, runtime=True), role="input")
     elem = _element(value.container)
-    items = tuple(from_array(value.name, as_array(value.name, item, elem), elem=elem, runtime=True) for item in content)
-    return replace(value, items=items)
-
-
-def _optional(value: Value, content: object) -> Value:
-    elem = _element(value.container or TypeProto())
-    return replace(value, items=(from_array(value.name, as_array(value.name, content, elem), elem=elem, runtime=True),))
+    if not isinstance(content, list | tuple):
+        raise WorkloadError(f"input {name!r} is a sequence; give a list of tensors")
+    return replace(value, items=tuple(from_array(name, as_array(name, item, elem), elem=elem, runtime=True) for item in content))
 
 
 def _element(proto: TypeProto) -> int:

@@ -154,7 +154,7 @@ class Walk:
         return known
 
     def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
-        own = contrib.outputs(node, inputs)
+        own = contrib.outputs(node, inputs, self.inference)
         if own is not None:
             return own
         schema = self.inference.schema(node)

@@ -1,0 +1,43 @@
+"""ai.onnx.ml's linear models and support vectors: products of rows of features with stored coefficients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from joulecast.counting.contraction import shape_of
+from joulecast.counting.registry import Cost, rule
+from joulecast.layers import Contraction
+
+if TYPE_CHECKING:
+    from joulecast.graph import ModelGraph, Node
+
+ML = "ai.onnx.ml"
+
+
+def _rows(node: Node, graph: ModelGraph) -> tuple[int, int]:
+    """Rows and features of the input; a vector is one row."""
+    shape = shape_of(node, graph, 0)
+    return (1, shape[0] if shape else 1) if len(shape) < 2 else (shape[0], shape[1])
+
+
+@rule("counted", "LinearRegressor", "LinearClassifier", domain=ML)
+def _linear(node: Node, graph: ModelGraph) -> Cost:
+    rows, features = _rows(node, graph)
+    columns = len(node.attributes.get("coefficients", ())) // max(features, 1)
+    return Cost(kind="counted", contractions=(Contraction(batch=1, m=rows, n=columns, k=features),))
+
+
+@rule("counted", "SVMRegressor", "SVMClassifier", domain=ML)
+def _support_vectors(node: Node, graph: ModelGraph) -> Cost:
+    """The kernel of each row with each support vector (or, without any, each row with each linear coefficient vector), then the weighted sums.
+
+    A classifier of ``c`` classes has ``c - 1`` coefficients a support vector, a regressor one.
+    """
+    rows, features = _rows(node, graph)
+    width = max(features, 1)
+    vectors = len(node.attributes.get("support_vectors", ())) // width
+    coefficients = len(node.attributes.get("coefficients", ()))
+    if not vectors:
+        return Cost(kind="counted", contractions=(Contraction(batch=1, m=rows, n=coefficients // width, k=features),))
+    kernel = Contraction(batch=1, m=rows, n=vectors, k=features)
+    return Cost(kind="counted", contractions=(kernel, Contraction(batch=1, m=rows, n=coefficients // vectors, k=vectors)))
