@@ -1,10 +1,15 @@
 """Long commands, run with one line of progress, their output in a log file."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from tests.harness import reaper
 
 REPORT_EVERY_SECONDS = 30.0  # without a terminal: often enough to show life, rare enough for a CI log
 REFRESH_SECONDS = 0.5
@@ -58,13 +63,13 @@ def run_step(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+        reaper.watch(process.pid)
         try:
             _wait(process, lambda: progress.update(f"{title}: {elapsed(started_seconds)}, log {log}"))
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        finally:
+            _end(process)
     if process.returncode != 0:
         progress.end(f"{title}: failed after {elapsed(started_seconds)}")
         raise StepError(f"{title} failed (exit code {process.returncode}). The end of {log}:\n{tail(log)}")
@@ -79,6 +84,14 @@ def _wait(process: "subprocess.Popen[bytes]", each: Callable[[], None]) -> None:
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Whatever still runs of the command, such as the compilers of an interrupted build."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    reaper.forget(process.pid)
 
 
 def elapsed(started_seconds: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import steps
+from tests.harness import processes, reaper, steps
 from tests.harness.steps import StepError, run_step
 
 
@@ -28,11 +28,19 @@ def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
     assert str(failed.value).endswith("\n99")
 
 
-def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:
-    def interrupt(line: str) -> None:
-        raise KeyboardInterrupt
+def test_an_interrupt_ends_the_command_and_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "REPORT_EVERY_SECONDS", 0.0)
+    code = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
+    log = tmp_path / "log"
 
-    started_seconds = time.monotonic()
+    def interrupt(line: str) -> None:
+        if log.read_text().endswith("\n"):
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        run_step("sleeping", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", report=interrupt)
-    assert time.monotonic() - started_seconds < 30
+        run_step("sleeping", [sys.executable, "-c", code], log, report=interrupt)
+    child = int(log.read_text())
+    deadline = time.monotonic() + 10
+    while reaper.start_of(child) and processes.is_alive(child, reaper.start_of(child)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not processes.is_alive(child, reaper.start_of(child) or "gone")
