@@ -1,0 +1,214 @@
+"""The chart installed on a real control plane, with its webhook run as a process under the chart's ServiceAccount."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.harness import http
+from tests.harness.control_plane import ControlPlane
+from tests.harness.environment import ROOT
+from tests.harness.ports import free_port
+from tests.harness.processes import Process
+
+CHART = ROOT / "charts" / "joulecast"
+NAMESPACE = "joulecast"
+SETTLE_SECONDS = 30.0
+RUN = "import os; from joulecast_operator import logs, settings, webhook as w; logs.configure('info'); w.run(settings.load(sys.argv[2:], os.environ))"  # TEMP noqa
+
+
+class Release:
+    """One installation; its webhook is asked at an URL of this machine."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self.port, self.metrics_port = free_port(), free_port()
+        self.directory = plane.directory / "joulecast"
+        self.directory.mkdir()
+        self._certificate = plane.authority.server("webhook")
+
+    def install(self, *options: str) -> None:
+        bundle = base64.b64encode(self.plane.authority.bundle.read_bytes()).decode()
+        url = f"https://127.0.0.1:{self.port}/admit"
+        sets = [f"--set={name}={value}" for name, value in (("webhook.url", url), ("webhook.caBundle", bundle))]
+        command = ("upgrade", "--install", "joulecast", CHART, "-n", NAMESPACE, "--create-namespace", "--no-hooks")
+        self.plane.helm(*command, *sets, *options)
+        served = lambda: self.plane.kubectl("get", "iee,aep", "-A", check=False).returncode == 0  # noqa: E731
+        assert eventually(served), "the API server does not serve the chart's kinds"
+
+    def token(self, part: str) -> Path:
+        """A kubeconfig of the chart's ServiceAccount of ``part``."""
+        return self.plane.service_account_kubeconfig(f"joulecast-{part}", namespace=NAMESPACE)
+
+    def webhook(self, prelude: str = "") -> Process:
+        """The webhook; ``prelude`` is Python that runs in its process first, to break it on purpose."""
+        arguments = [
+            "webhook",
+            f"--metrics-port={self.metrics_port}",
+            "--webhook-host=127.0.0.1",
+            f"--webhook-port={self.port}",
+            f"--webhook-certfile={self._certificate.certificate}",
+            f"--webhook-keyfile={self._certificate.key}",
+        ]
+        return Process(
+            "webhook",
+            [sys.executable, "-c", f"import sys\n{prelude}\n{RUN}", *arguments],
+            directory=self.directory,
+            environment=self.plane.environment(self.token("webhook")),
+            is_ready=lambda: http.answers(f"http://127.0.0.1:{self.metrics_port}/readyz"),
+        )
+
+    def send(
+        self, part: str, method: str, path: str, body: object, *, kind: str = "merge-patch+json"
+    ) -> tuple[int, str]:
+        """One request as the ServiceAccount of ``part``: the status and the body. kubectl would GET before it PATCHes."""
+        user = yaml.safe_load(self.token(part).read_text())["users"][0]["user"]
+        headers = {"Authorization": f"Bearer {user['token']}", "Content-Type": f"application/{kind}"}
+        if method in ("POST", "PUT", "DELETE"):
+            headers["Content-Type"] = "application/json"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.plane.url + path, data=data, method=method, headers=headers)
+        try:
+            with http.send(request, tls=http.client_context(self.plane.authority.bundle)) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def decisions(self) -> dict[str, float]:
+        """How many Deployments the webhook has decided about, by decision."""
+        with http.send(urllib.request.Request(f"http://127.0.0.1:{self.metrics_port}/metrics")) as page:
+            families = list(text_string_to_metric_families(page.read().decode()))
+        name = "joulecast_admission_requests_total"
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return {sample.labels["decision"]: sample.value for sample in samples}
+
+    def calls(self) -> dict[str, float]:
+        """How many calls of our webhook the API server counts, by HTTP status; "503" where no connection was had."""
+        page = self.plane.kubectl("get", "--raw", "/metrics").stdout
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                ours = sample.labels.get("name") == "annotate.joulecast.dev"
+                if ours and sample.name == "apiserver_admission_webhook_request_total":
+                    found[sample.labels["code"]] = found.get(sample.labels["code"], 0) + sample.value
+        return found
+
+    def forbidden(self) -> Iterator[str]:
+        """What the chart's ServiceAccounts asked for and were not allowed, so far."""
+        for event in self.plane.audit_events():
+            status = event.get("responseStatus", {}).get("code")
+            if event["user"]["username"].startswith(f"system:serviceaccount:{NAMESPACE}:") and status == 403:
+                yield f"{event['user']['username']} {event['verb']} {event['requestURI']}"
+
+    def estimate(
+        self, name: str, namespace: str, image: str, joules: float, *, at: str = "2026-01-01T00:00:00Z"
+    ) -> None:
+        """An estimate as the controller leaves it when it is Ready."""
+        kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "InferenceEnergyEstimate"}
+        metadata = {"name": name, "namespace": namespace}
+        spec = {"model": {"image": image}, "workload": {"batchSizes": [32]}}
+        self.plane.apply(kind | {"metadata": metadata, "spec": spec})
+        generation = self.plane.get("iee", name, namespace)["metadata"]["generation"]
+        status = ready_status(joules, generation=generation, at=at)
+        self.plane.kubectl(
+            "patch",
+            "iee",
+            name,
+            "-n",
+            namespace,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": status}),
+        )
+
+    def annotations(self, name: str, namespace: str) -> dict[str, str]:
+        """The annotations of joulecast on a Deployment, without the prefix."""
+        found = self.plane.get("deployment", name, namespace)
+        assert found is not None, f"there is no Deployment {namespace}/{name}"
+        notes = found["metadata"].get("annotations", {})
+        return {key.removeprefix(PREFIX): value for key, value in notes.items() if key.startswith(PREFIX)}
+
+
+PREFIX = "joulecast.dev/"
+
+
+def ready_status(joules: float, *, generation: int = 1, at: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    """A status with one forecast on an H200 at batch size 32 and a dearer one on an A100."""
+    return {
+        "observedGeneration": generation,
+        "modelDigest": "sha256:" + "ab" * 32,
+        "estimatedAt": at,
+        "results": [_row("NVIDIA-H200", joules), _row("NVIDIA-A100-SXM4-80GB", 2 * joules)],
+        "summary": {
+            "model": "detector:1",
+            "accelerator": "NVIDIA-H200",
+            "batchSize": "32",
+            "joules": str(joules),
+            "interval": f"{0.9 * joules}–{1.1 * joules}",
+            "coverage": "100 %",
+            "origin": "public",
+        },
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Estimated",
+                "message": "",
+                "observedGeneration": generation,
+                "lastTransitionTime": at,
+            }
+        ],
+    }
+
+
+def _row(accelerator: str, joules: float) -> dict[str, Any]:
+    return {
+        "accelerator": accelerator,
+        "runtime": "torch-eager",
+        "precision": "default",
+        "batchSize": 32,
+        "joulesPerBatch": joules,
+        "joulesPerBatchLower": 0.9 * joules,
+        "joulesPerBatchUpper": 1.1 * joules,
+        "intervalLevel": 0.9,
+        "latencySeconds": 0.0123,
+        "averagePowerWatts": 350.0,
+        "coverage": 1.0,
+        "origin": "public",
+    }
+
+
+def deployment(
+    name: str, namespace: str, *, image: str = "registry.invalid/detector:1", annotations: dict[str, str] | None = None
+) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace}
+    if annotations:
+        metadata["annotations"] = annotations
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def text(*documents: dict[str, Any]) -> str:
+    return yaml.safe_dump_all(documents)
+
+
+def eventually(condition: Callable[[], object], seconds: float = SETTLE_SECONDS) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False

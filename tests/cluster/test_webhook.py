@@ -1,0 +1,271 @@
+"""The webhook under the chart's token: what it writes at admission, and that it never stands in the way."""
+
+from __future__ import annotations
+
+import copy
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from joulecast_operator import annotations as notes
+from tests.cluster.release import PREFIX, Release, deployment, eventually, ready_status, text
+from tests.harness.control_plane import ControlPlane
+from tests.harness.processes import Process
+
+IMAGE = "registry.invalid/detector:1"
+OTHER = "registry.invalid/segmenter:2"
+BUG = "import joulecast_operator.webhook as webhook\ndef decide(*_): raise KeyError('bug')\nwebhook.decide = decide"
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """A control plane of its own: a webhook and a policy concern a whole cluster."""
+    with ControlPlane.start(tmp_path_factory.mktemp("admission")) as plane:
+        found = Release(plane)
+        found.install()
+        yield found
+        assert list(found.forbidden()) == []
+
+
+@pytest.fixture(scope="module")
+def running(release: Release) -> Iterator[Process]:
+    with release.webhook() as process:
+        yield process
+
+
+@pytest.fixture
+def webhook(release: Release, running: Process) -> Release:
+    """The release with its webhook up, even where an earlier test stopped it."""
+    if not running.is_running:
+        running.start()
+    return release
+
+
+@pytest.fixture
+def shop(webhook: Release) -> str:
+    """A namespace with an estimate of IMAGE that the webhook knows."""
+    namespace = webhook.plane.create_namespace(f"shop-{_count()}")
+    webhook.estimate("detector", namespace, IMAGE, 0.42)
+    wait_known(webhook, namespace, "0.42")
+    return namespace
+
+
+def _count(numbers: Iterator[int] = iter(range(1000))) -> int:
+    return next(numbers)
+
+
+def wait_known(release: Release, namespace: str, joules: str, image: str = IMAGE) -> None:
+    """Wait until a dry run says that the webhook's index holds the estimate."""
+    probe = text(deployment("probe", namespace, image=image))
+
+    def known() -> bool:
+        done = release.plane.kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=probe)
+        return json.loads(done.stdout)["metadata"].get("annotations", {}).get(notes.JOULES) == joules
+
+    assert eventually(known), f"the webhook's index did not learn of {joules} J"
+
+
+FORECAST = {"joules-per-batch": "0.42", "joules-per-batch-lower": "0.378", "joules-per-batch-upper": "0.462", "watts": "350",
+            "accelerator": "NVIDIA-H200", "coverage": "1", "origin": "public", "state": "Ready",
+            "model-digest": "sha256:" + "ab" * 32, "estimated-at": "2026-01-01T00:00:00Z"}  # fmt: skip
+
+
+def test_client_side_apply_is_annotated_and_warns(webhook: Release, shop: str) -> None:
+    done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(deployment("web", shop)))
+    warning = "Warning: 0.42 J per batch of 32 on NVIDIA-H200 (0.378–0.462, public), 50 % below NVIDIA-A100-SXM4-80GB"
+    assert warning in done.stderr
+    assert webhook.annotations("web", shop) == FORECAST
+
+
+def test_server_side_apply_is_annotated(webhook: Release, shop: str) -> None:
+    for _ in range(2):  # the second finds our annotations with no owner
+        webhook.plane.kubectl("apply", "--server-side", "-f", "-", stdin=text(deployment("web", shop)))
+        assert webhook.annotations("web", shop) == FORECAST
+
+
+def test_replace_keeps_the_outputs_that_the_manifest_lacks(webhook: Release, shop: str) -> None:
+    webhook.plane.apply(deployment("web", shop))
+    changed = deployment("web", shop)
+    changed["spec"]["replicas"] = 2
+    webhook.plane.kubectl("replace", "-f", "-", stdin=text(changed))
+    assert webhook.annotations("web", shop) == FORECAST
+
+
+def test_another_image_has_its_own_forecast(webhook: Release, shop: str) -> None:
+    webhook.estimate("segmenter", shop, OTHER, 7.0)
+    wait_known(webhook, shop, "7", OTHER)
+    webhook.plane.apply(deployment("web", shop))
+    webhook.plane.apply(deployment("web", shop, image=OTHER))
+    assert webhook.annotations("web", shop)["joules-per-batch"] == "7"
+    webhook.plane.apply(deployment("web", shop, image="registry.invalid/nothing:1"))
+    assert webhook.annotations("web", shop) == {}
+
+
+def test_rollout_undo_brings_no_stale_outputs_back(webhook: Release, shop: str) -> None:
+    plane = webhook.plane
+    plane.apply(deployment("web", shop))
+    assert eventually(lambda: _replica_sets(plane, shop) == 1)
+    plane.apply(deployment("web", shop, image="registry.invalid/nothing:1"))
+    assert eventually(lambda: _replica_sets(plane, shop) == 2)
+    assert webhook.annotations("web", shop) == {}
+    webhook.estimate("detector", shop, IMAGE, 0.5, at="2026-02-01T00:00:00Z")
+    wait_known(webhook, shop, "0.5")
+    plane.kubectl("rollout", "undo", "deployment/web", "-n", shop)
+    found = webhook.annotations("web", shop)
+    assert (found["joules-per-batch"], found["estimated-at"]) == ("0.5", "2026-02-01T00:00:00Z")
+
+
+def _replica_sets(plane: ControlPlane, namespace: str) -> int:
+    return len(plane.kubectl("get", "replicasets", "-n", namespace, "-o", "name").stdout.split())
+
+
+@pytest.mark.parametrize("image", [IMAGE, "registry.invalid/nothing:1"])
+def test_forged_outputs_go(webhook: Release, shop: str, image: str) -> None:
+    forged = {PREFIX + key: "0.001" for key in FORECAST} | {"team": "vision"}
+    expected = FORECAST if image == IMAGE else {}
+    webhook.plane.apply(deployment("web", shop, image=image, annotations=forged))
+    assert webhook.annotations("web", shop) == expected
+    webhook.plane.kubectl("annotate", "deployment/web", "-n", shop, "--overwrite", f"{notes.JOULES}=0.001")
+    assert webhook.annotations("web", shop) == expected
+    assert webhook.plane.get("deployment", "web", shop)["metadata"]["annotations"]["team"] == "vision"
+
+
+def test_a_dry_run_warns_and_writes_nothing(webhook: Release, shop: str) -> None:
+    done = webhook.plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text(deployment("web", shop)))
+    assert "Warning: 0.42 J per batch of 32" in done.stderr
+    assert webhook.plane.get("deployment", "web", shop) is None
+
+
+def test_an_unknown_model_is_pending(webhook: Release, shop: str) -> None:
+    annotated = deployment("web", shop, annotations={notes.MODEL: "registry.invalid/new:1"})
+    done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(annotated))
+    assert "Warning: no forecast yet of registry.invalid/new:1" in done.stderr
+    assert webhook.annotations("web", shop) == {"model": "registry.invalid/new:1", "state": "Pending"}
+
+
+def test_a_workload_that_wants_none_gets_none(webhook: Release, shop: str) -> None:
+    done = webhook.plane.kubectl(
+        "apply", "-f", "-", stdin=text(deployment("web", shop, annotations={notes.SKIP: "true"}))
+    )
+    assert "Warning" not in done.stderr
+    assert webhook.annotations("web", shop) == {"skip": "true"}
+
+
+def test_another_namespaces_estimate_is_never_used(webhook: Release, shop: str) -> None:
+    elsewhere = webhook.plane.create_namespace(f"{shop}-elsewhere")
+    webhook.plane.apply(deployment("web", elsewhere))
+    assert webhook.annotations("web", elsewhere) == {}
+    webhook.plane.apply(deployment("named", elsewhere, annotations={notes.ESTIMATE: "detector"}))
+    assert webhook.annotations("named", elsewhere)["state"] == "Pending"
+
+
+def test_a_deleted_estimate_is_forgotten(webhook: Release, shop: str) -> None:
+    webhook.plane.kubectl("delete", "iee", "detector", "-n", shop)
+    probe = text(deployment("probe", shop))
+
+    def gone() -> bool:
+        return "Warning" not in webhook.plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=probe).stderr
+
+    assert eventually(gone)
+
+
+def test_own_namespace_and_kube_system_are_not_reviewed(webhook: Release, shop: str) -> None:
+    before = sum(webhook.calls().values())
+    for namespace in ("joulecast", "kube-system"):
+        webhook.plane.apply(deployment("web", namespace, annotations={notes.MODEL: "registry.invalid/new:1"}))
+        assert webhook.annotations("web", namespace) == {"model": "registry.invalid/new:1"}
+    assert sum(webhook.calls().values()) == before
+
+
+def test_odd_inputs_are_admitted_with_a_decision(webhook: Release, shop: str) -> None:
+    errors = webhook.decisions()["error"]
+    for number, value in enumerate(["", " ", "../../x", "eight", "-1", "\u202e", "a" * 5000]):
+        odd = {notes.BATCH_SIZE: value, notes.MODEL: value, notes.REFRESH: value}
+        webhook.plane.apply(deployment(f"odd-{number}", shop, annotations=odd))
+        assert webhook.plane.get("deployment", f"odd-{number}", shop) is not None
+    assert webhook.decisions()["error"] == errors
+
+
+def test_what_joulecast_writes_is_not_reviewed(webhook: Release, shop: str) -> None:
+    webhook.plane.apply(deployment("web", shop))
+    before = sum(webhook.calls().values())
+    patch = json.dumps({"metadata": {"annotations": {notes.JOULES: "0.99"}}})
+    kubeconfig = webhook.token("controller")
+    webhook.plane.kubectl("patch", "deployment/web", "-n", shop, "--type=merge", "-p", patch, kubeconfig=kubeconfig)
+    assert webhook.annotations("web", shop)["joules-per-batch"] == "0.99"
+    assert sum(webhook.calls().values()) == before
+
+
+def post(release: Release, body: bytes) -> tuple[int, bytes]:
+    """A request straight to the webhook, as any client on its network could send it."""
+    context = ssl.create_default_context(cafile=str(release.plane.authority.bundle))
+    request = urllib.request.Request(f"https://127.0.0.1:{release.port}/admit", data=body, method="POST")
+    try:
+        with urllib.request.urlopen(request, context=context, timeout=5) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b"null", b'{"request": {"uid": "1", "object": {"metadata": 1, "spec": []}}}']
+)
+def test_a_malformed_review_is_allowed(webhook: Release, body: bytes) -> None:
+    status, answer = post(webhook, body)
+    assert status == 200
+    assert json.loads(answer)["response"]["allowed"] is True
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_is_refused_and_the_next_review_works(webhook: Release, body: bytes) -> None:
+    status, _ = post(webhook, body)
+    assert status in (400, 500)  # which the API server takes as a failure, and ignores
+    assert post(webhook, b"{}")[0] == 200
+
+
+def test_a_body_over_a_mebibyte_lets_the_deployment_through(webhook: Release, shop: str) -> None:
+    large = deployment("large", shop)
+    filler = [{"name": f"FILLER_{number}", "value": "x" * 100_000} for number in range(11)]
+    large["spec"]["template"]["spec"]["containers"][0]["env"] = filler
+    before = webhook.calls().get("413", 0)
+    webhook.plane.kubectl("create", "-f", "-", stdin=text(large))
+    assert webhook.plane.get("deployment", "large", shop) is not None
+    assert webhook.calls()["413"] == before + 1
+
+
+def test_a_bug_of_ours_lets_the_deployment_through(webhook: Release, running: Process, shop: str) -> None:
+    running.stop()
+    with webhook.webhook(BUG).start():
+        webhook.plane.apply(deployment("web", shop))
+        assert webhook.annotations("web", shop) == {}
+        assert webhook.decisions()["error"] == 1
+
+
+def test_an_absent_webhook_lets_the_deployment_through(webhook: Release, running: Process, shop: str) -> None:
+    running.kill()
+    before = webhook.calls().get("503", 0)
+    webhook.plane.apply(deployment("web", shop))
+    assert webhook.annotations("web", shop) == {}
+    assert webhook.calls()["503"] == before + 1
+
+
+def test_a_webhook_killed_comes_back_with_its_index(webhook: Release, running: Process, shop: str) -> None:
+    running.kill()
+    webhook.estimate("detector", shop, IMAGE, 0.5, at="2026-02-01T00:00:00Z")
+    running.start()
+    webhook.plane.apply(deployment("web", shop))
+    assert webhook.annotations("web", shop)["joules-per-batch"] == "0.5"
+
+
+def test_outputs_hold_while_the_estimate_is_made_anew(webhook: Release, shop: str) -> None:
+    webhook.plane.apply(deployment("web", shop))
+    status = copy.deepcopy(ready_status(0.42))
+    status["conditions"][0] |= {"status": "Unknown", "reason": "Profiling"}
+    patch = json.dumps({"status": {"conditions": status["conditions"]}})
+    webhook.plane.kubectl("patch", "iee", "detector", "-n", shop, "--subresource=status", "--type=merge", "-p", patch)
+    webhook.plane.kubectl("label", "deployment/web", "-n", shop, "a=b")
+    assert webhook.annotations("web", shop) == FORECAST
