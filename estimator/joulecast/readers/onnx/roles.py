@@ -20,7 +20,9 @@ SLOTS: dict[str, frozenset[int]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "PRelu", "CausalConvWithState"), frozenset({1, 2})),
     **dict.fromkeys(("MatMul", "Gemm", "Einsum"), frozenset({0, 1, 2})),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), frozenset({1, 2, 3, 7})),
-    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization"), frozenset({1, 2})),
+    **dict.fromkeys(
+        ("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization"), frozenset({1, 2})
+    ),
     **dict.fromkeys(("Gather", "GatherND", "GatherElements"), frozenset({0})),
     **dict.fromkeys(("Add", "Mul", "Concat", "Expand", "Where", "Sum"), frozenset({0, 1, 2, 3})),
     "RMSNormalization": frozenset({1}),
@@ -40,20 +42,23 @@ QUANTISED_SLOTS: dict[str, frozenset[int]] = {
 CONTRIB_DOMAINS = frozenset({"com.microsoft", "com.microsoft.nchwc"})
 
 BUFFERS = re.compile(
-    r"(^|[._/])(running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq|cos_cached|sin_cached|masked_bias"
-    r"|causal_mask|attention_mask|relative_position_index|attn_mask)$|(^|[._/])attn(\.attention)?\.bias$"
+    r"(^|[._/])(running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq|cos_cached"
+    r"|sin_cached|masked_bias"
+    r"|causal_mask|attention_mask|relative_position_index|attn_mask)$|(^|[./])attn(\.attention)?\.bias$"
 )
 """Names under which torch models keep what is stored but not trained."""
 
 CARRIERS = frozenset(
-    "Transpose Reshape Squeeze Unsqueeze Flatten Slice Split Concat Cast Identity Expand Mul Add Sub Div Sqrt Pow Pad Tile"
+    "Transpose Reshape Squeeze Unsqueeze Flatten Slice Split Concat Cast Identity Expand Mul Add Sub Div Sqrt"
+    " Pow Pad Tile"
     " ReduceSum ReduceL2 ReduceSumSquare Gather".split()
 )
 """Operators through which a stored parameter stays one: rearranging, and the arithmetic of weight normalisation."""
 
 
 def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
-    """The values with ``role`` ``parameter`` on stored tensors in parameter positions, and on what is computed from those ahead of time."""
+    """The values with ``role`` ``parameter`` on stored tensors in parameter positions, and on what is computed from
+    those ahead of time."""
     nodes = tuple(nodes)
     tainted = {name for node in nodes if node.folded and node.op_type not in CARRIERS for name in node.outputs}
     trained: set[str] = set()
@@ -62,8 +67,13 @@ def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
             continue
         for position, name in enumerate(node.inputs):
             if name and name not in tainted and _takes_parameter(node, position, values[name]):
-                trained.update(values[name].stored)
+                trained.update(stored for stored in values[name].stored if stored == name or _trainable(values[stored]))
     return {name: _with_role(value, trained) for name, value in values.items()}
+
+
+def _trainable(value: Value) -> bool:
+    """Whether a tensor from which a parameter was computed can be one itself: an axis, an index or a buffer cannot."""
+    return value.dtype in FLOATING_DTYPES and value.numel != 1 and not BUFFERS.search(value.name)
 
 
 def _with_role(value: Value, trained: set[str]) -> Value:
@@ -77,6 +87,10 @@ def _takes_parameter(node: Node, position: int, value: Value) -> bool:
         return value.numel != 1
     if position in QUANTISED_SLOTS.get(node.op_type, ()):
         return True
-    if value.dtype not in FLOATING_DTYPES or value.shape == () or value.numel == 1 and node.op_type in ("Add", "Mul", "Where", "Concat"):
+    if (
+        value.dtype not in FLOATING_DTYPES
+        or value.shape == ()
+        or (value.numel == 1 and node.op_type in ("Add", "Mul", "Where", "Concat"))
+    ):
         return False
     return position in SLOTS.get(node.op_type, ())
