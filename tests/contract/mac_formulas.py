@@ -1,6 +1,7 @@
 """What each MAC-bearing node test must count, from its arrays alone and in other ways than the code under test.
 
-A product of arrays of ones sums to its number of multiply-accumulates, so numpy itself does the counting wherever it has the operator.
+A product of arrays of ones sums to its number of multiply-accumulates, so numpy itself does the counting wherever it
+has the operator.
 """
 
 from __future__ import annotations
@@ -70,8 +71,11 @@ def _split(array: Any, heads: int) -> Any:
 
 
 def _linear_attention(attributes: Mapping[str, Any], given: Arrays, out: Arrays) -> int:
-    """Step by step: an outer product a key head, a reading a query head, and for the delta rules a reading a key head."""
-    query, key, value = (_split(np.asarray(a), attributes[f"{w}_num_heads"]) for a, w in zip(given, ("q", "kv", "kv"), strict=False))
+    """Step by step: an outer product a key head, a reading a query head, and for the delta rules a reading a key
+    head."""
+    query, key, value = (
+        _split(np.asarray(a), attributes[f"{w}_num_heads"]) for a, w in zip(given, ("q", "kv", "kv"), strict=False)
+    )
     rule = attributes.get("update_rule", b"gated_delta").decode()
     macs = 0
     for step in range(query.shape[2]):

@@ -29,7 +29,8 @@ class NodeTest:
         return self.model.SerializeToString()
 
     def workload(self, *, all_values: bool) -> Workload:
-        """Every shape, and the content of every input, or only of those small and one-dimensional integers, booleans and scales."""
+        """Every shape, and the content of every input, or only of those small and one-dimensional integers, booleans
+        and scales."""
         shapes = {name: tuple(v.shape) for name, v in self.inputs.items() if isinstance(v, np.ndarray)}
         values = {name: v for name, v in self.inputs.items() if v is not None and (all_values or steers(v))}
         return Workload(input_shapes=shapes, input_values=values)

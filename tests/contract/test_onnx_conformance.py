@@ -40,7 +40,11 @@ def differences(test: NodeTest, graph: ModelGraph) -> list[Any]:
     """Outputs whose shape is not the recorded one."""
     assert len(graph.outputs) == len(test.outputs)
     pairs = zip(graph.outputs, test.outputs, strict=True)
-    return [(name, graph.shape(name), out.shape) for name, out in pairs if isinstance(out, np.ndarray) and graph.shape(name) != out.shape]
+    return [
+        (name, graph.shape(name), out.shape)
+        for name, out in pairs
+        if isinstance(out, np.ndarray) and graph.shape(name) != out.shape
+    ]
 
 
 def test_skips_are_few_and_carry_no_macs() -> None:
@@ -79,7 +83,8 @@ def base_of(test: NodeTest) -> NodeTest:
 
 
 def padded_grid(base: NodeTest) -> int:
-    """AffineGrid's function body turns a grid of two dimensions into one of three, one deep: ``theta`` becomes 3 × 4."""
+    """AffineGrid's function body turns a grid of two dimensions into one of three, one deep: ``theta`` becomes 3 ×
+    4."""
     batch, height, width, _ = base.outputs[0].shape
     return int((np.ones((batch, 3, 4)) @ np.ones((batch, 4, height * width))).sum())
 

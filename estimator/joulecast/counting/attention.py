@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """One attention call: ``heads`` of queries; keys of ``head_size`` and values of ``value_size`` over ``keys`` positions, cache included."""
+    """One attention call: ``heads`` of queries; keys of ``head_size`` and values of ``value_size`` over ``keys``
+    positions, cache included."""
 
     batch: int
     heads: int
@@ -25,7 +26,8 @@ class Heads:
     value_size: int
 
     def contractions(self) -> tuple[Contraction, Contraction]:
-        """Scores ``(queries, head_size) × (head_size, keys)`` and result ``(queries, keys) × (keys, value_size)``, a product a head."""
+        """Scores ``(queries, head_size) × (head_size, keys)`` and result ``(queries, keys) × (keys, value_size)``, a
+        product a head."""
         products = self.batch * self.heads
         return (
             Contraction(batch=products, m=self.queries, n=self.keys, k=self.head_size),
@@ -35,7 +37,8 @@ class Heads:
 
 @rule("counted", "Attention")
 def _attention(node: Node, graph: ModelGraph) -> Cost:
-    """Queries ``(batch, heads, queries, head_size)``, or ``(batch, queries, heads × head_size)`` with the head counts as attributes."""
+    """Queries ``(batch, heads, queries, head_size)``, or ``(batch, queries, heads × head_size)`` with the head counts
+    as attributes."""
     return Cost(kind="counted", contractions=standard(node, graph).contractions())
 
 
@@ -51,11 +54,21 @@ def standard(node: Node, graph: ModelGraph) -> Heads:
     past = shape_of(node, graph, 4)[2] if has(node, 4) else 0
     if len(query) == 4:
         return Heads(
-            batch=query[0], heads=query[1], queries=query[2], keys=key[2] + past, head_size=query[3], value_size=value[3]
+            batch=query[0],
+            heads=query[1],
+            queries=query[2],
+            keys=key[2] + past,
+            head_size=query[3],
+            value_size=value[3],
         )
     heads, kv_heads = int(node.attributes["q_num_heads"]), int(node.attributes["kv_num_heads"])
     return Heads(
-        batch=query[0], heads=heads, queries=query[1], keys=key[1] + past, head_size=query[2] // heads, value_size=value[2] // kv_heads
+        batch=query[0],
+        heads=heads,
+        queries=query[1],
+        keys=key[1] + past,
+        head_size=query[2] // heads,
+        value_size=value[2] // kv_heads,
     )
 
 
@@ -70,9 +83,11 @@ def _linear_microsoft(node: Node, graph: ModelGraph) -> Cost:
 
 
 def linear(node: Node, graph: ModelGraph) -> Cost:
-    """The recurrence that defines it: each step adds ``key ⊗ value`` to a state ``(d_k, d_v)`` a key head and reads it by each query.
+    """The recurrence that defines it: each step adds ``key ⊗ value`` to a state ``(d_k, d_v)`` a key head and reads
+    it by each query.
 
-    The delta rules also read the state by the key. A chunked kernel does more arithmetic; the recurrence is what is counted.
+    The delta rules also read the state by the key. A chunked kernel does more arithmetic; the recurrence is what is
+    counted.
     """
     query, key, value = (shape_of(node, graph, position) for position in range(3))
     heads, kv_heads = int(node.attributes["q_num_heads"]), int(node.attributes["kv_num_heads"])

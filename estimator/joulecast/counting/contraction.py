@@ -18,7 +18,9 @@ def shape_of(node: Node, graph: ModelGraph, position: int) -> Shape:
     name = node.inputs[position] if position < len(node.inputs) else ""
     shape = graph.tensors[name].shape if name else None
     if shape is None:
-        raise ModelFormatError(f"the {node.op_type} node {node.name!r} lacks its input {position}; the file is damaged, export it again")
+        raise ModelFormatError(
+            f"the {node.op_type} node {node.name!r} lacks its input {position}; the file is damaged, export it again"
+        )
     return shape
 
 
@@ -28,7 +30,8 @@ def has(node: Node, position: int) -> bool:
 
 
 def matmul(a: Shape, b: Shape) -> Contraction:
-    """``(…, m, k) × (…, k, n)`` with numpy's broadcasting; a matrix on the right takes the left's batch into its rows."""
+    """``(…, m, k) × (…, k, n)`` with numpy's broadcasting; a matrix on the right takes the left's batch into its
+    rows."""
     a = (1, *a) if len(a) == 1 else a
     b = (*b, 1) if len(b) == 1 else b
     m, k, n = a[-2], a[-1], b[-1]
@@ -75,31 +78,35 @@ def _einsum(node: Node, graph: ModelGraph) -> Cost:
 
 
 def einsum(equation: str, shapes: list[Shape]) -> tuple[Contraction, ...]:
-    """The pairwise products of an Einstein sum taken from left to right; none for a lone operand or a plain outer product by 1.
+    """The pairwise products of an Einstein sum taken from left to right; none for a lone operand or a plain outer
+    product by 1.
 
     An index of both operands that lives on is batch, one summed away is k, one of the left m, one of the right n.
     """
     terms, result = _terms(equation, shapes)
     sizes = _sizes(terms, shapes)
-    left = _distinct(terms[0])
-    found = []
-    for position, right_term in enumerate(terms[1:], start=2):
-        right = _distinct(right_term)
-        later = set(result).union(*terms[position:])
-        shared = [i for i in left if i in right]
-        own = lambda ours, theirs: [i for i in ours if i not in theirs]  # noqa: E731
-        rows, columns = own(left, right), own(right, left)
-        size = lambda indices: math.prod(sizes[i] for i in indices)  # noqa: E731
-        found.append(
-            Contraction(
-                batch=size([i for i in shared if i in later]),
-                k=size([i for i in shared if i not in later]),
-                m=size([i for i in rows if i in later]),
-                n=size([i for i in columns if i in later]),
-            )
-        )
+    left, found = _distinct(terms[0]), []
+    for position, term in enumerate(terms[1:], start=2):
+        right, later = _distinct(term), set(result).union(*terms[position:])
+        found.append(_pairwise(left, right, later, sizes))
         left = [i for i in _distinct(left + right) if i in later]
     return tuple(found)
+
+
+def _pairwise(left: list[str], right: list[str], later: set[str], sizes: dict[str, int]) -> Contraction:
+    """One product of two operands; an index that only one of them has and that nobody reads later is summed away
+    beforehand."""
+
+    def size(indices: list[str]) -> int:
+        return math.prod(sizes[i] for i in indices)
+
+    shared = [i for i in left if i in right]
+    return Contraction(
+        batch=size([i for i in shared if i in later]),
+        k=size([i for i in shared if i not in later]),
+        m=size([i for i in left if i not in right and i in later]),
+        n=size([i for i in right if i not in left and i in later]),
+    )
 
 
 def _distinct(indices: list[str]) -> list[str]:
@@ -107,12 +114,15 @@ def _distinct(indices: list[str]) -> list[str]:
 
 
 def _terms(equation: str, shapes: list[Shape]) -> tuple[list[list[str]], list[str]]:
-    """Indices of each operand and of the result; the dimensions under ``...`` get names of their own, aligned to the right."""
+    """Indices of each operand and of the result; the dimensions under ``...`` get names of their own, aligned to the
+    right."""
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
     raw = left.split(",")
     if len(raw) != len(shapes):
-        raise ModelFormatError(f"the equation {equation!r} has {len(raw)} operands, but the node has {len(shapes)}; export the model again")
+        raise ModelFormatError(
+            f"the equation {equation!r} has {len(raw)} operands, but the node has {len(shapes)}; export the model again"
+        )
     terms = [_expanded(term, len(shape)) for term, shape in zip(raw, shapes, strict=True)]
     widest = max((t for t in terms), key=lambda t: sum(len(i) > 1 for i in t))
     dots = [i for i in widest if len(i) > 1]

@@ -20,7 +20,8 @@ def counted(*contractions: Contraction) -> Cost:
 
 
 def _last(shape: Shape, transpose: bool, batch: bool) -> Shape:
-    """The operand as it is multiplied: a batch transpose moves the first dimension to the last but one; then the last two may swap."""
+    """The operand as it is multiplied: a batch transpose moves the first dimension to the last but one; then the last
+    two may swap."""
     if batch and len(shape) > 2:
         shape = (*shape[1:-1], shape[0], shape[-1])
     return (*shape[:-2], shape[-1], shape[-2]) if transpose and len(shape) > 1 else shape
@@ -35,7 +36,15 @@ def fused_operands(node: Node, graph: ModelGraph) -> tuple[Shape, Shape]:
     )
 
 
-@rule("counted", "FusedMatMul", "TransposeMatMul", "FusedMatMulActivation", "GemmFastGelu", "SparseToDenseMatMul", domain=MICROSOFT)
+@rule(
+    "counted",
+    "FusedMatMul",
+    "TransposeMatMul",
+    "FusedMatMulActivation",
+    "GemmFastGelu",
+    "SparseToDenseMatMul",
+    domain=MICROSOFT,
+)
 def _fused_matmul(node: Node, graph: ModelGraph) -> Cost:
     return counted(matmul(*fused_operands(node, graph)))
 
@@ -57,7 +66,8 @@ def _q_gemm(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("counted", "MatMulNBits", "MatMulBnb4", domain=MICROSOFT)
 def _matmul_packed(node: Node, graph: ModelGraph) -> Cost:
-    """Weights of a few bits packed into bytes: ``K`` and ``N`` are attributes, and so many parameters stand for the packed ones."""
+    """Weights of a few bits packed into bytes: ``K`` and ``N`` are attributes, and so many parameters stand for the
+    packed ones."""
     data, k, n = shape_of(node, graph, 0), int(node.attributes["K"]), int(node.attributes["N"])
     product = Contraction(batch=1, m=math.prod(data[:-1]), n=n, k=k)
     return Cost(kind="counted", contractions=(product,), params={1: k * n, 2: 0, 3: 0})
@@ -118,7 +128,8 @@ def _quantised_attention(node: Node, graph: ModelGraph) -> Cost:
 
 
 def _projected(node: Node, graph: ModelGraph, past: int) -> Cost:
-    """Input ``(batch, tokens, width)`` projected by ``(width, q + k + v)``, then attention; a cache ``(2, batch, heads, past, size)``."""
+    """Input ``(batch, tokens, width)`` projected by ``(width, q + k + v)``, then attention; a cache ``(2, batch,
+    heads, past, size)``."""
     data, weight = shape_of(node, graph, 0), shape_of(node, graph, 1)
     heads = int(node.attributes["num_heads"])
     query, key, value = node.attributes.get("qkv_hidden_sizes") or (weight[1] // 3,) * 3
@@ -127,7 +138,12 @@ def _projected(node: Node, graph: ModelGraph, past: int) -> Cost:
         cached = 0  # the cache's length is its capacity; what it holds is data
     projection = Contraction(batch=1, m=data[0] * data[1], n=query + key + value, k=data[2])
     inner = Heads(
-        batch=data[0], heads=heads, queries=data[1], keys=data[1] + cached, head_size=query // heads, value_size=value // heads
+        batch=data[0],
+        heads=heads,
+        queries=data[1],
+        keys=data[1] + cached,
+        head_size=query // heads,
+        value_size=value // heads,
     )
     return counted(projection, *inner.contractions())
 
@@ -138,12 +154,15 @@ def _multi_head(node: Node, graph: ModelGraph) -> Cost:
 
 
 def multi_head(node: Node, graph: ModelGraph) -> Heads:
-    """Query ``(batch, tokens, width)``, key and value alike, or already ``(batch, heads, tokens, size)``, or all packed in five dimensions."""
+    """Query ``(batch, tokens, width)``, key and value alike, or already ``(batch, heads, tokens, size)``, or all
+    packed in five dimensions."""
     query, heads = shape_of(node, graph, 0), int(node.attributes["num_heads"])
     past_at = 5 if node.op_type.startswith("Decoder") else 6
     past = shape_of(node, graph, past_at)[2] if has(node, past_at) else 0
     if len(query) == 5:  # (batch, tokens, heads, 3, size)
-        return Heads(batch=query[0], heads=heads, queries=query[1], keys=query[1] + past, head_size=query[4], value_size=query[4])
+        return Heads(
+            batch=query[0], heads=heads, queries=query[1], keys=query[1] + past, head_size=query[4], value_size=query[4]
+        )
     size, key = query[2] // heads, shape_of(node, graph, 1)
     if len(key) == 5:  # (batch, tokens, heads, 2, size)
         return Heads(batch=query[0], heads=heads, queries=query[1], keys=key[1] + past, head_size=size, value_size=size)
@@ -158,7 +177,8 @@ def _grouped(node: Node, graph: ModelGraph) -> Cost:
 
 
 def grouped(node: Node, graph: ModelGraph) -> Heads:
-    """Query ``(batch, tokens, heads × size)``, or query, key and value packed in that order; the cache ``(batch, kv heads, past, size)``.
+    """Query ``(batch, tokens, heads × size)``, or query, key and value packed in that order; the cache ``(batch, kv
+    heads, past, size)``.
 
     The length of the present cache is the number of keys; it is an output.
     """
@@ -172,11 +192,15 @@ def grouped(node: Node, graph: ModelGraph) -> Heads:
 
 
 ZERO = """
-BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu BitmaskBiasDropout BitmaskDropout ComplexMul ComplexMulConj DequantizeLinear
-EmbedLayerNormalization FastGelu GatedRelativePositionBias Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse Irfft IsAllFinite
-MaxpoolWithMask MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu
+BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu BitmaskBiasDropout BitmaskDropout ComplexMul ComplexMulConj
+DequantizeLinear
+EmbedLayerNormalization FastGelu GatedRelativePositionBias Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse
+Irfft IsAllFinite
+MaxpoolWithMask MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool
+QLinearLeakyRelu
 QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu Range ReduceSumInteger
-RelativePositionBias Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization Trilu Unique
+RelativePositionBias Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization
+SkipSimplifiedLayerNormalization Trilu Unique
 """.split()
 
 
@@ -185,7 +209,11 @@ def _zero(node: Node, graph: ModelGraph) -> Cost:
     return Cost(kind="zero")
 
 
-@rule("zero", *"AveragePool GlobalAveragePool GlobalMaxPool MaxPool ReorderInput ReorderOutput Upsample".split(), domain=NCHWC)
+@rule(
+    "zero",
+    *"AveragePool GlobalAveragePool GlobalMaxPool MaxPool ReorderInput ReorderOutput Upsample".split(),
+    domain=NCHWC,
+)
 def _zero_blocked(node: Node, graph: ModelGraph) -> Cost:
     return Cost(kind="zero")
 

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def convolution(output: Shape, weight: Shape, groups: int) -> Contraction:
-    """Output ``(batch, c_out, *spatial)``, weight ``(c_out, c_in / groups, *kernel)``: one product a group, a row an output position."""
+    """Output ``(batch, c_out, *spatial)``, weight ``(c_out, c_in / groups, *kernel)``: one product a group, a row an
+    output position."""
     rows = output[0] * math.prod(output[2:])
     return Contraction(batch=groups, m=rows, n=weight[0] // max(groups, 1), k=math.prod(weight[1:]))
 
 
 def transposed(data: Shape, weight: Shape, groups: int) -> Contraction:
-    """Input ``(batch, c_in, *spatial)``, weight ``(c_in, c_out / groups, *kernel)``: every input position is spread over the kernel."""
+    """Input ``(batch, c_in, *spatial)``, weight ``(c_in, c_out / groups, *kernel)``: every input position is spread
+    over the kernel."""
     rows = data[0] * math.prod(data[2:])
     return Contraction(batch=groups, m=rows, n=math.prod(weight[1:]), k=weight[0] // max(groups, 1))
 

@@ -39,7 +39,10 @@ def _nothing(node: Node, graph: ModelGraph) -> Cost:
     return NOTHING
 
 
-@rule("free", *"SequenceMap SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength".split())
+@rule(
+    "free",
+    *"SequenceMap SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength".split(),
+)
 def _sequence(node: Node, graph: ModelGraph) -> Cost:
     """Sequences hold references to tensors."""
     return NOTHING

@@ -25,9 +25,11 @@ def _quantised(node: Node, graph: ModelGraph) -> Cost:
 
 
 def recurrent(node: Node, graph: ModelGraph) -> Cost:
-    """Input ``(steps, batch, features)`` (batch first if ``layout`` is 1), recurrent state of ``hidden`` in ``gates`` gates a direction.
+    """Input ``(steps, batch, features)`` (batch first if ``layout`` is 1), recurrent state of ``hidden`` in ``gates``
+    gates a direction.
 
-    Every step counts at full length; ``sequence_lens`` shortens what is kept, not what a dense kernel computes. Launches: one
+    Every step counts at full length; ``sequence_lens`` shortens what is kept, not what a dense kernel computes.
+    Launches: one
     product for all inputs, then a product and a pointwise kernel a step, as cuDNN's standard algorithm does.
     """
     data = shape_of(node, graph, 0)
@@ -43,7 +45,8 @@ def recurrent(node: Node, graph: ModelGraph) -> Cost:
 
 
 def _sizes(node: Node, graph: ModelGraph) -> tuple[int, int]:
-    """Hidden size and gate columns; quantised weights lie transposed, so both come from the declared hidden size where there is one."""
+    """Hidden size and gate columns; quantised weights lie transposed, so both come from the declared hidden size
+    where there is one."""
     gates = GATES[node.op_type]
     hidden = node.attributes.get("hidden_size") or shape_of(node, graph, 1)[1] // gates
     return int(hidden), gates * int(hidden)

@@ -1,4 +1,5 @@
-"""The counting rules by domain and operator type. Each operator is counted, zero by definition, free, or absent: unsupported."""
+"""The counting rules by domain and operator type. Each operator is counted, zero by definition, free, or absent:
+unsupported."""
 
 from __future__ import annotations
 
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("torch-eager", "torch-cudagraph", "onnxruntime-cuda")
 
-MODULES = ("contraction", "convolution", "recurrent", "attention", "quantised", "statistical", "contrib", "zero", "free")
+MODULES = (
+    "contraction",
+    "convolution",
+    "recurrent",
+    "attention",
+    "quantised",
+    "statistical",
+    "contrib",
+    "zero",
+    "free",
+)
 """Where the rules stand; each registers its own when first asked for."""
 
 
@@ -23,8 +34,10 @@ MODULES = ("contraction", "convolution", "recurrent", "attention", "quantised", 
 class Cost:
     """What a rule says of one call.
 
-    ``reads``: elements read of an input, by position, where not all are (the rows that a Gather touches). ``kernels``: launches in
-    unfused execution (torch eager, and its CUDA graph) and in onnxruntime. ``views``: 1 if eager execution only makes a view.
+    ``reads``: elements read of an input, by position, where not all are (the rows that a Gather touches).
+    ``kernels``: launches in
+    unfused execution (torch eager, and its CUDA graph) and in onnxruntime. ``views``: 1 if eager execution only makes
+    a view.
     ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
     """
 
@@ -51,7 +64,8 @@ _kinds: dict[tuple[str, str], LayerKind] = {}
 
 
 def rule(kind: LayerKind, *op_types: str, domain: str = "") -> Callable[[RuleT], RuleT]:
-    """Register the decorated formula for ``op_types`` of ``domain``; ``kind`` is what it gives unless the attributes say otherwise."""
+    """Register the decorated formula for ``op_types`` of ``domain``; ``kind`` is what it gives unless the attributes
+    say otherwise."""
 
     def register(formula: RuleT) -> RuleT:
         for op_type in op_types:

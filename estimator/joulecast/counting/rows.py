@@ -19,7 +19,8 @@ UNSUPPORTED = Cost(kind="unsupported")
 
 
 def count(graph: ModelGraph) -> tuple[LayerProfile, ...]:
-    """One row a node of ``graph``, in order. A shared stored tensor's parameters stand in the row that uses it first."""
+    """One row a node of ``graph``, in order. A shared stored tensor's parameters stand in the row that uses it
+    first."""
     seen: set[str] = set()
     return tuple(_row(node, graph, cost(node, graph), seen) for node in graph.nodes)
 
@@ -48,7 +49,8 @@ def totals(layers: Iterable[LayerProfile]) -> Totals:
 
 
 def coverage(layers: Iterable[LayerProfile]) -> Coverage:
-    """Shares of what has a rule. An unsupported row may hide FLOPs nobody knows, so any such row makes ``flops`` that of its share of bytes."""
+    """Shares of what has a rule. An unsupported row may hide FLOPs nobody knows, so any such row makes ``flops`` that
+    of its share of bytes."""
     executed = [row for row in layers if row.kind != "free"]
     missing = [row for row in executed if row.kind == "unsupported"]
     moved = sum(row.bytes_moved for row in executed)
@@ -136,7 +138,8 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
 
 
 def _first_output(node: Node, graph: ModelGraph) -> int:
-    """Elements of the result proper; what a recurrence or an attention hands out beside it (states, caches) are copies."""
+    """Elements of the result proper; what a recurrence or an attention hands out beside it (states, caches) are
+    copies."""
     return next((graph.tensors[name].numel for name in node.outputs if name), 0)
 
 

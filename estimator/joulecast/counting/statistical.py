@@ -29,7 +29,8 @@ def _linear(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("counted", "SVMRegressor", "SVMClassifier", domain=ML)
 def _support_vectors(node: Node, graph: ModelGraph) -> Cost:
-    """The kernel of each row with each support vector (or, without any, each row with each linear coefficient vector), then the weighted sums.
+    """The kernel of each row with each support vector (or, without any, each row with each linear coefficient
+    vector), then the weighted sums.
 
     A classifier of ``c`` classes has ``c - 1`` coefficients a support vector, a regressor one.
     """
@@ -40,4 +41,6 @@ def _support_vectors(node: Node, graph: ModelGraph) -> Cost:
     if not vectors:
         return Cost(kind="counted", contractions=(Contraction(batch=1, m=rows, n=coefficients // width, k=features),))
     kernel = Contraction(batch=1, m=rows, n=vectors, k=features)
-    return Cost(kind="counted", contractions=(kernel, Contraction(batch=1, m=rows, n=coefficients // vectors, k=vectors)))
+    return Cost(
+        kind="counted", contractions=(kernel, Contraction(batch=1, m=rows, n=coefficients // vectors, k=vectors))
+    )

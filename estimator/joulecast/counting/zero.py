@@ -13,16 +13,25 @@ if TYPE_CHECKING:
 ZERO = Cost(kind="zero")
 
 STANDARD = """
-Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift BitwiseAnd
-BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence
-ConstantOfShape Cos Cosh CumProd CumSum DFT DepthToSpace DequantizeLinear Det Div DynamicQuantizeLinear Elu Equal Erf Exp EyeLike Floor
-Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HammingWindow HannWindow HardSigmoid
-HardSwish Hardmax InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization
+Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli BitCast BitShift
+BitwiseAnd
+BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress Concat
+ConcatFromSequence
+ConstantOfShape Cos Cosh CumProd CumSum DFT DepthToSpace DequantizeLinear Det Div DynamicQuantizeLinear Elu Equal Erf
+Exp EyeLike Floor
+Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HammingWindow
+HannWindow HardSigmoid
+HardSwish Hardmax InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax
+LpNormalization
 LpPool Max MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization MelWeightMatrix Min Mish Mod Mul Multinomial Neg
-NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear RMSNormalization RandomNormal
-RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
-ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Resize ReverseSequence RoiAlign RotaryEmbedding Round Scatter ScatterElements
-ScatterND Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth SplitToSequence Sqrt Sub Sum
+NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear RMSNormalization
+RandomNormal
+RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
+ReduceMax ReduceMean
+ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Resize ReverseSequence RoiAlign RotaryEmbedding Round Scatter
+ScatterElements
+ScatterND Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Softmax SoftmaxCrossEntropyLoss Softplus
+Softsign SpaceToDepth SplitToSequence Sqrt Sub Sum
 STFT SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Trilu Unique Upsample Where Xor
 """.split()
 
@@ -37,7 +46,17 @@ def _optimiser(node: Node, graph: ModelGraph) -> Cost:
     return ZERO
 
 
-@rule("zero", "ArrayFeatureExtractor", "Binarizer", "Imputer", "Normalizer", "OneHotEncoder", "Scaler", "FeatureVectorizer", domain="ai.onnx.ml")
+@rule(
+    "zero",
+    "ArrayFeatureExtractor",
+    "Binarizer",
+    "Imputer",
+    "Normalizer",
+    "OneHotEncoder",
+    "Scaler",
+    "FeatureVectorizer",
+    domain="ai.onnx.ml",
+)
 def _features(node: Node, graph: ModelGraph) -> Cost:
     return ZERO
 
@@ -45,4 +64,7 @@ def _features(node: Node, graph: ModelGraph) -> Cost:
 @rule("zero", "Gather", "GatherElements", "GatherND")
 def _gather(node: Node, graph: ModelGraph) -> Cost:
     """Only what is gathered is read of the table."""
-    return Cost(kind="zero", reads={0: min(math.prod(graph.tensors[node.outputs[0]].shape or ()), graph.tensors[node.inputs[0]].numel)})
+    return Cost(
+        kind="zero",
+        reads={0: min(math.prod(graph.tensors[node.outputs[0]].shape or ()), graph.tensors[node.inputs[0]].numel)},
+    )

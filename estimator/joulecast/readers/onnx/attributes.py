@@ -11,11 +11,11 @@ from joulecast.errors import ModelFormatError
 from joulecast.readers.onnx.values import from_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
-_PLAIN = {
+_PLAIN: dict[int, Callable[[AttributeProto], Any]] = {
     AttributeProto.INT: lambda a: int(a.i),
     AttributeProto.FLOAT: lambda a: float(a.f),
     AttributeProto.STRING: lambda a: a.s.decode("utf-8", "replace"),
@@ -28,7 +28,8 @@ _SCOPES = ("pkg.torch.onnx.name_scopes", "namespace")
 
 
 def plain(node: NodeProto) -> dict[str, Any]:
-    """Numbers, strings and tuples by attribute name; a small tensor as nested tuples; graphs and large tensors left out."""
+    """Numbers, strings and tuples by attribute name; a small tensor as nested tuples; graphs and large tensors left
+    out."""
     found: dict[str, Any] = {}
     for attribute in node.attribute:
         if attribute.type in _PLAIN:
@@ -54,10 +55,13 @@ def _tuples(value: Any) -> Any:
 
 
 def module_path(node: NodeProto) -> str:
-    """The module path that torch's exporters leave: in a node's metadata, or as ``/encoder/layer.0/attention/MatMul`` in its name."""
+    """The module path that torch's exporters leave: in a node's metadata, or as ``/encoder/layer.0/attention/MatMul``
+    in its name."""
     for entry in node.metadata_props:
         if entry.key in _SCOPES:
-            names = re.findall(r"'([^']*)'", entry.value) or [part.split(":")[0].strip() for part in entry.value.split("/")]
+            names = re.findall(r"'([^']*)'", entry.value) or [
+                part.split(":")[0].strip() for part in entry.value.split("/")
+            ]
             return names[-2] if len(names) > 1 else ""
     if node.name.startswith("/"):
         return ".".join(node.name.strip("/").split("/")[:-1])
@@ -99,4 +103,6 @@ def subgraph(node: NodeProto, name: str) -> Any:
     for attribute in node.attribute:
         if attribute.name == name and attribute.HasField("g"):
             return attribute.g
-    raise ModelFormatError(f"the {node.op_type} node {node.name!r} has no graph {name!r}; the file is damaged, export it again")
+    raise ModelFormatError(
+        f"the {node.op_type} node {node.name!r} has no graph {name!r}; the file is damaged, export it again"
+    )

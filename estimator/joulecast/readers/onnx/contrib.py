@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 MICROSOFT, NCHWC = "com.microsoft", "com.microsoft.nchwc"
 
 SAME_AS_FIRST = frozenset(
-    "BiasAdd BiasGelu BiasSoftmax FastGelu Gelu GemmaRotaryEmbedding Inverse QLinearLeakyRelu QLinearSigmoid QLinearSoftmax QuickGelu"
+    "BiasAdd BiasGelu BiasSoftmax FastGelu Gelu GemmaRotaryEmbedding Inverse QLinearLeakyRelu QLinearSigmoid"
+    " QLinearSoftmax QuickGelu"
     " RotaryEmbedding ScaledSiLU Trilu GroupNorm ComplexMul ComplexMulConj MaxpoolWithMask".split()
 )
 
@@ -70,9 +71,18 @@ def outputs(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value
         return None
     try:
         found = rule(node, inputs, inference)
-    except (ShapeConflictError, IndexError, KeyError, ValueError, TypeError, ZeroDivisionError, AttributeError) as error:
+    except (
+        ShapeConflictError,
+        IndexError,
+        KeyError,
+        ValueError,
+        TypeError,
+        ZeroDivisionError,
+        AttributeError,
+    ) as error:
         raise UnresolvedShapeError(
-            f"the {node.op_type} node {node.name or node.output[0]!r} of onnxruntime's operators does not accept its inputs ({error});"
+            f"the {node.op_type} node {node.name or node.output[0]!r} of onnxruntime's operators does not accept"
+            f" its inputs ({error});"
             " check --input and --value, or export the model again"
         ) from error
     return [*found, *(Value(name="", elem=TensorProto.UNDEFINED, shape=()) for _ in node.output[len(found) :])]
@@ -86,7 +96,12 @@ def _rule(op_type: str) -> Rule | None:
 
 def _renamed(node: NodeProto) -> NodeProto:
     """A blocked-layout node under the name of its rule here."""
-    names = {"Conv": "FusedConv", "MaxPool": "BlockedMaxPool", "AveragePool": "BlockedAveragePool", "Upsample": "BlockedUpsample"}
+    names = {
+        "Conv": "FusedConv",
+        "MaxPool": "BlockedMaxPool",
+        "AveragePool": "BlockedAveragePool",
+        "Upsample": "BlockedUpsample",
+    }
     copy = type(node)()
     copy.CopyFrom(node)
     copy.op_type = names.get(node.op_type, node.op_type)
@@ -152,14 +167,18 @@ def _result(node: NodeProto, inputs: Inputs) -> int:
     return inputs[0].elem if inputs[0] is not None else 0
 
 
-def _channels_last(op_type: str, attributes: dict[str, Any], inputs: Inputs, weight: int, inference: Inference) -> list[Value]:
+def _channels_last(
+    op_type: str, attributes: dict[str, Any], inputs: Inputs, weight: int, inference: Inference
+) -> list[Value]:
     """Data ``(batch, *spatial, channels)``; the kernel keeps its usual layout."""
     data = _shape(inputs, 0)
     first = Value(name="", elem=TensorProto.FLOAT, shape=(data[0], data[-1], *data[1:-1]))
     operands = [first] if weight == 0 else [first, _like(inputs[weight], TensorProto.FLOAT)]
     (found,) = inference.standard(op_type, operands, _known_attributes(op_type, attributes))
     shape = found.shape or ()
-    return [_like(replace(found, shape=(shape[0], *shape[2:], shape[1])), inputs[0].elem if inputs[0] is not None else 0)]
+    return [
+        _like(replace(found, shape=(shape[0], *shape[2:], shape[1])), inputs[0].elem if inputs[0] is not None else 0)
+    ]
 
 
 def _nhwc(op_type: str, weight: int) -> Rule:
@@ -224,7 +243,9 @@ def _standard_statistics(node: NodeProto, inputs: Inputs, inference: Inference) 
     """SimplifiedLayerNormalization gives the inverse deviation beside Y."""
     data = _shape(inputs, 0)
     axis = int(plain(node).get("axis", -1)) % len(data)
-    return [_like(inputs[0]), _made(inputs, (*data[:axis], *(1,) * (len(data) - axis)), TensorProto.FLOAT)][: len(node.output)]
+    return [_like(inputs[0]), _made(inputs, (*data[:axis], *(1,) * (len(data) - axis)), TensorProto.FLOAT)][
+        : len(node.output)
+    ]
 
 
 def _skip_group(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
@@ -232,7 +253,8 @@ def _skip_group(node: NodeProto, inputs: Inputs, inference: Inference) -> list[V
 
 
 def _embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Ids ``(batch, tokens)`` to ``(batch, tokens, hidden)``, the mask's length a sample, and the sum before normalisation."""
+    """Ids ``(batch, tokens)`` to ``(batch, tokens, hidden)``, the mask's length a sample, and the sum before
+    normalisation."""
     batch, tokens = _shape(inputs, 0)
     table = inputs[2]
     embedded = Value(name="", elem=table.elem if table is not None else 0, shape=(batch, tokens, _shape(inputs, 2)[1]))
@@ -240,7 +262,8 @@ def _embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]
 
 
 def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``(batch, tokens, width)`` to ``(batch, tokens, v)``, and the cache ``(2, batch, heads, past + tokens, size)``."""
+    """``(batch, tokens, width)`` to ``(batch, tokens, v)``, and the cache ``(2, batch, heads, past + tokens,
+    size)``."""
     batch, tokens, _ = _shape(inputs, 0)
     at, columns = plain(node), _shape(inputs, 1)[1]
     sizes = at.get("qkv_hidden_sizes") or (columns // 3,) * 3
@@ -255,7 +278,8 @@ def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Va
 
 
 def _multi_head(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``(batch, tokens, heads × value_size)`` and the caches of keys and values ``(batch, heads, past + keys, size)``."""
+    """``(batch, tokens, heads × value_size)`` and the caches of keys and values ``(batch, heads, past + keys,
+    size)``."""
     query, heads = _shape(inputs, 0), int(plain(node)["num_heads"])
     past_at = 5 if node.op_type.startswith("Decoder") else 6
     past = _shape(inputs, past_at)[2] if _given(inputs, past_at) else 0
@@ -277,7 +301,8 @@ def _key_sizes(inputs: Inputs, query: tuple[int, ...], heads: int) -> tuple[int,
 
 
 def _grouped(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``(batch, tokens, heads × size)`` and caches ``(batch, kv heads, total, size)``; the total length is an input's value."""
+    """``(batch, tokens, heads × size)`` and caches ``(batch, kv heads, total, size)``; the total length is an input's
+    value."""
     query, at = _shape(inputs, 0), plain(node)
     heads, kv_heads = int(at["num_heads"]), int(at["kv_num_heads"])
     size = query[2] // heads if _given(inputs, 1) else query[2] // (heads + 2 * kv_heads)
@@ -290,7 +315,9 @@ def _grouped(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Valu
 def _total_length(inputs: Inputs) -> int | None:
     """``total_sequence_length``, the operator's seventh input, where its value is known."""
     value = inputs[6] if len(inputs) > 6 else None
-    return int(value.data.reshape(())) if value is not None and value.data is not None and value.data.size == 1 else None
+    return (
+        int(value.data.reshape(())) if value is not None and value.data is not None and value.data.size == 1 else None
+    )
 
 
 def _split_gelu(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
@@ -393,17 +420,45 @@ def _irfft(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]
 
 
 RULES: dict[str, Rule] = {
-    "Attention": _attention, "QAttention": _attention, "MultiHeadAttention": _multi_head, "DecoderMaskedMultiHeadAttention": _multi_head,
-    "GroupQueryAttention": _grouped, "LinearAttention": _linear_attention, "CausalConvWithState": _causal_conv,
-    "FusedMatMul": _fused_matmul, "TransposeMatMul": _fused_matmul, "FusedMatMulActivation": _fused_matmul,
-    "MatMulNBits": _packed_matmul, "MatMulBnb4": _packed_matmul, "CDist": _distances,
-    "NhwcConv": _nhwc("Conv", 1), "NhwcFusedConv": _nhwc("Conv", 1), "NhwcMaxPool": _nhwc("MaxPool", 0),
-    "BlockedMaxPool": _nchw("MaxPool"), "BlockedAveragePool": _nchw("AveragePool"), "BlockedUpsample": _upsample,
-    "GlobalAveragePool": _nchw("GlobalAveragePool"), "GlobalMaxPool": _nchw("GlobalMaxPool"),
-    "ReorderInput": _reorder_input, "ReorderOutput": _reorder_output,
-    "SkipLayerNormalization": _normalised, "SkipSimplifiedLayerNormalization": _normalised,
-    "SimplifiedLayerNormalization": _standard_statistics, "SkipGroupNorm": _skip_group, "EmbedLayerNormalization": _embed,
-    "BiasSplitGelu": _split_gelu, "BiasDropout": _dropout, "QuantizeLinear": _quantise, "DequantizeLinear": _dequantise,
-    "QLinearConcat": _quantised_concat, "QLinearWhere": _quantised_where, "QLinearReduceMean": _reduce_mean, "ExpandDims": _expand_dims,
-    "Pad": _pad, "RelativePositionBias": _relative_bias, "GatherBlockQuantized": _gathered_blocks, "Rfft": _rfft, "Irfft": _irfft,
-}  # fmt: skip
+    "Attention": _attention,
+    "QAttention": _attention,
+    "MultiHeadAttention": _multi_head,
+    "DecoderMaskedMultiHeadAttention": _multi_head,
+    "GroupQueryAttention": _grouped,
+    "LinearAttention": _linear_attention,
+    "CausalConvWithState": _causal_conv,
+    "FusedMatMul": _fused_matmul,
+    "TransposeMatMul": _fused_matmul,
+    "FusedMatMulActivation": _fused_matmul,
+    "MatMulNBits": _packed_matmul,
+    "MatMulBnb4": _packed_matmul,
+    "CDist": _distances,
+    "NhwcConv": _nhwc("Conv", 1),
+    "NhwcFusedConv": _nhwc("Conv", 1),
+    "NhwcMaxPool": _nhwc("MaxPool", 0),
+    "BlockedMaxPool": _nchw("MaxPool"),
+    "BlockedAveragePool": _nchw("AveragePool"),
+    "BlockedUpsample": _upsample,
+    "GlobalAveragePool": _nchw("GlobalAveragePool"),
+    "GlobalMaxPool": _nchw("GlobalMaxPool"),
+    "ReorderInput": _reorder_input,
+    "ReorderOutput": _reorder_output,
+    "SkipLayerNormalization": _normalised,
+    "SkipSimplifiedLayerNormalization": _normalised,
+    "SimplifiedLayerNormalization": _standard_statistics,
+    "SkipGroupNorm": _skip_group,
+    "EmbedLayerNormalization": _embed,
+    "BiasSplitGelu": _split_gelu,
+    "BiasDropout": _dropout,
+    "QuantizeLinear": _quantise,
+    "DequantizeLinear": _dequantise,
+    "QLinearConcat": _quantised_concat,
+    "QLinearWhere": _quantised_where,
+    "QLinearReduceMean": _reduce_mean,
+    "ExpandDims": _expand_dims,
+    "Pad": _pad,
+    "RelativePositionBias": _relative_bias,
+    "GatherBlockQuantized": _gathered_blocks,
+    "Rfft": _rfft,
+    "Irfft": _irfft,
+}

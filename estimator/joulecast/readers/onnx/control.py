@@ -35,8 +35,10 @@ def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recor
     condition = inputs[0]
     if condition is None or condition.data is None or condition.data.size != 1:
         raise UnresolvedShapeError(
-            f"the If node {node.name or node.output[0]!r} branches on {node.input[0]!r}, whose value the workload does not give;"
-            f" give the input that steers it with --value NAME=…, or the condition itself with --value {node.input[0]}=1"
+            f"the If node {node.name or node.output[0]!r} branches on {node.input[0]!r}, whose value the workload"
+            f" does not give;"
+            f" give the input that steers it with --value NAME=…, or the condition itself with --value"
+            f" {node.input[0]}=1"
         )
     taken = bool(condition.data.reshape(()))
     other = subgraph(node, "else_branch" if taken else "then_branch")
@@ -70,7 +72,13 @@ class Passes:
 def _signature(recording: Recording) -> list[Any]:
     """What makes two iterations cost the same: operators, how often each runs, and the shapes they touch."""
     return [
-        (node.name, node.op_type, node.repeats, node.folded, [_shape_of(recording, n) for n in (*node.inputs, *node.outputs)])
+        (
+            node.name,
+            node.op_type,
+            node.repeats,
+            node.folded,
+            [_shape_of(recording, n) for n in (*node.inputs, *node.outputs)],
+        )
         for node in recording.nodes
     ]
 
@@ -103,7 +111,9 @@ def _content(inputs: Inputs, index: int) -> Any:
 
 def _present(value: Value | None, node: NodeProto) -> Value:
     if value is None:
-        raise ModelFormatError(f"the {node.op_type} node {node.name!r} lacks an initial value; the file is damaged, export it again")
+        raise ModelFormatError(
+            f"the {node.op_type} node {node.name!r} lacks an initial value; the file is damaged, export it again"
+        )
     return value
 
 
@@ -112,15 +122,19 @@ def _require_count(node: NodeProto, inputs: Inputs, trips: int | None, going: An
         if len(inputs) > index and inputs[index] is not None and known is None:
             what = "trip count" if index == 0 else "condition"
             raise UnresolvedShapeError(
-                f"the {what} {node.input[index]!r} of the Loop node {node.name or node.output[0]!r} depends on data that the workload"
-                f" does not give; give the input that steers it with --value NAME=…, or say --value {node.input[index]}=…"
+                f"the {what} {node.input[index]!r} of the Loop node {node.name or node.output[0]!r} depends on"
+                f" data that the workload"
+                f" does not give; give the input that steers it with --value NAME=…, or say --value"
+                f" {node.input[index]}=…"
             )
 
 
 class LoopState:
     """A loop under way: its carried values, and what each iteration handed to the stacked outputs."""
 
-    def __init__(self, *, walk: Walk, node: NodeProto, body: GraphProto, scope: Scope, passes: Passes, carried: list[Value]) -> None:
+    def __init__(
+        self, *, walk: Walk, node: NodeProto, body: GraphProto, scope: Scope, passes: Passes, carried: list[Value]
+    ) -> None:
         self.walk, self.node, self.body, self.scope, self.passes = walk, node, body, scope, passes
         self.carried = carried
         self.stacked: list[list[Value]] = []
@@ -130,7 +144,10 @@ class LoopState:
     def run(self, trips: int | None, going: bool) -> None:
         while going and (trips is None or self.done < trips):
             if self.done >= MAX_ITERATIONS:
-                raise UnresolvedShapeError(f"the Loop node {self.node.name!r} runs more than {MAX_ITERATIONS} unequal iterations; lower its trip count")
+                raise UnresolvedShapeError(
+                    f"the Loop node {self.node.name!r} runs more than {MAX_ITERATIONS} unequal iterations; lower"
+                    f" its trip count"
+                )
             if trips is not None and self.done == EXACT_ITERATIONS and self._repeat(trips - self.done):
                 return
             going = self._step()
@@ -144,7 +161,8 @@ class LoopState:
         self.done += 1
         if outputs[0].data is None:
             raise UnresolvedShapeError(
-                f"whether the Loop node {self.node.name or self.node.output[0]!r} goes on after iteration {self.done} depends on data that the"
+                f"whether the Loop node {self.node.name or self.node.output[0]!r} goes on after iteration"
+                f" {self.done} depends on data that the"
                 f" workload does not give; say --value {self.body.output[0].name}=0 or =1"
             )
         return bool(outputs[0].data.reshape(()))
@@ -163,7 +181,8 @@ class LoopState:
         self.stacked.append(outputs[1 + count :])
 
     def _repeat(self, left: int) -> bool:
-        """Whether all that is left repeats one iteration in which no changing content is known; if so, account for it."""
+        """Whether all that is left repeats one iteration in which no changing content is known; if so, account for
+        it."""
         before = [value.without_data() for value in self.carried]
         recording = self.passes.inner()
         iteration = Value(name="", elem=TensorProto.INT64, shape=())
@@ -172,7 +191,9 @@ class LoopState:
         except UnresolvedShapeError:
             return False
         after = outputs[1 : 1 + len(before)]
-        steady = all((a.elem, a.shape) == (b.elem, b.shape) and a.items is None for a, b in zip(before, after, strict=True))
+        steady = all(
+            (a.elem, a.shape) == (b.elem, b.shape) and a.items is None for a, b in zip(before, after, strict=True)
+        )
         if not steady or outputs[0].data is None or not bool(outputs[0].data.reshape(())):
             return False
         self.passes.add(recording, left)
@@ -186,9 +207,7 @@ def _loop_outputs(state: LoopState, record: Recording) -> list[Value]:
     names = list(state.node.output)
     count = len(state.carried)
     finals = [_visible(value, record, name) for value, name in zip(state.carried, names, strict=False)]
-    stacks = [
-        _stack(state, position, name, record) for position, name in enumerate(names[count:])
-    ]
+    stacks = [_stack(state, position, name, record) for position, name in enumerate(names[count:])]
     return [*finals, *stacks]
 
 
@@ -205,7 +224,9 @@ def _stack(state: LoopState, position: int, name: str, record: Recording) -> Val
         return record.add(_empty_stack(name, info))
     shape = values[0].shape
     if any(value.shape != shape for value in values) or shape is None:
-        raise UnresolvedShapeError(f"the Loop node {state.node.name!r} stacks values of unequal shapes into {name!r}; correct the model")
+        raise UnresolvedShapeError(
+            f"the Loop node {state.node.name!r} stacks values of unequal shapes into {name!r}; correct the model"
+        )
     data = _stacked_data(values) if not state.skipped else None
     return record.add(Value(name=name, elem=values[0].elem, shape=(total, *shape), data=data))
 
@@ -215,7 +236,9 @@ def _empty_stack(name: str, info: Any) -> Value:
 
     value = from_type(name, info.type)
     if value.shape is None or not value.static:
-        raise UnresolvedShapeError(f"a loop that never runs yields {name!r}, whose shape the file does not declare; give --input {name}=…")
+        raise UnresolvedShapeError(
+            f"a loop that never runs yields {name!r}, whose shape the file does not declare; give --input {name}=…"
+        )
     return replace(value, shape=(0, *value.shape))
 
 
@@ -243,17 +266,28 @@ def _axes(attributes: Any, key: str, count: int) -> list[int]:
 def _without(value: Value, axis: int) -> Value:
     shape = value.shape or ()
     axis %= max(len(shape), 1)
-    return replace(value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None, runtime=True, role="activation", stored=())
+    return replace(
+        value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None, runtime=True, role="activation", stored=()
+    )
 
 
 def _with(value: Value, axis: int, length: int, name: str) -> Value:
     shape = value.shape or ()
     axis %= len(shape) + 1
-    return replace(value, name=name, shape=(*shape[:axis], length, *shape[axis:]), data=None, runtime=True, role="activation")
+    return replace(
+        value, name=name, shape=(*shape[:axis], length, *shape[axis:]), data=None, runtime=True, role="activation"
+    )
 
 
 def _scan_once(
-    walk: Walk, node: NodeProto, body: GraphProto, states: list[Value], slices: list[Value], attributes: Any, scope: Scope, record: Recording
+    walk: Walk,
+    node: NodeProto,
+    body: GraphProto,
+    states: list[Value],
+    slices: list[Value],
+    attributes: Any,
+    scope: Scope,
+    record: Recording,
 ) -> list[Value]:
     axes = _axes(attributes, "scan_input_axes", len(slices))
     length = (slices[0].shape or (0,))[axes[0]] or 0
@@ -266,21 +300,39 @@ def _scan_once(
 
 
 def _scan_batches(
-    walk: Walk, node: NodeProto, body: GraphProto, states: list[Value], slices: list[Value], scope: Scope, record: Recording
+    walk: Walk,
+    node: NodeProto,
+    body: GraphProto,
+    states: list[Value],
+    slices: list[Value],
+    scope: Scope,
+    record: Recording,
 ) -> list[Value]:
     """The form of opset 8: a leading batch dimension on everything, each batch element scanned by itself."""
     states = states[1:] if len(states) + len(slices) == len(node.input) else states
     batch = (slices[0].shape or (1,))[0] or 1
     length = (slices[0].shape or (1, 0))[1] or 0
     elements = [_without(_without(value, 0), 0) for value in slices]
-    finals, outputs = _fixed_point(walk, node, body, [_without(s, 0) for s in states], elements, scope, record, length * batch)
+    finals, outputs = _fixed_point(
+        walk, node, body, [_without(s, 0) for s in states], elements, scope, record, length * batch
+    )
     batched = [record.add(_with(v, 0, batch, name)) for v, name in zip(finals, node.output, strict=False)]
     names = node.output[len(finals) :]
-    return [*batched, *(record.add(_with(_with(v, 0, length, ""), 0, batch, name)) for v, name in zip(outputs, names, strict=False))]
+    return [
+        *batched,
+        *(record.add(_with(_with(v, 0, length, ""), 0, batch, name)) for v, name in zip(outputs, names, strict=False)),
+    ]
 
 
 def _fixed_point(
-    walk: Walk, node: NodeProto, body: GraphProto, states: list[Value], elements: list[Value], scope: Scope, record: Recording, times: int
+    walk: Walk,
+    node: NodeProto,
+    body: GraphProto,
+    states: list[Value],
+    elements: list[Value],
+    scope: Scope,
+    record: Recording,
+    times: int,
 ) -> tuple[list[Value], list[Value]]:
     """Walk the body until its states keep their shapes (at once in a valid model) and record it ``times`` times."""
     states = [state.without_data() for state in states]
@@ -296,14 +348,19 @@ def _fixed_point(
                 record.append(recording, repeats=times)
             return [v.without_data() for v in finals], outputs[len(states) :]
         states = [v.without_data() for v in finals]
-    raise UnresolvedShapeError(f"the state of the Scan node {node.name!r} changes shape at every step; correct the model")
+    raise UnresolvedShapeError(
+        f"the state of the Scan node {node.name!r} changes shape at every step; correct the model"
+    )
 
 
 def _sequence_map(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     body = subgraph(node, "body")
     first = inputs[0]
     if first is None or first.items is None:
-        raise UnresolvedShapeError(f"the SequenceMap node {node.name or node.output[0]!r} maps a sequence of unknown length; --value {node.input[0]}=…")
+        raise UnresolvedShapeError(
+            f"the SequenceMap node {node.name or node.output[0]!r} maps a sequence of unknown length; --value"
+            f" {node.input[0]}=…"
+        )
     passes = Passes(record)
     collected: list[list[Value]] = []
     for index in range(len(first.items)):
@@ -317,7 +374,10 @@ def _sequence_map(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, rec
         passes.add(recording)
     passes.flush()
     columns = [[outputs[i] for outputs in collected] for i in range(len(node.output))]
-    return [record.add(replace(sequence_of(c, c[0].elem if c else 1), name=n)) for c, n in zip(columns, node.output, strict=True)]
+    return [
+        record.add(replace(sequence_of(c, c[0].elem if c else 1), name=n))
+        for c, n in zip(columns, node.output, strict=True)
+    ]
 
 
 RULES: dict[str, Rule] = {"If": _if, "Loop": _loop, "Scan": _scan, "SequenceMap": _sequence_map}

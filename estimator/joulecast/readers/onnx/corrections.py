@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     Before = Callable[[NodeProto, Inputs], list[Value] | None]
 
 SHAPE_OF_FIRST = frozenset(
-    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid Imputer InstanceNormalization LeakyRelu Log"
-    " Max Mean MeanVarianceNormalization Min Mul Neg Normalizer PRelu Reciprocal Relu Scaler Selu Sigmoid Sqrt Sub Sum Tanh".split()
+    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid Imputer"
+    " InstanceNormalization LeakyRelu Log"
+    " Max Mean MeanVarianceNormalization Min Mul Neg Normalizer"
+    " PRelu Reciprocal Relu Scaler Selu Sigmoid Sqrt Sub Sum Tanh".split()
 )
-"""Operators some of whose versions have no inference at all, and whose first output has the first input's shape there: opset 1's
+"""Operators some of whose versions have no inference at all, and whose first output has the first input's shape
+there: opset 1's
 elementwise ones broadcast only towards the first input; GroupNormalization 18 and 21; MeanVarianceNormalization."""
 
 
@@ -65,7 +68,8 @@ def _scalar(inputs: Inputs, position: int) -> Any:
 
 
 def _stft(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``; the library forgets that one side is the default."""
+    """Signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``; the library forgets that one side is the
+    default."""
     signal, step = inputs[0], _scalar(inputs, 1)
     if signal is None or signal.shape is None or len(signal.shape) < 2 or step is None or not signal.static:
         return None

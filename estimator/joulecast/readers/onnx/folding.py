@@ -11,7 +11,7 @@ from onnx import FunctionProto, NodeProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from joulecast.readers.onnx.inference import bare_node
-from joulecast.readers.onnx.values import SMALL_NUMEL, Value
+from joulecast.readers.onnx.values import SMALL_NUMEL, Value, static_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +22,26 @@ SHAPE_READERS = frozenset({"Shape", "Size"})
 BOUNDED_BY_INPUT = frozenset({"NonZero", "Unique", "Compress", "NonMaxSuppression", "StringSplit", "StringNormalizer"})
 """Operators whose output depends on content but holds no more elements than a small multiple of their inputs."""
 
-FOLDABLE = SHAPE_READERS | BOUNDED_BY_INPUT | frozenset(
-    """Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil
-    Celu Clip Concat ConstantOfShape Cos Cosh CumSum Div Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather GatherElements GatherND
-    Greater GreaterOrEqual HardSigmoid Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mod Mul Neg Not OneHot Or Pad Pow
-    Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
-    Relu Reshape ReverseSequence Round Scatter ScatterElements ScatterND Selu Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign Split Sqrt
+FOLDABLE = (
+    SHAPE_READERS
+    | BOUNDED_BY_INPUT
+    | frozenset(
+        """Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
+        BitwiseXor
+    Cast CastLike Ceil
+    Celu Clip Concat ConstantOfShape Cos Cosh CumSum Div Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather
+    GatherElements GatherND
+    Greater GreaterOrEqual HardSigmoid Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mod Mul Neg
+    Not OneHot Or Pad Pow
+    Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare
+    Relu Reshape ReverseSequence Round Scatter ScatterElements ScatterND Selu Sigmoid Sign Sin Sinh Slice Softmax
+    Softplus Softsign Split Sqrt
     Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Where Xor""".split()
+    )
 )
-"""Standard operators cheap in the size of what they read and write. Anything else (regular expressions, images, randomness,
+"""Standard operators cheap in the size of what they read and write. Anything else (regular expressions, images,
+randomness,
 matrix products, recurrences) is never run on a user's file."""
 
 
@@ -74,13 +85,17 @@ def _may_fold(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence
 
 def _feed(value: Value) -> Any:
     """The content, or for an operator that reads the shape alone one element seen through strides of zero."""
-    return value.data if value.data is not None else np.broadcast_to(np.zeros((), np.float32), value.shape or ())
+    if value.data is not None:
+        return value.data
+    return np.broadcast_to(np.zeros((), np.float32), static_shape(value) or ())
 
 
 def _make(node: NodeProto, opsets: dict[str, int]) -> ReferenceEvaluator | None:
     names = [name for name in node.input if name]
     imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    function = FunctionProto(name="one", domain="joulecast.one", input=names, output=list(node.output), opset_import=imports)
+    function = FunctionProto(
+        name="one", domain="joulecast.one", input=names, output=list(node.output), opset_import=imports
+    )
     function.node.append(node)
     try:
         return ReferenceEvaluator(function)

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from joulecast.errors import WorkloadError
-from joulecast.readers.onnx.values import Value, from_type
+from joulecast.readers.onnx.values import Value, dtype_name, from_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """Shapes and contents that the workload names for values inside the graph, and the file's own (possibly stale) annotations."""
+    """Shapes and contents that the workload names for values inside the graph, and the file's own (possibly stale)
+    annotations."""
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     contents: Mapping[str, object] = field(default_factory=dict)
     annotations: Mapping[str, Value] = field(default_factory=dict)
 
     def apply(self, value: Value, node: NodeProto) -> Value:
-        """The value with the workload's shape or content, if it names it. Raises ``WorkloadError`` on a contradiction."""
+        """The value with the workload's shape or content, if it names it. Raises ``WorkloadError`` on a
+        contradiction."""
         if value.name in self.shapes:
             value = replace(value, shape=_agreed(value, self.shapes[value.name], node))
         if value.name in self.contents:
@@ -42,13 +44,14 @@ class Hints:
         return value if value is not None and value.static else None
 
 
-def annotations(graph: GraphProto) -> dict[str, Value]:
+def declared_types(graph: GraphProto) -> dict[str, Value]:
     """The annotations of a graph's inner values and outputs, by name."""
     return {info.name: from_type(info.name, info.type) for info in (*graph.value_info, *graph.output)}
 
 
 def as_array(name: str, content: object, elem: int) -> np.ndarray[Any, Any]:
-    """Numbers, strings or nested lists of them as an array of ONNX's element type ``elem``. Raises ``WorkloadError``."""
+    """Numbers, strings or nested lists of them as an array of ONNX's element type ``elem``. Raises
+    ``WorkloadError``."""
     dtype = helper.tensor_dtype_to_np_dtype(elem) if elem != TensorProto.UNDEFINED else None
     try:
         return np.asarray(content, dtype=dtype)
@@ -57,7 +60,7 @@ def as_array(name: str, content: object, elem: int) -> np.ndarray[Any, Any]:
 
 
 def _kind(elem: int) -> str:
-    return f"an array of {TensorProto.DataType.Name(elem).lower()}"  # type: ignore[arg-type]
+    return f"an array of {dtype_name(elem)}"
 
 
 def _agreed(value: Value, shape: Shape, node: NodeProto) -> Shape:
@@ -65,6 +68,7 @@ def _agreed(value: Value, shape: Shape, node: NodeProto) -> Shape:
         same_rank = len(value.shape) == len(shape)
         if not same_rank or any(a is not None and a != b for a, b in zip(value.shape, shape, strict=True)):
             raise WorkloadError(
-                f"{value.name!r}, output of a {node.op_type} node, has shape {list(value.shape)}, not {list(shape)}; correct the workload"
+                f"{value.name!r}, output of a {node.op_type} node, has shape {list(value.shape)}, not"
+                f" {list(shape)}; correct the workload"
             )
     return shape

@@ -44,7 +44,9 @@ class Inference:
             self._seen[key] = self._infer(schema, bare, inputs)
         return self._seen[key]
 
-    def standard(self, op_type: str, inputs: Sequence[Value | None], attributes: Mapping[str, Any], count: int = 1) -> list[Value]:
+    def standard(
+        self, op_type: str, inputs: Sequence[Value | None], attributes: Mapping[str, Any], count: int = 1
+    ) -> list[Value]:
         """What a standard operator at its newest version would give for these inputs. Raises ``ShapeConflictError``."""
         names = [f"i{index}" if value is not None else "" for index, value in enumerate(inputs)]
         node = helper.make_node(op_type, names, [f"o{index}" for index in range(count)], **attributes)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from joulecast.layers import Workload
 
 _ANONYMOUS = re.compile(r"|\?|-1|none|unk__\d+|unknown.*|dyn", re.IGNORECASE)
-"""Names that exporters give to dimensions they know nothing of (Paddle ``?`` and ``-1``, tf2onnx ``unk__12``): each is a dimension of its own."""
+"""Names that exporters give to dimensions they know nothing of (Paddle ``?`` and ``-1``, tf2onnx ``unk__12``): each
+is a dimension of its own."""
 
 _BATCH = re.compile(r"n|b|bs|bsz|.*batch.*", re.IGNORECASE)
 """Symbols that mean the batch wherever they stand."""
@@ -43,7 +44,10 @@ class Binding:
     def learn(self, symbol: str, number: int, source: str) -> None:
         known, said_by = self.numbers.setdefault(symbol, (number, source))
         if known != number:
-            raise WorkloadError(f"dimension {symbol!r} is {known} by {said_by} but {number} by {source}; give both inputs the same number")
+            raise WorkloadError(
+                f"dimension {symbol!r} is {known} by {said_by} but {number} by {source}; give both inputs the"
+                f" same number"
+            )
 
     def number(self, dimension: Dimension, position: int) -> int | None:
         """The dimension's number, ``None`` if the workload leaves it open."""
@@ -58,9 +62,8 @@ class Binding:
 
     @property
     def batch(self) -> int:
-        if self.batch_symbol in self.numbers:
-            return self.numbers[self.batch_symbol][0]  # type: ignore[index]
-        return self.batch_size
+        symbol = self.batch_symbol
+        return self.numbers[symbol][0] if symbol in self.numbers else self.batch_size
 
 
 def bind(inputs: Sequence[ValueInfoProto], workload: Workload) -> list[Value]:
@@ -92,7 +95,8 @@ def _dimension(dim: TensorShapeProto.Dimension) -> Dimension:
 
 
 def batch_symbol(declared: Sequence[tuple[Dimension, ...] | None]) -> str | None:
-    """The symbol that ``batch_size`` binds: one named like a batch, wherever it stands, else the first input's leading symbol."""
+    """The symbol that ``batch_size`` binds: one named like a batch, wherever it stands, else the first input's
+    leading symbol."""
     symbols = [d for shape in declared for d in shape or () if isinstance(d, str)]
     leading = [shape[0] for shape in declared if shape and isinstance(shape[0], str)]
     named = [symbol for symbol in (*leading, *symbols) if _BATCH.fullmatch(symbol)]
@@ -124,10 +128,15 @@ def _learn(name: str, declared: tuple[Dimension, ...] | None, shape: Shape, bind
     if declared is None:
         return
     if len(declared) != len(shape):
-        raise WorkloadError(f"input {name!r} has {len(declared)} dimensions {_text(declared)}, but {_text(shape)} was given")
+        raise WorkloadError(
+            f"input {name!r} has {len(declared)} dimensions {_text(declared)}, but {_text(shape)} was given"
+        )
     for position, (dimension, number) in enumerate(zip(declared, shape, strict=True)):
         if isinstance(dimension, int) and dimension != number:
-            raise WorkloadError(f"input {name!r} has {dimension} as its dimension {position} {_text(declared)}, but {_text(shape)} was given")
+            raise WorkloadError(
+                f"input {name!r} has {dimension} as its dimension {position} {_text(declared)}, but"
+                f" {_text(shape)} was given"
+            )
         if isinstance(dimension, str):
             binding.learn(dimension, number, f"--input {name}")
         elif dimension is None and position == 0 and binding.batch_symbol is None:
@@ -136,7 +145,11 @@ def _learn(name: str, declared: tuple[Dimension, ...] | None, shape: Shape, bind
 
 
 def _bound(
-    info: ValueInfoProto, declared: tuple[Dimension, ...] | None, given: Shape | None, workload: Workload, binding: Binding
+    info: ValueInfoProto,
+    declared: tuple[Dimension, ...] | None,
+    given: Shape | None,
+    workload: Workload,
+    binding: Binding,
 ) -> Value:
     value = replace(from_type(info.name, info.type), role="input")
     content = workload.input_values.get(info.name)
@@ -171,11 +184,15 @@ def _bound_container(value: Value, content: object) -> Value:
 def _filled(value: Value, name: str, content: object) -> Value:
     """A value of the declared type with its content."""
     if value.container is None:
-        return replace(from_array(name, as_array(name, content, value.elem), elem=value.elem, runtime=True), role="input")
+        return replace(
+            from_array(name, as_array(name, content, value.elem), elem=value.elem, runtime=True), role="input"
+        )
     elem = _element(value.container)
     if not isinstance(content, list | tuple):
         raise WorkloadError(f"input {name!r} is a sequence; give a list of tensors")
-    return replace(value, items=tuple(from_array(name, as_array(name, item, elem), elem=elem, runtime=True) for item in content))
+    return replace(
+        value, items=tuple(from_array(name, as_array(name, item, elem), elem=elem, runtime=True) for item in content)
+    )
 
 
 def _element(proto: TypeProto) -> int:
@@ -190,10 +207,15 @@ def _shape(name: str, declared: tuple[Dimension, ...] | None, binding: Binding) 
     if declared is None:
         raise UnresolvedShapeError(f"input {name!r} declares no shape; give it with --input {name}=…")
     numbers = [binding.number(dimension, position) for position, dimension in enumerate(declared)]
-    open_ones = [str(d) if d is not None else str(i) for i, (d, n) in enumerate(zip(declared, numbers, strict=True)) if n is None]
+    open_ones = [
+        str(d) if d is not None else str(i) for i, (d, n) in enumerate(zip(declared, numbers, strict=True)) if n is None
+    ]
     if open_ones:
         example = ",".join("…" if n is None else str(n) for n in numbers)
-        raise UnresolvedShapeError(f"input {name!r} {_text(declared)} leaves dimension {', '.join(open_ones)} open; give --input {name}={example}")
+        raise UnresolvedShapeError(
+            f"input {name!r} {_text(declared)} leaves dimension {', '.join(open_ones)} open; give --input"
+            f" {name}={example}"
+        )
     return tuple(n for n in numbers if n is not None)
 
 
@@ -203,7 +225,10 @@ def _check_batch_size(batch_size: int) -> None:
 
 
 def _check_batch_used(
-    workload: Workload, binding: Binding, given: Mapping[str, Shape | None], declared: Mapping[str, tuple[Dimension, ...] | None]
+    workload: Workload,
+    binding: Binding,
+    given: Mapping[str, Shape | None],
+    declared: Mapping[str, tuple[Dimension, ...] | None],
 ) -> None:
     """A batch size other than 1 must bind something, or agree with the leading dimension of an input."""
     size = workload.batch_size
@@ -213,7 +238,8 @@ def _check_batch_used(
     if size not in leading:
         shown = ", ".join(f"{name}: {_text(given[name] or shape or ())}" for name, shape in declared.items())
         raise WorkloadError(
-            f"the model's inputs do not take a batch of {size} ({shown}); leave --batch-size out, or export the model with a dynamic batch"
+            f"the model's inputs do not take a batch of {size} ({shown}); leave --batch-size out, or export the"
+            f" model with a dynamic batch"
         )
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
 from onnx import ModelProto, defs
 
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
 from joulecast.readers.onnx import inputs, roles
 from joulecast.readers.onnx.folding import Folding
-from joulecast.readers.onnx.hints import Hints, annotations
+from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
 from joulecast.readers.onnx.scope import Recording, Scope
 from joulecast.readers.onnx.values import Value, static_shape
 from joulecast.readers.onnx.walk import Walk, add_stored
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ValueInfoProto
+    from collections.abc import Iterator
+
+    from onnx import GraphProto, NodeProto, ValueInfoProto
 
     from joulecast.layers import Workload
 
@@ -29,7 +30,8 @@ MAX_SKELETON_BYTES = 1 << 28
 def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
     """The graph that ``skeleton`` executes under ``workload``, as filed (not canonicalised).
 
-    ``skeleton``: a serialised ModelProto whose tensor payloads may be absent; nothing outside it is read. ``name``: for messages.
+    ``skeleton``: a serialised ModelProto whose tensor payloads may be absent; nothing outside it is read. ``name``:
+    for messages.
     Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
     """
     model = parse(skeleton, name)
@@ -56,11 +58,15 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
 def parse(skeleton: bytes, name: str) -> ModelProto:
     """The model that the bytes hold. Raises ``ModelFormatError``."""
     if len(skeleton) > MAX_SKELETON_BYTES:
-        raise ModelFormatError(f"{name}: the graph without its weights is {len(skeleton)} bytes, over the limit of {MAX_SKELETON_BYTES}")
+        raise ModelFormatError(
+            f"{name}: the graph without its weights is {len(skeleton)} bytes, over the limit of {MAX_SKELETON_BYTES}"
+        )
     try:
-        model = ModelProto.FromString(skeleton)
-    except DecodeError as error:
-        raise ModelFormatError(f"{name} is not an ONNX model: its bytes are no protobuf message of that kind ({error})") from error
+        model: ModelProto = ModelProto.FromString(skeleton)
+    except Exception as error:  # protobuf's DecodeError, whose module ships no types
+        raise ModelFormatError(
+            f"{name} is not an ONNX model: its bytes are no protobuf message of that kind ({error})"
+        ) from error
     if not model.HasField("graph"):
         raise ModelFormatError(f"{name} is not an ONNX model: it holds no graph")
     return model
@@ -71,7 +77,9 @@ def operator_sets(model: ModelProto, name: str) -> dict[str, int]:
     found = {"" if entry.domain == "ai.onnx" else entry.domain: int(entry.version) for entry in model.opset_import}
     newest = defs.onnx_opset_version()
     if not 1 <= found.setdefault("", newest if model.functions or not model.opset_import else 1) <= newest:
-        raise ModelFormatError(f"{name} uses ONNX opset {found['']}, and 1 to {newest} are known; export it with --opset {newest}")
+        raise ModelFormatError(
+            f"{name} uses ONNX opset {found['']}, and 1 to {newest} are known; export it with --opset {newest}"
+        )
     return found
 
 
@@ -82,7 +90,8 @@ def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
 
 
 def _hints(graph: GraphProto, workload: Workload) -> Hints:
-    """What the workload says of values inside the graph. Raises ``WorkloadError`` for a name that the model does not have."""
+    """What the workload says of values inside the graph. Raises ``WorkloadError`` for a name that the model does not
+    have."""
     fed = {info.name for info in free_inputs(graph, workload)}
     inside = {name for node in _all_nodes(graph) for name in node.output}
     for name in (*workload.input_shapes, *workload.input_values):
@@ -91,11 +100,12 @@ def _hints(graph: GraphProto, workload: Workload) -> Hints:
     return Hints(
         shapes={name: tuple(shape) for name, shape in workload.input_shapes.items() if name not in fed},
         contents={name: content for name, content in workload.input_values.items() if name not in fed},
-        annotations=annotations(graph),
+        annotations=declared_types(graph),
     )
 
 
-def _all_nodes(graph: GraphProto):  # type: ignore[no-untyped-def]
+def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """Every node, those of nested graphs included."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -109,12 +119,16 @@ def _graph(name: str, record: Recording, names: tuple[str, ...], outputs: tuple[
     values = roles.assign(record.nodes, {n: record.values[n] for n in used})
     tensors = {n: _tensor(value) for n, value in values.items()}
     return ModelGraph(
-        name=name, nodes=tuple(record.nodes), tensors=tensors, inputs=names, outputs=outputs, opset=opset, free_nodes=record.free_nodes
+        name=name,
+        nodes=tuple(record.nodes),
+        tensors=tensors,
+        inputs=names,
+        outputs=outputs,
+        opset=opset,
+        free_nodes=record.free_nodes,
     )
 
 
 def _tensor(value: Value) -> Tensor:
     stored = value.stored if value.stored != (value.name,) else ()
     return Tensor(name=value.name, dtype=value.dtype, shape=static_shape(value), role=value.role, stored=stored)
-
-

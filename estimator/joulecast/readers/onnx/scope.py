@@ -31,7 +31,9 @@ class Scope:
             if name in scope._values:
                 return scope._values[name]
             scope = scope._outer
-        raise ModelFormatError(f"a node reads {name!r}, which no earlier node or input provides; the file is damaged, export it again")
+        raise ModelFormatError(
+            f"a node reads {name!r}, which no earlier node or input provides; the file is damaged, export it again"
+        )
 
     def optional(self, name: str) -> Value | None:
         """The value, or ``None`` for the empty name, which stands for an absent optional input."""

@@ -109,7 +109,9 @@ def _split(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] | Non
         return None
     squeeze = (len(inputs) < 2 or inputs[1] is None) and not attributes.get("keepdims", 1)
     middle: list[tuple[int, ...]] = [() if squeeze else (length,) for length in lengths]
-    items = [replace(tensor, name="", data=None, shape=(*tensor.shape[:axis], *m, *tensor.shape[axis + 1 :])) for m in middle]
+    items = [
+        replace(tensor, name="", data=None, shape=(*tensor.shape[:axis], *m, *tensor.shape[axis + 1 :])) for m in middle
+    ]
     return [sequence_of(items, tensor.elem)]
 
 

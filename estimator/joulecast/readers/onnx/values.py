@@ -32,9 +32,12 @@ _DTYPES = {
 class Value:
     """A value met while walking.
 
-    ``elem`` is ONNX's element type; ``shape`` has ``None`` for an unknown dimension and is ``None`` if the rank is unknown or the
-    value is no tensor. ``data``: its content. ``runtime``: it exists only once the model runs (an input, or computed from one);
-    otherwise it was stored or computed ahead. ``items``: the elements of a sequence (or of an optional, one or none) of known length;
+    ``elem`` is ONNX's element type; ``shape`` has ``None`` for an unknown dimension and is ``None`` if the rank is
+    unknown or the
+    value is no tensor. ``data``: its content. ``runtime``: it exists only once the model runs (an input, or computed
+    from one);
+    otherwise it was stored or computed ahead. ``items``: the elements of a sequence (or of an optional, one or none)
+    of known length;
     ``container``: the type of a value that is no tensor.
     """
 
@@ -81,9 +84,11 @@ class Value:
 def dtype_name(elem: int) -> str:
     """The name of an ONNX element type in the field's words: ``FLOAT`` is ``float32``, every 8-bit float ``float8``."""
     try:
-        name = TensorProto.DataType.Name(elem)  # type: ignore[arg-type]
+        name = str(TensorProto.DataType.Name(elem))
     except ValueError as error:
-        raise ModelFormatError(f"the model uses element type {elem}, which ONNX does not define; export it again") from error
+        raise ModelFormatError(
+            f"the model uses element type {elem}, which ONNX does not define; export it again"
+        ) from error
     if name.startswith("FLOAT8"):
         return "float8"
     if name == "UNDEFINED":
@@ -114,7 +119,9 @@ def from_tensor(name: str, proto: TensorProto) -> Value:
     data = None
     if proto.data_location != TensorProto.EXTERNAL and math.prod(shape) <= SMALL_NUMEL:
         data = _content(name, proto)
-    return Value(name=name, elem=proto.data_type, shape=shape, data=data, runtime=False, role="constant", stored=(name,))
+    return Value(
+        name=name, elem=proto.data_type, shape=shape, data=data, runtime=False, role="constant", stored=(name,)
+    )
 
 
 def from_sparse(name: str, proto: SparseTensorProto) -> Value:
@@ -124,7 +131,8 @@ def from_sparse(name: str, proto: SparseTensorProto) -> Value:
 
 
 def from_array(name: str, array: Any, *, elem: int | None = None, runtime: bool = False) -> Value:
-    """A value whose content is known. ``array``: anything that numpy takes, of ≤ ``SMALL_NUMEL`` elements to keep its content."""
+    """A value whose content is known. ``array``: anything that numpy takes, of ≤ ``SMALL_NUMEL`` elements to keep its
+    content."""
     array = np.asarray(array)
     elem = helper.np_dtype_to_tensor_dtype(array.dtype) if elem is None else elem
     data = array if array.size <= SMALL_NUMEL else None
@@ -140,7 +148,9 @@ def static_shape(value: Value) -> Shape | None:
 def _stored_shape(name: str, dims: Any) -> Shape:
     shape = tuple(int(d) for d in dims)
     if any(d < 0 for d in shape):
-        raise ModelFormatError(f"the stored tensor {name!r} has a negative dimension {list(shape)}; the file is damaged, export it again")
+        raise ModelFormatError(
+            f"the stored tensor {name!r} has a negative dimension {list(shape)}; the file is damaged, export it again"
+        )
     return shape
 
 
@@ -149,5 +159,6 @@ def _content(name: str, proto: TensorProto) -> Any:
         return numpy_helper.to_array(proto)
     except Exception as error:
         raise ModelFormatError(
-            f"the stored tensor {name!r} does not hold what its shape and type say ({error}); the file is damaged, export it again"
+            f"the stored tensor {name!r} does not hold what its shape and type say ({error}); the file is"
+            f" damaged, export it again"
         ) from error

@@ -36,9 +36,11 @@ STEERING_NUMEL = 64
 """Inputs of at most so many elements have their content kept in the graph's nodes."""
 
 AT_RUN_TIME = frozenset(
-    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial DequantizeLinear DynamicQuantizeLinear".split()
+    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial"
+    " DequantizeLinear DynamicQuantizeLinear".split()
 )
-"""Operators that run with the model even if all they read is stored: random ones, and the unpacking of quantised weights."""
+"""Operators that run with the model even if all they read is stored: random ones, and the unpacking of quantised
+weights."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,9 @@ class Budget:
     def enter(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise ModelFormatError(f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or damaged")
+            raise ModelFormatError(
+                f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or damaged"
+            )
 
     def leave(self) -> None:
         self.depth -= 1
@@ -69,7 +73,8 @@ class Budget:
 
 @dataclass(slots=True)
 class Walk:
-    """The walk of one model under one set of operator set versions; ``using`` gives a sibling for a function's own versions."""
+    """The walk of one model under one set of operator set versions; ``using`` gives a sibling for a function's own
+    versions."""
 
     inference: Inference
     folding: Folding
@@ -105,7 +110,9 @@ class Walk:
         for name, value in zip(node.output, outputs, strict=False):
             scope[name] = value
 
-    def _special(self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording) -> list[Value] | None:
+    def _special(
+        self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording
+    ) -> list[Value] | None:
         """Constants, control flow and functions, which leave no node of their own; ``None`` for any other node."""
         function = self.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
@@ -121,7 +128,9 @@ class Walk:
             return control.RULES[node.op_type](self, node, inputs, scope, record)
         return None
 
-    def _call(self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> list[Value]:
+    def _call(
+        self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: Recording
+    ) -> list[Value]:
         self.budget.enter()
         actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *node.attribute)}
         walk = self.using({entry.domain: entry.version for entry in function.opset_import} or self.opsets)
@@ -178,8 +187,10 @@ class Walk:
         declared = [self.hints.declared(name) for name in node.output]
         if any(name and value is None for name, value in zip(node.output, declared, strict=True)):
             raise UnsupportedOperatorError(
-                f"operator {node.op_type!r} of domain {node.domain or 'ai.onnx'!r} (node {label(node)!r}) has no counting rule, and the file"
-                " does not say its output shape; export the model with standard operators, or with static shape annotations"
+                f"operator {node.op_type!r} of domain {node.domain or 'ai.onnx'!r} (node {label(node)!r}) has no"
+                f" counting rule, and the file"
+                " does not say its output shape; export the model with standard operators, or with static shape"
+                " annotations"
             )
         return [value if value is not None else Value(name="") for value in declared]
 
@@ -223,7 +234,9 @@ def _constant_array(attribute: AttributeProto) -> Any:
         "value_strings": ([s.decode("utf-8", "replace") for s in attribute.strings], object),
     }  # fmt: skip
     if attribute.name not in forms:
-        raise ModelFormatError(f"a Constant node holds the unknown attribute {attribute.name!r}; the file is damaged, export it again")
+        raise ModelFormatError(
+            f"a Constant node holds the unknown attribute {attribute.name!r}; the file is damaged, export it again"
+        )
     content, dtype = forms[attribute.name]
     return np.array(content, dtype=dtype)
 
@@ -249,8 +262,10 @@ def _require_shape(value: Value, node: NodeProto) -> None:
     if not value.name or value.container is not None or value.static:
         return
     raise UnresolvedShapeError(
-        f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that the workload does not give;"
-        f" say the content of the inputs that steer it with --value NAME=…, or the shape itself with --input {value.name}=…"
+        f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that"
+        f" the workload does not give;"
+        f" say the content of the inputs that steer it with --value NAME=…, or the shape itself with --input"
+        f" {value.name}=…"
     )
 
 
@@ -287,5 +302,3 @@ def _described(value: Value) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-
-
