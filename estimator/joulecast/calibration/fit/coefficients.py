@@ -1,0 +1,58 @@
+"""The law's coefficients as a vector to search: logarithms, each with where it starts and how far it may stray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from joulecast.energy.features import Array
+from joulecast.energy.profile import Host, Law
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficient:
+    """One unknown: ``path`` names a field of ``Law`` or ``host``, with a key after a dot where the field is a mapping.
+
+    ``centre``: its expected value; ``spread``: standard deviation of its logarithm about that (a Gaussian prior).
+    """
+
+    path: str
+    centre: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laws:
+    """A law and a host with some coefficients unknown; the rest stay as in ``law`` and ``host``."""
+
+    law: Law
+    host: Host
+    unknown: tuple[Coefficient, ...]
+
+    @property
+    def centre(self) -> Array:
+        return np.log([unknown.centre for unknown in self.unknown])
+
+    @property
+    def spread(self) -> Array:
+        return np.array([unknown.spread for unknown in self.unknown])
+
+    def at(self, vector: Sequence[float] | Array) -> tuple[Law, Host]:
+        """The law and host whose unknowns have the logarithms ``vector``."""
+        values = {"law": asdict(self.law), "host": asdict(self.host)}
+        for unknown, logarithm in zip(self.unknown, vector, strict=True):
+            _put(values, unknown.path, float(np.exp(logarithm)))
+        values["law"]["voltage_floor"] = min(values["law"]["voltage_floor"], 1.0)
+        return Law(**values["law"]), Host(**values["host"])
+
+
+def _put(values: Mapping[str, dict[str, Any]], path: str, value: float) -> None:
+    part, _, rest = path.partition(".")
+    name, _, key = rest.partition(".")
+    if key:
+        values[part][name] = {**values[part][name], key: value}
+    else:
+        values[part][name] = value

@@ -1,0 +1,211 @@
+"""Whole networks with measured joules: ``model_energy.csv`` of a data folder, and the graphs of the networks it names.
+
+Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth, and no other column is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from joulecast.energy.features import Array, Features, executed, features, stack
+from joulecast.energy.physical import Networks
+from joulecast.errors import MeasurementError
+from joulecast.layers import LayerProfile, Workload
+
+INPUTS = ("model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz")
+"""Columns that a forecast may see."""
+
+TRUTH = ("energy_j_per_forward", "time_ms_per_forward")
+FILE_NAME = "model_energy.csv"
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRow:
+    """What a forecast may know of a row. ``sequence``: tokens, None for images; ``clock_mhz``: SM clock lock, None if unlocked."""
+
+    architecture: str
+    config: str
+    precision: str
+    batch_size: int
+    sequence: int | None
+    mode: str
+    attention: str
+    clock_mhz: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Measured joules and seconds of one forward pass, (rows,)."""
+
+    joules: Array
+    seconds: Array
+
+    def take(self, kept: Any) -> Truth:
+        return Truth(joules=self.joules[kept], seconds=self.seconds[kept])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stacked:
+    """Rows of many networks as one table: ``clock_mhz`` (networks,), nan if unlocked; ``views`` (networks,)."""
+
+    table: Features
+    networks: Networks
+    clock_mhz: Array
+    views: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSet:
+    """One folder's rows. ``unscored``: what cannot be forecast, and why, with its number of rows."""
+
+    name: str
+    gpu: str
+    rows: tuple[NetworkRow, ...]
+    truth: Truth
+    unscored: tuple[tuple[str, int], ...]
+
+
+def find_sets(folder: Path) -> tuple[Path, ...]:
+    """Every subfolder of ``folder`` with network rows, by name. Raises MeasurementError if ``folder`` is none."""
+    if not folder.is_dir():
+        raise MeasurementError(f"{folder} is not a folder: name the one that holds the data sets")
+    return tuple(sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}")))
+
+
+def read_set(folder: Path) -> tuple[NetworkSet, ...]:
+    """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns needed."""
+    with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
+        entries = list(csv.DictReader(text))
+    absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
+    if absent:
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
+    cards = sorted({entry["gpu"] for entry in entries})
+    return tuple(_of_card(folder.name, card, [e for e in entries if e["gpu"] == card], len(cards)) for card in cards)
+
+
+def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: int) -> NetworkSet:
+    reasons = [_reason(entry) for entry in entries]
+    kept = [entry for entry, reason in zip(entries, reasons, strict=True) if not reason]
+    return NetworkSet(
+        name=folder if cards == 1 else f"{folder}/{card}",
+        gpu=card,
+        rows=tuple(_row(entry) for entry in kept),
+        truth=Truth(
+            joules=np.array([float(entry[TRUTH[0]]) for entry in kept]),
+            seconds=np.array([float(entry[TRUTH[1]]) / 1e3 for entry in kept]),
+        ),
+        unscored=tuple(sorted(Counter(reason for reason in reasons if reason).items())),
+    )
+
+
+def _reason(entry: dict[str, str]) -> str:
+    """Why a row cannot be scored; empty if it can."""
+    if (entry["model"], entry["config"]) not in _graphs():
+        return f"no graph of {entry['model']} {entry['config']}".strip()
+    if entry["precision"] not in _DTYPES:
+        return f"precision {entry['precision']}"
+    if entry["mode"] not in ("", "prefill"):
+        return f"mode {entry['mode']}"
+    truth = entry[TRUTH[0]]
+    return "" if truth and float(truth) > 0 else "no joules"
+
+
+def _row(entry: dict[str, str]) -> NetworkRow:
+    return NetworkRow(
+        architecture=entry["model"],
+        config=entry["config"],
+        precision=entry["precision"],
+        batch_size=int(float(entry["batch"])),
+        sequence=int(float(entry["seq"])) if entry["seq"] else None,
+        mode=entry["mode"],
+        attention=entry["attn"] or ("eager" if entry["mode"] else ""),  # blank on a language model is eager
+        clock_mhz=float(entry["sm_clock_locked_mhz"]) if entry["sm_clock_locked_mhz"] else None,
+    )
+
+
+@cache
+def _graphs() -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """Golden graphs by (model, config), then by dtype."""
+    index = json.loads(files("joulecast.energy").joinpath("networks", "index.json").read_text("utf-8"))
+    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for entry in index.values():
+        found.setdefault((entry["model"], entry["config"]), {})[entry["dtype"]] = entry
+    return found
+
+
+def layers_of(row: NetworkRow) -> tuple[tuple[LayerProfile, ...], str]:
+    """The rows of the row's network, and the precision to price them in (``default`` where the graph is stored in it)."""
+    return _layers(row.architecture, row.config, row.precision, row.batch_size, row.sequence)
+
+
+@cache
+def _layers(
+    model: str, config: str, precision: str, batch_size: int, sequence: int | None
+) -> tuple[tuple[LayerProfile, ...], str]:
+    from joulecast.canonical import canonicalise
+    from joulecast.counting import count
+    from joulecast.readers import onnx
+
+    graphs = _graphs()[model, config]
+    dtype = _DTYPES[precision]
+    entry = graphs.get(dtype) or graphs["float32"]
+    shapes = {name: _shape(dimensions, batch_size, sequence) for name, dimensions in entry["inputs"].items()}
+    graph = onnx.read(_text(entry["file"]), Workload(batch_size=batch_size, input_shapes=shapes), name=entry["network"])
+    return count(canonicalise(graph)), "default" if entry["dtype"] == dtype else precision
+
+
+@cache
+def _text(name: str) -> bytes:
+    return gzip.decompress(files("joulecast.energy").joinpath("networks", name).read_bytes())
+
+
+def _shape(dimensions: Sequence[int | str], batch_size: int, sequence: int | None) -> tuple[int, ...]:
+    """Symbols become the batch size first, then the sequence length."""
+    free = iter((batch_size, sequence or 1))
+    return tuple(size if isinstance(size, int) else next(free) for size in dimensions)
+
+
+def stacked(rows: Sequence[NetworkRow], *, runtime: str = "torch-eager", lacks: Sequence[str] = ()) -> Stacked:
+    """All executed rows of ``rows`` as one table, equal ones of a network once with their number."""
+    tables = [_table(row, runtime, tuple(lacks)) for row in rows]
+    sizes = [count.size for _, count, _ in tables]
+    return Stacked(
+        table=stack([table for table, _, _ in tables]),
+        networks=Networks(
+            index=np.repeat(np.arange(len(rows)), sizes),
+            count=np.concatenate([count for _, count, _ in tables]),
+            size=len(rows),
+        ),
+        clock_mhz=np.array([np.nan if row.clock_mhz is None else row.clock_mhz for row in rows]),
+        views=np.array([views for _, _, views in tables]),
+    )
+
+
+def _table(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float]:
+    return _distinct(replace(row, clock_mhz=None, mode="", attention=""), runtime, lacks)
+
+
+@cache
+def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float]:
+    """Different rows of the network, how often each occurs, and the network's views."""
+    layers, precision = layers_of(row)
+    found: dict[Any, list[Any]] = {}
+    for layer in executed(layers):
+        key = (layer.op_type, layer.dtype, layer.bytes_moved, layer.float_numel, layer.output_numel, layer.contractions)
+        key += (layer.kernels.get(runtime), layer.views, layer.repeats)
+        found.setdefault(key, [layer, 0])[1] += 1
+    table = features([layer for layer, _ in found.values()], precision=precision, runtime=runtime, lacks=lacks)
+    views = float(sum(layer.views for layer in layers))
+    return table, np.array([count for _, count in found.values()], dtype=float), views
