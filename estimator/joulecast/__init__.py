@@ -4,8 +4,8 @@
 >>> profile = joulecast.profile("model.onnx", batch_size=32)           # exact counts, no GPU, no weights read
 >>> forecast = joulecast.estimate(profile, accelerator="NVIDIA-H200")  # joules, seconds, watts, with an interval
 
-``fetch``, ``read``, ``canonicalise`` and ``count`` are the stages behind ``profile``, one by one. Importing this package
-loads none of onnx, numpy or torch: a name is imported when it is first used.
+``fetch``, ``read``, ``canonicalise`` and ``count`` are the stages behind ``profile``, one by one. Importing this
+package loads none of onnx, numpy or torch: a name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -47,9 +47,17 @@ if TYPE_CHECKING:
     from joulecast.sources import fetch as fetch
 
 _ERRORS = (
-    "JoulecastError", "MeasurementError", "ModelFetchError", "ModelFormatError", "ModelReferenceError",
-    "NotCalibratedError", "UnknownAcceleratorError", "UnresolvedShapeError", "UnsupportedOperatorError", "WorkloadError",
-)  # fmt: skip
+    "JoulecastError",
+    "MeasurementError",
+    "ModelFetchError",
+    "ModelFormatError",
+    "ModelReferenceError",
+    "NotCalibratedError",
+    "UnknownAcceleratorError",
+    "UnresolvedShapeError",
+    "UnsupportedOperatorError",
+    "WorkloadError",
+)
 
 _EXPORTS = {
     "AcceleratorProfile": "accelerators",

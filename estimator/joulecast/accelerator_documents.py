@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def accelerators_document() -> Document:
-    """Every known accelerator as a document of kind ``accelerators``: those that can be priced, and what the rest lack."""
+    """Every known accelerator as a document of kind ``accelerators``: those that can be priced, and what the
+    rest lack.
+    """
     profiles = sorted(installed().values(), key=lambda profile: profile.product)
     return {
         **header("accelerators"),

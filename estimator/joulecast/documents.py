@@ -60,8 +60,9 @@ def estimate_document(
 ) -> Document:
     """Forecasts of one model as a document of kind ``estimate``, in the order given.
 
-    ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators asked
-    for that nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in ``results``.
+    ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators
+    asked for that nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in
+    ``results``.
     """
     return {
         **header("estimate"),
@@ -76,8 +77,8 @@ def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
     """The profile that ``profile_document`` was given. Raises ModelFormatError for anything else."""
     if document.get("kind") != "profile" or document.get("schema_version") != SCHEMA_VERSION:
         raise ModelFormatError(
-            f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r}, is no profile"
-            f" of version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
+            f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r},"
+            f" is no profile of version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
         )
     try:
         return _profile(document)

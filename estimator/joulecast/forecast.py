@@ -42,9 +42,10 @@ def estimate(
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
 
-    ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as the node
-    label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready profile keeps its own,
-    and another is refused. ``precision``: ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
+    ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as
+    the node label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready
+    profile keeps its own, and another is refused. ``precision``: ``default`` (what torch does unasked), ``tf32``,
+    ``bf16``, ``fp16``, ``fp32``.
     ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
 
     Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.
@@ -73,7 +74,9 @@ def estimate(
 
 
 def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
-    """An installed profile by its product name, or one from a JSON file. Raises UnknownAcceleratorError, NotCalibratedError."""
+    """An installed profile by its product name, or one from a JSON file. Raises UnknownAcceleratorError,
+    NotCalibratedError.
+    """
     from joulecast.accelerators import AcceleratorProfile, find
 
     if name.endswith(".json"):

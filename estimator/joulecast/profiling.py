@@ -11,7 +11,7 @@ from joulecast.layers import ModelProfile, Workload
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 
 if TYPE_CHECKING:
-    from joulecast.graph import ModelGraph
+    from joulecast.graph import ModelGraph, Shape
 
 GraphForm = Literal["exported", "optimized"]
 """exported: the file's own graph, canonicalised. optimized: after onnxruntime's optimiser (extra of that name)."""
@@ -34,10 +34,11 @@ def profile(
 
     ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
     (``registry.example/models/resnet50:1``), or what ``fetch`` gave. No weights are read and no GPU is used.
-    ``batch_size``, 1 unless said, binds the free leading dimension of the inputs; ``input_shapes`` gives an input's full shape,
-    batch included; ``input_values`` the content of an input that steers shapes or branches. ``path``: the model inside the image.
-    ``budget``, ``access`` (the user's docker login unless said), ``platform`` and ``verify`` concern fetching and are ignored for
-    what is fetched already.
+    ``batch_size``, 1 unless said, binds the free leading dimension of the inputs; ``input_shapes`` gives an input's
+    full shape, batch included; ``input_values`` the content of an input that steers shapes or branches. ``path``: the
+    model inside the image.
+    ``budget``, ``access`` (the user's docker login unless said), ``platform`` and ``verify`` concern fetching and are
+    ignored for what is fetched already.
 
     Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError,
     UnsupportedOperatorError.
@@ -70,12 +71,15 @@ def workload_of(
 
 
 def default_batch_size(input_shapes: Mapping[str, Sequence[int]] | None, default: int) -> int:
-    """``default``, unless no shape given begins with it: then the shapes hold another batch, and WorkloadError asks which."""
+    """``default``, unless no shape given begins with it: then the shapes hold another batch, and WorkloadError
+    asks which.
+    """
     leading = {shape[0] for shape in (input_shapes or {}).values() if len(shape)}
     if leading and default not in leading:
         given = ", ".join(f"{name} {list(shape)}" for name, shape in (input_shapes or {}).items())
         raise WorkloadError(
-            f"no input shape given ({given}) begins with the batch size {default}: say which batch size they hold (--batch-size)"
+            f"no input shape given ({given}) begins with the batch size {default}:"
+            " say which batch size they hold (--batch-size)"
         )
     return default
 

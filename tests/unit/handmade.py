@@ -13,8 +13,8 @@ KERNELS = {"torch-eager": 1}
 CONV = LayerProfile(
     name="/stem/Conv", op_type="Conv", kind="counted", scope="stem", macs=1_179_648, params=1_152, activations=32_768,
     input_numel=16_384, output_numel=32_768, weight_numel=1_152, float_numel=50_304, bytes_moved=201_216,
-    kernels=KERNELS, contractions=(Contraction(batch=4, m=1024, n=8, k=36),), input_shapes=((1, 16, 32, 32), (32, 4, 3, 3)),
-    output_shapes=((1, 32, 32, 32),),
+    kernels=KERNELS, contractions=(Contraction(batch=4, m=1024, n=8, k=36),),
+    input_shapes=((1, 16, 32, 32), (32, 4, 3, 3)), output_shapes=((1, 32, 32, 32),),
 )  # fmt: skip
 RELU = LayerProfile(
     name="/stem/Relu", op_type="Relu", kind="zero", input_numel=32_768, output_numel=32_768, float_numel=65_536,

@@ -25,14 +25,14 @@ _LEGEND = (
 def accelerator_tables(document: dict[str, Any]) -> list[RenderableType]:
     """A line an accelerator, what the origins mean, and which are known but cannot be priced."""
     table = plain_table(
-        "Accelerators", ("accelerator", False), ("origin", False), ("W limit", True), ("TB/s", True), ("interval", True),
-        ("precisions", False),
+        "Accelerators", ("accelerator", False), ("origin", False), ("W limit", True), ("TB/s", True),
+        ("interval", True), ("precisions", False),
     )  # fmt: skip
     for entry in document["accelerators"]:
         table.add_row(
             entry["accelerator"], entry["origin"], digits(entry["power_limit_watts"]),
-            digits(entry["bandwidth_bytes_per_second"] / 1e12), _width(entry["interval_below"], entry["interval_above"]),
-            ", ".join(entry["precisions"]),
+            digits(entry["bandwidth_bytes_per_second"] / 1e12),
+            _width(entry["interval_below"], entry["interval_above"]), ", ".join(entry["precisions"]),
         )  # fmt: skip
     lacking = [Text(f"no forecast: {entry['message']}", style="dim") for entry in document["unavailable"]]
     return [table, Text(_LEGEND, style="dim"), *lacking]

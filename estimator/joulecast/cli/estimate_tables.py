@@ -9,7 +9,7 @@ from rich.text import Text
 
 from joulecast.cli.explanation import explanation
 from joulecast.cli.profile_tables import facts, model_facts, plain_table, uncovered
-from joulecast.cli.quantities import Scale, digits, metric, percent
+from joulecast.cli.quantities import Scale, digits, joules, metric, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +49,9 @@ def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
 
 
 def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: bool = False) -> Table:
-    energy, single, time = (metric(unit, values) for unit, values in _columns(estimates))
+    energy = joules(estimate.joules_per_batch for estimate in estimates)
+    single = metric("J", [estimate.joules_per_batch / estimate.batch_size for estimate in estimates])
+    time = metric("s", [estimate.latency_seconds for estimate in estimates])
     table = plain_table(
         title, ("accelerator", False), ("batch\nsize", True), ("energy\nper batch", True),
         (f"{single.unit} per\ninference", True), (f"{time.unit} per\nbatch", True), ("W", True),
@@ -63,21 +65,12 @@ def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: b
     return table
 
 
-def _columns(estimates: Sequence[EnergyEstimate]) -> list[tuple[str, list[float]]]:
-    """Unit and figures of the columns that share a scale down the table."""
-    return [
-        ("J", [estimate.joules_per_batch for estimate in estimates]),
-        ("J", [estimate.joules_per_batch / estimate.batch_size for estimate in estimates]),
-        ("s", [estimate.latency_seconds for estimate in estimates]),
-    ]
-
-
 def _cells(estimate: EnergyEstimate, energy: Scale, single: Scale, time: Scale) -> list[str]:
-    joules = estimate.joules_per_batch
+    total = estimate.joules_per_batch
     return [
         str(estimate.batch_size),
-        energy.interval(joules, estimate.joules_per_batch_lower, estimate.joules_per_batch_upper),
-        single.text(joules / estimate.batch_size),
+        energy.interval(total, estimate.joules_per_batch_lower, estimate.joules_per_batch_upper),
+        single.text(total / estimate.batch_size),
         time.text(estimate.latency_seconds),
         digits(estimate.average_power_watts),
         _coverage(estimate.coverage),
@@ -105,11 +98,9 @@ def _notes(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:
 
 
 def _notes_of(estimate: EnergyEstimate) -> list[str]:
-    doubt = "" if estimate.interval_guaranteed else ", not guaranteed: too few groups of measurements stand behind it"
-    return [
-        f"interval: {percent(estimate.interval_level)} of true values{doubt}",
-        *(f"wider: {reason}" for reason in estimate.reasons),
-    ]
+    doubt = "" if estimate.interval_guaranteed else ", not guaranteed"
+    held = f"interval: holds the true value in {percent(estimate.interval_level)} of cases{doubt}"
+    return [held, *(f"  · {reason}" for reason in estimate.reasons)]
 
 
 def _unsupported(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:

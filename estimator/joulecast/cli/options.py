@@ -73,7 +73,8 @@ class ModelRequest:
         list[str] | None,
         typer.Option(
             metavar="NAME=SHAPE",
-            help="Shape of an input, batch included, as NAME=1,3,224,224; the word batch stands for the batch size. Repeatable.",
+            help="Shape of an input, batch included, as NAME=1,3,224,224; the word batch stands for the batch size."
+            " Repeatable.",
             rich_help_panel=_WORKLOAD,
         ),
     ] = None
@@ -134,7 +135,9 @@ class ModelRequest:
 
 
 def takes_model(command: Callable[Concatenate[ModelRequest, _P], None]) -> Callable[..., None]:
-    """``command`` with the fields of ``ModelRequest`` as parameters of its own, so that typer offers each as an option."""
+    """``command`` with the fields of ``ModelRequest`` as parameters of its own, so that typer offers each as an
+    option.
+    """
     names = [field.name for field in fields(ModelRequest)]
 
     def with_options(**options: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _METRIC = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _BINARY = ((2.0**40, "Ti"), (2.0**30, "Gi"), (2.0**20, "Mi"), (2.0**10, "Ki"), (1.0, ""))
+_TRIFLE = "<0.01"
 _DIGITS = 3  # an interval is ± 10 % at best: more digits would only look exact
 
 
@@ -18,8 +19,9 @@ class Scale:
     unit: str
 
     def text(self, value: float) -> str:
-        """``value`` in this unit, which is not written."""
-        return digits(value / self.factor)
+        """``value`` in this unit, which is not written; what is too small to matter in it is ``<0.01``."""
+        scaled = value / self.factor
+        return _TRIFLE if 0 < scaled < 0.005 else digits(scaled)
 
     def interval(self, value: float, lower: float, upper: float) -> str:
         """A forecast with its interval: ``0.42 J (0.39–0.46)``."""
@@ -31,6 +33,14 @@ def metric(unit: str, values: Iterable[float]) -> Scale:
     return _scale(unit, values, _METRIC if unit in ("J", "s", "W") else _METRIC[:5])
 
 
+def joules(values: Iterable[float]) -> Scale:
+    """As ``metric``, for forecasts in words: 0.42 J reads better than 420 mJ."""
+    figures = list(values)
+    if 0.1 <= max(figures, default=0.0) < 1:
+        return Scale(factor=1.0, unit="J")
+    return metric("J", figures)
+
+
 def binary(values: Iterable[float]) -> Scale:
     """The scale of bytes (KiB, MiB, GiB) that suits the largest of ``values``."""
     return _scale("B", values, _BINARY)
@@ -39,9 +49,7 @@ def binary(values: Iterable[float]) -> Scale:
 def _scale(unit: str, values: Iterable[float], prefixes: tuple[tuple[float, str], ...]) -> Scale:
     largest = max((abs(value) for value in values), default=0.0)
     for factor, prefix in prefixes:
-        # 0.42 J reads better than 420 mJ, and 999.9 m would round to 1000 m
-        least = 0.1 if unit == "J" and not prefix else 0.9995
-        if largest >= factor * least:
+        if largest >= factor * 0.9995:  # 999.9 m would round to 1000 m
             return Scale(factor=factor, unit=prefix + unit)
     factor, prefix = prefixes[-1] if largest else (1.0, "")
     return Scale(factor=factor, unit=prefix + unit)
@@ -58,7 +66,7 @@ def digits(value: float) -> str:
 
 def quantity(value: float, unit: str) -> str:
     """``value`` with the prefix that suits it: 4.09 GMAC, 12.3 mJ."""
-    scale = metric(unit, [value])
+    scale = joules([value]) if unit == "J" else metric(unit, [value])
     return f"{scale.text(value)} {scale.unit}".rstrip()
 
 

@@ -20,7 +20,7 @@ from joulecast.cli import quantities
         (0.000_0123, "s", "12.3 µs"),
         (0.9999, "s", "1 s"),
         (999.9, "W", "1 kW"),
-        (2e-12, "J", "0.002 nJ"),
+        (2e-12, "J", "<0.01 nJ"),
     ],
 )
 def test_a_quantity_has_three_digits_and_a_prefix(value: float, unit: str, text: str) -> None:
@@ -41,8 +41,14 @@ def test_an_interval_shares_the_unit_of_its_forecast() -> None:
 
 def test_a_column_shares_the_unit_of_its_largest_figure() -> None:
     scale = quantities.metric("J", [0.002, 3.0])
-    assert (scale.unit, scale.text(0.002), scale.text(3.0)) == ("J", "0.002", "3")
+    assert (scale.unit, scale.text(0.002), scale.text(0.02), scale.text(3.0)) == ("J", "<0.01", "0.02", "3")
     assert quantities.metric("J", []).unit == "J"
+    assert quantities.metric("J", [0.3]).text(0.3) == "300"
+
+
+def test_a_forecast_in_words_prefers_joules() -> None:
+    assert quantities.joules([0.42, 0.001]).interval(0.42, 0.39, 0.46) == "0.42 J (0.39–0.46)"
+    assert quantities.joules([]).unit == "J"
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def test_a_forecast_shows_interval_coverage_and_origin() -> None:
     assert "350 100 % public" in " ".join(row.split())
     assert "torch-eager, default precision" in shown
     assert row.rstrip().endswith("public")
-    assert "90 % of true values, not guaranteed" in shown
-    assert "wider: no layer rows of this accelerator" in shown
+    assert "in 90 % of cases, not guaranteed" in shown
+    assert "· no layer rows of this accelerator" in shown
     assert "Where the joules go" not in shown
 
 
@@ -79,7 +79,7 @@ def test_an_explanation_splits_the_joules_by_cause_op_type_and_layer() -> None:
     shown = text(estimate_tables(PROFILE, [ESTIMATE], explain=True, top=1))
     assert "50 %" in line(shown, "arithmetic")  # 0.21 of 0.42 J
     assert "20 mJ" in line(shown, "launches")
-    assert line(shown, "Conv ").split()[:3] == ["Conv", "1", "0.3"]
+    assert line(shown, "Conv ").split()[:3] == ["Conv", "1", "300"]
     assert "71.4 %" in line(shown, "/stem/Conv")
     assert "/stem/Relu" not in shown
     assert "(1 of 2)" in shown

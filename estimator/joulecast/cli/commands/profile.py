@@ -7,7 +7,8 @@ from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.documents import profile_document
 
 EXAMPLES = (
-    "Examples: `joulecast profile model.onnx` · `joulecast profile model.onnx -b 8 --input image=batch,3,224,224 --top 0` ·"
+    "Examples: `joulecast profile model.onnx` ·"
+    " `joulecast profile model.onnx -b 8 --input image=batch,3,224,224 --top 0` ·"
     " `joulecast profile registry.example/models/resnet50:1 --path /models/model.onnx -o json`"
 )
 

@@ -1,0 +1,319 @@
+"""What scripts may rely on: exit codes, clean standard output, documents that fulfil their schemas."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from joulecast.accelerators import find
+from tests import images, small_models
+from tests.contract.command_line import CommandLine, program
+from tests.unit.test_documents import validate
+
+LIGHT = ("torch", "onnxruntime", "kopf", "kubernetes")
+
+
+@pytest.fixture
+def joulecast(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    return CommandLine(capsys, monkeypatch)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return small_models.classifier(tmp_path / "model.onnx")
+
+
+def test_profile_prints_a_document_that_fulfils_its_schema(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("profile", model, "-o", "json")
+    assert (done.code, done.err) == (0, "")
+    validate(done.document)
+    assert done.document["totals"]["macs"] == small_models.CLASSIFIER_MACS
+    assert [layer["op_type"] for layer in done.document["layers"]] == [
+        "Conv",
+        "Relu",
+        "GlobalAveragePool",
+        "Flatten",
+        "Gemm",
+    ]
+
+
+def test_estimate_prints_a_document_that_fulfils_its_schema(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("estimate", model, "-a", "NVIDIA-H200", "-a", "NVIDIA-L40S", "-b", "1", "-b", "32", "-o", "json")
+    assert (done.code, done.err) == (0, "")
+    validate(done.document)
+    asked = [(result["accelerator"], result["batch_size"]) for result in done.document["results"]]
+    assert asked == [("NVIDIA-H200", 1), ("NVIDIA-H200", 32), ("NVIDIA-L40S", 1), ("NVIDIA-L40S", 32)]
+    for position, result in enumerate(done.document["results"]):
+        rows = [row for row in done.document["layers"] if row["result"] == position]
+        assert sum(row["joules"] for row in rows) + result["gap_joules"] == pytest.approx(
+            result["joules_per_batch"], 1e-4
+        )
+        assert result["joules_per_batch"] / result["latency_seconds"] == pytest.approx(
+            result["average_power_watts"], 1e-4
+        )
+
+
+def test_estimate_without_options_asks_for_the_documented_default(joulecast: CommandLine, model: Path) -> None:
+    (result,) = joulecast("estimate", model, "-o", "json").document["results"]
+    assert (result["accelerator"], result["batch_size"], result["precision"]) == ("NVIDIA-H200", 32, "default")
+
+
+def test_compare_sorts_by_joules_per_inference(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("compare", model, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-b", "1", "-b", "64", "-o", "json")
+    validate(done.document)
+    costs = [result["joules_per_inference"] for result in done.document["results"]]
+    assert len(costs) == 4
+    assert costs == sorted(costs)
+    table = joulecast("compare", model, "-a", "NVIDIA-L40S", "-a", "NVIDIA-H200", "-b", "1", "-b", "64").out
+    best = done.document["results"][0]
+    (marked,) = [line for line in table.splitlines() if line.startswith("★")]
+    assert marked.split()[1:3] == [best["accelerator"], str(best["batch_size"])]
+
+
+def test_compare_tells_what_it_cannot_price_and_goes_on(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("compare", model, "-a", "NVIDIA-H200", "-a", "Tesla-P4", "-p", "bf16", "-o", "json")
+    assert done.code == 0
+    validate(done.document)
+    assert [result["accelerator"] for result in done.document["results"]] == ["NVIDIA-H200"]
+    (missing,) = done.document["unavailable"]
+    assert (missing["accelerator"], missing["reason"]) == ("Tesla-P4", "NotCalibrated")
+    assert (
+        "no forecast: Tesla-P4" in joulecast("compare", model, "-a", "NVIDIA-H200", "-a", "Tesla-P4", "-p", "bf16").out
+    )
+
+
+def test_compare_without_anything_to_price_is_an_error(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("compare", model, "-a", "Tesla-P4", "-p", "bf16")
+    assert (done.code, done.out) == (1, "")
+    assert "bf16" in done.err
+
+
+def test_compare_all_includes_every_accelerator(joulecast: CommandLine, model: Path) -> None:
+    document = joulecast("compare", model, "--all", "-p", "fp16", "-o", "json").document
+    names = {result["accelerator"] for result in document["results"]} | {
+        each["accelerator"] for each in document["unavailable"]
+    }
+    listed = {entry["accelerator"] for entry in joulecast("accelerators", "-o", "json").document["accelerators"]}
+    assert names == listed
+
+
+def test_accelerators_prints_a_document_that_fulfils_its_schema(joulecast: CommandLine) -> None:
+    done = joulecast("accelerators", "-o", "json")
+    validate(done.document)
+    assert "NVIDIA-H200" in {entry["accelerator"] for entry in done.document["accelerators"]}
+
+
+def test_an_accelerator_printed_as_json_can_be_given_back(joulecast: CommandLine, model: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "h200.json"
+    saved.write_text(joulecast("accelerators", "NVIDIA-H200", "-o", "json").out)
+    by_file = joulecast("estimate", model, "-a", saved, "-o", "json")
+    assert (
+        by_file.document["results"]
+        == joulecast("estimate", model, "-a", "NVIDIA-H200", "-o", "json").document["results"]
+    )
+
+
+def test_a_saved_profile_can_be_priced(joulecast: CommandLine, model: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "profile.json"
+    saved.write_text(joulecast("profile", model, "-b", "8", "-o", "json").out)
+    by_file = joulecast("estimate", saved, "-o", "json").document
+    assert by_file["results"] == joulecast("estimate", model, "-b", "8", "-o", "json").document["results"]
+    assert by_file["model"]["source"] == str(model)
+
+
+def test_a_saved_profile_refuses_what_contradicts_it(joulecast: CommandLine, model: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "profile.json"
+    saved.write_text(joulecast("profile", model, "-o", "json").out)
+    other_batch = joulecast("estimate", saved, "-b", "8")
+    assert other_batch.code == 1
+    assert "batch size 1" in other_batch.err
+    assert joulecast("estimate", saved, "--input", "image=1,3,32,32").code == 2
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"kind": "profile", "schema_version": 1}', "\udcff"])
+def test_a_damaged_saved_profile_is_one_clear_sentence(joulecast: CommandLine, tmp_path: Path, content: str) -> None:
+    saved = tmp_path / "profile.json"
+    saved.write_bytes(content.encode("utf-8", "surrogateescape"))
+    done = joulecast("estimate", saved)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert "joulecast profile MODEL -o json" in done.err
+
+
+def test_yaml_and_csv_say_the_same_as_json(joulecast: CommandLine, model: Path) -> None:
+    as_json = joulecast("estimate", model, "-b", "1", "-b", "8", "-o", "json").document
+    assert yaml.safe_load(joulecast("estimate", model, "-b", "1", "-b", "8", "-o", "yaml").out) == as_json
+    rows = list(csv.DictReader(io.StringIO(joulecast("estimate", model, "-b", "1", "-b", "8", "-o", "csv").out)))
+    assert [float(row["joules_per_batch"]) for row in rows] == [each["joules_per_batch"] for each in as_json["results"]]
+    layers = list(csv.DictReader(io.StringIO(joulecast("estimate", model, "-b", "1", "-o", "csv", "--explain").out)))
+    assert [row["op_type"] for row in layers] == ["Conv", "Relu", "GlobalAveragePool", "Gemm"]
+    profiled = list(csv.DictReader(io.StringIO(joulecast("profile", model, "-o", "csv").out)))
+    assert sum(int(row["macs"]) for row in profiled) == small_models.CLASSIFIER_MACS
+
+
+def test_a_workload_is_given_by_shape_and_by_value(joulecast: CommandLine, tmp_path: Path) -> None:
+    speech = small_models.speech(tmp_path / "speech.onnx")
+    done = joulecast("profile", speech, "--input", "audio=batch,16000", "--value", "frames=1,100,160", "-o", "json")
+    assert done.document["totals"]["macs"] == 100 * small_models.SPEECH_MACS_PER_FRAME
+    assert done.document["workload"] == {
+        "batch_size": 1,
+        "input_shapes": {"audio": [1, 16_000]},
+        "input_values": {"frames": [1, 100, 160]},
+    }
+
+
+def test_a_model_in_an_image_is_read_by_its_path(joulecast: CommandLine, model: Path, tmp_path: Path) -> None:
+    layout = images.write_layout(images.build([{"models/model.onnx": model.read_bytes()}]), tmp_path / "image")
+    done = joulecast("profile", layout, "--path", "/models/model.onnx", "--verify", "-o", "json")
+    assert done.document["totals"]["macs"] == small_models.CLASSIFIER_MACS
+    assert done.document["verification"] == "Full"
+    missing = joulecast("profile", layout, "--path", "/models/other.onnx")
+    assert missing.code == 1
+    assert "/models/other.onnx" in missing.err
+
+
+def test_a_byte_budget_is_held(joulecast: CommandLine, model: Path, tmp_path: Path) -> None:
+    layout = images.write_layout(images.build([{"models/model.onnx": model.read_bytes()}]), tmp_path / "image")
+    done = joulecast("profile", layout, "--budget-bytes", "100")
+    assert done.code == 1
+    assert done.err.rstrip().endswith("[FetchBudgetExceeded]")
+
+
+def test_what_has_no_rule_is_never_left_out_silently(joulecast: CommandLine, tmp_path: Path) -> None:
+    done = joulecast("profile", small_models.exotic(tmp_path / "exotic.onnx"))
+    assert "Frobnicate" in done.out + done.err
+    assert done.code == 0 or "[UnsupportedOperator]" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["profile", "absent.onnx"], "InvalidModelReference"),
+        (["estimate", "MODEL", "-a", "NVIDIA-H2OO"], "UnknownAccelerator"),
+        (["estimate", "MODEL", "-p", "int3"], "NotCalibrated"),
+        (["estimate", "MODEL", "--runtime", "abacus"], "NotCalibrated"),
+        (["profile", "MODEL", "--input", "picture=1,3,32,32"], "InvalidWorkload"),
+        (["profile", "MODEL", "--input", "image=8,3,32,32"], "InvalidWorkload"),
+        (["profile", "MODEL", "--input", "image=1,4,32,32"], "InvalidWorkload"),
+        (["accelerators", "NVIDIA-X1"], "UnknownAccelerator"),
+    ],
+)
+def test_an_error_is_one_sentence_on_standard_error(
+    joulecast: CommandLine, model: Path, arguments: list[str], reason: str
+) -> None:
+    done = joulecast(*(str(model) if argument == "MODEL" else argument for argument in arguments))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert done.err.endswith(f" [{reason}]\n")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["profile"],
+        ["profile", "MODEL", "-b", "0"],
+        ["profile", "MODEL", "-b", "many"],
+        ["profile", "MODEL", "--input", "image"],
+        ["profile", "MODEL", "--value", "sr=fast"],
+        ["profile", "MODEL", "--graph", "fused"],
+        ["profile", "MODEL", "--top", "-1"],
+        ["profile", "MODEL", "-o", "xml"],
+        ["profile", "MODEL", "--budget-bytes", "lots"],
+        ["profile", "MODEL", "--mirror", "docker.io"],
+        ["profile", "MODEL", "--ca-file", "absent.pem"],
+        ["frobnicate"],
+        ["schema", "poem"],
+    ],
+)
+def test_wrong_usage_ends_with_two_and_prints_nothing_else(
+    joulecast: CommandLine, model: Path, arguments: list[str]
+) -> None:
+    done = joulecast(*(str(model) if argument == "MODEL" else argument for argument in arguments))
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: joulecast" in done.err
+
+
+@pytest.mark.parametrize("command", ["profile", "estimate", "compare", "accelerators", "schema", "version"])
+def test_help_has_examples(joulecast: CommandLine, command: str) -> None:
+    done = joulecast(command, "--help")
+    assert done.code == 0
+    assert f"joulecast {command}" in done.out
+    assert "Example" in done.out
+
+
+def test_no_arguments_show_the_help() -> None:
+    done = program()
+    assert "Usage: python -m joulecast" in done.stdout + done.stderr
+    assert done.returncode in (0, 2)
+
+
+def test_schemas_are_printed(joulecast: CommandLine) -> None:
+    for kind in ("profile", "estimate", "accelerators"):
+        assert joulecast("schema", kind).document["properties"]["kind"] == {"const": kind}
+
+
+def test_version_names_what_reads(joulecast: CommandLine) -> None:
+    assert joulecast("version").out.startswith("joulecast 0.")
+
+
+def test_tables_have_no_colour_when_asked_or_piped(joulecast: CommandLine, model: Path) -> None:
+    for arguments in (["profile", model], ["estimate", model, "--explain", "--no-color"]):
+        done = joulecast(*arguments)
+        assert done.out
+        assert "\x1b[" not in done.out
+
+
+def test_the_program_leaves_torch_out_and_says_nothing_on_standard_error(model: Path) -> None:
+    names = f"import sys; from joulecast.cli import main\nsys.argv = ['joulecast', 'estimate', {str(model)!r}]\n"
+    names += "try: main()\nexcept SystemExit as ended: assert ended.code == 0, ended\n"
+    names += f"assert not set({LIGHT!r}) & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_machine_output_needs_no_rich(model: Path) -> None:
+    program_text = "import sys; from joulecast.cli.application import app\n"
+    program_text += f"app(['estimate', {str(model)!r}, '-o', 'json'], standalone_mode=False)\n"
+    program_text += "assert 'rich.table' not in sys.modules"
+    done = subprocess.run(
+        [sys.executable, "-c", program_text], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kind"] == "estimate"
+
+
+def test_a_reader_that_closes_early_sees_no_traceback(model: Path) -> None:
+    command = f"{sys.executable} -m joulecast profile {model} -o json | head -c 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
+    fifo = tmp_path / "slow.json"
+    os.mkfifo(fifo)
+    command = [sys.executable, "-m", "joulecast", "accelerators", str(fifo)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with fifo.open("w"):  # opens once the program reads from it, so it is well under way
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (out, err) == ("", "")
+
+
+def test_the_default_accelerator_is_installed() -> None:
+    from joulecast.forecast import DEFAULT_ACCELERATOR
+
+    assert find(DEFAULT_ACCELERATOR).product == DEFAULT_ACCELERATOR

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from joulecast import profiling
+from joulecast.errors import ModelFormatError, ModelReferenceError, UnresolvedShapeError, WorkloadError
+from joulecast.sources import FetchedModel, fetch
+from tests import images, small_models
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    return small_models.classifier(tmp_path / "model.onnx")
+
+
+def test_a_file_is_counted_exactly(classifier: Path) -> None:
+    profile = profiling.profile(classifier)
+    assert profile.totals.macs == small_models.CLASSIFIER_MACS
+    assert profile.totals.params == small_models.CLASSIFIER_PARAMS
+    assert profile.totals.activations == 8 * 32 * 32 + 10
+    assert profile.totals.mac_rows == 2
+    assert profile.coverage.flops == profile.coverage.ops == 1.0
+    assert profile.input_shapes == {"image": (1, 3, 32, 32)}
+
+
+def test_a_profile_knows_what_it_is_of(classifier: Path) -> None:
+    profile = profiling.profile(str(classifier))
+    assert profile.source == str(classifier)
+    assert profile.digest.startswith("sha256:")
+    assert (profile.format, profile.graph, profile.phase) == ("onnx", "exported", "forward")
+    assert profile.verification is None
+
+
+def test_the_batch_size_multiplies_the_macs(classifier: Path) -> None:
+    profile = profiling.profile(classifier, batch_size=8)
+    assert profile.totals.macs == 8 * small_models.CLASSIFIER_MACS
+    assert profile.totals.params == small_models.CLASSIFIER_PARAMS
+    assert profile.workload.batch_size == 8
+
+
+def test_a_value_steers_the_shapes(tmp_path: Path) -> None:
+    speech = small_models.speech(tmp_path / "speech.onnx")
+    profile = profiling.profile(speech, input_shapes={"audio": [1, 16_000]}, input_values={"frames": [1, 100, 160]})
+    assert profile.totals.macs == 100 * small_models.SPEECH_MACS_PER_FRAME
+
+
+def test_a_value_that_is_missing_is_asked_for(tmp_path: Path) -> None:
+    speech = small_models.speech(tmp_path / "speech.onnx")
+    with pytest.raises(UnresolvedShapeError, match="frames"):
+        profiling.profile(speech, input_shapes={"audio": [1, 16_000]})
+
+
+def test_what_was_fetched_once_is_profiled_many_times(classifier: Path) -> None:
+    fetched = fetch(str(classifier))
+    small, large = (profiling.profile(fetched, batch_size=size) for size in (1, 4))
+    assert large.totals.macs == 4 * small.totals.macs
+    assert large.digest == small.digest
+
+
+def test_a_model_is_read_out_of_an_image(classifier: Path, tmp_path: Path) -> None:
+    layers = [{"etc/motd": b"hello"}, {"models/a.onnx": classifier.read_bytes(), "models/b.onnx": b"another"}]
+    folder = images.write_layout(images.build(layers), tmp_path / "image")
+    profile = profiling.profile(folder, path="/models/a.onnx", verify=True)
+    assert profile.totals.macs == small_models.CLASSIFIER_MACS
+    assert profile.verification == "Full"
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_size_below_one_is_refused(classifier: Path, size: int) -> None:
+    with pytest.raises(WorkloadError, match="not positive"):
+        profiling.profile(classifier, batch_size=size)
+
+
+def test_a_negative_dimension_is_refused(classifier: Path) -> None:
+    with pytest.raises(WorkloadError, match="'image' has a negative dimension"):
+        profiling.profile(classifier, input_shapes={"image": (1, -3, 32, 32)})
+
+
+def test_a_shape_of_another_batch_must_say_which(classifier: Path) -> None:
+    with pytest.raises(WorkloadError, match="which batch size"):
+        profiling.profile(classifier, input_shapes={"image": (8, 3, 32, 32)})
+    profile = profiling.profile(classifier, batch_size=8, input_shapes={"image": (8, 3, 32, 32)})
+    assert profile.totals.macs == 8 * small_models.CLASSIFIER_MACS
+
+
+def test_the_default_batch_size_needs_no_shape_without_dimensions() -> None:
+    assert profiling.default_batch_size({"sr": ()}, 32) == 32
+    assert profiling.default_batch_size(None, 1) == 1
+
+
+def test_a_format_without_a_reader_is_named(classifier: Path) -> None:
+    fetched = fetch(str(classifier))
+    foreign = FetchedModel(
+        **{name: getattr(fetched, name) for name in FetchedModel.__slots__ if name != "format"}, format="gguf"
+    )
+    with pytest.raises(ModelFormatError, match=r"'gguf'.*onnx"):
+        profiling.read(foreign)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelReferenceError, match=r"absent\.onnx"):
+        profiling.profile(tmp_path / "absent.onnx")
+
+
+def test_the_stages_one_by_one_give_the_rows_of_the_whole(classifier: Path) -> None:
+    from joulecast.canonical import canonicalise
+
+    from joulecast.counting import count
+
+    graph = profiling.read(fetch(str(classifier)))
+    assert [node.op_type for node in graph.nodes] == ["Conv", "Relu", "GlobalAveragePool", "Flatten", "Gemm"]
+    assert count(canonicalise(graph)) == profiling.profile(classifier).layers
