@@ -71,7 +71,7 @@ class Release:
     def send(
         self, part: str, method: str, path: str, body: object, *, kind: str = "merge-patch+json"
     ) -> tuple[int, str]:
-        """One request as the ServiceAccount of ``part``: the status and the body. kubectl would GET before it PATCHes."""
+        """One request as the ServiceAccount of ``part``: the status and the body. kubectl GETs before it PATCHes."""
         user = yaml.safe_load(self.token(part).read_text())["users"][0]["user"]
         headers = {"Authorization": f"Bearer {user['token']}", "Content-Type": f"application/{kind}"}
         if method in ("POST", "PUT", "DELETE"):

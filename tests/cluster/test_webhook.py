@@ -8,6 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -48,14 +49,10 @@ def webhook(release: Release, running: Process) -> Release:
 @pytest.fixture
 def shop(webhook: Release) -> str:
     """A namespace with an estimate of IMAGE that the webhook knows."""
-    namespace = webhook.plane.create_namespace(f"shop-{_count()}")
+    namespace = webhook.plane.create_namespace(f"shop-{uuid4().hex[:8]}")
     webhook.estimate("detector", namespace, IMAGE, 0.42)
     wait_known(webhook, namespace, "0.42")
     return namespace
-
-
-def _count(numbers: Iterator[int] = iter(range(1000))) -> int:
-    return next(numbers)
 
 
 def wait_known(release: Release, namespace: str, joules: str, image: str = IMAGE) -> None:
@@ -69,9 +66,18 @@ def wait_known(release: Release, namespace: str, joules: str, image: str = IMAGE
     assert eventually(known), f"the webhook's index did not learn of {joules} J"
 
 
-FORECAST = {"joules-per-batch": "0.42", "joules-per-batch-lower": "0.378", "joules-per-batch-upper": "0.462", "watts": "350",
-            "accelerator": "NVIDIA-H200", "coverage": "1", "origin": "public", "state": "Ready",
-            "model-digest": "sha256:" + "ab" * 32, "estimated-at": "2026-01-01T00:00:00Z"}  # fmt: skip
+FORECAST = {
+    "joules-per-batch": "0.42",
+    "joules-per-batch-lower": "0.378",
+    "joules-per-batch-upper": "0.462",
+    "watts": "350",
+    "accelerator": "NVIDIA-H200",
+    "coverage": "1",
+    "origin": "public",
+    "model-digest": "sha256:" + "ab" * 32,
+    "estimated-at": "2026-01-01T00:00:00Z",
+    "state": "Ready",
+}
 
 
 def test_client_side_apply_is_annotated_and_warns(webhook: Release, shop: str) -> None:
