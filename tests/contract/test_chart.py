@@ -1,0 +1,339 @@
+"""What the chart renders, with real Helm and no cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from joulecast_operator import crds
+from joulecast_operator.settings import load
+from tests.harness import binaries
+from tests.harness.environment import ROOT
+
+CHART = ROOT / "charts" / "joulecast"
+OUTSIDE = ("webhook.url=https://127.0.0.1:9443/admit",)
+SECRET = ("webhook.certSecret=webhook-tls", "webhook.caBundle=Q0E=")
+CERT_MANAGER = ("webhook.certManager.enabled=true",)
+
+Object = dict[str, Any]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(binaries.program("helm")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def template(*values: str, release: str = "joulecast", namespace: str = "energy") -> subprocess.CompletedProcess[str]:
+    sets = [part for value in values for part in ("--set", value)]
+    return helm("template", release, str(CHART), "-n", namespace, *sets)
+
+
+def render(*values: str, **options: str) -> dict[tuple[str, str], Object]:
+    """Everything rendered, by kind and name."""
+    done = template(*values, **options)
+    assert done.returncode == 0, done.stderr
+    objects = [document for document in yaml.safe_load_all(done.stdout) if document]
+    found = {(each["kind"], each["metadata"]["name"]): each for each in objects}
+    assert len(found) == len(objects), "two objects of one kind and name"
+    return found
+
+
+def pod_specs(objects: dict[tuple[str, str], Object]) -> list[Object]:
+    return [each["spec"]["template"]["spec"] for (kind, _), each in objects.items() if kind in ("Deployment", "Job")]
+
+
+def rules(objects: dict[tuple[str, str], Object], kind: str, name: str) -> set[tuple[str, str, str]]:
+    """(API group, resource, verb) of a role."""
+    return {
+        (group, resource, verb)
+        for rule in objects[kind, name]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def granted(group: str, resource: str, *verbs: str) -> set[tuple[str, str, str]]:
+    return {(group, resource, verb) for verb in verbs}
+
+
+@pytest.mark.parametrize("values", [OUTSIDE, SECRET, CERT_MANAGER, ("webhook.enabled=false",)])
+def test_helm_finds_nothing_to_complain_of(values: tuple[str, ...]) -> None:
+    done = helm("lint", "--strict", str(CHART), *[f"--set={value}" for value in values])
+    assert done.returncode == 0, done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+def test_no_certificate_source_is_one_sentence_that_names_the_ways_out() -> None:
+    done = template()
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if "The webhook has no certificate" in line]
+    assert len(lines) == 1
+    for value in ("certManager.enabled", "certSecret", "webhook.url", "webhook.enabled=false"):
+        assert value in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("webhook.replicas=0", "/webhook/replicas"),
+        ("webhook.url=http://plain", "/webhook/url"),
+        ("image.digest=latest", "/image/digest"),
+        ("webhok.enabled=true", "webhok"),
+        ("controller.replicas=2", "replicas"),
+        ("metrics.port=80", "/metrics/port"),
+    ],
+)
+def test_a_wrong_value_is_named(value: str, named: str) -> None:
+    done = template(*OUTSIDE, value)
+    assert done.returncode != 0
+    assert named in done.stderr
+
+
+def test_the_schema_is_sound_and_knows_every_value() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    Draft7Validator.check_schema(schema)
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def missing(value: Any, node: Object, path: str) -> list[str]:
+        if not isinstance(value, dict) or "properties" not in node:
+            return []
+        unknown = [f"{path}.{key}" for key in value.keys() ^ node["properties"].keys() if f"{path}.{key}" != ".global"]
+        shared = value.keys() & node["properties"].keys()
+        return unknown + [
+            each for key in shared for each in missing(value[key], node["properties"][key], f"{path}.{key}")
+        ]
+
+    issuer = {".webhook.certManager.issuerRef." + key for key in ("group", "kind", "name")}
+    selector = {".webhook.namespaceSelector." + key for key in ("matchLabels", "matchExpressions")}
+    assert set(missing(values, schema, "")) == issuer | selector  # empty by default
+
+
+def test_the_webhook_may_read_our_kinds_and_nothing_else() -> None:
+    objects = render(*SECRET)
+    reads = ("get", "list", "watch")
+    expected = granted("joulecast.dev", "inferenceenergyestimates", *reads)
+    expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
+    assert rules(objects, "ClusterRole", "joulecast-webhook") == expected
+    assert ("Role", "joulecast-webhook") not in objects
+
+
+def test_the_controller_has_exactly_its_rights() -> None:
+    objects = render(*SECRET)
+    reads = ("get", "list", "watch")
+    expected = granted("joulecast.dev", "inferenceenergyestimates", *reads, "create", "delete")
+    expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
+    expected |= granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
+    expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
+    expected |= granted("", "nodes", *reads)
+    expected |= granted("apps", "deployments", *reads, "patch")
+    expected |= granted("", "events", "create")
+    assert rules(objects, "ClusterRole", "joulecast-controller") == expected
+    assert rules(objects, "Role", "joulecast-controller") == granted("", "configmaps", "get")
+    assert objects["Role", "joulecast-controller"]["metadata"]["namespace"] == "energy"
+
+
+def test_the_uninstall_job_has_exactly_its_rights() -> None:
+    assert rules(render(*SECRET), "ClusterRole", "joulecast-uninstall") == granted(
+        "apps", "deployments", "list", "patch"
+    )
+
+
+def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> None:
+    objects = render(*SECRET)
+    bound = {}
+    for (kind, _), each in objects.items():
+        if kind in ("ClusterRoleBinding", "RoleBinding"):
+            (subject,) = each["subjects"]
+            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "energy")
+            bound[each["roleRef"]["kind"], each["roleRef"]["name"]] = subject["name"]
+    roles = {key for key in objects if key[0] in ("ClusterRole", "Role")}
+    assert roles - bound.keys() == {("ClusterRole", "joulecast-pull-secrets")}
+    assert all(name == account for (_, name), account in bound.items())
+    assert rules(objects, "ClusterRole", "joulecast-pull-secrets") == granted("", "secrets", "get")
+
+
+def test_every_pod_is_confined() -> None:
+    for spec in pod_specs(render(*SECRET)):
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= container["resources"].keys()
+            assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+            assert {"name": "USER", "value": "joulecast"} in container["env"]
+
+
+def test_what_serves_is_probed_where_it_answers() -> None:
+    objects = render(*SECRET, "metrics.port=9090")
+    for part in ("controller", "webhook"):
+        (container,) = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert ports["metrics"] == 9090
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_the_processes_understand_the_arguments_they_are_given() -> None:
+    objects = render(*SECRET)
+    for part in ("controller", "webhook"):
+        (container,) = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]["containers"]
+        command, *flags = container["args"]
+        assert command == part
+        settings = load(flags, {})
+        assert settings.metrics_port == 8080
+        if part == "webhook":
+            mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            assert settings.webhook_certfile == f"{mounts['tls']}/tls.crt"
+            assert settings.webhook_keyfile == f"{mounts['tls']}/tls.key"
+            assert settings.webhook_port in [port["containerPort"] for port in container["ports"]]
+
+
+def test_one_controller_and_two_webhooks_that_are_spread_and_kept() -> None:
+    objects = render(*SECRET)
+    controller = objects["Deployment", "joulecast-controller"]["spec"]
+    assert (controller["replicas"], controller["strategy"]) == (1, {"type": "Recreate"})
+    webhook = objects["Deployment", "joulecast-webhook"]["spec"]
+    assert webhook["replicas"] == 2
+    assert webhook["template"]["spec"]["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "ScheduleAnyway"
+    budget = objects["PodDisruptionBudget", "joulecast-webhook"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    selectors = (
+        webhook["selector"],
+        budget["selector"],
+        {"matchLabels": objects["Service", "joulecast-webhook"]["spec"]["selector"]},
+    )
+    assert all(selector == webhook["selector"] for selector in selectors)
+    assert webhook["selector"]["matchLabels"].items() <= webhook["template"]["metadata"]["labels"].items()
+
+
+def test_admission_can_only_help() -> None:
+    (webhook,) = render(*SECRET)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == ("Ignore", 2, "None")
+    (rule,) = webhook["rules"]
+    assert (rule["apiGroups"], rule["resources"]) == (["apps"], ["deployments"])
+    assert sorted(rule["operations"]) == ["CREATE", "UPDATE"]
+    (expression,) = webhook["namespaceSelector"]["matchExpressions"]
+    assert expression["operator"] == "NotIn"
+    assert set(expression["values"]) == {"energy", "kube-system"}
+    (condition,) = webhook["matchConditions"]
+    for part in ("controller", "uninstall"):
+        assert f'"system:serviceaccount:energy:joulecast-{part}"' in condition["expression"]
+    assert "joulecast-webhook" not in condition["expression"]
+
+
+def test_further_namespaces_can_be_left_alone() -> None:
+    values = (
+        *SECRET,
+        "webhook.excludedNamespaces={infra,kube-system}",
+        "webhook.namespaceSelector.matchLabels.energy=yes",
+    )
+    (webhook,) = render(*values)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    selector = webhook["namespaceSelector"]
+    assert selector["matchExpressions"][0]["values"] == ["energy", "kube-system", "infra"]
+    assert selector["matchLabels"] == {"energy": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("values", "client", "inside"),
+    [
+        (OUTSIDE, {"url": "https://127.0.0.1:9443/admit"}, False),
+        ((*OUTSIDE, "webhook.caBundle=Q0E="), {"url": "https://127.0.0.1:9443/admit", "caBundle": "Q0E="}, False),
+        (SECRET, {"service": ..., "caBundle": "Q0E="}, True),
+        (CERT_MANAGER, {"service": ...}, True),
+    ],
+)
+def test_the_bundle_is_there_only_when_it_is_set(values: tuple[str, ...], client: Object, inside: bool) -> None:
+    objects = render(*values)
+    (webhook,) = objects["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
+    service = {"namespace": "energy", "name": "joulecast-webhook", "path": "/admit", "port": 443}
+    assert webhook["clientConfig"] == {key: service if value is ... else value for key, value in client.items()}
+    assert (("Deployment", "joulecast-webhook") in objects) is inside
+    assert ("ServiceAccount", "joulecast-webhook") in objects
+
+
+def test_cert_manager_signs_for_the_service_and_injects() -> None:
+    objects = render(*CERT_MANAGER)
+    certificate = objects["Certificate", "joulecast-webhook"]["spec"]
+    assert "joulecast-webhook.energy.svc" in certificate["dnsNames"]
+    assert certificate["issuerRef"] == {"kind": "Issuer", "name": "joulecast-webhook"}
+    (tls,) = [
+        volume
+        for volume in objects["Deployment", "joulecast-webhook"]["spec"]["template"]["spec"]["volumes"]
+        if volume["name"] == "tls"
+    ]
+    assert tls["secret"]["secretName"] == certificate["secretName"]
+    annotations = objects["MutatingWebhookConfiguration", "joulecast-webhook"]["metadata"]["annotations"]
+    assert annotations == {"cert-manager.io/inject-ca-from": "energy/joulecast-webhook"}
+    own = render(
+        *CERT_MANAGER, "webhook.certManager.issuerRef.name=corp", "webhook.certManager.issuerRef.kind=ClusterIssuer"
+    )
+    assert ("Issuer", "joulecast-webhook") not in own
+
+
+def test_without_a_webhook_nothing_of_it_is_rendered() -> None:
+    assert [name for _, name in render("webhook.enabled=false") if "webhook" in name] == []
+
+
+def test_the_policy_binds_both_writers_and_denies() -> None:
+    objects = render(*SECRET)
+    policy = objects["ValidatingAdmissionPolicy", "joulecast-annotations-only"]["spec"]
+    assert policy["failurePolicy"] == "Fail"
+    (condition,) = policy["matchConditions"]
+    for part in ("controller", "uninstall"):
+        assert f'"system:serviceaccount:energy:joulecast-{part}"' in condition["expression"]
+    binding = objects["ValidatingAdmissionPolicyBinding", "joulecast-annotations-only"]["spec"]
+    assert binding == {"policyName": "joulecast-annotations-only", "validationActions": ["Deny"]}
+
+
+def test_the_uninstall_job_is_a_hook_and_can_be_left_out() -> None:
+    job = render(*SECRET)["Job", "joulecast-uninstall"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "joulecast-uninstall"
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["null-outputs"]
+    without = render(*SECRET, "uninstall.enabled=false")
+    assert [name for _, name in without if "uninstall" in name] == []
+
+
+def test_the_definitions_are_the_generated_ones_and_outlive_the_release() -> None:
+    objects = render(*SECRET)
+    for definition in crds.definitions().values():
+        found = objects["CustomResourceDefinition", definition["metadata"]["name"]]
+        assert found["spec"] == definition["spec"]
+        assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_no_resource_of_our_kinds_is_in_the_chart() -> None:
+    assert [key for key, each in render(*SECRET).items() if each["apiVersion"].startswith("joulecast.dev/")] == []
+
+
+def test_names_follow_the_release_and_the_namespace() -> None:
+    objects = render(*SECRET, release="gpu", namespace="ops")
+    assert ("Deployment", "gpu-joulecast-controller") in objects
+    policy = objects["ValidatingAdmissionPolicy", "gpu-joulecast-annotations-only"]["spec"]
+    assert "system:serviceaccount:ops:gpu-joulecast-controller" in policy["matchConditions"][0]["expression"]
+    accounts = {name for kind, name in objects if kind == "ServiceAccount"}
+    assert {spec["serviceAccountName"] for spec in pod_specs(objects)} <= accounts
+
+
+def test_a_digest_takes_the_place_of_the_tag() -> None:
+    digest = "sha256:" + "0" * 64
+    images = {spec["containers"][0]["image"] for spec in pod_specs(render(*SECRET, f"image.digest={digest}"))}
+    assert images == {f"ghcr.io/joulecast/joulecast@{digest}"}
+
+
+def test_monitoring_and_the_network_policy_are_optional() -> None:
+    plain = {kind for kind, _ in render(*SECRET)}
+    assert not {"PodMonitor", "NetworkPolicy"} & plain
+    objects = render(*SECRET, "metrics.podMonitor.enabled=true", "networkPolicy.enabled=true")
+    ports = objects["NetworkPolicy", "joulecast"]["spec"]["ingress"][0]["ports"]
+    assert [port["port"] for port in ports] == ["https", "metrics"]
+    assert objects["PodMonitor", "joulecast"]["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
