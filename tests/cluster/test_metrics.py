@@ -1,0 +1,137 @@
+"""What a real Prometheus sees of both processes, and every query of the dashboard."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.release import CHART, Release, deployment, eventually
+from tests.harness import http
+from tests.harness.control_plane import ControlPlane
+from tests.harness.ports import free_port
+from tests.harness.processes import Process
+from tests.harness.prometheus import Prometheus
+
+IMAGE = "registry.invalid/detector:1"
+DASHBOARD = json.loads((CHART / "dashboards" / "joulecast.json").read_text())
+QUERIES = sorted({target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]})
+VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"}
+
+# the controller's view of the cluster without its hand in it: it would fetch the images that these tests invent
+EXPORTER = """
+import asyncio, sys, kopf
+from joulecast_operator.health import Health, served
+from joulecast_operator.index import Index
+from joulecast_operator.kinds import ESTIMATES, PROFILES
+from joulecast_operator.kube import Cluster
+from joulecast_operator.metrics import EstimateCollector, registry_with
+from joulecast_operator.watches import Watches
+
+async def main():
+    index = Index()
+    watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES))
+    health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
+    async with served(int(sys.argv[1]), registry_with(EstimateCollector(index)), health, host="127.0.0.1"):
+        await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    with ControlPlane.start(tmp_path_factory.mktemp("metrics"), controller_manager=False) as plane:
+        found = Release(plane)
+        found.install()
+        plane.kubectl("create", "namespace", "shop")
+        with found.webhook().start():
+            yield found
+        assert list(found.forbidden()) == []
+
+
+@pytest.fixture(scope="module")
+def exporter(release: Release) -> Iterator[str]:
+    """HOST:PORT of the forecasts' metrics."""
+    port = free_port()
+    process = Process(
+        "exporter",
+        [sys.executable, "-c", EXPORTER, str(port)],
+        directory=release.directory,
+        environment=release.plane.environment(release.token("controller")),
+        is_ready=lambda: http.answers(f"http://127.0.0.1:{port}/readyz"),
+    )
+    with process.start():
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Prometheus:
+    """Prometheus after estimates, a profile and admissions of every kind a user meets."""
+    release.estimate("detector", "shop", IMAGE, 0.42)
+    release.plane.apply(estimate("waiting"), profile())
+    status = {"status": {"heldOutError": 0.11, "conditions": []}}
+    release.plane.kubectl("patch", "aep", "h200", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    prometheus.scrape(exporter, f"127.0.0.1:{release.metrics_port}")
+    release.plane.apply(deployment("web", "shop"))
+    assert eventually(lambda: prometheus.query('joulecast_estimate_info{state="Ready"}'))
+    assert eventually(lambda: prometheus.query("rate(joulecast_admission_duration_seconds_count[30s]) > 0"))
+    return prometheus
+
+
+def estimate(name: str) -> dict[str, object]:
+    kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "InferenceEnergyEstimate"}
+    return kind | {"metadata": {"name": name, "namespace": "shop"}, "spec": {"model": {"image": IMAGE}}}
+
+
+def profile() -> dict[str, object]:
+    kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "AcceleratorEnergyProfile"}
+    return kind | {"metadata": {"name": "h200"}, "spec": {"product": "NVIDIA-H200", "coefficients": "{}"}}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_query_of_the_dashboard_finds_something(scraped: Prometheus, query: str) -> None:
+    for name, value in VARIABLES.items():
+        query = query.replace(name, value)
+    assert "$" not in query
+    assert scraped.query(query) != []
+
+
+def test_the_variables_of_the_dashboard_have_values(scraped: Prometheus) -> None:
+    for variable in DASHBOARD["templating"]["list"]:
+        if variable["type"] == "query":
+            metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()
+            assert [each for each in scraped.query(f"group by ({label}) ({metric})") if each["metric"].get(label)]
+
+
+def test_a_forecast_arrives_with_its_labels_and_value(scraped: Prometheus) -> None:
+    (found,) = scraped.query('joulecast_predicted_joules_per_batch{accelerator="NVIDIA-H200"}')
+    labels = {key: value for key, value in found["metric"].items() if key not in ("__name__", "instance", "job")}
+    assert labels == {
+        "namespace": "shop",
+        "estimate": "detector",
+        "accelerator": "NVIDIA-H200",
+        "batch_size": "32",
+        "precision": "default",
+    }  # an empty label, such as `workload` here, is none to Prometheus
+    assert float(found["value"][1]) == 0.42
+
+
+def test_admissions_are_counted_by_decision(scraped: Prometheus) -> None:
+    found = {
+        each["metric"]["decision"]: float(each["value"][1])
+        for each in scraped.query("joulecast_admission_requests_total")
+    }
+    assert found["annotated"] >= 1
+    assert found["error"] == 0
+
+
+def test_the_series_of_a_deleted_estimate_end(release: Release, scraped: Prometheus) -> None:
+    release.estimate("short-lived", "shop", "registry.invalid/other:1", 3.0)
+    query = 'joulecast_predicted_joules_per_batch{estimate="short-lived"}'
+    assert eventually(lambda: scraped.query(query))
+    release.plane.kubectl("delete", "iee", "short-lived", "-n", "shop")
+    assert eventually(lambda: not scraped.query(query))
