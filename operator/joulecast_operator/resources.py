@@ -40,7 +40,7 @@ Dimension = Annotated[
             "minimum": 0,
             "maximum": _DIMENSION,
             "pattern": f"^{BATCH}$",
-            "maxLength": 1,
+            "maxLength": len(BATCH),
         }
     ),
 ]
@@ -171,7 +171,7 @@ class EstimateSpec(Part):
 
     model: Model | None = None
     target_ref: TargetReference | None = None
-    workload: Workload = Field(default_factory=Workload, json_schema_extra={"default": {}})
+    workload: Workload = Field(default_factory=lambda: Workload(), json_schema_extra={"default": {}})
     accelerators: Accelerators | None = Field(
         None, description="Accelerators by name or by node; those of all nodes of the cluster when left out."
     )

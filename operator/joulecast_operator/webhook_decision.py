@@ -64,7 +64,7 @@ def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
         return Decision(outcome="skipped", patch=_patch(new, admitted(old={}, new=annotations_of(new), desired={})))
     namespace = str(request.get("namespace") or "default")
     estimate = estimate_for(new, index, namespace=namespace)
-    desired = _desired(new, estimate)
+    desired = desired_outputs(new, estimate)
     unchanged = request.get("operation") == "UPDATE" and inputs_hash(new) == inputs_hash(old)
     current = annotations_of(new)
     changes = admitted(old=annotations_of(old) if unchanged else {}, new=current, desired=desired)
@@ -76,7 +76,7 @@ def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
     )
 
 
-def _desired(workload: Resource, estimate: Resource | None) -> Outputs:
+def desired_outputs(workload: Resource, estimate: Resource | None) -> Outputs:
     inputs = annotations_of(workload)
     if estimate is not None:
         return outputs_of(estimate, batch_size=inputs.get(BATCH_SIZE))

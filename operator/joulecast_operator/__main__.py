@@ -1,0 +1,60 @@
+"""`python -m joulecast_operator controller|webhook|null-outputs [--FLAG VALUE …]`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from joulecast_operator import logs, settings
+
+
+def controller(chosen: settings.Settings) -> None:
+    from joulecast_operator.controller import run
+
+    run(chosen)
+
+
+def webhook(chosen: settings.Settings) -> None:
+    from joulecast_operator.webhook import run
+
+    run(chosen)
+
+
+def null_outputs(chosen: settings.Settings) -> None:
+    from joulecast_operator import writer
+    from joulecast_operator.index import Key
+    from joulecast_operator.kinds import DEPLOYMENTS
+    from joulecast_operator.kube import Cluster
+
+    async def clean() -> int:
+        cluster = Cluster(concurrency=chosen.api_requests)
+        own = Key(kind=DEPLOYMENTS.kind, namespace=chosen.namespace, name=chosen.deployment)
+        try:
+            return await writer.null_outputs(cluster, own if chosen.deployment else None)
+        finally:
+            await cluster.close()
+
+    count = asyncio.run(clean())
+    print(f"took joulecast's annotations from {count} Deployments")
+
+
+COMMANDS: Final[Mapping[str, Callable[[settings.Settings], None]]] = {
+    "controller": controller,
+    "webhook": webhook,
+    "null-outputs": null_outputs,
+}
+
+
+def main(arguments: list[str]) -> None:
+    if not arguments or arguments[0] not in COMMANDS:
+        sys.exit(f"usage: python -m joulecast_operator {{{','.join(COMMANDS)}}} [--help]")
+    chosen = settings.load(arguments[1:], os.environ)
+    logs.configure(chosen.log_level)
+    COMMANDS[arguments[0]](chosen)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,235 @@
+"""Estimates: ask their question, write the answer's status, and look tags up again now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from joulecast_operator import questions, reconcile
+from joulecast_operator.forecasts import Failure, Forecasts, Outcome, Override, Request
+from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.kinds import ESTIMATES, SECRETS
+from joulecast_operator.kube import ApiError, Cluster
+from joulecast_operator.reconcile import Result, Status, Waiting, Wrong
+from joulecast_operator.resources import EstimateSpec
+from joulecast_operator.workqueue import WorkQueue
+from joulecast_operator.writer import Writer
+
+_PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
+_JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A question that is being answered."""
+
+    request: Request
+    task: asyncio.Task[Outcome]
+
+
+class Estimates:
+    """Reconciles estimates. ``overrides`` gives the cluster's own accelerator profiles as they are now."""
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        cluster: Cluster,
+        writer: Writer,
+        forecasts: Forecasts,
+        queue: WorkQueue[Key],
+        overrides: Callable[[], Iterable[Override]],
+        resolves_per_second: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index = index
+        self._cluster = cluster
+        self._writer = writer
+        self._forecasts = forecasts
+        self._queue = queue
+        self._overrides = overrides
+        self._rate = Rate(resolves_per_second, now)
+        self._now = now
+        self._jobs: dict[Key, Job] = {}
+        self._due: dict[Key, float] = {}
+
+    async def reconcile(self, key: Key) -> bool:
+        """Bring the status of ``key`` to what it should be; says whether it was written."""
+        estimate = self._index.resource(key)
+        if estimate is None:
+            self._forget(key)
+            return False
+        if (estimate.get("metadata") or {}).get("deletionTimestamp"):
+            return False
+        spec = questions.spec_of(estimate)
+        if isinstance(spec, Wrong):
+            return await self._write(estimate, spec, None)
+        request = await self._request(estimate, spec)
+        if not isinstance(request, Request):
+            return await self._unasked(key, estimate, request)
+        if spec.suspend:
+            return await self._suspended(estimate, request)
+        if reconcile.settled(estimate, reconcile.inputs_hash(request, estimate)) and not self._is_due(key, spec):
+            return await self._put(estimate, reconcile.same_generation(estimate))
+        return await self._ask(key, estimate, spec, request)
+
+    # -- the question
+
+    async def _request(self, estimate: Resource, spec: EstimateSpec) -> Request | Waiting | Wrong:
+        docker_config = ""
+        if spec.image_pull_secrets:
+            found = await self._docker_config(estimate["metadata"]["namespace"], spec)
+            if isinstance(found, Wrong):
+                return found
+            docker_config = found
+        return questions.request_of(estimate, spec, self._index, self._overrides(), docker_config)
+
+    async def _docker_config(self, namespace: str, spec: EstimateSpec) -> str | Wrong:
+        configs = []
+        for reference in spec.image_pull_secrets:
+            try:
+                secret = await self._cluster.get(SECRETS.path(namespace, reference.name))
+                configs.append(json.loads(base64.b64decode(secret["data"][".dockerconfigjson"])))
+            except ApiError as error:
+                return _unreadable(namespace, reference.name, error)
+            except (KeyError, ValueError, TypeError):
+                return Wrong(
+                    reason="InvalidPullSecret",
+                    message=f"Secret {reference.name!r} is not of type kubernetes.io/dockerconfigjson:"
+                    " make one with kubectl create secret docker-registry",
+                )
+        return json.dumps(questions.merged_docker_configs(configs), sort_keys=True)
+
+    async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: Request) -> bool:
+        job = self._job(key, estimate, request)
+        done, _ = await asyncio.wait({job.task}, timeout=_PATIENCE_SECONDS)
+        if not done:
+            job.task.add_done_callback(lambda _: self._queue.add(key))
+            waiting = Waiting(reason="Estimating", message="the model is being fetched and profiled")
+            return await self._write(self._latest(key, estimate), waiting, request)
+        self._jobs.pop(key, None)
+        outcome = job.task.result()
+        self._schedule(key, spec, outcome)
+        return await self._write(self._latest(key, estimate), outcome, request)
+
+    def _job(self, key: Key, estimate: Resource, request: Request) -> Job:
+        """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
+        known = self._jobs.get(key)
+        if known is not None and known.request == request:
+            return known
+        if known is not None:
+            known.task.cancel()
+        status = estimate.get("status") or {}
+        changed = status.get("inputsHash") != reconcile.inputs_hash(request, estimate)
+        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed)))
+        self._jobs[key] = job
+        return job
+
+    async def _answer(self, request: Request, *, again: bool) -> Outcome:
+        """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
+        if again:
+            await self._rate.wait()
+        return await self._forecasts.forecast(request, fresh=True)
+
+    # -- time
+
+    def _is_due(self, key: Key, spec: EstimateSpec) -> bool:
+        """Whether the tag is to be looked up again; what was settled before a restart is spread over an interval."""
+        interval = questions.seconds_of(spec.resolve_interval)
+        due = self._due.get(key)
+        if due is None:
+            due = self._now() + random.uniform(0, interval)  # noqa: S311  # spreads load, guards nothing
+            self._due[key] = due
+        remaining = due - self._now()
+        if remaining > interval:
+            remaining = interval
+            self._due[key] = self._now() + interval
+        if remaining <= 0:
+            return True
+        self._queue.add_later(key, remaining)
+        return False
+
+    def _schedule(self, key: Key, spec: EstimateSpec, outcome: Outcome) -> None:
+        interval = questions.seconds_of(spec.resolve_interval)
+        pause = interval * random.uniform(1 - _JITTER, 1)  # noqa: S311  # spreads load, guards nothing
+        if isinstance(outcome, Failure) and _may_heal(outcome):
+            pause = min(pause, self._queue.pause_seconds(key))
+        else:
+            self._queue.forget(key)
+        self._due[key] = self._now() + pause
+        self._queue.add_later(key, pause)
+
+    # -- the answer
+
+    async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
+        if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
+            self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
+        return await self._write(estimate, result, None)
+
+    async def _suspended(self, estimate: Resource, request: Request) -> bool:
+        if reconcile.settled(estimate, reconcile.inputs_hash(request, estimate)):
+            return await self._put(estimate, reconcile.same_generation(estimate))
+        waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
+        return await self._write(estimate, waiting, request)
+
+    async def _write(self, estimate: Resource, result: Result, request: Request | None) -> bool:
+        return await self._put(
+            estimate, reconcile.desired_status(estimate, result, request=request, now=datetime.now(UTC))
+        )
+
+    async def _put(self, estimate: Resource, desired: Status) -> bool:
+        return await self._writer.status(ESTIMATES, estimate, desired)
+
+    def _latest(self, key: Key, estimate: Resource) -> Resource:
+        """``estimate`` as it was asked about, with the status of now: its generation is what the answer observed."""
+        latest = self._index.resource(key) or estimate
+        return {**estimate, "status": latest.get("status") or {}}
+
+    def _forget(self, key: Key) -> None:
+        job = self._jobs.pop(key, None)
+        if job is not None:
+            job.task.cancel()
+        self._due.pop(key, None)
+        self._queue.forget(key)
+
+
+class Rate:
+    """At most so many per second, evenly spaced."""
+
+    def __init__(self, per_second: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._pause_seconds = 1 / per_second
+        self._now = now
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        """Return when it is this caller's turn."""
+        turn = max(self._next, self._now())
+        self._next = turn + self._pause_seconds
+        await asyncio.sleep(turn - self._now())
+
+
+def _may_heal(failure: Failure) -> bool:
+    """A registry comes back and a missing tag is pushed; a malformed reference stays one until the spec changes."""
+    return failure.transient or (failure.stage == "resolve" and failure.reason != "InvalidModelReference")
+
+
+def _unreadable(namespace: str, name: str, error: ApiError) -> Wrong:
+    if error.status == 404:
+        return Wrong(
+            reason="PullSecretNotFound",
+            message=f"there is no Secret {name!r} in namespace {namespace!r}: create it, or correct the estimate",
+        )
+    if error.status == 403:
+        return Wrong(
+            reason="PullSecretForbidden",
+            message=f"joulecast may not read Secret {name!r}: an admin of namespace {namespace!r} binds the ClusterRole"
+            " that ends in pull-secrets to joulecast's controller",
+        )
+    raise error

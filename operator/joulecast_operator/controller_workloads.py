@@ -1,0 +1,140 @@
+"""Deployments: their annotations, and the estimates made for those that name a model."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from joulecast_operator import discovery
+from joulecast_operator.annotations import BATCH_SIZE, annotations_of, merge
+from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.webhook_decision import desired_outputs
+from joulecast_operator.writer import Writer
+
+_NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
+
+
+class Workloads:
+    """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it is skipped."""
+
+    def __init__(self, *, index: Index, writer: Writer, own: Key | None) -> None:
+        self._index = index
+        self._writer = writer
+        self._own = own
+
+    async def reconcile(self, key: Key) -> None:
+        """Make or remove the estimate of ``key`` and write its annotations."""
+        deployment = self._index.resource(key)
+        if deployment is None:
+            await self._remove_made(key)
+            return
+        await self._make(key, deployment)
+        if self._stopped():
+            return
+        # the webhook asks these same two functions, so that both always agree
+        desired = desired_outputs(deployment, discovery.estimate_for(deployment, self._index))
+        if not discovery.annotatable(deployment):
+            desired = {}
+        changes = merge(annotations_of(deployment), desired)
+        if changes:
+            await self._writer.annotations(deployment, desired, changes)
+
+    def concerned(self, estimate: Resource) -> list[Key]:
+        """Deployments whose annotations may depend on ``estimate``."""
+        metadata, spec = estimate["metadata"], estimate.get("spec") or {}
+        image = (spec.get("model") or {}).get("image")
+        target = (spec.get("targetRef") or {}).get("name")
+        found = []
+        for key in self._index.keys(DEPLOYMENTS, metadata["namespace"]):
+            deployment = self._index.resource(key)
+            if deployment is None:
+                continue
+            named = annotations_of(deployment).get("joulecast.dev/estimate", "").strip() == metadata["name"]
+            if named or key.name == target or (image and image in _images(deployment)):
+                found.append(key)
+        return found
+
+    def targeting(self, key: Key) -> list[Key]:
+        """Estimates that take their model from the Deployment of ``key``."""
+        found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
+        return [
+            Key(kind=ESTIMATES.kind, namespace=key.namespace, name=estimate["metadata"]["name"]) for estimate in found
+        ]
+
+    async def _make(self, key: Key, deployment: Resource) -> None:
+        if not discovery.wants_estimate(deployment):
+            await self._remove_made(key)
+            return
+        wanted = made_for(deployment)
+        kept = False
+        for estimate in self._made(key):
+            if _answers(estimate, wanted):
+                kept = True
+            else:
+                await self._writer.delete_estimate(estimate)
+        if not kept:
+            await self._writer.create_estimate(wanted)
+
+    async def _remove_made(self, key: Key) -> None:
+        for estimate in self._made(key):
+            await self._writer.delete_estimate(estimate)
+
+    def _made(self, key: Key) -> list[Resource]:
+        found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
+        return [estimate for estimate in found if is_made(estimate)]
+
+    def _stopped(self) -> bool:
+        own = self._index.resource(self._own) if self._own else None
+        return own is not None and discovery.skipped(own)
+
+
+def made_for(deployment: Resource) -> dict[str, Any]:
+    """The estimate of a Deployment that names a model: same name every time, gone with its owner."""
+    metadata = deployment["metadata"]
+    owner = {
+        "apiVersion": DEPLOYMENTS.api_version,
+        "kind": DEPLOYMENTS.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": False,
+        "blockOwnerDeletion": False,  # setting it would need a right on finalizers
+    }
+    spec: dict[str, Any] = {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
+    batch_size = annotations_of(deployment).get(BATCH_SIZE, "").strip()
+    if batch_size.isascii() and batch_size.isdigit() and 1 <= int(batch_size) <= 65536:  # as the CRD has it
+        spec["workload"] = {"batchSizes": [int(batch_size)]}
+    return {
+        "apiVersion": ESTIMATES.api_version,
+        "kind": ESTIMATES.kind,
+        "metadata": {
+            "name": f"{metadata['name'][:_NAME_CHARACTERS].rstrip('.-')}-{_suffix(metadata['uid'])}",
+            "namespace": metadata["namespace"],
+            "labels": {discovery.MANAGED_BY_LABEL: discovery.MANAGER},
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }
+
+
+def is_made(estimate: Resource) -> bool:
+    """Whether joulecast made this estimate for a Deployment."""
+    metadata = estimate["metadata"]
+    labelled: bool = (metadata.get("labels") or {}).get(discovery.MANAGED_BY_LABEL) == discovery.MANAGER
+    return labelled and any(owner.get("kind") == DEPLOYMENTS.kind for owner in metadata.get("ownerReferences") or ())
+
+
+def _suffix(uid: str) -> str:
+    """Another Deployment of the same name gets another estimate, while the old one may still be going."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+
+
+def _answers(estimate: Resource, wanted: Resource) -> bool:
+    named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
+    batch_sizes = (wanted["spec"].get("workload") or {}).get("batchSizes", [1])
+    asked = ((estimate.get("spec") or {}).get("workload") or {}).get("batchSizes", [1])
+    return named and asked == batch_sizes
+
+
+def _images(deployment: Resource) -> set[str]:
+    return {model.reference for model in discovery.models(deployment)}

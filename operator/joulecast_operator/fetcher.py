@@ -1,0 +1,58 @@
+"""The worker that talks to registries: `python -m joulecast_operator.fetcher SECONDS MEMORY_BYTES`. It reads no model.
+
+Jobs: ``resolve`` gives the digest that a reference names now, ``fetch`` the model's skeleton.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from typing import Any
+
+from joulecast import sources
+from joulecast.errors import ModelReferenceError
+from joulecast.sources.address import DENIED_NETWORKS
+from joulecast_operator.frames import Header
+from joulecast_operator.sandbox import Limits, serve
+
+
+def work(header: Header, _: bytes) -> tuple[Header, bytes]:
+    """Do one job. Raises what ``sources`` raises."""
+    access = access_of(header["access"])
+    if header["operation"] == "resolve":
+        return {"digest": sources.resolve(header["image"], access=access, platform=header["platform"])}, b""
+    return _fetch(header, access)
+
+
+def access_of(plain: dict[str, Any]) -> sources.RegistryAccess:
+    """``plain``: fields of RegistryAccess as JSON; ``denied_networks`` come on top of the default ones."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    values["denied_networks"] = DENIED_NETWORKS + tuple(values.get("denied_networks", ()))
+    return sources.RegistryAccess(**values, local_paths=False)
+
+
+def _fetch(header: Header, access: sources.RegistryAccess) -> tuple[Header, bytes]:
+    budget = sources.FetchBudget(fetched_bytes=header["fetched_bytes"], wall_seconds=header["wall_seconds"])
+    fetched = sources.fetch(
+        header["image"],
+        path=header["path"],
+        format=header["format"],
+        budget=budget,
+        access=access,
+        platform=header["platform"],
+    )
+    if fetched.digest != header["digest"]:
+        raise ModelReferenceError(
+            f"{header['image']} changed while it was read: it will be read again", reason="ImageChanged", transient=True
+        )
+    plain = {field.name: getattr(fetched, field.name) for field in fields(fetched) if field.name != "skeleton"}
+    return {"model": plain}, fetched.skeleton
+
+
+def main(arguments: list[str]) -> None:
+    seconds, memory_bytes = arguments
+    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,334 @@
+"""From an image to results: resolve, fetch, profile and price in worker processes, each thing once however many ask.
+
+What is cached serves a requester only after the requester's own credentials resolved the manifest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final, Literal, TypeVar
+
+from joulecast.errors import JoulecastError
+from joulecast_operator.cache import Cache, key
+from joulecast_operator.frames import Header
+from joulecast_operator.settings import Settings
+from joulecast_operator.workers import Pool, Program
+
+READER_VERSION: Final = version("joulecast")
+"""Part of every cache key: another reader may count otherwise."""
+
+_FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
+_PRICED: Final = 256  # forecasts kept in memory, some 5 KB each
+_FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message says more
+_HOST_SHARE: Final = 2  # one registry holds at most this fraction of the fetchers, so that a slow one cannot take all
+
+Stage = Literal["resolve", "profile", "price"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """An accelerator profile of the cluster: its ``document`` as JSON text, and the digest of that."""
+
+    product: str
+    runtime: str
+    digest: str
+    document: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Everything that decides a forecast. ``docker_config``: pull credentials of the requester as JSON text, or ""."""
+
+    image: str
+    path: str | None = None
+    format: str | None = None
+    batch_sizes: tuple[int, ...] = (1,)
+    input_shapes: Mapping[str, list[int | str]] = field(default_factory=dict)
+    input_values: Mapping[str, int | str] = field(default_factory=dict)
+    precision: str = "default"
+    runtime: str = "torch-eager"
+    accelerators: tuple[str, ...]
+    overrides: tuple[Override, ...] = ()
+    docker_config: str = field(default="", repr=False)
+
+    @property
+    def pricing(self) -> list[Any]:
+        overrides = [[override.product, override.runtime, override.digest] for override in self.overrides]
+        return [
+            list(self.batch_sizes),
+            self.precision,
+            self.runtime,
+            list(self.accelerators),
+            overrides,
+            READER_VERSION,
+        ]
+
+    @property
+    def workload(self) -> list[Any]:
+        return [dict(self.input_shapes), dict(self.input_values)]
+
+    @property
+    def hash(self) -> str:
+        """Identity of the question, without credentials."""
+        return key(self.image, self.path, self.format, self.workload, self.pricing)[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Results as they stand in a status. ``unavailable``: reason and message by accelerator that nothing prices."""
+
+    digest: str
+    path: str
+    verification: str | None
+    results: tuple[Header, ...]
+    top_layers: tuple[Header, ...]
+    totals: Mapping[str, int]
+    unsupported: tuple[str, ...] = ()
+    unavailable: Mapping[str, Header] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Where it went wrong, why, and whether trying again may help. ``digest``: of the image, if it was resolved."""
+
+    stage: Stage
+    reason: str
+    message: str
+    transient: bool
+    digest: str | None = None
+
+
+Outcome = Forecast | Failure
+
+
+class Forecasts:
+    """Answers requests with the help of two pools of workers and a cache."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._now = now
+        self._fetchers = Pool(_fetcher(settings), size=settings.fetchers, waiting=settings.queued_jobs)
+        self._profilers = Pool(_profiler(settings), size=settings.profilers, waiting=settings.queued_jobs)
+        self._cache = Cache(settings.cache_dir, capacity_bytes=settings.cache_bytes)
+        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._resolved: dict[str, tuple[float, str]] = {}
+        self._priced: OrderedDict[str, Header] = OrderedDict()
+        self._hosts: dict[str, asyncio.Semaphore] = {}
+
+    async def start(self) -> None:
+        """Have workers ready before the first request."""
+        await asyncio.gather(self._fetchers.start(), self._profilers.start())
+
+    async def close(self) -> None:
+        for task in list(self._running.values()):
+            task.cancel()
+        await asyncio.gather(self._fetchers.close(), self._profilers.close())
+
+    async def forecast(self, request: Request, *, fresh: bool = False) -> Outcome:
+        """The forecast, or what stands in its way. ``fresh``: look the tag up now, whatever was found a moment ago."""
+        digest: str | None = None
+        stage: Stage = "resolve"
+        try:
+            digest = await self._digest(request, fresh=fresh)
+            model = await self._model(request, digest)
+            stage = "profile"
+            priced = await self._price(request, model)
+        except JoulecastError as error:
+            return Failure(
+                stage=stage, reason=error.reason, message=str(error), transient=error.transient, digest=digest
+            )
+        return _forecast(digest, model, priced)
+
+    async def validate(self, override: Override) -> Header:
+        """Facts of an accelerator profile. Raises JoulecastError."""
+        header = {"operation": "validate", **_plain(override)}
+        return (await self._profilers.run(header))[0]["profile"]  # type: ignore[no-any-return]
+
+    # -- stages
+
+    async def _digest(self, request: Request, *, fresh: bool) -> str:
+        name = key("digest", request.image, request.docker_config)
+        known = self._resolved.get(name)
+        if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
+            return known[1]
+        digest = await self._once(name, lambda: self._resolve(request))
+        self._resolved = {
+            each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
+        }
+        self._resolved[name] = (self._now(), digest)
+        return digest
+
+    async def _resolve(self, request: Request) -> str:
+        answer, _ = await self._fetch_job(request, {"operation": "resolve"})
+        return str(answer["digest"])
+
+    async def _model(self, request: Request, digest: str) -> Header:
+        """What is known of the fetched model; its skeleton is in the cache under ``skeleton``'s key."""
+        name = key("model", digest, request.path, request.format, READER_VERSION)
+        kept = self._cache.get(name)
+        if kept is not None:
+            return json.loads(kept)  # type: ignore[no-any-return]
+        return await self._once(name, lambda: self._fetch(request, digest, name))
+
+    async def _fetch(self, request: Request, digest: str, name: str) -> Header:
+        header = {
+            "operation": "fetch",
+            "path": request.path,
+            "format": request.format,
+            "digest": digest,
+            "fetched_bytes": self._settings.fetch_bytes,
+            "wall_seconds": self._settings.fetch_seconds,
+        }
+        answer, skeleton = await self._fetch_job(request, header)
+        model: Header = answer["model"]
+        self._cache.put(_skeleton_key(model), skeleton)
+        self._cache.put(name, json.dumps(model).encode())
+        return model
+
+    async def _price(self, request: Request, model: Header) -> Header:
+        name = key("price", _identity(model), request.workload, request.pricing)
+        if name in self._priced:
+            self._priced.move_to_end(name)
+            return self._priced[name]
+        answer = await self._once(name, lambda: self._forecast(request, model))
+        self._priced[name] = answer
+        while len(self._priced) > _PRICED:
+            self._priced.popitem(last=False)
+        return answer
+
+    async def _forecast(self, request: Request, model: Header) -> Header:
+        ready = {size: self._cache.get(_profile_key(model, request, size)) for size in request.batch_sizes}
+        kept = {size: text for size, text in ready.items() if text is not None}
+        skeleton = b"" if len(kept) == len(ready) else await self._skeleton(request, model)
+        header = {
+            "operation": "forecast",
+            "model": model,
+            "skeleton_bytes": len(skeleton),
+            "ready": {size: len(text) for size, text in kept.items()},
+            "batch_sizes": list(request.batch_sizes),
+            "input_shapes": dict(request.input_shapes),
+            "input_values": dict(request.input_values),
+            "precision": request.precision,
+            "runtime": request.runtime,
+            "accelerators": list(request.accelerators),
+            "overrides": [_plain(override) for override in request.overrides],
+        }
+        answer, made = await self._profilers.run(header, skeleton + b"".join(kept.values()))
+        self._keep(request, model, answer.pop("made"), made)
+        return answer
+
+    async def _skeleton(self, request: Request, model: Header) -> bytes:
+        """The skeleton from the cache, fetched again where the cache lost it."""
+        kept = self._cache.get(_skeleton_key(model))
+        if kept is None:
+            digest = str(model["digest"])
+            name = key("model", digest, request.path, request.format, READER_VERSION)
+            await self._once(name, lambda: self._fetch(request, digest, name))
+            kept = self._cache.get(_skeleton_key(model))
+        if kept is None:
+            raise JoulecastError(
+                "the cache folder holds nothing: give the controller a writable cache folder with room",
+                reason="CacheFailed",
+                transient=True,
+            )
+        return kept
+
+    def _keep(self, request: Request, model: Header, sizes: Mapping[str, int], made: bytes) -> None:
+        position = 0
+        for batch_size, length in sizes.items():
+            self._cache.put(_profile_key(model, request, int(batch_size)), made[position : position + length])
+            position += length
+
+    async def _fetch_job(self, request: Request, header: Header) -> tuple[Header, bytes]:
+        common = {"image": request.image, "platform": self._settings.platform, "access": self._access(request)}
+        async with self._host(request.image):
+            return await self._fetchers.run(common | header)
+
+    def _access(self, request: Request) -> Header:
+        settings = self._settings
+        return {
+            "docker_config": json.loads(request.docker_config or "{}"),
+            "certificate_authority": settings.registry_ca_file or None,
+            "insecure_registries": list(settings.insecure_registries),
+            "allowed_registries": list(settings.allowed_registries),
+            "denied_registries": list(settings.denied_registries),
+            "permitted_hosts": list(settings.permitted_hosts),
+            "denied_networks": list(settings.denied_networks),
+        }
+
+    def _host(self, image: str) -> asyncio.Semaphore:
+        """A registry's own share of the fetchers."""
+        share = max(1, self._settings.fetchers // _HOST_SHARE)
+        return self._hosts.setdefault(image.partition("/")[0], asyncio.Semaphore(share))
+
+    async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of ``work``, shared with whoever asks for the same ``name`` meanwhile."""
+        task = self._running.get(name)
+        if task is None:
+            task = asyncio.create_task(work())
+            self._running[name] = task
+            task.add_done_callback(lambda _: self._running.pop(name, None))
+        return await _shared(task)
+
+
+async def _shared(task: Awaitable[T]) -> T:
+    return await asyncio.shield(task)
+
+
+def _forecast(digest: str, model: Header, priced: Header) -> Outcome:
+    unavailable = priced["unavailable"]
+    if not priced["results"]:
+        first = next(iter(unavailable.values()))
+        return Failure(stage="price", reason=first["reason"], message=first["message"], transient=False, digest=digest)
+    return Forecast(
+        digest=digest,
+        path=model["path"],
+        verification=model["verification"],
+        results=tuple(priced["results"]),
+        top_layers=tuple(priced["top_layers"]),
+        totals=priced["totals"],
+        unsupported=tuple(priced["unsupported"]),
+        unavailable=unavailable,
+    )
+
+
+def _identity(model: Header) -> list[Any]:
+    return [model["layer_digest"] or model["digest"], model["path"], model["format"]]
+
+
+def _skeleton_key(model: Header) -> str:
+    return key("skeleton", _identity(model), READER_VERSION)
+
+
+def _profile_key(model: Header, request: Request, batch_size: int) -> str:
+    return key("profile", _identity(model), READER_VERSION, request.workload, batch_size, "exported")
+
+
+def _plain(override: Override) -> Header:
+    return {"product": override.product, "runtime": override.runtime, "document": override.document}
+
+
+def _fetcher(settings: Settings) -> Program:
+    return Program(
+        name="fetcher",
+        module="joulecast_operator.fetcher",
+        seconds=settings.fetch_seconds + _FETCHER_SECONDS,
+        memory_bytes=settings.fetch_memory_bytes,
+    )
+
+
+def _profiler(settings: Settings) -> Program:
+    return Program(
+        name="profiler",
+        module="joulecast_operator.profiler",
+        seconds=settings.profile_seconds,
+        memory_bytes=settings.profile_memory_bytes,
+        environment={"OPENBLAS_NUM_THREADS": "1"},
+    )

@@ -1,0 +1,163 @@
+"""A thin asynchronous client of the Kubernetes API on kopf's credentials: the few verbs that joulecast may use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+import aiohttp
+import kopf
+
+log = logging.getLogger(__name__)
+
+FIELD_MANAGER: Final = "joulecast-controller"
+PAGE_OBJECTS: Final = 500  # as kubectl's own chunk size
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+_REQUEST_SECONDS: Final = 30.0
+_RETRIES: Final = 4
+_RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+_FIRST_BACKOFF_SECONDS: Final = 0.2
+_LONGEST_BACKOFF_SECONDS: Final = 10.0
+
+Resource = dict[str, Any]
+Login = Callable[[], kopf.ConnectionInfo]
+
+
+class ApiError(Exception):
+    """The API server refused a request: HTTP ``status``, the Status object's ``reason`` and its message."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+
+
+def login(settings: kopf.OperatorSettings | None = None) -> kopf.ConnectionInfo:
+    """Credentials from the pod's ServiceAccount, else from KUBECONFIG. Raises kopf.LoginError."""
+    settings = settings or kopf.OperatorSettings()
+    info = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+    if info is None:
+        raise kopf.LoginError("no credentials: run in a pod with a ServiceAccount, or set KUBECONFIG")
+    return info
+
+
+class Cluster:
+    """One connection pool to the API server; ``concurrency`` bounds the requests under way."""
+
+    def __init__(self, log_in: Login = login, *, concurrency: int = 16) -> None:
+        self._log_in = log_in
+        self._slots = asyncio.Semaphore(concurrency)
+        self._session: aiohttp.ClientSession | None = None
+        self._server = ""
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def pages(
+        self, path: str, *, metadata_only: bool = False, resource_version: str | None = None
+    ) -> AsyncIterator[Resource]:
+        """The collection at ``path``, a List at a time. Raises ApiError, 410 where the server forgot where we were."""
+        parameters = {"limit": str(PAGE_OBJECTS)}
+        if resource_version is not None:
+            parameters |= {"resourceVersion": resource_version}
+        headers = {"Accept": METADATA_ONLY} if metadata_only else {}
+        while True:
+            page = await self.request("GET", path, parameters=parameters, headers=headers)
+            yield page
+            following = page.get("metadata", {}).get("continue")
+            if not following:
+                return
+            parameters = {"limit": str(PAGE_OBJECTS), "continue": following}
+
+    async def get(self, path: str) -> Resource:
+        return await self.request("GET", path)
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> Resource:
+        return await self.request("POST", path, body=body)
+
+    async def delete(self, path: str, *, uid: str | None = None) -> None:
+        """Delete the object at ``path``, if it is still the one of ``uid``."""
+        body = {"preconditions": {"uid": uid}} if uid else {}
+        await self.request("DELETE", path, body=body)
+
+    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> Resource:
+        parameters = {"fieldManager": FIELD_MANAGER}
+        return await self.request("PATCH", path, body=body, kind="application/merge-patch+json", parameters=parameters)
+
+    async def apply(self, path: str, body: Mapping[str, Any]) -> Resource:
+        """Server-side apply as ``joulecast-controller``, taking fields from whoever holds them."""
+        parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self.request("PATCH", path, body=body, kind="application/apply-patch+yaml", parameters=parameters)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        kind: str = "application/json",
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Resource:
+        """One request, tried again while the server is busy or away. Raises ApiError or, at the end, aiohttp's."""
+        data = None if body is None else json.dumps(body, allow_nan=False).encode()
+        sent = {**(headers or {}), **({"Content-Type": kind} if data is not None else {})}
+        for attempt in range(_RETRIES + 1):
+            try:
+                async with self._slots:
+                    return await self._once(method, path, data, parameters, sent)
+            except ApiError as error:
+                if attempt == _RETRIES or error.status not in (401, *_RETRIED_STATUSES):
+                    raise
+                if error.status == 401:
+                    await self.close()
+                else:
+                    log.warning("API server busy: %s %s answered %s", method, path, error.status)
+            except (aiohttp.ClientConnectionError, TimeoutError):
+                if attempt == _RETRIES:
+                    raise
+            await asyncio.sleep(min(_FIRST_BACKOFF_SECONDS * 4**attempt, _LONGEST_BACKOFF_SECONDS))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        parameters: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> Resource:
+        session = self._opened()
+        url = self._server + path
+        async with session.request(method, url, data=data, params=parameters, headers=headers) as response:
+            content = await response.read()
+            if response.status >= 400:
+                raise _refusal(response.status, content)
+            answer: Resource = json.loads(content) if content else {}
+            return answer
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            info = self._log_in()
+            self._server = info.server.rstrip("/")
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+                headers=info.as_http_headers() | {"User-Agent": "joulecast"},
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+                proxy=info.proxy_url,
+            )
+        return self._session
+
+
+def _refusal(status: int, content: bytes) -> ApiError:
+    try:
+        answer = json.loads(content)
+        return ApiError(status, str(answer.get("reason", "")), str(answer.get("message", "")))
+    except (ValueError, AttributeError):
+        return ApiError(status, "", content[:200].decode(errors="replace"))

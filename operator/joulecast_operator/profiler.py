@@ -1,0 +1,191 @@
+"""The worker that reads models and prices them: `python -m joulecast_operator.profiler SECONDS MEMORY_BYTES`.
+
+It gets a skeleton or ready profiles, no credentials, no network. Jobs: ``forecast``; ``validate`` a profile of an
+accelerator.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from joulecast_operator.sandbox import Limits, serve
+
+from joulecast import accelerators, documents, estimation
+from joulecast.energy.model import EnergyEstimate, LayerEnergy
+from joulecast.errors import JoulecastError, NotCalibratedError
+from joulecast.layers import ModelProfile
+from joulecast.profiling import profile_skeleton, workload_of
+from joulecast.sources import FetchedModel
+from joulecast_operator.frames import Header
+from joulecast_operator.resources import BATCH, MAXIMUM_TOP_LAYERS
+
+_WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
+"""What jobs import on their way; done before the fork, once for all of them."""
+
+_UNSUPPORTED: Final = 32  # names listed in a status
+_NAME_CHARACTERS: Final = 256  # of a layer's name there
+
+
+def work(header: Header, body: bytes) -> tuple[Header, bytes]:
+    """Do one job. Raises JoulecastError."""
+    return _validate(header) if header["operation"] == "validate" else _forecast(header, body)
+
+
+def input_value(text: object) -> object:
+    """A steering input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one. Raises ValueError."""
+    if not isinstance(text, str):
+        return text
+    if "," not in text:
+        return _number(text)
+    return [_number(part) for part in text.strip().removesuffix(",").split(",")]
+
+
+def _number(text: str) -> int | float | bool:
+    words = {"true": True, "false": False}
+    bare = text.strip()
+    if bare.lower() in words:
+        return words[bare.lower()]
+    try:
+        return int(bare)
+    except ValueError:
+        return float(bare)
+
+
+def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
+    skeleton, ready = _parts(header, body)
+    profiles: dict[int, ModelProfile] = {}
+    made: dict[int, bytes] = {}
+    for batch_size in header["batch_sizes"]:
+        if batch_size in ready:
+            profiles[batch_size] = documents.profile_from_document(json.loads(ready[batch_size]))
+        else:
+            profiles[batch_size] = _profile(header, skeleton, batch_size)
+            made[batch_size] = json.dumps(documents.profile_document(profiles[batch_size])).encode()
+    answer = _priced(header, profiles) | {"made": {batch_size: len(text) for batch_size, text in made.items()}}
+    return answer, b"".join(made.values())
+
+
+def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int, bytes]]:
+    """The body holds the skeleton, then the profiles that are ready, in the order of their lengths."""
+    position = header["skeleton_bytes"]
+    skeleton, ready = body[:position], {}
+    for batch_size, length in header["ready"].items():
+        ready[int(batch_size)] = body[position : position + length]
+        position += length
+    return skeleton, ready
+
+
+def _profile(header: Header, skeleton: bytes, batch_size: int) -> ModelProfile:
+    shapes = {
+        name: tuple(batch_size if size == BATCH else size for size in shape)
+        for name, shape in header["input_shapes"].items()
+    }
+    values = {name: input_value(value) for name, value in header["input_values"].items()}
+    workload = workload_of(batch_size=batch_size, input_shapes=shapes, input_values=values)
+    return profile_skeleton(FetchedModel(**header["model"], skeleton=skeleton), workload)
+
+
+def _priced(header: Header, profiles: Mapping[int, ModelProfile]) -> Header:
+    estimates: list[EnergyEstimate] = []
+    unavailable: dict[str, Header] = {}
+    for product in header["accelerators"]:
+        try:
+            accelerator = _accelerator(product, header["runtime"], header["overrides"])
+            estimates += [_price(header, profile, accelerator) for profile in profiles.values()]
+        except JoulecastError as error:
+            unavailable[product] = {"reason": error.reason, "message": str(error)}
+    first = profiles[header["batch_sizes"][0]]
+    return {
+        "results": [_result(estimate) for estimate in _distinct(estimates)],
+        "top_layers": _top_layers(estimates[0]) if estimates else [],
+        "unavailable": unavailable,
+        "totals": {name: getattr(first.totals, name) for name in ("macs", "params", "activations", "bytes_moved")},
+        "unsupported": list(first.coverage.unsupported[:_UNSUPPORTED]),
+    }
+
+
+def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> accelerators.AcceleratorProfile:
+    """The cluster's own profile of the product, else the shipped one."""
+    wanted = accelerators.normalise_product(product)
+    for override in overrides:
+        if accelerators.normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
+            return accelerators.AcceleratorProfile.from_json(override["document"])
+    return accelerators.find(product, runtime)
+
+
+def _price(header: Header, profile: ModelProfile, accelerator: accelerators.AcceleratorProfile) -> EnergyEstimate:
+    return estimation.estimate(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
+
+
+def _distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
+    """Two labels may name one accelerator; its rows stand once."""
+    found: dict[tuple[str, int], EnergyEstimate] = {}
+    for estimate in estimates:
+        found.setdefault((estimate.accelerator, estimate.batch_size), estimate)
+    return list(found.values())
+
+
+def _result(estimate: EnergyEstimate) -> Header:
+    fields = documents.result_fields(estimate)
+    names = (
+        ("accelerator", "accelerator"),
+        ("runtime", "runtime"),
+        ("precision", "precision"),
+        ("batchSize", "batch_size"),
+        ("joulesPerBatch", "joules_per_batch"),
+        ("joulesPerBatchLower", "joules_per_batch_lower"),
+        ("joulesPerBatchUpper", "joules_per_batch_upper"),
+        ("intervalLevel", "interval_level"),
+        ("latencySeconds", "latency_seconds"),
+        ("averagePowerWatts", "average_power_watts"),
+        ("origin", "origin"),
+    )
+    return {theirs: fields[ours] for theirs, ours in names} | {"coverage": float(f"{estimate.coverage.flops:.6g}")}
+
+
+def _top_layers(estimate: EnergyEstimate) -> list[Header]:
+    ranked = sorted(estimate.layers, key=lambda layer: layer.joules, reverse=True)[:MAXIMUM_TOP_LAYERS]
+    return [_top_layer(layer, estimate.joules_per_batch) for layer in ranked if layer.joules > 0]
+
+
+def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
+    share = layer.joules / total_joules if total_joules else 0.0
+    return {
+        "name": layer.name[:_NAME_CHARACTERS],
+        "opType": layer.op_type,
+        "joules": float(f"{layer.joules:.6g}"),
+        "share": float(f"{share:.6g}"),
+    }
+
+
+def _validate(header: Header) -> tuple[Header, bytes]:
+    profile = accelerators.AcceleratorProfile.from_json(header["document"])
+    named, wanted = profile.product, accelerators.normalise_product(header["product"])
+    if named != wanted:
+        raise NotCalibratedError(
+            f"the profile is of {named}, not of {wanted}: correct spec.product", reason="ProductMismatch"
+        )
+    if header["runtime"] not in profile.hosts:
+        known = ", ".join(profile.runtimes)
+        raise NotCalibratedError(
+            f"the profile is of runtime {known}, not {header['runtime']}: correct spec.runtime",
+            reason="RuntimeMismatch",
+        )
+    facts: dict[str, Any] = {"origin": profile.origin}
+    return {"profile": facts}, b""
+
+
+def main(arguments: list[str]) -> None:
+    seconds, memory_bytes = arguments
+    for name in _WARM:
+        importlib.import_module(name)
+    accelerators.installed()
+    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,132 @@
+"""From an estimate, and what the cluster holds, to the question that decides its forecast; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from joulecast_operator import discovery
+from joulecast_operator.forecasts import Override, Request
+from joulecast_operator.index import Index
+from joulecast_operator.reconcile import Waiting, Wrong
+from joulecast_operator.resources import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
+
+PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
+
+Resource = Mapping[str, Any]
+_UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
+
+
+def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
+    """The checked spec. An object may be older than the CRD that would refuse it."""
+    try:
+        return InferenceEnergyEstimate.model_validate(estimate).spec
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        return Wrong(
+            reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply the estimate again"
+        )
+
+
+def request_of(
+    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], docker_config: str = ""
+) -> Request | Waiting | Wrong:
+    """The question, or why it cannot be asked."""
+    image = image_of(estimate, spec, index)
+    if not isinstance(image, str):
+        return image
+    accelerators = accelerators_of(spec, index)
+    if not isinstance(accelerators, tuple):
+        return accelerators
+    if len(accelerators) * len(spec.workload.batch_sizes) > MAXIMUM_RESULTS:
+        return Wrong(
+            reason="TooManyResults",
+            message=f"{len(accelerators)} accelerators × {len(spec.workload.batch_sizes)} batch sizes are more than"
+            f" {MAXIMUM_RESULTS} results: name fewer of either",
+        )
+    return Request(
+        image=image,
+        path=spec.model.path if spec.model else None,
+        format=spec.model.format if spec.model else None,
+        batch_sizes=tuple(spec.workload.batch_sizes),
+        input_shapes=spec.workload.input_shapes,
+        input_values=spec.workload.input_values,
+        precision=spec.workload.precision,
+        runtime=spec.runtime,
+        accelerators=accelerators,
+        overrides=tuple(_relevant(overrides, accelerators, spec.runtime)),
+        docker_config=docker_config,
+    )
+
+
+def image_of(estimate: Resource, spec: EstimateSpec, index: Index) -> str | Wrong:
+    """The image that holds the model: the spec's own, or that of the workload it targets."""
+    if spec.model is not None:
+        return spec.model.image
+    if spec.target_ref is None:
+        return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
+    namespace, name = estimate["metadata"]["namespace"], spec.target_ref.name
+    deployment = index.deployment(namespace, name)
+    if deployment is None:
+        return Wrong(
+            reason="TargetNotFound",
+            message=f"there is no Deployment {name!r} in namespace {namespace!r}: create it, or correct spec.targetRef",
+        )
+    found = discovery.model_reference(deployment)
+    if found is None:
+        return Wrong(
+            reason="TargetHasNoImage",
+            message=f"Deployment {name!r} has no image: annotate it with joulecast.dev/model, or give spec.model",
+        )
+    return found.reference
+
+
+def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
+    """Product names: those given, else of the nodes selected, else of all nodes."""
+    if spec.accelerators is not None and spec.accelerators.names:
+        return tuple(spec.accelerators.names)
+    selector = spec.accelerators.node_selector if spec.accelerators else None
+    wanted = selector.match_labels if selector else {}
+    products = sorted({product for node in index.nodes() if (product := product_of(node, wanted))})
+    if products:
+        return tuple(products)
+    which = "that spec.accelerators.nodeSelector selects" if wanted else "of this cluster"
+    return Waiting(
+        reason="NoAccelerator",
+        message=f"no node {which} carries the label {PRODUCT_LABEL}: name products in spec.accelerators.names,"
+        " or add such a node",
+    )
+
+
+def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
+    """The GPU product of a node that carries the ``wanted`` labels."""
+    labels = (node.get("metadata") or {}).get("labels") or {}
+    if any(labels.get(key) != value for key, value in wanted.items()):
+        return None
+    return labels.get(PRODUCT_LABEL) or None
+
+
+def seconds_of(duration: str) -> float:
+    """A duration such as 1h30m, in seconds."""
+    return float(sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))
+
+
+def merged_docker_configs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Pull secrets as one docker configuration; the first that names a registry wins, as with the kubelet."""
+    auths: dict[str, Any] = {}
+    for config in configs:
+        entries = config.get("auths")
+        for host, entry in (entries if isinstance(entries, Mapping) else {}).items():
+            auths.setdefault(host, entry)
+    return {"auths": auths}
+
+
+def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:
+    """Profiles that may speak for one of the accelerators; a label may carry a suffix such as -SHARED."""
+    for override in overrides:
+        if override.runtime == runtime and any(name.startswith(override.product) for name in accelerators):
+            yield override

@@ -1,0 +1,275 @@
+"""What an estimate's status should be, and which event says so: pure functions over resources as plain dicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from joulecast_operator.annotations import significant
+from joulecast_operator.forecasts import Failure, Forecast, Request
+from joulecast_operator.resources import MAXIMUM_RESULTS
+
+RESOLVED: Final = "ModelResolved"
+PROFILED: Final = "Profiled"
+READY: Final = "Ready"
+USABLE: Final = "Usable"
+
+Resource = Mapping[str, Any]
+Status = dict[str, Any]
+Truth = Literal["True", "False", "Unknown"]
+
+_MESSAGE_CHARACTERS: Final = 1024  # of a condition's message; longer ones help nobody
+_LISTED: Final = 3  # accelerators named in a message; the rest are counted
+_OUTPUTS: Final = (
+    "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
+    "results", "unsupportedOperators", "summary", "topLayers",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Nothing is known yet: why, and what to wait for or do."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """The resource itself, or what it names, must be changed."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventToPost:
+    """One event on a resource."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+Result = Forecast | Failure | Waiting | Wrong
+
+
+def settled(estimate: Resource, inputs_hash: str) -> bool:
+    """Whether the status already answers exactly this question with numbers."""
+    status = estimate.get("status") or {}
+    ready = condition(status, READY)
+    return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
+
+
+def desired_status(estimate: Resource, result: Result, *, request: Request | None, now: datetime) -> Status:
+    """The whole status that ``result`` calls for. ``request``: what was asked, None if it could not be."""
+    current: Resource = estimate.get("status") or {}
+    generation = (estimate.get("metadata") or {}).get("generation")
+    same = request is not None and current.get("inputsHash") == inputs_hash(request, estimate)
+    status: Status = {"observedGeneration": generation, "image": request.image if request else None}
+    status["inputsHash"] = inputs_hash(request, estimate) if request else None
+    kept = same and _keeps(current, result)
+    if isinstance(result, Forecast):
+        status |= _outputs(result, request, current, now)
+    elif kept:
+        status |= {name: current[name] for name in _OUTPUTS if name in current}
+    elif isinstance(result, Failure) and result.digest:
+        status["modelDigest"] = result.digest
+    status["conditions"] = [
+        _condition(current, kind, truth, reason, message, generation, now)
+        for kind, truth, reason, message in _conditions(result, kept=kept)
+    ]
+    return {name: value for name, value in status.items() if value is not None}
+
+
+def same_generation(estimate: Resource) -> Status:
+    """The current status, said of the current generation: what changed in the spec decides no number."""
+    status = dict(estimate.get("status") or {})
+    generation = (estimate.get("metadata") or {}).get("generation")
+    status["observedGeneration"] = generation
+    status["conditions"] = [found | {"observedGeneration": generation} for found in status.get("conditions") or ()]
+    return status
+
+
+def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
+    """The merge patch that turns ``current`` into ``desired``; {} where nothing differs."""
+    before = current or {}
+    changed: dict[str, Any] = {name: value for name, value in desired.items() if before.get(name) != value}
+    return changed | {name: None for name in before if name not in desired}
+
+
+def event_of(current: Resource | None, desired: Status) -> EventToPost | None:
+    """The event that tells of a changed reason of the last condition (Ready, Usable); None where it is unchanged."""
+    after = (desired.get("conditions") or [None])[-1]
+    if after is None:
+        return None
+    before = condition(current or {}, after["type"])
+    if before is not None and before.get("reason") == after["reason"]:
+        return None
+    return EventToPost(
+        kind="Warning" if after["status"] == "False" else "Normal", reason=after["reason"], message=after["message"]
+    )
+
+
+def profile_status(
+    profile: Resource, result: Wrong | Mapping[str, Any], *, digest: str | None, now: datetime
+) -> Status:
+    """The status of an AcceleratorEnergyProfile: facts of a valid profile, or what is wrong with it."""
+    generation = (profile.get("metadata") or {}).get("generation")
+    current = profile.get("status") or {}
+    status: Status = {"observedGeneration": generation}
+    if isinstance(result, Wrong):
+        truth: Truth = "False"
+        reason, message = result.reason, result.message
+    else:
+        truth, reason = "True", "Valid"
+        message = f"forecasts for {profile['spec']['product']} are made with this profile"
+        status |= {"digest": digest, **_profile_facts(result)}
+    status["conditions"] = [_condition(current, USABLE, truth, reason, message, generation, now)]
+    return {name: value for name, value in status.items() if value is not None}
+
+
+def inputs_hash(request: Request, estimate: Resource) -> str:
+    """Hash of all that decides the numbers, and of the annotation that asks to look again."""
+    refresh = ((estimate.get("metadata") or {}).get("annotations") or {}).get("joulecast.dev/refresh", "")
+    return f"{request.hash}-{refresh}"[:63] if refresh else request.hash
+
+
+def condition(status: Resource, kind: str) -> Resource | None:
+    return next((found for found in status.get("conditions") or () if found.get("type") == kind), None)
+
+
+def timestamp(now: datetime) -> str:
+    """RFC 3339 in UTC, to the second, as Kubernetes writes times."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def model_title(image: str, path: str | None) -> str:
+    """An image without its registry, for a column: "models/resnet50:1"."""
+    head, _, rest = image.partition("/")
+    named = rest if rest and ("." in head or ":" in head or head == "localhost") else image
+    short = named.partition("@")[0]
+    return f"{short}//{path}" if path else short
+
+
+def _keeps(current: Resource, result: Result) -> bool:
+    """Numbers stay while a registry is away or a new look is under way: nothing says that they are wrong."""
+    if not current.get("results"):
+        return False
+    return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
+
+
+def _conditions(result: Result, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+    if isinstance(result, Forecast):
+        return _conditions_of_forecast(result)
+    if isinstance(result, Failure):
+        return _conditions_of_failure(result, kept=kept)
+    truth: Truth = "Unknown" if isinstance(result, Waiting) else "False"
+    if kept:
+        ready: tuple[str, Truth, str, str] = (READY, "True", "Estimated", "the last forecast stands: " + result.message)
+    else:
+        ready = (READY, truth, result.reason, result.message)
+    waits = "waits for what the condition Ready names"
+    return ((RESOLVED, "Unknown", result.reason, waits), (PROFILED, "Unknown", result.reason, waits), ready)
+
+
+def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str, str]]:
+    number = len(result.results)
+    message = f"{number} forecast{'s' if number != 1 else ''}"
+    if result.unavailable:
+        named = "; ".join(f"{name}: {entry['message']}" for name, entry in list(result.unavailable.items())[:_LISTED])
+        message += f"; none for {len(result.unavailable)} accelerators: {named}"
+    profiled = "every operator is counted or costs nothing"
+    if result.unsupported:
+        profiled = f"operators without a rule, whose cost is missing: {', '.join(result.unsupported)}"
+    return (
+        (RESOLVED, "True", "Resolved", f"read {result.path} of {result.digest}"),
+        (PROFILED, "True", "PartlyProfiled" if result.unsupported else "Profiled", profiled),
+        (READY, "True", "Estimated", message),
+    )
+
+
+def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+    truth: Truth = "Unknown" if result.transient else "False"
+    again = "; it is tried again with growing pauses" if result.transient else ""
+    message = result.message + again
+    ready: tuple[str, Truth, str, str] = (READY, truth, result.reason, message)
+    if kept:
+        ready = (
+            READY,
+            "True",
+            "Estimated",
+            f"the last forecast stands although the model cannot be looked up now: {message}",
+        )
+    resolved: tuple[str, Truth, str, str] = (RESOLVED, "True", "Resolved", f"the image is {result.digest}")
+    profiled: tuple[str, Truth, str, str] = (PROFILED, "True", "Profiled", "the model's rows are counted")
+    if result.stage == "resolve":
+        resolved = (RESOLVED, truth, result.reason, message)
+        profiled = (PROFILED, "Unknown", "NotResolved", "waits for the model")
+    elif result.stage == "profile":
+        profiled = (PROFILED, truth, result.reason, message)
+    return resolved, profiled, ready
+
+
+def _condition(
+    current: Resource, kind: str, truth: Truth, reason: str, message: str, generation: int | None, now: datetime
+) -> dict[str, Any]:
+    before = condition(current, kind)
+    moved = before is None or before.get("status") != truth
+    found: dict[str, Any] = {
+        "type": kind,
+        "status": truth,
+        "reason": reason,
+        "message": message[:_MESSAGE_CHARACTERS],
+        "lastTransitionTime": timestamp(now) if moved or before is None else before["lastTransitionTime"],
+    }
+    return found if generation is None else found | {"observedGeneration": generation}
+
+
+def _outputs(result: Forecast, request: Request | None, current: Resource, now: datetime) -> Status:
+    results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
+    status: Status = {
+        "modelDigest": result.digest,
+        "modelPath": result.path,
+        "verification": result.verification,
+        "totals": {_camel(name): value for name, value in result.totals.items()},
+        "results": results,
+        "unsupportedOperators": list(result.unsupported) or None,
+        "summary": _summary(results[0], model_title(request.image if request else "", None)),
+        "topLayers": [dict(layer) for layer in result.top_layers],
+    }
+    unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
+    status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)
+    return status
+
+
+def _summary(row: Mapping[str, Any], model: str) -> dict[str, str]:
+    lower, upper = (significant(row[name]) for name in ("joulesPerBatchLower", "joulesPerBatchUpper"))
+    percent = math.floor(row["coverage"] * 1000) / 10  # 99.96 % must not read as everything
+    return {
+        "model": model,
+        "accelerator": str(row["accelerator"]),
+        "batchSize": str(row["batchSize"]),
+        "joules": f"{significant(row['joulesPerBatch'])} J",
+        "interval": f"{lower}–{upper} J",
+        "coverage": f"{percent:g} %",
+        "origin": str(row["origin"]),
+    }
+
+
+def _profile_facts(facts: Mapping[str, Any]) -> Status:
+    error = facts.get("held_out_error")
+    shown = "unknown" if error is None else f"{significant(100 * error)} %"
+    return {
+        "heldOutError": error,
+        "calibratedAt": facts.get("calibrated_at"),
+        "summary": {"origin": str(facts["origin"]), "error": shown},
+    }
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)

@@ -1,0 +1,119 @@
+"""Settings of both processes: a flag each, or an environment variable `JOULECAST_…`; a flag wins."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PREFIX: Final = "JOULECAST_"
+NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+MIB: Final = 2**20
+
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        lambda text: tuple(word.strip() for word in text.split(",") if word.strip()) if isinstance(text, str) else text
+    ),
+]
+"""Comma-separated on the command line."""
+
+
+def _own_namespace() -> str:
+    return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
+
+
+class Settings(BaseModel):
+    """What can be set. Names end in their unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_level: str = Field(
+        "info", pattern="^(?i:debug|info|warning|error)$", description="debug, info, warning or error"
+    )
+    namespace: str = Field(
+        default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
+    )
+    deployment: str = Field("", description="name of the controller's own Deployment; writes stop while it is skipped")
+    metrics_port: int = Field(8080, ge=0, le=65535, description="port of /metrics, /healthz and /readyz")
+
+    webhook_host: str = Field("0.0.0.0", description="address that the webhook listens on")  # noqa: S104  # a pod's own address
+    webhook_port: int = Field(9443, ge=0, le=65535, description="port that the webhook listens on")
+    webhook_certfile: str = Field("/etc/joulecast/tls/tls.crt", description="the webhook's certificate")
+    webhook_keyfile: str = Field("/etc/joulecast/tls/tls.key", description="the webhook's private key")
+
+    cache_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / "joulecast",
+        description="folder of skeletons and profiles",
+    )
+    cache_bytes: int = Field(512 * MIB, ge=0, description="how much the cache may hold")
+
+    fetchers: int = Field(4, ge=1, le=64, description="models fetched at a time")
+    profilers: int = Field(2, ge=1, le=64, description="models profiled at a time")
+    reconcilers: int = Field(32, ge=1, le=256, description="objects reconciled at a time")
+    api_requests: int = Field(16, ge=1, le=256, description="API requests under way at a time")
+    queued_jobs: int = Field(10_000, ge=1, description="jobs that may wait for a fetcher or profiler")
+
+    fetch_bytes: int = Field(512 * MIB, ge=1, description="bytes fetched per model at most")
+    fetch_seconds: float = Field(60, gt=0, description="time to fetch a model at most")
+    fetch_memory_bytes: int = Field(1024 * MIB, ge=64 * MIB, description="address space of a fetcher above its start")
+    profile_seconds: float = Field(60, gt=0, description="time to profile a model at most")
+    profile_memory_bytes: int = Field(
+        2048 * MIB, ge=64 * MIB, description="address space of a profiler above its start"
+    )
+
+    resolves_per_second: float = Field(
+        5, gt=0, description="tags looked up again per second at most, all estimates together"
+    )
+    sweep_seconds: float = Field(600, gt=0, description="time between sweeps of annotations whose estimate is gone")
+    retry_seconds: float = Field(
+        5, gt=0, description="pause after the first transient failure; it doubles up to 5 minutes"
+    )
+
+    insecure_registries: Words = Field((), description="HOST[:PORT] of registries spoken to over plain HTTP")
+    allowed_registries: Words = Field((), description="hosts that images may come from; any when empty")
+    denied_registries: Words = Field((), description="hosts that images may not come from")
+    permitted_hosts: Words = Field(
+        (), description="hosts exempt from the denied addresses, such as an in-cluster registry"
+    )
+    denied_networks: Words = Field(
+        (), description="address ranges denied beside loopback, link-local, metadata and the usual Service ranges"
+    )
+    registry_ca_file: str = Field(
+        "", description="PEM file of authorities that registries are trusted by beside the system's"
+    )
+    platform: str = Field("linux/amd64", description="platform chosen from a multi-platform image")
+
+
+def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Settings from flags, then the environment. Ends the program with a sentence where one is wrong."""
+    parser = _parser()
+    given = {name: value for name, value in vars(parser.parse_args(list(arguments))).items() if value is not None}
+    named = {name: environ[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in environ}
+    try:
+        return Settings.model_validate(named | given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        parser.error(f"--{_flag(str(problem['loc'][0]))} {problem['input']!r}: {problem['msg']}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m joulecast_operator COMMAND", description=__doc__)
+    for name, field in Settings.model_fields.items():
+        parser.add_argument(
+            f"--{_flag(name)}", metavar=_metavar(field.annotation), help=f"{field.description} ({PREFIX}{name.upper()})"
+        )
+    return parser
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _metavar(annotation: Any) -> str:
+    return "A,B,…" if get_origin(annotation) is tuple else getattr(annotation, "__name__", "VALUE").upper()

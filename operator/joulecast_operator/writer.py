@@ -1,0 +1,153 @@
+"""Every write to the API server: only differences, and an object that went meanwhile is no error."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from joulecast_operator import reconcile
+from joulecast_operator.annotations import Changes, annotations_of, outputs
+from joulecast_operator.index import Index, Key, Resource, key_of
+from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
+from joulecast_operator.kube import ApiError, Cluster
+
+log = logging.getLogger(__name__)
+
+COMPONENT: Final = "joulecast-controller"
+_GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
+_NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
+_CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
+
+
+class Writer:
+    """Writes through ``cluster`` and tells ``index`` at once what came of it."""
+
+    def __init__(self, cluster: Cluster, index: Index) -> None:
+        self._cluster = cluster
+        self._index = index
+
+    async def status(self, kind: Kind, resource: Resource, desired: Mapping[str, Any]) -> bool:
+        """Make ``desired`` the status of ``resource``, post the event of a changed reason; says whether it wrote."""
+        current = resource.get("status")
+        patch = reconcile.status_patch(current, dict(desired))
+        if not patch:
+            return False
+        metadata = resource["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"], "status")
+        try:
+            # the uid keeps a status from landing on another object of the same name
+            answer = await self._cluster.merge_patch(path, {"metadata": {"uid": metadata["uid"]}, "status": patch})
+        except ApiError as error:
+            if error.status in _GONE:
+                return False
+            raise
+        self._index.refresh(kind, answer)
+        event = reconcile.event_of(current, dict(desired))
+        if event is not None:
+            await self._event(kind, resource, event)
+        return True
+
+    async def annotations(self, deployment: Resource, desired: Mapping[str, str], changes: Changes) -> None:
+        """Make ``desired`` the outputs of ``deployment``: what is set by server-side apply, what goes by a merge patch.
+
+        What a webhook set belongs to no field manager, so applying a smaller set would leave it there.
+        """
+        metadata = deployment["metadata"]
+        path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+        kept = {"apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind}
+        removed = {key: None for key, value in changes.items() if value is None}
+        try:
+            if any(value is not None for value in changes.values()):
+                body = kept | {"metadata": identity | {"annotations": dict(desired)}}
+                self._index.refresh(DEPLOYMENTS, await self._cluster.apply(path, body))
+            if removed:
+                body = {"metadata": {"uid": metadata["uid"], "annotations": removed}}
+                self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
+        except ApiError as error:
+            if error.status not in _GONE:
+                raise
+
+    async def create_estimate(self, body: Resource) -> None:
+        """Create an estimate, unless there is one of that name."""
+        try:
+            self._index.put(ESTIMATES, await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body))
+        except ApiError as error:
+            if error.status not in _GONE:
+                raise
+
+    async def delete_estimate(self, estimate: Resource) -> None:
+        """Delete exactly this estimate."""
+        metadata = estimate["metadata"]
+        try:
+            await self._cluster.delete(ESTIMATES.path(metadata["namespace"], metadata["name"]), uid=metadata["uid"])
+        except ApiError as error:
+            if error.status not in _GONE:
+                raise
+        self._index.drop(key_of(ESTIMATES, estimate))
+
+    async def _event(self, kind: Kind, resource: Resource, event: reconcile.EventToPost) -> None:
+        """Post an event; a namespace that is going takes none, and that is no failure."""
+        metadata = resource["metadata"]
+        namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, reconcile.timestamp(datetime.now(UTC))
+        body = {
+            "metadata": {
+                "name": f"{metadata['name'][:_NAME_CHARACTERS]}.{secrets.token_hex(8)}",
+                "namespace": namespace,
+            },
+            "involvedObject": {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "name": metadata["name"],
+                "namespace": metadata.get("namespace") or "",
+                "uid": metadata["uid"],
+            },
+            "type": event.kind,
+            "reason": event.reason,
+            "message": event.message,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._cluster.create(EVENTS.path(namespace), body)
+        except ApiError as error:
+            log.info("an event could not be posted", extra={"object": metadata["name"], "reason": error.reason})
+
+
+async def null_outputs(cluster: Cluster, own: Key | None) -> int:
+    """Take all outputs from all Deployments; how many had some. ``own``: joulecast's, told first to stop writing."""
+    if own is not None:
+        await _stop_writing(cluster, own)
+    count = 0
+    async for page in cluster.pages(DEPLOYMENTS.path()):
+        for deployment in page.get("items") or ():
+            present = outputs(annotations_of(deployment))
+            if present:
+                await _remove(cluster, deployment, present)
+                count += 1
+    return count
+
+
+async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, str]) -> None:
+    metadata = deployment["metadata"]
+    path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+    try:
+        await cluster.merge_patch(path, {"metadata": {"annotations": dict.fromkeys(present)}})
+    except ApiError as error:
+        if error.status not in _GONE:
+            raise
+
+
+async def _stop_writing(cluster: Cluster, own: Key) -> None:
+    try:
+        path = DEPLOYMENTS.path(own.namespace, own.name)
+        await cluster.merge_patch(path, {"metadata": {"annotations": {"joulecast.dev/skip": "true"}}})
+    except ApiError as error:
+        if error.status not in _GONE:
+            raise
