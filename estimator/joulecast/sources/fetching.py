@@ -1,0 +1,207 @@
+"""The one entry: a reference becomes a model without its weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from joulecast.errors import ModelFetchError
+from joulecast.sources.access import RegistryAccess
+from joulecast.sources.budget import FetchBudget, Meter
+from joulecast.sources.fetched import FetchedModel
+from joulecast.sources.files import fetch_file
+from joulecast.sources.formats import check_requested
+from joulecast.sources.layer import Layer
+from joulecast.sources.layout import LayoutStore, split
+from joulecast.sources.manifest import (
+    CONFIG_TYPES,
+    MAX_DOCUMENT_BYTES,
+    Config,
+    Manifest,
+    Store,
+    is_readable,
+    misbehaved,
+    read_config,
+    select,
+)
+from joulecast.sources.manifest import (
+    resolve as resolve_manifest,
+)
+from joulecast.sources.overlay import Found, find, survey
+from joulecast.sources.ranges import RangedStream, Windows
+from joulecast.sources.reference import parse
+from joulecast.sources.skeleton import skeleton
+
+if TYPE_CHECKING:
+    from joulecast.sources.stream import Bytes
+
+MODEL_PATH = "joulecast.dev/model-path"
+"""Image label or manifest annotation that names the model's file."""
+_MODELS_FOLDER = "models"  # KServe's modelcar images keep the model under /models
+_MODEL_SUFFIX = ".onnx"
+
+
+def fetch(
+    reference: str,
+    *,
+    path: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word users write
+    budget: FetchBudget | None = None,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+    verify: bool = False,
+) -> FetchedModel:
+    """The model that ``reference`` names, without its weights.
+
+    ``reference``: path of an ONNX file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``);
+    else an image in a registry. ``path``: the model inside the image; without it the image's label or manifest
+    annotation ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and
+    ``org.opencontainers.image.title``, then the one ``.onnx`` under ``/models``. ``format``: only ``onnx`` so far.
+    ``verify``: read every layer touched to its end, so that all of it is checked by digest.
+
+    Raises ModelReferenceError, ModelFetchError, ModelFormatError; ``reason`` says what to do about it.
+    """
+    check_requested(format)
+    access = access or RegistryAccess()
+    meter = Meter(budget or FetchBudget(), reference)
+    file = _local_file(reference, access)
+    if file is not None:
+        return fetch_file(file, reference=reference, meter=meter)
+    store, target = _opened(reference, access, meter)
+    with closing(store):
+        manifest = select(store, target, platform, reference)
+        return _Image(manifest, store, meter, verify=verify).fetched(path)
+
+
+def resolve(
+    reference: str,
+    *,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+    budget: FetchBudget | None = None,
+) -> str:
+    """The digest by which ``fetch`` would identify the model now: a registry is asked for manifests only, by HEAD if it
+    can.
+
+    Raises what ``fetch`` raises.
+    """
+    access = access or RegistryAccess()
+    meter = Meter(budget or FetchBudget(), reference)
+    file = _local_file(reference, access)
+    if file is not None:
+        return fetch_file(file, reference=reference, meter=meter).digest
+    store, target = _opened(reference, access, meter)
+    with closing(store):
+        return resolve_manifest(store, target, platform, reference)
+
+
+def _local_file(reference: str, access: RegistryAccess) -> Path | None:
+    """The file of this machine that ``reference`` means; None if it means a folder or an image."""
+    if not access.local_paths:
+        return None
+    path = Path(reference).expanduser()
+    is_path = reference.startswith(("/", "./", "../", "~")) or reference.endswith(_MODEL_SUFFIX)
+    if os.path.lexists(path) and not path.is_dir():
+        return path
+    if is_path and split(reference) is None:
+        return path  # reading it gives the error
+    return None
+
+
+def _opened(reference: str, access: RegistryAccess, meter: Meter) -> tuple[Store, str | None]:
+    local = split(reference) if access.local_paths else None
+    if local is not None:
+        return LayoutStore(local[0], meter), local[1]
+    image = parse(reference)
+    from joulecast.sources.registry import RegistryStore
+
+    return RegistryStore(image, access, meter), image.target
+
+
+class _Image:
+    """Finding the model in one platform's image."""
+
+    def __init__(self, manifest: Manifest, store: Store, meter: Meter, *, verify: bool) -> None:
+        self._manifest = manifest
+        self._store = store
+        self._meter = meter
+        self._name = meter.subject
+        readable = (layer for layer in reversed(manifest.layers) if is_readable(layer))
+        self._layers = [Layer(descriptor, store, meter, verify=verify) for descriptor in readable]
+
+    def fetched(self, path: str | None) -> FetchedModel:
+        found = self._found(path)
+        layer = found.layer
+        return FetchedModel(
+            reference=self._name,
+            format="onnx",
+            path=found.path,
+            digest=self._manifest.digest,
+            layer_digest=layer.descriptor.digest,
+            skeleton=found.value,
+            bytes_fetched=self._meter.fetched_bytes,
+            image_bytes=self._manifest.image_bytes,
+            verification="Full" if layer.verified else "Manifest",
+        )
+
+    def _found(self, path: str | None) -> Found[bytes]:
+        path = path or self._manifest.annotations.get(MODEL_PATH)
+        if path:
+            return find(self._layers, path, self._take, self._name)
+        config = self._config()
+        labelled = config.labels.get(MODEL_PATH)
+        if labelled:
+            return find(self._layers, labelled, self._take, self._name)
+        titled = [layer for layer in self._layers if (layer.title or "").endswith(_MODEL_SUFFIX)]
+        if len(titled) > 1:
+            raise self._ambiguous(titled)
+        if titled:
+            return find(titled, str(titled[0].title), self._take, self._name)
+        return survey(self._layers, self._groups(config), self._root(), self._take, self._name)
+
+    def _take(self, content: Bytes, path: str, size: int | None) -> bytes:
+        limit = self._meter.budget.skeleton_bytes
+        return skeleton(content, name=f"{self._name}, /{path}", size=size, limit_bytes=limit)
+
+    def _config(self) -> Config:
+        descriptor = self._manifest.config
+        if descriptor is None or descriptor.media_type not in CONFIG_TYPES:
+            return Config()
+        name = f"{self._name}, config {descriptor.digest[:19]}"
+        if descriptor.size > MAX_DOCUMENT_BYTES:
+            raise misbehaved(name, f"is larger than {MAX_DOCUMENT_BYTES:,} bytes")
+        windows = Windows(first_bytes=MAX_DOCUMENT_BYTES)
+        with closing(self._store.ranges(descriptor)) as ranges:
+            stream = RangedStream(
+                ranges, name=name, size=descriptor.size, meter=self._meter, windows=windows, digest=descriptor.digest
+            )
+            content = stream.read(descriptor.size)
+            stream.drain()
+        return read_config(content, len(self._manifest.layers), name)
+
+    def _root(self) -> str:
+        """Where a model may lie: in an image under /models, in an artifact of bare files anywhere."""
+        config = self._manifest.config
+        return _MODELS_FOLDER if config and config.media_type in CONFIG_TYPES else ""
+
+    def _groups(self, config: Config) -> Iterator[list[Layer]]:
+        """Layers whose history names models first, each group top first."""
+        digests = [layer.digest for layer in self._manifest.layers]
+        hinted = {
+            digest
+            for digest, step in zip(digests, config.created_by, strict=False)
+            if _MODELS_FOLDER in step or _MODEL_SUFFIX in step
+        }
+        yield [layer for layer in self._layers if layer.descriptor.digest in hinted]
+        yield [layer for layer in self._layers if layer.descriptor.digest not in hinted]
+
+    def _ambiguous(self, layers: list[Layer]) -> ModelFetchError:
+        titles = ", ".join(sorted(str(layer.title) for layer in layers)[:20])
+        return ModelFetchError(
+            f"{self._name} holds {len(layers)} models: {titles}; name one as the path",
+            reason="AmbiguousModel",
+            transient=False,
+        )

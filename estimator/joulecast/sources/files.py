@@ -1,0 +1,75 @@
+"""Local files, read by position."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from joulecast.errors import ModelFetchError, ModelReferenceError
+from joulecast.sources.fetched import FetchedModel
+from joulecast.sources.ranges import LOCAL, RangedStream
+from joulecast.sources.skeleton import skeleton
+
+if TYPE_CHECKING:
+    from joulecast.sources.budget import Meter
+
+
+class FileRanges:
+    """``Ranges`` over an open file. Counts what it reads on ``meter``."""
+
+    def __init__(self, path: Path, meter: Meter) -> None:
+        """Raises ModelFetchError if ``path`` cannot be opened or is no regular file."""
+        self._meter = meter
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        status = os.fstat(self._descriptor)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise ModelReferenceError(f"{path} is no regular file: give an .onnx file, an OCI image layout or an image")
+
+    def read(self, offset: int, length: int) -> bytes:
+        piece = os.pread(self._descriptor, length, offset)
+        self._meter.receive(len(piece))
+        return piece
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
+    """The model in a local ONNX file. Its digest is its skeleton's: weights that differ change no forecast and are
+    never read.
+
+    Raises ModelFetchError if it cannot be read, ModelFormatError if it is no ONNX model.
+    """
+    ranges = FileRanges(path, meter)
+    try:
+        stream = RangedStream(ranges, name=str(path), size=ranges.size, meter=meter, windows=LOCAL)
+        content = skeleton(stream, name=str(path), size=ranges.size, limit_bytes=meter.budget.skeleton_bytes)
+    finally:
+        ranges.close()
+    return FetchedModel(
+        reference=reference,
+        format="onnx",
+        path=str(path),
+        digest="sha256:" + hashlib.sha256(content).hexdigest(),
+        layer_digest=None,
+        skeleton=content,
+        bytes_fetched=meter.fetched_bytes,
+        image_bytes=ranges.size,
+        verification=None,
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> ModelFetchError:
+    if isinstance(error, FileNotFoundError):
+        return ModelFetchError(f"{path} does not exist: check the path", reason="ModelNotFound", transient=False)
+    return ModelFetchError(
+        f"{path} cannot be read ({error.strerror}): check its permissions", reason="Unreadable", transient=False
+    )
