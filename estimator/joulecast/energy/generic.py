@@ -29,7 +29,7 @@ class Generic:
 @cache
 def generic() -> Generic:
     """The shipped coefficients, as ``joulecast fit`` wrote them."""
-    document = json.loads(files("joulecast.energy").joinpath("generic.json").read_text("utf-8"))
+    document = json.loads(files("joulecast.energy").joinpath("profiles", "generic.json").read_text("utf-8"))
     return Generic(
         law=document["law"],
         hosts={name: Host(**host) for name, host in document["hosts"].items()},

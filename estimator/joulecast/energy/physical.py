@@ -2,7 +2,7 @@
 
 With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of the supply voltage relative to boost:
 
-    contraction   t_c = repeats · (2·b·m·n·(k + k₀) / (P·η·φ·x) / u + d·k/x),   u = b·m·n / (b·m·n + o·SMs)
+    contraction   t_c = repeats · 2·b·m·n·(k + k₀) / (P·η·φ·x) / u,   u = b·m·n / (b·m·n + o·SMs)
     row           t_m = bytes / (β·ψ·bandwidth) · (1 + γ·(1/x − 1)),   t = ((Σ t_c)^p + t_m^p)^(1/p) + tail·kernels
     row           E = (P_static + P_clock·x·V²)·t + e_F·V²·FLOPs + e_B·bytes
     network       T = max(Σ t, a·kernels + b·views + c),   E = Σ E_row + (P_gap + P_clock·x·V²)·(T − Σ t)
@@ -121,7 +121,7 @@ def compute_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array
     rate = chip.peak_flops[arithmetic] * share * pace * _table(law.family_compute, FAMILIES, 1.0)[rows.family[rows.row]]
     outputs = rows.products * rows.m * rows.n
     filled = outputs + law.parallel_outputs * chip.multiprocessors
-    seconds = rows.repeats * (2 * filled * (rows.k + law.depth) / rate + law.depth_seconds * rows.k / pace)
+    seconds = rows.repeats * (2 * filled * (rows.k + law.depth) / rate)
     return np.bincount(rows.row, weights=seconds, minlength=rows.bytes.size)
 
 

@@ -20,8 +20,7 @@ class Law:
 
     ``compute_efficiency``: share of the peak that a large product reaches, by arithmetic. ``parallel_outputs``: output elements a
     multiprocessor needs for half its rate. ``family_compute``, ``family_memory``: what a family of kernels reaches relative to a matrix
-    product's rate and to ``memory_efficiency``; 1 where it is not named. ``depth``: extra k of a product's prologue. ``sharpness``: exponent of the soft maximum.
-    ``depth_seconds``: latency an element of k. ``clock_bandwidth``: how much memory time grows as the clock falls.
+    product's rate and to ``memory_efficiency``; 1 where it is not named. ``depth``: extra k of a product's prologue. ``sharpness``: exponent of the soft maximum. ``clock_bandwidth``: how much memory time grows as the clock falls.
     ``flop_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` + ``clock_watts`` × x·V²(x): power of a busy chip before
     any dynamic energy; ``gap_watts`` + ``clock_watts`` × x·V²(x): with a context alive, clocks up and no kernel.
     ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost clock.
@@ -33,7 +32,6 @@ class Law:
     family_memory: Mapping[str, float]
     parallel_outputs: float
     depth: float
-    depth_seconds: float
     sharpness: float
     tail_seconds: float
     clock_bandwidth: float

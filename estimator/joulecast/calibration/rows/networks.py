@@ -6,22 +6,20 @@ Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and 
 from __future__ import annotations
 
 import csv
-import gzip
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from joulecast.energy.features import Array, Features, executed, features, stack
+from joulecast.energy.networks import find, installed
 from joulecast.energy.physical import Networks
 from joulecast.errors import MeasurementError
-from joulecast.layers import LayerProfile, Workload
+from joulecast.layers import LayerProfile
 
 INPUTS = ("model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz")
 """Columns that a forecast may see."""
@@ -77,6 +75,36 @@ class NetworkSet:
     unscored: tuple[tuple[str, int], ...]
 
 
+LATENCY_MODELS = {"bert_large": ("bertmodel", "large"), "opt_13": ("optmodel", "opt-1p3b")}
+"""Networks of the fp32 latency table whose graphs are shipped."""
+
+
+def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[NetworkRow, ...], Array]]:
+    """Seconds of whole fp32 networks by the table's name of the card; matrix products in fp32, nothing fused."""
+    path = folder / "neusight_latency" / "model_inference_latency.csv"
+    found: dict[str, list[tuple[NetworkRow, float]]] = {}
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as text:
+            for entry in csv.DictReader(text):
+                if entry["model"] in LATENCY_MODELS and not entry["variant"]:
+                    found.setdefault(entry["device"], []).append((_latency_row(entry), float(entry["fw_latency"]) / 1e3))
+    return {name: (tuple(row for row, _ in rows), np.array([s for _, s in rows])) for name, rows in found.items()}
+
+
+def _latency_row(entry: Mapping[str, str]) -> NetworkRow:
+    architecture, config = LATENCY_MODELS[entry["model"]]
+    return NetworkRow(
+        architecture=architecture,
+        config=config,
+        precision="fp32",
+        batch_size=int(entry["batch"]),
+        sequence=int(entry["seq"]),
+        mode="prefill",
+        attention="eager",
+        clock_mhz=None,
+    )
+
+
 def find_sets(folder: Path) -> tuple[Path, ...]:
     """Every subfolder of ``folder`` with network rows, by name. Raises MeasurementError if ``folder`` is none."""
     if not folder.is_dir():
@@ -112,7 +140,7 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
 
 def _reason(entry: dict[str, str]) -> str:
     """Why a row cannot be scored; empty if it can."""
-    if (entry["model"], entry["config"]) not in _graphs():
+    if (entry["model"], entry["config"], "float32") not in _known():
         return f"no graph of {entry['model']} {entry['config']}".strip()
     if entry["precision"] not in _DTYPES:
         return f"precision {entry['precision']}"
@@ -136,13 +164,9 @@ def _row(entry: dict[str, str]) -> NetworkRow:
 
 
 @cache
-def _graphs() -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
-    """Golden graphs by (model, config), then by dtype."""
-    index = json.loads(files("joulecast.energy").joinpath("networks", "index.json").read_text("utf-8"))
-    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for entry in index.values():
-        found.setdefault((entry["model"], entry["config"]), {})[entry["dtype"]] = entry
-    return found
+def _known() -> frozenset[tuple[str, str, str]]:
+    """Model, config and dtype of every graph that is shipped."""
+    return frozenset((network.model, network.config, network.dtype) for network in installed().values())
 
 
 def layers_of(row: NetworkRow) -> tuple[tuple[LayerProfile, ...], str]:
@@ -158,23 +182,11 @@ def _layers(
     from joulecast.counting import count
     from joulecast.readers import onnx
 
-    graphs = _graphs()[model, config]
-    dtype = _DTYPES[precision]
-    entry = graphs.get(dtype) or graphs["float32"]
-    shapes = {name: _shape(dimensions, batch_size, sequence) for name, dimensions in entry["inputs"].items()}
-    graph = onnx.read(_text(entry["file"]), Workload(batch_size=batch_size, input_shapes=shapes), name=entry["network"])
-    return count(canonicalise(graph)), "default" if entry["dtype"] == dtype else precision
-
-
-@cache
-def _text(name: str) -> bytes:
-    return gzip.decompress(files("joulecast.energy").joinpath("networks", name).read_bytes())
-
-
-def _shape(dimensions: Sequence[int | str], batch_size: int, sequence: int | None) -> tuple[int, ...]:
-    """Symbols become the batch size first, then the sequence length."""
-    free = iter((batch_size, sequence or 1))
-    return tuple(size if isinstance(size, int) else next(free) for size in dimensions)
+    stored = _DTYPES[precision] if (model, config, _DTYPES[precision]) in _known() else "float32"
+    network = find(model=model, config=config, dtype=stored)
+    workload = network.workload(batch_size=batch_size, sequence_length=sequence)
+    layers = count(canonicalise(onnx.read(network.skeleton(), workload, name=network.name)))
+    return layers, "default" if stored == _DTYPES[precision] else precision
 
 
 def stacked(rows: Sequence[NetworkRow], *, runtime: str = "torch-eager", lacks: Sequence[str] = ()) -> Stacked:

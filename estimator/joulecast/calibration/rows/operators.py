@@ -1,0 +1,201 @@
+"""Single operators that others measured: latency tables of many cards, and board power of three of them.
+
+Each reader takes the data folder and gives a table of rows (one product, or one pass over memory) with measured seconds; power is kept
+only where the meter can be trusted. A data set that is absent gives no rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from joulecast.energy.features import ARITHMETIC, FAMILIES, Array, Features, subset
+
+SHORTEST_METERED_SECONDS = 1e-4
+"""Below it a benchmark lasts 0.3 s, less than the 1 s that NVML averages over on these cards: its power is a ramp."""
+_LONG_ENOUGH_MS = 0.05  # shorter attention is all launch and tail, which the products' table tells better
+_SAMPLE = 3000  # rows of a table that are fitted, drawn evenly: more do not move a coefficient in its third digit
+
+CARDS = {
+    "NVIDIA-A100-SXM4-80GB": "a100_sxm4_80gb_ms",
+    "NVIDIA-H100-80GB-HBM3": "h100_sxm_ms",
+    "NVIDIA-H200": "h200_sxm_ms",
+    "NVIDIA-B200": "b200_sxm_ms",
+    "NVIDIA-GB200": "gb200_ms",
+    "NVIDIA-B300-SXM6-AC": "b300_sxm_ms",
+    "NVIDIA-GB300": "gb300_ms",
+    "NVIDIA-L40S": "l40s_ms",
+}
+"""Product name to the column of the wide latency tables."""
+
+METERED = {"NVIDIA-H200": "h200_sxm", "NVIDIA-B200": "b200_sxm", "NVIDIA-GB200": "gb200"}
+"""Product name to the name in the power tables."""
+
+FP32_CARDS = {
+    "NVIDIA-A100-PCIE-40GB": "NVIDIA A100-PCIE-40GB",
+    "NVIDIA-A100-80GB-PCIe": "NVIDIA A100 80GB PCIe",
+    "NVIDIA-H100-80GB-HBM3": "NVIDIA H100 80GB HBM3",
+    "NVIDIA-L4": "NVIDIA L4",
+    "Tesla-T4": "Tesla T4",
+    "Tesla-V100-PCIE-32GB": "Tesla V100-PCIE-32GB",
+    "Tesla-P100-PCIE-16GB": "Tesla P100-PCIE-16GB",
+    "Tesla-P4": "Tesla P4",
+}
+"""Product name to the name in the fp32 table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRows:
+    """A table and its measured seconds, (rows,); ``watts`` (rows,) where power was kept."""
+
+    table: Features
+    seconds: Array
+    watts: Array | None = None
+
+
+def gemm_latency(folder: Path, product: str) -> OperatorRows | None:
+    """bf16 products of ``product``: (m, k) × (k, n), replayed from a CUDA graph."""
+    column = CARDS.get(product, "")
+    rows = [
+        (1.0, float(e["m"]), float(e["n"]), float(e["k"]), float(e[column]))
+        for e in _read(folder / "aiconfigurator_ops" / "gemm_bf16_latency_wide.csv.gz")
+        if e.get(column)
+    ]
+    return _products(_thinned(rows), "bf16", "matmul", unit_seconds=1e-3)
+
+
+def attention_latency(folder: Path, product: str) -> OperatorRows | None:
+    """Encoder attention in bf16: one fused row of two products a head."""
+    column = CARDS.get(product, "")
+    rows = [
+        (float(e["batch_size"]) * float(e["num_heads"]), float(e["isl"]), float(e["head_dim"]), float(e[column]))
+        for e in _read(folder / "aiconfigurator_ops" / "encoder_attention_bf16_latency_wide.csv.gz")
+        if e.get(column) and float(e[column]) >= _LONG_ENOUGH_MS
+    ]
+    return _attentions(_thinned(rows), "bf16", unit_seconds=1e-3)
+
+
+def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
+    """fp32 rows of ``product`` by family: products, softmax and layer norms, elementwise passes."""
+    name = FP32_CARDS.get(product)
+    entries = [e for e in _read(folder / "neusight_latency" / "op_latency_fp32.csv.gz") if e["Device"] == name]
+    linear = [_product(e) for e in entries if e["OPName"] in ("linear", "bmm")]
+    passes = {
+        "normalisation": [_pass(e, 2) for e in entries if e["OPName"] in ("ln", "softmax")],
+        "other": [_pass(e, 3 if e["OPName"] in _BINARY else 2) for e in entries if e["OPName"] in (*_BINARY, *_UNARY)],
+    }
+    found = {"matmul": _products(_thinned(linear), "fp32", "matmul", unit_seconds=1e-3)}
+    found |= {family: _passes(_thinned(rows), family, unit_seconds=1e-3) for family, rows in passes.items()}
+    return {family: rows for family, rows in found.items() if rows is not None}
+
+
+def gemm_power(folder: Path, product: str) -> OperatorRows | None:
+    """bf16 products with board power, one a cell of neighbouring shapes: the 90th percentile of its watts, its median times.
+
+    Power is bimodal there (a 1 s average read during ~1 s runs), so single rows are never used and short ones not at all.
+    """
+    name = METERED.get(product)
+    rows = [
+        (1.0, float(e["m"]), float(e["n"]), float(e["k"]), float(e["latency_ms"]) / 1e3, float(e["power_w"]))
+        for e in _read(folder / "aiconfigurator_ops" / "gemm_power.csv.gz")
+        if e["system"] == name and e["gemm_dtype"] == "bfloat16" and e["power_w"]
+    ]
+    kept = [row for row in rows if row[4] >= SHORTEST_METERED_SECONDS]
+    if not kept:
+        return None
+    whole = _products([row[:5] for row in kept], "bf16", "matmul", unit_seconds=1.0)
+    return None if whole is None else _upper_mode(whole, np.array([row[5] for row in kept]))
+
+
+_FEWEST = 8  # rows of a cell: its 90th percentile is then not its largest value
+_BINARY = ("add", "mul", "div")
+_UNARY = ("addu", "mulu", "divu", "gelu", "relu", "tanh", "powu")  # pow is arithmetic-bound: no pass over memory
+
+
+def _upper_mode(rows: OperatorRows, watts: Array) -> OperatorRows:
+    """Cells of half an octave in FLOP/s and in bytes/s; of each the row of median time, with the 90th percentile of the watts."""
+    rates = np.stack([rows.table.flops, rows.table.bytes]) / rows.seconds
+    cells = np.round(2 * np.log2(rates)).T
+    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    members = [np.flatnonzero(cell.ravel() == number) for number in range(int(cell.max()) + 1)]
+    full = [member for member in members if member.size >= _FEWEST]
+    middle = np.array([member[np.argsort(rows.seconds[member])[member.size // 2]] for member in full], dtype=int)
+    kept = np.zeros(watts.size, dtype=bool)
+    kept[middle] = True
+    order = np.argsort(middle)
+    upper = np.array([np.quantile(watts[member], 0.9) for member in full])[order]
+    return OperatorRows(table=subset(rows.table, kept), seconds=rows.seconds[kept], watts=upper)
+
+
+def _product(entry: Mapping[str, str]) -> tuple[float, ...]:
+    return (*(float(entry[name] or 1) for name in ("B", "M", "N", "K")), float(entry["Latency"]))
+
+
+def _pass(entry: Mapping[str, str], tensors: int) -> tuple[float, ...]:
+    return (tensors * 4 * float(entry["B"]) * float(entry["H"]), float(entry["Latency"]))
+
+
+def _products(
+    rows: Sequence[tuple[float, ...]], arithmetic: str, family: str, *, unit_seconds: float
+) -> OperatorRows | None:
+    if not rows:
+        return None
+    batch, m, n, k, taken = np.array(rows).T
+    itemsize = 4 if arithmetic in ("fp32", "tf32") else 2
+    moved = itemsize * batch * (m * k + k * n + m * n)
+    table = _table(moved, 2 * batch * m * n * k, arithmetic, family, [(batch, m, n, k)])
+    return OperatorRows(table=table, seconds=taken * unit_seconds)
+
+
+def _attentions(rows: Sequence[tuple[float, ...]], arithmetic: str, *, unit_seconds: float) -> OperatorRows | None:
+    if not rows:
+        return None
+    heads, length, width, taken = np.array(rows).T
+    shapes = [(heads, length, length, width), (heads, length, width, length)]
+    table = _table(2 * 4 * heads * length * width, 4 * heads * length**2 * width, arithmetic, "attention", shapes)
+    return OperatorRows(table=table, seconds=taken * unit_seconds)
+
+
+def _passes(rows: Sequence[tuple[float, ...]], family: str, *, unit_seconds: float) -> OperatorRows | None:
+    if not rows:
+        return None
+    moved, taken = np.array(rows).T
+    return OperatorRows(table=_table(moved, np.zeros_like(moved), "", family, []), seconds=taken * unit_seconds)
+
+
+def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Sequence[tuple[Array, ...]]) -> Features:
+    count = moved.size
+    columns = [np.concatenate([shape[position] for shape in shapes]) if shapes else np.zeros(0) for position in range(4)]
+    return Features(
+        bytes=moved,
+        kernels=np.ones(count),
+        views=np.zeros(count),
+        flops=flops,
+        arithmetic=np.full(count, ARITHMETIC.index(arithmetic) if arithmetic else -1, dtype=np.intp),
+        family=np.full(count, FAMILIES.index(family), dtype=np.intp),
+        priced=np.ones(count, dtype=bool),
+        row=np.tile(np.arange(count), len(shapes)).astype(np.intp),
+        products=columns[0],
+        m=columns[1],
+        n=columns[2],
+        k=columns[3],
+        repeats=np.ones_like(columns[0]),
+    )
+
+
+def _thinned(rows: Sequence[tuple[float, ...]]) -> Sequence[tuple[float, ...]]:
+    """Every so-manieth row in order of size, so that any fit of them is the same every time."""
+    ordered = sorted(rows)
+    step = max(1, -(-len(ordered) // _SAMPLE))
+    return ordered[::step]
+
+
+def _read(path: Path) -> Iterator[Mapping[str, str]]:
+    if path.is_file():
+        with gzip.open(path, "rt", newline="", encoding="utf-8") as text:
+            yield from csv.DictReader(text)
