@@ -17,7 +17,7 @@ SPEECH_MACS_PER_FRAME = 160 * 64
 def classifier(path: Path) -> Path:
     """``image`` [batch, 3, 32, 32] -> ``scores`` [batch, 10]: Conv, Relu, GlobalAveragePool, Flatten, Gemm."""
     nodes = [
-        helper.make_node("Conv", ["image", "stem.weight", "stem.bias"], ["features"], name="/stem/Conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["image", "stem.weight", "stem.bias"], ["features"], name="/stem/Conv", pads=[1] * 4),
         helper.make_node("Relu", ["features"], ["active"], name="/stem/Relu"),
         helper.make_node("GlobalAveragePool", ["active"], ["pooled"], name="/pool/GlobalAveragePool"),
         helper.make_node("Flatten", ["pooled"], ["flat"], name="/head/Flatten"),
@@ -28,7 +28,7 @@ def classifier(path: Path) -> Path:
 
 
 def speech(path: Path) -> Path:
-    """``audio`` [batch, samples] cut into ``frames``, a shape given as an input, then 160 × 64: what it costs depends on a value."""
+    """``audio`` [batch, samples] cut into ``frames``, a shape given as an input, then 160 × 64: a value steers the cost."""
     nodes = [
         helper.make_node("Reshape", ["audio", "frames"], ["framed"], name="/Reshape"),
         helper.make_node("MatMul", ["framed", "weight"], ["features"], name="/MatMul"),

@@ -40,7 +40,7 @@ def _root() -> None:
 def run() -> None:
     """Run the command line given and exit."""
     try:
-        app()
+        app(prog_name="joulecast")
     except JoulecastError as error:
         sys.stderr.write(f"error: {_sentence(error)} [{error.reason}]\n")
         sys.exit(1)

@@ -1,0 +1,130 @@
+"""Every example in docs/cli.md and docs/python.md runs, and what it shows is what it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from joulecast import documents
+from tests import images, small_models
+from tests.harness.registry import Registry
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+STAND_IN = "registry.example"  # a name that exists nowhere; the examples run against a registry of this machine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that the examples name."""
+    folder = tmp_path_factory.mktemp("examples")
+    classifier = small_models.classifier(folder / "model.onnx")
+    small_models.speech(folder / "speech.onnx")
+    images.write_layout(image(classifier), folder / "image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registry(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with Registry.start(tmp_path_factory.mktemp("registry")) as started:
+        images.push(image(folder / "model.onnx"), started.url, "models/classifier", "1")
+        yield started
+
+
+def image(model: Path) -> images.Image:
+    return images.build([{"models/model.onnx": model.read_bytes()}])
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of ``language`` on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every command of cli.md with the output shown under it, in the page's order, for they build on each other."""
+    parts = [part for block in blocks("cli.md", "console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    return [(command, shown) for command, _, shown in (part.partition("\n") for part in parts)]
+
+
+def plain(text: str) -> list[str]:
+    """Lines as they are compared: any run of blanks is one."""
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def assert_shown(shown: str, printed: str) -> None:
+    """Every line shown is printed, in this order; ``…`` alone stands for any lines, within a line for any text."""
+    lines = iter(plain(printed))
+    for expected in plain(shown):
+        if expected == "…":
+            continue
+        pattern = re.escape(expected).replace("…", ".*")
+        assert any(re.fullmatch(pattern, line) for line in lines), f"{expected!r} is not printed (any more):\n{printed}"
+
+
+def test_the_examples_of_the_command_line_run_as_shown(folder: Path, registry: Registry) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DOCKER_CONFIG": str(folder),
+    }
+    assert len(commands()) > 20
+    for command, shown in commands():
+        line = "set -o pipefail\n" + command.replace(STAND_IN, registry.host)
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode in (0, 141), f"$ {command}\n{done.stderr}"  # 141: `head` has read enough
+        assert_shown(shown, done.stdout)
+
+
+def test_the_examples_of_python_run(folder: Path, registry: Registry) -> None:
+    program = "\n".join(blocks("python.md", "python")).replace(STAND_IN, registry.host)
+    assert program.count("joulecast.") > 10
+    environment = {**os.environ, "DOCKER_CONFIG": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_option_is_told_of() -> None:
+    from joulecast.cli.commands import accelerators, compare, estimate, profile
+
+    page = (DOCS / "cli.md").read_text()
+    for module in (profile, estimate, compare, accelerators):
+        done = subprocess.run(
+            [sys.executable, "-m", "joulecast", module.__name__.rpartition(".")[2], "--help"],
+            capture_output=True, text=True, timeout=120, check=True, env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        for option in set(re.findall(r"--[a-z]+(?:-[a-z]+)*", done.stdout)) - {"--help"}:
+            assert option in page, option
+
+
+def fields(page: str, kind: str) -> set[str]:
+    """The names in the first column of the table that a comment marks."""
+    table = page.partition(f"<!-- fields: {kind} -->")[2].partition("\n\n")[0]
+    return {
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
+    }
+
+
+@pytest.mark.parametrize("kind", documents.KINDS)
+def test_every_field_of_a_document_is_told_of(kind: str) -> None:
+    page = (DOCS / "json.md").read_text()
+    schema = documents.schema(kind)
+    assert fields(page, kind) == set(schema["properties"]) - {"kind", "schema_version"}
+    section = page.partition(f"## `{kind}`")[2].partition("\n## ")[0]
+    for part in [schema, *schema.get("$defs", {}).values()]:
+        for name in part.get("properties", {}):
+            assert f"`{name}`" in section or name in ("kind", "schema_version", "flops", "ops", "unsupported"), name
