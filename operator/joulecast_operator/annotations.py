@@ -20,6 +20,9 @@ SKIP: Final = PREFIX + "skip"
 REFRESH: Final = PREFIX + "refresh"
 INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, SKIP, REFRESH})
 
+REST_UNTIL: Final = PREFIX + "rest-until"
+"""On the controller's own Deployment alone: until this time, RFC 3339, it writes no annotations."""
+
 JOULES: Final = PREFIX + "joules-per-batch"
 JOULES_LOWER: Final = PREFIX + "joules-per-batch-lower"
 JOULES_UPPER: Final = PREFIX + "joules-per-batch-upper"

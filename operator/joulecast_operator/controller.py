@@ -13,7 +13,8 @@ from joulecast_operator import discovery
 from joulecast_operator.annotations import annotations_of, outputs
 from joulecast_operator.controller_estimates import Estimates
 from joulecast_operator.controller_profiles import Profiles
-from joulecast_operator.controller_workloads import Workloads, is_made
+from joulecast_operator.controller_workloads import Workloads
+from joulecast_operator.discovery import is_made
 from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index, Key, Resource

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import BATCH_SIZE, annotations_of, merge
+from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.webhook_decision import desired_outputs
@@ -16,7 +18,7 @@ _NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a w
 
 
 class Workloads:
-    """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it is skipped."""
+    """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it asks for rest."""
 
     def __init__(self, *, index: Index, writer: Writer, own: Key | None) -> None:
         self._index = index
@@ -86,7 +88,7 @@ class Workloads:
 
     def _stopped(self) -> bool:
         own = self._index.resource(self._own) if self._own else None
-        return own is not None and discovery.skipped(own)
+        return own is not None and discovery.resting(own, datetime.now(UTC))
 
 
 def made_for(deployment: Resource) -> dict[str, Any]:
@@ -117,13 +119,6 @@ def made_for(deployment: Resource) -> dict[str, Any]:
     }
 
 
-def is_made(estimate: Resource) -> bool:
-    """Whether joulecast made this estimate for a Deployment."""
-    metadata = estimate["metadata"]
-    labelled: bool = (metadata.get("labels") or {}).get(discovery.MANAGED_BY_LABEL) == discovery.MANAGER
-    return labelled and any(owner.get("kind") == DEPLOYMENTS.kind for owner in metadata.get("ownerReferences") or ())
-
-
 def _suffix(uid: str) -> str:
     """Another Deployment of the same name gets another estimate, while the old one may still be going."""
     return hashlib.sha256(uid.encode()).hexdigest()[:8]
@@ -133,7 +128,7 @@ def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
     batch_sizes = (wanted["spec"].get("workload") or {}).get("batchSizes", [1])
     asked = ((estimate.get("spec") or {}).get("workload") or {}).get("batchSizes", [1])
-    return named and asked == batch_sizes
+    return bool(named and asked == batch_sizes)
 
 
 def _images(deployment: Resource) -> set[str]:

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
-from joulecast_operator.annotations import ESTIMATE, INPUT_KEYS, MODEL, SKIP, annotations_of
+from joulecast_operator.annotations import ESTIMATE, INPUT_KEYS, MODEL, REST_UNTIL, SKIP, annotations_of
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "joulecast"
@@ -51,6 +52,15 @@ def skipped(workload: Resource) -> bool:
     return annotations_of(workload).get(SKIP, "").strip().lower() in _TRUE
 
 
+def resting(controller: Resource, now: datetime) -> bool:
+    """Whether the controller's own Deployment asks it to write no annotations now, as an uninstall under way does."""
+    try:
+        until = datetime.fromisoformat(annotations_of(controller).get(REST_UNTIL, ""))
+    except ValueError:
+        return False
+    return now < (until if until.tzinfo else until.replace(tzinfo=UTC))
+
+
 def top_owner(resource: Resource) -> Owner | None:
     """The controller that owns a resource, or None where the resource is itself the top-most."""
     owners = _mapping(resource.get("metadata")).get("ownerReferences") or ()
@@ -88,6 +98,13 @@ def wants_estimate(workload: Resource) -> bool:
     inputs = annotations_of(workload)
     asks = bool(inputs.get(MODEL, "").strip()) and not inputs.get(ESTIMATE, "").strip()
     return asks and annotatable(workload)
+
+
+def is_made(estimate: Resource) -> bool:
+    """Whether joulecast made the estimate, for a workload that names a model."""
+    metadata = _mapping(estimate.get("metadata"))
+    labelled = _mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
+    return labelled and any(owner.get("kind") == "Deployment" for owner in _mappings(metadata.get("ownerReferences")))
 
 
 def inputs_hash(workload: Resource) -> str:
@@ -137,8 +154,7 @@ def _rank(estimate: Resource, workload: Resource) -> tuple[bool, bool, str]:
     uid = _mapping(workload.get("metadata")).get("uid")
     owners = metadata.get("ownerReferences") or ()
     owned = uid is not None and any(owner.get("uid") == uid for owner in owners if isinstance(owner, Mapping))
-    made = _mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
-    return not owned, made, str(metadata.get("name", ""))
+    return not owned, is_made(estimate), str(metadata.get("name", ""))
 
 
 def _volume_images(spec: Resource) -> Iterable[str]:

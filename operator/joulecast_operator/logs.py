@@ -18,6 +18,8 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "k8s_ref",
 }
 
+_TALKATIVE: Final = ("aiohttp.access", "asyncio", "kopf.objects")  # the last says of each event that it was handled
+
 
 class JsonFormatter(logging.Formatter):
     """Time, level, logger, message, whatever was given as ``extra``, and the exception's traceback."""
@@ -40,8 +42,8 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:  # a container's arbitrary UID

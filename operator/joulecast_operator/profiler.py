@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from joulecast_operator.sandbox import Limits, serve
-
 from joulecast import accelerators, documents, estimation
 from joulecast.energy.model import EnergyEstimate, LayerEnergy
 from joulecast.errors import JoulecastError, NotCalibratedError
@@ -22,6 +20,7 @@ from joulecast.profiling import profile_skeleton, workload_of
 from joulecast.sources import FetchedModel
 from joulecast_operator.frames import Header
 from joulecast_operator.resources import BATCH, MAXIMUM_TOP_LAYERS
+from joulecast_operator.sandbox import Limits, serve
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
 """What jobs import on their way; done before the fork, once for all of them."""

@@ -115,7 +115,7 @@ class Workload(Part):
         '16000 a scalar, "1,2,3" a list, "5," a list of one.',
     )
     precision: Precision = Field(
-        "default", description="What the arithmetic runs in; default is what torch does unasked."
+        default="default", description="What the arithmetic runs in; default is what torch does unasked."
     )
 
 

@@ -39,7 +39,7 @@ class Settings(BaseModel):
     namespace: str = Field(
         default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
     )
-    deployment: str = Field("", description="name of the controller's own Deployment; writes stop while it is skipped")
+    deployment: str = Field("", description="name of the controller's own Deployment; it may ask for rest")
     metrics_port: int = Field(8080, ge=0, le=65535, description="port of /metrics, /healthz and /readyz")
 
     webhook_host: str = Field("0.0.0.0", description="address that the webhook listens on")  # noqa: S104  # a pod's own address

@@ -29,6 +29,7 @@ from joulecast_operator.discovery import (
     annotatable,
     estimate_for,
     inputs_hash,
+    is_made,
     model_reference,
     wants_estimate,
 )
@@ -77,10 +78,23 @@ def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
 
 
 def desired_outputs(workload: Resource, estimate: Resource | None) -> Outputs:
+    """What the annotations of ``workload`` should say while ``estimate`` speaks for it; asked by both processes."""
     inputs = annotations_of(workload)
     if estimate is not None:
-        return outputs_of(estimate, batch_size=inputs.get(BATCH_SIZE))
+        overtaken = _overtaken(workload, estimate)
+        return {STATE: PENDING} if overtaken else outputs_of(estimate, batch_size=inputs.get(BATCH_SIZE))
     return {STATE: PENDING} if wants_estimate(workload) or inputs.get(ESTIMATE, "").strip() else {}
+
+
+def _overtaken(workload: Resource, estimate: Resource) -> bool:
+    """Whether ``estimate`` still speaks of what the workload was before it changed its model or its batch size."""
+    if not estimate.get("spec", {}).get("targetRef"):
+        return False
+    model, priced = model_reference(workload), estimate.get("status", {}).get("image")
+    if model is not None and priced is not None and priced != model.reference:
+        return True
+    row = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE))
+    return is_made(estimate) and state_of(estimate) == READY and row is None
 
 
 def _patch(workload: Resource, changes: Changes) -> tuple[dict[str, Any], ...]:
@@ -103,6 +117,8 @@ def _warnings(workload: Resource, estimate: Resource | None, namespace: str) -> 
     if estimate is None:
         named = inputs.get(ESTIMATE, "").strip()
         return (_missing(named, namespace) if named else _unknown(workload),)
+    if _overtaken(workload, estimate):
+        return (_unknown(workload),)
     if state_of(estimate) == READY:
         row = result_of(estimate, batch_size=inputs.get(BATCH_SIZE))
         return (_forecast(row, estimate) if row is not None else _no_such_batch(estimate, inputs[BATCH_SIZE]),)

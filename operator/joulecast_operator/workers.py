@@ -163,5 +163,5 @@ def _killed(cause: str, program: Program) -> WorkerError:
             transient=False,
         )
     return WorkerError(
-        f"the {program.name} was ended from outside ({cause}); it is tried again", reason=f"{prefix}Killed"
+        f"the {program.name} was ended from outside ({cause})", reason=f"{prefix}Killed"
     )

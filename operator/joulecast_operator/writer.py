@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from joulecast_operator import reconcile
-from joulecast_operator.annotations import Changes, annotations_of, outputs
+from joulecast_operator.annotations import REST_UNTIL, Changes, annotations_of, outputs
 from joulecast_operator.index import Index, Key, Resource, key_of
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
 from joulecast_operator.kube import ApiError, Cluster
@@ -17,6 +17,7 @@ from joulecast_operator.kube import ApiError, Cluster
 log = logging.getLogger(__name__)
 
 COMPONENT: Final = "joulecast-controller"
+_REST: Final = timedelta(minutes=10)  # Helm waits five for the Job, then deletes; where it gave up, work goes on
 _GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
 _NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
 _CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
@@ -147,7 +148,8 @@ async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, 
 async def _stop_writing(cluster: Cluster, own: Key) -> None:
     try:
         path = DEPLOYMENTS.path(own.namespace, own.name)
-        await cluster.merge_patch(path, {"metadata": {"annotations": {"joulecast.dev/skip": "true"}}})
+        until = (datetime.now(UTC) + _REST).isoformat(timespec="seconds")
+        await cluster.merge_patch(path, {"metadata": {"annotations": {REST_UNTIL: until}}})
     except ApiError as error:
         if error.status not in _GONE:
             raise

@@ -52,7 +52,6 @@ class Installation:
         self._values = list(values)
         self._options = [
             f"--insecure-registries={','.join(insecure_registries)}",
-            "--allowed-networks=127.0.0.0/8",
             *options,
         ]
         self._environment = environment or {}
