@@ -26,7 +26,8 @@ def model(
     functions: Sequence[onnx.FunctionProto] = (),
     domains: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
-    """A model; ``inputs``: an array (static shape) or ``(element type, dimensions)`` by name; ``stored``: arrays or TensorProtos."""
+    """A model; ``inputs``: an array (static shape) or ``(element type, dimensions)`` by name; ``stored``: arrays or
+    TensorProtos."""
     graph = helper.make_graph(
         list(nodes),
         "small",
@@ -78,7 +79,8 @@ def executed_shapes(proto: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[tu
 
 
 def recorded_shapes(path: Path, feeds: Mapping[str, Any]) -> dict[str, list[tuple[str, list[tuple[int, ...]]]]]:
-    """``(operator, output shapes)`` by node name, as onnxruntime's profiler recorded one run of the file, nested graphs included."""
+    """``(operator, output shapes)`` by node name, as onnxruntime's profiler recorded one run of the file, nested
+    graphs included."""
     with tempfile.TemporaryDirectory() as folder:
         run = session(path, enable_profiling=True, profile_file_prefix=f"{folder}/run")
         run.run(None, dict(feeds))

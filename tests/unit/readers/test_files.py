@@ -94,7 +94,10 @@ def test_every_operator_has_a_rule(name: str) -> None:
 def test_every_executed_node_has_the_shapes_that_onnxruntime_recorded(name: str) -> None:
     recorded = recorded_shapes(FILES[name].path(), FILES[name].feeds())
     executed = Counter(
-        (operator, tuple(shapes)) for runs in recorded.values() for operator, shapes in runs if operator not in INVISIBLE
+        (operator, tuple(shapes))
+        for runs in recorded.values()
+        for operator, shapes in runs
+        if operator not in INVISIBLE
     )
     walked: Counter[Any] = Counter()
     for node in graph(name).nodes:

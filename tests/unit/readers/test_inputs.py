@@ -29,7 +29,9 @@ def test_batch_size_binds_the_leading_symbol_wherever_it_stands() -> None:
 
 
 def test_a_symbol_named_batch_wins_over_a_leading_one() -> None:
-    with pytest.raises(UnresolvedShapeError, match=r"'x' \[time,batch,3\] leaves dimension time open; give --input x=…,8,3"):
+    with pytest.raises(
+        UnresolvedShapeError, match=r"'x' \[time,batch,3\] leaves dimension time open; give --input x=…,8,3"
+    ):
         read_inputs({"x": (F, ["time", "batch", 3])}, batch_size=8)
 
 
@@ -50,7 +52,9 @@ def test_a_shape_given_for_one_input_binds_the_others() -> None:
 
 def test_contradicting_shapes_name_both_inputs() -> None:
     with pytest.raises(WorkloadError, match=r"'seq' is 128 by --input ids but 64 by --input mask"):
-        read_inputs({"ids": (F, ["b", "seq"]), "mask": (F, ["b", "seq"])}, input_shapes={"ids": (4, 128), "mask": (4, 64)})
+        read_inputs(
+            {"ids": (F, ["b", "seq"]), "mask": (F, ["b", "seq"])}, input_shapes={"ids": (4, 128), "mask": (4, 64)}
+        )
 
 
 def test_a_static_dimension_is_not_overruled() -> None:
@@ -78,7 +82,9 @@ def test_a_batch_that_contradicts_a_given_shape_is_refused() -> None:
 
 
 def test_an_open_dimension_is_named_with_its_flag() -> None:
-    with pytest.raises(UnresolvedShapeError, match=r"input 'x' \[N,3,H\] leaves dimension H open; give --input x=1,3,…"):
+    with pytest.raises(
+        UnresolvedShapeError, match=r"input 'x' \[N,3,H\] leaves dimension H open; give --input x=1,3,…"
+    ):
         read_inputs({"x": (F, ["N", 3, "H"])})
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from joulecast.readers.onnx.attributes import plain
+from joulecast.readers.onnx.inference import SHAPE_OF_FIRST
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value
 
 if TYPE_CHECKING:
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
 
     Inputs = Sequence[Value | None]
     Before = Callable[[NodeProto, Inputs], list[Value] | None]
-
-SHAPE_OF_FIRST = frozenset(
-    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid Imputer"
-    " InstanceNormalization LeakyRelu Log"
-    " Max Mean MeanVarianceNormalization Min Mul Neg Normalizer"
-    " PRelu Reciprocal Relu Scaler Selu Sigmoid Sqrt Sub Sum Tanh".split()
-)
-"""Operators some of whose versions have no inference at all, and whose first output has the first input's shape
-there: opset 1's
-elementwise ones broadcast only towards the first input; GroupNormalization 18 and 21; MeanVarianceNormalization."""
 
 
 def before(node: NodeProto, inputs: Inputs) -> list[Value] | None:
@@ -40,10 +31,10 @@ def before(node: NodeProto, inputs: Inputs) -> list[Value] | None:
 def after(node: NodeProto, inputs: Inputs, outputs: list[Value]) -> list[Value]:
     """What the library inferred, completed where it infers nothing."""
     first = inputs[0] if inputs else None
-    if first is None or not outputs or outputs[0].shape is not None or outputs[0].container is not None:
+    if first is None or all(v.shape is not None or v.container is not None for v in outputs):
         return outputs
     if node.op_type in SHAPE_OF_FIRST:
-        return [replace(outputs[0], elem=outputs[0].elem or first.elem, shape=first.shape), *outputs[1:]]
+        return [v if v.shape is not None else replace(v, elem=v.elem or first.elem, shape=first.shape) for v in outputs]
     columns = _columns(node)
     if columns is not None and first.shape:
         rows = first.shape[0] if len(first.shape) > 1 else 1

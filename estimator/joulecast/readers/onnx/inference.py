@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from onnx import NodeProto, TensorProto, defs, helper, numpy_helper, shape_inference
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onnx import OperatorSetIdProto
+
+
+SHAPE_OF_FIRST = frozenset(
+    "Abs Add BatchNormalization Ceil Clip Div Dropout Elu Exp Floor GroupNormalization HardSigmoid Imputer"
+    " InstanceNormalization LeakyRelu Log Max Mean MeanVarianceNormalization Min Mul Neg Normalizer PRelu Reciprocal"
+    " Relu Scaler Selu Sigmoid Sqrt Sub Sum Tanh".split()
+)
+"""Operators some of whose versions have no inference at all, and whose outputs have the first input's shape there:
+opset 1's
+elementwise ones broadcast only towards the first input; GroupNormalization 18 and 21; MeanVarianceNormalization."""
 
 
 class ShapeConflictError(Exception):
@@ -38,6 +49,7 @@ class Inference:
 
     def outputs(self, schema: defs.OpSchema, node: NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
         """One value an output, ``name`` empty, unknown where the library cannot tell. Raises ``ShapeConflictError``."""
+        schema = _with_inference(schema)
         bare = bare_node(node)
         key = (bare.SerializeToString(), tuple(_key(value) for value in inputs))
         if key not in self._seen:
@@ -64,6 +76,23 @@ class Inference:
 
     def _imports(self) -> list[OperatorSetIdProto]:
         return [helper.make_opsetid(domain, version) for domain, version in self.opsets.items()]
+
+
+@lru_cache(maxsize=256)
+def _with_inference(schema: defs.OpSchema) -> defs.OpSchema:
+    """The schema, or where its version infers nothing (GreaterOrEqual 12, RNNs of opset 1) the next that does."""
+    if schema.has_type_and_shape_inference_function or schema.name in SHAPE_OF_FIRST:
+        return schema
+    later = (_later(schema, version) for version in range(schema.since_version + 1, defs.onnx_opset_version() + 1))
+    return next((found for found in later if found is not None), schema)
+
+
+def _later(schema: defs.OpSchema, version: int) -> defs.OpSchema | None:
+    try:
+        found = defs.get_schema(schema.name, version, schema.domain)
+    except defs.SchemaError:
+        return None
+    return found if found.has_type_and_shape_inference_function else None
 
 
 def bare_node(node: NodeProto) -> NodeProto:
