@@ -20,7 +20,7 @@ from tests.harness.cache import cache_directory
 from tests.harness.processes import stop_directory
 from tests.harness.steps import StepError
 
-FIRST = ["--accelerator", "NVIDIA-H200", "--batch-size", "32", "--input", "x=N,3,736,736"]
+FIRST = ["--accelerator", "NVIDIA-H200", "--batch-size", "32", "--input", "x=batch,3,736,736"]
 
 
 class Programs:
