@@ -24,7 +24,7 @@ from tests.harness.processes import Process
 CHART = ROOT / "charts" / "joulecast"
 NAMESPACE = "joulecast"
 SETTLE_SECONDS = 30.0
-RUN = "import os; from joulecast_operator import logs, settings, webhook as w; logs.configure('info'); w.run(settings.load(sys.argv[2:], os.environ))"  # TEMP noqa
+RUN = "import runpy; runpy.run_module('joulecast_operator', run_name='__main__')"
 
 
 class Release:

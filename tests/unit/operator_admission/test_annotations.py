@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from joulecast_operator import annotations as notes
 
+from joulecast_operator import annotations as notes
 from tests.unit.operator_admission.resources import H200, estimate, row
 
 TEXTS = st.sampled_from(["", "1", "2", "NVIDIA-H200", "Ready"])

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 
 import pytest
-from joulecast_operator import discovery
 
+from joulecast_operator import discovery
 from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate
 
 MODEL = {"joulecast.dev/model": IMAGE}
@@ -125,12 +126,30 @@ def test_an_annotated_model_is_not_confused_with_the_containers() -> None:
 def test_of_several_with_the_image_the_workloads_own_wins_then_a_users() -> None:
     made = estimate("a-made")
     made["metadata"]["labels"] = {discovery.MANAGED_BY_LABEL: discovery.MANAGER}
+    made["metadata"]["ownerReferences"] = [{"kind": "Deployment", "uid": "uid-another"}]
     own = copy.deepcopy(made)
     own["metadata"] |= {"name": "z-own", "ownerReferences": [{"kind": "Deployment", "uid": "uid-web"}]}
     users = estimate("b-users")
     workload = deployment(image=IMAGE)
     assert discovery.estimate_for(workload, Estimates(made, users, own)) is own
     assert discovery.estimate_for(workload, Estimates(made, users)) is users
+
+
+@pytest.mark.parametrize(
+    ("value", "rests"),
+    [
+        ("2026-01-01T00:10:00+00:00", True),
+        ("2026-01-01T00:10:00Z", True),
+        ("2026-01-01T00:10:00", True),
+        ("2025-12-31T23:59:59Z", False),
+        ("true", False),
+        ("", False),
+    ],
+)
+def test_the_controller_rests_until_a_time(value: str, rests: bool) -> None:
+    own = deployment("joulecast-controller", annotations={"joulecast.dev/rest-until": value})
+    assert discovery.resting(own, datetime(2026, 1, 1, tzinfo=UTC)) is rests
+    assert not discovery.resting(deployment(), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_workload_under_admission_takes_the_requests_namespace() -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
-from joulecast_operator.health import Health, served
 from prometheus_client import CollectorRegistry, Gauge
+
+from joulecast_operator.health import Health, served
 
 
 def get(health: Health, *paths: str) -> list[tuple[int, str]]:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from joulecast_operator import metrics
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from joulecast_operator import metrics
 from tests.unit.operator_admission.resources import H200, IMAGE, Estimates, estimate, row
 
 

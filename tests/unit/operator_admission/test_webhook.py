@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
+
 from joulecast_operator.webhook import Admission
 from joulecast_operator.webhook_decision import Decision, decide
-
 from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate
 
 

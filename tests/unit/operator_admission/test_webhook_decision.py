@@ -7,9 +7,9 @@ import jsonpatch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from joulecast_operator import annotations as notes
 from joulecast_operator.webhook_decision import Decision, decide
-
 from tests.unit.operator_admission.resources import A100, IMAGE, Estimates, deployment, estimate, row
 
 MODEL = {"joulecast.dev/model": IMAGE}
@@ -143,6 +143,33 @@ def test_taking_the_model_annotation_away_takes_the_outputs_away() -> None:
     old = deployment(annotations=MODEL | notes.outputs_of(estimate()))
     new = deployment(annotations=notes.outputs_of(estimate()))
     assert after(new, decide(update(new, old), Estimates(estimate()))) == {}
+
+
+def made(**status: Any) -> dict[str, Any]:
+    found = estimate("made", spec={"targetRef": {"kind": "Deployment", "name": "web"}})
+    found["metadata"] |= {
+        "labels": {"app.kubernetes.io/managed-by": "joulecast"},
+        "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "uid-web"}],
+    }
+    found["status"] |= {"image": IMAGE} | status
+    return found
+
+
+def test_the_estimate_made_for_a_workload_speaks_for_it() -> None:
+    workload = deployment(annotations=dict(MODEL))
+    assert decide(create(workload), Estimates(made())).outcome == "annotated"
+
+
+@pytest.mark.parametrize(
+    "inputs", [{notes.MODEL: "registry.example/models/next:2"}, {notes.MODEL: IMAGE, notes.BATCH_SIZE: "8"}]
+)
+def test_a_changed_model_or_batch_size_is_pending_until_it_is_estimated(inputs: dict[str, str]) -> None:
+    old = deployment(annotations=MODEL | notes.outputs_of(estimate()))
+    new = deployment(annotations=inputs | notes.outputs_of(estimate()))
+    decision = decide(update(new, old), Estimates(made()))
+    assert decision.outcome == "pending"
+    assert after(new, decision) == inputs | {notes.STATE: "Pending"}
+    assert f"no forecast yet of {inputs[notes.MODEL]}" in decision.warnings[0]
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "spec", "annotations", "template", "name", "containers", "volumes", "ownerReferences"]), inner, max_size=4), max_leaves=12)  # fmt: skip # noqa: E501

@@ -1,0 +1,95 @@
+"""The chart's life on a real API server, with real Helm: install, upgrade, uninstall, install again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.release import CHART, NAMESPACE, eventually
+from tests.cluster.test_metrics import estimate
+from tests.harness.control_plane import ControlPlane
+
+SECRET = ("--set", "webhook.certSecret=webhook-tls", "--set", "webhook.caBundle=")
+KINDS = "deployments,services,serviceaccounts,poddisruptionbudgets,configmaps,roles,rolebindings"
+CLUSTER_KINDS = (
+    "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,"
+    "validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane.start(tmp_path_factory.mktemp("chart"), controller_manager=False) as started:
+        yield started
+
+
+def install(plane: ControlPlane, *options: str, release: str = "joulecast") -> None:
+    bundle = plane.authority.bundle.read_bytes()
+    values = [part.replace("caBundle=", f"caBundle={_base64(bundle)}") for part in SECRET]
+    command = ("upgrade", "--install", release, CHART, "-n", NAMESPACE, "--create-namespace")
+    plane.helm(*command, *values, *options)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def installed(plane: ControlPlane, release: str = "joulecast") -> set[str]:
+    selector = f"app.kubernetes.io/instance={release}"
+    inside = plane.kubectl("get", KINDS, "-n", NAMESPACE, "-l", selector, "-o", "name").stdout.split()
+    return {*inside, *plane.kubectl("get", CLUSTER_KINDS, "-l", selector, "-o", "name").stdout.split()}
+
+
+def test_its_life(plane: ControlPlane) -> None:
+    install(plane)
+    first = installed(plane)
+    assert {"deployment.apps/joulecast-controller", "deployment.apps/joulecast-webhook"} <= first
+    assert eventually(lambda: plane.kubectl("get", "iee", "-A", check=False).returncode == 0)
+    plane.kubectl("create", "namespace", "shop")
+    plane.apply(estimate("detector"))
+
+    install(plane, "--set", "webhook.replicas=3", "--set", "metrics.port=9090")
+    assert installed(plane) == first
+    assert plane.get("deployment", "joulecast-webhook", NAMESPACE)["spec"]["replicas"] == 3
+
+    plane.helm("uninstall", "joulecast", "-n", NAMESPACE, "--no-hooks")
+    assert eventually(lambda: not installed(plane))
+    assert plane.get("iee", "detector", "shop") is not None, "the definitions, and with them the estimates, are kept"
+
+    install(plane)
+    assert installed(plane) == first
+    plane.helm("uninstall", "joulecast", "-n", NAMESPACE, "--no-hooks")
+    assert eventually(lambda: not installed(plane))
+    install(plane, "--take-ownership", release="other")
+    assert "deployment.apps/other-joulecast-controller" in installed(plane, "other")
+    plane.helm("uninstall", "other", "-n", NAMESPACE, "--no-hooks")
+
+
+def test_an_upgrade_goes_through_after_an_uninstall_that_was_given_up(plane: ControlPlane) -> None:
+    """Helm 4 applies server-side: what the uninstall's Job left on the controller's Deployment must not conflict."""
+    install(plane, "--take-ownership")
+    rest = "joulecast.dev/rest-until=2026-01-01T00:00:00Z"
+    account = f"--as=system:serviceaccount:{NAMESPACE}:joulecast-controller"
+    plane.kubectl("annotate", "deployment/joulecast-controller", "-n", NAMESPACE, rest, account)
+    install(plane, "--set", "metrics.port=9090")
+
+
+def test_a_bundle_that_an_injector_wrote_survives_an_upgrade(plane: ControlPlane) -> None:
+    install(plane, "--take-ownership", "--set", "webhook.caBundle=")
+    bundle = _base64(plane.authority.bundle.read_bytes())
+    name = "mutatingwebhookconfiguration/joulecast-webhook"
+    patch = f'[{{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "{bundle}"}}]'
+    plane.kubectl("patch", name, "--type=json", "-p", patch)
+    install(plane, "--set", "webhook.caBundle=", "--set", "webhook.replicas=4")
+    found = plane.kubectl("get", name, "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}").stdout
+    assert found == bundle
+
+
+def test_every_object_passes_the_servers_own_validation(plane: ControlPlane) -> None:
+    options = ("--set", "networkPolicy.enabled=true", "--set", "image.digest=sha256:" + "0" * 64)
+    rendered = plane.helm("template", "joulecast", CHART, "-n", NAMESPACE, *SECRET, *options).stdout
+    done = plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-n", NAMESPACE, "-f", "-", stdin=rendered)
+    assert "Warning: unknown field" not in done.stderr
+    assert "job.batch/joulecast-uninstall" in done.stdout
