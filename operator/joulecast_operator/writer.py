@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from joulecast_operator import reconcile
 from joulecast_operator.annotations import REST_UNTIL, Changes, annotations_of, outputs
-from joulecast_operator.index import Index, Key, Resource, key_of
+from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
 from joulecast_operator.kube import ApiError, Cluster
 
@@ -73,22 +73,21 @@ class Writer:
                 raise
 
     async def create_estimate(self, body: Resource) -> None:
-        """Create an estimate, unless there is one of that name."""
+        """Create an estimate, unless there is one of that name. The watch brings it into the index, as news."""
         try:
-            self._index.put(ESTIMATES, await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body))
+            await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body)
         except ApiError as error:
             if error.status not in _GONE:
                 raise
 
     async def delete_estimate(self, estimate: Resource) -> None:
-        """Delete exactly this estimate."""
+        """Delete exactly this estimate. The watch takes it out of the index, as news."""
         metadata = estimate["metadata"]
         try:
             await self._cluster.delete(ESTIMATES.path(metadata["namespace"], metadata["name"]), uid=metadata["uid"])
         except ApiError as error:
             if error.status not in _GONE:
                 raise
-        self._index.drop(key_of(ESTIMATES, estimate))
 
     async def _event(self, kind: Kind, resource: Resource, event: reconcile.EventToPost) -> None:
         """Post an event; a namespace that is going takes none, and that is no failure."""
