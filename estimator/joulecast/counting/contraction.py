@@ -63,9 +63,12 @@ def _gemm(node: Node, graph: ModelGraph) -> Cost:
 
 
 def gemm(node: Node, graph: ModelGraph, left: int, right: int) -> Cost:
-    """``(m, k) × (k, n)`` of the inputs at two positions, each stored transposed where an attribute says so."""
+    """``(m, k) × (k, n)`` of the inputs at two positions, each stored transposed where an attribute says so.
+
+    In a canonical graph the left one may have leading dimensions, all of them rows.
+    """
     a, b = shape_of(node, graph, left), shape_of(node, graph, right)
-    m, k = a[::-1] if node.attributes.get("transA") else a
+    m, k = a[::-1] if node.attributes.get("transA") else (math.prod(a[:-1]), a[-1])
     n = b[0] if node.attributes.get("transB") else b[1]
     return Cost(kind="counted", contractions=(Contraction(batch=1, m=m, n=n, k=k),))
 

@@ -245,6 +245,8 @@ def _ahead(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Va
     """Whether the outputs exist before the model runs: shape arithmetic, or a stored tensor rearranged."""
     if node.op_type in AT_RUN_TIME or node.domain:
         return False
+    if node.op_type == "CastLike":  # of the second input it takes the type alone
+        inputs = inputs[:1]
     if node.op_type not in SHAPE_READERS and any(value is not None and value.runtime for value in inputs):
         return False
     return all(v.known for v in outputs) or any(v is not None and v.stored for v in inputs)

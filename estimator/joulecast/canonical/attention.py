@@ -1,0 +1,220 @@
+"""Scaled dot-product attention: two products and a softmax that one kernel executes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from joulecast.canonical.draft import Match
+from joulecast.canonical.scalars import close, multiplied, scalar
+
+if TYPE_CHECKING:
+    from joulecast.canonical.draft import Draft
+    from joulecast.graph import Node, Shape, Tensor
+
+TRANSPARENT = ("Cast", "Dropout", "Identity")
+
+VIEWS = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Split", "Slice")
+
+
+@dataclass(slots=True)
+class Scores:
+    """Softmax(query · keyᵀ · factor + mask) on its way from the result back to the operands."""
+
+    query: str = ""
+    key: str = ""
+    mask: str = ""
+    factor: float = 1.0
+    both_scaled: bool = False
+    nodes: list[Node] = field(default_factory=list)
+    rewritten: list[tuple[Node, Node]] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+
+    def take(self, name: str, draft: Draft) -> str:
+        """Absorb a multiplication by a number; the value that it multiplies."""
+        inner = multiplied(name, draft)
+        self.factor *= inner.constant
+        self.nodes += inner.nodes
+        return inner.values[0]
+
+
+def fused(node: Node, draft: Draft) -> Match | None:
+    """What exporters make of torch's fused attention: query and key each times the root of the scale."""
+    scores = scores_of(node, draft)
+    return attention(node, scores, draft) if scores is not None and scores.both_scaled else None
+
+
+def scaled(node: Node, draft: Draft) -> Match | None:
+    """Any attention that scales by 1/√head_size and adds at most one mask: what inference runtimes fuse."""
+    scores = scores_of(node, draft)
+    if scores is None or not draft.shape(scores.query):
+        return None
+    factor = scores.factor * behind_views(scores.query, draft) * behind_views(scores.key, draft)
+    return attention(node, scores, draft) if close(factor, draft.shape(scores.query)[-1] ** -0.5) else None
+
+
+def attention(node: Node, scores: Scores, draft: Draft) -> Match | None:
+    """One node for all of it, if the operands fit: (batch, heads, length, size), or (batch · heads, length, size)."""
+    tensors = {**draft.tensors, **{tensor.name: tensor for tensor in scores.tensors}}
+    query, key, value = (tensors[name].shape or () for name in (scores.query, scores.key, node.inputs[1]))
+    if len(query) not in (3, 4) or query[:-2] != key[:-2] or query[:-2] != value[:-2]:
+        return None
+    if query[-1] != key[-1] or key[-2] != value[-2] or draft.stored(scores.key) or draft.stored(node.inputs[1]):
+        return None
+    mask = (scores.mask,) if scores.mask else ()
+    attributes = {"scale": scores.factor, **({"q_num_heads": 1, "kv_num_heads": 1} if len(query) == 3 else {})}
+    inputs = (scores.query, scores.key, node.inputs[1], *mask)
+    return Match(
+        node=replace(node, op_type="Attention", inputs=inputs, attributes=attributes, values={}),
+        absorbed=tuple({n.outputs[0]: n for n in scores.nodes}.values()),
+        rewritten=tuple(scores.rewritten),
+        tensors=tuple(scores.tensors),
+    )
+
+
+def scores_of(node: Node, draft: Draft) -> Scores | None:
+    """Walk back from the product with the values to the product of query and key."""
+    scores = Scores()
+    softmax = safe_softmax(past(node.inputs[0], draft, scores), scores, draft)
+    if softmax is None or softmax.op_type != "Softmax" or not over_last_axis(softmax, draft):
+        return None
+    scores.nodes.append(softmax)
+    product = product_of_scores(past(softmax.inputs[0], draft, scores), scores, draft)
+    return operands(product, scores, draft) if product is not None else None
+
+
+def past(name: str, draft: Draft, scores: Scores) -> Node | None:
+    """The producer of a value behind casts, dropout and copies, which are absorbed."""
+    node = draft.producer(name)
+    while node is not None and node.op_type in TRANSPARENT:
+        scores.nodes.append(node)
+        node = draft.producer(node.inputs[0])
+    return node
+
+
+def safe_softmax(node: Node | None, scores: Scores, draft: Draft) -> Node | None:
+    """The softmax, also behind the Where that replaces NaN in rows that are masked out entirely."""
+    if node is None or node.op_type != "Where":
+        return node
+    test = draft.producer(node.inputs[0], "IsNaN")
+    if test is None or test.inputs[0] != node.inputs[2]:
+        return None
+    scores.nodes += [node, test]
+    return draft.producer(node.inputs[2])
+
+
+def over_last_axis(softmax: Node, draft: Draft) -> bool:
+    rank = len(draft.shape(softmax.inputs[0]))
+    axis = softmax.attributes.get("axis", -1 if draft.opset >= 13 else 1)  # the default changed in opset 13
+    return int(axis) in (-1, rank - 1)
+
+
+def product_of_scores(node: Node | None, scores: Scores, draft: Draft) -> Node | None:
+    """The MatMul behind scaling and at most one mask."""
+    while node is not None and node.op_type != "MatMul":
+        if node.op_type in ("Add", "Where") and not scores.mask:
+            following = masked(node, scores, draft)
+        elif node.op_type in ("Mul", "Div"):
+            following = scores.take(node.outputs[0], draft)
+        else:
+            return None
+        if following == node.outputs[0] or not following:
+            return None
+        if node.op_type in ("Add", "Where"):
+            scores.nodes.append(node)
+        node = past(following, draft, scores)
+    return node
+
+
+def masked(node: Node, scores: Scores, draft: Draft) -> str:
+    """The scores under an additive mask or a Where with a number; ``""`` if neither operand is scores."""
+    if node.op_type == "Where":
+        positions = [p for p in (1, 2) if scalar(node, 3 - p) is not None]
+        mask = node.inputs[0]
+    else:
+        positions = [p for p in (0, 1) if leads_to_product(node.inputs[p], draft)]
+        mask = node.inputs[1 - positions[0]] if len(positions) == 1 else ""
+    if len(positions) != 1 or not broadcasts(draft.shape(mask) if mask else (), draft.shape(node.outputs[0])):
+        return ""
+    scores.mask = mask
+    return node.inputs[positions[0]]
+
+
+def leads_to_product(name: str, draft: Draft) -> bool:
+    node = draft.producer(name)
+    while node is not None and node.op_type in ("Mul", "Div", *TRANSPARENT):
+        node = draft.producer(multiplied(name, draft).values[0] if node.op_type in ("Mul", "Div") else node.inputs[0])
+        if node is not None and node.outputs[0] == name:
+            return False
+        name = node.outputs[0] if node is not None else ""
+    return node is not None and node.op_type == "MatMul"
+
+
+def broadcasts(mask: Shape, scores: Shape) -> bool:
+    """Whether a mask of that shape spreads over the scores without enlarging them."""
+    pairs = zip(reversed(mask), reversed(scores), strict=False)
+    return len(mask) <= len(scores) and all(a in (1, b) for a, b in pairs)
+
+
+def operands(product: Node, scores: Scores, draft: Draft) -> Scores | None:
+    """Query and key, without the factors that stand right before the product."""
+    scores.nodes.append(product)
+    before = scores.factor
+    scores.query = scores.take(product.inputs[0], draft)
+    query_factor = scores.factor / before
+    transposed = scores.take(product.inputs[1], draft)
+    key = untransposed(transposed, scores, draft)
+    if key is None:
+        return None
+    scores.key = key if scores.rewritten else scores.take(key, draft)
+    key_factor = scores.factor / (before * query_factor)
+    scores.both_scaled = query_factor != 1.0 and close(key_factor, query_factor)
+    return scores
+
+
+def untransposed(name: str, scores: Scores, draft: Draft) -> str | None:
+    """The key (…, length, size) of a transposed one (…, size, length)."""
+    node = draft.producer(name, "Transpose", "Reshape")
+    if node is None:
+        return None
+    return flattened(node, scores, draft) if node.op_type == "Reshape" else permuted(node, scores, draft)
+
+
+def flattened(node: Node, scores: Scores, draft: Draft) -> str | None:
+    """A key that was transposed with batch and heads made one dimension."""
+    transpose = draft.producer(node.inputs[0], "Transpose")
+    outer = draft.producer(transpose.inputs[0], "Reshape") if transpose is not None else None
+    if transpose is None or outer is None or tuple(transpose.attributes.get("perm", ())) != (0, 2, 1):
+        return None
+    if draft.shape(outer.inputs[0]) != swapped(draft.shape(node.outputs[0])):
+        return None
+    scores.nodes += [node, transpose, outer]
+    return outer.inputs[0]
+
+
+def permuted(node: Node, scores: Scores, draft: Draft) -> str | None:
+    """The input of a plain transposition; of a larger one, what remains of it without the last step."""
+    rank = len(draft.shape(node.inputs[0]))
+    perm = tuple(node.attributes.get("perm", range(rank - 1, -1, -1)))
+    left = swapped(perm)
+    if left == tuple(range(rank)):
+        scores.nodes.append(node)
+        return node.inputs[0]
+    name = node.outputs[0]
+    scores.rewritten.append((node, replace(node, attributes={**node.attributes, "perm": left})))
+    scores.tensors.append(replace(draft.tensors[name], shape=swapped(draft.shape(name))))
+    return name
+
+
+def swapped(shape: Shape) -> Shape:
+    """The last two dimensions exchanged."""
+    return (*shape[:-2], shape[-1], shape[-2]) if len(shape) > 1 else shape
+
+
+def behind_views(name: str, draft: Draft) -> float:
+    """The number by which a value was multiplied before it was split into heads; that kernel stays a row."""
+    node = draft.origin(name)
+    while node is not None and not node.folded and node.op_type in VIEWS:
+        name = node.inputs[0]
+        node = draft.origin(name)
+    return multiplied(name, draft).constant

@@ -1,0 +1,128 @@
+"""A graph while it is rewritten: who makes each value, who reads it, and the one operation that changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from joulecast.graph import Node, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from joulecast.graph import ModelGraph, Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """What a pattern found: ``node`` takes the anchor's place and ``absorbed`` nodes go.
+
+    ``rewritten``: pairs of a node that stays and its new form. ``tensors``: values whose type changes or that are new.
+    """
+
+    node: Node
+    absorbed: tuple[Node, ...] = ()
+    rewritten: tuple[tuple[Node, Node], ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+
+
+class Draft:
+    """A mutable copy of a graph. Nodes keep their place; a value has one producer and any number of readers."""
+
+    def __init__(self, graph: ModelGraph) -> None:
+        self._graph = graph
+        self._nodes: dict[int, Node] = dict(enumerate(graph.nodes))
+        self._outputs = frozenset(graph.outputs)
+        self._producers: dict[str, int] = {}
+        self._readers: dict[str, set[int]] = {}
+        self.tensors: dict[str, Tensor] = dict(graph.tensors)
+        self.opset = graph.opset
+        for place, node in self._nodes.items():
+            self._link(place, node)
+
+    def __iter__(self) -> Iterator[Node]:
+        """Nodes that execute, in order, each in the form it has when its turn comes."""
+        for place in range(len(self._graph.nodes)):
+            if place in self._nodes and not self._nodes[place].folded:
+                yield self._nodes[place]
+
+    def graph(self) -> ModelGraph:
+        nodes = tuple(self._nodes[place] for place in sorted(self._nodes))
+        used = {name for node in nodes for name in (*node.inputs, *node.outputs) if name}
+        used.update(self._graph.inputs, self._graph.outputs)
+        used.update(stored for name in tuple(used) for stored in self.tensors[name].stored)
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
+        return replace(self._graph, nodes=nodes, tensors=tensors)
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a value, ``()`` for what has none."""
+        return self.tensors[name].shape or ()
+
+    def stored(self, name: str) -> bool:
+        """Whether the value exists before the model runs."""
+        return bool(name) and self.tensors[name].role in ("parameter", "constant")
+
+    def origin(self, name: str) -> Node | None:
+        """The node that makes the value, folded or not."""
+        place = self._producers.get(name)
+        return None if place is None else self._nodes[place]
+
+    def producer(self, name: str, *op_types: str) -> Node | None:
+        """The executing node of the standard domain that makes the value as its first output; of ``op_types``."""
+        node = self.origin(name)
+        if node is None or node.folded or node.domain or node.outputs[0] != name:
+            return None
+        return node if not op_types or node.op_type in op_types else None
+
+    def readers(self, name: str) -> tuple[Node, ...]:
+        """Nodes that read the value, in order."""
+        return tuple(self._nodes[place] for place in sorted(self._readers.get(name, ())))
+
+    def private(self, name: str) -> bool:
+        """Whether exactly one node reads the value, and nobody outside."""
+        return len(self._readers.get(name, ())) == 1 and name not in self._outputs
+
+    def apply(self, anchor: Node, match: Match) -> bool:
+        """Rewrite, unless something outside the match needs what would vanish or the nodes do not run equally often."""
+        going = (anchor, *match.absorbed, *(old for old, _ in match.rewritten))
+        if not self._closed(going, match) or any(node.repeats != anchor.repeats for node in going):
+            return False
+        self.tensors.update({tensor.name: tensor for tensor in match.tensors})
+        places = [self._place(node) for node in match.absorbed]
+        for place in dict.fromkeys(places):
+            self._unlink(place)
+            del self._nodes[place]
+        for old, new in (*match.rewritten, (anchor, match.node)):
+            place = self._place(old)
+            self._unlink(place)
+            self._nodes[place] = new
+            self._link(place, new)
+        return True
+
+    def _closed(self, going: tuple[Node, ...], match: Match) -> bool:
+        """Whether every value that vanishes is read by vanishing nodes alone."""
+        places = {self._place(node) for node in going}
+        kept = set(match.node.outputs)
+        return all(self._hidden(name, places) for node in going for name in node.outputs if name and name not in kept)
+
+    def _hidden(self, name: str, places: Container[int]) -> bool:
+        return name not in self._outputs and all(place in places for place in self._readers.get(name, ()))
+
+    def _place(self, node: Node) -> int:
+        return next(self._producers[name] for name in node.outputs if name)
+
+    def _link(self, place: int, node: Node) -> None:
+        for name in node.outputs:
+            if name:
+                self._producers[name] = place
+        for name in node.inputs:
+            if name:
+                self._readers.setdefault(name, set()).add(place)
+
+    def _unlink(self, place: int) -> None:
+        node = self._nodes[place]
+        for name in node.outputs:
+            if self._producers.get(name) == place:
+                del self._producers[name]
+        for name in node.inputs:
+            self._readers.get(name, set()).discard(place)
