@@ -61,7 +61,7 @@ def first_minute(folder: Path) -> dict[str, Path]:
     layouts = models.layouts(folder)
     line = ["joulecast", "estimate", str(layouts[models.OCR]), *FIRST]
     command(" ".join(line))
-    subprocess.run([str(Path(sys.executable).parent / "joulecast"), *line[1:], "--top", "10"], check=True)
+    subprocess.run([str(Path(sys.executable).parent / "joulecast"), *line[1:]], check=True)
     return layouts
 
 

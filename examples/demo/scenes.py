@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from examples.demo.terminal import answer, command, console, heading, say
+from joulecast_operator.annotations import OUTPUT_KEYS
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
 from tests.harness.registry import Registry
@@ -21,6 +22,7 @@ EXAMPLES = Path(__file__).resolve().parents[1]
 WAIT_SECONDS = 60.0
 DRY_RUN_BATCH_SIZE = "1"
 OURS = "joulecast.dev/"
+DEPLOYMENTS = ("ocr", "voice-activity")
 
 
 class Cluster:
@@ -110,6 +112,7 @@ def known(cluster: Cluster) -> None:
 
 def unknown(cluster: Cluster) -> None:
     heading("Deploy a model that nobody asked about: Pending, then annotated")
+    cluster.apply("node.yaml")
     cluster.apply("deployment-unknown.yaml")
     say(f"state at once: {cluster.annotations('voice-activity').get(OURS + 'state', 'none')}")
     wait_until(
@@ -149,21 +152,20 @@ def layers(cluster: Cluster) -> None:
 
 
 def clean_up(cluster: Cluster) -> None:
-    heading("Clean up: the outputs go when the estimates go, and with Helm's release")
+    heading("Clean up: outputs go with their estimate, and all of them before the release does")
     cluster.show("delete", "iee", "ocr-detector")
     wait_until(lambda: OURS + "joules-per-batch" not in cluster.annotations("ocr"), "the removal of ocr's annotations")
-    say("the sweep took the forecast off deployment/ocr")
+    say("the forecast is off deployment/ocr")
+    cluster.installation.stop()
     cluster.installation.null_outputs()
-    left = {name: sorted(set(cluster.annotations(name)) & set(outputs())) for name in ("ocr", "voice-activity")}
-    say(f"outputs left on the Deployments: {json.dumps(left)}")
-    cluster.show("delete", "deployment", "ocr", "voice-activity")
+    left = {name: sorted(set(cluster.annotations(name)) & OUTPUT_KEYS) for name in DEPLOYMENTS}
+    if any(left.values()):
+        raise RuntimeError(f"outputs are left on the Deployments: {json.dumps(left)}")
+    say("no output of joulecast is left on any Deployment")
+    command("helm uninstall joulecast")
+    cluster.installation.uninstall()
+    cluster.show("delete", *(f"deployment/{name}" for name in DEPLOYMENTS), "node/gpu-node")
     cluster.stop()
-
-
-def outputs() -> frozenset[str]:
-    from joulecast_operator.annotations import OUTPUT_KEYS
-
-    return OUTPUT_KEYS
 
 
 def show_annotations(cluster: Cluster, deployment: str) -> None:

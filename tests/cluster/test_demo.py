@@ -1,0 +1,64 @@
+"""The demo does what the README says of it, from its first line to its last, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.cache import cache_directory
+from tests.harness.environment import ROOT
+
+DEMO_SECONDS = 300.0
+
+
+def kept() -> set[str]:
+    return {folder.name for folder in cache_directory().glob("demo-*")}
+
+
+@pytest.fixture(scope="module")
+def output() -> Iterator[str]:
+    before = kept()
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo"], cwd=ROOT, capture_output=True, text=True, timeout=DEMO_SECONDS
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield done.stdout
+    assert kept() <= before
+
+
+def test_the_first_forecast_comes_from_an_image_layout(output: str) -> None:
+    first = output.partition("A real control plane")[0]
+    assert "joulecast estimate" in first
+    assert "NVIDIA-H200" in first
+    assert "100 %" in first
+
+
+def test_the_api_server_answers_with_the_forecast(output: str) -> None:
+    known = output.partition("Deploy that image")[2].partition("Deploy a model")[0]
+    assert "Warning: " in known
+    assert "per batch of 32 on NVIDIA-H200" in known
+    assert "joulecast.dev/state: Ready" in known
+
+
+def test_an_unknown_model_is_pending_then_annotated(output: str) -> None:
+    unknown = output.partition("Deploy a model")[2].partition("Ask without changing")[0]
+    assert unknown.index("state at once: Pending") < unknown.index("joulecast.dev/state: Ready")
+
+
+def test_a_dry_run_answers_for_its_own_batch_size(output: str) -> None:
+    dry_run = output.partition("Ask without changing")[2].partition("What Prometheus")[0]
+    assert "per batch of 1 on NVIDIA-H200" in dry_run
+    assert "server dry run" in dry_run
+
+
+def test_metrics_and_the_dearest_rows_are_shown(output: str) -> None:
+    assert 'joulecast_predicted_joules_per_batch{accelerator="NVIDIA-H200",batch_size="32"' in output
+    rows = output.partition("The ten rows that cost most")[2].partition("Clean up")[0]
+    assert rows.count(" J  ") == 10
+
+
+def test_it_cleans_up(output: str) -> None:
+    assert "no output of joulecast is left on any Deployment" in output
