@@ -1,0 +1,53 @@
+"""docs/kubernetes.md agrees with the code and the chart."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+import yaml
+
+from joulecast_operator import annotations
+from tests.contract.test_chart import CHART, SECRET, helm, render, rules
+from tests.harness.environment import ROOT
+
+PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+INSTALLS = re.findall(r"^\$ helm install (.+)$", PAGE, re.MULTILINE)
+
+
+def test_every_annotation_is_explained_and_none_else() -> None:
+    explained = set(re.findall(r"`(joulecast\.dev/[a-z-]+)`", PAGE))
+    assert explained == annotations.INPUT_KEYS | annotations.OUTPUT_KEYS | {annotations.REST_UNTIL}
+
+
+@pytest.mark.parametrize("line", INSTALLS)
+def test_every_way_to_install_renders(line: str) -> None:
+    words = [word.replace("BASE64", "Q0E=") for word in shlex.split(line) if word != "--create-namespace"]
+    done = helm("template", words[0], str(CHART), *words[2:])
+    assert done.returncode == 0, done.stderr
+    assert "InferenceEnergyEstimate" in done.stdout
+
+
+def test_there_are_ways_to_install() -> None:
+    assert len(INSTALLS) == 4
+
+
+def test_every_value_that_is_named_exists() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    names = re.findall(r"`((?:webhook|metrics|uninstall|dashboard)\.[A-Za-z.]+)(?:=[a-z]+)?`", PAGE)
+    assert len(names) > 5
+    for name in names:
+        found = values
+        for part in name.split("."):
+            assert part in found or found == {}, name
+            found = found.get(part, {})
+
+
+def test_the_rights_name_every_verb_of_each_account() -> None:
+    objects = render(*SECRET)
+    for account in ("controller", "webhook", "uninstall"):
+        row = re.search(rf"^\| `joulecast-{account}` \| (.+) \|$", PAGE, re.MULTILINE)
+        assert row
+        verbs = {verb for _, _, verb in rules(objects, "ClusterRole", f"joulecast-{account}")}
+        assert {verb for verb in verbs if verb not in row[1]} == set()
