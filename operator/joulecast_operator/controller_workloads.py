@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from joulecast_operator import discovery
-from joulecast_operator.annotations import BATCH_SIZE, annotations_of, merge
+from joulecast_operator.annotations import BATCH_SIZE, REFRESH, annotations_of, merge
 from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
@@ -114,9 +114,14 @@ def made_for(deployment: Resource) -> dict[str, Any]:
             "namespace": metadata["namespace"],
             "labels": {discovery.MANAGED_BY_LABEL: discovery.MANAGER},
             "ownerReferences": [owner],
+            "annotations": _refresh(deployment),
         },
         "spec": spec,
     }
+
+
+def _refresh(resource: Resource) -> dict[str, str]:
+    return {key: value for key, value in annotations_of(resource).items() if key == REFRESH}
 
 
 def _suffix(uid: str) -> str:
@@ -128,7 +133,7 @@ def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
     batch_sizes = (wanted["spec"].get("workload") or {}).get("batchSizes", [1])
     asked = ((estimate.get("spec") or {}).get("workload") or {}).get("batchSizes", [1])
-    return bool(named and asked == batch_sizes)
+    return bool(named and asked == batch_sizes and _refresh(estimate) == _refresh(wanted))
 
 
 def _images(deployment: Resource) -> set[str]:

@@ -19,9 +19,11 @@ from joulecast_operator.sandbox import Limits, serve
 def work(header: Header, _: bytes) -> tuple[Header, bytes]:
     """Do one job. Raises what ``sources`` raises."""
     access = access_of(header["access"])
+    budget = sources.FetchBudget(fetched_bytes=header["fetched_bytes"], wall_seconds=header["wall_seconds"])
     if header["operation"] == "resolve":
-        return {"digest": sources.resolve(header["image"], access=access, platform=header["platform"])}, b""
-    return _fetch(header, access)
+        digest = sources.resolve(header["image"], access=access, platform=header["platform"], budget=budget)
+        return {"digest": digest}, b""
+    return _fetch(header, access, budget)
 
 
 def access_of(plain: dict[str, Any]) -> sources.RegistryAccess:
@@ -31,8 +33,7 @@ def access_of(plain: dict[str, Any]) -> sources.RegistryAccess:
     return sources.RegistryAccess(**values, local_paths=False)
 
 
-def _fetch(header: Header, access: sources.RegistryAccess) -> tuple[Header, bytes]:
-    budget = sources.FetchBudget(fetched_bytes=header["fetched_bytes"], wall_seconds=header["wall_seconds"])
+def _fetch(header: Header, access: sources.RegistryAccess, budget: sources.FetchBudget) -> tuple[Header, bytes]:
     fetched = sources.fetch(
         header["image"],
         path=header["path"],

@@ -183,8 +183,6 @@ class Forecasts:
             "path": request.path,
             "format": request.format,
             "digest": digest,
-            "fetched_bytes": self._settings.fetch_bytes,
-            "wall_seconds": self._settings.fetch_seconds,
         }
         answer, skeleton = await self._fetch_job(request, header)
         model: Header = answer["model"]
@@ -247,7 +245,13 @@ class Forecasts:
             position += length
 
     async def _fetch_job(self, request: Request, header: Header) -> tuple[Header, bytes]:
-        common = {"image": request.image, "platform": self._settings.platform, "access": self._access(request)}
+        common = {
+            "image": request.image,
+            "platform": self._settings.platform,
+            "access": self._access(request),
+            "fetched_bytes": self._settings.fetch_bytes,
+            "wall_seconds": self._settings.fetch_seconds,
+        }
         async with self._host(request.image):
             return await self._fetchers.run(common | header)
 
@@ -321,6 +325,7 @@ def _fetcher(settings: Settings) -> Program:
         module="joulecast_operator.fetcher",
         seconds=settings.fetch_seconds + _FETCHER_SECONDS,
         memory_bytes=settings.fetch_memory_bytes,
+        waits_for_others=True,
     )
 
 

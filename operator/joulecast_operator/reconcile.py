@@ -194,7 +194,7 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
 
 def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
     truth: Truth = "Unknown" if result.transient else "False"
-    again = "; it is tried again with growing pauses" if result.transient else ""
+    again = "; it is tried again with growing pauses" if result.transient and "again" not in result.message else ""
     message = result.message + again
     ready: tuple[str, Truth, str, str] = (READY, truth, result.reason, message)
     if kept:

@@ -44,13 +44,17 @@ class WorkerError(JoulecastError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """How a worker is started and what a job may use. ``name``: the word for messages, "fetcher" or "profiler"."""
+    """How a worker is started and what a job may use. ``name``: the word for messages, "fetcher" or "profiler".
+
+    ``waits_for_others``: its time depends on a registry, so that a job that took too long may do better later.
+    """
 
     name: str
     module: str
     seconds: float
     memory_bytes: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    waits_for_others: bool = False
 
     @property
     def command(self) -> list[str]:
@@ -153,7 +157,7 @@ def _killed(cause: str, program: Program) -> WorkerError:
             f"the {program.name} was stopped after {program.seconds:g} s: give spec.model.path, a smaller model,"
             " or ask the administrator to raise the limit",
             reason=f"{prefix}Timeout",
-            transient=False,
+            transient=program.waits_for_others,
         )
     if cause == "memory":
         return WorkerError(
@@ -162,6 +166,4 @@ def _killed(cause: str, program: Program) -> WorkerError:
             reason=f"{prefix}OutOfMemory",
             transient=False,
         )
-    return WorkerError(
-        f"the {program.name} was ended from outside ({cause})", reason=f"{prefix}Killed"
-    )
+    return WorkerError(f"the {program.name} was ended from outside ({cause})", reason=f"{prefix}Killed")

@@ -1,0 +1,296 @@
+"""The controller against a real API server and a real registry, under the chart's own ServiceAccount."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import uuid4
+
+import pytest
+
+from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
+from tests.cluster.release import deployment
+from tests.harness.installation import NAMESPACE
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with controlled(tmp_path_factory.mktemp("controller")) as started:
+        started.push("retagged", salt="first")
+        started.plane.create_namespace("retagging")
+        started.plane.apply(estimate("retagged", "retagging", started.image("retagged"), resolveInterval="1m"))
+        yield started
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> str:
+    return cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
+
+
+def test_an_applied_estimate_becomes_ready(cluster: Cluster, namespace: str) -> None:
+    digest = cluster.push("plain")
+    cluster.plane.apply(estimate("plain", namespace, cluster.image("plain")))
+    status = cluster.until_ready("plain", namespace)
+    assert status["modelDigest"] == digest
+    assert status["modelPath"] == "models/classifier.onnx"
+    assert status["totals"]["macs"] == 221_264
+    assert [(row["accelerator"], row["batchSize"]) for row in status["results"]] == [
+        ("NVIDIA-H200", 1),
+        ("NVIDIA-H200", 32),
+        ("NVIDIA-A100-SXM4-80GB", 1),
+        ("NVIDIA-A100-SXM4-80GB", 32),
+    ]
+    for row in status["results"]:
+        assert 0 < row["joulesPerBatchLower"] < row["joulesPerBatch"] < row["joulesPerBatchUpper"]
+    assert {layer["opType"] for layer in status["topLayers"]} >= {"Conv", "Gemm"}
+    columns = cluster.plane.kubectl("get", "iee", "plain", "-n", namespace).stdout
+    assert "plain:1" in columns
+    assert status["summary"]["joules"] in columns
+    events = cluster.plane.kubectl("get", "events", "-n", namespace, "-o", "jsonpath={.items[*].reason}").stdout
+    assert "Estimated" in events
+    assert f'estimate="plain",namespace="{namespace}"' in metrics(cluster.installation.controller_url).replace(
+        ", ", ","
+    ) or ('estimate="plain"' in metrics(cluster.installation.controller_url))
+
+
+def test_a_changed_estimate_is_forecast_anew(cluster: Cluster, namespace: str) -> None:
+    cluster.push("changing")
+    cluster.plane.apply(estimate("changing", namespace, cluster.image("changing")))
+    cluster.until_ready("changing", namespace)
+    merge(cluster.plane, "iee", "changing", namespace, {"spec": {"workload": {"batchSizes": [7]}}})
+    status = cluster.until_ready("changing", namespace)
+    assert {row["batchSize"] for row in status["results"]} == {7}
+    assert status["summary"]["batchSize"] == "7"
+
+
+def test_a_broken_estimate_says_so_and_recovers(cluster: Cluster, namespace: str) -> None:
+    cluster.push("breaking")
+    cluster.plane.apply(estimate("breaking", namespace, cluster.image("breaking")))
+    cluster.until_ready("breaking", namespace)
+    merge(cluster.plane, "iee", "breaking", namespace, {"spec": {"model": {"image": cluster.image("breaking", "2")}}})
+    condition = cluster.until_reason("breaking", namespace, "NotFound", "ModelResolved")
+    assert "breaking" in condition["message"]
+    assert cluster.condition("breaking", namespace)["status"] == "False"
+    assert "results" not in cluster.status("breaking", namespace)
+    digest = cluster.push("breaking", "2", salt="second")
+    assert cluster.until_ready("breaking", namespace)["modelDigest"] == digest
+
+
+def test_a_deployment_is_annotated_by_the_estimate_of_its_image(cluster: Cluster, namespace: str) -> None:
+    cluster.push("served")
+    cluster.plane.apply(deployment("server", namespace, image=cluster.image("served")))
+    cluster.plane.apply(estimate("served", namespace, cluster.image("served")))
+    cluster.until_ready("served", namespace)
+    cluster.until(lambda: cluster.annotations("server", namespace).get("state") == "Ready", "annotated")
+    notes = cluster.annotations("server", namespace)
+    assert notes["accelerator"] == "NVIDIA-H200"
+    assert (
+        float(notes["joules-per-batch-lower"])
+        < float(notes["joules-per-batch"])
+        < float(notes["joules-per-batch-upper"])
+    )
+    cluster.plane.kubectl("delete", "iee", "served", "-n", namespace)
+    cluster.until(lambda: not cluster.annotations("server", namespace), "outputs go with their estimate")
+
+
+def test_an_annotated_deployment_gets_an_estimate_that_goes_with_the_annotation(
+    cluster: Cluster, namespace: str
+) -> None:
+    cluster.push("annotated")
+    cluster.plane.apply(node("annotated-node", "NVIDIA-L40S"))
+    notes = {"joulecast.dev/model": cluster.image("annotated"), "joulecast.dev/batch-size": "4"}
+    cluster.plane.apply(deployment("asker", namespace, image="registry.invalid/app:1", annotations=notes))
+    cluster.until(lambda: cluster.annotations("asker", namespace).get("state") == "Ready", "annotated")
+    (made,) = cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "name").stdout.split()
+    found = cluster.plane.get("iee", made.rpartition("/")[2], namespace)
+    assert found is not None
+    assert found["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "joulecast"
+    (owner,) = found["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["blockOwnerDeletion"]) == ("Deployment", "asker", False)
+    assert found["status"]["summary"]["batchSize"] == "4"
+    assert "finalizers" not in found["metadata"]
+    cluster.plane.kubectl(
+        "annotate", "deployment", "asker", "-n", namespace, "joulecast.dev/batch-size=5", "--overwrite"
+    )
+    cluster.until(lambda: batch_sizes(cluster, namespace) == [[5]], "made anew for another batch size")
+    cluster.plane.kubectl("annotate", "deployment", "asker", "-n", namespace, "joulecast.dev/model-")
+    cluster.until(lambda: batch_sizes(cluster, namespace) == [], "the estimate goes")
+    cluster.until(lambda: set(cluster.annotations("asker", namespace)) == {"batch-size"}, "the outputs go")
+
+
+def test_a_target_that_appears_later(cluster: Cluster, namespace: str) -> None:
+    cluster.push("later")
+    cluster.plane.apply(estimate("later", namespace, targetRef={"name": "late"}))
+    assert "late" in cluster.until_reason("later", namespace, "TargetNotFound")["message"]
+    cluster.plane.apply(deployment("late", namespace, image=cluster.image("later")))
+    assert cluster.until_ready("later", namespace)["image"] == cluster.image("later")
+    cluster.until(lambda: cluster.annotations("late", namespace).get("state") == "Ready", "annotated")
+
+
+def test_a_forged_or_copied_output_is_repaired(cluster: Cluster, namespace: str) -> None:
+    cluster.push("forged")
+    cluster.plane.apply(estimate("forged", namespace, cluster.image("forged")))
+    cluster.until_ready("forged", namespace)
+    cluster.plane.apply(deployment("forger", namespace, image=cluster.image("forged")))
+    cluster.until(lambda: cluster.annotations("forger", namespace).get("state") == "Ready", "annotated")
+    truth = cluster.annotations("forger", namespace)["joules-per-batch"]
+    cluster.installation.webhook.kill()
+    try:
+        cluster.plane.kubectl(
+            "annotate", "deployment", "forger", "-n", namespace, "joulecast.dev/joules-per-batch=0.001", "--overwrite"
+        )
+        repaired = lambda: cluster.annotations("forger", namespace)["joules-per-batch"] == truth  # noqa: E731
+        cluster.until(repaired, "the forged value is replaced")
+    finally:
+        cluster.installation.webhook.start()
+
+
+def test_refresh_looks_a_tag_up_at_once(cluster: Cluster, namespace: str) -> None:
+    cluster.push("refreshed", salt="first")
+    cluster.plane.apply(estimate("refreshed", namespace, cluster.image("refreshed")))
+    cluster.until_ready("refreshed", namespace)
+    digest = cluster.push("refreshed", salt="second")
+    cluster.plane.kubectl("annotate", "iee", "refreshed", "-n", namespace, "joulecast.dev/refresh=now")
+    cluster.until(lambda: cluster.status("refreshed", namespace)["modelDigest"] == digest, "re-tagged")
+
+
+def test_suspended(cluster: Cluster, namespace: str) -> None:
+    cluster.push("suspended")
+    cluster.plane.apply(estimate("suspended", namespace, cluster.image("suspended"), suspend=True))
+    assert cluster.until_reason("suspended", namespace, "Suspended")["status"] == "Unknown"
+    merge(cluster.plane, "iee", "suspended", namespace, {"spec": {"suspend": False}})
+    cluster.until_ready("suspended", namespace)
+
+
+def test_accelerators_of_nodes(cluster: Cluster, namespace: str) -> None:
+    cluster.push("nodes")
+    selector = {"nodeSelector": {"matchLabels": {"pool": namespace}}}
+    cluster.plane.apply(estimate("nodes", namespace, cluster.image("nodes"), accelerators=selector))
+    assert "nodeSelector" in cluster.until_reason("nodes", namespace, "NoAccelerator")["message"]
+    cluster.plane.apply(node(f"node-{namespace}", "NVIDIA-H100-80GB-HBM3-SHARED", pool=namespace))
+    status = cluster.until_ready("nodes", namespace)
+    assert {row["accelerator"] for row in status["results"]} == {"NVIDIA-H100-80GB-HBM3"}
+
+
+def test_an_unknown_accelerator_is_named(cluster: Cluster, namespace: str) -> None:
+    cluster.push("unknown")
+    names = {"names": ["NVIDIA-H200", "NVIDIA-H2000"]}
+    cluster.plane.apply(estimate("partly", namespace, cluster.image("unknown"), accelerators=names))
+    status = cluster.until_ready("partly", namespace)
+    assert {row["accelerator"] for row in status["results"]} == {"NVIDIA-H200"}
+    assert "NVIDIA-H2000" in cluster.condition("partly", namespace)["message"]
+    cluster.plane.apply(
+        estimate("wholly", namespace, cluster.image("unknown"), accelerators={"names": ["NVIDIA-H2000"]})
+    )
+    assert cluster.until_reason("wholly", namespace, "UnknownAccelerator")["status"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        ([], "ModelNotFound"),
+        (["models/broken.onnx"], "InvalidModelFormat"),
+        (["models/a.onnx", "models/b.onnx"], "AmbiguousModel"),
+    ],
+)
+def test_an_image_without_a_usable_model(cluster: Cluster, namespace: str, paths: list[str], reason: str) -> None:
+    repository = reason.lower()
+    content = b"\x08\x07\xff\xff\xff\xff no model" if reason == "InvalidModelFormat" else cluster.model
+    cluster.push_files({"etc/motd": b"hello"} | dict.fromkeys(paths, content), repository)
+    cluster.plane.apply(estimate("bad", namespace, cluster.image(repository)))
+    assert cluster.until_reason("bad", namespace, reason)["status"] == "False"
+    cluster.push(repository)
+    cluster.plane.kubectl("annotate", "iee", "bad", "-n", namespace, "joulecast.dev/refresh=1")
+    cluster.until_ready("bad", namespace)
+
+
+def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
+    """SIGKILL at any moment loses nothing and doubles nothing."""
+    controller = cluster.installation.controller
+    names = [f"killed-{number}" for number in range(6)]
+    for name in names:
+        cluster.push(name, salt=name)
+    cluster.plane.apply(*(deployment(name, namespace, image=cluster.image(name)) for name in names))
+    for name in names:
+        cluster.plane.apply(estimate(name, namespace, cluster.image(name)))
+        time.sleep(0.15)  # another moment of the work each time
+        controller.kill()
+        controller.start()
+    for name in names:
+        cluster.until_ready(name, namespace)
+        ready = lambda name=name: cluster.annotations(name, namespace).get("state") == "Ready"  # noqa: E731
+        cluster.until(ready, f"{name} annotated")
+    controller.kill()
+    cluster.plane.kubectl("delete", "iee", names[0], "-n", namespace)
+    cluster.push(names[1], "2", salt="new")
+    merge(cluster.plane, "iee", names[1], namespace, {"spec": {"model": {"image": cluster.image(names[1], "2")}}})
+    controller.start()
+    cluster.until(lambda: not cluster.annotations(names[0], namespace), "what was deleted meanwhile is swept")
+    assert cluster.until_ready(names[1], namespace)["image"] == cluster.image(names[1], "2")
+    assert len(cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "name").stdout.split()) == len(names) - 1
+
+
+def test_a_restart_writes_nothing(cluster: Cluster, namespace: str) -> None:
+    cluster.push("steady")
+    cluster.plane.apply(estimate("steady", namespace, cluster.image("steady")))
+    cluster.until_ready("steady", namespace)
+    before = version(cluster, "steady", namespace)
+    cluster.installation.controller.kill()
+    cluster.installation.controller.start()
+    time.sleep(2)
+    assert version(cluster, "steady", namespace) == before
+
+
+def test_null_outputs_takes_everything_away_and_stops_the_writing(cluster: Cluster, namespace: str) -> None:
+    cluster.push("nulled")
+    cluster.plane.apply(estimate("nulled", namespace, cluster.image("nulled")))
+    cluster.plane.apply(deployment("nulled", namespace, image=cluster.image("nulled")))
+    cluster.until(lambda: cluster.annotations("nulled", namespace).get("state") == "Ready", "annotated")
+    cluster.installation.null_outputs()
+    assert cluster.annotations("nulled", namespace) == {}
+    cluster.plane.kubectl(
+        "annotate", "deployment", "joulecast-controller", "-n", NAMESPACE, "joulecast.dev/skip-", "--overwrite"
+    )
+
+
+def test_a_retagged_image_is_forecast_again_by_itself(cluster: Cluster) -> None:
+    first = cluster.until_ready("retagged", "retagging")
+    digest = cluster.push("retagged", salt="second")
+    deadline = time.monotonic() + 75
+    while cluster.status("retagged", "retagging")["modelDigest"] != digest:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert digest != first["modelDigest"]
+    assert datetime.fromisoformat(cluster.until_ready("retagged", "retagging")["estimatedAt"])
+
+
+def test_nothing_was_forbidden_and_no_annotation_of_kopf_was_written(cluster: Cluster) -> None:
+    assert cluster.forbidden() == []
+    assert cluster.answers(429) == 0
+    everything = cluster.plane.kubectl("get", "iee,deployments", "-A", "-o", "yaml").stdout
+    assert "kopf" not in everything
+    assert "403" not in [word for line in errors(cluster) for word in line.split()]
+
+
+def node(name: str, product: str, **labels: str) -> dict[str, object]:
+    metadata = {"name": name, "labels": {"nvidia.com/gpu.product": product, **labels}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+
+
+def batch_sizes(cluster: Cluster, namespace: str) -> list[list[int]]:
+    jsonpath = "jsonpath={range .items[*]}{.spec.workload.batchSizes[0]} {end}"
+    found = cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", jsonpath).stdout
+    return [[int(number)] for number in found.split()]
+
+
+def version(cluster: Cluster, name: str, namespace: str) -> str:
+    found = cluster.plane.get("iee", name, namespace)
+    assert found is not None
+    resource_version: str = found["metadata"]["resourceVersion"]
+    return resource_version
+
+
+def errors(cluster: Cluster) -> list[str]:
+    lines = cluster.installation.controller.log.read_text().splitlines()
+    return [line for line in lines if '"level": "error"' in line]
