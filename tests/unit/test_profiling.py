@@ -106,9 +106,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_the_stages_one_by_one_give_the_rows_of_the_whole(classifier: Path) -> None:
     from joulecast.canonical import canonicalise
-
     from joulecast.counting import count
 
     graph = profiling.read(fetch(str(classifier)))
     assert [node.op_type for node in graph.nodes] == ["Conv", "Relu", "GlobalAveragePool", "Flatten", "Gemm"]
     assert count(canonicalise(graph)) == profiling.profile(classifier).layers
+
+
+def test_the_optimised_graph_has_the_same_macs_in_fewer_launches(classifier: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    exported, optimized = (profiling.profile(classifier, graph=graph) for graph in ("exported", "optimized"))
+    assert optimized.totals.macs == exported.totals.macs
+    assert optimized.graph == "optimized"
+    assert len(optimized.layers) < len(exported.layers)

@@ -76,7 +76,13 @@ def _by_op_type(layers: Sequence[LayerEnergy]) -> list[_Cost]:
 
 def _sum(labels: tuple[str, ...], layers: Iterable[LayerEnergy]) -> _Cost:
     costs = [_cost(layer) for layer in layers]
-    return _Cost(labels, *(sum(cost[part] for cost in costs) for part in range(1, 5)))
+    return _Cost(
+        labels,
+        static=sum(cost.static for cost in costs),
+        compute=sum(cost.compute for cost in costs),
+        memory=sum(cost.memory for cost in costs),
+        seconds=sum(cost.seconds for cost in costs),
+    )
 
 
 def _cost(layer: LayerEnergy) -> _Cost:

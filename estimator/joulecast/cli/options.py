@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from joulecast.cli.output import OutputFormat
 
 _MODEL, _WORKLOAD, _REGISTRY, _OUTPUT = "Model", "Workload", "Registry", "Output"
-_P = ParamSpec("_P")
 
 
 class GraphChoice(StrEnum):
@@ -134,7 +133,7 @@ class ModelRequest:
     ] = None
 
 
-def takes_model(command: Callable[Concatenate[ModelRequest, _P], None]) -> Callable[..., None]:
+def takes_model(command: Callable[..., None]) -> Callable[..., None]:
     """``command`` with the fields of ``ModelRequest`` as parameters of its own, so that typer offers each as an
     option.
     """

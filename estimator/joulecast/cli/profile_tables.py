@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from joulecast.layers import Coverage, LayerProfile, ModelProfile
 
 _NARROWEST = 8  # characters; a name folded into less is hard to read
+_FORMS = {
+    "exported": "exported graph",
+    "optimized": "graph optimised by onnxruntime for CPU; on a GPU it may fuse otherwise",
+}
 _VERIFIED = {"Full": "verified in full", "Manifest": "manifest verified", None: ""}
 
 
@@ -48,7 +52,7 @@ def facts(lines: Mapping[str, str]) -> Table:
 def model_facts(profile: ModelProfile) -> dict[str, str]:
     """Which model, under which workload."""
     read = "" if profile.bytes_fetched is None else f"{size(profile.bytes_fetched)} read"
-    about = (profile.format, f"{profile.graph} graph", read, _VERIFIED[profile.verification])
+    about = (profile.format, _FORMS[profile.graph], read, _VERIFIED[profile.verification])
     return {
         "model": profile.source,
         "digest": profile.digest,

@@ -25,6 +25,9 @@ SHAPE_OF_FIRST = frozenset(
 opset 1's
 elementwise ones broadcast only towards the first input; GroupNormalization 18 and 21; MeanVarianceNormalization."""
 
+LAYER_NORMALIZATION_SINCE = 17
+"""onnxruntime's optimiser writes this operator into files of older opsets, too, where it registers it as its own."""
+
 
 class ShapeConflictError(Exception):
     """The library refuses these inputs for this operator."""
@@ -42,6 +45,8 @@ class Inference:
         version = self.opsets.get(node.domain)
         if version is None:
             return None
+        if (node.domain, node.op_type) == ("", "LayerNormalization"):
+            version = max(version, LAYER_NORMALIZATION_SINCE)
         try:
             return defs.get_schema(node.op_type, version, node.domain)
         except defs.SchemaError:
