@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 COMPONENT: Final = "joulecast-controller"
 _REST: Final = timedelta(minutes=10)  # Helm waits five for the Job, then deletes; where it gave up, work goes on
+_NOTICE_SECONDS: Final = 2.0  # until the controller's watch has brought it; kopf holds an event back for 0.1 s
 _GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
 _NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
 _CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
@@ -149,6 +151,7 @@ async def _stop_writing(cluster: Cluster, own: Key) -> None:
         path = DEPLOYMENTS.path(own.namespace, own.name)
         until = (datetime.now(UTC) + _REST).isoformat(timespec="seconds")
         await cluster.merge_patch(path, {"metadata": {"annotations": {REST_UNTIL: until}}})
+        await asyncio.sleep(_NOTICE_SECONDS)
     except ApiError as error:
         if error.status not in _GONE:
             raise

@@ -250,7 +250,7 @@ def test_null_outputs_takes_everything_away_and_stops_the_writing(cluster: Clust
     cluster.installation.null_outputs()
     assert cluster.annotations("nulled", namespace) == {}
     cluster.plane.kubectl(
-        "annotate", "deployment", "joulecast-controller", "-n", NAMESPACE, "joulecast.dev/skip-", "--overwrite"
+        "annotate", "deployment", "joulecast-controller", "-n", NAMESPACE, "joulecast.dev/rest-until-", "--overwrite"
     )
 
 

@@ -130,7 +130,7 @@ class Installation:
     def _process(self, role: str, *serving: str) -> tuple[Process, str]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        options = [f"--metrics-port={port}", f"--namespace={NAMESPACE}", f"--cache-dir={self.directory / 'cache'}"]
+        options = [f"--metrics-port={port}", f"--cache-dir={self.directory / 'cache'}"]
         process = self._command(
             role,
             f"{RELEASE}-{role}",
@@ -152,6 +152,8 @@ class Installation:
                 **os.environ,
                 "KUBECONFIG": str(kubeconfig),
                 "NO_PROXY": "127.0.0.1,localhost",
+                "JOULECAST_NAMESPACE": NAMESPACE,
+                "JOULECAST_DEPLOYMENT": f"{RELEASE}-controller",
                 **self._environment,
             },
             is_ready=is_ready,

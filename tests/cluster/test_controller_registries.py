@@ -1,0 +1,135 @@
+"""Registries that are slow, away, private or hostile: the condition says so, and the estimate recovers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from tests.cluster.controlled import Cluster, controlled, estimate, redirecting_registry, silent_registry
+from tests.harness.installation import NAMESPACE
+from tests.harness.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registries:
+    """``moody`` can be stopped; ``private`` asks for a password; ``silent`` never answers; ``hostile`` redirects."""
+
+    cluster: Cluster
+    moody: Registry
+    private: Registry
+    silent: str
+    hostile: str
+
+
+@pytest.fixture(scope="module")
+def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
+    with ExitStack() as stack:
+        moody = stack.enter_context(Registry.start(tmp_path_factory.mktemp("moody")))
+        private = stack.enter_context(Registry.start(tmp_path_factory.mktemp("private"), authentication="basic"))
+        silent = stack.enter_context(silent_registry())
+        hostile = stack.enter_context(redirecting_registry("http://169.254.169.254"))
+        hosts = [moody.host, private.host, silent, hostile]
+        cluster = stack.enter_context(controlled(tmp_path_factory.mktemp("registries"), insecure_registries=hosts))
+        yield Registries(cluster=cluster, moody=moody, private=private, silent=silent, hostile=hostile)
+
+
+@pytest.fixture
+def namespace(registries: Registries) -> str:
+    return registries.cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
+
+
+def test_a_registry_that_is_away_comes_back(registries: Registries, namespace: str) -> None:
+    cluster, moody = registries.cluster, registries.moody
+    cluster.push("away", registry=moody)
+    moody.process.kill()
+    cluster.plane.apply(estimate("away", namespace, f"{moody.host}/away:1"))
+    condition = cluster.until_reason("away", namespace, "RegistryUnavailable")
+    assert condition["status"] == "Unknown", "nobody knows yet"
+    assert moody.host in condition["message"]
+    moody.process.start()
+    cluster.until_ready("away", namespace)
+
+
+def test_a_forecast_stands_while_its_registry_is_away(registries: Registries, namespace: str) -> None:
+    cluster, moody = registries.cluster, registries.moody
+    cluster.push("standing", registry=moody)
+    cluster.plane.apply(estimate("standing", namespace, f"{moody.host}/standing:1"))
+    cluster.until_ready("standing", namespace)
+    moody.process.kill()
+    cluster.installation.controller.restart()
+    assert cluster.condition("standing", namespace)["status"] == "True"
+    moody.process.start()
+
+
+def test_a_silent_registry_holds_nobody_else_up(registries: Registries, namespace: str) -> None:
+    cluster = registries.cluster
+    names = [f"silent-{number}" for number in range(8)]
+    cluster.plane.apply(*(estimate(name, namespace, f"{registries.silent}/models/{name}:1") for name in names))
+    cluster.push("lively")
+    cluster.plane.apply(estimate("lively", namespace, cluster.image("lively")))
+    cluster.until_ready("lively", namespace)
+    conditions = [cluster.condition(name, namespace) for name in names]
+    assert all(condition.get("status") in ("Unknown", None) for condition in conditions)
+    said = {"FetchBudgetExceeded", "RegistryUnavailable", "FetcherTimeout"}
+    cluster.until(lambda: cluster.condition(names[0], namespace)["reason"] in said, "says that the registry is slow")
+
+
+def test_a_redirect_to_a_forbidden_address(registries: Registries, namespace: str) -> None:
+    cluster = registries.cluster
+    cluster.plane.apply(estimate("hostile", namespace, f"{registries.hostile}/models/x:1"))
+    condition = cluster.until_reason("hostile", namespace, "ForbiddenAddress")
+    assert condition["status"] == "False"
+    assert "169.254.169.254" in condition["message"]
+
+
+def test_a_reference_to_a_local_address_is_refused(registries: Registries, namespace: str) -> None:
+    cluster = registries.cluster
+    cluster.plane.apply(estimate("local", namespace, "127.0.0.1:1/models/x:1"))
+    assert cluster.until_reason("local", namespace, "ForbiddenAddress")["status"] == "False"
+    cluster.plane.apply(estimate("file", namespace, "/etc/passwd"))
+    assert cluster.until_reason("file", namespace, "InvalidModelReference")["status"] == "False"
+
+
+def test_a_private_registry_with_a_pull_secret(registries: Registries, namespace: str) -> None:
+    cluster, private = registries.cluster, registries.private
+    cluster.push("secret", registry=private)
+    image = f"{private.host}/secret:1"
+    cluster.plane.apply(estimate("anonymous", namespace, image))
+    assert cluster.until_reason("anonymous", namespace, "Unauthorized")["status"] == "False"
+    secrets = [{"name": "pull"}]
+    cluster.plane.apply(estimate("known", namespace, image, imagePullSecrets=secrets))
+    assert "ClusterRole" in cluster.until_reason("known", namespace, "PullSecretForbidden")["message"]
+    cluster.plane.apply(pull_secret(namespace, private))
+    account = f"{NAMESPACE}:joulecast-controller"
+    binding = (
+        "create",
+        "rolebinding",
+        "joulecast",
+        "--clusterrole=joulecast-pull-secrets",
+        f"--serviceaccount={account}",
+    )
+    cluster.plane.kubectl(*binding, "-n", namespace)
+    cluster.until_ready("known", namespace)
+    assert cluster.condition("anonymous", namespace)["reason"] == "Unauthorized", "what one may see, the other may not"
+    status = json.dumps(cluster.status("known", namespace))
+    assert private.password not in status
+    assert private.password not in cluster.installation.controller.log.read_text()
+
+
+def test_nothing_else_was_forbidden(registries: Registries) -> None:
+    assert {request for request in registries.cluster.forbidden() if "/secrets/" not in request} == set()
+
+
+def pull_secret(namespace: str, registry: Registry) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "pull", "namespace": namespace},
+        "stringData": {".dockerconfigjson": json.dumps(registry.docker_config())},
+    }
