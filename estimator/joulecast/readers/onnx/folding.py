@@ -80,14 +80,16 @@ def _may_fold(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence
         return False
     if node.op_type in SHAPE_READERS:
         return all(value is not None and value.static for value in inputs)
+    if node.op_type == "CastLike":  # of the second input it takes the type alone
+        inputs = inputs[:1]
     return all(value is None or value.known for value in inputs)
 
 
 def _feed(value: Value) -> Any:
-    """The content, or for an operator that reads the shape alone one element seen through strides of zero."""
+    """The content, or for an operator that reads shape or type alone one element seen through strides of zero."""
     if value.data is not None:
         return value.data
-    return np.broadcast_to(np.zeros((), np.float32), static_shape(value) or ())
+    return np.broadcast_to(np.zeros((), helper.tensor_dtype_to_np_dtype(value.elem)), static_shape(value) or ())
 
 
 def _make(node: NodeProto, opsets: dict[str, int]) -> ReferenceEvaluator | None:

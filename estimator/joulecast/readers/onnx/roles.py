@@ -49,7 +49,7 @@ BUFFERS = re.compile(
 """Names under which torch models keep what is stored but not trained."""
 
 CARRIERS = frozenset(
-    "Transpose Reshape Squeeze Unsqueeze Flatten Slice Split Concat Cast Identity Expand Mul Add Sub Div Sqrt"
+    "Transpose Reshape Squeeze Unsqueeze Flatten Slice Split Concat Cast CastLike Identity Expand Mul Add Sub Div Sqrt"
     " Pow Pad Tile"
     " ReduceSum ReduceL2 ReduceSumSquare Gather".split()
 )
