@@ -30,12 +30,12 @@ class Scores:
     rewritten: list[tuple[Node, Node]] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
 
-    def take(self, name: str, draft: Draft) -> str:
-        """Absorb a multiplication by a number; the value that it multiplies."""
+    def take(self, name: str, draft: Draft) -> tuple[str, list[float]]:
+        """Absorb a multiplication by a number: the value that it multiplies, and the number if there is one."""
         inner = multiplied(name, draft)
         self.factor *= inner.constant
         self.nodes += inner.nodes
-        return inner.values[0]
+        return inner.values[0], [inner.constant] if inner.nodes else []
 
 
 def fused(node: Node, draft: Draft) -> Match | None:
@@ -115,7 +115,7 @@ def product_of_scores(node: Node | None, scores: Scores, draft: Draft) -> Node |
         if node.op_type in ("Add", "Where") and not scores.mask:
             following = masked(node, scores, draft)
         elif node.op_type in ("Mul", "Div"):
-            following = scores.take(node.outputs[0], draft)
+            following = scores.take(node.outputs[0], draft)[0]
         else:
             return None
         if following == node.outputs[0] or not following:
@@ -159,16 +159,16 @@ def broadcasts(mask: Shape, scores: Shape) -> bool:
 def operands(product: Node, scores: Scores, draft: Draft) -> Scores | None:
     """Query and key, without the factors that stand right before the product."""
     scores.nodes.append(product)
-    before = scores.factor
-    scores.query = scores.take(product.inputs[0], draft)
-    query_factor = scores.factor / before
-    transposed = scores.take(product.inputs[1], draft)
+    scores.query, query_factors = scores.take(product.inputs[0], draft)
+    transposed, key_factors = scores.take(product.inputs[1], draft)
     key = untransposed(transposed, scores, draft)
     if key is None:
         return None
-    scores.key = key if scores.rewritten else scores.take(key, draft)
-    key_factor = scores.factor / (before * query_factor)
-    scores.both_scaled = query_factor != 1.0 and close(key_factor, query_factor)
+    if scores.rewritten or key_factors:
+        scores.key = key
+    else:
+        scores.key, key_factors = scores.take(key, draft)
+    scores.both_scaled = bool(query_factors) and query_factors == key_factors
     return scores
 
 

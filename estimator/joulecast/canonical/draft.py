@@ -27,7 +27,10 @@ class Match:
 
 
 class Draft:
-    """A mutable copy of a graph. Nodes keep their place; a value has one producer and any number of readers."""
+    """A mutable copy of a graph. Nodes keep their place; a value has one producer and any number of readers.
+
+    Folded nodes do not execute and are no readers: what one asks of a vanished value (its type) was answered before.
+    """
 
     def __init__(self, graph: ModelGraph) -> None:
         self._graph = graph
@@ -35,6 +38,7 @@ class Draft:
         self._outputs = frozenset(graph.outputs)
         self._producers: dict[str, int] = {}
         self._readers: dict[str, set[int]] = {}
+        self._gone: set[str] = set()
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
         self.opset = graph.opset
         for place, node in self._nodes.items():
@@ -47,12 +51,21 @@ class Draft:
                 yield self._nodes[place]
 
     def graph(self) -> ModelGraph:
-        nodes = tuple(self._nodes[place] for place in sorted(self._nodes))
+        nodes = tuple(self._complete(self._nodes[place]) for place in sorted(self._nodes))
         used = {name for node in nodes for name in (*node.inputs, *node.outputs) if name}
         used.update(self._graph.inputs, self._graph.outputs)
         used.update(stored for name in tuple(used) for stored in self.tensors[name].stored)
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self._graph, nodes=nodes, tensors=tensors)
+
+    def _complete(self, node: Node) -> Node:
+        """The node without the names of values that are gone."""
+        if not node.folded or self._made(node.inputs):
+            return node
+        return replace(node, inputs=tuple(name if self._made((name,)) else "" for name in node.inputs))
+
+    def _made(self, names: tuple[str, ...]) -> bool:
+        return all(name in self._producers or name not in self._gone for name in names)
 
     def shape(self, name: str) -> Shape:
         """The shape of a value, ``()`` for what has none."""
@@ -116,11 +129,12 @@ class Draft:
             if name:
                 self._producers[name] = place
         for name in node.inputs:
-            if name:
+            if name and not node.folded:
                 self._readers.setdefault(name, set()).add(place)
 
     def _unlink(self, place: int) -> None:
         node = self._nodes[place]
+        self._gone.update(node.outputs)
         for name in node.outputs:
             if self._producers.get(name) == place:
                 del self._producers[name]

@@ -71,20 +71,11 @@ def zero_bias(node: Node, draft: Draft) -> Match | None:
     """A bias of zeros, which exporters write where the layer has none, goes."""
     if len(node.inputs) != 3 or not draft.stored(node.inputs[2]):
         return None
-    if filling(draft.origin(node.inputs[2]), draft) != 0.0:
+    filled = draft.origin(node.inputs[2])
+    if filled is None or filled.op_type != "Expand" or not filled.folded or scalar(filled, 0) != 0.0:
         return None
     values = {position: content for position, content in node.values.items() if position < 2}
     return Match(node=replace(node, inputs=node.inputs[:2], values=values))
-
-
-def filling(node: Node | None, draft: Draft) -> float | None:
-    """The number that a tensor computed ahead of time is filled with, if it is one number spread."""
-    while node is not None and node.folded and node.op_type in ("Expand", "Cast", "CastLike"):
-        number = scalar(node, 0)
-        if number is not None:
-            return number
-        node = draft.origin(node.inputs[0])
-    return None
 
 
 def batch_norm(node: Node, draft: Draft) -> Match | None:
