@@ -68,11 +68,11 @@ class AdmissionServer:
 
     def __init__(self, admission: Admission, *, host: str, port: int, certfile: str, keyfile: str) -> None:
         self._admission = admission
-        self._server = kopf.WebhookServer(addr=host, port=port, certfile=certfile, pkeyfile=keyfile)
+        self.server = kopf.WebhookServer(addr=host, port=port, certfile=certfile, pkeyfile=keyfile)
         self.listening = False
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
-        async for client_config in self._server(self._admission.review):  # type: ignore[arg-type]
+        async for client_config in self.server(self._admission.review):  # type: ignore[arg-type]
             self.listening = True
             yield client_config
 

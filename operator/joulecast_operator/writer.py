@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ _REST: Final = timedelta(minutes=10)  # Helm waits five for the Job, then delete
 _NOTICE_SECONDS: Final = 2.0  # until the controller's watch has brought it; kopf holds an event back for 0.1 s
 _GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
 _NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
+_PASSES: Final = 5
+_PASS_SECONDS: Final = 1.0  # longer than one request takes
 _CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
 
 
@@ -126,14 +129,23 @@ async def null_outputs(cluster: Cluster, own: Key | None) -> int:
     """Take all outputs from all Deployments; how many had some. ``own``: joulecast's, told first to stop writing."""
     if own is not None:
         await _stop_writing(cluster, own)
-    count = 0
+    touched: set[tuple[str, str]] = set()
+    for _ in range(_PASSES):
+        found = [name async for name in _removed(cluster)]
+        touched.update(found)
+        if not found:
+            break
+        await asyncio.sleep(_PASS_SECONDS)  # a write that was under way lands, and the next pass finds it
+    return len(touched)
+
+
+async def _removed(cluster: Cluster) -> AsyncIterator[tuple[str, str]]:
     async for page in cluster.pages(DEPLOYMENTS.path()):
         for deployment in page.get("items") or ():
             present = outputs(annotations_of(deployment))
             if present:
                 await _remove(cluster, deployment, present)
-                count += 1
-    return count
+                yield deployment["metadata"]["namespace"], deployment["metadata"]["name"]
 
 
 async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, str]) -> None:

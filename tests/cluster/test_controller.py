@@ -208,7 +208,7 @@ def test_an_image_without_a_usable_model(cluster: Cluster, namespace: str, paths
 def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
     """SIGKILL at any moment loses nothing and doubles nothing."""
     controller = cluster.installation.controller
-    names = [f"killed-{number}" for number in range(6)]
+    names = [f"killed-{number}" for number in range(4)]
     for name in names:
         cluster.push(name, salt=name)
     cluster.plane.apply(*(deployment(name, namespace, image=cluster.image(name)) for name in names))
