@@ -3,12 +3,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from joulecast_operator.webhook import Admission
+from joulecast_operator.webhook import Admission, AdmissionServer
 from joulecast_operator.webhook_decision import Decision, decide
+from tests.harness.certificates import CertificateAuthority, KeyPair
+from tests.harness.ports import free_port
 from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate
 
 
@@ -61,3 +66,48 @@ def test_any_failure_of_ours_allows_unpatched_and_is_counted(
 def test_a_malformed_review_is_allowed(body: Any) -> None:
     response, _ = review(lambda asked: decide(asked, Estimates()), body)
     assert response == {"uid": "", "allowed": True}
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
+    authority, port = CertificateAuthority(tmp_path, "ca"), free_port()
+    first, second = authority.server("first"), authority.server("second")
+    mounted = tmp_path / "mounted"
+
+    def put(pair: KeyPair) -> None:
+        """As the kubelet does: a new folder, and a link to it that changes at once."""
+        folder = tmp_path / f"data-{pair.certificate.stem}"
+        folder.mkdir()
+        shutil.copy(pair.key, folder / "tls.key")
+        shutil.copy(pair.certificate, folder / "tls.crt")
+        (tmp_path / "link").symlink_to(folder)
+        (tmp_path / "link").replace(mounted)
+
+    def shown() -> str | None:
+        try:
+            return ssl.get_server_certificate(("127.0.0.1", port), timeout=5)
+        except OSError:
+            return None
+
+    async def until_shown(pair: KeyPair) -> None:
+        while await asyncio.to_thread(shown) != pair.certificate.read_text():
+            await asyncio.sleep(0.05)
+
+    async def renew() -> None:
+        admission = Admission(lambda _: Decision(outcome="unknown"), Observed())
+        server = AdmissionServer(
+            admission, host="127.0.0.1", port=port, certfile=f"{mounted}/tls.crt", keyfile=f"{mounted}/tls.key"
+        )
+        server.server.file_check_interval = 0.05  # 60 s otherwise
+        put(first)
+        task = asyncio.create_task(_exhaust(server))
+        await asyncio.wait_for(until_shown(first), timeout=20)
+        put(second)
+        await asyncio.wait_for(until_shown(second), timeout=20)
+        task.cancel()
+
+    asyncio.run(renew())
+
+
+async def _exhaust(server: AdmissionServer) -> None:
+    async for _ in server(None):
+        assert server.listening
