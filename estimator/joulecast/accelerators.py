@@ -60,12 +60,17 @@ def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
     sheets = [sheet for sheet in datasheets() if wanted in sheet.labels]
     if len(sheets) > 1:
         names = " and ".join(sheet.key for sheet in sheets)
-        raise NotCalibratedError(f"the label {wanted!r} is shared by {names}, so it does not say which one to price", reason="AmbiguousAccelerator")
+        raise NotCalibratedError(
+            f"the label {wanted!r} is shared by {names}, so it does not say which one to price",
+            reason="AmbiguousAccelerator",
+        )
     profile = installed().get(sheets[0].labels[0] if sheets else wanted)
     if profile is None:
         raise _cannot_price(wanted, sheets[0] if sheets else None)
     if runtime not in profile.hosts:
-        raise NotCalibratedError(f"{profile.product} is not calibrated for runtime {runtime!r}: choose one of {', '.join(profile.runtimes)}")
+        raise NotCalibratedError(
+            f"{profile.product} is not calibrated for runtime {runtime!r}: choose one of {', '.join(profile.runtimes)}"
+        )
     return profile
 
 
@@ -85,7 +90,9 @@ def _cannot_price(wanted: str, sheet: DataSheet | None) -> NotCalibratedError | 
 def _shipped() -> dict[str, AcceleratorProfile]:
     folder = files("joulecast.energy").joinpath("profiles")
     texts = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".json"))
-    profiles = [AcceleratorProfile.from_json(entry.read_text("utf-8")) for name, entry in texts if name != "generic.json"]
+    profiles = [
+        AcceleratorProfile.from_json(entry.read_text("utf-8")) for name, entry in texts if name != "generic.json"
+    ]
     return {profile.product: profile for profile in profiles}
 
 

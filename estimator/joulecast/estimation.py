@@ -133,7 +133,9 @@ def _weakest(layers: Sequence[LayerEnergy], joules: float, strongest: Origin) ->
     return max([strongest, *found], key=ORIGINS.index)
 
 
-def _reasons(accelerator: AcceleratorProfile, wider: Sequence[Widening], layers: Sequence[LayerEnergy]) -> tuple[str, ...]:
+def _reasons(
+    accelerator: AcceleratorProfile, wider: Sequence[Widening], layers: Sequence[LayerEnergy]
+) -> tuple[str, ...]:
     unpriced = sorted({layer.op_type for layer in layers if not layer.priced})
     told = [widening.reason for widening in wider]
     if unpriced:
@@ -141,4 +143,3 @@ def _reasons(accelerator: AcceleratorProfile, wider: Sequence[Widening], layers:
     if not accelerator.interval.guaranteed:
         told.append(f"not guaranteed: {accelerator.interval.groups} calibration groups, fewer than {MINIMUM_GROUPS}")
     return tuple(told)
-

@@ -145,7 +145,9 @@ def stack(tables: Sequence[Features]) -> Features:
     joined = {
         name: np.concatenate([getattr(table, name) for table in tables]) for name in (*_PER_ROW, *_PER_CONTRACTION)
     }
-    return Features(**joined, row=np.concatenate([table.row + start for table, start in zip(tables, starts, strict=True)]))
+    return Features(
+        **joined, row=np.concatenate([table.row + start for table, start in zip(tables, starts, strict=True)])
+    )
 
 
 _PER_ROW = ("bytes", "kernels", "views", "flops", "arithmetic", "family", "priced")

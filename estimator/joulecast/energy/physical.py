@@ -174,9 +174,7 @@ def _at(rows: Features, law: Law, chip: Chip, networks: Networks, waits: Array, 
     seconds = np.maximum(active, waits)
     idle_watts = law.gap_watts + law.clock_watts * clock * voltage_squared(law, clock)
     gap = idle_watts * (seconds - active)
-    return Composed(
-        seconds=seconds, joules=networks.sum(spent.joules) + gap, gap_joules=gap, clock=clock, busy=spent
-    )
+    return Composed(seconds=seconds, joules=networks.sum(spent.joules) + gap, gap_joules=gap, clock=clock, busy=spent)
 
 
 def _table(values: Mapping[str, float], names: Sequence[str], absent: float = 0.0) -> Array:
@@ -206,7 +204,9 @@ def clock_share(profile: AcceleratorProfile, clock_mhz: float | None) -> float:
     if clock_mhz is None:
         return 1.0
     if profile.boost_clock_mhz is None:
-        raise NotCalibratedError(f"{profile.product} has no trusted boost clock, so a clock of {clock_mhz:g} MHz cannot be priced: leave it out")
+        raise NotCalibratedError(
+            f"{profile.product} has no trusted boost clock, so a clock of {clock_mhz:g} MHz cannot be priced: leave it out"
+        )
     if not 0 < clock_mhz <= 1.25 * profile.boost_clock_mhz:  # peaks are quoted at clocks up to 1.1 × below the highest
         raise NotCalibratedError(
             f"{clock_mhz:g} MHz is no clock of {profile.product}, whose boost clock is {profile.boost_clock_mhz:g} MHz"

@@ -1,0 +1,1 @@
+"""How good forecasts are, on rows that were measured. Needs scipy (extra ``fit``)."""

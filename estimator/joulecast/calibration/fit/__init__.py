@@ -1,0 +1,1 @@
+"""Profiles of accelerators from rows that were measured. Needs scipy (extra ``fit``)."""

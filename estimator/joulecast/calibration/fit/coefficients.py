@@ -48,6 +48,13 @@ class Laws:
         values["law"]["voltage_floor"] = min(values["law"]["voltage_floor"], 1.0)
         return Law(**values["law"]), Host(**values["host"])
 
+    def value(self, path: str) -> float | None:
+        """What ``law`` or ``host`` has at ``path`` now; None where a mapping has no such key."""
+        part, _, rest = path.partition(".")
+        name, _, key = rest.partition(".")
+        found = getattr(self.law if part == "law" else self.host, name)
+        return found.get(key) if key else found  # type: ignore[no-any-return]
+
 
 def _put(values: Mapping[str, dict[str, Any]], path: str, value: float) -> None:
     part, _, rest = path.partition(".")

@@ -38,9 +38,7 @@ class PowerShares:
 def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) -> Law:
     """``law`` with the coefficients at ``paths`` (of ``Law``) moved to the rows' seconds, at the clock the card chose."""
     start = Laws(law=law, host=_NO_HOST, unknown=())
-    unknown = tuple(
-        Coefficient(path=f"law.{path}", centre=_value(law, path), spread=_LOOSE) for path in paths
-    )
+    unknown = tuple(Coefficient(path=f"law.{path}", centre=_value(law, path), spread=_LOOSE) for path in paths)
     laws = Laws(law=start.law, host=start.host, unknown=unknown)
     measured, clock = np.log(rows.seconds), np.ones_like(rows.seconds)
 

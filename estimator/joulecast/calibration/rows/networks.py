@@ -87,7 +87,9 @@ def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[NetworkRow, ...], A
         with path.open(newline="", encoding="utf-8") as text:
             for entry in csv.DictReader(text):
                 if entry["model"] in LATENCY_MODELS and not entry["variant"]:
-                    found.setdefault(entry["device"], []).append((_latency_row(entry), float(entry["fw_latency"]) / 1e3))
+                    found.setdefault(entry["device"], []).append(
+                        (_latency_row(entry), float(entry["fw_latency"]) / 1e3)
+                    )
     return {name: (tuple(row for row, _ in rows), np.array([s for _, s in rows])) for name, rows in found.items()}
 
 
@@ -185,7 +187,7 @@ def _layers(
     stored = _DTYPES[precision] if (model, config, _DTYPES[precision]) in _known() else "float32"
     network = find(model=model, config=config, dtype=stored)
     workload = network.workload(batch_size=batch_size, sequence_length=sequence)
-    layers = count(canonicalise(onnx.read(network.skeleton(), workload, name=network.name)))
+    layers = count(canonicalise(onnx.read(network.skeleton(), workload, name=network.name), eager=True))
     return layers, "default" if stored == _DTYPES[precision] else precision
 
 

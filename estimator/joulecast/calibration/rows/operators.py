@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -170,7 +172,9 @@ def _passes(rows: Sequence[tuple[float, ...]], family: str, *, unit_seconds: flo
 
 def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Sequence[tuple[Array, ...]]) -> Features:
     count = moved.size
-    columns = [np.concatenate([shape[position] for shape in shapes]) if shapes else np.zeros(0) for position in range(4)]
+    columns = [
+        np.concatenate([shape[position] for shape in shapes]) if shapes else np.zeros(0) for position in range(4)
+    ]
     return Features(
         bytes=moved,
         kernels=np.ones(count),
@@ -199,3 +203,30 @@ def _read(path: Path) -> Iterator[Mapping[str, str]]:
     if path.is_file():
         with gzip.open(path, "rt", newline="", encoding="utf-8") as text:
             yield from csv.DictReader(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Power with a context alive and no kernel: ``clock_mhz`` (points,) rising, ``watts`` (points,); one nan clock where it was not locked."""
+
+    clock_mhz: Array
+    watts: Array
+
+
+def rest_power(folder: Path) -> Mapping[str, Rest]:
+    """Power at rest by product name, of the cards whose ``accelerator_specs.json`` entry has it."""
+    path = folder / "accelerator_specs.json"
+    entries = json.loads(path.read_text("utf-8"))["gpus"] if path.is_file() else []
+    found = {entry["node_label_values"][0]: _rest(entry.get("idle_power_w_measured") or {}) for entry in entries}
+    return {product: rest for product, rest in found.items() if rest is not None}
+
+
+def _rest(entry: Mapping[str, Any]) -> Rest | None:
+    curve = next((value for name, value in sorted(entry.items()) if name.startswith("w_at_sm_mhz")), None)
+    if curve:
+        clocks = sorted(curve, key=float)
+        return Rest(clock_mhz=np.array([float(c) for c in clocks]), watts=np.array([float(curve[c]) for c in clocks]))
+    if "active context" not in entry.get("source", "") and "active, NOT true idle" not in entry.get("source", ""):
+        return None  # idle at an unknown low clock is not the rest of a card at work
+    ends = [float(end) for end in str(entry["w"]).split("-")]
+    return Rest(clock_mhz=np.array([np.nan]), watts=np.array([sum(ends) / len(ends)]))
