@@ -13,7 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.images import MANIFEST_TYPE, Image
+from tests.images import MANIFEST_TYPE, Image, digest_of
+
+
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
 
 
 @dataclass
@@ -26,12 +30,12 @@ class Request:
 
 @dataclass
 class Served:
-    """What the server holds, does wrong, and has seen. ``answer``: a request it answers differently gets (status, headers, body)."""
+    """What the server holds, does wrong, and has seen. ``answer``: (status, headers, body) for what it answers otherwise."""
 
     manifests: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
-    answer: Callable[[Request], tuple[int, dict[str, str], bytes] | None] = lambda request: None
+    answer: Callable[[Request], Answer | None] = lambda request: None
     requests: list[Request] = field(default_factory=list)
     bytes_sent: int = 0
     host: str = ""
@@ -46,7 +50,7 @@ class Served:
     def paths(self, method: str = "GET") -> list[str]:
         return [request.path for request in self.requests if request.method == method]
 
-    def respond(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+    def respond(self, request: Request) -> Answer:
         special = self.answer(request)
         if special is not None:
             return special
@@ -54,15 +58,13 @@ class Served:
         manifest = re.fullmatch(r"/v2/(.+)/manifests/(.+)", path)
         if manifest and f"{manifest[1]}/{manifest[2]}" in self.manifests:
             content, media_type = self.manifests[f"{manifest[1]}/{manifest[2]}"]
-            from tests.images import digest_of
-
             return 200, {"Content-Type": media_type, "Docker-Content-Digest": digest_of(content)}, content
         blob = self.blobs.get(path.rpartition("/")[2])
         if blob is None:
             return 404, {}, b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "SECRET BODY"}]}'
         return self.ranged(request, blob)
 
-    def ranged(self, request: Request, blob: bytes) -> tuple[int, dict[str, str], bytes]:
+    def ranged(self, request: Request, blob: bytes) -> Answer:
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("range", ""))
         if not wanted or not self.ranges:
             return 200, {}, blob
@@ -72,10 +74,15 @@ class Served:
         return 206, {"Content-Range": f"bytes {first}-{last}/{len(blob)}"}, blob[first : last + 1]
 
 
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are what these tests are about."""
+
+
 @contextmanager
 def serving() -> Iterator[Served]:
     served = Served()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
+    server = QuietServer(("127.0.0.1", 0), _handler(served))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -91,6 +98,7 @@ def serving() -> Iterator[Served]:
 def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # as real registries do; else every small answer waits for an acknowledgement
 
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -129,10 +137,10 @@ def docker_config(host: str, **entry: str) -> dict[str, Any]:
     return {"auths": {host: entry}}
 
 
-def token_answer(realm: str, token: str, accepted: str | None) -> Callable[[Request], tuple[int, dict[str, str], bytes] | None]:
+def token_answer(realm: str, token: str, accepted: str | None) -> Callable[[Request], Answer | None]:
     """Bearer authentication at every /v2/ path; ``accepted``: the ``Authorization`` that /token wants, None for anonymous."""
 
-    def answer(request: Request) -> tuple[int, dict[str, str], bytes] | None:
+    def answer(request: Request) -> Answer | None:
         if request.path.startswith("/token"):
             if request.headers.get("authorization") != accepted:
                 return 401, {}, b"SECRET BODY"

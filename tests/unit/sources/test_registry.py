@@ -115,7 +115,9 @@ def test_an_index_that_names_itself_is_refused(served: Served, access: RegistryA
 
 
 class TestRanges:
-    def test_without_ranges_the_stream_is_read_from_its_first_byte(self, served: Served, access: RegistryAccess) -> None:
+    def test_without_ranges_the_stream_is_read_from_its_first_byte(
+        self, served: Served, access: RegistryAccess
+    ) -> None:
         reference = served.add(IMAGE)
         served.ranges = False
         model = fetch(reference, path=PATH, access=access)
@@ -175,10 +177,15 @@ class TestAuthorisation:
             if request.headers.get("authorization") == basic("ann", "pass:word")
             else (401, {"WWW-Authenticate": 'Basic realm="r"'}, b"SECRET BODY")
         )
-        known = dataclasses.replace(access, docker_config=docker_config(served.host, username="ann", password="pass:word"))
+        known = dataclasses.replace(
+            access, docker_config=docker_config(served.host, username="ann", password="pass:word")
+        )
         assert fetch(reference, access=known).digest == IMAGE.digest
         assert served.requests[0].headers.get("authorization") is None
-        for unknown in (access, dataclasses.replace(access, docker_config=docker_config(served.host, username="ann", password="no"))):
+        for unknown in (
+            access,
+            dataclasses.replace(access, docker_config=docker_config(served.host, username="ann", password="no")),
+        ):
             served.requests.clear()
             with pytest.raises(ModelFetchError) as caught:
                 fetch(reference, access=unknown)
@@ -208,7 +215,11 @@ class TestAuthorisation:
             form = parse_qs(request.body.decode())
             assert form["grant_type"] == ["refresh_token"]
             is_known = form["refresh_token"] == ["long-lived"]
-            return (200, {}, json.dumps({"access_token": f"t0ken-{form['scope'][0]}"}).encode()) if is_known else (401, {}, b"")
+            return (
+                (200, {}, json.dumps({"access_token": f"t0ken-{form['scope'][0]}"}).encode())
+                if is_known
+                else (401, {}, b"")
+            )
 
         served.answer = answer
         known = dataclasses.replace(access, docker_config=docker_config(served.host, identitytoken="long-lived"))
@@ -234,7 +245,9 @@ class TestAuthorisation:
         served.answer = answer
         assert fetch(reference, access=access, path=PATH).digest == IMAGE.digest
 
-    def test_a_plain_http_realm_elsewhere_gets_nothing(self, served: Served, other: Served, access: RegistryAccess) -> None:
+    def test_a_plain_http_realm_elsewhere_gets_nothing(
+        self, served: Served, other: Served, access: RegistryAccess
+    ) -> None:
         reference = served.add(IMAGE)
         served.answer = token_answer(f"http://{other.host}/token", "t0ken", None)
         known = dataclasses.replace(access, docker_config=docker_config(served.host, username="a", password="b"))
@@ -298,9 +311,12 @@ class TestRedirects:
         assert other.requests == []
 
     @pytest.mark.parametrize(
-        "location", ["https://169.254.169.254/latest/meta-data", "https://[::ffff:169.254.169.254]/", "https://localhost/x"]
+        "location",
+        ["https://169.254.169.254/latest/meta-data", "https://[::ffff:169.254.169.254]/", "https://localhost/x"],
     )
-    def test_never_to_metadata_or_loopback_by_https(self, served: Served, access: RegistryAccess, location: str) -> None:
+    def test_never_to_metadata_or_loopback_by_https(
+        self, served: Served, access: RegistryAccess, location: str
+    ) -> None:
         reference = served.add(IMAGE)
         served.answer = lambda request: (302, {"Location": location}, b"") if "/blobs/" in request.path else None
         with pytest.raises(ModelFetchError) as caught:
@@ -366,7 +382,9 @@ class TestFailures:
             fetch(reference, access=access, budget=FetchBudget(wall_seconds=0.5))
         assert caught.value.reason in {"FetchBudgetExceeded", "RegistryUnavailable"}
 
-    @pytest.mark.parametrize("content", [b"[]", b"{", b'{"layers": 3}', b'{"layers": [{"digest": "../../etc", "size": 1}]}'])
+    @pytest.mark.parametrize(
+        "content", [b"[]", b"{", b'{"layers": 3}', b'{"layers": [{"digest": "../../etc", "size": 1}]}']
+    )
     def test_documents_that_are_none(self, served: Served, access: RegistryAccess, content: bytes) -> None:
         served.manifests["team/model/1"] = content, MANIFEST_TYPE
         with pytest.raises(ModelFetchError) as caught:
