@@ -28,7 +28,7 @@ def classifier(path: Path) -> Path:
 
 
 def speech(path: Path) -> Path:
-    """``audio`` [batch, samples] cut into ``frames``, a shape that it is fed, then 160 × 64: a value steers the cost."""
+    """``audio`` [batch, samples] cut into ``frames``, a shape it is fed, then 160 × 64: a value steers the cost."""
     nodes = [
         helper.make_node("Reshape", ["audio", "frames"], ["framed"], name="/Reshape"),
         helper.make_node("MatMul", ["framed", "weight"], ["features"], name="/MatMul"),

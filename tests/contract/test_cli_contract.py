@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from joulecast.accelerators import find
+from joulecast.documents import KINDS
 from tests import images, small_models
 from tests.contract.command_line import CommandLine, program
 from tests.unit.test_documents import validate
@@ -207,12 +208,14 @@ def test_what_has_no_rule_is_never_left_out_silently(joulecast: CommandLine, tmp
         (["profile", "MODEL", "--input", "image=8,3,32,32"], "InvalidWorkload"),
         (["profile", "MODEL", "--input", "image=1,4,32,32"], "InvalidWorkload"),
         (["accelerators", "NVIDIA-X1"], "UnknownAccelerator"),
+        (["evaluate", "--data", "FOLDER"], "MeasurementFailed"),
     ],
 )
 def test_an_error_is_one_sentence_on_standard_error(
     joulecast: CommandLine, model: Path, arguments: list[str], reason: str
 ) -> None:
-    done = joulecast(*(str(model) if argument == "MODEL" else argument for argument in arguments))
+    places = {"MODEL": str(model), "FOLDER": str(model.parent)}
+    done = joulecast(*(places.get(argument, argument) for argument in arguments))
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: ")
     assert done.err.endswith(f" [{reason}]\n")
@@ -235,6 +238,9 @@ def test_an_error_is_one_sentence_on_standard_error(
         ["profile", "MODEL", "--ca-file", "absent.pem"],
         ["frobnicate"],
         ["schema", "poem"],
+        ["evaluate"],
+        ["evaluate", "--data", "absent"],
+        ["fit", "--data", "absent"],
     ],
 )
 def test_wrong_usage_ends_with_two_and_prints_nothing_else(
@@ -245,7 +251,9 @@ def test_wrong_usage_ends_with_two_and_prints_nothing_else(
     assert "Usage: joulecast" in done.err
 
 
-@pytest.mark.parametrize("command", ["profile", "estimate", "compare", "accelerators", "schema", "version"])
+@pytest.mark.parametrize(
+    "command", ["profile", "estimate", "compare", "accelerators", "evaluate", "fit", "schema", "version"]
+)
 def test_help_has_examples(joulecast: CommandLine, command: str) -> None:
     done = joulecast(command, "--help")
     assert done.code == 0
@@ -260,7 +268,7 @@ def test_no_arguments_show_the_help() -> None:
 
 
 def test_schemas_are_printed(joulecast: CommandLine) -> None:
-    for kind in ("profile", "estimate", "accelerators"):
+    for kind in KINDS:
         assert joulecast("schema", kind).document["properties"]["kind"] == {"const": kind}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from joulecast import documents
 from tests import images, small_models
+from tests.contract.command_line import CommandLine, Finished
 from tests.harness.registry import Registry
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -66,20 +68,26 @@ def assert_shown(shown: str, printed: str) -> None:
         assert any(re.fullmatch(pattern, line) for line in lines), f"{expected!r} is not printed (any more):\n{printed}"
 
 
-def test_the_examples_of_the_command_line_run_as_shown(folder: Path, registry: Registry) -> None:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "DOCKER_CONFIG": str(folder),
-    }
+def test_the_examples_of_the_command_line_run_as_shown(
+    folder: Path, registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    joulecast = CommandLine(capsys, monkeypatch)
     assert len(commands()) > 20
     for command, shown in commands():
-        line = "set -o pipefail\n" + command.replace(STAND_IN, registry.host)
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode in (0, 141), f"$ {command}\n{done.stderr}"  # 141: `head` has read enough
-        assert_shown(shown, done.stdout)
+        line = command.replace(STAND_IN, registry.host)
+        done = in_shell(line) if re.search("[|>]", line) else joulecast(*shlex.split(line)[1:])
+        assert done.code in (0, 141), f"$ {command}\n{done.err}"  # 141: `head` has read enough
+        assert_shown(shown, done.out)
+
+
+def in_shell(line: str) -> Finished:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=120, check=False
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 def test_the_examples_of_python_run(folder: Path, registry: Registry) -> None:
@@ -98,17 +106,16 @@ def test_the_examples_of_python_run(folder: Path, registry: Registry) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_option_is_told_of() -> None:
-    from joulecast.cli.commands import accelerators, compare, estimate, profile
-
+@pytest.mark.parametrize("command", ["profile", "estimate", "compare", "accelerators", "evaluate", "fit"])
+def test_every_option_is_told_of(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = CommandLine(capsys, monkeypatch)(command, "--help").out
+    options = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", told)) - {"--help"}
+    assert options
     page = (DOCS / "cli.md").read_text()
-    for module in (profile, estimate, compare, accelerators):
-        done = subprocess.run(
-            [sys.executable, "-m", "joulecast", module.__name__.rpartition(".")[2], "--help"],
-            capture_output=True, text=True, timeout=120, check=True, env={**os.environ, "COLUMNS": "200"},
-        )  # fmt: skip
-        for option in set(re.findall(r"--[a-z]+(?:-[a-z]+)*", done.stdout)) - {"--help"}:
-            assert option in page, option
+    assert [option for option in options if option not in page] == []
 
 
 def fields(page: str, kind: str) -> set[str]:

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     PROFILE = "profile"
     ESTIMATE = "estimate"
     ACCELERATORS = "accelerators"
+    EVALUATION = "evaluation"
 
 
 def command(kind: Annotated[Kind, typer.Argument(help="Kind of document.", show_default=False)]) -> None:

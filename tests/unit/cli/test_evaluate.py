@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from joulecast.calibration.evaluate import protocol
+from joulecast.calibration.evaluate.protocol import Evaluation, Unscored
+from joulecast.calibration.evaluate.scores import Score
+from joulecast.cli.commands import evaluate
+from joulecast.cli.output import OutputFormat
+from joulecast.errors import JoulecastError
+from tests.unit.test_documents import validate
+
+FOUND = Evaluation(
+    results=(
+        Score(
+            set="a-set", split="transferred", system="physical", task="all", n=3, mean_ape=10.0, median_ape=9.123456789,
+            max_ape=20.0, min_ape=1.0, interval_coverage=0.9, interval_half_width=25.0,
+        ),
+    ),
+    unscored=(Unscored(set="a-set", split="all", reason="no joules", n=2),),
+)  # fmt: skip
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minutes of fitting are tested where they belong."""
+    monkeypatch.setattr(protocol, "evaluate", lambda folder: FOUND)
+
+
+@pytest.mark.usefixtures("scored")
+def test_scores_are_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.command(tmp_path, output=OutputFormat.JSON)
+    document = json.loads(capsys.readouterr().out)
+    validate(document)
+    assert document["results"][0]["median_ape"] == 9.12346
+    assert document["unscored"] == [{"set": "a-set", "split": "all", "reason": "no joules", "n": 2}]
+
+
+@pytest.mark.usefixtures("scored")
+def test_scores_are_rows_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.command(tmp_path, output=OutputFormat.CSV)
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["set"], row["n"]) == ("a-set", "3")
+    evaluate.command(tmp_path)
+    assert "9.1 %" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("scored")
+def test_the_page_is_written_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.command(tmp_path, page=tmp_path / "accuracy.md")
+    assert (tmp_path / "accuracy.md").read_text().startswith("# Accuracy")
+
+
+def test_without_scipy_the_way_to_get_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(JoulecastError, match=r"joulecast\[fit\]") as caught:
+        evaluate.command(tmp_path)
+    assert caught.value.reason == "MissingDependency"
