@@ -90,7 +90,7 @@ def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
 
 
 def result_fields(estimate: EnergyEstimate) -> Document:
-    """The figures of one forecast, rounded, without its coverage and reasons; the columns of a CSV row."""
+    """The figures of one forecast, rounded, without its coverage and reasons."""
     joules = estimate.joules_per_batch
     return {
         "accelerator": estimate.accelerator,
@@ -108,6 +108,12 @@ def result_fields(estimate: EnergyEstimate) -> Document:
         "interval_level": estimate.interval_level,
         "interval_guaranteed": estimate.interval_guaranteed,
     }
+
+
+def result_row(estimate: EnergyEstimate) -> Document:
+    """One forecast as a flat row: its figures and the shares that were priced."""
+    coverage = estimate.coverage
+    return result_fields(estimate) | {"coverage_flops": rounded(coverage.flops), "coverage_ops": rounded(coverage.ops)}
 
 
 def layer_fields(layer: LayerEnergy) -> Document:

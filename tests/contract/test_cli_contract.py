@@ -157,6 +157,7 @@ def test_yaml_and_csv_say_the_same_as_json(joulecast: CommandLine, model: Path) 
     assert yaml.safe_load(joulecast("estimate", model, "-b", "1", "-b", "8", "-o", "yaml").out) == as_json
     rows = list(csv.DictReader(io.StringIO(joulecast("estimate", model, "-b", "1", "-b", "8", "-o", "csv").out)))
     assert [float(row["joules_per_batch"]) for row in rows] == [each["joules_per_batch"] for each in as_json["results"]]
+    assert {(row["coverage_flops"], row["coverage_ops"]) for row in rows} == {("1.0", "1.0")}
     layers = list(csv.DictReader(io.StringIO(joulecast("estimate", model, "-b", "1", "-o", "csv", "--explain").out)))
     assert [row["op_type"] for row in layers] == ["Conv", "Relu", "GlobalAveragePool", "Gemm"]
     profiled = list(csv.DictReader(io.StringIO(joulecast("profile", model, "-o", "csv").out)))

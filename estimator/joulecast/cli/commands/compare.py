@@ -9,7 +9,7 @@ import typer
 from joulecast.cli.commands.estimate import Accelerators
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import estimate_document, result_fields
+from joulecast.documents import estimate_document, result_row
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.forecast import DEFAULT_RUNTIME
 
@@ -58,7 +58,7 @@ def command(
         show(comparison_tables(profiled[0], estimates, unavailable), color=not no_color)
         return
     document = estimate_document(estimates, model=profiled[0], unavailable=unavailable, with_layers=False)
-    write_document(document, output, [result_fields(each) for each in estimates])
+    write_document(document, output, [result_row(each) for each in estimates])
 
 
 def _candidates(*, every: bool) -> list[str]:

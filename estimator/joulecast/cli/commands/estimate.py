@@ -8,7 +8,7 @@ import typer
 
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import estimate_document, result_fields
+from joulecast.documents import estimate_document, result_row
 from joulecast.forecast import DEFAULT_ACCELERATOR, DEFAULT_RUNTIME
 
 EXAMPLES = (
@@ -61,5 +61,5 @@ def command(
         show(estimate_tables(profiled[0], estimates, explain=explain, top=top), color=not no_color)
         return
     document = estimate_document(estimates, model=profiled[0])
-    rows = document["layers"] if explain else [result_fields(each) for each in estimates]
+    rows = document["layers"] if explain else [result_row(each) for each in estimates]
     write_document(document, output, rows)
