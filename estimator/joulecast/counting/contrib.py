@@ -192,16 +192,14 @@ def grouped(node: Node, graph: ModelGraph) -> Heads:
 
 
 ZERO = """
-BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu BitmaskBiasDropout BitmaskDropout ComplexMul ComplexMulConj
+BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu ComplexMul ComplexMulConj
 DequantizeLinear
-EmbedLayerNormalization FastGelu GatedRelativePositionBias Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse
-Irfft IsAllFinite
-MaxpoolWithMask MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool
+EmbedLayerNormalization FastGelu Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse
+Irfft MaxpoolWithMask MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool
 QLinearLeakyRelu
-QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu Range ReduceSumInteger
-RelativePositionBias Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization
-SkipSimplifiedLayerNormalization Trilu Unique
-""".split()
+QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu RelativePositionBias
+Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization
+SkipSimplifiedLayerNormalization Trilu """.split()
 
 
 @rule("zero", *ZERO, domain=MICROSOFT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from joulecast.counting.registry import RUNTIMES, Cost, rule_for
+from joulecast.errors import ModelFormatError
 from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES
 from joulecast.layers import Contraction, Coverage, LayerProfile, Totals
 
@@ -30,7 +31,15 @@ def cost(node: Node, graph: ModelGraph) -> Cost:
     if node.folded:
         return FOLDED
     formula = rule_for(node.domain, node.op_type)
-    return UNSUPPORTED if formula is None else formula(node, graph)
+    if formula is None:
+        return UNSUPPORTED
+    try:
+        return formula(node, graph)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFormatError(
+            f"the {node.op_type} node {node.name!r} has shapes or attributes that its operator cannot have ({error});"
+            " the file is damaged, export it again"
+        ) from error
 
 
 def totals(layers: Iterable[LayerProfile]) -> Totals:

@@ -57,7 +57,8 @@ CALLS = {
         op_type="FusedConv", inputs=(X, W, f(6), f(2, 6, 6, 6)), attributes={"activation": "Relu"}, macs=2 * 6 * 36 * 27
     ),
     "FusedMatMul": Call(
-        op_type="FusedMatMul", inputs=(f(2, 5, 7), f(2, 4, 5)), attributes={"transA": 1, "transB": 1}, macs=2 * 7 * 5 * 4
+        op_type="FusedMatMul", inputs=(f(2, 5, 7), f(2, 4, 5)),
+        attributes={"transA": 1, "transB": 1}, macs=2 * 7 * 5 * 4
     ),
     "FusedMatMul batch": Call(
         op_type="FusedMatMul", inputs=(f(5, 2, 7), f(2, 7, 4)), attributes={"transBatchA": 1}, macs=2 * 5 * 7 * 4
@@ -178,7 +179,8 @@ CALLS = {
     "Inverse": Call(op_type="Inverse", inputs=(np.eye(3, dtype=np.float32)[None],)),
     "CDist": Call(op_type="CDist", inputs=(f(4, 3), f(5, 3)), attributes={"metric": "euclidean"}, macs=60),
     "RotaryEmbedding": Call(
-        op_type="RotaryEmbedding", inputs=(f(2, 5, 16), np.zeros((2, 5), np.int64), f(8, 2), f(8, 2)), attributes={"num_heads": 4},
+        op_type="RotaryEmbedding", inputs=(f(2, 5, 16), np.zeros((2, 5), np.int64), f(8, 2), f(8, 2)),
+        attributes={"num_heads": 4},
     ),
     "blocked Conv": Call(
         op_type="Conv", inputs=(f(2, 8, 8, 8), f(16, 8, 3, 3)), attributes={"pads": [1, 1, 1, 1]},

@@ -14,7 +14,7 @@ from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
 from joulecast.readers.onnx.scope import Recording, Scope
 from joulecast.readers.onnx.values import Value, static_shape
-from joulecast.readers.onnx.walk import Walk, add_stored
+from joulecast.readers.onnx.walk import MALFORMED, Walk, add_stored, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,15 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
     Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
     """
     model = parse(skeleton, name)
+    try:
+        return _walked(model, workload, name)
+    except MALFORMED as error:
+        raise ModelFormatError(
+            f"{name} cannot be understood ({one_line(error)}); the file is damaged, export it again"
+        ) from error
+
+
+def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
     opsets = operator_sets(model, name)
     walk = Walk(
         inference=Inference(opsets),
@@ -75,6 +84,10 @@ def parse(skeleton: bytes, name: str) -> ModelProto:
 def operator_sets(model: ModelProto, name: str) -> dict[str, int]:
     """Version by domain; ``ai.onnx`` is the default domain. Raises ``ModelFormatError`` for one newer than we know."""
     found = {"" if entry.domain == "ai.onnx" else entry.domain: int(entry.version) for entry in model.opset_import}
+    if any(not 0 < version < 2**31 for version in found.values()):
+        raise ModelFormatError(
+            f"{name} imports operator sets of impossible versions; the file is damaged, export it again"
+        )
     newest = defs.onnx_opset_version()
     if not 1 <= found.setdefault("", newest if model.functions or not model.opset_import else 1) <= newest:
         raise ModelFormatError(

@@ -10,7 +10,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, contrib, control, corrections, sequences
+from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences
 from joulecast.readers.onnx.folding import SHAPE_READERS, Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
@@ -41,6 +41,10 @@ AT_RUN_TIME = frozenset(
 )
 """Operators that run with the model even if all they read is stored: random ones, and the unpacking of quantised
 weights."""
+
+
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What plain Python raises where a damaged file lacks an attribute or holds one of another kind."""
 
 
 @dataclass(slots=True)
@@ -103,6 +107,16 @@ class Walk:
     def node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
         """Record one node and put its outputs into ``scope``."""
         self.budget.spend()
+        try:
+            self._node(node, scope, record)
+        except MALFORMED as error:
+            raise ModelFormatError(
+                f"the {node.op_type} node {label(node)!r} cannot be understood ({one_line(error)}); the file is"
+                f" damaged,"
+                " export it again"
+            ) from error
+
+    def _node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
         inputs = [scope.optional(name) for name in node.input]
         outputs = self._special(node, inputs, scope, record)
         if outputs is None:
@@ -174,11 +188,12 @@ class Walk:
 
     def _by_library(self, schema: OpSchema, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
         try:
+            guards.check(node, inputs)
             return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
         except ShapeConflictError as error:
             shapes = ", ".join(_described(value) for value in inputs if value is not None)
             raise UnresolvedShapeError(
-                f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {_one_line(error)};"
+                f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {one_line(error)};"
                 " check --input and --value, or export the model again"
             ) from error
 
@@ -302,5 +317,5 @@ def _described(value: Value) -> str:
     return f"{value.name}: {value.dtype}{list(value.shape) if value.shape is not None else ''}"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
