@@ -45,7 +45,10 @@ def comparison_tables(
 def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
     """What all forecasts of a command share."""
     shared = dict.fromkeys(f"{estimate.runtime}, {estimate.precision} precision" for estimate in estimates)
-    return facts(model_facts(profile) | {"run as": "; ".join(shared)})
+    told = model_facts(profile) | {"run as": "; ".join(shared)}
+    if any(estimate.batch_size != profile.workload.batch_size for estimate in estimates):
+        told["inputs"] += f" (at batch size {profile.workload.batch_size})"
+    return facts(told)
 
 
 def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: bool = False) -> Table:

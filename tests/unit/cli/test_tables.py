@@ -68,6 +68,11 @@ def test_a_forecast_shows_interval_coverage_and_origin() -> None:
     assert "Where the joules go" not in shown
 
 
+def test_inputs_name_the_batch_size_they_are_of_where_there_are_several() -> None:
+    assert "sr () (at batch size 1)" in text(estimate_tables(PROFILE, [ESTIMATE], explain=False, top=10))
+    assert "at batch size" not in text(estimate_tables(PROFILE, [COSTLIER], explain=False, top=10))
+
+
 def test_unpriced_ops_are_listed() -> None:
     partial = replace(ESTIMATE, coverage=Coverage(flops=0.5, ops=0.25, unsupported=("Exotic", "Odd")))
     shown = text(estimate_tables(PROFILE, [partial], explain=False, top=10))
