@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from joulecast_operator import questions, reconcile
+from joulecast_operator.annotations import REFRESH, annotations_of
 from joulecast_operator.forecasts import Failure, Forecasts, Outcome, Override, Request
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import ESTIMATES, SECRETS
@@ -128,15 +129,16 @@ class Estimates:
             known.task.cancel()
         status = estimate.get("status") or {}
         changed = status.get("inputsHash") != reconcile.inputs_hash(request, estimate)
-        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed)))
+        fresh = bool(annotations_of(estimate).get(REFRESH))
+        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed, fresh=fresh)))
         self._jobs[key] = job
         return job
 
-    async def _answer(self, request: Request, *, again: bool) -> Outcome:
+    async def _answer(self, request: Request, *, again: bool, fresh: bool) -> Outcome:
         """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
         if again:
             await self._rate.wait()
-        return await self._forecasts.forecast(request, fresh=True)
+        return await self._forecasts.forecast(request, fresh=fresh)
 
     # -- time
 
