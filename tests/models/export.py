@@ -1,7 +1,9 @@
 """Export the golden graphs: real architectures as ONNX files without weights.
 
-Each model is built under ``FakeTensorMode``, exported with ``optimize=False``, and every initializer becomes an ``ExternalTensor``: its shape and
-dtype stay, its payload never existed. Only this script needs torch. ``python -m tests.models.export --networks`` writes the package data of the
+Each model is built under ``FakeTensorMode``, exported with ``optimize=False``, and every initializer becomes an
+``ExternalTensor``: its shape and
+dtype stay, its payload never existed. Only this script needs torch. ``python -m tests.models.export --networks``
+writes the package data of the
 energy models, ``python -m tests.models.export`` the graphs beside this file; names after that choose some of them.
 """
 
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir
+import timm.layers
 import torch
 import transformers
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -43,7 +46,8 @@ def main() -> None:
 
 
 def write(export: Export, folder: Path) -> None:
-    """Export to ``folder/NAME.onnx.gz`` and record it in ``folder/index.json``; an exporter's error is recorded in its place."""
+    """Export to ``folder/NAME.onnx.gz`` and record it in ``folder/index.json``; an exporter's error is recorded in
+    its place."""
     started = time.monotonic()
     entry: dict[str, Any] = {**export.description, "exporter": versions()}
     try:
@@ -66,13 +70,21 @@ def record(path: Path, name: str, entry: dict[str, Any]) -> None:
 
 def exported(export: Export) -> onnx_ir.Model:
     """The graph without payloads, without stack traces."""
-    torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor  # draws until values fit, which needs values
+    for initialisers, name in ((torch.nn.init, "_no_grad_trunc_normal_"), (timm.layers.weight_init, "_trunc_normal_")):
+        setattr(initialisers, name, lambda tensor, *_, **__: tensor)  # they draw until values fit, which needs values
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         torch.set_default_dtype(getattr(torch, export.dtype))
         module, arguments, dynamic = export.build()
         torch.set_default_dtype(torch.float32)
         program = torch.onnx.export(
-            module.eval(), (), kwargs=arguments, dynamo=True, optimize=False, dynamic_shapes=dynamic, opset_version=export.opset, verbose=False
+            module.eval(),
+            (),
+            kwargs=arguments,
+            dynamo=True,
+            optimize=False,
+            dynamic_shapes=dynamic,
+            opset_version=export.opset,
+            verbose=False,
         )
     model = program.model
     strip(model)
@@ -96,7 +108,7 @@ def strip_node(node: onnx_ir.Node) -> None:
     node.doc_string = None
     if scopes:
         node.metadata_props[SCOPES] = scopes
-    for output in node.outputs:   # the reader infers them again
+    for output in node.outputs:  # the reader infers them again
         output.metadata_props.clear()
         if not output.is_graph_output():
             output.shape = output.type = None

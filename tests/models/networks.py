@@ -1,7 +1,9 @@
 """The seven networks of the A100 set, as the code that was measured runs them.
 
-The set names classes of torchvision and transformers (``BertModel``, ``GPT2Model``, ``OPTModel``, ``Qwen2Model``, ``ViTModel``, ``MobileViTModel``):
-the bodies, without a language-model head. Language models ran eager attention; the others torch's defaults. Batch and sequence stay symbolic.
+The set names classes of torchvision and transformers (``BertModel``, ``GPT2Model``, ``OPTModel``, ``Qwen2Model``,
+``ViTModel``, ``MobileViTModel``):
+the bodies, without a language-model head. Language models ran eager attention; the others torch's defaults. Batch and
+sequence stay symbolic.
 The operator set is the newest that the exporter speaks, so that whatever is one call in the code is one node here,
 and what the code writes out (the tanh Gelu of GPT-2, the RMS norm of Qwen2) stays written out.
 """
@@ -85,7 +87,11 @@ def text(model: type[nn.Module], config: Any) -> Built:
 def masked_text(model: type[nn.Module], config: Any) -> Built:
     ids = torch.zeros(2, 16, dtype=torch.long)
     free = {0: DYNAMIC, 1: DYNAMIC}
-    return MaskedTextBody(model(config)), {"input_ids": ids, "attention_mask": ids}, {"input_ids": free, "attention_mask": free}
+    return (
+        MaskedTextBody(model(config)),
+        {"input_ids": ids, "attention_mask": ids},
+        {"input_ids": free, "attention_mask": free},
+    )
 
 
 def opt() -> Built:
@@ -94,7 +100,13 @@ def opt() -> Built:
 
 
 def unpromoted_attention(
-    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float, **_: Any
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float,
+    **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eager attention of OPT before it computed the softmax of bfloat16 scores in float32."""
     weights = torch.matmul(query, key.transpose(-1, -2)) * scaling
@@ -104,22 +116,46 @@ def unpromoted_attention(
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
-VIT = transformers.ViTConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, attn_implementation="sdpa")
+VIT = transformers.ViTConfig(
+    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, attn_implementation="sdpa"
+)
 MOBILEVIT = transformers.MobileViTConfig(
-    image_size=256, patch_size=2, hidden_sizes=[144, 192, 240], neck_hidden_sizes=[16, 32, 64, 96, 128, 160, 640], num_attention_heads=4, mlp_ratio=2.0
+    image_size=256,
+    patch_size=2,
+    hidden_sizes=[144, 192, 240],
+    neck_hidden_sizes=[16, 32, 64, 96, 128, 160, 640],
+    num_attention_heads=4,
+    mlp_ratio=2.0,
 )
 BERT = transformers.BertConfig(
-    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, vocab_size=30522, attn_implementation="eager"
+    hidden_size=1024,
+    num_hidden_layers=24,
+    num_attention_heads=16,
+    intermediate_size=4096,
+    vocab_size=30522,
+    attn_implementation="eager",
 )
 GPT2 = transformers.GPT2Config(attn_implementation="eager")
 OPT = transformers.OPTConfig(
-    hidden_size=2048, num_hidden_layers=24, num_attention_heads=32, ffn_dim=8192, word_embed_proj_dim=2048, attn_implementation="eager"
+    hidden_size=2048,
+    num_hidden_layers=24,
+    num_attention_heads=32,
+    ffn_dim=8192,
+    word_embed_proj_dim=2048,
+    attn_implementation="eager",
 )
 QWEN2 = transformers.Qwen2Config(
-    vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2,
-    max_position_embeddings=131072, rope_parameters={"rope_type": "default", "rope_theta": 1e6}, tie_word_embeddings=True,
+    vocab_size=151936,
+    hidden_size=1536,
+    intermediate_size=8960,
+    num_hidden_layers=28,
+    num_attention_heads=12,
+    num_key_value_heads=2,
+    max_position_embeddings=131072,
+    rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+    tie_word_embeddings=True,
     attn_implementation="eager",
-)  # fmt: skip
+)
 
 BUILDERS = {
     "resnet101": resnet,

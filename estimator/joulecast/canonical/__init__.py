@@ -1,4 +1,5 @@
-"""Decomposed patterns become the row that a kernel executes, so that rows from any file and from any reader are alike."""
+"""Decomposed patterns become the row that a kernel executes, so that rows from any file and from any reader are
+alike."""
 
 from __future__ import annotations
 

@@ -169,7 +169,8 @@ def hard_swish(node: Node, draft: Draft) -> Match | None:
 
 
 def sixth(node: Node) -> bool:
-    """Whether a HardSigmoid has the slope and offset of HardSwish: 1/6 and 1/2 (ONNX's own defaults are 0.2 and 0.5)."""
+    """Whether a HardSigmoid has the slope and offset of HardSwish: 1/6 and 1/2 (ONNX's own defaults are 0.2 and
+    0.5)."""
     return close(node.attributes.get("alpha", 0.2), 1 / 6) and close(node.attributes.get("beta", 0.5), 0.5)
 
 

@@ -109,7 +109,12 @@ def squares(mean: Node, centred: Node, draft: Draft) -> tuple[Node, ...]:
         return (direct,)
     node = draft.producer(mean.inputs[0], "Pow", "Mul")
     twin = draft.producer(node.inputs[0], "Sub") if node is not None else None
-    if node is None or twin is None or twin.inputs != centred.inputs or squared(mean.inputs[0], twin.outputs[0], draft) is None:
+    if (
+        node is None
+        or twin is None
+        or twin.inputs != centred.inputs
+        or squared(mean.inputs[0], twin.outputs[0], draft) is None
+    ):
         return ()
     return (node, twin)
 
@@ -155,6 +160,10 @@ def spans(shape: tuple[int, ...], output: tuple[int, ...], axis: int) -> bool:
 def returned(node: Node, draft: Draft) -> Match | None:
     """The cast back of an RMS norm computed in float32: the kernel writes the narrower type."""
     norm = draft.producer(node.inputs[0], "RMSNormalization")
-    if norm is None or len(norm.inputs) != 1 or draft.tensors[norm.inputs[0]].dtype != draft.tensors[node.outputs[0]].dtype:
+    if (
+        norm is None
+        or len(norm.inputs) != 1
+        or draft.tensors[norm.inputs[0]].dtype != draft.tensors[node.outputs[0]].dtype
+    ):
         return None
     return Match(node=replace(norm, name=node.name, outputs=node.outputs), absorbed=(norm,))

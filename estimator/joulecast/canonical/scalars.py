@@ -64,7 +64,7 @@ def product(node: Node, draft: Draft) -> Product:
 
 def _inner(name: str, draft: Draft) -> Product:
     node = draft.producer(name, "Mul", "Div") if draft.private(name) else None
-    if node is None or node.op_type == "Div" and scalar(node, 1) is None:
+    if node is None or (node.op_type == "Div" and scalar(node, 1) is None):
         return Product(1.0, [name], [])
     return product(node, draft)
 
@@ -73,7 +73,7 @@ def multiplied(name: str, draft: Draft) -> Product:
     """The value as a product, also if others read it: one factor by one number, or the value itself."""
     node = draft.producer(name, "Mul", "Div")
     parts = split(node) if node is not None else None
-    if node is None or parts is None or node.op_type == "Div" and scalar(node, 1) is None:
+    if node is None or parts is None or (node.op_type == "Div" and scalar(node, 1) is None):
         return Product(1.0, [name], [])
     number, other = parts
     return Product(1 / number if node.op_type == "Div" and number else number, [other], [node])

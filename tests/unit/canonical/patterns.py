@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
 
 
-def graph(body: str, *, inputs: str = "float[2,16,64] x", outputs: str = "float[2,16,64] y", stored: str = "", opset: int = 13) -> ModelGraph:
+def graph(
+    body: str, *, inputs: str = "float[2,16,64] x", outputs: str = "float[2,16,64] y", stored: str = "", opset: int = 13
+) -> ModelGraph:
     """The graph of ``body``, nodes in ONNX's text form. ``stored``: declarations of stored tensors without content."""
     text = f'<ir_version: 8, opset_import: ["" : {opset}]> g ({inputs}) => ({outputs}) {{ {body} }}'
     model = onnx.parser.parse_model(text)

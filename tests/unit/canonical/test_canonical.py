@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -29,7 +30,9 @@ ONE_ROW = {
     "HardSwish": graph(patterns.HARD_SWISH),
     "HardSwish of HardSigmoid": graph(patterns.HARD_SWISH_OF_SIGMOID),
     "HardSigmoid": graph(patterns.HARD_SIGMOID),
-    "Attention, divided": graph(patterns.DIV_SCALED_ATTENTION, inputs=patterns.ATTENTION_INPUTS, outputs=patterns.ATTENTION_OUTPUTS),
+    "Attention, divided": graph(
+        patterns.DIV_SCALED_ATTENTION, inputs=patterns.ATTENTION_INPUTS, outputs=patterns.ATTENTION_OUTPUTS
+    ),
     "Attention of torch": graph(patterns.SDPA, inputs=patterns.ATTENTION_INPUTS, outputs=patterns.ATTENTION_OUTPUTS),
     "Gemm": graph("y = MatMul (x, w)", stored="float[64,64] w"),
     "Gemm with bias": graph("p = MatMul (x, w) y = Add (b, p)", stored="float[64,64] w; float[64] b"),
@@ -48,8 +51,13 @@ ONE_ROW = {
 }
 
 WRITTEN_OUT = {
-    "RMSNormalization", "Gelu tanh", "Gelu tanh, factored", "Swish quick gelu", "Attention, divided", "Conv with BatchNormalization",
-}  # fmt: skip
+    "RMSNormalization",
+    "Gelu tanh",
+    "Gelu tanh, factored",
+    "Swish quick gelu",
+    "Attention, divided",
+    "Conv with BatchNormalization",
+}
 """What code spells out itself: PyTorch's eager mode runs it in pieces."""
 
 
@@ -70,7 +78,9 @@ def test_one_row_is_one_kernel_in_onnxruntime(name: str) -> None:
 @pytest.mark.parametrize("name", ONE_ROW)
 def test_eager_mode_keeps_apart_what_the_code_spells_out(name: str) -> None:
     before, after = executed(ONE_ROW[name]), executed(canonicalise(ONE_ROW[name], eager=True))
-    assert (after == ["Gemm" if op == "MatMul" and "Gemm" in name else op for op in before]) == (name in WRITTEN_OUT or name == "Gemm")
+    assert (after == ["Gemm" if op == "MatMul" and "Gemm" in name else op for op in before]) == (
+        name in WRITTEN_OUT or name == "Gemm"
+    )
 
 
 @pytest.mark.parametrize("name", ONE_ROW)
@@ -90,10 +100,14 @@ def assert_conserved(before: ModelGraph, after: ModelGraph) -> None:
     assert (new.macs, new.params) == (old.macs, old.params)
     assert new.bytes_moved <= old.bytes_moved
     assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
-    assert {name: after.tensors[name] for name in after.outputs} == {name: before.tensors[name] for name in before.outputs}
+    assert {name: after.tensors[name] for name in after.outputs} == {
+        name: before.tensors[name] for name in before.outputs
+    }
     made = set(after.inputs)
     for node in after.nodes:
-        missing = [name for name in node.inputs if name and name not in made and after.tensors[name].role == "activation"]
+        missing = [
+            name for name in node.inputs if name and name not in made and after.tensors[name].role == "activation"
+        ]
         assert not missing, f"{node.name} reads {missing} before they are made"
         made.update(node.outputs)
     assert set(after.outputs) <= made
@@ -126,7 +140,11 @@ def test_a_scale_of_another_shape_stays_a_multiplication() -> None:
 
 @pytest.mark.parametrize(
     ("body", "middle"),
-    [(patterns.GELU_ERF, "float[2,16,64] c"), (patterns.LAYER_NORM, "float[2,16,64] square"), (patterns.SWISH, "float[2,16,64] a")],
+    [
+        (patterns.GELU_ERF, "float[2,16,64] c"),
+        (patterns.LAYER_NORM, "float[2,16,64] square"),
+        (patterns.SWISH, "float[2,16,64] a"),
+    ],
 )
 def test_a_value_that_the_model_returns_is_computed(body: str, middle: str) -> None:
     model = graph(body, outputs=f"float[2,16,64] y, {middle}", stored=NORM_WEIGHTS if "gamma" in body else "")
@@ -135,7 +153,13 @@ def test_a_value_that_the_model_returns_is_computed(body: str, middle: str) -> N
     assert_conserved(model, result)
 
 
-@pytest.mark.parametrize("body", [patterns.GELU_ERF.replace("y = Mul (d", "z = Relu (c) e = Add (d, z) y = Mul (e"), patterns.SWISH + " w = Relu (a)"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        patterns.GELU_ERF.replace("y = Mul (d", "z = Relu (c) e = Add (d, z) y = Mul (e"),
+        patterns.SWISH + " w = Relu (a)",
+    ],
+)
 def test_a_value_that_something_else_reads_is_computed(body: str) -> None:
     outputs = "float[2,16,64] y" + (", float[2,16,64] w" if "w = " in body else "")
     model = graph(body, outputs=outputs)
@@ -146,9 +170,19 @@ def test_a_value_that_something_else_reads_is_computed(body: str) -> None:
     "body",
     [
         pytest.param(patterns.DIV_SCALED_ATTENTION.replace("= 4.0>", "= 5.0>"), id="another scale"),
-        pytest.param(patterns.DIV_SCALED_ATTENTION.replace("scaled = Div (product, root)", "scaled = Identity (product)"), id="unscaled"),
-        pytest.param(patterns.DIV_SCALED_ATTENTION.replace("axis: int = -1", "axis: int = 2"), id="softmax over queries"),
-        pytest.param(patterns.DIV_SCALED_ATTENTION.replace("weights =", "twice = Add (masked, mask) weights =").replace("(masked)\ny", "(twice)\ny"), id="two masks"),
+        pytest.param(
+            patterns.DIV_SCALED_ATTENTION.replace("scaled = Div (product, root)", "scaled = Identity (product)"),
+            id="unscaled",
+        ),
+        pytest.param(
+            patterns.DIV_SCALED_ATTENTION.replace("axis: int = -1", "axis: int = 2"), id="softmax over queries"
+        ),
+        pytest.param(
+            patterns.DIV_SCALED_ATTENTION.replace("weights =", "twice = Add (masked, mask) weights =").replace(
+                "(masked)\ny", "(twice)\ny"
+            ),
+            id="two masks",
+        ),
     ],
 )
 def test_other_attention_stays_separate_products(body: str) -> None:
@@ -198,7 +232,8 @@ def test_a_convolution_keeps_the_parameters_of_the_normalisation_it_absorbs() ->
 
 def test_a_split_into_a_sequence_is_a_split() -> None:
     body = """
-    size = Constant <value_int: int = 32> ()  zero = Constant <value_int: int = 0> ()  one = Constant <value_int: int = 1> ()
+    size = Constant <value_int: int = 32> ()
+    zero = Constant <value_int: int = 0> ()  one = Constant <value_int: int = 1> ()
     parts = SplitToSequence <axis: int = 2> (x, size)
     a = SequenceAt (parts, zero)
     b = SequenceAt (parts, one)
@@ -209,7 +244,15 @@ def test_a_split_into_a_sequence_is_a_split() -> None:
     assert executed(result) == ["Add"]
 
 
-STEPS = [patterns.GELU_ERF, patterns.GELU_TANH, patterns.SWISH, patterns.HARD_SWISH, patterns.LAYER_NORM, patterns.RMS_NORM, "p = MatMul (x, w) y = Add (b, p)"]
+STEPS = [
+    patterns.GELU_ERF,
+    patterns.GELU_TANH,
+    patterns.SWISH,
+    patterns.HARD_SWISH,
+    patterns.LAYER_NORM,
+    patterns.RMS_NORM,
+    "p = MatMul (x, w) y = Add (b, p)",
+]
 
 
 @st.composite
@@ -223,15 +266,25 @@ def networks(draw: st.DrawFn) -> ModelGraph:
         if draw(st.booleans()):
             nodes.append(f"r_{place} = Add ({shapes[-1]}, {draw(st.sampled_from(shapes))})")
             shapes.append(f"r_{place}")
-    spied = draw(st.sampled_from([line.split(" = ")[0].strip() for line in "\n".join(nodes).splitlines() if " = " in line and "Constant" not in line]))
+    spied = draw(
+        st.sampled_from(
+            [
+                line.split(" = ")[0].strip()
+                for line in "\n".join(nodes).splitlines()
+                if " = " in line and "Constant" not in line
+            ]
+        )
+    )
     nodes.append(f"spied = Relu ({spied}) out = Identity ({shapes[-1]})")
-    return graph("\n".join(nodes), outputs="float[2,16,64] out, float spied", stored=f"{NORM_WEIGHTS}; float[64,64] w; float[64] b")
+    return graph(
+        "\n".join(nodes),
+        outputs="float[2,16,64] out, float spied",
+        stored=f"{NORM_WEIGHTS}; float[64,64] w; float[64] b",
+    )
 
 
 def renamed(body: str, place: int, source: str) -> str:
     """The pattern with values of its own, reading ``source``."""
-    import re
-
     own = re.compile(r"\b(?!gamma\b|beta\b|w\b|b =)([a-z]+)\b(?=\s*=\s*[A-Z])")
     names = sorted({match.group(1) for match in own.finditer(body)}, key=len, reverse=True)
     text = re.sub(r"(?<=[(,] )x\b|(?<=\()x\b", source, body)

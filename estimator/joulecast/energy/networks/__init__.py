@@ -1,7 +1,9 @@
 """The seven networks of the A100 set as ONNX graphs without weights, so that their rows can be forecast anywhere.
 
-``index.json`` says of each file what it is: the set's own ``model`` and ``config``, the ``dtype`` it was exported in, where the configuration comes
-from, its inputs (symbolic dimensions are names) and the versions that exported it. The bfloat16 files carry the casts that the code makes
+``index.json`` says of each file what it is: the set's own ``model`` and ``config``, the ``dtype`` it was exported in,
+where the configuration comes
+from, its inputs (symbolic dimensions are names) and the versions that exported it. The bfloat16 files carry the casts
+that the code makes
 (softmax and RMS norm in float32 for Qwen2; OPT's softmax is not promoted, as in the version that was measured).
 """
 
@@ -18,7 +20,8 @@ from joulecast.layers import Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A graph: ``name`` (``"gpt2-float32"``), the set's ``model`` and ``config``, ``dtype``, ``inputs`` with symbolic dimensions as names."""
+    """A graph: ``name`` (``"gpt2-float32"``), the set's ``model`` and ``config``, ``dtype``, ``inputs`` with symbolic
+    dimensions as names."""
 
     name: str
     model: str
