@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
-from joulecast_operator.annotations import ESTIMATE, INPUT_KEYS, MODEL, REST_UNTIL, SKIP, annotations_of
+from joulecast_operator.annotations import (
+    BATCH_SIZE,
+    ESTIMATE,
+    INPUT_KEYS,
+    MODEL,
+    REST_UNTIL,
+    SKIP,
+    annotations_of,
+    result_of,
+)
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "joulecast"
@@ -63,9 +72,8 @@ def resting(controller: Resource, now: datetime) -> bool:
 
 def top_owner(resource: Resource) -> Owner | None:
     """The controller that owns a resource, or None where the resource is itself the top-most."""
-    owners = _mapping(resource.get("metadata")).get("ownerReferences") or ()
-    for owner in owners:
-        if isinstance(owner, Mapping) and owner.get("controller"):
+    for owner in _mappings(_mapping(resource.get("metadata")).get("ownerReferences")):
+        if owner.get("controller"):
             fields = {key: str(owner.get(key, "")) for key in ("kind", "name", "uid")}
             return Owner(api_version=str(owner.get("apiVersion", "")), **fields)
     return None
@@ -145,16 +153,16 @@ def _of_same_image(workload: Resource, index: EstimateLookup, namespace: str) ->
 
 
 def _first(estimates: Iterable[Resource], workload: Resource) -> Resource | None:
-    """The workload's own estimate before others, a user's before one made for another workload, then by name."""
+    """The workload's own estimate, then a user's, then one that holds the workload's batch size, then by name."""
     return min(estimates, key=lambda estimate: _rank(estimate, workload), default=None)
 
 
-def _rank(estimate: Resource, workload: Resource) -> tuple[bool, bool, str]:
+def _rank(estimate: Resource, workload: Resource) -> tuple[bool, bool, bool, str]:
     metadata = _mapping(estimate.get("metadata"))
     uid = _mapping(workload.get("metadata")).get("uid")
-    owners = metadata.get("ownerReferences") or ()
-    owned = uid is not None and any(owner.get("uid") == uid for owner in owners if isinstance(owner, Mapping))
-    return not owned, is_made(estimate), str(metadata.get("name", ""))
+    owned = uid is not None and any(owner.get("uid") == uid for owner in _mappings(metadata.get("ownerReferences")))
+    other_batch = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE)) is None
+    return not owned, is_made(estimate), other_batch, str(metadata.get("name", ""))
 
 
 def _volume_images(spec: Resource) -> Iterable[str]:

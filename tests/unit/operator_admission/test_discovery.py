@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from joulecast_operator import discovery
-from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate
+from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate, row
 
 MODEL = {"joulecast.dev/model": IMAGE}
 OWNER = {
@@ -133,6 +133,13 @@ def test_of_several_with_the_image_the_workloads_own_wins_then_a_users() -> None
     workload = deployment(image=IMAGE)
     assert discovery.estimate_for(workload, Estimates(made, users, own)) is own
     assert discovery.estimate_for(workload, Estimates(made, users)) is users
+
+
+def test_of_a_users_estimates_the_one_with_the_batch_size_wins() -> None:
+    small = estimate("z-small", rows=[row(batch_size=1)])
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/batch-size": "1"})
+    assert discovery.estimate_for(workload, Estimates(estimate("a-large"), small)) is small
+    assert discovery.estimate_for(deployment(image=IMAGE), Estimates(small, estimate("a-large"))) is not small
 
 
 @pytest.mark.parametrize(
