@@ -74,7 +74,7 @@ class AdmissionServer:
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
         async for client_config in self.server(self._admission.review):  # type: ignore[arg-type]
-            if not self.listening:  # walking an index of 1,000 estimates holds a review up for 40 ms and finds nothing
+            if not self.listening:  # else a collection walks the whole index while reviews wait
                 gc.collect()
                 gc.freeze()
             self.listening = True
