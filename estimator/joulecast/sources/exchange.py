@@ -93,7 +93,7 @@ class Exchange:
             response.close()
             if method == "HEAD":
                 return response, url
-            url = self._redirected(url, response.headers["location"])
+            url = self._located(url, response.headers["location"])
         raise misbehaved(f"registry {self.host}", f"redirects more than {_MAX_REDIRECTS} times")
 
     def body(self, response: httpx2.Response, limit_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
@@ -154,19 +154,19 @@ class Exchange:
         self, realm: str, query: Mapping[str, str], headers: Mapping[str, str], form: Mapping[str, str]
     ) -> bytes:
         """What the token service at ``realm`` gives. Raises ModelFetchError."""
-        url = self._checked(httpx2.URL(realm)).copy_merge_params(dict(query))
+        url = self._located(httpx2.URL(), realm).copy_merge_params(dict(query))
         response = self._once("POST" if form else "GET", url, headers, form or None)
         if response.status_code != 200:
             response.close()
             raise self._authorizer.refused("the token service's answer")
         return self.body(response)
 
-    def _redirected(self, url: httpx2.URL, location: str) -> httpx2.URL:
+    def _located(self, base: httpx2.URL, location: str) -> httpx2.URL:
+        """Where the registry sends us. Raises ModelFetchError if that is nowhere or not allowed."""
         try:
-            target = url.join(location)
-        except httpx2.InvalidURL:
-            raise misbehaved(f"registry {self.host}", "redirects to no valid address") from None
-        return self._checked(target)
+            return self._checked(base.join(location))
+        except (httpx2.InvalidURL, ValueError):
+            raise misbehaved(f"registry {self.host}", "sends us to no valid address") from None
 
     def _checked(self, url: httpx2.URL) -> httpx2.URL:
         """``url`` without credentials, if its scheme is https, or http for a host listed as insecure."""

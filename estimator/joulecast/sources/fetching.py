@@ -102,12 +102,12 @@ def _local_file(reference: str, access: RegistryAccess) -> Path | None:
     """The file of this machine that ``reference`` means; None if it means a folder or an image."""
     if not access.local_paths:
         return None
-    path = Path(reference).expanduser()
+    path = os.path.expanduser(reference)  # noqa: PTH111 - pathlib raises for names that cannot be a file's
     is_path = reference.startswith(("/", "./", "../", "~")) or reference.endswith(_MODEL_SUFFIX)
-    if os.path.lexists(path) and not path.is_dir():
-        return path
+    if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
+        return Path(path)
     if is_path and split(reference) is None:
-        return path  # reading it gives the error
+        return Path(path)  # reading it gives the error
     return None
 
 

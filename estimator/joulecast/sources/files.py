@@ -23,9 +23,10 @@ class FileRanges:
     def __init__(self, path: Path, meter: Meter) -> None:
         """Raises ModelFetchError if ``path`` cannot be opened or is no regular file."""
         self._meter = meter
+        self._path = path
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unreadable(path, error) from error
         status = os.fstat(self._descriptor)
         self.size = status.st_size
@@ -34,7 +35,10 @@ class FileRanges:
             raise ModelReferenceError(f"{path} is no regular file: give an .onnx file, an OCI image layout or an image")
 
     def read(self, offset: int, length: int) -> bytes:
-        piece = os.pread(self._descriptor, length, offset)
+        try:
+            piece = os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
         self._meter.receive(len(piece))
         return piece
 
@@ -67,9 +71,11 @@ def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> ModelFetchError:
+def _unreadable(path: Path, error: OSError | ValueError) -> ModelFetchError:
     if isinstance(error, FileNotFoundError):
         return ModelFetchError(f"{path} does not exist: check the path", reason="ModelNotFound", transient=False)
     return ModelFetchError(
-        f"{path} cannot be read ({error.strerror}): check its permissions", reason="Unreadable", transient=False
+        f"{path} cannot be read ({getattr(error, 'strerror', 'no file can have that name')}): check its permissions",
+        reason="Unreadable",
+        transient=False,
     )

@@ -18,6 +18,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
     (0, b"\x1f\x8b", "a gzip file"),
     (0, b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (257, b"ustar", "a tar archive: to read an image out of one, unpack it into an OCI image-layout folder"),
     (0, b"\x7fELF", "a program or library (ELF)"),
     (0, b"<", "an XML or HTML file"),
 )

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFormatError
-from joulecast.sources.budget import MIB
+from joulecast.sources.budget import KIB
 from joulecast.sources.compressed import decompressed
 from joulecast.sources.ranges import COMPRESSED, PLAIN, VERIFIED, RangedStream
 from joulecast.sources.stream import Window
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FILE_PATH = "org.cncf.model.filepath"  # ModelPack specification
 TITLE = "org.opencontainers.image.title"  # OCI image specification, annotations; what ORAS names a file by
-_COMPLETION_BYTES = MIB
+_COMPLETION_BYTES = 512 * KIB
 """A compressed layer that was walked through is read to its end for its digest's sake if no more than this is left."""
 
 

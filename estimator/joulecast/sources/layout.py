@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +23,14 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 def split(text: str) -> tuple[Path, str | None] | None:
     """(folder, tag or digest) of ``FOLDER``, ``FOLDER:tag`` or ``FOLDER@sha256:…`` if that folder is there, else
     None."""
-    whole = Path(text).expanduser()
-    if whole.is_dir():
-        return whole, None
+    whole = os.path.expanduser(text)  # noqa: PTH111 - pathlib raises for names that cannot be a file's; here they are no folder
+    if os.path.isdir(whole):  # noqa: PTH112
+        return Path(whole), None
     match = re.fullmatch(r"(?P<folder>.+?)(?:@(?P<digest>[a-z0-9]+:[0-9a-f]+)|:(?P<tag>[^/:@]+))", text)
-    folder = Path(match["folder"]).expanduser() if match else None
-    if match is None or folder is None or not folder.is_dir():
+    folder = os.path.expanduser(match["folder"]) if match else ""  # noqa: PTH111
+    if match is None or not os.path.isdir(folder):  # noqa: PTH112
         return None
-    return folder, match["digest"] or match["tag"]
+    return Path(folder), match["digest"] or match["tag"]
 
 
 class LayoutStore:
@@ -39,7 +40,7 @@ class LayoutStore:
         """Raises ModelReferenceError if ``folder`` is no image layout."""
         self._folder = folder
         self._meter = meter
-        if not (folder / "oci-layout").is_file():
+        if not os.path.isfile(folder / "oci-layout"):  # noqa: PTH113
             raise ModelReferenceError(
                 f"{folder} is a folder without an oci-layout file: give an .onnx file, an OCI image-layout "
                 "folder or an image"

@@ -27,6 +27,7 @@ WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"  # both: OCI image specification, layer.md, "Whiteouts"
 _MAX_LINKS = 40  # Linux MAXSYMLINKS
 _MAX_LISTED = 20
+_MAX_REMEMBERED = 20_000  # names kept while walking; of 4 KiB at most, so 80 MiB
 _MODEL_SUFFIX = ".onnx"
 
 
@@ -200,11 +201,19 @@ class _Survey:
         with closing(layer.entries()) as members:
             for entry, content in members:
                 gone |= _whited_out(entry)
+                self._check_memory(layer, gone)
                 if self._is_new_file(entry) and is_wanted and found is None:
                     found = _taken(layer, entry, content, take)
             layer.finish()
         self._gone |= gone
         return found
+
+    def _check_memory(self, layer: Layer, gone: set[str]) -> None:
+        if len(self._files) + len(self._links) + len(self._gone) + len(gone) > _MAX_REMEMBERED:
+            raise ModelFormatError(
+                f"{layer.name} brings the image to more than {_MAX_REMEMBERED:,} models and deleted files: "
+                "name the model's path"
+            )
 
     def _is_new_file(self, entry: Entry) -> bool:
         path = entry.path

@@ -93,7 +93,8 @@ class RegistryStore:
                 self._exchange.close()
                 self._exchange, self._base = self._connected()
             else:
-                self._waiting.clear()
+                if result is not None:
+                    self._waiting.clear()
                 return result
 
     def _connected(self) -> tuple[Exchange, str]:

@@ -57,15 +57,31 @@ class CheckedBackend(httpcore2.NetworkBackend):
 
 
 class CheckedTransport(httpx2.HTTPTransport):
-    """httpx2's transport over a ``CheckedBackend``: no proxies, no environment."""
+    """httpx2's transport over a ``CheckedBackend``: no proxies, no environment.
+
+    Authorities are loaded when https is first used; raises ModelReferenceError then if the bundle at
+    ``certificate_authority`` cannot be loaded.
+    """
 
     def __init__(self, policy: AddressPolicy, certificate_authority: str | None) -> None:
-        """Raises ModelReferenceError if the bundle at ``certificate_authority`` cannot be loaded."""
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=_trust(certificate_authority),
+        self._backend = CheckedBackend(policy)
+        self._certificate_authority = certificate_authority
+        self._is_trusting = False
+        self._pool = self._pooled(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.scheme == "https" and not self._is_trusting:
+            self._pool.close()
+            self._pool = self._pooled(_trust(self._certificate_authority))
+            self._is_trusting = True
+        return super().handle_request(request)
+
+    def _pooled(self, context: ssl.SSLContext) -> httpcore2.ConnectionPool:
+        return httpcore2.ConnectionPool(
+            ssl_context=context,
             max_connections=_MAX_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=CheckedBackend(policy),
+            network_backend=self._backend,
         )
 
 

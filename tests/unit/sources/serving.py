@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.images import MANIFEST_TYPE, Image, digest_of
 
-
 Answer = tuple[int, dict[str, str], bytes]
 """Status, headers, body."""
 
@@ -30,7 +29,7 @@ class Request:
 
 @dataclass
 class Served:
-    """What the server holds, does wrong, and has seen. ``answer``: (status, headers, body) for what it answers otherwise."""
+    """What the server holds, does wrong, and has seen. ``answer``: what it says instead, sometimes."""
 
     manifests: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -138,7 +137,7 @@ def docker_config(host: str, **entry: str) -> dict[str, Any]:
 
 
 def token_answer(realm: str, token: str, accepted: str | None) -> Callable[[Request], Answer | None]:
-    """Bearer authentication at every /v2/ path; ``accepted``: the ``Authorization`` that /token wants, None for anonymous."""
+    """Bearer authentication; ``accepted``: the ``Authorization`` that /token wants, None for anonymous."""
 
     def answer(request: Request) -> Answer | None:
         if request.path.startswith("/token"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from joulecast.errors import JoulecastError, ModelFetchError, ModelFormatError, ModelReferenceError
 from joulecast.sources import FetchBudget, fetch, resolve
 from tests.images import INDEX_TYPE, MANIFEST_TYPE, Image, build, digest_of, write_layout
+from tests.unit.sources.archives import image, tar
 from tests.unit.sources.models import gemm_model
 
 MODEL = gemm_model(width=8)
@@ -19,9 +21,9 @@ ARM = build([{"models/m.onnx": MODEL}], architecture="arm64")
 def rewrite(folder: Path, images: list[tuple[Image, dict[str, object]]]) -> None:
     """Make ``folder``'s index list exactly ``images``, each with the further fields given."""
     entries = []
-    for image, fields in images:
-        write_layout(image, folder)
-        entries.append({"mediaType": MANIFEST_TYPE, "digest": image.digest, "size": len(image.manifest), **fields})
+    for one, fields in images:
+        write_layout(one, folder)
+        entries.append({"mediaType": MANIFEST_TYPE, "digest": one.digest, "size": len(one.manifest), **fields})
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
 
 
@@ -139,3 +141,27 @@ def test_the_skeleton_budget_reaches_the_file(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(MODEL)
     with pytest.raises(ModelFormatError, match="keeps more than 100 bytes"):
         fetch(str(tmp_path / "m.onnx"), budget=FetchBudget(skeleton_bytes=100))
+
+
+@pytest.mark.parametrize(
+    "reference", ["a\0b", "/" + "x" * 5000, "x" * 5000, "~nobody-of-that-name/m.onnx", "/a\0.onnx", ""]
+)
+def test_references_that_no_file_can_have(reference: str) -> None:
+    with pytest.raises((ModelFetchError, ModelReferenceError)):
+        fetch(reference)
+
+
+def test_names_are_not_remembered_without_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joulecast.sources.overlay._MAX_REMEMBERED", 50)
+    names = [(f"models/{index}.onnx", b"") for index in range(1, 60)]
+    layer = tar([("models/0.onnx", MODEL), *names])
+    write_layout(image([gzip.compress(layer, 1)]), tmp_path)
+    with pytest.raises(ModelFormatError, match="name the model's path"):
+        fetch(str(tmp_path))
+    assert fetch(str(tmp_path), path="/models/0.onnx").path == "models/0.onnx"
+
+
+def test_an_archive_of_an_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "image.tar").write_bytes(tar([("oci-layout", b"{}")]))
+    with pytest.raises(ModelFormatError, match="image-layout folder"):
+        fetch(str(tmp_path / "image.tar"))

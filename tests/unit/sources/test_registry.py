@@ -8,6 +8,8 @@ import time
 from urllib.parse import parse_qs
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from joulecast.errors import ModelFetchError, ModelReferenceError
 from joulecast.sources import FetchBudget, RegistryAccess, fetch, resolve
@@ -331,6 +333,57 @@ class TestRedirects:
         assert len(served.requests) < 10
 
 
+class TestHostileHeaders:
+    """Whatever a registry writes into its headers and documents, there is one clear error."""
+
+    words = st.one_of(
+        st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60),
+        st.sampled_from(
+            [
+                "http://[", "https://a:99999/", "//", "ftp://x/y", "https://", "http://user:pass@127.0.0.1/", "file:///etc/passwd",
+                "https://xn--/", "https://a..b/", "?", "https://[::1", "http://\u00ff/", "https:///x", "javascript:1",
+            ]
+        ),
+    )  # fmt: skip
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(word=words)
+    def test_locations_and_realms(self, served: Served, access: RegistryAccess, word: str) -> None:
+        reference = f"{served.host}/team/model:1"
+        quoted = word.replace("\\", "").replace('"', "")
+        for answer in (
+            (307, {"Location": word}, b""),
+            (401, {"WWW-Authenticate": f'Bearer realm="{quoted}"'}, b""),
+            (401, {"WWW-Authenticate": word}, b""),
+            (429, {"Retry-After": "0" if word.isdigit() else word[:9]}, b""),
+        ):
+            served.answer = lambda request, answer=answer: answer
+            with pytest.raises(ModelFetchError) as caught:
+                fetch(reference, access=access, budget=FetchBudget(wall_seconds=0.3))
+            assert str(caught.value).count("\n") == 0
+
+    json_values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.just("sha256:" + "a" * 64),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["layers", "config", "manifests", "digest", "size", "mediaType", "annotations", "platform", "os"]
+                ),
+                inner,
+            )
+        ),
+        max_leaves=25,
+    )
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(document=json_values)
+    def test_documents(self, served: Served, access: RegistryAccess, document: object) -> None:
+        served.manifests["team/model/1"] = json.dumps(document).encode(), MANIFEST_TYPE
+        with pytest.raises(ModelFetchError):
+            fetch(f"{served.host}/team/model:1", access=access)
+
+
 class TestFailures:
     def test_what_is_not_there(self, served: Served, access: RegistryAccess) -> None:
         with pytest.raises(ModelFetchError, match=r"team/model:1 does not exist") as caught:
@@ -441,5 +494,8 @@ class TestWhichRegistries:
         assert served.requests == []
         assert other.requests
         other.manifests.clear()
+        served.requests.clear()
+        assert resolve(reference, access=access) == IMAGE.digest
+        assert served.requests
         assert fetch(reference, access=access).digest == IMAGE.digest
         assert served.requests
