@@ -192,14 +192,12 @@ def grouped(node: Node, graph: ModelGraph) -> Heads:
 
 
 ZERO = """
-BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu ComplexMul ComplexMulConj
-DequantizeLinear
-EmbedLayerNormalization FastGelu Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse
-Irfft MaxpoolWithMask MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool
-QLinearLeakyRelu
+BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu ComplexMul ComplexMulConj DequantizeLinear
+EmbedLayerNormalization FastGelu Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse Irfft MaxpoolWithMask
+MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu
 QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu RelativePositionBias
-Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization
-SkipSimplifiedLayerNormalization Trilu """.split()
+Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization Trilu
+""".split()
 
 
 @rule("zero", *ZERO, domain=MICROSOFT)

@@ -24,8 +24,9 @@ SLOTS: dict[str, frozenset[int]] = {
         ("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization"), frozenset({1, 2})
     ),
     **dict.fromkeys(("Gather", "GatherND", "GatherElements"), frozenset({0})),
-    **dict.fromkeys(("Add", "Mul", "Concat", "Expand", "Where", "Sum"), frozenset({0, 1, 2, 3})),
+    **dict.fromkeys(("Add", "Mul", "Concat", "Expand"), frozenset({0, 1, 2, 3})),
     "RMSNormalization": frozenset({1}),
+    "SimplifiedLayerNormalization": frozenset({1}),
     "DeformConv": frozenset({1, 3}),
 }
 """Input positions of standard operators that take a parameter. Anything read elsewhere is a constant."""
@@ -38,6 +39,27 @@ QUANTISED_SLOTS: dict[str, frozenset[int]] = {
     "DequantizeLinear": frozenset({0}),
 }
 """Input positions of quantised operators whose stored integers are the quantised form of a parameter."""
+
+CONTRIB_SLOTS: dict[str, frozenset[int]] = {
+    **dict.fromkeys(("FusedConv", "Conv", "NhwcConv", "NhwcFusedConv", "CausalConvWithState"), frozenset({1, 2})),
+    **dict.fromkeys(("FusedMatMul", "TransposeMatMul", "FusedGemm", "FusedMatMulActivation"), frozenset({0, 1, 2})),
+    **dict.fromkeys(("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulInteger16"), frozenset({1, 4, 6})),
+    **dict.fromkeys(("Attention", "QAttention", "GemmFastGelu"), frozenset({1, 2})),
+    **dict.fromkeys(("BiasGelu", "FastGelu", "BiasAdd", "BiasSplitGelu", "BiasDropout"), frozenset({1})),
+    **dict.fromkeys(("SkipLayerNormalization", "EmbedLayerNormalization"), frozenset({2, 3, 4, 5, 6})),
+    **dict.fromkeys(("SkipSimplifiedLayerNormalization", "SkipGroupNorm"), frozenset({1, 2, 3, 4})),
+    "GroupNorm": frozenset({1, 2}),
+    "DynamicQuantizeLSTM": frozenset({1, 2, 3, 7}),
+    "MultiHeadAttention": frozenset({3}),
+    "MatMulNBits": frozenset({1, 5}),
+    "MatMulBnb4": frozenset({1}),
+    "QGemm": frozenset({3, 6}),
+    "QLinearConv": frozenset({3, 8}),
+    "DequantizeLinear": frozenset({0}),
+    "GatherBlockQuantized": frozenset({0}),
+    "RelativePositionBias": frozenset({0}),
+}
+"""The same for onnxruntime's operators, whose stored integers are quantised parameters."""
 
 CONTRIB_DOMAINS = frozenset({"com.microsoft", "com.microsoft.nchwc"})
 
@@ -84,13 +106,13 @@ def _takes_parameter(node: Node, position: int, value: Value) -> bool:
     if value.runtime or not value.stored or all(BUFFERS.search(name) for name in value.stored):
         return False
     if node.domain in CONTRIB_DOMAINS:
-        return value.numel != 1
+        return position in CONTRIB_SLOTS.get(node.op_type, ())
     if position in QUANTISED_SLOTS.get(node.op_type, ()):
         return True
     if (
         value.dtype not in FLOATING_DTYPES
         or value.shape == ()
-        or (value.numel == 1 and node.op_type in ("Add", "Mul", "Where", "Concat"))
+        or (value.numel == 1 and node.op_type in ("Add", "Mul", "Concat"))
     ):
         return False
     return position in SLOTS.get(node.op_type, ())
