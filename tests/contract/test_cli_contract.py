@@ -93,6 +93,11 @@ def test_compare_tells_what_it_cannot_price_and_goes_on(joulecast: CommandLine, 
     )
 
 
+def test_an_accelerator_is_looked_for_before_the_model_is_read(joulecast: CommandLine) -> None:
+    for command in ("estimate", "compare"):
+        assert "[UnknownAccelerator]" in joulecast(command, "absent.onnx", "-a", "NVIDIA-H2OO").err
+
+
 def test_compare_without_anything_to_price_is_an_error(joulecast: CommandLine, model: Path) -> None:
     done = joulecast("compare", model, "-a", "Tesla-P4", "-p", "bf16")
     assert (done.code, done.out) == (1, "")

@@ -1,10 +1,17 @@
-"""The command ``joulecast``. Commands live in ``commands``; what they print in ``tables`` and ``output``."""
+"""The command ``joulecast``. Commands live in ``commands``, what they print in the modules of tables."""
 
 from __future__ import annotations
+
+import sys
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 a JoulecastError (one sentence on stderr), 2 wrong usage, 130 interrupted."""
-    from joulecast.cli.application import run
+    try:
+        from joulecast.cli.application import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # while imports still ran; typer handles it afterwards
+        sys.exit(_INTERRUPTED)

@@ -16,6 +16,7 @@ from joulecast.forecast import DEFAULT_RUNTIME
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from joulecast.accelerators import AcceleratorProfile
     from joulecast.energy.model import EnergyEstimate
     from joulecast.layers import ModelProfile
 
@@ -48,9 +49,9 @@ def command(
     """
     from joulecast.cli.models import profiles
 
-    named = accelerator or _candidates(every=every)
-    profiled = profiles(request, batch_size)
-    estimates, unavailable = _priced(profiled, named, precision=precision, runtime=runtime)
+    found, unavailable = _found(accelerator or _candidates(every=every), runtime)
+    profiled = profiles(request, batch_size) if found else []
+    estimates = _priced(profiled, found, unavailable, precision=precision, runtime=runtime)
     estimates.sort(key=lambda each: each.joules_per_batch / each.batch_size)
     if output is OutputFormat.TABLE:
         from joulecast.cli.estimate_tables import comparison_tables
@@ -62,24 +63,44 @@ def command(
 
 
 def _candidates(*, every: bool) -> list[str]:
+    """Those with more behind them than a data sheet; all of them if asked, or if there are no others."""
     from joulecast.accelerators import installed
 
-    return [name for name, accelerator in installed().items() if every or accelerator.origin != "datasheet"]
+    backed = [name for name, accelerator in installed().items() if accelerator.origin != "datasheet"]
+    return list(installed()) if every or not backed else backed
+
+
+def _found(names: Sequence[str], runtime: str) -> tuple[list[AcceleratorProfile], dict[str, JoulecastError]]:
+    """The accelerators of these names, and those that are known but not calibrated. Raises UnknownAcceleratorError."""
+    from joulecast.forecast import accelerator_named
+
+    found: list[AcceleratorProfile] = []
+    unavailable: dict[str, JoulecastError] = {}
+    for name in dict.fromkeys(names):
+        try:
+            found.append(accelerator_named(name, runtime))
+        except NotCalibratedError as error:
+            unavailable[name] = error
+    return found, unavailable
 
 
 def _priced(
-    profiles: Sequence[ModelProfile], accelerators: Sequence[str], *, precision: str, runtime: str
-) -> tuple[list[EnergyEstimate], dict[str, JoulecastError]]:
-    """Forecasts, and what could not be priced. Raises the first error if nothing could be."""
+    profiles: Sequence[ModelProfile],
+    accelerators: Sequence[AcceleratorProfile],
+    unavailable: dict[str, JoulecastError],
+    *,
+    precision: str,
+    runtime: str,
+) -> list[EnergyEstimate]:
+    """Every forecast that can be made; what cannot joins ``unavailable``, whose first is raised if none can."""
     from joulecast.forecast import estimate
 
     estimates: list[EnergyEstimate] = []
-    unavailable: dict[str, JoulecastError] = {}
-    for name in accelerators:
+    for accelerator in accelerators:
         try:
-            estimates += [estimate(profile, name, precision=precision, runtime=runtime) for profile in profiles]
+            estimates += [estimate(profile, accelerator, None, precision, runtime) for profile in profiles]
         except NotCalibratedError as error:
-            unavailable[name] = error
+            unavailable[accelerator.product] = error
     if unavailable and not estimates:
         raise next(iter(unavailable.values()))
-    return estimates, unavailable
+    return estimates

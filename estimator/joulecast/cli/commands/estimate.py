@@ -48,13 +48,11 @@ def command(
 ) -> None:
     """Forecast joules, seconds and watts per batch, with an interval, on one or more accelerators."""
     from joulecast.cli.models import profiles
-    from joulecast.forecast import estimate
+    from joulecast.forecast import accelerator_named, estimate
 
-    named = accelerator or [DEFAULT_ACCELERATOR]
+    found = [accelerator_named(name, runtime) for name in accelerator or [DEFAULT_ACCELERATOR]]
     profiled = profiles(request, batch_size)
-    estimates = [
-        estimate(profile, name, precision=precision, runtime=runtime) for name in named for profile in profiled
-    ]
+    estimates = [estimate(profile, each, None, precision, runtime) for each in found for profile in profiled]
     if output is OutputFormat.TABLE:
         from joulecast.cli.estimate_tables import estimate_tables
 
