@@ -12,6 +12,7 @@ import torch
 import torchvision
 import transformers
 from torch import nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 Built = tuple[nn.Module, dict[str, Any], dict[str, Any] | None]
 """A module, its arguments by name, and the dimensions of each that stay symbolic."""
@@ -65,6 +66,12 @@ class Decoding(nn.Module):
         for layer, (key, value) in enumerate(zip(keys, values, strict=True)):
             cache.update(key, value, layer)
         return self.model(input_ids=input_ids, past_key_values=cache, use_cache=True).logits
+
+
+def vit() -> nn.Module:
+    """timm reads values while it builds (the schedule of stochastic depth), so this one is built for real."""
+    with unset_fake_temporarily():
+        return timm.create_model("vit_base_patch16_224")
 
 
 def image(build: Callable[[], nn.Module], size: int = 224) -> Built:
@@ -147,7 +154,7 @@ MIXTRAL = transformers.MixtralConfig(
 EXPORTS = (
     Export(name="resnet50", build=partial(image, torchvision.models.resnet50)),
     Export(name="mobilenet_v2", build=partial(image, torchvision.models.mobilenet_v2)),
-    Export(name="vit_base_patch16_224", build=partial(image, partial(timm.create_model, "vit_base_patch16_224"))),
+    Export(name="vit_base_patch16_224", build=partial(image, vit)),
     Export(name="bert_base", build=partial(text, transformers.BertModel, BERT, "pooler_output")),
     Export(name="wav2vec2_base_ctc", build=waveform),
     Export(name="whisper_small", build=speech),

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir
-import timm.layers
 import torch
 import transformers
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -70,8 +69,7 @@ def record(path: Path, name: str, entry: dict[str, Any]) -> None:
 
 def exported(export: Export) -> onnx_ir.Model:
     """The graph without payloads, without stack traces."""
-    for initialisers, name in ((torch.nn.init, "_no_grad_trunc_normal_"), (timm.layers.weight_init, "_trunc_normal_")):
-        setattr(initialisers, name, lambda tensor, *_, **__: tensor)  # they draw until values fit, which needs values
+    torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor  # draws until values fit, which needs values
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         torch.set_default_dtype(getattr(torch, export.dtype))
         module, arguments, dynamic = export.build()

@@ -45,6 +45,9 @@ WRITTEN: Mapping[str, tuple[Pattern, ...]] = {
 }
 """What code itself writes out: separate kernels in PyTorch's eager mode, one in inference runtimes."""
 
+COPIED: Mapping[str, tuple[Pattern, ...]] = {"Identity": (copies.clone,), "MatMul": (copies.product_operands,)}
+"""Kernels of eager mode that a file does not show."""
+
 
 def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     """The same model with one node for each kernel that an inference runtime launches. MACs and parameters stay.
@@ -54,7 +57,8 @@ def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     batch normalisation). A value that something else reads, or that the model returns, keeps its nodes apart.
 
     ``eager``: only what exporters took apart is joined; what the code itself writes out (a tanh Gelu, an RMS norm,
-    attention by separate products, batch normalisation) stays as PyTorch's eager mode runs it. That is knowable of a
+    attention by separate products, batch normalisation) stays as PyTorch's eager mode runs it, and the copies that it
+    makes on the way are rows (``Identity``). That is knowable of a
     graph exported in an operator set that has the joint operators (23 and later), not of older ones.
     """
     draft = Draft(graph)
@@ -74,7 +78,7 @@ def applied(node: Node, draft: Draft, *, eager: bool) -> Iterator[Node]:
     """The new form of the node for each pattern that fits and could be applied."""
     if node.domain or not node.outputs or not node.outputs[0]:
         return
-    for pattern in (*DECOMPOSED.get(node.op_type, ()), *(() if eager else WRITTEN.get(node.op_type, ()))):
+    for pattern in (*DECOMPOSED.get(node.op_type, ()), *(COPIED if eager else WRITTEN).get(node.op_type, ())):
         match = pattern(node, draft)
         if match is not None and draft.apply(node, match):
             yield match.node

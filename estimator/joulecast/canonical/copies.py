@@ -1,16 +1,28 @@
-"""Forms of exporters for what is one kernel, or none, in the code: splits into sequences, softmax in a wider type."""
+"""Forms of exporters for what is one kernel, or none, in the code: splits, promoted softmax; and copies they leave out.
+
+Eager PyTorch copies a tensor where a call needs other strides than it has. A file has no strides, so the copies are
+worked out: an Identity is a clone, and a batched product first makes the leading dimensions of an operand one.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from joulecast.canonical.draft import Match
 from joulecast.canonical.scalars import scalar
+from joulecast.graph import Node
 
 if TYPE_CHECKING:
     from joulecast.canonical.draft import Draft
-    from joulecast.graph import Node
+    from joulecast.graph import Shape
+
+COPIES = {"copies": 1}
+"""Attributes of an Identity that moves its input to memory of its own."""
+
+ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Neg", "Cast")
+"""Operators whose output torch lays out as their first input of the same shape."""
 
 
 def split(node: Node, draft: Draft) -> Match | None:
@@ -35,3 +47,62 @@ def promoted_softmax(node: Node, draft: Draft) -> Match | None:
     if softmax is None or draft.tensors[node.outputs[0]].dtype != "float32":
         return None
     return Match(node=replace(softmax, outputs=node.outputs), absorbed=(softmax,))
+
+
+def clone(node: Node, draft: Draft) -> Match | None:
+    """An Identity: exporters write it for ``clone`` and for a concatenation with nothing, both copies."""
+    if node.attributes or draft.stored(node.inputs[0]):
+        return None
+    return Match(node=replace(node, attributes=COPIES))
+
+
+def product_operands(node: Node, draft: Draft) -> Match | None:
+    """A product of rank 4 or more runs as (batch, m, k) × (batch, k, n): others are copied."""
+    names = [name for name in dict.fromkeys(node.inputs) if not draft.stored(name) and not mergeable(name, draft)]
+    if not names:
+        return None
+    renamed = {name: f"{name}#copy-for-{node.name}" for name in names}
+    inserted = [
+        Node(
+            name=copy,
+            op_type="Identity",
+            inputs=(name,),
+            outputs=(copy,),
+            attributes=COPIES,
+            scope=node.scope,
+            repeats=node.repeats,
+        )
+        for name, copy in renamed.items()
+    ]
+    return Match(
+        node=replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs)),
+        inserted=tuple(inserted),
+        tensors=tuple(replace(draft.tensors[name], name=copy) for name, copy in renamed.items()),
+    )
+
+
+def mergeable(name: str, draft: Draft) -> bool:
+    """Whether all dimensions but the last two are one dimension in memory."""
+    shape, strides = draft.shape(name), strides_of(name, draft)
+    leading = [(size, stride) for size, stride in zip(shape[:-2], strides[:-2], strict=True) if size != 1]
+    return all(outer == size * inner for (_, outer), (size, inner) in pairwise(leading))
+
+
+def strides_of(name: str, draft: Draft) -> Shape:
+    """Elements between neighbours along each dimension, as eager execution lays the value out."""
+    shape, node = draft.shape(name), draft.producer(name)
+    if node is not None and node.op_type == "Transpose":
+        inner = strides_of(node.inputs[0], draft)
+        return tuple(inner[axis] for axis in node.attributes.get("perm", range(len(shape) - 1, -1, -1)))
+    if node is not None and node.op_type in ELEMENTWISE:
+        like = next((name for name in node.inputs if name and draft.shape(name) == shape), None)
+        return strides_of(like, draft) if like is not None else contiguous(shape)
+    return contiguous(shape)
+
+
+def contiguous(shape: Shape) -> Shape:
+    """Strides of a tensor whose last dimension varies fastest."""
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return tuple(reversed(strides[: len(shape)]))

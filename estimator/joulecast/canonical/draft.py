@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class Match:
     """What a pattern found: ``node`` takes the anchor's place and ``absorbed`` nodes go.
 
-    ``rewritten``: pairs of a node that stays and its new form. ``tensors``: values whose type changes or that are new.
+    ``rewritten``: pairs of a node that stays and its new form. ``inserted``: new nodes that run before the anchor.
+    ``tensors``: values whose type changes or that are new.
     """
 
     node: Node
     absorbed: tuple[Node, ...] = ()
     rewritten: tuple[tuple[Node, Node], ...] = ()
+    inserted: tuple[Node, ...] = ()
     tensors: tuple[Tensor, ...] = ()
 
 
@@ -34,10 +36,10 @@ class Draft:
 
     def __init__(self, graph: ModelGraph) -> None:
         self._graph = graph
-        self._nodes: dict[int, Node] = dict(enumerate(graph.nodes))
+        self._nodes: dict[float, Node] = dict(enumerate(graph.nodes))
         self._outputs = frozenset(graph.outputs)
-        self._producers: dict[str, int] = {}
-        self._readers: dict[str, set[int]] = {}
+        self._producers: dict[str, float] = {}
+        self._readers: dict[str, set[float]] = {}
         self._gone: set[str] = set()
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
         self.opset = graph.opset
@@ -110,6 +112,9 @@ class Draft:
             self._unlink(place)
             self._nodes[place] = new
             self._link(place, new)
+        for count, new in enumerate(match.inserted, start=1):  # between this place and the one before
+            self._nodes[place - count / (len(match.inserted) + 1)] = new
+            self._link(place - count / (len(match.inserted) + 1), new)
         return True
 
     def _closed(self, going: tuple[Node, ...], match: Match) -> bool:
@@ -118,13 +123,13 @@ class Draft:
         kept = set(match.node.outputs)
         return all(self._hidden(name, places) for node in going for name in node.outputs if name and name not in kept)
 
-    def _hidden(self, name: str, places: Container[int]) -> bool:
+    def _hidden(self, name: str, places: Container[float]) -> bool:
         return name not in self._outputs and all(place in places for place in self._readers.get(name, ()))
 
-    def _place(self, node: Node) -> int:
+    def _place(self, node: Node) -> float:
         return next(self._producers[name] for name in node.outputs if name)
 
-    def _link(self, place: int, node: Node) -> None:
+    def _link(self, place: float, node: Node) -> None:
         for name in node.outputs:
             if name:
                 self._producers[name] = place
@@ -132,7 +137,7 @@ class Draft:
             if name and not node.folded:
                 self._readers.setdefault(name, set()).add(place)
 
-    def _unlink(self, place: int) -> None:
+    def _unlink(self, place: float) -> None:
         node = self._nodes[place]
         self._gone.update(node.outputs)
         for name in node.outputs:

@@ -17,9 +17,15 @@ EAGER_VIEW = Cost(kind="free", eager_kernels=0, onnxruntime_kernels=1, views=1)
 """A view in torch, which has strides; a copy in onnxruntime, which has none."""
 
 
-@rule("free", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
+@rule("free", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
 def _view(node: Node, graph: ModelGraph) -> Cost:
     return VIEW
+
+
+@rule("free", "Identity")
+def _identity(node: Node, graph: ModelGraph) -> Cost:
+    """Nothing, except where a canonical graph says that eager execution copies here."""
+    return Cost(kind="zero") if node.attributes.get("copies") else VIEW
 
 
 @rule("free", "Transpose", "Slice", "Split", "Expand")

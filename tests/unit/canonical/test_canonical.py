@@ -300,3 +300,34 @@ def test_any_chain_keeps_its_counts_and_its_meaning(model: ModelGraph) -> None:
     assert_conserved(model, result)
     assert canonicalise(result) == result
     assert len(executed(result)) <= len(executed(model))
+
+
+HEADS = (
+    "qt = Transpose <perm: ints = [0, 2, 1, 3]> (q) kt = Transpose <perm: ints = [0, 2, 3, 1]> (k) y = MatMul (qt, kt)"
+)
+
+
+def separate_products(batch: int) -> ModelGraph:
+    inputs = f"float[{batch},8,4,16] q, float[{batch},8,4,16] k"
+    return graph(HEADS, inputs=inputs, outputs=f"float[{batch},4,8,8] y")
+
+
+@pytest.mark.parametrize(("batch", "copies"), [(2, 2), (1, 0)])
+def test_eager_products_copy_operands_whose_heads_lie_apart(batch: int, copies: int) -> None:
+    """torch.matmul makes batch and heads one dimension, which strides of a batch of one allow."""
+    model = separate_products(batch)
+    result = canonicalise(model, eager=True)
+    assert executed(result) == ["Identity"] * copies + ["MatMul"]
+    assert totals(count(result)).kernels["torch-eager"] == copies + 1
+    assert totals(count(result)).macs == totals(count(model)).macs
+    assert canonicalise(result, eager=True) == result
+    assert executed(canonicalise(model)) == ["MatMul"]
+
+
+def test_an_eager_clone_is_a_copy_and_serves_the_product() -> None:
+    body = "qt = Transpose <perm: ints = [0, 2, 1, 3]> (q) qc = Identity (qt) y = MatMul (qc, k)"
+    model = graph(body, inputs="float[2,8,4,16] q, float[2,4,16,8] k", outputs="float[2,4,8,8] y")
+    result = canonicalise(model, eager=True)
+    assert executed(result) == ["Identity", "MatMul"]
+    assert [row.bytes_moved for row in count(result) if row.op_type == "Identity"] == [2 * 2 * 8 * 4 * 16 * 4]
+    assert executed(canonicalise(model)) == ["MatMul"]
