@@ -43,13 +43,30 @@ def after(node: NodeProto, inputs: Inputs, outputs: list[Value]) -> list[Value]:
 
 
 def _columns(node: NodeProto) -> int | None:
-    """Output columns of ai.onnx.ml's regressors, which infer nothing in their early versions."""
+    """Output columns of ai.onnx.ml's operators that infer nothing in some version."""
     if node.domain != "ai.onnx.ml":
         return None
     attributes = plain(node)
     if node.op_type in ("LinearRegressor", "TreeEnsembleRegressor"):
         return int(attributes.get("targets", attributes.get("n_targets", 1)))
+    if node.op_type == "FeatureVectorizer":
+        return int(sum(attributes["inputdimensions"]))
     return 1 if node.op_type == "SVMRegressor" else None
+
+
+def _svm_classifier(node: NodeProto, inputs: Inputs) -> list[Value] | None:
+    """A label and a score a class for each row; the library infers neither."""
+    data, attributes = inputs[0], plain(node)
+    if data is None or not data.shape:
+        return None
+    rows = data.shape[0] if len(data.shape) > 1 else 1
+    strings = attributes.get("classlabels_strings")
+    classes = len(strings or attributes["classlabels_ints"])
+    label = TensorProto.STRING if strings else TensorProto.INT64
+    return [
+        Value(name="", elem=label, shape=(rows,)),
+        Value(name="", elem=TensorProto.FLOAT, shape=(rows, classes)),
+    ]
 
 
 def _scalar(inputs: Inputs, position: int) -> Any:
@@ -118,4 +135,5 @@ _BEFORE: dict[tuple[str, str], Before] = {
     ("", "Range"): _range,
     ("", "MaxUnpool"): _max_unpool,
     ("", "TopK"): _top_k,
+    ("ai.onnx.ml", "SVMClassifier"): _svm_classifier,
 }
