@@ -100,11 +100,13 @@ async def _serve(settings: Settings) -> None:
     )
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES,))
     watches.settings.admission.server = server  # kopf opens it after the index is filled
-    async with served(settings.metrics_port, registry, _health(index, server)):
+    async with served(settings.metrics_port, registry, health_of(index, server)):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
 
 
-def _health(index: Index, server: AdmissionServer) -> Health:
+def health_of(index: Index, server: AdmissionServer) -> Health:
+    """Sick while the watch is stale; ready once the index is filled and the port open."""
+
     def sick() -> str | None:
         behind = index.behind_seconds()
         return f"the index has been behind the API server for {behind:.0f} s" if behind > STALE_SECONDS else None

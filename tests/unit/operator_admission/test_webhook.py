@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.webhook import Admission, AdmissionServer
-from joulecast_operator.webhook_decision import Decision, decide
+from joulecast_operator.index import Index
+from joulecast_operator.settings import Settings
+from joulecast_operator.watches import STALE_SECONDS
+from joulecast_operator.webhook import Admission, AdmissionServer, health_of, run
+from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
 from tests.harness.certificates import CertificateAuthority, KeyPair
 from tests.harness.ports import free_port
 from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate
@@ -111,3 +114,27 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
 async def _exhaust(server: AdmissionServer) -> None:
     async for _ in server(None):
         assert server.listening
+
+
+def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(tmp_path: Path) -> None:
+    clock = iter([0.0, STALE_SECONDS + 1, STALE_SECONDS + 1])
+    index = Index(now=lambda: next(clock))
+    server = AdmissionServer(Admission(lambda _: ALLOW_UNPATCHED, Observed()), host="", port=1, certfile="", keyfile="")
+    health = health_of(index, server)
+    assert health.unready() == "the index is being filled"
+    index.ready = True
+    assert health.unready() == "the port is not open yet"
+    server.listening = True
+    assert health.unready() is None
+    assert health.sick() is None
+    index.judge(stale=True)
+    assert health.sick() == "the index has been behind the API server for 151 s"
+
+
+@pytest.mark.parametrize("missing", ["certfile", "keyfile"])
+def test_a_missing_certificate_file_is_one_sentence(tmp_path: Path, missing: str) -> None:
+    paths = {name: tmp_path / name for name in ("certfile", "keyfile")}
+    for name in paths.keys() - {missing}:
+        paths[name].touch()
+    with pytest.raises(SystemExit, match=f"--webhook-{missing} .*/{missing}: there is no such file"):
+        run(Settings(webhook_certfile=str(paths["certfile"]), webhook_keyfile=str(paths["keyfile"])))
