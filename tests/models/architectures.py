@@ -138,18 +138,23 @@ LLAMA = transformers.LlamaConfig(
     rope_parameters={"rope_type": "default", "rope_theta": 5e5},
     attn_implementation="sdpa",
 )
-MIXTRAL = transformers.MixtralConfig(
-    vocab_size=32000,
-    hidden_size=4096,
-    intermediate_size=14336,
-    num_hidden_layers=32,
-    num_attention_heads=32,
-    num_key_value_heads=8,
-    num_local_experts=8,
-    num_experts_per_tok=2,
-    attn_implementation="sdpa",
-    experts_implementation="grouped_mm",
-)
+
+
+def mixtral(experts: str) -> Built:
+    config = transformers.MixtralConfig(
+        vocab_size=32000,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        num_local_experts=8,
+        num_experts_per_tok=2,
+        attn_implementation="sdpa",
+        experts_implementation=experts,
+    )
+    return fixed_text(transformers.MixtralForCausalLM, config, use_cache=False)
+
 
 EXPORTS = (
     Export(name="resnet50", build=partial(image, torchvision.models.resnet50)),
@@ -168,11 +173,8 @@ EXPORTS = (
         build=partial(text, transformers.LlamaForCausalLM, LLAMA, use_cache=False, logits_to_keep=1),
     ),
     Export(name="llama_3_8b_decode", build=decoding),
-    Export(
-        name="mixtral_8x7b",
-        build=partial(fixed_text, transformers.MixtralForCausalLM, MIXTRAL, use_cache=False),
-        dtype="bfloat16",
-    ),
+    Export(name="mixtral_8x7b", build=partial(mixtral, "batched_mm"), dtype="bfloat16"),
+    Export(name="mixtral_8x7b_grouped", build=partial(mixtral, "grouped_mm"), dtype="bfloat16"),
     *(
         Export(name=name, build=partial(image, getattr(torchvision.models, name), size))
         for name, size in (

@@ -57,7 +57,7 @@ def clone(node: Node, draft: Draft) -> Match | None:
 
 
 def product_operands(node: Node, draft: Draft) -> Match | None:
-    """A product of rank 4 or more runs as (batch, m, k) × (batch, k, n): others are copied."""
+    """A product runs as (batch, m, k) × (batch, k, n): an operand that is no such view is copied."""
     names = [name for name in dict.fromkeys(node.inputs) if not draft.stored(name) and not mergeable(name, draft)]
     if not names:
         return None

@@ -14,6 +14,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from joulecast.layers import Workload
 
@@ -64,8 +65,6 @@ def find(*, model: str, config: str, dtype: str) -> Network:
     raise KeyError(f"no network {model!r} {config!r} in {dtype}")
 
 
-def _network(name: str, entry: dict[str, object]) -> Network:
-    fields = {key: str(entry[key]) for key in ("model", "config", "dtype", "origin", "file")}
-    shapes = entry["inputs"]
-    assert isinstance(shapes, dict)  # noqa: S101 - our own file
-    return Network(name=name, inputs={key: tuple(shape) for key, shape in shapes.items()}, **fields)
+def _network(name: str, entry: dict[str, Any]) -> Network:
+    fields = {key: entry[key] for key in ("model", "config", "dtype", "origin", "file")}
+    return Network(name=name, inputs={key: tuple(shape) for key, shape in entry["inputs"].items()}, **fields)
