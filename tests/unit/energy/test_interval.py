@@ -23,6 +23,8 @@ def test_a_group_weighs_the_same_however_many_rows_it_has() -> None:
     groups = ["many"] * 1000 + ["one"]
     assert group_weighted_quantile(scores, groups, 0.9) == 5.0
     assert group_weighted_quantile(scores, groups, 0.4) == 0.1
+    assert group_weighted_quantile(scores, groups, 0.9, size_power=0.5) == 0.1
+    assert group_weighted_quantile(scores, groups, 0.98, size_power=0.5) == 5.0
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=50))

@@ -109,13 +109,23 @@ def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: st
         log_half_width=interval_width(errors),
         groups=len(errors),
         guaranteed=False,
-        rule="quantile of errors on architectures left out of the fit, every architecture weighing the same",
+        rule="quantile of errors on architectures left out of the fit, architectures weighing half way between rows and architectures",
         coverage=float(np.mean(off <= held.log_half_width)),
     )
     percent = np.abs(held.joules / own.truth.joules - 1)
     figures = {"median_ape": float(np.median(percent)), "mean_ape": float(percent.mean()), "rows": float(percent.size)}
-    named = replace(fitted, host=replace(fitted.host, measured_on=measured_on))
+    named = _as_bf16(replace(fitted, host=replace(fitted.host, measured_on=measured_on)))
     return Card(sheet=sheet, fitted=named, interval=interval, donors=(own,)), figures
+
+
+def _as_bf16(fitted: Fitted) -> Fitted:
+    """fp16 as bf16 was found to be: the same units and peaks, and no rows of its own."""
+    law = fitted.law
+    if "fp16" not in law.flop_joules:
+        return fitted
+    efficiency = {**law.compute_efficiency, "fp16": law.compute_efficiency["bf16"]}
+    joules = {**law.flop_joules, "fp16": law.flop_joules["bf16"]}
+    return replace(fitted, law=replace(law, compute_efficiency=efficiency, flop_joules=joules))
 
 
 def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> Card:
@@ -149,7 +159,8 @@ def _donated_by(folder: Path, name: str) -> Fitted:
     sheet = sheet_of_gpu(donor.gpu)
     if sheet is None:
         raise ValueError(f"no data sheet of {donor.gpu}")
-    return fit_rows(problem_of(folder, sheet), donor.rows, donor.truth)
+    found = _as_bf16(fit_rows(problem_of(folder, sheet), donor.rows, donor.truth))
+    return replace(found, host=replace(found.host, measured_on=f"the host that {donor.name} was measured on"))
 
 
 def _donated(folder: Path, donor: NetworkSet) -> Fitted:

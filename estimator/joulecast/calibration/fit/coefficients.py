@@ -41,11 +41,13 @@ class Laws:
         return np.array([unknown.spread for unknown in self.unknown])
 
     def at(self, vector: Sequence[float] | Array) -> tuple[Law, Host]:
-        """The law and host whose unknowns have the logarithms ``vector``."""
+        """The law and host whose unknowns have the logarithms ``vector``; no product goes faster than its peak."""
         values = {"law": asdict(self.law), "host": asdict(self.host)}
         for unknown, logarithm in zip(self.unknown, vector, strict=True):
             _put(values, unknown.path, float(np.exp(logarithm)))
-        values["law"]["voltage_floor"] = min(values["law"]["voltage_floor"], 1.0)
+        law = values["law"]
+        law["voltage_floor"] = min(law["voltage_floor"], 1.0)
+        law["compute_efficiency"] = {name: min(share, 1.0) for name, share in law["compute_efficiency"].items()}
         return Law(**values["law"]), Host(**values["host"])
 
     def value(self, path: str) -> float | None:

@@ -16,6 +16,8 @@ from joulecast.energy.interval import MINIMUM_GROUPS, group_weighted_quantile, s
 from joulecast.energy.physical import Chip
 
 LEVEL = 0.9
+SIZE_POWER = 0.5
+"""Groups weigh in an interval as architectures do in the fit: half way between one a row and one a group (ADR 0043)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +60,13 @@ def forecast_rows(problem: Problem, fitted: Fitted, rows: Sequence[NetworkRow]) 
 def leave_one_architecture_out(problem: Problem, rows: Sequence[NetworkRow], truth: Truth) -> HeldOut:
     """Nested: the width for an architecture comes from fits that lack it and, in turn, each other one. Needs three architectures."""
     names = np.array([row.architecture for row in rows])
-    present = sorted(set(names.tolist()))
+    present = sorted({row.architecture for row in rows})
     fit = _remembered(problem, rows, truth, names)
     joules, seconds, width = (np.zeros(len(rows)) for _ in range(3))
     errors = {pair: _errors(problem, fit(pair), rows, truth, names, pair) for pair in combinations(present, 2)}
     for name in present:
         own = np.flatnonzero(names == name)
-        joules[own], seconds[own] = forecast_rows(problem, fit((name,)), [rows[i] for i in own])
+        joules[own], seconds[own] = forecast_rows(problem, fit((name,)), [rows[i] for i in own.tolist()])
         inner = {other: errors[min(name, other), max(name, other)][other] for other in present if other != name}
         width[own] = interval_width(inner)
     return HeldOut(joules=joules, seconds=seconds, log_half_width=width)
@@ -76,7 +78,7 @@ def interval_width(errors: dict[str, Array]) -> float:
     if len(scores) >= MINIMUM_GROUPS:
         return split_conformal(np.array([np.quantile(values, LEVEL) for values in scores.values()]), LEVEL)
     groups = [name for name, values in scores.items() for _ in values]
-    return group_weighted_quantile(np.concatenate(list(scores.values())), groups, LEVEL)
+    return group_weighted_quantile(np.concatenate(list(scores.values())), groups, LEVEL, size_power=SIZE_POWER)
 
 
 def group_errors(rows: Sequence[NetworkRow], truth: Truth, joules: Array) -> dict[str, Array]:
@@ -94,7 +96,7 @@ def _remembered(
     def fit(without: tuple[str, ...]) -> Fitted:
         if without not in found:
             kept = np.flatnonzero(~np.isin(names, without))
-            found[without] = fit_rows(problem, [rows[i] for i in kept], truth.take(kept))
+            found[without] = fit_rows(problem, [rows[i] for i in kept.tolist()], truth.take(kept))
         return found[without]
 
     return fit
@@ -110,5 +112,5 @@ def _errors(
 ) -> dict[str, Array]:
     """Log errors of the two architectures that ``fitted`` lacks."""
     own = np.flatnonzero(np.isin(names, pair))
-    mine = [rows[i] for i in own]
+    mine = [rows[i] for i in own.tolist()]
     return group_errors(mine, truth.take(own), forecast_rows(problem, fitted, mine)[0])

@@ -31,7 +31,10 @@ class Fitted:
 def fit_networks(
     laws: Laws, chip: Chip, boost_clock_mhz: float, rows: Sequence[NetworkRow], table: Stacked, truth: Truth
 ) -> Fitted:
-    """The coefficients whose forecasts come nearest to ``truth``, in robust least squares of logarithms, priors included."""
+    """The coefficients whose forecasts come nearest to ``truth``, in robust least squares of logarithms, priors included.
+
+    A row without seconds (nan) counts with its joules alone.
+    """
     weight = _balanced(rows)
     clock = clock_shares(table, boost_clock_mhz)
     joules, seconds = np.log(truth.joules), np.log(truth.seconds)
@@ -42,7 +45,7 @@ def fit_networks(
         return np.concatenate(
             [
                 weight * _robust(np.log(forecast.joules) - joules),
-                TIME_WEIGHT * weight * _robust(np.log(forecast.seconds) - seconds),
+                TIME_WEIGHT * weight * np.nan_to_num(_robust(np.log(forecast.seconds) - seconds)),
                 (vector - laws.centre) / laws.spread * PRIOR_WEIGHT,
             ]
         )

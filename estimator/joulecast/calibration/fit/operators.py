@@ -32,7 +32,8 @@ class PowerShares:
     def watts(self, rows: OperatorRows, chip: Chip, arithmetic: int) -> Array:
         """Forecast of the power of each row, capped at the limit, from its measured time."""
         shares = np.array([self.static, self.compute, self.memory])
-        return np.minimum(_rates(rows, chip, arithmetic) @ shares, 1.0) * chip.power_limit_watts
+        watts: Array = np.minimum(_rates(rows, chip, arithmetic) @ shares, 1.0) * chip.power_limit_watts
+        return watts
 
 
 def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) -> Law:
@@ -60,8 +61,6 @@ def fit_power(rows: OperatorRows, chip: Chip, arithmetic: int, rest_share: float
 
     Rest is given, not fitted: kernels long enough for the meter all draw most of the limit, so their power alone cannot tell it apart.
     """
-    if rows.watts is None:
-        raise ValueError("these rows carry no power")
 
     pull = _SHARE_PULL * np.sqrt(rows.seconds.size)
 
@@ -77,7 +76,10 @@ def fit_power(rows: OperatorRows, chip: Chip, arithmetic: int, rest_share: float
 
 def power_errors(shares: PowerShares, rows: OperatorRows, chip: Chip, arithmetic: int) -> Array:
     """Log of forecast over measured watts, (rows,)."""
-    return np.log(shares.watts(rows, chip, arithmetic) / rows.watts)
+    if rows.watts is None:
+        raise ValueError("these rows carry no power")
+    errors: Array = np.log(shares.watts(rows, chip, arithmetic) / rows.watts)
+    return errors
 
 
 def mean_shares(found: Mapping[str, PowerShares]) -> PowerShares:

@@ -16,6 +16,7 @@ from joulecast.calibration.rows.operators import (
     CARDS,
     FP32_CARDS,
     METERED,
+    OperatorRows,
     Rest,
     attention_latency,
     fp32_latency,
@@ -181,9 +182,14 @@ def _timed(folder: Path, product: str) -> Law | None:
     attention = _of_chip(folder, sheet, CARDS, attention_latency)
     if attention is not None:
         law = fit_latency(law, _chip(attention[0]), attention[1], ("family_compute.attention",))
-    for family, rows in families[1].items() if families else ():
+    return law if families is None else _with_fp32(law, *families)
+
+
+def _with_fp32(law: Law, product: str, families: Mapping[str, OperatorRows]) -> Law:
+    """``law`` with what the fp32 table of ``product`` says of each family."""
+    for family, rows in families.items():
         path = "compute_efficiency.fp32" if family == "matmul" else f"family_memory.{family}"
-        law = fit_latency(law, _chip(families[0]), rows, (path,))
+        law = fit_latency(law, _chip(product), rows, (path,))
     return law
 
 
@@ -244,7 +250,8 @@ def _rest_shares(rest: Mapping[str, Rest]) -> dict[str, float]:
 
     def residuals(vector: Array) -> Array:
         rising, exponent = np.exp(vector[:2]).tolist()
-        return vector[2:][card] + rising * clock * (floor + (1 - floor) * clock**exponent) - watts
+        off: Array = vector[2:][card] + rising * clock * (floor + (1 - floor) * clock**exponent) - watts
+        return off
 
     floor = START["voltage_floor"]  # rest alone cannot tell it from a smaller c: 0.7 V against 1.0 V is the usual range
     start = np.concatenate([np.log([0.05, 3.0]), np.full(len(curves), 0.15)])

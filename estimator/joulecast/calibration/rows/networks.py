@@ -134,7 +134,7 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
         rows=tuple(_row(entry) for entry in kept),
         truth=Truth(
             joules=np.array([float(entry[TRUTH[0]]) for entry in kept]),
-            seconds=np.array([float(entry[TRUTH[1]]) / 1e3 for entry in kept]),
+            seconds=np.array([float(entry[TRUTH[1]] or "nan") / 1e3 for entry in kept]),
         ),
         unscored=tuple(sorted(Counter(reason for reason in reasons if reason).items())),
     )
@@ -217,8 +217,8 @@ def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Fe
     layers, precision = layers_of(row)
     found: dict[Any, list[Any]] = {}
     for layer in executed(layers):
-        key = (layer.op_type, layer.dtype, layer.bytes_moved, layer.float_numel, layer.output_numel, layer.contractions)
-        key += (layer.kernels.get(runtime), layer.views, layer.repeats)
+        moved = (layer.bytes_moved, layer.float_numel, layer.output_numel)
+        key = (layer.op_type, layer.dtype, moved, layer.contractions, layer.kernels.get(runtime), layer.views, layer.repeats)
         found.setdefault(key, [layer, 0])[1] += 1
     table = features([layer for layer, _ in found.values()], precision=precision, runtime=runtime, lacks=lacks)
     views = float(sum(layer.views for layer in layers))
