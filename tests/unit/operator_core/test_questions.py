@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast_operator import questions
+from joulecast_operator.forecasts import Override, Request
+from joulecast_operator.index import Index
+from joulecast_operator.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.reconcile import Waiting, Wrong
+from joulecast_operator.resources import EstimateSpec
+from tests.unit.operator_core.estimates import estimate
+
+
+def asked(index: Index | None = None, overrides: tuple[Override, ...] = (), **spec: Any) -> Request | Waiting | Wrong:
+    resource = estimate(**spec)
+    checked = questions.spec_of(resource)
+    assert isinstance(checked, EstimateSpec), checked
+    return questions.request_of(resource, checked, index or Index(), overrides)
+
+
+def index_with(*nodes: tuple[str, dict[str, str]]) -> Index:
+    index = Index()
+    for name, labels in nodes:
+        index.put(NODES, {"metadata": {"name": name, "resourceVersion": "1", "labels": labels}})
+    return index
+
+
+NAMED = {"names": ["NVIDIA-H200"]}
+
+
+def test_a_model_and_named_accelerators() -> None:
+    found = asked(
+        model={"image": "i", "path": "p"},
+        accelerators=NAMED,
+        workload={"batchSizes": [4], "inputShapes": {"x": ["batch", 3]}},
+    )
+    assert isinstance(found, Request)
+    assert (found.image, found.path, found.batch_sizes, found.accelerators) == ("i", "p", (4,), ("NVIDIA-H200",))
+    assert found.input_shapes == {"x": ["batch", 3]}
+
+
+def test_a_target_that_is_not_there() -> None:
+    found = asked(targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Wrong)
+    assert (found.reason, "'web'" in found.message) == ("TargetNotFound", True)
+
+
+def test_a_target_gives_its_image() -> None:
+    index = Index()
+    containers = [{"name": "c", "image": "served:1"}]
+    index.put(
+        DEPLOYMENTS,
+        {
+            "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "1"},
+            "spec": {"template": {"spec": {"containers": containers}}},
+        },
+    )
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Request)
+    assert found.image == "served:1"
+
+
+def test_accelerators_of_nodes() -> None:
+    index = index_with(
+        ("a", {"nvidia.com/gpu.product": "NVIDIA-H200", "pool": "x"}),
+        ("b", {"nvidia.com/gpu.product": "NVIDIA-L40S"}),
+        ("c", {"pool": "x"}),
+    )
+    everything = asked(index, model={"image": "i"})
+    assert isinstance(everything, Request)
+    assert everything.accelerators == ("NVIDIA-H200", "NVIDIA-L40S")
+    chosen = asked(index, model={"image": "i"}, accelerators={"nodeSelector": {"matchLabels": {"pool": "x"}}})
+    assert isinstance(chosen, Request)
+    assert chosen.accelerators == ("NVIDIA-H200",)
+    nothing = asked(model={"image": "i"})
+    assert isinstance(nothing, Waiting)
+    assert nothing.reason == "NoAccelerator"
+
+
+def test_too_many_results() -> None:
+    index = index_with(*((str(number), {"nvidia.com/gpu.product": f"GPU-{number}"}) for number in range(7)))
+    found = asked(index, model={"image": "i"}, workload={"batchSizes": [1, 2, 3]})
+    assert isinstance(found, Wrong)
+    assert found.reason == "TooManyResults"
+
+
+def test_only_profiles_of_these_accelerators_decide() -> None:
+    overrides = tuple(
+        Override(product=product, runtime=runtime, digest="d", document="{}")
+        for product, runtime in (
+            ("NVIDIA-H200", "torch-eager"),
+            ("NVIDIA-L40S", "torch-eager"),
+            ("NVIDIA-H200", "torch-cudagraph"),
+        )
+    )
+    found = asked(overrides=overrides, model={"image": "i"}, accelerators=NAMED)
+    assert isinstance(found, Request)
+    assert found.overrides == overrides[:1]
+    plain = asked(model={"image": "i"}, accelerators=NAMED)
+    assert isinstance(plain, Request)
+    assert plain.hash != found.hash
+
+
+def test_credentials_are_no_part_of_the_identity_nor_of_what_is_printed() -> None:
+    first = Request(image="i", accelerators=("a",), docker_config='{"auths": {"h": {"auth": "c2VjcmV0"}}}')
+    assert first.hash == Request(image="i", accelerators=("a",)).hash
+    assert "c2VjcmV0" not in repr(first)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"model": [1, 2]},
+        {"model": {"image": 7}},
+        {"model": {"image": "i"}, "workload": "many"},
+        {"model": {"image": "i"}, "workload": {"batchSizes": ["x"]}},
+        {"model": {"image": "i"}, "workload": {"batchSizes": [0]}},
+        {"targetRef": {"kind": "StatefulSet", "name": "x"}},
+    ],
+)
+def test_a_malformed_spec_is_one_sentence(spec: dict[str, Any]) -> None:
+    found = questions.spec_of(estimate(**spec))
+    assert isinstance(found, Wrong)
+    assert found.reason == "InvalidSpec"
+    assert "\n" not in found.message
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("15m", 900), ("1h30m", 5400), ("60s", 60), ("1m30s", 90)])
+def test_durations(text: str, seconds: float) -> None:
+    assert questions.seconds_of(text) == seconds
+
+
+def test_the_first_pull_secret_that_names_a_registry_wins() -> None:
+    configs = [{"auths": {"a": 1}}, {"auths": {"a": 2, "b": 3}}, {"auths": "nonsense"}, {}]
+    assert questions.merged_docker_configs(configs) == {"auths": {"a": 1, "b": 3}}

@@ -1,0 +1,141 @@
+"""Jobs run in real processes: whatever happens to one costs that job alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import pytest
+
+from joulecast.errors import JoulecastError
+from joulecast_operator.workers import Pool, Program
+from tests.harness.environment import ROOT
+
+T = TypeVar("T")
+MIB = 2**20
+
+
+def program(*, seconds: float = 20, isolated: bool = False, waits_for_others: bool = False) -> Program:
+    return Program(
+        name="profiler",
+        module="tests.unit.operator_core.jobs",
+        seconds=seconds,
+        memory_bytes=512 * MIB,
+        environment={"PYTHONPATH": str(ROOT)} | ({"ISOLATED": "1"} if isolated else {}),
+        waits_for_others=waits_for_others,
+    )
+
+
+def with_pool(job: Any, chosen: Program | None = None, *, size: int = 1, waiting: int = 10) -> Any:
+    """The result of ``job(pool)``, the pool closed afterwards."""
+
+    async def run() -> Any:
+        pool = Pool(chosen or program(), size=size, waiting=waiting)
+        try:
+            return await job(pool)
+        finally:
+            await pool.close()
+
+    return asyncio.run(run())
+
+
+def failure(job: str, chosen: Program | None = None) -> JoulecastError:
+    """How ``job`` failed, after which the same pool still answers."""
+
+    async def run(pool: Pool) -> JoulecastError:
+        with pytest.raises(JoulecastError) as caught:
+            await pool.run({"job": job})
+        answer, body = await pool.run({"job": "echo"}, b"abc")
+        assert answer["pid"]
+        assert body == b"cba"
+        return caught.value
+
+    found: JoulecastError = with_pool(run, chosen)
+    return found
+
+
+def test_each_job_has_a_process_of_its_own() -> None:
+    async def run(pool: Pool) -> list[int]:
+        return [(await pool.run({"job": "echo"}))[0]["pid"] for _ in range(3)]
+
+    assert len(set(with_pool(run))) == 3
+
+
+def test_large_bodies_pass_both_ways() -> None:
+    body = bytes(range(256)) * 40_000
+
+    async def run(pool: Pool) -> bytes:
+        return (await pool.run({"job": "chat"}, body))[1]
+
+    assert with_pool(run) == body[::-1]
+
+
+def test_workers_see_none_of_the_controllers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/secret")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
+
+    async def run(pool: Pool) -> list[str]:
+        names: list[str] = (await pool.run({"job": "echo"}))[0]["environment"]
+        return names
+
+    assert not {"KUBECONFIG", "HTTPS_PROXY"} & set(with_pool(run))
+
+
+@pytest.mark.parametrize(("job", "reason"), [("sleep", "ProfilerTimeout"), ("spin", "ProfilerTimeout")])
+def test_a_job_that_takes_too_long(job: str, reason: str) -> None:
+    error = failure(job, program(seconds=1))
+    assert (error.reason, error.transient) == (reason, False)
+    assert "1 s" in str(error)
+
+
+def test_a_job_that_waits_for_others_may_do_better_later() -> None:
+    assert failure("sleep", program(seconds=1, waits_for_others=True)).transient
+
+
+def test_a_job_that_eats_memory() -> None:
+    error = failure("eat")
+    assert error.reason == "ProfilerOutOfMemory"
+    assert "512 MiB" in str(error)
+
+
+@pytest.mark.parametrize("job", ["die", "kill_worker"])
+def test_a_job_or_worker_that_is_killed(job: str) -> None:
+    error = failure(job)
+    assert (error.reason, error.transient) == ("ProfilerKilled", True)
+
+
+def test_errors_keep_reason_and_message() -> None:
+    error = failure("fail")
+    assert (error.reason, error.transient, str(error)) == (
+        "InvalidModelFormat",
+        False,
+        "there is no model here: give one",
+    )
+    assert failure("stumble").reason == "InternalError"
+
+
+@pytest.mark.parametrize("job", ["connect", "start_program", "write_file"])
+def test_an_isolated_job_reaches_nothing(job: str) -> None:
+    error = failure(job, program(isolated=True))
+    assert "PermissionError" in str(error)
+    assert "may not do this" in str(error)
+
+
+def test_more_jobs_than_may_wait_are_refused() -> None:
+    async def run(pool: Pool) -> str:
+        first = asyncio.create_task(refused(pool.run({"job": "sleep"})))
+        await asyncio.sleep(0.1)
+        with pytest.raises(JoulecastError) as caught:
+            await pool.run({"job": "echo"})
+        first.cancel()
+        return caught.value.reason
+
+    assert with_pool(run, waiting=1) == "QueueFull"
+
+
+async def refused(job: Coroutine[Any, Any, T]) -> T | None:
+    try:
+        return await job
+    except JoulecastError:
+        return None

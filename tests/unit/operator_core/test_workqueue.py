@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from joulecast_operator.workqueue import LONGEST_PAUSE_SECONDS, WorkQueue
+
+
+def drive(
+    handle: Callable[[str], Coroutine[Any, Any, None]], act: Callable[[WorkQueue[str]], Any], *, workers: int = 4
+) -> None:
+    async def run() -> None:
+        queue: WorkQueue[str] = WorkQueue(first_pause_seconds=0.02)
+        task = asyncio.create_task(queue.work(handle, workers=workers))
+        result = act(queue)
+        if asyncio.iscoroutine(result):
+            await result
+        await asyncio.sleep(0.3)
+        task.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_key_that_waits_is_worked_on_once() -> None:
+    seen: list[str] = []
+
+    async def handle(key: str) -> None:
+        seen.append(key)
+
+    drive(handle, lambda queue: [queue.add("a") for _ in range(5)])
+    assert seen == ["a"]
+
+
+def test_one_key_is_never_worked_on_twice_at_a_time_yet_again_after_a_change() -> None:
+    active, most, times = 0, 0, 0
+
+    async def handle(_: str) -> None:
+        nonlocal active, most, times
+        active, times = active + 1, times + 1
+        most = max(most, active)
+        await asyncio.sleep(0.02)
+        active -= 1
+
+    async def act(queue: WorkQueue[str]) -> None:
+        for _ in range(5):
+            queue.add("a")
+            await asyncio.sleep(0.008)
+
+    drive(handle, act)
+    assert most == 1
+    assert 2 <= times <= 5
+
+
+def test_an_error_costs_that_key_a_pause_and_nobody_else_anything(caplog: pytest.LogCaptureFixture) -> None:
+    tries: list[str] = []
+
+    async def handle(key: str) -> None:
+        tries.append(key)
+        if key == "bad" and tries.count("bad") < 3:
+            raise ZeroDivisionError("injected")
+
+    drive(handle, lambda queue: [queue.add("bad"), queue.add("good")], workers=1)
+    assert tries.count("bad") == 3
+    assert tries.count("good") == 1
+    assert "injected" in caplog.text
+
+
+def test_the_latest_time_counts() -> None:
+    seen: list[str] = []
+
+    async def handle(key: str) -> None:
+        seen.append(key)
+
+    def act(queue: WorkQueue[str]) -> None:
+        queue.add_later("a", 0.01)
+        queue.add_later("a", 60)
+        queue.add_later("b", 60)
+        queue.add_later("b", 0.01)
+
+    drive(handle, act)
+    assert seen == ["b"]
+
+
+def test_pauses_double_up_to_five_minutes() -> None:
+    queue: WorkQueue[str] = WorkQueue(first_pause_seconds=5)
+    pauses = [queue.pause_seconds("a") for _ in range(20)]
+    assert pauses[:3] == [5, 10, 20]
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    queue.forget("a")
+    assert queue.pause_seconds("a") == 5
