@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import wheels
+from tests.harness.cache import cache_directory
 
 ONNX_INPUTS: dict[str, dict[str, tuple[int, ...]]] = {"ocr-detector": {"x": (1, 3, 736, 736)}}
 """Models that exist as a file only."""
@@ -28,7 +29,7 @@ def onnx_file(model: str) -> Path:
     """The file a user would have: the detector as it ships, the others exported once with their weights."""
     if model == "ocr-detector":
         return wheels.ocr("det")
-    return wheels.cache().parent / "bench" / f"{model}.onnx"
+    return cache_directory() / "bench" / f"{model}.onnx"
 
 
 def torch_module(model: str) -> tuple[Any, tuple[Any, ...]]:

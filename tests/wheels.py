@@ -3,29 +3,22 @@ imported."""
 
 from __future__ import annotations
 
-import fcntl
-import os
+import hashlib
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+from tests.harness.cache import cache_directory, locked
+
 REQUIREMENTS = Path(__file__).parent.parent / "examples" / "models.txt"
-
-
-def cache() -> Path:
-    """The folder that keeps unzipped models between runs, outside the tree."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "joulecast" / "models"
 
 
 def models() -> Path:
     """The folder of the unzipped wheels (``rapidocr_onnxruntime/models``, ``silero_vad/data``); downloads them once."""
-    folder = cache()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cache_directory() / "models"
     done = folder / f"done-{_fingerprint()}"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / "lock", "downloading models"):
         if not done.exists():
             _download(folder)
             done.touch()
@@ -44,8 +37,6 @@ def silero(name: str) -> Path:
 
 
 def _fingerprint() -> str:
-    import hashlib
-
     return hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
 
 
