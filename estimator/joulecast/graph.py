@@ -1,7 +1,8 @@
 """A model as a framework-free graph with static shapes, in ONNX's operator names.
 
 Readers make it, ``canonical`` rewrites it, ``counting`` turns it into layer rows. Nothing here imports a framework.
-Control flow is already resolved: the taken branch of an If stands in line, the body of a Loop or Scan carries ``repeats``.
+Control flow is already resolved: the taken branch of an If stands in line, the body of a Loop or Scan carries
+``repeats``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ Shape = tuple[int, ...]
 """Static dimensions, outermost first; ``()`` is a scalar."""
 
 TensorRole = Literal["input", "parameter", "constant", "activation"]
-"""``parameter``: trainable and stored in the model; ``constant``: stored, not trainable (statistics, position ids, shape arithmetic)."""
+"""``parameter``: trainable and stored in the model; ``constant``: stored, not trainable (statistics, position ids,
+shape arithmetic)."""
 
 ITEMSIZE_BYTES: Mapping[str, float] = MappingProxyType(
     {
@@ -32,9 +34,11 @@ FLOATING_DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", "float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A value in the graph. ``shape`` may be ``None`` only for sequences, optionals and maps, which move no bytes of their own.
+    """A value in the graph. ``shape`` may be ``None`` only for sequences, optionals and maps, which move no bytes of
+    their own.
 
-    ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated), the names of those.
+    ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated),
+    the names of those.
     """
 
     name: str
@@ -62,10 +66,14 @@ class Tensor:
 class Node:
     """One operator call.
 
-    ``inputs`` and ``outputs`` are tensor names, ``""`` where an optional one is absent. ``attributes`` holds plain Python values
-    (int, float, str, bytes, tuples of them). ``values`` holds the known content of small inputs that steer the operator, by input
-    position, as nested tuples or scalars. ``scope`` is the module path the node came from (``"encoder.layer.0.attention"``), ``""`` if unknown.
-    ``repeats`` is how often it runs (a loop's trip count). ``folded``: its outputs are known before execution, so no kernel runs.
+    ``inputs`` and ``outputs`` are tensor names, ``""`` where an optional one is absent. ``attributes`` holds plain
+    Python values
+    (int, float, str, bytes, tuples of them). ``values`` holds the known content of small inputs that steer the
+    operator, by input
+    position, as nested tuples or scalars. ``scope`` is the module path the node came from
+    (``"encoder.layer.0.attention"``), ``""`` if unknown.
+    ``repeats`` is how often it runs (a loop's trip count). ``folded``: its outputs are known before execution, so no
+    kernel runs.
     """
 
     name: str

@@ -9,12 +9,14 @@ from typing import Literal
 from joulecast.graph import Shape
 
 LayerKind = Literal["counted", "zero", "free", "unsupported"]
-"""counted: MACs by a formula. zero: no MACs by definition, but a kernel that moves bytes. free: no kernel runs. unsupported: no rule."""
+"""counted: MACs by a formula. zero: no MACs by definition, but a kernel that moves bytes. free: no kernel runs.
+unsupported: no rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contraction:
-    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes; a convolution is its implicit form.
+    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes; a convolution is its implicit
+    form.
 
     ``repeats`` is how many such products run one after the other (an LSTM's recurrent steps).
     """
@@ -34,12 +36,17 @@ class Contraction:
 class LayerProfile:
     """One executed operator.
 
-    ``macs`` = sum of ``contractions``; 1 MAC = 2 FLOPs. ``params``: trainable elements, a shared tensor counted at its first use only.
-    ``activations``: output elements if the row carries MACs, else 0. ``input_numel``: elements of all activations read.
+    ``macs`` = sum of ``contractions``; 1 MAC = 2 FLOPs. ``params``: trainable elements, a shared tensor counted at
+    its first use only.
+    ``activations``: elements of the first output if the row carries MACs, else 0. ``input_numel``: elements of all
+    activations read.
     ``weight_numel``: stored elements read (parameters and constants; shared ones at every use).
-    ``bytes_moved`` = weights + inputs + outputs in the dtype executed, times ``repeats``; ``float_numel`` of those elements are floating point,
-    so that a change of precision can be priced. ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``).
-    ``views``: 1 for a free view that eager execution still pays host time for. ``scope``: module path. All figures include ``repeats``.
+    ``bytes_moved`` = weights + inputs + outputs in the dtype executed, times ``repeats``; ``float_numel`` of those
+    elements are floating point,
+    so that a change of precision can be priced. ``kernels``: launches per runtime (``torch-eager``,
+    ``torch-cudagraph``, ``onnxruntime-cuda``).
+    ``views``: 1 for a free view that eager execution still pays host time for. ``scope``: module path. All figures
+    include ``repeats``.
     """
 
     name: str
@@ -83,7 +90,8 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule; ``unsupported``: the op types that have none."""
+    """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule; ``unsupported``: the op types
+    that have none."""
 
     flops: float
     ops: float
@@ -105,9 +113,11 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProfile:
-    """A model's rows under one workload. ``graph``: ``exported`` (canonicalised) or ``optimized``; ``phase``: forward, prefill or decode.
+    """A model's rows under one workload. ``graph``: ``exported`` (canonicalised) or ``optimized``; ``phase``:
+    forward, prefill or decode.
 
-    ``source``: the reference as given; ``digest``: identity of the image or file (``sha256:…``); ``verification``: Full, Manifest or None (local).
+    ``source``: the reference as given; ``digest``: identity of the image or file (``sha256:…``); ``verification``:
+    Full, Manifest or None (local).
     """
 
     source: str
