@@ -1,5 +1,4 @@
-"""Real model files: they lie inside two wheels that are downloaded by hash, unzipped and never installed or
-imported."""
+"""Real model files out of two wheels that are downloaded by hash, unzipped and never installed or imported."""
 
 from __future__ import annotations
 
@@ -17,11 +16,12 @@ REQUIREMENTS = Path(__file__).parent.parent / "examples" / "models.txt"
 def models() -> Path:
     """The folder of the unzipped wheels (``rapidocr_onnxruntime/models``, ``silero_vad/data``); downloads them once."""
     folder = cache_directory() / "models"
-    done = folder / f"done-{_fingerprint()}"
-    with locked(folder / "lock", "downloading models"):
-        if not done.exists():
-            _download(folder)
-            done.touch()
+    done = folder / f"done-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]}"
+    if not done.exists():
+        with locked(folder / "lock", "downloading the model files"):
+            if not done.exists():
+                _download(folder)
+                done.touch()
     return folder
 
 
@@ -34,10 +34,6 @@ def ocr(name: str) -> Path:
 def silero(name: str) -> Path:
     """An ONNX file of the voice-activity wheel, by its stem."""
     return models() / "silero_vad" / "data" / f"{name}.onnx"
-
-
-def _fingerprint() -> str:
-    return hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
 
 
 def _download(folder: Path) -> None:
