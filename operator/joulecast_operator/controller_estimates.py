@@ -113,6 +113,8 @@ class Estimates:
         done, _ = await asyncio.wait({job.task}, timeout=_PATIENCE_SECONDS)
         if not done:
             job.task.add_done_callback(lambda _: self._queue.add(key))
+            if reconcile.stands(estimate, request):
+                return False  # the numbers of before stay until there are new ones
             waiting = Waiting(reason="Estimating", message="the model is being fetched and profiled")
             return await self._write(self._latest(key, estimate), waiting, request)
         self._jobs.pop(key, None)

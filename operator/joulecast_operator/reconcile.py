@@ -64,14 +64,21 @@ def settled(estimate: Resource, inputs_hash: str) -> bool:
     return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
 
 
+def stands(estimate: Resource, request: Request | None) -> bool:
+    """Whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
+    status = estimate.get("status") or {}
+    same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
+    return bool(request and status.get("results") and same_spec and status.get("image") == request.image)
+
+
 def desired_status(estimate: Resource, result: Result, *, request: Request | None, now: datetime) -> Status:
     """The whole status that ``result`` calls for. ``request``: what was asked, None if it could not be."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
-    same = request is not None and current.get("inputsHash") == inputs_hash(request, estimate)
     status: Status = {"observedGeneration": generation, "image": request.image if request else None}
-    status["inputsHash"] = inputs_hash(request, estimate) if request else None
-    kept = same and _keeps(current, result)
+    kept = stands(estimate, request) and _passes(result)
+    if request is not None:
+        status["inputsHash"] = current.get("inputsHash") if kept else inputs_hash(request, estimate)
     if isinstance(result, Forecast):
         status |= _outputs(result, request, current, now)
     elif kept:
@@ -155,10 +162,8 @@ def model_title(image: str, path: str | None) -> str:
     return f"{short}//{path}" if path else short
 
 
-def _keeps(current: Resource, result: Result) -> bool:
-    """Numbers stay while a registry is away or a new look is under way: nothing says that they are wrong."""
-    if not current.get("results"):
-        return False
+def _passes(result: Result) -> bool:
+    """Whether ``result`` says nothing against numbers that are there: a registry is away, a new look is under way."""
     return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
 
 

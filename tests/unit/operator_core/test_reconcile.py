@@ -80,9 +80,18 @@ def test_what_is_broken_has_no_numbers() -> None:
 
 
 def test_numbers_of_another_question_do_not_stay() -> None:
+    of_another_image = status(forecast()) | {"image": "another"}
+    of_another_spec = status(forecast()) | {"observedGeneration": 0}
+    for before in (of_another_image, of_another_spec):
+        assert "results" not in status(AWAY, before)
+        assert "results" not in status(Waiting(reason="Estimating", message="…"), before)
+
+
+def test_numbers_by_another_profile_stay_until_there_are_new_ones_and_are_not_taken_for_them() -> None:
     before = status(forecast()) | {"inputsHash": "another"}
-    assert "results" not in status(AWAY, before)
-    assert "results" not in status(Waiting(reason="Estimating", message="…"), before)
+    after = status(AWAY, before)
+    assert after["results"] == before["results"]
+    assert not reconcile.settled(estimate(status=after), reconcile.inputs_hash(REQUEST, estimate()))
 
 
 def test_a_wrong_spec_is_false_and_waits_for_nothing() -> None:

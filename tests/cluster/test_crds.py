@@ -1,0 +1,93 @@
+"""The generated CRDs on a real API server: taken, served, and strict."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from joulecast_operator import crds
+from tests.cluster.release import eventually
+from tests.harness.control_plane import ControlPlane
+
+IMAGE = {"model": {"image": "registry.example/models/detector:1"}}
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane.start(tmp_path_factory.mktemp("crds"), controller_manager=False) as started:
+        started.apply(*crds.definitions().values())
+        assert eventually(lambda: started.kubectl("get", "iee,aep", "-A", check=False).returncode == 0)
+        yield started
+
+
+def dry_run(plane: ControlPlane, kind: str, spec: dict[str, Any]) -> tuple[int, str]:
+    document = {"apiVersion": "joulecast.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+    done = plane.kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(document), check=False)
+    return done.returncode, done.stdout or done.stderr
+
+
+def test_the_files_as_they_lie_there_are_taken(plane: ControlPlane) -> None:
+    plane.kubectl("apply", "--dry-run=server", "-f", crds.ROOT / "crds")
+
+
+def test_defaults(plane: ControlPlane) -> None:
+    code, text = dry_run(plane, "InferenceEnergyEstimate", IMAGE)
+    assert code == 0, text
+    spec = json.loads(text)["spec"]
+    assert spec["workload"] == {"batchSizes": [1], "precision": "default"}
+    assert (spec["runtime"], spec["resolveInterval"], spec["suspend"]) == ("torch-eager", "15m", False)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"targetRef": {"name": "web"}},
+        {**IMAGE, "workload": {"batchSizes": [1, 32], "inputShapes": {"x": ["batch", 3, 224, 224]}}},
+        {**IMAGE, "workload": {"inputValues": {"sr": 16000, "sizes": "1,2,3", "scale": "0.5"}}},
+        {**IMAGE, "accelerators": {"names": ["NVIDIA-H200"]}, "resolveInterval": "1h30m"},
+        {**IMAGE, "accelerators": {"nodeSelector": {"matchLabels": {"pool": "gpu"}}}, "suspend": True},
+        {**IMAGE, "imagePullSecrets": [{"name": "pull"}]},
+    ],
+)
+def test_what_is_meant_to_be_said_can_be_said(plane: ControlPlane, spec: dict[str, Any]) -> None:
+    code, text = dry_run(plane, "InferenceEnergyEstimate", spec)
+    assert code == 0, text
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ({}, "exactly one of model and targetRef"),
+        ({**IMAGE, "targetRef": {"name": "web"}}, "exactly one of model and targetRef"),
+        ({**IMAGE, "resolveInterval": "30s"}, "1m or longer"),
+        ({**IMAGE, "resolveInterval": "often"}, "resolveInterval"),
+        ({**IMAGE, "accelerators": {}}, "exactly one of names and nodeSelector"),
+        ({**IMAGE, "workload": {"batchSizes": [0]}}, "batchSizes"),
+        ({**IMAGE, "workload": {"batchSizes": [1, 1]}}, "Duplicate"),
+        ({**IMAGE, "workload": {"inputShapes": {"x": ["N"]}}}, "batch"),
+        ({**IMAGE, "workload": {"inputShapes": {"x": [-1]}}}, "inputShapes"),
+        ({**IMAGE, "workload": {"precision": "int3"}}, "precision"),
+        ({"targetRef": {"name": "x", "kind": "Pod"}}, "targetRef.kind"),
+        (
+            {**IMAGE, "accelerators": {"names": list("abcd")}, "workload": {"batchSizes": [1, 2, 3, 4, 5, 6]}},
+            "at most 20",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(plane: ControlPlane, spec: dict[str, Any], complaint: str) -> None:
+    code, text = dry_run(plane, "InferenceEnergyEstimate", copy.deepcopy(spec))
+    assert code != 0
+    assert complaint in text
+
+
+def test_a_profile_has_one_source(plane: ControlPlane) -> None:
+    assert dry_run(plane, "AcceleratorEnergyProfile", {"product": "X", "coefficients": "{}"})[0] == 0
+    code, text = dry_run(plane, "AcceleratorEnergyProfile", {"product": "X"})
+    assert code != 0
+    assert "exactly one of coefficients and configMapRef" in text
+    reference = {"name": "c", "digest": "sha256:abc"}
+    assert "digest" in dry_run(plane, "AcceleratorEnergyProfile", {"product": "X", "configMapRef": reference})[1]
