@@ -58,8 +58,6 @@ class Authorizer:
             value = f"Bearer {self._token(offered['bearer'])}"
         elif "basic" in offered and self._credentials:
             value = self._credentials.basic
-            if value == self._value:  # refused already
-                value = None
         self._value = value
         return value is not None
 

@@ -64,6 +64,8 @@ def test_verifying_reads_the_layer_and_notices_a_lie(served: Served, access: Reg
     whole = fetch(reference, path=PATH, access=access, verify=True)
     assert whole.verification == "Full"
     assert whole.bytes_fetched > len(MODEL)
+    followed = served.add(build([{"models/m.onnx": MODEL, "models/weights.bin": bytes(20 << 20)}]), tag="2")
+    assert fetch(followed, path=PATH, access=access, verify=True).verification == "Full"
     digest = json.loads(IMAGE.manifest)["layers"][1]["digest"]
     served.blobs[digest] = IMAGE.blobs[digest][:-1] + b"x"
     assert fetch(reference, path=PATH, access=access).verification == "Manifest"
@@ -127,7 +129,7 @@ class TestRanges:
         assert len([path for path in served.paths() if "/blobs/" in path]) == 1
 
     @pytest.mark.parametrize(
-        "header", ["bytes 1-99/100", "bytes 0-10000000/20000000", "pages 0-9/10", "bytes 0-9/10", None]
+        "header", ["bytes 1-100/*", "bytes 1-99/100", "bytes 0-10000000/20000000", "pages 0-9/10", "bytes 0-9/10", None]
     )
     def test_another_range_than_asked_is_refused(
         self, served: Served, access: RegistryAccess, header: str | None
@@ -137,6 +139,7 @@ class TestRanges:
         served.answer = lambda request: (206, headers, b"x" * 100) if "/blobs/" in request.path else None
         with pytest.raises(ModelFetchError, match="another range") as caught:
             fetch(reference, path=PATH, access=access)
+        assert sum("/blobs/" in path for path in served.paths()) == 1
         assert caught.value.reason == "RegistryMisbehaved"
 
     def test_more_than_was_asked_is_refused(self, served: Served, access: RegistryAccess) -> None:
@@ -275,9 +278,11 @@ class TestRedirects:
         def redirect(request: Request) -> tuple[int, dict[str, str], bytes] | None:
             if "/blobs/" not in request.path:
                 return None
+            if request.headers.get("authorization") != basic("a", "b"):
+                return 401, {"WWW-Authenticate": 'Basic realm="r"'}, b""
             state["signature"] += 1
             state["uses"] = 0
-            location = f"http://{other.host}/storage/{request.path[-71:]}?signature={state['signature']}"
+            location = f"http://eve:eve@{other.host}/storage/{request.path[-71:]}?signature={state['signature']}"
             return 307, {"Location": location}, b""
 
         def store(request: Request) -> tuple[int, dict[str, str], bytes] | None:
@@ -301,14 +306,16 @@ class TestRedirects:
         assert len(parsed(fetch(reference, path=PATH, access=known).skeleton).graph.initializer) == 30
         asked = [path for path in served.paths() if "/blobs/" in path]
         assert 1 < len(asked) < len(other.requests) / 4
+        assert basic("a", "b") in {request.headers.get("authorization") for request in served.requests}
         assert all("authorization" not in request.headers for request in other.requests)
         assert {request.method for request in other.requests} == {"GET"}
 
     def test_never_to_an_address_that_is_denied(self, served: Served, other: Served, access: RegistryAccess) -> None:
         reference = served.add(IMAGE)
         self.storage(other, served)
+        known = dataclasses.replace(access, docker_config=docker_config(served.host, username="a", password="b"))
         with pytest.raises(ModelFetchError) as caught:
-            fetch(reference, path=PATH, access=access)
+            fetch(reference, path=PATH, access=known)
         assert (caught.value.reason, caught.value.transient) == ("ForbiddenAddress", False)
         assert other.requests == []
 
