@@ -23,8 +23,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/whe
 FROM ${BASE}
 LABEL org.opencontainers.image.title="joulecast" \
       org.opencontainers.image.description="Forecasts the energy of neural networks per batch on a GPU" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.source="https://github.com/joulecast/joulecast"
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/joulecast /opt/joulecast
 # kopf asks for the user's name, which a bare UID does not have
 ENV PATH=/opt/joulecast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 USER=joulecast HOME=/tmp

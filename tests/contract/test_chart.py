@@ -327,7 +327,7 @@ def test_names_follow_the_release_and_the_namespace() -> None:
 def test_a_digest_takes_the_place_of_the_tag() -> None:
     digest = "sha256:" + "0" * 64
     images = {spec["containers"][0]["image"] for spec in pod_specs(render(*SECRET, f"image.digest={digest}"))}
-    assert images == {f"ghcr.io/joulecast/joulecast@{digest}"}
+    assert images == {f"joulecast@{digest}"}
 
 
 def test_monitoring_and_the_network_policy_are_optional() -> None:
