@@ -68,10 +68,10 @@ class Decoding(nn.Module):
         return self.model(input_ids=input_ids, past_key_values=cache, use_cache=True).logits
 
 
-def vit() -> nn.Module:
-    """timm reads values while it builds (the schedule of stochastic depth), so this one is built for real."""
+def real(build: Callable[[], nn.Module]) -> nn.Module:
+    """A model that reads values while it is built (schedules, widths), so no fake tensor will do."""
     with unset_fake_temporarily():
-        return timm.create_model("vit_base_patch16_224")
+        return build()
 
 
 def image(build: Callable[[], nn.Module], size: int = 224) -> Built:
@@ -159,7 +159,10 @@ def mixtral(experts: str) -> Built:
 EXPORTS = (
     Export(name="resnet50", build=partial(image, torchvision.models.resnet50)),
     Export(name="mobilenet_v2", build=partial(image, torchvision.models.mobilenet_v2)),
-    Export(name="vit_base_patch16_224", build=partial(image, vit)),
+    Export(
+        name="vit_base_patch16_224",
+        build=partial(image, partial(real, partial(timm.create_model, "vit_base_patch16_224"))),
+    ),
     Export(name="bert_base", build=partial(text, transformers.BertModel, BERT, "pooler_output")),
     Export(name="wav2vec2_base_ctc", build=waveform),
     Export(name="whisper_small", build=speech),
@@ -176,7 +179,7 @@ EXPORTS = (
     Export(name="mixtral_8x7b", build=partial(mixtral, "batched_mm"), dtype="bfloat16"),
     Export(name="mixtral_8x7b_grouped", build=partial(mixtral, "grouped_mm"), dtype="bfloat16"),
     *(
-        Export(name=name, build=partial(image, getattr(torchvision.models, name), size))
+        Export(name=name, build=partial(image, partial(real, getattr(torchvision.models, name)), size))
         for name, size in (
             ("alexnet", 224),
             ("convnext_tiny", 224),

@@ -56,9 +56,16 @@ def write(export: Export, folder: Path) -> None:
         entry |= {"file": f"{export.name}.onnx.gz", "opset": export.opset, "inputs": inputs(model)}
         sys.stdout.write(f"{export.name}: {len(data):,} bytes, {time.monotonic() - started:.0f} s\n")
     except Exception as error:
-        entry["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        entry["error"] = described(error)
         sys.stdout.write(f"{export.name}: {entry['error']}\n")
     record(folder / "index.json", export.name, entry)
+
+
+def described(error: BaseException) -> str:
+    """The first line of what went wrong first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
 def record(path: Path, name: str, entry: dict[str, Any]) -> None:
