@@ -22,15 +22,18 @@ _NEAR_NAMES = 5  # suggestions in an error: as many as fit a line
 def normalise_product(label: str) -> str:
     """The value of the node label ``nvidia.com/gpu.product`` that names the whole card.
 
-    As NVIDIA's device plugin makes it (k8s-device-plugin internal/lm/resource.go): characters outside [A-Za-z0-9-_. ] go, spaces become
-    ``-``. ``-SHARED`` (time slicing, MPS) is taken off. Raises NotCalibratedError for a MIG slice, which is not a whole card.
+    As NVIDIA's device plugin makes it (k8s-device-plugin internal/lm/resource.go): characters outside [A-Za-z0-9-_. ]
+    go, spaces become
+    ``-``. ``-SHARED`` (time slicing, MPS) is taken off. Raises NotCalibratedError for a MIG slice, which is not a
+    whole card.
     """
     product = re.sub(r"[^A-Za-z0-9\-_. ]", "", label).strip().replace(" ", "-")
     product = product.removesuffix("-SHARED")
     if "-MIG-" in product:
         whole, _, slice_name = product.partition("-MIG-")
         raise NotCalibratedError(
-            f"{label!r} is a MIG slice ({slice_name}), and a slice's share of the card's power is not calibrated: price {whole} instead",
+            f"{label!r} is a MIG slice ({slice_name}), and a slice's share of the card's power is not calibrated:"
+            f" price {whole} instead",
             reason="MigSlice",
         )
     return product
@@ -53,7 +56,8 @@ def installed() -> Mapping[str, AcceleratorProfile]:
 def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
     """The profile of ``product``, a node label's value or an older driver's name of it.
 
-    Raises UnknownAcceleratorError with the nearest names; NotCalibratedError, naming what is missing, for one that is known but cannot be
+    Raises UnknownAcceleratorError with the nearest names; NotCalibratedError, naming what is missing, for one that is
+    known but cannot be
     priced, for a label that two accelerators share, and for a runtime that the profile does not know.
     """
     wanted = normalise_product(product)
@@ -77,7 +81,8 @@ def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
 def _cannot_price(wanted: str, sheet: DataSheet | None) -> NotCalibratedError | UnknownAcceleratorError:
     if sheet is not None:
         return NotCalibratedError(
-            f"{wanted} is known, but no trusted source states {' or '.join(sheet.missing)} of it: calibrate it by measurement"
+            f"{wanted} is known, but no trusted source states {' or '.join(sheet.missing)} of it:"
+            " calibrate it by measurement"
         )
     known = sorted({*installed(), *(label for entry in datasheets() for label in entry.labels)})
     by_lower = {name.lower(): name for name in known}

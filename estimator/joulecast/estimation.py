@@ -1,4 +1,5 @@
-"""The one entry of the energy half: a model's rows and an accelerator's profile in, a forecast with its interval out."""
+"""The one entry of the energy half: a model's rows and an accelerator's profile in, a forecast with its interval
+out."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ SHARE_THAT_COUNTS = 0.1
 
 
 OTHER_HOST = 1.5
-"""Launch times of another host: a single constant per op missed by ±25 % on one host, and hosts differ in clock by about as much again."""
+"""Launch times of another host: a single constant per op missed by ±25 % on one host, and hosts differ in clock by
+about as much again."""
 
 
 def estimate(
@@ -46,7 +48,8 @@ def estimate(
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch of ``profile`` on ``accelerator``.
 
-    ``precision``: ``default`` (as stored; convolutions of float32 graphs in tf32), ``fp32``, ``tf32``, ``bf16``, ``fp16``. ``clock_mhz``: an SM
+    ``precision``: ``default`` (as stored; convolutions of float32 graphs in tf32), ``fp32``, ``tf32``, ``bf16``,
+    ``fp16``. ``clock_mhz``: an SM
     clock lock. The interval is ``[E·exp(−w), E·exp(w)]``; ``reasons`` say why w is wider than the profile's own.
     Raises NotCalibratedError for a precision, runtime or clock that the accelerator's profile cannot price.
     """
@@ -83,7 +86,8 @@ def estimate(
 def _host(accelerator: AcceleratorProfile, runtime: str) -> Host:
     if runtime not in accelerator.hosts:
         raise NotCalibratedError(
-            f"{accelerator.product} is not calibrated for runtime {runtime!r}: choose one of {', '.join(accelerator.runtimes)}"
+            f"{accelerator.product} is not calibrated for runtime {runtime!r}:"
+            f" choose one of {', '.join(accelerator.runtimes)}"
         )
     return accelerator.hosts[runtime]
 

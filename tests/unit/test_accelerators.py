@@ -80,7 +80,9 @@ def test_a_runtime_without_launch_times_is_refused() -> None:
 
 
 def test_every_complete_data_sheet_is_installed() -> None:
-    shared = {label for sheet in datasheets() for label in sheet.labels if sum(label in s.labels for s in datasheets()) > 1}
+    shared = {
+        label for sheet in datasheets() for label in sheet.labels if sum(label in s.labels for s in datasheets()) > 1
+    }
     expected = {sheet.labels[0] for sheet in datasheets() if not sheet.missing and sheet.labels[0] not in shared}
     assert set(installed()) == expected
     assert len(expected) >= 36
@@ -88,7 +90,12 @@ def test_every_complete_data_sheet_is_installed() -> None:
 
 def test_every_fact_has_a_source_that_is_spelled_out() -> None:
     for sheet in datasheets():
-        facts = [*sheet.peaks.values(), sheet.bandwidth_bytes_per_second, sheet.power_limit_watts, sheet.boost_clock_mhz]
+        facts = [
+            *sheet.peaks.values(),
+            sheet.bandwidth_bytes_per_second,
+            sheet.power_limit_watts,
+            sheet.boost_clock_mhz,
+        ]
         for fact in facts:
             assert fact is None or fact.value > 0
             assert fact is None or (fact.sources and set(fact.sources) <= set(sources()))

@@ -115,7 +115,10 @@ def test_a_graph_stored_in_half_precision_runs_as_stored() -> None:
 
 def test_a_card_without_tf32_runs_convolutions_in_fp32() -> None:
     found = estimate(model(product(op_type="Conv")), find("Tesla-T4"))
-    assert found.joules_per_batch == estimate(model(product(op_type="Conv")), find("Tesla-T4"), precision="fp32").joules_per_batch
+    assert (
+        found.joules_per_batch
+        == estimate(model(product(op_type="Conv")), find("Tesla-T4"), precision="fp32").joules_per_batch
+    )
 
 
 def test_a_precision_without_a_peak_is_refused_with_the_way_out() -> None:
@@ -143,11 +146,11 @@ def test_unpriced_arithmetic_lowers_coverage_and_is_named() -> None:
 
 
 def test_unverified_limits_widen_the_interval_and_are_named() -> None:
-    known = find("NVIDIA-A30")
-    doubtful = replace(known, unverified=("peak bf16",))
+    known = H200
+    doubtful = replace(known, unverified=("peak bf16", "peak fp32"))
     sure, unsure = (estimate(model(product()), accelerator) for accelerator in (known, doubtful))
     assert unsure.joules_per_batch_upper > sure.joules_per_batch_upper
-    assert any("peak bf16" in reason for reason in unsure.reasons)
+    assert any("peak fp32" in reason and "bf16" not in reason for reason in unsure.reasons)
 
 
 def test_rows_beyond_the_training_range_are_named() -> None:

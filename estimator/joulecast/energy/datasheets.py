@@ -27,7 +27,8 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSheet:
-    """Limits of one accelerator: ``peaks`` in dense operations per second by arithmetic; None where no source is trusted.
+    """Limits of one accelerator: ``peaks`` in dense operations per second by arithmetic; None where no source is
+    trusted.
 
     ``labels``: values of the node label that name it. ``lacks``: arithmetics the hardware does not have.
     """

@@ -17,7 +17,8 @@ Index = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
 ARITHMETIC = ("fp32", "tf32", "fp16", "bf16")
-"""The arithmetics that the law prices; a row in any other one (integers, float64) is priced for its bytes alone and marked."""
+"""The arithmetics that the law prices; a row in any other one (integers, float64) is priced for its bytes alone and
+marked."""
 
 PRECISIONS = ("default", *ARITHMETIC)
 
@@ -27,7 +28,8 @@ FAMILIES = ("matmul", "attention", "convolution", "recurrent", "normalisation", 
 _STORED = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _ARITHMETIC_OF = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformConv"})
-"""What cuDNN runs in TF32 unasked; torch leaves matrix products in fp32 (torch.backends.cuda.matmul.allow_tf32 is False)."""
+"""What cuDNN runs in TF32 unasked; torch leaves matrix products in fp32 (torch.backends.cuda.matmul.allow_tf32 is
+False)."""
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 
 
@@ -35,8 +37,10 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 class Features:
     """Arrays over n executed rows and c contractions.
 
-    ``bytes``, ``kernels``, ``views``, ``flops``: (n,). ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the row carries no MACs or the law
-    has no such arithmetic. ``family``: (n,) position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced. ``row``: (c,) the row of each contraction;
+    ``bytes``, ``kernels``, ``views``, ``flops``: (n,). ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the
+    row carries no MACs or the law
+    has no such arithmetic. ``family``: (n,) position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be
+    priced. ``row``: (c,) the row of each contraction;
     ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
     """
 
@@ -68,7 +72,8 @@ def views(layers: Sequence[LayerProfile]) -> int:
 def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()) -> str:
     """The arithmetic of a MAC-bearing row: one of ``ARITHMETIC``, or its dtype's name where the law has none for it.
 
-    ``precision``: as asked. ``lacks``: arithmetics that the hardware does not have; ``default`` convolutions then run in fp32.
+    ``precision``: as asked. ``lacks``: arithmetics that the hardware does not have; ``default`` convolutions then run
+    in fp32.
     """
     if layer.dtype not in _ARITHMETIC_OF:
         return layer.dtype

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from joulecast.energy.features import Array, Features
+from joulecast.energy.features import ARITHMETIC, Array, Features
 from joulecast.energy.model import LayerEnergy
 from joulecast.energy.profile import AcceleratorProfile, Interval
 
 MINIMUM_GROUPS = 9
-"""Groups from which on a split-conformal interval of level 0.9 exists: 9/10 is the highest finite level of nine (Vovk 2005)."""
+"""Groups from which on a split-conformal interval of level 0.9 exists: 9/10 is the highest finite level of nine (Vovk
+2005)."""
 
 CARRIES = 0.1
-"""Share of a forecast's joules from which on rows without joules of their own, or off the training range, are worth a word."""
+"""Share of a forecast's joules from which on rows without joules of their own, or off the training range, are worth a
+word."""
 
 # Log half-widths that reasons add in quadrature. None is fitted: ADR 0042 says why each is what it is.
 _UNVERIFIED = 0.15
@@ -35,7 +37,8 @@ class Widening:
 
 
 def half_width(interval: Interval, wider: Sequence[Widening]) -> float:
-    """Log half-width of a forecast: its profile's own and every reason, added in quadrature as independent errors are."""
+    """Log half-width of a forecast: its profile's own and every reason, added in quadrature as independent errors
+    are."""
     return math.sqrt(interval.log_half_width**2 + sum(widening.log_half_width**2 for widening in wider))
 
 
@@ -52,14 +55,15 @@ def widenings(
         _other_host(accelerator, runtime, joules, other_host_joules),
         _other_runtime(runtime),
         _off_range(accelerator, table, layers, joules),
-        _unverified(accelerator),
+        _unverified(accelerator, table),
         _no_joules(accelerator, layers, joules),
     ]
     return tuple(widening for widening in found if widening is not None)
 
 
 def split_conformal(scores: Array, level: float) -> float:
-    """The ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005); infinity where n is too small for the level."""
+    """The ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005); infinity where n is too small for the
+    level."""
     rank = math.ceil((scores.size + 1) * level - 1e-9)
     return float(np.sort(scores)[rank - 1]) if rank <= scores.size else math.inf
 
@@ -104,10 +108,12 @@ def _off_range(
     return Widening(reason="off the training range: rows larger than any that was fitted", log_half_width=_OFF_RANGE)
 
 
-def _unverified(accelerator: AcceleratorProfile) -> Widening | None:
-    if not accelerator.unverified:
+def _unverified(accelerator: AcceleratorProfile, table: Features) -> Widening | None:
+    used = {f"peak {ARITHMETIC[position]}" for position in table.arithmetic.tolist() if position >= 0}
+    names = [name for name in accelerator.unverified if not name.startswith("peak ") or name in used]
+    if not names:
         return None
-    reason = f"unverified data sheet values: {', '.join(accelerator.unverified)}"
+    reason = f"unverified data sheet values: {', '.join(names)}"
     return Widening(reason=reason, log_half_width=_UNVERIFIED)
 
 

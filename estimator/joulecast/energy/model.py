@@ -10,7 +10,8 @@ from joulecast.layers import Coverage, LayerProfile
 from joulecast.units import Joules, Seconds, Watts
 
 Origin = Literal["measured", "public", "transferred", "datasheet"]
-"""measured: our rows of this accelerator. public: others' energy rows of this accelerator. transferred: no energy row of this
+"""measured: our rows of this accelerator. public: others' energy rows of this accelerator. transferred: no energy row
+of this
 accelerator. datasheet: only its published limits. Weaker ones stand later."""
 
 ORIGINS: tuple[Origin, ...] = ("measured", "public", "transferred", "datasheet")
@@ -18,7 +19,8 @@ ORIGINS: tuple[Origin, ...] = ("measured", "public", "transferred", "datasheet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEnergy:
-    """Predicted cost of one row, device-busy. ``joules`` = static + compute + memory. ``priced``: False where nothing calibrated prices it."""
+    """Predicted cost of one row, device-busy. ``joules`` = static + compute + memory. ``priced``: False where nothing
+    calibrated prices it."""
 
     name: str
     op_type: str
@@ -37,9 +39,11 @@ class LayerEnergy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyEstimate:
-    """A forecast for one batch. ``joules_per_batch`` = sum of the rows' joules + ``gap_joules`` (power with no kernel running).
+    """A forecast for one batch. ``joules_per_batch`` = sum of the rows' joules + ``gap_joules`` (power with no kernel
+    running).
 
-    The interval holds the true value with probability ``interval_level``; ``interval_guaranteed`` is False where too few groups
+    The interval holds the true value with probability ``interval_level``; ``interval_guaranteed`` is False where too
+    few groups
     stood behind it. ``reasons``: why the interval is wider than the profile's own, one clause each.
     """
 
@@ -62,7 +66,8 @@ class EnergyEstimate:
 
 
 class EnergyModel(Protocol):
-    """Prices rows. ``precision`` is ``default``, ``tf32``, ``bf16``, ``fp16``, ``fp32``; ``clock_mhz`` an SM clock lock, if any."""
+    """Prices rows. ``precision`` is ``default``, ``tf32``, ``bf16``, ``fp16``, ``fp32``; ``clock_mhz`` an SM clock
+    lock, if any."""
 
     def predict(
         self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None

@@ -6,9 +6,12 @@ With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of t
     row           t_m = bytes / (β·ψ·bandwidth) · (1 + γ·(1/x − 1)),   t = ((Σ t_c)^p + t_m^p)^(1/p) + tail·kernels
     row           E = (P_static + P_clock·x·V²)·t + e_F·V²·FLOPs + e_B·bytes
     network       T = max(Σ t, a·kernels + b·views + c),   E = Σ E_row + (P_gap + P_clock·x·V²)·(T − Σ t)
-    cap           if E/T exceeds the power limit, x falls until it holds: sums first, then the cap, for the whole network
+    cap           if E/T exceeds the power limit, x falls until it holds: sums first, then the cap, for the whole
+    network
 
-φ and ψ belong to the family of the kernel (attention, convolution, …), the other letters are the fields of ``profile.Law``. The roofline is Williams 2009; u is the share of the machine that an output of that size can fill; V² and x·V² are CMOS switching power.
+φ and ψ belong to the family of the kernel (attention, convolution, …), the other letters are the fields of
+``profile.Law``. The roofline is Williams 2009; u is the share of the machine that an output of that size can fill; V²
+and x·V² are CMOS switching power.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ from joulecast.layers import LayerProfile
 from joulecast.units import Joules, Seconds
 
 LOWEST_CLOCK = 0.15
-"""Clocks are never lowered below this share of boost: 210 of 1410 MHz, the idle clock of an A100 (its nvidia-smi -q -d CLOCK)."""
+"""Clocks are never lowered below this share of boost: 210 of 1410 MHz, the idle clock of an A100 (its nvidia-smi -q -d
+CLOCK)."""
 _CAP_STEPS = 24  # halvings of [LOWEST_CLOCK, 1]: the clock is then known to 1e-7 of boost
 
 
@@ -64,7 +68,8 @@ class Networks:
 
     def sum(self, values: Array) -> Array:
         """(n,) per row to (size,) per network."""
-        return np.bincount(self.index, weights=values * self.count, minlength=self.size)
+        total: Array = np.bincount(self.index, weights=values * self.count, minlength=self.size).astype(float)
+        return total
 
     def subset(self, networks: Flags, rows: Flags) -> Networks:
         """Only some networks, and only the rows that are theirs."""
@@ -122,7 +127,8 @@ def compute_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array
     outputs = rows.products * rows.m * rows.n
     filled = outputs + law.parallel_outputs * chip.multiprocessors
     seconds = rows.repeats * (2 * filled * (rows.k + law.depth) / rate)
-    return np.bincount(rows.row, weights=seconds, minlength=rows.bytes.size)
+    total: Array = np.bincount(rows.row, weights=seconds, minlength=rows.bytes.size).astype(float)
+    return total
 
 
 def memory_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array:
@@ -152,7 +158,8 @@ def compose(
 
 
 def _capped(rows: Features, law: Law, chip: Chip, networks: Networks, waits: Array, clock: Array) -> Array:
-    """The highest clock shares below ``clock`` at which the power limit holds, by bisection; the lowest one where none does."""
+    """The highest clock shares below ``clock`` at which the power limit holds, by bisection; the lowest one where none
+    does."""
     low, high = np.minimum(LOWEST_CLOCK, clock), clock
     for _ in range(_CAP_STEPS):
         middle = (low + high) / 2
@@ -200,12 +207,14 @@ class Physical:
 
 
 def clock_share(profile: AcceleratorProfile, clock_mhz: float | None) -> float:
-    """``clock_mhz`` as a share of boost, 1 if None. Raises NotCalibratedError where boost is unknown or the clock is not one of the card's."""
+    """``clock_mhz`` as a share of boost, 1 if None. Raises NotCalibratedError where boost is unknown or the clock is
+    not one of the card's."""
     if clock_mhz is None:
         return 1.0
     if profile.boost_clock_mhz is None:
         raise NotCalibratedError(
-            f"{profile.product} has no trusted boost clock, so a clock of {clock_mhz:g} MHz cannot be priced: leave it out"
+            f"{profile.product} has no trusted boost clock, so a clock of {clock_mhz:g} MHz cannot be priced:"
+            " leave it out"
         )
     if not 0 < clock_mhz <= 1.25 * profile.boost_clock_mhz:  # peaks are quoted at clocks up to 1.1 × below the highest
         raise NotCalibratedError(

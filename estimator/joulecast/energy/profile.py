@@ -1,4 +1,5 @@
-"""What is known of one accelerator: its limits, the law's coefficients, where they come from and how wrong they may be."""
+"""What is known of one accelerator: its limits, the law's coefficients, where they come from and how wrong they may
+be."""
 
 from __future__ import annotations
 
@@ -18,10 +19,14 @@ SCHEMA_VERSION = 1
 class Law:
     """Coefficients of ``energy.physical``; see there for the equations.
 
-    ``compute_efficiency``: share of the peak that a large product reaches, by arithmetic. ``parallel_outputs``: output elements a
-    multiprocessor needs for half its rate. ``family_compute``, ``family_memory``: what a family of kernels reaches relative to a matrix
-    product's rate and to ``memory_efficiency``; 1 where it is not named. ``depth``: extra k of a product's prologue. ``sharpness``: exponent of the soft maximum. ``clock_bandwidth``: how much memory time grows as the clock falls.
-    ``flop_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` + ``clock_watts`` × x·V²(x): power of a busy chip before
+    ``compute_efficiency``: share of the peak that a large product reaches, by arithmetic. ``parallel_outputs``: output
+    elements a
+    multiprocessor needs for half its rate. ``family_compute``, ``family_memory``: what a family of kernels reaches
+    relative to a matrix
+    product's rate and to ``memory_efficiency``; 1 where it is not named. ``depth``: extra k of a product's prologue.
+    ``sharpness``: exponent of the soft maximum. ``clock_bandwidth``: how much memory time grows as the clock falls.
+    ``flop_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` + ``clock_watts`` × x·V²(x): power of a
+    busy chip before
     any dynamic energy; ``gap_watts`` + ``clock_watts`` × x·V²(x): with a context alive, clocks up and no kernel.
     ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost clock.
     """
@@ -65,9 +70,11 @@ class EnergyRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Half-width of the prediction interval, as a natural logarithm: true / forecast lies within exp(± ``log_half_width``).
+    """Half-width of the prediction interval, as a natural logarithm: true / forecast lies within exp(±
+    ``log_half_width``).
 
-    ``groups`` calibration groups stood behind it; ``guaranteed`` from nine on. ``coverage``: on held-out rows, where that was measured.
+    ``groups`` calibration groups stood behind it; ``guaranteed`` from nine on. ``coverage``: on held-out rows, where
+    that was measured.
     ``rule``: how the width was found, in one sentence.
     """
 
@@ -94,9 +101,12 @@ class FittedFrom:
 class AcceleratorProfile:
     """Everything that prices a model on one accelerator. ``product``: the node label's value, normalised.
 
-    ``peak_flops``: dense operations per second at the boost clock, by arithmetic; ``lacks``: arithmetics the hardware does not have.
-    ``unverified``: data-sheet values that one unread source alone vouches for. ``held_out``: figures on rows the fit never saw.
-    ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted. ``driver``: None where the rows do not say.
+    ``peak_flops``: dense operations per second at the boost clock, by arithmetic; ``lacks``: arithmetics the hardware
+    does not have.
+    ``unverified``: data-sheet values that one unread source alone vouches for. ``held_out``: figures on rows the fit
+    never saw.
+    ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted. ``driver``: None where the rows
+    do not say.
     """
 
     product: str
@@ -141,7 +151,8 @@ class AcceleratorProfile:
             return _profile(json.loads(text))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotCalibratedError(
-                f"this is not an accelerator profile of schema version {SCHEMA_VERSION} ({type(error).__name__}: {error}):"
+                f"this is not an accelerator profile of schema version {SCHEMA_VERSION}"
+                f" ({type(error).__name__}: {error}):"
                 " make one with `joulecast fit`",
                 reason="InvalidProfile",
             ) from error

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-
 from pathlib import Path
-
 
 from joulecast.calibration.fit.cards import problem_of
 from joulecast.calibration.fit.networks import clock_shares, forecast_networks
@@ -67,7 +65,6 @@ def edit(folder: Path, change: dict[str, str], where: dict[str, str] | None = No
             writer.writerow({**line, **(change if hit else {})})
 
 
-
 def _line(name: str, gpu: str, entry: NetworkRow, joules: float, seconds: float) -> dict[str, object]:
     return {
         "set": name, "gpu": gpu, "model": entry.architecture, "config": entry.config, "precision": entry.precision,
@@ -76,5 +73,3 @@ def _line(name: str, gpu: str, entry: NetworkRow, joules: float, seconds: float)
         "time_ms_per_forward": 1e3 * seconds, "avg_sm_clock_mhz": entry.clock_mhz, "gpu_temp_c": 60,
         "avg_power_w": joules / seconds, "window_s": 30, "valid": 1,
     }  # fmt: skip
-
-

@@ -13,25 +13,32 @@ from joulecast.calibration.evaluate.scores import Score
 
 SPLITS = {
     "leave-architecture-out": "Each architecture forecast by a fit of the others; its interval nested in the same way.",
-    "transferred": "No joule and no watt of this card was used: latency tables, data sheet, operator power of other cards.",
+    "transferred": "No joule and no watt of this card was used: latency tables, data sheet, operator power of other "
+    "cards.",
     "in-sample": "The rows that were fitted themselves: how well the form can do at all. Not a forecast.",
 }
 """What each split means, in the order of the page."""
 
 _INTRODUCTION = """# Accuracy
 
-Written by `python -m joulecast.calibration.evaluate --data DIR --page docs/accuracy.md`; nothing here is edited by hand.
+Written by `python -m joulecast.calibration.evaluate --data DIR --page docs/accuracy.md`; nothing here is edited by \
+hand.
 
-APE is the absolute percentage error of joules per batch. Coverage is the share of rows inside the 90 % interval, half-width its median half length in percent of the
-forecast. A forecast sees a row's model, configuration, precision, batch, sequence, mode, attention and clock lock, and nothing else of it.
+APE is the absolute percentage error of joules per batch. Coverage is the share of rows inside the 90 % interval, \
+half-width its median half length in percent of the
+forecast. A forecast sees a row's model, configuration, precision, batch, sequence, mode, attention and clock lock, \
+and nothing else of it.
 
-No joules measured by this project stand behind these figures yet: every row below was measured by others. The sets are development checks:
-the form of the law was chosen with one of them in sight ([ADR 0040](adr/0040-physical-law.md)). Transferred intervals follow a rule fixed before the rows were first scored that way
+No joules measured by this project stand behind these figures yet: every row below was measured by others. The sets \
+are development checks:
+the form of the law was chosen with one of them in sight ([ADR 0040](adr/0040-physical-law.md)). Transferred \
+intervals follow a rule fixed before the rows were first scored that way
 ([ADR 0041](adr/0041-width-of-transferred-intervals.md)) and are never tuned.
 """
 
 SETS = {
-    "energaizer_a100": "Whole forward passes on one A100-PCIE-40GB with locked clocks, seven architectures, PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
+    "energaizer_a100": "Whole forward passes on one A100-PCIE-40GB with locked clocks, seven architectures, "
+    "PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
     "Four language models are most of the rows, so read the macro average too. FP32 rows run convolutions in TF32.",
 }
 """What a set is, where that is known; any other one is named after its folder."""

@@ -109,7 +109,8 @@ def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: st
         log_half_width=interval_width(errors),
         groups=len(errors),
         guaranteed=False,
-        rule="quantile of errors on architectures left out of the fit, architectures weighing half way between rows and architectures",
+        rule="quantile of errors on architectures left out of the fit,"
+        " architectures weighing half way between rows and architectures",
         coverage=float(np.mean(off <= held.log_half_width)),
     )
     percent = np.abs(held.joules / own.truth.joules - 1)
@@ -131,7 +132,8 @@ def _as_bf16(fitted: Fitted) -> Fitted:
 def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> Card:
     """A card without joules of networks: operators, and networks of other cards with its chip.
 
-    ``own_watts``: whether operator power and power at rest of the card itself may be used; never in a ``transferred`` score.
+    ``own_watts``: whether operator power and power at rest of the card itself may be used; never in a ``transferred``
+    score.
     """
     shared = share(folder, "" if own_watts else sheet.labels[0])
     law = transferred_law(shared, sheet)
@@ -214,5 +216,6 @@ def transferred_interval(folder: Path, shared: Shared, *, own: bool, without: st
         log_half_width=width,
         groups=max(len(shared.power), 1),
         guaranteed=False,
-        rule="error of power on a metered card left out, error of seconds of whole networks, and rows without joules, in quadrature",
+        rule="error of power on a metered card left out, error of seconds of whole networks,"
+        " and rows without joules, in quadrature",
     )

@@ -24,6 +24,9 @@ class Coefficient:
     spread: float
 
 
+_SHARES = ("law.compute_efficiency", "law.voltage_floor")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laws:
     """A law and a host with some coefficients unknown; the rest stay as in ``law`` and ``host``."""
@@ -41,14 +44,17 @@ class Laws:
         return np.array([unknown.spread for unknown in self.unknown])
 
     def at(self, vector: Sequence[float] | Array) -> tuple[Law, Host]:
-        """The law and host whose unknowns have the logarithms ``vector``; no product goes faster than its peak."""
+        """The law and host whose unknowns have the logarithms ``vector``."""
         values = {"law": asdict(self.law), "host": asdict(self.host)}
         for unknown, logarithm in zip(self.unknown, vector, strict=True):
             _put(values, unknown.path, float(np.exp(logarithm)))
-        law = values["law"]
-        law["voltage_floor"] = min(law["voltage_floor"], 1.0)
-        law["compute_efficiency"] = {name: min(share, 1.0) for name, share in law["compute_efficiency"].items()}
         return Law(**values["law"]), Host(**values["host"])
+
+    @property
+    def highest(self) -> Array:
+        """Upper bounds of the logarithms: shares of a peak and of boost's voltage are at most 1, the rest is free."""
+        shares = [unknown.path.startswith(_SHARES) for unknown in self.unknown]
+        return np.where(shares, 0.0, np.inf)
 
     def value(self, path: str) -> float | None:
         """What ``law`` or ``host`` has at ``path`` now; None where a mapping has no such key."""

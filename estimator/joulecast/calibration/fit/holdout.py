@@ -1,4 +1,5 @@
-"""Forecasts of architectures that a fit never saw, with intervals from architectures that another fit never saw (nested)."""
+"""Forecasts of architectures that a fit never saw, with intervals from architectures that another fit never saw
+(nested)."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def forecast_rows(problem: Problem, fitted: Fitted, rows: Sequence[NetworkRow]) 
 
 
 def leave_one_architecture_out(problem: Problem, rows: Sequence[NetworkRow], truth: Truth) -> HeldOut:
-    """Nested: the width for an architecture comes from fits that lack it and, in turn, each other one. Needs three architectures."""
+    """Nested: the width for an architecture comes from fits that lack it and, in turn, each other one. Needs three
+    architectures."""
     names = np.array([row.architecture for row in rows])
     present = sorted({row.architecture for row in rows})
     fit = _remembered(problem, rows, truth, names)
@@ -73,7 +75,8 @@ def leave_one_architecture_out(problem: Problem, rows: Sequence[NetworkRow], tru
 
 
 def interval_width(errors: dict[str, Array]) -> float:
-    """Log half-width at ``LEVEL`` from log errors by group: split-conformal over groups from nine on, else group-weighted."""
+    """Log half-width at ``LEVEL`` from log errors by group: split-conformal over groups from nine on, else
+    group-weighted."""
     scores = {name: np.abs(values) for name, values in errors.items()}
     if len(scores) >= MINIMUM_GROUPS:
         return split_conformal(np.array([np.quantile(values, LEVEL) for values in scores.values()]), LEVEL)

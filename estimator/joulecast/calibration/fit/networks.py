@@ -31,7 +31,8 @@ class Fitted:
 def fit_networks(
     laws: Laws, chip: Chip, boost_clock_mhz: float, rows: Sequence[NetworkRow], table: Stacked, truth: Truth
 ) -> Fitted:
-    """The coefficients whose forecasts come nearest to ``truth``, in robust least squares of logarithms, priors included.
+    """The coefficients whose forecasts come nearest to ``truth``, in robust least squares of logarithms, priors
+    included.
 
     A row without seconds (nan) counts with its joules alone.
     """
@@ -50,7 +51,16 @@ def fit_networks(
             ]
         )
 
-    found = least_squares(residuals, laws.centre, method="trf", x_scale=laws.spread, max_nfev=40, ftol=1e-5, xtol=1e-5)
+    found = least_squares(
+        residuals,
+        laws.centre,
+        bounds=(-np.inf, laws.highest),
+        method="trf",
+        x_scale=laws.spread,
+        max_nfev=40,
+        ftol=1e-5,
+        xtol=1e-5,
+    )
     law, host = laws.at(found.x)
     return Fitted(law=law, host=host)
 

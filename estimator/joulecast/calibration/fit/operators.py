@@ -17,7 +17,8 @@ from joulecast.energy.profile import Host, Law
 _LOOSE = 3.0  # spread of a coefficient that thousands of rows decide: no prior to speak of
 _ROBUST = 0.1  # log residuals beyond it count linearly: tables hold outliers
 _SHARE_PULL = 0.05
-"""Prior of both shares: 1, a part that alone fills the limit at its full rate. Capped rows only bound a share from below; this keeps it near."""
+"""Prior of both shares: 1, a part that alone fills the limit at its full rate. Capped rows only bound a share from
+below; this keeps it near."""
 _NO_HOST = Host(kernel_seconds=0.0, view_seconds=0.0, forward_seconds=0.0, measured_on="")
 
 
@@ -37,7 +38,8 @@ class PowerShares:
 
 
 def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) -> Law:
-    """``law`` with the coefficients at ``paths`` (of ``Law``) moved to the rows' seconds, at the clock the card chose."""
+    """``law`` with the coefficients at ``paths`` (of ``Law``) moved to the rows' seconds, at the clock the card
+    chose."""
     start = Laws(law=law, host=_NO_HOST, unknown=())
     unknown = tuple(Coefficient(path=f"law.{path}", centre=_value(law, path), spread=_LOOSE) for path in paths)
     laws = Laws(law=start.law, host=start.host, unknown=unknown)
@@ -46,7 +48,7 @@ def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) 
     def residuals(vector: Array) -> Array:
         return np.log(busy(rows.table, laws.at(vector)[0], chip, clock).seconds) - measured
 
-    lower, upper = laws.centre - _LOOSE, laws.centre + _LOOSE
+    lower, upper = laws.centre - _LOOSE, np.minimum(laws.centre + _LOOSE, laws.highest)
     found = least_squares(residuals, laws.centre, loss="soft_l1", f_scale=_ROBUST, bounds=(lower, upper), max_nfev=60)
     return laws.at(found.x)[0]
 
@@ -57,9 +59,11 @@ def latency_errors(law: Law, chip: Chip, rows: OperatorRows) -> Array:
 
 
 def fit_power(rows: OperatorRows, chip: Chip, arithmetic: int, rest_share: float) -> PowerShares:
-    """Shares of compute and memory above ``rest_share``, the power at rest, whose capped sum comes nearest to the watts.
+    """Shares of compute and memory above ``rest_share``, the power at rest, whose capped sum comes nearest to the
+    watts.
 
-    Rest is given, not fitted: kernels long enough for the meter all draw most of the limit, so their power alone cannot tell it apart.
+    Rest is given, not fitted: kernels long enough for the meter all draw most of the limit, so their power alone
+    cannot tell it apart.
     """
 
     pull = _SHARE_PULL * np.sqrt(rows.seconds.size)

@@ -1,4 +1,5 @@
-"""From fitted cards to the profiles that are shipped: what was fitted from what, under which licence, and how good it is."""
+"""From fitted cards to the profiles that are shipped: what was fitted from what, under which licence, and how good it
+is."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ SHIPPED = (
     "NVIDIA-GB200",
     "NVIDIA-L40S",
 )
-"""Cards with a profile of their own: joules, operator power or latency tables tell more of them than their data sheet."""
+"""Cards with a profile of their own: joules, operator power or latency tables tell more of them than their data
+sheet."""
 
 PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")
 
@@ -81,8 +83,7 @@ def write(folder: Path, target: Path) -> tuple[Path, ...]:
     return tuple(paths)
 
 
-def _profile(
-    folder: Path, card: Card, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
+def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
     sheet, chip = card.sheet, chip_of_sheet(card.sheet)
     profile = AcceleratorProfile(
         product=sheet.labels[0],
@@ -107,7 +108,8 @@ def _profile(
 
 
 def hosts(eager: Host) -> dict[str, Host]:
-    """Launch times by runtime: a CUDA graph is launched once; onnxruntime calls kernels without Python, at about half the cost.
+    """Launch times by runtime: a CUDA graph is launched once; onnxruntime calls kernels without Python, at about half
+    the cost.
 
     Only eager mode was measured; forecasts for the others are wider and say so.
     """

@@ -68,7 +68,8 @@ START: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """``shares``: as ``generic.scaled_law`` takes them, means over cards. ``laws``: of each card with latency tables. ``power``: of each metered card.
+    """``shares``: as ``generic.scaled_law`` takes them, means over cards. ``laws``: of each card with latency tables.
+    ``power``: of each metered card.
 
     ``rest``: power at rest of each card as a share of its limit. ``power_error``: of the interval rule (ADR 0041).
     """
@@ -169,7 +170,8 @@ def _with_rest(law: Law, watts: float) -> Law:
 
 @cache
 def _timed(folder: Path, product: str) -> Law | None:
-    """The law of a card with every latency coefficient that tables of it, or of its chip, decide; efficiencies of nothing else."""
+    """The law of a card with every latency coefficient that tables of it, or of its chip, decide; efficiencies of
+    nothing else."""
     sheet = sheet_of(product)
     if sheet is None or sheet.missing:
         return None
@@ -240,7 +242,8 @@ def _mean(values: list[float]) -> float:
 
 
 def _rest_shares(rest: Mapping[str, Rest]) -> dict[str, float]:
-    """Power at rest as g + c·x·(w + (1 − w)·x^q) of the limit: c and q from the cards seen at several clocks, g from all of them."""
+    """Power at rest as g + c·x·(w + (1 − w)·x^q) of the limit: c and q from the cards seen at several clocks, g from
+    all of them."""
     curves = {product: entry for product, entry in rest.items() if entry.clock_mhz.size > 2}
     if not curves:
         return {}
@@ -275,7 +278,8 @@ def _curve(product: str, entry: Rest) -> tuple[Array, Array]:
 
 
 def _left_out(folder: Path, power: Mapping[str, PowerShares]) -> float | None:
-    """The largest, over metered cards, 90th percentile of |log error| when the others forecast its power; None for fewer than two."""
+    """The largest, over metered cards, 90th percentile of |log error| when the others forecast its power; None for
+    fewer than two."""
     if len(power) < 2:
         return None
     worst = []

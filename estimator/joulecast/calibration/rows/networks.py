@@ -1,6 +1,7 @@
 """Whole networks with measured joules: ``model_energy.csv`` of a data folder, and the graphs of the networks it names.
 
-Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth, and no other column is read.
+Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth, and
+no other column is read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRow:
-    """What a forecast may know of a row. ``sequence``: tokens, None for images; ``clock_mhz``: SM clock lock, None if unlocked."""
+    """What a forecast may know of a row. ``sequence``: tokens, None for images; ``clock_mhz``: SM clock lock, None if
+    unlocked."""
 
     architecture: str
     config: str
@@ -115,7 +117,8 @@ def find_sets(folder: Path) -> tuple[Path, ...]:
 
 
 def read_set(folder: Path) -> tuple[NetworkSet, ...]:
-    """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns needed."""
+    """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns
+    needed."""
     with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
         entries = list(csv.DictReader(text))
     absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
@@ -172,7 +175,8 @@ def _known() -> frozenset[tuple[str, str, str]]:
 
 
 def layers_of(row: NetworkRow) -> tuple[tuple[LayerProfile, ...], str]:
-    """The rows of the row's network, and the precision to price them in (``default`` where the graph is stored in it)."""
+    """The rows of the row's network, and the precision to price them in (``default`` where the graph is stored in
+    it)."""
     return _layers(row.architecture, row.config, row.precision, row.batch_size, row.sequence)
 
 
@@ -218,7 +222,15 @@ def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Fe
     found: dict[Any, list[Any]] = {}
     for layer in executed(layers):
         moved = (layer.bytes_moved, layer.float_numel, layer.output_numel)
-        key = (layer.op_type, layer.dtype, moved, layer.contractions, layer.kernels.get(runtime), layer.views, layer.repeats)
+        key = (
+            layer.op_type,
+            layer.dtype,
+            moved,
+            layer.contractions,
+            layer.kernels.get(runtime),
+            layer.views,
+            layer.repeats,
+        )
         found.setdefault(key, [layer, 0])[1] += 1
     table = features([layer for layer, _ in found.values()], precision=precision, runtime=runtime, lacks=lacks)
     views = float(sum(layer.views for layer in layers))

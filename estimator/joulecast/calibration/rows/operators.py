@@ -1,6 +1,7 @@
 """Single operators that others measured: latency tables of many cards, and board power of three of them.
 
-Each reader takes the data folder and gives a table of rows (one product, or one pass over memory) with measured seconds; power is kept
+Each reader takes the data folder and gives a table of rows (one product, or one pass over memory) with measured
+seconds; power is kept
 only where the meter can be trusted. A data set that is absent gives no rows.
 """
 
@@ -97,9 +98,11 @@ def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
 
 
 def gemm_power(folder: Path, product: str) -> OperatorRows | None:
-    """bf16 products with board power, one a cell of neighbouring shapes: the 90th percentile of its watts, its median times.
+    """bf16 products with board power, one a cell of neighbouring shapes: the 90th percentile of its watts, its median
+    times.
 
-    Power is bimodal there (a 1 s average read during ~1 s runs), so single rows are never used and short ones not at all.
+    Power is bimodal there (a 1 s average read during ~1 s runs), so single rows are never used and short ones not at
+    all.
     """
     name = METERED.get(product)
     rows = [
@@ -120,7 +123,8 @@ _UNARY = ("addu", "mulu", "divu", "gelu", "relu", "tanh", "powu")  # pow is arit
 
 
 def _upper_mode(rows: OperatorRows, watts: Array) -> OperatorRows:
-    """Cells of half an octave in FLOP/s and in bytes/s; of each the row of median time, with the 90th percentile of the watts."""
+    """Cells of half an octave in FLOP/s and in bytes/s; of each the row of median time, with the 90th percentile of
+    the watts."""
     rates = np.stack([rows.table.flops, rows.table.bytes]) / rows.seconds
     cells = np.round(2 * np.log2(rates)).T
     _, cell = np.unique(cells, axis=0, return_inverse=True)
@@ -207,7 +211,8 @@ def _read(path: Path) -> Iterator[Mapping[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """Power with a context alive and no kernel: ``clock_mhz`` (points,) rising, ``watts`` (points,); one nan clock where it was not locked."""
+    """Power with a context alive and no kernel: ``clock_mhz`` (points,) rising, ``watts`` (points,); one nan clock
+    where it was not locked."""
 
     clock_mhz: Array
     watts: Array
