@@ -1,0 +1,137 @@
+"""When a tag is looked up again, and how fast all of them together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from joulecast_operator.controller_estimates import Estimates, Rate
+from joulecast_operator.forecasts import Failure, Forecast, Outcome, Request
+from joulecast_operator.index import Index, Key
+from joulecast_operator.kinds import ESTIMATES
+from joulecast_operator.workqueue import WorkQueue
+from tests.unit.operator_core.estimates import REQUEST, estimate, forecast
+
+KEY = Key(kind=ESTIMATES.kind, namespace="shop", name="detector")
+AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="away", transient=True)
+MALFORMED = Failure(stage="resolve", reason="InvalidModelReference", message="no reference", transient=False)
+BROKEN = Failure(stage="profile", reason="InvalidModelFormat", message="no model", transient=False)
+MISSING = Failure(stage="resolve", reason="NotFound", message="no such tag", transient=False)
+
+
+class World:
+    """An estimate in an index, a writer that keeps what it writes, forecasts told in advance, and a clock."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.now = 1000.0
+        self.outcome = outcome
+        self.asked: list[Request] = []
+        self.statuses: list[dict[str, Any]] = []
+        self.version = 1
+        self.index = Index()
+        self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=5, now=lambda: self.now)
+        self.restart()
+        self.put(estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]}))
+
+    def restart(self) -> None:
+        self.estimates = Estimates(
+            index=self.index,
+            cluster=None,  # type: ignore[arg-type]  # no pull secrets here
+            writer=self,  # type: ignore[arg-type]
+            forecasts=self,  # type: ignore[arg-type]
+            queue=self.queue,
+            overrides=list,
+            resolves_per_second=1000,
+            now=lambda: self.now,
+        )
+
+    def put(self, resource: dict[str, Any]) -> None:
+        self.version += 1
+        resource["metadata"]["resourceVersion"] = str(self.version)
+        self.index.put(ESTIMATES, resource)
+
+    async def forecast(self, request: Request, *, fresh: bool) -> Outcome:
+        self.asked.append(request)
+        return self.outcome
+
+    async def status(self, _: object, resource: dict[str, Any], desired: dict[str, Any]) -> bool:
+        if resource.get("status") == desired:
+            return False
+        self.statuses.append(desired)
+        self.put({**resource, "metadata": dict(resource["metadata"]), "status": desired})
+        return True
+
+    def reconcile(self) -> None:
+        asyncio.run(self.estimates.reconcile(KEY))
+
+    def pause(self) -> float:
+        """Seconds until the key comes up by itself."""
+        return self.queue._due[KEY] - self.now
+
+
+def test_settled_estimates_are_asked_again_after_their_interval_only() -> None:
+    world = World(forecast())
+    world.reconcile()
+    assert len(world.asked) == 1
+    assert 0.9 * 900 <= world.pause() <= 900
+    world.now += 600
+    world.reconcile()
+    assert len(world.asked) == 1
+    world.now += 400
+    world.reconcile()
+    assert len(world.asked) == 2
+    assert len(world.statuses) == 1, "nothing changed, so nothing was written"
+
+
+def test_after_a_restart_what_is_settled_is_spread_over_its_interval() -> None:
+    world = World(forecast())
+    world.reconcile()
+    world.restart()
+    world.reconcile()
+    assert len(world.asked) == 1
+    assert 0 <= world.pause() <= 900
+
+
+@pytest.mark.parametrize("outcome", [AWAY, MISSING])
+def test_what_may_heal_is_tried_again_with_growing_pauses(outcome: Failure) -> None:
+    world = World(outcome)
+    pauses = []
+    for _ in range(4):
+        world.reconcile()
+        pauses.append(world.pause())
+    assert pauses == [5, 10, 20, 40]
+    world.outcome = forecast()
+    world.reconcile()
+    assert isinstance(world.outcome, Forecast)
+    assert world.pause() > 800
+
+
+@pytest.mark.parametrize("outcome", [MALFORMED, BROKEN])
+def test_what_must_change_first_waits_for_the_interval(outcome: Failure) -> None:
+    world = World(outcome)
+    world.reconcile()
+    assert world.pause() > 800
+
+
+def test_a_new_question_is_asked_at_once() -> None:
+    world = World(forecast())
+    world.reconcile()
+    changed = {**(world.index.get("shop", "detector") or {})}
+    changed["spec"] = {"model": {"image": "another:1"}, "accelerators": {"names": ["NVIDIA-H200"]}}
+    changed["metadata"] = {**changed["metadata"], "generation": 2}
+    world.put(changed)
+    world.reconcile()
+    assert [request.image for request in world.asked] == [REQUEST.image, "another:1"]
+    assert world.statuses[-1]["observedGeneration"] == 2
+
+
+def test_looking_up_again_is_evenly_spaced() -> None:
+    async def run() -> float:
+        rate, loop = Rate(100), asyncio.get_running_loop()
+        start = loop.time()
+        await asyncio.gather(*(rate.wait() for _ in range(21)))
+        return loop.time() - start
+
+    assert asyncio.run(run()) >= 0.19

@@ -1,0 +1,162 @@
+"""Each thing is done once however many ask, and nobody is served by another's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.errors import JoulecastError, ModelFetchError
+from joulecast_operator import workers
+from joulecast_operator.forecasts import Failure, Forecast, Forecasts, Outcome, Request
+from joulecast_operator.frames import Header
+from joulecast_operator.settings import Settings
+from tests.unit.operator_core.estimates import DIGEST, REQUEST, row
+
+MODEL = {
+    "reference": REQUEST.image,
+    "format": "onnx",
+    "path": "models/detector.onnx",
+    "digest": DIGEST,
+    "layer_digest": "sha256:" + "cd" * 32,
+    "bytes_fetched": 10,
+    "image_bytes": 100,
+    "verification": "Manifest",
+}
+PRICED = {
+    "results": [row()],
+    "top_layers": [],
+    "unavailable": {},
+    "totals": {"macs": 1, "params": 1, "activations": 1, "bytes_moved": 1},
+    "unsupported": [],
+}
+
+
+class Registry:
+    """Stands for both pools: remembers each job, and lets in whoever has credentials, or everybody."""
+
+    def __init__(self, *, private: bool = False) -> None:
+        self.jobs: list[Header] = []
+        self.private = private
+        self.digest = DIGEST
+
+    async def run(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        self.jobs.append(dict(header))
+        await asyncio.sleep(0.01)
+        if "access" in header and self.private and not header["access"]["docker_config"]:
+            raise ModelFetchError("the registry wants to know who asks", reason="Unauthorized", transient=False)
+        if header["operation"] == "resolve":
+            return {"digest": self.digest}, b""
+        if header["operation"] == "fetch":
+            return {"model": MODEL | {"digest": self.digest}}, b"skeleton"
+        missing = [size for size in header["batch_sizes"] if size not in header["ready"]]
+        assert body.startswith(b"skeleton") == bool(missing)
+        return PRICED | {"made": {str(size): 7 for size in missing}}, b"profile" * len(missing)
+
+    def count(self, operation: str) -> int:
+        return sum(job["operation"] == operation for job in self.jobs)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    found = Registry()
+    monkeypatch.setattr(workers.Pool, "run", lambda _, header, body=b"": found.run(header, body))
+    return found
+
+
+def ask(folder: Path, *requests: Request, fresh: bool = False) -> list[Outcome]:
+    async def run() -> list[Outcome]:
+        forecasts = Forecasts(Settings(cache_dir=folder))
+        return await asyncio.gather(*(forecasts.forecast(request, fresh=fresh) for request in requests))
+
+    return asyncio.run(run())
+
+
+def test_many_ask_and_it_is_done_once(registry: Registry, tmp_path: Path) -> None:
+    outcomes = ask(tmp_path, *[REQUEST] * 50)
+    assert all(isinstance(outcome, Forecast) for outcome in outcomes)
+    assert [registry.count(operation) for operation in ("resolve", "fetch", "forecast")] == [1, 1, 1]
+
+
+def test_after_a_restart_only_the_tag_is_looked_up_and_rows_are_priced(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    ask(tmp_path, REQUEST)
+    assert [registry.count(operation) for operation in ("resolve", "fetch", "forecast")] == [2, 1, 2]
+    assert registry.jobs[-1]["skeleton_bytes"] == 0
+    assert registry.jobs[-1]["ready"] == {32: 7}
+
+
+def test_another_batch_size_needs_no_fetch(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    ask(tmp_path, replace(REQUEST, batch_sizes=(32, 64)))
+    assert registry.count("fetch") == 1
+    assert registry.jobs[-1]["ready"] == {32: 7}
+    assert registry.jobs[-1]["skeleton_bytes"] == len(b"skeleton")
+
+
+def test_the_cache_serves_only_whose_credentials_resolved(registry: Registry, tmp_path: Path) -> None:
+    registry.private = True
+    (known,) = ask(tmp_path, replace(REQUEST, docker_config=json.dumps({"auths": {"registry.example": {}}})))
+    assert isinstance(known, Forecast)
+    (stranger,) = ask(tmp_path, REQUEST)
+    assert isinstance(stranger, Failure)
+    assert (stranger.stage, stranger.reason) == ("resolve", "Unauthorized")
+
+
+def test_a_moved_tag_is_another_model(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    registry.digest = "sha256:" + "ef" * 32
+    (outcome,) = ask(tmp_path, REQUEST, fresh=True)
+    assert isinstance(outcome, Forecast)
+    assert outcome.digest == registry.digest
+    assert registry.count("fetch") == 2
+
+
+def test_the_profiler_gets_no_credentials(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, replace(REQUEST, docker_config=json.dumps({"auths": {"h": {"auth": "c2VjcmV0"}}})))
+    assert "c2VjcmV0" not in json.dumps([job for job in registry.jobs if job["operation"] == "forecast"])
+
+
+def test_a_lost_skeleton_is_fetched_again(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    for path in tmp_path.iterdir():
+        if path.read_bytes() in (b"skeleton", b"profile"):
+            path.unlink()
+    (outcome,) = ask(tmp_path, REQUEST)
+    assert isinstance(outcome, Forecast)
+    assert registry.count("fetch") == 2
+
+
+def test_nothing_priced_is_a_failure_that_names_the_first_reason(registry: Registry, tmp_path: Path) -> None:
+    nothing = {"results": [], "unavailable": {"X": {"reason": "UnknownAccelerator", "message": "no X"}}}
+
+    async def run(header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        answer, rest = await Registry.run(registry, header, body)
+        return (answer | nothing if header["operation"] == "forecast" else answer), rest
+
+    registry.run = run  # type: ignore[method-assign]
+    (outcome,) = ask(tmp_path, REQUEST)
+    assert isinstance(outcome, Failure)
+    assert (outcome.stage, outcome.reason, outcome.transient) == ("price", "UnknownAccelerator", False)
+
+
+def test_a_folder_without_room_is_said(registry: Registry, tmp_path: Path) -> None:
+    async def run() -> Outcome:
+        return await Forecasts(Settings(cache_dir=tmp_path / "x", cache_bytes=0)).forecast(REQUEST)
+
+    outcome = asyncio.run(run())
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.transient) == ("CacheFailed", True)
+
+
+def test_errors_of_workers_are_failures_not_exceptions(registry: Registry, tmp_path: Path) -> None:
+    async def run(*_: Any) -> tuple[Header, bytes]:
+        raise JoulecastError("no room", reason="QueueFull", transient=True)
+
+    registry.run = run  # type: ignore[method-assign]
+    assert all(isinstance(outcome, Failure) for outcome in ask(tmp_path, REQUEST, REQUEST))

@@ -1,0 +1,105 @@
+"""The profiler's jobs, called in this process: what a real model becomes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast import accelerators, sources
+from joulecast.errors import JoulecastError, NotCalibratedError
+from joulecast_operator import profiler
+from tests import small_models
+
+
+def job(path: Path, **changes: Any) -> tuple[dict[str, Any], bytes]:
+    fetched = sources.fetch(str(small_models.classifier(path)))
+    model = {field.name: getattr(fetched, field.name) for field in fields(fetched) if field.name != "skeleton"}
+    header = {
+        "operation": "forecast",
+        "model": model,
+        "skeleton_bytes": len(fetched.skeleton),
+        "ready": {},
+        "batch_sizes": [1, 4],
+        "input_shapes": {"image": ["batch", 3, 32, 32]},
+        "input_values": {},
+        "precision": "default",
+        "runtime": "torch-eager",
+        "accelerators": ["NVIDIA-H200", "NVIDIA-H200-SHARED", "NVIDIA-H2000"],
+        "overrides": [],
+    }
+    return header | changes, fetched.skeleton
+
+
+def test_a_forecast(tmp_path: Path) -> None:
+    answer, made = profiler.work(*job(tmp_path / "c.onnx"))
+    assert [(row["accelerator"], row["batchSize"]) for row in answer["results"]] == [
+        ("NVIDIA-H200", 1),
+        ("NVIDIA-H200", 4),
+    ]
+    assert answer["totals"]["macs"] == small_models.CLASSIFIER_MACS
+    assert answer["unavailable"]["NVIDIA-H2000"]["reason"] == "UnknownAccelerator"
+    assert sum(answer["made"].values()) == len(made)
+    assert 0 < sum(layer["share"] for layer in answer["top_layers"]) <= 1
+
+
+def test_a_ready_profile_needs_no_skeleton(tmp_path: Path) -> None:
+    first, made = profiler.work(*job(tmp_path / "c.onnx"))
+    header, _ = job(tmp_path / "c.onnx", skeleton_bytes=0, ready=first["made"])
+    second, nothing = profiler.work(header, made)
+    assert second["results"] == first["results"]
+    assert nothing == b""
+
+
+def test_an_override_prices(tmp_path: Path) -> None:
+    document = json.loads(accelerators.installed()["NVIDIA-H200"].to_json())
+    document["law"]["static_watts"] *= 10
+    document["law"]["gap_watts"] = document["law"]["gap_watts"] * 10 + 100
+    override = {"product": "NVIDIA-H200", "runtime": "torch-eager", "document": json.dumps(document)}
+    shipped, _ = profiler.work(*job(tmp_path / "c.onnx"))
+    own, _ = profiler.work(*job(tmp_path / "c.onnx", overrides=[override]))
+    assert own["results"][0]["joulesPerBatch"] > shipped["results"][0]["joulesPerBatch"]
+
+
+def test_a_shape_that_contradicts_the_model(tmp_path: Path) -> None:
+    with pytest.raises(JoulecastError, match="image"):
+        profiler.work(*job(tmp_path / "c.onnx", input_shapes={"image": ["batch", 1, 32, 32]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (16000, 16000),
+        ("16000", 16000),
+        ("0.5", 0.5),
+        ("1,2,3", [1, 2, 3]),
+        ("5,", [5]),
+        ("true", True),
+        ("1, 0.5", [1, 0.5]),
+    ],
+)
+def test_input_values(text: object, value: object) -> None:
+    assert profiler.input_value(text) == value
+
+
+def test_validation() -> None:
+    document = accelerators.installed()["NVIDIA-H200"].to_json()
+    header = {"operation": "validate", "product": "NVIDIA-H200", "runtime": "torch-eager", "document": document}
+    assert profiler.work(header, b"")[0]["profile"]["origin"] == "public"
+    for changes, reason in (
+        ({"product": "NVIDIA-L40S"}, "ProductMismatch"),
+        ({"runtime": "onnxruntime-cuda", "document": without_runtime(document)}, "RuntimeMismatch"),
+        ({"document": "{}"}, "InvalidProfile"),
+    ):
+        with pytest.raises(NotCalibratedError) as caught:
+            profiler.work(header | changes, b"")
+        assert caught.value.reason == reason
+
+
+def without_runtime(document: str) -> str:
+    plain = json.loads(document)
+    plain["hosts"].pop("onnxruntime-cuda", None)
+    return json.dumps(plain)
