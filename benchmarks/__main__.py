@@ -1,4 +1,4 @@
-"""``python -m benchmarks [profiling] [images] [cluster]``: run, and write each table into docs/performance.md.
+"""``python -m benchmarks [walk] [profiling] [images] [cluster]``: run, and write each table into docs/performance.md.
 
 A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; what is around it is written by hand.
 """
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SECTIONS = ("profiling", "images", "cluster")
+SECTIONS = ("walk", "profiling", "images", "cluster")
 
 
 def stamp() -> str:
