@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from joulecast import sources
 from joulecast.errors import ModelReferenceError
 from joulecast.sources.address import DENIED_NETWORKS
 from joulecast_operator.frames import Header
 from joulecast_operator.sandbox import Limits, serve
+
+_WARM: Final = ("joulecast.sources.registry", "zstandard", "encodings.idna")
 
 
 def work(header: Header, _: bytes) -> tuple[Header, bytes]:
@@ -52,7 +54,7 @@ def _fetch(header: Header, access: sources.RegistryAccess, budget: sources.Fetch
 
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
-    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=False)
+    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=False, warm=_WARM)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ accelerator.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +22,6 @@ from joulecast_operator.resources import BATCH, MAXIMUM_TOP_LAYERS
 from joulecast_operator.sandbox import Limits, serve
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
-"""What jobs import on their way; done before the fork, once for all of them."""
 
 _UNSUPPORTED: Final = 32  # names listed in a status
 _NAME_CHARACTERS: Final = 256  # of a layer's name there
@@ -180,10 +178,8 @@ def _validate(header: Header) -> tuple[Header, bytes]:
 
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
-    for name in _WARM:
-        importlib.import_module(name)
     accelerators.installed()
-    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True)
+    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True, warm=_WARM)
 
 
 if __name__ == "__main__":

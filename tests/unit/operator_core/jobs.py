@@ -85,7 +85,9 @@ def work(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
-    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated="ISOLATED" in os.environ)
+    serve(
+        work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated="ISOLATED" in os.environ, warm=()
+    )
 
 
 if __name__ == "__main__":
