@@ -79,7 +79,7 @@ class Exchange:
             if number + 1 < ATTEMPTS and not self._wait(number, failure):
                 break
         raise ModelFetchError(
-            f"registry {self.host} {failure.problem}: check that it is up and reachable; it will be tried again",
+            f"registry {self.host} {failure.problem}: check that it is up and reachable",
             reason="RegistryUnavailable",
         )
 
