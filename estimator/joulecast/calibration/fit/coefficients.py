@@ -24,6 +24,7 @@ class Coefficient:
     spread: float
 
 
+_INSIDE = 0.85  # a usual share of a peak
 _SHARES = ("law.compute_efficiency", "law.voltage_floor")
 
 
@@ -55,6 +56,12 @@ class Laws:
         """Upper bounds of the logarithms: shares of a peak and of boost's voltage are at most 1, the rest is free."""
         shares = [unknown.path.startswith(_SHARES) for unknown in self.unknown]
         return np.where(shares, 0.0, np.inf)
+
+    @property
+    def start(self) -> Array:
+        """Where a search begins: the centre, but inside the bounds, on which it could not move."""
+        inside: Array = np.minimum(self.centre, self.highest + np.log(_INSIDE))
+        return inside
 
     def value(self, path: str) -> float | None:
         """What ``law`` or ``host`` has at ``path`` now; None where a mapping has no such key."""

@@ -53,7 +53,7 @@ def fit_networks(
 
     found = least_squares(
         residuals,
-        laws.centre,
+        laws.start,
         bounds=(-np.inf, laws.highest),
         method="trf",
         x_scale=laws.spread,

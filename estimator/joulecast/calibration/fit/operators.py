@@ -49,7 +49,7 @@ def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) 
         return np.log(busy(rows.table, laws.at(vector)[0], chip, clock).seconds) - measured
 
     lower, upper = laws.centre - _LOOSE, np.minimum(laws.centre + _LOOSE, laws.highest)
-    found = least_squares(residuals, laws.centre, loss="soft_l1", f_scale=_ROBUST, bounds=(lower, upper), max_nfev=60)
+    found = least_squares(residuals, laws.start, loss="soft_l1", f_scale=_ROBUST, bounds=(lower, upper), max_nfev=60)
     return laws.at(found.x)[0]
 
 
