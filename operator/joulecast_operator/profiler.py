@@ -172,7 +172,7 @@ def _validate(header: Header) -> tuple[Header, bytes]:
             f"the profile is of runtime {known}, not {header['runtime']}: correct spec.runtime",
             reason="RuntimeMismatch",
         )
-    facts: dict[str, Any] = {"origin": profile.origin}
+    facts: dict[str, Any] = {"origin": profile.origin, "held_out_error": profile.held_out.get("median_ape")}
     return {"profile": facts}, b""
 
 

@@ -89,6 +89,9 @@ def test_validation() -> None:
     document = accelerators.installed()["NVIDIA-H200"].to_json()
     header = {"operation": "validate", "product": "NVIDIA-H200", "runtime": "torch-eager", "document": document}
     assert profiler.work(header, b"")[0]["profile"]["origin"] == "public"
+    measured = accelerators.installed()["NVIDIA-A100-PCIE-40GB"]
+    own = header | {"product": measured.product, "document": measured.to_json()}
+    assert profiler.work(own, b"")[0]["profile"]["held_out_error"] == measured.held_out["median_ape"]
     for changes, reason in (
         ({"product": "NVIDIA-L40S"}, "ProductMismatch"),
         ({"runtime": "onnxruntime-cuda", "document": without_runtime(document)}, "RuntimeMismatch"),
