@@ -77,8 +77,13 @@ def test_a_fixed_batch_accepts_itself() -> None:
 
 
 def test_a_batch_that_contradicts_a_given_shape_is_refused() -> None:
-    with pytest.raises(WorkloadError, match="batch of 32"):
+    with pytest.raises(WorkloadError, match=r"batch size 32 contradicts --input x, .* 6; give both the same"):
         read_inputs({"x": (F, ["N", 3])}, batch_size=32, input_shapes={"x": (6, 3)})
+
+
+def test_an_anonymous_batch_that_contradicts_a_given_shape_is_refused_alike() -> None:
+    with pytest.raises(WorkloadError, match="batch size 32 contradicts --input x"):
+        read_inputs({"x": (F, ["?", 3])}, batch_size=32, input_shapes={"x": (6, 3)})
 
 
 def test_an_open_dimension_is_named_with_its_flag() -> None:

@@ -236,11 +236,22 @@ def _check_batch_used(
         return
     leading = [(given[name] or shape or (None,))[0] for name, shape in declared.items() if given[name] or shape]
     if size not in leading:
-        shown = ", ".join(f"{name}: {_text(given[name] or shape or ())}" for name, shape in declared.items())
         raise WorkloadError(
-            f"the model's inputs do not take a batch of {size} ({shown}); leave --batch-size out, or export the"
-            f" model with a dynamic batch"
+            _contradiction(size, binding, {name: given[name] or shape for name, shape in declared.items()})
         )
+
+
+def _contradiction(size: int, binding: Binding, shapes: Mapping[str, Sequence[Dimension] | None]) -> str:
+    """Why a batch of ``size`` cannot be, and what to do."""
+    symbol = binding.batch_symbol
+    if symbol is not None and symbol in binding.numbers:
+        number, said_by = binding.numbers[symbol]
+        return f"the batch size {size} contradicts {said_by}, by which it is {number}; give both the same number"
+    shown = ", ".join(f"{name}: {_text(shape or ())}" for name, shape in shapes.items())
+    return (
+        f"the model's inputs do not take a batch of {size} ({shown}); leave --batch-size out, or export the"
+        f" model with a dynamic batch"
+    )
 
 
 def _text(shape: Sequence[Any]) -> str:
