@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.resources import files
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from joulecast.energy.model import EnergyEstimate, LayerEnergy
 from joulecast.errors import JoulecastError, ModelFormatError
-from joulecast.layers import Contraction, Coverage, LayerProfile, ModelProfile, Totals, Workload
+from joulecast.graph import ITEMSIZE_BYTES
+from joulecast.layers import Contraction, Coverage, LayerKind, LayerProfile, ModelProfile, Totals, Workload
 from joulecast.units import round_significant
 
 SCHEMA_VERSION = 1
@@ -154,6 +155,7 @@ def _result(estimate: EnergyEstimate) -> Document:
 
 
 def problem(accelerator: str, error: JoulecastError) -> Document:
+    """Why ``accelerator`` could not be priced."""
     return {"accelerator": accelerator, "reason": error.reason, "message": str(error)}
 
 
@@ -166,6 +168,7 @@ def _layer_rows(estimates: Sequence[EnergyEstimate]) -> list[Document]:
 
 
 def rounded(value: float) -> float:
+    """``value`` as figures stand in documents: to six significant digits."""
     return round_significant(float(value), _DIGITS)
 
 
@@ -187,6 +190,7 @@ def _json(value: Any) -> Any:
 
 
 def _profile(document: Mapping[str, Any]) -> ModelProfile:
+    _check(ModelProfile, document)
     return ModelProfile(
         **{
             name: document[name]
@@ -196,11 +200,14 @@ def _profile(document: Mapping[str, Any]) -> ModelProfile:
         input_shapes=_shapes_from(document["input_shapes"]),
         totals=_read(Totals, document["totals"]),
         coverage=_read(Coverage, document["coverage"]),
-        layers=tuple(_read(LayerProfile, row) for row in document["layers"]),
+        layers=tuple(_layer(row) for row in document["layers"]),
     )
 
 
 def _workload_from(document: Mapping[str, Any]) -> Workload:
+    _check(Workload, document)
+    if document["batch_size"] < 1:
+        raise ValueError(f"batch_size is {document['batch_size']}")
     return Workload(
         batch_size=document["batch_size"],
         input_shapes=_shapes_from(document["input_shapes"]),
@@ -226,8 +233,45 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
 """Fields whose JSON value is not the value itself, by name."""
 
 
-_TYPES: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
-"""What a field annotated so may hold in a document."""
+_SHOWN_CHARACTERS = 60  # of a wrong value in a message: a line's worth
+
+_LARGEST_COUNT = 10**24
+"""Beyond the FLOPs of a 10¹⁵ FLOP/s machine in thirty years; keeps every figure finite as a float."""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_COUNT
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1  # NaN is neither
+
+
+def _is_shape(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple) and all(map(_is_count, value)))
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "int": _is_count,
+    "int | None": lambda value: value is None or _is_count(value),
+    "float": _is_share,
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "LayerKind": get_args(LayerKind).__contains__,
+    "Mapping[str, int]": lambda value: isinstance(value, Mapping) and all(map(_is_count, value.values())),
+    "Mapping[str, Shape]": lambda value: isinstance(value, Mapping) and all(map(_is_shape, value.values())),
+    "tuple[Shape, ...]": lambda value: isinstance(value, list | tuple) and all(map(_is_shape, value)),
+}
+"""What a field annotated so may hold in a document. The only floats of a profile are shares."""
+
+
+def _layer(document: Mapping[str, Any]) -> LayerProfile:
+    layer = _read(LayerProfile, document)
+    if layer.macs != sum(contraction.macs for contraction in layer.contractions):
+        raise ValueError(f"macs of {layer.name!r} is {layer.macs}, not the sum of its contractions")
+    if layer.dtype not in ITEMSIZE_BYTES:
+        raise ValueError(f"dtype of {layer.name!r} is {layer.dtype!r}")
+    return layer
 
 
 def _read(cls: Callable[..., _T], document: Mapping[str, Any]) -> _T:
@@ -237,8 +281,8 @@ def _read(cls: Callable[..., _T], document: Mapping[str, Any]) -> _T:
 
 
 def _check(cls: Any, document: Mapping[str, Any]) -> None:
+    """Raise TypeError for a field that holds what its type cannot."""
     for field in fields(cls):
-        types = _TYPES.get(str(field.type))
-        value = document.get(field.name)
-        if types and value is not None and (not isinstance(value, types) or isinstance(value, bool)):
-            raise TypeError(f"{field.name} is {value!r}")
+        fits = _FITS.get(str(field.type))
+        if fits and field.name in document and not fits(document[field.name]):
+            raise TypeError(f"{field.name} is {str(document[field.name])[:_SHOWN_CHARACTERS]}")

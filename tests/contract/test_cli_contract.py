@@ -144,9 +144,14 @@ def test_a_saved_profile_refuses_what_contradicts_it(joulecast: CommandLine, mod
     assert other_batch.code == 1
     assert "batch size 1" in other_batch.err
     assert joulecast("estimate", saved, "--input", "image=1,3,32,32").code == 2
+    assert joulecast("estimate", saved, "--graph", "optimized").code == 2
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"kind": "profile", "schema_version": 1}', "\udcff"])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "{}", '{"kind": "profile", "schema_version": 1}', "\udcff", '{"kind": NaN}', "[" * 100_000],
+    ids=["open", "list", "empty", "bare", "bytes", "constant", "deep"],
+)
 def test_a_damaged_saved_profile_is_one_clear_sentence(joulecast: CommandLine, tmp_path: Path, content: str) -> None:
     saved = tmp_path / "profile.json"
     saved.write_bytes(content.encode("utf-8", "surrogateescape"))

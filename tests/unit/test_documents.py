@@ -108,6 +108,46 @@ def test_a_damaged_profile_document_is_refused(change: dict[str, Any]) -> None:
         documents.profile_from_document(document)
 
 
+LAYER = documents.profile_document(PROFILE)["layers"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"macs": -5},
+        {"macs": None},
+        {"macs": 7},  # not what its contractions sum to
+        {"bytes_moved": -1},
+        {"bytes_moved": 10**400},
+        {"kind": "bogus"},
+        {"dtype": "bogus"},
+        {"kernels": {"torch-eager": "x"}},
+        {"kernels": [1]},
+        {"contractions": [LAYER["contractions"][0] | {"repeats": -1}]},
+        {"input_shapes": [[1, "x"]]},
+    ],
+)
+def test_a_row_that_no_kernel_can_have_is_refused(change: dict[str, Any]) -> None:
+    document = documents.profile_document(PROFILE) | {"layers": [LAYER | change]}
+    with pytest.raises(ModelFormatError, match=r"damaged .*joulecast profile MODEL -o json"):
+        documents.profile_from_document(document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": 5},
+        {"workload": {"batch_size": 0, "input_shapes": {}, "input_values": {}}},
+        {"workload": {"batch_size": 1, "input_shapes": {"x": [-1]}, "input_values": {}}},
+        {"coverage": {"flops": float("nan"), "ops": 1.0, "unsupported": []}},
+        {"coverage": {"flops": 1.5, "ops": 1.0, "unsupported": []}},
+    ],
+)
+def test_impossible_figures_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ModelFormatError, match=r"damaged .*joulecast profile MODEL -o json"):
+        documents.profile_from_document(documents.profile_document(PROFILE) | change)
+
+
 def test_a_missing_field_is_named() -> None:
     document = documents.profile_document(PROFILE)
     del document["digest"]

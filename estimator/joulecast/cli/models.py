@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from joulecast.cli.fetching import fetch_model
+from joulecast.cli.options import GraphChoice
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import WorkloadPattern, parse
 from joulecast.documents import profile_from_document
@@ -61,7 +62,13 @@ def _is_saved(source: str) -> bool:
 
 def _refuse_options(request: ModelRequest) -> None:
     """A saved profile has its workload and its model: options that would change them contradict it."""
-    given = {"--input": request.input, "--value": request.value, "--path": request.path, "--verify": request.verify}
+    given = {
+        "--input": request.input,
+        "--value": request.value,
+        "--path": request.path,
+        "--verify": request.verify,
+        "--graph": request.graph is not GraphChoice.EXPORTED,
+    }
     for option, value in given.items():
         if value:
             raise typer.BadParameter(
@@ -69,10 +76,14 @@ def _refuse_options(request: ModelRequest) -> None:
             )
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
 def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not a JSON document ({error}): {_REMEDY}") from None
     if not isinstance(document, dict):
         raise ModelFormatError(f"{path} holds no profile: {_REMEDY}")

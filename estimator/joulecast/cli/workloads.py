@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -26,6 +27,7 @@ class WorkloadPattern:
     values: dict[str, object] = field(default_factory=dict)
 
     def input_shapes(self, batch_size: int) -> dict[str, Shape]:
+        """Full shape by input name, with ``batch_size`` in place of the word."""
         return {
             name: tuple(batch_size if size == BATCH else int(size) for size in pattern)
             for name, pattern in self.shapes.items()
@@ -82,6 +84,9 @@ def _number(text: str) -> int | float | bool:
     except ValueError:
         pass
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a finite number")
+    return number

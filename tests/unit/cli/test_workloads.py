@@ -36,6 +36,8 @@ def test_the_name_may_hold_an_equals_sign() -> None:
         ([], ["sr"], "NAME=16000"),
         ([], ["sr=fast"], "'fast' is not a number"),
         ([], ["sr="], "not a number"),
+        ([], ["sr=nan"], "'nan' is not a finite number"),
+        ([], ["sr=1,1e999"], "'1e999' is not a finite number"),
     ],
 )
 def test_a_malformed_option_is_a_usage_error_that_shows_the_form(
