@@ -11,7 +11,8 @@ import yaml
 from jsonschema import Draft7Validator
 
 from joulecast_operator import crds
-from joulecast_operator.settings import load
+from joulecast_operator.__main__ import COMMANDS
+from joulecast_operator.settings import PREFIX, Settings, load
 from tests.harness import binaries
 from tests.harness.environment import ROOT
 
@@ -188,13 +189,40 @@ def test_the_processes_understand_the_arguments_they_are_given() -> None:
         (container,) = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]["containers"]
         command, *flags = container["args"]
         assert command == part
-        settings = load(flags, {})
+        settings = load(flags, environment(container))
         assert settings.metrics_port == 8080
         if part == "webhook":
             mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
             assert settings.webhook_certfile == f"{mounts['tls']}/tls.crt"
             assert settings.webhook_keyfile == f"{mounts['tls']}/tls.key"
             assert settings.webhook_port in [port["containerPort"] for port in container["ports"]]
+
+
+def environment(container: Object) -> dict[str, str]:
+    return {each["name"]: each.get("value", "from-a-field") for each in container["env"]}
+
+
+def test_the_environment_of_every_pod_is_known_settings_and_nothing_that_the_kubelet_makes_of_services() -> None:
+    for pod in pod_specs(render(*SECRET)):
+        assert pod["enableServiceLinks"] is False  # a Service of ours would set JOULECAST_WEBHOOK_PORT=tcp://…
+        (container,) = pod["containers"]
+        given = environment(container)
+        named = {name for name in given if name.startswith(PREFIX)}
+        assert named <= {PREFIX + field.upper() for field in Settings.model_fields}
+        command, *flags = container["args"]
+        assert command in COMMANDS
+        settings = load(flags, given)
+        assert settings.namespace == "from-a-field"
+        assert settings.deployment == ("" if command == "webhook" else "joulecast-controller")
+
+
+def test_further_arguments_and_variables_reach_their_process() -> None:
+    extra = ("extraArgs[0]=--log-level=debug", "extraEnv[0].name=JOULECAST_PLATFORM", "extraEnv[0].value=linux/arm64")
+    for part in ("controller", "webhook"):
+        objects = render(*SECRET, *(f"{part}.{value}" for value in extra))
+        (container,) = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]["containers"]
+        settings = load(container["args"][1:], environment(container))
+        assert (settings.log_level, settings.platform) == ("debug", "linux/arm64")
 
 
 def test_one_controller_and_two_webhooks_that_are_spread_and_kept() -> None:
