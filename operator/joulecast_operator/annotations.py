@@ -23,6 +23,9 @@ INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, SKIP, REFRESH})
 REST_UNTIL: Final = PREFIX + "rest-until"
 """On the controller's own Deployment alone: until this time, RFC 3339, it writes no annotations."""
 
+RESTING_UNTIL: Final = PREFIX + "resting-until"
+"""The controller's answer beside it: the same time, once the last write under way has landed."""
+
 JOULES: Final = PREFIX + "joules-per-batch"
 JOULES_LOWER: Final = PREFIX + "joules-per-batch-lower"
 JOULES_UPPER: Final = PREFIX + "joules-per-batch-upper"

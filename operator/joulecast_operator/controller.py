@@ -10,7 +10,7 @@ from typing import Any, Final
 import kopf
 
 from joulecast_operator import discovery
-from joulecast_operator.annotations import annotations_of, outputs
+from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.controller_estimates import Estimates
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.controller_workloads import Workloads
@@ -110,7 +110,8 @@ class Controller:
                 self._estimate_changed(before, after)
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
-        if key == self._own:
+        if key == self._own and _rest(before) != _rest(after):
+            self.queue.add(key)  # before all others: somebody may wait for the answer
             self.queue_all()
         if _inputs(before) != _inputs(after):
             for estimate in self.workloads.targeting(key):
@@ -188,6 +189,10 @@ def _inputs(deployment: Resource | None) -> tuple[str, str, Any] | None:
         return None
     owners = deployment["metadata"].get("ownerReferences")
     return discovery.inputs_hash(deployment), deployment["metadata"]["uid"], owners
+
+
+def _rest(deployment: Resource | None) -> str | None:
+    return annotations_of(deployment or {}).get(REST_UNTIL)
 
 
 def _outputs(deployment: Resource | None) -> Any:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from joulecast_operator import discovery
-from joulecast_operator.annotations import BATCH_SIZE, REFRESH, annotations_of, merge
+from joulecast_operator.annotations import (
+    BATCH_SIZE,
+    REFRESH,
+    REST_UNTIL,
+    RESTING_UNTIL,
+    Changes,
+    Outputs,
+    annotations_of,
+    merge,
+)
 from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
@@ -15,6 +25,7 @@ from joulecast_operator.webhook_decision import desired_outputs
 from joulecast_operator.writer import Writer
 
 _NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
+_POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
 
 
 class Workloads:
@@ -24,6 +35,7 @@ class Workloads:
         self._index = index
         self._writer = writer
         self._own = own
+        self._writing: set[Key] = set()
 
     async def reconcile(self, key: Key) -> None:
         """Make or remove the estimate of ``key`` and write its annotations."""
@@ -33,6 +45,7 @@ class Workloads:
             return
         await self._make(key, deployment)
         if self._stopped():
+            await self._rest(key, deployment)
             return
         # the webhook asks these same two functions, so that both always agree
         desired = desired_outputs(deployment, discovery.estimate_for(deployment, self._index))
@@ -40,7 +53,7 @@ class Workloads:
             desired = {}
         changes = merge(annotations_of(deployment), desired)
         if changes:
-            await self._writer.annotations(deployment, desired, changes)
+            await self._write(key, deployment, desired, changes)
 
     def concerned(self, estimate: Resource) -> list[Key]:
         """Deployments whose annotations may depend on ``estimate``."""
@@ -85,6 +98,22 @@ class Workloads:
     def _made(self, key: Key) -> list[Resource]:
         found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
         return [estimate for estimate in found if is_made(estimate)]
+
+    async def _write(self, key: Key, deployment: Resource, desired: Outputs, changes: Changes) -> None:
+        self._writing.add(key)
+        try:
+            await self._writer.annotations(deployment, desired, changes)
+        finally:
+            self._writing.discard(key)
+
+    async def _rest(self, key: Key, deployment: Resource) -> None:
+        """Tell who asked for rest that no write is under way any more; none begins while it lasts."""
+        notes = annotations_of(deployment)
+        if key != self._own or notes.get(RESTING_UNTIL) == notes[REST_UNTIL]:
+            return
+        while self._writing:
+            await asyncio.sleep(_POLL_SECONDS)
+        await self._writer.acknowledge_rest(deployment, notes[REST_UNTIL])
 
     def _stopped(self) -> bool:
         own = self._index.resource(self._own) if self._own else None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from joulecast_operator import reconcile
-from joulecast_operator.annotations import REST_UNTIL, Changes, annotations_of, outputs
+from joulecast_operator.annotations import REST_UNTIL, RESTING_UNTIL, Changes, annotations_of, outputs
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
 from joulecast_operator.kube import ApiError, Cluster
@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 COMPONENT: Final = "joulecast-controller"
 _REST: Final = timedelta(minutes=10)  # Helm waits five for the Job, then deletes; where it gave up, work goes on
-_NOTICE_SECONDS: Final = 2.0  # until the controller's watch has brought it; kopf holds an event back for 0.1 s
+_ANSWER_SECONDS: Final = 20.0  # a busy controller answers in a second; one that is gone writes nothing either
+_POLL_SECONDS: Final = 0.2
 _GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
 _NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
 _PASSES: Final = 5
@@ -72,6 +73,17 @@ class Writer:
             if removed:
                 body = {"metadata": {"uid": metadata["uid"], "annotations": removed}}
                 self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
+        except ApiError as error:
+            if error.status not in _GONE:
+                raise
+
+    async def acknowledge_rest(self, own: Resource, until: str) -> None:
+        """Answer on joulecast's ``own`` Deployment that no annotation is written any more."""
+        metadata = own["metadata"]
+        path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+        body = {"metadata": {"uid": metadata["uid"], "annotations": {RESTING_UNTIL: until}}}
+        try:
+            self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
         except ApiError as error:
             if error.status not in _GONE:
                 raise
@@ -158,11 +170,25 @@ async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, 
 
 
 async def _stop_writing(cluster: Cluster, own: Key) -> None:
+    """Ask the controller for rest and wait for its answer, or until it must be gone."""
+    until = (datetime.now(UTC) + _REST).isoformat(timespec="seconds")
     try:
         path = DEPLOYMENTS.path(own.namespace, own.name)
-        until = (datetime.now(UTC) + _REST).isoformat(timespec="seconds")
         await cluster.merge_patch(path, {"metadata": {"annotations": {REST_UNTIL: until}}})
-        await asyncio.sleep(_NOTICE_SECONDS)
     except ApiError as error:
         if error.status not in _GONE:
             raise
+        return
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            while not await _rests(cluster, own, until):
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        log.warning("the controller did not answer: its last write may still come; going on")
+
+
+async def _rests(cluster: Cluster, own: Key, until: str) -> bool:
+    """Whether the controller has answered; by a listing, as the Job may not ``get``."""
+    named = {"fieldSelector": f"metadata.name={own.name}"}
+    found = await cluster.request("GET", DEPLOYMENTS.path(own.namespace), parameters=named)
+    return any(annotations_of(each).get(RESTING_UNTIL) == until for each in found.get("items") or ())

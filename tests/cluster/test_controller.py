@@ -279,9 +279,15 @@ def test_null_outputs_takes_everything_away_and_stops_the_writing(cluster: Clust
     cluster.until(lambda: cluster.annotations("nulled", namespace).get("state") == "Ready", "annotated")
     cluster.installation.null_outputs()
     assert cluster.annotations("nulled", namespace) == {}
+    own = cluster.annotations("joulecast-controller", NAMESPACE)
+    assert own["resting-until"] == own["rest-until"], "the controller answered"
+    merge(cluster.plane, "iee", "nulled", namespace, {"spec": {"workload": {"batchSizes": [3]}}})
+    cluster.until_ready("nulled", namespace)
+    assert cluster.annotations("nulled", namespace) == {}, "statuses go on, annotations do not"
     cluster.plane.kubectl(
         "annotate", "deployment", "joulecast-controller", "-n", NAMESPACE, "joulecast.dev/rest-until-", "--overwrite"
     )
+    cluster.until(lambda: cluster.annotations("nulled", namespace).get("state") == "Ready", "annotated again")
 
 
 def test_a_retagged_image_is_forecast_again_by_itself(cluster: Cluster) -> None:

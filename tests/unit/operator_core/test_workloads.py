@@ -1,0 +1,83 @@
+"""The controller rests when it is asked to, and says so only when its last write has landed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from joulecast_operator.controller_workloads import Workloads
+from joulecast_operator.index import Index, Key
+from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.reconcile import desired_status
+from tests.unit.operator_core.estimates import REQUEST, estimate, forecast
+
+OWN = Key(kind=DEPLOYMENTS.kind, namespace="joulecast", name="joulecast-controller")
+SERVED = Key(kind=DEPLOYMENTS.kind, namespace="shop", name="server")
+
+
+class World:
+    """An index with a Deployment to annotate and joulecast's own, and a writer whose writes land when they may."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self.landing = asyncio.Event()
+        self.log: list[str] = []
+        self.workloads = Workloads(index=self.index, writer=self, own=OWN)  # type: ignore[arg-type]
+        known = estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]})
+        known["metadata"]["resourceVersion"] = "1"
+        known["status"] = desired_status(known, forecast(), request=REQUEST, now=datetime.now(UTC))
+        self.index.put(ESTIMATES, known)
+        self.put(SERVED, "1")
+        self.put(OWN, "1")
+
+    def put(self, key: Key, version: str, **annotations: str) -> None:
+        containers = [{"image": REQUEST.image if key == SERVED else "joulecast"}]
+        notes = {f"joulecast.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        metadata = {"name": key.name, "namespace": key.namespace, "uid": key.name, "resourceVersion": version}
+        spec = {"template": {"spec": {"containers": containers}}}
+        self.index.put(DEPLOYMENTS, {"metadata": metadata | {"annotations": notes}, "spec": spec})
+
+    async def annotations(self, deployment: Mapping[str, Any], *_: object) -> None:
+        self.log.append("begun")
+        await self.landing.wait()
+        self.log.append("landed")
+
+    async def acknowledge_rest(self, own: Mapping[str, Any], until: str) -> None:
+        self.log.append(until)
+        self.put(OWN, "3", rest_until=until, resting_until=until)
+
+
+def test_rest_is_acknowledged_when_the_last_write_has_landed_and_none_begins_meanwhile() -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+
+    async def play() -> list[str]:
+        world = World()
+        writing = asyncio.create_task(world.workloads.reconcile(SERVED))
+        await asyncio.sleep(0)
+        world.put(OWN, "2", rest_until=until)
+        resting = asyncio.create_task(world.workloads.reconcile(OWN))
+        await asyncio.sleep(0.2)
+        assert world.log == ["begun"], "rest is acknowledged while a write is under way"
+        world.landing.set()
+        await asyncio.gather(writing, resting)
+        await world.workloads.reconcile(SERVED)
+        await world.workloads.reconcile(OWN)
+        return world.log
+
+    assert asyncio.run(play()) == ["begun", "landed", until]
+
+
+def test_work_goes_on_after_the_time() -> None:
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.put(OWN, "2", rest_until=past)
+        await world.workloads.reconcile(OWN)
+        await world.workloads.reconcile(SERVED)
+        return world.log
+
+    assert asyncio.run(play()) == ["begun", "landed"]
