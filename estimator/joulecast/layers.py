@@ -29,24 +29,30 @@ class Contraction:
 
     @property
     def macs(self) -> int:
+        """Multiply-accumulates of all ``repeats``."""
         return self.batch * self.m * self.n * self.k * self.repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerProfile:
-    """One executed operator.
+    """One operator call.
 
     ``macs`` = sum of ``contractions``; 1 MAC = 2 FLOPs. ``params``: trainable elements, a shared tensor counted at
     its first use only.
-    ``activations``: elements of the first output if the row carries MACs, else 0. ``input_numel``: elements of all
-    activations read.
+    ``activations``: elements of the first output if the row carries MACs, else 0 (states and caches handed out beside
+    it are copies). ``input_numel``: elements read of what is no weight, each input once however often it is named,
+    and of a table only what a Gather touches. ``output_numel``: elements of all outputs.
     ``weight_numel``: stored elements read (parameters and constants; shared ones at every use).
-    ``bytes_moved`` = weights + inputs + outputs in the dtype executed, times ``repeats``; ``float_numel`` of those
-    elements are floating point,
-    so that a change of precision can be priced. ``kernels``: launches per runtime (``torch-eager``,
-    ``torch-cudagraph``, ``onnxruntime-cuda``).
-    ``views``: 1 for a free view that eager execution still pays host time for. ``scope``: module path. All figures
-    include ``repeats``.
+    ``bytes_moved`` = weights + inputs + outputs in the dtype executed; ``float_numel`` of those elements are floating
+    point, so that a change of precision can be priced.
+    ``repeats``: how often the call runs (a loop's trip count). All figures but ``params`` and the shapes, which are
+    those of one run, include it: weights count as read anew each time.
+    ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``). ``views``: 1 a run
+    for a free view that eager execution still pays host time for. ``scope``: module path.
+
+    A free row tells the elements and bytes that a copy would move, for some runtimes do copy (onnxruntime a
+    Transpose: ``kernels`` says so); where its outputs are known before execution they are 0. ``Totals`` leaves them
+    out.
     """
 
     name: str
@@ -72,12 +78,15 @@ class LayerProfile:
 
     @property
     def flops(self) -> int:
+        """Floating-point operations, two a MAC."""
         return 2 * self.macs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums over all rows. ``mac_rows``: number of executed rows that carry MACs."""
+    """Sums over all rows; ``input_numel`` and ``bytes_moved`` over those that are not free. ``mac_rows``: number of
+    rows that carry MACs. ``kernels``: launches per runtime, of free rows too where a runtime copies what another
+    views."""
 
     macs: int
     params: int
@@ -91,7 +100,7 @@ class Totals:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule; ``unsupported``: the op types
-    that have none."""
+    that have none, whose share of FLOPs is taken to be their share of bytes, for nobody knows it."""
 
     flops: float
     ops: float

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from joulecast.errors import JoulecastError
     from joulecast.layers import Coverage, ModelProfile
 
-_UNPRICED = "is priced by nothing calibrated"
+_UNPRICED = "is priced by nothing calibrated; the figures leave it out"
 
 
 def estimate_tables(

@@ -23,6 +23,7 @@ _FORMS = {
     "exported": "exported graph",
     "optimized": "graph optimised by onnxruntime for CPU; on a GPU it may fuse otherwise",
 }
+_UNCOUNTED = "has no counting rule: its bytes are in the figures, MACs and parameters that it may have are not"
 _VERIFIED = {"Full": "verified in full", "Manifest": "manifest verified", None: ""}
 
 
@@ -30,7 +31,7 @@ def profile_tables(profile: ModelProfile, *, top: int) -> list[RenderableType]:
     """Identity and totals, a table by op type, a table of the ``top`` layers (0: all), and what has no rule."""
     executed = [layer for layer in profile.layers if layer.kind != "free"]
     shown: list[RenderableType] = [summary(profile), _by_op_type(executed), _by_layer(executed, top)]
-    return [*shown, *uncovered(profile.coverage, "has no counting rule")]
+    return [*shown, *uncovered(profile.coverage, _UNCOUNTED)]
 
 
 def summary(profile: ModelProfile) -> Table:
@@ -77,6 +78,7 @@ def _sums(profile: ModelProfile) -> dict[str, str]:
 
 
 def coverage_text(coverage: Coverage) -> str:
+    """Both shares in words."""
     return f"{percent(coverage.flops)} of FLOPs, {percent(coverage.ops)} of ops"
 
 
@@ -90,7 +92,7 @@ def uncovered(coverage: Coverage, what: str) -> list[RenderableType]:
     if not coverage.unsupported:
         return []
     names = ", ".join(coverage.unsupported)
-    return [Text(f"not covered: {names} {what}; the figures leave it out", style="yellow")]
+    return [Text(f"not covered: {names} {what}", style="yellow")]
 
 
 def plain_table(title: str, *columns: tuple[str, bool]) -> Table:

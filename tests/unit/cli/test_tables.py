@@ -34,7 +34,7 @@ def test_a_profile_tells_what_it_is_and_its_sums() -> None:
     assert "sr = 16000" in shown
     assert "1.18 MMAC (1 MAC = 2 FLOPs); ops that carry any: 1" in shown
     assert "100 % of FLOPs, 66.7 % of ops" in line(shown, "coverage")
-    assert "not covered: Exotic has no counting rule" in shown
+    assert "not covered: Exotic has no counting rule: its bytes are in the figures" in shown
 
 
 def test_a_profile_has_a_line_per_op_type_and_leaves_free_ops_out() -> None:
