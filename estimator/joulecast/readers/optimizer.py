@@ -2,6 +2,10 @@
 
 The CPU provider at level EXTENDED (at ALL every convolution becomes a CPU layout op). Absent payloads are stood in for
 by a sparse file of zeros, which fuses as the real weights do; fusions that other providers add are not seen.
+
+What onnxruntime leaves apart stays apart: in a file exported without the exporter's own optimiser it folds constants
+before it takes CastLike apart, and so keeps an Expand for every bias of zeros and every BatchNormalization beside its
+Conv. The canonical rows are alike even then.
 """
 
 from __future__ import annotations

@@ -9,8 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from joulecast.canonical import canonicalise
+from joulecast.counting import count
 from joulecast.errors import JoulecastError, ModelFormatError
+from joulecast.layers import Workload
 from joulecast.readers import optimizer
+from joulecast.readers.onnx import read
 from joulecast.sources import fetch
 from tests import small_models
 from tests.wheels import ocr
@@ -55,6 +59,29 @@ def test_zeros_fuse_as_the_real_weights_do(tmp_path: Path) -> None:
     skeleton = fetch(str(path)).skeleton
     assert len(skeleton) < path.stat().st_size / 10  # its weights are gone
     assert op_types(optimizer.optimize(skeleton, name="rec")) == op_types(optimized_with_weights(path, tmp_path))
+
+
+def test_what_a_runtime_leaves_apart_stays_apart(tmp_path: Path) -> None:
+    """Exporters' raw files (``optimize=False``) compute a bias of zeros with CastLike and Expand. onnxruntime folds
+    constants before it takes CastLike apart, so with or without weights it fuses no batch normalisation there."""
+    nodes = [
+        helper.make_node("CastLike", ["zero", "x"], ["cast"]),
+        helper.make_node("Expand", ["cast", "channels"], ["bias"]),
+        helper.make_node("Reshape", ["x", "image"], ["h"]),
+        helper.make_node("Conv", ["h", "w", "bias"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["n"]),
+        helper.make_node("Reshape", ["n", "row"], ["y"]),
+    ]
+    stored = {
+        "zero": np.float32(0), "channels": np.array([64]), "image": np.array([1, 64, 1, 1]), "row": np.array([1, 64]),
+        "w": np.ones((64, 64, 1, 1), np.float32),
+        **{name: np.ones(64, np.float32) for name in ("scale", "shift", "mean", "variance")},
+    }  # fmt: skip
+    path = large(tmp_path / "raw.onnx", nodes, stored)
+    optimized = optimizer.optimize(fetch(str(path)).skeleton, name="raw")
+    assert op_types(optimized) == op_types(optimized_with_weights(path, tmp_path))
+    graph = canonicalise(read(optimized, Workload(), name="raw"))
+    assert [(row.op_type, row.params) for row in count(graph) if row.macs] == [("Conv", 64 * 64 + 2 * 64)]
 
 
 def test_a_large_constant_node_is_stood_in_for(tmp_path: Path) -> None:
