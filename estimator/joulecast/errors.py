@@ -11,8 +11,8 @@
     ├── NotCalibratedError        the accelerator is known, but nothing prices this precision or runtime on it
     └── MeasurementError          a measurement could not be made or must not be trusted
 
-``reason`` is a CamelCase word that becomes a Kubernetes condition's reason; ``transient`` says whether trying again later may help.
-The message is one sentence that names the input, the problem and the way out.
+``reason`` is a CamelCase word that becomes a Kubernetes condition's reason; ``transient`` says whether trying again
+later may help. The message is one sentence that names the input, the problem and the way out.
 """
 
 from __future__ import annotations
@@ -33,37 +33,55 @@ class JoulecastError(Exception):
 
 
 class ModelReferenceError(JoulecastError):
+    """The reference itself cannot be understood."""
+
     default_reason = "InvalidModelReference"
 
 
 class ModelFetchError(JoulecastError):
+    """The bytes could not be had."""
+
     default_reason = "FetchFailed"
     default_transient = True
 
 
 class ModelFormatError(JoulecastError):
+    """The bytes are not the model they claim to be."""
+
     default_reason = "InvalidModelFormat"
 
 
 class WorkloadError(JoulecastError):
+    """The workload contradicts the model or is malformed."""
+
     default_reason = "InvalidWorkload"
 
 
 class UnsupportedOperatorError(JoulecastError):
+    """An operator that could carry MACs has no counting rule."""
+
     default_reason = "UnsupportedOperator"
 
 
 class UnresolvedShapeError(JoulecastError):
+    """A shape depends on something the workload does not say."""
+
     default_reason = "UnresolvedShape"
 
 
 class UnknownAcceleratorError(JoulecastError):
+    """No accelerator of that name is known."""
+
     default_reason = "UnknownAccelerator"
 
 
 class NotCalibratedError(JoulecastError):
+    """The accelerator is known, but nothing prices this precision or runtime on it."""
+
     default_reason = "NotCalibrated"
 
 
 class MeasurementError(JoulecastError):
+    """A measurement could not be made or must not be trusted."""
+
     default_reason = "MeasurementFailed"

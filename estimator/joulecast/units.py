@@ -1,4 +1,7 @@
-"""Physical quantities as types, so that a checker tells joules from watts. SI throughout; no scaled units inside Python."""
+"""Physical quantities as types, so that a checker tells joules from watts.
+
+SI throughout; no scaled units inside Python.
+"""
 
 from __future__ import annotations
 
