@@ -7,8 +7,10 @@ accelerator.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from joulecast import accelerators, documents, estimation
@@ -23,6 +25,13 @@ from joulecast_operator.sandbox import Limits, serve
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
 
+_SHAPES: Final = "spec.workload.inputShapes"
+_FIELDS: Final = {
+    "--input": _SHAPES,
+    "--value": "spec.workload.inputValues",
+    "--batch-size": "spec.workload.batchSizes",
+}
+
 _UNSUPPORTED: Final = 32  # names listed in a status
 _NAME_CHARACTERS: Final = 256  # of a layer's name there
 
@@ -30,6 +39,19 @@ _NAME_CHARACTERS: Final = 256  # of a layer's name there
 def work(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Do one job. Raises JoulecastError."""
     return _validate(header) if header["operation"] == "validate" else _forecast(header, body)
+
+
+def in_fields(message: str) -> str:
+    """A message whose way out is an option of the command line, with the field of the spec in the option's place."""
+    for option, field in _FIELDS.items():
+        message = re.sub(rf"{option} (\S+?)=([\w…]+(?:,[\d…]+)*)", partial(_given, field), message)
+        message = message.replace(option, field)
+    return message
+
+
+def _given(field: str, option: re.Match[str]) -> str:
+    name, value = option.groups()
+    return f"{field} {{{name}: {'[' + ', '.join(value.split(',')) + ']' if field == _SHAPES else value}}}"
 
 
 def input_value(text: object) -> object:
@@ -82,8 +104,11 @@ def _profile(header: Header, skeleton: bytes, batch_size: int) -> ModelProfile:
         for name, shape in header["input_shapes"].items()
     }
     values = {name: input_value(value) for name, value in header["input_values"].items()}
-    workload = workload_of(batch_size=batch_size, input_shapes=shapes, input_values=values)
-    return profile_skeleton(FetchedModel(**header["model"], skeleton=skeleton), workload)
+    try:
+        workload = workload_of(batch_size=batch_size, input_shapes=shapes, input_values=values)
+        return profile_skeleton(FetchedModel(**header["model"], skeleton=skeleton), workload)
+    except JoulecastError as error:
+        raise JoulecastError(in_fields(str(error)), reason=error.reason, transient=error.transient) from error
 
 
 def _priced(header: Header, profiles: Mapping[int, ModelProfile]) -> Header:

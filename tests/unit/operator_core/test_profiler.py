@@ -70,6 +70,37 @@ def test_a_shape_that_contradicts_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        (
+            "dimension H open; give --input x=1,3,…,8",
+            "dimension H open; give spec.workload.inputShapes {x: [1, 3, …, 8]}",
+        ),
+        ("give it with --input /in/x=…", "give it with spec.workload.inputShapes {/in/x: […]}"),
+        (
+            "steer it with --value NAME=…, or with --input y=…",
+            "steer it with spec.workload.inputValues {NAME: …}, or with spec.workload.inputShapes {y: […]}",
+        ),
+        ("check --input and --value, or", "check spec.workload.inputShapes and spec.workload.inputValues, or"),
+        ("leave --batch-size out", "leave spec.workload.batchSizes out"),
+        ("nothing of the kind", "nothing of the kind"),
+    ],
+)
+def test_options_of_the_command_become_fields_of_the_spec(said: str, means: str) -> None:
+    assert profiler.in_fields(said) == means
+
+
+def test_an_open_shape_is_asked_for_where_the_reader_can_give_it(tmp_path: Path) -> None:
+    fetched = sources.fetch(str(small_models.speech(tmp_path / "s.onnx")))
+    model = {field.name: getattr(fetched, field.name) for field in fields(fetched) if field.name != "skeleton"}
+    header, _ = job(tmp_path / "c.onnx", model=model, skeleton_bytes=len(fetched.skeleton), input_shapes={})
+    with pytest.raises(JoulecastError, match=r"spec\.workload\.inputShapes \{audio: \[") as caught:
+        profiler.work(header, fetched.skeleton)
+    assert "--" not in str(caught.value)
+    assert caught.value.reason == "UnresolvedShape"
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         (16000, 16000),
