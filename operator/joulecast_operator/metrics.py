@@ -218,7 +218,7 @@ def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
     family = _family(INFO)
     for estimate in estimates:
         state, status = state_of(estimate), _mapping(estimate.get("status"))
-        model = str(_mapping(_mapping(estimate.get("spec")).get("model")).get("image", ""))
+        model = str(_mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", ""))
         nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
         for labels, row in _rows(estimate) or [nothing]:
             origin, runtime = str(row.get("origin", "")), str(row.get("runtime", ""))

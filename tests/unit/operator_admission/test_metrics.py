@@ -79,6 +79,14 @@ def test_what_is_not_ready_has_an_info_alone() -> None:
     assert {("state", "Failed"), ("accelerator", ""), ("model", IMAGE)} <= labels
 
 
+def test_the_model_of_a_targeted_workload_is_the_image_that_was_read() -> None:
+    targeted = estimate(spec={"targetRef": {"kind": "Deployment", "name": "web"}})
+    targeted["status"]["image"] = "registry.example/models/other:2"
+    found = {labels for name, labels in scrape(targeted) if name == "joulecast_estimate_info"}
+    assert found
+    assert all(("model", "registry.example/models/other:2") in labels for labels in found)
+
+
 def test_the_info_alone_carries_digest_origin_and_runtime() -> None:
     for name, labels in scrape(estimate()):
         extra = {label for label, _ in labels} - set(metrics.FORECAST_LABELS)
