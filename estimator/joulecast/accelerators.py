@@ -65,7 +65,8 @@ def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
     if len(sheets) > 1:
         names = " and ".join(sheet.key for sheet in sheets)
         raise NotCalibratedError(
-            f"the label {wanted!r} is shared by {names}, so it does not say which one to price",
+            f"the label {wanted!r} is shared by {names}, so it does not say which one to price:"
+            " give a profile of your own",
             reason="AmbiguousAccelerator",
         )
     profile = installed().get(sheets[0].labels[0] if sheets else wanted)
