@@ -186,7 +186,7 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     message = f"{number} forecast{'s' if number != 1 else ''}"
     if result.unavailable:
         named = "; ".join(f"{name}: {entry['message']}" for name, entry in list(result.unavailable.items())[:_LISTED])
-        message += f"; none for {len(result.unavailable)} accelerators: {named}"
+        message += f"; no forecast for {len(result.unavailable)} of the accelerators: {named}"
     profiled = "every operator is counted or costs nothing"
     if result.unsupported:
         profiled = f"operators without a rule, whose cost is missing: {', '.join(result.unsupported)}"

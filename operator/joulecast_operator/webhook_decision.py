@@ -87,9 +87,11 @@ def desired_outputs(workload: Resource, estimate: Resource | None) -> Outputs:
 
 
 def _overtaken(workload: Resource, estimate: Resource) -> bool:
-    """Whether ``estimate`` still speaks of what the workload was before it changed its model or its batch size."""
+    """Whether ``estimate`` only stands in until the workload's own is made, and cannot: it speaks of what the workload
+    was before it changed its model or its batch size, or is another's without that batch size."""
     if not estimate.get("spec", {}).get("targetRef"):
-        return False
+        row = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE))
+        return wants_estimate(workload) and (state_of(estimate) != READY or row is None)
     model, priced = model_reference(workload), estimate.get("status", {}).get("image")
     if model is not None and priced is not None and priced != model.reference:
         return True
@@ -179,6 +181,8 @@ def _no_such_batch(estimate: Resource, batch_size: str) -> str:
     known = sorted({int(row["batchSize"]) for row in estimate["status"]["results"] if "batchSize" in row})
     held = ", ".join(map(str, known))
     name = estimate.get("metadata", {}).get("name")
+    if not batch_size.strip().isdecimal():
+        return f'no forecast: {BATCH_SIZE} is "{batch_size}": give one of the batch sizes of "{name}", {held}'
     reason = f'the estimate "{name}" holds no batch size {batch_size}, but {held}'
     return f"no forecast: {reason}; add it to its workload.batchSizes"
 

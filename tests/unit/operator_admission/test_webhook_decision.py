@@ -87,6 +87,20 @@ def test_a_batch_size_that_was_not_estimated_says_which_were() -> None:
     assert "holds no batch size 8, but 32" in decision.warnings[0]
 
 
+def test_a_batch_size_that_is_no_number_is_named_with_its_annotation() -> None:
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/batch-size": "many"})
+    (text,) = decide(create(workload), Estimates(estimate())).warnings
+    assert text == 'no forecast: joulecast.dev/batch-size is "many": give one of the batch sizes of "detector", 32'
+
+
+@pytest.mark.parametrize("other", [estimate(ready="False"), estimate(rows=[row(batch_size=1)])])
+def test_an_estimate_of_the_same_image_speaks_for_no_other_that_is_to_be_made(other: dict[str, Any]) -> None:
+    workload = deployment(annotations=MODEL | {"joulecast.dev/batch-size": "8"})
+    decision = decide(create(workload), Estimates(other))
+    assert decision.outcome == "pending"
+    assert decision.warnings == (f"no forecast yet of {IMAGE}: it is being made, then the annotations follow",)
+
+
 def test_a_workload_that_concerns_no_estimate_is_left_as_it_is() -> None:
     assert decide(create(deployment()), Estimates(estimate())) == Decision(outcome="unknown")
 

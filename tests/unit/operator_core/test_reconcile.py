@@ -104,7 +104,9 @@ def test_accelerators_without_a_price_are_named() -> None:
     found = status(
         forecast(unavailable={"X": {"reason": "UnknownAccelerator", "message": "no accelerator is named X"}})
     )
-    assert "no accelerator is named X" in found["conditions"][-1]["message"]
+    assert found["conditions"][-1]["message"].endswith(
+        "no forecast for 1 of the accelerators: X: no accelerator is named X"
+    )
 
 
 def test_operators_without_a_rule_are_named() -> None:
