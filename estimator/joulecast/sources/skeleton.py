@@ -85,7 +85,7 @@ def skeleton(
     copy = copier.message("ModelProto", size if size is None else stream.position + size, 0)
     if not copier.graphs:
         raise copier.error("holds no ONNX graph: give the .onnx file itself")
-    return copy
+    return bytes(copy)
 
 
 class _Copier:
@@ -96,31 +96,35 @@ class _Copier:
         self._limit = limit_bytes
         self.graphs = 0
 
-    def message(self, kind: str, end: int | None, depth: int) -> bytes:
-        """The copy of a message that ends at position ``end`` (``None``: at the end of the stream)."""
+    def message(self, kind: str, end: int | None, depth: int) -> bytearray:
+        """The copy of a message that ends at position ``end`` (``None``: at the end of the stream).
+
+        Fields are appended to one array as they come: kept apart, millions of empty ones would cost forty times their
+        size.
+        """
         if depth > MAX_DEPTH:
             raise self.error(f"nests messages deeper than {MAX_DEPTH}: it is no model that a runtime would load")
         if kind == "TensorProto":
             return self._tensor(end)
-        pieces: list[bytes] = []
+        copy = bytearray()
         children = _CHILDREN[kind]
         for number, head, length in self._fields(end):
+            copy += head
             if length is None:
                 self._spend(len(head))
-                pieces.append(head)
                 continue
             child = children.get(number)
             self.graphs += depth == 0 and number == _GRAPH_FIELD
             if child is None or length <= PAYLOAD_BYTES:
-                content = self._keep(length)
+                content: bytes | bytearray = self._keep(length)
             else:
                 content = self.message(child, self._stream.position + length, depth + 1)
-            pieces += (head, _encode(len(content)), content)
-        return b"".join(pieces)
+            copy += _encode(len(content))
+            copy += content
+        return copy
 
-    def _tensor(self, end: int | None) -> bytes:
-        kept: list[bytes] = []
-        payload: list[bytes] = []
+    def _tensor(self, end: int | None) -> bytearray:
+        kept, payload = bytearray(), bytearray()
         payload_bytes, described = 0, False
         for number, head, length in self._fields(end):
             is_payload = number in _PAYLOAD_FIELDS
@@ -132,10 +136,10 @@ class _Copier:
                 continue
             self._spend(len(head))
             content = b"" if length is None else _encode(length) + self._keep(length)
-            (payload if is_payload else kept).append(head + content)
+            (payload if is_payload else kept).extend(head + content)
         if payload_bytes > PAYLOAD_BYTES:
-            kept.append(_EXTERNAL if described else _DROPPED + _EXTERNAL)
-        return b"".join(kept + payload)
+            kept += _EXTERNAL if described else _DROPPED + _EXTERNAL
+        return kept + payload
 
     def _fields(self, end: int | None) -> Iterator[tuple[int, bytes, int | None]]:
         """Each field as (number, tag and scalar value as they stand, length of what follows or None for a scalar)."""

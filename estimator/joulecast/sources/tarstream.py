@@ -22,6 +22,8 @@ _MAX_LENGTH_DIGITS = 7  # of a record within _MAX_EXTENSION_BYTES
 _SPARSE_FLAG_IN_HEADER, _SPARSE_FLAG_IN_MAP = 482, 504  # GNU tar manual, "Basic Tar Format": isextended
 _WITHOUT_CONTENT = frozenset({tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE})
 _GNU_SPARSE_KEYS = ("GNU.sparse.major", "GNU.sparse.map", "GNU.sparse.size")
+_PAX_KEYS = frozenset({"path", "linkpath", "size", "GNU.sparse.name", *_GNU_SPARSE_KEYS})
+"""What is kept of pax records: the others could grow without end before the member that they belong to."""
 _KINDS: Mapping[bytes, EntryKind] = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -97,6 +99,7 @@ class _Archive:
 
     @staticmethod
     def padded(size: int) -> int:
+        """``size`` up to whole blocks."""
         return -(-size // BLOCK) * BLOCK
 
     def header(self) -> tarfile.TarInfo | None:
@@ -181,10 +184,12 @@ class _Archive:
             space = content.find(b" ", start, start + _MAX_LENGTH_DIGITS + 1)
             digits = content[start : max(space, start)]
             end = start + (int(digits) if digits.isdigit() else 0)
-            key, equals, value = content[space + 1 : end].partition(b"=")
+            raw_key, equals, value = content[space + 1 : end].partition(b"=")
             if not space < end <= len(content) or not equals or content[end - 1 : end] != b"\n":
                 raise self._malformed()
-            records[_decoded(key)] = _decoded(value[:-1])
+            key = _decoded(raw_key)
+            if key in _PAX_KEYS:
+                records[key] = _decoded(value[:-1])
             start = end
         return records
 

@@ -168,11 +168,21 @@ def test_a_zstd_window_without_bound_is_refused() -> None:
 HOSTILE = {
     "a length of exabytes": "write(b'\\x08\\x08\\x3a' + b'\\xff' * 8 + b'\\x7f' + bytes(1000))",
     "strings of a gigabyte": "write(b'\\x32\\x80\\x80\\x80\\x80\\x03'); file.truncate(1 << 30)",
+    "millions of empty fields": "write(b'\\x32\\x00' * (3 << 20))",
+    "millions of empty fields in a tensor": (
+        "write(b'\\x3a\\x86\\x80\\x80\\x03' + b'\\x2a\\x80\\x80\\x80\\x03' + b'\\x42\\x00' * (3 << 20))"
+    ),
     "a gigabyte of zeros in gzip": "write(archive(gzip.compress(bytes(1 << 28), 1) * 4))",
     "a gigabyte of zeros in zstd": "write(archive(zstandard.compress(bytes(1 << 28)) * 4))",
     "a long name of half a gigabyte": (
         "info = tarfile.TarInfo('f'); info.type = b'L'; info.size = 1 << 29\n"
         "write(archive(gzip.compress(info.tobuf() + bytes(1 << 29), 1)))"
+    ),
+    "pax records without end": (
+        "record = lambda i: b'1000000 %08d=' % i + bytes(1000000 - 18) + b'\\n'\n"
+        "info = tarfile.TarInfo('f'); info.type = b'x'; info.size = 1000000\n"
+        "body = b''.join(info.tobuf() + record(i) + bytes(-1000000 % 512) for i in range(400))\n"
+        "write(archive(gzip.compress(body, 1)))"
     ),
     "a model of zeros in gzip": (
         "info = tarfile.TarInfo('models/m.onnx'); info.size = 1 << 28\n"
