@@ -319,11 +319,17 @@ def test_a_reader_that_closes_early_sees_no_traceback(model: Path) -> None:
     assert (done.stdout, done.stderr) == ("{", "")
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
     fifo = tmp_path / "slow.json"
     os.mkfifo(fifo)
     command = [sys.executable, "-m", "joulecast", "accelerators", str(fifo)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # a shell starts what runs in its background with SIGINT ignored, and that is inherited
+    process = subprocess.Popen(command, text=True, preexec_fn=_heed_interrupts, **pipes)
     with process, fifo.open("w"):  # opens once the program reads from it, so it is well under way
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)

@@ -7,9 +7,10 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -113,12 +114,12 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 return
             for start in range(0, len(body), 1 << 16):
                 piece = body[start : start + (1 << 16)]
+                served.bytes_sent += len(piece)  # before the client can have it, and look
                 try:
                     self.wfile.write(piece)
                 except OSError:
                     self.close_connection = True
                     return
-                served.bytes_sent += len(piece)
 
         do_GET = do_HEAD = do_POST = _serve  # noqa: N815 - http.server's names
 
@@ -151,3 +152,25 @@ def token_answer(realm: str, token: str, accepted: str | None) -> Callable[[Requ
         return 401, {"WWW-Authenticate": challenge}, b"SECRET BODY"
 
     return answer
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """``host:port`` of a server whose first header never ends."""
+    ended = threading.Event()
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+                while not ended.wait(0.1):
+                    self.wfile.write(b"a")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            ended.set()
+            server.shutdown()
