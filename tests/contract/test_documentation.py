@@ -118,6 +118,13 @@ def test_every_option_is_told_of(
     assert [option for option in options if option not in page] == []
 
 
+def test_compare_tells_its_own_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = " ".join(CommandLine(capsys, monkeypatch)("compare", "--help").out.split())
+    assert "[default: (NVIDIA-H200)]" not in told
+    assert "[default: (all with more behind them than a data sheet)]" in told
+
+
 def fields(page: str, kind: str) -> set[str]:
     """The names in the first column of the table that a comment marks."""
     table = page.partition(f"<!-- fields: {kind} -->")[2].partition("\n\n")[0]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from joulecast.cli.commands.estimate import Accelerators
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.documents import estimate_document, result_row
@@ -26,6 +25,16 @@ EXAMPLES = (
     " `joulecast compare model.onnx --all -o csv`"
 )
 
+Accelerators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accelerator",
+        "-a",
+        help="Product name, as in `joulecast accelerators`; repeatable.",
+        show_default="all with more behind them than a data sheet",
+        rich_help_panel="Workload",
+    ),
+]
 All = Annotated[
     bool,
     typer.Option("--all", help="Also accelerators known by their data sheet alone.", rich_help_panel="Workload"),
