@@ -49,7 +49,7 @@ class Exchange:
         self.host = host
         self._access = access
         self._meter = meter
-        transport = CheckedTransport(AddressPolicy.of(access), access.certificate_authority)
+        transport = CheckedTransport(AddressPolicy.of(access), access.certificate_authority, meter.remaining_seconds)
         self._client = httpx2.Client(
             transport=transport,
             trust_env=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpcore2
@@ -17,14 +17,49 @@ _MAX_CONNECTIONS = 4
 _KEEPALIVE_SECONDS = 30.0
 
 
+class _TimedStream(httpcore2.NetworkStream):
+    """A connection on which all waiting together is bounded: a peer that sends a byte now and then, in headers too,
+    keeps us no longer than one that is silent."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, remaining_seconds: Callable[[], float]) -> None:
+        self._stream = stream
+        self._remaining_seconds = remaining_seconds
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._bounded(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._bounded(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, self._bounded(timeout))
+        return _TimedStream(secured, self._remaining_seconds)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _bounded(self, timeout: float | None) -> float:
+        remaining = self._remaining_seconds()
+        if remaining <= 0:
+            raise httpcore2.ReadTimeout("the time for this fetch is spent")
+        return remaining if timeout is None else min(timeout, remaining)
+
+
 class CheckedBackend(httpcore2.NetworkBackend):
-    """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left.
+    """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left; what it sends
+    and receives ends when ``remaining_seconds`` does.
 
     Raises ModelFetchError (ForbiddenAddress) if none is left.
     """
 
-    def __init__(self, policy: AddressPolicy) -> None:
+    def __init__(self, policy: AddressPolicy, remaining_seconds: Callable[[], float]) -> None:
         self._policy = policy
+        self._remaining_seconds = remaining_seconds
         self._sockets = httpcore2.SyncBackend()
 
     def connect_tcp(
@@ -39,7 +74,8 @@ class CheckedBackend(httpcore2.NetworkBackend):
         failure: Exception = httpcore2.ConnectError("the name has no address")
         for address in self._admitted(host, port):
             try:
-                return self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _TimedStream(stream, self._remaining_seconds)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -63,8 +99,10 @@ class CheckedTransport(httpx2.HTTPTransport):
     ``certificate_authority`` cannot be loaded.
     """
 
-    def __init__(self, policy: AddressPolicy, certificate_authority: str | None) -> None:
-        self._backend = CheckedBackend(policy)
+    def __init__(
+        self, policy: AddressPolicy, certificate_authority: str | None, remaining_seconds: Callable[[], float]
+    ) -> None:
+        self._backend = CheckedBackend(policy, remaining_seconds)
         self._certificate_authority = certificate_authority
         self._is_trusting = False
         self._pool = self._pooled(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))

@@ -16,7 +16,7 @@ from joulecast.sources import FetchBudget, RegistryAccess, fetch, resolve
 from joulecast.sources.exchange import ATTEMPTS
 from tests.images import INDEX_TYPE, MANIFEST_TYPE, build, digest_of
 from tests.unit.sources.models import gemm_model, noisy_model, parsed
-from tests.unit.sources.serving import Request, Served, basic, docker_config, token_answer
+from tests.unit.sources.serving import Request, Served, basic, docker_config, dripping, token_answer
 
 MODEL = gemm_model(width=600, count=4)
 PATH = "/models/m.onnx"
@@ -33,6 +33,13 @@ def test_a_public_model_is_read_by_ranges(served: Served, access: RegistryAccess
     assert model.image_bytes == sum(layer["size"] for layer in json.loads(IMAGE.manifest)["layers"])
     assert model.layer_digest == json.loads(IMAGE.manifest)["layers"][1]["digest"]
     assert all(request.headers["accept-encoding"] == "identity" for request in served.requests)
+
+
+def test_headers_that_drip_are_no_answer() -> None:
+    """A byte of a header every tenth of a second, for as long as somebody listens: shorter waits than any timeout."""
+    with dripping() as host, pytest.raises(ModelFetchError, match="does not answer in time") as caught:
+        fetch(f"{host}/a/b:1", access=RegistryAccess(insecure_registries=(host,)), budget=FetchBudget(wall_seconds=0.5))
+    assert caught.value.transient
 
 
 @pytest.mark.parametrize("scheme", ["oci://", "docker://"])
