@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -12,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from joulecast_operator import questions, reconcile
+from joulecast_operator import discovery, questions, reconcile
 from joulecast_operator.annotations import REFRESH, annotations_of
 from joulecast_operator.forecasts import Failure, Forecasts, Outcome, Override, Request
 from joulecast_operator.index import Index, Key, Resource
-from joulecast_operator.kinds import ESTIMATES, SECRETS
-from joulecast_operator.kube import ApiError, Cluster
+from joulecast_operator.kinds import ESTIMATES
+from joulecast_operator.kube import Cluster
+from joulecast_operator.pull_secrets import PullSecrets
 from joulecast_operator.reconcile import Result, Status, Waiting, Wrong
 from joulecast_operator.resources import EstimateSpec
 from joulecast_operator.workqueue import WorkQueue
@@ -51,7 +50,7 @@ class Estimates:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
-        self._cluster = cluster
+        self._secrets = PullSecrets(cluster)
         self._writer = writer
         self._forecasts = forecasts
         self._queue = queue
@@ -84,29 +83,14 @@ class Estimates:
     # -- the question
 
     async def _request(self, estimate: Resource, spec: EstimateSpec) -> Request | Waiting | Wrong:
-        docker_config = ""
-        if spec.image_pull_secrets:
-            found = await self._docker_config(estimate["metadata"]["namespace"], spec)
-            if isinstance(found, Wrong):
-                return found
-            docker_config = found
-        return questions.request_of(estimate, spec, self._index, self._overrides(), docker_config)
-
-    async def _docker_config(self, namespace: str, spec: EstimateSpec) -> str | Wrong:
-        configs = []
-        for reference in spec.image_pull_secrets:
-            try:
-                secret = await self._cluster.get(SECRETS.path(namespace, reference.name))
-                configs.append(json.loads(base64.b64decode(secret["data"][".dockerconfigjson"])))
-            except ApiError as error:
-                return _unreadable(namespace, reference.name, error)
-            except (KeyError, ValueError, TypeError):
-                return Wrong(
-                    reason="InvalidPullSecret",
-                    message=f"Secret {reference.name!r} is not of type kubernetes.io/dockerconfigjson:"
-                    " make one with kubectl create secret docker-registry",
-                )
-        return json.dumps(questions.merged_docker_configs(configs), sort_keys=True)
+        namespace, target = estimate["metadata"]["namespace"], spec.target_ref
+        workload = self._index.deployment(namespace, target.name) if target else None
+        named = [reference.name for reference in spec.image_pull_secrets]
+        of_workload = discovery.pull_secrets(workload) if workload else ()
+        found = await self._secrets.credentials(namespace, named, of_workload)
+        if isinstance(found, Wrong):
+            return found
+        return questions.request_of(estimate, spec, self._index, self._overrides(), found)
 
     async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: Request) -> bool:
         job = self._job(key, estimate, request)
@@ -220,20 +204,9 @@ class Rate:
 
 
 def _may_heal(failure: Failure) -> bool:
-    """A registry comes back and a missing tag is pushed; a malformed reference stays one until the spec changes."""
-    return failure.transient or (failure.stage == "resolve" and failure.reason != "InvalidModelReference")
+    """A registry comes back and a missing tag is pushed; a malformed reference stays one until the spec changes.
 
-
-def _unreadable(namespace: str, name: str, error: ApiError) -> Wrong:
-    if error.status == 404:
-        return Wrong(
-            reason="PullSecretNotFound",
-            message=f"there is no Secret {name!r} in namespace {namespace!r}: create it, or correct the estimate",
-        )
-    if error.status == 403:
-        return Wrong(
-            reason="PullSecretForbidden",
-            message=f"joulecast may not read Secret {name!r}: an admin of namespace {namespace!r} binds the ClusterRole"
-            " that ends in pull-secrets to joulecast's controller",
-        )
-    raise error
+    An image beyond the budget is not read over and over either.
+    """
+    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded")
+    return failure.transient or (failure.stage == "resolve" and not lasting)

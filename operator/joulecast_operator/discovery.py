@@ -101,6 +101,20 @@ def model_reference(workload: Resource) -> ModelInWorkload | None:
     return next(iter(models(workload)), None)
 
 
+def model_references(workload: Resource) -> tuple[str, ...]:
+    """The images to look for the model in, likeliest first: the annotation's alone, where there is one."""
+    found = models(workload)
+    if found and found[0].found_in == "annotation":
+        found = found[:1]
+    return tuple(model.reference for model in found)
+
+
+def pull_secrets(workload: Resource) -> tuple[str, ...]:
+    """Names of the Secrets that the workload's images are pulled with."""
+    named = (secret.get("name") for secret in _mappings(_pod_spec(workload).get("imagePullSecrets")))
+    return tuple(str(name) for name in named if name)
+
+
 def wants_estimate(workload: Resource) -> bool:
     """Whether the workload asks for an estimate of its own: it names a model and no estimate, and may be annotated."""
     inputs = annotations_of(workload)
@@ -116,14 +130,14 @@ def is_made(estimate: Resource) -> bool:
 
 
 def inputs_hash(workload: Resource) -> str:
-    """Hash of all that decides the forecast: template images and input annotations.
+    """Hash of all that decides the forecast: template images with their pull secrets, and input annotations.
 
     The generation would not do as a trigger: our own writes of annotations move it.
     """
     current = annotations_of(workload)
     inputs = {key: value for key, value in current.items() if key in INPUT_KEYS}
     spec = _pod_spec(workload)
-    seen = [inputs, list(_volume_images(spec)), list(_container_images(spec))]
+    seen = [inputs, list(_volume_images(spec)), list(_container_images(spec)), pull_secrets(workload)]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 
@@ -145,10 +159,8 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
 
 
 def _of_same_image(workload: Resource, index: EstimateLookup, namespace: str) -> Resource | None:
-    candidates = models(workload)
-    if candidates and candidates[0].found_in == "annotation":
-        candidates = candidates[:1]
-    found = (_first(index.by_image(namespace, model.reference), workload) for model in candidates)
+    images = model_references(workload)
+    found = (_first(index.by_image(namespace, image), workload) for image in images)
     return next((estimate for estimate in found if estimate is not None), None)
 
 

@@ -9,8 +9,8 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Final, Literal, TypeVar
 
@@ -24,7 +24,8 @@ READER_VERSION: Final = version("joulecast")
 """Part of every cache key: another reader may count otherwise."""
 
 _FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
-_PRICED: Final = 256  # forecasts kept in memory, some 5 KB each
+_REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and images that hold no model
+_NO_MODEL: Final = "ModelNotFound"
 _FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message says more
 _HOST_SHARE: Final = 2  # one registry holds at most this fraction of the fetchers, so that a slow one cannot take all
 
@@ -44,9 +45,14 @@ class Override:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Everything that decides a forecast. ``docker_config``: pull credentials of the requester as JSON text, or ""."""
+    """Everything that decides a forecast.
+
+    ``alternatives``: where to look for the model if ``image`` holds none. ``docker_config``: pull credentials of the
+    requester as JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had.
+    """
 
     image: str
+    alternatives: tuple[str, ...] = ()
     path: str | None = None
     format: str | None = None
     batch_sizes: tuple[int, ...] = (1,)
@@ -57,6 +63,12 @@ class Request:
     accelerators: tuple[str, ...]
     overrides: tuple[Override, ...] = ()
     docker_config: str = field(default="", repr=False)
+    missing_secrets: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """All images that may hold the model, likeliest first."""
+        return (self.image, *self.alternatives)
 
     @property
     def pricing(self) -> list[Any]:
@@ -77,13 +89,14 @@ class Request:
     @property
     def hash(self) -> str:
         """Identity of the question, without credentials."""
-        return key(self.image, self.path, self.format, self.workload, self.pricing)[:16]
+        return key(self.images, self.path, self.format, self.workload, self.pricing)[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """Results as they stand in a status. ``unavailable``: reason and message by accelerator that nothing prices."""
 
+    image: str
     digest: str
     path: str
     verification: str | None
@@ -96,13 +109,17 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Where it went wrong, why, and whether trying again may help. ``digest``: of the image, if it was resolved."""
+    """Where it went wrong, why, and whether trying again may help.
+
+    ``digest``: of the image, if it was resolved. ``image``: the one that is meant, None where it is the first.
+    """
 
     stage: Stage
     reason: str
     message: str
     transient: bool
     digest: str | None = None
+    image: str | None = None
 
 
 Outcome = Forecast | Failure
@@ -120,6 +137,7 @@ class Forecasts:
         self._running: dict[str, asyncio.Task[Any]] = {}
         self._resolved: dict[str, tuple[float, str]] = {}
         self._priced: OrderedDict[str, Header] = OrderedDict()
+        self._barren: OrderedDict[str, str] = OrderedDict()
         self._hosts: dict[str, asyncio.Semaphore] = {}
 
     async def start(self) -> None:
@@ -133,6 +151,16 @@ class Forecasts:
 
     async def forecast(self, request: Request, *, fresh: bool = False) -> Outcome:
         """The forecast, or what stands in its way. ``fresh``: look the tag up now, whatever was found a moment ago."""
+        first = await self._of(replace(request, alternatives=()), fresh=fresh)
+        outcome = first
+        for image in request.alternatives:
+            if not _holds_no_model(outcome):
+                break
+            outcome = await self._of(replace(request, image=image, alternatives=()), fresh=fresh)
+        return _nowhere(first, request.alternatives) if _holds_no_model(outcome) else outcome
+
+    async def _of(self, request: Request, *, fresh: bool) -> Outcome:
+        """The forecast of the request's first image."""
         digest: str | None = None
         stage: Stage = "resolve"
         try:
@@ -141,10 +169,8 @@ class Forecasts:
             stage = "profile"
             priced = await self._price(request, model)
         except JoulecastError as error:
-            return Failure(
-                stage=stage, reason=error.reason, message=str(error), transient=error.transient, digest=digest
-            )
-        return _forecast(digest, model, priced)
+            return _failure(error, request, stage, digest)
+        return _forecast(request.image, digest, model, priced)
 
     async def validate(self, override: Override) -> Header:
         """Facts of an accelerator profile. Raises JoulecastError."""
@@ -158,7 +184,8 @@ class Forecasts:
         known = self._resolved.get(name)
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
-        digest = await self._once(name, lambda: self._resolve(request))
+        # a look that began before the question may have seen what was there before a push
+        digest = await (self._resolve(request) if fresh else self._once(name, lambda: self._resolve(request)))
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
         }
@@ -175,7 +202,15 @@ class Forecasts:
         kept = self._cache.get(name)
         if kept is not None:
             return json.loads(kept)  # type: ignore[no-any-return]
-        return await self._once(name, lambda: self._fetch(request, digest, name))
+        barren = key(name, request.image)  # the message names the image as its requester does
+        if barren in self._barren:
+            raise JoulecastError(self._barren[barren], reason=_NO_MODEL)
+        try:
+            return await self._once(name, lambda: self._fetch(request, digest, name))
+        except JoulecastError as error:
+            if error.reason == _NO_MODEL:
+                _remember(self._barren, barren, str(error))
+            raise
 
     async def _fetch(self, request: Request, digest: str, name: str) -> Header:
         header = {
@@ -196,9 +231,7 @@ class Forecasts:
             self._priced.move_to_end(name)
             return self._priced[name]
         answer = await self._once(name, lambda: self._forecast(request, model))
-        self._priced[name] = answer
-        while len(self._priced) > _PRICED:
-            self._priced.popitem(last=False)
+        _remember(self._priced, name, answer)
         return answer
 
     async def _forecast(self, request: Request, model: Header) -> Header:
@@ -286,12 +319,51 @@ async def _shared(task: Awaitable[T]) -> T:
     return await asyncio.shield(task)
 
 
-def _forecast(digest: str, model: Header, priced: Header) -> Outcome:
+def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
+    memory[name] = found
+    while len(memory) > _REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _failure(error: JoulecastError, request: Request, stage: Stage, digest: str | None) -> Failure:
+    message = str(error)
+    if error.reason == "Unauthorized":
+        message = "; ".join([message, *request.missing_secrets])
+    return Failure(
+        stage=stage,
+        reason=error.reason,
+        message=message,
+        transient=error.transient,
+        digest=digest,
+        image=request.image,
+    )
+
+
+def _holds_no_model(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and outcome.reason == _NO_MODEL
+
+
+def _nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
+    """The failure of the likeliest image, which says that the others were looked into as well."""
+    if not others or isinstance(first, Forecast):
+        return first
+    return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
+
+
+def _forecast(image: str, digest: str, model: Header, priced: Header) -> Outcome:
     unavailable = priced["unavailable"]
     if not priced["results"]:
         first = next(iter(unavailable.values()))
-        return Failure(stage="price", reason=first["reason"], message=first["message"], transient=False, digest=digest)
+        return Failure(
+            stage="price",
+            reason=first["reason"],
+            message=first["message"],
+            transient=False,
+            digest=digest,
+            image=image,
+        )
     return Forecast(
+        image=image,
         digest=digest,
         path=model["path"],
         verification=model["verification"],

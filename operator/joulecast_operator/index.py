@@ -243,7 +243,7 @@ def _without_noise(resource: Resource) -> Resource:
 
 
 def _slim_deployment(resource: Resource) -> Resource:
-    """Only what ``discovery`` reads: identity, owners, our annotations, images of the template."""
+    """Only what ``discovery`` reads: identity, owners, our annotations, the template's images and pull secrets."""
     metadata = resource.get("metadata") or {}
     kept = {
         key: metadata[key]
@@ -257,6 +257,7 @@ def _slim_deployment(resource: Resource) -> Resource:
         "volumes": [{"image": volume["image"]} for volume in pod.get("volumes") or () if volume.get("image")],
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
         "containers": [{"image": each.get("image")} for each in pod.get("containers") or ()],
+        "imagePullSecrets": pod.get("imagePullSecrets") or (),
     }
     return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from joulecast_operator import discovery
 from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
+from joulecast_operator.pull_secrets import Credentials
 from joulecast_operator.reconcile import Waiting, Wrong
 from joulecast_operator.resources import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 
@@ -33,12 +34,12 @@ def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
 
 
 def request_of(
-    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], docker_config: str = ""
+    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: Credentials
 ) -> Request | Waiting | Wrong:
     """The question, or why it cannot be asked."""
-    image = image_of(estimate, spec, index)
-    if not isinstance(image, str):
-        return image
+    images = images_of(estimate, spec, index)
+    if not isinstance(images, tuple):
+        return images
     accelerators = accelerators_of(spec, index)
     if not isinstance(accelerators, tuple):
         return accelerators
@@ -49,7 +50,8 @@ def request_of(
             f" {MAXIMUM_RESULTS} results: name fewer of either",
         )
     return Request(
-        image=image,
+        image=images[0],
+        alternatives=images[1:],
         path=spec.model.path if spec.model else None,
         format=spec.model.format if spec.model else None,
         batch_sizes=tuple(spec.workload.batch_sizes),
@@ -59,14 +61,15 @@ def request_of(
         runtime=spec.runtime,
         accelerators=accelerators,
         overrides=tuple(_relevant(overrides, accelerators, spec.runtime)),
-        docker_config=docker_config,
+        docker_config=credentials.docker_config,
+        missing_secrets=credentials.missing,
     )
 
 
-def image_of(estimate: Resource, spec: EstimateSpec, index: Index) -> str | Wrong:
-    """The image that holds the model: the spec's own, or that of the workload it targets."""
+def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str, ...] | Wrong:
+    """The image that holds the model: the spec's own, or one of the workload's that it targets, likeliest first."""
     if spec.model is not None:
-        return spec.model.image
+        return (spec.model.image,)
     if spec.target_ref is None:
         return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
     namespace, name = estimate["metadata"]["namespace"], spec.target_ref.name
@@ -76,13 +79,13 @@ def image_of(estimate: Resource, spec: EstimateSpec, index: Index) -> str | Wron
             reason="TargetNotFound",
             message=f"there is no Deployment {name!r} in namespace {namespace!r}: create it, or correct spec.targetRef",
         )
-    found = discovery.model_reference(deployment)
-    if found is None:
+    found = discovery.model_references(deployment)
+    if not found:
         return Wrong(
             reason="TargetHasNoImage",
             message=f"Deployment {name!r} has no image: annotate it with joulecast.dev/model, or give spec.model",
         )
-    return found.reference
+    return found
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
@@ -113,16 +116,6 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
 def seconds_of(duration: str) -> float:
     """A duration such as 1h30m, in seconds."""
     return float(sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))
-
-
-def merged_docker_configs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Pull secrets as one docker configuration; the first that names a registry wins, as with the kubelet."""
-    auths: dict[str, Any] = {}
-    for config in configs:
-        entries = config.get("auths")
-        for host, entry in (entries if isinstance(entries, Mapping) else {}).items():
-            auths.setdefault(host, entry)
-    return {"auths": auths}
 
 
 def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:

@@ -68,19 +68,20 @@ def stands(estimate: Resource, request: Request | None) -> bool:
     """Whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
-    return bool(request and status.get("results") and same_spec and status.get("image") == request.image)
+    return bool(request and status.get("results") and same_spec and status.get("image") in request.images)
 
 
 def desired_status(estimate: Resource, result: Result, *, request: Request | None, now: datetime) -> Status:
     """The whole status that ``result`` calls for. ``request``: what was asked, None if it could not be."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
-    status: Status = {"observedGeneration": generation, "image": request.image if request else None}
     kept = stands(estimate, request) and _passes(result)
+    image = current["image"] if kept else _image(result, request)
+    status: Status = {"observedGeneration": generation, "image": image}
     if request is not None:
         status["inputsHash"] = current.get("inputsHash") if kept else inputs_hash(request, estimate)
     if isinstance(result, Forecast):
-        status |= _outputs(result, request, current, now)
+        status |= _outputs(result, current, now)
     elif kept:
         status |= {name: current[name] for name in _OUTPUTS if name in current}
     elif isinstance(result, Failure) and result.digest:
@@ -162,6 +163,12 @@ def model_title(image: str, path: str | None) -> str:
     return f"{short}//{path}" if path else short
 
 
+def _image(result: Result, request: Request | None) -> str | None:
+    """The image that the result speaks of."""
+    found = result.image if isinstance(result, (Forecast, Failure)) else None
+    return found or (request.image if request else None)
+
+
 def _passes(result: Result) -> bool:
     """Whether ``result`` says nothing against numbers that are there: a registry is away, a new look is under way."""
     return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
@@ -234,7 +241,7 @@ def _condition(
     return found if generation is None else found | {"observedGeneration": generation}
 
 
-def _outputs(result: Forecast, request: Request | None, current: Resource, now: datetime) -> Status:
+def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
     results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
     status: Status = {
         "modelDigest": result.digest,
@@ -243,7 +250,7 @@ def _outputs(result: Forecast, request: Request | None, current: Resource, now: 
         "totals": {_camel(name): value for name, value in result.totals.items()},
         "results": results,
         "unsupportedOperators": list(result.unsupported) or None,
-        "summary": _summary(results[0], model_title(request.image if request else "", None)),
+        "summary": _summary(results[0], model_title(result.image, None)),
         "topLayers": [dict(layer) for layer in result.top_layers],
     }
     unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))

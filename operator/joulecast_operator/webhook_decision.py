@@ -31,6 +31,7 @@ from joulecast_operator.discovery import (
     inputs_hash,
     is_made,
     model_reference,
+    model_references,
     wants_estimate,
 )
 
@@ -92,8 +93,8 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
     if not estimate.get("spec", {}).get("targetRef"):
         row = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE))
         return wants_estimate(workload) and (state_of(estimate) != READY or row is None)
-    model, priced = model_reference(workload), estimate.get("status", {}).get("image")
-    if model is not None and priced is not None and priced != model.reference:
+    images, priced = model_references(workload), estimate.get("status", {}).get("image")
+    if images and priced is not None and priced not in images:
         return True
     row = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE))
     return is_made(estimate) and state_of(estimate) == READY and row is None

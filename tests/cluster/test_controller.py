@@ -131,6 +131,22 @@ def test_a_target_that_appears_later(cluster: Cluster, namespace: str) -> None:
     cluster.until(lambda: cluster.annotations("late", namespace).get("state") == "Ready", "annotated")
 
 
+def test_the_model_of_a_target_may_be_in_any_of_its_images(cluster: Cluster, namespace: str) -> None:
+    cluster.push_files({"etc/motd": b"hello"}, "bare")
+    cluster.push("beside")
+    target = deployment("several", namespace, image=cluster.image("bare"))
+    target["spec"]["template"]["spec"]["containers"].append({"name": "model", "image": cluster.image("beside")})
+    cluster.plane.apply(target, estimate("several", namespace, targetRef={"name": "several"}))
+    status = cluster.until_ready("several", namespace)
+    assert status["image"] == cluster.image("beside")
+    assert "beside" in status["summary"]["model"]
+    cluster.until(lambda: cluster.annotations("several", namespace).get("state") == "Ready", "annotated")
+
+    cluster.plane.apply(deployment("none", namespace, image=cluster.image("bare")))
+    cluster.plane.apply(estimate("none", namespace, targetRef={"name": "none"}))
+    assert "bare" in cluster.until_reason("none", namespace, "ModelNotFound")["message"]
+
+
 def test_a_forged_or_copied_output_is_repaired(cluster: Cluster, namespace: str) -> None:
     cluster.push("forged")
     cluster.plane.apply(estimate("forged", namespace, cluster.image("forged")))

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.cluster.controlled import Cluster, controlled, estimate, redirecting_registry, silent_registry
+from tests.cluster.release import deployment
 from tests.harness.installation import NAMESPACE
 from tests.harness.registry import Registry
 
@@ -105,15 +106,7 @@ def test_a_private_registry_with_a_pull_secret(registries: Registries, namespace
     cluster.plane.apply(estimate("known", namespace, image, imagePullSecrets=secrets))
     assert "ClusterRole" in cluster.until_reason("known", namespace, "PullSecretForbidden")["message"]
     cluster.plane.apply(pull_secret(namespace, private))
-    account = f"{NAMESPACE}:joulecast-controller"
-    binding = (
-        "create",
-        "rolebinding",
-        "joulecast",
-        "--clusterrole=joulecast-pull-secrets",
-        f"--serviceaccount={account}",
-    )
-    cluster.plane.kubectl(*binding, "-n", namespace)
+    bind_pull_secrets(cluster, namespace)
     cluster.until_ready("known", namespace)
     assert cluster.condition("anonymous", namespace)["reason"] == "Unauthorized", "what one may see, the other may not"
     status = json.dumps(cluster.status("known", namespace))
@@ -122,8 +115,36 @@ def test_a_private_registry_with_a_pull_secret(registries: Registries, namespace
     assert credentials not in cluster.installation.controller.log.read_text()
 
 
+def test_a_target_brings_its_own_pull_secrets(registries: Registries, namespace: str) -> None:
+    cluster, private = registries.cluster, registries.private
+    cluster.push("target", registry=private)
+    target = deployment("target", namespace, image=f"{private.host}/target:1")
+    target["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": "absent"}, {"name": "pull"}]
+    cluster.plane.apply(target, estimate("target", namespace, targetRef={"name": "target"}))
+    message = cluster.until_reason("target", namespace, "Unauthorized")["message"]
+    assert "'pull'" in message
+    assert "ClusterRole" in message
+    cluster.plane.apply(pull_secret(namespace, private))
+    bind_pull_secrets(cluster, namespace)
+    cluster.until_ready("target", namespace)
+
+
+def test_a_secret_that_may_not_be_read_is_no_obstacle_to_a_public_image(registries: Registries, namespace: str) -> None:
+    registries.cluster.push("public", registry=registries.moody)
+    target = deployment("public", namespace, image=f"{registries.moody.host}/public:1")
+    target["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": "pull"}]
+    registries.cluster.plane.apply(target, estimate("public", namespace, targetRef={"name": "public"}))
+    registries.cluster.until_ready("public", namespace)
+
+
 def test_nothing_else_was_forbidden(registries: Registries) -> None:
     assert {request for request in registries.cluster.forbidden() if "/secrets/" not in request} == set()
+
+
+def bind_pull_secrets(cluster: Cluster, namespace: str) -> None:
+    """What the namespace's admin does to let joulecast read its Secrets."""
+    role = ("--clusterrole=joulecast-pull-secrets", f"--serviceaccount={NAMESPACE}:joulecast-controller")
+    cluster.plane.kubectl("create", "rolebinding", "joulecast", *role, "-n", namespace)
 
 
 def pull_secret(namespace: str, registry: Registry) -> dict[str, object]:

@@ -18,7 +18,10 @@ INSTALLS = re.findall(r"^\$ helm install (.+)$", PAGE, re.MULTILINE)
 
 def test_every_annotation_is_explained_and_none_else() -> None:
     explained = set(re.findall(r"`(joulecast\.dev/[a-z-]+)`", PAGE))
-    assert explained == annotations.INPUT_KEYS | annotations.OUTPUT_KEYS | {annotations.REST_UNTIL, annotations.RESTING_UNTIL}
+    assert explained == annotations.INPUT_KEYS | annotations.OUTPUT_KEYS | {
+        annotations.REST_UNTIL,
+        annotations.RESTING_UNTIL,
+    }
 
 
 @pytest.mark.parametrize("line", INSTALLS)

@@ -83,6 +83,7 @@ def test_the_hash_follows_images_and_inputs_only() -> None:
         deployment(annotations=MODEL | {"joulecast.dev/batch-size": "8"}),
         deployment(annotations=MODEL | {"joulecast.dev/refresh": "now"}),
         deployment(annotations=dict(MODEL), volumes=[{"name": "m", "image": {"reference": "r/m:1"}}]),
+        deployment(annotations=dict(MODEL), imagePullSecrets=[{"name": "pull"}]),
     ):
         assert discovery.inputs_hash(change) != discovery.inputs_hash(before)
     same = deployment(annotations=MODEL | {"joulecast.dev/state": "Ready", "a": "b"}, replicas=3)

@@ -174,6 +174,14 @@ def test_the_estimate_made_for_a_workload_speaks_for_it() -> None:
     assert decide(create(workload), Estimates(made())).outcome == "annotated"
 
 
+@pytest.mark.parametrize(("images", "outcome"), [(["app:1", IMAGE], "annotated"), (["app:1", "next:2"], "pending")])
+def test_a_target_is_priced_by_any_of_its_images(images: list[str], outcome: str) -> None:
+    workload = deployment(image=images[0], initContainers=[{"name": "model", "image": images[1]}])
+    target = estimate(spec={"targetRef": {"kind": "Deployment", "name": "web"}})
+    target["status"] |= {"image": IMAGE}
+    assert decide(create(workload), Estimates(target)).outcome == outcome
+
+
 @pytest.mark.parametrize(
     "inputs", [{notes.MODEL: "registry.example/models/next:2"}, {notes.MODEL: IMAGE, notes.BATCH_SIZE: "8"}]
 )

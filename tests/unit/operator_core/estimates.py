@@ -35,6 +35,7 @@ def row(joules: float = 0.42123, accelerator: str = "NVIDIA-H200") -> dict[str, 
 
 def forecast(**changes: Any) -> Forecast:
     fields: dict[str, Any] = {
+        "image": REQUEST.image,
         "digest": DIGEST,
         "path": "models/detector.onnx",
         "verification": "Manifest",

@@ -18,6 +18,7 @@ KEY = Key(kind=ESTIMATES.kind, namespace="shop", name="detector")
 AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="away", transient=True)
 MALFORMED = Failure(stage="resolve", reason="InvalidModelReference", message="no reference", transient=False)
 BROKEN = Failure(stage="profile", reason="InvalidModelFormat", message="no model", transient=False)
+BEYOND = Failure(stage="resolve", reason="FetchBudgetExceeded", message="too much", transient=False)
 MISSING = Failure(stage="resolve", reason="NotFound", message="no such tag", transient=False)
 
 
@@ -108,7 +109,7 @@ def test_what_may_heal_is_tried_again_with_growing_pauses(outcome: Failure) -> N
     assert world.pause() > 800
 
 
-@pytest.mark.parametrize("outcome", [MALFORMED, BROKEN])
+@pytest.mark.parametrize("outcome", [MALFORMED, BROKEN, BEYOND])
 def test_what_must_change_first_waits_for_the_interval(outcome: Failure) -> None:
     world = World(outcome)
     world.reconcile()

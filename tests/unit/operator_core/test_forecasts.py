@@ -44,6 +44,7 @@ class Registry:
         self.jobs: list[Header] = []
         self.private = private
         self.digest = DIGEST
+        self.barren: set[str] = set()
 
     async def run(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
         self.jobs.append(dict(header))
@@ -52,6 +53,8 @@ class Registry:
             raise ModelFetchError("the registry wants to know who asks", reason="Unauthorized", transient=False)
         if header["operation"] == "resolve":
             return {"digest": self.digest}, b""
+        if header["operation"] == "fetch" and header["image"] in self.barren:
+            raise ModelFetchError(f"{header['image']} holds no /models", reason="ModelNotFound", transient=False)
         if header["operation"] == "fetch":
             return {"model": MODEL | {"digest": self.digest}}, b"skeleton"
         missing = [size for size in header["batch_sizes"] if size not in header["ready"]]
@@ -106,6 +109,70 @@ def test_the_cache_serves_only_whose_credentials_resolved(registry: Registry, tm
     (stranger,) = ask(tmp_path, REQUEST)
     assert isinstance(stranger, Failure)
     assert (stranger.stage, stranger.reason) == ("resolve", "Unauthorized")
+
+
+APP, SIDECAR = "registry.example/app:1", "registry.example/sidecar:1"
+SEVERAL = replace(REQUEST, image=APP, alternatives=(SIDECAR, REQUEST.image))
+
+
+def test_the_next_image_is_tried_where_one_holds_no_model(registry: Registry, tmp_path: Path) -> None:
+    registry.barren = {APP, SIDECAR}
+    (outcome,) = ask(tmp_path, SEVERAL)
+    assert isinstance(outcome, Forecast)
+    assert outcome.image == REQUEST.image
+    assert [job["image"] for job in registry.jobs if job["operation"] == "fetch"] == [APP, SIDECAR, REQUEST.image]
+
+
+def test_the_likeliest_image_with_a_model_is_taken_alone(registry: Registry, tmp_path: Path) -> None:
+    (outcome,) = ask(tmp_path, SEVERAL)
+    assert isinstance(outcome, Forecast)
+    assert outcome.image == APP
+    assert {job["image"] for job in registry.jobs if "image" in job} == {APP}
+
+
+def test_no_image_with_a_model_is_said_of_all(registry: Registry, tmp_path: Path) -> None:
+    registry.barren = {APP, SIDECAR, REQUEST.image}
+    (outcome,) = ask(tmp_path, SEVERAL)
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.image) == ("ModelNotFound", APP)
+    assert outcome.message == f"{APP} holds no /models; nor is there one in {SIDECAR}, {REQUEST.image}"
+
+
+def test_only_a_missing_model_leads_on_to_the_next_image(registry: Registry, tmp_path: Path) -> None:
+    registry.private = True
+    (outcome,) = ask(tmp_path, replace(SEVERAL, missing_secrets=("joulecast may not read Secret 'pull'",)))
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.image) == ("Unauthorized", APP)
+    assert outcome.message == "the registry wants to know who asks; joulecast may not read Secret 'pull'"
+    assert registry.count("resolve") == 1
+
+
+def test_an_image_without_a_model_is_read_once(registry: Registry, tmp_path: Path) -> None:
+    registry.barren = {REQUEST.image}
+
+    async def run() -> list[Outcome]:
+        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        return [await forecasts.forecast(REQUEST, fresh=True) for _ in range(3)]
+
+    first, *others = asyncio.run(run())
+    assert isinstance(first, Failure)
+    assert others == [first, first]
+    assert (registry.count("resolve"), registry.count("fetch")) == (3, 1)
+    registry.barren, registry.digest = set(), "sha256:" + "ef" * 32
+    assert isinstance(ask(tmp_path, REQUEST)[0], Forecast)
+
+
+def test_a_look_that_is_asked_for_now_does_not_join_one_that_began_before(registry: Registry, tmp_path: Path) -> None:
+    async def run() -> tuple[Outcome, Outcome]:
+        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        earlier = asyncio.create_task(forecasts.forecast(REQUEST))
+        while not registry.jobs:
+            await asyncio.sleep(0)
+        later = await forecasts.forecast(REQUEST, fresh=True)
+        return await earlier, later
+
+    asyncio.run(run())
+    assert registry.count("resolve") == 2
 
 
 def test_a_moved_tag_is_another_model(registry: Registry, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from joulecast_operator import questions
 from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.pull_secrets import Credentials, merged_docker_configs
 from joulecast_operator.reconcile import Waiting, Wrong
 from joulecast_operator.resources import EstimateSpec
 from tests.unit.operator_core.estimates import estimate
@@ -17,7 +18,7 @@ def asked(index: Index | None = None, overrides: tuple[Override, ...] = (), **sp
     resource = estimate(**spec)
     checked = questions.spec_of(resource)
     assert isinstance(checked, EstimateSpec), checked
-    return questions.request_of(resource, checked, index or Index(), overrides)
+    return questions.request_of(resource, checked, index or Index(), overrides, Credentials())
 
 
 def index_with(*nodes: tuple[str, dict[str, str]]) -> Index:
@@ -45,6 +46,23 @@ def test_a_target_that_is_not_there() -> None:
     found = asked(targetRef={"name": "web"}, accelerators=NAMED)
     assert isinstance(found, Wrong)
     assert (found.reason, "'web'" in found.message) == ("TargetNotFound", True)
+
+
+def test_a_target_gives_its_images_likeliest_first_and_the_annotated_one_alone() -> None:
+    index = Index()
+    volumes = [{"name": "m", "image": {"reference": "model:1"}}]
+    containers = [{"name": "a", "image": "app:1"}, {"name": "b", "image": "app:1"}, {"name": "s", "image": "proxy:1"}]
+    template = {"spec": {"volumes": volumes, "containers": containers}}
+    metadata = {"name": "web", "namespace": "shop", "resourceVersion": "1"}
+    index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": template}})
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Request)
+    assert found.images == ("model:1", "app:1", "proxy:1")
+    metadata = metadata | {"resourceVersion": "2", "annotations": {"joulecast.dev/model": "named:1"}}
+    index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": template}})
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Request)
+    assert found.images == ("named:1",)
 
 
 def test_a_target_gives_its_image() -> None:
@@ -134,4 +152,4 @@ def test_durations(text: str, seconds: float) -> None:
 
 def test_the_first_pull_secret_that_names_a_registry_wins() -> None:
     configs = [{"auths": {"a": 1}}, {"auths": {"a": 2, "b": 3}}, {"auths": "nonsense"}, {}]
-    assert questions.merged_docker_configs(configs) == {"auths": {"a": 1, "b": 3}}
+    assert merged_docker_configs(configs) == {"auths": {"a": 1, "b": 3}}
