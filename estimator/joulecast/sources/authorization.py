@@ -19,7 +19,9 @@ AskToken = Callable[[str, Mapping[str, str], Mapping[str, str], Mapping[str, str
 
 _CLIENT_ID = "joulecast"
 _PART = re.compile(
-    r'(?P<key>[A-Za-z0-9_-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))|(?P<scheme>[A-Za-z][A-Za-z0-9_-]*)'
+    r"(?<![A-Za-z0-9_-])"  # only where a word begins, so that a long one is looked at once
+    r'(?:(?P<key>[A-Za-z0-9_-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))'
+    r"|(?P<scheme>[A-Za-z][A-Za-z0-9_-]*))"
 )  # RFC 9110, 11.2: challenges of several schemes may share one header
 
 

@@ -88,3 +88,9 @@ def test_the_users_own_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_challenges(header: str, found: dict[str, dict[str, str]]) -> None:
     assert challenges(header) == found
+
+
+def test_a_header_full_of_one_word_is_looked_at_once() -> None:
+    """Looked at from each of its characters it would take minutes of processor time."""
+    assert challenges("1" * 100_000) == {}
+    assert challenges("-" * 100_000 + ' Basic realm="x"') == {"basic": {"realm": "x"}}
