@@ -12,10 +12,11 @@ from typing import Final
 
 from joulecast_operator import discovery, questions, reconcile
 from joulecast_operator.annotations import REFRESH, annotations_of
-from joulecast_operator.forecasts import Failure, Forecasts, Outcome, Override, Request
+from joulecast_operator.forecasts import Forecasts, Override, Request
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import Cluster
+from joulecast_operator.outcomes import Failure, Outcome
 from joulecast_operator.pull_secrets import PullSecrets
 from joulecast_operator.reconcile import Result, Status, Waiting, Wrong
 from joulecast_operator.resources import EstimateSpec

@@ -9,14 +9,15 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from joulecast.errors import JoulecastError
 from joulecast_operator.cache import Cache, key
 from joulecast_operator.frames import Header
+from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import Pool, Program
 
@@ -25,11 +26,9 @@ READER_VERSION: Final = version("joulecast")
 
 _FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
 _REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and images that hold no model
-_NO_MODEL: Final = "ModelNotFound"
 _FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message says more
 _HOST_SHARE: Final = 2  # one registry holds at most this fraction of the fetchers, so that a slow one cannot take all
 
-Stage = Literal["resolve", "profile", "price"]
 T = TypeVar("T")
 
 
@@ -92,39 +91,6 @@ class Request:
         return key(self.images, self.path, self.format, self.workload, self.pricing)[:16]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """Results as they stand in a status. ``unavailable``: reason and message by accelerator that nothing prices."""
-
-    image: str
-    digest: str
-    path: str
-    verification: str | None
-    results: tuple[Header, ...]
-    top_layers: tuple[Header, ...]
-    totals: Mapping[str, int]
-    unsupported: tuple[str, ...] = ()
-    unavailable: Mapping[str, Header] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Where it went wrong, why, and whether trying again may help.
-
-    ``digest``: of the image, if it was resolved. ``image``: the one that is meant, None where it is the first.
-    """
-
-    stage: Stage
-    reason: str
-    message: str
-    transient: bool
-    digest: str | None = None
-    image: str | None = None
-
-
-Outcome = Forecast | Failure
-
-
 class Forecasts:
     """Answers requests with the help of two pools of workers and a cache."""
 
@@ -154,10 +120,10 @@ class Forecasts:
         first = await self._of(replace(request, alternatives=()), fresh=fresh)
         outcome = first
         for image in request.alternatives:
-            if not _holds_no_model(outcome):
+            if not holds_no_model(outcome):
                 break
             outcome = await self._of(replace(request, image=image, alternatives=()), fresh=fresh)
-        return _nowhere(first, request.alternatives) if _holds_no_model(outcome) else outcome
+        return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
 
     async def _of(self, request: Request, *, fresh: bool) -> Outcome:
         """The forecast of the request's first image."""
@@ -170,7 +136,7 @@ class Forecasts:
             priced = await self._price(request, model)
         except JoulecastError as error:
             return _failure(error, request, stage, digest)
-        return _forecast(request.image, digest, model, priced)
+        return priced_outcome(request.image, digest, model, priced)
 
     async def validate(self, override: Override) -> Header:
         """Facts of an accelerator profile. Raises JoulecastError."""
@@ -204,11 +170,11 @@ class Forecasts:
             return json.loads(kept)  # type: ignore[no-any-return]
         barren = key(name, request.image)  # the message names the image as its requester does
         if barren in self._barren:
-            raise JoulecastError(self._barren[barren], reason=_NO_MODEL)
+            raise JoulecastError(self._barren[barren], reason=NO_MODEL)
         try:
             return await self._once(name, lambda: self._fetch(request, digest, name))
         except JoulecastError as error:
-            if error.reason == _NO_MODEL:
+            if error.reason == NO_MODEL:
                 _remember(self._barren, barren, str(error))
             raise
 
@@ -336,42 +302,6 @@ def _failure(error: JoulecastError, request: Request, stage: Stage, digest: str 
         transient=error.transient,
         digest=digest,
         image=request.image,
-    )
-
-
-def _holds_no_model(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failure) and outcome.reason == _NO_MODEL
-
-
-def _nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
-    """The failure of the likeliest image, which says that the others were looked into as well."""
-    if not others or isinstance(first, Forecast):
-        return first
-    return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
-
-
-def _forecast(image: str, digest: str, model: Header, priced: Header) -> Outcome:
-    unavailable = priced["unavailable"]
-    if not priced["results"]:
-        first = next(iter(unavailable.values()))
-        return Failure(
-            stage="price",
-            reason=first["reason"],
-            message=first["message"],
-            transient=False,
-            digest=digest,
-            image=image,
-        )
-    return Forecast(
-        image=image,
-        digest=digest,
-        path=model["path"],
-        verification=model["verification"],
-        results=tuple(priced["results"]),
-        top_layers=tuple(priced["top_layers"]),
-        totals=priced["totals"],
-        unsupported=tuple(priced["unsupported"]),
-        unavailable=unavailable,
     )
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from joulecast_operator.annotations import significant
-from joulecast_operator.forecasts import Failure, Forecast, Request
+from joulecast_operator.forecasts import Request
+from joulecast_operator.outcomes import Failure, Forecast
 from joulecast_operator.resources import MAXIMUM_RESULTS
 
 RESOLVED: Final = "ModelResolved"

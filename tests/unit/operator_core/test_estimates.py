@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from joulecast_operator.controller_estimates import Estimates, Rate
-from joulecast_operator.forecasts import Failure, Forecast, Outcome, Request
+from joulecast_operator.forecasts import Request
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import ESTIMATES
+from joulecast_operator.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.workqueue import WorkQueue
 from tests.unit.operator_core.estimates import REQUEST, estimate, forecast
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from joulecast_operator import reconcile
-from joulecast_operator.forecasts import Failure
+from joulecast_operator.outcomes import Failure
 from joulecast_operator.reconcile import Result, Waiting, Wrong, condition, desired_status
 from joulecast_operator.resources import EstimateStatus
 from tests.unit.operator_core.estimates import DIGEST, REQUEST, estimate, forecast, row
