@@ -13,7 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from examples.demo import models, scenes
+from examples.demo import models, scenes, stop
 from examples.demo.terminal import command, console, heading, say
 from tests.harness import binaries
 from tests.harness.cache import cache_directory
@@ -69,11 +69,15 @@ def main() -> int:
     keep = os.environ.get("KEEP", "") not in ("", "0")
     programs = Programs()
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=cache_directory()))
+    if keep:
+        stop.keep(folder)
+    played = False
     try:
         layouts = first_minute(folder / "layouts")
         say("\nMeanwhile a real etcd, kube-apiserver, kube-controller-manager, Helm and registry are found or built.")
         programs.wait()
         scenes.play(folder, layouts, keep=keep)
+        played = True
     except (StepError, RuntimeError, subprocess.CalledProcessError) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
@@ -81,7 +85,7 @@ def main() -> int:
         console.print("\ninterrupted; everything the demo started is stopped", markup=False)
         return 130
     finally:
-        if not keep or sys.exc_info()[0] is not None:
+        if not (keep and played):
             stop_directory(folder)
             shutil.rmtree(folder, ignore_errors=True)
     return 0

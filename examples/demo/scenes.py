@@ -13,6 +13,7 @@ from pathlib import Path
 
 from examples.demo.terminal import answer, command, console, heading, say
 from joulecast_operator.annotations import OUTPUT_KEYS
+from tests.harness import binaries
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
 from tests.harness.registry import Registry
@@ -194,4 +195,6 @@ def farewell() -> None:
 def farewell_kept(cluster: Cluster) -> None:
     heading("It goes on running")
     console.print(f"export KUBECONFIG={cluster.plane.kubeconfig}", markup=False, soft_wrap=True)
+    console.print(f"export PATH={binaries.program('kubectl').parent}:$PATH  # kubectl", markup=False, soft_wrap=True)
+    console.print(f"images may be pushed to {cluster.registry.host}, by plain HTTP", markup=False, soft_wrap=True)
     say(f"joulecast is in the namespace {NAMESPACE}; logs are in {cluster.folder}. `make demo-stop` stops it all.")

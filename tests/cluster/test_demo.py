@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from examples.demo import __main__ as demo
+from examples.demo import stop
 from tests.harness.cache import cache_directory
 from tests.harness.environment import ROOT
+from tests.harness.processes import stop_directory
 
 DEMO_SECONDS = 300.0
 
@@ -62,3 +69,46 @@ def test_metrics_and_the_dearest_rows_are_shown(output: str) -> None:
 
 def test_it_cleans_up(output: str) -> None:
     assert "no output of joulecast is left on any Deployment" in output
+
+
+def test_what_is_kept_answers_to_the_lines_that_it_prints() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=ROOT,
+        env=os.environ | {"KEEP": "1"},
+        capture_output=True,
+        text=True,
+        timeout=DEMO_SECONDS,
+    )
+    exports = re.findall(r"^export .+$", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = {Path(found) for found in re.findall(r"KUBECONFIG=(.+/demo-[^/]+)/", done.stdout)}
+    try:
+        asked = ["bash", "-c", "\n".join([*exports, "kubectl get iee -o name"])]
+        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+        assert "inferenceenergyestimate.joulecast.dev/ocr-detector" in answered.stdout, answered.stderr
+        assert folder in stop.kept(folder.parent)
+    finally:
+        stop_directory(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_only_what_was_kept_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("demo-kept", "demo-playing"):
+        (tmp_path / name).mkdir()
+    stop.keep(tmp_path / "demo-kept")
+    monkeypatch.setattr(stop, "cache_directory", lambda: tmp_path)
+    stop.main()
+    assert [folder.name for folder in tmp_path.iterdir()] == ["demo-playing"]
+
+
+def test_a_demo_that_fails_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the control plane did not start")
+
+    monkeypatch.setenv("KEEP", "1")
+    monkeypatch.setattr(demo, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(demo, "first_minute", lambda folder: {})
+    monkeypatch.setattr(demo.scenes, "play", fail)
+    assert demo.main() == 1
+    assert list(tmp_path.iterdir()) == []
