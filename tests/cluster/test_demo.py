@@ -71,7 +71,7 @@ def test_it_cleans_up(output: str) -> None:
     assert "no output of joulecast is left on any Deployment" in output
 
 
-def test_what_is_kept_answers_to_the_lines_that_it_prints() -> None:
+def test_what_is_kept_answers_to_the_lines_that_it_prints(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "examples.demo"],
         cwd=ROOT,
@@ -85,7 +85,8 @@ def test_what_is_kept_answers_to_the_lines_that_it_prints() -> None:
     (folder,) = {Path(found) for found in re.findall(r"KUBECONFIG=(.+/demo-[^/]+)/", done.stdout)}
     try:
         asked = ["bash", "-c", "\n".join([*exports, "kubectl get iee -o name"])]
-        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+        bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, env=bare)
         assert "inferenceenergyestimate.joulecast.dev/ocr-detector" in answered.stdout, answered.stderr
         assert folder in stop.kept(folder.parent)
     finally:
