@@ -30,24 +30,20 @@ Every operator call is one of four kinds:
 
 - **counted**: its multiply-accumulates follow from its shapes by a formula;
 - **zero**: none by definition, but it moves bytes and launches a kernel (normalisations, elementwise operators,
-pooling,
-  interpolation, copies, casts);
+  pooling, interpolation, copies, casts);
 - **free**: no kernel runs: constants, folded shape arithmetic, branches not taken, views. `Transpose`, `Slice`,
-`Split` and
-  `Expand` are views in torch and copies in onnxruntime: each row's `kernels` says so by runtime;
+  `Split` and `Expand` are views in torch and copies in onnxruntime: each row's `kernels` says so by runtime;
 - **unsupported**: no rule. The row is listed, and lowers the coverage of the forecast.
 
 Some conventions: one multiply-accumulate is two FLOPs. Attention counts densely, causal or not. Padding counts in
 convolutions, as kernels compute it. Bias, activation and normalisation are no multiply-accumulates. Fourier
-transforms (`DFT`,
-`STFT`) and factorisations (`Det`, `Inverse`) run by algorithms that are no matrix products: they are zero. A loop
-counts its
-body as often as it runs. `Scan`, `Loop`, `If` and `SequenceMap` themselves are free; what they run is counted.
+transforms (`DFT`, `STFT`) and factorisations (`Det`, `Inverse`) run by algorithms that are no matrix products: they
+are zero. A loop counts its body as often as it runs. `Scan`, `Loop`, `If` and `SequenceMap` themselves are free;
+what they run is counted.
 
 An operator of a domain that is not below, or with no rule, stops the profile with `UnsupportedOperator`, because it
-could carry
-multiply-accumulates; if the file itself declares the shape of its outputs, the profile goes on and lowers its
-coverage instead.
+could carry multiply-accumulates; if the file itself declares the shape of its outputs, the profile goes on and lowers
+its coverage instead.
 
 This page is written by `python -m joulecast.counting.catalogue`.
 """
