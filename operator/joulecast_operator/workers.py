@@ -97,7 +97,7 @@ class Pool:
         return answer, rest
 
     async def _asked(self, job: bytes) -> tuple[Header, bytes]:
-        process = self._idle.pop() if self._idle else await self._spawned()
+        process = self._waiting_one() or await self._spawned()
         self._busy.add(process)
         try:
             async with asyncio.timeout(self._program.seconds + GRACE_SECONDS):
@@ -115,6 +115,14 @@ class Pool:
             if process not in self._idle:
                 _kill(process)
                 await process.wait()
+
+    def _waiting_one(self) -> asyncio.subprocess.Process | None:
+        """A worker that waits for a job; one that was killed meanwhile is forgotten, and costs no job."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:
+                return process
+        return None
 
     async def _spawned(self) -> asyncio.subprocess.Process:
         environment = {key: os.environ[key] for key in _PASSED if key in os.environ} | dict(self._program.environment)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -277,6 +280,54 @@ def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
     assert len(cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "name").stdout.split()) == len(names) - 1
 
 
+@pytest.mark.parametrize("program", ["fetcher", "profiler"])
+def test_a_worker_killed_during_its_job(cluster: Cluster, namespace: str, program: str) -> None:
+    """Stopped first, so that it is certainly in the middle of the job that is sent to it."""
+    cluster.push(f"killed-{program}", salt=namespace)
+    workers = processes(cluster, f"joulecast_operator.{program}")
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    unseen = {
+        "batchSizes": [{"fetcher": 11, "profiler": 13}[program]]
+    }  # what was profiled before would be priced from memory
+    cluster.plane.apply(estimate("victim", namespace, cluster.image(f"killed-{program}"), workload=unseen))
+    cluster.until_reason("victim", namespace, "Estimating")
+    for pid in workers:
+        os.killpg(pid, signal.SIGKILL)
+    cluster.until_ready("victim", namespace)
+    assert not set(workers) & set(processes(cluster, f"joulecast_operator.{program}"))
+
+
+def test_a_worker_killed_while_it_waits_costs_nobody_a_failure(cluster: Cluster, namespace: str) -> None:
+    cluster.push("idle", salt=namespace)
+    for pid in (*processes(cluster, "joulecast_operator.fetcher"), *processes(cluster, "joulecast_operator.profiler")):
+        os.killpg(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    cluster.plane.apply(estimate("next", namespace, cluster.image("idle")))
+    cluster.until_ready("next", namespace)
+    reasons = cluster.plane.kubectl("get", "events", "-n", namespace, "-o", "jsonpath={.items[*].reason}").stdout
+    assert set(reasons.split()) <= {"Estimating", "Estimated"}
+
+
+def test_a_deployment_that_is_too_large_for_the_webhook_is_annotated_afterwards(
+    cluster: Cluster, namespace: str
+) -> None:
+    cluster.push("large")
+    cluster.plane.apply(estimate("large", namespace, cluster.image("large")))
+    cluster.until_ready("large", namespace)
+    body = deployment("large", namespace, image=cluster.image("large"))
+    # beyond the 1 MiB that the webhook's server takes as a review, within the 1.5 MiB that etcd takes as an object
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": f"V{number}", "value": "x" * 110_000} for number in range(10)
+    ]
+    refused = review_errors(cluster)
+    created = cluster.plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    assert "Warning" not in created.stderr
+    assert review_errors(cluster) > refused, "the webhook was asked and took no such review"
+    cluster.until(lambda: cluster.annotations("large", namespace).get("state") == "Ready", "annotated")
+
+
 def test_a_restart_writes_nothing(cluster: Cluster, namespace: str) -> None:
     cluster.push("steady")
     cluster.plane.apply(estimate("steady", namespace, cluster.image("steady")))
@@ -370,6 +421,20 @@ def version(cluster: Cluster, name: str, namespace: str) -> str:
     assert found is not None
     resource_version: str = found["metadata"]["resourceVersion"]
     return resource_version
+
+
+def processes(cluster: Cluster, module: str) -> list[int]:
+    """The controller's own children that run ``module``."""
+    children = Path(f"/proc/{cluster.installation.controller.pid}/task").glob("*/children")
+    pids = [pid for file in children for pid in file.read_text().split()]
+    return [int(pid) for pid in pids if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+
+def review_errors(cluster: Cluster) -> float:
+    """How many calls of the webhook the API server counts that had no proper answer."""
+    page = cluster.plane.kubectl("get", "--raw", "/metrics").stdout
+    lines = [line for line in page.splitlines() if line.startswith("apiserver_admission_webhook_fail_open_count")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def errors(cluster: Cluster) -> list[str]:

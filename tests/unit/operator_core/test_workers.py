@@ -105,6 +105,17 @@ def test_a_job_or_worker_that_is_killed(job: str) -> None:
     assert (error.reason, error.transient) == ("ProfilerKilled", True)
 
 
+def test_a_worker_killed_while_it_waits_fails_no_job() -> None:
+    async def run(pool: Pool) -> bytes:
+        await pool.start()
+        (worker,) = pool._idle
+        worker.kill()
+        await worker.wait()
+        return (await pool.run({"job": "echo"}, b"abc"))[1]
+
+    assert with_pool(run) == b"cba"
+
+
 def test_errors_keep_reason_and_message() -> None:
     error = failure("fail")
     assert (error.reason, error.transient, str(error)) == (
