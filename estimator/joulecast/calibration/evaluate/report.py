@@ -25,7 +25,8 @@ Written by `joulecast evaluate --data DIR --page docs/accuracy.md`; nothing here
 
 APE is the absolute percentage error of joules per batch. Coverage is the share of rows inside the 90 % interval, \
 half-width its median half length in percent of the
-forecast. The row `macro` counts every architecture once. A forecast sees a row's model, configuration, precision, batch, sequence, mode, attention and clock lock, \
+forecast. The row `macro` counts every architecture once. \
+A forecast sees a row's model, configuration, precision, batch, sequence, mode, attention and clock lock, \
 and nothing else of it.
 
 No joules measured by this project stand behind these figures yet: every row below was measured by others. The sets \
