@@ -22,6 +22,7 @@ _REJECTED: Final = ("title", "propertyNames")  # the server takes neither in a s
 _VERBATIM: Final = ("properties", "default")  # hold names and values, not schemas
 _ESTIMATE_COLUMNS: Final = ("model", "accelerator", "batchSize", "joules", "interval", "coverage", "origin")
 _PROFILE_COLUMNS: Final = ("origin", "error")
+_WIDE: Final = {"priority": 1}  # shown by `kubectl get -o wide` alone
 
 Schema = dict[str, Any]
 
@@ -113,7 +114,13 @@ def _definition(kind: kinds.Kind, model: type[BaseModel], short: str, columns: l
 
 
 def _estimate_columns() -> list[Schema]:
-    return [*(_column(name, f".status.summary.{name}") for name in _ESTIMATE_COLUMNS), _condition("Ready"), _age()]
+    return [
+        *(_column(name, f".status.summary.{name}") for name in _ESTIMATE_COLUMNS),
+        _condition("Ready"),
+        _age(),
+        _column("image", ".status.image") | _WIDE,
+        *_why("Ready"),
+    ]
 
 
 def _profile_columns() -> list[Schema]:
@@ -123,6 +130,7 @@ def _profile_columns() -> list[Schema]:
         *(_column(name, f".status.summary.{name}") for name in _PROFILE_COLUMNS),
         _condition("Usable"),
         _age(),
+        *_why("Usable"),
     ]
 
 
@@ -132,8 +140,13 @@ def _column(name: str, path: str) -> Schema:
     return {"name": title.title(), "type": "string", "jsonPath": path}
 
 
-def _condition(kind: str) -> Schema:
-    return _column(kind, f'.status.conditions[?(@.type=="{kind}")].status') | {"name": kind}
+def _condition(kind: str, field: str = "status") -> Schema:
+    return _column(kind, f'.status.conditions[?(@.type=="{kind}")].{field}') | {"name": kind}
+
+
+def _why(kind: str) -> list[Schema]:
+    """What `kubectl get -o wide` says of the condition."""
+    return [_condition(kind, field) | _WIDE | {"name": field.title()} for field in ("reason", "message")]
 
 
 def _age() -> Schema:

@@ -65,6 +65,18 @@ def test_columns_read_scalar_strings(plural: str) -> None:
         assert not re.search(r"results|\[\*\]", column["jsonPath"])
 
 
+@pytest.mark.parametrize(
+    ("plural", "kind"), [("inferenceenergyestimates", "Ready"), ("acceleratorenergyprofiles", "Usable")]
+)
+def test_a_wide_listing_says_why(plural: str, kind: str) -> None:
+    columns = crds.definitions()[plural]["spec"]["versions"][0]["additionalPrinterColumns"]
+    wide = {column["name"]: column["jsonPath"] for column in columns if column.get("priority")}
+    assert {name: path for name, path in wide.items() if name in ("Reason", "Message")} == {
+        "Reason": f'.status.conditions[?(@.type=="{kind}")].reason',
+        "Message": f'.status.conditions[?(@.type=="{kind}")].message',
+    }
+
+
 def test_names() -> None:
     names = {plural: definition["spec"]["names"] for plural, definition in crds.definitions().items()}
     assert {tuple(each["shortNames"]) for each in names.values()} == {("iee",), ("aep",)}
