@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import (
-    BATCH_SIZE,
     REFRESH,
     REST_UNTIL,
     RESTING_UNTIL,
@@ -132,9 +131,9 @@ def made_for(deployment: Resource) -> dict[str, Any]:
         "blockOwnerDeletion": False,  # setting it would need a right on finalizers
     }
     spec: dict[str, Any] = {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
-    batch_size = annotations_of(deployment).get(BATCH_SIZE, "").strip()
-    if batch_size.isascii() and batch_size.isdigit() and 1 <= int(batch_size) <= 65536:  # as the CRD has it
-        spec["workload"] = {"batchSizes": [int(batch_size)]}
+    batch_size = discovery.asked_batch_size(deployment)
+    if batch_size is not None:
+        spec["workload"] = {"batchSizes": [batch_size]}
     return {
         "apiVersion": ESTIMATES.api_version,
         "kind": ESTIMATES.kind,

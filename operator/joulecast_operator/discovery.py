@@ -23,6 +23,7 @@ from joulecast_operator.annotations import (
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "joulecast"
 
+_BATCH_SIZES: Final = range(1, 65537)  # as the CRD has it
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 
 Resource = Mapping[str, Any]
@@ -127,6 +128,13 @@ def is_made(estimate: Resource) -> bool:
     metadata = _mapping(estimate.get("metadata"))
     labelled = _mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
     return labelled and any(owner.get("kind") == "Deployment" for owner in _mappings(metadata.get("ownerReferences")))
+
+
+def asked_batch_size(workload: Resource) -> int | None:
+    """The batch size that the annotation asks for; None where it is absent, or no number that an estimate takes."""
+    text = annotations_of(workload).get(BATCH_SIZE, "").strip()
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_BATCH_SIZES[-1])) else 0
+    return number if number in _BATCH_SIZES else None
 
 
 def inputs_hash(workload: Resource) -> str:

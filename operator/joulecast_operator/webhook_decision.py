@@ -27,6 +27,7 @@ from joulecast_operator.discovery import (
     EstimateLookup,
     Resource,
     annotatable,
+    asked_batch_size,
     estimate_for,
     inputs_hash,
     is_made,
@@ -96,8 +97,8 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
     images, priced = model_references(workload), estimate.get("status", {}).get("image")
     if images and priced is not None and priced not in images:
         return True
-    row = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE))
-    return is_made(estimate) and state_of(estimate) == READY and row is None
+    held = (estimate["spec"].get("workload") or {}).get("batchSizes", [1])  # 1 is the CRD's default
+    return is_made(estimate) and (asked_batch_size(workload) or 1) not in held
 
 
 def _patch(workload: Resource, changes: Changes) -> tuple[dict[str, Any], ...]:

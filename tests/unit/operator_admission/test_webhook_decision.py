@@ -194,6 +194,26 @@ def test_a_changed_model_or_batch_size_is_pending_until_it_is_estimated(inputs: 
     assert f"no forecast yet of {inputs[notes.MODEL]}" in decision.warnings[0]
 
 
+def test_a_failure_at_the_batch_size_before_is_not_this_ones() -> None:
+    failed = made()
+    failed["spec"]["workload"] = {"batchSizes": [16]}
+    failed["status"] |= {
+        "results": [],
+        "conditions": [{"type": "Ready", "status": "False", "reason": "InvalidWorkload"}],
+    }
+    workload = deployment(annotations=dict(MODEL))
+    assert decide(create(workload), Estimates(failed)).outcome == "pending"
+    workload["metadata"]["annotations"][notes.BATCH_SIZE] = "16"
+    assert decide(create(workload), Estimates(failed)).outcome == "failed"
+
+
+def test_a_batch_size_that_is_no_number_waits_for_nothing() -> None:
+    workload = deployment(annotations=MODEL | {notes.BATCH_SIZE: "many"})
+    decision = decide(create(workload), Estimates(made()))
+    assert decision.outcome == "failed"
+    assert 'batch-size is "many"' in decision.warnings[0]
+
+
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "spec", "annotations", "template", "name", "containers", "volumes", "ownerReferences"]), inner, max_size=4), max_leaves=12)  # fmt: skip # noqa: E501
 
 
