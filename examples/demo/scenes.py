@@ -157,8 +157,8 @@ def clean_up(cluster: Cluster) -> None:
     cluster.show("delete", "iee", "ocr-detector")
     wait_until(lambda: OURS + "joules-per-batch" not in cluster.annotations("ocr"), "the removal of ocr's annotations")
     say("the forecast is off deployment/ocr")
+    cluster.installation.null_outputs()  # as `helm uninstall` does: by a Job, while the controller still runs
     cluster.installation.stop()
-    cluster.installation.null_outputs()
     left = {name: sorted(set(cluster.annotations(name)) & OUTPUT_KEYS) for name in DEPLOYMENTS}
     if any(left.values()):
         raise RuntimeError(f"outputs are left on the Deployments: {json.dumps(left)}")

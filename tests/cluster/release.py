@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,62 +14,33 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
-from tests.harness.environment import ROOT
-from tests.harness.ports import free_port
+from tests.harness.installation import NAMESPACE, Installation
 from tests.harness.processes import Process
 
-CHART = ROOT / "charts" / "joulecast"
-NAMESPACE = "joulecast"
 SETTLE_SECONDS = 30.0
-RUN = "import runpy; runpy.run_module('joulecast_operator', run_name='__main__')"
 
 
 class Release:
-    """One installation; its webhook is asked at an URL of this machine."""
+    """An installation without a controller, whose hand would be in what these tests see."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self.port, self.metrics_port = free_port(), free_port()
-        self.directory = plane.directory / "joulecast"
-        self.directory.mkdir()
-        self._certificate = plane.authority.server("webhook")
+        self.installation = Installation(plane, plane.directory / "joulecast")
 
     def install(self, *options: str) -> None:
-        bundle = base64.b64encode(self.plane.authority.bundle.read_bytes()).decode()
-        url = f"https://127.0.0.1:{self.port}/admit"
-        sets = [f"--set={name}={value}" for name, value in (("webhook.url", url), ("webhook.caBundle", bundle))]
-        command = ("upgrade", "--install", "joulecast", CHART, "-n", NAMESPACE, "--create-namespace", "--no-hooks")
-        self.plane.helm(*command, *sets, *options)
+        self.installation.install(*options)
         served = lambda: self.plane.kubectl("get", "iee,aep", "-A", check=False).returncode == 0  # noqa: E731
         assert eventually(served), "the API server does not serve the chart's kinds"
 
-    def token(self, part: str) -> Path:
-        """A kubeconfig of the chart's ServiceAccount of ``part``."""
-        return self.plane.service_account_kubeconfig(f"joulecast-{part}", namespace=NAMESPACE)
-
     def webhook(self, prelude: str = "") -> Process:
-        """The webhook; ``prelude`` is Python that runs in its process first, to break it on purpose."""
-        arguments = [
-            "webhook",
-            f"--metrics-port={self.metrics_port}",
-            "--webhook-host=127.0.0.1",
-            f"--webhook-port={self.port}",
-            f"--webhook-certfile={self._certificate.certificate}",
-            f"--webhook-keyfile={self._certificate.key}",
-        ]
-        return Process(
-            "webhook",
-            [sys.executable, "-c", f"import sys\n{prelude}\n{RUN}", *arguments],
-            directory=self.directory,
-            environment=self.plane.environment(self.token("webhook")),
-            is_ready=lambda: http.answers(f"http://127.0.0.1:{self.metrics_port}/readyz"),
-        )
+        """The webhook, not yet started; ``prelude`` is Python that runs in its process first."""
+        return self.installation.webhook_process(prelude=prelude)
 
     def send(
         self, part: str, method: str, path: str, body: object, *, kind: str = "merge-patch+json"
     ) -> tuple[int, str]:
         """One request as the ServiceAccount of ``part``: the status and the body. kubectl GETs before it PATCHes."""
-        user = yaml.safe_load(self.token(part).read_text())["users"][0]["user"]
+        user = yaml.safe_load(self.installation.account(part).read_text())["users"][0]["user"]
         headers = {"Authorization": f"Bearer {user['token']}", "Content-Type": f"application/{kind}"}
         if method in ("POST", "PUT", "DELETE"):
             headers["Content-Type"] = "application/json"
@@ -86,7 +54,7 @@ class Release:
 
     def decisions(self) -> dict[str, float]:
         """How many Deployments the webhook has decided about, by decision."""
-        with http.send(urllib.request.Request(f"http://127.0.0.1:{self.metrics_port}/metrics")) as page:
+        with http.send(urllib.request.Request(f"{self.installation.webhook_url}/metrics")) as page:
             families = list(text_string_to_metric_families(page.read().decode()))
         name = "joulecast_admission_requests_total"
         samples = [sample for family in families for sample in family.samples if sample.name == name]

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.release import CHART, NAMESPACE, eventually
+from tests.cluster.release import eventually
 from tests.cluster.test_metrics import estimate
 from tests.harness.control_plane import ControlPlane
+from tests.harness.installation import CHART, NAMESPACE
 
 SECRET = ("--set", "webhook.certSecret=webhook-tls", "--set", "webhook.caBundle=")
 KINDS = "deployments,services,serviceaccounts,poddisruptionbudgets,configmaps,roles,rolebindings"

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.release import CHART, Release, deployment, eventually
+from tests.cluster.release import Release, deployment, eventually
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
+from tests.harness.installation import CHART
 from tests.harness.ports import free_port
 from tests.harness.processes import Process
 from tests.harness.prometheus import Prometheus
@@ -60,8 +61,8 @@ def exporter(release: Release) -> Iterator[str]:
     process = Process(
         "exporter",
         [sys.executable, "-c", EXPORTER, str(port)],
-        directory=release.directory,
-        environment=release.plane.environment(release.token("controller")),
+        directory=release.installation.directory,
+        environment=release.plane.environment(release.installation.account("controller")),
         is_ready=lambda: http.answers(f"http://127.0.0.1:{port}/readyz"),
     )
     with process.start():
@@ -75,7 +76,7 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
     release.plane.apply(estimate("waiting"), profile())
     status = {"status": {"heldOutError": 0.11, "conditions": []}}
     release.plane.kubectl("patch", "aep", "h200", "--subresource=status", "--type=merge", "-p", json.dumps(status))
-    prometheus.scrape(exporter, f"127.0.0.1:{release.metrics_port}")
+    prometheus.scrape(exporter, release.installation.webhook_url.removeprefix("http://"))
     release.plane.apply(deployment("web", "shop"))
     assert eventually(lambda: prometheus.query('joulecast_estimate_info{state="Ready"}'))
     assert eventually(lambda: prometheus.query("rate(joulecast_admission_duration_seconds_count[30s]) > 0"))

@@ -15,6 +15,7 @@ import pytest
 from joulecast_operator import annotations as notes
 from tests.cluster.release import PREFIX, Release, deployment, eventually, ready_status, text
 from tests.harness.control_plane import ControlPlane
+from tests.harness.installation import NAMESPACE
 from tests.harness.processes import Process
 
 IMAGE = "registry.invalid/detector:1"
@@ -181,7 +182,7 @@ def test_a_deleted_estimate_is_forgotten(webhook: Release, shop: str) -> None:
 
 def test_own_namespace_and_kube_system_are_not_reviewed(webhook: Release, shop: str) -> None:
     before = sum(webhook.calls().values())
-    for namespace in ("joulecast", "kube-system"):
+    for namespace in (NAMESPACE, "kube-system"):
         webhook.plane.apply(deployment("web", namespace, annotations={notes.MODEL: "registry.invalid/new:1"}))
         assert webhook.annotations("web", namespace) == {"model": "registry.invalid/new:1"}
     assert sum(webhook.calls().values()) == before
@@ -200,7 +201,7 @@ def test_what_joulecast_writes_is_not_reviewed(webhook: Release, shop: str) -> N
     webhook.plane.apply(deployment("web", shop))
     before = sum(webhook.calls().values())
     patch = json.dumps({"metadata": {"annotations": {notes.JOULES: "0.99"}}})
-    kubeconfig = webhook.token("controller")
+    kubeconfig = webhook.installation.account("controller")
     webhook.plane.kubectl("patch", "deployment/web", "-n", shop, "--type=merge", "-p", patch, kubeconfig=kubeconfig)
     assert webhook.annotations("web", shop)["joules-per-batch"] == "0.99"
     assert sum(webhook.calls().values()) == before
@@ -208,8 +209,8 @@ def test_what_joulecast_writes_is_not_reviewed(webhook: Release, shop: str) -> N
 
 def post(release: Release, body: bytes) -> tuple[int, bytes]:
     """A request straight to the webhook, as any client on its network could send it."""
-    context = ssl.create_default_context(cafile=str(release.plane.authority.bundle))
-    request = urllib.request.Request(f"https://127.0.0.1:{release.port}/admit", data=body, method="POST")
+    context = ssl.create_default_context(cafile=str(release.installation.authority.bundle))
+    request = urllib.request.Request(release.installation.webhook_address, data=body, method="POST")
     try:
         with urllib.request.urlopen(request, context=context, timeout=5) as response:
             return response.status, response.read()

@@ -5,7 +5,7 @@
         installation.controller.start()
 
 The processes run on this machine as `python -m joulecast_operator ROLE`, with the tokens of the ServiceAccounts that
-the chart made, so exactly with its rights.
+the chart made, so exactly with its rights. This is the one way in which tests, demo and benchmarks install joulecast.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.harness.processes import Process
 NAMESPACE = "joulecast-system"
 RELEASE = "joulecast"
 CHART = ROOT / "charts" / "joulecast"
+RUN = "import runpy; runpy.run_module('joulecast_operator', run_name='__main__')"
 
 
 class Installation:
@@ -59,7 +60,8 @@ class Installation:
         self.authority = CertificateAuthority(self.directory, "webhook-ca")
         self._certificate = self.authority.server("webhook")
         self._webhook_port = free_port()
-        self.webhook_address = f"https://127.0.0.1:{self._webhook_port}/"
+        self.webhook_address = f"https://127.0.0.1:{self._webhook_port}/admit"
+        self._metrics_ports = {role: free_port() for role in ("controller", "webhook")}
 
     @classmethod
     def start(cls, plane: ControlPlane, directory: Path, **options: Any) -> Self:
@@ -73,28 +75,44 @@ class Installation:
             raise
         return installation
 
-    def install(self) -> None:
-        """`helm upgrade --install`, the webhook by URL."""
+    @property
+    def controller_url(self) -> str:
+        return f"http://127.0.0.1:{self._metrics_ports['controller']}"
+
+    @property
+    def webhook_url(self) -> str:
+        return f"http://127.0.0.1:{self._metrics_ports['webhook']}"
+
+    def install(self, *options: str) -> None:
+        """`helm upgrade --install`, the webhook by URL; `options` come last."""
         bundle = base64.b64encode(self.authority.bundle.read_bytes()).decode()
-        self._helm("--set", f"webhook.url={self.webhook_address}", "--set", f"webhook.caBundle={bundle}")
+        self._helm("--set", f"webhook.url={self.webhook_address}", "--set", f"webhook.caBundle={bundle}", *options)
 
     def start_processes(self) -> None:
-        self.controller, self.controller_url = self._process("controller")
+        self.controller = self._process("controller")
+        self.webhook = self.webhook_process()
+        for process in (self.webhook, self.controller):
+            process.start(wait=False)
+        for process in (self.webhook, self.controller):
+            process.wait_ready()
+
+    def webhook_process(self, *, prelude: str = "") -> Process:
+        """The webhook, not yet started; `prelude` is Python that runs in its process first, to break it on purpose."""
         serving = [
             "--webhook-host=127.0.0.1",
             f"--webhook-port={self._webhook_port}",
             f"--webhook-certfile={self._certificate.certificate}",
             f"--webhook-keyfile={self._certificate.key}",
         ]
-        self.webhook, self.webhook_url = self._process("webhook", *serving)
-        for process in (self.webhook, self.controller):
-            process.start(wait=False)
-        for process in (self.webhook, self.controller):
-            process.wait_ready()
+        return self._process("webhook", *serving, prelude=prelude)
+
+    def account(self, part: str) -> Path:
+        """A kubeconfig of the chart's ServiceAccount of `part`: controller, webhook or uninstall."""
+        return self.plane.service_account_kubeconfig(f"{RELEASE}-{part}", namespace=NAMESPACE)
 
     def null_outputs(self) -> None:
         """What the chart's pre-delete Job runs, as its own account."""
-        job = self._command("null-outputs", f"{RELEASE}-uninstall", "null-outputs")
+        job = self._command("null-outputs", "uninstall", "null-outputs")
         subprocess.run(job.argv, env=job.environment, check=True, capture_output=True, timeout=COMMAND_SECONDS)
 
     def uninstall(self) -> None:
@@ -127,30 +145,29 @@ class Installation:
             *chosen,
         )
 
-    def _process(self, role: str, *serving: str) -> tuple[Process, str]:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
+    def _process(self, role: str, *serving: str, prelude: str = "") -> Process:
+        port = self._metrics_ports[role]
         options = [f"--metrics-port={port}", f"--cache-dir={self.directory / 'cache'}"]
-        process = self._command(
+        return self._command(
             role,
-            f"{RELEASE}-{role}",
+            role,
             role,
             *options,
             *serving,
             *self._options,
-            is_ready=lambda: http.answers(f"{url}/readyz"),
+            prelude=prelude,
+            is_ready=lambda: http.answers(f"http://127.0.0.1:{port}/readyz"),
         )
-        return process, url
 
-    def _command(self, name: str, account: str, *arguments: str, is_ready: Any = None) -> Process:
-        kubeconfig = self.plane.service_account_kubeconfig(account, namespace=NAMESPACE)
+    def _command(self, name: str, account: str, *arguments: str, prelude: str = "", is_ready: Any = None) -> Process:
+        program = ["-c", f"import sys\n{prelude}\n{RUN}"] if prelude else ["-m", "joulecast_operator"]
         return Process(
             name,
-            [sys.executable, "-m", "joulecast_operator", *arguments],
+            [sys.executable, *program, *arguments],
             directory=self.directory,
             environment={
                 **os.environ,
-                "KUBECONFIG": str(kubeconfig),
+                "KUBECONFIG": str(self.account(account)),
                 "NO_PROXY": "127.0.0.1,localhost",
                 "JOULECAST_NAMESPACE": NAMESPACE,
                 "JOULECAST_DEPLOYMENT": f"{RELEASE}-controller",
