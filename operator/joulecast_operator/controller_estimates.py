@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from joulecast_operator import discovery, questions, reconcile
-from joulecast_operator.annotations import REFRESH, annotations_of
 from joulecast_operator.forecasts import Forecasts, Override, Request
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import ESTIMATES
@@ -77,7 +76,7 @@ class Estimates:
             return await self._unasked(key, estimate, request)
         if spec.suspend:
             return await self._suspended(estimate, request)
-        if reconcile.settled(estimate, reconcile.inputs_hash(request, estimate)) and not self._is_due(key, spec):
+        if reconcile.settled(estimate, reconcile.inputs_hash(request)) and not self._is_due(key, spec):
             return await self._put(estimate, reconcile.same_generation(estimate))
         return await self._ask(key, estimate, spec, request)
 
@@ -115,17 +114,16 @@ class Estimates:
         if known is not None:
             known.task.cancel()
         status = estimate.get("status") or {}
-        changed = status.get("inputsHash") != reconcile.inputs_hash(request, estimate)
-        fresh = bool(annotations_of(estimate).get(REFRESH))
-        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed, fresh=fresh)))
+        changed = status.get("inputsHash") != reconcile.inputs_hash(request)
+        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed)))
         self._jobs[key] = job
         return job
 
-    async def _answer(self, request: Request, *, again: bool, fresh: bool) -> Outcome:
+    async def _answer(self, request: Request, *, again: bool) -> Outcome:
         """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
         if again:
             await self._rate.wait()
-        return await self._forecasts.forecast(request, fresh=fresh)
+        return await self._forecasts.forecast(request, fresh=bool(request.refresh))
 
     # -- time
 
@@ -163,7 +161,7 @@ class Estimates:
         return await self._write(estimate, result, None)
 
     async def _suspended(self, estimate: Resource, request: Request) -> bool:
-        if reconcile.settled(estimate, reconcile.inputs_hash(request, estimate)):
+        if reconcile.settled(estimate, reconcile.inputs_hash(request)):
             return await self._put(estimate, reconcile.same_generation(estimate))
         waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
         return await self._write(estimate, waiting, request)

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import (
-    REFRESH,
     REST_UNTIL,
     RESTING_UNTIL,
     Changes,
@@ -142,14 +141,9 @@ def made_for(deployment: Resource) -> dict[str, Any]:
             "namespace": metadata["namespace"],
             "labels": {discovery.MANAGED_BY_LABEL: discovery.MANAGER},
             "ownerReferences": [owner],
-            "annotations": _refresh(deployment),
         },
         "spec": spec,
     }
-
-
-def _refresh(resource: Resource) -> dict[str, str]:
-    return {key: value for key, value in annotations_of(resource).items() if key == REFRESH}
 
 
 def _suffix(uid: str) -> str:
@@ -161,7 +155,7 @@ def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
     batch_sizes = (wanted["spec"].get("workload") or {}).get("batchSizes", [1])
     asked = ((estimate.get("spec") or {}).get("workload") or {}).get("batchSizes", [1])
-    return bool(named and asked == batch_sizes and _refresh(estimate) == _refresh(wanted))
+    return bool(named and asked == batch_sizes)
 
 
 def _images(deployment: Resource) -> set[str]:

@@ -47,7 +47,8 @@ class Request:
     """Everything that decides a forecast.
 
     ``alternatives``: where to look for the model if ``image`` holds none. ``docker_config``: pull credentials of the
-    requester as JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had.
+    requester as JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had. ``refresh``:
+    whatever asks to look the tag up again; another text asks again.
     """
 
     image: str
@@ -63,6 +64,7 @@ class Request:
     overrides: tuple[Override, ...] = ()
     docker_config: str = field(default="", repr=False)
     missing_secrets: tuple[str, ...] = ()
+    refresh: str = ""
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from joulecast_operator import discovery
+from joulecast_operator.annotations import REFRESH, annotations_of
 from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
 from joulecast_operator.pull_secrets import Credentials
@@ -63,6 +64,7 @@ def request_of(
         overrides=tuple(_relevant(overrides, accelerators, spec.runtime)),
         docker_config=credentials.docker_config,
         missing_secrets=credentials.missing,
+        refresh=_refresh(estimate, spec, index),
     )
 
 
@@ -116,6 +118,14 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
 def seconds_of(duration: str) -> float:
     """A duration such as 1h30m, in seconds."""
     return float(sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))
+
+
+def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
+    """What asks to look the tag up again: the annotation of the estimate, or of the workload that it targets."""
+    namespace, target = estimate["metadata"]["namespace"], spec.target_ref
+    workload = index.deployment(namespace, target.name) if target else None
+    asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, workload))
+    return "\n".join(text for text in asking if text)
 
 
 def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:

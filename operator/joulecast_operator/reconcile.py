@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from joulecast_operator.annotations import significant
+from joulecast_operator.cache import key
 from joulecast_operator.forecasts import Request
 from joulecast_operator.outcomes import Failure, Forecast
 from joulecast_operator.resources import MAXIMUM_RESULTS
@@ -80,7 +81,7 @@ def desired_status(estimate: Resource, result: Result, *, request: Request | Non
     image = current["image"] if kept else _image(result, request)
     status: Status = {"observedGeneration": generation, "image": image}
     if request is not None:
-        status["inputsHash"] = current.get("inputsHash") if kept else inputs_hash(request, estimate)
+        status["inputsHash"] = current.get("inputsHash") if kept else inputs_hash(request)
     if isinstance(result, Forecast):
         status |= _outputs(result, current, now)
     elif kept:
@@ -141,10 +142,9 @@ def profile_status(
     return {name: value for name, value in status.items() if value is not None}
 
 
-def inputs_hash(request: Request, estimate: Resource) -> str:
-    """Hash of all that decides the numbers, and of the annotation that asks to look again."""
-    refresh = ((estimate.get("metadata") or {}).get("annotations") or {}).get("joulecast.dev/refresh", "")
-    return f"{request.hash}-{refresh}"[:63] if refresh else request.hash
+def inputs_hash(request: Request) -> str:
+    """Hash of all that decides the numbers, and of what asks to look again."""
+    return f"{request.hash}-{key(request.refresh)[:8]}" if request.refresh else request.hash
 
 
 def condition(status: Resource, kind: str) -> Resource | None:

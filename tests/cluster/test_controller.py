@@ -177,6 +177,28 @@ def test_refresh_looks_a_tag_up_at_once(cluster: Cluster, namespace: str) -> Non
     cluster.until(lambda: cluster.status("refreshed", namespace)["modelDigest"] == digest, "re-tagged")
 
 
+def test_a_refresh_on_a_deployment_keeps_its_numbers_until_there_are_new_ones(cluster: Cluster, namespace: str) -> None:
+    cluster.push("kept", salt="first")
+    cluster.plane.apply(node("kept-node", "NVIDIA-L40S"))
+    notes = {"joulecast.dev/model": cluster.image("kept")}
+    cluster.plane.apply(deployment("keeper", namespace, image="registry.invalid/app:1", annotations=notes))
+    cluster.until(lambda: cluster.annotations("keeper", namespace).get("state") == "Ready", "annotated")
+    made = cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "jsonpath={.items[*].metadata.uid}").stdout
+    digest = cluster.push("kept", salt="second")
+    cluster.plane.kubectl("annotate", "deployment", "keeper", "-n", namespace, "joulecast.dev/refresh=now")
+    states = set()
+
+    def looked_up() -> bool:
+        found = cluster.annotations("keeper", namespace)
+        states.add((found.get("state"), "joules-per-batch" in found))
+        return found.get("model-digest") == digest
+
+    cluster.until(looked_up, "the tag is looked up again")
+    assert states == {("Ready", True)}
+    after = cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "jsonpath={.items[*].metadata.uid}").stdout
+    assert after == made, "the same estimate"
+
+
 def test_suspended(cluster: Cluster, namespace: str) -> None:
     cluster.push("suspended")
     cluster.plane.apply(estimate("suspended", namespace, cluster.image("suspended"), suspend=True))

@@ -65,6 +65,19 @@ def test_a_target_gives_its_images_likeliest_first_and_the_annotated_one_alone()
     assert found.images == ("named:1",)
 
 
+def test_the_estimate_or_its_target_asks_for_a_new_look() -> None:
+    index = Index()
+    metadata = {"name": "web", "namespace": "shop", "annotations": {"joulecast.dev/refresh": "now"}}
+    spec = {"template": {"spec": {"containers": [{"name": "c", "image": "served:1"}]}}}
+    index.put(DEPLOYMENTS, {"metadata": metadata | {"resourceVersion": "1"}, "spec": spec})
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Request)
+    assert found.refresh == "now"
+    found = asked(index, model={"image": "served:1"}, accelerators=NAMED)
+    assert isinstance(found, Request)
+    assert found.refresh == ""
+
+
 def test_a_target_gives_its_image() -> None:
     index = Index()
     containers = [{"name": "c", "image": "served:1"}]

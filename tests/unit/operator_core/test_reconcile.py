@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_numbers_by_another_profile_stay_until_there_are_new_ones_and_are_not_ta
     before = status(forecast()) | {"inputsHash": "another"}
     after = status(AWAY, before)
     assert after["results"] == before["results"]
-    assert not reconcile.settled(estimate(status=after), reconcile.inputs_hash(REQUEST, estimate()))
+    assert not reconcile.settled(estimate(status=after), reconcile.inputs_hash(REQUEST))
 
 
 def test_a_wrong_spec_is_false_and_waits_for_nothing() -> None:
@@ -144,9 +145,8 @@ def test_an_event_only_when_the_reason_changes() -> None:
 
 
 def test_a_refresh_is_another_question() -> None:
-    plain, refreshed = estimate(), estimate()
-    refreshed["metadata"]["annotations"] = {"joulecast.dev/refresh": "now"}
-    assert reconcile.inputs_hash(REQUEST, plain) != reconcile.inputs_hash(REQUEST, refreshed)
+    texts = ("", "now", "2026-01-01T00:00:00Z" * 9 + "1", "2026-01-01T00:00:00Z" * 9 + "2")
+    assert len({reconcile.inputs_hash(replace(REQUEST, refresh=text)) for text in texts}) == len(texts)
 
 
 def test_a_title_names_no_registry() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from joulecast_operator.controller_workloads import Workloads
+from joulecast_operator.controller_workloads import Workloads, made_for
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.reconcile import desired_status
@@ -81,3 +82,14 @@ def test_work_goes_on_after_the_time() -> None:
         return world.log
 
     assert asyncio.run(play()) == ["begun", "landed"]
+
+
+def test_a_refresh_of_the_deployment_keeps_the_estimate_made_for_it() -> None:
+    """Made anew it would have no numbers until the tag is looked up again."""
+    plain = {
+        "metadata": {"name": "server", "namespace": "shop", "uid": "u", "annotations": {"joulecast.dev/model": "m:1"}},
+        "spec": {"template": {"spec": {"containers": [{"image": "app:1"}]}}},
+    }
+    refreshed = copy.deepcopy(plain)
+    refreshed["metadata"]["annotations"] = {"joulecast.dev/model": "m:1", "joulecast.dev/refresh": "now"}
+    assert made_for(refreshed) == made_for(plain)
