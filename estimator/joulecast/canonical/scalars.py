@@ -44,29 +44,36 @@ class Product:
     values: list[str]
     nodes: list[Node]
 
-    def times(self, other: Product) -> None:
-        self.constant *= other.constant
-        self.values += other.values
-        self.nodes += other.nodes
+
+MOST_FACTORS = 8
+"""Multiplications that one product is taken apart into; the longest pattern has four (Gelu's tanh form). Without a
+bound, a chain of squares would have exponentially many."""
 
 
 def product(node: Node, draft: Draft) -> Product:
     """A Mul or a Div by a number, taken apart as far as nobody else reads the inner products."""
-    whole = Product(1.0, [], [node])
-    for position, name in enumerate(node.inputs):
-        number = scalar(node, position)
-        if number is None:
-            whole.times(_inner(name, draft))
-        else:
-            whole.constant *= 1 / number if node.op_type == "Div" and number else number
+    whole = Product(1.0, [], [])
+    _multiply(whole, node, draft)
     return whole
 
 
-def _inner(name: str, draft: Draft) -> Product:
+def _multiply(whole: Product, node: Node, draft: Draft) -> None:
+    whole.nodes.append(node)
+    for position, name in enumerate(node.inputs):
+        number = scalar(node, position)
+        inner = _inner(name, draft) if number is None and len(whole.nodes) < MOST_FACTORS else None
+        if number is not None:
+            whole.constant *= 1 / number if node.op_type == "Div" and number else number
+        elif inner is not None:
+            _multiply(whole, inner, draft)
+        else:
+            whole.values.append(name)
+
+
+def _inner(name: str, draft: Draft) -> Node | None:
+    """The product that makes the value for this reader alone, if one does."""
     node = draft.producer(name, "Mul", "Div") if draft.private(name) else None
-    if node is None or (node.op_type == "Div" and scalar(node, 1) is None):
-        return Product(1.0, [name], [])
-    return product(node, draft)
+    return None if node is None or (node.op_type == "Div" and scalar(node, 1) is None) else node
 
 
 def multiplied(name: str, draft: Draft) -> Product:

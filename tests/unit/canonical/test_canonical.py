@@ -331,3 +331,11 @@ def test_an_eager_clone_is_a_copy_and_serves_the_product() -> None:
     assert executed(result) == ["Identity", "MatMul"]
     assert [row.bytes_moved for row in count(result) if row.op_type == "Identity"] == [2 * 2 * 8 * 4 * 16 * 4]
     assert executed(canonicalise(model)) == ["MatMul"]
+
+
+@pytest.mark.parametrize("step", ["v{after} = Mul (v{before}, v{before})", "v{after} = Mul (half, v{before})"])
+def test_a_long_chain_of_products_is_taken_apart_in_part(step: str) -> None:
+    """Whole, the first would be a product of 2²⁰⁰⁰ factors, the second a recursion of 2,000 calls."""
+    chain = " ".join(step.format(before=i, after=i + 1) for i in range(2000))
+    body = f"{patterns.number('half', 0.5)} v0 = Relu (x) {chain} y = Relu (v2000)"
+    assert len(count(canonicalise(graph(body)))) == 2002
