@@ -177,6 +177,42 @@ def test_refresh_looks_a_tag_up_at_once(cluster: Cluster, namespace: str) -> Non
     cluster.until(lambda: cluster.status("refreshed", namespace)["modelDigest"] == digest, "re-tagged")
 
 
+@pytest.mark.parametrize("way", ["client-side apply", "server-side apply", "replace", "rollout undo"])
+def test_outputs_are_right_again_after_what_the_webhook_missed(cluster: Cluster, namespace: str, way: str) -> None:
+    """Set by the webhook, so of no field manager; then changed or taken away while the webhook is away."""
+    plane = cluster.plane
+    images = [cluster.image("first"), cluster.image("second")]
+    cluster.push("first")
+    cluster.push("second", salt="second")
+    plane.apply(estimate("first", namespace, images[0], workload={"batchSizes": [8]}))
+    first = cluster.until_ready("first", namespace)["summary"]["joules"].removesuffix(" J")
+    plane.apply(deployment("web", namespace, image=images[0]))
+    cluster.until(lambda: cluster.annotations("web", namespace).get("joules-per-batch") == first, "annotated")
+    cluster.until(lambda: revisions(cluster, namespace) == 1, "a first revision")
+    cluster.installation.webhook.kill()
+    try:
+        without = deployment("web", namespace, image=images[1])
+        if way == "replace":
+            plane.kubectl("replace", "-f", "-", stdin=json.dumps(without))
+        elif way == "server-side apply":
+            plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(without))
+        else:
+            plane.apply(without)
+        cluster.until(lambda: not cluster.annotations("web", namespace), "no estimate speaks for the new image")
+        if way == "rollout undo":
+            cluster.until(lambda: revisions(cluster, namespace) == 2, "a second revision")
+            plane.kubectl("delete", "iee", "first", "-n", namespace)
+            plane.kubectl("rollout", "undo", "deployment/web", "-n", namespace)
+            cluster.until(lambda: image_of(cluster, namespace) == images[0], "undone")
+            cluster.until(lambda: not cluster.annotations("web", namespace), "the old numbers are nobody's")
+            plane.apply(estimate("first", namespace, images[0], workload={"batchSizes": [8]}))
+        else:
+            plane.kubectl("set", "image", "deployment/web", f"main={images[0]}", "-n", namespace)
+        cluster.until(lambda: cluster.annotations("web", namespace).get("joules-per-batch") == first, "right again")
+    finally:
+        cluster.installation.webhook.start()
+
+
 def test_a_refresh_on_a_deployment_keeps_its_numbers_until_there_are_new_ones(cluster: Cluster, namespace: str) -> None:
     cluster.push("kept", salt="first")
     cluster.plane.apply(node("kept-node", "NVIDIA-L40S"))
@@ -443,6 +479,15 @@ def version(cluster: Cluster, name: str, namespace: str) -> str:
     assert found is not None
     resource_version: str = found["metadata"]["resourceVersion"]
     return resource_version
+
+
+def revisions(cluster: Cluster, namespace: str) -> int:
+    return len(cluster.plane.kubectl("get", "replicasets", "-n", namespace, "-o", "name").stdout.split())
+
+
+def image_of(cluster: Cluster, namespace: str) -> str:
+    jsonpath = "jsonpath={.spec.template.spec.containers[0].image}"
+    return cluster.plane.kubectl("get", "deployment", "web", "-n", namespace, "-o", jsonpath).stdout
 
 
 def processes(cluster: Cluster, module: str) -> list[int]:
