@@ -78,10 +78,14 @@ def significant(value: float, *, rounding: str = ROUND_HALF_EVEN) -> str:
 
 def state_of(estimate: Mapping[str, Any]) -> str:
     """``Ready``, ``Failed`` or ``Pending``, from the Ready condition of the estimate's current generation."""
+    ready = ready_condition(estimate)
+    return {"True": READY, "False": FAILED}.get(str(ready.get("status")), PENDING) if ready else PENDING
+
+
+def ready_condition(estimate: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The Ready condition, if it speaks of the estimate's current generation."""
     ready = _condition(estimate, "Ready")
-    if ready is None or _outdated(ready, estimate):
-        return PENDING
-    return {"True": READY, "False": FAILED}.get(str(ready.get("status")), PENDING)
+    return None if ready is None or _outdated(ready, estimate) else ready
 
 
 def result_of(estimate: Mapping[str, Any], *, batch_size: str | None = None) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ from joulecast_operator.annotations import (
     annotations_of,
     outputs,
     outputs_of,
+    ready_condition,
     result_of,
     significant,
     state_of,
@@ -45,6 +46,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("annotated", "pending", "failed", "skipp
 
 _BY_STATE: Final[Mapping[str, Outcome]] = {READY: "annotated", PENDING: "pending", FAILED: "failed"}
 _SAME_PERCENT: Final = 1  # differences that round to less are not worth a sentence
+_UNDER_WAY: Final = "Estimating"  # the reason of Ready that names nothing to do
 _MESSAGE_CHARACTERS: Final = 512  # of a condition's message; the API allows 32,768, a terminal does not
 
 
@@ -161,11 +163,12 @@ def _uncovered(row: Resource) -> tuple[str, ...]:
 
 def _not_ready(estimate: Resource) -> str:
     name = estimate.get("metadata", {}).get("name")
-    conditions = estimate.get("status", {}).get("conditions") or ()
-    if state_of(estimate) == PENDING:
+    ready = ready_condition(estimate)
+    if ready is None or ready.get("reason") == _UNDER_WAY:
         return f'no forecast yet: the estimate "{name}" is still being made, then the annotations follow'
-    ready = next(found for found in conditions if found.get("type") == "Ready")
     message = str(ready.get("message") or ready.get("reason") or "see its conditions")[:_MESSAGE_CHARACTERS]
+    if state_of(estimate) == PENDING:
+        return f'no forecast yet: the estimate "{name}" waits: {message}'
     return f'no forecast: the estimate "{name}" failed: {message}'
 
 

@@ -72,6 +72,23 @@ def test_a_named_estimate_that_is_missing_is_pending_and_named() -> None:
     assert 'no estimate "gone" in namespace "shop"' in decision.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("NoAccelerator", 'no forecast yet: the estimate "detector" waits: add a node'),
+        ("RegistryUnavailable", 'no forecast yet: the estimate "detector" waits: add a node'),
+        ("Estimating", 'no forecast yet: the estimate "detector" is still being made, then the annotations follow'),
+    ],
+)
+def test_a_pending_estimate_says_what_it_waits_for(reason: str, text: str) -> None:
+    waiting = estimate(ready="Unknown")
+    waiting["status"]["conditions"][0] |= {"reason": reason, "message": "add a node"}
+    assert decide(create(deployment(image=IMAGE)), Estimates(waiting)).warnings == (text,)
+    waiting["metadata"]["generation"] = 2
+    (outdated,) = decide(create(deployment(image=IMAGE)), Estimates(waiting)).warnings
+    assert "still being made" in outdated
+
+
 def test_a_failed_estimate_gives_its_reason() -> None:
     failed = estimate(ready="False")
     failed["status"]["conditions"][0]["message"] = "the registry answered 401"
