@@ -87,6 +87,8 @@ def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorP
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise UnknownAcceleratorError(f"{path} does not exist: check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UnknownAcceleratorError(
             f"{path} cannot be read as an accelerator profile ({error}): give a file that `joulecast fit` wrote"

@@ -47,7 +47,7 @@ def test_an_unknown_accelerator_is_told_before_the_model_is_read() -> None:
 
 
 def test_a_file_that_is_no_accelerator_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownAcceleratorError, match=r"absent\.json"):
+    with pytest.raises(UnknownAcceleratorError, match=r"absent\.json does not exist: check the path"):
         forecast.accelerator_named(str(tmp_path / "absent.json"))
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(NotCalibratedError, match="not an accelerator profile"):
