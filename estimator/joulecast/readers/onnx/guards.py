@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from onnx import AttributeProto
@@ -32,6 +33,8 @@ def check(node: NodeProto, inputs: Sequence[Value | None]) -> None:
             abs(i) > MAX_DIMENSION for i in attribute.ints if i != NO_LIMIT
         ):
             raise ShapeConflictError(f"its attribute {attribute.name!r} holds numbers that no tensor could have")
+        elif node.op_type == "Einsum" and attribute.name == "equation":
+            _check_equation(attribute.s)
     for value in inputs:
         if (
             value is not None
@@ -39,6 +42,18 @@ def check(node: NodeProto, inputs: Sequence[Value | None]) -> None:
             and any(d is not None and d > MAX_DIMENSION for d in value.shape)
         ):
             raise ShapeConflictError(f"the shape of {value.name!r} is larger than any tensor could be")
+
+
+EQUATION = re.compile(rb"[A-Za-z ]*(\.\.\.)?[A-Za-z ]*")
+"""A term of an Einsum (operator schema): letters and at most one ellipsis. onnx 1.23 never returns from two."""
+
+
+def _check_equation(equation: bytes) -> None:
+    for term in equation.replace(b"->", b",").split(b","):
+        if not EQUATION.fullmatch(term):
+            raise ShapeConflictError(
+                f"its equation has the term {term[:40].decode(errors='replace')!r}, which is no Einsum's"
+            )
 
 
 MAX_INTEGER = 2**31
