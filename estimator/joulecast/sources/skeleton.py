@@ -150,7 +150,7 @@ class _Copier:
                 return
             number, wire = tag >> 3, tag & 7
             if number == 0:
-                raise self.error("is not an ONNX model or is damaged (a field number of zero)")
+                raise self._foreign("a field number of zero")
             if wire == _LENGTH:
                 length = self._varint()[0]
                 if end is not None and length > end - stream.position:
@@ -169,7 +169,7 @@ class _Copier:
             if len(value) < _FIXED_BYTES[wire]:
                 raise self._truncated()
         else:
-            raise self.error("is not an ONNX model or is damaged (a wire type that ONNX does not use)")
+            raise self._foreign("a wire type that ONNX does not use")
         return value
 
     def _varint(self, *, may_end: bool = False) -> tuple[int, bytes]:
@@ -188,7 +188,7 @@ class _Copier:
                 raise self._truncated()
             raw += byte
             if len(raw) > MAX_VARINT_BYTES:
-                raise self.error("is not an ONNX model or is damaged (a number of more than 64 bits)")
+                raise self._foreign("a number of more than 64 bits")
             value |= (byte[0] & 0x7F) << shift
             shift += 7
         return value, raw
@@ -213,7 +213,13 @@ class _Copier:
             )
 
     def error(self, problem: str) -> ModelFormatError:
+        """An error whose message begins with the stream's name."""
         return ModelFormatError(f"{self._name} {problem}")
+
+    def _foreign(self, why: str) -> ModelFormatError:
+        return self.error(
+            f"is not an ONNX model or is damaged ({why}): give the .onnx file, or copy or export it again"
+        )
 
     def _truncated(self) -> ModelFormatError:
         return self.error("is no ONNX model, or ends too early or lies about a length: copy or export it again")

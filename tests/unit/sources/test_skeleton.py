@@ -185,7 +185,7 @@ def test_a_sparse_file_of_two_gigabytes_is_skipped_through(tmp_path: Path) -> No
         (b"\x1f\x8b\x08", "gzip"),
         (b'{"a": 1}', "JSON"),
         (b"\x08\x07", "no ONNX graph"),
-        (b"hello, world", "m.onnx"),
+        (b"hello, world", "copy or export it again"),
     ],
 )
 def test_what_is_no_onnx_file_is_named(content: bytes, words: str) -> None:
