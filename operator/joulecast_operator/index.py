@@ -79,7 +79,7 @@ class Index:
         self._images: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._in_namespace: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._suspects: dict[Key, str] = {}
-        self._behind_since: float | None = None
+        self._behind_since: dict[str, float] = {}
 
     # -- change
 
@@ -148,33 +148,30 @@ class Index:
     # -- lag
 
     def behind_seconds(self) -> float:
-        """How long the index is known to differ from the server; 0.0 while it is not."""
-        return 0.0 if self._behind_since is None else self._now() - self._behind_since
+        """For how long a watch is known to bring nothing although something changed; 0.0 while none is."""
+        return self._now() - min(self._behind_since.values()) if self._behind_since else 0.0
+
+    def heard(self, kind: Kind) -> None:
+        """The watch of ``kind`` lives: it brought something."""
+        self._behind_since.pop(kind.kind, None)
 
     def compare(self, kind: Kind, listed: Iterable[Resource], version: str) -> tuple[set[Key], set[Key]]:
         """Compare with a listing of metadata taken at ``version``.
 
-        Gives the keys that are gone from the server, and those whose newer version has not reached the index since the
-        comparison before this one: the watch is stale, not merely late.
+        Gives the keys that are gone from the server, and those of which the index still lacks what the comparison
+        before this one saw: the watch is stale, not merely late, and stays so until it is heard.
         """
         server = {key_of(kind, resource): resource for resource in listed}
         store = self._stores[kind.kind]
         gone = {key for key, known in store.items() if key not in server and not _later(_version(known), version)}
-        late = {key: _version(item) for key, item in server.items() if _is_late(item, store.get(key))}
-        stale = {
-            key for key in late if self._suspects.get(key) is not None and not _later(late[key], self._suspects[key])
-        }
+        late = {key: _version(item) for key, item in server.items() if _is_late(_version(item), store.get(key))}
+        stale = {key for key in late if key in self._suspects and _is_late(self._suspects[key], store.get(key))}
         for key in [key for key in self._suspects if key.kind == kind.kind]:
             del self._suspects[key]
         self._suspects.update(late)
+        if stale:
+            self._behind_since.setdefault(kind.kind, self._now())
         return gone, stale
-
-    def judge(self, *, stale: bool) -> None:
-        """Note the outcome of a comparison of all kinds."""
-        if not stale:
-            self._behind_since = None
-        elif self._behind_since is None:
-            self._behind_since = self._now()
 
     # -- links
 
@@ -220,8 +217,8 @@ def _later(version: str, than: str) -> bool:
     return version != than
 
 
-def _is_late(listed: Resource, known: Resource | None) -> bool:
-    return known is None or newer(listed, known)
+def _is_late(listed: str, known: Resource | None) -> bool:
+    return known is None or _later(listed, _version(known))
 
 
 def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

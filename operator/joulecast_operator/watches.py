@@ -66,7 +66,6 @@ class Watches:
         stale: set[Key] = set()
         for kind in self._kinds:
             stale |= await self._compare(kind)
-        self._index.judge(stale=bool(stale))
         if stale:
             log.warning("the watch is behind the server", extra={"objects": len(stale)})
 
@@ -88,6 +87,7 @@ class Watches:
 
     def _handler(self, kind: Kind) -> Callable[..., Coroutine[Any, Any, None]]:
         async def on_event(event: Any, **_: Any) -> None:
+            self._index.heard(kind)
             self._take(kind, event["type"], event["object"])
 
         return on_event

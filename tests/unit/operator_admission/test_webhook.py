@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.index import Index
+from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS
 from joulecast_operator.webhook import Admission, AdmissionServer, health_of, run
@@ -127,7 +128,9 @@ def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(t
     server.listening = True
     assert health.unready() is None
     assert health.sick() is None
-    index.judge(stale=True)
+    missed = {"metadata": {"namespace": "shop", "name": "missed", "resourceVersion": "5"}}
+    for _ in range(2):
+        index.compare(ESTIMATES, [missed], "6")
     assert health.sick() == "the index has been behind the API server for 151 s"
 
 

@@ -82,21 +82,37 @@ def test_the_watch_is_stale_only_if_it_stays_behind() -> None:
     assert index.compare(ESTIMATES, listed, "6") == (set(), set()), "perhaps the event is on its way"
     _, stale = index.compare(ESTIMATES, listed, "6")
     assert stale == {key("a")}
-    index.judge(stale=True)
+    assert index.behind_seconds() == 0.0
     now[0] = 200.0
     assert index.behind_seconds() == 200.0
-    index.put(ESTIMATES, estimate("a", 5))
-    assert index.compare(ESTIMATES, listed, "6") == (set(), set())
-    index.judge(stale=False)
+
+
+def test_a_dead_watch_stays_stale_although_comparisons_bring_what_it_missed() -> None:
+    now = [0.0]
+    index = Index(lambda: now[0])
+    index.put(ESTIMATES, estimate("a", 1))
+    index.compare(ESTIMATES, [estimate("a", 5)], "6")
+    index.compare(ESTIMATES, [estimate("a", 5)], "6")
+    index.put(ESTIMATES, estimate("a", 5))  # fetched
+    now[0] = 60.0
+    listed = [estimate("a", 5), estimate("b", 7)]
+    assert index.compare(ESTIMATES, listed, "8") == (set(), set()), "of the new one the event may be on its way"
+    now[0] = 160.0
+    assert index.behind_seconds() == 160.0
+    index.heard(DEPLOYMENTS)
+    assert index.behind_seconds() == 160.0, "the watch of another kind says nothing"
+    index.heard(ESTIMATES)
     assert index.behind_seconds() == 0.0
 
 
-def test_an_object_that_changes_between_two_comparisons_is_not_stale() -> None:
-    index = Index()
-    index.put(ESTIMATES, estimate("a", 1))
-    index.compare(ESTIMATES, [estimate("a", 5)], "6")
-    _, stale = index.compare(ESTIMATES, [estimate("a", 7)], "8")
-    assert stale == set()
+def test_an_object_that_changes_all_the_time_is_stale_only_if_the_watch_brings_none_of_it() -> None:
+    followed, deaf = Index(), Index()
+    for index in (followed, deaf):
+        index.put(ESTIMATES, estimate("a", 1))
+        index.compare(ESTIMATES, [estimate("a", 5)], "6")
+    followed.put(ESTIMATES, estimate("a", 6))
+    assert followed.compare(ESTIMATES, [estimate("a", 7)], "8") == (set(), set())
+    assert deaf.compare(ESTIMATES, [estimate("a", 7)], "8") == (set(), {key("a")})
 
 
 def test_nodes_keep_labels_only() -> None:
