@@ -22,6 +22,15 @@ IMAGE = "registry.invalid/detector:1"
 OTHER = "registry.invalid/segmenter:2"
 BUG = "import joulecast_operator.webhook as webhook\ndef decide(*_): raise KeyError('bug')\nwebhook.decide = decide"
 
+DEAF = """
+import joulecast_operator.watches as watches
+import joulecast_operator.webhook as webhook
+async def nothing(**_): pass
+watches.Watches._handler = lambda *_: nothing
+watches.FIRST_COMPARE_SECONDS = watches.COMPARE_SECONDS = 1.0
+webhook.STALE_SECONDS = 4.0
+"""
+
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
@@ -266,6 +275,24 @@ def test_a_webhook_killed_comes_back_with_its_index(webhook: Release, running: P
     running.start()
     webhook.plane.apply(deployment("web", shop))
     assert webhook.annotations("web", shop)["joules-per-batch"] == "0.5"
+
+
+def test_a_watch_that_brings_nothing_more_ends_its_process(webhook: Release, running: Process, shop: str) -> None:
+    running.stop()
+    with webhook.webhook(DEAF).start():
+        assert health(webhook) == 200
+        webhook.estimate("missed", shop, OTHER, 1.0)
+        wait_known(webhook, shop, "1", OTHER)  # by a comparison
+        assert eventually(lambda: health(webhook) == 503), "it is alive for ever, on an index a minute old"
+
+
+def health(release: Release) -> int:
+    try:
+        with urllib.request.urlopen(f"{release.installation.webhook_url}/healthz", timeout=5) as page:
+            status: int = page.status
+            return status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_outputs_hold_while_the_estimate_is_made_anew(webhook: Release, shop: str) -> None:
