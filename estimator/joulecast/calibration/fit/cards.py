@@ -140,7 +140,8 @@ def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False)
     donors = _donors(folder, sheet)
     fitted = Fitted(law=law, host=HOST)
     if donors:
-        fitted = _rescaled(_donated(folder, donors[0]), law)
+        # the host that the donor was measured on says nothing of this card's: all cards without rows share one
+        fitted = replace(_rescaled(_donated(folder, donors[0]), law), host=HOST)
     interval = transferred_interval(folder, shared, own=True, without="" if own_watts else sheet.labels[0])
     return Card(sheet=sheet, fitted=fitted, interval=interval, donors=donors)
 
@@ -161,8 +162,7 @@ def _donated_by(folder: Path, name: str) -> Fitted:
     sheet = sheet_of_gpu(donor.gpu)
     if sheet is None:
         raise ValueError(f"no data sheet of {donor.gpu}")
-    found = _as_bf16(fit_rows(problem_of(folder, sheet), donor.rows, donor.truth))
-    return replace(found, host=replace(found.host, measured_on=f"the host that {donor.name} was measured on"))
+    return _as_bf16(fit_rows(problem_of(folder, sheet), donor.rows, donor.truth))
 
 
 def _donated(folder: Path, donor: NetworkSet) -> Fitted:
