@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
@@ -64,8 +64,8 @@ def workload_of(
 ) -> Workload:
     """A checked ``Workload``. Raises WorkloadError for a batch size below 1 and for a negative dimension."""
     size = default_batch_size(input_shapes, 1) if batch_size is None else batch_size
-    if size < 1:
-        raise WorkloadError(f"batch size {size} is not positive: give 1 or more")
+    if not _is_whole(size) or size < 1:
+        raise WorkloadError(f"batch size {size} is no whole number from 1 up: give how many inputs go in at once")
     shapes = {name: _checked(name, shape) for name, shape in (input_shapes or {}).items()}
     return Workload(batch_size=size, input_shapes=shapes, input_values=dict(input_values or {}))
 
@@ -85,11 +85,17 @@ def default_batch_size(input_shapes: Mapping[str, Sequence[int]] | None, default
 
 
 def _checked(name: str, shape: Sequence[int]) -> Shape:
-    if any(dimension < 0 for dimension in shape):
+    if not all(_is_whole(dimension) and dimension >= 0 for dimension in shape):
         raise WorkloadError(
-            f"shape {list(shape)} of input {name!r} has a negative dimension: give every size as it is fed"
+            f"shape {list(shape)} of input {name!r} has a dimension that is no whole number from 0 up:"
+            " give every size as it is fed"
         )
     return tuple(int(dimension) for dimension in shape)
+
+
+def _is_whole(number: object) -> bool:
+    """Whether ``number`` counts something; NumPy's integers do too."""
+    return hasattr(number, "__index__")
 
 
 def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:
@@ -119,6 +125,8 @@ def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: Grap
 
     Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
     """
+    if graph not in get_args(GraphForm):
+        raise WorkloadError(f"{graph!r} is no form of a graph: give one of {', '.join(get_args(GraphForm))}")
     reader = _READERS.get(fetched.format)
     if reader is None:
         known = ", ".join(sorted(_READERS))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,12 +70,12 @@ def test_a_model_is_read_out_of_an_image(classifier: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_batch_size_below_one_is_refused(classifier: Path, size: int) -> None:
-    with pytest.raises(WorkloadError, match="not positive"):
+    with pytest.raises(WorkloadError, match="no whole number from 1 up"):
         profiling.profile(classifier, batch_size=size)
 
 
 def test_a_negative_dimension_is_refused(classifier: Path) -> None:
-    with pytest.raises(WorkloadError, match="'image' has a negative dimension"):
+    with pytest.raises(WorkloadError, match="'image' has a dimension that is no whole number"):
         profiling.profile(classifier, input_shapes={"image": (1, -3, 32, 32)})
 
 
@@ -119,3 +120,14 @@ def test_the_optimised_graph_has_the_same_macs_in_fewer_launches(classifier: Pat
     assert optimized.totals.macs == exported.totals.macs
     assert optimized.graph == "optimized"
     assert len(optimized.layers) < len(exported.layers)
+
+
+def test_fractions_and_unknown_forms_are_refused(classifier: Path) -> None:
+    fraction: Any = 2.5
+    with pytest.raises(WorkloadError, match=r"batch size 2\.5 is no whole number"):
+        profiling.profile(classifier, batch_size=fraction)
+    with pytest.raises(WorkloadError, match="'image' has a dimension that is no whole number"):
+        profiling.profile(classifier, input_shapes={"image": (1, 3, 32 + fraction, 32)})
+    unknown: Any = "bogus"
+    with pytest.raises(WorkloadError, match="one of exported, optimized"):
+        profiling.profile(classifier, graph=unknown)
