@@ -36,7 +36,7 @@ lint: venv  ## ruff, mypy, import-linter
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-cache
 
 bench: venv tools  ## the figures of docs/performance.md
 	$(IN_VENV) benchmarks $(ARGS)
