@@ -129,6 +129,9 @@ NEEDS_MODULE = frozenset({"fvcore", "calflops", "FlopCounterMode"})
 
 
 def main(tool: str, model: str) -> None:
+    if tool == "export":
+        export(model)
+        return
     count = TOOLS[tool](model)
     start = time.perf_counter()
     macs = count()
