@@ -55,7 +55,7 @@ class PullSecrets:
             config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
         except ApiError as error:
             return _unreadable(namespace, name, error)
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, RecursionError):  # the content is a tenant's
             config = None
         return config if isinstance(config, dict) else _malformed(name)
 

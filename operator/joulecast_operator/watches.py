@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Sequence
@@ -56,9 +57,13 @@ class Watches:
 
     async def load(self) -> None:
         """Fill the index; waits for the kinds to exist."""
-        for kind in self._kinds:
-            while not await self._listed(kind):
-                await asyncio.sleep(RETRY_SECONDS)
+        gc.disable()  # nothing of thousands of fresh objects is garbage, and each collection would walk them all
+        try:
+            for kind in self._kinds:
+                while not await self._listed(kind):
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            gc.enable()
         self._index.ready = True
 
     async def compare(self) -> None:
