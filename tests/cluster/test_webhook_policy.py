@@ -25,7 +25,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
         found.install("--set", "uninstall.enabled=true")
         plane.kubectl("create", "namespace", "shop")
         plane.apply(deployment("web", "shop", annotations={"team": "vision", notes.MODEL: "r.invalid/m:1"}))
-        assert eventually(lambda: POLICY in found.send("controller", "PATCH", PATH, {"spec": {"replicas": 2}})[1])
+        # dry, for what once went through is no change any more, and no policy refuses it
+        probe = ("controller", "PATCH", f"{PATH}?dryRun=All", {"spec": {"replicas": 2}})
+        assert eventually(lambda: POLICY in found.send(*probe)[1]), "the policy is not in force"
         yield found
 
 

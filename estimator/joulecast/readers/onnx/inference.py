@@ -47,10 +47,7 @@ class Inference:
             return None
         if (node.domain, node.op_type) == ("", "LayerNormalization"):
             version = max(version, LAYER_NORMALIZATION_SINCE)
-        try:
-            return defs.get_schema(node.op_type, version, node.domain)
-        except defs.SchemaError:
-            return None
+        return _schema(node.op_type, version, node.domain)
 
     def outputs(self, schema: defs.OpSchema, node: NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
         """One value an output, ``name`` empty, unknown where the library cannot tell. Raises ``ShapeConflictError``."""
@@ -83,6 +80,14 @@ class Inference:
         return [helper.make_opsetid(domain, version) for domain, version in self.opsets.items()]
 
 
+@lru_cache(maxsize=1024)
+def _schema(op_type: str, version: int, domain: str) -> defs.OpSchema | None:
+    try:
+        return defs.get_schema(op_type, version, domain)
+    except defs.SchemaError:
+        return None
+
+
 @lru_cache(maxsize=256)
 def _with_inference(schema: defs.OpSchema) -> defs.OpSchema:
     """The schema, or where its version infers nothing (GreaterOrEqual 12, RNNs of opset 1) the next that does."""
@@ -93,11 +98,8 @@ def _with_inference(schema: defs.OpSchema) -> defs.OpSchema:
 
 
 def _later(schema: defs.OpSchema, version: int) -> defs.OpSchema | None:
-    try:
-        found = defs.get_schema(schema.name, version, schema.domain)
-    except defs.SchemaError:
-        return None
-    return found if found.has_type_and_shape_inference_function else None
+    found = _schema(schema.name, version, schema.domain)
+    return found if found is not None and found.has_type_and_shape_inference_function else None
 
 
 def bare_node(node: NodeProto) -> NodeProto:

@@ -270,7 +270,8 @@ def _ahead(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Va
 def _placed(value: Value, inputs: Sequence[Value | None], ahead: bool) -> Value:
     """The output marked as ahead of time, with the stored tensors it comes from, or as an activation."""
     if not ahead:
-        return replace(value, runtime=True, role="activation", stored=())
+        placed = value.runtime and value.role == "activation" and not value.stored
+        return value if placed else replace(value, runtime=True, role="activation", stored=())
     stored = dict.fromkeys(name for v in inputs if v is not None and not v.runtime for name in v.stored)
     return replace(value, runtime=False, role="constant", stored=tuple(stored))
 
