@@ -10,13 +10,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from benchmarks.contenders import export, onnx_file
+from benchmarks.contenders import exported
 from tests import images
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
@@ -50,7 +51,7 @@ class Stage:
 
     def push(self, repository: str, model: bytes) -> str:
         image = images.build([{"models/model.onnx": model}])
-        images.push(image, self.registry.url, repository, "v1")
+        self.registry.push(images.write_layout(image, self.folder / repository), repository, "v1")
         return f"{self.registry.host}/{repository}:v1"
 
     async def create(self, name: str, image: str, namespace: str = "default") -> None:
@@ -163,8 +164,7 @@ def _review(number: int, image: str) -> dict[str, Any]:
 
 
 async def figures(stage: Stage) -> list[Figure]:
-    export("resnet50")
-    large = stage.push("bench/resnet50", onnx_file("resnet50").read_bytes())
+    large = stage.push("bench/resnet50", exported("resnet50").read_bytes())
     first = await stage.ready_seconds("first", large)
     again = statistics.median([await stage.ready_seconds(f"again-{number}", large) for number in range(5)])
     bare = await _webhook_seconds(stage)
@@ -229,7 +229,8 @@ def _small_model() -> bytes:
     return onnx.ModelProto(ir_version=10, graph=graph, opset_import=[helper.make_opsetid("", 21)]).SerializeToString()
 
 
-def _stages() -> Iterator[Stage]:
+@contextmanager
+def _stage() -> Iterator[Stage]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ControlPlane.start(folder / "plane") as plane, Registry.start(folder / "registry") as registry:
@@ -240,7 +241,7 @@ def _stages() -> Iterator[Stage]:
 
 def section() -> str:
     """The Markdown table of measured and promised figures."""
-    for stage in _stages():
+    with _stage() as stage:
         found = asyncio.run(figures(stage))
     rows = [f"| {figure.what} | {figure.measured} | {figure.promised} |" for figure in found]
     return "\n".join(["| what | measured | promised |", "|---|---:|---:|", *rows])

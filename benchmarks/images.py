@@ -90,12 +90,8 @@ def section() -> str:
     with tempfile.TemporaryDirectory() as folder, Registry.start(Path(folder)) as registry:
         access = RegistryAccess(insecure_registries=(registry.host,))
         for number, case in enumerate(cases()):
-            images.push(
-                images.build([case.files], compression=case.compression),
-                f"http://{registry.host}",
-                f"bench/{number}",
-                "v1",
-            )
+            image = images.build([case.files], compression=case.compression)
+            registry.push(images.write_layout(image, Path(folder) / f"image-{number}"), f"bench/{number}", "v1")
             reference = f"{registry.host}/bench/{number}:v1"
             whole, copy_seconds = copied(reference)
             start = time.perf_counter()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.contenders import MODELS, NEEDS_MODULE, ONNX_INPUTS, TOOLS, TORCH_MODELS
+from benchmarks.contenders import MODELS, NEEDS_MODULE, ONNX_INPUTS, TOOLS, TORCH_MODELS, exported
 
 EXPECTED_GMACS = {"ocr-detector": 3.044273984, "resnet50": 4.0892, "bert-base": 11.1742}
 """What onnxruntime executed (the detector), what two independent tools agree on (the others, batch 1, 128 tokens)."""
@@ -62,8 +62,7 @@ def cell(tool: str, model: str) -> Cell:
 def cells() -> Iterator[Cell]:
     for model in MODELS:
         if model in TORCH_MODELS:
-            # in a process of its own: a child begins with its parent's peak of memory
-            subprocess.run([sys.executable, "-m", "benchmarks.contenders", "export", model], check=True)
+            exported(model)
         for tool in TOOLS:
             if not (tool in NEEDS_MODULE and model in ONNX_INPUTS):
                 yield cell(tool, model)

@@ -1,6 +1,6 @@
 """Ordinary container images, made by hand: for the demo and the tests, without a container runtime.
 
-An image is built in memory, then written as an OCI image-layout folder or pushed to a registry.
+An image is built in memory, then written as an OCI image-layout folder, which a `Registry` of the harness can push.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import zstandard
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -109,25 +108,3 @@ def write_layout(image: Image, folder: Path, tag: str = "latest") -> Path:
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
     return folder
-
-
-def push(image: Image, base_url: str, repository: str, tag: str, *, client: httpx2.Client | None = None) -> str:
-    """Push to the registry at ``base_url`` (``http://127.0.0.1:5000``); returns the manifest's digest."""
-    with client or httpx2.Client(trust_env=False, timeout=60) as session:
-        for digest, data in image.blobs.items():
-            _push_blob(session, base_url, repository, digest, data)
-        url = f"{base_url}/v2/{repository}/manifests/{tag}"
-        session.put(url, content=image.manifest, headers={"Content-Type": MANIFEST_TYPE}).raise_for_status()
-    return image.digest
-
-
-def _push_blob(session: httpx2.Client, base_url: str, repository: str, digest: str, data: bytes) -> None:
-    if session.head(f"{base_url}/v2/{repository}/blobs/{digest}").status_code == 200:
-        return
-    start = session.post(f"{base_url}/v2/{repository}/blobs/uploads/")
-    start.raise_for_status()
-    location = str(start.url.join(start.headers["Location"]))
-    separator = "&" if "?" in location else "?"
-    session.put(
-        f"{location}{separator}digest={digest}", content=data, headers={"Content-Type": "application/octet-stream"}
-    ).raise_for_status()

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def registry(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with Registry.start(tmp_path_factory.mktemp("registry")) as started:
-        images.push(image(folder / "model.onnx"), started.url, "models/classifier", "1")
+        started.push(folder / "image", "models/classifier", "1")
         yield started
 
 
