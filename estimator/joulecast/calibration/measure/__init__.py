@@ -1,0 +1,1 @@
+"""Measure one accelerator: real layers and networks, within a budget, resumable."""

@@ -1,0 +1,1 @@
+"""Named models of installed libraries with pinned configurations; nothing is ever downloaded."""
