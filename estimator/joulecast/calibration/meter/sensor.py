@@ -13,13 +13,14 @@ from typing import Protocol
 class Card:
     """What does not change while a process holds the device. ``card``: salted hash of its UUID, which is never kept.
 
-    ``simulated``: every row that stands on this sensor is marked with it.
+    ``power_limit_watts``: None where the device does not say. ``simulated``: every row that stands on this sensor is
+    marked with it.
     """
 
     accelerator: str
     card: str
     driver: str
-    power_limit_watts: float
+    power_limit_watts: float | None
     memory_bytes: int
     simulated: bool
 
@@ -35,7 +36,7 @@ class DeviceState:
 
 
 class Sensor(Protocol):
-    """One device's energy and state. Any method may raise MeasurementError."""
+    """One device's energy and state. Any method may raise MeasurementError; a transient one is a sample missed."""
 
     card: Card
 
@@ -66,10 +67,16 @@ class Load(Protocol):
     asynchronous; on a processor it returns when done.
     """
 
+    @property
+    def multiple(self) -> int:
+        """``enqueue`` is called with multiples of this: the executions in one CUDA graph, else 1."""
+
     def enqueue(self, executions: int) -> None: ...
 
     def completed(self) -> int:
-        """Executions finished since the load was made."""
+        """Executions finished since the load was made; may rise in steps, but is whole after each ``enqueue``'s work.
+        Called every millisecond.
+        """
 
     def drain(self) -> None:
         """Wait until all that was enqueued is finished."""
