@@ -8,6 +8,7 @@ from joulecast.calibration.meter.simulated.device import SimulatedDevice
 from joulecast.calibration.meter.simulated.faults import Faults, Stranger
 from joulecast.calibration.meter.simulated.loads import DeviceOutOfMemoryError, SimulatedLoad
 from joulecast.calibration.meter.simulated.presets import PRESETS, DeviceSpec, preset
+from joulecast.calibration.meter.simulated.realtime import RealTimeSimulatedSensor
 from joulecast.calibration.meter.simulated.sensor import Register, SensorSpec
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Execution",
     "Faults",
     "Phase",
+    "RealTimeSimulatedSensor",
     "Register",
     "SensorSpec",
     "SimulatedDevice",

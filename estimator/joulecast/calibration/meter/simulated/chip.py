@@ -7,6 +7,7 @@ A100-PCIE-40GB; thermal constants are chosen so that a card reaches its temperat
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from joulecast.calibration.meter.simulated.history import Pattern
@@ -51,7 +52,7 @@ class Chip:
 
     def voltage_squared(self, clock: float) -> float:
         """V² relative to boost at the clock share ``clock``."""
-        return self.voltage_floor + (1 - self.voltage_floor) * clock**self.voltage_exponent
+        return self.voltage_floor + (1 - self.voltage_floor) * math.pow(clock, self.voltage_exponent)
 
     def busy_watts(self, clock: float, celsius: float) -> float:
         """Without the dynamic power of what runs."""

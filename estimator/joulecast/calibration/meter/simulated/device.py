@@ -12,7 +12,6 @@ from joulecast.calibration.meter.sensor import Card, DeviceState
 from joulecast.calibration.meter.simulated.chip import (
     STEP_MHZ,
     TICK_SECONDS,
-    Chip,
     Conditions,
     Execution,
     Phase,
@@ -132,6 +131,14 @@ class SimulatedDevice:
             self._settle(self.now)
             self._begin()
 
+    def cancel(self, load: SimulatedLoad) -> None:
+        """Whatever of ``load`` is not finished now never runs."""
+        self._settle(self.now)
+        if self.running() is load:
+            self._elapsed, self._worked = 0.0, self.now
+        self._queue = deque(work for work in self._queue if work.load is not load)
+        self._begin()
+
     def finished(self) -> int:
         """Executions that the work now running has finished and that are not settled yet."""
         if not self._queue:
@@ -180,10 +187,13 @@ class SimulatedDevice:
     def _next_event(self) -> float:
         times = [self._ticked * TICK_SECONDS]
         times += [t for s in self.faults.strangers for t in (s.start, s.end) if t > self._began]
-        if self._queue:
-            left = self._queue[0].executions * self._pattern.period - self._elapsed
-            times.append(self._began + max(left, 0.0))
-        return min(times)
+        return min(*times, self._completion())
+
+    def _completion(self) -> float:
+        """When the work now running will be done, at its present pace."""
+        if not self._queue:
+            return math.inf
+        return self._began + max(self._queue[0].executions * self._pattern.period - self._elapsed, 0.0)
 
     def _settle(self, at: float) -> None:
         """Account for what happened since the last piece began."""
@@ -193,7 +203,7 @@ class SimulatedDevice:
             settled = self._chip.settled_celsius(self.history.mean_watts(self._began, at))
             self.celsius = settled + (self.celsius - settled) * math.exp(-passed / self._chip.thermal_seconds)
         if self._queue:
-            self._finish(self.finished(), passed)
+            self._finish(self._queue[0].executions if at >= self._completion() else self.finished(), passed)
         self._began = at
 
     def _finish(self, done: int, passed: float) -> None:

@@ -37,8 +37,8 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """``wrap_joules``: the counter's modulus. ``start_joules``: its value at 0, else drawn. ``resets``: moments at which
-    it falls to 0. ``frozen``: readings repeat, and are made up for afterwards. ``lost``: energy that is never counted.
+    """``wrap_joules``: the counter's modulus. ``start_joules``: its value at 0, else drawn. ``resets``: when it
+    falls to 0. ``frozen``: readings repeat, and are made up for afterwards. ``lost``: energy that is never counted.
     ``missing_share``: probability that an update is late by a period. ``raising``: every read raises, transient or not
     by ``transient``. ``end_at_call``: the number of the call to the device at which ``end`` runs.
     """

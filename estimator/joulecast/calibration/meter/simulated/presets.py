@@ -28,11 +28,13 @@ class DeviceSpec:
     pace_noise: float = 0.001
 
 
-_PART_TIME = Register(period_seconds=0.1, window_seconds=0.025, lag_seconds=0.017)  # A100-PCIE-40GB, 535: 104 / 25 / 17
-_WHOLE_TIME = Register(period_seconds=0.1, lag_seconds=0.1)  # RTX 2080 Ti, 535: 101 / 101, delay 202 less a window
-_ONE_SECOND = Register(period_seconds=0.1, window_seconds=1.0)  # H100 PCIe, 525: rise 909, delay 500 = half a window
-_FAST = Register(period_seconds=0.02, window_seconds=0.01, lag_seconds=0.02)  # V100-SXM2-16GB, 525: 20 / 10 / 14-29
-_CAPACITOR = Register(  # GTX TITAN X, 535: rise from 10 to 90 % in 340 ms = 2.2 time constants, period 101
+# Lag: the delay to half of a step that they list, less half of the window.
+_PART_TIME = Register(period_seconds=0.1, window_seconds=0.025, lag_seconds=0.005)  # A100-PCIE-40GB: 104 / 25 / 17 ms
+_HOPPER_PART_TIME = Register(period_seconds=0.1, window_seconds=0.025, lag_seconds=0.018)  # H100 PCIe: 100 / 25 / 30 ms
+_WHOLE_TIME = Register(period_seconds=0.1, lag_seconds=0.15)  # RTX 2080 Ti: 101 / 101 / 202 ms
+_ONE_SECOND = Register(period_seconds=0.1, window_seconds=1.0)  # H100 PCIe: 100 ms, rise 909, delay 500 ms
+_FAST = Register(period_seconds=0.02, window_seconds=0.01, lag_seconds=0.015)  # V100-SXM2-16GB: 20 / 10 / 14 to 29 ms
+_CAPACITOR = Register(  # GTX TITAN X: 101 ms, delay 95 ms; rise from 10 to 90 % in 340 ms, 2.2 time constants
     period_seconds=0.1, rise_seconds=0.155
 )
 
@@ -60,7 +62,7 @@ def _spec(name: str, chip: Chip, power: Register, counter: Register | None) -> D
 PRESETS: Mapping[str, DeviceSpec] = {
     spec.name: spec
     for spec in (
-        _spec("hopper", _HOPPER, _ONE_SECOND, _PART_TIME),
+        _spec("hopper", _HOPPER, _ONE_SECOND, _HOPPER_PART_TIME),
         _spec("hopper-averaged", _HOPPER, _ONE_SECOND, _ONE_SECOND),
         _spec("ampere", Chip(), _PART_TIME, _PART_TIME),
         _spec("turing", Chip(), _WHOLE_TIME, _WHOLE_TIME),

@@ -48,7 +48,8 @@ class SensorSpec:
 class Source(Protocol):
     """What a meter is attached to."""
 
-    history: PowerHistory
+    @property
+    def history(self) -> PowerHistory: ...
 
     def call(self, seconds: float) -> float:
         """Count a call of that many seconds; the time when it returns."""
