@@ -14,7 +14,7 @@ class Card:
     """What does not change while a process holds the device. ``card``: salted hash of its UUID, which is never kept.
 
     ``power_limit_watts``: None where the device does not say. ``simulated``: every row that stands on this sensor is
-    marked with it.
+    marked with it. ``notes``: what is known to be odd about the readings of such a card.
     """
 
     accelerator: str
@@ -23,6 +23,7 @@ class Card:
     power_limit_watts: float | None
     memory_bytes: int
     simulated: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

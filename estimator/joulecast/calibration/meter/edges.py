@@ -1,0 +1,165 @@
+"""The moments at which a cumulative energy grows, as seen by polling it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.calibration.meter.constants import CounterConstants
+from joulecast.calibration.meter.policy import Policy
+from joulecast.calibration.meter.sensor import Clock, Sensor
+from joulecast.errors import MeasurementError
+
+MODULI_JOULES = (2**32 / 1000, 2**64 / 1000)
+"""Where a counter of millijoules in 32 or 64 bits begins again at 0."""
+
+_LARGEST_WATTS = 3000.0  # of one device: twice what the largest data sheet allows (NVIDIA GB300: 1,400 W)
+_STALE_SECONDS = 1.0  # of energy that may be published late: the longest average seen (Yang, Adamek, Armour)
+_SILENT_PERIODS = 20  # updates missing in a row before the counter is said to stand still
+_SILENT_SECONDS = 3.0  # but never sooner than this
+_EARLY_SHARE = 0.15  # of a period: how long before an expected edge polling becomes dense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """The cumulative energy became ``joules`` (from an arbitrary zero) between ``before`` and ``after``."""
+
+    before: float
+    after: float
+    joules: float
+
+    @property
+    def seconds(self) -> float:
+        return (self.before + self.after) / 2.0
+
+    @property
+    def standard_error(self) -> float:
+        """Seconds: of a time that is uniform between two polls."""
+        return (self.after - self.before) / math.sqrt(12.0)
+
+
+def grown(previous: float, reading: float, elapsed: float) -> float:
+    """Joules between two readings of a counter that are ``elapsed`` seconds apart.
+
+    Raises MeasurementError (``CounterReset``) where it fell without having wrapped, or rose more than any device draws.
+    """
+    most = _LARGEST_WATTS * (elapsed + _STALE_SECONDS)
+    for modulus in (0.0, *MODULI_JOULES):
+        growth = reading - previous + modulus
+        if 0.0 <= growth <= most:
+            return growth
+    raise MeasurementError(
+        f"the energy counter went from {previous:.3f} J to {reading:.3f} J in {elapsed:.3f} s, which is neither use nor"
+        " a wrap: it was reset, so the window is void; measure it again",
+        reason="CounterReset",
+        transient=True,
+    )
+
+
+class EdgeRecorder:
+    """Polls a counter: densely around the next expected edge, not at all in between. Without constants, always."""
+
+    def __init__(self, sensor: Sensor, clock: Clock, policy: Policy, constants: CounterConstants | None = None) -> None:
+        self.edges: list[Edge] = []
+        self.missed = 0
+        self.due = -math.inf
+        self._sensor, self._clock = sensor, clock
+        self._spacing = policy.poll_seconds
+        self._rest = self._silence = 0.0
+        if constants is not None:
+            self._spacing = max(policy.poll_seconds, constants.read_seconds / policy.reading_share)
+            early = max(_EARLY_SHARE * constants.period_seconds, 3.0 * constants.jitter_seconds)
+            self._rest = max(0.0, constants.period_seconds - early)
+            self._silence = _SILENT_PERIODS * constants.period_seconds
+        self._silence = max(self._silence, _SILENT_SECONDS)
+        self._reading: float | None = None
+        self._read_at = self._moved_at = clock.seconds()
+        self._joules = 0.0
+
+    def poll(self) -> bool:
+        """Read if due. True where an edge was found."""
+        before = self._clock.seconds()
+        if before < self.due:
+            return False
+        reading = self._read()
+        after = self._clock.seconds()
+        self.due = before + self._spacing
+        if reading is None or self._reading is None or reading == self._reading:
+            self._stand_still(reading, before)
+            return False
+        self._joules += grown(self._reading, reading, after - self._read_at)
+        self.edges.append(Edge(before=self._read_at, after=after, joules=self._joules))
+        self._reading, self._read_at, self._moved_at = reading, before, after
+        self.due = after + self._rest if self._rest > self._spacing else self.due
+        return True
+
+    def _read(self) -> float | None:
+        try:
+            reading = self._sensor.energy_joules()
+        except MeasurementError as error:
+            if not error.transient:
+                raise
+            self.missed += 1
+            return None
+        if reading is None:
+            raise MeasurementError(
+                "the energy counter is no longer there: integrate the power instead, or reload the driver",
+                reason="NoCounter",
+            )
+        return reading
+
+    def _stand_still(self, reading: float | None, at: float) -> None:
+        if reading is not None:
+            self._reading, self._read_at = reading, at
+        if at - self._moved_at > self._silence:
+            raise MeasurementError(
+                f"the energy counter has not moved for {at - self._moved_at:.1f} s: reload the driver, or measure by"
+                " integration of its power",
+                reason="CounterSilent",
+            )
+
+
+class PowerRecorder:
+    """Integrates a power reading by trapezoids; each reading is an edge of the cumulative energy."""
+
+    def __init__(self, sensor: Sensor, clock: Clock, spacing_seconds: float) -> None:
+        self.edges: list[Edge] = []
+        self.missed = 0
+        self.due = -math.inf
+        self._sensor, self._clock, self._spacing = sensor, clock, spacing_seconds
+        self._watts = self._joules = self._read_at = 0.0
+        self._good_at = clock.seconds()
+
+    def poll(self) -> bool:
+        """Read if due. True where there was a reading."""
+        before = self._clock.seconds()
+        if before < self.due:
+            return False
+        self.due = before + self._spacing
+        watts = self._read(before)
+        if watts is None:
+            return False
+        after = self._clock.seconds()
+        middle = (before + after) / 2.0
+        if self.edges:
+            self._joules += (watts + self._watts) / 2.0 * (middle - self._read_at)
+        self.edges.append(Edge(before=before, after=after, joules=self._joules))
+        self._watts, self._read_at, self._good_at = watts, middle, after
+        return True
+
+    def _read(self, at: float) -> float | None:
+        try:
+            return self._sensor.power_watts()
+        except MeasurementError as error:
+            if not error.transient or at - self._good_at > _SILENT_SECONDS:
+                raise
+            self.missed += 1
+            return None
+
+
+def joules_at(edges: Sequence[Edge], seconds: Sequence[float]) -> np.ndarray:
+    """The cumulative energy at given times, straight between edges. Times outside the edges get the nearest one's."""
+    return np.interp(seconds, [edge.seconds for edge in edges], [edge.joules for edge in edges])
