@@ -1,1 +1,27 @@
 """Any torch module, traced on fake tensors: the same rows as its ONNX file gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from joulecast.readers.module.digest import graph_digest
+from joulecast.readers.module.graph import graph_of, graph_of_call
+from joulecast.readers.module.inputs import arguments
+from joulecast.readers.module.tracing import trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from joulecast.graph import ModelGraph
+
+__all__ = ["arguments", "graph_digest", "graph_of", "graph_of_call", "read", "trace"]
+
+
+def read(module: nn.Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
+    """One forward pass as a graph. ``example_inputs``: a tensor, a sequence of positional arguments, or a mapping of
+    arguments by name.
+
+    Raises WorkloadError, ModelFormatError, UnresolvedShapeError.
+    """
+    args, kwargs = arguments(example_inputs)
+    return graph_of(trace(module, args, kwargs, name=name))

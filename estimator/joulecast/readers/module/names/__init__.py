@@ -1,0 +1,65 @@
+"""The one table from torch functions and operators to ONNX operator names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from joulecast.readers.module.names import (
+    attention,
+    convolutions,
+    copies,
+    creation,
+    elementwise,
+    indexing,
+    normalizations,
+    pooling,
+    products,
+    recurrent,
+    reductions,
+    views,
+)
+from joulecast.readers.module.names.reading import Entry
+
+__all__ = ["entry_of", "table"]
+
+PARTS = (
+    attention,
+    convolutions,
+    copies,
+    creation,
+    elementwise,
+    indexing,
+    normalizations,
+    pooling,
+    products,
+    recurrent,
+    reductions,
+    views,
+)
+
+
+@cache
+def table() -> Mapping[str, Entry]:
+    """Every rule, by ``torch.…`` function or by ATen operator without its overload (``aten.add``), or with it where
+    overloads differ (``aten.max.dim``)."""
+    found: dict[str, Entry] = {}
+    for part in PARTS:
+        twice = found.keys() & part.TABLE.keys()
+        if twice:
+            raise ValueError(f"two rules for {', '.join(sorted(twice))}")
+        found.update(part.TABLE)
+    return found
+
+
+def entry_of(function: str) -> Entry | None:
+    """The rule of a recorded function. An operator that works in place has that of its other form."""
+    known = table()
+    if function in known or not function.startswith("aten."):
+        return known.get(function)
+    parts = function.split(".")
+    base = parts[1]
+    plain = base.rstrip("_") if base.endswith("_") and not base.endswith("__") else base
+    overload = ".".join(parts[2:])
+    candidates = (f"aten.{base}", f"aten.{plain}.{overload}", f"aten.{plain}")
+    return next((known[name] for name in candidates if name in known), None)

@@ -1,0 +1,56 @@
+"""Kernels that only move or convert elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+
+
+def _copied(reading: Reading, source: str) -> None:
+    """To memory of its own, or to another type."""
+    given, output = reading.given(source), reading.output
+    if given.dtype == output.dtype:
+        reading.node("Identity", (given.name,))
+    else:
+        reading.node("Cast", (given.name,), to=output.dtype)
+
+
+def _clone(reading: Reading) -> None:
+    _copied(reading, "self")
+
+
+def _copy(reading: Reading) -> None:
+    """``src`` over all of ``self``, whose content is not read."""
+    _copied(reading, "src")
+
+
+TABLE: Mapping[str, Entry] = {
+    "aten.clone": entry(_clone, "self"),
+    "aten.contiguous": entry(_clone, "self"),
+    "aten._to_copy": entry(_clone, "self"),
+    "aten.copy": entry(_copy, "self src"),
+    "aten.cat": over_tensors("Concat"),
+    "aten.concat": over_tensors("Concat"),
+    "aten.stack": over_tensors("Concat"),
+    "aten.roll": over_tensors("Concat"),
+    "aten.flip": over_tensors("Identity"),
+    "aten.repeat": over_tensors("Tile"),
+    "aten.tile": over_tensors("Tile"),
+    "aten.repeat_interleave": over_tensors("Tile"),
+    **{
+        f"aten.{name}": over_tensors("Pad")
+        for name in (
+            "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d"
+            " replication_pad3d pad"
+        ).split()
+    },
+    "aten.tril": over_tensors("Trilu"),
+    "aten.triu": over_tensors("Trilu"),
+    "aten.pixel_shuffle": over_tensors("DepthToSpace"),
+    "aten.pixel_unshuffle": over_tensors("SpaceToDepth"),
+    "aten.channel_shuffle": over_tensors("Identity"),
+    "aten.native_channel_shuffle": over_tensors("Identity"),
+    "aten.im2col": over_tensors("Gather"),
+    "aten.col2im": over_tensors("Col2Im"),
+}

@@ -1,0 +1,41 @@
+"""Tensors made of nothing: one kernel that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from joulecast.readers.module.names.reading import Entry, Reading
+
+
+def made(op_type: str) -> Entry:
+    """Nothing is read, also where the call looks at another tensor's shape."""
+
+    def rule(reading: Reading) -> None:
+        reading.node(op_type, ())
+
+    return Entry(rule)
+
+
+FILLED = "zeros ones full new_zeros new_ones new_full zeros_like ones_like full_like scalar_tensor zero fill"
+
+TABLE: Mapping[str, Entry] = {
+    **{f"aten.{name}": made("ConstantOfShape") for name in FILLED.split()},
+    **{
+        f"aten.{name}": made("Constant")
+        for name in "empty new_empty empty_like empty_strided new_empty_strided empty_permuted _efficientzerotensor".split()
+    },
+    "aten.arange": made("Range"),
+    "aten.linspace": made("Range"),
+    "aten.logspace": made("Range"),
+    "aten.tril_indices": made("Range"),
+    "aten.triu_indices": made("Range"),
+    "aten.eye": made("EyeLike"),
+    **{f"aten.{name}": made("RandomUniform") for name in "rand rand_like uniform randint randint_like random".split()},
+    **{
+        f"aten.{name}": made("RandomNormal") for name in "randn randn_like normal normal_functional exponential".split()
+    },
+    "aten.randperm": made("RandomUniform"),
+    "aten.hann_window": made("HannWindow"),
+    "aten.hamming_window": made("HammingWindow"),
+    "aten.blackman_window": made("BlackmanWindow"),
+}

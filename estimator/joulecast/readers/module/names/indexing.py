@@ -1,0 +1,49 @@
+"""Elements picked from a tensor, or put into one, by indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+
+
+def _gather(op_type: str, data: str, indices: str) -> Entry:
+    def rule(reading: Reading) -> None:
+        names = (reading.name(data), *(name for name in reading.names(indices) if name))
+        reading.node(op_type, names)
+
+    return entry(rule, PARAMETERS[data])
+
+
+PARAMETERS = {"weight": "weight indices", "self": "self dim index"}
+
+
+def _index(reading: Reading) -> None:
+    reading.node("GatherND", (reading.name("self"), *(name for name in reading.names("indices") if name)))
+
+
+TABLE: Mapping[str, Entry] = {
+    "aten.embedding": _gather("Gather", "weight", "indices"),
+    "aten.index_select": _gather("Gather", "self", "index"),
+    "aten.gather": _gather("GatherElements", "self", "index"),
+    "aten.take_along_dim": _gather("GatherElements", "self", "index"),
+    "aten.index": entry(_index, "self indices"),
+    "aten._unsafe_index": entry(_index, "self indices"),
+    "aten.take": over_tensors("GatherElements"),
+    "aten.masked_select": over_tensors("Compress"),
+    **{
+        f"aten.{name}": over_tensors("ScatterElements")
+        for name in "scatter scatter_add scatter_reduce index_add index_copy index_fill masked_scatter one_hot".split()
+    },
+    **{
+        f"aten.{name}": over_tensors("ScatterND")
+        for name in "index_put _index_put_impl _unsafe_index_put slice_scatter select_scatter diagonal_scatter".split()
+    },
+    "aten.topk": over_tensors("TopK"),
+    "aten.sort": over_tensors("TopK"),
+    "aten.argsort": over_tensors("TopK"),
+    "aten.kthvalue": over_tensors("TopK"),
+    "aten.median": over_tensors("TopK"),
+    "aten.nonzero": over_tensors("NonZero"),
+    "aten.nonzero_static": over_tensors("NonZero"),
+}

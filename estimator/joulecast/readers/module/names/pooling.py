@@ -1,0 +1,50 @@
+"""Pooling and interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+
+
+def _adaptive(op_type: str) -> Entry:
+    """To one position a channel, or to several."""
+
+    def rule(reading: Reading) -> None:
+        given = reading.given("input")
+        spatial = reading.output.shape[2:] if len(given.shape) > 2 else reading.output.shape[1:]
+        one = all(size == 1 for size in spatial)
+        reading.node(f"Global{op_type}" if one else op_type, (given.name,))
+
+    return entry(rule, "input output_size")
+
+
+def _max_pool(reading: Reading) -> None:
+    reading.node("MaxPool", (reading.name("self"),), kernel_shape=reading.value("kernel_size"))
+
+
+def _average(reading: Reading) -> None:
+    reading.node("AveragePool", (reading.name("self"),), kernel_shape=reading.value("kernel_size"))
+
+
+TABLE: Mapping[str, Entry] = {
+    **{f"torch.nn.functional.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
+    **{f"aten._adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (2, 3)},
+    **{f"aten.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
+    **{f"aten.adaptive_max_pool{n}d": _adaptive("MaxPool") for n in (1, 2, 3)},
+    **{f"aten.avg_pool{n}d": entry(_average, "self kernel_size") for n in (1, 2, 3)},
+    **{f"aten.max_pool{n}d_with_indices": entry(_max_pool, "self kernel_size") for n in (1, 2, 3)},
+    **{f"aten.max_pool{n}d": entry(_max_pool, "self kernel_size") for n in (1, 2, 3)},
+    "aten.fractional_max_pool2d": over_tensors("MaxPool"),
+    "aten.max_unpool2d": over_tensors("MaxUnpool"),
+    **{
+        f"aten.{name}": over_tensors("Resize")
+        for name in (
+            "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d"
+            " _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d"
+            " upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa"
+        ).split()
+    },
+    "aten.grid_sampler_2d": over_tensors("GridSample"),
+    "aten.grid_sampler_3d": over_tensors("GridSample"),
+}

@@ -1,0 +1,40 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from joulecast.readers.module.names.reading import Entry, Reading, entry
+
+
+def _linear(reading: Reading) -> None:
+    """A product with a stored matrix; with one computed by the model, that of two activations."""
+    data, weight, bias = reading.given("input"), reading.given("weight"), reading.name("bias")
+    reading.node("Gemm", (data.name, weight.name, *((bias,) if bias else ())), transB=1)
+
+
+def _matmul(first: str, second: str) -> Entry:
+    def rule(reading: Reading) -> None:
+        reading.node("MatMul", (reading.name(first), reading.name(second)))
+
+    return entry(rule, f"{first} {second}")
+
+
+def _addmm(reading: Reading) -> None:
+    reading.node("Gemm", (reading.name("mat1"), reading.name("mat2"), reading.name("self")))
+
+
+def _baddbmm(reading: Reading) -> None:
+    reading.node("MatMul", (reading.name("batch1"), reading.name("batch2"), reading.name("self")))
+
+
+TABLE: Mapping[str, Entry] = {
+    "torch.nn.functional.linear": entry(_linear, "input weight bias"),
+    "torch.matmul": _matmul("input", "other"),
+    "aten.mm": _matmul("self", "mat2"),
+    "aten.bmm": _matmul("self", "mat2"),
+    "aten.mv": _matmul("self", "vec"),
+    "aten.dot": _matmul("self", "tensor"),
+    "aten.addmm": entry(_addmm, "self mat1 mat2"),
+    "aten.baddbmm": entry(_baddbmm, "self batch1 batch2"),
+}

@@ -1,0 +1,142 @@
+"""A recorded call while it becomes nodes: its arguments by name, and what its rule writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from joulecast.graph import Node, Shape, Tensor, TensorRole
+from joulecast.readers.module.calls import Call, TensorRef, TensorSpec
+
+ABSENT = object()
+
+
+@dataclass(slots=True)
+class Reading:
+    """``parameters``: names of the positional arguments, in order. Rules add ``nodes``, and ``tensors`` that no call
+    made."""
+
+    call: Call
+    parameters: tuple[str, ...] = ()
+    nodes: list[Node] = field(default_factory=list)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """The argument as recorded; the default where it was left out."""
+        if name in self.call.kwargs:
+            return self.call.kwargs[name]
+        place = self.parameters.index(name) if name in self.parameters else len(self.call.args)
+        return self.call.args[place] if place < len(self.call.args) else default
+
+    def spec(self, name: str) -> TensorSpec | None:
+        """The tensor given for an argument."""
+        value = self.value(name)
+        return self.call.tensors[value.position] if isinstance(value, TensorRef) else None
+
+    def given(self, name: str) -> TensorSpec:
+        """The tensor given for an argument that is never left out."""
+        spec = self.spec(name)
+        if spec is None:
+            raise ValueError(f"{self.call.function} lacks its argument {name}")
+        return spec
+
+    def name(self, name: str) -> str:
+        """The name of the tensor given for an argument, ``""`` for none."""
+        spec = self.spec(name)
+        return spec.name if spec is not None else ""
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Names of a list of tensors; ``""`` for an absent one."""
+        value = self.value(name) or ()
+        value = value if isinstance(value, tuple) else (value,)
+        return tuple(self.call.tensors[v.position].name if isinstance(v, TensorRef) else "" for v in value)
+
+    @property
+    def output(self) -> TensorSpec:
+        return self.call.outputs[0]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.call.outputs)
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str] | None = None,
+        *,
+        values: Mapping[int, Any] | None = None,
+        domain: str = "",
+        **attributes: Any,
+    ) -> None:
+        """One node; it writes the call's outputs unless said otherwise."""
+        outputs = self.outputs if outputs is None else tuple(outputs)
+        self.nodes.append(
+            Node(
+                name=next((name for name in outputs if name), op_type),
+                op_type=op_type,
+                inputs=tuple(inputs),
+                outputs=outputs,
+                domain=domain,
+                attributes=attributes,
+                values=dict(values or {}),
+                scope=self.call.scope,
+            )
+        )
+
+    def tensor(
+        self, suffix: str, shape: Shape, dtype: str, *, role: TensorRole = "activation", of: Sequence[str] = ()
+    ) -> str:
+        """A new value beside the call's own; ``of``: the stored ones that it is made of."""
+        name = f"{self.output.name}#{suffix}"
+        self.tensors[name] = Tensor(name=name, dtype=dtype, shape=shape, role=role, stored=tuple(of))
+        return name
+
+
+Rule = Callable[[Reading], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A rule and the names of the positional arguments that it asks for."""
+
+    rule: Rule
+    parameters: tuple[str, ...] = ()
+
+
+def entry(rule: Rule, parameters: str = "") -> Entry:
+    return Entry(rule, tuple(parameters.split()))
+
+
+def operands(reading: Reading, *, positions: Sequence[int] | None = None) -> tuple[list[str], dict[int, Any]]:
+    """Names of the operands in order, and content of those that are numbers."""
+    names: list[str] = []
+    values: dict[int, Any] = {}
+    args = reading.call.args
+    for value in args if positions is None else (args[p] for p in positions if p < len(args)):
+        if isinstance(value, TensorRef):
+            names.append(reading.call.tensors[value.position].name)
+        elif isinstance(value, bool | int | float):
+            values[len(names)] = value
+            names.append("")
+    return names, values
+
+
+def elementwise(op_type: str, count: int = 2) -> Entry:
+    """An operator of its first ``count`` arguments, numbers among them."""
+
+    def rule(reading: Reading) -> None:
+        names, values = operands(reading, positions=range(count))
+        reading.node(op_type, names, values=values)
+
+    return Entry(rule)
+
+
+def over_tensors(op_type: str, **attributes: Any) -> Entry:
+    """An operator of every tensor that the call reads, in order; what else it is told does not steer its cost."""
+
+    def rule(reading: Reading) -> None:
+        reading.node(op_type, [spec.name for spec in reading.call.tensors], **attributes)
+
+    return Entry(rule)
