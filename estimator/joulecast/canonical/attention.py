@@ -174,7 +174,10 @@ def operands(product: Node, scores: Scores, draft: Draft) -> Scores | None:
 
 def untransposed(name: str, scores: Scores, draft: Draft) -> str | None:
     """The key (…, length, size) of a transposed one (…, size, length)."""
-    node = draft.producer(name, "Transpose", "Reshape")
+    node = draft.producer(name, "Transpose", "Reshape", "Identity")
+    if node is not None and node.op_type == "Identity":  # a copy that batched products ask for
+        scores.nodes.append(node)
+        node = draft.producer(node.inputs[0], "Transpose", "Reshape")
     if node is None:
         return None
     return flattened(node, scores, draft) if node.op_type == "Reshape" else permuted(node, scores, draft)

@@ -1,4 +1,7 @@
-"""Any torch module, traced on fake tensors: the same rows as its ONNX file gives."""
+"""Any torch module, traced on fake tensors: the same rows as its ONNX file gives.
+
+Torch is imported when something is traced; graphs of recorded calls need none.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from joulecast.readers.module.digest import graph_digest
 from joulecast.readers.module.graph import graph_of, graph_of_call
 from joulecast.readers.module.inputs import arguments
-from joulecast.readers.module.tracing import trace
 
 if TYPE_CHECKING:
     from torch import nn
 
     from joulecast.graph import ModelGraph
+    from joulecast.readers.module.tracing import trace as trace
 
 __all__ = ["arguments", "graph_digest", "graph_of", "graph_of_call", "read", "trace"]
 
@@ -23,5 +26,15 @@ def read(module: nn.Module, example_inputs: Any, *, name: str = "") -> ModelGrap
 
     Raises WorkloadError, ModelFormatError, UnresolvedShapeError.
     """
+    from joulecast.readers.module.tracing import trace
+
     args, kwargs = arguments(example_inputs)
     return graph_of(trace(module, args, kwargs, name=name))
+
+
+def __getattr__(name: str) -> object:
+    if name != "trace":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from joulecast.readers.module.tracing import trace
+
+    return trace
