@@ -126,9 +126,11 @@ class SimulatedDevice:
         if self._queue and self._queue[-1].load is load:
             self._queue[-1].executions += executions
             return
+        resting = not self._queue
+        if resting:
+            self._settle(self.now)  # before the work is there: it has done nothing while the device was at rest
         self._queue.append(_Work(load=load, executions=executions))
-        if len(self._queue) == 1:
-            self._settle(self.now)
+        if resting:
             self._begin()
 
     def cancel(self, load: SimulatedLoad) -> None:
