@@ -1,0 +1,218 @@
+"""Loads of every kind on a simulated device, and what the meter makes of them beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from joulecast.calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast.calibration.meter.edges import MODULI_JOULES
+from joulecast.calibration.meter.sensor import Card, DeviceState
+from joulecast.calibration.meter.simulated.chip import Chip, Phase
+from joulecast.calibration.meter.simulated.device import SimulatedDevice
+from joulecast.calibration.meter.simulated.faults import Faults, Stranger
+from joulecast.calibration.meter.simulated.loads import SimulatedLoad
+from joulecast.calibration.meter.simulated.presets import DeviceSpec, preset
+from joulecast.errors import MeasurementError
+
+LARGEST_ERROR = 0.01
+"""Relative, of joules: beyond it a window must say so itself."""
+_SE_SHARE = 2.0  # standard errors: a window whose error is within them has said so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """``load`` makes the load; ``faults`` of the device, by the second at which the window has begun. ``blind``: no
+    meter that reads only this sensor can tell."""
+
+    name: str
+    load: Callable[[SimulatedDevice], SimulatedLoad]
+    faults: Callable[[float], Faults] = lambda _: Faults()
+    change: Callable[[DeviceSpec], DeviceSpec] = lambda spec: spec
+    blind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """``error``: relative, of joules per execution; None where the meter refused. ``flags``: what it said itself.
+    ``power_error``: the same of ``power_joules``, None where there is none."""
+
+    error: float | None
+    standard_error: float
+    power_error: float | None
+    flags: tuple[str, ...]
+
+    @property
+    def honest(self) -> bool:
+        """Right, or wrong and says so."""
+        return self.error is None or bool(self.flags) or abs(self.error) <= self.allowed
+
+    @property
+    def allowed(self) -> float:
+        return max(LARGEST_ERROR, _SE_SHARE * self.standard_error)
+
+
+def _watts(device: SimulatedDevice, share: float) -> float:
+    return share * device.spec.chip.power_limit_watts
+
+
+def _phases(device: SimulatedDevice, seconds: float, count: int = 2) -> SimulatedLoad:
+    """Half of an execution compute at most of the limit, half memory at little."""
+    high, low = _watts(device, 0.6), _watts(device, 0.15)
+    each = seconds / (2 * count)
+    pair = (
+        Phase(seconds=each, compute_watts=high),
+        Phase(seconds=each, compute_watts=0.0, memory_watts=low, clock_bound=0.2),
+    )
+    return device.load(phases=pair * count)
+
+
+def _hot(spec: DeviceSpec) -> DeviceSpec:
+    """Its fan has failed: too hot after a second at 80 % of its limit."""
+    chip: Chip = replace(
+        spec.chip, celsius_per_watt=130.0 / spec.chip.power_limit_watts, thermal_seconds=2.0, leakage_per_celsius=0.002
+    )
+    return replace(spec, chip=chip)
+
+
+def _steady(device: SimulatedDevice) -> SimulatedLoad:
+    return device.load(0.002, watts=_watts(device, 0.6))
+
+
+CASES: tuple[Case, ...] = (
+    Case(name="steady, 2 ms", load=_steady),
+    Case(name="steady, 20 µs at low power", load=lambda device: device.load(2e-5, watts=_watts(device, 0.5))),
+    Case(
+        name="launch-bound, 0.3 of 3 ms",
+        load=lambda device: device.load(3e-4, watts=_watts(device, 0.5), host_seconds=0.003),
+    ),
+    Case(name="phases, 7 ms", load=lambda device: _phases(device, 0.007)),
+    Case(name="phases, 37 ms", load=lambda device: _phases(device, 0.037)),
+    Case(name="phases, 230 ms", load=lambda device: _phases(device, 0.23)),
+    Case(
+        name="phases, 100 ms as the sensor's",
+        load=lambda device: _phases(device, 0.1, count=1),
+        blind="a sensor that looks at a quarter of each 100 ms sees the same quarter of every execution",
+    ),
+    Case(name="over the power limit", load=lambda device: device.load(0.004, watts=_watts(device, 1.4))),
+    Case(name="overheating", load=lambda device: device.load(0.004, watts=_watts(device, 0.8)), change=_hot),
+    Case(
+        name="drifting, 5 % a second",
+        load=lambda device: device.load(0.002, watts=_watts(device, 0.5), drift_per_second=0.07),
+    ),
+    Case(name="one execution of 5 s, phases", load=lambda device: _phases(device, 5.0)),
+    Case(name="counter wraps at 32 bits", load=_steady, faults=lambda begins: _wrapping(begins)),
+    Case(name="counter is reset", load=_steady, faults=lambda begins: Faults(resets=(begins + 0.4,))),
+    Case(name="updates missing, 30 %", load=_steady, faults=lambda _: Faults(missing_share=0.3)),
+    Case(name="frozen for 0.5 s", load=_steady, faults=lambda begins: Faults(frozen=((begins + 0.2, begins + 0.7),))),
+    Case(
+        name="reads raise for 0.3 s",
+        load=_steady,
+        faults=lambda begins: Faults(raising=((begins + 0.2, begins + 0.5),)),
+    ),
+    Case(
+        name="energy lost for 0.3 s",
+        load=_steady,
+        faults=lambda begins: Faults(lost=((begins + 0.2, begins + 0.5),)),
+    ),
+    Case(
+        name="a stranger comes",
+        load=_steady,
+        faults=lambda begins: Faults(strangers=(Stranger(start=begins + 0.4, watts=60.0),)),
+    ),
+    Case(
+        name="a hidden stranger comes",
+        load=_steady,
+        faults=lambda begins: Faults(strangers=(Stranger(start=begins + 0.4, watts=60.0, visible=False),)),
+    ),
+    Case(
+        name="a hidden stranger all the time",
+        load=_steady,
+        faults=lambda _: Faults(strangers=(Stranger(start=0.0, watts=60.0, visible=False),)),
+        blind="it looks like the load's own energy",
+    ),
+    Case(
+        name="gain 0.954, offset -1.2 W",  # of the A100-PCIE-40GB that was compared with a power meter
+        load=_steady,
+        change=lambda spec: replace(spec, sensor=replace(spec.sensor, gain=0.954, offset_watts=-1.2)),
+        blind="only a meter outside the card can tell",
+    ),
+)
+
+
+def _wrapping(begins: float) -> Faults:
+    modulus = MODULI_JOULES[0]
+    return Faults(wrap_joules=modulus, start_joules=modulus - 150.0 * (begins + 0.5))
+
+
+class _Watched:
+    """A ``Sensor`` that notes when each attempt began: the meter looks for strangers before and after it."""
+
+    def __init__(self, device: SimulatedDevice) -> None:
+        self._device = device
+        self.card: Card = device.sensor.card
+        self.looked: list[float] = []
+
+    def energy_joules(self) -> float | None:
+        return self._device.sensor.energy_joules()
+
+    def power_watts(self) -> float:
+        return self._device.sensor.power_watts()
+
+    def state(self) -> DeviceState:
+        return self._device.sensor.state()
+
+    def strangers(self) -> tuple[int, ...]:
+        found = self._device.sensor.strangers()
+        self.looked.append(self._device.now)
+        return found
+
+    def close(self) -> None:
+        self._device.sensor.close()
+
+
+def constants_of(name: str, seed: int) -> CounterConstants:
+    """As found out on a faultless device of that preset."""
+    device = SimulatedDevice(name, seed=seed)
+    return characterise(device.sensor, device.clock, device.load(0.002, watts=_watts(device, 0.7)))
+
+
+def run(case: Case, name: str, seed: int, constants: CounterConstants, policy: Policy | None = None) -> Outcome:
+    """Measure the case on a fresh device of the preset ``name``."""
+    spec = case.change(preset(name))
+    faults = case.faults(constants.lag_seconds)
+    try:
+        window, true = _measured(case, SimulatedDevice(spec, seed=seed, faults=faults), constants, policy)
+    except MeasurementError as error:
+        return Outcome(error=None, standard_error=0.0, power_error=None, flags=(error.reason,))
+    if faults.strangers:  # what the load costs when it is alone
+        _, true = _measured(case, SimulatedDevice(spec, seed=seed), constants, policy)
+    power = window.power_joules
+    return Outcome(
+        error=window.joules / true - 1,
+        standard_error=window.joules_standard_error / window.joules,
+        power_error=None if power is None else power / true - 1,
+        flags=flags_of(window),
+    )
+
+
+def _measured(
+    case: Case, device: SimulatedDevice, constants: CounterConstants, policy: Policy | None
+) -> tuple[Window, float]:
+    """The window, and the true joules of an execution in it."""
+    sensor = _Watched(device)
+    window = measure(case.load(device), sensor, device.clock, constants, policy)
+    begins = sensor.looked[-2] + window.warmup_seconds
+    return window, device.true_joules(begins, begins + window.window_seconds) / window.executions
+
+
+def flags_of(window: Window) -> tuple[str, ...]:
+    """What a window says against itself."""
+    said: Mapping[str, bool] = {
+        "unsteady": window.steady is False,
+        "one execution": window.single,
+        "standard error": window.joules_standard_error > LARGEST_ERROR * window.joules,
+        "redone": window.redone > 0,
+        "missed": window.missed > 0,
+    }
+    return tuple(flag for flag, raised in said.items() if raised)
