@@ -19,7 +19,7 @@ Pattern = Callable[["Node", Draft], "Match | None"]
 
 DECOMPOSED: Mapping[str, tuple[Pattern, ...]] = {
     "MatMul": (attention.fused, linear.gemm),
-    "Add": (linear.gemm_bias, linear.conv_bias, normalizations.bias),
+    "Add": (linear.gemm_bias, linear.conv_bias, normalizations.bias, normalizations.group_norm),
     "Mul": (
         activations.gelu_erf,
         activations.swish,
@@ -33,6 +33,7 @@ DECOMPOSED: Mapping[str, tuple[Pattern, ...]] = {
     "Conv": (linear.zero_bias,),
     "ConvTranspose": (linear.zero_bias,),
     "SplitToSequence": (copies.split,),
+    "Gather": (copies.unbind,),
     "Cast": (copies.promoted_softmax,),
 }
 """By the type of its last operator: what exporters write for one call of the code."""
@@ -46,14 +47,18 @@ WRITTEN: Mapping[str, tuple[Pattern, ...]] = {
 }
 """What code itself writes out: separate kernels in PyTorch's eager mode, one in inference runtimes."""
 
-COPIED: Mapping[str, tuple[Pattern, ...]] = {"Identity": (copies.clone,), "MatMul": (copies.product_operands,)}
-"""Kernels of eager mode that a file does not show."""
+EAGER: Mapping[str, tuple[Pattern, ...]] = {
+    "Identity": (copies.clone,),
+    "MatMul": (copies.product_operands,),
+    "Add": (linear.joined,),
+}
+"""Kernels of eager mode that a file does not show, and those of which ONNX has only parts."""
 
 
 def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     """The same model with one node for each kernel that an inference runtime launches. MACs and parameters stay.
 
-    Fused: LayerNormalization, RMSNormalization, Gelu, Swish, HardSwish, HardSigmoid, Mish, Attention (scaled by
+    Fused: LayerNormalization, RMSNormalization, GroupNormalization, Gelu, Swish, HardSwish, HardSigmoid, Mish, Attention (scaled by
     1/√head_size, at most one mask), Gemm (a product with a stored matrix, with its bias), Conv and ConvTranspose (bias,
     batch normalisation). A value that something else reads, or that the model returns, keeps its nodes apart.
 
@@ -91,7 +96,7 @@ def applied(node: Node, draft: Draft, *, eager: bool) -> Iterator[Node]:
     """The new form of the node for each pattern that fits and could be applied."""
     if node.domain or not node.outputs or not node.outputs[0]:
         return
-    for pattern in (*DECOMPOSED.get(node.op_type, ()), *(COPIED if eager else WRITTEN).get(node.op_type, ())):
+    for pattern in (*DECOMPOSED.get(node.op_type, ()), *(EAGER if eager else WRITTEN).get(node.op_type, ())):
         match = pattern(node, draft)
         if match is not None and draft.apply(node, match):
             yield match.node

@@ -41,6 +41,23 @@ def split(node: Node, draft: Draft) -> Match | None:
     return Match(node=new, absorbed=takers)
 
 
+def unbind(node: Node, draft: Draft) -> Match | None:
+    """Gathers that take every position of an axis, each by its number, are views of the parts: a Split."""
+    data, axis = node.inputs[0], node.attributes.get("axis", 0)
+    takers = draft.readers(data)
+    alike = all(t.op_type == "Gather" and t.inputs[0] == data and t.attributes.get("axis", 0) == axis for t in takers)
+    if draft.stored(data) or not alike or any(draft.shape(taker.inputs[1]) != () for taker in takers):
+        return None
+    length = draft.shape(data)[axis]
+    places = [scalar(taker, 1) for taker in takers]
+    by_place = {int(p) % length: t.outputs[0] for p, t in zip(places, takers, strict=True) if p is not None and length}
+    if len(takers) < 2 or len(by_place) != len(takers) or len(by_place) != length:
+        return None
+    outputs = tuple(by_place[place] for place in range(length))
+    new = replace(node, op_type="Split", inputs=(data,), outputs=outputs, attributes={"axis": axis}, values={})
+    return Match(node=new, absorbed=tuple(taker for taker in takers if taker is not node))
+
+
 def promoted_softmax(node: Node, draft: Draft) -> Match | None:
     """Softmax, then Cast to a wider type: torch's softmax(dtype=…) computes and writes that type in one kernel."""
     softmax = draft.producer(node.inputs[0], "Softmax", "LogSoftmax")
@@ -57,7 +74,12 @@ def clone(node: Node, draft: Draft) -> Match | None:
 
 
 def product_operands(node: Node, draft: Draft) -> Match | None:
-    """A product runs as (batch, m, k) × (batch, k, n): an operand that is no such view is copied."""
+    """A product runs as (batch, m, k) × (batch, k, n): an operand that is no such view is copied.
+
+    ``ready``: the reader saw the strides, and wrote the copies itself.
+    """
+    if node.attributes.get("ready"):
+        return None
     names = [name for name in dict.fromkeys(node.inputs) if not draft.stored(name) and not mergeable(name, draft)]
     if not names:
         return None

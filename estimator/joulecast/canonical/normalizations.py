@@ -150,6 +150,42 @@ def _joined(node: Node, draft: Draft, *, present: int, norms: tuple[str, ...]) -
     return None
 
 
+def group_norm(node: Node, draft: Draft) -> Match | None:
+    """An InstanceNormalization of groups made channels, back in the data's shape, scaled and shifted by channel."""
+    shifted = _by_channel(node, draft, "Mul")
+    scaled = _by_channel(shifted[0], draft, "Reshape") if shifted is not None else None
+    if shifted is None or scaled is None:
+        return None
+    (product, shift), (outer, scale_) = shifted, scaled
+    norm = draft.producer(outer.inputs[0], "InstanceNormalization")
+    inner = draft.producer(norm.inputs[0], "Reshape") if norm is not None else None
+    if norm is None or inner is None or (scalar(norm, 1), scalar(norm, 2)) not in ((1.0, 0.0), (None, None)):
+        return None
+    shape, groups = draft.shape(inner.inputs[0]), draft.shape(norm.inputs[0])
+    if shape != draft.shape(outer.outputs[0]) or len(groups) != 3 or shape[1] % groups[1]:
+        return None
+    new = replace(
+        node,
+        op_type="GroupNormalization",
+        inputs=(inner.inputs[0], scale_, shift),
+        attributes={"num_groups": groups[1], "epsilon": norm.attributes.get("epsilon", 1e-5)},
+        values={},
+    )
+    return Match(node=new, absorbed=(product, outer, norm, inner))
+
+
+def _by_channel(node: Node, draft: Draft, made_by: str) -> tuple[Node, str] | None:
+    """The producer of one operand of a Mul or Add, and the stored other one: a number a channel."""
+    output = draft.shape(node.outputs[0])
+    for position in (0, 1):
+        maker, other = draft.producer(node.inputs[position], made_by), node.inputs[1 - position]
+        if maker is None or not draft.stored(other) or len(output) < 2:
+            continue
+        if draft.shape(other)[-(len(output) - 1) :] == (output[1], *(1 for _ in output[2:])):
+            return maker, other
+    return None
+
+
 def spans(shape: tuple[int, ...], output: tuple[int, ...], axis: int) -> bool:
     """Whether a stored tensor has one element for each normalised one, up to leading ones."""
     while len(shape) > len(output[axis:]) and shape[0] == 1:

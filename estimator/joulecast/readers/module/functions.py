@@ -59,9 +59,6 @@ FUNCTIONS: Mapping[str, Signature] = {
         eps=1e-5,
     ),
     f"{_F}.rms_norm": signature("input normalized_shape", aliases=("torch.rms_norm",), weight=None, eps=None),
-    f"{_F}.adaptive_avg_pool1d": signature("input output_size"),
-    f"{_F}.adaptive_avg_pool2d": signature("input output_size"),
-    f"{_F}.adaptive_avg_pool3d": signature("input output_size"),
     "torch.matmul": signature(
         "input other",
         aliases=("torch.Tensor.matmul", "torch.Tensor.__matmul__", "torch.linalg.matmul"),

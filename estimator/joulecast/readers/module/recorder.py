@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 STORED = ("parameter", "constant")
 
+SHAPED_LIKE = frozenset(
+    """new_zeros new_ones new_full new_empty new_empty_strided zeros_like ones_like full_like empty_like rand_like
+    randn_like randint_like zero_ fill_""".split()
+)
+"""Operators that read of a tensor only what it looks like."""
+
 
 @dataclass(slots=True)
 class Recorder:
@@ -78,10 +84,11 @@ class Recorder:
 
     def note(self, call: Call, result: Any, *, written: Sequence[torch.Tensor] = (), draws: bool = False) -> None:
         """The call after it ran. ``written``: tensors that it changed in place; ``draws``: its result is random."""
-        known = not draws and all(spec.role in STORED for spec in call.tensors)
+        read = () if _name(call) in SHAPED_LIKE else call.tensors
+        known = not draws and all(spec.role in STORED for spec in read)
         role: TensorRole = "activation"
         if known:
-            role = "parameter" if any(spec.role == "parameter" for spec in call.tensors) else "constant"
+            role = "parameter" if any(spec.role == "parameter" for spec in read) else "constant"
         if not known:
             self._written.update(_memory(tensor) for tensor in written)
         sign = positive(call)
@@ -152,6 +159,10 @@ def plain_scalar(value: Any) -> Any:
 def tensors_of(value: Any) -> list[torch.Tensor]:
     """All tensors in nested containers, in order."""
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]
+
+
+def _name(call: Call) -> str:
+    return call.function.split(".")[1]
 
 
 def _memory(tensor: torch.Tensor) -> int:

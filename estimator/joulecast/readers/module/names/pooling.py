@@ -11,16 +11,17 @@ def _adaptive(op_type: str) -> Entry:
     """To one position a channel, or to several."""
 
     def rule(reading: Reading) -> None:
-        given = reading.given("input")
+        given = reading.given("self")
         spatial = reading.output.shape[2:] if len(given.shape) > 2 else reading.output.shape[1:]
         one = all(size == 1 for size in spatial)
         reading.node(f"Global{op_type}" if one else op_type, (given.name,))
 
-    return entry(rule, "input output_size")
+    return entry(rule, "self output_size")
 
 
 def _max_pool(reading: Reading) -> None:
-    reading.node("MaxPool", (reading.name("self"),), kernel_shape=reading.value("kernel_size"))
+    """The places of the maxima are written too, but stored files have no such output unless somebody reads it."""
+    reading.node("MaxPool", (reading.name("self"),), reading.outputs[:1], kernel_shape=reading.value("kernel_size"))
 
 
 def _average(reading: Reading) -> None:
@@ -28,7 +29,6 @@ def _average(reading: Reading) -> None:
 
 
 TABLE: Mapping[str, Entry] = {
-    **{f"torch.nn.functional.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
     **{f"aten._adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (2, 3)},
     **{f"aten.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
     **{f"aten.adaptive_max_pool{n}d": _adaptive("MaxPool") for n in (1, 2, 3)},

@@ -15,7 +15,7 @@ def _linear(reading: Reading) -> None:
 
 def _matmul(first: str, second: str) -> Entry:
     def rule(reading: Reading) -> None:
-        reading.node("MatMul", (reading.name(first), reading.name(second)))
+        reading.node("MatMul", (reading.name(first), reading.name(second)), ready=1)
 
     return entry(rule, f"{first} {second}")
 
@@ -25,7 +25,18 @@ def _addmm(reading: Reading) -> None:
 
 
 def _baddbmm(reading: Reading) -> None:
-    reading.node("MatMul", (reading.name("batch1"), reading.name("batch2"), reading.name("self")))
+    """``alpha · batch1 · batch2 + beta · self`` in one kernel, for which ONNX has only the parts."""
+    shape, dtype, alpha = reading.output.shape, reading.output.dtype, reading.value("alpha", 1)
+    result = reading.tensor("product", shape, dtype)
+    reading.node("MatMul", (reading.name("batch1"), reading.name("batch2")), (result,), ready=1)
+    if alpha != 1:
+        scaled = reading.tensor("scaled", shape, dtype)
+        reading.node("Mul", (result, ""), (scaled,), values={1: alpha})
+        result = scaled
+    if reading.value("beta", 1) != 0:
+        reading.node("Add", (reading.name("self"), result), joined=1)
+    else:
+        reading.node("Identity", (result,), copies=0)
 
 
 TABLE: Mapping[str, Entry] = {
