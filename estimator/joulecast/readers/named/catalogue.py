@@ -1,0 +1,101 @@
+"""The networks that the project lists, out of the data files beside this module."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, get_args
+
+from joulecast.readers.named.entry import Entry, Task
+from joulecast.readers.named.reference import LIBRARIES, Library
+
+_IMAGE = ("batch", 3)
+_SEQUENCE_LENGTHS = {"encoder": (128,), "decoder": (128, 512), "text-to-text": (128,)}
+"""Tokens by kind of text model: a language model is also asked for 512."""
+_DECODER_TOKENS = 8  # of an encoder-decoder: a few, as in the middle of a generation
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Every listed network, in the order of the files."""
+    found = [*_images("torchvision"), *_images("timm")]
+    for name, task in (("images", "vision"), ("text", "nlp"), ("audio", "audio")):
+        found += _configured(_document(name), _task(task))
+    return tuple(found)
+
+
+def known(library: Library | None = None) -> tuple[str, ...]:
+    """The named sources that the project lists, of one library or of all."""
+    return tuple(entry.source for entry in entries() if library in (None, entry.library))
+
+
+@cache
+def by_source() -> Mapping[str, Entry]:
+    """Each listed network by its named source, those of transformers also by their published repository."""
+    found = {entry.source: entry for entry in entries()}
+    return {f"hf:{entry.origin}": entry for entry in entries() if entry.origin} | found
+
+
+def _document(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("listed", f"{name}.toml").read_text("utf-8"))
+
+
+def _task(text: str) -> Task:
+    return next(task for task in get_args(Task) if task == text)
+
+
+def _images(library: Library) -> Iterator[Entry]:
+    """Families, each with the names of its networks by the size of their input: ``224``, or ``16x112x112`` frames."""
+    for family, sizes in _document(library).items():
+        for size, names in sizes.items():
+            dimensions = tuple(int(part) for part in size.split("x"))
+            shape = (*_IMAGE, *(dimensions if len(dimensions) > 1 else dimensions * 2))
+            for name in names.split():
+                yield Entry(
+                    library=library, name=name, task="vision", family=family, inputs={"x": shape}, positional=True
+                )
+
+
+def _configured(document: Mapping[str, Any], task: Task) -> Iterator[Entry]:
+    for family, models in document.items():
+        for origin, described in models.items():
+            yield _of_transformers(origin, family, task, described)
+
+
+def _of_transformers(origin: str, family: str, task: Task, described: Mapping[str, Any]) -> Entry:
+    rest = {name: described[name] for name in ("zero_shot", "largest_batch", "rates") if name in described}
+    return Entry(
+        library="hf",
+        name=origin.rpartition("/")[2],
+        task=task,
+        family=family,
+        origin=origin,
+        model_class=described["class"],
+        config=described.get("config", {}),
+        inputs={name: tuple(shape) for name, shape in _inputs(task, described).items()},
+        sequence_lengths=_SEQUENCE_LENGTHS[_kind(described)] if task == "nlp" else (),
+        seconds=tuple(described.get("seconds", (1, 10))) if task == "audio" else (),
+        **rest,
+    )
+
+
+def _inputs(task: Task, described: Mapping[str, Any]) -> Mapping[str, tuple[int | str, ...]]:
+    """As described, else what models of the task take."""
+    if "inputs" in described:
+        return dict(described["inputs"])
+    if task == "audio":
+        return {"input_values": ("batch", "samples")}
+    if task == "vision":
+        return {"pixel_values": (*_IMAGE, *[described["size"]] * 2)}
+    decoder = {"decoder_input_ids": ("batch", _DECODER_TOKENS)} if _kind(described) == "text-to-text" else {}
+    return {"input_ids": ("batch", "tokens"), **decoder}
+
+
+def _kind(described: Mapping[str, Any]) -> str:
+    """A language model's class tells it; others are encoders."""
+    name = described["class"]
+    if name.endswith(("ConditionalGeneration", "MTModel")):
+        return "text-to-text"
+    return "decoder" if name.endswith(("ForCausalLM", "LMHeadModel")) else "encoder"

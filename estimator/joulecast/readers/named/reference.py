@@ -1,0 +1,23 @@
+"""Named sources, as ``torchvision:resnet50``: a library and a name in it."""
+
+from __future__ import annotations
+
+from typing import Literal, cast, get_args
+
+Library = Literal["torchvision", "timm", "hf"]
+LIBRARIES: tuple[Library, ...] = get_args(Library)
+"""The prefixes. ``hf``: Hugging Face transformers."""
+
+PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+"""The Python package behind each prefix."""
+
+
+def is_named(source: object) -> bool:
+    """Whether ``source`` is a named source: text that begins with one of the prefixes and a colon."""
+    return isinstance(source, str) and source.partition(":")[0] in LIBRARIES and ":" in source
+
+
+def split(source: str) -> tuple[Library, str]:
+    """Library and name of a named source."""
+    library, _, name = source.partition(":")
+    return cast("Library", library), name
