@@ -139,14 +139,15 @@ def _constants(
         )
     power_period = _power_period([idle, busy, after])
     gaps = np.diff([edge.seconds for edge in busy.edges]) if method == COUNTER else np.array([power_period])
+    period = float(np.median(gaps))
     rise, fall = _settling(busy, idle, method), _settling(after, busy, method)
     return CounterConstants(
         method=method,
-        period_seconds=float(np.median(gaps)),
+        period_seconds=period,
         jitter_seconds=1.4826 * float(np.median(np.abs(gaps - np.median(gaps)))),  # a normal's MAD, as its deviation
         resolution_joules=_resolution([*idle.edges, *busy.edges, *after.edges]) if method == COUNTER else None,
-        rise_seconds=rise,
-        fall_seconds=fall,
+        rise_seconds=max(rise, period),
+        fall_seconds=max(fall, period),
         power_period_seconds=power_period,
         power_lag_seconds=max(_settling(busy, idle, POWER), _settling(after, busy, POWER)),
         read_seconds=read_seconds,
@@ -190,7 +191,7 @@ def _power_period(phases: Sequence[Phase]) -> float:
     for phase in phases:
         pairs = list(zip(phase.power_watts, phase.power_watts[1:], phase.power_times[1:], strict=False))
         moved = [time for old, new, time in pairs if old != new]
-        gaps += list(np.diff(moved))
+        gaps += [float(gap) for gap in np.diff(moved)]
     return statistics.median(gaps) if len(gaps) > 2 else _USUAL_PERIOD_SECONDS
 
 

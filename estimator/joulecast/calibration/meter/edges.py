@@ -20,7 +20,9 @@ _LARGEST_WATTS = 3000.0  # of one device: twice what the largest data sheet allo
 _STALE_SECONDS = 1.0  # of energy that may be published late: the longest average seen (Yang, Adamek, Armour)
 _SILENT_PERIODS = 20  # updates missing in a row before the counter is said to stand still
 _SILENT_SECONDS = 3.0  # but never sooner than this
-_EARLY_SHARE = 0.15  # of a period: how long before an expected edge polling becomes dense
+_EARLY_SHARE = 0.05  # of a period: how long before an expected edge polling becomes dense; or, where that is longer,
+_EARLY_POLLS = 3  # polls before it, and
+_EARLY_JITTERS = 6.0  # standard deviations of its jitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +69,19 @@ class EdgeRecorder:
         self.missed = 0
         self.due = -math.inf
         self._sensor, self._clock = sensor, clock
-        self._spacing = policy.poll_seconds
-        self._rest = self._silence = 0.0
-        if constants is not None:
-            self._spacing = max(policy.poll_seconds, constants.read_seconds / policy.reading_share)
-            early = max(_EARLY_SHARE * constants.period_seconds, 3.0 * constants.jitter_seconds)
-            self._rest = max(0.0, constants.period_seconds - early)
-            self._silence = _SILENT_PERIODS * constants.period_seconds
-        self._silence = max(self._silence, _SILENT_SECONDS)
+        self._constants = constants
+        read_seconds = constants.read_seconds if constants else 0.0
+        self._spacing = max(policy.poll_seconds, read_seconds / policy.reading_share)
+        self._silence = max(_SILENT_PERIODS * constants.period_seconds if constants else 0.0, _SILENT_SECONDS)
         self._reading: float | None = None
-        self._read_at = self._moved_at = clock.seconds()
-        self._joules = 0.0
+        self._asked_at = self._read_at = self._moved_at = clock.seconds()
+        self._turn = self._joules = 0.0
+        self._rested = False
 
     def poll(self) -> bool:
         """Read if due. True where an edge was found."""
         before = self._clock.seconds()
+        self._turn, self._asked_at = before - self._asked_at, before
         if before < self.due:
             return False
         reading = self._read()
@@ -91,10 +91,27 @@ class EdgeRecorder:
             self._stand_still(reading, before)
             return False
         self._joules += grown(self._reading, reading, after - self._read_at)
-        self.edges.append(Edge(before=self._read_at, after=after, joules=self._joules))
+        return self._move(reading, before, after)
+
+    def _move(self, reading: float, before: float, after: float) -> bool:
+        """An edge, unless it came unseen while nothing was read: then the next one holds its energy as well."""
+        seen = not self._rested
+        if seen:
+            self.edges.append(Edge(before=self._read_at, after=after, joules=self._joules))
         self._reading, self._read_at, self._moved_at = reading, before, after
-        self.due = after + self._rest if self._rest > self._spacing else self.due
-        return True
+        rest = self._rest() if seen else 0.0
+        self._rested = rest > self._spacing
+        if self._rested:
+            self.due = after + rest
+        return seen
+
+    def _rest(self) -> float:
+        """Seconds after an edge in which the next one is not expected, nor missed by a loop that is as slow as now."""
+        if self._constants is None:
+            return 0.0
+        period, jitter = self._constants.period_seconds, self._constants.jitter_seconds
+        early = max(_EARLY_SHARE * period, _EARLY_JITTERS * jitter, _EARLY_POLLS * self._spacing, 2.0 * self._turn)
+        return period - early
 
     def _read(self) -> float | None:
         try:
@@ -113,7 +130,7 @@ class EdgeRecorder:
 
     def _stand_still(self, reading: float | None, at: float) -> None:
         if reading is not None:
-            self._reading, self._read_at = reading, at
+            self._reading, self._read_at, self._rested = reading, at, False
         if at - self._moved_at > self._silence:
             raise MeasurementError(
                 f"the energy counter has not moved for {at - self._moved_at:.1f} s: reload the driver, or measure by"

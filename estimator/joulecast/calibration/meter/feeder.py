@@ -87,4 +87,4 @@ class Feeder:
     def _wanted_chunk(self) -> int:
         pace = self.seconds_per_execution()
         whole = 1.0 if pace is None else self._policy.chunk_seconds / pace
-        return max(1, math.ceil(whole / self._load.multiple)) * self._load.multiple
+        return max(1, math.floor(whole / self._load.multiple)) * self._load.multiple

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from joulecast.calibration.meter.constants import POWER, CounterConstants
 from joulecast.calibration.meter.edges import joules_at
+from joulecast.calibration.meter.estimate import Estimate, estimate
 from joulecast.calibration.meter.policy import Policy
 from joulecast.calibration.meter.recording import Recording, undisturbed
 from joulecast.calibration.meter.sensor import Clock, DeviceState, Load, Sensor
-from joulecast.calibration.meter.window import Estimate, Window, estimate
+from joulecast.calibration.meter.window import Window
 from joulecast.errors import MeasurementError
 
 _WARM_STEPS = 3  # the moment of beginning, then an execution that may still initialise, then one that does not
@@ -97,12 +98,12 @@ def _judge(
 ) -> Estimate | None:
     """The window if it may close: all of it, or its later half where only that is steady; at the limit as it is."""
     edges, steps = recording.edges[skipped:], recording.feeder.steps
-    whole = estimate(edges, steps, constants, warm)
+    whole = estimate(edges, steps, constants, policy, warm)
     if whole is None or not _long_enough(whole, policy):
         return None
     if whole.settled(policy):
         return whole
-    later = estimate(edges[len(edges) // 2 :], steps, constants, warm)
+    later = estimate(edges[len(edges) // 2 :], steps, constants, policy, warm)
     if later is not None and _long_enough(later, policy) and later.settled(policy):
         return later
     long = whole.seconds > policy.single_seconds
@@ -136,6 +137,7 @@ def _window(recording: Recording, found: Estimate, constants: CounterConstants, 
         edges=found.edges,
         drift=found.drift,
         steady=found.steady(policy),
+        phase_gap=found.phase_gap,
         single=found.executions == 1,
         power_joules=_power_joules(recording, found, constants),
         sm_clock_mhz=_mean(states, "sm_clock_mhz"),

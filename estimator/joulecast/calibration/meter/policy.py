@@ -10,7 +10,8 @@ class Policy:
     """The rules of one window. The 8 s window that shows the bias of short ones is ``Policy.fixed(8.0)``.
 
     A window closes when it has ``fewest_edges`` edges of the counter and ``shortest_seconds``, its power's relative
-    standard error is within ``relative_error`` and its drift within ``largest_drift``; else at ``longest_seconds``.
+    standard error is within ``relative_error``, its drift within ``largest_drift`` and, for executions that can alias
+    with the sensor, none but ``largest_phase_gap`` of their phases went unseen; else at ``longest_seconds``.
     """
 
     fewest_edges: int = 5
@@ -18,11 +19,13 @@ class Policy:
     longest_seconds: float = 4.0
     relative_error: float = 0.01
     largest_drift: float = 0.02  # twice the error allowed: a drift of 2 % moves a window's mean by at most 1 %
+    aliasing_share: float = 0.1  # of the counter's period: longer executions can keep step with a sensor that samples
+    largest_phase_gap: float = 0.25  # of an execution unseen: A100 and H100 sensors look 25 % of the time (Yang et al.)
     single_seconds: float = 3.0  # an execution longer than this is measured once
     queue_seconds: float = 0.05  # work pending: 50 times the longest sleep of the loop, so that no gap opens
     chunk_seconds: float = 0.005  # work enqueued at once: how long a load that runs synchronously may blind the meter
     poll_seconds: float = 0.001  # 0.1 % of a one-second window
-    reading_share: float = 0.05  # of the time near an edge that reading the counter may take
+    reading_share: float = 0.1  # of the time near an edge that reading the counter may take; 1 % of all time
     state_seconds: float = 0.1  # the driver refreshes power and clocks no faster on most cards
     patience_seconds: float = 120.0  # a load that completes nothing for so long has stopped
     attempts: int = 3  # windows tried when a counter is reset in them

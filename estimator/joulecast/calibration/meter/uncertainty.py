@@ -24,14 +24,40 @@ def correlation(values: Sequence[float]) -> float:
     return min(max(corrected, 0.0), _LARGEST_CORRELATION)
 
 
-def standard_error_of_mean(values: Sequence[float]) -> float:
-    """Of the mean of successive readings, whose correlation makes them count for fewer: s/√n · √((1 + ρ)/(1 − ρ)).
-    Infinite for fewer than two.
+def scatter(values: Sequence[float]) -> float:
+    """Standard deviation of successive readings; infinite for fewer than two."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.inf
+
+
+def scatter_of_neighbours(values: Sequence[float]) -> float:
+    """The same of readings of something that changes on purpose: only what differs between neighbours is scatter,
+    s² = Σ(vᵢ₊₁ − vᵢ)²/2(n − 1) (von Neumann 1941).
     """
     if len(values) < 2:
         return math.inf
-    rho = correlation(values)
-    return float(np.std(values, ddof=1)) * math.sqrt((1.0 + rho) / (1.0 - rho) / len(values))
+    steps = np.diff(np.asarray(values, dtype=float))
+    return math.sqrt(float(steps @ steps) / 2.0 / len(steps))
+
+
+def error_of_mean(scatter: float, count: int, *, correlation: float = 0.0, explained: float = 0.0) -> float:
+    """Standard error of the mean of ``count`` readings, which correlation makes count for fewer:
+    s/√n · √((1 + ρ)/(1 − ρ)).
+
+    ``explained``: the part of s, as a standard deviation, that comes from not knowing the moments of the edges between
+    them; what one reading gains by it the next one loses, so it does not add up. At most three quarters of s² go.
+    """
+    if math.isinf(scatter):
+        return math.inf
+    left = max(scatter**2 - explained**2, scatter**2 / 4.0)
+    return math.sqrt(left * (1.0 + correlation) / (1.0 - correlation) / count)
+
+
+def largest_gap(phases: Sequence[float]) -> float:
+    """The largest part of a circle of circumference 1 that holds none of the phases (each in [0, 1)); 1 for none."""
+    if not len(phases):
+        return 1.0
+    ordered = np.sort(np.asarray(phases, dtype=float))
+    return float(np.max(np.diff(ordered, append=ordered[0] + 1.0)))
 
 
 def drift(seconds: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
