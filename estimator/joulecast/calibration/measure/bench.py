@@ -1,0 +1,47 @@
+"""What a session measures on: a sensor, a clock, and loads made for them. Real, on the processor, or simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.meter import CounterConstants, Policy, Window
+from joulecast.calibration.meter.sensor import Clock, Load, Sensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A load that has run once. ``columns``: what its row says beside the window."""
+
+    load: Load
+    columns: Mapping[str, Any]
+
+
+class Bench(Protocol):
+    """Everything that a session needs of a device."""
+
+    sensor: Sensor
+    clock: Clock
+
+    def versions(self) -> Mapping[str, str | None]:
+        """Of joulecast, python, torch, cuda, cudnn, torchvision, timm, transformers."""
+
+    def missing(self) -> Mapping[str, str]:
+        """Prefix of named sources whose library is not here, and the library's name."""
+
+    def constants(self) -> Mapping[str, Any]:
+        """Columns of the row ``constants``: counter, idle, gap power, ceilings, host."""
+
+    def prepare(self, configuration: Configuration) -> AbstractContextManager[Prepared]:
+        """The load of a configuration, built, filled and run once; freed at the end of the block."""
+
+    def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
+        """One window."""
+
+    def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
+        """The same load by CodeCarbon's own protocol. Raises MeasurementError (NoCodeCarbon)."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,74 @@
+"""What a folder of rows holds: counts by slice, task and op type, and how much of the suite they cover."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from joulecast.calibration.measure.journal import Row
+from joulecast.calibration.suite import Layer, Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """``slices``: rows by slice. ``tasks``: network rows; ``op_types``: layer rows. ``failures``: by reason.
+    ``minutes``: from the first to the last row of each process, summed. Pairs are (measured, of the suite).
+    ``executions``: share of the suite's executed rows whose configuration is measured.
+    """
+
+    rows: int
+    minutes: float
+    slices: Counter[str]
+    tasks: Counter[str]
+    op_types: Counter[str]
+    failures: Counter[str]
+    runs: int
+    cards: int
+    simulated: bool
+    layers: tuple[int, int]
+    executions: float
+    op_types_covered: tuple[int, int]
+    networks: tuple[int, int]
+
+    @property
+    def rows_per_minute(self) -> float:
+        return self.rows / self.minutes if self.minutes else 0.0
+
+
+def gain(rows: Iterable[Row], layers: Sequence[Layer] = (), networks: Sequence[Network] = ()) -> Gain:
+    """Of all rows given."""
+    rows = list(rows)
+    measured = [row for row in rows if row["kind"] in ("layer", "network", "window") and row.get("joules")]
+    valid = [row for row in measured if row.get("valid") is not False]
+    digests = {row["digest"] for row in valid if row["kind"] == "layer"}
+    found = [layer for layer in layers if layer.digest in digests]
+    eager = {(row["name"], row["batch_size"], row.get("sequence_length"), row.get("audio_seconds"))
+             for row in valid if row["kind"] == "network"}  # fmt: skip
+    wanted = {(network.name, batch.batch_size, network.sequence_length, network.seconds)
+              for network in networks for batch in network.batches}  # fmt: skip
+    executions = sum(layer.multiplicity for layer in layers)
+    sessions = [row for row in rows if row["kind"] == "session"]
+    return Gain(
+        rows=len(measured),
+        minutes=_minutes(rows),
+        slices=Counter(row["slice"] for row in measured),
+        tasks=Counter(row["task"] for row in measured if row["kind"] == "network"),
+        op_types=Counter(row["op_type"] for row in measured if row["kind"] == "layer"),
+        failures=Counter(row["reason"] for row in rows if row["kind"] == "failure"),
+        runs=len({row["run_id"] for row in sessions}),
+        cards=len({row["card"] for row in sessions}),
+        simulated=any(row["simulated"] for row in rows),
+        layers=(len(found), len(layers)),
+        executions=sum(layer.multiplicity for layer in found) / executions if executions else 0.0,
+        op_types_covered=(len({layer.op_type for layer in found}), len({layer.op_type for layer in layers})),
+        networks=(len(eager & wanted), len(wanted)),
+    )
+
+
+def _minutes(rows: Iterable[Row]) -> float:
+    ends: dict[tuple[str, int], float] = {}
+    for row in rows:
+        process = (row["run_id"], row["process"])
+        ends[process] = max(ends.get(process, 0.0), row["at_seconds"])
+    return sum(ends.values()) / 60

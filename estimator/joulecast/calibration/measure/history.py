@@ -1,0 +1,117 @@
+"""What the rows of a folder mean to the next process: what is done, what is given up, and which run goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.journal import Row
+
+MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is given up
+PASSING = ("stranger",)
+"""Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
+
+_SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds which card: equal for processes that may belong to one run. ``boot``: of the machine."""
+
+    accelerator: str
+    card: str
+    driver: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run that a new process belongs to. ``constants``: its row of that kind. ``opened``: keys of opening rows."""
+
+    run_id: str
+    process: int
+    constants: Row | None = None
+    opened: frozenset[str] = frozenset()
+    continues: bool = False
+
+
+class History:
+    """Kept up to date as rows are written."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._done: set[str] = set()
+        self._identities: set[str] = set()
+        self._crashes: Counter[str] = Counter()
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Learn from one row."""
+        key = row.get("key")
+        if row["kind"] == "failure":
+            self._learn_failure(row)
+        elif key and not _passing(row) and not row.get("anchor"):
+            self._done.add(key)
+            if row.get("valid") is not False:
+                self._identities.add(row.get("identity", key))
+
+    def _learn_failure(self, row: Row) -> None:
+        if row.get("reason") == "Crash":
+            self._crashes[row["key"]] += 1
+        elif not row.get("anchor"):
+            self._done.add(row["key"])
+
+    def crashes(self, key: str) -> int:
+        return self._crashes[key]
+
+    def over(self, configuration: Configuration) -> bool:
+        """Whether it is done or given up."""
+        key = configuration.key
+        return key in self._done or self._crashes[key] >= MOST_CRASHES
+
+    def wants(self, configuration: Configuration) -> bool:
+        """Whether it is to be measured now: not over, and no repeat of what was never measured."""
+        if self.over(configuration):
+            return False
+        return not configuration.repeat or configuration.identity in self._identities
+
+
+def current_run(rows: Iterable[Row], holder: Holder, now: datetime) -> Run | None:
+    """The folder's last run, if ``holder`` still has the card that it was made on; else None: a new run begins."""
+    rows = list(rows)
+    sessions = [row for row in rows if row["kind"] == "session"]
+    if not sessions or _holder(sessions[-1]) != holder:
+        return None
+    last = sessions[-1]
+    own = [row for row in rows if row["run_id"] == last["run_id"]]
+    ended = datetime.fromisoformat(last["started_at"]) + timedelta(
+        seconds=max(row["at_seconds"] for row in own if row["process"] == last["process"])
+    )
+    if now - ended > _SAME_HOLD:
+        return None
+    constants = [row for row in own if row["kind"] == "constants"]
+    return Run(
+        run_id=last["run_id"],
+        process=1 + max(row["process"] for row in own),
+        constants=constants[-1] if constants else None,
+        opened=frozenset(row["key"] for row in own if row.get("anchor") == "start" and not _passing(row)),
+        continues=True,
+    )
+
+
+def _holder(session: Row) -> Holder:
+    host: Mapping[str, Any] = session.get("host") or {}
+    return Holder(
+        accelerator=session["accelerator"],
+        card=session["card"],
+        driver=session["driver"],
+        boot=host.get("boot", ""),
+    )
+
+
+def _passing(row: Row) -> bool:
+    return row.get("valid") is False and row.get("invalid_reason") in PASSING

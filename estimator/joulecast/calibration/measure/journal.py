@@ -1,0 +1,146 @@
+"""Rows on disk: one ``.jsonl`` file a run, written line by line, readable when cut at any byte."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from joulecast.calibration.rows.measured import SCHEMA_VERSION
+from joulecast.errors import MeasurementError
+
+Row = Mapping[str, Any]
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """All rows of a folder, file by file in the order written. ``damaged``: file and number of each line that is no
+    row though another follows it."""
+
+    rows: tuple[Row, ...]
+    damaged: tuple[str, ...] = ()
+
+
+class Journal:
+    """Appends rows of one process to the file of its run. What a killed process left of a line is taken off first.
+
+    Raises MeasurementError (DiskFull, FolderNotWritable) and then leaves the file as it was before the row.
+    """
+
+    def __init__(self, path: Path, *, run_id: str, process: int, simulated: bool, seconds: Callable[[], float]) -> None:
+        self.path = path
+        self._seconds = seconds
+        self._every = {"schema": SCHEMA_VERSION, "run_id": run_id, "process": process, "simulated": simulated}
+        self._sequence = 0
+        self._file = _open(path)
+
+    def append(self, kind: str, columns: Row) -> dict[str, Any]:
+        """Write a row and see it on the disk; gives the row back."""
+        own = {"sequence": self._sequence, "at_seconds": round(self._seconds(), 3)}
+        row = {"kind": kind, **self._every, **own, **columns}
+        self._write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        self._sequence += 1
+        return row
+
+    def _write(self, line: bytes) -> None:
+        end = os.fstat(self._file).st_size
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise _refusal(self.path, error) from None
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def read_rows(folder: Path) -> Rows:
+    """Every whole row of the folder's ``.jsonl`` files; a folder that does not exist has none."""
+    rows: list[Row] = []
+    damaged: list[str] = []
+    for path in sorted(folder.glob("*.jsonl")):
+        for number, row in _lines(path):
+            if row is None:
+                damaged.append(f"{path.name}:{number}")
+            else:
+                rows.append(row)
+    return Rows(rows=tuple(rows), damaged=tuple(damaged))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Row | None]]:
+    """Number and row of each whole line; None for one that is no row."""
+    whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last line break was cut
+    for number, line in enumerate(whole, start=1):
+        if line.strip():
+            yield number, _row(line)
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and "kind" in row else None
+
+
+def _open(path: Path) -> int:
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        size = os.fstat(file).st_size
+        os.ftruncate(file, _whole_bytes(file, size))
+    except OSError as error:
+        raise _refusal(path, error) from None
+    return file
+
+
+def _whole_bytes(file: int, size: int) -> int:
+    """Length of the file up to its last line break."""
+    step = 1 << 16
+    end = size
+    while end > 0:
+        start = max(0, end - step)
+        found = os.pread(file, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _refusal(path: Path, error: OSError) -> MeasurementError:
+    if error.errno in _DISK_FULL:
+        return MeasurementError(
+            f"the disk that holds {path} is full: rows so far are kept; make room and give --resume {path.parent}",
+            reason="DiskFull",
+        )
+    return MeasurementError(
+        f"{path} cannot be written ({error.strerror}): give --resume a folder that you may write to",
+        reason="FolderNotWritable",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinities: what is not finite is unknown. Nine digits say more than any sensor does."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,135 @@
+"""A measurement as asked for, checked, and run: what both command lines share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from joulecast.calibration import suite
+from joulecast.calibration.measure.chain import Chain, Ending
+from joulecast.calibration.measure.gain import Gain, gain
+from joulecast.calibration.measure.journal import Rows, read_rows
+from joulecast.calibration.measure.plan import Wish
+from joulecast.calibration.measure.process import Job
+from joulecast.calibration.measure.progress import Reporter
+from joulecast.calibration.measure.refusals import (
+    LONGEST_PROCESS_SECONDS,
+    check_folder,
+    check_names,
+    check_rows,
+    check_times,
+    lock,
+    wrong_usage,
+)
+from joulecast.calibration.measure.verdict import Finding, judge
+from joulecast.errors import MeasurementError
+
+BUDGET_SECONDS = 1500.0  # 25 minutes: docs/measuring.md
+CHECK_BUDGET_SECONDS = 6 * 3600.0  # a check ends when everything has run once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """``folder``: of the rows; what it holds is not measured again. ``device``: ``cuda:N``, ``simulated:PRESET`` or
+    ``processor``. ``single``: one process and no more. ``continues``: another command follows on this card at once, so
+    the closing anchors are left to it. ``check``: run everything once, at its smallest. ``faults``: of a simulated
+    device.
+    """
+
+    folder: Path
+    slices: tuple[str, ...] = ()
+    budget_seconds: float = BUDGET_SECONDS
+    process_seconds: float = LONGEST_PROCESS_SECONDS
+    device: str = "cuda:0"
+    seed: int = 0
+    precision: str = ""
+    runtime: str = ""
+    single: bool = False
+    continues: bool = False
+    check: bool = False
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(slices=self.slices, seed=self.seed, precision=self.precision, runtime=self.runtime)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A folder of rows, summed up and judged."""
+
+    gain: Gain
+    findings: tuple[Finding, ...]
+
+
+def perform(request: Request, reporter: Reporter) -> Ending:
+    """Measure. Raises MeasurementError where that is refused or cannot go on; rows so far are kept."""
+    check_request(request)
+    check_folder(request.folder)
+    held = lock(request.folder)
+    try:
+        check_rows(read_rows(request.folder).rows, request.folder, suite.suite_digest())
+        chain = Chain(
+            _job(request),
+            process_seconds=request.process_seconds,
+            reporter=reporter,
+            lock=held,
+            single=request.single,
+        )
+        ending = chain.run()
+    finally:
+        os.close(held)
+    if ending.reason == "stranger":
+        raise MeasurementError(
+            f"another process stays on the GPU: {ending.rows} rows are kept in {request.folder}; end it, or take a card"
+            f" of your own, and give --resume {request.folder} again",
+            reason="StrangerOnDevice",
+        )
+    return ending
+
+
+def check_request(request: Request) -> None:
+    """Raises MeasurementError (WrongUsage) for what cannot be asked."""
+    check_names(request.slices, request.precision, request.runtime)
+    check_times(request.budget_seconds, request.process_seconds)
+    if request.faults and not request.device.startswith("simulated:"):
+        raise wrong_usage("--fault is for a simulated device: give --simulate as well")
+    if request.device.startswith("simulated:"):
+        from joulecast.calibration.meter.simulated import preset
+
+        preset(request.device.partition(":")[2])
+
+
+def report(folder: Path) -> Report:
+    """Of a folder that holds rows. Raises MeasurementError (NoRows)."""
+    rows = read_rows(folder)
+    if not rows.rows:
+        raise MeasurementError(
+            f"{folder} holds no rows: measure with --resume {folder} first, or give another folder", reason="NoRows"
+        )
+    return report_of(rows)
+
+
+def report_of(rows: Rows) -> Report:
+    return Report(gain=gain(rows.rows, suite.layers(), _networks()), findings=judge(rows, suite.additivity()))
+
+
+def _networks() -> tuple[suite.Network, ...]:
+    return (*suite.networks(), *suite.llms())
+
+
+def _job(request: Request) -> Job:
+    return Job(
+        folder=str(request.folder.resolve()),
+        wish=request.wish,
+        device=request.device,
+        seconds=0.0,
+        budget_seconds=request.budget_seconds,
+        last=False,
+        closing=not request.continues and not request.check,
+        spawned_at=0.0,
+        check=request.check,
+        faults=dict(request.faults),
+    )

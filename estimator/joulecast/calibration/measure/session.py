@@ -1,0 +1,254 @@
+"""One process of a run: measures what is left of the plan until its time is over, a row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from joulecast.calibration.measure.bench import Bench, Prepared
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.expectation import LONG_WINDOW_SECONDS, Pace
+from joulecast.calibration.measure.history import PASSING, History, Run
+from joulecast.calibration.measure.journal import Journal, Row
+from joulecast.calibration.measure.plan import Plan
+from joulecast.calibration.meter import CounterConstants, Policy
+from joulecast.errors import JoulecastError
+
+CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
+"""Windows of a check, which asks whether everything runs, not what it costs."""
+
+_LONG = Policy.fixed(LONG_WINDOW_SECONDS)
+
+_SPARE = 1.5  # a row may take half as long again as expected and still end in time
+_SPARE_SECONDS = 1.0
+_STRANGER_WAIT_SECONDS = 30.0  # a monitoring tool that opens a context comes and goes
+_STRANGER_POLL_SECONDS = 1.0
+_MOST_STRANGERS = 5  # visits in one process; then the card is not ours
+_FATAL = frozenset({"DiskFull", "FolderNotWritable", "SharedDevice", "NoDevice", "NoPermission", "NoCounter"})
+"""Reasons that end the session; any other costs one row."""
+
+
+class Emit(Protocol):
+    """Tells whoever watches."""
+
+    def __call__(self, event: str, **columns: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """``seconds``: by the bench's clock, since the process began, when its last row must have ended. ``last``: whether
+    no other process follows. ``closing``: whether the last one measures the anchors once more."""
+
+    seconds: float
+    last: bool
+    closing: bool
+
+
+class DeviceLostError(Exception):
+    """The context is beyond repair: the process ends, and the next one goes on without this configuration."""
+
+
+class Session:
+    """``run`` gives how it ended: ``complete``, ``process`` (another one must follow), ``budget`` or ``stranger``."""
+
+    def __init__(
+        self,
+        *,
+        bench: Bench,
+        journal: Journal,
+        history: History,
+        plan: Plan,
+        run: Run,
+        limits: Limits,
+        emit: Emit,
+        seconds: Callable[[], float],
+        policy: Policy,
+    ) -> None:
+        self._bench, self._journal, self._history, self._plan = bench, journal, history, plan
+        self._run, self._limits, self._emit, self._seconds = run, limits, emit, seconds
+        self._policy = policy
+        self._left = [row for row in plan.rows if not history.over(row)]
+        self._pace = Pace()
+        self._strangers = 0
+        self._constants: Row = {}
+        self._counter: CounterConstants | None = None
+
+    @property
+    def rows_left(self) -> int:
+        """Of the slices; repeats of what is not measured yet among them."""
+        return len(self._left)
+
+    def run(self) -> str:
+        """Measure; the ``end`` row is the last one written."""
+        try:
+            ended = self._measure_all()
+        except _StrangerStays:
+            ended = "stranger"
+        self._journal.append("end", {"reason": ended})
+        return ended
+
+    def _measure_all(self) -> str:
+        if not any(map(self._history.wants, self._left)):
+            return "complete"
+        self._learn_constants()
+        for configuration in self._plan.opening[1:]:
+            if configuration.key not in self._run.opened:
+                self._measure_unless_given_up(configuration)
+        ended = self._measure_rows()
+        if self._limits.closing and ended != "process":
+            for configuration in self._plan.closing:
+                self._measure_unless_given_up(configuration)
+        return ended
+
+    def _learn_constants(self) -> None:
+        """Measured once a run; later processes of it read the row."""
+        row = self._run.constants
+        if row is None:
+            configuration = self._plan.opening[0]
+            self._begin(configuration)
+            row = self._journal.append("constants", {"key": configuration.key, **self._bench.constants()})
+            self._emit("row", **_summary(configuration, row))
+        self._constants = row
+        self._counter = CounterConstants.from_row(row)
+
+    def _measure_rows(self) -> str:
+        skipped, rows = False, self._left
+        for position, configuration in enumerate(rows):
+            self._left = rows[position:]
+            if not self._history.wants(configuration):
+                continue
+            if self._fits(configuration):
+                self._measure(configuration)
+            elif self._limits.last:
+                skipped = True  # a shorter one may still fit
+            else:
+                return "process"
+        return "budget" if skipped else "complete"
+
+    def _fits(self, configuration: Configuration) -> bool:
+        reserved = self._plan.closing if self._limits.closing and self._limits.last else ()
+        closing = sum(self._pace.seconds(row) for row in reserved)
+        needed = _SPARE * self._pace.seconds(configuration) + _SPARE_SECONDS
+        return self._seconds() + needed + closing <= self._limits.seconds
+
+    def _measure_unless_given_up(self, configuration: Configuration) -> None:
+        if self._history.wants(configuration):
+            self._measure(configuration)
+
+    def _measure(self, configuration: Configuration) -> None:
+        """One row, or as many as strangers make necessary."""
+        began = self._seconds()
+        self._begin(configuration)
+        row = self._attempt(configuration)
+        self._history.add(row)
+        self._emit("row", **_summary(configuration, row))
+        if row.get("invalid_reason") in PASSING:
+            self._wait_for_strangers()
+            self._measure(configuration)
+        else:
+            self._pace.learn(configuration, self._seconds() - began)
+
+    def _begin(self, configuration: Configuration) -> None:
+        self._emit(
+            "begin", key=configuration.key, label=configuration.label, slice=configuration.slice,
+            rows_left=len(self._left), seconds_left=self._seconds_left(),
+        )  # fmt: skip
+
+    def _seconds_left(self) -> float:
+        """Until the rows or the time are over, whichever is first."""
+        available, needed = max(0.0, self._limits.seconds - self._seconds()), 0.0
+        for row in self._left:
+            needed += self._pace.seconds(row)
+            if needed > available:
+                return available
+        return needed
+
+    def _attempt(self, configuration: Configuration) -> Row:
+        """The row of one try. Raises DeviceLostError, and what ends the session."""
+        try:
+            with self._bench.prepare(configuration) as prepared:
+                return self._journal.append(configuration.kind, self._columns(configuration, prepared))
+        except JoulecastError as error:
+            return self._trouble(configuration, error)
+        except Exception as error:  # a library's own: costs this row alone
+            return self._failure(configuration, failure_reason(error), _sentence(error))
+
+    def _trouble(self, configuration: Configuration, error: JoulecastError) -> Row:
+        """The row of an error that names itself. Raises what ends the process."""
+        if error.reason == "DeviceLost":
+            raise DeviceLostError(str(error)) from error
+        if error.reason in _FATAL:
+            raise error
+        if error.reason == "StrangerOnDevice":
+            invalid = {"valid": False, "invalid_reason": "stranger", "message": str(error)}
+            return self._journal.append(configuration.kind, _known(configuration) | invalid)
+        return self._failure(configuration, error.reason, str(error))
+
+    def _failure(self, configuration: Configuration, reason: str, sentence: str) -> Row:
+        return self._journal.append("failure", failure_columns(configuration, reason, sentence))
+
+    def _columns(self, configuration: Configuration, prepared: Prepared) -> dict[str, Any]:
+        assert self._counter is not None  # noqa: S101 (constants come first)
+        policy = _LONG if configuration.window == "long" else self._policy
+        window = self._bench.measure(prepared, policy, self._counter)
+        columns = _known(configuration) | dict(prepared.columns) | window.row() | self._context()
+        columns = _with_digests(configuration, columns)
+        if configuration.window == "codecarbon":
+            columns |= {"codecarbon": dict(self._bench.compare(configuration.label, prepared, window))}
+        return columns
+
+    def _context(self) -> dict[str, Any]:
+        """Of the run, repeated in each row, so that a row can be fitted alone."""
+        names = ("idle_watts", "gap_watts")
+        own = {name: self._constants.get(name) for name in names}
+        return own | {"power_limit_watts": self._bench.sensor.card.power_limit_watts}
+
+    def _wait_for_strangers(self) -> None:
+        self._strangers += 1
+        deadline = self._seconds() + _STRANGER_WAIT_SECONDS
+        self._emit("note", text="another process is on the GPU: the row is invalid; waiting for it to leave")
+        while self._strangers <= _MOST_STRANGERS and self._seconds() < deadline:
+            if not self._bench.sensor.strangers():
+                return
+            self._bench.clock.sleep(_STRANGER_POLL_SECONDS)
+        raise _StrangerStays
+
+
+class _StrangerStays(Exception):  # noqa: N818 (an ending, not an error)
+    pass
+
+
+def failure_columns(configuration: Configuration, reason: str, sentence: str) -> dict[str, Any]:
+    """Columns of a ``failure`` row."""
+    return _known(configuration) | {"measured_kind": configuration.kind, "reason": reason, "message": sentence}
+
+
+def failure_reason(error: BaseException) -> str:
+    """``OutOfMemory`` or ``Error``."""
+    return "OutOfMemory" if isinstance(error, MemoryError) else "Error"
+
+
+def _known(configuration: Configuration) -> dict[str, Any]:
+    return configuration.columns() | {"identity": configuration.identity}
+
+
+def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict[str, Any]:
+    """``digest`` as traced; the index's beside it where it differs."""
+    traced = columns.get("digest") or configuration.digest
+    differs = bool(configuration.digest) and traced != configuration.digest
+    return columns | {"digest": traced, "digest_expected": configuration.digest if differs else None}
+
+
+def _summary(configuration: Configuration, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What progress shows of a row."""
+    names = ("kind", "joules", "seconds", "watts", "valid", "invalid_reason", "reason", "message")
+    return {"key": configuration.key, "label": configuration.label, "slice": configuration.slice} | {
+        name: row[name] for name in names if row.get(name) is not None
+    }
+
+
+def _sentence(error: BaseException) -> str:
+    """First line of an error, as long as a row may carry."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:300]

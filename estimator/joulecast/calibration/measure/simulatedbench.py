@@ -1,0 +1,109 @@
+"""A bench that does not exist: the simulated device in virtual time, with loads as long as the suite predicts them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from joulecast.calibration.measure.bench import Prepared
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.expectation import build_seconds
+from joulecast.calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast.calibration.meter.sensor import Clock, Sensor
+from joulecast.calibration.meter.simulated import DeviceOutOfMemoryError, Faults, SimulatedDevice, Stranger
+from joulecast.errors import MeasurementError
+
+_STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
+_HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
+_BUSY_SECONDS = 0.001
+_LEAST_SECONDS = 1e-5  # an execution shorter than a launch is none
+_COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
+"""A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
+_WATTS_SHARE = (0.3, 0.95)  # of the limit: what a made-up load may draw
+
+FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
+"""``stranger=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
+
+
+class SimulatedBench:
+    """``faults``: of ``FAULTS``. Each process of a chain sees a device of its own that begins at 0 s."""
+
+    def __init__(self, preset: str, *, seed: int, faults: Mapping[str, str]) -> None:
+        if unknown := sorted(set(faults) - set(FAULTS)):
+            raise MeasurementError(
+                f"{unknown[0]!r} is no fault of a simulated device: choose from {', '.join(FAULTS)}",
+                reason="WrongUsage",
+            )
+        self._faults = faults
+        self._device = SimulatedDevice(preset, seed=seed, faults=_device_faults(faults))
+        self.sensor: Sensor = self._device.sensor
+        self.clock: Clock = self._device.clock
+        self._group = ""
+        self.clock.sleep(_STARTUP_SECONDS)
+
+    def versions(self) -> Mapping[str, str | None]:
+        return {"joulecast": None, "torch": None}
+
+    def missing(self) -> Mapping[str, str]:
+        return {}
+
+    def constants(self) -> Mapping[str, Any]:
+        load = self._device.load(_BUSY_SECONDS)
+        counter = characterise(self.sensor, self.clock, load)
+        self.clock.sleep(_HOST_CONSTANTS_SECONDS)
+        return {**counter.row(), "gap_watts": self._device.spec.chip.gap_watts}
+
+    @contextlib.contextmanager
+    def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
+        self._befall(configuration)
+        self.clock.sleep(build_seconds(configuration, shared_build=configuration.group == self._group))
+        self._group = configuration.group
+        seconds = max(configuration.forward_seconds, _LEAST_SECONDS)
+        load = self._device.load(seconds, watts=self._watts(configuration, seconds))
+        columns: dict[str, Any] = {"finite": True, "valid": not self._is("broken", configuration)}
+        if not columns["valid"]:
+            columns |= {"finite": False, "invalid_reason": "not finite"}
+        yield Prepared(load=load, columns=columns)
+        load.drain()
+
+    def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
+        return measure(prepared.load, self.sensor, self.clock, counter, replace(policy, **_COARSE))
+
+    def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:  # noqa: ARG002
+        raise MeasurementError("CodeCarbon cannot see a simulated device", reason="NoCodeCarbon")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _befall(self, configuration: Configuration) -> None:
+        if self._is("crash", configuration):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self._is("hang", configuration):
+            signal.pause()
+        if self._is("out-of-memory", configuration):
+            raise DeviceOutOfMemoryError(f"out of memory: {configuration.label} does not fit")
+
+    def _is(self, fault: str, configuration: Configuration) -> bool:
+        return fault in self._faults and self._faults[fault] in configuration.key
+
+    def _watts(self, configuration: Configuration, seconds: float) -> float:
+        limit = self._device.spec.chip.power_limit_watts
+        low, high = (share * limit for share in _WATTS_SHARE)
+        return min(max(configuration.forward_joules / seconds, low), high)
+
+
+def _device_faults(faults: Mapping[str, str]) -> Faults:
+    if "stranger" not in faults:
+        return Faults()
+    start, _, end = faults["stranger"].partition("-")
+    try:
+        return Faults(strangers=(Stranger(start=float(start), end=float(end or "inf")),))
+    except ValueError:
+        raise MeasurementError(
+            f"stranger={faults['stranger']} names no time: give stranger=120 or stranger=120-180, in seconds",
+            reason="WrongUsage",
+        ) from None

@@ -1,0 +1,80 @@
+"""Tables and sentences of a measurement as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from joulecast.calibration.measure.chain import Ending
+from joulecast.calibration.measure.progress import clock
+from joulecast.calibration.measure.purchase import Purchase
+from joulecast.calibration.measure.request import Report
+
+_SIGNS = {"holds": "ok  ", "fails": "FAIL", "unknown": "?   "}
+_ENDINGS = {
+    "complete": "everything asked for is measured",
+    "budget": "the budget is spent",
+    "process": "this process's time is over: give the same command again for the next one",
+}
+
+
+def purchase_text(bought: Purchase, budget_seconds: float) -> str:
+    """What the budget buys, slice by slice, and the first rows of each."""
+    total = 0.0
+    lines = []
+    for name, (count, seconds) in bought.by_slice().items():
+        total += seconds
+        lines.append((name, str(count), clock(seconds), clock(total)))
+    rows = len(bought.rows)
+    text = table(("slice", "rows", "minutes", "in all"), lines)
+    text += f"\n{rows} rows in {clock(bought.seconds)} of {clock(budget_seconds)}, in {bought.processes} processes;"
+    return text + f" {bought.left} rows are left for later runs\n"
+
+
+def order_text(bought: Purchase) -> str:
+    """Every row in its order, with the expected seconds."""
+    return "".join(f"{row.slice:<11} {row.expected_seconds:6.1f} s  {row.label}\n" for row in bought.rows)
+
+
+def ending_text(ending: Ending) -> str:
+    """How a command ended."""
+    text = f"{_ENDINGS[ending.reason]}: {ending.rows} rows in {clock(ending.seconds)}\n"
+    for library, count in ending.skipped.items():
+        text += f"not measured: {count} rows of networks whose library is not installed ({library})\n"
+    return text
+
+
+def report_text(report: Report) -> str:
+    """The table of what was gained, and the verdict."""
+    gained = report.gain
+    words = "SIMULATED rows, of no use to a profile\n" if gained.simulated else ""
+    words += table(("slice", "rows"), [(name, str(count)) for name, count in gained.slices.items()])
+    words += _listed("networks by task", gained.tasks.most_common())
+    words += _listed("layers by op type", gained.op_types.most_common())
+    words += (
+        f"{gained.rows} rows in {gained.minutes:.1f} minutes ({gained.rows_per_minute:.1f} a minute),"
+        f" {gained.runs} run{'s' * (gained.runs != 1)} on {gained.cards} card{'s' * (gained.cards != 1)}\n"
+        f"coverage: {_of(gained.networks)} network rows of the suite, {_of(gained.layers)} layers"
+        f" ({gained.executions:.1%} of executed rows), {_of(gained.op_types_covered)} op types\n\nverdict\n"
+    )
+    return words + "".join(f"{_SIGNS[each.outcome]} {each.name}: {each.figure}\n" for each in report.findings)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as wide as they must be: the first to the left, figures to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        + "\n"
+        for line in lines
+    )
+
+
+def _listed(what: str, counts: Sequence[tuple[str, int]]) -> str:
+    return f"{what}: {', '.join(f'{name} {count}' for name, count in counts)}\n" if counts else ""
+
+
+def _of(pair: tuple[int, int]) -> str:
+    return f"{pair[0]} of {pair[1]}"

@@ -1,0 +1,158 @@
+"""The bench of real work: torch on a CUDA device under NVML, or on the processor under a simulated meter."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata, util
+from typing import Any
+
+import torch
+
+from joulecast.calibration import suite
+from joulecast.calibration.measure.bench import Prepared
+from joulecast.calibration.measure.ceilings import busy_load, ceilings
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.devices import Device, device_of
+from joulecast.calibration.measure.gaps import gap_watts
+from joulecast.calibration.measure.host import host_constants
+from joulecast.calibration.measure.layers import layer_load
+from joulecast.calibration.measure.networks import PreparedNetwork, prepared_network
+from joulecast.calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast.calibration.meter.clock import MonotonicClock
+from joulecast.calibration.meter.sensor import Clock, Load, Sensor
+from joulecast.errors import MeasurementError
+from joulecast.readers import named
+
+_PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
+_LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+_REHEARSAL_CACHE_BYTES = 1 << 20  # few sets of buffers, so that a processor is done with a layer soon
+
+
+class TorchBench:
+    """``metered``: what the meter must know of a load before it sees it run."""
+
+    def __init__(
+        self, device: Device, sensor: Sensor, clock: Clock, *, seed: int, metered: Callable[[Load], Load] = lambda x: x
+    ) -> None:
+        self.sensor, self.clock = sensor, clock
+        self._device, self._seed, self._metered = device, seed, metered
+        self._network: PreparedNetwork | None = None
+        self._group = ""
+        self._held = contextlib.ExitStack()
+        self._layers = _calls()
+
+    def versions(self) -> Mapping[str, str | None]:
+        packages = {name: _version(name) for name in _PACKAGES}
+        return {"python": platform.python_version(), **packages, **self._device.versions()}
+
+    def missing(self) -> Mapping[str, str]:
+        return {prefix: name for prefix, name in _LIBRARIES.items() if util.find_spec(name) is None}
+
+    def constants(self) -> Mapping[str, Any]:
+        with busy_load(self._device) as load:
+            counter = characterise(self.sensor, self.clock, self._metered(load))
+
+        def window(load: Load) -> Window:
+            return measure(self._metered(load), self.sensor, self.clock, counter)
+
+        gap = _part("gap", lambda: gap_watts(self._device, self.clock, window).row())
+        host = _part("host", lambda: host_constants(self._device, self.clock).row())
+        reached = _part("ceilings", lambda: {"ceilings": ceilings(self._device, window)})
+        return {**counter.row(), "gap": gap, "gap_watts": gap.get("watts"), "host_constants": host, **reached}
+
+    @contextlib.contextmanager
+    def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
+        made = self._layer(configuration) if configuration.op_type else self._batch(configuration)
+        with made as ready:
+            yield Prepared(load=self._metered(ready.load), columns=ready.columns)
+
+    def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
+        return measure(prepared.load, self.sensor, self.clock, counter, policy)
+
+    def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
+        if self.sensor.card.simulated:
+            raise MeasurementError("CodeCarbon cannot see a simulated meter", reason="NoCodeCarbon")
+        from joulecast.calibration.meter.crosscheck import CodeCarbonProcess
+
+        with CodeCarbonProcess.start(index=0) as codecarbon:
+            return codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
+
+    def close(self) -> None:
+        self._held.close()
+        self.sensor.close()
+
+    def _layer(self, configuration: Configuration) -> Any:
+        self._release()
+        return layer_load(
+            self._layers[configuration.digest].call,
+            device=self._device,
+            precision=configuration.precision,
+            l2_state=configuration.l2_state,
+            seed=self._seed,
+        )
+
+    def _batch(self, configuration: Configuration) -> Any:
+        network = self._built(configuration)
+        return network.load(batch_size=configuration.batch_size, runtime=configuration.runtime)
+
+    def _built(self, configuration: Configuration) -> PreparedNetwork:
+        """The network of the last row, if this one shares its build."""
+        if self._network is None or self._group != configuration.group:
+            self._release()
+            built = named.build(
+                configuration.name,
+                batch_size=configuration.batch_size,
+                sequence_length=configuration.sequence_length,
+                seconds=configuration.audio_seconds,
+            )
+            prepared = prepared_network(built, device=self._device, precision=configuration.precision, seed=self._seed)
+            self._network, self._group = self._held.enter_context(prepared), configuration.group
+        return self._network
+
+    def _release(self) -> None:
+        """Close the network that is held, and give its memory back."""
+        self._network, self._group = None, ""
+        self._held.close()
+
+
+def cuda_bench(index: int, *, seed: int) -> TorchBench:
+    """The GPU that CUDA calls ``index``. Raises MeasurementError for none, a shared one or a slice of one."""
+    from joulecast.calibration.meter.nvml import NvmlSensor, nvml_index
+
+    sensor = NvmlSensor(nvml_index(index))  # before this process has a context, so that it knows itself
+    torch.cuda.set_device(index)
+    return TorchBench(device_of("cuda"), sensor, MonotonicClock(), seed=seed)
+
+
+def processor_bench(*, seed: int) -> TorchBench:
+    """Real work on the processor beneath a meter that is simulated, and says so."""
+    from joulecast.calibration.meter.simulated.realtime import RealTimeSimulatedSensor
+
+    clock = MonotonicClock()
+    sensor = RealTimeSimulatedSensor(clock, seed=seed)
+    device = device_of("cpu", cache_bytes=_REHEARSAL_CACHE_BYTES)
+    return TorchBench(device, sensor, clock, seed=seed, metered=sensor.metered)
+
+
+def _calls() -> Mapping[str, suite.Layer]:
+    summed = (layer for sum_of in suite.additivity() for layer, _ in sum_of.layers)
+    return {layer.digest: layer for layer in (*suite.layers(), *suite.anchors(), *summed)}
+
+
+def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What was measured; where it could not be, the reason: rows are worth having without it."""
+    try:
+        return dict(measured())
+    except MeasurementError as error:
+        if error.reason in ("DeviceLost", "StrangerOnDevice"):
+            raise
+        return {f"{name}_error": str(error)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,203 @@
+"""Whether rows may be trusted: repeats, anchors, additivity, limits and cross-checks, from the rows alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from joulecast.calibration.measure.journal import Row, Rows
+from joulecast.calibration.suite import Additivity
+
+Outcome = Literal["holds", "fails", "unknown"]
+
+# What is asked of good rows. The first is docs/measuring.md's; the rest are chosen wide of what a steady card shows.
+ADDITIVITY = 0.10
+_REPEATS = 0.02  # median difference of two measurements: twice the standard error that a window is asked for
+_DRIFT = 0.02  # median change of the anchors from start to end, likewise
+_POWER_LIMIT = 0.02  # a capped card swings about its limit
+_POWER_FIGURE = 0.05  # gain error of the driver's figure (Yang, Adamek, Armour: a few percent)
+_CODECARBON = 0.02  # it reads the same counter, so only windowing is between them
+_SHORT_WINDOW = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check. ``figure``: what was found, in words."""
+
+    name: str
+    outcome: Outcome
+    figure: str
+
+
+def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, ...]:
+    """Every check on all rows of a folder. Rows of different cards are compared only where that is the question."""
+    measured = [row for row in rows.rows if row["kind"] in ("layer", "network", "window")]
+    good = [row for row in measured if row.get("valid") is not False and row.get("joules")]
+    return (
+        _repeats(good),
+        _anchors(good),
+        *(_additive(sum_of, good) for sum_of in additivity),
+        _limit(good),
+        _power_figure(good),
+        _codecarbon(measured),
+        _short_windows(good),
+        _digests(measured),
+        _steady(good),
+        _invalid(measured),
+        _failures(rows.rows),
+        _damaged(rows.damaged),
+    )
+
+
+def _repeats(rows: Iterable[Row]) -> Finding:
+    """The noise floor: the same configuration measured twice in one run."""
+    rows = [row for row in rows if not row.get("anchor")]
+    pairs = _pairs(rows, lambda row: (row["identity"], row["run_id"]), _is_first, _is_repeat)
+    return _differences("repeats differ", pairs, _REPEATS, signed=False)
+
+
+def _is_first(row: Row) -> bool:
+    return not row.get("repeat")
+
+
+def _is_repeat(row: Row) -> bool:
+    return bool(row.get("repeat"))
+
+
+def _anchors(rows: Iterable[Row]) -> Finding:
+    """Whether the card drifted within a run."""
+    pairs = _pairs(rows, lambda row: (row["identity"], row["run_id"]), lambda row: row.get("anchor") == "start",
+                   lambda row: row.get("anchor") == "end")  # fmt: skip
+    return _differences("anchors, end against start", pairs, _DRIFT, signed=True)
+
+
+def _power_figure(rows: Iterable[Row]) -> Finding:
+    pairs = [(row["joules"], row["power_joules"]) for row in rows if row.get("power_joules")]
+    return _differences("integrated power against the counter", pairs, _POWER_FIGURE, signed=True)
+
+
+def _codecarbon(rows: Iterable[Row]) -> Finding:
+    compared = [row["codecarbon"] for row in rows if row.get("codecarbon")]
+    pairs = [(each["joules"], each["codecarbon_joules"]) for each in compared if each.get("codecarbon_joules")]
+    return _differences("CodeCarbon against the counter", pairs, _CODECARBON, signed=True)
+
+
+def _short_windows(rows: Iterable[Row]) -> Finding:
+    """Bias of a usual window where executions alias with the sensor."""
+    rows = list(rows)
+    usual = {_configuration(row): row["joules"] for row in rows if row["kind"] == "network" and not row["repeat"]}
+    long = [row for row in rows if row.get("window") == "long"]
+    pairs = [(row["joules"], usual[_configuration(row)]) for row in long if _configuration(row) in usual]
+    return _differences("usual windows against 8 s", pairs, _SHORT_WINDOW, signed=True)
+
+
+def _additive(sum_of: Additivity, rows: Iterable[Row]) -> Finding:
+    """Σ layers against the network as a CUDA graph."""
+    rows = [row for row in rows if row.get("precision") == "default" and not row.get("anchor")]
+    layers = {row["digest"]: row["joules"] for row in rows if row["kind"] == "layer" and row["l2_state"] == "rotated"}
+    wholes = [
+        row["joules"]
+        for row in rows
+        if row["kind"] == "network"
+        and row["runtime"] == "torch-cudagraph"
+        and (row["name"], row["batch_size"]) == (sum_of.name, sum_of.batch_size)
+    ]
+    name = f"additivity of {sum_of.name}, batch {sum_of.batch_size}"
+    there = [(layers[layer.digest], count) for layer, count in sum_of.layers if layer.digest in layers]
+    if not wholes or len(there) < len(sum_of.layers):
+        figure = f"{len(there)} of {len(sum_of.layers)} layers measured, the network {len(wholes)} times"
+        return Finding(name=name, outcome="unknown", figure=figure)
+    ratio = sum(joules * count for joules, count in there) / statistics.fmean(wholes) - 1
+    return Finding(name=name, outcome=_outcome(abs(ratio) <= ADDITIVITY), figure=f"Σ layers {_percent(ratio)}")
+
+
+def _limit(rows: Iterable[Row]) -> Finding:
+    """Joules over seconds cannot exceed what the card may draw."""
+    known = [row for row in rows if row.get("power_limit_watts")]
+    over = [row for row in known if row["watts"] > (1 + _POWER_LIMIT) * row["power_limit_watts"]]
+    if not known:
+        return Finding(name="energy ÷ time within the power limit", outcome="unknown", figure="no limit is known")
+    highest = max(row["watts"] / row["power_limit_watts"] for row in known)
+    figure = f"{len(over)} of {len(known)} rows above; the highest at {highest:.0%} of it"
+    return Finding(name="energy ÷ time within the power limit", outcome=_outcome(not over), figure=figure)
+
+
+def _digests(rows: Iterable[Row]) -> Finding:
+    names = sorted({f"{row['name']} batch {row['batch_size']}" for row in rows if row.get("digest_expected")})
+    figure = f"{len(names)} differ" + (f": {', '.join(names[:5])}{' …' if len(names) > 5 else ''}" if names else "")
+    return Finding(name="digests as in the index", outcome=_outcome(not names), figure=figure)
+
+
+def _steady(rows: Iterable[Row]) -> Finding:
+    rows = list(rows)
+    unsteady = sum(row.get("steady") is False for row in rows)
+    reasons = Counter(reason for row in rows for reason in row.get("throttle_reasons") or ())
+    listed = "".join(f", {reason} in {count}" for reason, count in reasons.most_common())
+    outcome: Outcome = "unknown" if not rows else _outcome(unsteady <= 0.1 * len(rows))
+    return Finding(name="steady windows", outcome=outcome, figure=f"{unsteady} of {len(rows)} are not{listed}")
+
+
+def _invalid(rows: Iterable[Row]) -> Finding:
+    reasons = Counter(str(row.get("invalid_reason")) for row in rows if row.get("valid") is False)
+    return Finding(name="valid rows", outcome=_outcome(not reasons), figure=_counted(reasons, "invalid"))
+
+
+def _failures(rows: Iterable[Row]) -> Finding:
+    reasons = Counter(str(row.get("reason")) for row in rows if row["kind"] == "failure")
+    only_memory = not set(reasons) - {"OutOfMemory"}
+    return Finding(name="nothing failed", outcome=_outcome(only_memory), figure=_counted(reasons, "failed"))
+
+
+def _damaged(lines: Sequence[str]) -> Finding:
+    figure = f"{len(lines)} unreadable" + (f": {', '.join(lines[:5])}" if lines else "")
+    return Finding(name="lines are rows", outcome=_outcome(not lines), figure=figure)
+
+
+def _differences(name: str, pairs: Sequence[tuple[float, float]], allowed: float, *, signed: bool) -> Finding:
+    """``pairs``: what it should be, and what it is."""
+    if not pairs:
+        return Finding(name=name, outcome="unknown", figure="nothing to compare")
+    changes = [found / expected - 1 for expected, found in pairs]
+    middle = statistics.median(changes) if signed else statistics.median(abs(change) for change in changes)
+    worst = max(changes, key=abs)
+    figure = f"median {_percent(middle)}, largest {_percent(worst)}, of {len(pairs)}"
+    return Finding(name=name, outcome=_outcome(abs(middle) <= allowed), figure=figure)
+
+
+def _pairs(
+    rows: Iterable[Row],
+    group: Callable[[Row], tuple[str, ...]],
+    first: Callable[[Row], bool],
+    second: Callable[[Row], bool],
+) -> list[tuple[float, float]]:
+    """Joules of the first row of each group and of every second one."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[group(row)].append(row)
+    pairs = []
+    for members in groups.values():
+        firsts = [row["joules"] for row in members if first(row)]
+        pairs += [(firsts[0], row["joules"]) for row in members if firsts and second(row)]
+    return pairs
+
+
+def _configuration(row: Row) -> Hashable:
+    """What a window has in common with the usual row of its configuration."""
+    names = ("name", "batch_size", "sequence_length", "audio_seconds", "runtime", "precision")
+    return tuple(row.get(name) for name in names)
+
+
+def _outcome(holds: bool) -> Outcome:
+    return "holds" if holds else "fails"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:+.1f} %"
+
+
+def _counted(reasons: Counter[str], word: str) -> str:
+    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    return f"{sum(reasons.values())} {word}" + (f": {listed}" if listed else "")
