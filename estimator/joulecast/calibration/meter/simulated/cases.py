@@ -17,18 +17,30 @@ from joulecast.errors import MeasurementError
 
 LARGEST_ERROR = 0.01
 """Relative, of joules: beyond it a window must say so itself."""
+_PREPARED_SECONDS = 1.0  # before a window: the first execution has been, clocks are up
 _SE_SHARE = 2.0  # standard errors: a window whose error is within them has said so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a window begins, in seconds, and the ``joules`` that a faultless device has used 0.3 s later."""
+
+    seconds: float
+    joules: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """``load`` makes the load; ``faults`` of the device, by the second at which the window has begun. ``blind``: no
-    meter that reads only this sensor can tell."""
+    """``load`` makes the load; ``faults`` of the device, by when the window begins. ``cold``: the
+    device was at rest, with its clocks down, until the window. ``blind``: why no meter can tell that reads only this
+    sensor.
+    """
 
     name: str
     load: Callable[[SimulatedDevice], SimulatedLoad]
-    faults: Callable[[float], Faults] = lambda _: Faults()
+    faults: Callable[[Moment], Faults] = lambda _: Faults()
     change: Callable[[DeviceSpec], DeviceSpec] = lambda spec: spec
+    cold: bool = False
     blind: str = ""
 
 
@@ -81,6 +93,7 @@ def _steady(device: SimulatedDevice) -> SimulatedLoad:
 
 CASES: tuple[Case, ...] = (
     Case(name="steady, 2 ms", load=_steady),
+    Case(name="steady, from rest", load=_steady, cold=True),
     Case(name="steady, 20 µs at low power", load=lambda device: device.load(2e-5, watts=_watts(device, 0.5))),
     Case(
         name="launch-bound, 0.3 of 3 ms",
@@ -101,29 +114,33 @@ CASES: tuple[Case, ...] = (
         load=lambda device: device.load(0.002, watts=_watts(device, 0.5), drift_per_second=0.07),
     ),
     Case(name="one execution of 5 s, phases", load=lambda device: _phases(device, 5.0)),
-    Case(name="counter wraps at 32 bits", load=_steady, faults=lambda begins: _wrapping(begins)),
-    Case(name="counter is reset", load=_steady, faults=lambda begins: Faults(resets=(begins + 0.4,))),
+    Case(name="counter wraps at 32 bits", load=_steady, faults=lambda begins: _wrapping(begins.joules)),
+    Case(name="counter is reset", load=_steady, faults=lambda begins: Faults(resets=(begins.seconds + 0.4,))),
     Case(name="updates missing, 30 %", load=_steady, faults=lambda _: Faults(missing_share=0.3)),
-    Case(name="frozen for 0.5 s", load=_steady, faults=lambda begins: Faults(frozen=((begins + 0.2, begins + 0.7),))),
+    Case(
+        name="frozen for 0.5 s",
+        load=_steady,
+        faults=lambda begins: Faults(frozen=((begins.seconds + 0.2, begins.seconds + 0.7),)),
+    ),
     Case(
         name="reads raise for 0.3 s",
         load=_steady,
-        faults=lambda begins: Faults(raising=((begins + 0.2, begins + 0.5),)),
+        faults=lambda begins: Faults(raising=((begins.seconds + 0.2, begins.seconds + 0.5),)),
     ),
     Case(
         name="energy lost for 0.3 s",
         load=_steady,
-        faults=lambda begins: Faults(lost=((begins + 0.2, begins + 0.5),)),
+        faults=lambda begins: Faults(lost=((begins.seconds + 0.2, begins.seconds + 0.5),)),
     ),
     Case(
         name="a stranger comes",
         load=_steady,
-        faults=lambda begins: Faults(strangers=(Stranger(start=begins + 0.4, watts=60.0),)),
+        faults=lambda begins: Faults(strangers=(Stranger(start=begins.seconds + 0.4, watts=60.0),)),
     ),
     Case(
         name="a hidden stranger comes",
         load=_steady,
-        faults=lambda begins: Faults(strangers=(Stranger(start=begins + 0.4, watts=60.0, visible=False),)),
+        faults=lambda begins: Faults(strangers=(Stranger(start=begins.seconds + 0.4, watts=60.0, visible=False),)),
     ),
     Case(
         name="a hidden stranger all the time",
@@ -140,9 +157,8 @@ CASES: tuple[Case, ...] = (
 )
 
 
-def _wrapping(begins: float) -> Faults:
-    modulus = MODULI_JOULES[0]
-    return Faults(wrap_joules=modulus, start_joules=modulus - 150.0 * (begins + 0.5))
+def _wrapping(joules: float) -> Faults:
+    return Faults(wrap_joules=MODULI_JOULES[0], start_joules=MODULI_JOULES[0] - joules)
 
 
 class _Watched:
@@ -177,10 +193,20 @@ def constants_of(name: str, seed: int) -> CounterConstants:
     return characterise(device.sensor, device.clock, device.load(0.002, watts=_watts(device, 0.7)))
 
 
+def faults_of(case: Case, name: str, seed: int, constants: CounterConstants) -> Faults:
+    """Those of the case, at their moments."""
+    device = SimulatedDevice(case.change(preset(name)), seed=seed)
+    load = _prepared(case, device)
+    begins = device.now + constants.lag_seconds
+    load.enqueue(1000)  # of 2 ms: two seconds
+    device.advance(constants.lag_seconds + 0.3)
+    return case.faults(Moment(seconds=begins, joules=device.true_joules(0.0, device.now)))
+
+
 def run(case: Case, name: str, seed: int, constants: CounterConstants, policy: Policy | None = None) -> Outcome:
     """Measure the case on a fresh device of the preset ``name``."""
     spec = case.change(preset(name))
-    faults = case.faults(constants.lag_seconds)
+    faults = faults_of(case, name, seed, constants)
     try:
         window, true = _measured(case, SimulatedDevice(spec, seed=seed, faults=faults), constants, policy)
     except MeasurementError as error:
@@ -201,9 +227,19 @@ def _measured(
 ) -> tuple[Window, float]:
     """The window, and the true joules of an execution in it."""
     sensor = _Watched(device)
-    window = measure(case.load(device), sensor, device.clock, constants, policy)
+    load = _prepared(case, device)
+    window = measure(load, sensor, device.clock, constants, policy)
     begins = sensor.looked[-2] + window.warmup_seconds
     return window, device.true_joules(begins, begins + window.window_seconds) / window.executions
+
+
+def _prepared(case: Case, device: SimulatedDevice) -> SimulatedLoad:
+    load = case.load(device)
+    if not case.cold:
+        load.enqueue(1)
+        load.drain()
+        device.advance(max(_PREPARED_SECONDS - device.now, 0.0))
+    return load
 
 
 def flags_of(window: Window) -> tuple[str, ...]:

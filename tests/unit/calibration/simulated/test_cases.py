@@ -1,0 +1,78 @@
+"""The meter on simulated devices: right at one second where the load is steady, and never wrong without a word."""
+
+from functools import cache
+
+import pytest
+
+from joulecast.calibration.meter import Policy
+from joulecast.calibration.meter.simulated import PRESETS, SimulatedDevice, preset
+from joulecast.calibration.meter.simulated.__main__ import main
+from joulecast.calibration.meter.simulated.cases import CASES, LARGEST_ERROR, Outcome, constants_of, faults_of, run
+
+COUNTERS = [name for name, spec in PRESETS.items() if spec.sensor.counter]
+BY_NAME = {case.name: case for case in CASES}
+STEADY = [case for case in CASES if case.name in ("steady, 2 ms", "steady, 20 µs at low power", "over the power limit")]
+SEEN = [case for case in CASES if not case.blind and not case.cold]
+constants = cache(constants_of)
+
+
+@pytest.mark.parametrize("case", STEADY, ids=lambda case: case.name)
+@pytest.mark.parametrize("name", COUNTERS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_steady_load_is_within_one_percent_at_one_second(case, name, seed):
+    outcome = run(case, name, seed, constants(name, seed), Policy.fixed(1.0))
+    assert abs(outcome.error) <= LARGEST_ERROR
+    assert "unsteady" not in outcome.flags
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_steady_load_is_within_one_percent_when_the_meter_finds_it_good(name):
+    for seed in (1, 2, 3):
+        assert abs(run(BY_NAME["steady, 2 ms"], name, seed, constants(name, seed)).error) <= LARGEST_ERROR
+
+
+@pytest.mark.parametrize("case", SEEN, ids=lambda case: case.name)
+@pytest.mark.parametrize("name", ["ampere", "turing", "volta"])
+def test_a_window_of_a_second_that_is_wrong_says_so(case, name):
+    outcome = run(case, name, 1, constants(name, 1), Policy.fixed(1.0))
+    assert outcome.honest, outcome
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_from_rest_the_first_quarter_of_a_second_is_forgiven(name):
+    """Clocks rise for longer than some counters lag, and a part-time sensor may miss that they did."""
+    outcome = run(BY_NAME["steady, from rest"], name, 1, constants(name, 1), Policy.fixed(1.0))
+    assert outcome.honest or abs(outcome.error) <= 0.03
+
+
+def test_what_nobody_can_see_is_wrong_and_named():
+    for case in CASES:
+        if case.blind:
+            outcome = run(case, "ampere", 1, constants("ampere", 1))
+            assert abs(outcome.error) > LARGEST_ERROR, case.name
+
+
+def test_the_counter_of_that_case_wraps_in_the_window():
+    case, found = BY_NAME["counter wraps at 32 bits"], constants("turing", 1)
+    faults = faults_of(case, "turing", 1, found)
+    device = SimulatedDevice(preset("turing"), seed=1, faults=faults)
+    first = device.sensor.energy_joules()
+    steady = run(BY_NAME["steady, 2 ms"], "turing", 1, found)
+    assert 0 < faults.wrap_joules - first < 300.0
+    assert run(case, "turing", 1, found).error == pytest.approx(steady.error, abs=2e-3)
+
+
+def test_a_window_that_is_wrong_in_silence_is_told_apart():
+    silent = Outcome(error=0.05, standard_error=0.01, power_error=None, flags=())
+    assert not silent.honest
+    assert Outcome(error=0.05, standard_error=0.01, power_error=None, flags=("unsteady",)).honest
+    assert Outcome(error=0.015, standard_error=0.01, power_error=None, flags=()).honest
+    assert Outcome(error=None, standard_error=0.0, power_error=None, flags=("StrangerOnDevice",)).honest
+
+
+def test_the_table_has_a_row_a_case(capsys):
+    main(["--seeds", "1", "--sensor", "turing"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2 : 2 + len(CASES)]] == list(BY_NAME)
+    assert lines[0] == "| load | turing |"
+    assert "StrangerOnDevice 1/1" in "\n".join(lines)
