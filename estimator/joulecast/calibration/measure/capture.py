@@ -1,0 +1,132 @@
+"""CUDA graphs: a device kept busy without a gap between its kernels.
+
+Follows torch's notes on CUDA semantics ("CUDA Graphs"): warm up on a side stream, capture, replay.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from joulecast.calibration.measure.streams import ClosableLoad, ProcessorLoad, Run, StreamLoad, Turns
+from joulecast.errors import MeasurementError
+
+WARM_UPS = 3  # as torch's notes on CUDA semantics do
+REPLAY_SECONDS = 1e-3  # two replays lie a few microseconds apart: less than 1 % of this
+MOST_EXECUTIONS = 4096  # in one graph: about a second of capturing
+
+
+def graph_load(runs: Sequence[Run], device: torch.device) -> ClosableLoad:
+    """Replays of ``runs`` in turn, captured once each or so often that one replay lasts ``REPLAY_SECONDS``.
+
+    On a processor, which has no graphs, plain repetition. Raises MeasurementError (CaptureFailed, DeviceLost).
+    """
+    if device.type == "cpu":
+        return ProcessorLoad(Turns(runs))
+    warm_up(runs)
+    graph = Graph(runs, len(runs))
+    wanted = executions_wanted(replay_seconds(graph.replay), len(runs))
+    if wanted > len(runs):
+        graph.reset()
+        graph = Graph(runs, wanted)
+    return StreamLoad(graph.replay, multiple=wanted)
+
+
+def executions_wanted(seconds: float, executions: int) -> int:
+    """How many executions make a replay long enough, where ``executions`` of them take ``seconds``."""
+    rounds = math.ceil(REPLAY_SECONDS / max(seconds, 1e-7))
+    return max(executions, min(rounds * executions, MOST_EXECUTIONS // executions * executions))
+
+
+def warm_up(runs: Sequence[Run]) -> None:
+    """On a side stream; the last run may not wait for the device, which no graph can hold.
+
+    ``set_sync_debug_mode`` names such a wait in a sentence, where a broken capture would leave the allocator in doubt.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream), torch.inference_mode():
+        for turn in range(max(WARM_UPS, len(runs))):
+            runs[turn % len(runs)]()
+        with _capturable(), _no_waiting():
+            runs[0]()
+    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.synchronize()
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+class Graph:
+    """So many executions of ``runs`` in turn, captured. It owns the memory of all that they give."""
+
+    def __init__(self, runs: Sequence[Run], executions: int) -> None:
+        self._turns = Turns(runs)
+        self._graph = torch.cuda.CUDAGraph()
+        with _capturable(), torch.inference_mode(), torch.cuda.graph(self._graph):
+            for _ in range(executions):
+                self._turns()
+
+    def replay(self) -> None:
+        self._graph.replay()
+
+    def reset(self) -> None:
+        """Give the memory back."""
+        self._turns.kept.clear()
+        self._graph.reset()
+
+
+@contextmanager
+def _capturable() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        failure = MeasurementError(
+            f"the forward pass cannot be captured in a CUDA graph ({_first_cause(error)}): measure it in torch-eager",
+            reason="CaptureFailed",
+        )
+    else:
+        return
+    _check_context()
+    raise failure
+
+
+def _first_cause(error: BaseException) -> str:
+    """What ended the capture, not what its end then said."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_context() -> None:
+    try:
+        torch.cuda.synchronize()
+        torch.ones(1, device="cuda").add_(1).item()
+    except Exception as error:
+        raise MeasurementError(
+            "the device's context is broken after a failed capture: start a new process", reason="DeviceLost"
+        ) from error
+
+
+def replay_seconds(replay: Callable[[], None], repetitions: int = 3) -> float:
+    """One replay, the first one apart, which uploads the graph."""
+    replay()
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(repetitions):
+        replay()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - began) / repetitions

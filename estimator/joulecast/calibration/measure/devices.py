@@ -1,0 +1,167 @@
+"""What a load needs of the device that it runs on, and its errors in one sentence each.
+
+Nothing here changes a setting of the device.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+
+from joulecast.errors import MeasurementError
+
+_UNKNOWN_CACHE_BYTES = 32 << 20  # a processor that does not tell: a common last-level cache
+_OUT_OF_MEMORY = (
+    "out of memory", "not enough memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)  # fmt: skip
+_REFUSALS = ("_NOT_SUPPORTED", "_INVALID_VALUE", "_BAD_PARAM")  # of a library: the context stays whole
+
+
+class Device(Protocol):
+    """``torch``: where tensors are made. ``cache_bytes``: of the last cache before memory."""
+
+    @property
+    def torch(self) -> torch.device: ...
+
+    def cache_bytes(self) -> int: ...
+
+    def free_bytes(self) -> int: ...
+
+    def synchronize(self) -> None: ...
+
+    def release(self) -> None:
+        """Give back what no tensor holds any more."""
+
+    def reset_peak(self) -> None: ...
+
+    def peak_bytes(self) -> int | None:
+        """The most that tensors occupied at once since ``reset_peak``; None where nobody counts."""
+
+    def versions(self) -> Mapping[str, str | None]: ...
+
+
+class Cuda:
+    """The current CUDA device of this process."""
+
+    def __init__(self) -> None:
+        if not torch.cuda.is_available():
+            raise MeasurementError(
+                "torch finds no CUDA device: run on a machine with a GPU and its driver, or measure on cpu",
+                reason="NoDevice",
+            )
+        self.torch = torch.device("cuda", torch.cuda.current_device())
+
+    def cache_bytes(self) -> int:
+        return int(torch.cuda.get_device_properties(self.torch).L2_cache_size)
+
+    def free_bytes(self) -> int:
+        """Of the device, and what the allocator keeps without using it."""
+        cached = torch.cuda.memory_reserved(self.torch) - torch.cuda.memory_allocated(self.torch)
+        return int(torch.cuda.mem_get_info(self.torch)[0] + cached)
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize(self.torch)
+
+    def release(self) -> None:
+        gc.collect()
+        torch.cuda.empty_cache()
+
+    def reset_peak(self) -> None:
+        torch.cuda.reset_peak_memory_stats(self.torch)
+
+    def peak_bytes(self) -> int | None:
+        return int(torch.cuda.max_memory_allocated(self.torch))
+
+    def versions(self) -> Mapping[str, str | None]:
+        cudnn = torch.backends.cudnn.version()
+        return {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": None if cudnn is None else str(cudnn)}
+
+
+class Processor:
+    """This machine's processor. ``cache_bytes``: 0 asks the system; a small one makes a rehearsal quick."""
+
+    def __init__(self, cache_bytes: int = 0) -> None:
+        self.torch = torch.device("cpu")
+        self._cache_bytes = cache_bytes or _last_level_cache_bytes()
+
+    def cache_bytes(self) -> int:
+        return self._cache_bytes
+
+    def free_bytes(self) -> int:
+        """What the system could hand out, its own caches included."""
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) << 10
+        raise MeasurementError("/proc/meminfo names no MemAvailable: a processor is measured on Linux only")
+
+    def synchronize(self) -> None: ...
+
+    def release(self) -> None:
+        gc.collect()
+
+    def reset_peak(self) -> None: ...
+
+    def peak_bytes(self) -> int | None:
+        return None
+
+    def versions(self) -> Mapping[str, str | None]:
+        return {"torch": torch.__version__, "cuda": None, "cudnn": None}
+
+
+def device_of(name: str, *, cache_bytes: int = 0) -> Device:
+    """``cuda`` or ``cpu``. Raises MeasurementError (NoDevice)."""
+    if name == "cuda":
+        return Cuda()
+    if name == "cpu":
+        return Processor(cache_bytes)
+    raise MeasurementError(f"{name!r} is no device that can be measured: choose cuda or cpu", reason="NoDevice")
+
+
+def _last_level_cache_bytes() -> int:
+    for name in ("SC_LEVEL3_CACHE_SIZE", "SC_LEVEL2_CACHE_SIZE"):
+        size = os.sysconf(name) if name in os.sysconf_names else 0
+        if size > 0:
+            return size
+    return _UNKNOWN_CACHE_BYTES
+
+
+def described(error: BaseException, what: str) -> MeasurementError:
+    """``OutOfMemory``, ``DeviceLost`` (the context is beyond repair: the process must end) or ``ExecutionFailed``."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in _OUT_OF_MEMORY):
+        return out_of_memory(what, text)
+    lost = type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+    if lost and not any(word in str(error) for word in _REFUSALS):
+        return MeasurementError(f"{what} broke the device's context ({text}): start a new process", reason="DeviceLost")
+    return MeasurementError(f"{what} cannot be executed ({type(error).__name__}: {text})", reason="ExecutionFailed")
+
+
+def out_of_memory(what: str, text: str) -> MeasurementError:
+    return MeasurementError(
+        f"{what} does not fit into the device's memory ({text}): measure a smaller batch", reason="OutOfMemory"
+    )
+
+
+@contextmanager
+def described_errors(device: Device, what: str) -> Iterator[None]:
+    """Whatever goes wrong inside leaves as MeasurementError, after the memory that it held has been given back."""
+    try:
+        yield
+    except MeasurementError:
+        raise
+    except Exception as error:
+        failure = described(error, what)
+        traceback.clear_frames(error.__traceback__)  # their locals hold tensors
+    else:
+        return
+    if failure.reason != "DeviceLost":
+        device.release()
+    raise failure

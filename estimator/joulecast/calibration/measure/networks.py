@@ -1,0 +1,144 @@
+"""A whole network as a load: realistic weights on the device, kept for all its batches, and a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from joulecast.calibration.measure.bench import Prepared
+from joulecast.calibration.measure.capture import graph_load
+from joulecast.calibration.measure.configuration import RUNTIMES
+from joulecast.calibration.measure.devices import Device, described_errors
+from joulecast.calibration.measure.features import network_features
+from joulecast.calibration.measure.health import witnessed
+from joulecast.calibration.measure.inputs import inputs_of
+from joulecast.calibration.measure.precision import HALVES, arithmetic, half_of
+from joulecast.calibration.measure.streams import ClosableLoad, Run, eager_load
+from joulecast.calibration.measure.weights import calibrated_statistics, fill
+from joulecast.errors import MeasurementError
+from joulecast.readers.named import Built
+
+
+@contextmanager
+def prepared_network(
+    built: Built, *, device: Device, precision: str = "default", seed: int = 0
+) -> Iterator[PreparedNetwork]:
+    """The network on the device, with weights drawn from ``seed``; torch computes in ``precision`` inside the block.
+
+    For bf16 and fp16 it must have been built in that dtype (``precision.built_dtype``). Raises MeasurementError
+    (OutOfMemory, ExecutionFailed, DeviceLost).
+    """
+    with arithmetic(precision):
+        with described_errors(device, built.name):
+            network = PreparedNetwork(built, device, precision, seed)
+        try:
+            yield network
+        finally:
+            network.close()
+
+
+class PreparedNetwork:
+    """One build. ``load`` may be called again and again, one load at a time."""
+
+    def __init__(self, built: Built, device: Device, precision: str, seed: int) -> None:
+        self.precision = precision
+        self._built: Built | None = built
+        self._device, self._seed = device, seed
+        _check_dtype(built, half_of(precision))
+        self._module: nn.Module = built.module.eval().requires_grad_(False).to(device.torch)
+        fill(self._module, torch.Generator(device.torch).manual_seed(seed))
+        self._calibrated = not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self._module.modules())
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._built, self._module = None, nn.Identity()
+        self._device.release()
+
+    @contextmanager
+    def load(self, *, batch_size: int, runtime: str = "torch-eager") -> Iterator[Prepared]:
+        """A load that has run, and the columns of its row. The same seed gives the same inputs.
+
+        Raises MeasurementError (OutOfMemory, CaptureFailed, RuntimeUnavailable, ExecutionFailed, DeviceLost).
+        """
+        if self._built is None:
+            raise MeasurementError("a network was used after it had been closed")
+        if runtime not in RUNTIMES:
+            raise MeasurementError(f"{runtime!r} is no runtime: choose from {', '.join(RUNTIMES)}")
+        with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):
+            generator = torch.Generator(self._device.torch).manual_seed(self._seed)
+            args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)
+            columns = self._columns(batch_size, runtime, args, kwargs)
+            self._device.reset_peak()
+            load = self._load(runtime, args, kwargs)
+            del args, kwargs
+            try:
+                yield Prepared(load=load, columns=columns | {"peak_memory_bytes": self._device.peak_bytes()})
+            finally:
+                load.close()
+
+    def _columns(
+        self, batch_size: int, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        assert self._built is not None  # noqa: S101
+        return {
+            **network_features(self._module, args, kwargs, name=self._built.name),
+            **self._health(args, kwargs),
+            "batch_size": batch_size,
+            "runtime": runtime,
+            "precision": self.precision,
+        }
+
+    @torch.inference_mode()
+    def _health(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        if not self._calibrated:
+            with calibrated_statistics(self._module):
+                self._module(*args, **kwargs)
+            self._calibrated = True
+        with witnessed(self._module) as witness:
+            return witness.health(self._module(*args, **kwargs)).row()
+
+    def _load(self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ClosableLoad:
+        """It runs once before anyone looks at it."""
+        run = partial(self._module, *args, **kwargs)
+        load = _LOADS[runtime](run, self._device)
+        load.enqueue(load.multiple)
+        load.drain()
+        return load
+
+
+def _check_dtype(built: Built, half: torch.dtype | None) -> None:
+    held = {parameter.dtype for parameter in built.module.parameters()}
+    halves = held & set(HALVES.values())
+    if halves != ({half} if half else set()):
+        wanted = str(half or torch.float32).removeprefix("torch.")
+        raise MeasurementError(f"{built.name} was built in another dtype: build it with dtype={wanted!r}")
+
+
+def _eager(run: Run, device: Device) -> ClosableLoad:
+    return eager_load(run, device.torch)
+
+
+def _captured(run: Run, device: Device) -> ClosableLoad:
+    return graph_load([run], device.torch)
+
+
+def _compiled(run: partial[Any], device: Device) -> ClosableLoad:
+    """Inductor at its defaults, for these very shapes."""
+    compiled = torch.compile(run.func, dynamic=False)
+    return eager_load(partial(compiled, *run.args, **run.keywords), device.torch)
+
+
+def _exported(run: partial[Any], device: Device) -> ClosableLoad:
+    from joulecast.calibration.measure.exported import session_load
+
+    return session_load(run.func, run.args, run.keywords, device.torch)
+
+
+_LOADS: Mapping[str, Callable[[Any, Device], ClosableLoad]] = {
+    "torch-eager": _eager, "torch-cudagraph": _captured, "torch-compile": _compiled, "onnxruntime-cuda": _exported,
+}  # fmt: skip
