@@ -56,14 +56,15 @@ class Suite(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the user asks for. No ``slices``: the first run, then whatever is left. ``precision`` and ``runtime``: other
-    than each slice's own.
+    """What the user asks for. No ``slices``: the first run, then, with ``rest``, whatever is left. ``precision`` and
+    ``runtime``: other than each slice's own.
     """
 
     slices: tuple[str, ...] = ()
     seed: int = 0
     precision: str = ""
     runtime: str = ""
+    rest: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def make_plan(suite: Suite, wish: Wish) -> Plan:
     if wish.slices:
         rows = [row for name in SLICES if name in wish.slices for row in slices.whole(name)]
     else:
-        rows = slices.first_run() + [row for name in _AFTERWARDS for row in slices.whole(name)]
+        rows = slices.first_run() + [row for name in _AFTERWARDS if wish.rest for row in slices.whole(name)]
     early = [row for row in rows if row.slice == "llm" or row.forward_seconds <= LONG_SECONDS]
     late = sorted((row for row in rows if row.slice != "llm" and row.forward_seconds > LONG_SECONDS), key=_forward)
     anchors = _timed([_layer(layer, slice="anchors") for layer in suite.anchors()])
@@ -94,17 +95,15 @@ def make_plan(suite: Suite, wish: Wish) -> Plan:
 
 
 def smallest(plan: Plan) -> Plan:
-    """Every network of the first run once, eager at its smallest batch, and every layer that a processor can run in
-    seconds: what a check executes."""
+    """Every network of a plan once, eager at its smallest batch, and every layer that a processor can run in seconds:
+    what a check executes."""
+    rows = [row for row in plan.rows if not row.repeat]
     batches: dict[str, Configuration] = {}
-    for row in sorted((row for row in plan.rows if row.kind == "network"), key=lambda row: row.batch_size):
+    for row in sorted((row for row in rows if row.kind == "network"), key=lambda row: row.batch_size):
         batches.setdefault(row.group, replace(row, runtime="torch-eager"))
-    networks = [row for row in batches.values() if row.counts["bytes_moved"] <= _CHECKED_BYTES]
-    layers = [row for row in plan.rows if row.kind == "layer" and not row.repeat]
-    light = [
-        row for row in layers if row.counts["macs"] <= _CHECKED_MACS and row.counts["bytes_moved"] <= _CHECKED_BYTES
-    ]
-    return Plan(opening=plan.opening[:1], rows=tuple(_timed([*networks, *light])), closing=())
+    layers = [row for row in rows if row.kind == "layer" and row.counts["macs"] <= _CHECKED_MACS]
+    able = [row for row in [*batches.values(), *layers] if row.counts["bytes_moved"] <= _CHECKED_BYTES]
+    return Plan(opening=plan.opening[:1], rows=tuple(_timed(able)), closing=())
 
 
 _AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")

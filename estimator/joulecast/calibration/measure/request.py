@@ -53,7 +53,8 @@ class Request:
 
     @property
     def wish(self) -> Wish:
-        return Wish(slices=self.slices, seed=self.seed, precision=self.precision, runtime=self.runtime)
+        rest = not self.check
+        return Wish(slices=self.slices, seed=self.seed, precision=self.precision, runtime=self.runtime, rest=rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
