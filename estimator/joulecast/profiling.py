@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
+from joulecast.readers.named import is_named
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph, Shape
+    from joulecast.readers.module.calls import Trace
 
 GraphForm = Literal["exported", "optimized"]
 """exported: the file's own graph, canonicalised. optimized: after onnxruntime's optimiser (extra of that name)."""
@@ -33,7 +35,8 @@ def profile(
     """Count what one batch of a model asks of a machine: MACs, parameters, activations, bytes, op by op.
 
     ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
-    (``registry.example/models/resnet50:1``), or what ``fetch`` gave. No weights are read and no GPU is used.
+    (``registry.example/models/resnet50:1``), what ``fetch`` gave, or the name of a network in an installed library:
+    ``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``hf:gpt2``. No weights are read and no GPU is used.
     ``batch_size``, 1 unless said, binds the free leading dimension of the inputs; ``input_shapes`` gives an input's
     full shape, batch included; ``input_values`` the content of an input that steers shapes or branches. ``path``: the
     model inside the image.
@@ -44,6 +47,10 @@ def profile(
     UnsupportedOperatorError.
     """
     workload = workload_of(batch_size=batch_size, input_shapes=input_shapes, input_values=input_values)
+    if is_named(source):
+        return profile_named(
+            str(source), workload, inapplicable={"path": path, "graph": graph != "exported", "verify": verify}
+        )
     if not isinstance(source, FetchedModel):
         source = fetch(
             os.fspath(source),
@@ -100,23 +107,52 @@ def _is_whole(number: object) -> bool:
 
 def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:
     """The profile of a fetched model under ``workload``. Opens no socket, and no file unless ``optimized``."""
-    from joulecast.canonical import canonicalise
-    from joulecast.counting import count, coverage, totals
-
-    as_filed = read(fetched, workload, graph=graph)
-    layers = count(canonicalise(as_filed))
-    return ModelProfile(
+    return _counted(
+        read(fetched, workload, graph=graph),
+        workload,
         source=fetched.reference,
         digest=fetched.digest,
         format=fetched.format,
+        graph=graph,
+        verification=fetched.verification,
+        bytes_fetched=fetched.bytes_fetched,
+    )
+
+
+def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str, object] | None = None) -> ModelProfile:
+    """The profile of a network of an installed library (``timm:vit_base_patch16_224``), traced without weights.
+
+    Raises WorkloadError for what is given of ``inapplicable``, and what ``joulecast.readers.named.build`` raises.
+    """
+    from joulecast.readers.module import trace
+    from joulecast.readers.named import build
+
+    given = [name for name, value in {**(inapplicable or {}), "input_values": workload.input_values}.items() if value]
+    if given:
+        raise WorkloadError(f"{source} is a named network, which has no {given[0]}: leave it out")
+    built = build(source, batch_size=workload.batch_size, input_shapes=workload.input_shapes)
+    return profile_trace(trace(built.module, built.args, built.kwargs, name=source), workload)
+
+
+def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
+    """The profile of a traced torch module, of format ``torch-module``; its digest is that of its graph."""
+    from joulecast.readers.module import graph_digest, graph_of
+
+    return _counted(graph_of(trace), workload, source=trace.name, digest=graph_digest(trace), format="torch-module")
+
+
+def _counted(as_read: ModelGraph, workload: Workload, **identity: Any) -> ModelProfile:
+    from joulecast.canonical import canonicalise
+    from joulecast.counting import count, coverage, totals
+
+    layers = count(canonicalise(as_read))
+    return ModelProfile(
         workload=workload,
         layers=layers,
         totals=totals(layers),
         coverage=coverage(layers),
-        graph=graph,
-        input_shapes={name: as_filed.tensors[name].shape or () for name in as_filed.inputs},
-        verification=fetched.verification,
-        bytes_fetched=fetched.bytes_fetched,
+        input_shapes={name: as_read.tensors[name].shape or () for name in as_read.inputs},
+        **identity,
     )
 
 

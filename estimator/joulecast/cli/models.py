@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from joulecast.cli.fetching import fetch_model
-from joulecast.cli.options import GraphChoice
+from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import WorkloadPattern, parse
 from joulecast.documents import profile_from_document
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.forecast import DEFAULT_BATCH_SIZE
 from joulecast.profiling import default_batch_size, profile
+from joulecast.readers.named import is_named
 
 if TYPE_CHECKING:
-    from joulecast.cli.options import ModelRequest
     from joulecast.layers import ModelProfile
 
 _REMEDY = "make one with `joulecast profile MODEL -o json`"
+
+_UNSAID = {field.name: field.default for field in fields(ModelRequest)}
+"""What each option is when it is not given."""
+
+_OF_FETCHING = (
+    "--value", "--path", "--graph", "--platform", "--verify", "--budget-bytes", "--budget-seconds",
+    "--insecure-registry", "--permit-host", "--mirror", "--ca-file",
+)  # fmt: skip
+"""Options of models that are files or images."""
 
 
 def profiles(
@@ -33,7 +43,7 @@ def profiles(
     A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
     """
     if _is_saved(request.source):
-        _refuse_options(request)
+        _refuse(request, ("--input", "--value", "--path", "--verify", "--graph"), "is a saved profile")
         return [_saved(Path(request.source), batch_sizes)]
     pattern = parse(request.input or [], request.value or [])
     sizes = batch_sizes or [default_batch_size(pattern.input_shapes(default), default)]
@@ -41,6 +51,13 @@ def profiles(
 
 
 def _profiled(request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequence[int]) -> list[ModelProfile]:
+    if is_named(request.source):
+        _refuse(request, _OF_FETCHING, "is built by an installed library")
+        with progress(f"tracing {request.source}"):
+            return [
+                profile(request.source, batch_size=size, input_shapes=pattern.input_shapes(size))
+                for size in batch_sizes
+            ]
     with progress(f"reading {request.source}"):
         fetched = fetch_model(request)
     with progress(f"counting {request.source}"):
@@ -60,19 +77,13 @@ def _is_saved(source: str) -> bool:
     return source.endswith(".json") and Path(source).is_file()
 
 
-def _refuse_options(request: ModelRequest) -> None:
-    """A saved profile has its workload and its model: options that would change them contradict it."""
-    given = {
-        "--input": request.input,
-        "--value": request.value,
-        "--path": request.path,
-        "--verify": request.verify,
-        "--graph": request.graph is not GraphChoice.EXPORTED,
-    }
-    for option, value in given.items():
-        if value:
+def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:
+    """Options that would change what cannot be changed contradict the source."""
+    for option in options:
+        name = option.removeprefix("--").replace("-", "_")
+        if getattr(request, name) != _UNSAID[name]:
             raise typer.BadParameter(
-                f"{request.source} is a saved profile: leave {option} out, or give the model itself", param_hint=option
+                f"{request.source} {why}: leave {option} out, or give the model's file or image", param_hint=option
             )
 
 

@@ -12,9 +12,9 @@ from joulecast.readers.named.entry import Entry
 from joulecast.readers.named.reference import LIBRARIES, is_named
 
 if TYPE_CHECKING:
+    from joulecast.readers.named.building import build as build
     from joulecast.readers.named.built import Built as Built
     from joulecast.readers.named.built import InputSpec as InputSpec
-    from joulecast.readers.named.building import build as build
 
 __all__ = ["LIBRARIES", "Built", "Entry", "InputSpec", "build", "entries", "is_named", "known"]
 

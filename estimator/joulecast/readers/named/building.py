@@ -81,8 +81,9 @@ def _default_dtype(dtype: str) -> Iterator[None]:
 def _vocabulary(module: nn.Module) -> int:
     """How many token ids the embedding of ``module`` knows; 1 if it has none."""
     configuration = getattr(module, "config", None)
-    text = configuration.get_text_config() if hasattr(configuration, "get_text_config") else configuration
-    return int(getattr(text, "vocab_size", None) or 1)
+    if configuration is None:
+        return 1
+    return int(getattr(configuration.get_text_config(), "vocab_size", None) or 1)
 
 
 def _placed(module: nn.Module, entry: Entry, *, dtype: str, device: str, initialise: bool) -> nn.Module:
@@ -91,7 +92,7 @@ def _placed(module: nn.Module, entry: Entry, *, dtype: str, device: str, initial
         module = module.to(getattr(torch, dtype))
     if torch.device(device).type == "cpu":
         return module
-    return module.to(device) if initialise else module._apply(lambda tensor: _moved(tensor, device))
+    return module.to(device) if initialise else module._apply(lambda tensor: _moved(tensor, device))  # type: ignore[no-untyped-call]
 
 
 def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:

@@ -8,10 +8,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, get_args
 
-from joulecast.readers.named.entry import Entry, Task
-from joulecast.readers.named.reference import LIBRARIES, Library
+from joulecast.readers.named.entry import Entry, Size, Task
+from joulecast.readers.named.reference import Library
 
-_IMAGE = ("batch", 3)
+_IMAGE: tuple[Size, ...] = ("batch", 3)
 _SEQUENCE_LENGTHS = {"encoder": (128,), "decoder": (128, 512), "text-to-text": (128,)}
 """Tokens by kind of text model: a language model is also asked for 512."""
 _DECODER_TOKENS = 8  # of an encoder-decoder: a few, as in the middle of a generation
@@ -68,7 +68,7 @@ def _of_transformers(origin: str, family: str, task: Task, described: Mapping[st
     rest = {name: described[name] for name in ("zero_shot", "largest_batch", "rates") if name in described}
     return Entry(
         library="hf",
-        name=origin.rpartition("/")[2],
+        name=described.get("name", origin.rpartition("/")[2]),
         task=task,
         family=family,
         origin=origin,
@@ -81,7 +81,7 @@ def _of_transformers(origin: str, family: str, task: Task, described: Mapping[st
     )
 
 
-def _inputs(task: Task, described: Mapping[str, Any]) -> Mapping[str, tuple[int | str, ...]]:
+def _inputs(task: Task, described: Mapping[str, Any]) -> Mapping[str, tuple[Size, ...]]:
     """As described, else what models of the task take."""
     if "inputs" in described:
         return dict(described["inputs"])
@@ -89,8 +89,8 @@ def _inputs(task: Task, described: Mapping[str, Any]) -> Mapping[str, tuple[int 
         return {"input_values": ("batch", "samples")}
     if task == "vision":
         return {"pixel_values": (*_IMAGE, *[described["size"]] * 2)}
-    decoder = {"decoder_input_ids": ("batch", _DECODER_TOKENS)} if _kind(described) == "text-to-text" else {}
-    return {"input_ids": ("batch", "tokens"), **decoder}
+    text: dict[str, tuple[Size, ...]] = {"input_ids": ("batch", "tokens")}
+    return text | ({"decoder_input_ids": ("batch", _DECODER_TOKENS)} if _kind(described) == "text-to-text" else {})
 
 
 def _kind(described: Mapping[str, Any]) -> str:

@@ -44,9 +44,7 @@ def _of_timm(name: str) -> Entry:
         raise _unknown(f"timm:{name}", timm.list_models())
     configuration = timm.get_pretrained_cfg(name)
     shape = configuration.input_size if configuration else (3, 224, 224)
-    return Entry(
-        library="timm", name=name, task="vision", family="", inputs={"x": ("batch", *shape)}, positional=True
-    )
+    return Entry(library="timm", name=name, task="vision", family="", inputs={"x": ("batch", *shape)}, positional=True)
 
 
 def _unknown(source: str, names: list[str]) -> ModelReferenceError:

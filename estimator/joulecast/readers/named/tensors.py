@@ -53,9 +53,7 @@ def _audio_lengths(entry: Entry, seconds: float) -> dict[str, int]:
     }
 
 
-def _spec(
-    name: str, shape: tuple[int | str, ...], words: Mapping[str, int], dtype: str, vocabulary: int
-) -> InputSpec:
+def _spec(name: str, shape: tuple[int | str, ...], words: Mapping[str, int], dtype: str, vocabulary: int) -> InputSpec:
     sizes = tuple(words[size] if isinstance(size, str) else size for size in shape)
     if name.endswith("ids"):
         return InputSpec(shape=sizes, dtype="int64", below=vocabulary)
