@@ -28,7 +28,8 @@ _NOISE_OF_DRIFT = 2.0  # standard errors within which a slope is not told from n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What one stretch of edges says. Times are the clock's. ``phase_gap`` is None where executions cannot alias."""
+    """What one stretch of edges says. Times are the clock's. ``drift``: relative rise of power, ``pace_drift``: of the
+    time of an execution, None where too few were seen. ``phase_gap`` is None where executions cannot alias."""
 
     begins: float
     ends: float
@@ -40,18 +41,24 @@ class Estimate:
     watts_standard_error: float
     drift: float | None
     drift_standard_error: float
+    pace_drift: float | None
     phase_gap: float | None
 
     def settled(self, policy: Policy) -> bool:
         """Good enough to stop."""
-        level = self.drift is None or abs(self.drift) <= policy.largest_drift
+        level = (self.drift is None or abs(self.drift) <= policy.largest_drift) and self._keeps_pace(policy)
         seen = self.phase_gap is None or self.phase_gap <= policy.largest_phase_gap
         return level and seen and self.watts_standard_error <= policy.relative_error * self.watts
 
     def steady(self, policy: Policy) -> bool | None:
         if self.drift is None:
             return None
-        return abs(self.drift) <= max(policy.largest_drift, _NOISE_OF_DRIFT * self.drift_standard_error)
+        level = abs(self.drift) <= max(policy.largest_drift, _NOISE_OF_DRIFT * self.drift_standard_error)
+        return level and self._keeps_pace(policy)
+
+    def _keeps_pace(self, policy: Policy) -> bool:
+        """Clocks that rise from rest show here, though a sensor that looks part of the time may miss their power."""
+        return self.pace_drift is None or abs(self.pace_drift) <= policy.largest_drift
 
 
 def estimate(
@@ -87,6 +94,7 @@ def estimate(
         ),
         drift=None if rise is None else rise[0] / watts,
         drift_standard_error=math.inf if rise is None else rise[1] / watts,
+        pace_drift=_pace_drift(steps, max(warm, begins), last),
         phase_gap=largest_gap([(edge.seconds / pace[0]) % 1.0 for edge in edges]) if aliases else None,
     )
 
@@ -100,6 +108,17 @@ def _pace(steps: Sequence[Step], begins: float, ends: float) -> tuple[float, flo
         return None
     error = math.hypot(first.standard_error, last.standard_error)
     return (last.seconds - first.seconds) / executions, error / executions
+
+
+def _pace_drift(steps: Sequence[Step], begins: float, ends: float) -> float | None:
+    """Relative rise of the time of an execution from begin to end, by halves; None where that is within its noise."""
+    middle = (begins + ends) / 2.0
+    early, late = _pace(steps, begins, middle), _pace(steps, middle, ends)
+    if early is None or late is None:
+        return None
+    rise = 2.0 * (late[0] - early[0])  # the middles of the halves are half of the whole apart
+    noise = 2.0 * math.hypot(early[1], late[1])
+    return rise / early[0] if abs(rise) > _NOISE_OF_DRIFT * noise else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
