@@ -1,0 +1,46 @@
+"""The measuring command as a process of its own, on the simulated device and the handmade suite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joulecast.calibration.measure.journal import read_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measuring:
+    """Runs ``python -m joulecast.calibration.measure`` on ``folder``."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def __call__(self, *arguments: str, simulate: str = "hopper") -> subprocess.CompletedProcess[str]:
+        command = [*self.command(*arguments), *(["--simulate", simulate] if simulate else [])]
+        return subprocess.run(
+            command, env=dict(self.environment), text=True, capture_output=True, timeout=300, check=False
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "joulecast.calibration.measure", "--resume", str(self.folder), *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [*self.command(*arguments), "--simulate"]
+        return subprocess.Popen(
+            command, env=dict(self.environment), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def rows(self, *kinds: str) -> list[Mapping[str, Any]]:
+        return [row for row in read_rows(self.folder).rows if not kinds or row["kind"] in kinds]
+
+    def measured(self) -> list[Mapping[str, Any]]:
+        return [row for row in self.rows("layer", "network", "window") if row.get("joules")]
+
+    def keys(self) -> Counter[str]:
+        """How often each configuration was measured, anchors aside."""
+        return Counter(row["key"] for row in self.measured() if not row["anchor"])
