@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -74,7 +75,8 @@ class Graph:
     def __init__(self, runs: Sequence[Run], executions: int) -> None:
         self._turns = Turns(runs)
         self._graph = torch.cuda.CUDAGraph()
-        with _capturable(), torch.inference_mode(), torch.cuda.graph(self._graph):
+        pool = torch.cuda.graph_pool_handle()
+        with _capturable(pool), torch.inference_mode(), torch.cuda.graph(self._graph, pool=pool):
             for _ in range(executions):
                 self._turns()
 
@@ -88,20 +90,30 @@ class Graph:
 
 
 @contextmanager
-def _capturable() -> Iterator[None]:
+def _capturable(pool: tuple[int, int] | None = None) -> Iterator[None]:
+    """Says why a capture failed, after its ``pool`` has been closed: a capture that does not end leaves it open."""
     try:
         yield
     except torch.OutOfMemoryError:
+        _close(pool)
         raise
     except Exception as error:
         failure = MeasurementError(
             f"the forward pass cannot be captured in a CUDA graph ({_first_cause(error)}): measure it in torch-eager",
             reason="CaptureFailed",
         )
+        traceback.clear_frames(error.__traceback__)
     else:
         return
+    _close(pool)
     _check_context()
     raise failure
+
+
+def _close(pool: tuple[int, int] | None) -> None:
+    if pool is not None:
+        with suppress(RuntimeError):  # closed already
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
 
 
 def _first_cause(error: BaseException) -> str:
@@ -115,7 +127,7 @@ def _check_context() -> None:
     try:
         torch.cuda.synchronize()
         torch.ones(1, device="cuda").add_(1).item()
-    except Exception as error:
+    except RuntimeError as error:
         raise MeasurementError(
             "the device's context is broken after a failed capture: start a new process", reason="DeviceLost"
         ) from error

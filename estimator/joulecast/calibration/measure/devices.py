@@ -10,6 +10,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -96,10 +97,9 @@ class Processor:
 
     def free_bytes(self) -> int:
         """What the system could hand out, its own caches included."""
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) << 10
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
         raise MeasurementError("/proc/meminfo names no MemAvailable: a processor is measured on Linux only")
 
     def synchronize(self) -> None: ...

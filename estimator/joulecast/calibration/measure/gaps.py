@@ -23,7 +23,7 @@ from joulecast.calibration.meter.sensor import Load
 from joulecast.errors import MeasurementError
 
 BUSY_SHARES = (0.05, 0.15, 0.4)  # launch-bound networks lie between the outer two
-NUMEL = 1 << 20  # a copy of 4 MiB: a few microseconds of a GPU, like a kernel of a launch-bound network
+NUMEL = {"cuda": 1 << 23, "cpu": 1 << 18}  # a copy of 32 MiB takes a GPU some 20 microseconds: longer than its launch
 
 
 class Watched(Protocol):
@@ -75,7 +75,7 @@ def gap_watts(device: Device, measure: Measure) -> GapPower:
 
 
 def _copy(device: Device) -> Run:
-    source = torch.randn(NUMEL, device=device.torch)
+    source = torch.randn(NUMEL[device.torch.type], device=device.torch)
     target = torch.empty_like(source)
     return lambda: target.copy_(source)
 

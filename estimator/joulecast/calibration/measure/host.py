@@ -5,7 +5,7 @@ Fitted to small modules of different mixtures, each so light for the device that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -62,7 +62,7 @@ class Mixture(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for number in range(self.kernels):
-            x = _KERNELS[number % len(_KERNELS)](x, self.weight, self.bias)
+            x = _KERNELS[number % len(_KERNELS)](x, self)
         for _ in range(self.views):
             x = x.view(WIDTH)
         for layer in self.layers:
@@ -70,11 +70,11 @@ class Mixture(nn.Module):
         return x
 
 
-_KERNELS = (
-    lambda x, weight, bias: torch.nn.functional.linear(x, weight, bias),
-    lambda x, weight, bias: torch.relu(x),
-    lambda x, weight, bias: torch.nn.functional.layer_norm(x, (WIDTH,), bias, bias),
-    lambda x, weight, bias: x + bias,
+_KERNELS: tuple[Callable[[torch.Tensor, Mixture], torch.Tensor], ...] = (
+    lambda x, own: torch.nn.functional.linear(x, own.weight, own.bias),
+    lambda x, _: torch.relu(x),
+    lambda x, own: torch.nn.functional.layer_norm(x, (WIDTH,), own.bias, own.bias),
+    lambda x, own: x + own.bias,
 )
 """One kernel each, as networks mix them."""
 

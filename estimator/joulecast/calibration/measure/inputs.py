@@ -13,7 +13,7 @@ from joulecast.readers.named import Built, InputSpec
 def inputs_of(
     built: Built, batch_size: int, device: torch.device, generator: torch.Generator
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """``args`` and ``kwargs`` of one forward pass: reals from N(0,1), ids uniform over the vocabulary, masks of ones."""
+    """``args`` and ``kwargs`` of one pass: reals from N(0,1), ids uniform over the vocabulary, masks of ones."""
     fed = {name: _drawn(spec, batch_size, device, generator) for name, spec in built.inputs.items()}
     return (tuple(fed.values()), {}) if built.args else ((), fed)
 
