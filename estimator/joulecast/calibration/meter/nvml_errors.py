@@ -26,7 +26,7 @@ _TRANSIENT = (
 _KNOWN = {
     "NVML_ERROR_LIBRARY_NOT_FOUND": (
         "NoDevice",
-        "there is no NVIDIA driver here (libnvidia-ml.so.1): measure on a machine with one, or let the container have it",
+        "there is no NVIDIA driver here (libnvidia-ml.so.1): measure where one is, or let the container have it",
     ),
     "NVML_ERROR_DRIVER_NOT_LOADED": (
         "NoDevice",
