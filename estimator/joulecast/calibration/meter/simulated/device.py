@@ -67,6 +67,7 @@ class SimulatedDevice:
         self._worked = -math.inf  # when the last execution ended
         self._pattern, self._elapsed, self._began = constant(self._chip.parked_watts), 0.0, 0.0
         self._ticked = 0
+        self._due = 0.0  # when anything changes next
         self.history = PowerHistory(self._chip.parked_watts)
         self.clock = VirtualClock(self)
         self.sensor = SimulatedSensor(self, self.spec.sensor, self._card(), seed=seed, faults=self.faults)
@@ -114,7 +115,7 @@ class SimulatedDevice:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         end = self.now + seconds
-        while (event := self._next_event()) <= end:
+        while (event := self._due) <= end:
             self._settle(event)
             if event >= self._ticked * TICK_SECONDS:
                 self._tick()
@@ -125,6 +126,7 @@ class SimulatedDevice:
         """At the end of the queue; a device at rest begins at once."""
         if self._queue and self._queue[-1].load is load:
             self._queue[-1].executions += executions
+            self._due = self._next_event()
             return
         resting = not self._queue
         if resting:
@@ -153,7 +155,7 @@ class SimulatedDevice:
 
     def seconds_to_idle(self) -> float:
         """Time until the next event of the queue: waiting that long, again and again, drains it."""
-        return max(self._next_event() - self.now, 0.0)
+        return max(self._due - self.now, 0.0)
 
     def state(self) -> DeviceState:
         return DeviceState(
@@ -252,6 +254,7 @@ class SimulatedDevice:
             self._elapsed = fresh.elapsed_at(*self._pattern.step_at(self._elapsed))
         self._pattern = fresh
         self.history.begin(self.now, fresh, self._elapsed)
+        self._due = self._next_event()
 
     def _pattern_at(self, step: int) -> Pattern:
         others = [s for s in self.faults.strangers if s.start <= self.now < s.end]
