@@ -80,6 +80,8 @@ def perform(request: Request, reporter: Reporter) -> Ending:
             single=request.single,
         )
         ending = chain.run()
+    except MeasurementError as error:
+        raise _with_way_out(error) from None
     finally:
         os.close(held)
     if ending.reason == "stranger":
@@ -89,6 +91,13 @@ def perform(request: Request, reporter: Reporter) -> Ending:
             reason="StrangerOnDevice",
         )
     return ending
+
+
+def _with_way_out(error: MeasurementError) -> MeasurementError:
+    """Without a GPU the runner itself can still be tried."""
+    if error.reason != "NoDevice":
+        return error
+    return MeasurementError(f"{error}, or give --simulate to try the runner without a GPU", reason=error.reason)
 
 
 def check_request(request: Request) -> None:

@@ -12,8 +12,8 @@ from joulecast.calibration.measure.expectation import LONG_WINDOW_SECONDS, Pace
 from joulecast.calibration.measure.history import PASSING, History, Run
 from joulecast.calibration.measure.journal import Journal, Row
 from joulecast.calibration.measure.plan import Plan
-from joulecast.calibration.meter import CounterConstants, Policy
-from joulecast.errors import JoulecastError
+from joulecast.calibration.meter import CounterConstants, Policy, Window
+from joulecast.errors import JoulecastError, MeasurementError
 
 CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
 """Windows of a check, which asks whether everything runs, not what it costs."""
@@ -195,8 +195,17 @@ class Session:
         columns = _known(configuration) | dict(prepared.columns) | window.row() | self._context()
         columns = _with_digests(configuration, columns)
         if configuration.window == "codecarbon":
-            columns |= {"codecarbon": dict(self._bench.compare(configuration.label, prepared, window))}
+            columns |= self._beside_codecarbon(configuration, prepared, window)
         return columns
+
+    def _beside_codecarbon(self, configuration: Configuration, prepared: Prepared, window: Window) -> dict[str, Any]:
+        """The same by CodeCarbon; without it the window is a row all the same."""
+        try:
+            return {"codecarbon": dict(self._bench.compare(configuration.label, prepared, window))}
+        except MeasurementError as error:
+            if error.reason not in ("NoCodeCarbon", "TooLong"):
+                raise
+            return {"codecarbon": None, "codecarbon_missing": str(error)}
 
     def _context(self) -> dict[str, Any]:
         """Of the run, repeated in each row, so that a row can be fitted alone."""

@@ -31,13 +31,20 @@ _REHEARSAL_CACHE_BYTES = 1 << 20  # few sets of buffers, so that a processor is 
 
 
 class TorchBench:
-    """``metered``: what the meter must know of a load before it sees it run."""
+    """``index``: as NVML counts. ``metered``: what the meter must know of a load before it sees it run."""
 
     def __init__(
-        self, device: Device, sensor: Sensor, clock: Clock, *, seed: int, metered: Callable[[Load], Load] = lambda x: x
+        self,
+        device: Device,
+        sensor: Sensor,
+        clock: Clock,
+        *,
+        seed: int,
+        index: int = 0,
+        metered: Callable[[Load], Load] = lambda load: load,
     ) -> None:
         self.sensor, self.clock = sensor, clock
-        self._device, self._seed, self._metered = device, seed, metered
+        self._device, self._seed, self._index, self._metered = device, seed, index, metered
         self._network: PreparedNetwork | None = None
         self._group = ""
         self._held = contextlib.ExitStack()
@@ -57,7 +64,7 @@ class TorchBench:
         def window(load: Load) -> Window:
             return measure(self._metered(load), self.sensor, self.clock, counter)
 
-        gap = _part("gap", lambda: gap_watts(self._device, self.clock, window).row())
+        gap = _part("gap", lambda: gap_watts(self._device, window).row())
         host = _part("host", lambda: host_constants(self._device, self.clock).row())
         reached = _part("ceilings", lambda: {"ceilings": ceilings(self._device, window)})
         return {**counter.row(), "gap": gap, "gap_watts": gap.get("watts"), "host_constants": host, **reached}
@@ -76,7 +83,7 @@ class TorchBench:
             raise MeasurementError("CodeCarbon cannot see a simulated meter", reason="NoCodeCarbon")
         from joulecast.calibration.meter.crosscheck import CodeCarbonProcess
 
-        with CodeCarbonProcess.start(index=0) as codecarbon:
+        with CodeCarbonProcess.start(index=self._index) as codecarbon:
             return codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
 
     def close(self) -> None:
@@ -121,9 +128,10 @@ def cuda_bench(index: int, *, seed: int) -> TorchBench:
     """The GPU that CUDA calls ``index``. Raises MeasurementError for none, a shared one or a slice of one."""
     from joulecast.calibration.meter.nvml import NvmlSensor, nvml_index
 
-    sensor = NvmlSensor(nvml_index(index))  # before this process has a context, so that it knows itself
+    own = nvml_index(index)
+    sensor = NvmlSensor(own)  # before this process has a context, so that it knows itself
     torch.cuda.set_device(index)
-    return TorchBench(device_of("cuda"), sensor, MonotonicClock(), seed=seed)
+    return TorchBench(device_of("cuda"), sensor, MonotonicClock(), seed=seed, index=own)
 
 
 def processor_bench(*, seed: int) -> TorchBench:

@@ -118,7 +118,9 @@ def test_rows_cut_at_any_byte_are_measured_again(measuring: Measuring) -> None:
 
 
 def test_a_configuration_that_ends_its_process_costs_one_row(measuring: Measuring) -> None:
-    done = measuring("--budget", "8m", "--slice", "layers", "--fault", f"crash={VICTIM}|torch-cudagraph|default|rotated")
+    done = measuring(
+        "--budget", "8m", "--slice", "layers", "--fault", f"crash={VICTIM}|torch-cudagraph|default|rotated"
+    )
     assert done.returncode == 0, done.stderr
     crashes = [row for row in measuring.rows("failure") if row["reason"] == "Crash"]
     by_key = {row["key"]: row["crashes"] for row in crashes}
