@@ -1,1 +1,23 @@
-"""The architectures that are measured, and an order of their layers of which any prefix covers the feature space."""
+"""The architectures that are measured, and an order of their layers of which any prefix covers the feature space.
+
+Reading the committed index needs the standard library alone; ``rebuild`` traces everything anew.
+"""
+
+from __future__ import annotations
+
+from joulecast.calibration.suite.architecture import Architecture, Batch, Network, Skip
+from joulecast.calibration.suite.index import (
+    additivity,
+    architectures,
+    layers,
+    networks,
+    skipped,
+    suite_digest,
+    versions,
+)
+from joulecast.calibration.suite.layer import Additivity, Layer
+
+__all__ = [
+    "Additivity", "Architecture", "Batch", "Layer", "Network", "Skip",
+    "additivity", "architectures", "layers", "networks", "skipped", "suite_digest", "versions",
+]  # fmt: skip

@@ -1,0 +1,119 @@
+"""An architecture of the suite, the fixed inputs that it is measured with, and its counts at each batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+BATCH_SIZES = (1, 32, 128)
+"""Those of published layer-wise energy studies (WattLayer, arXiv 2606.27841)."""
+
+MEMORY_BYTES = 70e9
+"""What a network may take: an 80 GB accelerator less its context, the allocator's slack and other people's safety."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One forward pass. ``digest``: of its graph. ``rows``: executed ones, those with a kernel; ``kernels`` and
+    ``views``: of eager mode; ``module_calls``: modules entered.
+
+    ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
+    trace; ``fits``: whether that, with a margin, is below ``MEMORY_BYTES``. ``predicted_seconds``,
+    ``predicted_joules``: a forecast, for order and budget alone.
+    """
+
+    batch_size: int
+    digest: str
+    rows: int
+    macs: int
+    params: int
+    activations: int
+    input_numel: int
+    bytes_moved: int
+    kernels: int
+    views: int
+    module_calls: int
+    peak_bytes: int
+    fits: bool
+    predicted_seconds: float
+    predicted_joules: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One architecture with one fixed input. ``name``: its named source; ``task``: vision, nlp or audio; ``family``:
+    lineage across libraries; ``zero_shot``: never lends a layer to the sample. ``sequence_length``: tokens;
+    ``seconds``: of audio; None where the architecture has its own. ``batches``: by rising size.
+    """
+
+    name: str
+    task: str
+    family: str
+    zero_shot: bool
+    sequence_length: int | None
+    seconds: float | None
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """``digest``: of the graph at batch size 1 with the first of its ``workloads``; equal for equal graphs, whatever
+    their names. ``params``: trainable elements."""
+
+    name: str
+    task: str
+    family: str
+    zero_shot: bool
+    digest: str
+    params: int
+    workloads: tuple[Network, ...]
+
+    @property
+    def batches(self) -> Iterator[Batch]:
+        """Every forward pass of it in the suite."""
+        return (batch for workload in self.workloads for batch in workload.batches)
+
+    @property
+    def executed_layers(self) -> int:
+        """Rows with a kernel, over all of them."""
+        return sum(batch.rows for batch in self.batches)
+
+    def to_json(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in _OWN}
+        return own | {"workloads": [_workload(workload) for workload in self.workloads]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """What could not be traced, and why."""
+
+    name: str
+    task: str
+    family: str
+    reason: str
+
+
+_OWN = ("name", "task", "family", "zero_shot", "digest", "params")
+_SHARED = ("name", "task", "family", "zero_shot")
+
+
+def architecture_from_json(document: Mapping[str, Any]) -> Architecture:
+    """The architecture that ``Architecture.to_json`` wrote."""
+    shared = {name: document[name] for name in _SHARED}
+    workloads = tuple(_network(shared, entry) for entry in document["workloads"])
+    return Architecture(**shared, digest=document["digest"], params=document["params"], workloads=workloads)
+
+
+def _workload(network: Network) -> dict[str, Any]:
+    entry: dict[str, Any] = {"sequence_length": network.sequence_length, "seconds": network.seconds}
+    return entry | {"batches": [asdict(batch) for batch in network.batches]}
+
+
+def _network(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> Network:
+    return Network(
+        **shared,
+        sequence_length=entry["sequence_length"],
+        seconds=entry["seconds"],
+        batches=tuple(Batch(**batch) for batch in entry["batches"]),
+    )

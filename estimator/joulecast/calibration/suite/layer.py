@@ -1,0 +1,75 @@
+"""A distinct configuration of a layer: the call that runs it, what it costs by count, and where it occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from joulecast.readers.module.calls import call_from_json
+
+if TYPE_CHECKING:
+    from joulecast.readers.module.calls import Call
+
+LONG_SECONDS = 0.5
+"""What is predicted to last longer is measured last: it would take the budget of many others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """``digest``: of the call. ``op_type``, ``dtype``: of the row that moves most bytes; the figures are sums over its
+    ``rows`` with a kernel (one, for nearly all).
+
+    ``multiplicity``: executions in the whole suite; ``families``: lineages of the networks that have it.
+    ``zero_shot``: one of the networks that must stay unseen has it, or its equal in every count. ``fits``: whether one
+    set of its buffers does. ``document``: the call as JSON.
+    """
+
+    digest: str
+    op_type: str
+    dtype: str
+    rows: int
+    macs: int
+    params: int
+    activations: int
+    input_numel: int
+    bytes_moved: int
+    kernels: int
+    views: int
+    multiplicity: int
+    families: tuple[str, ...]
+    zero_shot: bool
+    fits: bool
+    predicted_seconds: float
+    predicted_joules: float
+    document: Mapping[str, Any]
+
+    @property
+    def call(self) -> Call:
+        """What to run."""
+        return call_from_json(self.document)
+
+    @property
+    def long(self) -> bool:
+        """Whether it is measured last."""
+        return self.predicted_seconds > LONG_SECONDS
+
+    def to_json(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def layer_from_json(document: Mapping[str, Any]) -> Layer:
+    """The layer that ``Layer.to_json`` wrote."""
+    return Layer(**{**document, "families": tuple(document["families"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additivity:
+    """A network whose layers are all measured: does their sum give the whole? ``layers``: each distinct configuration
+    with a kernel, and how often the network runs it."""
+
+    name: str
+    batch_size: int
+    sequence_length: int | None
+    seconds: float | None
+    layers: tuple[tuple[Layer, int], ...]

@@ -1,0 +1,115 @@
+"""Processes that trace architectures: one that crashes or hangs costs the architecture that it was at, no other."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from joulecast.readers.named.entry import Entry
+
+COMMAND = (sys.executable, "-m", "joulecast.calibration.suite.worker")
+LONGEST_SECONDS = 180.0
+"""For one architecture; the slowest takes a tenth of it."""
+
+_TAIL_BYTES = 4000  # of a worker's standard error: its last line tells why it ended
+
+
+def surveyed(
+    entries: Sequence[Entry],
+    *,
+    workers: int,
+    command: Sequence[str] = COMMAND,
+    longest_seconds: float = LONGEST_SECONDS,
+) -> Generator[dict[str, Any], None, None]:
+    """What a worker found of each of ``entries``, or a skip with its reason, as they come. Closing the iterator ends
+    the workers."""
+    wanted: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+    for entry in entries:
+        wanted.put(entry)
+    found: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    crew = [_Worker(command=command, longest_seconds=longest_seconds) for _ in range(workers)]
+    for worker in crew:
+        threading.Thread(target=worker.work, args=(wanted, found), daemon=True).start()
+    try:
+        for _ in entries:
+            yield found.get()
+    finally:
+        for worker in crew:
+            worker.dismiss()
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    command: Sequence[str]
+    longest_seconds: float
+    process: subprocess.Popen[str] | None = None
+    dismissed: bool = False
+    errors: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
+
+    def work(self, wanted: queue.SimpleQueue[Entry], found: queue.SimpleQueue[dict[str, Any]]) -> None:
+        while not self.dismissed:
+            try:
+                entry = wanted.get_nowait()
+            except queue.Empty:
+                break
+            found.put(self._survey(entry))
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        self.dismissed = True
+        self._end()
+
+    def _survey(self, entry: Entry) -> dict[str, Any]:
+        process = self.process = self.process or self._started()
+        late = threading.Timer(self.longest_seconds, process.kill)
+        late.start()
+        answer = _asked(process, entry.source)
+        in_time = not late.finished.is_set()
+        late.cancel()
+        if answer:
+            return json.loads(answer)  # type: ignore[no-any-return]
+        reason = self._why() if in_time else f"took longer than {self.longest_seconds:g} s"
+        self._end()
+        return {"name": entry.source, "task": entry.task, "family": entry.family, "reason": reason}
+
+    def _started(self) -> subprocess.Popen[str]:
+        self.errors.seek(0)
+        self.errors.truncate()
+        return subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
+        )
+
+    def _why(self) -> str:
+        code = self.process.wait() if self.process else 0
+        self.errors.seek(0, 2)
+        self.errors.seek(max(0, self.errors.tell() - _TAIL_BYTES))
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return f"the tracing process ended {how}" + (f": {lines[-1].strip()}" if lines else "")
+
+    def _end(self) -> None:
+        process, self.process = self.process, None
+        if process:
+            process.kill()
+            process.communicate()
+
+
+def _asked(process: subprocess.Popen[str], name: str) -> str:
+    """The line that answers ``name``; empty if the process ended, or ended in the middle of it."""
+    if process.stdin is None or process.stdout is None:
+        return ""
+    try:
+        process.stdin.write(name + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except (OSError, ValueError):
+        return ""
+    return answer if answer.endswith("\n") else ""

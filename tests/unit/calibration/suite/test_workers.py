@@ -1,0 +1,88 @@
+"""Workers that crash, hang, or are ended; their part is played by small programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from joulecast.calibration.suite.workers import surveyed
+from joulecast.readers.named.entry import Entry
+
+PROGRAM = """
+import json, os, signal, sys, time
+print("noise", file=sys.stderr)
+for line in sys.stdin:
+    name = line.strip().partition(":")[2]
+    open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+    if name == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "fault":
+        sys.exit("Aborted: no such thing")
+    if name == "half":
+        sys.stdout.write('{"name"')
+        sys.stdout.flush()
+        sys.exit(3)
+    if name == "hang":
+        time.sleep(600)
+    print(json.dumps({"name": line.strip()}), flush=True)
+"""
+
+
+def entries(*names: str) -> list[Entry]:
+    return [Entry(library="timm", name=name, task="vision", family="f", inputs={}) for name in names]
+
+
+def answers(folder: Path, *names: str, seconds: float = 60.0, workers: int = 2) -> dict[str, str]:
+    command = (sys.executable, "-c", PROGRAM, str(folder / "pids"))
+    found = surveyed(entries(*names), workers=workers, command=command, longest_seconds=seconds)
+    return {each["name"].partition(":")[2]: each.get("reason", "") for each in found}
+
+
+def alive(folder: Path) -> list[int]:
+    pids = {int(line) for line in (folder / "pids").read_text().split()}
+    return [
+        pid for pid in pids if Path(f"/proc/{pid}").exists() and "python" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
+
+
+def test_a_crash_costs_the_architecture_at_hand_and_no_other(tmp_path: Path) -> None:
+    found = answers(tmp_path, "a", "crash", "b", "fault", "half", "c", "d")
+    assert found == {
+        "a": "", "b": "", "c": "", "d": "",
+        "crash": "the tracing process ended by signal SIGKILL: noise",
+        "fault": "the tracing process ended with code 1: Aborted: no such thing",
+        "half": "the tracing process ended with code 3: noise",
+    }  # fmt: skip
+    assert alive(tmp_path) == []
+
+
+def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
+    assert answers(tmp_path, "hang", "b", seconds=1.0, workers=1) == {"hang": "took longer than 1 s", "b": ""}
+
+
+def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", PROGRAM, str(tmp_path / "pids"))
+    found = surveyed(entries("a", "hang", "hang"), workers=2, command=command)
+    assert next(found)["name"] == "timm:a"
+    while len(set((tmp_path / "pids").read_text().split())) < 2:
+        time.sleep(0.01)
+    found.close()
+    assert alive(tmp_path) == []
+
+
+def test_a_worker_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    from joulecast.calibration.suite import worker
+
+    reader, writer = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        parent = os.getpid()
+        if os.fork() == 0:
+            os.close(reader)
+            worker.end_with(parent)
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(middle, 0)
+    assert os.read(reader, 1) == b""  # the last holder of the other end is gone
