@@ -11,6 +11,8 @@ from joulecast.errors import UnknownAcceleratorError, WorkloadError
 from joulecast.layers import ModelProfile
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from joulecast.accelerators import AcceleratorProfile
     from joulecast.energy.model import EnergyEstimate
     from joulecast.profiling import GraphForm
@@ -24,12 +26,13 @@ DEFAULT_RUNTIME = "torch-eager"
 
 
 def estimate(
-    source: str | os.PathLike[str] | FetchedModel | ModelProfile,
+    source: str | os.PathLike[str] | FetchedModel | nn.Module | ModelProfile,
     accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
     batch_size: int | None = None,
     precision: str = "default",
     runtime: str = DEFAULT_RUNTIME,
     *,
+    example_inputs: object = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     input_values: Mapping[str, object] | None = None,
     path: str | None = None,
@@ -44,7 +47,7 @@ def estimate(
 
     ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as
     the node label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready
-    profile keeps its own, and another is refused. ``precision``: ``default`` (what torch does unasked), ``tf32``,
+    profile keeps its own, and another is refused; a module's ``example_inputs`` hold a batch already. ``precision``: ``default`` (what torch does unasked), ``tf32``,
     ``bf16``, ``fp16``, ``fp32``.
     ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
 
@@ -56,11 +59,12 @@ def estimate(
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:
-        from joulecast.profiling import default_batch_size, profile
+        from joulecast.profiling import profile
 
         profiled = profile(
             source,
-            batch_size=default_batch_size(input_shapes, DEFAULT_BATCH_SIZE) if batch_size is None else batch_size,
+            example_inputs,
+            batch_size=_batch_size(batch_size, input_shapes, example_inputs),
             input_shapes=input_shapes,
             input_values=input_values,
             path=path,
@@ -71,6 +75,16 @@ def estimate(
             verify=verify,
         )
     return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
+
+
+def _batch_size(
+    batch_size: int | None, input_shapes: Mapping[str, Sequence[int]] | None, example_inputs: object
+) -> int | None:
+    from joulecast.profiling import default_batch_size
+
+    if batch_size is not None or example_inputs is not None:
+        return batch_size
+    return default_batch_size(input_shapes, DEFAULT_BATCH_SIZE)
 
 
 def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from joulecast.errors import ModelFormatError, WorkloadError
+from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
 from joulecast.readers.named import is_named
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from joulecast.graph import ModelGraph, Shape
     from joulecast.readers.module.calls import Trace
 
@@ -20,7 +23,8 @@ GraphForm = Literal["exported", "optimized"]
 
 
 def profile(
-    source: str | os.PathLike[str] | FetchedModel,
+    source: str | os.PathLike[str] | FetchedModel | nn.Module,
+    example_inputs: object = None,
     *,
     batch_size: int | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
@@ -43,9 +47,32 @@ def profile(
     ``budget``, ``access`` (the user's docker login unless said), ``platform`` and ``verify`` concern fetching and are
     ignored for what is fetched already.
 
+    A ``torch.nn.Module`` goes with ``example_inputs``: a tensor, a tuple of positional arguments or a mapping of named
+    ones, on any device or on meta. It is counted at inference and left as it was. ``batch_size`` says how many inputs
+    the example holds, its leading dimension unless said; everything else is about files.
+
     Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError,
     UnsupportedOperatorError.
     """
+    if not isinstance(source, str | os.PathLike | FetchedModel):
+        if "torch" not in sys.modules:
+            raise ModelReferenceError(
+                f"an object of type {type(source).__name__} is no model: give a path, an image reference or a"
+                " torch.nn.Module"
+            )
+        if input_shapes or input_values or path or graph != "exported":
+            raise WorkloadError(
+                "a module takes its shapes and values from its example inputs: leave out input_shapes, input_values,"
+                " path and graph"
+            )
+        from joulecast.readers.module.profiles import profile_module
+
+        return profile_module(source, example_inputs, batch_size=batch_size)
+    if example_inputs is not None:
+        raise WorkloadError(
+            f"{source} is no module, so it takes no example inputs: give shapes with input_shapes and contents with"
+            " input_values"
+        )
     workload = workload_of(batch_size=batch_size, input_shapes=input_shapes, input_values=input_values)
     if is_named(source):
         return profile_named(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulecast.canonical import activations, attention, copies, linear, normalizations
+from joulecast.canonical.dead import without_dead
 from joulecast.canonical.draft import Draft, Match
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     makes on the way are rows (``Identity``). That is knowable of a
     graph exported in an operator set that has the joint operators (23 and later), not of older ones.
     """
-    draft = Draft(graph if eager else ahead(graph))
+    draft = Draft(graph if eager else without_dead(ahead(graph)))
     for node in draft:
         rewrite(node, draft, eager=eager)
     return draft.graph()

@@ -73,7 +73,7 @@ def joined(node: Node, draft: Draft) -> Match | None:
         return None
     summand, scaled = node.inputs
     factor = draft.producer(scaled, "Mul")
-    product = draft.producer(factor.inputs[0] if factor is not None else scaled, "MatMul")
+    product = draft.producer(factor.inputs[0] if factor is not None else scaled, "MatMul", "Gemm")
     if product is None:
         return None
     new = replace(product, name=node.name, inputs=(*product.inputs, summand), outputs=node.outputs)

@@ -177,7 +177,7 @@ def group_norm(node: Node, draft: Draft) -> Match | None:
 def _by_channel(node: Node, draft: Draft, made_by: str) -> tuple[Node, str] | None:
     """The producer of one operand of a Mul or Add, and the stored other one: a number a channel."""
     output = draft.shape(node.outputs[0])
-    for position in (0, 1):
+    for position in (0, 1) if len(node.inputs) == 2 else ():
         maker, other = draft.producer(node.inputs[position], made_by), node.inputs[1 - position]
         if maker is None or not draft.stored(other) or len(output) < 2:
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, reduce
+from functools import cache
+from itertools import pairwise
 from types import FunctionType
 from typing import Any
 
@@ -22,11 +23,11 @@ COMPOSITES = torch.nn.functional
 """Module whose Python functions are entered, so that the functions they call are seen."""
 
 
-class Operators(TorchDispatchMode):
+class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records each ATen operator that is not part of a call recorded as a whole."""
 
     def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -96,7 +97,7 @@ class Functions(TorchFunctionMode):
 def mergeable(tensor: torch.Tensor) -> bool:
     """Whether all dimensions but the last two are one dimension in memory."""
     leading = [(n, s) for n, s in zip(tensor.shape[:-2], tensor.stride()[:-2], strict=True) if n != 1]
-    return all(outer == n * inner for (_, outer), (n, inner) in zip(leading, leading[1:], strict=False))
+    return all(outer == n * inner for (_, outer), (n, inner) in pairwise(leading))
 
 
 def positional(signature: Signature, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -133,7 +134,10 @@ def canonical(name: str) -> Callable[..., Any]:
 
 def attribute(path: str) -> Any:
     """What a dotted path below torch names, ``None`` if this torch has no such thing."""
-    return reduce(lambda found, part: getattr(found, part, None), path.split(".")[1:], torch)
+    found: Any = torch
+    for part in path.split(".")[1:]:
+        found = getattr(found, part, None)
+    return found
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 KNOWN_NUMEL = 4096
-"""Elements up to which whole numbers on the processor keep their content, for code that steers by them; the same bound
-as the ONNX reader's."""
+"""Elements up to which whole numbers keep their content, for code that steers by them; the bound of the ONNX reader."""
+
+CONTAINERS = (list, dict, set)
 
 
 @dataclass(slots=True)
@@ -24,64 +26,100 @@ class Fakes:
     _made: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The fake stand-in: same shape, strides, dtype; on the processor."""
+        """The fake stand-in: same shape, strides and type; on the processor."""
         if id(tensor) not in self._made:
             self._made[id(tensor)] = (tensor, self._parameter(tensor))
         return self._made[id(tensor)][1]
 
     def _parameter(self, tensor: torch.Tensor) -> torch.Tensor:
         fake = self._plain(tensor)
-        if isinstance(tensor, nn.Parameter):
-            return nn.Parameter(fake, requires_grad=tensor.requires_grad)
-        return fake
+        return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
 
     def _plain(self, tensor: torch.Tensor) -> torch.Tensor:
         with self.mode:
             if tensor.layout != torch.strided:
                 return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
-            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+        if known(tensor):
+            fake.constant = tensor.detach().clone()  # type: ignore[attr-defined]
+        return fake
 
-    def in_value(self, value: Any) -> Any:
-        """The value with every tensor in lists, tuples and dictionaries replaced; the same object if there is none."""
-        if isinstance(value, torch.Tensor):
-            return self.of(value)
-        if type(value) in (list, tuple):
-            new = [self.in_value(item) for item in value]
-            return type(value)(new) if any(a is not b for a, b in zip(new, value, strict=True)) else value
-        if type(value) is dict:
-            changed = {key: self.in_value(item) for key, item in value.items()}
-            return changed if any(changed[key] is not value[key] for key in value) else value
-        return value
+
+def held(value: Any, fakes: Fakes) -> Any:
+    """What a module holds with every tensor in lists, tuples and dictionaries replaced; the same object if there is
+    none."""
+    if isinstance(value, torch.Tensor):
+        return fakes.of(value)
+    if type(value) in (list, tuple):
+        new = [held(item, fakes) for item in value]
+        return type(value)(new) if any(a is not b for a, b in zip(new, value, strict=True)) else value
+    if type(value) is dict:
+        changed = {key: held(item, fakes) for key, item in value.items()}
+        return changed if any(changed[key] is not value[key] for key in value) else value
+    return value
+
+
+def known(tensor: torch.Tensor) -> bool:
+    """Whether the content can be looked at and may steer code: small, whole numbers, on the processor."""
+    if isinstance(tensor, FakeTensor) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        return False
+    return not tensor.dtype.is_floating_point and not tensor.dtype.is_complex and tensor.numel() <= KNOWN_NUMEL
+
+
+@contextmanager
+def content_known() -> Iterator[None]:
+    """Fake tensors computed from known content keep theirs up to ``KNOWN_NUMEL`` elements, not only up to one."""
+    before = fake_tensor.CONSTANT_NUMEL_LIMIT
+    fake_tensor.CONSTANT_NUMEL_LIMIT = KNOWN_NUMEL
+    try:
+        yield
+    finally:
+        fake_tensor.CONSTANT_NUMEL_LIMIT = before
 
 
 @contextmanager
 def substituted(module: nn.Module, fakes: Fakes) -> Iterator[None]:
-    """Every tensor that the module or one below it holds is a fake one inside, and its own again afterwards."""
-    undo: list[tuple[dict[str, Any], str, Any]] = []
+    """Every tensor that the module or one below it holds is a fake one inside; afterwards each module is as it was,
+    caches that the pass filled included, and in evaluation meanwhile."""
+    parts = list(module.modules())
+    saved = [Saved.of(part) for part in parts]
     try:
-        for part in module.modules():
+        for part in parts:
             for holder in (part._parameters, part._buffers, part.__dict__):
                 for name, value in list(holder.items()):
-                    if name in ("_parameters", "_buffers", "_modules"):
-                        continue
-                    new = fakes.in_value(value)
-                    if new is not value:
-                        undo.append((holder, name, value))
-                        holder[name] = new
+                    if name not in ("_parameters", "_buffers", "_modules"):
+                        holder[name] = held(value, fakes)
+            part.__dict__["training"] = False
         yield
     finally:
-        for holder, name, value in reversed(undo):
-            holder[name] = value
+        for own in saved:
+            own.restore()
 
 
-@contextmanager
-def inference(module: nn.Module) -> Iterator[None]:
-    """Every module in evaluation inside, and as it was afterwards."""
-    flags = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in flags:
-            part.training = False
-        yield
-    finally:
-        for part, flag in flags:
-            part.training = flag
+@dataclass(slots=True)
+class Saved:
+    """The attributes of an object, and the content of the containers among them."""
+
+    attributes: dict[str, Any]
+    content: list[tuple[Any, Any]]
+
+    @classmethod
+    def of(cls, part: nn.Module) -> Saved:
+        content: list[tuple[Any, Any]] = []
+        _contents(part.__dict__, content)
+        return cls(part.__dict__, content)
+
+    def restore(self) -> None:
+        for container, before in self.content:
+            container.clear()
+            container.extend(before) if isinstance(container, list) else container.update(before)
+
+
+def _contents(container: Any, found: list[tuple[Any, Any]]) -> None:
+    """Copies of a container and of those in it."""
+    if any(container is seen for seen, _ in found):
+        return
+    found.append((container, container.copy()))
+    for value in container.values() if isinstance(container, dict) else container:
+        if isinstance(value, CONTAINERS):
+            _contents(value, found)

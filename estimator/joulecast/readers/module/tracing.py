@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,12 +11,13 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._pytree import tree_flatten_with_path, tree_map
 
-from joulecast.readers.module.calls import Trace
+from joulecast.readers.module.calls import TensorSpec, Trace
 from joulecast.readers.module.modes import Functions, Operators
-from joulecast.readers.module.recorder import Recorder, tensors_of
-from joulecast.readers.module.substitution import Fakes, inference, substituted
+from joulecast.readers.module.nesting import replaced, tensors
+from joulecast.readers.module.recorder import Recorder
+from joulecast.readers.module.refusals import bound, checked, explained
+from joulecast.readers.module.substitution import Fakes, content_known, substituted
 
 
 def trace(
@@ -24,56 +25,49 @@ def trace(
 ) -> Trace:
     """Every call of ``module(*args, **kwargs)`` at inference, without computing anything.
 
-    The module's tensors may be anywhere, on the meta device or fake; it is left as it was, training flags included.
+    The module's tensors and the arguments' may be on any device, the meta device included, or fake. It is traced in
+    evaluation and without gradients, and left as it was, training flags included. Small tensors of whole numbers that
+    lie on the processor keep their content, so that code may steer by them.
+
+    Raises ModelReferenceError and ModelFormatError for what is no module that can be traced, WorkloadError for inputs
+    that it does not take, UnresolvedShapeError where it steers by content, UnsupportedOperatorError for operators
+    whose shapes torch does not know.
     """
-    fakes = Fakes(FakeTensorMode(allow_non_fake_inputs=True))
-    recorder = Recorder()
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(inference(module))
-        stack.enter_context(substituted(module, fakes))
-        args, kwargs = (
-            tree_map(lambda leaf: fakes.of(leaf) if isinstance(leaf, torch.Tensor) else leaf, value)
-            for value in (tuple(args), dict(kwargs or {}))
-        )
-        _declare(module, recorder)
-        inputs = tuple(recorder.declare(tensor, path, "input") for path, tensor in named_inputs(module, args, kwargs))
-        stack.enter_context(unfused_attention())
-        stack.enter_context(scoped(module, recorder))
-        stack.enter_context(fakes.mode)
-        with Operators(recorder), Functions(recorder):
-            result = module(*args, **kwargs)
-        outputs = tuple(dict.fromkeys(recorder.spec(tensor).name for tensor in tensors_of(result)))
+    module = checked(module)
+    bound(module, tuple(args), kwargs or {})
+    recorder, fakes = Recorder(), Fakes(FakeTensorMode(allow_non_fake_inputs=True))
+    with torch.no_grad(), substituted(module, fakes):
+        fake_args, fake_kwargs = replaced((tuple(args), dict(kwargs or {})), fakes.of)
+        inputs = declared(module, recorder, bound(module, fake_args, fake_kwargs))
+        with ExitStack() as watched:
+            for context in (separate_attention(), content_known(), scoped(module, recorder)):
+                watched.enter_context(context)
+            with explained(module, recorder.scopes), fakes.mode, Operators(recorder), Functions(recorder):
+                result = module(*fake_args, **fake_kwargs)
     return Trace(
         name=name or type(module).__name__,
         calls=tuple(recorder.calls),
         inputs=inputs,
-        outputs=outputs,
+        outputs=tuple(dict.fromkeys(recorder.spec(tensor).name for _, tensor in tensors(result))),
         module_calls=recorder.module_calls,
     )
 
 
-def _declare(module: nn.Module, recorder: Recorder) -> None:
+def declared(module: nn.Module, recorder: Recorder, arguments: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """Name what exists before the pass: stored tensors by their paths, inputs by the arguments of ``forward``
+    (``x``, ``cache.0.1``)."""
     for path, parameter in module.named_parameters():
         recorder.declare(parameter, path, "parameter")
     for path, buffer in module.named_buffers():
         recorder.declare(buffer, path, "constant")
-
-
-def named_inputs(
-    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors of the arguments by the names of ``forward``: ``x``, ``cache.0.1``."""
-    bound = inspect.signature(module.forward).bind(*args, **kwargs).arguments
-    for path, leaf in tree_flatten_with_path(dict(bound))[0]:
-        if isinstance(leaf, torch.Tensor):
-            yield ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path), leaf
+    leaves = list(tensors(dict(arguments)))
+    return tuple(dict.fromkeys(recorder.declare(leaf, ".".join(path), "input") for path, leaf in leaves))
 
 
 @contextmanager
-def unfused_attention() -> Iterator[None]:
-    """Encoder layers run the functions they are written in, as they do on an accelerator under torch's defaults when a
-    mode watches, and not one fused operator that only processors' fake tensors would show."""
+def separate_attention() -> Iterator[None]:
+    """Encoder layers call the functions that they are written in. Torch's fused encoder layer is no operator of
+    deployed files, and on fake tensors it would hide what it computes."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -84,17 +78,24 @@ def unfused_attention() -> Iterator[None]:
 
 @contextmanager
 def scoped(module: nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Count module calls and know the path of the innermost one."""
+    """Count module calls and know the path of the innermost one. The hooks are torch's global ones: no module gets
+    any, and other threads' modules pass."""
     paths = {id(part): path for path, part in module.named_modules()}
+    thread, entered = threading.get_ident(), list[int]()
 
     def enter(part: nn.Module, _: Any) -> None:
-        recorder.module_calls += 1
-        recorder.scopes.append(paths.get(id(part), recorder.scopes[-1] if recorder.scopes else ""))
+        if threading.get_ident() == thread:
+            recorder.module_calls += 1
+            recorder.scopes.append(paths.get(id(part), recorder.scopes[-1] if recorder.scopes else ""))
+            entered.append(id(part))
 
     def leave(part: nn.Module, _: Any, __: Any) -> None:
-        recorder.scopes.pop()
+        if threading.get_ident() == thread and id(part) in entered:
+            while entered.pop() != id(part):  # left by an exception that the code caught
+                recorder.scopes.pop()
+            recorder.scopes.pop()
 
-    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
     try:
         yield
     finally:

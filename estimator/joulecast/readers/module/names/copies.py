@@ -25,6 +25,17 @@ def _copy(reading: Reading) -> None:
     _copied(reading, "src")
 
 
+def _roll(reading: Reading) -> None:
+    """A kernel for each dimension, as torch rolls one after the other."""
+    dims = reading.value("dims") or (0,)
+    name = reading.name("self")
+    for dim in dims[:-1]:
+        rolled = reading.tensor(f"rolled{dim}", reading.output.shape, reading.output.dtype)
+        reading.node("Concat", (name,), (rolled,), axis=dim)
+        name = rolled
+    reading.node("Concat", (name,), axis=dims[-1])
+
+
 TABLE: Mapping[str, Entry] = {
     "aten.clone": entry(_clone, "self"),
     "aten.contiguous": entry(_clone, "self"),
@@ -33,7 +44,7 @@ TABLE: Mapping[str, Entry] = {
     "aten.cat": over_tensors("Concat"),
     "aten.concat": over_tensors("Concat"),
     "aten.stack": over_tensors("Concat"),
-    "aten.roll": over_tensors("Concat"),
+    "aten.roll": entry(_roll, "self shifts dims"),
     "aten.flip": over_tensors("Identity"),
     "aten.repeat": over_tensors("Tile"),
     "aten.tile": over_tensors("Tile"),

@@ -18,12 +18,12 @@ def made(op_type: str) -> Entry:
 
 FILLED = "zeros ones full new_zeros new_ones new_full zeros_like ones_like full_like scalar_tensor zero fill"
 
+UNFILLED = "empty new_empty empty_like empty_strided new_empty_strided empty_permuted _efficientzerotensor"
+"""No kernel runs."""
+
 TABLE: Mapping[str, Entry] = {
     **{f"aten.{name}": made("ConstantOfShape") for name in FILLED.split()},
-    **{
-        f"aten.{name}": made("Constant")
-        for name in "empty new_empty empty_like empty_strided new_empty_strided empty_permuted _efficientzerotensor".split()
-    },
+    **{f"aten.{name}": made("Constant") for name in UNFILLED.split()},
     "aten.arange": made("Range"),
     "aten.linspace": made("Range"),
     "aten.logspace": made("Range"),

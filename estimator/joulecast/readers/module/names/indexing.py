@@ -19,7 +19,12 @@ PARAMETERS = {"weight": "weight indices", "self": "self dim index"}
 
 
 def _index(reading: Reading) -> None:
-    reading.node("GatherND", (reading.name("self"), *(name for name in reading.names("indices") if name)))
+    """Whole slices along one dimension, or single elements by the indices of several."""
+    given = [(axis, name) for axis, name in enumerate(reading.names("indices")) if name]
+    if len(given) == 1:
+        reading.node("Gather", (reading.name("self"), given[0][1]), axis=given[0][0])
+    else:
+        reading.node("GatherND", (reading.name("self"), *(name for _, name in given)))
 
 
 TABLE: Mapping[str, Entry] = {

@@ -21,14 +21,22 @@ def _matmul(first: str, second: str) -> Entry:
 
 
 def _addmm(reading: Reading) -> None:
-    reading.node("Gemm", (reading.name("mat1"), reading.name("mat2"), reading.name("self")))
+    """A product with a bias over its columns; with a whole matrix it is a sum of its own."""
+    if len(reading.given("self").shape) == 1:
+        reading.node("Gemm", (reading.name("mat1"), reading.name("mat2"), reading.name("self")))
+    else:
+        _summed(reading, "mat1", "mat2")
 
 
 def _baddbmm(reading: Reading) -> None:
-    """``alpha · batch1 · batch2 + beta · self`` in one kernel, for which ONNX has only the parts."""
+    _summed(reading, "batch1", "batch2")
+
+
+def _summed(reading: Reading, left: str, right: str) -> None:
+    """``alpha · left · right + beta · self`` in one kernel, for which ONNX has only the parts."""
     shape, dtype, alpha = reading.output.shape, reading.output.dtype, reading.value("alpha", 1)
     result = reading.tensor("product", shape, dtype)
-    reading.node("MatMul", (reading.name("batch1"), reading.name("batch2")), (result,), ready=1)
+    reading.node("MatMul", (reading.name(left), reading.name(right)), (result,), ready=1)
     if alpha != 1:
         scaled = reading.tensor("scaled", shape, dtype)
         reading.node("Mul", (result, ""), (scaled,), values={1: alpha})

@@ -109,17 +109,15 @@ def entry(rule: Rule, parameters: str = "") -> Entry:
     return Entry(rule, tuple(parameters.split()))
 
 
-def operands(reading: Reading, *, positions: Sequence[int] | None = None) -> tuple[list[str], dict[int, Any]]:
-    """Names of the operands in order, and content of those that are numbers."""
+def operands(reading: Reading, *, positions: Sequence[int]) -> tuple[list[str], dict[int, Any]]:
+    """Names of the operands in order, ``""`` for what is no tensor, and content of those that are numbers."""
     names: list[str] = []
     values: dict[int, Any] = {}
     args = reading.call.args
-    for value in args if positions is None else (args[p] for p in positions if p < len(args)):
-        if isinstance(value, TensorRef):
-            names.append(reading.call.tensors[value.position].name)
-        elif isinstance(value, bool | int | float):
+    for value in (args[place] for place in positions if place < len(args)):
+        if isinstance(value, bool | int | float):
             values[len(names)] = value
-            names.append("")
+        names.append(reading.call.tensors[value.position].name if isinstance(value, TensorRef) else "")
     return names, values
 
 

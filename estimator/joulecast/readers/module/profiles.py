@@ -1,0 +1,56 @@
+"""The profile of a torch module: traced, canonicalised, counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from joulecast.canonical import canonicalise
+from joulecast.counting import count, coverage, totals
+from joulecast.errors import WorkloadError
+from joulecast.layers import ModelProfile, Workload
+from joulecast.readers.module.digest import graph_digest
+from joulecast.readers.module.graph import graph_of
+from joulecast.readers.module.inputs import arguments
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from joulecast.readers.module.calls import Trace
+
+FORMAT = "torch-module"
+
+
+def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | None = None) -> ModelProfile:
+    """What one batch of ``example_inputs`` asks of a machine. ``batch_size``: the first input's leading dimension
+    unless said."""
+    from joulecast.readers.module.refusals import checked
+    from joulecast.readers.module.tracing import trace
+
+    module = checked(module)
+    if example_inputs is None:
+        raise WorkloadError(
+            f"{type(module).__name__} has no example inputs: give what forward takes, as"
+            " joulecast.profile(module, (x,)) or joulecast.profile(module, {'input_ids': ids})"
+        )
+    args, kwargs = arguments(example_inputs)
+    traced = trace(module, args, kwargs)
+    return profile_trace(traced, source=traced.name, batch_size=batch_size)
+
+
+def profile_trace(trace: Trace, *, source: str, batch_size: int | None = None) -> ModelProfile:
+    """The profile of a recorded pass."""
+    if batch_size is not None and batch_size < 1:
+        raise WorkloadError(f"batch size {batch_size} is no whole number from 1 up: give how many inputs go in at once")
+    shapes = {spec.name: spec.shape for spec in trace.inputs}
+    leading = next((shape[0] for shape in shapes.values() if shape and shape[0] > 0), 1)
+    layers = count(canonicalise(graph_of(trace)))
+    return ModelProfile(
+        source=source,
+        digest=graph_digest(trace),
+        format=FORMAT,
+        workload=Workload(batch_size=leading if batch_size is None else batch_size, input_shapes=shapes),
+        layers=layers,
+        totals=totals(layers),
+        coverage=coverage(layers),
+        input_shapes=shapes,
+    )
