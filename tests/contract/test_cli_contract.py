@@ -263,7 +263,7 @@ def test_wrong_usage_ends_with_two_and_prints_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "command", ["profile", "estimate", "compare", "accelerators", "evaluate", "fit", "schema", "version"]
+    "command", ["profile", "estimate", "compare", "accelerators", "evaluate", "fit", "measure", "schema", "version"]
 )
 def test_help_has_examples(joulecast: CommandLine, command: str) -> None:
     done = joulecast(command, "--help")

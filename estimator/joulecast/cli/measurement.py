@@ -35,15 +35,18 @@ class RichReporter:
             self._done += 1
             self._progress.update(self._task, completed=self._done)
             if columns.get("valid") is False or columns["kind"] == "failure":
-                self._progress.console.print(row_line(columns))
+                self._print(row_line(columns))
         else:
             self._plain.event(name, columns, elapsed_seconds)
 
     def write(self, text: str) -> int:
         """A stream for plain lines: they go above the bar."""
         if text.strip():
-            self._progress.console.print(text.rstrip())
+            self._print(text.rstrip())
         return len(text)
+
+    def _print(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def flush(self) -> None:
         """Nothing is held back."""

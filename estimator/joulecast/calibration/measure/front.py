@@ -47,8 +47,8 @@ def act(choice: Choice, reporter: Reporter, write: Callable[[str], object]) -> i
         write(report_text(report(choice.report)))
         return 0
     request = request_of(choice)
+    check_request(request)
     if choice.dry_run:
-        check_request(request)
         write(_dry_run(request, order=choice.order))
         return 0
     if choice.resume is None:

@@ -66,8 +66,8 @@ class Report:
 
 
 def perform(request: Request, reporter: Reporter) -> Ending:
-    """Measure. Raises MeasurementError where that is refused or cannot go on; rows so far are kept."""
-    check_request(request)
+    """Measure what ``check_request`` has passed. Raises MeasurementError where that is refused or cannot go on; rows so
+    far are kept."""
     check_folder(request.folder)
     held = lock(request.folder)
     try:

@@ -1,0 +1,164 @@
+"""A session on the simulated device, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.calibration.measure.bench import Prepared
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.history import History, Run
+from joulecast.calibration.measure.journal import Journal, read_rows
+from joulecast.calibration.measure.plan import Plan, Wish, make_plan
+from joulecast.calibration.measure.session import DeviceLostError, Limits, Session
+from joulecast.calibration.measure.simulatedbench import SimulatedBench
+from joulecast.calibration.meter import Policy
+from joulecast.calibration.rows.measured import EVERY, MEASURED
+from joulecast.errors import MeasurementError
+from tests.unit.calibration.measure.handmade import HandmadeSuite
+
+PLAN = make_plan(HandmadeSuite(3, 10), Wish(slices=("layers", "networks")))
+
+
+class TroubledBench(SimulatedBench):
+    """Raises or says what it is told to for one configuration."""
+
+    def __init__(self, victim: Configuration, *, error: Exception | None = None, **columns: Any) -> None:
+        super().__init__("hopper", seed=0, faults={})
+        self._victim, self._error, self._columns = victim, error, columns
+
+    @contextlib.contextmanager
+    def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
+        with super().prepare(configuration) as prepared:
+            if configuration.identity != self._victim.identity:
+                yield prepared
+                return
+            if self._error:
+                raise self._error
+            yield replace(prepared, columns={**prepared.columns, **self._columns})
+
+
+class Measured:
+    """A session that has run."""
+
+    def __init__(self, folder: Path, bench: SimulatedBench, *, plan: Plan = PLAN, seconds: float = 200.0) -> None:
+        self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.folder = folder
+        clock = bench.clock.seconds
+        with Journal(folder / "r.jsonl", run_id="r", process=1, simulated=True, seconds=clock) as journal:
+            session = Session(
+                bench=bench, journal=journal, history=History(), plan=plan, run=Run(run_id="r", process=1),
+                limits=Limits(seconds=seconds, last=True, closing=True), emit=self._hear, seconds=clock,
+                policy=Policy(),
+            )  # fmt: skip
+            self.ended = session.run()
+
+    def _hear(self, event: str, **columns: Any) -> None:
+        self.events.append((event, columns))
+
+    def rows(self, *kinds: str) -> list[Mapping[str, Any]]:
+        return [row for row in read_rows(self.folder).rows if not kinds or row["kind"] in kinds]
+
+
+VICTIM = PLAN.rows[0]
+
+
+def test_every_column_is_filled_or_said_to_be_unknown(tmp_path: Path) -> None:
+    done = Measured(tmp_path, SimulatedBench("hopper", seed=0, faults={}))
+    assert done.ended == "complete"
+    measured = done.rows("layer", "network")
+    simulated = {
+        "function",
+        "buffer_sets",
+        "hidden_std",
+        "peak_memory_bytes",
+        "module_calls",
+    }  # what only torch can say
+    for row in measured:
+        assert set(EVERY) <= set(row)
+        assert set(MEASURED) - simulated - set(row) == set(), row["key"]
+    assert {row["idle_watts"] for row in measured} == {done.rows("constants")[0]["idle_watts"]}
+
+
+def test_joules_are_those_of_the_load(tmp_path: Path) -> None:
+    done = Measured(tmp_path, SimulatedBench("hopper", seed=0, faults={}))
+    rows = [row for row in done.rows("network") if row["batch_size"] == 128]
+    for row in rows:
+        assert row["seconds"] == pytest.approx(row["predicted_seconds"], rel=0.02)
+        assert row["joules"] == pytest.approx(row["watts"] * row["seconds"], rel=1e-6)
+
+
+def test_progress_is_told_before_and_after_each_row(tmp_path: Path) -> None:
+    done = Measured(tmp_path, SimulatedBench("hopper", seed=0, faults={}))
+    names = [name for name, _ in done.events]
+    assert names == ["begin", "row"] * (len(names) // 2)
+    left = [columns["seconds_left"] for name, columns in done.events if name == "begin"]
+    assert left[-13] < left[1]
+    assert all(0 <= seconds <= 200 for seconds in left)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MeasurementError("it does not fit", reason="OutOfMemory"), "OutOfMemory"),
+        (MemoryError("no room"), "OutOfMemory"),
+        (MeasurementError("it cannot be captured", reason="CaptureFailed"), "CaptureFailed"),
+        (RuntimeError("shapes differ\nand more"), "Error"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_row_with_its_reason(tmp_path: Path, error: Exception, reason: str) -> None:
+    done = Measured(tmp_path, TroubledBench(VICTIM, error=error))
+    failures = done.rows("failure")
+    assert {(row["key"], row["reason"]) for row in failures if not row["anchor"]} == {(VICTIM.key, reason)}
+    assert "\n" not in failures[0]["message"]
+    assert done.ended == "complete"
+    assert len(done.rows("layer", "network")) > 10
+
+
+def test_a_lost_device_ends_the_process(tmp_path: Path) -> None:
+    error = MeasurementError("illegal access", reason="DeviceLost")
+    with pytest.raises(DeviceLostError, match="illegal access"):
+        Measured(tmp_path, TroubledBench(VICTIM, error=error))
+
+
+@pytest.mark.parametrize("reason", ["SharedDevice", "NoPermission", "DiskFull"])
+def test_what_concerns_all_rows_ends_the_session(tmp_path: Path, reason: str) -> None:
+    with pytest.raises(MeasurementError, match="all of it"):
+        Measured(tmp_path, TroubledBench(VICTIM, error=MeasurementError("all of it", reason=reason)))
+
+
+def test_another_digest_than_the_index_has_is_flagged(tmp_path: Path) -> None:
+    network = next(row for row in PLAN.rows if row.kind == "network")
+    done = Measured(tmp_path, TroubledBench(network, digest="sha256:traced"))
+    (row,) = [row for row in done.rows("network") if row["key"] == network.key]
+    assert (row["digest"], row["digest_expected"]) == ("sha256:traced", network.digest)
+    others = [row for row in done.rows("network") if row["key"] != network.key]
+    assert {row["digest_expected"] for row in others} == {None}
+
+
+def test_a_capped_card_is_seen_in_the_rows(tmp_path: Path) -> None:
+    hungry = [replace(row, forward_joules=5000 * row.forward_seconds) for row in PLAN.rows if row.kind == "network"]
+    done = Measured(tmp_path, SimulatedBench("volta", seed=0, faults={}), plan=replace(PLAN, rows=tuple(hungry)))
+    rows = done.rows("network")
+    assert {row["power_limit_watts"] for row in rows} == {300.0}
+    assert any("sw_power_cap" in row["throttle_reasons"] for row in rows)
+
+
+@pytest.mark.parametrize("seconds", [100.0, 120.0, 150.0])
+def test_no_row_ends_after_its_time_and_the_anchors_close(tmp_path: Path, seconds: float) -> None:
+    plan = make_plan(HandmadeSuite(30, 200), Wish(slices=("networks", "layers")))
+    done = Measured(tmp_path, SimulatedBench("hopper", seed=0, faults={}), plan=plan, seconds=seconds)
+    assert done.ended == "budget"
+    assert max(row["at_seconds"] for row in done.rows()) <= seconds + 20  # the opening is never cut
+    assert [row["anchor"] for row in done.rows("layer")][-12:] == ["end"] * 12
+
+
+def test_a_card_without_a_counter_is_measured_by_its_power_reading(tmp_path: Path) -> None:
+    plan = replace(PLAN, rows=PLAN.rows[:2])
+    done = Measured(tmp_path, SimulatedBench("maxwell", seed=0, faults={}), plan=plan)
+    assert {row["method"] for row in done.rows("layer", "network")} == {"power"}

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.journal import Rows
+from joulecast.calibration.measure.verdict import Finding, judge
+from tests.unit.calibration.measure.handmade import HandmadeSuite
+
+SUITE = HandmadeSuite()
+(SUM_OF,) = SUITE.additivity()
+
+
+def layer(digest: str = "d", joules: float | None = 1.0, **more: Any) -> dict[str, Any]:
+    configuration = Configuration(
+        kind="layer", slice="layers", name="torch.add", digest=digest, op_type="Add", runtime="torch-cudagraph",
+        l2_state="rotated", **{name: more.pop(name) for name in ("repeat", "anchor") if name in more},
+    )  # fmt: skip
+    return _row(configuration, joules, more)
+
+
+def network(joules: float | None = 1.0, **more: Any) -> dict[str, Any]:
+    own = {name: more.pop(name) for name in ("runtime", "window", "repeat") if name in more}
+    kind = "window" if own.get("window") else "network"
+    configuration = Configuration(kind=kind, slice="networks", name="torchvision:n000", batch_size=32, **own)
+    return _row(configuration, joules, more)
+
+
+def _row(configuration: Configuration, joules: float | None, more: dict[str, Any]) -> dict[str, Any]:
+    measured = {"run_id": "r", "process": 1, "identity": configuration.identity, "joules": joules, "valid": True,
+                "watts": 100.0, "power_limit_watts": 700.0, "steady": True, "throttle_reasons": []}  # fmt: skip
+    return {"kind": configuration.kind, **configuration.columns(), **measured, **more}
+
+
+def finding(name: str, *rows: dict[str, Any], damaged: tuple[str, ...] = ()) -> Finding:
+    found = judge(Rows(rows=rows, damaged=damaged), (SUM_OF,))
+    return next(each for each in found if each.name.startswith(name))
+
+
+def test_without_rows_nothing_is_claimed() -> None:
+    outcomes = {each.name: each.outcome for each in judge(Rows(rows=()), (SUM_OF,))}
+    compared = ("repeats", "anchors", "additivity", "energy", "integrated", "CodeCarbon", "usual", "steady")
+    assert {outcome for name, outcome in outcomes.items() if name.startswith(compared)} == {"unknown"}
+
+
+@pytest.mark.parametrize(("second", "outcome"), [(1.01, "holds"), (0.97, "fails")])
+def test_repeats_show_the_noise_floor(second: float, outcome: str) -> None:
+    found = finding("repeats", layer(), layer(joules=second, repeat=1))
+    assert found.outcome == outcome
+    assert "of 1" in found.figure
+
+
+def test_a_repeat_in_another_run_or_an_anchor_is_no_repeat() -> None:
+    assert finding("repeats", layer(), layer(repeat=1, run_id="other")).outcome == "unknown"
+    assert finding("repeats", layer(anchor="start"), layer(repeat=1)).outcome == "unknown"
+
+
+@pytest.mark.parametrize(("end", "outcome"), [(0.99, "holds"), (1.05, "fails")])
+def test_anchors_show_drift(end: float, outcome: str) -> None:
+    found = finding("anchors", layer(anchor="start"), layer(joules=end, anchor="end"))
+    assert (found.outcome, found.figure.split(",")[0]) == (outcome, f"median {100 * (end - 1):+.1f} %")
+
+
+def layers_of_the_sum(joules: float) -> list[dict[str, Any]]:
+    return [layer(each.digest, joules) for each, _ in SUM_OF.layers]
+
+
+@pytest.mark.parametrize(("joules", "outcome"), [(0.05, "holds"), (0.054, "holds"), (0.056, "fails"), (0.04, "fails")])
+def test_layers_must_sum_to_their_network(joules: float, outcome: str) -> None:
+    whole = network(1.0, runtime="torch-cudagraph")
+    assert finding("additivity", whole, *layers_of_the_sum(joules)).outcome == outcome
+
+
+def test_a_sum_with_a_layer_missing_is_unknown() -> None:
+    found = finding("additivity", network(1.0, runtime="torch-cudagraph"), *layers_of_the_sum(0.05)[1:])
+    assert (found.outcome, found.figure) == ("unknown", "9 of 10 layers measured, the network 1 times")
+    assert finding("additivity", network(1.0), *layers_of_the_sum(0.05)).outcome == "unknown"  # eager is not the whole
+
+
+def test_more_power_than_the_card_may_draw_is_found() -> None:
+    assert finding("energy", layer(watts=700.0)).outcome == "holds"
+    assert finding("energy", layer(watts=730.0), layer("e")).figure == "1 of 2 rows above; the highest at 104% of it"
+
+
+def test_cross_checks_are_compared_with_the_counter() -> None:
+    assert finding("integrated", layer(power_joules=1.03)).outcome == "holds"
+    assert finding("integrated", layer(power_joules=0.9)).outcome == "fails"
+    codecarbon = {"joules": 1.0, "codecarbon_joules": 1.01}
+    assert finding("CodeCarbon", layer(codecarbon=codecarbon)).outcome == "holds"
+    assert finding("usual windows", network(1.05), network(1.0, window="long")).figure.startswith("median +5.0 %")
+
+
+def test_digests_that_differ_are_named() -> None:
+    found = finding("digests", network(digest_expected="sha256:x"), layer())
+    assert (found.outcome, found.figure) == ("fails", "1 differ: torchvision:n000 batch 32")
+
+
+def test_what_is_invalid_or_failed_is_counted_by_reason() -> None:
+    invalid = layer("e", valid=False, invalid_reason="not finite")
+    memory = {"kind": "failure", "reason": "OutOfMemory", "key": "k"}
+    crash = {"kind": "failure", "reason": "Crash", "key": "k"}
+    assert finding("valid", layer(), invalid).figure == "1 invalid: not finite 1"
+    assert finding("nothing failed", memory).outcome == "holds"
+    assert finding("nothing failed", memory, crash).outcome == "fails"
+    assert finding("repeats", invalid, layer("e", repeat=1)).outcome == "unknown"
+
+
+def test_unsteady_and_throttled_windows_are_counted() -> None:
+    rows = [layer(str(number), steady=number > 1, throttle_reasons=["sw_power_cap"]) for number in range(10)]
+    found = finding("steady", *rows)
+    assert (found.outcome, found.figure) == ("fails", "2 of 10 are not, sw_power_cap in 10")
+
+
+def test_lines_that_are_no_rows_are_named() -> None:
+    assert finding("lines", layer(), damaged=("a.jsonl:7",)).figure == "1 unreadable: a.jsonl:7"
