@@ -47,8 +47,8 @@ def estimate(
 
     ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as
     the node label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready
-    profile keeps its own, and another is refused; a module's ``example_inputs`` hold a batch already. ``precision``: ``default`` (what torch does unasked), ``tf32``,
-    ``bf16``, ``fp16``, ``fp32``.
+    profile keeps its own, and another is refused; a module's ``example_inputs`` hold a batch already. ``precision``:
+    ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
     ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
 
     Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from joulecast.canonical import activations, attention, copies, linear, normalizations
+from joulecast.canonical import activations, attention, copies, linear, normalizations, parts
 from joulecast.canonical.dead import without_dead
 from joulecast.canonical.draft import Draft, Match
 
@@ -51,7 +51,7 @@ WRITTEN: Mapping[str, tuple[Pattern, ...]] = {
 EAGER: Mapping[str, tuple[Pattern, ...]] = {
     "Identity": (copies.clone,),
     "MatMul": (copies.product_operands,),
-    "Add": (linear.joined,),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "ReduceMean"), (parts.joined,)),
 }
 """Kernels of eager mode that a file does not show, and those of which ONNX has only parts."""
 
@@ -59,9 +59,10 @@ EAGER: Mapping[str, tuple[Pattern, ...]] = {
 def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     """The same model with one node for each kernel that an inference runtime launches. MACs and parameters stay.
 
-    Fused: LayerNormalization, RMSNormalization, GroupNormalization, Gelu, Swish, HardSwish, HardSigmoid, Mish, Attention (scaled by
-    1/√head_size, at most one mask), Gemm (a product with a stored matrix, with its bias), Conv and ConvTranspose (bias,
-    batch normalisation). A value that something else reads, or that the model returns, keeps its nodes apart.
+    Fused: LayerNormalization, RMSNormalization, GroupNormalization, Gelu, Swish, HardSwish, HardSigmoid, Mish,
+    Attention (scaled by 1/√head_size, at most one mask), Gemm (a product with a stored matrix, with its bias), Conv and
+    ConvTranspose (bias, batch normalisation). A value that something else reads, or that the model returns, keeps its
+    nodes apart.
 
     ``eager``: only what exporters took apart is joined; what the code itself writes out (a tanh Gelu, an RMS norm,
     attention by separate products, batch normalisation) stays as PyTorch's eager mode runs it, and the copies that it

@@ -18,8 +18,10 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 def gemm(node: Node, draft: Draft) -> Match | None:
     """A MatMul with a stored matrix is a Gemm; rows of all leading dimensions are its rows."""
-    left, right = node.inputs[:2]
-    if len(node.inputs) != 2 or draft.stored(left) or not draft.stored(right) or len(draft.shape(right)) != 2 or len(draft.shape(left)) < 2:
+    if len(node.inputs) != 2:  # with a third, a product and a sum in one call
+        return None
+    left, right = node.inputs
+    if draft.stored(left) or not draft.stored(right) or len(draft.shape(right)) != 2 or len(draft.shape(left)) < 2:
         return None
     if draft.tensors[left].dtype not in FLOATING_DTYPES:
         return None
@@ -65,19 +67,6 @@ def over(shape: Shape, expected: Shape) -> bool:
 def biased(node: Node, product: Node, vector: str) -> Match:
     new = replace(product, name=node.name, inputs=(*product.inputs, vector), outputs=node.outputs)
     return Match(node=new, absorbed=(product,))
-
-
-def joined(node: Node, draft: Draft) -> Match | None:
-    """A product, its factor and its summand that the code computes in one call (``baddbmm``)."""
-    if not node.attributes.get("joined"):
-        return None
-    summand, scaled = node.inputs
-    factor = draft.producer(scaled, "Mul")
-    product = draft.producer(factor.inputs[0] if factor is not None else scaled, "MatMul", "Gemm")
-    if product is None:
-        return None
-    new = replace(product, name=node.name, inputs=(*product.inputs, summand), outputs=node.outputs)
-    return Match(node=new, absorbed=(product, *((factor,) if factor is not None else ())))
 
 
 def zero_bias(node: Node, draft: Draft) -> Match | None:

@@ -65,7 +65,9 @@ FUNCTIONS: Mapping[str, Signature] = {
         reversed_aliases=("torch.Tensor.__rmatmul__",),
     ),
     "torch.softmax": signature("input dim", aliases=("torch.Tensor.softmax", "torch.special.softmax"), dtype=None),
-    "torch.log_softmax": signature("input dim", aliases=("torch.Tensor.log_softmax", "torch.special.log_softmax"), dtype=None),
+    "torch.log_softmax": signature(
+        "input dim", aliases=("torch.Tensor.log_softmax", "torch.special.log_softmax"), dtype=None
+    ),
     f"{_F}.bilinear": signature("input1 input2 weight", bias=None),
     **{f"{_V}.{name}": _RECURRENT for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
     **{f"{_V}.{name}": _CELL for name in ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")},

@@ -66,14 +66,14 @@ class Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         found = resolved().get(func)
         if found is not None and not self.recorder.muted:
-            return self._whole(func, *found, args, kwargs)
+            return self._whole(*found, args, kwargs)
         if isinstance(func, FunctionType) and func.__globals__ is vars(COMPOSITES) and not self.recorder.muted:
             with once(func), self:
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _whole(
-        self, func: Any, name: str, signature: Signature, swapped: bool, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, name: str, signature: Signature, swapped: bool, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         args = (args[1], args[0], *args[2:]) if swapped else tuple(args)
         if name == "torch.matmul":

@@ -36,13 +36,13 @@ def _summed(reading: Reading, left: str, right: str) -> None:
     """``alpha · left · right + beta · self`` in one kernel, for which ONNX has only the parts."""
     shape, dtype, alpha = reading.output.shape, reading.output.dtype, reading.value("alpha", 1)
     result = reading.tensor("product", shape, dtype)
-    reading.node("MatMul", (reading.name(left), reading.name(right)), (result,), ready=1)
+    reading.node("MatMul", (reading.name(left), reading.name(right)), (result,), ready=1, part=1)
     if alpha != 1:
         scaled = reading.tensor("scaled", shape, dtype)
-        reading.node("Mul", (result, ""), (scaled,), values={1: alpha})
+        reading.node("Mul", (result, ""), (scaled,), values={1: alpha}, part=1)
         result = scaled
     if reading.value("beta", 1) != 0:
-        reading.node("Add", (reading.name("self"), result), joined=1)
+        reading.node("Add", (reading.name("self"), result), joined="MatMul")
     else:
         reading.node("Identity", (result,), copies=0)
 
