@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, get_args
+from typing import Any
 
 from joulecast.readers.named.entry import Entry, Size, Task
 from joulecast.readers.named.reference import Library
@@ -21,8 +21,7 @@ _DECODER_TOKENS = 8  # of an encoder-decoder: a few, as in the middle of a gener
 def entries() -> tuple[Entry, ...]:
     """Every listed network, in the order of the files."""
     found = [*_images("torchvision"), *_images("timm")]
-    for name, task in (("images", "vision"), ("text", "nlp"), ("audio", "audio")):
-        found += _configured(_document(name), _task(task))
+    found += [*_configured(_document("text"), "nlp"), *_configured(_document("audio"), "audio")]
     return tuple(found)
 
 
@@ -40,10 +39,6 @@ def by_source() -> Mapping[str, Entry]:
 
 def _document(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("listed", f"{name}.toml").read_text("utf-8"))
-
-
-def _task(text: str) -> Task:
-    return next(task for task in get_args(Task) if task == text)
 
 
 def _images(library: Library) -> Iterator[Entry]:
@@ -75,7 +70,7 @@ def _of_transformers(origin: str, family: str, task: Task, described: Mapping[st
         model_class=described["class"],
         config=described.get("config", {}),
         inputs={name: tuple(shape) for name, shape in _inputs(task, described).items()},
-        sequence_lengths=_SEQUENCE_LENGTHS[_kind(described)] if task == "nlp" else (),
+        sequence_lengths=tuple(described.get("sequence_lengths", _lengths(described))) if task == "nlp" else (),
         seconds=tuple(described.get("seconds", (1, 10))) if task == "audio" else (),
         **rest,
     )
@@ -87,10 +82,12 @@ def _inputs(task: Task, described: Mapping[str, Any]) -> Mapping[str, tuple[Size
         return dict(described["inputs"])
     if task == "audio":
         return {"input_values": ("batch", "samples")}
-    if task == "vision":
-        return {"pixel_values": (*_IMAGE, *[described["size"]] * 2)}
     text: dict[str, tuple[Size, ...]] = {"input_ids": ("batch", "tokens")}
     return text | ({"decoder_input_ids": ("batch", _DECODER_TOKENS)} if _kind(described) == "text-to-text" else {})
+
+
+def _lengths(described: Mapping[str, Any]) -> tuple[int, ...]:
+    return _SEQUENCE_LENGTHS[_kind(described)]
 
 
 def _kind(described: Mapping[str, Any]) -> str:
