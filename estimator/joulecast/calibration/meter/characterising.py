@@ -21,12 +21,13 @@ from joulecast.errors import MeasurementError
 
 _TOLERANCE = 0.02  # of the step: what is left of a first-order response after 4 time constants
 _NOISE = 4.0  # standard deviations of the settled part: one reading in 16,000 lies outside
-_TAIL_SHARE = 0.4  # of a phase, its end, taken for settled
+_TAIL_SECONDS = 1.2  # of a phase, its end, taken for settled: twelve updates of the usual 100 ms
 _PHASE_SECONDS = 3.0  # a 1 s average (power.draw on most cards since Ampere) is settled after a third of it
 _SLOW_PHASE_SECONDS = 9.0  # where three did not do
-_REST_SECONDS = 1.0  # between the first executions, which initialise, and the step
+_REST_SECONDS = 6.5  # between the first executions, which initialise, and the step: clocks fall, as between two rows
 _USUAL_PERIOD_SECONDS = 0.1  # of power readings, where one never changed (Yang, Adamek, Armour: 100 ms on most cards)
 _READS = 20
+_SMALLEST_STEP = 1.1  # busy over idle power: five times the tolerance, so that noise is not taken for a response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Phase:
 
 
 def characterise(sensor: Sensor, clock: Clock, load: Load, policy: Policy | None = None) -> CounterConstants:
-    """Watch the device idle, then under ``load``, then idle: ten seconds, thirty where its readings are slow.
+    """Watch the device idle, then under ``load``, then idle: twelve seconds, forty where its readings are slow.
 
     ``load``: anything that keeps the device busy at a power well above idle. Raises MeasurementError as ``measure``
     does, and where the load's power cannot be told from idle (``NoStep``).
@@ -63,16 +64,17 @@ def characterise(sensor: Sensor, clock: Clock, load: Load, policy: Policy | None
     refuse_strangers(sensor)
     method = POWER if sensor.energy_joules() is None else COUNTER
     read_seconds = _read_seconds(sensor, clock, method)
+    load.enqueue(load.multiple)
+    load.drain()
     with undisturbed():
-        idle = _observe(sensor, clock, policy, method, _PHASE_SECONDS, None)
         for length in (_PHASE_SECONDS, _SLOW_PHASE_SECONDS):
-            _prime(load, clock)
+            idle = _observe(sensor, clock, policy, method, _REST_SECONDS, None)
             feeder = Feeder(load, clock, policy)
             busy = _observe(sensor, clock, policy, method, length, feeder)
             load.drain()
             after = _observe(sensor, clock, policy, method, length, None)
             found = _constants(sensor, method, read_seconds, idle, busy, after)
-            if max(found.lag_seconds, found.power_lag_seconds) < 0.9 * (1.0 - _TAIL_SHARE) * length:
+            if max(found.lag_seconds, found.power_lag_seconds) < 0.9 * (length - _TAIL_SECONDS):
                 break
     refuse_strangers(sensor)
     return found
@@ -86,12 +88,6 @@ def _read_seconds(sensor: Sensor, clock: Clock, method: str) -> float:
         _tolerated(read)
         spent.append(clock.seconds() - begun)
     return statistics.median(spent)
-
-
-def _prime(load: Load, clock: Clock) -> None:
-    load.enqueue(load.multiple)
-    load.drain()
-    clock.sleep(_REST_SECONDS)
 
 
 def _observe(sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds: float, feeder: Feeder | None) -> Phase:
@@ -131,9 +127,9 @@ def _constants(
     for phase in (idle, busy, after):
         _refuse_too_few(phase, method)
     levels = idle.level(method), busy.level(method)
-    if levels[1] <= levels[0]:
+    if levels[1] < _SMALLEST_STEP * levels[0]:
         raise MeasurementError(
-            f"the power under the load ({levels[1]:.1f} W) does not exceed the idle power ({levels[0]:.1f} W):"
+            f"the power under the load ({levels[1]:.1f} W) hardly exceeds the idle power ({levels[0]:.1f} W):"
             " the load does not run on this device, or something else keeps it busy; characterise with a larger load",
             reason="NoStep",
         )
@@ -170,7 +166,7 @@ def _refuse_too_few(phase: Phase, method: str) -> None:
 
 def _tail(phase: Phase, times: Sequence[float], watts: Sequence[float]) -> tuple[float, float, float]:
     """Mean and standard deviation of the phase's settled end, and when that begins."""
-    from_seconds = phase.ends - _TAIL_SHARE * (phase.ends - phase.begins)
+    from_seconds = phase.ends - _TAIL_SECONDS
     settled = [value for time, value in zip(times, watts, strict=True) if time >= from_seconds] or list(watts[-1:])
     return statistics.fmean(settled), statistics.pstdev(settled), from_seconds
 

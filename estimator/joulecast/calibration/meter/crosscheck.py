@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
@@ -190,7 +190,7 @@ def _silent(process: subprocess.Popen[str]) -> MeasurementError:
     )
 
 
-def serve(questions: TextIO, answers: TextIO, tracker_of: Any) -> None:
+def serve(questions: TextIO, answers: TextIO, tracker_of: Callable[[], Any]) -> None:
     """Answer ``start`` and ``stop``, one tracker for each pair, made ahead so that a start is quick."""
     tracker = tracker_of()
     began = 0.0
@@ -211,7 +211,7 @@ def _say(answers: TextIO, value: Mapping[str, Any]) -> None:
     answers.flush()
 
 
-def _tracker_of(index: int) -> Any:
+def _tracker_of(index: int) -> Callable[[], Any]:
     codecarbon = import_module("codecarbon")
     return lambda: codecarbon.OfflineEmissionsTracker(
         country_iso_code=_COUNTRY,
@@ -232,19 +232,29 @@ def main() -> int:
         try:
             tracker_of = _tracker_of(arguments.index)
             version = import_module("codecarbon").__version__
-            devices = import_module("codecarbon.core.gpu").AllGPUDevices().device_count
         except ImportError as error:
             _say(answers, {"problem": f"CodeCarbon cannot be imported ({error}): pip install 'joulecast[calibrate]'"})
             return 1
-        if arguments.index >= devices:
-            _say(
-                answers,
-                {"problem": f"CodeCarbon sees {devices} devices, none of number {arguments.index}: check the driver"},
-            )
+        problem = _rehearse(tracker_of)
+        if problem:
+            _say(answers, {"problem": problem})
             return 1
         _say(answers, {"ready": version})
         serve(sys.stdin, answers, tracker_of)
     return 0
+
+
+def _rehearse(tracker_of: Callable[[], Any]) -> str | None:
+    """Start and stop once, since CodeCarbon looks for its hardware, for seconds, at the first start only. What is
+    missing, if anything is.
+    """
+    if import_module("codecarbon.core.gpu").is_nvidia_system():
+        tracker = tracker_of()
+        tracker.start()
+        tracker.stop()
+        if getattr(tracker.final_emissions_data, "gpu_model", ""):
+            return None
+    return "CodeCarbon sees no such device: it needs NVML and the program nvidia-smi, so put that on the PATH"
 
 
 if __name__ == "__main__":

@@ -96,16 +96,17 @@ def _warm_up(recording: Recording, clock: Clock, constants: CounterConstants, po
 def _judge(
     recording: Recording, skipped: int, warm: float, constants: CounterConstants, policy: Policy
 ) -> Estimate | None:
-    """The window if it may close: all of it, or its later half where only that is steady; at the limit as it is."""
+    """The window if it may close: all of it, or without its beginning if only the rest is good; at the limit as is."""
     edges, steps = recording.edges[skipped:], recording.feeder.steps
     whole = estimate(edges, steps, constants, policy, warm)
     if whole is None or not _long_enough(whole, policy):
         return None
     if whole.settled(policy):
         return whole
-    later = estimate(edges[len(edges) // 2 :], steps, constants, policy, warm)
-    if later is not None and _long_enough(later, policy) and later.settled(policy):
-        return later
+    for dropped in sorted({1, 2, 3, len(edges) // 4, len(edges) // 2}):
+        rest = estimate(edges[dropped:], steps, constants, policy, warm)
+        if rest is not None and _long_enough(rest, policy) and rest.settled(policy):
+            return rest
     long = whole.seconds > policy.single_seconds
     return whole if long or whole.ends - whole.begins >= policy.longest_seconds else None
 

@@ -1,0 +1,130 @@
+"""Edges of a counter: seen densely where expected, unwrapped, and void after a reset."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from joulecast.calibration.meter.constants import CounterConstants
+from joulecast.calibration.meter.edges import MODULI_JOULES, EdgeRecorder, PowerRecorder, grown, joules_at
+from joulecast.calibration.meter.policy import Policy
+from joulecast.calibration.meter.simulated import Faults, SimulatedDevice
+from joulecast.errors import MeasurementError
+
+CONSTANTS = CounterConstants(
+    method="counter", period_seconds=0.1, jitter_seconds=0.0002, resolution_joules=0.001, rise_seconds=0.1,
+    fall_seconds=0.1, power_period_seconds=0.1, power_lag_seconds=1.0, read_seconds=1e-4, idle_watts=70.0,
+    busy_watts=500.0,
+)  # fmt: skip
+
+
+def watched(device: SimulatedDevice, seconds: float, constants: CounterConstants | None = CONSTANTS) -> EdgeRecorder:
+    recorder = EdgeRecorder(device.sensor, device.clock, Policy(), constants)
+    until = device.now + seconds
+    while device.now < until:
+        recorder.poll()
+        device.clock.sleep(0.001)
+    return recorder
+
+
+@given(st.floats(0, 1e9), st.floats(0, 500), st.floats(0, 2))
+def test_growth_is_the_difference(previous: float, joules: float, elapsed: float) -> None:
+    assert grown(previous, previous + joules, elapsed) == pytest.approx(joules, abs=1e-6)
+
+
+@given(st.floats(0, 200), st.floats(0, 200))
+def test_a_wrap_is_growth(before: float, after: float) -> None:
+    modulus = MODULI_JOULES[0]
+    assert grown(modulus - before, after, 0.1) == pytest.approx(before + after, abs=1e-6)
+
+
+@given(st.floats(1e5, 4e6), st.floats(0, 500))
+def test_any_other_fall_is_a_reset(previous: float, reading: float) -> None:
+    with pytest.raises(MeasurementError) as caught:
+        grown(previous, reading, 0.1)
+    assert caught.value.reason == "CounterReset"
+    assert caught.value.transient
+
+
+def test_a_leap_that_no_device_could_draw_is_a_reset() -> None:
+    with pytest.raises(MeasurementError, match="neither use nor a wrap"):
+        grown(1000.0, 9000.0, 0.1)
+
+
+def test_edges_are_as_many_as_updates_and_known_to_two_milliseconds() -> None:
+    recorder = watched(SimulatedDevice("hopper", seed=2), 2.0)
+    assert len(recorder.edges) in (19, 20)
+    assert all(edge.after - edge.before < 0.0025 for edge in recorder.edges)
+    gaps = [new.seconds - old.seconds for old, new in zip(recorder.edges, recorder.edges[1:], strict=False)]
+    assert gaps == pytest.approx([0.1] * len(gaps), abs=0.003)
+
+
+def test_between_edges_the_counter_is_left_alone() -> None:
+    device = SimulatedDevice("hopper", seed=2)
+    dense, sparse = (sum(1 for _ in calls(device, constants)) for constants in (None, CONSTANTS))
+    assert sparse < 0.15 * dense
+
+
+def calls(device: SimulatedDevice, constants: CounterConstants | None) -> range:
+    before = device.calls
+    watched(device, 2.0, constants)
+    return range(device.calls - before)
+
+
+def test_a_wrapped_counter_goes_on() -> None:
+    wrap = MODULI_JOULES[0]
+    device = SimulatedDevice("hopper", seed=3, faults=Faults(wrap_joules=wrap, start_joules=wrap - 40.0))
+    recorder = watched(device, 1.5)
+    powers = [
+        (new.joules - old.joules) / (new.seconds - old.seconds)
+        for old, new in zip(recorder.edges, recorder.edges[1:], strict=False)
+    ]
+    assert powers == pytest.approx([70.0] * len(powers), rel=0.05)
+
+
+def test_a_counter_that_stands_still_is_told() -> None:
+    device = SimulatedDevice("hopper", seed=3, faults=Faults(frozen=((1.0, 60.0),)))
+    with pytest.raises(MeasurementError) as caught:
+        watched(device, 10.0)
+    assert caught.value.reason == "CounterSilent"
+
+
+def test_samples_that_are_missed_are_counted_and_do_no_harm() -> None:
+    device = SimulatedDevice("hopper", seed=3, faults=Faults(raising=((0.5, 0.7),)))
+    recorder = watched(device, 1.5)
+    assert recorder.missed > 0
+    energy = recorder.edges[-1].joules - recorder.edges[0].joules
+    assert energy / (recorder.edges[-1].seconds - recorder.edges[0].seconds) == pytest.approx(70.0, rel=0.01)
+
+
+def test_errors_that_last_end_it() -> None:
+    device = SimulatedDevice("hopper", faults=Faults(raising=((0.5, 0.7),), transient=False))
+    with pytest.raises(MeasurementError, match="did not answer"):
+        watched(device, 1.5)
+
+
+def test_an_edge_that_came_unseen_is_none() -> None:
+    """The loop sleeps over one: its energy is in the next, its time in no edge."""
+    device = SimulatedDevice("hopper", seed=2)
+    recorder = watched(device, 0.5)
+    seen = len(recorder.edges)
+    device.clock.sleep(0.25)
+    for _ in range(200):
+        recorder.poll()
+        device.clock.sleep(0.001)
+    assert all(edge.after - edge.before < 0.003 for edge in recorder.edges)
+    first, last = recorder.edges[seen - 1], recorder.edges[-1]
+    assert (last.joules - first.joules) / (last.seconds - first.seconds) == pytest.approx(70.0, rel=0.02)
+
+
+def test_power_is_integrated_by_trapezoids() -> None:
+    device = SimulatedDevice("maxwell", seed=1)
+    recorder = PowerRecorder(device.sensor, device.clock, 0.05)
+    while device.now < 3.0:
+        recorder.poll()
+        device.clock.sleep(0.01)
+    begin, end = recorder.edges[0].seconds, recorder.edges[-1].seconds
+    energy = joules_at(recorder.edges, [begin, (begin + end) / 2, end])
+    assert energy[2] / (end - begin) == pytest.approx(35.0, rel=0.001)
+    assert energy[1] == pytest.approx(energy[2] / 2, rel=0.01)
