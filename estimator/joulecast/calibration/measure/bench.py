@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,8 +29,8 @@ class Bench(Protocol):
     def versions(self) -> Mapping[str, str | None]:
         """Of joulecast, python, torch, cuda, cudnn, torchvision, timm, transformers."""
 
-    def missing(self) -> Mapping[str, str]:
-        """Prefix of named sources whose library is not here, and the library's name."""
+    def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
+        """Prefixes of named sources, and those of ``runtimes``, that cannot be had here, and what they lack."""
 
     def constants(self) -> Mapping[str, Any]:
         """Columns of the row ``constants``: counter, idle, gap power, ceilings, host."""

@@ -29,7 +29,7 @@ _LOG = "process.log"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """``reason``: ``complete``, ``budget``, ``process`` (the one process asked for is over) or ``stranger``. ``rows``:
-    how many were written by this command. ``skipped``: rows left out, by the library they lack."""
+    how many were written by this command. ``skipped``: rows left out, by what they lack."""
 
     reason: str
     rows: int

@@ -15,6 +15,9 @@ MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is
 PASSING = ("stranger",)
 """Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
 
+_OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled")
+"""Failures that say nothing of the configuration: a later run tries again."""
+
 _SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile
 
 
@@ -62,7 +65,7 @@ class History:
     def _learn_failure(self, row: Row) -> None:
         if row.get("reason") == "Crash":
             self._crashes[row["key"]] += 1
-        elif not row.get("anchor"):
+        elif not row.get("anchor") and row.get("reason") not in _OF_THE_MOMENT:
             self._done.add(row["key"])
 
     def crashes(self, key: str) -> int:

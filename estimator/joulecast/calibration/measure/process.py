@@ -10,15 +10,16 @@ import os
 import platform
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Bench
-from joulecast.calibration.measure.configuration import SLICES
+from joulecast.calibration.measure.configuration import SLICES, Configuration
 from joulecast.calibration.measure.history import History, Holder, Run, current_run
 from joulecast.calibration.measure.journal import Journal, Row, read_rows
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan, smallest
@@ -126,17 +127,18 @@ def _measure(
 
 
 def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
-    """The plan without networks whose library is not here, and how many rows that took, by library."""
-    missing = bench.missing()
-    skipped: dict[str, int] = {}
-    rows = []
-    for row in plan.rows:
-        library = missing.get(row.name.partition(":")[0]) if not row.op_type else None
-        if library is None:
-            rows.append(row)
-        else:
-            skipped[library] = skipped.get(library, 0) + 1
-    return Plan(opening=plan.opening, rows=tuple(rows), closing=plan.closing), skipped
+    """The plan without networks whose library or runtime is not here; how many rows that took, by what they lack."""
+    missing = bench.missing({row.runtime for row in plan.rows})
+    lacks = [_lack(row, missing) for row in plan.rows]
+    rows = tuple(row for row, lack in zip(plan.rows, lacks, strict=True) if not lack)
+    return replace(plan, rows=rows), dict(Counter(filter(None, lacks)))
+
+
+def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
+    """What a network needs and this machine has not; "" for nothing, and for layers, which need torch alone."""
+    if row.op_type:
+        return ""
+    return missing.get(row.name.partition(":")[0]) or missing.get(row.runtime) or ""
 
 
 def _bench(job: Job) -> Bench:
@@ -178,6 +180,7 @@ def _session_columns(job: Job, bench: Bench) -> dict[str, Any]:
         "driver": card.driver,
         "power_limit_watts": card.power_limit_watts,
         "memory_bytes": card.memory_bytes,
+        "notes": list(card.notes),
         "versions": dict(bench.versions()),
         "host": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "boot": _boot()},
         "seed": job.wish.seed,

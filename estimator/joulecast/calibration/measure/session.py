@@ -20,7 +20,7 @@ CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
 
 _LONG = Policy.fixed(LONG_WINDOW_SECONDS)
 
-_SPARE = 1.5  # a row may take half as long again as expected and still end in time
+_SPARE = 1.3  # rows may take a third longer than expected and still end in time
 _SPARE_SECONDS = 1.0
 _STRANGER_WAIT_SECONDS = 30.0  # a monitoring tool that opens a context comes and goes
 _STRANGER_POLL_SECONDS = 1.0
@@ -98,7 +98,8 @@ class Session:
         ended = self._measure_rows()
         if self._limits.closing and ended != "process":
             for configuration in self._plan.closing:
-                self._measure_unless_given_up(configuration)
+                if self._seconds() + self._pace.seconds(configuration) + _SPARE_SECONDS <= self._limits.seconds:
+                    self._measure_unless_given_up(configuration)
         return ended
 
     def _learn_constants(self) -> None:
@@ -128,9 +129,8 @@ class Session:
 
     def _fits(self, configuration: Configuration) -> bool:
         reserved = self._plan.closing if self._limits.closing and self._limits.last else ()
-        closing = sum(self._pace.seconds(row) for row in reserved)
-        needed = _SPARE * self._pace.seconds(configuration) + _SPARE_SECONDS
-        return self._seconds() + needed + closing <= self._limits.seconds
+        needed = sum(self._pace.seconds(row) for row in (configuration, *reserved))
+        return self._seconds() + _SPARE * needed + _SPARE_SECONDS <= self._limits.seconds
 
     def _measure_unless_given_up(self, configuration: Configuration) -> None:
         if self._history.wants(configuration):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +48,7 @@ class SimulatedBench:
     def versions(self) -> Mapping[str, str | None]:
         return {"joulecast": None, "torch": None}
 
-    def missing(self) -> Mapping[str, str]:
+    def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 
     def constants(self) -> Mapping[str, Any]:

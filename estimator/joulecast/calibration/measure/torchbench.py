@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import metadata, util
 from typing import Any
 
@@ -15,6 +15,7 @@ from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.ceilings import busy_load, ceilings
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.devices import Device, device_of
+from joulecast.calibration.measure.exported import PROVIDERS
 from joulecast.calibration.measure.gaps import gap_watts
 from joulecast.calibration.measure.host import host_constants
 from joulecast.calibration.measure.layers import layer_load
@@ -27,6 +28,7 @@ from joulecast.readers import named
 
 _PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
 _LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+_ONNXRUNTIME = "onnxruntime-cuda"
 _REHEARSAL_CACHE_BYTES = 1 << 20  # few sets of buffers, so that a processor is done with a layer soon
 
 
@@ -54,8 +56,12 @@ class TorchBench:
         packages = {name: _version(name) for name in _PACKAGES}
         return {"python": platform.python_version(), **packages, **self._device.versions()}
 
-    def missing(self) -> Mapping[str, str]:
-        return {prefix: name for prefix, name in _LIBRARIES.items() if util.find_spec(name) is None}
+    def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
+        absent = {prefix: name for prefix, name in _LIBRARIES.items() if util.find_spec(name) is None}
+        provider = PROVIDERS[self._device.torch.type]
+        if _ONNXRUNTIME in runtimes and not _has(provider):
+            absent[_ONNXRUNTIME] = f"onnxruntime with {provider}"
+        return absent
 
     def constants(self) -> Mapping[str, Any]:
         with busy_load(self._device) as load:
@@ -157,6 +163,14 @@ def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any
         if error.reason in ("DeviceLost", "StrangerOnDevice"):
             raise
         return {f"{name}_error": str(error)}
+
+
+def _has(provider: str) -> bool:
+    try:
+        import onnxruntime
+    except ImportError:
+        return False
+    return provider in onnxruntime.get_available_providers()
 
 
 def _version(package: str) -> str | None:

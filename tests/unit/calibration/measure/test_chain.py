@@ -13,7 +13,7 @@ from tests.unit.calibration.measure.command import Measuring
 from tests.unit.calibration.measure.handmade import layer
 from tests.unit.calibration.measure.handmade_site import environment
 
-LAYERS = 40
+LAYERS = 24
 VICTIM = layer(7).digest
 
 

@@ -35,6 +35,10 @@ def test_a_failure_is_an_answer_but_a_crash_only_the_second_time() -> None:
     assert not History([crash(LAYER), crash(LAYER)]).wants(LAYER)
 
 
+def test_a_counter_that_failed_says_nothing_of_what_it_should_have_measured() -> None:
+    assert History([row(LAYER) | {"kind": "failure", "reason": "CounterSilent"}]).wants(LAYER)
+
+
 def test_what_is_invalid_is_an_answer_unless_a_stranger_was_there() -> None:
     assert not History([row(LAYER, valid=False, invalid_reason="not finite")]).wants(LAYER)
     assert History([row(LAYER, valid=False, invalid_reason="stranger")]).wants(LAYER)

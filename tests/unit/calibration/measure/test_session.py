@@ -149,12 +149,12 @@ def test_a_capped_card_is_seen_in_the_rows(tmp_path: Path) -> None:
     assert any("sw_power_cap" in row["throttle_reasons"] for row in rows)
 
 
-@pytest.mark.parametrize("seconds", [100.0, 120.0, 150.0])
+@pytest.mark.parametrize("seconds", [115.0, 130.0, 150.0])
 def test_no_row_ends_after_its_time_and_the_anchors_close(tmp_path: Path, seconds: float) -> None:
     plan = make_plan(HandmadeSuite(30, 200), Wish(slices=("networks", "layers")))
     done = Measured(tmp_path, SimulatedBench("hopper", seed=0, faults={}), plan=plan, seconds=seconds)
     assert done.ended == "budget"
-    assert max(row["at_seconds"] for row in done.rows()) <= seconds + 20  # the opening is never cut
+    assert max(row["at_seconds"] for row in done.rows()) <= seconds
     assert [row["anchor"] for row in done.rows("layer")][-12:] == ["end"] * 12
 
 
