@@ -41,7 +41,8 @@ def _operator(name: str, base: str, overload: str) -> Callable[..., Any]:
     if base in REFUSED or base.startswith("__") or overload.startswith("__"):
         raise _refused(name, "it does more than compute")
     packet = getattr(torch.ops.aten, base, None) if base.isidentifier() else None
-    if not isinstance(packet, torch._ops.OpOverloadPacket) or overload not in packet.overloads():
+    known = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ()  # type: ignore[no-untyped-call]
+    if overload not in known:
         raise _refused(name, f"torch {torch.__version__} has no such operator")
     operator: Callable[..., Any] = getattr(packet, overload)
     return operator

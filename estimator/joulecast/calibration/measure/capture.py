@@ -48,7 +48,7 @@ def warm_up(runs: Sequence[Run]) -> None:
 
     ``set_sync_debug_mode`` names such a wait in a sentence, where a broken capture would leave the allocator in doubt.
     """
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream), torch.inference_mode():
         for turn in range(max(WARM_UPS, len(runs))):
@@ -76,7 +76,7 @@ class Graph:
         self._turns = Turns(runs)
         self._graph = torch.cuda.CUDAGraph()
         pool = torch.cuda.graph_pool_handle()
-        with _capturable(pool), torch.inference_mode(), torch.cuda.graph(self._graph, pool=pool):
+        with _capturable(self._graph, pool), torch.inference_mode(), torch.cuda.graph(self._graph, pool=pool):
             for _ in range(executions):
                 self._turns()
 
@@ -90,12 +90,12 @@ class Graph:
 
 
 @contextmanager
-def _capturable(pool: tuple[int, int] | None = None) -> Iterator[None]:
-    """Says why a capture failed, after its ``pool`` has been closed: a capture that does not end leaves it open."""
+def _capturable(graph: torch.cuda.CUDAGraph | None = None, pool: tuple[int, int] = (0, 0)) -> Iterator[None]:
+    """Says why a capture failed, and closes what it left open."""
     try:
         yield
     except torch.OutOfMemoryError:
-        _close(pool)
+        _abandon(graph, pool)
         raise
     except Exception as error:
         failure = MeasurementError(
@@ -105,13 +105,19 @@ def _capturable(pool: tuple[int, int] | None = None) -> Iterator[None]:
         traceback.clear_frames(error.__traceback__)
     else:
         return
-    _close(pool)
+    _abandon(graph, pool)
     _check_context()
     raise failure
 
 
-def _close(pool: tuple[int, int] | None) -> None:
-    if pool is not None:
+_abandoned: list[torch.cuda.CUDAGraph] = []
+
+
+def _abandon(graph: torch.cuda.CUDAGraph | None, pool: tuple[int, int]) -> None:
+    """Where a capture does not end, torch leaves the allocator allocating to its pool, and asks the graph itself
+    whether it should: so the pool is closed here, and the graph kept (``ATen/cuda/CUDAGraph.cpp``)."""
+    if graph is not None:
+        _abandoned.append(graph)
         with suppress(RuntimeError):  # closed already
             torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
 
@@ -125,12 +131,16 @@ def _first_cause(error: BaseException) -> str:
 
 def _check_context() -> None:
     try:
-        torch.cuda.synchronize()
-        torch.ones(1, device="cuda").add_(1).item()
+        _probe()
     except RuntimeError as error:
         raise MeasurementError(
             "the device's context is broken after a failed capture: start a new process", reason="DeviceLost"
         ) from error
+
+
+def _probe() -> None:
+    torch.cuda.synchronize()
+    torch.ones(1, device="cuda").add_(1).item()
 
 
 def replay_seconds(replay: Callable[[], None], repetitions: int = 3) -> float:

@@ -77,12 +77,17 @@ def _measured(ceiling: Ceiling, device: Device, measure: Measure) -> dict[str, A
 def ceiling_load(ceiling: Ceiling, device: Device) -> Iterator[ClosableLoad]:
     """The load of one ceiling; its memory is free after the block."""
     dtype, precision = PRODUCTS[ceiling.dtype]
-    with described_errors(device, f"{ceiling.what} of {ceiling.dtype}"), arithmetic(precision):
-        shape = (COPY_BYTES[device.torch.type] // dtype.itemsize,)
-        if ceiling.what == "gemm":
-            shape = (PRODUCT_SIZE[device.torch.type],) * 2
-        with closing(_load(ceiling, shape, dtype, device)) as load:
-            yield load
+    with (
+        described_errors(device, f"{ceiling.what} of {ceiling.dtype}"),
+        arithmetic(precision),
+        closing(_load(ceiling, _shape(ceiling, dtype, device), dtype, device)) as load,
+    ):
+        yield load
+
+
+def _shape(ceiling: Ceiling, dtype: torch.dtype, device: Device) -> tuple[int, ...]:
+    kind = device.torch.type
+    return (PRODUCT_SIZE[kind],) * 2 if ceiling.what == "gemm" else (COPY_BYTES[kind] // dtype.itemsize,)
 
 
 def _load(ceiling: Ceiling, shape: tuple[int, ...], dtype: torch.dtype, device: Device) -> ClosableLoad:

@@ -120,11 +120,11 @@ def _stored_scale(call: Call, spec: TensorSpec, role: Role, base: str) -> float:
     if len(spec.shape) < 2 or role.parameter in ("bias", "hx"):
         return SMALL
     if base in _CONVOLUTIONS:
-        return fan_in(spec.shape, transposed=bool(named_arguments(call).get("transposed"))) ** -0.5
+        return 1 / math.sqrt(fan_in(spec.shape, transposed=bool(named_arguments(call).get("transposed"))))
     if base in _PRODUCTS:
-        return _contracted(spec.shape, role.parameter, base) ** -0.5
+        return 1 / math.sqrt(_contracted(spec.shape, role.parameter, base))
     if role.parameter in ("params", "w_ih", "w_hh"):
-        return spec.shape[1] ** -0.5
+        return 1 / math.sqrt(spec.shape[1])
     return SMALL
 
 

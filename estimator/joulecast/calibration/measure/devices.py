@@ -81,7 +81,7 @@ class Cuda:
         return int(torch.cuda.max_memory_allocated(self.torch))
 
     def versions(self) -> Mapping[str, str | None]:
-        cudnn = torch.backends.cudnn.version()
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         return {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": None if cudnn is None else str(cudnn)}
 
 

@@ -5,7 +5,7 @@ Fitted to small modules of different mixtures, each so light for the device that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -78,7 +78,7 @@ _KERNELS: tuple[Callable[[torch.Tensor, Mixture], torch.Tensor], ...] = (
 )
 """One kernel each, as networks mix them."""
 
-MIXTURES = (
+MIXTURES: tuple[Mapping[str, int], ...] = (
     {"kernels": COUNT}, {"kernels": 4 * COUNT}, {"views": COUNT}, {"views": 4 * COUNT}, {"layers": COUNT},
     {"layers": 4 * COUNT}, {"kernels": COUNT, "views": COUNT}, {"kernels": COUNT, "layers": COUNT},
     {"kernels": 2 * COUNT, "views": COUNT, "layers": COUNT}, {},

@@ -136,6 +136,7 @@ def _compiled(run: partial[Any], device: Device) -> ClosableLoad:
 def _exported(run: partial[Any], device: Device) -> ClosableLoad:
     from joulecast.calibration.measure.exported import session_load
 
+    assert isinstance(run.func, nn.Module)  # noqa: S101
     return session_load(run.func, run.args, run.keywords, device.torch)
 
 

@@ -20,7 +20,7 @@ _MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN
 def flattened(call: Call, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """``tensors`` with the weights moved into one block, on a CUDA device; they keep their values."""
     mode = _MODES.get(base_name(call.function))
-    if mode is None or not tensors[0].is_cuda or not torch.backends.cudnn.is_acceptable(tensors[0]):
+    if mode is None or not tensors[0].is_cuda or not torch.backends.cudnn.is_acceptable(tensors[0]):  # type: ignore[no-untyped-call]
         return tensors
     from torch.backends.cudnn.rnn import get_cudnn_mode
 

@@ -86,12 +86,12 @@ class StreamLoad:
 
     def _mark(self) -> None:
         self._enqueued += self.multiple
-        event = self._spare.pop() if self._spare else torch.cuda.Event()
+        event = self._spare.pop() if self._spare else torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         self._pending.append((event, self._enqueued))
 
     def completed(self) -> int:
-        while self._pending and self._pending[0][0].query():
+        while self._pending and self._pending[0][0].query():  # type: ignore[no-untyped-call]
             event, self._completed = self._pending.popleft()
             self._spare.append(event)
         return self._completed
