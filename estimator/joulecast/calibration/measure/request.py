@@ -10,7 +10,7 @@ from pathlib import Path
 from joulecast.calibration import suite
 from joulecast.calibration.measure.chain import Chain, Ending
 from joulecast.calibration.measure.gain import Gain, gain
-from joulecast.calibration.measure.journal import Rows, read_rows
+from joulecast.calibration.measure.journal import Row, Rows, read_rows
 from joulecast.calibration.measure.plan import Wish
 from joulecast.calibration.measure.process import Job
 from joulecast.calibration.measure.progress import Reporter
@@ -59,10 +59,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A folder of rows, summed up and judged."""
+    """A folder of rows, summed up and judged. ``troubles``: key and reason of each row that is none to be fitted."""
 
     gain: Gain
     findings: tuple[Finding, ...]
+    troubles: tuple[tuple[str, str], ...]
 
 
 def perform(request: Request, reporter: Reporter) -> Ending:
@@ -123,7 +124,21 @@ def report(folder: Path) -> Report:
 
 
 def report_of(rows: Rows) -> Report:
-    return Report(gain=gain(rows.rows, suite.layers(), _networks()), findings=judge(rows, suite.additivity()))
+    return Report(
+        gain=gain(rows.rows, suite.layers(), _networks()),
+        findings=judge(rows, suite.additivity()),
+        troubles=tuple((row["key"], _trouble(row)) for row in rows.rows if _is_trouble(row)),
+    )
+
+
+def _is_trouble(row: Row) -> bool:
+    return row["kind"] == "failure" or row.get("valid") is False
+
+
+def _trouble(row: Row) -> str:
+    return (
+        f"{row.get('reason') or row.get('invalid_reason')}: {row.get('message') or 'the row is kept, and not fitted'}"
+    )
 
 
 def _networks() -> tuple[suite.Network, ...]:

@@ -10,6 +10,7 @@ from joulecast.calibration.measure.purchase import Purchase
 from joulecast.calibration.measure.request import Report
 
 _SIGNS = {"holds": "ok  ", "fails": "FAIL", "unknown": "?   "}
+_MOST_TROUBLES = 40  # lines; the rest is in the rows
 _ENDINGS = {
     "complete": "everything asked for is measured",
     "budget": "the budget is spent",
@@ -56,7 +57,15 @@ def report_text(report: Report) -> str:
         f"coverage: {_of(gained.networks)} network rows of the suite, {_of(gained.layers)} layers"
         f" ({gained.executions:.1%} of executed rows), {_of(gained.op_types_covered)} op types\n\nverdict\n"
     )
-    return words + "".join(f"{_SIGNS[each.outcome]} {each.name}: {each.figure}\n" for each in report.findings)
+    words += "".join(f"{_SIGNS[each.outcome]} {each.name}: {each.figure}\n" for each in report.findings)
+    return words + _troubles(report.troubles)
+
+
+def _troubles(troubles: Sequence[tuple[str, str]]) -> str:
+    """Each row in trouble, and why."""
+    lines = [f"  {key}: {reason}\n" for key, reason in troubles[:_MOST_TROUBLES]]
+    more = f"  … and {len(troubles) - _MOST_TROUBLES} more\n" if len(troubles) > _MOST_TROUBLES else ""
+    return "\nfailed or invalid\n" + "".join(lines) + more if troubles else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -242,3 +242,8 @@ def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: P
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [events[0]["event"], events[-1]["event"]] == ["started", "ended"]
+
+
+def test_the_report_names_each_row_in_trouble(measuring: Measuring) -> None:
+    done = measuring("--budget", "4m", "--slice", "layers", "--fault", "out-of-memory=000000000000000f")
+    assert "failed or invalid\n  layer|000000000000000f|torch-cudagraph|default|rotated: OutOfMemory: " in done.stdout
