@@ -17,39 +17,50 @@ _SEQUENCE_LENGTHS = {"encoder": (128,), "decoder": (128, 512), "text-to-text": (
 _DECODER_TOKENS = 8  # of an encoder-decoder: a few, as in the middle of a generation
 
 
-@cache
 def entries() -> tuple[Entry, ...]:
+    """The networks of the calibration suite, in the order of the files."""
+    return tuple(entry for entry in listed() if entry.suite)
+
+
+@cache
+def listed() -> tuple[Entry, ...]:
     """Every listed network, in the order of the files."""
-    found = [*_images("torchvision"), *_images("timm")]
+    found = [*_images("torchvision"), *_images("timm"), *_images("torchvision", "torchvision-more", suite=False)]
     found += [*_configured(_document("text"), "nlp"), *_configured(_document("audio"), "audio")]
     return tuple(found)
 
 
 def known(library: Library | None = None) -> tuple[str, ...]:
     """The named sources that the project lists, of one library or of all."""
-    return tuple(entry.source for entry in entries() if library in (None, entry.library))
+    return tuple(entry.source for entry in listed() if library in (None, entry.library))
 
 
 @cache
 def by_source() -> Mapping[str, Entry]:
     """Each listed network by its named source, those of transformers also by their published repository."""
-    found = {entry.source: entry for entry in entries()}
-    return {f"hf:{entry.origin}": entry for entry in entries() if entry.origin} | found
+    found = {entry.source: entry for entry in listed()}
+    return {f"hf:{entry.origin}": entry for entry in listed() if entry.origin} | found
 
 
 def _document(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("listed", f"{name}.toml").read_text("utf-8"))
 
 
-def _images(library: Library) -> Iterator[Entry]:
+def _images(library: Library, document: str = "", *, suite: bool = True) -> Iterator[Entry]:
     """Families, each with the names of its networks by the size of their input: ``224``, or ``16x112x112`` frames."""
-    for family, sizes in _document(library).items():
+    for family, sizes in _document(document or library).items():
         for size, names in sizes.items():
             dimensions = tuple(int(part) for part in size.split("x"))
             shape = (*_IMAGE, *(dimensions if len(dimensions) > 1 else dimensions * 2))
             for name in names.split():
                 yield Entry(
-                    library=library, name=name, task="vision", family=family, inputs={"x": shape}, positional=True
+                    library=library,
+                    name=name,
+                    task="vision",
+                    family=family,
+                    inputs={"x": shape},
+                    positional=True,
+                    suite=suite,
                 )
 
 
@@ -60,7 +71,7 @@ def _configured(document: Mapping[str, Any], task: Task) -> Iterator[Entry]:
 
 
 def _of_transformers(origin: str, family: str, task: Task, described: Mapping[str, Any]) -> Entry:
-    rest = {name: described[name] for name in ("zero_shot", "largest_batch", "rates") if name in described}
+    rest = {name: described[name] for name in ("suite", "zero_shot", "largest_batch", "rates") if name in described}
     return Entry(
         library="hf",
         name=described.get("name", origin.rpartition("/")[2]),

@@ -18,7 +18,8 @@ Size = int | str
 class Entry:
     """A network of a library at a pinned, published configuration.
 
-    ``family``: lineage across libraries, for holding out relatives. ``zero_shot``: never lends a layer to a sample.
+    ``family``: lineage across libraries, for holding out relatives. ``suite``: whether the calibration suite takes it,
+    or leaves it for a relative that costs less. ``zero_shot``: never lends a layer to a sample.
     ``largest_batch``: the largest of 1, 32 and 128 that is known to fit 70 GB; None: 128 fits, as far as known.
     ``inputs``: shape by name. ``sequence_lengths``: tokens, the first one unless said otherwise; ``seconds``: of
     audio, likewise. ``rates``: samples and frames per second. ``positional``: whether ``forward`` gets its inputs by
@@ -31,6 +32,7 @@ class Entry:
     task: Task
     family: str
     inputs: Mapping[str, tuple[Size, ...]]
+    suite: bool = True
     zero_shot: bool = False
     largest_batch: int | None = None
     sequence_lengths: tuple[int, ...] = ()
