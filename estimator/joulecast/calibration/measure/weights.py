@@ -18,6 +18,8 @@ from joulecast.calibration.measure.data import SMALL, STATISTIC, fan_in
 SMALLEST_VARIANCE = 1e-3  # of a channel that is constant in the inputs drawn
 
 _OFFSETS = ("bias", "beta", "shift")
+_LENGTHS = ("original0", "weight_g")  # of weight normalisation, by parametrization and by hook
+_DIRECTIONS = ("original1", "weight_v")
 _POSITIONS = ("pos", "token", "embed", "table", "query", "latent", "mask")
 
 
@@ -52,26 +54,27 @@ def moments(owner: nn.Module, name: str, shape: tuple[int, ...]) -> tuple[float,
         return 0.0, SMALL
     if math.prod(shape) == max(shape, default=1):  # one number a channel, or one in all: a gain
         return 1.0, SMALL
-    return 0.0, _fan_in(owner, shape) ** -0.5
+    return 0.0, 1 / math.sqrt(_fan_in(owner, name, shape))
 
 
 def _is_norm(owner: nn.Module) -> bool:
     return "norm" in type(owner).__name__.lower() or isinstance(owner, _BatchNorm | nn.LayerNorm | nn.GroupNorm)
 
 
-def _fan_in(owner: nn.Module, shape: tuple[int, ...]) -> int:
+def _fan_in(owner: nn.Module, name: str, shape: tuple[int, ...]) -> int:
     if isinstance(owner, nn.modules.conv._ConvTransposeNd):
         return fan_in(shape, transposed=True)
     if type(owner).__name__ == "Conv1D":  # transformers: (inputs, outputs)
         return shape[0]
-    if len(shape) == 3 and not isinstance(owner, nn.modules.conv._ConvNd):  # (experts or heads, rows, columns)
+    convolves = isinstance(owner, nn.modules.conv._ConvNd) or name in _DIRECTIONS
+    if len(shape) == 3 and not convolves:  # (experts or heads, rows, columns)
         return max(shape[1:])
     return fan_in(shape)
 
 
 def _equalise(owner: nn.Module) -> None:
     """Weight normalisation: lengths that leave the directions as they were drawn."""
-    for length, direction in (("original0", "original1"), ("weight_g", "weight_v")):
+    for length, direction in zip(_LENGTHS, _DIRECTIONS, strict=True):
         lengths, directions = owner._parameters.get(length), owner._parameters.get(direction)
         if lengths is not None and directions is not None and lengths.dim() == directions.dim():
             rest = [dimension for dimension, size in enumerate(lengths.shape) if size == 1]
