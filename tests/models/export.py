@@ -21,11 +21,12 @@ import onnx_ir
 import torch
 import transformers
 from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import masking_utils
 
 from tests.models import architectures, networks
 
 if TYPE_CHECKING:
-    from tests.models.architectures import Export
+    from tests.models.definitions import Export
 
 HERE = Path(__file__).parent
 NETWORKS = HERE.parents[1] / "estimator" / "joulecast" / "energy" / "networks"
@@ -49,6 +50,8 @@ def write(export: Export, folder: Path) -> None:
     its place."""
     started = time.monotonic()
     entry: dict[str, Any] = {**export.description, "exporter": versions()}
+    if export.task:
+        entry["task"] = export.task
     try:
         model = exported(export)
         data = gzip.compress(onnx_ir.to_proto(model).SerializeToString(deterministic=True), 9, mtime=0)
@@ -76,6 +79,7 @@ def record(path: Path, name: str, entry: dict[str, Any]) -> None:
 
 def exported(export: Export) -> onnx_ir.Model:
     """The graph without payloads, without stack traces."""
+    masking_utils._ignore_bidirectional_mask_sdpa = unmasked
     torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor  # draws until values fit, which needs values
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         torch.set_default_dtype(getattr(torch, export.dtype))
@@ -94,6 +98,11 @@ def exported(export: Export) -> onnx_ir.Model:
     model = program.model
     strip(model)
     return model
+
+
+def unmasked(padding_mask: torch.Tensor | None, kv_length: int, local_attention_size: int | None = None) -> bool:
+    """As transformers decides when the model runs; while it is exported, it makes a mask of ones in any case."""
+    return padding_mask is None and (local_attention_size is None or kv_length < local_attention_size)
 
 
 def strip(model: onnx_ir.Model) -> None:

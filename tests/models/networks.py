@@ -19,7 +19,7 @@ from torch import nn
 from torchvision.models import resnet101
 from transformers.models.opt import modeling_opt
 
-from tests.models.architectures import Built, Export
+from tests.models.definitions import Built, Export
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 OPSET = 24

@@ -66,7 +66,8 @@ CONTRIB_DOMAINS = frozenset({"com.microsoft", "com.microsoft.nchwc"})
 BUFFERS = re.compile(
     r"(^|[._/])(running_mean|running_var|num_batches_tracked|position_ids|token_type_ids|inv_freq|cos_cached"
     r"|sin_cached|masked_bias"
-    r"|causal_mask|attention_mask|relative_position_index|attn_mask)$|(^|[./])attn(\.attention)?\.bias$"
+    r"|causal_mask|attention_mask|relative_position_index|attn_mask|final_logits_bias"
+    r"|relative_coords_table)$|(^|[./])(attn(\.attention)?\.bias|pe|embed_positions\.weights)$"
 )
 """Names under which torch models keep what is stored but not trained."""
 
@@ -77,6 +78,9 @@ CARRIERS = frozenset(
 )
 """Operators through which a stored parameter stays one: rearranging, and the arithmetic of weight normalisation."""
 
+PRODUCTS = ("Conv", "Einsum", "Gemm", "MatMul")
+"""Operators whose right operand is trained even where the left one is stored, too (positions times a matrix)."""
+
 
 def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
     """The values with ``role`` ``parameter`` on stored tensors in parameter positions, and on what is computed from
@@ -85,12 +89,18 @@ def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
     tainted = {name for node in nodes if node.folded and node.op_type not in CARRIERS for name in node.outputs}
     trained: set[str] = set()
     for node in nodes:
-        if node.folded:
-            continue
-        for position, name in enumerate(node.inputs):
+        for position, name in _weighed(node):
             if name and name not in tainted and _takes_parameter(node, position, values[name]):
                 trained.update(stored for stored in values[name].stored if stored == name or _trainable(values[stored]))
     return {name: _with_role(value, trained) for name, value in values.items()}
+
+
+def _weighed(node: Node) -> list[tuple[int, str]]:
+    """Inputs by position: all of a node that executes, of one computed ahead the right side of a product."""
+    inputs = list(enumerate(node.inputs))
+    if not node.folded:
+        return inputs
+    return inputs[1:] if node.op_type in PRODUCTS else []
 
 
 def _trainable(value: Value) -> bool:

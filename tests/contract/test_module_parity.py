@@ -1,0 +1,107 @@
+"""A network read from its module and from its ONNX file has the same rows.
+
+Each module is built again without values and traced here; the file is the golden graph of the same configuration.
+Masks that an exporter writes out and eager mode skips are why bytes may differ a little; MACs may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from joulecast.canonical import canonicalise
+from joulecast.counting import count, coverage, totals
+from joulecast.energy import networks as filed_networks
+from joulecast.readers.onnx import read
+from tests.models import golden
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("timm")
+
+from joulecast.readers.module import graph_of, trace  # noqa: E402  (after torch is known to be there)
+from tests.models import architectures, modules, networks  # noqa: E402
+
+if TYPE_CHECKING:
+    from joulecast.graph import ModelGraph
+    from joulecast.layers import LayerProfile
+    from tests.models.definitions import Export
+
+COUNTS = 1e-3
+BYTES = 3e-2
+
+EXPORTS = {export.name: export for export in architectures.EXPORTS if export.name in golden.FILED}
+LARGE_BATCH = 32
+BATCHED = (
+    "resnet50", "vit_base_patch16_224", "swin_t", "mobilevit_s", "nfnet_f0", "bert_base", "gpt2", "t5_small", "bloom_560m",
+    "deit_tiny_distilled_patch16_224", "ast", "whisper_tiny", "speecht5_hifigan",
+)  # fmt: skip
+"""Of every task and of each kind of operator, with the batch left open in the file."""
+
+NETWORKS = {export.name: export for export in networks.EXPORTS}
+EAGER_LENGTH = 128
+EAGER_BATCH = 2
+
+
+@cache
+def module_graph(name: str, batch_size: int = 1) -> ModelGraph:
+    return traced(EXPORTS[name], batch_size=batch_size)
+
+
+def traced(export: Export, *, batch_size: int, length: int = golden.LENGTH) -> ModelGraph:
+    module, arguments = modules.built(export, batch_size=batch_size, length=length)
+    return graph_of(trace(module, (), arguments, name=export.name))
+
+
+def rows(graph: ModelGraph, *, eager: bool = False) -> tuple[LayerProfile, ...]:
+    return count(canonicalise(graph, eager=eager))
+
+
+def assert_alike(module: tuple[LayerProfile, ...], file: tuple[LayerProfile, ...]) -> None:
+    mine, theirs = totals(module), totals(file)
+    assert mine.macs == theirs.macs > 0
+    assert mine.mac_rows == theirs.mac_rows
+    assert mine.params == pytest.approx(theirs.params, rel=COUNTS)
+    assert mine.activations == pytest.approx(theirs.activations, rel=COUNTS)
+    assert mine.bytes_moved == pytest.approx(theirs.bytes_moved, rel=BYTES)
+    assert coverage(module).unsupported == ()
+
+
+def executed(layers: Iterable[LayerProfile]) -> Iterator[str]:
+    return (row.op_type for row in layers if row.kind in ("counted", "zero"))
+
+
+def test_there_are_enough_of_every_task() -> None:
+    tasks = [export.task for export in EXPORTS.values()]
+    assert len(tasks) >= 44
+    assert {task: tasks.count(task) >= 8 for task in tasks} == {"vision": True, "nlp": True, "audio": True}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_module_counts_as_its_file(name: str) -> None:
+    assert_alike(rows(module_graph(name)), rows(golden.graph(name)))
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_they_agree_at_a_large_batch(name: str) -> None:
+    assert golden.free_batch(name)
+    assert_alike(rows(module_graph(name, LARGE_BATCH)), rows(golden.graph(name, batch_size=LARGE_BATCH)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_eager_mode_launches_as_the_file_of_a_new_operator_set_says(name: str) -> None:
+    network = filed_networks.installed()[name]
+    length = EAGER_LENGTH if "input_ids" in network.inputs else None
+    file = read(network.skeleton(), network.workload(batch_size=EAGER_BATCH, sequence_length=length), name=name)
+    module = rows(traced(NETWORKS[name], batch_size=EAGER_BATCH, length=EAGER_LENGTH), eager=True)
+    assert_alike(module, rows(file, eager=True))
+
+
+def test_what_modules_are_made_of_occurs_in_files() -> None:
+    """Names that only one reader gives would be measured and never forecast."""
+    from_files = {op_type for name in EXPORTS for op_type in executed(rows(golden.graph(name)))}
+    for name in EXPORTS:
+        assert set(executed(rows(module_graph(name)))) <= from_files, name
