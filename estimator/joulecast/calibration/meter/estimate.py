@@ -91,6 +91,7 @@ def estimate(
         watts_standard_error=math.hypot(
             _varying_error(blocks, pace[0], aliases, _timing_scatter(edges, watts, blocks)),
             _reading_error(edges, ends, constants),
+            _late(rise, constants.lag_seconds / (last - begins)),
         ),
         drift=None if rise is None else rise[0] / watts,
         drift_standard_error=math.inf if rise is None else rise[1] / watts,
@@ -173,6 +174,11 @@ def _varying_error(blocks: _Blocks, pace: float, aliases: bool, timing: float) -
         unseen = scatter(blocks.watts) * _unseen(phases)
         return math.hypot(unseen, error_of_mean(scatter_of_neighbours(ordered), count, explained=timing))
     return error_of_mean(scatter(blocks.watts), count, correlation=correlation(blocks.watts), explained=timing)
+
+
+def _late(rise: tuple[float, float] | None, lag: float) -> float:
+    """Watts: that a load which drifts is watched late, by half the lag (given in windows), as a mean over it is."""
+    return 0.0 if rise is None else abs(rise[0]) * lag / 2.0
 
 
 def _reading_error(edges: Sequence[Edge], ends: float, constants: CounterConstants) -> float:

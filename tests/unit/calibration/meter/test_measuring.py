@@ -140,6 +140,14 @@ def test_a_load_that_drifts_is_extended_and_flagged() -> None:
     assert window.window_seconds >= 3.9
 
 
+def test_a_slow_counter_does_not_hide_a_drift() -> None:
+    """It shows where the load was half a second ago: 5 % a second are 2 % by then."""
+    device = SimulatedDevice("hopper-averaged", seed=1)
+    window, truth = measured(device, device.load(2e-3, watts=share(device, 0.6), drift_per_second=0.05))
+    off = abs(window.joules - truth)
+    assert off <= 0.01 * truth or window.steady is False or off < 2 * window.joules_standard_error
+
+
 def test_the_power_reading_is_integrated_over_the_same_window() -> None:
     device = SimulatedDevice("ampere", seed=1)
     window, truth = measured(device, device.load(1e-3, watts=share(device, 0.6)))
