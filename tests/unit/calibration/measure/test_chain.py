@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import signal
 import time
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from joulecast.calibration import suite
+from joulecast.calibration.measure import chain
+from joulecast.calibration.measure.progress import PlainReporter
+from joulecast.calibration.measure.request import Request, perform
 from tests.unit.calibration.measure.command import Measuring
-from tests.unit.calibration.measure.handmade import layer
+from tests.unit.calibration.measure.handmade import HandmadeSuite, layer
 from tests.unit.calibration.measure.handmade_site import environment
 
 LAYERS = 24
@@ -224,3 +229,32 @@ def test_networks_and_cross_checks_pass_through_the_same_chain(tmp_path: Path) -
     windows = [row for row in measuring.measured() if row["window"] == "long"]
     assert min(row["window_seconds"] for row in windows) > 7
     assert next(measuring.folder.glob("*.jsonl")).stat().st_size < 2_000 * len(measuring.rows())
+
+
+def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "_SILENCE_SECONDS", 4.0)
+    site = environment(tmp_path / "site", layers=14)
+    monkeypatch.setenv("PYTHONPATH", site["PYTHONPATH"])
+    monkeypatch.setattr(suite, "suite_digest", HandmadeSuite().suite_digest)
+    victim = layer(13).digest
+    request = Request(
+        folder=tmp_path / "rows", slices=("layers",), budget_seconds=600.0, device="simulated:hopper",
+        faults={"hang": victim},
+    )  # fmt: skip
+    told = io.StringIO()
+    ending = perform(request, PlainReporter(told))
+    assert ending.reason == "complete"
+    measuring = Measuring(folder=tmp_path / "rows", environment=site)
+    crashes = measuring.rows("failure")
+    assert [(row["reason"], row["message"], row["crashes"]) for row in crashes] == [
+        ("Crash", "it hung and was ended", 1), ("Crash", "it hung and was ended", 2),
+    ]  # fmt: skip
+    assert len(measuring.keys()) == 13
+    assert "given up" in told.getvalue()
+
+
+def test_processes_that_die_before_they_measure_end_the_chain_with_their_last_words(tmp_path: Path) -> None:
+    site = environment(tmp_path / "site", more="import sys\nif '--job' in sys.argv: sys.exit('no such luck')\n")
+    done = Measuring(folder=tmp_path / "rows", environment=site)("--budget", "5m")
+    assert done.returncode == 1
+    assert "died before it measured anything: SystemExit: no such luck" in done.stderr
