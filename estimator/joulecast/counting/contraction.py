@@ -65,12 +65,24 @@ def _gemm(node: Node, graph: ModelGraph) -> Cost:
 def gemm(node: Node, graph: ModelGraph, left: int, right: int) -> Cost:
     """``(m, k) × (k, n)`` of the inputs at two positions, each stored transposed where an attribute says so.
 
-    In a canonical graph the left one may have leading dimensions, all of them rows.
+    In a canonical graph the left one may have leading dimensions, all of them rows, and the right one may be a stack
+    of matrices, of which each row meets one (experts).
     """
     a, b = shape_of(node, graph, left), shape_of(node, graph, right)
+    if len(b) == 3:
+        return grouped(a, b, right)
     m, k = a[::-1] if node.attributes.get("transA") else (math.prod(a[:-1]), a[-1])
     n = b[0] if node.attributes.get("transB") else b[1]
     return Cost(kind="counted", contractions=(Contraction(batch=1, m=m, n=n, k=k),))
+
+
+def grouped(a: Shape, b: Shape, right: int) -> Cost:
+    """Rows ``(m, k)``, each with one matrix of a stack ``(matrices, k, n)``, of which only those are read that some row
+    meets: as many as expected of rows that choose evenly and independently."""
+    rows, matrices = math.prod(a[:-1]), b[0]
+    met = matrices * (1 - (1 - 1 / matrices) ** rows) if matrices else 0.0
+    product = Contraction(batch=1, m=rows, n=b[2], k=a[-1])
+    return Cost(kind="counted", contractions=(product,), reads={right: round(met * b[1] * b[2])})
 
 
 @rule("counted", "Einsum")

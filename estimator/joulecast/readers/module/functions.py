@@ -15,16 +15,24 @@ REQUIRED = object()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """A function's parameters in the order of its positional form, with their defaults; ``aliases``: other dotted
-    names of the same function with the same parameters; ``reversed_aliases``: with the first two exchanged."""
+    names of the same function with the same parameters; ``reversed_aliases``: with the first two exchanged;
+    ``variadic``: the last parameter takes all further arguments."""
 
     parameters: Mapping[str, Any]
     aliases: tuple[str, ...] = ()
     reversed_aliases: tuple[str, ...] = ()
+    variadic: bool = False
 
     def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments by name, without those that equal their default."""
+        args = self._gathered(args) if self.variadic else args
         given = dict(zip(self.parameters, args, strict=False)) | dict(kwargs)
         return {name: value for name, value in given.items() if not _same(value, self.parameters.get(name, REQUIRED))}
+
+    def _gathered(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        last = len(self.parameters) - 1
+        rest = args[last:]
+        return (*args[:last], tuple(rest[0]) if len(rest) == 1 and isinstance(rest[0], list | tuple) else rest)
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -64,6 +72,7 @@ FUNCTIONS: Mapping[str, Signature] = {
         aliases=("torch.Tensor.matmul", "torch.Tensor.__matmul__", "torch.linalg.matmul"),
         reversed_aliases=("torch.Tensor.__rmatmul__",),
     ),
+    "torch.einsum": Signature(parameters={"equation": REQUIRED, "operands": REQUIRED}, variadic=True),
     "torch.softmax": signature("input dim", aliases=("torch.Tensor.softmax", "torch.special.softmax"), dtype=None),
     "torch.log_softmax": signature(
         "input dim", aliases=("torch.Tensor.log_softmax", "torch.special.log_softmax"), dtype=None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import Entry, Reading, elementwise, entry
 
 
 def _linear(reading: Reading) -> None:
@@ -32,6 +32,10 @@ def _baddbmm(reading: Reading) -> None:
     _summed(reading, "batch1", "batch2")
 
 
+def _addmv(reading: Reading) -> None:
+    _summed(reading, "mat", "vec")
+
+
 def _summed(reading: Reading, left: str, right: str) -> None:
     """``alpha · left · right + beta · self`` in one kernel, for which ONNX has only the parts."""
     shape, dtype, alpha = reading.output.shape, reading.output.dtype, reading.value("alpha", 1)
@@ -47,13 +51,57 @@ def _summed(reading: Reading, left: str, right: str) -> None:
         reading.node("Identity", (result,), copies=0)
 
 
+def _addbmm(reading: Reading) -> None:
+    """``alpha · Σ batch1 · batch2 + beta · self``."""
+    first, output = reading.given("batch1"), reading.output
+    products = reading.tensor("products", (first.shape[0], *output.shape), output.dtype)
+    total = reading.tensor("total", output.shape, output.dtype)
+    reading.node("MatMul", (first.name, reading.name("batch2")), (products,), ready=1, part=1)
+    reading.node("ReduceSum", (products,), (total,), axes=(0,), keepdims=0, part=1)
+    reading.node("Add", (reading.name("self"), total), joined="MatMul")
+
+
+def _einsum(reading: Reading) -> None:
+    reading.node("Einsum", reading.names("operands"), equation=reading.value("equation"))
+
+
+def _bilinear(reading: Reading) -> None:
+    """``input1 · weight · input2`` for each output feature."""
+    inputs = (reading.name("input1"), reading.name("weight"), reading.name("input2"))
+    bias, output = reading.name("bias"), reading.output
+    if not bias:
+        reading.node("Einsum", inputs, equation="...i,oij,...j->...o")
+        return
+    product = reading.tensor("product", output.shape, output.dtype)
+    reading.node("Einsum", inputs, (product,), equation="...i,oij,...j->...o")
+    reading.node("Add", (product, bias))
+
+
+def _grouped(reading: Reading) -> None:
+    """Rows sorted by expert, each group times its own matrix. A product of other forms is one of batches."""
+    left, right = reading.given("self"), reading.given("mat2")
+    if len(left.shape) == 2 and len(right.shape) == 3:
+        reading.node("Gemm", (left.name, right.name, reading.name("offs")))
+    else:
+        reading.node("MatMul", (left.name, right.name))
+
+
 TABLE: Mapping[str, Entry] = {
     "torch.nn.functional.linear": entry(_linear, "input weight bias"),
+    "torch.nn.functional.bilinear": entry(_bilinear, "input1 input2 weight bias"),
     "torch.matmul": _matmul("input", "other"),
+    "torch.einsum": entry(_einsum, "equation operands"),
     "aten.mm": _matmul("self", "mat2"),
     "aten.bmm": _matmul("self", "mat2"),
     "aten.mv": _matmul("self", "vec"),
     "aten.dot": _matmul("self", "tensor"),
+    "aten.vdot": _matmul("self", "other"),
+    "aten._scaled_mm": _matmul("self", "mat2"),
     "aten.addmm": entry(_addmm, "self mat1 mat2"),
+    "aten.addmv": entry(_addmv, "self mat vec"),
     "aten.baddbmm": entry(_baddbmm, "self batch1 batch2"),
+    "aten.addbmm": entry(_addbmm, "self batch1 batch2"),
+    "aten._grouped_mm": entry(_grouped, "self mat2 offs"),
+    "aten._scaled_grouped_mm": entry(_grouped, "self mat2 scale_a scale_b offs"),
+    **{f"aten.{name}": elementwise("Mul") for name in ("ger", "outer")},
 }
