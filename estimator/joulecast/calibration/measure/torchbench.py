@@ -20,6 +20,7 @@ from joulecast.calibration.measure.gaps import gap_watts
 from joulecast.calibration.measure.host import host_constants
 from joulecast.calibration.measure.layers import layer_load
 from joulecast.calibration.measure.networks import PreparedNetwork, prepared_network
+from joulecast.calibration.measure.precision import built_dtype
 from joulecast.calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast.calibration.meter.clock import MonotonicClock
 from joulecast.calibration.meter.sensor import Clock, Load, Sensor
@@ -57,7 +58,7 @@ class TorchBench:
         return {"python": platform.python_version(), **packages, **self._device.versions()}
 
     def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
-        absent = {prefix: name for prefix, name in _LIBRARIES.items() if util.find_spec(name) is None}
+        absent = {prefix: name for prefix, name in _LIBRARIES.items() if not _installed(name)}
         provider = PROVIDERS[self._device.torch.type]
         if _ONNXRUNTIME in runtimes and not _has(provider):
             absent[_ONNXRUNTIME] = f"onnxruntime with {provider}"
@@ -119,6 +120,7 @@ class TorchBench:
                 batch_size=configuration.batch_size,
                 sequence_length=configuration.sequence_length,
                 seconds=configuration.audio_seconds,
+                dtype=built_dtype(configuration.precision),
             )
             prepared = prepared_network(built, device=self._device, precision=configuration.precision, seed=self._seed)
             self._network, self._group = self._held.enter_context(prepared), configuration.group
@@ -163,6 +165,13 @@ def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any
         if error.reason in ("DeviceLost", "StrangerOnDevice"):
             raise
         return {f"{name}_error": str(error)}
+
+
+def _installed(package: str) -> bool:
+    try:
+        return util.find_spec(package) is not None
+    except ImportError:
+        return False
 
 
 def _has(provider: str) -> bool:
