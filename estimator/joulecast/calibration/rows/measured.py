@@ -27,9 +27,10 @@ MEASURED = (
     "module_calls", "joules", "joules_standard_error", "seconds", "watts", "watts_standard_error", "executions",
     "window_seconds", "edges", "steady", "single", "power_joules", "idle_watts", "sm_clock_mhz", "memory_clock_mhz",
     "temperature_celsius", "throttle_reasons", "buffer_sets", "finite", "hidden_std", "valid", "peak_memory_bytes",
+    "method", "seconds_standard_error", "drift", "phase_gap", "warmup_seconds", "redone", "missed",
 )  # fmt: skip
 """Of ``layer`` and ``network`` rows. ``joules``, ``seconds``: of one execution; ``power_joules``: the same by
 integration of the power reading over the same window. ``digest``: as traced on the measuring machine;
 ``digest_expected``: the index's, where it differs. ``rows``: counted rows of one execution. ``single``: one execution
 lasted over 3 s. ``l2_state``: ``rotated`` or ``hot``. ``valid``: false where the row must not be fitted, with
-``invalid_reason``."""
+``invalid_reason``. ``method`` to ``missed``: as ``meter.window.Window`` has them."""
