@@ -36,7 +36,7 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         call = self.recorder.operands(str(func), args, kwargs)
         result = func(*args, **kwargs)
-        if tensors_of(result):
+        if tensors_of(result) and not self.recorder.again(call, result):
             self.recorder.note(call, result, written=_written(func, args, kwargs), draws=_draws(func))
         return result
 

@@ -69,10 +69,6 @@ class Recorder:
         finally:
             self.muted -= 1
 
-    def record(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
-        """One call. What it reads is described as it was before, so call this with operands noted by ``operands``."""
-        self.note(self.operands(function, args, kwargs), result)
-
     def operands(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
         """The call before it runs: its arguments and what it reads."""
         tensors: dict[str, TensorSpec] = {}
@@ -81,6 +77,17 @@ class Recorder:
         named = {name: plain.value(value) for name, value in kwargs.items()}
         scope = self.scopes[-1] if self.scopes else ""
         return Call(function=function, args=positional, kwargs=named, tensors=tuple(tensors.values()), scope=scope)
+
+    def again(self, call: Call, result: Any) -> bool:
+        """Whether the call only hands on what the one before it made: torch detaches a new tensor from the Python
+        code that asked for it where a mode watches, and only there. Nothing is recorded then."""
+        last = self.calls[-1] if self.calls else None
+        if call.function != "aten.detach.default" or last is None or call.tensors != last.outputs:
+            return False
+        if last.tensors and _name(last) not in SHAPED_LIKE:
+            return False
+        self._enter(result, call.tensors[0])
+        return True
 
     def note(self, call: Call, result: Any, *, written: Sequence[torch.Tensor] = (), draws: bool = False) -> None:
         """The call after it ran. ``written``: tensors that it changed in place; ``draws``: its result is random."""
