@@ -70,8 +70,12 @@ class EdgeRecorder:
         self.due = -math.inf
         self._sensor, self._clock = sensor, clock
         self._constants = constants
-        read_seconds = constants.read_seconds if constants else 0.0
-        self._spacing = max(policy.poll_seconds, read_seconds / policy.reading_share)
+        self._spacing = policy.poll_seconds
+        self._closest = 0.0
+        if constants is not None:
+            slowest = max(policy.poll_seconds, _EARLY_SHARE * constants.period_seconds)
+            self._spacing = min(max(policy.poll_seconds, constants.read_seconds / policy.reading_share), slowest)
+            self._closest = policy.chunk_seconds
         self._silence = max(_SILENT_PERIODS * constants.period_seconds if constants else 0.0, _SILENT_SECONDS)
         self._reading: float | None = None
         self._asked_at = self._read_at = self._moved_at = clock.seconds()
@@ -94,8 +98,10 @@ class EdgeRecorder:
         return self._move(reading, before, after)
 
     def _move(self, reading: float, before: float, after: float) -> bool:
-        """An edge, unless it came unseen while nothing was read: then the next one holds its energy as well."""
-        seen = not self._rested
+        """An edge, unless it came unseen while nothing was read, or right after another, as of a counter that always
+        moves: then the next one holds its energy as well.
+        """
+        seen = not self._rested and (not self.edges or after - self.edges[-1].after >= self._closest)
         if seen:
             self.edges.append(Edge(before=self._read_at, after=after, joules=self._joules))
         self._reading, self._read_at, self._moved_at = reading, before, after
@@ -142,11 +148,12 @@ class EdgeRecorder:
 class PowerRecorder:
     """Integrates a power reading by trapezoids; each reading is an edge of the cumulative energy."""
 
-    def __init__(self, sensor: Sensor, clock: Clock, spacing_seconds: float) -> None:
+    def __init__(self, sensor: Sensor, clock: Clock, spacing_seconds: float, share: float = 1.0) -> None:
+        """``share``: of all time that reading may take; where it takes long, it is done less often."""
         self.edges: list[Edge] = []
         self.missed = 0
         self.due = -math.inf
-        self._sensor, self._clock, self._spacing = sensor, clock, spacing_seconds
+        self._sensor, self._clock, self._spacing, self._share = sensor, clock, spacing_seconds, share
         self._watts = self._joules = self._read_at = 0.0
         self._good_at = clock.seconds()
 
@@ -160,6 +167,7 @@ class PowerRecorder:
         if watts is None:
             return False
         after = self._clock.seconds()
+        self.due = before + max(self._spacing, (after - before) / self._share)
         middle = (before + after) / 2.0
         if self.edges:
             self._joules += (watts + self._watts) / 2.0 * (middle - self._read_at)

@@ -26,6 +26,7 @@ class Policy:
     chunk_seconds: float = 0.005  # work enqueued at once: how long a load that runs synchronously may blind the meter
     poll_seconds: float = 0.001  # 0.1 % of a one-second window
     reading_share: float = 0.1  # of the time near an edge that reading the counter may take; 1 % of all time
+    looking_share: float = 0.01  # of all time that reading the state, and the power beside the counter, may take each
     state_seconds: float = 0.1  # the driver refreshes power and clocks no faster on most cards
     patience_seconds: float = 120.0  # a load that completes nothing for so long has stopped
     attempts: int = 3  # windows tried when a counter is reset in them

@@ -31,7 +31,8 @@ class Recording:
         self.conditions: list[Condition] = []
         self.feeder = Feeder(load, clock, policy)
         self._sensor, self._clock, self._policy = sensor, clock, policy
-        self.power = PowerRecorder(sensor, clock, max(constants.power_period_seconds, policy.state_seconds))
+        spacing = max(constants.power_period_seconds, policy.state_seconds)
+        self.power = PowerRecorder(sensor, clock, spacing, policy.looking_share)
         self._meter: EdgeRecorder | PowerRecorder
         if constants.method == COUNTER:
             self._meter = EdgeRecorder(sensor, clock, policy, constants)
@@ -60,12 +61,13 @@ class Recording:
         now = self._clock.seconds()
         if now < self._state_due:
             return
-        self._state_due = now + self._policy.state_seconds
         try:
             self.conditions.append(Condition(seconds=now, state=self._sensor.state()))
         except MeasurementError as error:
             if not error.transient:
                 raise
+        took = self._clock.seconds() - now
+        self._state_due = now + max(self._policy.state_seconds, took / self._policy.looking_share)
 
 
 @contextmanager

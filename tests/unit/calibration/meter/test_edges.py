@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,6 +118,32 @@ def test_an_edge_that_came_unseen_is_none() -> None:
     assert all(edge.after - edge.before < 0.003 for edge in recorder.edges)
     first, last = recorder.edges[seen - 1], recorder.edges[-1]
     assert (last.joules - first.joules) / (last.seconds - first.seconds) == pytest.approx(70.0, rel=0.02)
+
+
+def test_a_counter_that_moves_at_every_read_gives_edges_five_milliseconds_apart() -> None:
+    class Always:
+        card = SimulatedDevice("ampere").sensor.card
+
+        def energy_joules(self) -> float:
+            return 100.0 * device.clock.seconds()
+
+    device = SimulatedDevice("ampere")
+    constants = replace(CONSTANTS, period_seconds=0.001)
+    recorder = EdgeRecorder(Always(), device.clock, Policy(), constants)  # type: ignore[arg-type]
+    while device.now < 1.0:
+        recorder.poll()
+        device.clock.sleep(0.001)
+    assert 100 <= len(recorder.edges) <= 200
+    first, last = recorder.edges[0], recorder.edges[-1]
+    assert (last.joules - first.joules) / (last.seconds - first.seconds) == pytest.approx(100.0, rel=0.001)
+
+
+def test_slow_reads_are_rarer_but_still_find_edges() -> None:
+    device = SimulatedDevice("ampere", seed=2)
+    slow = replace(CONSTANTS, read_seconds=0.002)
+    recorder = watched(device, 2.0, slow)
+    assert len(recorder.edges) >= 15
+    assert max(edge.after - edge.before for edge in recorder.edges) < 0.012
 
 
 def test_power_is_integrated_by_trapezoids() -> None:
