@@ -80,6 +80,8 @@ class PreparedNetwork:
                 yield Prepared(load=load, columns=columns | {"peak_memory_bytes": self._device.peak_bytes()})
             finally:
                 load.close()
+                if runtime == "torch-compile":
+                    torch.compiler.reset()  # its caches hold the module
 
     def _columns(
         self, batch_size: int, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -167,6 +167,7 @@ def test_without_onnxruntime_its_runtime_is_refused() -> None:
 
 
 def test_onnxruntime_runs_what_was_exported() -> None:
+    pytest.importorskip("onnxruntime", reason="extra onnxruntime")
     own = built(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), x=InputSpec(shape=(1, 3, 8, 8), dtype="float32"))
     with (
         prepared_network(own, device=DEVICE) as network,
