@@ -37,7 +37,7 @@ def _lengths(entry: Entry, sequence_length: int | None, seconds: float | None) -
     if seconds is not None and not entry.seconds:
         raise WorkloadError(f"{entry.source} hears no audio: leave the seconds out")
     if entry.sequence_lengths:
-        return {"tokens": sequence_length or entry.sequence_lengths[0]}
+        return {"tokens": entry.sequence_lengths[0] if sequence_length is None else sequence_length}
     if entry.seconds:
         return _audio_lengths(entry, entry.seconds[0] if seconds is None else seconds)
     return {}
