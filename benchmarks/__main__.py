@@ -1,4 +1,5 @@
-"""``python -m benchmarks [walk] [profiling] [images] [cluster]``: run, and write each table into docs/performance.md.
+"""``python -m benchmarks [walk] [profiling] [tracing] [images] [cluster]``: run, and write each table
+into docs/performance.md.
 
 A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; what is around it is written by hand.
 """
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SECTIONS = ("walk", "profiling", "images", "cluster")
+SECTIONS = ("walk", "profiling", "tracing", "images", "cluster")
 
 
 def stamp() -> str:

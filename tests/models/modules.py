@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from tests.models.definitions import Export
 
 
-def built(export: Export, *, length: int = LENGTH, batch_size: int = 1) -> tuple[nn.Module, dict[str, Any]]:
-    """The module and its arguments by name; tensors on the meta device, or untouched memory where it cannot be
-    built there."""
+def built(
+    export: Export, *, length: int = LENGTH, batch_size: int = 1, device: str = "meta"
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The module and its arguments by name; tensors on ``device``, or untouched memory where
+    it cannot be built there."""
     torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor  # draws until values fit, which needs values
     torch.set_default_dtype(getattr(torch, export.dtype))
     try:
-        with torch.device("meta"), Uninitialised(), torch.no_grad():
+        with torch.device(device), Uninitialised(), torch.no_grad():
             module, arguments, free = export.build()
     finally:
         torch.set_default_dtype(torch.float32)
