@@ -193,7 +193,12 @@ class Session:
     def _columns(self, configuration: Configuration, prepared: Prepared) -> dict[str, Any]:
         assert self._counter is not None  # noqa: S101 (constants come first)
         policy = _LONG if configuration.window == "long" else self._policy
-        window = self._bench.measure(prepared, policy, self._counter)
+        try:
+            window = self._bench.measure(prepared, policy, self._counter)
+        except MeasurementError as error:
+            if self._policy is not CHECK or error.reason != "CounterSilent":
+                raise
+            return _known(configuration) | dict(prepared.columns)  # it ran: too long for a meter on the same processor
         columns = _known(configuration) | dict(prepared.columns) | window.row() | self._context()
         columns = _with_digests(configuration, columns)
         if configuration.window == "codecarbon":
