@@ -3,6 +3,7 @@ from __future__ import annotations
 import resource
 import socket
 import sys
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 import transformers
 
 from joulecast.errors import JoulecastError, ModelReferenceError, WorkloadError
-from joulecast.readers.named import Entry, build, entries, known
+from joulecast.readers.named import Entry, build, entries, known, libraries
 from joulecast.readers.named.catalogue import listed
 
 # Trainable elements as the publishers of these networks give them.
@@ -165,8 +166,9 @@ def test_without_its_library_a_source_says_how_to_get_it(
 
 
 def test_an_older_library_that_lacks_a_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transformers, "GPT2LMHeadModel", None)
-    with pytest.raises(ModelReferenceError, match=r"transformers .* has no GPT2LMHeadModel, which hf:gpt2"):
+    older = SimpleNamespace(__name__="transformers", __version__="5.0.0")
+    monkeypatch.setattr(libraries, "package", lambda library: older)
+    with pytest.raises(ModelReferenceError, match="transformers 5.0.0 .* has no GPT2LMHeadModel, which hf:gpt2"):
         build("hf:gpt2")
 
 
