@@ -168,7 +168,7 @@ def test_without_its_library_a_source_says_how_to_get_it(
 def test_an_older_library_that_lacks_a_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     older = SimpleNamespace(__name__="transformers", __version__="5.0.0")
     monkeypatch.setattr(libraries, "package", lambda library: older)
-    with pytest.raises(ModelReferenceError, match="transformers 5.0.0 .* has no GPT2LMHeadModel, which hf:gpt2"):
+    with pytest.raises(ModelReferenceError, match=r"transformers 5\.0\.0 .* has no GPT2LMHeadModel, which hf:gpt2"):
         build("hf:gpt2")
 
 
