@@ -50,7 +50,7 @@ def conv_bias(node: Node, draft: Draft) -> Match | None:
 
 def with_stored(node: Node, draft: Draft, op_types: tuple[str, ...]) -> tuple[Node, str] | None:
     """The bias-free operator and the stored operand of an addition."""
-    for position in (0, 1):
+    for position in (0, 1) if len(node.inputs) == 2 else ():
         product, other = draft.producer(node.inputs[position], *op_types), node.inputs[1 - position]
         if product is not None and len(product.inputs) == 2 and draft.stored(other):
             return product, other

@@ -140,7 +140,7 @@ def bias(node: Node, draft: Draft) -> Match | None:
 
 
 def _joined(node: Node, draft: Draft, *, present: int, norms: tuple[str, ...]) -> Match | None:
-    for position in (0, 1):
+    for position in (0, 1) if len(node.inputs) == 2 else ():
         norm, other = draft.producer(node.inputs[position], *norms), node.inputs[1 - position]
         if norm is None or len(norm.inputs) != present or not draft.stored(other):
             continue

@@ -23,7 +23,7 @@ def joined(node: Node, draft: Draft) -> Match | None:
         return None
     parts = _parts(node, draft)
     made = {name for part in parts for name in part.outputs}
-    inputs = tuple(dict.fromkeys(n for p in (*parts, node) for n in p.inputs if n and n not in made))
+    inputs = tuple(name for n in (*parts, node) for name in n.inputs if name and name not in made)
     op_type = "Gemm" if any(part.op_type == "Gemm" for part in parts) else str(whole)
     return Match(node=replace(node, op_type=op_type, inputs=inputs, attributes={"ready": 1}, values={}), absorbed=parts)
 

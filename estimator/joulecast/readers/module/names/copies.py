@@ -10,10 +10,12 @@ from joulecast.readers.module.names.reading import Entry, Reading, entry, over_t
 def _copied(reading: Reading, source: str) -> None:
     """To memory of its own, or to another type."""
     given, output = reading.given(source), reading.output
-    if given.dtype == output.dtype:
-        reading.node("Identity", (given.name,))
-    else:
+    if given.dtype != output.dtype:
         reading.node("Cast", (given.name,), to=output.dtype)
+    elif output.role == "activation":
+        reading.node("Identity", (given.name,))
+    else:  # of stored values a file shows no copies
+        reading.node("Identity", (given.name,), copies=1)
 
 
 def _clone(reading: Reading) -> None:
