@@ -32,8 +32,9 @@ _CODECARBON_WINDOWS = 12  # at least 10 are asked for: docs/measuring.md
 _CODECARBON_LONGEST_SECONDS = 0.0015  # 2.5 ms are allowed, and a prediction may be wrong: docs/measuring.md
 
 
-_CHECKED_MACS = 20 * 10**9  # about a second on two cores
-_CHECKED_BYTES = 8 << 30  # what a small machine can hold
+_CHECKED_MACS = 20 * 10**9  # of a layer: a second or two on two cores
+_CHECKED_LAYER_BYTES = 1 << 30  # of a layer: filling more with random numbers takes a processor seconds a buffer
+_CHECKED_BYTES = 8 << 30  # of a network: what a small machine can hold
 
 
 class Suite(Protocol):
@@ -95,15 +96,20 @@ def make_plan(suite: Suite, wish: Wish) -> Plan:
 
 
 def smallest(plan: Plan) -> Plan:
-    """Every network of a plan once, eager at its smallest batch, and every layer that a processor can run in seconds:
-    what a check executes."""
+    """Every network of a plan once, eager at its smallest batch, and every layer that a processor can run in seconds,
+    from light to heavy: what a check executes."""
     rows = [row for row in plan.rows if not row.repeat]
     batches: dict[str, Configuration] = {}
     for row in sorted((row for row in rows if row.kind == "network"), key=lambda row: row.batch_size):
         batches.setdefault(row.group, replace(row, runtime="torch-eager"))
-    layers = [row for row in rows if row.kind == "layer" and row.counts["macs"] <= _CHECKED_MACS]
-    able = [row for row in [*batches.values(), *layers] if row.counts["bytes_moved"] <= _CHECKED_BYTES]
-    return Plan(opening=plan.opening[:1], rows=tuple(_timed(able)), closing=())
+    networks = [row for row in batches.values() if row.counts["bytes_moved"] <= _CHECKED_BYTES]
+    able = [row for row in rows if row.kind == "layer" and _is_light(row)]
+    chosen = sorted([*able, *networks], key=lambda row: row.counts["bytes_moved"])
+    return Plan(opening=plan.opening[:1], rows=tuple(_timed(chosen)), closing=())
+
+
+def _is_light(layer: Configuration) -> bool:
+    return layer.counts["macs"] <= _CHECKED_MACS and layer.counts["bytes_moved"] <= _CHECKED_LAYER_BYTES
 
 
 _AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")
