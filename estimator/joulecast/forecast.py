@@ -11,11 +11,10 @@ from joulecast.errors import UnknownAcceleratorError, WorkloadError
 from joulecast.layers import ModelProfile
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from joulecast.accelerators import AcceleratorProfile
     from joulecast.energy.model import EnergyEstimate
     from joulecast.profiling import GraphForm
+    from joulecast.readers.module import Module
     from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
 DEFAULT_ACCELERATOR = "NVIDIA-H200"
@@ -26,7 +25,7 @@ DEFAULT_RUNTIME = "torch-eager"
 
 
 def estimate(
-    source: str | os.PathLike[str] | FetchedModel | nn.Module | ModelProfile,
+    source: str | os.PathLike[str] | FetchedModel | Module | ModelProfile,
     accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
     batch_size: int | None = None,
     precision: str = "default",

@@ -13,9 +13,8 @@ from joulecast.readers.named import is_named
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from joulecast.graph import ModelGraph, Shape
+    from joulecast.readers.module import Module
     from joulecast.readers.module.calls import Trace
 
 GraphForm = Literal["exported", "optimized"]
@@ -23,7 +22,7 @@ GraphForm = Literal["exported", "optimized"]
 
 
 def profile(
-    source: str | os.PathLike[str] | FetchedModel | nn.Module,
+    source: str | os.PathLike[str] | FetchedModel | Module,
     example_inputs: object = None,
     *,
     batch_size: int | None = None,

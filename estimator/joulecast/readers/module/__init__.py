@@ -12,7 +12,7 @@ from joulecast.readers.module.graph import graph_of, graph_of_call
 from joulecast.readers.module.inputs import arguments
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch.nn import Module as Module
 
     from joulecast.graph import ModelGraph
     from joulecast.readers.module.tracing import trace as trace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["arguments", "graph_digest", "graph_of", "graph_of_call", "read", "trace"]
 
 
-def read(module: nn.Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
+def read(module: Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
     """One forward pass as a graph. ``example_inputs``: a tensor, a sequence of positional arguments, or a mapping of
     arguments by name.
 
