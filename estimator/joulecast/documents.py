@@ -20,7 +20,7 @@ from joulecast.units import round_significant
 SCHEMA_VERSION = 1
 """Raised when a field is renamed, removed or changes meaning; a new field alone does not raise it."""
 
-KINDS = ("profile", "estimate", "accelerators", "evaluation")
+KINDS = ("profile", "estimate", "accelerators", "evaluation", "suite")
 """The kinds that have a schema."""
 
 _DIGITS = 6  # significant digits of a figure in a document: far finer than any interval, coarse enough to compare texts

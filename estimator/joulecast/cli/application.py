@@ -24,7 +24,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = ("profile", "estimate", "compare", "accelerators", "evaluate", "fit", "measure", "schema", "version")
+COMMANDS = (
+    "profile", "estimate", "compare", "accelerators", "evaluate", "fit", "suite", "measure", "schema", "version",
+)  # fmt: skip
 """In the order of the help; each is a function ``command`` in the module of ``commands`` that bears its name."""
 
 for _name in COMMANDS:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from joulecast.calibration.suite.architecture import Architecture, Batch, Network, Skip
 from joulecast.calibration.suite.index import (
     additivity,
+    anchors,
     architectures,
+    cudagraphs,
     layers,
+    llms,
     networks,
     skipped,
     suite_digest,
@@ -19,5 +22,6 @@ from joulecast.calibration.suite.layer import Additivity, Layer
 
 __all__ = [
     "Additivity", "Architecture", "Batch", "Layer", "Network", "Skip",
-    "additivity", "architectures", "layers", "networks", "skipped", "suite_digest", "versions",
+    "additivity", "anchors", "architectures", "cudagraphs", "layers", "llms", "networks", "skipped", "suite_digest",
+    "versions",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Any
 from joulecast.calibration.suite.architecture import Architecture, Network, Skip, architecture_from_json
 from joulecast.calibration.suite.layer import Additivity, Layer, layer_from_json
 from joulecast.calibration.suite.ordering import ordered_networks
+from joulecast.calibration.suite.selection import anchor_layers, captured_networks, unseen_networks
 from joulecast.errors import MeasurementError
 
 FOLDER = Path(__file__).parent / "index"
@@ -103,6 +104,15 @@ def write_index(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
         path.replace(path.with_suffix(""))
 
 
+def existing(folder: Path) -> Index | None:
+    """The index in ``folder`` as it is now, whatever is written there later; None if there is none."""
+    if not (folder / f"{PARTS[0]}.json.gz").is_file():
+        return None
+    index = Index(folder)
+    _ = index.head, index.architectures
+    return index
+
+
 @cache
 def committed() -> Index:
     """The index that came with the package."""
@@ -124,6 +134,21 @@ def layers() -> tuple[Layer, ...]:
     """The sample of layers: any prefix covers the feature space, long ones come last; none that does not fit, and
     none that a network which must stay unseen has."""
     return committed().layers
+
+
+def llms() -> tuple[Network, ...]:
+    """The language models that lend no layer to the sample."""
+    return unseen_networks(architectures())
+
+
+def cudagraphs() -> tuple[Network, ...]:
+    """What to run as CUDA graphs too, each at one batch size."""
+    return captured_networks(networks())
+
+
+def anchors() -> tuple[Layer, ...]:
+    """Layers that every run measures at its start and at its end."""
+    return anchor_layers(layers())
 
 
 def additivity() -> tuple[Additivity, ...]:

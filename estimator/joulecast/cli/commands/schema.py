@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ESTIMATE = "estimate"
     ACCELERATORS = "accelerators"
     EVALUATION = "evaluation"
+    SUITE = "suite"
 
 
 def command(kind: Annotated[Kind, typer.Argument(help="Kind of document.", show_default=False)]) -> None:
