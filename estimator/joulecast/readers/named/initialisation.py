@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -24,11 +24,24 @@ class Uninitialised(TorchFunctionMode):
     built.
     """
 
+    def __enter__(self) -> Self:
+        self._draws = torch.nn.init._no_grad_trunc_normal_
+        torch.nn.init._no_grad_trunc_normal_ = _unchanged  # draws until values fit, which untouched memory may never
+        return super().__enter__()  # type: ignore[no-untyped-call,no-any-return]
+
+    def __exit__(self, *raised: object) -> None:
+        torch.nn.init._no_grad_trunc_normal_ = self._draws
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         target = args[0] if args else (kwargs or {}).get("tensor")
         if isinstance(target, torch.Tensor) and _only_fills(func, target):
             return target
         return func(*args, **(kwargs or {}))
+
+
+def _unchanged(tensor: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return tensor
 
 
 def _only_fills(func: Any, target: torch.Tensor) -> bool:
