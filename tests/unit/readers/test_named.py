@@ -13,6 +13,7 @@ import transformers
 from joulecast.errors import JoulecastError, ModelReferenceError, WorkloadError
 from joulecast.readers.named import Entry, build, entries, known, libraries
 from joulecast.readers.named.catalogue import listed
+from joulecast.readers.named.initialisation import Uninitialised
 
 # Trainable elements as the publishers of these networks give them.
 PUBLISHED = {
