@@ -46,7 +46,7 @@ def unbind(node: Node, draft: Draft) -> Match | None:
     data, axis = node.inputs[0], node.attributes.get("axis", 0)
     takers = draft.readers(data)
     alike = all(t.op_type == "Gather" and t.inputs[0] == data and t.attributes.get("axis", 0) == axis for t in takers)
-    if draft.stored(data) or not alike or any(draft.shape(taker.inputs[1]) != () for taker in takers):
+    if draft.stored(data) or not alike or any(len(t.inputs) < 2 or draft.shape(t.inputs[1]) != () for t in takers):
         return None
     length = draft.shape(data)[axis]
     places = [scalar(taker, 1) for taker in takers]
