@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from joulecast.calibration.suite.coverage import cell_of
+from joulecast.calibration.suite.kinship import kinships
 from joulecast.calibration.suite.layer import Layer
 from joulecast.calibration.suite.sampling import coverage_order
 from joulecast.calibration.suite.space import Key, Space, space_of
@@ -53,6 +54,7 @@ class Assembly:
                 "versions": dict(sorted(versions.items())),
                 "distinct_layers": len(layers),
                 "architectures": [_slim(record) for record in records],
+                "kinships": kinships(records, layers),
                 "skipped": sorted(self.skipped, key=lambda skip: skip["name"]),
             },
             "layers": {

@@ -8,6 +8,7 @@ gains need computing only when they come to the top (Minoux 1978).
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -17,17 +18,56 @@ from joulecast.calibration.suite.space import FARTHEST, Space, Whole
 
 def coverage_order(space: Space, eligible: Iterable[int]) -> Iterator[int]:
     """The cells of ``eligible``, by position, in the order in which to sample them. Ties go to the first cell."""
-    nearest = np.full(len(space.keys), FARTHEST, dtype=np.int64)
-    heap = [(-_gain(space, nearest, position), position) for position in eligible]
+    parts: defaultdict[int, list[int]] = defaultdict(list)
+    for position in eligible:
+        parts[int(space.stratum[position])].append(position)
+    strata = [_Stratum(space, space.strata[number], positions) for number, positions in sorted(parts.items())]
+    heap = [(-stratum.best_gain, stratum.best, number) for number, stratum in enumerate(strata)]
     heapq.heapify(heap)
     while heap:
-        _, position = heapq.heappop(heap)
-        gain = _gain(space, nearest, position)
-        if heap and (-gain, position) > heap[0]:
-            heapq.heappush(heap, (-gain, position))
-            continue
-        approach(space, nearest, position)
+        _, position, number = heapq.heappop(heap)
         yield position
+        stratum = strata[number]
+        stratum.take()
+        if stratum.heap:
+            heapq.heappush(heap, (-stratum.best_gain, stratum.best, number))
+
+
+class _Stratum:
+    """The cells of one op type and dtype, which no other's choice changes anything for. ``heap``: upper bounds of the
+    gains of what is left, the first one exact."""
+
+    def __init__(self, space: Space, members: Whole, eligible: list[int]) -> None:
+        points = space.points[members]
+        self.weight = space.weight[members]
+        self.nearest = np.full(len(members), FARTHEST, dtype=np.int64)
+        place = {position: number for number, position in enumerate(members.tolist())}
+        self.apart = {
+            position: np.minimum(np.abs(points - points[place[position]]).sum(axis=1), FARTHEST).astype(np.int16)
+            for position in eligible
+        }
+        self.heap = [(-self._gain(position), position) for position in eligible]
+        heapq.heapify(self.heap)
+
+    @property
+    def best(self) -> int:
+        return self.heap[0][1]
+
+    @property
+    def best_gain(self) -> int:
+        return -self.heap[0][0]
+
+    def take(self) -> None:
+        """Sample the best cell, and find the next."""
+        _, position = heapq.heappop(self.heap)
+        self.nearest = np.minimum(self.nearest, self.apart.pop(position))
+        fresh: set[int] = set()
+        while self.heap and self.best not in fresh:
+            fresh.add(self.best)
+            heapq.heapreplace(self.heap, (-self._gain(self.best), self.best))
+
+    def _gain(self, position: int) -> int:
+        return int(self.weight @ np.maximum(self.nearest - self.apart[position], 0))
 
 
 def approach(space: Space, nearest: Whole, position: int) -> None:
@@ -35,8 +75,3 @@ def approach(space: Space, nearest: Whole, position: int) -> None:
     date."""
     members, apart = space.distances(position)
     nearest[members] = np.minimum(nearest[members], apart)
-
-
-def _gain(space: Space, nearest: Whole, position: int) -> int:
-    members, apart = space.distances(position)
-    return int((space.weight[members] * np.maximum(nearest[members] - apart, 0)).sum())

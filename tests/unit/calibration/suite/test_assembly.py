@@ -77,6 +77,25 @@ def test_the_layers_of_the_summed_networks_are_kept_even_where_the_sample_may_no
     assert MIXED[0].digest not in {layer.digest for layer in index.layers}
 
 
+def test_families_that_do_most_of_their_work_in_the_same_layers_are_told(tmp_path: Path) -> None:
+    shared, own = linear(32, 512, 512), linear(32, 64, 64)
+    index = index_of(
+        tmp_path,
+        record("one", [shared, own], family="a"),
+        record("two", [shared, relu(9)], family="b"),
+        record("three", [shared, shared], family="b"),
+        record("four", [linear(32, 512, 1024), shared, shared], family="c"),
+        record("five", [own], family="d"),
+    )
+    pairs = {tuple(sorted(kinship["names"])) for kinship in index.head["kinships"]}
+    assert pairs == {
+        ("one", "two"), ("one", "three"), ("four", "two"), ("four", "three"), ("four", "one"), ("five", "one"),
+    }  # fmt: skip
+    (weak,) = index_of(tmp_path / "b", record("x", [shared, linear(32, 512, 300)], family="x"),
+                       record("y", [shared, linear(32, 512, 290)], family="y")).head["kinships"]  # fmt: skip
+    assert weak["share"] == pytest.approx(512 / (512 + 290), abs=1e-4)
+
+
 def test_a_skip_keeps_its_reason(tmp_path: Path) -> None:
     skip = {"name": "odd", "task": "audio", "family": "odd", "reason": "shapes depend on values"}
     (found,) = index_of(tmp_path, record("one", MIXED), skip).skipped

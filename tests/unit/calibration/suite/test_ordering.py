@@ -18,7 +18,7 @@ def architecture(
     del batch["calls"], batch["unsupported"]
     small = {**batch, "batch_size": 1}
     large = {**batch, "batch_size": 128, "predicted_seconds": seconds, "fits": fits}
-    entry["workloads"][0]["batches"] = [small, large]
+    entry["workloads"][0]["batches"] = [small, batch, large]
     return architecture_from_json(entry)
 
 
@@ -43,14 +43,14 @@ def test_long_batches_come_alone_at_the_end_shortest_first() -> None:
     assert [network.name for network in order[-2:]] == ["slow", "slower"]
     assert [batch.batch_size for network in order[-2:] for batch in network.batches] == [128, 128]
     (early,) = (network for network in order[:-2] if network.name == "slow")
-    assert [batch.batch_size for batch in early.batches] == [1]
+    assert [batch.batch_size for batch in early.batches] == [1, 32]
 
 
 def test_what_does_not_fit_and_what_must_stay_unseen_is_not_there() -> None:
     order = ordered_networks(
         [architecture("large", "nlp", "n", fits=False), architecture("unseen", "nlp", "m", zero_shot=True)]
     )
-    assert [(network.name, len(network.batches)) for network in order] == [("large", 1)]
+    assert [(network.name, len(network.batches)) for network in order] == [("large", 2)]
 
 
 def test_further_inputs_come_after_all_first_ones() -> None:

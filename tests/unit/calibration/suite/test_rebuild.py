@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,14 @@ def test_a_difference_names_graphs_and_versions(tmp_path: Path) -> None:
 
 
 def test_a_rebuild_traces_every_batch_size_and_skips_what_it_cannot(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     (small,) = (entry for entry in entries() if entry.source == "torchvision:squeezenet1_1")
     heard: list[str] = []
     absent = Entry(library="timm", name="absent", task="vision", family="none", inputs={})
     found = rebuild(tmp_path, [small], workers=1, advanced=heard.append).index
     (architecture,) = found.architectures
     assert heard == ["torchvision:squeezenet1_1"]
-    assert found.head["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert found.head["versions"]["torch"] == version("torch")
     batches = architecture.workloads[0].batches
     assert [batch.batch_size for batch in batches] == [1, 32, 128]
     assert architecture.params == 1_235_496  # torchvision's own figure of it
