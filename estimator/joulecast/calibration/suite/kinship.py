@@ -14,7 +14,7 @@ KIN = 0.5
 
 
 def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) -> list[dict[str, Any]]:
-    """Pairs of architectures of different families that share more than ``KIN`` of the MACs of one of them, with that
+    """Pairs of families of which two networks share more than ``KIN`` of the MACs of one of them: those two, and the
     share; the largest first."""
     work = [_work(record, layers) for record in records]
     shared: Counter[tuple[int, int]] = Counter()
@@ -22,10 +22,13 @@ def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) 
         for one, other in combinations(users, 2):
             if records[one]["family"] != records[other]["family"]:
                 shared[one, other] += min(work[one][digest], work[other][digest])
-    found = [_kinship(records, pair, macs / min(work[pair[0]].total(), work[pair[1]].total()))
-             for pair, macs in shared.items()]  # fmt: skip
-    kin = [kinship for kinship in found if kinship["share"] > KIN]
-    return sorted(kin, key=lambda kinship: (-kinship["share"], kinship["names"]))
+    shares = {pair: macs / min(work[pair[0]].total(), work[pair[1]].total()) for pair, macs in shared.items()}
+    closest: dict[tuple[str, ...], dict[str, Any]] = {}
+    for pair, share in sorted(shares.items(), key=lambda entry: (-entry[1], entry[0])):
+        if share > KIN:
+            kinship = _kinship(records, pair, share)
+            closest.setdefault(tuple(sorted(kinship["families"])), kinship)
+    return list(closest.values())
 
 
 def _work(record: Mapping[str, Any], layers: Mapping[str, Layer]) -> Counter[str]:
