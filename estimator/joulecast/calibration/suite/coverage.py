@@ -21,9 +21,9 @@ QUANTILES = (0.5, 0.9, 0.99)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Of a sample of ``length`` layers. ``octaves``: quantiles (``QUANTILES``) of the distance of all cells to the
-    sample, 16 where it has nothing of their op type and dtype; ``farthest_octaves``: the largest. ``near``: share of the
-    suite's predicted time in layers within an octave of a sampled one; ``reached``: in layers whose op type and dtype
-    it has."""
+    sample, 16 where it has nothing of their op type and dtype; ``farthest_octaves``: the largest. ``near``: share of
+    the suite's predicted time in layers within an octave of a sampled one; ``reached``: in layers whose op type and
+    dtype it has."""
 
     length: int
     octaves: tuple[float, ...]
