@@ -114,7 +114,8 @@ def _rebuilt(out: Path | None, workers: int) -> Index:
 
 def _in_checkout(folder: Path) -> Path:
     """``folder``, if it is part of a checkout; an installed package is not written to."""
-    if any((parent / "pyproject.toml").is_file() for parent in folder.parents):
+    root = folder.parents[4]  # estimator/joulecast/calibration/suite/index
+    if (root / "pyproject.toml").is_file():
         return folder
     raise typer.BadParameter("this joulecast is installed, not a checkout: say where to write with --out DIR")
 
