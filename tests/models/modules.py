@@ -40,5 +40,5 @@ def sized(value: Any, free: Any, sizes: tuple[int, int]) -> Any:
         shape = list(value.shape)
         for place, size in zip(places, sizes, strict=False):
             shape[place] = size
-        return value.new_empty(shape)
+        return value.new_zeros(shape)
     return [sized(item, own, sizes) for item, own in zip(value, free, strict=True)]
