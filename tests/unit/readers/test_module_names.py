@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from joulecast.calibration import suite
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage
 from joulecast.counting.registry import rule_for
-from joulecast.readers.module import graph_of, trace
+from joulecast.readers.module import graph_of, graph_of_call, trace
 from joulecast.readers.module.functions import FUNCTIONS
 from joulecast.readers.module.modes import attribute, resolved
 from joulecast.readers.module.names import entry_of, table
@@ -124,6 +125,15 @@ def test_calls_are_the_rows_that_eager_mode_launches(op_types: tuple[str, ...], 
         assert tuple(row.op_type for row in executed[-len(op_types) :] if op_types) == op_types
         assert bool(executed) == bool(op_types)
         assert all(row.domain == "" and rule_for("", row.op_type) for row in rows)
+
+
+def test_every_function_of_the_suite_is_named_and_priced() -> None:
+    layers = suite.layers()
+    assert len(layers) > 3000
+    unknown = {layer.call.function for layer in layers if entry_of(layer.call.function) is None}
+    assert unknown == set()
+    for layer in layers[:500]:
+        assert coverage(count(canonicalise(graph_of_call(layer.call), eager=True))).unsupported == ()
 
 
 def test_arguments_by_name_and_by_place_are_the_same_call() -> None:

@@ -85,6 +85,11 @@ def explained(module: nn.Module, scopes: list[str]) -> Iterator[None]:
             f"{_place(module, scopes)} calls {_operator(error)}, whose result's shape torch does not know without"
             " running it: register a fake implementation (torch.library.register_fake), or profile an ONNX export"
         ) from error
+    except NotImplementedError as error:
+        raise UnsupportedOperatorError(
+            f"{_place(module, scopes)} calls what cannot be traced ({_one_line(error)}): choose another implementation"
+            " of it (attn_implementation='sdpa' for attention), or profile an ONNX export"
+        ) from error
     except RecursionError as error:
         raise ModelFormatError(f"{_place(module, scopes)} calls itself without end: mend the module") from error
     except Exception as error:
