@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from joulecast.calibration import suite
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage, totals
 from joulecast.energy import networks as filed_networks
 from joulecast.readers.onnx import read
+from tests.contract.node_tests import node_tests
+from tests.contract.test_onnx_conformance import graph_of as graph_of_test
+from tests.contract.test_onnx_conformance import skipped
 from tests.models import golden
 
 torch = pytest.importorskip("torch")
@@ -125,3 +129,15 @@ def test_what_modules_are_made_of_occurs_in_files() -> None:
     in_files = {op_type for name in EXPORTS for op_type in executed(from_file(name))}
     for name in EXPORTS:
         assert set(executed(from_module(name))) <= in_files, name
+
+
+def test_what_is_measured_occurs_in_files() -> None:
+    """On golden graphs, or else as the standard's own node test of that operator."""
+    measured = {layer.op_type for layer in suite.layers()}
+    in_files = {op_type for name in EXPORTS for op_type in executed(from_file(name))}
+    assert len(measured & in_files) > 40
+    missing = measured - in_files
+    for test in node_tests():
+        if missing & {node.op_type for node in test.model.graph.node} and test.name not in skipped():
+            missing -= set(executed(rows(graph_of_test(test.name), eager=True)))
+    assert missing == set()
