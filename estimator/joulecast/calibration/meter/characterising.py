@@ -135,12 +135,12 @@ def _constants(
         )
     power_period = _power_period([idle, busy, after])
     gaps = np.diff([edge.seconds for edge in busy.edges]) if method == COUNTER else np.array([power_period])
-    period = float(np.median(gaps))
+    period = _typical(gaps)
     rise, fall = _settling(busy, idle, method), _settling(after, busy, method)
     return CounterConstants(
         method=method,
         period_seconds=period,
-        jitter_seconds=1.4826 * float(np.median(np.abs(gaps - np.median(gaps)))),  # a normal's MAD, as its deviation
+        jitter_seconds=1.4826 * float(np.median(np.abs(gaps - period))),  # a normal's MAD, as its deviation
         resolution_joules=_resolution([*idle.edges, *busy.edges, *after.edges]) if method == COUNTER else None,
         rise_seconds=max(rise, period),
         fall_seconds=max(fall, period),
@@ -151,6 +151,13 @@ def _constants(
         busy_watts=levels[1],
         notes=sensor.card.notes + (("no energy counter: the power reading is integrated",) if method == POWER else ()),
     )
+
+
+def _typical(gaps: np.ndarray) -> float:
+    """Mean of those near the median: a median alone is a multiple of how often was looked, and a mean of all of them
+    has those in it in which an update was missed."""
+    median = float(np.median(gaps))
+    return float(np.mean(gaps[np.abs(gaps - median) < median / 2.0]))
 
 
 def _refuse_too_few(phase: Phase, method: str) -> None:

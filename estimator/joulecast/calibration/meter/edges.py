@@ -20,6 +20,7 @@ _LARGEST_WATTS = 3000.0  # of one device: twice what the largest data sheet allo
 _STALE_SECONDS = 1.0  # of energy that may be published late: the longest average seen (Yang, Adamek, Armour)
 _SILENT_PERIODS = 20  # updates missing in a row before the counter is said to stand still
 _SILENT_SECONDS = 3.0  # but never sooner than this
+_EXPLAINED = 2.0  # of what the polls explain: more is the counter's own unrest
 _EARLY_SHARE = 0.05  # of a period: how long before an expected edge polling becomes dense; or, where that is longer,
 _EARLY_POLLS = 3  # polls before it, and
 _EARLY_JITTERS = 6.0  # standard deviations of its jitter
@@ -188,3 +189,19 @@ class PowerRecorder:
 def joules_at(edges: Sequence[Edge], seconds: Sequence[float]) -> np.ndarray:
     """The cumulative energy at given times, straight between edges. Times outside the edges get the nearest one's."""
     return np.interp(seconds, [edge.seconds for edge in edges], [edge.joules for edge in edges])
+
+
+def in_rhythm(edges: Sequence[Edge], period: float) -> list[float]:
+    """Times of the edges, on the even grid that lies nearest to them, if the polls are all that keeps them off it.
+
+    A host that is busy with the load looks for edges between two launches only, and so sees them all in one phase of
+    the load, whatever their real one. ``period``: seconds, to tell how many were missed between two of them.
+    """
+    seen = np.array([edge.seconds for edge in edges])
+    numbers = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(np.diff(seen) / period), 1.0))])
+    if len(seen) < 3:
+        return [float(at) for at in seen]
+    even = np.polyval(np.polyfit(numbers, seen, 1), numbers)
+    explained = float(np.mean([edge.standard_error**2 for edge in edges]))
+    strayed = float(np.mean((seen - even) ** 2))
+    return [float(at) for at in (even if strayed <= _EXPLAINED * explained else seen)]

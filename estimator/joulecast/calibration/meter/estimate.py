@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from joulecast.calibration.meter.constants import COUNTER, CounterConstants
-from joulecast.calibration.meter.edges import Edge, joules_at
+from joulecast.calibration.meter.edges import Edge, in_rhythm, joules_at
 from joulecast.calibration.meter.feeder import Step
 from joulecast.calibration.meter.policy import Policy
 from joulecast.calibration.meter.uncertainty import (
@@ -23,6 +23,7 @@ from joulecast.calibration.meter.uncertainty import (
 )
 
 _FEWEST_BLOCKS = 3  # a scatter and a slope need three
+_NOISE_OF_STEP = 3.0  # standard errors beyond which two parts of a recording are told apart: one in 370 by chance
 _NOISE_OF_DRIFT = 2.0  # standard errors within which a slope is not told from none
 
 
@@ -78,6 +79,7 @@ def estimate(
     ends = min(begins + executions * pace[0], last)
     watts = float(joules_at(edges, [ends])[0] - edges[0].joules) / (ends - begins)
     blocks = _blocks(edges, begins, pace[0], executions, constants.period_seconds)
+    phases = [(at / pace[0]) % 1.0 for at in in_rhythm(edges, constants.period_seconds)]
     aliases = pace[0] > policy.aliasing_share * constants.period_seconds
     rise = None if blocks.parts or len(blocks.watts) < _FEWEST_BLOCKS else drift(blocks.middles(), blocks.watts)
     return Estimate(
@@ -89,15 +91,52 @@ def estimate(
         seconds_standard_error=pace[1],
         watts=watts,
         watts_standard_error=math.hypot(
-            _varying_error(blocks, pace[0], aliases, _timing_scatter(edges, watts, blocks)),
+            _varying_error(blocks, phases if aliases else None, _timing_scatter(edges, watts, blocks)),
             _reading_error(edges, ends, constants),
             _late(rise, constants.lag_seconds / (last - begins)),
         ),
         drift=None if rise is None else rise[0] / watts,
         drift_standard_error=math.inf if rise is None else rise[1] / watts,
         pace_drift=_pace_drift(steps, max(warm, begins), last),
-        phase_gap=largest_gap([(edge.seconds / pace[0]) % 1.0 for edge in edges]) if aliases else None,
+        phase_gap=largest_gap(phases) if aliases else None,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What was cut off before a window: for so many ``seconds``, at mean ``watts`` with a standard error, executions of
+    ``execution_seconds``; None where not one execution fits. All of it whole executions, the last ones."""
+
+    seconds: float = 0.0
+    watts: float | None = None
+    watts_standard_error: float = 0.0
+    execution_seconds: float | None = None
+
+    def undisturbed(self, found: Estimate, policy: Policy) -> bool:
+        """False where an execution took so much less before the window that something must have come: fewer joules than
+        a warming chip and noise explain, or less time. Clocks that rise from rest make the beginning dearer and slower.
+        """
+        if self.watts is None or self.execution_seconds is None:
+            return True
+        slower = found.seconds / self.execution_seconds
+        dearer = slower * found.watts / self.watts
+        noise = math.hypot(self.watts_standard_error / self.watts, found.watts_standard_error / found.watts)
+        return slower - 1.0 <= policy.largest_step and dearer - 1.0 <= max(policy.largest_step, _NOISE_OF_STEP * noise)
+
+
+def beginning(edges: Sequence[Edge], dropped: int, steps: Sequence[Step], warm: float) -> Beginning:
+    """Of ``edges``, those before the window that begins at edge ``dropped``."""
+    begins, ends = edges[0].seconds, edges[dropped].seconds
+    pace = _pace(steps, max(warm, begins), ends) if dropped else None
+    executions = 0 if pace is None else math.floor((ends - begins) / pace[0])
+    if pace is None or executions < 1:
+        return Beginning(seconds=ends - begins)
+    length = executions * pace[0]
+    watts = float(edges[dropped].joules - joules_at(edges, [ends - length])[0]) / length
+    later = edges[dropped:]
+    powers = np.diff([edge.joules for edge in later]) / np.diff([edge.seconds for edge in later])
+    error = scatter_of_neighbours([float(each) for each in powers]) / math.sqrt(dropped)
+    return Beginning(seconds=ends - begins, watts=watts, watts_standard_error=error, execution_seconds=pace[0])
 
 
 def _pace(steps: Sequence[Step], begins: float, ends: float) -> tuple[float, float] | None:
@@ -159,19 +198,18 @@ def _timing_scatter(edges: Sequence[Edge], watts: float, blocks: _Blocks) -> flo
     return watts * math.sqrt(2.0 * variance) / blocks.seconds()
 
 
-def _varying_error(blocks: _Blocks, pace: float, aliases: bool, timing: float) -> float:
+def _varying_error(blocks: _Blocks, phases: Sequence[float] | None, timing: float) -> float:
     """Watts: standard error of the mean of a power that varies from block to block.
 
     Where blocks hold different parts of executions, by neighbours: in time if the blocks are shorter than an execution,
-    in phase if they are longer and can alias, as of a systematic sample.
+    in phase (``phases``: of the bounds) if they are longer and can alias, as of a systematic sample.
     """
     count = len(blocks.watts)
     if blocks.parts:
         return error_of_mean(scatter_of_neighbours(blocks.watts), count, explained=timing)
-    if aliases and not blocks.executions:
-        phases = [(bound / pace) % 1.0 for bound in blocks.bounds[1:]]
-        ordered = [watts for _, watts in sorted(zip(phases, blocks.watts, strict=True))]
-        unseen = scatter(blocks.watts) * _unseen(phases)
+    if phases is not None and not blocks.executions:
+        ordered = [watts for _, watts in sorted(zip(phases[1:], blocks.watts, strict=True))]
+        unseen = scatter(blocks.watts) * _unseen(phases[1:])
         return math.hypot(unseen, error_of_mean(scatter_of_neighbours(ordered), count, explained=timing))
     return error_of_mean(scatter(blocks.watts), count, correlation=correlation(blocks.watts), explained=timing)
 

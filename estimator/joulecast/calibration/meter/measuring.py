@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from joulecast.calibration.meter.constants import POWER, CounterConstants
 from joulecast.calibration.meter.edges import joules_at
-from joulecast.calibration.meter.estimate import Estimate, estimate
+from joulecast.calibration.meter.estimate import Beginning, Estimate, beginning, estimate
 from joulecast.calibration.meter.policy import Policy
 from joulecast.calibration.meter.recording import Recording, undisturbed
 from joulecast.calibration.meter.sensor import Clock, DeviceState, Load, Sensor
@@ -45,14 +45,14 @@ def _attempt(
     try:
         with undisturbed():
             recording = Recording(load, sensor, clock, constants, policy)
-            found = _watch(recording, clock, constants, policy)
+            found, cut = _watch(recording, clock, constants, policy)
     except MeasurementError as error:
         if error.reason != "LoadStalled":
             load.drain()
         raise
     load.drain()
     refuse_strangers(sensor)
-    return _window(recording, found, constants, policy, redone)
+    return _window(recording, found, cut, constants, policy, redone)
 
 
 def refuse_strangers(sensor: Sensor) -> None:
@@ -68,7 +68,9 @@ def refuse_strangers(sensor: Sensor) -> None:
         )
 
 
-def _watch(recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy) -> Estimate:
+def _watch(
+    recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy
+) -> tuple[Estimate, Beginning]:
     warm = _warm_up(recording, clock, constants, policy)
     skipped, judged = len(recording.edges), 0
     due = clock.seconds() + policy.shortest_seconds
@@ -95,20 +97,20 @@ def _warm_up(recording: Recording, clock: Clock, constants: CounterConstants, po
 
 def _judge(
     recording: Recording, skipped: int, warm: float, constants: CounterConstants, policy: Policy
-) -> Estimate | None:
+) -> tuple[Estimate, Beginning] | None:
     """The window if it may close: all of it, or without its beginning if only the rest is good; at the limit as is."""
     edges, steps = recording.edges[skipped:], recording.feeder.steps
     whole = estimate(edges, steps, constants, policy, warm)
     if whole is None or not _long_enough(whole, policy):
         return None
     if whole.settled(policy):
-        return whole
+        return whole, Beginning()
     for dropped in sorted({1, 2, 3, len(edges) // 4, len(edges) // 2}):
         rest = estimate(edges[dropped:], steps, constants, policy, warm)
         if rest is not None and _long_enough(rest, policy) and rest.settled(policy):
-            return rest
+            return rest, beginning(edges, dropped, steps, warm)
     long = whole.seconds > policy.single_seconds
-    return whole if long or whole.ends - whole.begins >= policy.longest_seconds else None
+    return (whole, Beginning()) if long or whole.ends - whole.begins >= policy.longest_seconds else None
 
 
 def _long_enough(found: Estimate, policy: Policy) -> bool:
@@ -119,7 +121,9 @@ def _long_enough(found: Estimate, policy: Policy) -> bool:
     return found.executions > 1 and found.ends - found.begins >= policy.shortest_seconds
 
 
-def _window(recording: Recording, found: Estimate, constants: CounterConstants, policy: Policy, redone: int) -> Window:
+def _window(
+    recording: Recording, found: Estimate, cut: Beginning, constants: CounterConstants, policy: Policy, redone: int
+) -> Window:
     states = [each.state for each in recording.conditions if found.begins <= each.seconds <= found.ends]
     states = states or [each.state for each in recording.conditions[-1:]]
     joules = found.watts * found.seconds
@@ -135,9 +139,12 @@ def _window(recording: Recording, found: Estimate, constants: CounterConstants, 
         joules_standard_error=joules * (relative[0] ** 2 + relative[1] ** 2) ** 0.5,
         window_seconds=found.ends - found.begins,
         warmup_seconds=found.begins - recording.begun,
+        dropped_seconds=cut.seconds,
+        dropped_watts=cut.watts,
+        dropped_execution_seconds=cut.execution_seconds,
         edges=found.edges,
         drift=found.drift,
-        steady=found.steady(policy),
+        steady=found.steady(policy) if cut.undisturbed(found, policy) else False,
         phase_gap=found.phase_gap,
         single=found.executions == 1,
         power_joules=_power_joules(recording, found, constants),

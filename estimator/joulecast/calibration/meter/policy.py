@@ -11,15 +11,18 @@ class Policy:
 
     A window closes when it has ``fewest_edges`` edges of the counter and ``shortest_seconds``, its power's relative
     standard error is within ``relative_error``, its drift within ``largest_drift`` and, for executions that can alias
-    with the sensor, none but ``largest_phase_gap`` of their phases went unseen; else at ``longest_seconds``.
+    with the sensor, none but ``largest_phase_gap`` of their phases went unseen; else at ``longest_seconds``. A window
+    that is good only without its beginning is not steady if an execution took less there by more than ``largest_step``.
     """
 
     fewest_edges: int = 5
     shortest_seconds: float = 0.6  # six updates of the usual 100 ms (Yang, Adamek, Armour: update period)
     longest_seconds: float = 4.0
     relative_error: float = 0.01
+    largest_step: float = 0.05  # of an execution's joules or seconds, from what was cut off: warming adds less
     largest_drift: float = 0.02  # twice the error allowed: a drift of 2 % moves a window's mean by at most 1 %
-    aliasing_share: float = 0.1  # of the counter's period: longer executions can keep step with a sensor that samples
+    aliasing_share: float = 0.105  # of the counter's period: executions of over a tenth, which neither is known to the
+    # percent, can keep step with a sensor that samples
     largest_phase_gap: float = 0.25  # of an execution unseen: A100 and H100 sensors look 25 % of the time (Yang et al.)
     single_seconds: float = 3.0  # an execution longer than this is measured once
     queue_seconds: float = 0.05  # work pending: 50 times the longest sleep of the loop, so that no gap opens

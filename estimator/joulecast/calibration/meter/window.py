@@ -18,9 +18,11 @@ class Window:
     executions are too short to alias with the sensor; near 1 they keep step with it, and no standard error knows of
     that bias. ``single``: just one execution. ``power_joules``: of one execution by integration of the power reading
     over the same window, None where that reading averages over more than what ran, or is what was measured.
-    ``warmup_seconds``: for which the load ran before the window. ``redone``: windows thrown away because the counter
-    was reset in them; ``missed``: samples that the sensor did not give. Clocks and temperature are means over the
-    window, throttle reasons their union.
+    ``warmup_seconds``: for which the load ran before the window; ``dropped_seconds``: the end of that, cut off because
+    the window was not good with it, with ``dropped_watts`` and ``dropped_execution_seconds`` over its whole executions
+    (None where it has none). Where an execution took far less there, something came: it is not steady.
+    ``redone``: windows thrown away because the counter was reset in them; ``missed``: samples that the sensor did not
+    give. Clocks and temperature are means over the window, throttle reasons their union.
     """
 
     method: str
@@ -33,6 +35,9 @@ class Window:
     joules_standard_error: float
     window_seconds: float
     warmup_seconds: float
+    dropped_seconds: float
+    dropped_watts: float | None
+    dropped_execution_seconds: float | None
     edges: int
     drift: float | None
     steady: bool | None

@@ -31,6 +31,20 @@ def test_period_and_lag_are_those_of_the_card(card: str, period: float, lag: tup
     assert found.busy_watts > 3 * found.idle_watts
 
 
+@pytest.mark.parametrize("card", ["hopper", "ampere", "turing", "volta"])
+def test_a_period_is_no_multiple_of_how_often_was_looked(card: str) -> None:
+    """A tenth of it decides from when on executions are said to alias."""
+    true = SimulatedDevice(card).spec.sensor.counter
+    assert true is not None
+    assert constants_of(card).period_seconds == pytest.approx(true.period_seconds, rel=1e-3)
+
+
+def test_updates_that_are_missing_do_not_lengthen_the_period() -> None:
+    device = SimulatedDevice("ampere", seed=1, faults=Faults(missing_share=0.2))
+    found = characterise(device.sensor, device.clock, device.load(0.001, watts=200.0))
+    assert found.period_seconds == pytest.approx(0.1, rel=5e-3)
+
+
 def test_a_power_figure_of_a_second_is_as_late() -> None:
     found = constants_of("hopper")
     assert 0.9 < found.power_lag_seconds < 1.2

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulecast.calibration.meter.constants import CounterConstants
-from joulecast.calibration.meter.edges import MODULI_JOULES, EdgeRecorder, PowerRecorder, grown, joules_at
+from joulecast.calibration.meter.edges import (
+    MODULI_JOULES,
+    Edge,
+    EdgeRecorder,
+    PowerRecorder,
+    grown,
+    in_rhythm,
+    joules_at,
+)
 from joulecast.calibration.meter.policy import Policy
 from joulecast.calibration.meter.simulated import Faults, SimulatedDevice
 from joulecast.errors import MeasurementError
@@ -156,3 +164,22 @@ def test_power_is_integrated_by_trapezoids() -> None:
     energy = joules_at(recorder.edges, [begin, (begin + end) / 2, end])
     assert energy[2] / (end - begin) == pytest.approx(35.0, rel=0.001)
     assert energy[1] == pytest.approx(energy[2] / 2, rel=0.01)
+
+
+def seen_by_a_host_that_looks_every(spacing: float, times: list[float]) -> list[Edge]:
+    before = [int(at / spacing) * spacing for at in times]
+    return [Edge(before=at, after=at + spacing, joules=float(index)) for index, at in enumerate(before)]
+
+
+def test_a_slow_host_does_not_hide_the_rhythm_of_the_counter() -> None:
+    times = [0.013 + 0.02 * index for index in range(60) if index % 7]  # some updates are missing
+    edges = seen_by_a_host_that_looks_every(0.00305, times)
+    assert max(abs(edge.seconds - at) for edge, at in zip(edges, times, strict=True)) > 1e-3
+    assert in_rhythm(edges, 0.02) == pytest.approx(times, abs=5e-4)
+
+
+def test_a_counter_without_rhythm_is_taken_as_seen() -> None:
+    times = [0.1 * index + (0.02 if index % 3 else 0.0) for index in range(30)]
+    edges = [Edge(before=at - 5e-4, after=at + 5e-4, joules=at) for at in times]
+    assert in_rhythm(edges, 0.1) == pytest.approx(times)
+    assert in_rhythm(edges[:2], 0.1) == pytest.approx(times[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -210,6 +211,62 @@ def test_a_stranger_before_or_after_ends_it() -> None:
             measured(device, device.load(1e-3, watts=150.0))
         assert caught.value.reason == "StrangerOnDevice"
         assert caught.value.transient
+
+
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("stranger", [Stranger(start=0.0), Stranger(start=0.0, watts=25.0, slowdown=1.1)])
+def test_a_stranger_that_no_driver_lists_is_told_by_a_step(card: str, stranger: Stranger) -> None:
+    """Good without its beginning, the window would be the stranger's as well, and not say so."""
+    lag = constants_of(card).lag_seconds
+    hidden = replace(stranger, start=1.0 + lag + 0.3, visible=False)
+    device = SimulatedDevice(card, seed=3, faults=Faults(strangers=(hidden,)))
+    load = device.load(2e-3, watts=share(device, 0.6))
+    load.enqueue(1)
+    device.advance(1.0 - device.now)
+    window, _ = measured(device, load)
+    assert window.steady is False
+    assert window.dropped_seconds > 0
+    assert window.dropped_watts is not None
+    assert window.dropped_execution_seconds is not None
+    slower = window.seconds / window.dropped_execution_seconds
+    assert max(slower, slower * window.watts / window.dropped_watts) > 1.05
+    assert window.warmup_seconds >= lag + window.dropped_seconds
+
+
+def test_a_hidden_stranger_that_leaves_is_cut_off() -> None:
+    for card in CARDS:
+        lag = constants_of(card).lag_seconds
+        hidden = Stranger(start=0.0, end=1.0 + lag + 0.3, visible=False)
+        device = SimulatedDevice(card, seed=3, faults=Faults(strangers=(hidden,)))
+        load = device.load(2e-3, watts=share(device, 0.6))
+        load.enqueue(1)
+        device.advance(1.0 - device.now)
+        window, truth = steadily(device, load)
+        assert window.dropped_seconds > 0
+        assert window.joules == pytest.approx(truth, rel=0.01), card
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_card_that_rises_from_rest_is_not_taken_for_a_stranger(card: str) -> None:
+    device = SimulatedDevice(card, seed=3)
+    first, truth = steadily(device, device.load(2e-3, watts=share(device, 0.6)))
+    assert first.steady is True
+    assert first.joules == pytest.approx(truth, rel=0.01)
+    again, _ = measured(device, device.load(2e-3, watts=share(device, 0.6)))
+    assert again.steady is True
+    assert (again.dropped_seconds, again.dropped_watts, again.dropped_execution_seconds) == (0.0, None, None)
+
+
+def test_a_launch_bound_load_is_in_step_with_its_host_and_not_with_the_counter() -> None:
+    """The host looks for edges between two launches only, always in the same phase of an execution."""
+    for seed in range(4):
+        device = SimulatedDevice("volta", seed=seed)
+        load = device.load(3e-4, watts=share(device, 0.5), host_seconds=3e-3)
+        window, truth = measured(device, load)
+        assert window.phase_gap is not None
+        assert window.phase_gap < Policy().largest_phase_gap
+        assert window.window_seconds < 1.0
+        assert window.joules == pytest.approx(truth, rel=0.01)
 
 
 def test_a_capped_card_tells_its_clock_and_why() -> None:
