@@ -9,7 +9,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import torch
 
@@ -76,9 +76,10 @@ class Graph:
         self._turns = Turns(runs)
         self._graph = torch.cuda.CUDAGraph()
         pool = torch.cuda.graph_pool_handle()
-        with _capturable(self._graph, pool), torch.inference_mode(), torch.cuda.graph(self._graph, pool=pool):
-            for _ in range(executions):
-                self._turns()
+        with _capturable(self._graph, pool), _same_stream(), torch.inference_mode():
+            with torch.cuda.graph(self._graph, pool=pool):
+                for _ in range(executions):
+                    self._turns()
 
     def replay(self) -> None:
         self._graph.replay()
@@ -87,6 +88,13 @@ class Graph:
         """Give the memory back."""
         self._turns.kept.clear()
         self._graph.reset()
+
+
+@contextmanager
+def _same_stream() -> Iterator[None]:
+    """``torch.cuda.graph`` leaves its own stream the current one where a capture does not end."""
+    with torch.cuda.stream(torch.cuda.current_stream()):
+        yield
 
 
 @contextmanager
@@ -114,12 +122,22 @@ _abandoned: list[torch.cuda.CUDAGraph] = []
 
 
 def _abandon(graph: torch.cuda.CUDAGraph | None, pool: tuple[int, int]) -> None:
-    """Where a capture does not end, torch leaves the allocator allocating to its pool, and asks the graph itself
-    whether it should: so the pool is closed here, and the graph kept (``ATen/cuda/CUDAGraph.cpp``)."""
-    if graph is not None:
-        _abandoned.append(graph)
-        with suppress(RuntimeError):  # closed already
-            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+    """Give back what a failed capture took.
+
+    Where it did not end, torch leaves the allocator allocating to its pool, counts the graph among the pool's users,
+    and asks the graph itself whether it should: so the pool is closed and released here, and the graph kept
+    (``ATen/cuda/CUDAGraph.cpp``). Where it did, as after running out of memory, the graph lets go of it.
+    """
+    if graph is None:
+        return
+    device = torch.cuda.current_device()
+    try:
+        torch._C._cuda_endAllocateToPool(device, pool)
+    except RuntimeError:  # closed already
+        graph.reset()
+        return
+    _abandoned.append(graph)
+    torch._C._cuda_releasePool(device, pool)
 
 
 def _first_cause(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import torch
 
-from joulecast.errors import MeasurementError
+from joulecast.errors import JoulecastError, MeasurementError
 
 _UNKNOWN_CACHE_BYTES = 32 << 20  # a processor that does not tell: a common last-level cache
 _OUT_OF_MEMORY = (
@@ -135,13 +135,23 @@ def _last_level_cache_bytes() -> int:
 
 def described(error: BaseException, what: str) -> MeasurementError:
     """``OutOfMemory``, ``DeviceLost`` (the context is beyond repair: the process must end) or ``ExecutionFailed``."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    text = _first_line(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in _OUT_OF_MEMORY):
         return out_of_memory(what, text)
     lost = type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
     if lost and not any(word in str(error) for word in _REFUSALS):
         return MeasurementError(f"{what} broke the device's context ({text}): start a new process", reason="DeviceLost")
-    return MeasurementError(f"{what} cannot be executed ({type(error).__name__}: {text})", reason="ExecutionFailed")
+    return not_executed(error, what)
+
+
+def not_executed(error: BaseException, what: str) -> MeasurementError:
+    return MeasurementError(
+        f"{what} cannot be executed ({type(error).__name__}: {_first_line(error)})", reason="ExecutionFailed"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def out_of_memory(what: str, text: str) -> MeasurementError:
@@ -152,16 +162,29 @@ def out_of_memory(what: str, text: str) -> MeasurementError:
 
 @contextmanager
 def described_errors(device: Device, what: str) -> Iterator[None]:
-    """Whatever goes wrong inside leaves as MeasurementError, after the memory that it held has been given back."""
+    """Whatever goes wrong inside leaves as MeasurementError, or another error that names itself, after the memory that
+    it held has been given back."""
     try:
         yield
-    except MeasurementError:
+    except JoulecastError:
         raise
     except Exception as error:
         failure = described(error, what)
+        if failure.reason == "DeviceLost" and works(device):
+            failure = not_executed(error, what)
         traceback.clear_frames(error.__traceback__)  # their locals hold tensors
     else:
         return
     if failure.reason != "DeviceLost":
         device.release()
     raise failure
+
+
+def works(device: Device) -> bool:
+    """Whether the context still computes: a launch with an impossible configuration is refused, and no more, while
+    after an illegal access every further call fails."""
+    try:
+        device.synchronize()
+        return bool(torch.ones(1, device=device.torch).add_(1).item() == 2)
+    except RuntimeError:
+        return False

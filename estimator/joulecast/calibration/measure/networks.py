@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.capture import graph_load
 from joulecast.calibration.measure.configuration import RUNTIMES
 from joulecast.calibration.measure.devices import Device, described_errors
+from joulecast.calibration.measure.fastpath import fused_calls
 from joulecast.calibration.measure.features import network_features
 from joulecast.calibration.measure.health import witnessed
 from joulecast.calibration.measure.inputs import inputs_of
@@ -74,7 +75,8 @@ class PreparedNetwork:
             args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)
             columns = self._columns(batch_size, runtime, args, kwargs)
             self._device.reset_peak()
-            load = self._load(runtime, args, kwargs)
+            load, fused = self._load(runtime, args, kwargs)
+            columns |= {"fused_attention": fused}
             del args, kwargs
             try:
                 yield Prepared(load=load, columns=columns | {"peak_memory_bytes": self._device.peak_bytes()})
@@ -104,13 +106,16 @@ class PreparedNetwork:
         with witnessed(self._module) as witness:
             return witness.health(self._module(*args, **kwargs)).row()
 
-    def _load(self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ClosableLoad:
-        """It runs once before anyone looks at it."""
+    def _load(
+        self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[ClosableLoad, bool | None]:
+        """It runs once before anyone looks at it. Whether torch fused attention; None where others run the network."""
         run = partial(self._module, *args, **kwargs)
-        load = _LOADS[runtime](run, self._device)
-        load.enqueue(load.multiple)
+        with fused_calls() if runtime in _OF_TORCH else nullcontext() as fused:
+            load = _LOADS[runtime](run, self._device)
+            load.enqueue(load.multiple)
         load.drain()
-        return load
+        return load, None if fused is None else bool(fused)
 
 
 def _check_dtype(built: Built, half: torch.dtype | None) -> None:
@@ -145,3 +150,5 @@ def _exported(run: partial[Any], device: Device) -> ClosableLoad:
 _LOADS: Mapping[str, Callable[[Any, Device], ClosableLoad]] = {
     "torch-eager": _eager, "torch-cudagraph": _captured, "torch-compile": _compiled, "onnxruntime-cuda": _exported,
 }  # fmt: skip
+
+_OF_TORCH = ("torch-eager", "torch-cudagraph")  # runtimes that call torch's Python functions

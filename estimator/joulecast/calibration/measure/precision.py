@@ -36,14 +36,22 @@ def arithmetic(precision: str) -> Iterator[None]:
     convolves in TF32.
     """
     half_of(precision)
-    before = torch.get_float32_matmul_precision()
-    if precision == "tf32":
-        torch.set_float32_matmul_precision("high")
+    if precision != "tf32":
+        yield
+        return
+    before, newer = torch.get_float32_matmul_precision(), [place.fp32_precision for place in _PLACES]
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:
-        if precision == "tf32":
-            torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before)
+        for place, own in zip(_PLACES, newer, strict=True):
+            place.fp32_precision = own  # "highest" writes "ieee" where torch, unasked, has "none"
+
+
+_PLACES = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+"""What ``set_float32_matmul_precision`` writes to beside its own switch. Setting these alone would leave the two in
+contradiction, which torch refuses to read."""
 
 
 def in_precision(call: Call, precision: str) -> Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from importlib import metadata, util
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.ceilings import busy_load, ceilings
+from joulecast.calibration.measure.companion import Companion, Comparing
 from joulecast.calibration.measure.configuration import Configuration
-from joulecast.calibration.measure.devices import Device, device_of
+from joulecast.calibration.measure.devices import Device, described_errors, device_of
 from joulecast.calibration.measure.exported import PROVIDERS
 from joulecast.calibration.measure.gaps import gap_watts
 from joulecast.calibration.measure.host import host_constants
@@ -47,7 +49,8 @@ class TorchBench:
         metered: Callable[[Load], Load] = lambda load: load,
     ) -> None:
         self.sensor, self.clock = sensor, clock
-        self._device, self._seed, self._index, self._metered = device, seed, index, metered
+        self._device, self._seed, self._metered = device, seed, metered
+        self._codecarbon = Companion(partial(_codecarbon, index))
         self._network: PreparedNetwork | None = None
         self._group = ""
         self._held = contextlib.ExitStack()
@@ -88,12 +91,10 @@ class TorchBench:
     def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
         if self.sensor.card.simulated:
             raise MeasurementError("CodeCarbon cannot see a simulated meter", reason="NoCodeCarbon")
-        from joulecast.calibration.meter.crosscheck import CodeCarbonProcess
-
-        with CodeCarbonProcess.start(index=self._index) as codecarbon:
-            return codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
+        return self._codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
 
     def close(self) -> None:
+        self._codecarbon.close()
         self._held.close()
         self.sensor.close()
 
@@ -115,14 +116,10 @@ class TorchBench:
         """The network of the last row, if this one shares its build."""
         if self._network is None or self._group != configuration.group:
             self._release()
-            built = named.build(
-                configuration.name,
-                batch_size=configuration.batch_size,
-                sequence_length=configuration.sequence_length,
-                seconds=configuration.audio_seconds,
-                dtype=built_dtype(configuration.precision),
-            )
-            prepared = prepared_network(built, device=self._device, precision=configuration.precision, seed=self._seed)
+            prepared = prepared_network(
+                _made(configuration, self._device), device=self._device, precision=configuration.precision,
+                seed=self._seed,
+            )  # fmt: skip
             self._network, self._group = self._held.enter_context(prepared), configuration.group
         return self._network
 
@@ -130,6 +127,26 @@ class TorchBench:
         """Close the network that is held, and give its memory back."""
         self._network, self._group = None, ""
         self._held.close()
+
+
+def _made(configuration: Configuration, device: Device) -> named.Built:
+    """Built with its parameters on the device from the start: those of a network of six billion would need ten
+    seconds to get there, and have no values yet."""
+    with described_errors(device, configuration.name):
+        return named.build(
+            configuration.name,
+            batch_size=1,
+            sequence_length=configuration.sequence_length,
+            seconds=configuration.audio_seconds,
+            dtype=built_dtype(configuration.precision),
+            device=str(device.torch),
+        )
+
+
+def _codecarbon(index: int) -> Comparing:
+    from joulecast.calibration.meter.crosscheck import CodeCarbonProcess
+
+    return CodeCarbonProcess.start(index=index)
 
 
 def cuda_bench(index: int, *, seed: int) -> TorchBench:

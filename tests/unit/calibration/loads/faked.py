@@ -26,6 +26,9 @@ class FakeCuda:
         self.sync_mode = 0
         self.launched: list[str] = []
         self.closed_pools: list[tuple[int, int]] = []
+        self.released_pools: list[tuple[int, int]] = []
+        self.pool_open = False
+        self.stream = "default"
         self.synchronized = 0
         self.lost = False
 
@@ -61,20 +64,42 @@ class FakeCuda:
 
     @contextmanager
     def graph(self, graph: FakeGraph, pool: tuple[int, int]) -> Iterator[None]:
+        """As torch's: where the end of a capture fails, its pool stays open and its stream the current one."""
         assert pool == (0, 7)
-        self.capturing = graph
+        self.capturing, self.pool_open, self.stream = graph, True, "capture"
+        try:
+            yield
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError):
+                raise
+            self.pool_open, self.stream, graph.ended = False, "default", True
+            raise
+        else:
+            self.pool_open, self.stream, graph.ended = False, "default", True
+        finally:
+            self.capturing = None
+
+    @contextmanager
+    def stream_of(self, stream: FakeStream) -> Iterator[None]:
+        before, self.stream = self.stream, stream.name
         try:
             yield
         finally:
-            self.capturing = None
+            self.stream = before
+
+    def close_pool(self, _: int, pool: tuple[int, int]) -> None:
+        if not self.pool_open:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        self.pool_open = False
+        self.closed_pools.append(pool)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         names: dict[str, Any] = {
             "synchronize": self.synchronize,
             "Event": lambda: FakeEvent(self),
-            "Stream": lambda: FakeStream(),
-            "stream": _nothing,
-            "current_stream": lambda: FakeStream(),
+            "Stream": lambda: FakeStream("side"),
+            "stream": self.stream_of,
+            "current_stream": lambda: FakeStream(self.stream),
             "CUDAGraph": lambda: FakeGraph(self),
             "graph": self.graph,
             "graph_pool_handle": lambda: (0, 7),
@@ -84,7 +109,10 @@ class FakeCuda:
         }
         for name, value in names.items():
             monkeypatch.setattr(torch.cuda, name, value)
-        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda _, pool: self.closed_pools.append(pool))
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.close_pool, raising=False)
+        monkeypatch.setattr(
+            torch._C, "_cuda_releasePool", lambda _, pool: self.released_pools.append(pool), raising=False
+        )
         monkeypatch.setattr(capture.time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(capture, "_probe", self.synchronize)
 
@@ -101,6 +129,9 @@ class FakeEvent:
 
 
 class FakeStream:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def wait_stream(self, other: object) -> None:
         assert isinstance(other, FakeStream)
 
@@ -109,6 +140,7 @@ class FakeGraph:
     def __init__(self, cuda: FakeCuda) -> None:
         self._cuda = cuda
         self.nodes: list[str] = []
+        self.ended = False
 
     def replay(self) -> None:
         assert self.nodes, "an empty graph was replayed"
@@ -116,8 +148,6 @@ class FakeGraph:
 
     def reset(self) -> None:
         self.nodes = []
-
-
-@contextmanager
-def _nothing(_: object) -> Iterator[None]:
-    yield
+        if self.ended:
+            self._cuda.released_pools.append((0, 7))
+        self.ended = False

@@ -65,7 +65,8 @@ def test_a_broken_capture_is_closed_and_its_graph_kept(cuda: FakeCuda) -> None:
     with pytest.raises(MeasurementError, match="not permitted") as refusal:
         graph_load([breaks], CUDA)
     assert refusal.value.reason == "CaptureFailed"
-    assert cuda.closed_pools == [(0, 7)]
+    assert cuda.closed_pools == cuda.released_pools == [(0, 7)]
+    assert cuda.stream == "default"
     assert isinstance(capture._abandoned[before], FakeGraph)
     del capture._abandoned[before:]
 
@@ -89,8 +90,9 @@ def test_running_out_of_memory_in_a_capture_stays_that(cuda: FakeCuda) -> None:
 
     with pytest.raises(torch.OutOfMemoryError):
         graph_load([breaks], CUDA)
-    assert cuda.closed_pools == [(0, 7)]
-    capture._abandoned.clear()
+    assert not cuda.closed_pools  # the capture has ended, so the graph itself gives back what it held
+    assert cuda.released_pools == [(0, 7)]
+    assert not capture._abandoned
 
 
 def test_a_processor_repeats_plainly() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from joulecast.calibration.measure.devices import Processor, described, described_errors, device_of
-from joulecast.errors import MeasurementError
+from joulecast.errors import MeasurementError, WorkloadError
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,25 @@ def test_a_measurement_error_passes_untouched() -> None:
     with pytest.raises(MeasurementError) as told, described_errors(Processor(), "x"):
         raise mine
     assert told.value is mine
+
+
+class Lost(Processor):
+    """A device whose context is beyond repair."""
+
+    def synchronize(self) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize(("device", "reason"), [(Processor(), "ExecutionFailed"), (Lost(), "DeviceLost")])
+def test_a_device_is_lost_only_if_it_does_not_compute_any_more(device: Processor, reason: str) -> None:
+    with pytest.raises(MeasurementError) as told, described_errors(device, "x"):
+        raise torch.AcceleratorError("CUDA error: invalid configuration argument")
+    assert told.value.reason == reason
+
+
+def test_another_error_that_names_itself_passes_untouched() -> None:
+    with pytest.raises(WorkloadError, match="mine"), described_errors(Processor(), "x"):
+        raise WorkloadError("mine")
 
 
 def test_a_processor_tells_its_memory_and_cache() -> None:

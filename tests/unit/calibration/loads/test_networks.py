@@ -175,3 +175,18 @@ def test_onnxruntime_runs_what_was_exported() -> None:
     ):
         made.load.enqueue(2)
     assert made.columns["runtime"] == "onnxruntime-cuda"
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_row_says_whether_torch_fused_attention(fast: bool) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)
+    own = built(layer, src=InputSpec(shape=(1, 4, 8), dtype="float32"))
+    torch.backends.mha.set_fastpath_enabled(fast)
+    try:
+        with prepared_network(own, device=DEVICE) as network, network.load(batch_size=2) as made:
+            assert made.columns["fused_attention"] is fast
+            digest = made.columns["digest"]
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+    assert digest == graph_digest(trace(layer, (torch.zeros(2, 4, 8),)))
+    assert isinstance(torch._transformer_encoder_layer_fwd, type(torch._native_multi_head_attention))
