@@ -12,7 +12,7 @@ import numpy as np
 
 from joulecast.calibration.meter.constants import COUNTER, POWER, CounterConstants
 from joulecast.calibration.meter.edges import Edge, EdgeRecorder
-from joulecast.calibration.meter.feeder import Feeder
+from joulecast.calibration.meter.feeder import Feeder, Step
 from joulecast.calibration.meter.measuring import refuse_strangers
 from joulecast.calibration.meter.policy import Policy
 from joulecast.calibration.meter.recording import undisturbed
@@ -24,6 +24,7 @@ _NOISE = 4.0  # standard deviations of the settled part: one reading in 16,000 l
 _TAIL_SECONDS = 1.2  # of a phase, its end, taken for settled: twelve updates of the usual 100 ms
 _PHASE_SECONDS = 3.0  # a 1 s average (power.draw on most cards since Ampere) is settled after a third of it
 _SLOW_PHASE_SECONDS = 9.0  # where three did not do
+_PACE_SECONDS = 0.05  # executions whose pace is looked at together: a look's millisecond is 2 % of them
 _REST_SECONDS = 6.5  # between the first executions, which initialise, and the step: clocks fall, as between two rows
 _USUAL_PERIOD_SECONDS = 0.1  # of power readings, where one never changed (Yang, Adamek, Armour: 100 ms on most cards)
 _READS = 20
@@ -73,7 +74,7 @@ def characterise(sensor: Sensor, clock: Clock, load: Load, policy: Policy | None
             busy = _observe(sensor, clock, policy, method, length, feeder)
             load.drain()
             after = _observe(sensor, clock, policy, method, length, None)
-            found = _constants(sensor, method, read_seconds, idle, busy, after)
+            found = _constants(sensor, method, read_seconds, idle, busy, after, _pace_settling(feeder.steps))
             if max(found.lag_seconds, found.power_lag_seconds) < 0.9 * (length - _TAIL_SECONDS):
                 break
     refuse_strangers(sensor)
@@ -122,7 +123,7 @@ def _tolerated(read: Callable[[], float | None]) -> float | None:
 
 
 def _constants(
-    sensor: Sensor, method: str, read_seconds: float, idle: Phase, busy: Phase, after: Phase
+    sensor: Sensor, method: str, read_seconds: float, idle: Phase, busy: Phase, after: Phase, pace_rise: float
 ) -> CounterConstants:
     for phase in (idle, busy, after):
         _refuse_too_few(phase, method)
@@ -142,7 +143,7 @@ def _constants(
         period_seconds=period,
         jitter_seconds=1.4826 * float(np.median(np.abs(gaps - period))),  # a normal's MAD, as its deviation
         resolution_joules=_resolution([*idle.edges, *busy.edges, *after.edges]) if method == COUNTER else None,
-        rise_seconds=max(rise, period),
+        rise_seconds=max(rise, pace_rise, period),
         fall_seconds=max(fall, period),
         power_period_seconds=power_period,
         power_lag_seconds=max(_settling(busy, idle, POWER), _settling(after, busy, POWER)),
@@ -187,6 +188,25 @@ def _settling(phase: Phase, previous: Phase, method: str) -> float:
         time for time, value in zip(times, watts, strict=True) if time < tail_from and abs(value - level) > tolerance
     ]
     return max(0.0, outside[-1] - phase.begins) if outside else 0.0
+
+
+def _pace_settling(steps: Sequence[Step]) -> float:
+    """Seconds from the load's begin until executions come as at its end: the card's clocks are up, which a sensor that
+    looks part of the time may not show."""
+    marks = [steps[0]]
+    for step in steps[1:]:
+        if step.seconds - marks[-1].seconds >= _PACE_SECONDS:
+            marks.append(step)
+    pairs = list(pairwise(marks))
+    paces = [(new.seconds - old.seconds) / (new.executions - old.executions) for old, new in pairs]
+    settled = paces[len(paces) // 2 :]
+    if len(settled) < 3:
+        return 0.0
+    level = statistics.fmean(settled)
+    tolerance = max(_TOLERANCE * level, _NOISE * statistics.pstdev(settled))
+    early = zip(pairs, paces[: len(paces) // 2], strict=False)
+    outside = [new.seconds for (_, new), pace in early if abs(pace - level) > tolerance]
+    return outside[-1] - steps[0].seconds if outside else 0.0
 
 
 def _power_period(phases: Sequence[Phase]) -> float:

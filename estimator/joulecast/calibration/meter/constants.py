@@ -18,7 +18,8 @@ class CounterConstants:
     ``period_seconds``, ``jitter_seconds``: median and scatter of the time between two updates of what ``method`` reads.
     ``resolution_joules``: the step in which the counter counts; None by integration.
     ``rise_seconds``, ``fall_seconds``: from a step of the load until what ``method`` reads stays within 2 % of the step
-    from where it ends, a period at least, since less cannot be seen; ``lag_seconds``: the longer one.
+    from where it ends, and executions come at their own pace; a period at least, since less cannot be seen.
+    ``lag_seconds``: the longer one.
     ``power_lag_seconds``: the same of the power reading.
     ``read_seconds``: how long one reading takes the process. ``idle_watts``, ``busy_watts``: before and under the load.
     """
