@@ -47,6 +47,7 @@ class _Watched:
     refused: Mapping[str, Any] | None = None
     key: str = ""
     label: str = ""
+    slice: str = ""
     at_seconds: float = 0.0
     hung: bool = False
 
@@ -118,7 +119,7 @@ class Chain:
         if name == "started":
             watched.started, self._skipped = event, event["skipped"]
         elif name == "begin":
-            watched.key, watched.label = event["key"], event["label"]
+            watched.key, watched.label, watched.slice = event["key"], event["label"], event["slice"]
         elif name == "row":
             watched.key, self._rows, self._idle_deaths = "", self._rows + 1, 0
         elif name == "ended":
@@ -155,8 +156,8 @@ class Chain:
         ) as journal:  # fmt: skip
             journal.append(
                 "failure",
-                {"key": watched.key, "name": watched.label, "reason": "Crash", "message": message, "crashes": crashes,
-                 "given_up": crashes >= MOST_CRASHES},
+                {"key": watched.key, "name": watched.label, "slice": watched.slice, "reason": "Crash", "message": message,
+                 "crashes": crashes, "given_up": crashes >= MOST_CRASHES},
             )  # fmt: skip
         text = f"{watched.label} ended its process ({message})"
         text += ": given up" if crashes >= MOST_CRASHES else ": tried once more"

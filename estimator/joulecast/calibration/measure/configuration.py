@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 SLICES = (
     "constants", "llm", "networks", "cudagraph", "additivity", "layers", "repeats", "crosscheck", "bf16", "compile",
-    "hot",
+    "hot", "smoke",
 )  # fmt: skip
 """What a run measures, in the order of the first run."""
+
+UNASKED = SLICES[:-1]
+"""What a run measures that names no slice."""
 
 RUNTIMES = ("torch-eager", "torch-cudagraph", "torch-compile", "onnxruntime-cuda")
 PRECISIONS = ("default", "tf32", "bf16", "fp16")

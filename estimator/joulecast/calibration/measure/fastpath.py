@@ -1,5 +1,5 @@
-"""Whether torch took its fused attention. Encoder layers do, unasked, at inference; counts are of the functions that
-they are written in (``readers.module.tracing.separate_attention``), so a row must say which it was.
+"""Whether torch took its fused attention. Encoder layers do, unasked, at inference; a trace counts the functions that
+they are written in, so a row must say which it was.
 """
 
 from __future__ import annotations

@@ -106,9 +106,7 @@ class PreparedNetwork:
         with witnessed(self._module) as witness:
             return witness.health(self._module(*args, **kwargs)).row()
 
-    def _load(
-        self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[ClosableLoad, bool | None]:
+    def _load(self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[ClosableLoad, bool | None]:
         """It runs once before anyone looks at it. Whether torch fused attention; None where others run the network."""
         run = partial(self._module, *args, **kwargs)
         with fused_calls() if runtime in _OF_TORCH else nullcontext() as fused:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from joulecast.calibration.measure.configuration import SLICES, Configuration
 from joulecast.calibration.measure.expectation import timed
+from joulecast.calibration.measure.smoke import smoke_rows
 from joulecast.calibration.suite import Additivity, Layer, Network
 
 BLOCK = 50  # rows shuffled among themselves: docs/measuring.md
@@ -86,7 +87,8 @@ def make_plan(suite: Suite, wish: Wish) -> Plan:
         rows = slices.first_run() + [row for name in _AFTERWARDS if wish.rest for row in slices.whole(name)]
     early = [row for row in rows if row.slice == "llm" or row.forward_seconds <= LONG_SECONDS]
     late = sorted((row for row in rows if row.slice != "llm" and row.forward_seconds > LONG_SECONDS), key=_forward)
-    anchors = _timed([_layer(layer, slice="anchors") for layer in suite.anchors()])
+    anchors = [] if set(wish.slices) == {"smoke"} else [_layer(layer, slice="anchors") for layer in suite.anchors()]
+    anchors = _timed(anchors)
     constants = timed(Configuration(kind="constants", slice="constants", name="constants", runtime="", precision=""))
     return Plan(
         opening=(constants, *(replace(row, anchor="start") for row in anchors)),
@@ -188,6 +190,13 @@ class _Slices:
         rows = _once([*first, *layers[:_FIRST_LAYERS], *networks, *layers])
         return [replace(row, precision="bf16") for row in rows]
 
+    def smoke(self) -> list[Configuration]:
+        captured = next(network.name for network in self.suite.cudagraphs() if not network.name.startswith("hf:"))
+        network = next(network for network in self.suite.networks() if network.name == captured)
+        smallest = min(self.suite.llms(), key=lambda llm: llm.batches[0].params)
+        middle = _network(network, len(network.batches) // 2)
+        return smoke_rows(_layer(self.suite.anchors()[0]), middle, _network(smallest, 0))
+
     def _batches(self, network: Network) -> list[Configuration]:
         rows = [_network(network, position) for position in range(len(network.batches))]
         return self._shuffled(rows, rows[0].group) if rows else []
@@ -215,6 +224,7 @@ _MAKERS: Mapping[str, Callable[[_Slices], list[Configuration]]] = {
     "bf16": _Slices.bf16,
     "compile": _Slices.compiled,
     "hot": _Slices.hot,
+    "smoke": _Slices.smoke,
 }
 
 

@@ -241,8 +241,9 @@ def failure_columns(configuration: Configuration, reason: str, sentence: str) ->
 
 
 def failure_reason(error: BaseException) -> str:
-    """``OutOfMemory`` or ``Error``."""
-    return "OutOfMemory" if isinstance(error, MemoryError) else "Error"
+    """``OutOfMemory`` or ``Error``. torch's own is known by its name, since a session may run without torch."""
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return "OutOfMemory" if full else "Error"
 
 
 def _known(configuration: Configuration) -> dict[str, Any]:
@@ -250,10 +251,12 @@ def _known(configuration: Configuration) -> dict[str, Any]:
 
 
 def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict[str, Any]:
-    """``digest`` as traced; the index's beside it where it differs."""
-    traced = columns.get("digest") or configuration.digest
-    differs = bool(configuration.digest) and traced != configuration.digest
-    return columns | {"digest": traced, "digest_expected": configuration.digest if differs else None}
+    """``digest`` as traced, None where it could not be; the index's beside it where it differs. The index holds no
+    graph in half precision, so there is nothing to differ from."""
+    traced = columns.get("digest")
+    comparable = bool(configuration.digest) and configuration.precision not in ("bf16", "fp16")
+    differs = comparable and traced != configuration.digest
+    return columns | {"digest_expected": configuration.digest if differs else None}
 
 
 def _summary(configuration: Configuration, row: Mapping[str, Any]) -> dict[str, Any]:

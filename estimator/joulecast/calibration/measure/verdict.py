@@ -5,13 +5,11 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
+from joulecast.calibration.measure.finding import Finding, Outcome
 from joulecast.calibration.measure.journal import Row, Rows
+from joulecast.calibration.measure.smoke import smoke
 from joulecast.calibration.suite import Additivity
-
-Outcome = Literal["holds", "fails", "unknown"]
 
 # What is asked of good rows. The first is docs/measuring.md's; the rest are chosen wide of what a steady card shows.
 ADDITIVITY = 0.10
@@ -23,20 +21,13 @@ _CODECARBON = 0.02  # it reads the same counter, so only windowing is between th
 _SHORT_WINDOW = 0.02
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One check. ``figure``: what was found, in words."""
-
-    name: str
-    outcome: Outcome
-    figure: str
-
-
 def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, ...]:
     """Every check on all rows of a folder. Rows of different cards are compared only where that is the question."""
     measured = [row for row in rows.rows if row["kind"] in ("layer", "network", "window")]
     good = [row for row in measured if row.get("valid") is not False and row.get("joules")]
     return (
+        *smoke(rows.rows),
+        _constants(rows.rows),
         _repeats(good),
         _anchors(good),
         *(_additive(sum_of, good) for sum_of in additivity),
@@ -50,6 +41,17 @@ def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, .
         _failures(rows.rows),
         _damaged(rows.damaged),
     )
+
+
+def _constants(rows: Iterable[Row]) -> Finding:
+    """Parts of the constants may be missing: rows are kept without them."""
+    found = [row for row in rows if row["kind"] == "constants"]
+    errors = sorted({f"{name}: {row[name]}" for row in found for name in row if name.endswith("_error") and row[name]})
+    if not found:
+        return Finding(name="constants", outcome="unknown", figure="none measured")
+    lags = ", ".join(f"{row['lag_seconds']:.2f} s" for row in found)
+    figure = "; ".join(errors) or f"complete; lag {lags}"
+    return Finding(name="constants", outcome=_outcome(not errors), figure=figure)
 
 
 def _repeats(rows: Iterable[Row]) -> Finding:
@@ -80,8 +82,12 @@ def _power_figure(rows: Iterable[Row]) -> Finding:
 
 
 def _codecarbon(rows: Iterable[Row]) -> Finding:
+    rows = list(rows)
     compared = [row["codecarbon"] for row in rows if row.get("codecarbon")]
     pairs = [(each["joules"], each["codecarbon_joules"]) for each in compared if each.get("codecarbon_joules")]
+    missing = sorted({row["codecarbon_missing"] for row in rows if row.get("codecarbon_missing")})
+    if missing and not pairs:
+        return Finding(name="CodeCarbon against the counter", outcome="unknown", figure=f"skipped: {missing[0]}")
     return _differences("CodeCarbon against the counter", pairs, _CODECARBON, signed=True)
 
 
@@ -126,8 +132,11 @@ def _limit(rows: Iterable[Row]) -> Finding:
 
 
 def _digests(rows: Iterable[Row]) -> Finding:
+    rows = list(rows)
     names = sorted({f"{row['name']} batch {row['batch_size']}" for row in rows if row.get("digest_expected")})
+    untraced = sum(bool(row.get("untraced_reason")) for row in rows)
     figure = f"{len(names)} differ" + (f": {', '.join(names[:5])}{' …' if len(names) > 5 else ''}" if names else "")
+    figure += f"; {untraced} without a trace" if untraced else ""
     return Finding(name="digests as in the index", outcome=_outcome(not names), figure=figure)
 
 

@@ -180,6 +180,19 @@ def test_a_dry_run_knows_what_a_folder_already_holds(measuring: Measuring) -> No
     assert "0 rows are left" in done.stdout
 
 
+def test_a_smoke_run_is_short_and_its_verdict_says_what_did_not_work(measuring: Measuring) -> None:
+    plan = measuring("--dry-run", "--slice", "smoke", "--budget", "5m")
+    assert [line.split()[:2] for line in plan.stdout.splitlines()[1:3]] == [["constants", "1"], ["smoke", "8"]]
+    done = measuring("--slice", "smoke", "--budget", "6m", "--fault", "crash=torch-compile", "--fault", "broken=llm")
+    assert done.returncode == 0, done.stderr
+    verdict = [line for line in done.stdout.splitlines() if "smoke: " in line]
+    signs = {line.partition("smoke: ")[2].partition(":")[0]: line[:4].strip() for line in verdict}
+    assert {name for name, sign in signs.items() if sign == "FAIL"} == {"network, torch-compile", "language model"}
+    assert {sign for name, sign in signs.items() if name.startswith(("layer", "window"))} == {"ok"}
+    assert "CodeCarbon skipped" in verdict[-1]
+    assert not any(row["anchor"] for row in measuring.measured())
+
+
 def test_without_a_gpu_the_way_out_is_told(measuring: Measuring) -> None:
     done = measuring("--budget", "5m", simulate="")
     assert done.returncode == 1

@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
-from joulecast.calibration.measure.configuration import SLICES
+from joulecast.calibration.measure.configuration import SLICES, UNASKED
 from joulecast.calibration.measure.history import History
 from joulecast.calibration.measure.plan import BLOCK, LONG_SECONDS, Wish, make_plan, smallest
 from joulecast.calibration.measure.purchase import buy
+from joulecast.calibration.measure.smoke import STEPS, step_of
 from tests.unit.calibration.measure.handmade import HandmadeSuite
 
 SUITE = HandmadeSuite()
@@ -156,3 +157,21 @@ def test_a_check_runs_each_network_of_the_first_run_once_at_its_smallest_batch()
     assert len({row.name for row in networks}) == len(networks) == 96 + 3
     assert {row.runtime for row in networks} == {"torch-eager"}
     assert sum(row.kind == "layer" for row in rows) == 210
+
+
+def test_a_smoke_run_has_each_kind_once_and_nothing_else() -> None:
+    plan = make_plan(SUITE, Wish(slices=("smoke",)))
+    assert [step_of(row.key) for row in plan.rows] == list(STEPS)
+    assert [row.kind for row in plan.opening] == ["constants"]
+    assert plan.closing == ()
+    assert sum(row.expected_seconds for row in (*plan.opening, *plan.rows)) <= 120
+
+
+def test_no_run_smokes_unasked(first) -> None:
+    assert "smoke" in SLICES and "smoke" not in UNASKED
+    assert not any(row.slice == "smoke" for row in first.rows)
+
+
+def test_a_smoke_slice_beside_others_has_their_anchors() -> None:
+    plan = make_plan(SUITE, Wish(slices=("smoke", "layers")))
+    assert len(plan.closing) == 12

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.configuration import Configuration
@@ -107,6 +108,7 @@ def test_progress_is_told_before_and_after_each_row(tmp_path: Path) -> None:
     [
         (MeasurementError("it does not fit", reason="OutOfMemory"), "OutOfMemory"),
         (MemoryError("no room"), "OutOfMemory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "OutOfMemory"),
         (MeasurementError("it cannot be captured", reason="CaptureFailed"), "CaptureFailed"),
         (RuntimeError("shapes differ\nand more"), "Error"),
     ],
@@ -139,6 +141,20 @@ def test_another_digest_than_the_index_has_is_flagged(tmp_path: Path) -> None:
     assert (row["digest"], row["digest_expected"]) == ("sha256:traced", network.digest)
     others = [row for row in done.rows("network") if row["key"] != network.key]
     assert {row["digest_expected"] for row in others} == {None}
+
+
+def test_a_network_that_could_not_be_traced_has_no_digest_of_its_own(tmp_path: Path) -> None:
+    network = next(row for row in PLAN.rows if row.kind == "network")
+    done = Measured(tmp_path, TroubledBench(network, digest=None, untraced_reason="it steers"))
+    (row,) = [row for row in done.rows("network") if row["key"] == network.key]
+    assert (row["digest"], row["digest_expected"]) == (None, network.digest)
+
+
+def test_nothing_is_expected_of_a_digest_in_half_precision(tmp_path: Path) -> None:
+    plan = make_plan(HandmadeSuite(1, 1), Wish(slices=("networks",), precision="bf16"))
+    done = Measured(tmp_path, TroubledBench(plan.rows[0], digest="sha256:half"), plan=plan)
+    (row,) = [row for row in done.rows("network") if row["key"] == plan.rows[0].key]
+    assert (row["digest"], row["digest_expected"]) == ("sha256:half", None)
 
 
 def test_a_capped_card_is_seen_in_the_rows(tmp_path: Path) -> None:

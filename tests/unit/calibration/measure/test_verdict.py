@@ -6,6 +6,7 @@ import pytest
 
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.journal import Rows
+from joulecast.calibration.measure.smoke import STEPS
 from joulecast.calibration.measure.verdict import Finding, judge
 from tests.unit.calibration.measure.handmade import HandmadeSuite
 
@@ -115,3 +116,51 @@ def test_unsteady_and_throttled_windows_are_counted() -> None:
 
 def test_lines_that_are_no_rows_are_named() -> None:
     assert finding("lines", layer(), damaged=("a.jsonl:7",)).figure == "1 unreadable: a.jsonl:7"
+
+
+def constants(**more: Any) -> dict[str, Any]:
+    return {"kind": "constants", "key": "constants|constants", "lag_seconds": 0.25, **more}
+
+
+def test_parts_of_the_constants_that_are_missing_are_named() -> None:
+    assert finding("constants").outcome == "unknown"
+    assert finding("constants", constants()).outcome == "holds"
+    found = finding("constants", constants(gap_error="no pause", ceilings_error=None))
+    assert (found.outcome, found.figure) == ("fails", "gap_error: no pause")
+
+
+def test_a_cross_check_without_codecarbon_says_that_it_was_skipped() -> None:
+    row = layer(kind="window", window="codecarbon", codecarbon=None, codecarbon_missing="CodeCarbon is not installed")
+    found = finding("CodeCarbon", row)
+    assert (found.outcome, found.figure) == ("unknown", "skipped: CodeCarbon is not installed")
+
+
+def test_a_network_without_a_trace_is_told_beside_the_digests() -> None:
+    found = finding("digests", network(digest=None, digest_expected="sha256:x", untraced_reason="it steers"))
+    assert (found.outcome, found.figure) == ("fails", "1 differ: torchvision:n000 batch 32; 1 without a trace")
+
+
+def smoking(*rows: dict[str, Any]) -> dict[str, Finding]:
+    found = judge(Rows(rows=rows), (SUM_OF,))
+    return {each.name.removeprefix("smoke: "): each for each in found if each.name.startswith("smoke: ")}
+
+
+def test_a_smoke_run_says_which_step_did_not_work() -> None:
+    assert smoking(layer()) == {}
+    crash = {"kind": "failure", "slice": "smoke", "key": "network|torchvision:n000|b32|torch-compile|default",
+             "reason": "Crash", "message": "it said nothing"}  # fmt: skip
+    invalid = network(slice="smoke", valid=False, invalid_reason="not finite", runtime="torch-cudagraph")
+    found = smoking(layer(slice="smoke", seconds=0.001), crash, invalid)
+    assert list(found) == list(STEPS)
+    assert found["layer"] == Finding(name="smoke: layer", outcome="holds", figure="1 J, 1 ms, 100 W")
+    assert (found["network, torch-compile"].outcome, found["network, torch-compile"].figure) == (
+        "fails", "Crash: it said nothing",
+    )  # fmt: skip
+    assert found["network, torch-cudagraph"].figure == "not finite: see its row"
+    assert found["language model"].outcome == "unknown"
+
+
+def test_the_last_row_of_a_step_is_judged() -> None:
+    failed = layer(slice="smoke", kind="failure", reason="LoadStalled", message="it hangs")
+    assert smoking(failed)["layer"].outcome == "fails"
+    assert smoking(failed, layer(slice="smoke", seconds=0.001))["layer"].outcome == "holds"

@@ -1,0 +1,75 @@
+"""The first minutes on a machine that nobody has measured on: one short row of each kind, and what of it did not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from joulecast.calibration.measure.configuration import Configuration
+from joulecast.calibration.measure.finding import Finding
+from joulecast.calibration.measure.journal import Row
+
+STEPS = (
+    "layer", "layer with a hot cache", "network, torch-eager", "network, torch-cudagraph", "network, torch-compile",
+    "network, bf16", "language model", "window beside CodeCarbon",
+)  # fmt: skip
+"""In the order in which they are measured."""
+
+
+def smoke_rows(layer: Configuration, network: Configuration, language_model: Configuration) -> list[Configuration]:
+    """One row of each step. ``network``: of any library but ``hf``, whose networks here are language models."""
+    return [
+        layer,
+        replace(layer, l2_state="hot"),
+        network,
+        replace(network, runtime="torch-cudagraph"),
+        replace(network, runtime="torch-compile"),
+        replace(network, precision="bf16"),
+        language_model,
+        replace(layer, kind="window", window="codecarbon"),
+    ]
+
+
+def smoke(rows: Iterable[Row]) -> tuple[Finding, ...]:
+    """A finding for each step, where rows of the slice are among ``rows``; none otherwise."""
+    rows = [row for row in rows if row.get("slice") == "smoke"]
+    last = {step_of(row["key"]): row for row in rows}
+    return tuple(_finding(step, last) for step in STEPS) if rows else ()
+
+
+def step_of(key: str) -> str:
+    """The step that a row belongs to, by its key."""
+    kind, name, *how = key.split("|")
+    if kind == "window":
+        return "window beside CodeCarbon"
+    if kind == "layer":
+        return "layer with a hot cache" if "hot" in how else "layer"
+    if name.startswith("hf:"):
+        return "language model"
+    return f"network, {_manner(how)}"
+
+
+def _manner(how: Sequence[str]) -> str:
+    return next(word for word in ("bf16", "torch-compile", "torch-cudagraph", "torch-eager") if word in how)
+
+
+def _finding(step: str, last: Mapping[str, Row]) -> Finding:
+    name, row = f"smoke: {step}", last.get(step)
+    if row is None:
+        why = "not measured: its library is not here, or time was over"
+        return Finding(name=name, outcome="unknown", figure=why)
+    trouble = row.get("reason") or row.get("invalid_reason")
+    if trouble:
+        return Finding(name=name, outcome="fails", figure=f"{trouble}: {row.get('message') or 'see its row'}")
+    return Finding(name=name, outcome="holds", figure=_figure(row))
+
+
+def _figure(row: Row) -> str:
+    if row.get("joules") is None:
+        return "it ran, unmeasured"
+    figure = f"{row['joules']:.4g} J, {1e3 * row['seconds']:.4g} ms, {row['watts']:.0f} W"
+    if row.get("codecarbon_missing"):
+        figure += " (CodeCarbon skipped)"
+    if row.get("untraced_reason"):
+        figure += f" (without counts: {row['untraced_reason']})"
+    return figure
