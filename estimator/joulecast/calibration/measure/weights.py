@@ -78,7 +78,7 @@ def _equalise(owner: nn.Module) -> None:
         lengths, directions = owner._parameters.get(length), owner._parameters.get(direction)
         if lengths is not None and directions is not None and lengths.dim() == directions.dim():
             rest = [dimension for dimension, size in enumerate(lengths.shape) if size == 1]
-            lengths.data.copy_(directions.data.norm(dim=rest, keepdim=True))
+            lengths.data.copy_(torch.linalg.vector_norm(directions.data, dim=rest, keepdim=True))
 
 
 @contextmanager
