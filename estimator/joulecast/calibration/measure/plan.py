@@ -82,7 +82,7 @@ def make_plan(suite: Suite, wish: Wish) -> Plan:
     """The whole plan, budget aside."""
     slices = _Slices(suite=suite, wish=wish)
     if wish.slices:
-        rows = [row for name in SLICES if name in wish.slices for row in slices.whole(name)]
+        rows = _interleaved([row for name in SLICES if name in wish.slices for row in slices.whole(name)])
     else:
         rows = slices.first_run() + [row for name in _AFTERWARDS if wish.rest for row in slices.whole(name)]
     early = [row for row in rows if row.slice == "llm" or row.forward_seconds <= LONG_SECONDS]
@@ -312,6 +312,17 @@ def _forward(row: Configuration) -> float:
 
 def _short(row: Configuration) -> bool:
     return row.forward_seconds <= LONG_SECONDS
+
+
+def _interleaved(rows: Sequence[Configuration]) -> list[Configuration]:
+    """Repeats after the block that measures what they repeat, since a slice may outlast any budget."""
+    repeats = {row.identity: row for row in rows if row.repeat}
+    others = [row for row in rows if not row.repeat]
+    made: list[Configuration] = []
+    for start in range(0, len(others), BLOCK):
+        block = others[start : start + BLOCK]
+        made += block + [repeats.pop(row.identity) for row in block if row.identity in repeats]
+    return made + list(repeats.values())
 
 
 def _once(rows: Iterable[Configuration]) -> list[Configuration]:

@@ -175,3 +175,14 @@ def test_no_run_smokes_unasked(first) -> None:
 def test_a_smoke_slice_beside_others_has_their_anchors() -> None:
     plan = make_plan(SUITE, Wish(slices=("smoke", "layers")))
     assert len(plan.closing) == 12
+
+
+@pytest.mark.parametrize("name", ["layers", "networks"])
+def test_a_slice_that_outlasts_its_budget_has_its_repeats_all_the_same(name: str) -> None:
+    rows = make_plan(SUITE, Wish(slices=(name, "repeats"))).rows
+    own = [position for position, row in enumerate(rows) if row.slice == name]
+    repeats = [row for row in rows[: own[3 * BLOCK]] if row.repeat]
+    assert 0.05 * 3 * BLOCK <= len(repeats) <= 0.2 * 3 * BLOCK
+    places = {row.identity: position for position, row in enumerate(rows) if not row.repeat}
+    assert all(places[row.identity] < rows.index(row) for row in repeats)
+    assert len({row.key for row in rows}) == len(rows)
