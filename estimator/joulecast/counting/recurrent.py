@@ -16,7 +16,7 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1, "DynamicQuantizeLSTM": 4}
 
 @rule("counted", *("LSTM", "GRU", "RNN"))
 def _recurrent(node: Node, graph: ModelGraph) -> Cost:
-    return recurrent(node, graph)
+    return recurrent(node, graph, state=shape_of(node, graph, 2)[2])
 
 
 @rule("counted", "DynamicQuantizeLSTM", domain=MICROSOFT)
@@ -24,13 +24,13 @@ def _quantised(node: Node, graph: ModelGraph) -> Cost:
     return recurrent(node, graph)
 
 
-def recurrent(node: Node, graph: ModelGraph) -> Cost:
+def recurrent(node: Node, graph: ModelGraph, state: int | None = None) -> Cost:
     """Input ``(steps, batch, features)`` (batch first if ``layout`` is 1), recurrent state of ``hidden`` in ``gates``
-    gates a direction.
+    gates a direction. ``state``: what a step hands on to the next, where it is projected to another size.
 
     Every step counts at full length; ``sequence_lens`` shortens what is kept, not what a dense kernel computes.
-    Launches: one
-    product for all inputs, then a product and a pointwise kernel a step, as cuDNN's standard algorithm does.
+    Launches: one product for all inputs, then a product and a pointwise kernel a step, as cuDNN's standard algorithm
+    does.
     """
     data = shape_of(node, graph, 0)
     batch, steps = (data[0], data[1]) if node.attributes.get("layout") else (data[1], data[0])
@@ -38,7 +38,7 @@ def recurrent(node: Node, graph: ModelGraph) -> Cost:
     directions = 2 if node.attributes.get("direction") == "bidirectional" else 1
     contractions = (
         Contraction(batch=directions, m=steps * batch, n=columns, k=data[2]),
-        Contraction(batch=directions, m=batch, n=columns, k=hidden, repeats=steps),
+        Contraction(batch=directions, m=batch, n=columns, k=state or hidden, repeats=steps),
     )
     launches = directions * (1 + 2 * steps)
     return Cost(kind="counted", contractions=contractions, eager_kernels=launches, onnxruntime_kernels=launches)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 FOLDED = Cost(kind="free", eager_kernels=0, onnxruntime_kernels=0)
 UNSUPPORTED = Cost(kind="unsupported")
 
+COMPLEX_DTYPES = ("complex64", "complex128")
+COMPLEX_PRODUCTS = 4
+"""Real products in one of complex numbers: (a + bi)(c + di), as exporters write it and cuBLAS runs it."""
+
 
 def count(graph: ModelGraph) -> tuple[LayerProfile, ...]:
     """One row a node of ``graph``, in order. A shared stored tensor's parameters stand in the row that uses it
@@ -118,9 +122,9 @@ def traffic(node: Node, graph: ModelGraph, price: Cost) -> Traffic:
 
 
 def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerProfile:
-    times = node.repeats
+    times, products = node.repeats, COMPLEX_PRODUCTS if dtype(node, graph) in COMPLEX_DTYPES else 1
     moved = Traffic() if node.folded else traffic(node, graph, price)
-    contractions = tuple(_repeated(c, times) for c in price.contractions if c.macs)
+    contractions = tuple(_repeated(c, times * products) for c in price.contractions if c.macs)
     macs = sum(c.macs for c in contractions)
     return LayerProfile(
         name=node.name,

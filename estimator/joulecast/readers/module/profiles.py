@@ -30,7 +30,7 @@ def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | 
     if example_inputs is None:
         raise WorkloadError(
             f"{type(module).__name__} has no example inputs: give what forward takes, as"
-            " joulecast.profile(module, (x,)) or joulecast.profile(module, {'input_ids': ids})"
+            " joulecast.profile(module, (x,)), or joulecast.estimate(module, example_inputs={'input_ids': ids})"
         )
     args, kwargs = arguments(example_inputs)
     traced = trace(module, args, kwargs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.utils._pytree import tree_flatten
 
 from joulecast.readers.module.calls import Call, TensorRef, TensorSpec
@@ -52,10 +53,11 @@ class Recorder:
         return self._enter(tensor, self._described(tensor, name, role))
 
     def spec(self, tensor: torch.Tensor) -> TensorSpec:
-        """The tensor as last written. One never seen is a constant that the code holds on to."""
+        """The tensor as last written. One never seen is a stored one that the code holds on to."""
         known = self._specs.get(id(tensor))
         if known is None:
-            return self._enter(tensor, self._described(tensor, self._fresh(), "constant"))
+            role: TensorRole = "parameter" if isinstance(tensor, nn.Parameter) else "constant"
+            return self._enter(tensor, self._described(tensor, self._fresh(), role))
         if known.role in STORED and _memory(tensor) in self._written:
             return self._enter(tensor, replace(known, name=self._fresh(), role="activation"))
         return known

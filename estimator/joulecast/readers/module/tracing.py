@@ -16,8 +16,9 @@ from joulecast.readers.module.calls import TensorSpec, Trace
 from joulecast.readers.module.modes import Functions, Operators
 from joulecast.readers.module.nesting import replaced, tensors
 from joulecast.readers.module.recorder import Recorder
-from joulecast.readers.module.refusals import bound, checked, explained
+from joulecast.readers.module.refusals import bound, checked, dense, explained
 from joulecast.readers.module.substitution import Fakes, content_known, substituted
+from joulecast.readers.module.surroundings import kept
 
 
 def trace(
@@ -27,22 +28,22 @@ def trace(
 
     The module's tensors and the arguments' may be on any device, the meta device included, or fake. It is traced in
     evaluation and without gradients, and left as it was, training flags included. Small tensors of whole numbers that
-    lie on the processor keep their content, so that code may steer by them.
+    are not on the meta device keep their content, so that code may steer by them.
 
     Raises ModelReferenceError and ModelFormatError for what is no module that can be traced, WorkloadError for inputs
     that it does not take, UnresolvedShapeError where it steers by content, UnsupportedOperatorError for operators
     whose shapes torch does not know.
     """
     module = checked(module)
-    bound(module, tuple(args), kwargs or {})
+    dense(module, bound(module, tuple(args), kwargs or {}))
     recorder, fakes = Recorder(), Fakes(FakeTensorMode(allow_non_fake_inputs=True))
-    with torch.no_grad(), substituted(module, fakes):
+    with torch.no_grad(), kept(), substituted(module, fakes):
         fake_args, fake_kwargs = replaced((tuple(args), dict(kwargs or {})), fakes.of)
         inputs = declared(module, recorder, bound(module, fake_args, fake_kwargs))
         with ExitStack() as watched:
-            for context in (separate_attention(), content_known(), scoped(module, recorder)):
+            for context in (content_known(), scoped(module, recorder), explained(module, recorder.scopes)):
                 watched.enter_context(context)
-            with explained(module, recorder.scopes), fakes.mode, Operators(recorder), Functions(recorder):
+            with fakes.mode, Operators(recorder, fakes), Functions(recorder):
                 result = module(*fake_args, **fake_kwargs)
     return Trace(
         name=name or type(module).__name__,
@@ -62,18 +63,6 @@ def declared(module: nn.Module, recorder: Recorder, arguments: Mapping[str, Any]
         recorder.declare(buffer, path, "constant")
     leaves = list(tensors(dict(arguments)))
     return tuple(dict.fromkeys(recorder.declare(leaf, ".".join(path), "input") for path, leaf in leaves))
-
-
-@contextmanager
-def separate_attention() -> Iterator[None]:
-    """Encoder layers call the functions that they are written in. Torch's fused encoder layer is no operator of
-    deployed files, and on fake tensors it would hide what it computes."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager

@@ -21,8 +21,22 @@ def _convolution(reading: Reading) -> None:
     )
 
 
+DEFORMED = """input weight offset mask bias stride_h stride_w pad_h pad_w dilation_h dilation_w groups offset_groups
+    use_mask"""
+
+
+def _deformed(reading: Reading) -> None:
+    """ONNX's order: bias before mask."""
+    reading.node(
+        "DeformConv",
+        tuple(reading.name(name) for name in ("input", "weight", "offset", "bias")),
+        group=reading.value("groups", 1),
+    )
+
+
 TABLE: Mapping[str, Entry] = {
     "aten.convolution": entry(
         _convolution, "input weight bias stride padding dilation transposed output_padding groups"
     ),
+    "torchvision.deform_conv2d.default": entry(_deformed, DEFORMED),
 }

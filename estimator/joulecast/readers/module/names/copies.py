@@ -64,6 +64,7 @@ TABLE: Mapping[str, Entry] = {
     "aten.pixel_unshuffle": over_tensors("SpaceToDepth"),
     "aten.channel_shuffle": over_tensors("Identity"),
     "aten.native_channel_shuffle": over_tensors("Identity"),
+    "aten.unfold_backward": over_tensors("Col2Im"),
     "aten.im2col": over_tensors("Gather"),
     "aten.col2im": over_tensors("Col2Im"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading
+from joulecast.readers.module.names.reading import Entry, Reading, over_tensors
 
 
 def made(op_type: str) -> Entry:
@@ -35,6 +35,7 @@ TABLE: Mapping[str, Entry] = {
         f"aten.{name}": made("RandomNormal") for name in "randn randn_like normal normal_functional exponential".split()
     },
     "aten.randperm": made("RandomUniform"),
+    "aten.multinomial": over_tensors("Multinomial"),
     "aten.hann_window": made("HannWindow"),
     "aten.hamming_window": made("HammingWindow"),
     "aten.blackman_window": made("BlackmanWindow"),

@@ -27,8 +27,17 @@ def _index(reading: Reading) -> None:
         reading.node("GatherND", (reading.name("self"), *(name for _, name in given)))
 
 
+def _bag(reading: Reading) -> None:
+    """The rows of each bag, picked and summed (or averaged) in one kernel."""
+    weight, indices = reading.given("weight"), reading.given("indices")
+    rows = reading.tensor("rows", (*indices.shape, weight.shape[-1]), weight.dtype)
+    reading.node("Gather", (weight.name, indices.name), (rows,), part=1)
+    reading.node("ReduceSum", (rows,), reading.outputs[:1], axes=(0,), joined="Gather")
+
+
 TABLE: Mapping[str, Entry] = {
     "aten.embedding": _gather("Gather", "weight", "indices"),
+    **{f"aten.{name}": entry(_bag, "weight indices") for name in ("_embedding_bag", "_embedding_bag_forward_only")},
     "aten.index_select": _gather("Gather", "self", "index"),
     "aten.gather": _gather("GatherElements", "self", "index"),
     "aten.take_along_dim": _gather("GatherElements", "self", "index"),

@@ -45,6 +45,8 @@ TABLE: Mapping[str, Entry] = {
             " upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa"
         ).split()
     },
+    "aten.affine_grid_generator": over_tensors("AffineGrid"),
+    "torchvision.roi_align.default": over_tensors("RoiAlign"),
     "aten.grid_sampler_2d": over_tensors("GridSample"),
     "aten.grid_sampler_3d": over_tensors("GridSample"),
 }

@@ -77,6 +77,23 @@ def _bilinear(reading: Reading) -> None:
     reading.node("Add", (product, bias))
 
 
+def _distances(reading: Reading) -> None:
+    """Distances of all pairs by one product: either operand takes two columns more, its squares and ones."""
+    operands = [reading.given(name) for name in ("x1", "x2")]
+    widened = [
+        reading.tensor(each, (*spec.shape[:-1], spec.shape[-1] + 2), spec.dtype)
+        for each, spec in zip(("left", "right"), operands, strict=True)
+    ]
+    for spec, wide in zip(operands, widened, strict=True):
+        reading.node("Concat", (spec.name,), (wide,), axis=-1)
+    *leading, rows, columns = reading.tensors[widened[1]].shape or ()
+    turned = reading.tensor("turned", (*leading, columns, rows), operands[1].dtype)
+    squares = reading.tensor("squares", reading.output.shape, reading.output.dtype)
+    reading.node("Transpose", (widened[1],), (turned,), perm=(*range(len(leading)), len(leading) + 1, len(leading)))
+    reading.node("MatMul", (widened[0], turned), (squares,), ready=1)
+    reading.node("Sqrt", (squares,))
+
+
 def _grouped(reading: Reading) -> None:
     """Rows sorted by expert, each group times its own matrix. A product of other forms is one of batches."""
     left, right = reading.given("self"), reading.given("mat2")
@@ -91,6 +108,8 @@ TABLE: Mapping[str, Entry] = {
     "torch.nn.functional.bilinear": entry(_bilinear, "input1 input2 weight bias"),
     "torch.matmul": _matmul("input", "other"),
     "torch.einsum": entry(_einsum, "equation operands"),
+    "aten._euclidean_dist": entry(_distances, "x1 x2"),
+    "aten._int_mm": _matmul("self", "mat2"),
     "aten.mm": _matmul("self", "mat2"),
     "aten.bmm": _matmul("self", "mat2"),
     "aten.mv": _matmul("self", "vec"),

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from joulecast.readers.module.calls import TensorSpec
 from joulecast.readers.module.names.reading import Entry, Reading, entry
 
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STATES = {"LSTM": 2, "GRU": 1, "RNN": 1}
+PROJECTED = (3, 5)
+"""Weights a direction where the last one projects the state: of input and state, perhaps with biases, and it."""
 
 
 def _recurrent(op_type: str) -> Entry:
@@ -23,16 +26,36 @@ def _recurrent(op_type: str) -> Entry:
         output = reading.output
         inner = (*output.shape[:-1], weights[1].shape[-1] * directions)
         for layer in range(layers):
-            own = [
-                weights[(layer * directions + d) * width : (layer * directions + d + 1) * width]
-                for d in range(directions)
-            ]
+            first = layer * directions * width
+            own = [weights[first + d * width : first + (d + 1) * width] for d in range(directions)]
             last = layer == layers - 1
             result = output.name if last else reading.tensor(f"layer{layer}", inner, output.dtype)
-            _layer(reading, op_type, data, own, states, result, last=last, layout=layout, layer=layer)
+            projections = [direction.pop() for direction in own] if width in PROJECTED else []
+            cells = _cells(reading, layer, projections, output) if projections else result
+            _layer(reading, op_type, data, own, states, cells, last=last, layout=layout, layer=layer)
+            if projections:
+                _projected(reading, layer, projections, cells, result)
             data = result
 
     return entry(rule, "input hx params has_biases num_layers dropout train bidirectional batch_first")
+
+
+def _cells(reading: Reading, layer: int, projections: Sequence[TensorSpec], output: TensorSpec) -> str:
+    """What the cells of a layer give before it is projected."""
+    shape = (*output.shape[:-1], len(projections) * projections[0].shape[1])
+    return reading.tensor(f"cells{layer}", shape, output.dtype)
+
+
+def _projected(reading: Reading, layer: int, projections: Sequence[TensorSpec], cells: str, result: str) -> None:
+    """Each direction's cells ``(…, hidden)`` times its own matrix ``(state, hidden)``."""
+    state, hidden = projections[0].shape
+    leading, dtype = (reading.tensors[cells].shape or ())[:-1], reading.output.dtype
+    halves = [reading.tensor(f"half{layer}.{d}", (*leading, hidden), dtype) for d in range(len(projections))]
+    states = [reading.tensor(f"state{layer}.{d}", (*leading, state), dtype) for d in range(len(projections))]
+    reading.node("Split", (cells,), halves, axis=-1)
+    for half, matrix, projected in zip(halves, projections, states, strict=True):
+        reading.node("Gemm", (half, matrix.name), (projected,), transB=1)
+    reading.node("Concat", states, (result,), axis=-1)
 
 
 def _layer(
@@ -57,7 +80,7 @@ def _layer(
         op_type,
         (data, *stacked, "", *states),
         (result, *(reading.outputs[1 : 1 + STATES[op_type]] if last else ())),
-        hidden_size=own[0][1].shape[-1],
+        hidden_size=own[0][0].shape[0] // GATES[op_type],
         direction="bidirectional" if len(own) == 2 else "forward",
         layout=layout,
     )

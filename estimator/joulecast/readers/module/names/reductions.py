@@ -35,7 +35,6 @@ TABLE: Mapping[str, Entry] = {
     "aten.histc": over_tensors("ScatterElements"),
     "aten.bincount": over_tensors("ScatterElements"),
     "aten._cdist_forward": over_tensors("ReduceL2"),
-    "aten._euclidean_dist": over_tensors("ReduceL2"),
     "aten.cumsum": over_tensors("CumSum"),
     "aten.logcumsumexp": over_tensors("CumSum"),
     "aten.cummax": over_tensors("CumSum"),
