@@ -76,10 +76,14 @@ class Graph:
         self._turns = Turns(runs)
         self._graph = torch.cuda.CUDAGraph()
         pool = torch.cuda.graph_pool_handle()
-        with _capturable(self._graph, pool), _same_stream(), torch.inference_mode():
-            with torch.cuda.graph(self._graph, pool=pool):
-                for _ in range(executions):
-                    self._turns()
+        with (
+            _capturable(self._graph, pool),
+            _same_stream(),
+            torch.inference_mode(),
+            torch.cuda.graph(self._graph, pool=pool),
+        ):
+            for _ in range(executions):
+                self._turns()
 
     def replay(self) -> None:
         self._graph.replay()

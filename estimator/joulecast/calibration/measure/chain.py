@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from joulecast.calibration.measure.history import MOST_CRASHES
-from joulecast.calibration.measure.journal import Journal, read_rows
+from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.process import PARENT, Job
 from joulecast.calibration.measure.progress import Reporter
+from joulecast.calibration.rows.journals import read_rows
 from joulecast.errors import MeasurementError
 
 _SILENCE_SECONDS = 300.0  # the longest row is a compilation; a process that tells nothing for longer hangs
@@ -156,8 +157,8 @@ class Chain:
         ) as journal:  # fmt: skip
             journal.append(
                 "failure",
-                {"key": watched.key, "name": watched.label, "slice": watched.slice, "reason": "Crash", "message": message,
-                 "crashes": crashes, "given_up": crashes >= MOST_CRASHES},
+                {"key": watched.key, "name": watched.label, "slice": watched.slice, "reason": "Crash",
+                 "message": message, "crashes": crashes, "given_up": crashes >= MOST_CRASHES},
             )  # fmt: skip
         text = f"{watched.label} ended its process ({message})"
         text += ": given up" if crashes >= MOST_CRASHES else ": tried once more"

@@ -49,15 +49,16 @@ class Device(Protocol):
 
 
 class Cuda:
-    """The current CUDA device of this process."""
+    """The CUDA device ``index``, which becomes this process's current one."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: int = 0) -> None:
         if not torch.cuda.is_available():
             raise MeasurementError(
                 "torch finds no CUDA device: run on a machine with a GPU and its driver, or measure on cpu",
                 reason="NoDevice",
             )
-        self.torch = torch.device("cuda", torch.cuda.current_device())
+        torch.cuda.set_device(index)
+        self.torch = torch.device("cuda", index)
 
     def cache_bytes(self) -> int:
         return int(torch.cuda.get_device_properties(self.torch).L2_cache_size)
@@ -116,10 +117,10 @@ class Processor:
         return {"torch": torch.__version__, "cuda": None, "cudnn": None}
 
 
-def device_of(name: str, *, cache_bytes: int = 0) -> Device:
-    """``cuda`` or ``cpu``. Raises MeasurementError (NoDevice)."""
+def device_of(name: str, *, index: int = 0, cache_bytes: int = 0) -> Device:
+    """``cuda`` or ``cpu``; ``index``: as CUDA counts. Raises MeasurementError (NoDevice)."""
     if name == "cuda":
-        return Cuda()
+        return Cuda(index)
     if name == "cpu":
         return Processor(cache_bytes)
     raise MeasurementError(f"{name!r} is no device that can be measured: choose cuda or cpu", reason="NoDevice")

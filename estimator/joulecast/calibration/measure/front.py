@@ -8,13 +8,13 @@ from pathlib import Path
 
 from joulecast.calibration import suite
 from joulecast.calibration.measure.history import History
-from joulecast.calibration.measure.journal import read_rows
 from joulecast.calibration.measure.plan import make_plan
 from joulecast.calibration.measure.progress import Reporter
 from joulecast.calibration.measure.purchase import buy
 from joulecast.calibration.measure.refusals import check_rows, duration_seconds, wrong_usage
 from joulecast.calibration.measure.request import CHECK_BUDGET_SECONDS, Request, check_request, perform, report
 from joulecast.calibration.measure.text import ending_text, order_text, purchase_text, report_text
+from joulecast.calibration.rows.journals import read_rows
 from joulecast.errors import MeasurementError
 
 

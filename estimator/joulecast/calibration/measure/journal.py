@@ -1,4 +1,4 @@
-"""Rows on disk: one ``.jsonl`` file a run, written line by line, readable when cut at any byte."""
+"""Rows onto the disk: one ``.jsonl`` file a run, line by line, readable when cut at any byte (``rows.journals``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,15 +17,6 @@ from joulecast.errors import MeasurementError
 Row = Mapping[str, Any]
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """All rows of a folder, file by file in the order written. ``damaged``: file and number of each line that is no
-    row though another follows it."""
-
-    rows: tuple[Row, ...]
-    damaged: tuple[str, ...] = ()
 
 
 class Journal:
@@ -69,35 +59,6 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def read_rows(folder: Path) -> Rows:
-    """Every whole row of the folder's ``.jsonl`` files; a folder that does not exist has none."""
-    rows: list[Row] = []
-    damaged: list[str] = []
-    for path in sorted(folder.glob("*.jsonl")):
-        for number, row in _lines(path):
-            if row is None:
-                damaged.append(f"{path.name}:{number}")
-            else:
-                rows.append(row)
-    return Rows(rows=tuple(rows), damaged=tuple(damaged))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Row | None]]:
-    """Number and row of each whole line; None for one that is no row."""
-    whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last line break was cut
-    for number, line in enumerate(whole, start=1):
-        if line.strip():
-            yield number, _row(line)
-
-
-def _row(line: bytes) -> Row | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) and "kind" in row else None
 
 
 def _open(path: Path) -> int:

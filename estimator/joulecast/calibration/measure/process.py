@@ -22,11 +22,12 @@ from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Bench
 from joulecast.calibration.measure.configuration import UNASKED, Configuration
 from joulecast.calibration.measure.history import History, Holder, Run, current_run
-from joulecast.calibration.measure.journal import Journal, Row, read_rows
+from joulecast.calibration.measure.journal import Journal, Row
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan, smallest
 from joulecast.calibration.measure.refusals import check_accelerator
 from joulecast.calibration.measure.session import CHECK, DeviceLostError, Limits, Session
 from joulecast.calibration.meter import Policy
+from joulecast.calibration.rows.journals import read_rows
 from joulecast.errors import MeasurementError
 
 LOST = 75  # exit status of a process whose device context is beyond repair: EX_TEMPFAIL of sysexits.h
@@ -103,7 +104,7 @@ def _measure(
 ) -> int:
     plan = smallest(make_plan(suite, job.wish)) if job.check else make_plan(suite, job.wish)
     plan, skipped = _possible(plan, bench)
-    gc.freeze()  # plan and libraries stay: a collection that looks at them takes a quarter of a second, for each network
+    gc.freeze()  # plan and libraries stay; each network is collected, and to look at them too takes 0.2 s more
     session = Session(
         bench=bench,
         journal=journal,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from joulecast.calibration import suite
 from joulecast.calibration.measure.chain import Chain, Ending
+from joulecast.calibration.measure.finding import Finding
 from joulecast.calibration.measure.gain import Gain, gain
-from joulecast.calibration.measure.journal import Row, Rows, read_rows
+from joulecast.calibration.measure.journal import Row
 from joulecast.calibration.measure.plan import Wish
 from joulecast.calibration.measure.process import Job
 from joulecast.calibration.measure.progress import Reporter
@@ -23,7 +24,8 @@ from joulecast.calibration.measure.refusals import (
     lock,
     wrong_usage,
 )
-from joulecast.calibration.measure.verdict import Finding, judge
+from joulecast.calibration.measure.verdict import judge
+from joulecast.calibration.rows.journals import Rows, read_rows
 from joulecast.errors import MeasurementError
 
 BUDGET_SECONDS = 1500.0  # 25 minutes: docs/measuring.md

@@ -1,4 +1,4 @@
-"""The first minutes on a machine that nobody has measured on: one short row of each kind, and what of it did not work."""
+"""The first minutes on a machine that nobody has measured on: a short row of each kind, and what did not work."""
 
 from __future__ import annotations
 

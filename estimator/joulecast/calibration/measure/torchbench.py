@@ -9,8 +9,6 @@ from functools import partial
 from importlib import metadata, util
 from typing import Any
 
-import torch
-
 from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.ceilings import busy_load, ceilings
@@ -155,8 +153,7 @@ def cuda_bench(index: int, *, seed: int) -> TorchBench:
 
     own = nvml_index(index)
     sensor = NvmlSensor(own)  # before this process has a context, so that it knows itself
-    torch.cuda.set_device(index)
-    return TorchBench(device_of("cuda"), sensor, MonotonicClock(), seed=seed, index=own)
+    return TorchBench(device_of("cuda", index=index), sensor, MonotonicClock(), seed=seed, index=own)
 
 
 def processor_bench(*, seed: int) -> TorchBench:

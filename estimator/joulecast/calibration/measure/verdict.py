@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from joulecast.calibration.measure.finding import Finding, Outcome
-from joulecast.calibration.measure.journal import Row, Rows
+from joulecast.calibration.measure.journal import Row
 from joulecast.calibration.measure.smoke import smoke
+from joulecast.calibration.rows.journals import Rows
 from joulecast.calibration.suite import Additivity
 
 # What is asked of good rows. The first is docs/measuring.md's; the rest are chosen wide of what a steady card shows.

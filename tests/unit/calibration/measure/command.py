@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from joulecast.calibration.measure.journal import read_rows
+from joulecast.calibration.rows.journals import read_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from joulecast.calibration.measure.journal import Journal, read_rows
+from joulecast.calibration.measure.journal import Journal
+from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.measured import EVERY
 from joulecast.errors import MeasurementError
 
@@ -63,7 +64,7 @@ def test_lines_that_are_no_rows_are_named_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines[0] + b"".join(odd) + lines[1])
     rows = read_rows(tmp_path)
     assert [row["number"] for row in rows.rows] == [0, 1]
-    assert rows.damaged == ("a.jsonl:2", "a.jsonl:3", "a.jsonl:4", "a.jsonl:5")
+    assert rows.damaged == tuple(f"{tmp_path / 'a.jsonl'}, line {number}" for number in (2, 3, 4, 5))
 
 
 def test_random_damage_never_stops_reading(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import torch
 from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.history import History, Run
-from joulecast.calibration.measure.journal import Journal, read_rows
+from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan
 from joulecast.calibration.measure.session import DeviceLostError, Limits, Session
 from joulecast.calibration.measure.simulatedbench import SimulatedBench
 from joulecast.calibration.meter import Policy
+from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.measured import EVERY, MEASURED
 from joulecast.errors import MeasurementError
 from tests.unit.calibration.measure.handmade import HandmadeSuite

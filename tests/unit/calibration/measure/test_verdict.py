@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from joulecast.calibration.measure.configuration import Configuration
-from joulecast.calibration.measure.journal import Rows
+from joulecast.calibration.measure.finding import Finding
 from joulecast.calibration.measure.smoke import STEPS
-from joulecast.calibration.measure.verdict import Finding, judge
+from joulecast.calibration.measure.verdict import judge
+from joulecast.calibration.rows.journals import Rows
 from tests.unit.calibration.measure.handmade import HandmadeSuite
 
 SUITE = HandmadeSuite()
