@@ -36,7 +36,7 @@ class Measuring:
         )
 
     def rows(self, *kinds: str) -> list[Mapping[str, Any]]:
-        return [row for row in read_rows(self.folder).rows if not kinds or row["kind"] in kinds]
+        return [dict(row) for row in read_rows(self.folder).rows if not kinds or row["kind"] in kinds]
 
     def measured(self) -> list[Mapping[str, Any]]:
         return [row for row in self.rows("layer", "network", "window") if row.get("joules")]
