@@ -106,7 +106,7 @@ class AcceleratorProfile:
     ``unverified``: data-sheet values that one unread source alone vouches for. ``held_out``: figures on rows the fit
     never saw.
     ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted. ``driver``: None where the rows
-    do not say.
+    do not say. ``simulated``: fitted on rows of a simulated device, good for tests alone.
     """
 
     product: str
@@ -128,6 +128,7 @@ class AcceleratorProfile:
     training_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     driver: str | None = None
     suite: str | None = None
+    simulated: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property
