@@ -162,6 +162,8 @@ class AcceleratorProfile:
 def _profile(document: dict[str, Any]) -> AcceleratorProfile:
     if document["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema version {document['schema_version']!r}")
+    if document["product"].lower().startswith("simulated-"):
+        raise ValueError(f"{document['product']} does not exist, and nothing was measured on it")
     nested: dict[str, Any] = {
         "law": Law(**document["law"]),
         "interval": Interval(**document["interval"]),

@@ -91,16 +91,17 @@ def measured_rows(folder: Path) -> tuple[Row, ...]:
     return tuple(row for row in rows if row["kind"] in LAYER_AND_NETWORK and row.get("valid") is True)
 
 
+def is_simulated(name: Any) -> bool:
+    """Whether an accelerator or a card of that name does not exist."""
+    return str(name).lower().startswith(SIMULATED)
+
+
 def _refuse_simulated(row: Row) -> None:
     accelerator = row.get("accelerator")
     if accelerator is None:
         _refuse(row, "belongs to no session, so its accelerator is unknown")
-    if row.get("simulated") is not False or _is_simulated(accelerator) or _is_simulated(row.get("card")):
+    if row.get("simulated") is not False or is_simulated(accelerator) or is_simulated(row.get("card")):
         _refuse(row, f"was not measured: {accelerator} is simulated, or the row does not say that it is not")
-
-
-def _is_simulated(name: Any) -> bool:
-    return str(name).lower().startswith(SIMULATED)
 
 
 def _refuse(row: Row, why: str) -> NoReturn:

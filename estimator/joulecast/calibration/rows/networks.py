@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from joulecast.calibration.rows.journals import is_simulated
 from joulecast.energy.features import Array, Features, executed, features, stack
 from joulecast.energy.networks import find, installed
 from joulecast.energy.physical import Networks
@@ -118,13 +119,17 @@ def find_sets(folder: Path) -> tuple[Path, ...]:
 
 def read_set(folder: Path) -> tuple[NetworkSet, ...]:
     """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns
-    needed."""
+    needed, and for cards that are simulated."""
     with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
         entries = list(csv.DictReader(text))
     absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
     if absent:
         raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
     cards = sorted({entry["gpu"] for entry in entries})
+    for card in filter(is_simulated, cards):
+        raise MeasurementError(
+            f"{folder.name}/{FILE_NAME} holds rows of {card}, which were not measured: take them out"
+        )
     return tuple(_of_card(folder.name, card, [e for e in entries if e["gpu"] == card], len(cards)) for card in cards)
 
 

@@ -1,0 +1,119 @@
+"""What a simulated card says never gets into a profile: whoever reads rows to fit or score refuses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.accelerators import find
+from joulecast.calibration.evaluate.__main__ import main as evaluate
+from joulecast.calibration.fit.__main__ import main as fit
+from joulecast.calibration.rows.journals import measured_rows, read_rows
+from joulecast.calibration.rows.networks import FILE_NAME, INPUTS, TRUTH
+from joulecast.energy.profile import AcceleratorProfile
+from joulecast.errors import MeasurementError, NotCalibratedError
+from tests.unit.calibration.measure.command import Measuring
+from tests.unit.calibration.measure.handmade_site import environment
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """What the runner writes on a simulated card."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    measuring = Measuring(folder=folder / "rows", environment=environment(folder / "site", networks=1, layers=3))
+    assert measuring("--budget", "5m", "--slice", "layers").returncode == 0
+    (path,) = measuring.folder.glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def put(folder: Path, rows: Rows) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return folder
+
+
+def as_it_is(rows: Rows) -> Rows:
+    return rows
+
+
+def without_the_mark(rows: Rows) -> Rows:
+    return [{name: value for name, value in row.items() if name != "simulated"} for row in rows]
+
+
+def marked_as_measured(rows: Rows) -> Rows:
+    return [row | {"simulated": False} for row in rows]
+
+
+def renamed(rows: Rows) -> Rows:
+    return [row | {"simulated": False} | ({"accelerator": "SIMULATED-hopper"} if "card" in row else {}) for row in rows]
+
+
+def of_a_real_name(rows: Rows) -> Rows:
+    return [row | {"simulated": False} | ({"accelerator": "NVIDIA-H200"} if "card" in row else {}) for row in rows]
+
+
+def without_a_session(rows: Rows) -> Rows:
+    return marked_as_measured([row for row in rows if row["kind"] != "session"])
+
+
+CHANGES = [as_it_is, without_the_mark, marked_as_measured, renamed, of_a_real_name, without_a_session]
+
+
+def test_every_row_says_so(rehearsed: Rows) -> None:
+    assert {row["simulated"] for row in rehearsed} == {True}
+    assert {row["accelerator"] for row in rehearsed if row["kind"] == "session"} == {"simulated-hopper"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_rows_are_not_fitted_whatever_was_changed_by_hand(
+    rehearsed: Rows, tmp_path: Path, change: Callable[[Rows], Rows]
+) -> None:
+    folder = put(tmp_path / "NVIDIA-H200", change(rehearsed))
+    assert len(read_rows(folder).rows) > 3
+    with pytest.raises(MeasurementError, match=r"line 1: this row (was not measured|belongs to no session)"):
+        measured_rows(folder)
+
+
+def test_the_same_rows_of_a_real_card_are(rehearsed: Rows, tmp_path: Path) -> None:
+    real = of_a_real_name(rehearsed)
+    folder = put(tmp_path, [row | ({"card": "card-0123456789abcdef"} if "card" in row else {}) for row in real])
+    assert len(measured_rows(folder)) > 3
+
+
+def test_nothing_is_fitted_or_scored_from_a_folder_of_them(
+    rehearsed: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "data" / "simulated-hopper", rehearsed)
+    assert evaluate(["--data", str(tmp_path / "data")]) == 1
+    assert "no folder with a model_energy.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("card", ["simulated-hopper", "Simulated-NVIDIA H200"])
+def test_a_table_of_networks_on_a_simulated_card_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], card: str
+) -> None:
+    folder = tmp_path / "data" / "rehearsal"
+    folder.mkdir(parents=True)
+    columns = ("gpu", *INPUTS, *TRUTH)
+    row = {"gpu": card, "model": "resnet50", "precision": "fp32", "batch": "1", TRUTH[0]: "1.0", TRUTH[1]: "2.0"}
+    lines = [",".join(columns), ",".join(row.get(name, "") for name in columns)]
+    (folder / FILE_NAME).write_text("\n".join(lines) + "\n")
+    for command in (
+        ["--data", str(tmp_path / "data")],
+        ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "o")],
+    ):
+        assert (fit if "--out" in command else evaluate)(command) == 1
+        assert f"holds rows of {card}, which were not measured" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_profile_of_a_simulated_card_is_none() -> None:
+    document = json.loads(find("NVIDIA-H200").to_json()) | {"product": "simulated-hopper"}
+    with pytest.raises(NotCalibratedError, match="simulated-hopper does not exist"):
+        AcceleratorProfile.from_json(json.dumps(document))
