@@ -30,6 +30,16 @@ REASONS = (
 )
 """nvml.h's nvmlClocksEventReason… and its older spelling nvmlClocksThrottleReason…, and our word for each."""
 
+_MEMBERS = (
+    ("NVML_VALUE_TYPE_UNSIGNED_INT", "uiVal"),
+    ("NVML_VALUE_TYPE_UNSIGNED_LONG", "ulVal"),
+    ("NVML_VALUE_TYPE_UNSIGNED_LONG_LONG", "ullVal"),
+    ("NVML_VALUE_TYPE_SIGNED_LONG_LONG", "sllVal"),
+    ("NVML_VALUE_TYPE_SIGNED_INT", "siVal"),
+    ("NVML_VALUE_TYPE_DOUBLE", "dVal"),
+)
+"""nvml.h: which member of nvmlValue_t holds a value, by its nvmlValueType_t."""
+
 _SLOW = ("NVML_DEVICE_ARCH_KEPLER", "NVML_DEVICE_ARCH_MAXWELL")
 _SLOW_NOTE = "power readings of this generation follow a step as a capacitor charges, over some 0.35 s (Yang et al.)"
 _UNLISTED_NOTE = "the driver does not list processes: a stranger on the device would go unseen"
@@ -64,8 +74,9 @@ class NvmlSensor:
     def power_watts(self) -> float:
         if self._instant:
             watts = self._instant_watts()
-            if watts is not None:
-                return watts
+            if watts is None:  # nvmlDeviceGetPowerUsage may average over a second: never both in one window
+                raise MeasurementError(f"{self._name} did not tell its power: try again", transient=True)
+            return watts
         return float(self._read(self._nvml.nvmlDeviceGetPowerUsage, self._handle)) / 1000.0
 
     def state(self) -> DeviceState:
@@ -161,13 +172,18 @@ class NvmlSensor:
 
     def _listed(self) -> list[int] | None:
         """Process ids on the device; None where the driver does not tell."""
-        nvml = self._nvml
-        compute = self._optional(nvml.nvmlDeviceGetComputeRunningProcesses, self._handle)
-        graphics = self._optional(nvml.nvmlDeviceGetGraphicsRunningProcesses, self._handle)
+        compute, graphics = (
+            self._processes(f"nvmlDeviceGet{kind}RunningProcesses") for kind in ("Compute", "Graphics")
+        )
         if compute is None:
             return None
         computing = [int(process.pid) for process in compute]
         return computing + [int(process.pid) for process in graphics or () if int(process.pid) not in computing]
+
+    def _processes(self, call: str) -> Any:
+        """By the newest form of the call that the driver knows: the third came with 510, the second with 450."""
+        found = self._optional(getattr(self._nvml, call), self._handle)
+        return self._optional(getattr(self._nvml, f"{call}_v2"), self._handle) if found is None else found
 
     def _refuse_unpowered(self) -> None:
         if self._optional(self._nvml.nvmlDeviceGetPowerUsage, self._handle) is None and not self._counts:
@@ -199,10 +215,16 @@ class NvmlSensor:
 
     def _instant_watts(self) -> float | None:
         nvml = self._nvml
-        values = self._optional(nvml.nvmlDeviceGetFieldValues, self._handle, [nvml.NVML_FI_DEV_POWER_INSTANT])
+        values = self._optional(
+            nvml.nvmlDeviceGetFieldValues,
+            self._handle,
+            [nvml.NVML_FI_DEV_POWER_INSTANT],
+            also="NVML_ERROR_INVALID_ARGUMENT",
+        )  # which is what a driver says that does not know the field
         if not values or values[0].nvmlReturn != nvml.NVML_SUCCESS:
             return None
-        return float(values[0].value.uiVal) / 1000.0
+        member = next((name for kind, name in _MEMBERS if getattr(nvml, kind) == values[0].valueType), None)
+        return None if member is None else float(getattr(values[0].value, member)) / 1000.0
 
     def _throttle_reasons(self) -> tuple[str, ...]:
         bits = self._optional(self._nvml.nvmlDeviceGetCurrentClocksEventReasons, self._handle)
@@ -216,12 +238,12 @@ class NvmlSensor:
         except self._nvml.NVMLError as error:
             raise translated(self._nvml, error, getattr(self, "_name", "the NVIDIA driver")) from error
 
-    def _optional(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """None where the card or the driver does not support it."""
+    def _optional(self, call: Callable[..., Any], *arguments: Any, also: str = "") -> Any:
+        """None where the card or the driver does not support it, or says ``also``."""
         try:
             return call(*arguments)
         except self._nvml.NVMLError as error:
-            if error.value in [getattr(self._nvml, name) for name in UNSUPPORTED]:
+            if error.value in [getattr(self._nvml, name) for name in (*UNSUPPORTED, also) if name]:
                 return None
             raise translated(self._nvml, error, getattr(self, "_name", "the NVIDIA driver")) from error
 

@@ -10,6 +10,7 @@ UNSUPPORTED = (
     "NVML_ERROR_NOT_SUPPORTED",
     "NVML_ERROR_FUNCTION_NOT_FOUND",
     "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
+    "NVML_ERROR_DEPRECATED",
     "NVML_ERROR_UNKNOWN",  # what a sandbox answers that passes on only some calls
 )
 """The card or the driver lacks it, now and later."""

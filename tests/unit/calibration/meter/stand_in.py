@@ -90,7 +90,10 @@ class FakeNvml:
         assert fields == [pynvml.NVML_FI_DEV_POWER_INSTANT]
         known = card.instant_milliwatts is not None
         code = pynvml.NVML_SUCCESS if known else pynvml.NVML_ERROR_NOT_SUPPORTED
-        return [SimpleNamespace(nvmlReturn=code, value=SimpleNamespace(uiVal=card.instant_milliwatts))]
+        value = pynvml.c_nvmlFieldValue_t(nvmlReturn=code, valueType=pynvml.NVML_VALUE_TYPE_UNSIGNED_INT)
+        value.value.ullVal = 2**64 - 1  # what else lies in the union
+        value.value.uiVal = card.instant_milliwatts or 0
+        return [value]
 
     def _nvmlDeviceGetEnforcedPowerLimit(self, card: FakeCard) -> int:  # noqa: N802
         return 700_000
@@ -110,8 +113,12 @@ class FakeNvml:
     def _nvmlDeviceGetComputeRunningProcesses(self, card: FakeCard) -> list[Any]:  # noqa: N802
         return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in card.compute]
 
+    _nvmlDeviceGetComputeRunningProcesses_v2 = _nvmlDeviceGetComputeRunningProcesses  # noqa: N815
+
     def _nvmlDeviceGetGraphicsRunningProcesses(self, card: FakeCard) -> list[Any]:  # noqa: N802
         return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in card.graphics]
+
+    _nvmlDeviceGetGraphicsRunningProcesses_v2 = _nvmlDeviceGetGraphicsRunningProcesses  # noqa: N815
 
     def _nvmlDeviceGetClockInfo(self, card: FakeCard, kind: int) -> int:  # noqa: N802
         return {pynvml.NVML_CLOCK_SM: 1980, pynvml.NVML_CLOCK_MEM: 2619}[kind]

@@ -144,7 +144,8 @@ def test_a_process_that_is_just_leaving_is_waited_for(monkeypatch: pytest.Monkey
 
 def test_a_driver_that_lists_no_processes_is_noted() -> None:
     for code in (getattr(pynvml, name) for name in UNSUPPORTED):
-        opened = sensor(None, nvmlDeviceGetComputeRunningProcesses=code)
+        calls = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetComputeRunningProcesses_v2")
+        opened = sensor(None, **dict.fromkeys(calls, code))
         assert opened.strangers() == ()
         assert any("unseen" in note for note in opened.card.notes)
 
@@ -160,6 +161,62 @@ def test_strangers_are_neither_this_process_nor_its_children() -> None:
         assert opened.strangers() == (os.getppid(),)
     finally:
         child.communicate()
+
+
+def test_an_older_driver_lists_processes_by_the_second_form_of_the_call() -> None:
+    nvml = FakeNvml(FakeCard(), broken={"nvmlDeviceGetComputeRunningProcesses": pynvml.NVML_ERROR_FUNCTION_NOT_FOUND})
+    opened = NvmlSensor(nvml=nvml)
+    assert not any("unseen" in note for note in opened.card.notes)
+    nvml.cards[0].compute = [os.getpid(), 999_999_992]
+    assert opened.strangers() == (999_999_992,)
+
+
+def test_a_driver_that_does_not_know_instant_power_gives_its_usual_figure() -> None:
+    for code in (pynvml.NVML_ERROR_INVALID_ARGUMENT, pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_DEPRECATED):
+        opened = sensor(None, nvmlDeviceGetFieldValues=code)
+        assert opened.power_watts() == 312.5
+        assert "power reading: nvmlDeviceGetPowerUsage" in opened.card.notes
+
+
+def test_instant_and_averaged_power_are_never_mixed() -> None:
+    card = FakeCard()
+    opened = sensor(card)
+    assert "power reading: NVML_FI_DEV_POWER_INSTANT" in opened.card.notes
+    card.instant_milliwatts = None
+    with pytest.raises(MeasurementError, match="did not tell its power") as caught:
+        opened.power_watts()
+    assert caught.value.transient, "a sample missed"
+
+
+@pytest.mark.parametrize("kind", ["UNSIGNED_INT", "UNSIGNED_LONG", "UNSIGNED_LONG_LONG", "SIGNED_LONG_LONG", "DOUBLE"])
+def test_a_value_is_read_as_its_type_says(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = dict(module._MEMBERS)[f"NVML_VALUE_TYPE_{kind}"]
+    value = pynvml.c_nvmlFieldValue_t(valueType=getattr(pynvml, f"NVML_VALUE_TYPE_{kind}"))
+    setattr(value.value, member, 400_250)
+    nvml = FakeNvml(FakeCard())
+    monkeypatch.setattr(nvml, "_nvmlDeviceGetFieldValues", lambda card, fields: [value])
+    assert NvmlSensor(nvml=nvml).power_watts() == 400.25
+
+
+def test_a_card_that_is_lost_between_two_windows_is_no_card() -> None:
+    nvml = FakeNvml(FakeCard())
+    opened = NvmlSensor(nvml=nvml)
+    lost = pynvml.NVML_ERROR_GPU_IS_LOST
+    calls = ("TotalEnergyConsumption", "FieldValues", "ClockInfo", "ComputeRunningProcesses")
+    nvml.broken.update({f"nvmlDeviceGet{call}": lost for call in calls})
+    for read in (opened.energy_joules, opened.power_watts, opened.state, opened.strangers):
+        with pytest.raises(MeasurementError, match="fallen off the bus") as caught:
+            read()
+        assert (caught.value.reason, caught.value.transient) == ("NoDevice", False)
+    opened.close()
+
+
+def test_under_mps_its_server_is_a_stranger() -> None:
+    """It begins with the first client, which is this process: after the sensor was made."""
+    card = FakeCard()
+    opened = sensor(card)
+    card.compute, card.mps = [os.getpid(), 999_999_993], [os.getpid()]
+    assert opened.strangers() == (999_999_993,)
 
 
 def test_in_a_container_that_hides_us_the_first_to_appear_is_taken_for_us() -> None:
