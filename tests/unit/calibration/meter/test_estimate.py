@@ -98,6 +98,9 @@ def test_executions_that_keep_step_with_the_counter_are_told() -> None:
     assert in_step.phase_gap is not None
     assert in_step.phase_gap > 0.9
     assert not in_step.settled(POLICY)
+    two_phases = found(edges_of([300.0] * 20), steps_of(0.04, 4.0))
+    assert two_phases.phase_gap == pytest.approx(0.5, abs=0.01)
+    assert not two_phases.settled(POLICY)
     out_of_step = found(edges_of([300.0] * 20), steps_of(0.0371, 4.0))
     assert out_of_step.phase_gap is not None
     assert out_of_step.phase_gap < 0.25
