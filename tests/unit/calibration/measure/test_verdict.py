@@ -106,6 +106,7 @@ def test_what_is_invalid_or_failed_is_counted_by_reason() -> None:
     assert finding("valid", layer(), invalid).figure == "1 invalid: not finite 1"
     assert finding("nothing failed", memory).outcome == "holds"
     assert finding("nothing failed", memory, crash).outcome == "fails"
+    assert finding("repeats", invalid, layer("e", repeat=1)).outcome == "unknown"
 
 
 @pytest.mark.parametrize(("kind", "outcome"), [("network", "holds"), ("layer", "fails")])
@@ -113,7 +114,6 @@ def test_some_networks_cannot_be_captured_but_every_layer_can(kind: str, outcome
     failure = {"kind": "failure", "reason": "CaptureFailed", "key": "k", "measured_kind": kind}
     found = finding("nothing failed", failure)
     assert (found.outcome, found.figure) == (outcome, "1 failed: CaptureFailed 1")
-    assert finding("repeats", invalid, layer("e", repeat=1)).outcome == "unknown"
 
 
 def test_unsteady_and_throttled_windows_are_counted() -> None:
