@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from joulecast.calibration.meter.edges import grown
 from joulecast.calibration.meter.policy import Policy
 from joulecast.calibration.meter.sensor import Clock, Load, Sensor
 from joulecast.calibration.meter.window import Window
@@ -107,7 +108,7 @@ class CodeCarbonProcess:
         after, ended = sensor.energy_joules(), clock.seconds()
         answer = self._ask("stop")
         codecarbon = float(answer["joules"]) / executions
-        counter = None if before is None or after is None else (after - before) / executions
+        counter = None if before is None or after is None else grown(before, after, ended - began) / executions
         return {
             "name": name,
             "check": "codecarbon",

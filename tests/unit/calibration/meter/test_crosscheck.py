@@ -16,9 +16,10 @@ import pytest
 from joulecast.calibration.meter import crosscheck
 from joulecast.calibration.meter.clock import MonotonicClock
 from joulecast.calibration.meter.crosscheck import FEWEST_EXECUTIONS, CodeCarbonProcess, run, serve
+from joulecast.calibration.meter.edges import MODULI_JOULES
 from joulecast.calibration.meter.nvml import NvmlSensor
 from joulecast.calibration.meter.policy import Policy
-from joulecast.calibration.meter.simulated import SimulatedDevice
+from joulecast.calibration.meter.simulated import Faults, SimulatedDevice
 from joulecast.errors import MeasurementError
 
 from .stand_in import RunningNvml
@@ -119,6 +120,47 @@ def test_long_executions_are_refused() -> None:
     process = object.__new__(CodeCarbonProcess)
     with pytest.raises(MeasurementError, match=r"slow takes 5\.0 ms an execution"):
         process.compare("slow", device.load(0.005, watts=150.0), device.sensor, device.clock, window)
+
+
+class Answering(CodeCarbonProcess):
+    """Without the process: it answers with what the device used between start and stop."""
+
+    def __init__(self, device: SimulatedDevice) -> None:
+        self.version, self._device, self._began = "3", device, 0.0
+
+    def _ask(self, question: str) -> dict[str, Any]:
+        if question == "start":
+            self._began = self._device.now
+            return {"started": self._began}
+        joules = self._device.true_joules(self._began, self._device.now)
+        return {"joules": joules, "seconds": self._device.now - self._began}
+
+
+def test_a_comparison_is_of_four_thousand_executions_and_four_seconds() -> None:
+    assert FEWEST_EXECUTIONS == 4000, "the publication's protocol"
+    for pace, executions in ((5e-4, 8000), (2e-3, 4000)):
+        device = SimulatedDevice("turing")
+        load = device.load(pace, watts=150.0)
+        window, _ = measured(device, load)
+        row = Answering(device).compare("one", load, device.sensor, device.clock, window)
+        assert row["executions"] == pytest.approx(executions, rel=0.01)
+        assert row["executions"] >= 4000
+        assert row["codecarbon_difference"] == pytest.approx(0.0, abs=0.01)
+        assert row["counter_joules"] == pytest.approx(row["joules"], rel=0.05)
+
+
+def test_a_counter_that_wraps_beside_codecarbon_goes_on() -> None:
+    wrap = MODULI_JOULES[0]
+    device = SimulatedDevice("turing", faults=Faults(wrap_joules=wrap, start_joules=wrap - 600.0))
+    load = device.load(1e-3, watts=150.0)
+    window, _ = measured(device, load)
+    before = device.sensor.energy_joules()
+    row = Answering(device).compare("one", load, device.sensor, device.clock, window)
+    after = device.sensor.energy_joules()
+    assert before is not None
+    assert after is not None
+    assert after < before
+    assert row["counter_joules"] == pytest.approx(row["joules"], rel=0.05)
 
 
 def test_just_so_many_executions_run_without_a_gap() -> None:

@@ -209,6 +209,7 @@ def test_a_counter_that_is_reset_all_the_time_is_an_error() -> None:
     with pytest.raises(MeasurementError) as caught:
         measured(device, device.load(1e-3, watts=150.0))
     assert caught.value.reason == "CounterReset"
+    assert device.now < 1.3, "three attempts, each ended by the next reset"
 
 
 def test_missing_and_late_samples_leave_the_mean() -> None:
