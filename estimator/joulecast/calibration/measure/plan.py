@@ -134,7 +134,9 @@ class _Slices:
         """The slices of the first run, each as much as docs/measuring.md gives it."""
         rows = self.whole("llm") + _first_groups(self.whole("networks"), _FIRST_NETWORKS)
         rows += self.whole("cudagraph") + self.whole("additivity") + self.whole("layers")[:_FIRST_LAYERS]
-        return rows + self.whole("repeats") + self.whole("crosscheck")
+        measured = {row.identity for row in rows}
+        own = [row for row in self.whole("repeats") if row.identity in measured]
+        return rows + _alternating(own, self.whole("crosscheck")) + self.whole("repeats")
 
     def networks(self) -> list[Configuration]:
         """The batches of a network in random order, so that a card that heats up is no feature of theirs."""
@@ -323,6 +325,12 @@ def _interleaved(rows: Sequence[Configuration]) -> list[Configuration]:
         block = others[start : start + BLOCK]
         made += block + [repeats.pop(row.identity) for row in block if row.identity in repeats]
     return made + list(repeats.values())
+
+
+def _alternating(*lists: Sequence[Configuration]) -> list[Configuration]:
+    """All lists through at the same share, so that whatever is left of a budget buys some of each."""
+    shares = [(place / len(rows), row) for rows in lists for place, row in enumerate(rows)]
+    return [row for _, row in sorted(shares, key=lambda pair: pair[0])]
 
 
 def _once(rows: Iterable[Configuration]) -> list[Configuration]:

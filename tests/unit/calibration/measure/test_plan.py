@@ -186,3 +186,12 @@ def test_a_slice_that_outlasts_its_budget_has_its_repeats_all_the_same(name: str
     places = {row.identity: position for position, row in enumerate(rows) if not row.repeat}
     assert all(places[row.identity] < rows.index(row) for row in repeats)
     assert len({row.key for row in rows}) == len(rows)
+
+
+def test_what_is_left_of_the_first_run_buys_repeats_and_cross_checks_alike(first) -> None:
+    start = next(position for position, row in enumerate(first.rows) if row.repeat)
+    measured = {row.identity for row in first.rows[:start]}
+    own = sum(row.repeat and row.identity in measured for row in first.rows)
+    slices = Counter(row.slice for row in first.rows[start : start + (own + 18) // 2])
+    assert slices["crosscheck"] == pytest.approx(9, abs=1)
+    assert slices["repeats"] == pytest.approx(own / 2, abs=1)
