@@ -285,6 +285,29 @@ def test_a_launch_bound_load_is_in_step_with_its_host_and_not_with_the_counter()
         assert window.joules == pytest.approx(truth, rel=0.01)
 
 
+def test_a_stranger_who_is_about_to_leave_is_refused_at_once() -> None:
+    device = SimulatedDevice("ampere", faults=Faults(strangers=(Stranger(start=0.0, end=0.3),)))
+    with pytest.raises(MeasurementError) as caught:
+        measured(device, device.load(1e-3, watts=150.0))
+    assert caught.value.reason == "StrangerOnDevice"
+    assert device.now < 0.1, "before anything was run"
+
+
+def test_a_load_that_hangs_is_not_waited_for() -> None:
+    class Hanging(SimulatedLoad):
+        def completed(self) -> int:
+            return 0
+
+        def drain(self) -> None:
+            raise AssertionError("it would never end")
+
+    device = SimulatedDevice("ampere")
+    load = Hanging(device, device.load(1e-3, watts=150.0).execution)
+    with pytest.raises(MeasurementError) as caught:
+        measured(device, load, Policy(patience_seconds=2.0))
+    assert caught.value.reason == "LoadStalled"
+
+
 def test_a_capped_card_tells_its_clock_and_why() -> None:
     device = SimulatedDevice("ampere", seed=1)
     window, truth = measured(device, device.load(1e-3, watts=1.3 * device.spec.chip.power_limit_watts))
