@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from joulecast.calibration.meter import estimate as module
 from joulecast.calibration.meter.edges import Edge
 from joulecast.calibration.meter.estimate import Estimate, estimate
 from joulecast.calibration.meter.feeder import Step
@@ -120,3 +121,19 @@ def test_a_coarse_counter_is_less_sure() -> None:
     coarse = estimate(edges, steps, replace(CONSTANTS, resolution_joules=10.0), POLICY, 0.5)
     assert coarse is not None
     assert coarse.watts_standard_error == pytest.approx(10.0 / 6**0.5 / 0.8, rel=1e-6)
+
+
+def test_what_no_edge_saw_of_an_execution_may_be_like_what_differs_most() -> None:
+    """Edges in two phases of five, at 400 and 300 W: alike among themselves, and yet nobody knows the rest."""
+    result = found(edges_of([400.0, 300.0] * 10), steps_of(0.04, 4.0))
+    assert result.phase_gap == pytest.approx(0.5, abs=0.01)
+    assert result.watts_standard_error > 0.3 * 50.0
+
+
+def test_between_two_edges_energy_is_as_unsure_as_power_varies() -> None:
+    varying, level = edges_of([400.0, 100.0] * 5), edges_of([250.0] * 10)
+    assert module._bridge_error(level, 1.55) == pytest.approx(0.0, abs=1e-9)
+    assert module._bridge_error(varying, varying[5].seconds) == pytest.approx(0.0, abs=1e-9)
+    assert module._bridge_error(varying, 1.55) == pytest.approx(150.0 * 0.1 / 4)
+    sure, unsure = (found(edges, steps_of(0.01, 4.0)) for edges in (level, varying))
+    assert unsure.watts_standard_error > sure.watts_standard_error
