@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from joulecast.cli.profile_tables import plain_table
+from joulecast.cli.profile_tables import label, plain_table
 from joulecast.cli.quantities import bar, metric, percent, quantity
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def _sum(labels: tuple[str, ...], layers: Iterable[LayerEnergy]) -> _Cost:
 
 
 def _cost(layer: LayerEnergy) -> _Cost:
-    label = layer.name if layer.priced else f"{layer.name} (not priced)"
+    name = label(layer.name) if layer.priced else f"{label(layer.name)} (not priced)"
     parts = layer.static_joules, layer.compute_joules, layer.memory_joules, layer.seconds
-    return _Cost((label, layer.op_type), *parts)
+    return _Cost((name, layer.op_type), *parts)
 
 
 def _joules(cost: _Cost) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -163,7 +164,12 @@ def _by_layer(layers: Sequence[LayerProfile], top: int) -> Table:
 
 
 def _named(layer: LayerProfile) -> str:
-    return f"{layer.name} (× {layer.repeats})" if layer.repeats > 1 else layer.name
+    return f"{label(layer.name)} (× {layer.repeats})" if layer.repeats > 1 else label(layer.name)
+
+
+def label(name: str) -> str:
+    """A row's name without the number that tells it from others of its module."""
+    return re.sub(r"(?<=.)%\d.*$", "", name)
 
 
 def _shapes(layer: LayerProfile) -> str:

@@ -88,3 +88,9 @@ def test_graphs_of_recorded_calls_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_rows_are_named_by_their_module_and_each_once() -> None:
+    names = [row.name for row in joulecast.profile(MODULE, IMAGES).layers]
+    assert names[0].startswith("0%")
+    assert len(set(names)) == len(names)

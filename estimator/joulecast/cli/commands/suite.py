@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,7 +102,7 @@ def _rebuilt(out: Path | None, workers: int) -> Index:
     from joulecast.cli.suite_tables import difference_lines
     from joulecast.readers.named import entries
 
-    folder = out or _in_checkout(FOLDER)
+    folder = _writable(out) if out else _in_checkout(FOLDER)
     before = existing(FOLDER)
     with _advancing(len(entries())) as advanced:
         found = rebuild(folder, entries(), workers=workers, advanced=advanced)
@@ -110,6 +111,17 @@ def _rebuilt(out: Path | None, workers: int) -> Index:
     for line in [*lines, *uncounted, f"written to {folder}"]:
         sys.stderr.write(line + "\n")
     return found.index
+
+
+def _writable(folder: Path) -> Path:
+    """``folder``, made if it is not there: minutes of work need a place to go."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{folder} cannot be made ({error.strerror}): choose another folder") from None
+    if not os.access(folder, os.W_OK):
+        raise typer.BadParameter(f"{folder} cannot be written to: choose another folder")
+    return folder
 
 
 def _in_checkout(folder: Path) -> Path:

@@ -49,12 +49,17 @@ def _of_timm(name: str) -> Entry:
 
 def _unknown(source: str, names: list[str]) -> ModelReferenceError:
     library, name = split(source)
-    close = get_close_matches(name, names, _SUGGESTIONS, cutoff=0.5)
+    longer = [each for each in names if name and each.lower().startswith(name.lower())]
+    close = [
+        *longer,
+        *(each for each in get_close_matches(name, names, _SUGGESTIONS, cutoff=0.5) if each not in longer),
+    ]
     if close:
-        hint = f"did you mean {', '.join(f'{library}:{each}' for each in close)}?"
+        hint = f"did you mean {', '.join(f'{library}:{each}' for each in close[:_SUGGESTIONS])}?"
     else:
         hint = f"one of them is {library}:{names[0]}"
-    return ModelReferenceError(f"{source!r} is none of the {len(names)} networks known under {library}: {hint}")
+    more = " Any other goes to joulecast.profile as a module" if library == "hf" else ""
+    return ModelReferenceError(f"{source!r} is none of the {len(names)} networks known under {library}: {hint}{more}")
 
 
 def package(library: Library) -> Any:

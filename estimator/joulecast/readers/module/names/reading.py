@@ -70,11 +70,12 @@ class Reading:
         domain: str = "",
         **attributes: Any,
     ) -> None:
-        """One node; it writes the call's outputs unless said otherwise."""
+        """One node; it writes the call's outputs unless said otherwise. Its name tells its module: ``encoder.0%12``."""
         outputs = self.outputs if outputs is None else tuple(outputs)
+        written = next((name for name in outputs if name), op_type)
         self.nodes.append(
             Node(
-                name=next((name for name in outputs if name), op_type),
+                name=f"{self.call.scope}{written}" if written.startswith("%") else written,
                 op_type=op_type,
                 inputs=tuple(inputs),
                 outputs=outputs,
