@@ -1,0 +1,27 @@
+"""The published systems by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from joulecast.calibration.rows.networks import Truth
+from joulecast.calibration.systems import getzner, hidden_joules, mac_linear, neuralpower, wattlayer
+from joulecast.calibration.systems.adaptation import Adapted, Form, fit_adapted
+from joulecast.calibration.systems.features import NetworkFeatures
+
+FORMS: Mapping[str, Form] = {
+    "wattlayer": wattlayer.fit,
+    "mac-linear": mac_linear.fit,
+    "hidden-joules": hidden_joules.fit,
+    "neuralpower": neuralpower.fit,
+    "getzner": getzner.fit,
+}
+"""In the order of every table."""
+
+AGGREGATE_FITTED = frozenset({"wattlayer", "neuralpower", "getzner"})
+"""Those that their papers fit on measured layers: on whole networks they are fitted on sums by layer type."""
+
+
+def fit_system(name: str, rows: Sequence[NetworkFeatures], truth: Truth) -> Adapted:
+    """The system ``name``, one of ``FORMS``, fitted on ``rows``."""
+    return fit_adapted(FORMS[name], rows, truth)

@@ -1,0 +1,27 @@
+"""Least squares: ordinary, and of relative errors with coefficients that cannot be negative."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import nnls
+
+from joulecast.energy.features import Array
+
+
+def nonnegative(columns: Array, target: Array, weight: Array) -> Array:
+    """Coefficients ≥ 0 (columns,) that make ``columns`` (rows, columns) come nearest to ``target`` (rows,), each error
+    in shares of the target: joules span three orders of magnitude, and a network of one joule counts as one of a
+    thousand does."""
+    relative = columns * (weight / target)[:, None]
+    scale = np.linalg.norm(relative, axis=0)
+    kept = scale > 0
+    found = np.zeros(columns.shape[1])
+    found[kept] = nnls(relative[:, kept] / scale[kept], weight, maxiter=100 * columns.shape[1])[0] / scale[kept]
+    return found
+
+
+def ordinary(columns: Array, target: Array) -> Array:
+    """Coefficients (columns,) that make ``columns`` (rows, columns) come nearest to ``target`` (rows,); where several
+    do, the smallest."""
+    found: Array = np.linalg.lstsq(columns, target, rcond=1e-9)[0].astype(np.float64)
+    return found

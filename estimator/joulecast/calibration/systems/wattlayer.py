@@ -1,0 +1,38 @@
+"""``wattlayer``: one regression a layer type on MACs, activations, parameters, input size and batch size, layers summed
+(after Sardi et al. 2026)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.calibration.rows.networks import Truth
+from joulecast.calibration.systems.features import SIZES, NetworkFeatures
+from joulecast.calibration.systems.least_squares import nonnegative
+from joulecast.energy.features import Array
+
+_FEATURES = [SIZES.index(name) for name in ("macs", "activations", "params", "input")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WattLayer:
+    """``coefficients``: of every feature of every layer type, one after the other."""
+
+    coefficients: Array
+
+    def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
+        found: Array = _columns(rows) @ self.coefficients
+        return found
+
+
+def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> WattLayer:
+    """All layer types at once, on features summed by type: the sum of linear regressions is one."""
+    return WattLayer(coefficients=nonnegative(_columns(rows), truth.joules, weight))
+
+
+def _columns(rows: Sequence[NetworkFeatures]) -> Array:
+    return np.array(
+        [np.column_stack([row.sums[:, _FEATURES], row.counts * row.batch_size, row.counts]).ravel() for row in rows]
+    )
