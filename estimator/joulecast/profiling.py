@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
-from joulecast.readers.named import is_named
+from joulecast.readers.named import is_named, refuse_misspelt
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def profile(
             str(source), workload, inapplicable={"path": path, "graph": graph != "exported", "verify": verify}
         )
     if not isinstance(source, FetchedModel):
+        refuse_misspelt(os.fspath(source))
         source = fetch(
             os.fspath(source),
             path=path,

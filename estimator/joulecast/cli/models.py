@@ -18,7 +18,7 @@ from joulecast.documents import profile_from_document
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.forecast import DEFAULT_BATCH_SIZE
 from joulecast.profiling import default_batch_size, profile
-from joulecast.readers.named import is_named
+from joulecast.readers.named import is_named, refuse_misspelt
 
 if TYPE_CHECKING:
     from joulecast.layers import ModelProfile
@@ -58,6 +58,7 @@ def _profiled(request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequ
                 profile(request.source, batch_size=size, input_shapes=pattern.input_shapes(size))
                 for size in batch_sizes
             ]
+    refuse_misspelt(request.source)
     with progress(f"reading {request.source}"):
         fetched = fetch_model(request)
     with progress(f"counting {request.source}"):

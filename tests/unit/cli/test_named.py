@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import typer
 
+import joulecast
 from joulecast import profiling
 from joulecast.cli.models import profiles
 from joulecast.cli.options import GraphChoice, ModelRequest
 from joulecast.documents import profile_document
-from joulecast.errors import ModelReferenceError, WorkloadError
+from joulecast.errors import JoulecastError, ModelReferenceError, WorkloadError
 from joulecast.readers.named import is_named
 from tests.unit.test_documents import validate
 
@@ -79,3 +80,16 @@ def test_torch_is_not_imported_for_other_sources(tmp_path: Path) -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("source", ["torchvison:resnet50", "TIMM:resnet50", "transformers:gpt2"])
+def test_a_misspelt_prefix_asks_no_registry(source: str) -> None:
+    with pytest.raises(ModelReferenceError, match=rf"did you mean \w+:{source.partition(':')[2]}\?.*docker.io"):
+        joulecast.profile(source)
+
+
+def test_what_lies_here_is_not_taken_for_a_misspelt_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tim").mkdir()
+    with pytest.raises(JoulecastError, match=r"^(?!.*did you mean)"):
+        joulecast.profile("tim:latest")

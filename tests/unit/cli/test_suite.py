@@ -128,3 +128,10 @@ def test_progress_without_a_terminal_is_a_line_a_tenth(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "traced 25 of 25, last net24"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(joulecast: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = joulecast("suite", "--rebuild", "--out", str(tmp_path / "file" / "inside"))
+    assert done.code == 2
+    assert "cannot be made" in done.err

@@ -145,6 +145,7 @@ def test_what_a_network_cannot_be_fed_is_refused(source: str, said: dict[str, An
         ("timm:vit_base_patch16_22", "timm:vit_base_patch16_224"),
         ("hf:gpt-neo-1.3b", "hf:gpt-neo-1.3B"),
         ("hf:", "one of them is hf:"),
+        ("hf:bert-base", "did you mean hf:bert-base-uncased.* as a module"),
         ("torchvision:fasterrcnn_resnet50_fpn", "none of the"),
         ("resnet50", "torchvision:NAME"),
     ],

@@ -30,7 +30,7 @@ Slices = Annotated[
     list[str] | None,
     typer.Option(
         "--slice", metavar="NAME", show_default="the first run, then the rest", rich_help_panel=_PLAN,
-        help="Repeatable: llm, networks, cudagraph, additivity, layers, repeats, crosscheck, bf16, compile, hot, smoke.",
+        help="Any of llm, networks, cudagraph, additivity, layers, repeats, crosscheck, bf16, compile, hot, smoke.",
     ),
 ]  # fmt: skip
 Precision = Annotated[

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.readers.named.catalogue import entries, known
 from joulecast.readers.named.entry import Entry
-from joulecast.readers.named.reference import LIBRARIES, is_named
+from joulecast.readers.named.reference import LIBRARIES, is_named, refuse_misspelt
 
 if TYPE_CHECKING:
     from joulecast.readers.named.building import build as build
     from joulecast.readers.named.built import Built as Built
     from joulecast.readers.named.built import InputSpec as InputSpec
 
-__all__ = ["LIBRARIES", "Built", "Entry", "InputSpec", "build", "entries", "is_named", "known"]
+__all__ = ["LIBRARIES", "Built", "Entry", "InputSpec", "build", "entries", "is_named", "known", "refuse_misspelt"]
 
 
 def __getattr__(name: str) -> Any:
