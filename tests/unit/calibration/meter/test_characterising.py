@@ -101,3 +101,17 @@ def test_strangers_are_refused_before_anything_is_learnt() -> None:
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
     assert caught.value.reason == "StrangerOnDevice"
+
+
+def test_a_stranger_who_comes_while_it_is_learnt_is_refused() -> None:
+    device = SimulatedDevice("ampere", faults=Faults(strangers=(Stranger(start=8.0),)))
+    with pytest.raises(MeasurementError) as caught:
+        characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
+    assert caught.value.reason == "StrangerOnDevice"
+    assert device.now > 8.0
+
+
+def test_the_lag_holds_the_rise_of_the_clocks_that_a_part_time_sensor_misses() -> None:
+    found = constants_of("ampere")
+    assert found.fall_seconds < 0.12
+    assert found.rise_seconds > 0.14, "0.16 s from 210 to 1410 MHz"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from joulecast.calibration.measure import torchbench
-from joulecast.calibration.measure.ceilings import ceilings
+from joulecast.calibration.measure.ceilings import COPY_BYTES, ceilings
 from joulecast.calibration.measure.devices import Processor
 from joulecast.calibration.measure.features import network_features
 from joulecast.calibration.measure.gaps import Point, extrapolated
@@ -164,7 +164,9 @@ def constants() -> dict[str, Any]:
         raise MeasurementError("not here")
 
     gap = extrapolated([Point(share=0.1, watts=60.0), Point(share=0.4, watts=90.0)], 200.0).row()
-    reached = ceilings(Processor(), lambda _: SimpleNamespace(watts=1.0, seconds=1.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(COPY_BYTES, "cpu", 1 << 12)  # it is not the rate that is asked for
+        reached = ceilings(Processor(), lambda _: SimpleNamespace(watts=1.0, seconds=1.0))
     return {
         "gap": gap | torchbench._part("gap", fails),
         "host_constants": {field.name: 0.0 for field in fields(HostConstants)} | torchbench._part("host", fails),
