@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +15,10 @@ from joulecast.energy.generic import datasheet_profile
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
 
-__all__ = ["AcceleratorProfile", "find", "installed", "normalise_product"]
+__all__ = ["AcceleratorProfile", "find", "installed", "normalise_product", "refuse_simulated"]
+
+SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
+"""Environment variable: 1 where tests make and price profiles of a simulated device."""
 
 _NEAR_NAMES = 5  # suggestions in an error: as many as fit a line
 
@@ -37,6 +41,18 @@ def normalise_product(label: str) -> str:
             reason="MigSlice",
         )
     return product
+
+
+def refuse_simulated(profile: AcceleratorProfile) -> AcceleratorProfile:
+    """``profile``, which was measured. Raises NotCalibratedError (SimulatedProfile) for one fitted on rows of a
+    simulated device, which say nothing of any hardware."""
+    if profile.simulated and os.environ.get(SIMULATED_ALLOWED) != "1":
+        raise NotCalibratedError(
+            f"the profile of {profile.product} was fitted on rows of a simulated device, so nothing may be priced with"
+            " it: give one that was measured",
+            reason="SimulatedProfile",
+        )
+    return profile
 
 
 @cache

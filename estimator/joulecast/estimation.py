@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from joulecast.accelerators import refuse_simulated
 from joulecast.energy.features import ARITHMETIC, Features, executed, features, views
 from joulecast.energy.interval import MINIMUM_GROUPS, Widening, half_width, widenings
 from joulecast.energy.model import ORIGINS, EnergyEstimate, LayerEnergy, Origin
@@ -51,8 +52,10 @@ def estimate(
     ``precision``: ``default`` (as stored; convolutions of float32 graphs in tf32), ``fp32``, ``tf32``, ``bf16``,
     ``fp16``. ``clock_mhz``: an SM
     clock lock. The interval is ``[E·exp(−w), E·exp(w)]``; ``reasons`` say why w is wider than the profile's own.
-    Raises NotCalibratedError for a precision, runtime or clock that the accelerator's profile cannot price.
+    Raises NotCalibratedError for a precision, runtime or clock that the accelerator's profile cannot price, and for a
+    profile of a simulated device.
     """
+    refuse_simulated(accelerator)
     host = _host(accelerator, runtime)
     rows = executed(profile.layers)
     table = features(rows, precision=precision, runtime=runtime, lacks=accelerator.lacks)

@@ -90,14 +90,15 @@ def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorP
     """An installed profile by its product name, or one from a JSON file. Raises UnknownAcceleratorError,
     NotCalibratedError.
     """
-    from joulecast.accelerators import AcceleratorProfile, find
+    from joulecast.accelerators import AcceleratorProfile, find, refuse_simulated
 
     if name.endswith(".json"):
-        return AcceleratorProfile.from_json(_text(Path(name)))
+        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name))))
     return find(name, runtime)
 
 
-def _text(path: Path) -> str:
+def profile_text(path: Path) -> str:
+    """What lies in ``path``. Raises UnknownAcceleratorError."""
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:

@@ -185,7 +185,7 @@ def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
 
 
 def _validate(header: Header) -> tuple[Header, bytes]:
-    profile = accelerators.AcceleratorProfile.from_json(header["document"])
+    profile = accelerators.refuse_simulated(accelerators.AcceleratorProfile.from_json(header["document"]))
     named, wanted = profile.product, accelerators.normalise_product(header["product"])
     if named != wanted:
         raise NotCalibratedError(

@@ -25,7 +25,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "profile", "estimate", "compare", "accelerators", "evaluate", "fit", "suite", "measure", "schema", "version",
+    "profile", "estimate", "compare", "accelerators", "evaluate", "fit", "suite", "measure", "calibrate", "schema",
+    "version",
 )  # fmt: skip
 """In the order of the help; each is a function ``command`` in the module of ``commands`` that bears its name."""
 

@@ -20,7 +20,7 @@ ADDITIVE = ("torchvision:resnet50", "timm:vit_base_patch16_224", "hf:bert-base-u
 ADDITIVE_BATCH_SIZE = 32
 """Networks whose layers are summed: a convolutional one and two transformers, docs/measuring.md."""
 
-_OF_A_BATCH = ("calls", "unsupported")
+_OF_A_BATCH = ("calls", "unsupported", "contents")
 _OF_A_LAYER = ("signature",)
 
 

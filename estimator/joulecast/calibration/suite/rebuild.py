@@ -11,6 +11,7 @@ from pathlib import Path
 
 from joulecast.calibration.suite.architecture import Architecture
 from joulecast.calibration.suite.assembly import Assembly
+from joulecast.calibration.suite.contents import write_contents
 from joulecast.calibration.suite.index import Index, write_index
 from joulecast.calibration.suite.workers import surveyed
 from joulecast.errors import MeasurementError
@@ -45,6 +46,7 @@ def rebuild(
     if not assembly.records:
         raise MeasurementError(f"no architecture could be traced: {assembly.skipped[0]['reason']}")
     write_index(folder, assembly.parts({library: version(library) for library in LIBRARIES}))
+    write_contents(folder, assembly.records)
     return Rebuilt(index=Index(folder), unsupported=assembly.unsupported())
 
 

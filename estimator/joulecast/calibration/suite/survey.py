@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from joulecast.accelerators import find
 from joulecast.calibration.suite.architecture import BATCH_SIZES, MEMORY_BYTES, Batch
 from joulecast.calibration.suite.configuration import ACCELERATOR, RUNTIME, described, launched, rounded
+from joulecast.calibration.suite.contents import contents_of
 from joulecast.calibration.suite.memory import MARGIN, peak_bytes
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage, totals
@@ -69,8 +70,8 @@ class Surveyor:
         kernels = [self.calls[digest]["kernels"] for digest in digests]
         ran = Counter(digest for digest, launched in zip(digests, kernels, strict=True) if launched)
         known_to_fit = entry.largest_batch is None or batch_size <= entry.largest_batch
-        batch, unsupported = _counted(traced, batch_size, kernels, known_to_fit=known_to_fit)
-        return asdict(batch) | {"calls": dict(sorted(ran.items())), "unsupported": unsupported}
+        batch, of_rows = _counted(traced, batch_size, kernels, known_to_fit=known_to_fit)
+        return asdict(batch) | {"calls": dict(sorted(ran.items()))} | of_rows
 
 
 def _traced(entry: Entry, module: nn.Module, **workload: Any) -> Trace:
@@ -88,8 +89,8 @@ def _inputs(entry: Entry) -> Iterator[tuple[int | None, float | None]]:
 
 def _counted(
     traced: Trace, batch_size: int, kernels: Sequence[int], *, known_to_fit: bool
-) -> tuple[Batch, dict[str, int]]:
-    """The sums of a forward pass, and how often each op type without a rule occurs."""
+) -> tuple[Batch, dict[str, Any]]:
+    """The sums of a forward pass; how often each op type without a rule occurs; and the ``contents``, its rows."""
     layers = count(canonicalise(graph_of(traced), eager=True))
     sums = totals(layers)
     peak = peak_bytes(traced, [launched > 0 for launched in kernels])
@@ -111,7 +112,8 @@ def _counted(
         predicted_seconds=seconds,
         predicted_joules=joules,
     )
-    return batch, Counter(f"{row.domain}:{row.op_type}" for row in layers if row.kind == "unsupported")
+    unsupported = Counter(f"{row.domain}:{row.op_type}" for row in layers if row.kind == "unsupported")
+    return batch, {"unsupported": unsupported, "contents": contents_of(layers)}
 
 
 def _predicted(name: str, batch_size: int, layers: tuple[LayerProfile, ...]) -> tuple[float, float]:

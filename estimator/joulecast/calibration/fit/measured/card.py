@@ -1,0 +1,142 @@
+"""What is known of the accelerator before a joule of it is fitted, and which coefficients its rows may move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from joulecast.accelerators import find
+from joulecast.calibration.fit.cards import UNKNOWN
+from joulecast.calibration.fit.coefficients import Coefficient, Laws
+from joulecast.calibration.fit.measured.journal import Journal
+from joulecast.calibration.fit.measured.table import Table
+from joulecast.energy.features import ARITHMETIC, FAMILIES, Array
+from joulecast.energy.physical import Chip, chip_of
+from joulecast.energy.profile import AcceleratorProfile, Host
+
+_FAMILY_SPREAD = 0.5
+"""As of the families that cards.UNKNOWN names: a family's pace is known to within a factor of two."""
+_SEEN = 3
+"""Rows of an arithmetic or family from which on its own coefficients are moved; fewer would follow their noise."""
+_UNCAPPED = 0.9
+"""Quantile of the clocks measured that counts as boost: the highest one may be a reading that is off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """``profile``: as shipped or from the data sheet, at the limit and boost clock of the measured card. ``laws``: its
+    law with what may move. ``measured_host``: a, b, c, and seconds of a module's call, as measured; None where the
+    rows have to tell."""
+
+    profile: AcceleratorProfile
+    laws: Laws
+    chip: Chip
+    measured_host: Host | None
+    module_call_seconds: float
+
+    def clock_shares(self, table: Table) -> Array:
+        """Clock of each row over boost, as measured; 1 where nobody looked."""
+        boost = self.profile.boost_clock_mhz or math.nan
+        return np.nan_to_num(np.minimum(table.clock_mhz / boost, 1.0), nan=1.0)
+
+    @property
+    def uncapped(self) -> Chip:
+        """For rows at their own clock, which the cap has already lowered."""
+        return replace(self.chip, power_limit_watts=math.inf)
+
+
+def known_of(product: str) -> AcceleratorProfile:
+    """What is shipped or stated of ``product``. Raises UnknownAcceleratorError, NotCalibratedError."""
+    return find(product)
+
+
+def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior:
+    """``known`` as the card was measured, with the coefficients that rows of ``table`` can tell."""
+    profile = _as_measured(known, journal, table)
+    host, module_call_seconds = _host(journal)
+    laws = Laws(law=profile.law, host=host or profile.hosts["torch-eager"], unknown=())
+    return Prior(
+        profile=profile,
+        laws=replace(laws, unknown=unknown(laws, table, host_known=host is not None)),
+        chip=chip_of(profile),
+        measured_host=host,
+        module_call_seconds=module_call_seconds,
+    )
+
+
+def _as_measured(known: AcceleratorProfile, journal: Journal, table: Table) -> AcceleratorProfile:
+    """Limit and boost clock as they were; peaks hold at the boost clock, and move with it."""
+    limit = journal.power_limit_watts or known.power_limit_watts
+    clocks = table.clock_mhz[np.isfinite(table.clock_mhz)]
+    if not clocks.size:
+        return replace(known, power_limit_watts=limit)
+    boost = float(np.quantile(clocks, _UNCAPPED))
+    rise = boost / known.boost_clock_mhz if known.boost_clock_mhz else 1.0
+    peaks = {name: peak * rise for name, peak in known.peak_flops.items()}
+    return replace(known, power_limit_watts=limit, boost_clock_mhz=boost, peak_flops=peaks)
+
+
+def _host(journal: Journal) -> tuple[Host | None, float]:
+    """Means over the runs that measured them."""
+    found = [row["host_constants"] for row in journal.constants if isinstance(row.get("host_constants"), dict)]
+    whole = [entry for entry in found if all(name in entry for name in _HOST)]
+    if not whole:
+        return None, 0.0
+    kernel, view, module_call, forward = (float(np.mean([entry[name] for entry in whole])) for name in _HOST)
+    owner = journal.hosts[0] if journal.hosts else "the host that was measured"
+    host = Host(kernel_seconds=kernel, view_seconds=view, forward_seconds=forward, measured_on=owner)
+    return host, module_call
+
+
+_HOST = ("kernel_seconds", "view_seconds", "module_call_seconds", "forward_seconds")
+
+
+def unknown(laws: Laws, table: Table, *, host_known: bool) -> tuple[Coefficient, ...]:
+    """Those of ``cards.UNKNOWN`` that the rows can tell, and the pace of every family of kernels among them."""
+    families, arithmetics = _seen(table)
+    spreads = dict(UNKNOWN)
+    for family in families:
+        spreads.setdefault(f"law.family_memory.{family}", _FAMILY_SPREAD)
+        if family not in ("normalisation", "other", "matmul"):
+            spreads.setdefault(f"law.family_compute.{family}", _FAMILY_SPREAD)
+    for arithmetic in arithmetics:
+        spreads.setdefault(f"law.compute_efficiency.{arithmetic}", 0.4)
+        spreads.setdefault(f"law.flop_joules.{arithmetic}", 0.5)
+    told = [path for path in spreads if _told(path, families, arithmetics, table, host_known=host_known)]
+    return tuple(
+        Coefficient(path=path, centre=centre, spread=spreads[path])
+        for path in told
+        if (centre := _centre(laws, path)) is not None and centre > 0
+    )
+
+
+def _told(path: str, families: Sequence[str], arithmetics: Sequence[str], table: Table, *, host_known: bool) -> bool:
+    part, _, rest = path.partition(".")
+    key = rest.partition(".")[2]
+    if part == "host":
+        return not host_known and any(row.eager for row in table.rows)
+    if key in ARITHMETIC:
+        return key in arithmetics
+    return key not in FAMILIES or key in families
+
+
+def _centre(laws: Laws, path: str) -> float | None:
+    """Where the law has it; 1 for a family that it does not name."""
+    try:
+        found = laws.value(path)
+    except AttributeError:  # a coefficient of another form of the law
+        return None
+    return 1.0 if found is None and path.startswith("law.family_") else found
+
+
+def _seen(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Families and arithmetics with enough measured rows that have any."""
+    names = []
+    for column, known in ((table.features.family, FAMILIES), (table.features.arithmetic, ARITHMETIC)):
+        pairs = {(row, kind) for row, kind in zip(table.networks.index.tolist(), column.tolist(), strict=True)}
+        counts = np.bincount([kind for _, kind in pairs if kind >= 0], minlength=len(known))
+        names.append(tuple(name for name, count in zip(known, counts.tolist(), strict=True) if count >= _SEEN))
+    return names[0], names[1]

@@ -1,0 +1,133 @@
+"""What there is to fit: rows of ``joulecast measure`` on one accelerator, and every reason to refuse them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joulecast.accelerators import SIMULATED_ALLOWED
+from joulecast.calibration.rows.journals import SIMULATED, Row, is_simulated, read_journals, refuse_unfit
+from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
+from joulecast.errors import MeasurementError
+
+FEWEST_ROWS = 10
+"""Fewer cannot move the coefficients that every forecast needs: what is asked of a first look is 15 layers."""
+
+_PRESETS = {
+    # what a simulated card is a likeness of: meter.simulated.presets says whose clocks and limits it has
+    "hopper": "NVIDIA-H100-80GB-HBM3",
+    "hopper-averaged": "NVIDIA-H100-80GB-HBM3",
+    "ampere": "NVIDIA-A100-PCIE-40GB",
+    "turing": "NVIDIA-A100-PCIE-40GB",
+    "volta": "Tesla-V100-SXM2-16GB",
+    "maxwell": "NVIDIA-GeForce-GTX-TITAN-X",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """``rows``: valid layers and networks. ``constants``: of every run. ``product``: what they were measured on, or
+    what a simulated card is a likeness of. ``drivers``, ``hosts``: of the sessions, the most frequent first."""
+
+    rows: tuple[Row, ...]
+    constants: tuple[Row, ...]
+    product: str
+    simulated: bool
+    suite: str
+    drivers: tuple[str, ...]
+    hosts: tuple[str, ...]
+    power_limit_watts: float | None
+    invalid: int
+
+
+def read(paths: Sequence[Path]) -> Journal:
+    """All rows of ``paths``, each a journal or a folder of them.
+
+    Raises MeasurementError where there are none, too few, of two accelerators, of another suite, or simulated ones
+    without leave.
+    """
+    rows = read_journals(_files(paths)).rows
+    named = ", ".join(map(str, paths))
+    if not rows:
+        raise MeasurementError(
+            f"{named} holds no measured rows: make some with `joulecast measure --resume {paths[0]}`", reason="NoRows"
+        )
+    simulated = any(is_simulated(row.get("accelerator")) for row in rows)
+    refuse_unfit(rows, simulated=simulated and _allowed())
+    accelerator, suite = _only(rows, "accelerator", named), _only(rows, "suite_digest", named)
+    valid = [row for row in rows if row["kind"] in LAYER_AND_NETWORK and row.get("valid") is True]
+    kept = tuple(row for row in valid if _sane(row))
+    if len(kept) < FEWEST_ROWS:
+        raise MeasurementError(
+            f"{named} holds {len(kept)} valid layer and network rows, and a fit needs {FEWEST_ROWS}:"
+            " measure more with the same command",
+            reason="TooFewRows",
+        )
+    sessions = [row for row in rows if row["kind"] == "session"]
+    return Journal(
+        rows=kept,
+        constants=tuple(row for row in rows if row["kind"] == "constants"),
+        product=product_of(accelerator, simulated=simulated),
+        simulated=simulated,
+        suite=suite,
+        drivers=_frequent(row.get("driver") for row in sessions),
+        hosts=_frequent(_processor(row) for row in sessions),
+        power_limit_watts=_limit(kept),
+        invalid=sum(row["kind"] in LAYER_AND_NETWORK for row in rows) - len(kept),
+    )
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise MeasurementError(f"{path} does not exist: name a folder of measured rows, or a .jsonl file of it")
+        found += sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    return list(dict.fromkeys(found))
+
+
+def _allowed() -> bool:
+    return os.environ.get(SIMULATED_ALLOWED) == "1"
+
+
+def _only(rows: Iterable[Row], column: str, named: str) -> str:
+    """The one value that ``column`` has in all rows."""
+    values = sorted({str(row[column]) for row in rows if row.get(column)})
+    if len(values) != 1:
+        what = {"accelerator": "accelerators", "suite_digest": "suites"}[column]
+        told = " and ".join(value[:40] for value in values) or "none"
+        raise MeasurementError(
+            f"{named} holds rows of {len(values)} {what} ({told}): give those of one alone", reason="MixedRows"
+        )
+    return values[0]
+
+
+def _sane(row: Mapping[str, Any]) -> bool:
+    """Whether both truths are positive numbers."""
+    return all(isinstance(row.get(name), int | float) and row[name] > 0 for name in ("joules", "seconds"))
+
+
+def product_of(accelerator: str, *, simulated: bool) -> str:
+    """The product of an accelerator's name; of a simulated card the one that it is a likeness of."""
+    if not simulated:
+        return accelerator
+    return _PRESETS.get(accelerator.lower().removeprefix(SIMULATED), accelerator)
+
+
+def _frequent(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(value for value, _ in Counter(str(value) for value in values if value).most_common())
+
+
+def _processor(session: Mapping[str, Any]) -> str | None:
+    host = session.get("host")
+    return host.get("processor") if isinstance(host, dict) else None
+
+
+def _limit(rows: Sequence[Row]) -> float | None:
+    """The power limit as most rows have it; several cards may differ."""
+    found = Counter(row["power_limit_watts"] for row in rows if row.get("power_limit_watts"))
+    return float(found.most_common(1)[0][0]) if found else None

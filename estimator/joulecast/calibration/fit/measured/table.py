@@ -1,0 +1,214 @@
+"""Measured layers and networks as one table of rows of the law: a layer is a network that no host waits for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from joulecast.calibration import suite
+from joulecast.calibration.fit.measured.journal import Journal
+from joulecast.calibration.rows.journals import Row
+from joulecast.calibration.suite.contents import Contents, contents, rows_of_call
+from joulecast.energy.features import Array, Features, Flags, features, stack, subset
+from joulecast.energy.physical import Networks
+from joulecast.energy.profile import Host
+from joulecast.errors import MeasurementError, NotCalibratedError
+from joulecast.layers import LayerProfile
+
+EAGER = "torch-eager"
+RUNTIMES = (EAGER, "torch-cudagraph")
+"""Those whose kernels are counted; a compiler fuses them, and nobody knows which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is known of a row beside its numbers. ``families``: of a network its lineage, of a layer all that have it.
+    ``configuration``: equal for equal ones, whoever measured them."""
+
+    is_network: bool
+    families: tuple[str, ...]
+    task: str
+    op_type: str
+    name: str
+    eager: bool
+    precision: str
+    configuration: str
+    hold: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """``size`` measured rows. ``clock_mhz``: as measured, nan where unknown; ``launched`` (size, 4): kernels, views,
+    module calls and forward passes that a host pays for, 0 but in eager mode. ``left_out``: reasons, with numbers of
+    rows.
+    """
+
+    rows: tuple[Measured, ...]
+    features: Features
+    networks: Networks
+    clock_mhz: Array
+    launched: Array
+    joules: Array
+    seconds: Array
+    left_out: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_network(self) -> Flags:
+        return np.array([row.is_network for row in self.rows], dtype=bool)
+
+    def take(self, kept: Flags) -> Table:
+        """Only the rows that ``kept`` (size,) names."""
+        own = kept[self.networks.index]
+        return Table(
+            rows=tuple(row for row, here in zip(self.rows, kept.tolist(), strict=True) if here),
+            features=subset(self.features, own),
+            networks=self.networks.subset(kept, own),
+            clock_mhz=self.clock_mhz[kept],
+            launched=self.launched[kept],
+            joules=self.joules[kept],
+            seconds=self.seconds[kept],
+            left_out=self.left_out,
+        )
+
+    def launch_seconds(self, host: Host, module_call_seconds: float = 0.0) -> Array:
+        """What the host takes to launch each row, (size,)."""
+        costs = [host.kernel_seconds, host.view_seconds, module_call_seconds, host.forward_seconds]
+        seconds: Array = self.launched @ np.array(costs)
+        return seconds
+
+
+def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
+    """The rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
+    parts: list[tuple[Row, Features, Array]] = []
+    left_out: Counter[str] = Counter()
+    for row in journal.rows:
+        found = _features(row, tuple(lacks))
+        if isinstance(found, str):
+            left_out[found] += 1
+        else:
+            parts.append((row, *found))
+    if not parts:
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
+        raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
+    return _joined(parts, left_out)
+
+
+def _joined(parts: Sequence[tuple[Row, Features, Array]], left_out: Mapping[str, int]) -> Table:
+    rows = [row for row, _, _ in parts]
+    sizes = [count.size for _, _, count in parts]
+    table = stack([part for _, part, _ in parts])
+    networks = Networks(
+        index=np.repeat(np.arange(len(parts)), sizes), count=np.concatenate([c for _, _, c in parts]), size=len(parts)
+    )
+    kernels = networks.sum(table.kernels)
+    launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
+    return Table(
+        rows=tuple(_measured(row) for row in rows),
+        features=table,
+        networks=networks,
+        clock_mhz=np.array([row.get("sm_clock_mhz") or np.nan for row in rows], dtype=float),
+        launched=launched,
+        joules=np.array([row["joules"] for row in rows], dtype=float),
+        seconds=np.array([row["seconds"] for row in rows], dtype=float),
+        left_out=dict(left_out),
+    )
+
+
+def _launched(row: Mapping[str, Any], kernels: float) -> tuple[float, float, float, float]:
+    if row["kind"] != "network" or row["runtime"] != EAGER:
+        return (0.0, 0.0, 0.0, 0.0)
+    return (kernels, float(row.get("views") or 0), float(row.get("module_calls") or 0), 1.0)
+
+
+def _measured(row: Row) -> Measured:
+    network = row["kind"] == "network"
+    layer = None if network else layers_of_suite().get(_layer_digest(row))
+    return Measured(
+        is_network=network,
+        families=(families_of_suite().get(row["name"], row["name"]),) if network else layer.families if layer else (),
+        task=row.get("task") or "",
+        op_type=row.get("op_type") or "",
+        name=row["name"],
+        eager=network and row["runtime"] == EAGER,
+        precision=row["precision"],
+        configuration=row["identity"],
+        hold=f"{row.get('card')}|{row['run_id']}",
+    )
+
+
+def _features(row: Row, lacks: tuple[str, ...]) -> tuple[Features, Array] | str:
+    """Rows of the law and how often each runs, or why there are none."""
+    if row["runtime"] not in RUNTIMES:
+        return f"kernels of {row['runtime']} cannot be counted"
+    if row.get("l2_state") == "hot":
+        return "weights hot in L2"
+    if row.get("digest_expected"):
+        return "another graph than the suite's"
+    counted = _of_network(row) if row["kind"] == "network" else _of_layer(_layer_digest(row))
+    if isinstance(counted, str):
+        return counted
+    try:
+        table = features([layer for layer, _ in counted], precision=row["precision"], runtime=EAGER, lacks=lacks)
+    except NotCalibratedError:
+        return f"precision {row['precision']}"
+    return table, np.array([times for _, times in counted], dtype=float)
+
+
+Counted = list[tuple[LayerProfile, int]]
+
+
+def _of_network(row: Mapping[str, Any]) -> Counted | str:
+    found = _contents()
+    if found is None:
+        return "networks, for the suite's contents are not those of its index"
+    key = (row["name"], row["batch_size"], row.get("sequence_length"), row.get("audio_seconds"))
+    pairs = found.networks.get(key)
+    return (
+        "networks that the suite has no contents of"
+        if pairs is None
+        else [(found.layers[place], times) for place, times in pairs]
+    )
+
+
+@cache
+def _contents() -> Contents | None:
+    from joulecast.calibration.suite.contents import belongs
+
+    found = contents()
+    return found if found is not None and belongs(found) else None
+
+
+def _layer_digest(row: Mapping[str, Any]) -> str:
+    """The index's digest, which stands in the identity; in half precision the row's own is another."""
+    parts = str(row["identity"]).split("|")
+    return parts[1] if len(parts) > 1 else ""
+
+
+@cache
+def _of_layer(digest: str) -> Counted | str:
+    layer = layers_of_suite().get(digest)
+    if layer is None:
+        return "layers that the suite does not have"
+    return [(entry, 1) for entry in rows_of_call(layer.document)]
+
+
+@cache
+def layers_of_suite() -> Mapping[str, suite.Layer]:
+    """Every layer that the index can run, by digest."""
+    summed: Iterable[suite.Layer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
+    return {layer.digest: layer for layer in (*suite.layers(), *summed)}
+
+
+@cache
+def families_of_suite() -> Mapping[str, str]:
+    """Lineage by name of an architecture."""
+    return {entry.name: entry.family for entry in suite.architectures()}
