@@ -220,6 +220,7 @@ def test_what_has_no_rule_is_never_left_out_silently(joulecast: CommandLine, tmp
         (["profile", "MODEL", "--input", "image=1,4,32,32"], "InvalidWorkload"),
         (["accelerators", "NVIDIA-X1"], "UnknownAccelerator"),
         (["evaluate", "--data", "FOLDER"], "MeasurementFailed"),
+        (["evaluate"], "MeasurementFailed"),  # the checkout holds no measured networks yet
     ],
 )
 def test_an_error_is_one_sentence_on_standard_error(
@@ -249,7 +250,7 @@ def test_an_error_is_one_sentence_on_standard_error(
         ["profile", "MODEL", "--ca-file", "absent.pem"],
         ["frobnicate"],
         ["schema", "poem"],
-        ["evaluate"],
+        ["evaluate", "-o", "poem"],
         ["evaluate", "--data", "absent"],
         ["fit", "--data", "absent"],
     ],

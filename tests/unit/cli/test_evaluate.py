@@ -12,8 +12,7 @@ from joulecast.calibration.evaluate import protocol
 from joulecast.calibration.evaluate.protocol import Evaluation, Unscored
 from joulecast.calibration.evaluate.scores import Score
 from joulecast.cli.commands import evaluate
-from joulecast.cli.output import OutputFormat
-from joulecast.errors import JoulecastError
+from joulecast.errors import JoulecastError, MeasurementError
 from tests.unit.test_documents import validate
 
 FOUND = Evaluation(
@@ -35,7 +34,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("scored")
 def test_scores_are_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.command(tmp_path, output=OutputFormat.JSON)
+    evaluate.command(tmp_path, output=evaluate.Report.JSON)
     document = json.loads(capsys.readouterr().out)
     validate(document)
     assert document["results"][0]["median_ape"] == 9.12346
@@ -44,7 +43,7 @@ def test_scores_are_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.usefixtures("scored")
 def test_scores_are_rows_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.command(tmp_path, output=OutputFormat.CSV)
+    evaluate.command(tmp_path, output=evaluate.Report.CSV)
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["set"], row["n"]) == ("a-set", "3")
     evaluate.command(tmp_path)
@@ -55,6 +54,37 @@ def test_scores_are_rows_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_the_page_is_written_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate.command(tmp_path, page=tmp_path / "accuracy.md")
     assert (tmp_path / "accuracy.md").read_text().startswith("# Accuracy")
+
+
+@pytest.mark.usefixtures("scored")
+def test_the_report_is_html(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.command(tmp_path, output=evaluate.Report.HTML)
+    printed = capsys.readouterr().out
+    assert printed.startswith("<!DOCTYPE html>")
+    assert "no joules" in printed
+
+
+def test_without_matplotlib_the_report_ends_before_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "evaluate", lambda folder: pytest.fail("fitted first"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(JoulecastError, match=r"joulecast\[report\]"):
+        evaluate.command(tmp_path, output=evaluate.Report.HTML)
+
+
+def test_without_a_folder_it_is_the_checkouts_own_that_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "estimator" / "joulecast" / "cli" / "commands" / "evaluate.py"
+    monkeypatch.setattr(evaluate, "__file__", str(place))
+    with pytest.raises(MeasurementError, match="not a checkout"):
+        evaluate.own_measurements()
+    (tmp_path / "pyproject.toml").touch()
+    with pytest.raises(MeasurementError, match="holds no measured networks yet"):
+        evaluate.own_measurements()
+    rows = tmp_path / "data" / "measurements" / "NVIDIA-H200" / "model_energy.csv"
+    rows.parent.mkdir(parents=True)
+    rows.touch()
+    assert evaluate.own_measurements() == tmp_path / "data" / "measurements"
 
 
 def test_without_scipy_the_way_to_get_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

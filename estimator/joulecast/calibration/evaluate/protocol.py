@@ -1,27 +1,43 @@
-"""Which forecasts are made of a data folder's sets: leave-one-architecture-out, transferred, in-sample."""
+"""Which forecasts are made of a data folder's sets: leave-family-out, leave-architecture-out, transferred,
+in-sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from joulecast.calibration.evaluate.contenders import (
+    PHYSICAL,
+    SYSTEMS,
+    Contender,
+    contenders,
+    each_left_out,
+    nested,
+)
+from joulecast.calibration.evaluate.families import families
+from joulecast.calibration.evaluate.lineage import is_language_model, task_of
 from joulecast.calibration.evaluate.scores import Forecasts, Score, scores
-from joulecast.calibration.fit.cards import problem_of, sheet_of_gpu, transferred_card
-from joulecast.calibration.fit.holdout import Problem, fit_rows, forecast_rows, leave_one_architecture_out
-from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import chip_of_sheet
-from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_set, stacked
+from joulecast.calibration.evaluate.transfer import TRANSFERRED, transferred
+from joulecast.calibration.fit.cards import problem_of, sheet_of_gpu
+from joulecast.calibration.fit.holdout import Problem, leave_one_architecture_out
+from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_set
 from joulecast.energy.datasheets import DataSheet
-from joulecast.energy.features import Array
-from joulecast.energy.profile import Host, Interval
+from joulecast.energy.features import Array, Index
 from joulecast.errors import MeasurementError
 
-FEWEST_ARCHITECTURES = 3
+FAMILY, ARCHITECTURE, IN_SAMPLE = "leave-family-out", "leave-architecture-out", "in-sample"
+SPLITS = (FAMILY, ARCHITECTURE, TRANSFERRED, IN_SAMPLE)
+
+FEWEST_GROUPS = 3
 """Leaving one out, and in turn another for the interval, must leave one to fit."""
-OTHER_HOST = 1.5  # ADR 0042
+
+ZERO_SHOT = "zero-shot"
+"""Study: language models that generate text, by a fit that saw none."""
+VISION_TRAINED = "trained on vision"
+"""Study: a fit of vision networks alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,94 +52,190 @@ class Unscored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Everything that ``evaluate`` found: one score a line, and what could not be scored."""
+    """Everything that ``evaluate`` found: one score a line, and what could not be scored. ``forecasts``: what the
+    scores were made of."""
 
     results: tuple[Score, ...]
     unscored: tuple[Unscored, ...]
+    forecasts: tuple[Forecasts, ...] = ()
 
 
 def evaluate(folder: Path) -> Evaluation:
-    """Score every set of ``folder``. Raises MeasurementError if it holds none, or one without the columns needed."""
-    if not find_sets(folder):
+    """Score every set of ``folder``. Raises MeasurementError if it holds none that can be read."""
+    paths = find_sets(folder)
+    if not paths:
         raise MeasurementError(
             f"{folder} holds no folder with a model_energy.csv: name the folder that holds the data sets"
         )
-    results: list[Score] = []
-    unscored: list[Unscored] = []
-    for path in find_sets(folder):
-        for found in read_set(path):
-            unscored += [Unscored(set=found.name, split="all", reason=why, n=n) for why, n in found.unscored]
-            for outcome in _of_set(folder, found):
-                if isinstance(outcome, Unscored):
-                    unscored.append(outcome)
-                else:
-                    results += scores(outcome)
-    return Evaluation(results=tuple(results), unscored=tuple(unscored))
+    outcomes = [outcome for found in _sets(paths) for outcome in _of_one(folder, found)]
+    forecasts = tuple(outcome for outcome in outcomes if isinstance(outcome, Forecasts))
+    return Evaluation(
+        results=tuple(line for found in forecasts for line in scores(found)),
+        unscored=tuple(outcome for outcome in outcomes if isinstance(outcome, Unscored)),
+        forecasts=forecasts,
+    )
 
 
-def _of_set(folder: Path, found: NetworkSet) -> Iterator[Forecasts | Unscored]:
+def _sets(paths: Sequence[Path]) -> Iterator[NetworkSet | Unscored]:
+    """The sets of ``paths``; of a file that cannot be read why, unless it is the only one."""
+    for path in paths:
+        try:
+            yield from read_set(path)
+        except MeasurementError as error:
+            if len(paths) == 1:
+                raise
+            lines = (path / "model_energy.csv").read_bytes().count(b"\n")
+            yield Unscored(set=path.name, split="all", reason=str(error), n=max(lines - 1, 0))
+
+
+def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[Forecasts | Unscored]:
+    if isinstance(found, Unscored):
+        yield found
+        return
+    yield from (Unscored(set=found.name, split="all", reason=why, n=n) for why, n in found.unscored)
     if not found.rows:
         return
     sheet = sheet_of_gpu(found.gpu)
-    if sheet is None or sheet.missing or (sheet.boost_clock_mhz is None and any(row.clock_mhz for row in found.rows)):
+    if sheet is None or _lacking(sheet, found):
         lacking = (
-            "its limits are not known"
-            if sheet is None
-            else "no trusted source states " + " or ".join(sheet.missing or ("a boost clock",))
+            _lacking(sheet, found) and f"no trusted source states {_lacking(sheet, found)}"
+            if sheet
+            else "its limits are not known"
         )
         yield Unscored(set=found.name, split="all", reason=f"{found.gpu}: {lacking}", n=len(found.rows))
         return
-    problem = problem_of(folder, sheet)
-    if len({row.architecture for row in found.rows}) < FEWEST_ARCHITECTURES:
-        yield Unscored(
-            set=found.name, split="leave-architecture-out", reason="fewer than three architectures", n=len(found.rows)
+    yield from _of_set(folder, sheet, found)
+
+
+def _lacking(sheet: DataSheet, found: NetworkSet) -> str:
+    """What a forecast of the set needs and nobody states."""
+    unlocked = sheet.boost_clock_mhz is None and any(row.clock_mhz for row in found.rows)
+    return " or ".join(sheet.missing or (("a boost clock",) if unlocked else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A set and what fits of it need. ``kin``: families that stand together; all (rows,)."""
+
+    found: NetworkSet
+    problem: Problem
+    contenders: tuple[Contender, ...]
+    names: Array
+    kin: Array
+    everything: Index = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "everything", np.arange(len(self.found.rows)))
+
+    def forecasts(self, split: str, system: str, joules: Array, width: Array, of: Index, study: str = "") -> Forecasts:
+        return Forecasts(
+            set=self.found.name,
+            split=split,
+            system=system,
+            rows=tuple(self.found.rows[position] for position in of.tolist()),
+            joules=joules,
+            truth=self.found.truth.joules[of],
+            log_half_width=width,
+            study=study,
         )
-    else:
-        yield left_out(problem, found)
-    yield transferred(folder, sheet, found)
-    yield in_sample(problem, found)
 
 
-def left_out(problem: Problem, found: NetworkSet) -> Forecasts:
-    """Each architecture by a fit of the others, its interval nested."""
-    held = leave_one_architecture_out(problem, found.rows, found.truth)
-    return _forecasts(found, "leave-architecture-out", held.joules, held.log_half_width)
+def _of_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts | Unscored]:
+    problem = problem_of(folder, sheet)
+    trial = _Trial(
+        found,
+        problem,
+        contenders(problem, found),
+        np.array([row.architecture for row in found.rows]),
+        np.array(families(found.rows)),
+    )
+    by_architecture = list(_left_out(trial, ARCHITECTURE, trial.names, "architectures"))
+    yield from _by_family(trial, by_architecture)
+    yield from by_architecture
+    yield from zero_shot(trial)
+    yield from vision_trained(trial)
+    moved = list(transferred(folder, sheet, found))
+    yield from moved
+    yield from _absent(found, TRANSFERRED, moved, "no joules of networks of another card")
+    yield from in_sample(trial)
 
 
-def transferred(folder: Path, sheet: DataSheet, found: NetworkSet) -> Forecasts:
-    """Every row by a profile that saw no joule and no watt of this card."""
-    card = transferred_card(folder, sheet)
-    joules, width = forecast_on(card.fitted, card.interval, sheet, found)
-    return _forecasts(found, "transferred", joules, width)
+def _by_family(trial: _Trial, by_architecture: Sequence[Forecasts | Unscored]) -> Iterator[Forecasts | Unscored]:
+    """Each family by a fit of the others: where every architecture is a family of its own, the forecasts at hand."""
+    if len(set(zip(trial.names, trial.kin, strict=True))) == len(set(trial.kin)):
+        for outcome in by_architecture:
+            yield _moved(outcome, FAMILY)
+        return
+    yield from _left_out(trial, FAMILY, trial.kin, "families")
 
 
-def forecast_on(fitted: Fitted, interval: Interval, sheet: DataSheet, found: NetworkSet) -> tuple[Array, Array]:
-    """Joules of the set's rows and their log half-widths, widened by what another host would change (ADR 0042)."""
-    table = stacked(found.rows, lacks=sheet.lacks)
-    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else float("nan")
-    chip, clock = chip_of_sheet(sheet), clock_shares(table, boost)
-    joules = forecast_networks(fitted.law, fitted.host, chip, table, clock).joules
-    slower = forecast_networks(fitted.law, _slower(fitted.host), chip, table, clock).joules
-    return joules, np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
+def _moved(outcome: Forecasts | Unscored, split: str) -> Forecasts | Unscored:
+    return replace(outcome, split=split)
 
 
-def in_sample(problem: Problem, found: NetworkSet) -> Forecasts:
+def _left_out(trial: _Trial, split: str, groups: Array, called: str) -> Iterator[Forecasts | Unscored]:
+    """Every group by a fit of the others, its interval nested."""
+    found = trial.found
+    if len(set(groups.tolist())) < FEWEST_GROUPS:
+        yield Unscored(set=found.name, split=split, reason=f"fewer than three {called}", n=len(found.rows))
+        return
+    made = [
+        trial.forecasts(split, contender.name, *_each(trial, contender, groups), trial.everything)
+        for contender in trial.contenders
+    ]
+    yield from made
+    yield from _absent(found, split, made, "not every row has seconds")
+
+
+def _each(trial: _Trial, contender: Contender, groups: Array) -> tuple[Array, Array]:
+    if contender.name == PHYSICAL and groups is trial.names:
+        held = leave_one_architecture_out(trial.problem, trial.found.rows, trial.found.truth)
+        return held.joules, held.log_half_width
+    return each_left_out(contender, groups, trial.found.truth.joules, trial.everything)
+
+
+def _absent(found: NetworkSet, split: str, made: Sequence[Forecasts], why: str) -> Iterator[Unscored]:
+    lacking = [name for name in SYSTEMS if name not in {forecasts.system for forecasts in made}]
+    if lacking:
+        yield Unscored(set=found.name, split=split, reason=f"{', '.join(lacking)}: {why}", n=len(found.rows))
+
+
+def zero_shot(trial: _Trial) -> Iterator[Forecasts]:
+    """Every language model that generates text, by a fit that saw none of them."""
+    generates = np.array([is_language_model(name) for name in trial.names.tolist()])
+    train, test = np.flatnonzero(~generates), np.flatnonzero(generates)
+    yield from _study(trial, FAMILY, trial.kin, train, test, ZERO_SHOT)
+
+
+def vision_trained(trial: _Trial) -> Iterator[Forecasts]:
+    """Everything by fits of vision networks alone: those by fits of the others, the rest by a fit of all of them."""
+    sees = np.array([task_of(row) == "vision" for row in trial.found.rows])
+    train, test = np.flatnonzero(sees), np.flatnonzero(~sees)
+    if len(set(trial.names[train].tolist())) < FEWEST_GROUPS:
+        return
+    yield from _study(trial, ARCHITECTURE, trial.names, train, test, VISION_TRAINED, of_train=True)
+
+
+def _study(
+    trial: _Trial, split: str, groups: Array, train: Index, test: Index, study: str, *, of_train: bool = False
+) -> Iterator[Forecasts]:
+    """``of_train``: whether the rows of the fit are forecast too, each group by a fit of the others."""
+    if not test.size or len(set(groups[train].tolist())) < FEWEST_GROUPS:
+        return
+    truth = trial.found.truth.joules
+    for contender in trial.contenders:
+        joules, width = nested(contender, groups, truth, train, test)
+        widths, of = np.full(test.size, width), test
+        if of_train:
+            own = each_left_out(contender, groups, truth, train)
+            joules, widths = np.concatenate([joules, own[0]]), np.concatenate([widths, own[1]])
+            of = np.concatenate([test, train])
+        yield trial.forecasts(split, contender.name, joules, widths, of, study)
+
+
+def in_sample(trial: _Trial) -> Iterator[Forecasts]:
     """Rows that were fitted themselves: how well the form can do at all. The width is that of its own errors."""
-    joules, _ = forecast_rows(problem, fit_rows(problem, found.rows, found.truth), found.rows)
-    width = float(np.quantile(np.abs(np.log(joules / found.truth.joules)), 0.9))
-    return _forecasts(found, "in-sample", joules, np.full(joules.size, width))
-
-
-def _slower(host: Host) -> Host:
-    return Host(
-        kernel_seconds=host.kernel_seconds * OTHER_HOST,
-        view_seconds=host.view_seconds * OTHER_HOST,
-        forward_seconds=host.forward_seconds * OTHER_HOST,
-        measured_on=host.measured_on,
-    )
-
-
-def _forecasts(found: NetworkSet, split: str, joules: Array, width: Array) -> Forecasts:
-    return Forecasts(
-        set=found.name, split=split, rows=found.rows, joules=joules, truth=found.truth.joules, log_half_width=width
-    )
+    for contender in trial.contenders:
+        joules = contender.fitted(trial.everything)(trial.everything)
+        width = float(np.quantile(np.abs(np.log(joules / trial.found.truth.joules)), 0.9))
+        yield trial.forecasts(IN_SAMPLE, contender.name, joules, np.full(joules.size, width), trial.everything)

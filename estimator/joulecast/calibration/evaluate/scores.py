@@ -7,14 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from joulecast.calibration.evaluate.lineage import TASKS, task_of
 from joulecast.calibration.rows.networks import NetworkRow
 from joulecast.energy.features import Array, Flags
-
-TASKS = {
-    "vision": ("resnet101", "vitmodel", "mobilevitmodel"),
-    "nlp": ("bertmodel", "gpt2model", "optmodel", "qwen2model"),
-}
-"""Architectures of each task; any other one counts only under ``all``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +31,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecasts:
-    """Forecast and true joules of rows, with log half-widths: (rows,) each."""
+    """Forecast and true joules of rows, with log half-widths: (rows,) each. ``study``: what is special about the fit
+    behind them, in a word or two; empty for the split as it is."""
 
     set: str
     split: str
+    system: str
     rows: tuple[NetworkRow, ...]
     joules: Array
     truth: Array
     log_half_width: Array
+    study: str = ""
 
     @property
     def percent(self) -> Array:
@@ -54,20 +52,27 @@ class Forecasts:
         held: Flags = np.abs(np.log(self.joules / self.truth)) <= self.log_half_width
         return held
 
+    @property
+    def architectures(self) -> Array:
+        """Names, (rows,)."""
+        return np.array([row.architecture for row in self.rows])
 
-SYSTEM = "physical"
+    @property
+    def tasks(self) -> Array:
+        """vision, nlp or audio, (rows,)."""
+        return np.array([task_of(row) for row in self.rows])
 
 
 def scores(found: Forecasts) -> Iterator[Score]:
     """Pooled and by task; then BF16 alone, each architecture, and the mean over architectures."""
-    names = np.array([row.architecture for row in found.rows])
     precisions = np.array([row.precision for row in found.rows])
-    everything = np.ones(names.size, dtype=bool)
+    everything = np.ones(len(found.rows), dtype=bool)
     yield score(found, everything)
-    for task, architectures in TASKS.items():
-        yield from _some(found, np.isin(names, architectures), task=task)
+    for task in TASKS:
+        yield from _some(found, found.tasks == task, task=task)
     if (precisions == "bf16").any() and (precisions != "bf16").any():
         yield from _some(found, precisions == "bf16", suffix=" bf16")
+    names = found.architectures
     each = [score(found, names == name, suffix=f" {name}") for name in sorted(set(names.tolist()))]
     yield from each
     yield macro(found, each)
@@ -83,9 +88,9 @@ def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "")
     percent = found.percent[kept]
     widths = half_widths_percent(found.log_half_width[kept])
     return Score(
-        set=found.set + suffix,
+        set=named(found) + suffix,
         split=found.split,
-        system=SYSTEM,
+        system=found.system,
         task=task,
         n=int(kept.sum()),
         mean_ape=float(percent.mean()),
@@ -100,9 +105,9 @@ def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "")
 def macro(found: Forecasts, each: Sequence[Score]) -> Score:
     """Every architecture once: means of their figures; the largest and smallest error of any."""
     return Score(
-        set=f"{found.set} macro",
+        set=f"{named(found)} macro",
         split=found.split,
-        system=SYSTEM,
+        system=found.system,
         task="all",
         n=len(each),
         mean_ape=float(np.mean([line.mean_ape for line in each])),
@@ -112,6 +117,11 @@ def macro(found: Forecasts, each: Sequence[Score]) -> Score:
         interval_coverage=float(np.mean([line.interval_coverage for line in each])),
         interval_half_width=float(np.mean([line.interval_half_width for line in each])),
     )
+
+
+def named(found: Forecasts) -> str:
+    """The set's name, and what was special about the fit."""
+    return f"{found.set} {found.study}".strip()
 
 
 def half_widths_percent(log_half_width: Array) -> Array:

@@ -25,6 +25,7 @@ from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import Array
 from joulecast.energy.interval import group_weighted_quantile
 from joulecast.energy.profile import Host, Interval, Law
+from joulecast.errors import MeasurementError
 
 HOST = Host(kernel_seconds=13e-6, view_seconds=3e-6, forward_seconds=1e-4, measured_on="one host")
 """Launch times of torch's eager mode where none were measured: 13 µs a kernel and 3 µs a view on one host (development
@@ -73,8 +74,15 @@ class Card:
 
 
 def network_sets(folder: Path) -> tuple[NetworkSet, ...]:
-    """Every set of network rows in ``folder`` that has rows to score."""
-    return tuple(found for path in find_sets(folder) for found in read_set(path) if found.rows)
+    """Every set of network rows in ``folder`` that can be read and has rows to score."""
+    return tuple(found for path in find_sets(folder) for found in _readable(path) if found.rows)
+
+
+def _readable(path: Path) -> tuple[NetworkSet, ...]:
+    try:
+        return read_set(path)
+    except MeasurementError:  # whoever fits or scores the folder says so
+        return ()
 
 
 def sheet_of_gpu(gpu: str) -> DataSheet | None:

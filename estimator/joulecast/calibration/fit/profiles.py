@@ -21,7 +21,7 @@ from joulecast.calibration.fit.cards import (
     transferred_interval,
 )
 from joulecast.calibration.fit.shared import chip_of_sheet, share, sheet_of
-from joulecast.calibration.rows.networks import NetworkRow, stacked
+from joulecast.calibration.rows.networks import NetworkRow, find_sets, read_set, stacked
 from joulecast.calibration.rows.operators import CARDS, FP32_CARDS
 from joulecast.energy.features import ARITHMETIC
 from joulecast.energy.model import Origin
@@ -55,6 +55,8 @@ def fit(folder: Path) -> Mapping[str, str]:
 
     Raises MeasurementError if ``folder`` is no folder or a set in it lacks its columns.
     """
+    for path in find_sets(folder):
+        read_set(path)  # raises
     sets = {sheet.labels[0]: found for found in network_sets(folder) if (sheet := sheet_of_gpu(found.gpu))}
     texts = {"generic": _generic(folder)}
     for product in SHIPPED:

@@ -7,6 +7,7 @@ no other column is read.
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,7 +122,7 @@ def read_set(folder: Path) -> tuple[NetworkSet, ...]:
     """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns
     needed, and for cards that are simulated."""
     with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
-        entries = list(csv.DictReader(text))
+        entries = [{name: value or "" for name, value in entry.items() if name} for entry in csv.DictReader(text)]
     absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
     if absent:
         raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
@@ -142,7 +143,7 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
         rows=tuple(_row(entry) for entry in kept),
         truth=Truth(
             joules=np.array([float(entry[TRUTH[0]]) for entry in kept]),
-            seconds=np.array([float(entry[TRUTH[1]] or "nan") / 1e3 for entry in kept]),
+            seconds=np.array([_milliseconds(entry[TRUTH[1]]) / 1e3 for entry in kept]),
         ),
         unscored=tuple(sorted(Counter(reason for reason in reasons if reason).items())),
     )
@@ -156,8 +157,33 @@ def _reason(entry: dict[str, str]) -> str:
         return f"precision {entry['precision']}"
     if entry["mode"] not in ("", "prefill"):
         return f"mode {entry['mode']}"
-    truth = entry[TRUTH[0]]
-    return "" if truth and float(truth) > 0 else "no joules"
+    if _reads_sequence(entry["model"], entry["config"]) and not entry["seq"]:
+        return "no seq"
+    odd = [name for name in _NUMBERS if not _is_positive(entry[name]) and (entry[name] or name == "batch")]
+    if odd:
+        return f"{odd[0]} {entry[odd[0]] or 'missing'}"
+    return "" if _is_positive(entry[TRUTH[0]]) else "no joules"
+
+
+_NUMBERS = ("batch", "seq", "sm_clock_locked_mhz")
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+@cache
+def _reads_sequence(model: str, config: str) -> bool:
+    """Whether an input has a second free dimension."""
+    inputs = find(model=model, config=config, dtype="float32").inputs.values()
+    return any(sum(isinstance(size, str) for size in shape) > 1 for shape in inputs)
+
+
+def _milliseconds(text: str) -> float:
+    return float(text) if _is_positive(text) else math.nan
 
 
 def _row(entry: dict[str, str]) -> NetworkRow:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from joulecast.calibration.plotting import pyplot
 from joulecast.calibration.suite.coverage import NEAR, Coverage, cells_of, coverages, random_sample
 from joulecast.calibration.suite.index import Index
 from joulecast.calibration.suite.space import PER_OCTAVE, space_from_json
@@ -26,9 +27,9 @@ def draw_coverage(index: Index, path: Path) -> None:
     """Two panels by prefix length: distances of the suite's cells to the sample, and the share of its predicted time
     that is near. The suffix of ``path`` says the format. Raises JoulecastError without matplotlib, or for a format that
     it does not know."""
-    pyplot = _pyplot()
+    plot = pyplot()
     ordered, drawn = _curves(index)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=_SIZE_INCHES, layout="constrained")
+    figure, (left, right) = plot.subplots(1, 2, figsize=_SIZE_INCHES, layout="constrained")
     for color, (name, value) in zip(("C0", "C1"), _DISTANCES.items(), strict=True):
         _plot(left, ordered, drawn, value, color=color, label=name)
     left.set(xlabel="layers measured", ylabel="octaves to the nearest measured layer", xscale="log")
@@ -42,7 +43,7 @@ def draw_coverage(index: Index, path: Path) -> None:
     except ValueError as error:
         raise JoulecastError(f"{path} cannot be drawn ({error}): end its name in .svg or .png") from None
     finally:
-        pyplot.close(figure)
+        plot.close(figure)
 
 
 _DISTANCES = {
@@ -53,21 +54,6 @@ _DISTANCES = {
 
 def _near_percent(coverage: Coverage) -> float:
     return 100 * coverage.near
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise JoulecastError(
-            "drawing needs matplotlib, which is not installed: pip install 'joulecast[report]'",
-            reason="MissingDependency",
-        ) from None
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "joulecast"  # the same file for the same index
-    from matplotlib import pyplot
-
-    return pyplot
 
 
 def _undated(path: Path) -> dict[str, Any]:

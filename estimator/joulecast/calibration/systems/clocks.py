@@ -38,15 +38,14 @@ def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
     factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))
     _, group = np.unique([repr(replace(row.row, clock_mhz=None)) for row in rows], return_inverse=True)
     known = np.isfinite(values)
-    terms, logarithm = factor.terms(rows)[known], np.log(values[known])
-    within = _within(terms, group[known]), _within(logarithm, group[known])
-    return replace(factor, coefficients=ordinary(*within))
+    table = np.column_stack([factor.terms(rows)[known], np.log(values[known])])
+    within = _within(table, group[known])
+    return replace(factor, coefficients=ordinary(within[:, :-1], within[:, -1]))
 
 
 def _within(values: Array, group: Index) -> Array:
-    """``values`` less their group's mean."""
-    counts = np.bincount(group)
-    columns = values.reshape(values.shape[0], -1).T
-    means = np.array([np.bincount(group, column) / counts for column in columns]).T
-    found: Array = values - means[group].reshape(values.shape)
+    """``values`` (rows, columns) less their group's mean."""
+    counts = np.maximum(np.bincount(group), 1)
+    means = np.column_stack([np.bincount(group, column) / counts for column in values.T])
+    found: Array = values - means[group]
     return found

@@ -3,52 +3,112 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from joulecast.cli.options import Output
 from joulecast.cli.output import OutputFormat, progress, write, write_document
 from joulecast.documents import header
-from joulecast.errors import JoulecastError
+from joulecast.errors import JoulecastError, MeasurementError
 
-EXAMPLES = "Examples: `joulecast evaluate --data measurements` · `joulecast evaluate --data measurements -o json`"
+if TYPE_CHECKING:
+    from joulecast.calibration.evaluate.protocol import Evaluation
+
+EXAMPLES = (
+    "Examples: `joulecast evaluate --data measurements` · `joulecast evaluate --data measurements -o json` ·"
+    " `joulecast evaluate --data measurements -o html > report.html`"
+)
 
 Data = Annotated[
     Path,
     typer.Option("--data", metavar="DIR", help="Folder of measured data sets.", exists=True, file_okay=False),
+]
+Measured = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Folder of measured data sets, each a folder with a model_energy.csv; without it, data/measurements of the"
+        " checkout.",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 Page = Annotated[
     Path | None, typer.Option("--page", metavar="FILE", help="Also write the accuracy page there.", dir_okay=False)
 ]
 
 
-def command(data: Data, page: Page = None, output: Output = OutputFormat.TABLE) -> None:
-    """Score forecasts against networks that were measured.
+class Report(StrEnum):
+    """What the command prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    CSV = "csv"
+    HTML = "html"
+
+
+Output = Annotated[Report, typer.Option("--output", "-o", help="What to print.", case_sensitive=False)]
+
+
+def command(data: Measured = None, page: Page = None, output: Output = Report.TABLE) -> None:
+    """Score forecasts of every system against networks that were measured.
 
     Each is forecast by a fit that never saw its architecture. Takes minutes.
     """
     require_fit()
-    from joulecast.calibration.evaluate import report
+    if output is Report.HTML:
+        from joulecast.calibration.plotting import pyplot
+
+        pyplot()  # what is missing is told before minutes of fitting, not after
     from joulecast.calibration.evaluate.protocol import evaluate
 
-    with progress(f"scoring {data}"):
-        found = evaluate(data)
-    if output is OutputFormat.TABLE:
-        write(report.as_table(found))
-    else:
-        document = header("evaluation") | json.loads(report.as_json(found))
-        write_document(document, output, document["results"])
+    folder = data or own_measurements()
+    with progress(f"scoring {folder}"):
+        found = evaluate(folder)
+    _print(found, output)
     if page:
-        page.write_text(report.as_page(found), "utf-8")
+        from joulecast.calibration.evaluate.page import as_page
+
+        page.write_text(as_page(found), "utf-8")
+
+
+def _print(found: Evaluation, output: Report) -> None:
+    from joulecast.calibration.evaluate.report import as_json, as_table
+
+    if output is Report.TABLE:
+        write(as_table(found))
+    elif output is Report.HTML:
+        from joulecast.calibration.evaluate.document import as_html
+
+        write(as_html(found))
+    else:
+        document = header("evaluation") | json.loads(as_json(found))
+        write_document(document, OutputFormat(output.value), document["results"])
+
+
+def own_measurements() -> Path:
+    """``data/measurements`` of the checkout that this runs from. Raises MeasurementError where nothing in it can be
+    scored."""
+    root = Path(__file__).parents[4]  # estimator/joulecast/cli/commands
+    if not (root / "pyproject.toml").is_file():
+        raise MeasurementError("this joulecast is installed, not a checkout: name measured data sets with --data DIR")
+    folder = root / "data" / "measurements"
+    if not any(folder.glob("*/model_energy.csv")):
+        raise MeasurementError("data/measurements holds no measured networks yet: name other data sets with --data DIR")
+    return folder
 
 
 def require_fit() -> None:
     """Raises JoulecastError (MissingDependency) where the extra ``fit`` is not installed."""
     try:
         import scipy.optimize  # noqa: F401
+        import sklearn.linear_model  # noqa: F401
     except ImportError:
         raise JoulecastError(
-            "fitting needs scipy, which is not installed: pip install 'joulecast[fit]'", reason="MissingDependency"
+            "fitting needs scikit-learn, which is not installed: pip install 'joulecast[fit]'",
+            reason="MissingDependency",
         ) from None

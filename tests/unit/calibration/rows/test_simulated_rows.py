@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from joulecast.accelerators import find
-from joulecast.calibration.evaluate.__main__ import main as evaluate
+from joulecast.calibration.evaluate.protocol import evaluate
 from joulecast.calibration.fit.__main__ import main as fit
 from joulecast.calibration.rows.journals import measured_rows, read_rows
 from joulecast.calibration.rows.networks import FILE_NAME, INPUTS, TRUTH
@@ -86,12 +86,10 @@ def test_the_same_rows_of_a_real_card_are(rehearsed: Rows, tmp_path: Path) -> No
     assert len(measured_rows(folder)) > 3
 
 
-def test_nothing_is_fitted_or_scored_from_a_folder_of_them(
-    rehearsed: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_fitted_or_scored_from_a_folder_of_them(rehearsed: Rows, tmp_path: Path) -> None:
     put(tmp_path / "data" / "simulated-hopper", rehearsed)
-    assert evaluate(["--data", str(tmp_path / "data")]) == 1
-    assert "no folder with a model_energy.csv" in capsys.readouterr().err
+    with pytest.raises(MeasurementError, match=r"no folder with a model_energy\.csv"):
+        evaluate(tmp_path / "data")
 
 
 @pytest.mark.parametrize("card", ["simulated-hopper", "Simulated-NVIDIA H200"])
@@ -104,12 +102,11 @@ def test_a_table_of_networks_on_a_simulated_card_is_refused(
     row = {"gpu": card, "model": "resnet50", "precision": "fp32", "batch": "1", TRUTH[0]: "1.0", TRUTH[1]: "2.0"}
     lines = [",".join(columns), ",".join(row.get(name, "") for name in columns)]
     (folder / FILE_NAME).write_text("\n".join(lines) + "\n")
-    for command in (
-        ["--data", str(tmp_path / "data")],
-        ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "o")],
-    ):
-        assert (fit if "--out" in command else evaluate)(command) == 1
-        assert f"holds rows of {card}, which were not measured" in capsys.readouterr().err
+    refused = f"holds rows of {card}, which were not measured"
+    with pytest.raises(MeasurementError, match=refused):
+        evaluate(tmp_path / "data")
+    assert fit(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "o")]) == 1
+    assert refused in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 
