@@ -11,6 +11,8 @@ import kopf
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
+from joulecast_operator.calibration_status import holds
+from joulecast_operator.controller_calibrations import Calibrations
 from joulecast_operator.controller_estimates import Estimates
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.controller_workloads import Workloads
@@ -18,7 +20,7 @@ from joulecast_operator.discovery import is_made
 from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index, Key, Resource
-from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, NODES, PROFILES
+from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.metrics import EstimateCollector, registry_with
 from joulecast_operator.questions import product_of
@@ -28,7 +30,7 @@ from joulecast_operator.workqueue import WorkQueue
 from joulecast_operator.writer import Writer
 
 KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
-"""In the order in which they are listed: an estimate needs the others."""
+"""In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
 
 _SWEEP_JITTER: Final = 0.1
 
@@ -51,7 +53,7 @@ class Controller:
             writer=writer,
             forecasts=self.forecasts,
             namespace=settings.namespace,
-            on_change=self._ask_all,
+            on_change=self._profiles_changed,
         )
         self.estimates = Estimates(
             index=self.index,
@@ -63,7 +65,17 @@ class Controller:
             resolves_per_second=settings.resolves_per_second,
         )
         self.workloads = Workloads(index=self.index, writer=writer, own=self._own)
-        self.watches = Watches(index=self.index, cluster=self.cluster, kinds=KINDS, on_change=self.changed)
+        self.calibrations = Calibrations(
+            index=self.index,
+            cluster=self.cluster,
+            writer=writer,
+            forecasts=self.forecasts,
+            queue=self.queue,
+            profiles=self.profiles,
+            settings=settings,
+        )
+        kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
+        self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
         self.watches.then(self.work)
 
     # -- work
@@ -84,6 +96,8 @@ class Controller:
             await self.workloads.reconcile(key)
         elif key.kind == PROFILES.kind:
             await self.profiles.reconcile(key)
+        elif key.kind == CALIBRATIONS.kind:
+            await self.calibrations.reconcile(key)
 
     async def _reconcile_estimate(self, key: Key) -> None:
         if await self.estimates.reconcile(key):
@@ -102,12 +116,16 @@ class Controller:
         if key.kind == NODES.kind:
             if _product(before) != _product(after) or _labels(before) != _labels(after):
                 self._ask_all()
+            if _labels(before) != _labels(after) or _devices(before) != _devices(after):
+                self.calibrations.queue_all()
         elif key.kind == DEPLOYMENTS.kind:
             self._deployment_changed(key, before, after)
         else:
             self.queue.add(key)
             if key.kind == ESTIMATES.kind:
                 self._estimate_changed(before, after)
+            if key.kind == CALIBRATIONS.kind and after is None and before is not None and holds(before):
+                self.calibrations.queue_all()  # whoever waits for its accelerator
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and _rest(before) != _rest(after):
@@ -127,6 +145,10 @@ class Controller:
         for deployment in self.workloads.concerned(estimate) if estimate else ():
             self.queue.add(deployment)
 
+    def _profiles_changed(self) -> None:
+        self._ask_all()
+        self.calibrations.queue_all()
+
     def _ask_all(self) -> None:
         for key in self.index.keys(ESTIMATES):
             self.queue.add(key)
@@ -135,7 +157,7 @@ class Controller:
 
     def queue_all(self) -> None:
         """Queue every object, and Deployments that are gone but left an estimate made for them."""
-        for kind in (PROFILES, DEPLOYMENTS, ESTIMATES):
+        for kind in (PROFILES, DEPLOYMENTS, ESTIMATES, CALIBRATIONS):
             for key in self.index.keys(kind):
                 self.queue.add(key)
         for estimate in self.index.estimates():
@@ -182,6 +204,10 @@ def _product(node: Resource | None) -> str | None:
 
 def _labels(node: Resource | None) -> Any:
     return ((node or {}).get("metadata") or {}).get("labels")
+
+
+def _devices(node: Resource | None) -> Any:
+    return ((node or {}).get("status") or {}).get("allocatable")
 
 
 def _inputs(deployment: Resource | None) -> tuple[str, str, Any] | None:

@@ -45,6 +45,14 @@ class Profiles:
         """Usable profiles by name: of two for one accelerator and runtime the first stands."""
         return [self._usable[key] for key in sorted(self._usable, key=lambda key: key.name)]
 
+    def in_use(self, product: str, runtime: str) -> tuple[Key, Override] | None:
+        """The usable profile of the cluster that prices an accelerator under a runtime."""
+        for key in sorted(self._usable, key=lambda key: key.name):
+            found = self._usable[key]
+            if (found.product.removesuffix("-SHARED"), found.runtime) == (product, runtime):
+                return key, found
+        return None
+
     async def reconcile(self, key: Key) -> None:
         """Check the profile of ``key`` and write what came of it."""
         profile = self._index.resource(key)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from joulecast_operator import kinds, resources
+from joulecast_operator import calibration_resources, kinds, resources
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEEP: Final = {"helm.sh/resource-policy": "keep"}
@@ -22,6 +22,7 @@ _REJECTED: Final = ("title", "propertyNames")  # the server takes neither in a s
 _VERBATIM: Final = ("properties", "default")  # hold names and values, not schemas
 _ESTIMATE_COLUMNS: Final = ("model", "accelerator", "batchSize", "joules", "interval", "coverage", "origin")
 _PROFILE_COLUMNS: Final = ("origin", "error")
+_CALIBRATION_COLUMNS: Final = ("accelerator", "progress", "rows", "error", "better")
 _WIDE: Final = {"priority": 1}  # shown by `kubectl get -o wide` alone
 
 Schema = dict[str, Any]
@@ -32,6 +33,7 @@ def definitions() -> dict[str, Schema]:
     found = (
         _definition(kinds.ESTIMATES, resources.InferenceEnergyEstimate, "iee", _estimate_columns()),
         _definition(kinds.PROFILES, resources.AcceleratorEnergyProfile, "aep", _profile_columns()),
+        _definition(kinds.CALIBRATIONS, calibration_resources.EnergyCalibration, "ecal", _calibration_columns()),
     )
     return {definition["spec"]["names"]["plural"]: definition for definition in found}
 
@@ -132,6 +134,14 @@ def _profile_columns() -> list[Schema]:
         _age(),
         *_why("Usable"),
     ]
+
+
+def _calibration_columns() -> list[Schema]:
+    """Where it is and what came of it; the last column says why, as long as it likes."""
+    accelerator, *figures = (_column(name, f".status.summary.{name}") for name in _CALIBRATION_COLUMNS)
+    reason, message = _why("Calibrated")
+    shown = {key: value for key, value in message.items() if key not in _WIDE} | {"name": "Why"}
+    return [accelerator, _column("phase", ".status.phase"), *figures, _age(), shown, reason]
 
 
 def _column(name: str, path: str) -> Schema:

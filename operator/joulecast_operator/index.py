@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
 
 PREFIX: Final = "joulecast.dev/"
+DEVICES: Final = "nvidia.com/"
+"""What NVIDIA's device plugin calls the resources of a node begins with it."""
 
 Resource = Mapping[str, Any]
 
@@ -64,7 +66,7 @@ class Store:
 
 
 class Index:
-    """Estimates, profiles, Deployments and nodes. ``now`` counts seconds, for tests."""
+    """Estimates, profiles, calibrations, Deployments and nodes. ``now`` counts seconds, for tests."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -72,6 +74,7 @@ class Index:
         self._stores = {
             ESTIMATES.kind: Store(ESTIMATES, _without_noise),
             PROFILES.kind: Store(PROFILES, _without_noise),
+            CALIBRATIONS.kind: Store(CALIBRATIONS, _without_noise),
             DEPLOYMENTS.kind: Store(DEPLOYMENTS, _slim_deployment),
             NODES.kind: Store(NODES, _slim_node),
         }
@@ -132,6 +135,9 @@ class Index:
 
     def profiles(self) -> list[Resource]:
         return [resource for _, resource in self._stores[PROFILES.kind].items()]
+
+    def calibrations(self) -> list[Resource]:
+        return [resource for _, resource in self._stores[CALIBRATIONS.kind].items()]
 
     def nodes(self) -> list[Resource]:
         return [resource for _, resource in self._stores[NODES.kind].items()]
@@ -262,4 +268,6 @@ def _slim_deployment(resource: Resource) -> Resource:
 def _slim_node(resource: Resource) -> Resource:
     metadata = resource.get("metadata") or {}
     kept = {key: metadata[key] for key in ("name", "uid", "resourceVersion", "labels") if key in metadata}
-    return {"metadata": kept}
+    allocatable = (resource.get("status") or {}).get("allocatable") or {}
+    devices = {name: count for name, count in allocatable.items() if name.startswith(DEVICES)}
+    return {"metadata": kept} | ({"status": {"allocatable": devices}} if devices else {})

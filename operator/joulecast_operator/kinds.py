@@ -35,8 +35,14 @@ ESTIMATES: Final = Kind(group=GROUP, version=VERSION, plural="inferenceenergyest
 PROFILES: Final = Kind(
     group=GROUP, version=VERSION, plural="acceleratorenergyprofiles", kind="AcceleratorEnergyProfile", namespaced=False
 )
+CALIBRATIONS: Final = Kind(group=GROUP, version=VERSION, plural="energycalibrations", kind="EnergyCalibration")
 DEPLOYMENTS: Final = Kind(group="apps", version="v1", plural="deployments", kind="Deployment")
 NODES: Final = Kind(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
 CONFIG_MAPS: Final = Kind(group="", version="v1", plural="configmaps", kind="ConfigMap")
 SECRETS: Final = Kind(group="", version="v1", plural="secrets", kind="Secret")
 EVENTS: Final = Kind(group="", version="v1", plural="events", kind="Event")
+JOBS: Final = Kind(group="batch", version="v1", plural="jobs", kind="Job")
+PODS: Final = Kind(group="", version="v1", plural="pods", kind="Pod")
+SERVICE_ACCOUNTS: Final = Kind(group="", version="v1", plural="serviceaccounts", kind="ServiceAccount")
+ROLES: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="roles", kind="Role")
+ROLE_BINDINGS: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="rolebindings", kind="RoleBinding")

@@ -100,6 +100,19 @@ CALIBRATION_ERROR: Final = Metric(
     labels=("accelerator",),
     text="Held-out error of the accelerator's profile, as a ratio; of several profiles the largest.",
 )
+CALIBRATION_LABELS: Final = ("namespace", "calibration", "accelerator")
+CALIBRATION_PROGRESS: Final = Metric(
+    name="joulecast_calibration_progress_ratio",
+    kind="gauge",
+    labels=CALIBRATION_LABELS,
+    text="How far an EnergyCalibration's last run is, 0 to 1.",
+)
+CALIBRATION_INFO: Final = Metric(
+    name="joulecast_calibration_info",
+    kind="gauge",
+    labels=(*CALIBRATION_LABELS, "phase", "better"),
+    text="Always 1: the phase of an EnergyCalibration, and whether its last profile is better than the one before.",
+)
 REQUESTS: Final = Metric(
     name="joulecast_admission_requests_total",
     kind="counter",
@@ -114,7 +127,7 @@ DURATION: Final = Metric(
     text="Time to decide about one workload at admission, in seconds.",
     process="webhook",
 )
-METRICS: Final = (*FORECASTS, INFO, CALIBRATION_ERROR, REQUESTS, DURATION)
+METRICS: Final = (*FORECASTS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO, REQUESTS, DURATION)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge beside each counter is in no list of ours
 
@@ -129,9 +142,11 @@ class LiveIndex(Protocol):
 
     def profiles(self) -> Iterable[Resource]: ...
 
+    def calibrations(self) -> Iterable[Resource]: ...
+
 
 class EstimateCollector(Collector):
-    """Series of every estimate and profile that the index holds now."""
+    """Series of every estimate, profile and calibration that the index holds now."""
 
     def __init__(self, index: LiveIndex) -> None:
         self._index = index
@@ -143,9 +158,10 @@ class EstimateCollector(Collector):
             yield _forecast_family(metric, rows)
         yield _info_family(estimates)
         yield _calibration_family(self._index.profiles())
+        yield from _run_families(self._index.calibrations())
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        for metric in (*FORECASTS, INFO, CALIBRATION_ERROR):
+        for metric in (*FORECASTS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
             yield _family(metric)
 
 
@@ -237,6 +253,20 @@ def _calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
     for product, error in sorted(worst.items()):
         family.add_metric((product,), error)
     return family
+
+
+def _run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamily]:
+    progress, info = _family(CALIBRATION_PROGRESS), _family(CALIBRATION_INFO)
+    for calibration in sorted(calibrations, key=_identity):
+        status = _mapping(calibration.get("status"))
+        labels = (*_identity(calibration), str(status.get("accelerator", "")))
+        if isinstance(status.get("progress"), (int, float)):
+            progress.add_metric(labels, status["progress"])
+        better = _mapping(status.get("quality")).get("better")
+        shown = "" if better is None else str(better).lower()
+        info.add_metric((*labels, str(status.get("phase", "")), shown), 1)
+    yield progress
+    yield info
 
 
 def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:

@@ -89,7 +89,7 @@ def desired_status(estimate: Resource, result: Result, *, request: Request | Non
     elif isinstance(result, Failure) and result.digest:
         status["modelDigest"] = result.digest
     status["conditions"] = [
-        _condition(current, kind, truth, reason, message, generation, now)
+        condition_of(current, kind, truth, reason, message, generation, now)
         for kind, truth, reason, message in _conditions(result, kept=kept)
     ]
     return {name: value for name, value in status.items() if value is not None}
@@ -138,7 +138,7 @@ def profile_status(
         truth, reason = "True", "Valid"
         message = f"forecasts for {profile['spec']['product']} are made with this profile"
         status |= {"digest": digest, **_profile_facts(result)}
-    status["conditions"] = [_condition(current, USABLE, truth, reason, message, generation, now)]
+    status["conditions"] = [condition_of(current, USABLE, truth, reason, message, generation, now)]
     return {name: value for name, value in status.items() if value is not None}
 
 
@@ -227,9 +227,10 @@ def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str
     return resolved, profiled, ready
 
 
-def _condition(
+def condition_of(
     current: Resource, kind: str, truth: Truth, reason: str, message: str, generation: int | None, now: datetime
 ) -> dict[str, Any]:
+    """A condition of a status; its time moves with its truth alone."""
     before = condition(current, kind)
     moved = before is None or before.get("status") != truth
     found: dict[str, Any] = {

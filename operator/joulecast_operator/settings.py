@@ -47,6 +47,14 @@ class Settings(BaseModel):
     webhook_certfile: str = Field("/etc/joulecast/tls/tls.crt", description="the webhook's certificate")
     webhook_keyfile: str = Field("/etc/joulecast/tls/tls.key", description="the webhook's private key")
 
+    calibration: bool = Field(True, description="whether EnergyCalibrations are worked on")
+    calibration_namespaces: Words = Field(
+        (), description="namespaces whose EnergyCalibrations are worked on; joulecast's own when empty"
+    )
+    calibration_image: str = Field("", description="image with joulecast and torch that measures unless one is given")
+    calibration_arguments: Words = Field((), description="further arguments of `joulecast calibrate`")
+    calibration_poll_seconds: float = Field(10, gt=0, description="pause between two looks at a calibration's Job")
+
     cache_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / "joulecast",
         description="folder of skeletons and profiles",

@@ -31,6 +31,7 @@ _PASSED: Final = (
     "TMPDIR",
     "LD_LIBRARY_PATH",
     "PYTHONPATH",
+    "JOULECAST_ALLOW_SIMULATED_PROFILES",  # of tests
 )
 """What a worker sees of the environment: none of the controller's own settings and credentials."""
 

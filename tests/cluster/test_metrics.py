@@ -27,14 +27,14 @@ EXPORTER = """
 import asyncio, sys, kopf
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index
-from joulecast_operator.kinds import ESTIMATES, PROFILES
+from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.metrics import EstimateCollector, registry_with
 from joulecast_operator.watches import Watches
 
 async def main():
     index = Index()
-    watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES))
+    watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     async with served(int(sys.argv[1]), registry_with(EstimateCollector(index)), health, host="127.0.0.1"):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
@@ -76,6 +76,11 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
     release.plane.apply(estimate("waiting"), profile())
     status = {"status": {"heldOutError": 0.11, "conditions": []}}
     release.plane.kubectl("patch", "aep", "h200", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    release.plane.apply(calibration())
+    under_way = {"status": {"phase": "Measuring", "progress": 0.42, "accelerator": "NVIDIA-H200"}}
+    release.plane.kubectl(
+        "patch", "ecal", "h200", "-n", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(under_way)
+    )
     prometheus.scrape(exporter, release.installation.webhook_url.removeprefix("http://"))
     release.plane.apply(deployment("web", "shop"))
     assert eventually(lambda: prometheus.query('joulecast_estimate_info{state="Ready"}'))
@@ -91,6 +96,11 @@ def estimate(name: str) -> dict[str, object]:
 def profile() -> dict[str, object]:
     kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "AcceleratorEnergyProfile"}
     return kind | {"metadata": {"name": "h200"}, "spec": {"product": "NVIDIA-H200", "coefficients": "{}"}}
+
+
+def calibration() -> dict[str, object]:
+    kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "EnergyCalibration"}
+    return kind | {"metadata": {"name": "h200", "namespace": "shop"}, "spec": {"accelerator": "NVIDIA-H200"}}
 
 
 @pytest.mark.parametrize("query", QUERIES)

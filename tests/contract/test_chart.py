@@ -136,6 +136,16 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("", "events", "create")
     assert rules(objects, "ClusterRole", "joulecast-controller") == expected
     assert rules(objects, "Role", "joulecast-controller") == granted("", "configmaps", "get")
+    calibrations = granted("joulecast.dev", "energycalibrations", *reads)
+    calibrations |= granted("joulecast.dev", "energycalibrations/status", "patch")
+    calibrations |= granted("joulecast.dev", "acceleratorenergyprofiles", "create", "patch")
+    assert rules(objects, "ClusterRole", "joulecast-calibration") == calibrations
+    runs = granted("batch", "jobs", "get", "create", "delete") | granted("", "pods", "list")
+    runs |= granted("", "configmaps", "get", "create", "patch") | granted("", "serviceaccounts", "get", "create")
+    runs |= granted("rbac.authorization.k8s.io", "roles", "get", "create")
+    runs |= granted("rbac.authorization.k8s.io", "rolebindings", "get", "create")
+    assert rules(objects, "Role", "joulecast-calibration") == runs
+    assert objects["Role", "joulecast-calibration"]["metadata"]["namespace"] == "energy"
     assert objects["Role", "joulecast-controller"]["metadata"]["namespace"] == "energy"
 
 
@@ -155,7 +165,8 @@ def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> Non
             bound[each["roleRef"]["kind"], each["roleRef"]["name"]] = subject["name"]
     roles = {key for key in objects if key[0] in ("ClusterRole", "Role")}
     assert roles - bound.keys() == {("ClusterRole", "joulecast-pull-secrets")}
-    assert all(name == account for (_, name), account in bound.items())
+    accounts = {name: name for _, name in bound} | {"joulecast-calibration": "joulecast-controller"}
+    assert all(accounts[name] == account for (_, name), account in bound.items())
     assert rules(objects, "ClusterRole", "joulecast-pull-secrets") == granted("", "secrets", "get")
 
 
@@ -356,6 +367,31 @@ def test_a_digest_takes_the_place_of_the_tag() -> None:
     digest = "sha256:" + "0" * 64
     images = {spec["containers"][0]["image"] for spec in pod_specs(render(*SECRET, f"image.digest={digest}"))}
     assert images == {f"joulecast@{digest}"}
+
+
+def test_calibrations_run_where_the_values_say_and_nowhere_without_them() -> None:
+    done = template(*SECRET, "calibration.namespaces={lab,energy}", "calibration.image=registry.example/torch:1")
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    for kind in ("Role", "RoleBinding"):
+        found = [each["metadata"] for each in objects if each["kind"] == kind]
+        assert {each["namespace"] for each in found if each["name"] == "joulecast-calibration"} == {"lab", "energy"}
+    (controller,) = [
+        each
+        for each in objects
+        if each["metadata"]["name"] == "joulecast-controller" and "replicas" in each.get("spec", {})
+    ]
+    settings = load(controller["spec"]["template"]["spec"]["containers"][0]["args"][1:], {})
+    assert settings.calibration
+    assert settings.calibration_namespaces == ("lab", "energy")
+    assert settings.calibration_image == "registry.example/torch:1"
+
+    without = render(*SECRET, "calibration.enabled=false")
+    assert [key for key in without if "calibration" in key[1]] == [
+        ("CustomResourceDefinition", "energycalibrations.joulecast.dev")
+    ]
+    (container,) = without["Deployment", "joulecast-controller"]["spec"]["template"]["spec"]["containers"]
+    assert load(container["args"][1:], {}).calibration is False
 
 
 def test_monitoring_and_the_network_policy_are_optional() -> None:

@@ -97,6 +97,11 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* Where calibrations may run, as JSON. */}}
+{{- define "joulecast.calibrationNamespaces" -}}
+{{- .Values.calibration.namespaces | default (list .Release.Namespace) | uniq | toJson -}}
+{{- end -}}
+
 {{/* Whether the webhook runs inside the cluster. */}}
 {{- define "joulecast.webhookInside" -}}
 {{- if and .Values.webhook.enabled (not .Values.webhook.url) }}true{{ end -}}

@@ -11,12 +11,21 @@ from tests.unit.operator_admission.resources import H200, IMAGE, Estimates, esti
 
 
 class Index(Estimates):
-    def __init__(self, *held: dict[str, Any], profiles: tuple[dict[str, Any], ...] = ()) -> None:
+    def __init__(
+        self,
+        *held: dict[str, Any],
+        profiles: tuple[dict[str, Any], ...] = (),
+        calibrations: tuple[dict[str, Any], ...] = (),
+    ) -> None:
         super().__init__(*held)
         self.profile_list = profiles
+        self.calibration_list = calibrations
 
     def profiles(self) -> list[dict[str, Any]]:
         return list(self.profile_list)
+
+    def calibrations(self) -> list[dict[str, Any]]:
+        return list(self.calibration_list)
 
 
 def samples(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -32,10 +41,12 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str,
 
 
 def scrape(
-    *held: dict[str, Any], profiles: tuple[dict[str, Any], ...] = ()
+    *held: dict[str, Any],
+    profiles: tuple[dict[str, Any], ...] = (),
+    calibrations: tuple[dict[str, Any], ...] = (),
 ) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     registry = CollectorRegistry()
-    registry.register(metrics.EstimateCollector(Index(*held, profiles=profiles)))
+    registry.register(metrics.EstimateCollector(Index(*held, profiles=profiles, calibrations=calibrations)))
     return samples(registry)
 
 
@@ -132,3 +143,19 @@ def test_every_declared_metric_is_served_and_no_other() -> None:
     registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}
     assert served == {metric.name.removesuffix("_total") for metric in metrics.METRICS}
+
+
+def test_a_calibration_shows_its_phase_and_how_far_it_is() -> None:
+    metadata = {"name": "h200", "namespace": "lab"}
+    status = {"phase": "Measuring", "progress": 0.42, "accelerator": H200, "quality": {"better": False}}
+    found = scrape(calibrations=({"metadata": metadata, "spec": {}, "status": status},))
+    labels = {"namespace": "lab", "calibration": "h200", "accelerator": H200}
+    assert found["joulecast_calibration_progress_ratio", frozenset(labels.items())] == 0.42
+    more = labels | {"phase": "Measuring", "better": "false"}
+    assert found["joulecast_calibration_info", frozenset(more.items())] == 1
+
+
+def test_a_calibration_that_has_no_status_yet_is_counted_without_a_phase() -> None:
+    found = scrape(calibrations=({"metadata": {"name": "h200", "namespace": "lab"}, "spec": {}},))
+    assert "joulecast_calibration_info" in names(found)
+    assert "joulecast_calibration_progress_ratio" not in names(found)

@@ -77,13 +77,20 @@ def test_a_wide_listing_says_why(plural: str, kind: str) -> None:
     }
 
 
+def test_a_listing_of_calibrations_says_why() -> None:
+    columns = crds.definitions()["energycalibrations"]["spec"]["versions"][0]["additionalPrinterColumns"]
+    shown = [column["name"] for column in columns if not column.get("priority")]
+    assert shown == ["Accelerator", "Phase", "Progress", "Rows", "Error", "Better", "Age", "Why"]
+    assert columns[-2]["jsonPath"] == '.status.conditions[?(@.type=="Calibrated")].message'
+
+
 def test_names() -> None:
     names = {plural: definition["spec"]["names"] for plural, definition in crds.definitions().items()}
-    assert {tuple(each["shortNames"]) for each in names.values()} == {("iee",), ("aep",)}
+    assert {tuple(each["shortNames"]) for each in names.values()} == {("iee",), ("aep",), ("ecal",)}
     assert all(each["categories"] == ["energy"] for each in names.values())
 
 
 def test_the_charts_copies_are_kept_at_uninstall() -> None:
     copies = [text for path, text in crds.files().items() if "charts" in path.parts]
-    assert len(copies) == 2
+    assert len(copies) == 3
     assert all("helm.sh/resource-policy: keep" in text and "{{" not in text for text in copies)

@@ -1,0 +1,103 @@
+"""The objects of a calibration's run in the cluster: made once, looked at, taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from joulecast_operator import calibration_job
+from joulecast_operator.calibration_job import Run
+from joulecast_operator.kinds import CONFIG_MAPS, JOBS, PODS, Kind
+from joulecast_operator.kube import ApiError, Cluster
+
+Resource = Mapping[str, Any]
+
+
+class NameTakenError(Exception):
+    """An object of the name that a run needs belongs to somebody else."""
+
+
+class Objects:
+    """What a run needs, through ``cluster``."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def account(self, run: Run) -> Resource:
+        """The run's ConfigMap, and the account that may write it."""
+        result: Resource = {}
+        for kind, body in calibration_job.account(run):
+            found = await self.made(kind, run, body)
+            if kind == CONFIG_MAPS:
+                result = found
+        data = result.get("data") or {}
+        if data.get(calibration_job.RUN) == str(run.number):
+            return result
+        fresh = dict.fromkeys(data) | calibration_job.fresh_result(run)
+        path = CONFIG_MAPS.path(run.calibration["metadata"]["namespace"], run.result)
+        return await self._cluster.merge_patch(path, {"data": fresh})
+
+    async def made(self, kind: Kind, run: Run, body: Mapping[str, Any]) -> Resource:
+        """The object that ``body`` describes, created unless it is there. Raises NameTakenError."""
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        try:
+            return await self._cluster.create(kind.path(namespace), body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        found = await self._cluster.get(kind.path(namespace, name))
+        if not calibration_job.owned(found, run.calibration):
+            raise NameTakenError(
+                f"{kind.kind} {name!r} of namespace {namespace!r} is not this calibration's: delete it, or give the"
+                " calibration another name"
+            )
+        return found
+
+    async def trouble(self, job: Resource) -> str | None:
+        """Why the Job's pod does not start."""
+        metadata = job["metadata"]
+        selector = {"labelSelector": f"{calibration_job.JOB_LABEL}={metadata['name']}"}
+        found = await self._cluster.request("GET", PODS.path(metadata["namespace"]), parameters=selector)
+        for pod in found.get("items") or ():
+            status = pod.get("status") or {}
+            if status.get("phase") == "Pending" and (why := _pending(status)):
+                return f"pod {pod['metadata']['name']} waits: {why}"
+        return None
+
+    async def result(self, calibration: Resource) -> Resource:
+        found = await self.found(CONFIG_MAPS, calibration, calibration_job.result_name(calibration))
+        return found if found is not None and calibration_job.owned(found, calibration) else {}
+
+    async def found(self, kind: Kind, calibration: Resource, name: str) -> Resource | None:
+        try:
+            return await self._cluster.get(kind.path(calibration["metadata"]["namespace"], name))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    async def delete_job(self, calibration: Resource, number: int) -> None:
+        """Take a run's Job away, and its pod with it: a Job's default would leave the pod on the GPU."""
+        name = calibration_job.job_name(calibration, number)
+        found = await self.found(JOBS, calibration, name) if number else None
+        if found is None or not calibration_job.owned(found, calibration):
+            return
+        path = JOBS.path(calibration["metadata"]["namespace"], name)
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": found["metadata"]["uid"]}}
+        try:
+            await self._cluster.request("DELETE", path, body=body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+
+def _pending(status: Mapping[str, Any]) -> str:
+    """What the scheduler or the kubelet says of a pod."""
+    for each in status.get("conditions") or ():
+        if each.get("type") == "PodScheduled" and each.get("status") == "False":
+            return str(each.get("message") or each.get("reason") or "")
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("message"):
+            return f"{waiting.get('reason')}: {waiting['message']}"
+    return ""

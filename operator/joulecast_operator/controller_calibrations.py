@@ -1,0 +1,331 @@
+"""EnergyCalibrations: one Job each on a GPU that nobody else measures, and its profile in use where it is better.
+
+Jobs are looked at, not watched: a watch of Jobs needs rights in all namespaces, and a run lasts for minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from joulecast_operator import calibration_job, calibration_result, calibration_status
+from joulecast_operator.calibration_endings import JUDGED_AGAIN, Endings
+from joulecast_operator.calibration_job import Run
+from joulecast_operator.calibration_nodes import Target, target_of
+from joulecast_operator.calibration_objects import NameTakenError, Objects
+from joulecast_operator.calibration_resources import CalibrationSpec, EnergyCalibration, Phase
+from joulecast_operator.calibration_status import ENDED, HOLDING, State, facts_of, holds, is_open, status_of
+from joulecast_operator.controller_profiles import Profiles
+from joulecast_operator.forecasts import Forecasts
+from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.kinds import CALIBRATIONS, JOBS
+from joulecast_operator.kube import ApiError, Cluster
+from joulecast_operator.reconcile import Waiting, Wrong, condition, timestamp
+from joulecast_operator.settings import Settings
+from joulecast_operator.workqueue import WorkQueue
+from joulecast_operator.writer import Writer
+
+_LOOK_AGAIN_SECONDS: Final = 3600.0  # at most, towards a time of the schedule: clocks are set
+_FORBIDDEN_SECONDS: Final = 60.0
+
+
+class Calibrations:
+    """Reconciles calibrations. ``profiles`` knows which profile is in use."""
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        cluster: Cluster,
+        writer: Writer,
+        forecasts: Forecasts,
+        queue: WorkQueue[Key],
+        profiles: Profiles,
+        settings: Settings,
+    ) -> None:
+        self._index = index
+        self._objects = Objects(cluster)
+        self._endings = Endings(index=index, cluster=cluster, forecasts=forecasts, profiles=profiles)
+        self._writer = writer
+        self._queue = queue
+        self._profiles = profiles
+        self._settings = settings
+        self._claiming = asyncio.Lock()
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring the run of ``key`` a step further, and say where it is."""
+        calibration = self._index.resource(key)
+        if calibration is None or calibration["metadata"].get("deletionTimestamp"):
+            return
+        state = await self._state(calibration)
+        if state is None:
+            return
+        await self._put(self._index.resource(key) or calibration, state)
+        if holds(calibration) != (state.phase in HOLDING):
+            self.queue_all()  # whoever waits for the accelerator
+        if state.again_seconds is not None:
+            self._queue.add_later(key, state.again_seconds)
+
+    def queue_all(self) -> None:
+        """Have every calibration looked at: nodes, profiles or another calibration are no longer what they were."""
+        for key in self._index.keys(CALIBRATIONS):
+            self._queue.add(key)
+
+    # -- where it stands
+
+    async def _state(self, calibration: Resource) -> State | None:
+        spec = self._checked(calibration)
+        if isinstance(spec, Wrong):
+            return _refused(spec)
+        try:
+            return await self._step(calibration, spec)
+        except NameTakenError as error:
+            return _refused(Wrong(reason="NameTaken", message=str(error)), again_seconds=_FORBIDDEN_SECONDS)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            message = f"{error}: the chart grants this in the namespaces of calibration.namespaces"
+            return _refused(Wrong(reason="Forbidden", message=message), again_seconds=_FORBIDDEN_SECONDS)
+
+    def _checked(self, calibration: Resource) -> CalibrationSpec | Wrong:
+        namespace = calibration["metadata"]["namespace"]
+        allowed = self._settings.calibration_namespaces or (self._settings.namespace,)
+        if namespace not in allowed:
+            return Wrong(
+                reason="NamespaceNotAllowed",
+                message=f"no calibration runs in namespace {namespace!r}: apply it in {' or '.join(allowed)}, or add"
+                " the namespace to the chart's calibration.namespaces",
+            )
+        try:
+            spec = EnergyCalibration.model_validate(calibration).spec
+            calibration_status.next_run(calibration, spec, datetime.now(UTC))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply it again")
+        except ValueError as error:
+            return Wrong(reason="InvalidSchedule", message=f"spec.schedule {spec.schedule!r}: {error}")
+        return spec
+
+    async def _step(self, calibration: Resource, spec: CalibrationSpec) -> State | None:
+        under_way = is_open(calibration, spec)
+        if holds(calibration) and (spec.suspend or not under_way):
+            await self._objects.delete_job(calibration, status_of(calibration)["run"])
+        if spec.suspend:
+            return self._suspended(calibration)
+        if under_way and holds(calibration):
+            return await self._watched(calibration, spec)
+        if under_way:
+            return await self._begun(calibration, spec, status_of(calibration)["run"])
+        now = datetime.now(UTC)
+        due = calibration_status.next_run(calibration, spec, now)
+        if due is not None and due <= now:
+            return await self._begun(calibration, spec, status_of(calibration).get("run", 0) + 1)
+        return await self._resting(calibration, spec, due)
+
+    def _suspended(self, calibration: Resource) -> State:
+        status = status_of(calibration)
+        if status.get("phase") in ENDED:
+            return _same(calibration, {"nextRunAt": None})
+        return State(
+            phase="Suspended",
+            reason="Suspended",
+            message="nothing is measured while spec.suspend is true",
+            facts={"nextRunAt": None},
+        )
+
+    async def _resting(self, calibration: Resource, spec: CalibrationSpec, due: datetime | None) -> State | None:
+        """Between runs, or after the only one."""
+        status, again = status_of(calibration), _seconds_to(due)
+        facts = {"nextRunAt": None if due is None else timestamp(due)}
+        said = condition(status, calibration_status.CALIBRATED) or {}
+        if status.get("phase") == "Done" and said.get("reason") in JUDGED_AGAIN:
+            state = await self._endings.complete(calibration, spec, await self._objects.result(calibration))
+            return replace(state, facts={**state.facts, **facts, "finishedAt": status.get("finishedAt")})
+        if status.get("phase") in ENDED:
+            return replace(_same(calibration, facts), again_seconds=again)
+        if due is None:  # the spec is again what the last run was asked
+            return State(phase="Done", reason="AsMeasured", message="the last run was asked the same", facts=facts)
+        message = f"the next run begins at {timestamp(due)}"
+        return State(phase="Scheduled", reason="Scheduled", message=message, facts=facts, again_seconds=again)
+
+    # -- begin
+
+    async def _begun(self, calibration: Resource, spec: CalibrationSpec, number: int) -> State | None:
+        target = target_of(spec, self._index.nodes())
+        if isinstance(target, Wrong):
+            return _refused(target)
+        if isinstance(target, Waiting):
+            return State(phase="Waiting", reason=target.reason, message=target.message)
+        image = spec.image or self._settings.calibration_image
+        if not image:
+            message = (
+                "no image to measure with: give spec.image, with joulecast and torch, or the chart's calibration.image"
+            )
+            return _refused(Wrong(reason="NoImage", message=message))
+        async with self._claiming:
+            holder = self._holder(calibration, target.product)
+            if holder is not None:
+                return _waiting_for(holder, target.product)
+            claimed = await self._claim(calibration, spec, number, target)
+        if claimed is None:
+            return None
+        run = Run(
+            calibration=claimed,
+            spec=spec,
+            number=number,
+            target=target,
+            image=image,
+            arguments=self._settings.calibration_arguments,
+            against=self._document(target.product, spec.runtime),
+        )
+        return await self._started(run)
+
+    def _holder(self, calibration: Resource, product: str) -> Resource | None:
+        """Another calibration that has the accelerator."""
+        for other in self._index.calibrations():
+            mine = other["metadata"]["uid"] == calibration["metadata"]["uid"]
+            if not mine and holds(other) and status_of(other).get("accelerator") == product:
+                return other
+        return None
+
+    async def _claim(
+        self, calibration: Resource, spec: CalibrationSpec, number: int, target: Target
+    ) -> Resource | None:
+        """Write that the accelerator is held before there is a Job, so that a restart between forgets neither."""
+        status, now = status_of(calibration), timestamp(datetime.now(UTC))
+        again = status.get("run") == number
+        in_use = self._profiles.in_use(target.product, spec.runtime)
+        fresh = {
+            "startedAt": now,
+            "against": in_use[1].digest if in_use else None,
+            "progress": 0.0,
+            **dict.fromkeys(("finishedAt", "rows", "networks", "layers", "nextRunAt")),
+        }
+        facts = {
+            "run": number,
+            "starts": status.get("starts", 0) + 1 if again else 1,
+            "specHash": calibration_job.asked(spec),
+            "refresh": calibration_status.refresh_of(calibration) or None,
+            "job": calibration_job.job_name(calibration, number),
+            "accelerator": target.product,
+            **({} if again else fresh),
+        }
+        how = _how(spec, again=again)
+        await self._put(calibration, State(phase="Starting", reason=how[0], message=how[1], facts=facts))
+        found = self._index.resource(_key(calibration))
+        return found if found is not None and holds(found) else None
+
+    async def _started(self, run: Run) -> State:
+        """Make what the run lacks of its objects."""
+        result = await self._objects.account(run)
+        await self._objects.delete_job(run.calibration, run.number - 1)
+        run = replace(run, against=(result.get("data") or {}).get(calibration_job.AGAINST))
+        found = await self._objects.made(JOBS, run, calibration_job.job(run))
+        status = status_of(run.calibration)
+        said = condition(status, calibration_status.CALIBRATED) or {}
+        message = said.get("message", "")
+        if found["metadata"].get("deletionTimestamp"):
+            message = "waits for the Job that was taken away to be gone"
+        return State(
+            phase="Queued" if (found.get("spec") or {}).get("suspend") else "Starting",
+            reason=said.get("reason", "Starting"),
+            message=message,
+            again_seconds=self._settings.calibration_poll_seconds,
+        )
+
+    # -- watch
+
+    async def _watched(self, calibration: Resource, spec: CalibrationSpec) -> State | None:
+        status = status_of(calibration)
+        job = await self._objects.found(JOBS, calibration, status["job"])
+        if job is None or not calibration_job.owned(job, calibration):
+            return await self._begun(calibration, spec, status["run"])
+        result = await self._objects.result(calibration)
+        ended = {each["type"] for each in (job.get("status") or {}).get("conditions") or () if each["status"] == "True"}
+        if "Complete" in ended:
+            return await self._endings.complete(calibration, spec, result)
+        if "Failed" in ended:
+            return self._endings.failed(calibration, job, result)
+        return await self._running(calibration, job, result)
+
+    async def _running(self, calibration: Resource, job: Resource, result: Resource) -> State:
+        again = self._settings.calibration_poll_seconds
+        if job["spec"].get("suspend"):
+            message = f"Kueue has not admitted Job {job['metadata']['name']} yet"
+            return State(phase="Queued", reason="Queued", message=message, again_seconds=again)
+        summary = calibration_result.summary_of(result, status_of(calibration)["run"])
+        trouble = await self._objects.trouble(job)
+        if isinstance(summary, Wrong):
+            return State(phase="Starting", reason=summary.reason, message=summary.message, again_seconds=again)
+        if summary is None or trouble:
+            message = trouble or f"Job {job['metadata']['name']} is starting"
+            before = _said(calibration)
+            reason = "PodNotStarted" if trouble else before if before in _STARTS else "Starting"
+            return State(phase="Starting", reason=reason, message=message, again_seconds=again)
+        phase: Phase = "Measuring" if summary.phase == "measuring" else "Fitting"
+        reason, message = phase, summary.message
+        if summary.phase == "failed":
+            phase, reason, message = "Measuring", "Retrying", f"{summary.message}; it is tried again"
+        return State(phase=phase, reason=reason, message=message, facts=facts_of(summary), again_seconds=again)
+
+    # -- end
+
+    # -- the cluster
+
+    def _document(self, product: str, runtime: str) -> str | None:
+        in_use = self._profiles.in_use(product, runtime)
+        return in_use[1].document if in_use else None
+
+    async def _put(self, calibration: Resource, state: State) -> None:
+        status = calibration_status.desired_status(calibration, state, now=datetime.now(UTC))
+        await self._writer.status(CALIBRATIONS, calibration, status)
+
+
+_STARTS: Final = ("Starting", "Resuming", "FromTheStart")
+
+
+def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
+    """Reason and message of a run that begins."""
+    if not again:
+        return "Starting", "the Job is being made"
+    if spec.storage is not None:
+        return "Resuming", f"the Job was gone: it goes on with the rows in claim {spec.storage.claim_name!r}"
+    return "FromTheStart", "the Job was gone, and its rows with it: it begins anew; spec.storage keeps rows"
+
+
+def _waiting_for(holder: Resource, product: str) -> State:
+    metadata = holder["metadata"]
+    named = f"{metadata['namespace']}/{metadata['name']}"
+    return State(phase="Waiting", reason="AnotherCalibration", message=f"waits for {named}, which measures {product}")
+
+
+def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> State:
+    return State(phase="Refused", reason=wrong.reason, message=wrong.message, again_seconds=again_seconds)
+
+
+def _same(calibration: Resource, facts: Mapping[str, Any]) -> State:
+    """As it was, but for ``facts``."""
+    status = status_of(calibration)
+    said = condition(status, calibration_status.CALIBRATED) or {}
+    return State(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)
+
+
+def _said(calibration: Resource) -> str:
+    return str((condition(status_of(calibration), calibration_status.CALIBRATED) or {}).get("reason", ""))
+
+
+def _seconds_to(due: datetime | None) -> float | None:
+    if due is None:
+        return None
+    return min(max(1.0, (due - datetime.now(UTC)).total_seconds()), _LOOK_AGAIN_SECONDS)
+
+
+def _key(calibration: Resource) -> Key:
+    metadata = calibration["metadata"]
+    return Key(kind=CALIBRATIONS.kind, namespace=metadata["namespace"], name=metadata["name"])

@@ -1,0 +1,175 @@
+"""A node for one namespace: runs each pod's own command as a process, under the pod's own account, and says what came of it.
+
+What a kubelet and a container runtime do beside is left out: pods need no node, images are this checkout, mounts are
+folders whose paths stand in the arguments in place of the mounts'.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness.control_plane import ControlPlane
+
+POLL_SECONDS = 0.3
+Manifest = dict[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A pod's container as a process that leads a group."""
+
+    pod: Manifest
+    process: subprocess.Popen[bytes]
+    killed: bool = False
+    reported: bool = False
+
+
+class Kubelet:
+    """Pods by their uid. ``claims`` holds a folder a PersistentVolumeClaim, which outlives pods."""
+
+    def __init__(self, plane: ControlPlane, namespace: str, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.claims = directory / "claims"
+        self.accepts = True
+        self.pods: dict[str, Running] = {}
+        self._plane = plane
+        self._namespace = namespace
+        self._environment = environment
+        self._stopped = threading.Event()
+
+    def work(self) -> None:
+        while not self._stopped.is_set():
+            self._sync()
+            self._stopped.wait(POLL_SECONDS)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        for running in self.pods.values():
+            _kill(running)
+
+    def running(self, job: str) -> list[Running]:
+        """The processes of a Job's pods that run now."""
+        return [each for each in self.pods.values() if _job(each.pod) == job and each.process.poll() is None]
+
+    def started(self, job: str) -> int:
+        """How many pods of a Job were started."""
+        return sum(_job(each.pod) == job for each in self.pods.values())
+
+    def lose(self, job: str) -> None:
+        """The Job's node goes: its process is killed, its pod is marked as disrupted."""
+        for running in self.running(job):
+            running.killed = True
+            _kill(running)
+
+    def credentials(self, account: str) -> Path:
+        folder = self.directory / "credentials" / account
+        folder.mkdir(parents=True, exist_ok=True)
+        token = self._plane.kubectl("create", "token", account, "-n", self._namespace).stdout.strip()
+        (folder / "token").write_text(token)
+        (folder / "ca.crt").write_bytes(self._plane.authority.bundle.read_bytes())
+        return folder
+
+    def _sync(self) -> None:
+        text = self._plane.kubectl("get", "pods", "-n", self._namespace, "-o", "json").stdout
+        pods = {pod["metadata"]["uid"]: pod for pod in json.loads(text)["items"]}
+        for uid, pod in pods.items():
+            if uid not in self.pods and self.accepts and pod["status"]["phase"] == "Pending":
+                self.pods[uid] = Running(pod=pod, process=self._start(pod))
+                self._report(pod, {"phase": "Running"})
+        for uid, running in self.pods.items():
+            if uid not in pods or pods[uid]["metadata"].get("deletionTimestamp"):
+                _kill(running)
+            elif running.process.poll() is not None and not running.reported:
+                running.reported = True
+                self._ended(running)
+
+    def _ended(self, running: Running) -> None:
+        code = running.process.returncode
+        container = running.pod["spec"]["containers"][0]
+        terminated = {"terminated": {"exitCode": code if code >= 0 else 128 - code, "reason": "Ended"}}
+        status = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
+        ended: Manifest = {"phase": "Failed" if code else "Succeeded"}
+        ended["containerStatuses"] = [status | {"ready": False, "state": terminated}]
+        if running.killed:
+            ended["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": "NodeGone"}]
+        self._report(running.pod, ended)
+
+    def _report(self, pod: Manifest, status: Manifest) -> None:
+        named = ("pod", pod["metadata"]["name"], "-n", self._namespace, "--subresource=status")
+        self._plane.kubectl("patch", *named, "--type=merge", "-p", json.dumps({"status": status}), check=False)
+
+    def _start(self, pod: Manifest) -> subprocess.Popen[bytes]:
+        container = pod["spec"]["containers"][0]
+        folders = {volume["name"]: self._folder(pod, volume) for volume in pod["spec"]["volumes"]}
+        mounts = {mount["mountPath"]: folders[mount["name"]] for mount in container["volumeMounts"]}
+        python, *command = [_local(word, mounts) for word in (*container["command"], *container["args"])]
+        assert python == "python3"
+        given = {each["name"]: each["value"] for each in container["env"]} | {"HOME": str(mounts["/tmp"])}  # noqa: S108
+        server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._plane.port)}
+        path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        with (self.directory / f"{pod['metadata']['name']}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *command],
+                env=given | server | path | self._environment,
+                cwd=mounts["/tmp"],  # noqa: S108
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _folder(self, pod: Manifest, volume: Manifest) -> Path:
+        if "persistentVolumeClaim" in volume:
+            folder = self.claims / volume["persistentVolumeClaim"]["claimName"]
+        elif volume["name"] == "credentials":
+            assert volume["projected"]["sources"][0]["serviceAccountToken"]["path"] == "token"
+            return self.credentials(pod["spec"]["serviceAccountName"])
+        else:
+            folder = self.directory / pod["metadata"]["uid"] / volume["name"]
+        folder.mkdir(parents=True, exist_ok=True)
+        if "configMap" in volume:
+            found = self._plane.get("configmap", volume["configMap"]["name"], self._namespace)
+            assert found is not None
+            for item in volume["configMap"]["items"]:
+                (folder / item["path"]).write_text(found["data"][item["key"]])
+        return folder
+
+
+@contextmanager
+def kubelet(plane: ControlPlane, namespace: str, directory: Path, environment: dict[str, str]) -> Iterator[Kubelet]:
+    """A node that works until the end of the block."""
+    directory.mkdir(parents=True, exist_ok=True)
+    node = Kubelet(plane, namespace, directory, environment)
+    thread = threading.Thread(target=node.work, name="kubelet", daemon=True)
+    thread.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+        thread.join(10)
+
+
+def _job(pod: Manifest) -> str:
+    return str(pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+
+
+def _local(word: str, mounts: dict[str, Path]) -> str:
+    for path, folder in mounts.items():
+        if path != "/tmp":  # noqa: S108
+            word = word.replace(f"{path}/", f"{folder}/").removesuffix(path) + (str(folder) if word.endswith(path) else "")
+    return word
+
+
+def _kill(running: Running) -> None:
+    if running.process.poll() is None:
+        os.killpg(running.process.pid, signal.SIGKILL)
+        running.process.wait()
