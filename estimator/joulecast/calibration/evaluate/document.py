@@ -23,7 +23,7 @@ from joulecast.calibration.evaluate.repeats import repeats
 from joulecast.calibration.evaluate.report import HEADER, cells
 from joulecast.calibration.evaluate.scores import Forecasts, Score
 from joulecast.calibration.evaluate.targets import targets
-from joulecast.calibration.evaluate.transfer import TRANSFERRED
+from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED
 from joulecast.energy.features import Array
 
@@ -127,6 +127,7 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
         yield _figure("training", picture, "Median errors by task.")
         yield from _scores("balanced", MEANINGS[ARCHITECTURE], _of(lines, name, ARCHITECTURE))
         yield from _scores(VISION_TRAINED, STUDIES[VISION_TRAINED], _of(lines, f"{name} {VISION_TRAINED}"))
+    yield from _scores(DATASHEET, STUDIES[DATASHEET], _of(lines, f"{name} {DATASHEET}"))
     unseen = _chosen(found, name, FAMILY, ZERO_SHOT)
     if unseen:
         yield "<h3>Language models, trained without any</h3>"

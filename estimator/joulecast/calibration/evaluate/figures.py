@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from joulecast.calibration.evaluate.contenders import PHYSICAL
+from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast.calibration.evaluate.scores import Forecasts, half_widths_percent
 from joulecast.calibration.plotting import pyplot
 from joulecast.energy.features import Array, Flags
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WIDE = (10.0, 4.0)  # inches
 _FLOOR_PERCENT = 0.1  # smaller errors are drawn as this: a logarithmic axis has no zero
+_PERCENTS = (2, 5, 10, 20, 50, 100, 200)
 _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 
@@ -41,19 +42,16 @@ def error_distribution(each: Sequence[Forecasts]) -> str:
 
 def error_by_batch(each: Sequence[Forecasts]) -> str:
     """Median error of every system by batch size."""
-    return _by_size(each, "batch size", lambda own: np.array([row.batch_size for row in own.rows], dtype=float))
-
-
-def _by_size(each: Sequence[Forecasts], label: str, value: Callable[[Forecasts], Array]) -> str:
     plot = pyplot()
     figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
     for own in each:
-        sizes = value(own)
+        sizes = np.array([row.batch_size for row in own.rows], dtype=float)
         steps = np.unique(sizes)
         medians = [np.median(own.percent[sizes == step]) for step in steps]
         axes.plot(steps, medians, marker="o", label=own.system, linewidth=2.0 if own.system == PHYSICAL else 1.0)
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="median absolute error, %")
+    axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel="median absolute error, %")
     axes.set_xticks(steps, [f"{step:g}" for step in steps])
+    axes.set_yticks(_PERCENTS, [f"{percent:g}" for percent in _PERCENTS])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", ncols=3)
@@ -71,7 +69,8 @@ def errors_by_group(
     for position, own in enumerate(each):
         medians = [np.median(own.percent[group(own) == name]) if (group(own) == name).any() else 0.0 for name in names]
         places = np.arange(len(names)) + (position - (len(each) - 1) / 2) * width
-        axes.bar(places, medians, width, label=label(own))
+        look = {"color": f"C{SYSTEMS.index(own.system)}", "hatch": "///" if own.study else "", "edgecolor": "white"}
+        axes.bar(places, medians, width, label=label(own), **look)
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="median absolute error, %")
     axes.legend(fontsize="small", ncols=3)

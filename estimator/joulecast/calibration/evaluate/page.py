@@ -18,7 +18,7 @@ from joulecast.calibration.evaluate.repeats import repeats
 from joulecast.calibration.evaluate.report import HEADER, cells
 from joulecast.calibration.evaluate.scores import Forecasts, Score
 from joulecast.calibration.evaluate.targets import targets
-from joulecast.calibration.evaluate.transfer import TRANSFERRED
+from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED
 
 MEANINGS: Mapping[str, str] = {
@@ -34,6 +34,8 @@ MEANINGS: Mapping[str, str] = {
 
 STUDIES: Mapping[str, str] = {
     ZERO_SHOT: "Language models that generate text, by fits that saw none of them.",
+    DATASHEET: "`physical` as if no table of this card or of its chip were known: the limits of its data sheet, and "
+    "coefficients that cards of other chips share.",
     VISION_TRAINED: "By fits of vision networks alone: those by a fit of the other ones, the rest by a fit of all.",
 }
 

@@ -114,7 +114,7 @@ def _lacking(sheet: DataSheet, found: NetworkSet) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class Trial:
     """A set and what fits of it need. ``kin``: families that stand together; all (rows,)."""
 
     found: NetworkSet
@@ -142,7 +142,7 @@ class _Trial:
 
 def _of_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts | Unscored]:
     problem = problem_of(folder, sheet)
-    trial = _Trial(
+    trial = Trial(
         found,
         problem,
         contenders(problem, found),
@@ -160,7 +160,7 @@ def _of_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forec
     yield from in_sample(trial)
 
 
-def _by_family(trial: _Trial, by_architecture: Sequence[Forecasts | Unscored]) -> Iterator[Forecasts | Unscored]:
+def _by_family(trial: Trial, by_architecture: Sequence[Forecasts | Unscored]) -> Iterator[Forecasts | Unscored]:
     """Each family by a fit of the others: where every architecture is a family of its own, the forecasts at hand."""
     if len(set(zip(trial.names, trial.kin, strict=True))) == len(set(trial.kin)):
         for outcome in by_architecture:
@@ -173,7 +173,7 @@ def _moved(outcome: Forecasts | Unscored, split: str) -> Forecasts | Unscored:
     return replace(outcome, split=split)
 
 
-def _left_out(trial: _Trial, split: str, groups: Array, called: str) -> Iterator[Forecasts | Unscored]:
+def _left_out(trial: Trial, split: str, groups: Array, called: str) -> Iterator[Forecasts | Unscored]:
     """Every group by a fit of the others, its interval nested."""
     found = trial.found
     if len(set(groups.tolist())) < FEWEST_GROUPS:
@@ -187,7 +187,7 @@ def _left_out(trial: _Trial, split: str, groups: Array, called: str) -> Iterator
     yield from _absent(found, split, made, "not every row has seconds")
 
 
-def _each(trial: _Trial, contender: Contender, groups: Array) -> tuple[Array, Array]:
+def _each(trial: Trial, contender: Contender, groups: Array) -> tuple[Array, Array]:
     if contender.name == PHYSICAL and groups is trial.names:
         held = leave_one_architecture_out(trial.problem, trial.found.rows, trial.found.truth)
         return held.joules, held.log_half_width
@@ -200,14 +200,14 @@ def _absent(found: NetworkSet, split: str, made: Sequence[Forecasts], why: str) 
         yield Unscored(set=found.name, split=split, reason=f"{', '.join(lacking)}: {why}", n=len(found.rows))
 
 
-def zero_shot(trial: _Trial) -> Iterator[Forecasts]:
+def zero_shot(trial: Trial) -> Iterator[Forecasts]:
     """Every language model that generates text, by a fit that saw none of them."""
     generates = np.array([is_language_model(name) for name in trial.names.tolist()])
     train, test = np.flatnonzero(~generates), np.flatnonzero(generates)
     yield from _study(trial, FAMILY, trial.kin, train, test, ZERO_SHOT)
 
 
-def vision_trained(trial: _Trial) -> Iterator[Forecasts]:
+def vision_trained(trial: Trial) -> Iterator[Forecasts]:
     """Everything by fits of vision networks alone: those by fits of the others, the rest by a fit of all of them."""
     sees = np.array([task_of(row) == "vision" for row in trial.found.rows])
     train, test = np.flatnonzero(sees), np.flatnonzero(~sees)
@@ -217,7 +217,7 @@ def vision_trained(trial: _Trial) -> Iterator[Forecasts]:
 
 
 def _study(
-    trial: _Trial, split: str, groups: Array, train: Index, test: Index, study: str, *, of_train: bool = False
+    trial: Trial, split: str, groups: Array, train: Index, test: Index, study: str, *, of_train: bool = False
 ) -> Iterator[Forecasts]:
     """``of_train``: whether the rows of the fit are forecast too, each group by a fit of the others."""
     if not test.size or len(set(groups[train].tolist())) < FEWEST_GROUPS:
@@ -233,7 +233,7 @@ def _study(
         yield trial.forecasts(split, contender.name, joules, widths, of, study)
 
 
-def in_sample(trial: _Trial) -> Iterator[Forecasts]:
+def in_sample(trial: Trial) -> Iterator[Forecasts]:
     """Rows that were fitted themselves: how well the form can do at all. The width is that of its own errors."""
     for contender in trial.contenders:
         joules = contender.fitted(trial.everything)(trial.everything)

@@ -9,7 +9,7 @@ from joulecast.calibration.evaluate.contenders import PHYSICAL
 from joulecast.calibration.evaluate.lineage import TASKS
 from joulecast.calibration.evaluate.protocol import ARCHITECTURE, ZERO_SHOT
 from joulecast.calibration.evaluate.scores import Score
-from joulecast.calibration.evaluate.transfer import TRANSFERRED
+from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 
 _LIMITS = (
     # split, figure, percent at most
@@ -18,6 +18,7 @@ _LIMITS = (
     (TRANSFERRED, "median_ape", 15.0),
 )
 _NAMES = {"median_ape": "median error", "mean_ape": "mean error"}
+_DATASHEET_ALONE = 20.0  # percent
 _COVERAGE = (0.85, 0.95)
 _UNSEEN = 10.0  # percent, of each language model by a fit that saw none
 
@@ -44,6 +45,9 @@ def targets(results: Sequence[Score], name: str) -> Iterator[Target]:
         line = own.get((name, split, PHYSICAL, "all"))
         if line:
             yield _at_most(f"{split}, {_NAMES[figure]}", getattr(line, figure), limit)
+    line = own.get((f"{name} {DATASHEET}", TRANSFERRED, PHYSICAL, "all"))
+    if line:
+        yield _at_most(f"{DATASHEET}, median error", line.median_ape, _DATASHEET_ALONE)
     line = own.get((name, ARCHITECTURE, PHYSICAL, "all"))
     if line:
         yield _covered(line)

@@ -10,10 +10,10 @@ import numpy as np
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL
 from joulecast.calibration.evaluate.scores import Forecasts
-from joulecast.calibration.fit.cards import network_sets, sheet_of_gpu, transferred_card
+from joulecast.calibration.fit.cards import HOST, network_sets, sheet_of_gpu, transferred_card, transferred_interval
 from joulecast.calibration.fit.holdout import interval_width
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import chip_of_sheet
+from joulecast.calibration.fit.shared import chip_of_sheet, law_of, share, shares_of_others
 from joulecast.calibration.rows.networks import NetworkRow, NetworkSet, Truth, stacked
 from joulecast.calibration.systems.catalogue import FORMS, fit_system
 from joulecast.calibration.systems.features import NetworkFeatures, network_features
@@ -22,6 +22,8 @@ from joulecast.energy.features import Array, Flags
 from joulecast.energy.profile import Host, Interval
 
 TRANSFERRED = "transferred"
+DATASHEET = "data sheet alone"
+"""Study: as if no table of this card or of its chip were known either."""
 OTHER_HOST = 1.5  # ADR 0042
 
 
@@ -29,11 +31,21 @@ def transferred(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[F
     """Every row by each system that can; ``physical`` by a profile that saw no joule and no watt of this card."""
     card = transferred_card(folder, sheet)
     yield _forecasts(found, PHYSICAL, *forecast_on(card.fitted, card.interval, sheet, found))
+    yield replace(_forecasts(found, PHYSICAL, *_from_datasheet(folder, sheet, found)), study=DATASHEET)
     donors = _donors(folder, sheet)
     if donors is not None and len({row.row.architecture for row in donors.rows}) > 1:
         for name in FORMS:
             if name != "neuralpower" or np.isfinite(donors.truth.seconds).all():
                 yield _forecasts(found, name, *_published(name, donors, found))
+
+
+def _from_datasheet(folder: Path, sheet: DataSheet, found: NetworkSet) -> tuple[Array, Array]:
+    """By the limits of the sheet and what cards of other chips have in common."""
+    product = sheet.labels[0]
+    shared = share(folder, product)
+    fitted = Fitted(law=law_of(shares_of_others(shared, sheet), sheet), host=HOST)
+    interval = transferred_interval(folder, shared, own=False, without=product)
+    return forecast_on(fitted, interval, sheet, found)
 
 
 def forecast_on(fitted: Fitted, interval: Interval, sheet: DataSheet, found: NetworkSet) -> tuple[Array, Array]:

@@ -98,6 +98,12 @@ def chip_of_sheet(sheet: DataSheet) -> Chip:
     )
 
 
+def shares_of_others(shared: Shared, sheet: DataSheet) -> Mapping[str, Any]:
+    """``shared.shares`` without what latency tables of the card's own chip say."""
+    laws = {p: law for p, law in shared.laws.items() if (s := sheet_of(p)) and s.architecture != sheet.architecture}
+    return dict(shared.shares) | _mean_times(laws)
+
+
 def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
     """``shares`` scaled to the limits of ``sheet``."""
     chip = chip_of_sheet(sheet)

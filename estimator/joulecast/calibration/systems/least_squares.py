@@ -13,6 +13,8 @@ def nonnegative(columns: Array, target: Array, weight: Array) -> Array:
     in shares of the target: joules span three orders of magnitude, and a network of one joule counts as one of a
     thousand does."""
     relative = columns * (weight / target)[:, None]
+    if not np.isfinite(relative).all():
+        raise ValueError("columns, targets and weights must be finite, and no target 0")  # scipy's nnls would abort
     scale = np.linalg.norm(relative, axis=0)
     kept = scale > 0
     found = np.zeros(columns.shape[1])
