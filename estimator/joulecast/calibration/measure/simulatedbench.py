@@ -20,10 +20,10 @@ from joulecast.errors import MeasurementError
 _STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
 _HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
 _BUSY_SECONDS = 0.001
-_LEAST_SECONDS = 1e-5  # an execution shorter than a launch is none
+_LEAST_SECONDS = 1e-6  # an execution shorter than the start of a kernel is none
 _COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
 """A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
-_WATTS_SHARE = (0.3, 1.2)  # of the limit: what a made-up load asks for at boost; above 1 the card is capped
+_MOST_WATTS = 1.2  # of the limit: what a made-up load asks for at boost; above 1 the card is capped
 
 FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
 """``stranger=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
@@ -91,9 +91,9 @@ class SimulatedBench:
         return fault in self._faults and self._faults[fault] in configuration.key
 
     def _watts(self, configuration: Configuration, seconds: float) -> float:
-        limit = self._device.spec.chip.power_limit_watts
-        low, high = (share * limit for share in _WATTS_SHARE)
-        return min(max(configuration.forward_joules / seconds, low), high)
+        chip = self._device.spec.chip
+        least, most = chip.busy_watts(1.0, 25.0), _MOST_WATTS * chip.power_limit_watts
+        return min(max(configuration.forward_joules / seconds, least), most)
 
 
 def _device_faults(faults: Mapping[str, str]) -> Faults:

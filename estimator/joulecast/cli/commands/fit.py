@@ -19,7 +19,7 @@ EXAMPLES = (
 Rows = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[ROWS]...",
+        metavar="ROWS",
         help="What `joulecast measure` wrote: folders, or .jsonl files of them. All of one accelerator.",
         show_default=False,
     ),

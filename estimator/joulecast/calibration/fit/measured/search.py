@@ -46,7 +46,7 @@ def search(prior: Prior, table: Table) -> Found:
         max_nfev=_STEPS, ftol=1e-5, xtol=1e-5,
     )  # fmt: skip
     law, host = laws.at(found.x)
-    effects = dict(zip(fit.holds.names.tolist(), fit.effects(fit.logs(found.x)[0]).tolist(), strict=True))
+    effects = dict(zip(fit.holds.names.tolist(), (-fit.effects(fit.logs(found.x)[0])).tolist(), strict=True))
     return Found(
         fitted=Fitted(law=law, host=host), vector=found.x, effects=effects, slopes=fit.slopes(found.x)
     )  # fmt: skip

@@ -1,0 +1,189 @@
+"""``joulecast calibrate`` as a process of its own, on a simulated card: it is killed, and goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.accelerators import SIMULATED_ALLOWED
+from joulecast.calibration.calibrate.calibration import QUICK_SECONDS
+from joulecast.calibration.calibrate.summary import PREFIX
+from joulecast.calibration.measure.gain import gain
+from joulecast.calibration.rows.journals import read_rows
+from joulecast.energy.profile import AcceleratorProfile
+from tests.contract.command_line import CommandLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    folder: Path
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, SIMULATED_ALLOWED: "1"}
+
+    def words(self, *more: str) -> list[str]:
+        place = ["--folder", str(self.folder / "rows"), "--summary", str(self.summary)]
+        return [sys.executable, "-m", "joulecast", "calibrate", *place, "--simulate", "hopper", *more]
+
+    def __call__(self, *more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.words(*more), env=self.environment, text=True, capture_output=True, timeout=300, check=False
+        )
+
+    def start(self, *more: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.words(*more), env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def state(self) -> Any:
+        return json.loads(self.summary.read_text("utf-8")) if self.summary.exists() else {}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Command, Any]]:
+    """A quick calibration that was killed in the middle, and what its summary said then."""
+    command = Command(folder=tmp_path_factory.mktemp("calibration"))
+    process = command.start("--quick")
+    try:
+        deadline = time.monotonic() + 120
+        while command.state().get("rows", 0) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    yield command, command.state()
+
+
+@pytest.fixture(scope="module")
+def resumed(killed: tuple[Command, Any]) -> tuple[Command, subprocess.CompletedProcess[str]]:
+    command, _ = killed
+    return command, command("--quick")
+
+
+def test_a_kill_leaves_a_state_that_can_be_read(killed: tuple[Command, Any]) -> None:
+    _, state = killed
+    assert state["phase"] in ("measuring", "fitting")
+    assert state["simulated"] is True
+    assert state["accelerator"] == "NVIDIA-H100-80GB-HBM3"
+    assert 0 < state["progress"] < 1
+    assert (state["better"], state["profile_digest"]) == (None, None)
+
+
+def test_the_same_command_goes_on_and_ends(resumed: tuple[Command, subprocess.CompletedProcess[str]]) -> None:
+    command, done = resumed
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(PREFIX)
+    state = json.loads(last.removeprefix(PREFIX))
+    assert state == command.state()
+    assert (state["phase"], state["progress"], state["better"]) == ("done", 1.0, True)
+    assert state["says"] == "there is no old profile"
+    assert state["networks"] > 10
+    assert state["layers"] > 40
+    assert state["rows"] == state["networks"] + state["layers"]
+    assert state["held_out"]["median_ape"] < 0.05
+    assert state["held_out"]["families"] >= 3
+    assert {check["state"] for check in state["verdict"]} <= {"ok", "FAIL", "?"}
+    assert [step["layers"] for step in state["learning"]] == [0, 15, 50]
+
+
+def test_what_was_measured_is_not_measured_again(
+    resumed: tuple[Command, subprocess.CompletedProcess[str]],
+) -> None:
+    command, _ = resumed
+    rows = read_rows(command.folder / "rows").rows
+    times = Counter(row["key"] for row in rows if row["kind"] in ("layer", "network") and not row["anchor"])
+    assert set(times.values()) == {1}
+
+
+def test_a_quick_calibration_costs_five_minutes_of_a_gpu_in_all(
+    resumed: tuple[Command, subprocess.CompletedProcess[str]],
+) -> None:
+    command, _ = resumed
+    assert 60 * gain(read_rows(command.folder / "rows").rows).minutes <= QUICK_SECONDS * 1.05
+
+
+def test_the_profile_is_the_one_that_the_summary_names(
+    resumed: tuple[Command, subprocess.CompletedProcess[str]],
+) -> None:
+    command, _ = resumed
+    text = (command.folder / "rows" / "profile.json").read_text("utf-8")
+    assert hashlib.sha256(text.encode()).hexdigest() == command.state()["profile_digest"]
+    assert AcceleratorProfile.from_json(text).simulated
+
+
+def test_done_is_done_and_an_old_profile_as_good_stays(
+    resumed: tuple[Command, subprocess.CompletedProcess[str]],
+) -> None:
+    """Nothing is measured any more; the profile that the same rows gave is no worse than the new one."""
+    command, _ = resumed
+    before = len(read_rows(command.folder / "rows").rows)
+    old, new = command.folder / "old.json", command.folder / "new.json"
+    (command.folder / "rows" / "profile.json").rename(old)
+    done = command("--quick", "--against", str(old), "--out", str(new))
+    assert done.returncode == 0, done.stderr
+    assert len(read_rows(command.folder / "rows").rows) == before
+    state = command.state()
+    assert state["better"] is False
+    assert "is not at least" in state["says"]
+    assert state["against"]["median_ape"] < 0.05
+    assert new.read_text("utf-8") == old.read_text("utf-8")
+
+
+@pytest.fixture
+def joulecast(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    monkeypatch.delenv(SIMULATED_ALLOWED, raising=False)
+    return CommandLine(capsys, monkeypatch)
+
+
+def test_a_simulated_card_is_refused_unasked(joulecast: CommandLine, tmp_path: Path) -> None:
+    rows, summary = tmp_path / "rows", tmp_path / "summary.json"
+    done = joulecast("calibrate", "--folder", rows, "--summary", summary, "--quick", "--simulate", "hopper")
+    assert done.code == 1
+    assert "a simulated device has no profile" in done.err
+    state = json.loads(done.out.splitlines()[-1].removeprefix(PREFIX))
+    assert (state["phase"], state["profile_digest"]) == ("failed", None)
+    assert state == json.loads(summary.read_text("utf-8"))
+    assert not rows.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--quick", "--slice", "layers"), "--quick chooses what is measured"),
+        (("--budget", "soon"), "--budget"),
+        (("--slice", "everything"), "everything"),
+        (("--against", "nowhere.json"), "nowhere.json"),
+    ],
+)
+def test_wrong_words_end_with_usage(joulecast: CommandLine, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    done = joulecast("calibrate", "--folder", tmp_path / "rows", "--simulate", "hopper", *words)
+    assert done.code == 2
+    assert says in " ".join(done.err.replace("│", " ").split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_profile_that_is_none(joulecast: CommandLine, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("{}", "utf-8")
+    done = joulecast("calibrate", "--folder", tmp_path / "rows", "--quick", "--against", old)
+    assert done.code == 1
+    assert "is not an accelerator profile" in done.err
+    assert not (tmp_path / "rows").exists()

@@ -1,0 +1,75 @@
+"""When a new profile takes the place of an old one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from joulecast.calibration.fit.measured.comparison import bound, compare
+from joulecast.calibration.fit.measured.profile import FittedRows
+from joulecast.calibration.fit.measured.search import forecast_by
+from joulecast.energy.profile import AcceleratorProfile
+
+
+@pytest.fixture
+def old(fitted: FittedRows) -> AcceleratorProfile:
+    return replace(fitted.profile, simulated=False)
+
+
+def with_error(fitted: FittedRows, old: AcceleratorProfile, of_old: float, of_new: float) -> FittedRows:
+    """As if the old profile's forecasts and the held-out ones were off by these shares on every row."""
+    truth = forecast_by(old, fitted.table) / (1 + of_old)
+    table = replace(fitted.table, joules=truth)
+    kept = np.isfinite(fitted.held.joules)
+    held = replace(fitted.held, table=table, joules=np.where(kept, truth * (1 + of_new), np.nan))
+    return replace(fitted, table=table, held=held)
+
+
+@pytest.mark.parametrize(
+    ("of_old", "of_new", "better"),
+    [
+        (0.20, 0.17, True),  # three points below
+        (0.20, 0.185, False),  # one and a half points, less than two and less than a tenth
+        (0.10, 0.085, True),  # a tenth of ten percent is one point
+        (0.10, 0.095, False),
+        (0.10, 0.12, False),
+    ],
+)
+def test_the_bound_decides(
+    fitted: FittedRows, old: AcceleratorProfile, of_old: float, of_new: float, better: bool
+) -> None:
+    found = compare(with_error(fitted, old, of_old, of_new).held, old)
+    assert found.better is better
+    assert found.old_median_ape == pytest.approx(of_old)
+    assert found.new_median_ape == pytest.approx(of_new)
+    assert found.rows == int(fitted.held.scored.sum())
+    assert f"{100 * of_new:.1f} %, {'is' if better else 'is not'} at least" in found.says
+
+
+def test_the_bound_is_the_lesser_of_two() -> None:
+    assert bound(0.5) == 0.02
+    assert bound(0.1) == pytest.approx(0.01)
+
+
+def test_without_an_old_profile_the_new_one_is_better(fitted: FittedRows) -> None:
+    assert compare(fitted.held, None).better
+    assert "no old profile" in compare(fitted.held, None).says
+
+
+def test_a_simulated_profile_is_none(
+    fitted: FittedRows, old: AcceleratorProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOULECAST_ALLOW_SIMULATED_PROFILES", raising=False)
+    found = compare(fitted.held, replace(old, simulated=True))
+    assert found.better
+    assert "simulated device" in found.says
+
+
+def test_too_few_families_leave_the_old_one(fitted: FittedRows, old: AcceleratorProfile) -> None:
+    first = sorted(fitted.held.by_fold())[0]
+    held = replace(fitted.held, joules=np.where(np.array(fitted.held.fold) == first, fitted.held.joules, np.nan))
+    found = compare(held, old)
+    assert not found.better
+    assert "too few families" in found.says

@@ -1,0 +1,91 @@
+"""Which rows are fitted, and every reason to refuse them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.calibration.fit.measured.journal import product_of, read
+from joulecast.errors import MeasurementError
+
+Changed = Callable[[Callable[[dict[str, Any]], dict[str, Any] | None]], Path]
+
+
+def test_simulated_rows_are_refused_unasked(measured: Path) -> None:
+    with pytest.raises(MeasurementError, match="was not measured: simulated-hopper is simulated"):
+        read([measured])
+
+
+def test_simulated_rows_are_read_where_tests_ask_for_it(measured: Path, allowed: None) -> None:
+    found = read([measured])
+    assert found.simulated
+    assert found.product == "NVIDIA-H100-80GB-HBM3"
+    assert {row["kind"] for row in found.rows} == {"layer", "network"}
+    assert found.power_limit_watts == 700.0
+    assert found.invalid == 0
+    assert len(found.constants) == 1
+
+
+def test_a_file_is_as_good_as_its_folder_and_counts_once(measured: Path, allowed: None) -> None:
+    files = sorted(measured.glob("*.jsonl"))
+    whole = [dict(row) for row in read([measured]).rows]
+    assert [dict(row) for row in read(files).rows] == whole
+    assert [dict(row) for row in read([measured, *files]).rows] == whole
+
+
+def test_no_place_and_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="nowhere does not exist"):
+        read([tmp_path / "nowhere"])
+    with pytest.raises(MeasurementError, match="holds no measured rows: make some with `joulecast measure") as error:
+        read([tmp_path])
+    assert error.value.reason == "NoRows"
+
+
+def test_two_accelerators(changed: Changed, measured: Path, allowed: None) -> None:
+    other = changed(lambda row: row | ({"accelerator": "simulated-volta"} if "accelerator" in row else {}))
+    with pytest.raises(MeasurementError, match=r"2 accelerators \(simulated-hopper and simulated-volta") as error:
+        read([measured, other])
+    assert error.value.reason == "MixedRows"
+
+
+def test_two_suites(changed: Changed, measured: Path, allowed: None) -> None:
+    other = changed(lambda row: row | ({"suite_digest": "sha256:other"} if "suite_digest" in row else {}))
+    with pytest.raises(MeasurementError, match="2 suites"):
+        read([measured, other])
+
+
+def test_too_few_rows(changed: Changed, allowed: None) -> None:
+    few = changed(lambda row: row if row["kind"] == "session" or row["sequence"] < 5 else None)
+    with pytest.raises(MeasurementError, match="valid layer and network rows, and a fit needs 10") as error:
+        read([few])
+    assert error.value.reason == "TooFewRows"
+
+
+def test_rows_that_are_not_good_are_counted_and_left_out(changed: Changed, measured: Path, allowed: None) -> None:
+    def spoilt(row: dict[str, Any]) -> dict[str, Any]:
+        if row["kind"] == "layer" and row["sequence"] in (3, 4, 5):
+            return row | {3: {"valid": False}, 4: {"joules": 0.0}, 5: {"seconds": None}}[row["sequence"]]
+        return row
+
+    found = read([changed(spoilt)])
+    lost = len(read([measured]).rows) - len(found.rows)
+    assert lost >= 3
+    assert found.invalid == lost
+
+
+def test_one_measured_row_among_simulated_ones_is_refused(changed: Changed, allowed: None) -> None:
+    mixed = changed(lambda row: row | ({"simulated": False} if row["sequence"] == 3 else {}))
+    with pytest.raises(MeasurementError, match="this row was not measured"):
+        read([mixed])
+
+
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [("simulated-hopper", "NVIDIA-H100-80GB-HBM3"), ("simulated-unheard", "simulated-unheard")],
+)
+def test_a_simulated_card_is_a_likeness_of_a_real_one(name: str, product: str) -> None:
+    assert product_of(name, simulated=True) == product
+    assert product_of(name, simulated=False) == name

@@ -1,0 +1,86 @@
+"""The search finds the law that rows were made from, and what a card has of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from joulecast.calibration.fit.measured.profile import FittedRows
+from joulecast.calibration.fit.measured.search import (
+    composed,
+    forecast,
+    forecast_by,
+    search,
+    search_near,
+    weights,
+    with_module_calls,
+)
+from joulecast.energy.profile import Host
+
+
+def test_the_simulated_cards_truth_comes_back(fitted: FittedRows) -> None:
+    """Its joules were forecast by a law of this form, and then capped by the chip."""
+    errors = np.abs(forecast(fitted.prior, fitted.found.fitted, fitted.table).joules / fitted.table.joules - 1)
+    assert np.median(errors[fitted.table.is_network]) < 0.02
+    assert np.median(errors[~fitted.table.is_network]) < 0.05
+
+
+def made_by(fitted: FittedRows, factor: float) -> FittedRows:
+    """The same rows with the joules and seconds of a law whose bytes cost ``factor`` times as much."""
+    law = replace(fitted.prior.laws.law, byte_joules=fitted.prior.laws.law.byte_joules * factor)
+    clock = fitted.prior.clock_shares(fitted.table)
+    found = composed(fitted.prior, fitted.table, law, fitted.prior.laws.host, clock, capped=False)
+    return replace(fitted, table=replace(fitted.table, joules=found.joules, seconds=found.seconds))
+
+
+def test_a_coefficient_that_rows_tell_is_found(fitted: FittedRows) -> None:
+    made = made_by(fitted, 1.7)
+    found = search(made.prior, made.table).fitted.law.byte_joules
+    assert found == pytest.approx(1.7 * fitted.prior.laws.law.byte_joules, rel=0.03)
+
+
+def test_a_search_from_nearby_ends_where_one_from_the_prior_does(fitted: FittedRows) -> None:
+    kept = np.arange(fitted.table.size) % 10 > 0
+    part = fitted.table.take(kept)
+    near = search_near(fitted.prior, part, fitted.found.vector, fitted.found.slopes[:, kept])
+    far = search(fitted.prior, part).fitted
+    one, other = (forecast(fitted.prior, found, fitted.table).joules for found in (near, far))
+    assert np.quantile(np.abs(one / other - 1), 0.9) < 0.01
+
+
+def test_what_a_card_has_of_its_own_is_no_part_of_the_law(fitted: FittedRows) -> None:
+    made = made_by(fitted, 1.0)
+    of_second = np.arange(made.table.size) % 2 == 1
+    rows = tuple(
+        replace(row, hold="second" if second else "first")
+        for row, second in zip(made.table.rows, of_second.tolist(), strict=True)
+    )
+    table = replace(made.table, rows=rows, joules=made.table.joules * np.where(of_second, 1.03, 0.97))
+    effects = search(made.prior, table).effects
+    assert effects["second"] - effects["first"] == pytest.approx(np.log(1.03 / 0.97), abs=0.01)
+
+
+def test_repeated_configurations_and_large_families_do_not_outweigh_others(fitted: FittedRows) -> None:
+    weight = weights(fitted.table) ** 2
+    networks = fitted.table.is_network
+    assert weight[networks].sum() == pytest.approx(weight[~networks].sum())
+    assert weight.mean() == pytest.approx(1.0)
+    doubled = replace(fitted.table, rows=tuple(replace(row, configuration="the same") for row in fitted.table.rows))
+    assert weights(doubled).std() < weights(fitted.table).std() + 1e-9
+
+
+def test_kernels_carry_the_module_calls_around_them(fitted: FittedRows) -> None:
+    host = Host(kernel_seconds=1e-5, view_seconds=0.0, forward_seconds=0.0, measured_on="a test")
+    launched = fitted.table.launched[fitted.table.launched[:, 3] > 0]
+    expected = 1e-5 + 2e-5 * launched[:, 2].sum() / launched[:, 0].sum()
+    assert with_module_calls(host, fitted.table, 2e-5).kernel_seconds == pytest.approx(expected)
+    assert with_module_calls(host, fitted.table, 0.0) == host
+
+
+def test_a_profile_prices_rows_as_a_forecast_does(fitted: FittedRows) -> None:
+    own = forecast(fitted.prior, fitted.found.fitted, fitted.table).joules
+    assert forecast_by(fitted.profile, fitted.table)[fitted.table.is_network] == pytest.approx(
+        own[fitted.table.is_network], rel=1e-3
+    )

@@ -1,0 +1,86 @@
+"""Rows as the law sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from joulecast.calibration.fit.measured.journal import Journal
+from joulecast.calibration.fit.measured.profile import FittedRows
+from joulecast.calibration.fit.measured.table import layers_of_suite, table_of
+from joulecast.calibration.rows.journals import Row
+from joulecast.energy.profile import Host
+from joulecast.errors import MeasurementError
+
+HOST = Host(kernel_seconds=1e-5, view_seconds=1e-6, forward_seconds=1e-4, measured_on="a test")
+
+
+def only(journal: Journal, *rows: Row) -> Journal:
+    return replace(journal, rows=rows)
+
+
+def with_columns(row: Row, **columns: object) -> Row:
+    return Row({**row, **columns}, row.path, row.line)
+
+
+def test_a_layer_has_the_counts_of_its_row(fitted: FittedRows) -> None:
+    layers = [row for row in fitted.journal.rows if row["kind"] == "layer"]
+    table = table_of(only(fitted.journal, *layers))
+    same = table.networks.sum(table.features.flops) == np.array([2.0 * row["macs"] for row in layers])
+    assert same.mean() > 0.97  # a counting rule may be newer than the index that the row's counts came from
+    assert table.networks.sum(table.features.bytes)[same] == pytest.approx(
+        np.array([row["bytes_moved"] for row in layers])[same], rel=1e-3
+    )
+    assert not table.launched.any()
+
+
+def test_a_network_has_the_counts_of_its_row_and_is_launched(fitted: FittedRows) -> None:
+    networks = [row for row in fitted.journal.rows if row["kind"] == "network"]
+    table = table_of(only(fitted.journal, *networks))
+    kept = [row for row in networks if row["name"] in {each.name for each in table.rows}]
+    assert table.networks.sum(table.features.flops).tolist() == [2.0 * row["macs"] for row in kept]
+    assert table.networks.sum(table.features.bytes) == pytest.approx([row["bytes_moved"] for row in kept], rel=1e-3)
+    first = kept[0]
+    launch = 1e-5 * first["kernels"] + 1e-6 * first["views"] + 2e-6 * first["module_calls"] + 1e-4
+    assert table.launch_seconds(HOST, 2e-6)[0] == pytest.approx(launch)
+
+
+def test_in_half_precision_fewer_bytes_move(fitted: FittedRows) -> None:
+    row = next(row for row in fitted.journal.rows if row["kind"] == "layer" and row["op_type"] == "Gemm")
+    table = table_of(only(fitted.journal, row, with_columns(row, precision="bf16", digest="of-another-dtype")))
+    full, half = table.networks.sum(table.features.bytes)
+    assert half == pytest.approx(full / 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"runtime": "torch-compile"}, "kernels of torch-compile cannot be counted"),
+        ({"l2_state": "hot"}, "weights hot in L2"),
+        ({"digest_expected": "sha256:other"}, "another graph than the suite's"),
+        ({"identity": "layer|0123456789abcdef|torch-cudagraph|default"}, "layers that the suite does not have"),
+        ({"precision": "int8"}, "precision int8"),
+    ],
+)
+def test_what_cannot_be_fitted_is_counted(fitted: FittedRows, columns: dict[str, object], reason: str) -> None:
+    good = next(row for row in fitted.journal.rows if row["kind"] == "layer")
+    table = table_of(only(fitted.journal, good, with_columns(good, **columns)))
+    assert (table.size, table.left_out) == (1, {reason: 1})
+    with pytest.raises(MeasurementError, match=f"none of the rows can be fitted .{reason}: 1"):
+        table_of(only(fitted.journal, with_columns(good, **columns)))
+
+
+def test_a_part_of_a_table_is_that_part(fitted: FittedRows) -> None:
+    kept = np.arange(fitted.table.size) % 3 == 0
+    part = fitted.table.take(kept)
+    whole = fitted.table.networks.sum(fitted.table.features.bytes)
+    assert part.networks.sum(part.features.bytes).tolist() == whole[kept].tolist()
+    assert part.joules.tolist() == fitted.table.joules[kept].tolist()
+    assert [row.name for row in part.rows] == [row.name for row in fitted.table.rows][::3]
+
+
+def test_a_layer_has_all_families_that_run_it(fitted: FittedRows) -> None:
+    row = next(row for row in fitted.table.rows if not row.is_network)
+    assert row.families == layers_of_suite()[row.configuration.split("|")[1]].families
