@@ -121,8 +121,7 @@ def find_sets(folder: Path) -> tuple[Path, ...]:
 def read_set(folder: Path) -> tuple[NetworkSet, ...]:
     """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns
     needed, and for cards that are simulated."""
-    with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
-        entries = [{name: value or "" for name, value in entry.items() if name} for entry in csv.DictReader(text)]
+    entries = _entries(folder)
     absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
     if absent:
         raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
@@ -132,6 +131,14 @@ def read_set(folder: Path) -> tuple[NetworkSet, ...]:
             f"{folder.name}/{FILE_NAME} holds rows of {card}, which were not measured: take them out"
         )
     return tuple(_of_card(folder.name, card, [e for e in entries if e["gpu"] == card], len(cards)) for card in cards)
+
+
+def _entries(folder: Path) -> list[dict[str, str]]:
+    try:
+        with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
+            return [{name: value or "" for name, value in entry.items() if name} for entry in csv.DictReader(text)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} is no table of text: {error}") from None
 
 
 def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: int) -> NetworkSet:

@@ -138,6 +138,13 @@ def test_a_file_without_the_columns_is_one_sentence(columns: str, tmp_path: Path
         evaluate(tmp_path)
 
 
+def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    broken(tmp_path, "")
+    (tmp_path / "odd" / "model_energy.csv").write_bytes(b"gpu,model\n\xff\xfe,\n")
+    with pytest.raises(MeasurementError, match=r"^odd/model_energy.csv is no table of text"):
+        evaluate(tmp_path)
+
+
 def test_a_file_without_the_columns_does_not_hide_the_others(found: Evaluation, tmp_path: Path) -> None:
     broken(data.write(tmp_path), "model,config\nx,y\n")
     both = evaluate(tmp_path)
