@@ -40,6 +40,8 @@ def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Wait
     labels = dict(spec.node_selector.match_labels) if spec.node_selector else {}
     if asked is not None and (trouble := _no_whole_card(asked)):
         return Wrong(reason="SharedAccelerator", message=f"spec.accelerator {asked!r} {trouble}")
+    if asked is None and not labels:
+        return Wrong(reason="InvalidSpec", message="spec has neither accelerator nor nodeSelector: give exactly one")
     chosen = [node for node in nodes if _fits(node, asked, labels)]
     if not chosen:
         return _nowhere(asked, labels)

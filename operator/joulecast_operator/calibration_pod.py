@@ -7,6 +7,7 @@ own library and joulecast alone: its image is built around torch.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ _PERIOD_SECONDS: Final = 5.0
 _REQUEST_SECONDS: Final = 30.0
 _PATIENCE_SECONDS: Final = 600.0  # of the last report: an API server that is upgraded is back by then
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_AWAY: Final = (OSError, http.client.HTTPException)
 _FAILED: Final = {"kind": "calibration-summary", "schema_version": 1, "phase": "failed"}
 
 
@@ -41,7 +43,7 @@ class Destination:
     credentials: Path
 
     def patch(self, data: dict[str, str]) -> None:
-        """Write ``data``. Raises OSError."""
+        """Write ``data``. Raises OSError or HTTPException."""
         token = (self.credentials / "token").read_text().strip()
         context = ssl.create_default_context(cafile=str(self.credentials / "ca.crt"))
         request = urllib.request.Request(  # noqa: S310  # https, as below
@@ -74,7 +76,7 @@ class Reporter:
             try:
                 self._destination.patch({"run": self._run, "summary.json": text})
                 self._told = text
-            except OSError as error:
+            except _AWAY as error:
                 print(f"progress could not be reported: {error}", file=sys.stderr)
 
     def result(self, failure: str | None) -> bool:
@@ -89,7 +91,7 @@ class Reporter:
         while True:
             try:
                 self._destination.patch(data)
-            except OSError as error:
+            except _AWAY as error:
                 print(f"the result could not be reported yet: {error}", file=sys.stderr)
             else:
                 return True

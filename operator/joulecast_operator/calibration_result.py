@@ -22,7 +22,8 @@ of it; what repeats of a measurement differ by must not swap profiles."""
 
 _MESSAGE_CHARACTERS: Final = 512
 _WORD_CHARACTERS: Final = 64
-_SCHEMA_VERSION: Final = 1
+_DIGEST_CHARACTERS: Final = 71  # "sha256:" and 64 hexadecimal digits
+_ROUNDING: Final = 1e-6  # a summary has six significant digits
 
 Resource = Mapping[str, Any]
 
@@ -33,6 +34,7 @@ def _cut(characters: int) -> BeforeValidator:
 
 Sentence = Annotated[str, _cut(_MESSAGE_CHARACTERS)]
 Word = Annotated[str, _cut(_WORD_CHARACTERS)]
+Digest = Annotated[str, _cut(_DIGEST_CHARACTERS)]
 Share = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
@@ -83,7 +85,7 @@ class Summary(_Read):
     against: Against | None = None
     better: bool | None = None
     says: Sentence | None = None
-    profile_digest: Word | None = None
+    profile_digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ def is_better(summary: Summary) -> bool:
         return False
     new = summary.held_out.median_ape if summary.held_out else None
     old = summary.against.median_ape if summary.against else None
-    return old is None or (new is not None and new <= old - min(ABSOLUTE, RELATIVE * old))
+    return old is None or (new is not None and new <= old - min(ABSOLUTE, RELATIVE * old) + _ROUNDING)
 
 
 def _unreadable(why: str) -> Wrong:

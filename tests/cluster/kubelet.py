@@ -1,4 +1,4 @@
-"""A node for one namespace: runs each pod's own command as a process, under the pod's own account, and says what came of it.
+"""A node for one namespace: runs each pod's own command as a process under the pod's own account, and says how it ended.
 
 What a kubelet and a container runtime do beside is left out: pods need no node, images are this checkout, mounts are
 folders whose paths stand in the arguments in place of the mounts'.
@@ -114,14 +114,14 @@ class Kubelet:
         mounts = {mount["mountPath"]: folders[mount["name"]] for mount in container["volumeMounts"]}
         python, *command = [_local(word, mounts) for word in (*container["command"], *container["args"])]
         assert python == "python3"
-        given = {each["name"]: each["value"] for each in container["env"]} | {"HOME": str(mounts["/tmp"])}  # noqa: S108
+        given = {each["name"]: each["value"] for each in container["env"]} | {"HOME": str(mounts["/tmp"])}
         server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._plane.port)}
         path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         with (self.directory / f"{pod['metadata']['name']}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *command],
                 env=given | server | path | self._environment,
-                cwd=mounts["/tmp"],  # noqa: S108
+                cwd=mounts["/tmp"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -164,8 +164,10 @@ def _job(pod: Manifest) -> str:
 
 def _local(word: str, mounts: dict[str, Path]) -> str:
     for path, folder in mounts.items():
-        if path != "/tmp":  # noqa: S108
-            word = word.replace(f"{path}/", f"{folder}/").removesuffix(path) + (str(folder) if word.endswith(path) else "")
+        if path != "/tmp":
+            word = word.replace(f"{path}/", f"{folder}/").removesuffix(path) + (
+                str(folder) if word.endswith(path) else ""
+            )
     return word
 
 

@@ -184,7 +184,9 @@ def test_the_pods_account_may_write_its_result_and_nothing_else(cluster: Cluster
     assert ask(cluster, folder, "DELETE", own) == 403
     ours = f"/apis/joulecast.dev/v1alpha1/namespaces/{LAB}/energycalibrations/first/status"
     assert ask(cluster, folder, "PATCH", ours, {"status": {"phase": "Done"}}) == 403
-    assert ask(cluster, folder, "PATCH", f"/apis/joulecast.dev/v1alpha1/acceleratorenergyprofiles/{PROFILE}", note) == 403
+    assert (
+        ask(cluster, folder, "PATCH", f"/apis/joulecast.dev/v1alpha1/acceleratorenergyprofiles/{PROFILE}", note) == 403
+    )
 
 
 def test_what_is_deleted_takes_everything_but_the_profile_with_it(cluster: Cluster, worker: Kubelet) -> None:
@@ -215,6 +217,7 @@ def test_shared_and_sliced_gpus_are_refused_before_there_is_a_job(cluster: Clust
     assert condition(cluster, "sliced", kind="Accepted")["status"] == "False"
     assert "nvidia.com/gpu.product=NVIDIA-B200" in until_reason(cluster, "absent", "NoNode")["message"]
     assert not made(cluster, "shared") | made(cluster, "sliced") | made(cluster, "absent")
+    plane.kubectl("delete", "ecal", "shared", "sliced", "absent", "-n", LAB)
 
 
 def test_a_job_is_taken_away_and_comes_back(cluster: Cluster, worker: Kubelet) -> None:
@@ -252,7 +255,10 @@ def test_a_schedule_is_waited_for(cluster: Cluster) -> None:
     ("spec", "complaint"),
     [
         ({}, "exactly one of accelerator and nodeSelector"),
-        ({"accelerator": H100, "nodeSelector": {"matchLabels": {"a": "b"}}}, "exactly one of accelerator and nodeSelector"),
+        (
+            {"accelerator": H100, "nodeSelector": {"matchLabels": {"a": "b"}}},
+            "exactly one of accelerator and nodeSelector",
+        ),
         ({"accelerator": H100, "budget": "48h"}, "from 1m to 24h"),
         ({"accelerator": H100, "slices": ["everything"]}, "slices"),
         ({"accelerator": H100, "slices": ["layers"], "quick": True}, "quick or slices"),
@@ -289,7 +295,8 @@ def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None
     summary = {"kind": "calibration-summary", "schema_version": 1, "phase": "done", "progress": 1, "better": True}
     data = {"run": "1", "summary.json": json.dumps(summary | {"profile_digest": "0" * 64}), "profile.json": "{}"}
     merge(plane, "configmap", "forged-calibration", LAB, {"data": data})
-    pods = lambda: plane.kubectl("get", "pods", "-n", LAB, "-o", "name").stdout.split()  # noqa: E731
+    labelled = "batch.kubernetes.io/job-name=forged-1"
+    pods = lambda: plane.kubectl("get", "pods", "-n", LAB, "-l", labelled, "-o", "name").stdout.split()  # noqa: E731
     cluster.until(pods, "a pod")
     merge_status(plane, pods()[0], {"phase": "Succeeded"})
     assert until_phase(cluster, "forged", "Failed")["run"] == 1

@@ -1,0 +1,370 @@
+"""Calibrations in a cluster of plain dicts: what begins when, what is taken, and what is said where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from joulecast.errors import NotCalibratedError
+from joulecast_operator.controller_calibrations import Calibrations
+from joulecast_operator.forecasts import Override
+from joulecast_operator.index import Index, Key, key_of
+from joulecast_operator.kinds import CALIBRATIONS, JOBS, NODES, PROFILES, Kind
+from joulecast_operator.kube import ApiError
+from joulecast_operator.reconcile import condition, timestamp
+from joulecast_operator.settings import Settings
+from joulecast_operator.workqueue import WorkQueue
+from joulecast_operator.writer import Writer
+from tests.unit.operator_calibration.samples import L40S, PROFILE_TEXT, calibration, config_map, node
+
+NAME = "calibrated-nvidia-l40s-torch-eager"
+OURS = {"app.kubernetes.io/managed-by": "joulecast"}
+
+
+class Cluster:
+    """Objects by path, with the few verbs that are used."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.forbidden = ""
+        self._version = 100
+
+    def _put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._version += 1
+        metadata = {"uid": path} | body.get("metadata", {}) | {"resourceVersion": str(self._version)}
+        self.objects[path] = json.loads(json.dumps(body | {"metadata": metadata}))
+        return self.objects[path]
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        if self.forbidden and self.forbidden in path:
+            raise ApiError(403, "Forbidden", f"may not create {path}")
+        if path.endswith("/events"):
+            return {}
+        name = f"{path}/{body['metadata']['name']}"
+        if name in self.objects:
+            raise ApiError(409, "AlreadyExists", name)
+        return self._put(name, dict(body))
+
+    async def get(self, path: str) -> dict[str, Any]:
+        if path not in self.objects:
+            raise ApiError(404, "NotFound", path)
+        return self.objects[path]
+
+    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        found = await self.get(path.removesuffix("/status"))
+        merged = {name: _merged(found.get(name), part) for name, part in body.items() if name != "metadata"}
+        return self._put(path.removesuffix("/status"), found | merged)
+
+    async def apply(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._put(path, dict(body))
+
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        if method == "DELETE":
+            del self.objects[path]
+        return {"items": []}
+
+
+def _merged(before: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict) or not isinstance(before, dict):
+        return patch
+    whole = before | {name: _merged(before.get(name), part) for name, part in patch.items()}
+    return {name: part for name, part in whole.items() if part is not None}
+
+
+class Profiles:
+    """Which profile is in use."""
+
+    def __init__(self) -> None:
+        self.found: tuple[Key, Override] | None = None
+
+    def use(self, document: str = "{}", digest: str = "sha256:old", name: str = NAME) -> None:
+        key = Key(kind=PROFILES.kind, namespace="", name=name)
+        self.found = key, Override(product=L40S, runtime="torch-eager", digest=digest, document=document)
+
+    def in_use(self, product: str, runtime: str) -> tuple[Key, Override] | None:
+        return self.found
+
+    async def reconcile(self, key: Key) -> None:
+        self.use(digest="sha256:reconciled")
+
+
+class Forecasts:
+    """Finds profiles good, unless ``wrong`` says otherwise."""
+
+    wrong: NotCalibratedError | None = None
+
+    async def validate(self, override: Override) -> dict[str, Any]:
+        if self.wrong is not None:
+            raise self.wrong
+        return {}
+
+
+class World:
+    """A cluster with one node with one L40S."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.index, self.cluster, self.profiles, self.forecasts = Index(), Cluster(), Profiles(), Forecasts()
+        chosen = {"namespace": "lab", "calibration_image": "registry.example/torch:1"} | settings
+        self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=1)
+        self.calibrations = Calibrations(
+            index=self.index,
+            cluster=self.cluster,  # type: ignore[arg-type]
+            writer=Writer(self.cluster, self.index),  # type: ignore[arg-type]
+            forecasts=self.forecasts,  # type: ignore[arg-type]
+            queue=self.queue,
+            profiles=self.profiles,  # type: ignore[arg-type]
+            settings=Settings(**chosen),
+        )
+        self.index.put(NODES, node())
+
+    def apply(self, body: dict[str, Any], kind: Kind = CALIBRATIONS) -> Key:
+        key = key_of(kind, body)
+        path = kind.path(key.namespace or None, key.name)
+        self.index.put(kind, self.cluster._put(path, body))
+        return key
+
+    def step(self, key: Key) -> dict[str, Any]:
+        asyncio.run(self.calibrations.reconcile(key))
+        return self.status(key)
+
+    def status(self, key: Key) -> dict[str, Any]:
+        found = self.index.resource(key)
+        assert found is not None
+        status: dict[str, Any] = found["status"]
+        return status
+
+    def job(self, name: str) -> dict[str, Any] | None:
+        return self.cluster.objects.get(JOBS.path("lab", name))
+
+    def end(self, name: str, result: dict[str, Any], kind: str = "Complete") -> None:
+        """The Job of that name is over, and this is what its pod wrote."""
+        job = self.job(name)
+        assert job is not None
+        job["status"] = {"conditions": [{"type": kind, "status": "True", "message": "backoff limit"}]}
+        path = f"/api/v1/namespaces/lab/configmaps/{name.rpartition('-')[0]}-calibration"
+        self.cluster.objects[path]["data"] |= result["data"]
+
+
+def reason(status: dict[str, Any]) -> str:
+    found = condition(status, "Calibrated")
+    assert found is not None
+    return str(found["reason"])
+
+
+def message(status: dict[str, Any]) -> str:
+    found = condition(status, "Calibrated")
+    assert found is not None
+    return str(found["message"])
+
+
+def test_a_profile_that_is_better_is_put_in_use() -> None:
+    world = World()
+    key = world.apply(calibration())
+    assert world.step(key)["phase"] == "Starting"
+    assert world.job("l40s-1") is not None
+    world.end("l40s-1", config_map(against=None))
+    status = world.step(key)
+    assert (status["phase"], reason(status), status["profile"]["taken"]) == ("Done", "Better", True)
+    assert status["quality"]["heldOut"] == {
+        "medianError": 0.041, "meanError": 0.06, "maxError": 0.3, "intervalCoverage": 0.9, "rows": 120,
+    }  # fmt: skip
+    assert status["summary"]["better"] == "yes, in use"
+    made = world.cluster.objects[PROFILES.path(None, NAME)]
+    assert made["spec"] == {"product": L40S, "runtime": "torch-eager", "coefficients": PROFILE_TEXT}
+    assert made["metadata"]["labels"] == OURS
+    before = json.dumps(status)
+    assert json.dumps(world.step(key)) == before, "nothing more to do"
+
+
+def test_one_that_is_not_better_leaves_the_old_one_and_says_by_which_figures() -> None:
+    world = World()
+    world.profiles.use()
+    key = world.apply(calibration())
+    assert world.step(key)["against"] == "sha256:old"
+    data = world.cluster.objects["/api/v1/namespaces/lab/configmaps/l40s-calibration"]["data"]
+    assert data["against.json"] == "{}", "the pod compares with the profile in use"
+    world.end("l40s-1", config_map(better=False, against={"median_ape": 0.04}, says="no better"))
+    status = world.step(key)
+    assert (reason(status), status["profile"]["taken"]) == ("NotBetter", False)
+    assert status["summary"]["better"] == "no, 4.1 % against 4 %"
+    assert PROFILES.path(None, NAME) not in world.cluster.objects
+
+
+def test_a_profile_of_somebody_else_is_left_alone_until_it_goes() -> None:
+    world = World()
+    theirs = {"metadata": {"name": "theirs"}, "spec": {"product": L40S, "coefficients": "{}"}}
+    other = world.apply(theirs, PROFILES)
+    world.profiles.use(name="theirs")
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map())
+    status = world.step(key)
+    assert reason(status) == "ProfileOfOthers"
+    assert "theirs" in message(status)
+    ended = status["finishedAt"]
+    world.index.drop(other)
+    world.profiles.found = None
+    status = world.step(key)
+    assert (reason(status), status["profile"]["taken"], status["finishedAt"]) == ("Better", True, ended)
+
+
+def test_a_profile_in_use_that_changed_meanwhile_was_not_compared_with() -> None:
+    world = World()
+    world.profiles.use()
+    key = world.apply(calibration())
+    world.step(key)
+    world.profiles.use(digest="sha256:newer")
+    world.end("l40s-1", config_map())
+    assert reason(world.step(key)) == "ProfileChanged"
+
+
+def test_a_simulated_profile_is_shown_and_not_used() -> None:
+    world = World()
+    world.forecasts.wrong = NotCalibratedError("fitted on a simulated device", reason="SimulatedProfile")
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(simulated=True))
+    status = world.step(key)
+    assert (reason(status), status["profile"]["taken"]) == ("SimulatedProfile", False)
+    assert PROFILES.path(None, NAME) in world.cluster.objects, "its condition says why it prices nothing"
+
+    world = World()
+    world.forecasts.wrong = NotCalibratedError("fitted on a simulated device", reason="SimulatedProfile")
+    world.apply(
+        {"metadata": {"name": NAME, "labels": OURS}, "spec": {"product": L40S, "coefficients": "old"}}, PROFILES
+    )
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(simulated=True))
+    world.step(key)
+    assert world.cluster.objects[PROFILES.path(None, NAME)]["spec"]["coefficients"] == "old"
+
+
+def test_a_profile_of_another_accelerator_fails_the_run() -> None:
+    world = World()
+    world.forecasts.wrong = NotCalibratedError("the profile is of NVIDIA-H200", reason="ProductMismatch")
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map())
+    status = world.step(key)
+    assert (status["phase"], reason(status)) == ("Failed", "ProductMismatch")
+
+
+def test_a_job_that_fails_says_what_its_pod_said() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(phase="failed", message="the GPU is in use by process 7"), "Failed")
+    status = world.step(key)
+    assert status["phase"] == "Failed"
+    assert "the GPU is in use by process 7" in message(status)
+    assert world.step(key)["run"] == 1, "it is not tried for ever"
+    world.apply(calibration(status=world.status(key), notes={"joulecast.dev/refresh": "now"}))
+    assert world.step(key)["run"] == 2
+    assert world.job("l40s-1") is None
+    assert world.job("l40s-2") is not None
+    data = world.cluster.objects["/api/v1/namespaces/lab/configmaps/l40s-calibration"]["data"]
+    assert data == {"run": "2"}, "nothing of the run before is read as this one's"
+
+
+def test_what_waits_begins_when_the_other_has_ended_or_is_gone() -> None:
+    world = World()
+    first, second = world.apply(calibration("first")), world.apply(calibration("second"))
+    world.step(first)
+    assert message(world.step(second)) == f"waits for lab/first, which measures {L40S}"
+    assert "job" not in world.status(second)
+    world.index.drop(first)
+    assert world.step(second)["phase"] == "Starting"
+
+
+def test_two_that_begin_at_once_are_still_one() -> None:
+    world = World()
+    keys = [world.apply(calibration(name)) for name in ("a", "b", "c", "d")]
+
+    async def play() -> None:
+        await asyncio.gather(*(world.calibrations.reconcile(key) for key in keys))
+
+    asyncio.run(play())
+    assert sorted(world.status(key)["phase"] for key in keys) == ["Starting", "Waiting", "Waiting", "Waiting"]
+    assert sum(path.startswith(JOBS.path("lab")) for path in world.cluster.objects) == 1
+
+
+def test_a_job_that_went_is_made_again_in_the_same_run() -> None:
+    for spec, said in (({"storage": {"claimName": "rows"}}, "Resuming"), ({}, "FromTheStart")):
+        world = World()
+        key = world.apply(calibration(accelerator=L40S, **spec))
+        world.step(key)
+        del world.cluster.objects[JOBS.path("lab", "l40s-1")]
+        status = world.step(key)
+        assert (status["run"], status["starts"], reason(status)) == (1, 2, said)
+        assert world.job("l40s-1") is not None
+
+
+def test_a_schedule_is_waited_for_and_comes_again() -> None:
+    world = World()
+    now = datetime.now(UTC)
+    body = calibration(accelerator=L40S, schedule="0 3 * * *")
+    body["metadata"]["creationTimestamp"] = timestamp(now)
+    key = world.apply(body)
+    status = world.step(key)
+    assert status["phase"] == "Scheduled"
+    assert datetime.fromisoformat(status["nextRunAt"]) > now
+    assert world.job("l40s-1") is None
+
+    body["metadata"]["creationTimestamp"] = timestamp(now - timedelta(days=3))
+    key = world.apply(body)
+    assert world.step(key)["run"] == 1, "what was missed is made up for, once"
+    world.end("l40s-1", config_map(against=None))
+    status = world.step(key)
+    assert status["phase"] == "Done"
+    status = world.step(key)
+    assert datetime.fromisoformat(status["nextRunAt"]) > now
+    assert status["run"] == 1
+
+
+def test_suspended_takes_the_job_away_and_goes_on_later() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.apply(calibration(accelerator=L40S, suspend=True, status=world.status(key)))
+    assert world.step(key)["phase"] == "Suspended"
+    assert world.job("l40s-1") is None
+    world.apply(calibration(accelerator=L40S, status=world.status(key)))
+    assert (world.step(key)["run"], world.status(key)["phase"]) == (1, "Starting")
+
+
+@pytest.mark.parametrize(
+    ("settings", "body", "expected"),
+    [
+        ({"calibration_namespaces": ("other",)}, calibration(), "NamespaceNotAllowed"),
+        ({"calibration_image": ""}, calibration(), "NoImage"),
+        ({}, calibration(accelerator=L40S, schedule="99 * * * *"), "InvalidSchedule"),
+        ({}, calibration(budget="25m"), "InvalidSpec"),
+        ({}, calibration(accelerator="NVIDIA-H200"), "NoNode"),
+        ({}, calibration(accelerator="NVIDIA-L40S-SHARED"), "SharedAccelerator"),
+        ({}, calibration(accelerator=L40S, runtime="onnxruntime-cuda"), "InvalidSpec"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(settings: dict[str, Any], body: dict[str, Any], expected: str) -> None:
+    world = World(**settings)
+    status = world.step(world.apply(body))
+    assert reason(status) == expected
+    assert [path for path in world.cluster.objects if "energycalibrations" not in path] == []
+
+
+def test_rights_that_lack_and_names_that_are_taken_are_said() -> None:
+    world = World()
+    world.cluster.forbidden = "/jobs"
+    status = world.step(world.apply(calibration()))
+    assert (status["phase"], reason(status)) == ("Refused", "Forbidden")
+    assert "calibration.namespaces" in message(status)
+    world = World()
+    world.cluster._put(JOBS.path("lab", "l40s-1"), {"metadata": {"name": "l40s-1"}})
+    status = world.step(world.apply(calibration()))
+    assert (status["phase"], reason(status)) == ("Refused", "NameTaken")
+    assert "Job 'l40s-1'" in message(status)
