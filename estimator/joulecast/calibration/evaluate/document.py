@@ -8,10 +8,13 @@ from html import escape
 import numpy as np
 
 from joulecast.calibration.evaluate import figures
+from joulecast.calibration.evaluate.biases import biases
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast.calibration.evaluate.page import (
+    BIAS_HEADER,
     MEANINGS,
     STUDIES,
+    bias_cells,
     described,
     kin_sentence,
     own_lines,
@@ -112,6 +115,7 @@ def _of_physical(found: Evaluation, name: str) -> Iterator[str]:
         bars = "Bars: the 90 % interval."
         yield _figure(f"scatter-{each.split}", figures.predicted_against_measured(each), bars)
         yield _figure(f"residuals-{each.split}", figures.residuals(each), "Signed errors.")
+        yield _table(BIAS_HEADER, [bias_cells(bias) for bias in biases(each)])
     noise = repeats(reference(found, name).rows, reference(found, name).truth)
     yield f"<h3>Noise floor</h3><p>{escape(str(noise))}</p>"
     if noise.percent.size and own:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from joulecast.calibration.evaluate.biases import Bias, biases
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast.calibration.evaluate.families import families
 from joulecast.calibration.evaluate.protocol import (
@@ -15,17 +17,17 @@ from joulecast.calibration.evaluate.protocol import (
     Evaluation,
 )
 from joulecast.calibration.evaluate.repeats import repeats
-from joulecast.calibration.evaluate.report import HEADER, cells
+from joulecast.calibration.evaluate.report import HEADER, cells, percent
 from joulecast.calibration.evaluate.scores import Forecasts, Score
 from joulecast.calibration.evaluate.targets import targets
 from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED
 
 MEANINGS: Mapping[str, str] = {
+    ARCHITECTURE: "Each architecture forecast by a fit of the others; its interval nested in the same way.",
     FAMILY: "Each family forecast by a fit of the others; its interval nested in the same way. Families are lineages "
     "across libraries, and those of which two networks share more than half of one's FLOPs in identical configurations "
     "are one.",
-    ARCHITECTURE: "Each architecture forecast by a fit of the others; its interval nested in the same way.",
     TRANSFERRED: "No joule and no watt of this card was used: latency tables, data sheet, operator power of other "
     "cards.",
     IN_SAMPLE: "The rows that were fitted themselves: how well the form can do at all. Not a forecast.",
@@ -78,6 +80,17 @@ for such rows.
 """
 
 
+_RESIDUALS = """
+### What the residuals of physical show
+
+Forecast less measured on architectures left out, in percent of measured: the median says to which side a group is \
+off, half its middle half what is left beside that.
+What was tried is told in the records of decisions on the law ([ADR 0040](adr/0040-physical-law.md) and those that \
+follow it).
+
+"""
+
+
 def as_page(found: Evaluation) -> str:
     """docs/accuracy.md."""
     parts = [_INTRODUCTION]
@@ -110,8 +123,10 @@ def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     yield from _targets(own, name)
     yield from _compared(own, name)
     yield from _studied(own, name)
+    yield from _residuals(found, name)
     for split, meaning in MEANINGS.items():
-        yield from _split(split, meaning, own, name)
+        if not (split == FAMILY and repeated(own, name)):
+            yield from _split(split, meaning, own, name)
     yield from _noise(found, name)
 
 
@@ -128,7 +143,35 @@ def _compared(lines: Sequence[Score], name: str) -> Iterator[str]:
     yield "\n### All systems\n"
     for split in MEANINGS:
         own = [line for line in lines if line.split == split and line.set == name]
-        yield from _beside(split, own)
+        if split == FAMILY and repeated(lines, name):
+            yield f"\n{split}: the same, for every architecture is a family of its own.\n"
+        else:
+            yield from _beside(split, own)
+
+
+def repeated(lines: Sequence[Score], name: str) -> bool:
+    """Whether leaving families out says what leaving architectures out does."""
+    by_family, by_architecture = (
+        [replace(line, split="") for line in lines if line.split == split and line.set == name]
+        for split in (FAMILY, ARCHITECTURE)
+    )
+    return by_family == by_architecture
+
+
+def _residuals(found: Evaluation, name: str) -> Iterator[str]:
+    """Where ``physical`` is off on architectures that it did not see."""
+    for own in found.forecasts:
+        if (own.set, own.split, own.system, own.study) == (name, ARCHITECTURE, PHYSICAL, ""):
+            yield _RESIDUALS + _markdown(BIAS_HEADER) + _markdown(["---"] + ["---:"] * 3)
+            yield from (_markdown(bias_cells(each)) for each in biases(own))
+
+
+BIAS_HEADER = ("rows of", "n", "median, signed", "half the middle half")
+
+
+def bias_cells(each: Bias) -> tuple[str, ...]:
+    """A bias under ``BIAS_HEADER``."""
+    return each.group, str(each.n), f"{each.signed:+.1f} %", f"{each.spread:.1f} %"
 
 
 def _studied(lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -161,8 +204,8 @@ def labelled(system: str) -> str:
 
 def _short(line: Score) -> str:
     return (
-        f"{line.median_ape:.1f} / {line.mean_ape:.1f} / {line.max_ape:.1f} %, {line.interval_coverage:.2f}"
-        f" (± {line.interval_half_width:.0f} %)"
+        f"{percent(line.median_ape)} / {percent(line.mean_ape)} / {percent(line.max_ape)} %,"
+        f" {line.interval_coverage:.2f} (± {line.interval_half_width:,.0f} %)"
     )
 
 

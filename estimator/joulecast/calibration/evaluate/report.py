@@ -63,10 +63,15 @@ def cells(line: Score, label: str) -> tuple[str, ...]:
         label,
         line.task,
         str(line.n),
-        *(f"{value:.1f} %" for value in percents),
+        *(f"{percent(value)} %" for value in percents),
         f"{line.interval_coverage:.3f}",
-        f"± {line.interval_half_width:.1f} %",
+        f"± {percent(line.interval_half_width)} %",
     )
+
+
+def percent(value: float) -> str:
+    """A digit after the point, but none of a number that has four before it."""
+    return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
 
 
 def _rounded(line: Score) -> dict[str, object]:

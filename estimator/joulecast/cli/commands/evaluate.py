@@ -21,10 +21,6 @@ EXAMPLES = (
     " `joulecast evaluate --data measurements -o html > report.html`"
 )
 
-Data = Annotated[
-    Path,
-    typer.Option("--data", metavar="DIR", help="Folder of measured data sets.", exists=True, file_okay=False),
-]
 Measured = Annotated[
     Path | None,
     typer.Option(
