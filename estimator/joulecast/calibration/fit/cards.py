@@ -18,6 +18,7 @@ from joulecast.calibration.fit.holdout import (
     interval_width,
     leave_one_architecture_out,
 )
+from joulecast.calibration.fit.names import sheet_named
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
 from joulecast.calibration.fit.shared import Shared, chip_of_sheet, law_of, share, sheet_of, transferred_law
 from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_latencies, read_set, stacked
@@ -86,8 +87,8 @@ def _readable(path: Path) -> tuple[NetworkSet, ...]:
 
 
 def sheet_of_gpu(gpu: str) -> DataSheet | None:
-    """The data sheet of a set's card, whose name may lack the vendor's."""
-    return sheet_of(gpu) or sheet_of(f"NVIDIA-{gpu}")
+    """The data sheet of a set's card, whose name need not be the driver's own."""
+    return sheet_of(gpu) or sheet_of(f"NVIDIA-{gpu}") or sheet_named(gpu)
 
 
 def problem_of(folder: Path, sheet: DataSheet) -> Problem:
