@@ -24,7 +24,7 @@ from joulecast.calibration.evaluate.page import (
 from joulecast.calibration.evaluate.protocol import ARCHITECTURE, FAMILY, VISION_TRAINED, ZERO_SHOT, Evaluation
 from joulecast.calibration.evaluate.repeats import repeats
 from joulecast.calibration.evaluate.report import HEADER, cells
-from joulecast.calibration.evaluate.scores import Forecasts, Score
+from joulecast.calibration.evaluate.scores import Forecasts, Score, score
 from joulecast.calibration.evaluate.targets import targets
 from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED
@@ -96,30 +96,39 @@ def _pictures(found: Evaluation, name: str) -> Iterator[str]:
     if left_out:
         held = "each architecture by a fit of the others"
         yield "<h3>Errors over all architectures</h3>"
-        yield _figure("distribution", figures.error_distribution(left_out), f"Histogram and violins, {held}.")
+        yield _figure(f"{name}:distribution", figures.error_distribution(left_out), f"Histogram and violins, {held}.")
         yield "<h3>Errors by architecture</h3>"
         by_architecture = figures.errors_by_group(left_out, _architectures, label=_system)
-        yield _figure("architectures", by_architecture, f"Median errors, {held}.")
+        yield _figure(f"{name}:architectures", by_architecture, f"Median errors, {held}.")
         yield "<h3>Errors by batch size</h3>"
-        yield _figure("batches", figures.error_by_batch(left_out), f"Median errors, {held}.")
+        yield _figure(f"{name}:batches", figures.error_by_batch(left_out), f"Median errors, {held}.")
+        yield from _scores(
+            "by batch size", MEANINGS[ARCHITECTURE], [line for own in left_out for line in _by_batch(own)]
+        )
     yield from _of_physical(found, name)
+
+
+def _by_batch(own: Forecasts) -> Iterator[Score]:
+    batches = np.array([row.batch_size for row in own.rows])
+    for batch in np.unique(batches).tolist():
+        yield score(own, batches == batch, suffix=f" batch {batch}")
 
 
 def _of_physical(found: Evaluation, name: str) -> Iterator[str]:
     own = [each for split in (ARCHITECTURE, TRANSFERRED) for each in _chosen(found, name, split, only=PHYSICAL)]
     if own:
         yield "<h3>Intervals of physical</h3>"
-        yield _figure("intervals", figures.intervals(own), "Coverage (wanted: the band) and half-width.")
+        yield _figure(f"{name}:intervals", figures.intervals(own), "Coverage (wanted: the band) and half-width.")
     for each in own:
         yield f"<h3>physical, {each.split}: forecast against measured, and residuals</h3>"
         bars = "Bars: the 90 % interval."
-        yield _figure(f"scatter-{each.split}", figures.predicted_against_measured(each), bars)
-        yield _figure(f"residuals-{each.split}", figures.residuals(each), "Signed errors.")
+        yield _figure(f"{name}:scatter-{each.split}", figures.predicted_against_measured(each), bars)
+        yield _figure(f"{name}:residuals-{each.split}", figures.residuals(each), "Signed errors.")
         yield _table(BIAS_HEADER, [bias_cells(bias) for bias in biases(each)])
     noise = repeats(reference(found, name).rows, reference(found, name).truth)
     yield f"<h3>Noise floor</h3><p>{escape(str(noise))}</p>"
     if noise.percent.size and own:
-        yield _figure("noise", figures.repeat_distances(noise.percent, own[0]), "Repeats beside errors.")
+        yield _figure(f"{name}:noise", figures.repeat_distances(noise.percent, own[0]), "Repeats beside errors.")
 
 
 def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -128,14 +137,16 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
         yield "<h3>Trained balanced, and trained on vision</h3>"
         pairs = [each for system in SYSTEMS for each in (*balanced, *vision) if each.system == system]
         picture = figures.errors_by_group(pairs, _tasks, label=lambda own: f"{own.system} {own.study or 'balanced'}")
-        yield _figure("training", picture, "Median errors by task.")
+        yield _figure(f"{name}:training", picture, "Median errors by task.")
         yield from _scores("balanced", MEANINGS[ARCHITECTURE], _of(lines, name, ARCHITECTURE))
         yield from _scores(VISION_TRAINED, STUDIES[VISION_TRAINED], _of(lines, f"{name} {VISION_TRAINED}"))
     yield from _scores(DATASHEET, STUDIES[DATASHEET], _of(lines, f"{name} {DATASHEET}"))
     unseen = _chosen(found, name, FAMILY, ZERO_SHOT)
     if unseen:
         yield "<h3>Language models, trained without any</h3>"
-        yield _figure("zero-shot", figures.errors_by_group(unseen, _architectures, label=_system), "Median errors.")
+        yield _figure(
+            f"{name}:zero-shot", figures.errors_by_group(unseen, _architectures, label=_system), "Median errors."
+        )
         each = [line for line in lines if line.set.startswith(f"{name} {ZERO_SHOT}")]
         yield from _scores(ZERO_SHOT, STUDIES[ZERO_SHOT], each)
 

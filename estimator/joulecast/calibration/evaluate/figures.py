@@ -73,7 +73,7 @@ def errors_by_group(
         axes.bar(places, medians, width, label=label(own), **look)
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="median absolute error, %")
-    axes.legend(fontsize="small", ncols=3)
+    figure.legend(fontsize="small", ncols=6, loc="outside upper center")
     return _svg(figure)
 
 

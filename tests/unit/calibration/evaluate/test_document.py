@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -29,7 +30,7 @@ def report() -> str:
 
 def test_every_picture_is_there_and_drawn(report: str) -> None:
     root = ElementTree.fromstring(report.removeprefix("<!DOCTYPE html>\n"))  # noqa: S314, our own
-    figures = {figure.attrib["id"]: figure for figure in root.iter("figure")}
+    figures = {figure.attrib["id"].removeprefix("a_set:"): figure for figure in root.iter("figure")}
     assert set(figures) == PICTURES
     for name, figure in figures.items():
         drawn = [*figure.iter("{http://www.w3.org/2000/svg}path"), *figure.iter("{http://www.w3.org/2000/svg}use")]
@@ -37,7 +38,7 @@ def test_every_picture_is_there_and_drawn(report: str) -> None:
 
 
 def test_the_pictures_name_every_system(report: str) -> None:
-    distribution = report.partition('id="distribution"')[2].partition("</figure>")[0]
+    distribution = report.partition('id="a_set:distribution"')[2].partition("</figure>")[0]
     for system in SYSTEMS:
         assert distribution.count(f">{system}<") == 2  # legend of the histogram, axis of the violins
 
@@ -67,13 +68,19 @@ def test_every_part_has_its_section(report: str) -> None:
         "a_set", "Targets", "Every system by task", "Errors over all architectures", "Errors by architecture",
         "Errors by batch size", "Intervals of physical", "Noise floor", "Trained balanced, and trained on vision",
         "Language models, trained without any", "Layers", "Strict and loose family splits", "Not scored",
-        "data sheet alone",
+        "data sheet alone", "by batch size",
     ):  # fmt: skip
         assert wanted in reader.found
 
 
 def test_text_of_a_folder_is_no_markup(report: str) -> None:
     assert "no graph of &lt;unheard&gt;" in report
+
+
+def test_two_sets_have_pictures_of_their_own() -> None:
+    pair = [replace(forecasts(PHYSICAL, TRANSFERRED), set=name) for name in ("a_set", "b_set")]
+    names = re.findall('<figure id="([^"]*)"', as_html(evaluated(*pair)))
+    assert len(names) == len(set(names)) == 2 * 3
 
 
 def test_what_the_rows_cannot_tell_is_said(report: str) -> None:
