@@ -61,7 +61,8 @@ class Endings:
             return _end("Failed", trouble.reason, trouble.message, facts)
         verdict = self._judge(calibration, spec, summary, product, trouble)
         name = calibration_job.profile_name(status_of(calibration)["accelerator"], spec.runtime)
-        if verdict.taken or (verdict.reason == _SIMULATED and self._index.resource(_profile_key(name)) is None):
+        shown = verdict.reason == _SIMULATED and self._index.resource(_profile_key(name)) is None
+        if shown or (verdict.taken and not self._is_in_use(calibration, spec, product)):
             await self._take(calibration, spec, name, product)
         profile = {"name": name, "digest": product.digest, "taken": verdict.taken}
         return _end("Done", verdict.reason, verdict.message, {**facts, "profile": profile})
@@ -91,8 +92,9 @@ class Endings:
         says = summary.says or "it says no more"
         if simulated is not None:
             return Verdict(taken=False, reason=_SIMULATED, message=simulated.message)
-        if in_use is not None and in_use[1].digest == product.digest:
-            return Verdict(taken=True, reason="Better", message=f"in use as AcceleratorEnergyProfile {name}: {says}")
+        if self._is_in_use(calibration, spec, product):
+            reason = "Better" if calibration_result.is_better(summary) else "Same"
+            return Verdict(taken=True, reason=reason, message=f"in use as AcceleratorEnergyProfile {name}: {says}")
         others = [key for key in (_profile_key(name), in_use[0] if in_use else None) if key and self._is_others(key)]
         if not calibration_result.is_better(summary):
             return Verdict(taken=False, reason="NotBetter", message=f"the profile in use stays: {says}")
@@ -103,6 +105,10 @@ class Endings:
             message = "the profile in use changed during the run, which compared with the one before: run it again"
             return Verdict(taken=False, reason="ProfileChanged", message=message)
         return Verdict(taken=True, reason="Better", message=f"in use as AcceleratorEnergyProfile {name}: {says}")
+
+    def _is_in_use(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> bool:
+        in_use = self._profiles.in_use(status_of(calibration)["accelerator"], spec.runtime)
+        return in_use is not None and in_use[1].digest == product.digest
 
     def _is_others(self, key: Key) -> bool:
         """Whether there is such a profile and joulecast did not make it."""

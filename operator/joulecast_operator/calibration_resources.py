@@ -91,11 +91,11 @@ class CalibrationSpec(Part):
         min_length=2,
         max_length=16,
         pattern=_DURATION,
-        description="GPU time of a run, from 1m to 24h; 25m when left out, 5m for a quick one.",
+        description="GPU time of a run, from 5m to 24h; 25m when left out, 5m for a quick one.",
         json_schema_extra=rules(
             (
-                "duration(self) >= duration('1m') && duration(self) <= duration('24h')",
-                "must be from 1m to 24h",
+                "duration(self) >= duration('5m') && duration(self) <= duration('24h')",
+                "must be from 5m to 24h",
             )
         ),
     )

@@ -1,4 +1,4 @@
-"""A node for one namespace: runs each pod's own command as a process under the pod's own account, and says how it ended.
+"""A node for one namespace: runs each pod's own command as a process, under the pod's own account, and tells its end.
 
 What a kubelet and a container runtime do beside is left out: pods need no node, images are this checkout, mounts are
 folders whose paths stand in the arguments in place of the mounts'.

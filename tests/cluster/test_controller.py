@@ -312,6 +312,13 @@ def test_an_accelerator_profile_takes_the_place_of_the_shipped_one(cluster: Clus
     cluster.until(lambda: joules() == shipped, "the shipped one is back")
 
 
+def test_a_profile_of_a_simulated_card_prices_nothing(cluster: Cluster) -> None:
+    document = json.loads(profile_document("NVIDIA-B200")) | {"simulated": True}
+    cluster.plane.apply(accelerator_profile(coefficients=json.dumps(document)))
+    cluster.until(lambda: usable(cluster) == "SimulatedProfile", "it is refused")
+    cluster.plane.kubectl("delete", "aep", "b200")
+
+
 def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
     """SIGKILL at any moment loses nothing and doubles nothing."""
     controller = cluster.installation.controller

@@ -245,6 +245,18 @@ def test_a_simulated_profile_is_shown_and_not_used() -> None:
     assert world.cluster.objects[PROFILES.path(None, NAME)]["spec"]["coefficients"] == "old"
 
 
+def test_the_very_profile_that_is_in_use_stays_in_use() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    result = config_map(better=False)
+    world.profiles.use(digest=f"sha256:{json.loads(result['data']['summary.json'])['profile_digest']}")
+    world.end("l40s-1", result)
+    status = world.step(key)
+    assert (reason(status), status["profile"]["taken"]) == ("Same", True)
+    assert PROFILES.path(None, NAME) not in world.cluster.objects, "nothing is written"
+
+
 def test_a_profile_of_another_accelerator_fails_the_run() -> None:
     world = World()
     world.forecasts.wrong = NotCalibratedError("the profile is of NVIDIA-H200", reason="ProductMismatch")
