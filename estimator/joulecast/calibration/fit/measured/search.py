@@ -23,7 +23,9 @@ _ROBUST = 0.1  # log residuals beyond it count linearly, as in fit.networks
 _EFFECT_SPREAD = 0.03
 """Spread of a card's and run's own joules: NVML's sensors differ by a few percent in gain (Yang, Adamek, Armour)."""
 _STEPS = 40  # evaluations of a search from the prior
-_CHORDS = 2  # steps with the Jacobian of nearly the same rows, before one with their own
+_CHORDS = 3  # steps with the slopes of the solution of nearly the same rows
+_FAR = 0.2  # change of a coefficient's logarithm beyond which they are no longer its slopes
+_SETTLED = 1e-3  # change below which no further step is worth its time
 _DIFFERENCE = 1e-6  # of a logarithm, between two evaluations of a derivative
 
 
@@ -54,12 +56,16 @@ def search(prior: Prior, table: Table) -> Found:
 
 def search_near(prior: Prior, table: Table, start: Array, slopes: Array) -> Fitted:
     """The coefficients nearest to ``table``, whose rows are most of those that ``start`` was found on; ``slopes``: of
-    its rows there. Gauss-Newton steps, the last with slopes of its own."""
+    its rows there. Gauss-Newton steps; where they lead far away, one more with slopes of its own."""
     fit, laws = _Fit(prior, table), prior.laws
-    vector = np.minimum(start, laws.highest)
+    vector = begin = np.minimum(start, laws.highest)
     for _ in range(_CHORDS):
-        vector = fit.step(vector, slopes)
-    law, host = laws.at(fit.step(vector, fit.slopes(vector)))
+        before, vector = vector, fit.step(vector, slopes)
+        if np.abs(vector - before).max() < _SETTLED:
+            break
+    if np.abs(vector - begin).max() > _FAR:
+        vector = fit.step(vector, fit.slopes(vector))
+    law, host = laws.at(vector)
     return Fitted(law=law, host=host)
 
 
@@ -122,6 +128,7 @@ class _Fit:
         weight = weights(table)
         self._weight = np.stack([weight, TIME_WEIGHT * weight])
         self.holds = _Holds(table)
+        self._last: tuple[Array, Array] | None = None
 
     def logs(self, vector: Array) -> Array:
         """(2, size): log joules and log seconds of each row."""
@@ -160,6 +167,12 @@ class _Fit:
         return vector
 
     def _off(self, vector: Array) -> Array:
+        """(2, size): log errors beside the random effects; those of the point asked for last are kept."""
+        if self._last is None or not np.array_equal(self._last[0], vector):
+            self._last = (vector.copy(), self._errors(vector))
+        return self._last[1]
+
+    def _errors(self, vector: Array) -> Array:
         off = self.logs(vector) - self._truth
         off[0] -= self.holds.spread(self.holds.effects(off[0], self._weight[0]))
         return off
