@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from joulecast.accelerators import refuse_simulated
-from joulecast.energy.features import ARITHMETIC, Features, executed, features, views
+from joulecast.energy.features import ARITHMETIC, Features, executed, features, module_calls, views
 from joulecast.energy.interval import MINIMUM_GROUPS, Widening, half_width, widenings
 from joulecast.energy.model import ORIGINS, EnergyEstimate, LayerEnergy, Origin
 from joulecast.energy.physical import (
@@ -115,11 +115,12 @@ def _forecasts(
     count = table.bytes.size
     networks = Networks(index=np.zeros(count, dtype=np.intp), count=np.ones(count), size=1)
     start = np.array([clock])
-    waits = host_seconds(table, host, networks) + host.view_seconds * (views(layers) - float(table.views.sum()))
-    forecast = compose(table, accelerator.law, chip, host, networks, start, waits)
+    free = views(layers) - float(table.views.sum())  # views that belong to no executed row
+    waits = host_seconds(table, host, networks, module_calls(layers)) + host.view_seconds * free
+    forecast = compose(table, accelerator.law, chip, networks, start, waits)
     if waits[0] * OTHER_HOST < float(forecast.seconds[0]):
         return forecast, float(forecast.joules[0])
-    slower = compose(table, accelerator.law, chip, host, networks, start, waits * OTHER_HOST)
+    slower = compose(table, accelerator.law, chip, networks, start, waits * OTHER_HOST)
     return forecast, float(slower.joules[0])
 
 

@@ -2,7 +2,7 @@
 
 The set names classes of torchvision and transformers (``BertModel``, ``GPT2Model``, ``OPTModel``, ``Qwen2Model``,
 ``ViTModel``, ``MobileViTModel``):
-the bodies, without a language-model head. Language models ran eager attention; the others torch's defaults. Batch and
+the bodies, without a language-model head. All ran eager attention. Batch and
 sequence stay symbolic.
 The operator set is the newest that the exporter speaks, so that whatever is one call in the code is one node here,
 and what the code writes out (the tanh Gelu of GPT-2, the RMS norm of Qwen2) stays written out.
@@ -117,7 +117,7 @@ def unpromoted_attention(
 
 
 VIT = transformers.ViTConfig(
-    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, attn_implementation="sdpa"
+    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, attn_implementation="eager"
 )
 MOBILEVIT = transformers.MobileViTConfig(
     image_size=256,
@@ -126,6 +126,7 @@ MOBILEVIT = transformers.MobileViTConfig(
     neck_hidden_sizes=[16, 32, 64, 96, 128, 160, 640],
     num_attention_heads=4,
     mlp_ratio=2.0,
+    attn_implementation="eager",
 )
 BERT = transformers.BertConfig(
     hidden_size=1024,

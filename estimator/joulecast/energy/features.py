@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,9 @@ marked."""
 
 PRECISIONS = ("default", *ARITHMETIC)
 
-FAMILIES = ("matmul", "attention", "convolution", "recurrent", "normalisation", "other")
+FAMILIES = (
+    "matmul", "attention", "convolution", "depthwise", "recurrent", "normalisation", "softmax", "broadcast", "other",
+)  # fmt: skip
 """Kinds of kernels that reach different shares of the same peaks."""
 
 _STORED = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -30,6 +33,14 @@ _ARITHMETIC_OF = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformConv"})
 """What cuDNN runs in TF32 unasked; torch leaves matrix products in fp32 (torch.backends.cuda.matmul.allow_tf32 is
 False)."""
+_AFFINE = frozenset({"BatchNormalization"})
+"""What a forward pass runs as one multiplication and one addition: no statistics are taken."""
+_ELEMENTWISE = frozenset("Add Sub Mul Div Pow Mod Min Max Where And Or Xor Equal Less Greater".split())
+"""Of two operands or more: where their sizes differ, torch computes the place of every element and loads it alone."""
+NARROW = 32
+"""Outputs of a group below which a grouped convolution fills no tile and runs outside tensor cores."""
+_MODULES_A_PRODUCT = 2
+"""Module calls a MAC-bearing row where a file names no scopes: 1.9 in the median of seven networks whose files do."""
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 
 
@@ -37,14 +48,16 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 class Features:
     """Arrays over n executed rows and c contractions.
 
-    ``bytes``, ``kernels``, ``views``, ``flops``: (n,). ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the
-    row carries no MACs or the law
-    has no such arithmetic. ``family``: (n,) position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be
-    priced. ``row``: (c,) the row of each contraction;
+    ``bytes``, ``elements``, ``kernels``, ``views``, ``flops``: (n,); ``elements`` are those that a row works on one
+    after the other: of a depthwise convolution its MACs, of any other row with MACs none. ``arithmetic``: (n,)
+    position in ``ARITHMETIC``, −1 where the row carries no MACs or the law has no such arithmetic. ``family``: (n,)
+    position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced.
+    ``row``: (c,) the row of each contraction;
     ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
     """
 
     bytes: Array
+    elements: Array
     kernels: Array
     views: Array
     flops: Array
@@ -69,6 +82,15 @@ def views(layers: Sequence[LayerProfile]) -> int:
     return sum(layer.views for layer in layers)
 
 
+def module_calls(layers: Sequence[LayerProfile]) -> int:
+    """Modules that eager execution calls, each once: all scopes of the rows and what contains them."""
+    scopes = {layer.scope for layer in layers if layer.scope}
+    if not scopes:
+        return _MODULES_A_PRODUCT * sum(1 for layer in layers if layer.macs)
+    parts = [scope.split(".") for scope in scopes]
+    return len({tuple(path[:depth]) for path in parts for depth in range(1, len(path) + 1)})
+
+
 def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()) -> str:
     """The arithmetic of a MAC-bearing row: one of ``ARITHMETIC``, or its dtype's name where the law has none for it.
 
@@ -90,12 +112,25 @@ def family(layer: LayerProfile) -> str:
     if "Attention" in name:
         return "attention"
     if name in _CONVOLUTIONS:
-        return "convolution"
+        return "depthwise" if _narrow(layer) else "convolution"
     if name in _RECURRENT:
         return "recurrent"
     if layer.macs:
         return "matmul"
-    return "normalisation" if "Normalization" in name or "Softmax" in name or name == "LayerNorm" else "other"
+    if "Softmax" in name:
+        return "softmax"
+    if "Norm" in name and name not in _AFFINE:
+        return "normalisation"
+    return "broadcast" if name in _ELEMENTWISE and _broadcasts(layer) else "other"
+
+
+def _narrow(layer: LayerProfile) -> bool:
+    return bool(layer.contractions) and all(c.batch > 1 and c.n < NARROW for c in layer.contractions)
+
+
+def _broadcasts(layer: LayerProfile) -> bool:
+    """Two operands that are no scalars, of different sizes."""
+    return len({math.prod(shape) for shape in layer.input_shapes} - {1}) > 1
 
 
 def bytes_moved(layer: LayerProfile, precision: str) -> float:
@@ -115,12 +150,13 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
     flat = [
         (row, c.batch, c.m, c.n, c.k, c.repeats)
         for row, layer in enumerate(layers)
-        if arithmetic[row] >= 0
+        if arithmetic[row] >= 0 and family(layer) != "depthwise"
         for c in layer.contractions
     ]
     columns = np.array(flat, dtype=float).reshape(-1, 6).T
     return Features(
         bytes=np.array([bytes_moved(layer, precision) for layer in layers], dtype=float),
+        elements=np.array([_elements(layer) for layer in layers], dtype=float),
         kernels=np.array([_kernels(layer, runtime) for layer in layers], dtype=float),
         views=np.array([layer.views for layer in layers], dtype=float),
         flops=np.array([layer.flops for layer in layers], dtype=float),
@@ -155,8 +191,15 @@ def stack(tables: Sequence[Features]) -> Features:
     )
 
 
-_PER_ROW = ("bytes", "kernels", "views", "flops", "arithmetic", "family", "priced")
+_PER_ROW = ("bytes", "elements", "kernels", "views", "flops", "arithmetic", "family", "priced")
 _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
+
+
+def _elements(layer: LayerProfile) -> float:
+    """What is written, or where more is read (a reduction), half of that: of two operands one at a time."""
+    if layer.macs:
+        return float(layer.macs) if family(layer) == "depthwise" else 0.0
+    return max(float(layer.output_numel), layer.input_numel / 2)
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

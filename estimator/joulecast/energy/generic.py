@@ -11,6 +11,7 @@ from typing import Any
 
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import ARITHMETIC
+from joulecast.energy.physical import instructions_per_second
 from joulecast.energy.profile import AcceleratorProfile, FittedFrom, Host, Interval, Law
 
 TYPICAL_MULTIPROCESSORS = 108.0
@@ -40,13 +41,16 @@ def generic() -> Generic:
     )
 
 
-def scaled_law(shares: dict[str, Any], peaks: dict[str, float], bandwidth: float, limit_watts: float) -> Law:
-    """The law of an accelerator with these limits: FLOP/s by arithmetic, bytes/s, W."""
+def scaled_law(
+    shares: dict[str, Any], peaks: dict[str, float], bandwidth: float, instructions: float, limit_watts: float
+) -> Law:
+    """The law of an accelerator with these limits: FLOP/s by arithmetic, bytes/s, instructions/s, W."""
     absolute = {
         "static_watts": shares["static_watts"] * limit_watts,
         "clock_watts": shares["clock_watts"] * limit_watts,
         "gap_watts": shares["gap_watts"] * limit_watts,
         "byte_joules": shares["byte_joules"] * limit_watts / bandwidth,
+        "instruction_joules": shares["instruction_joules"] * limit_watts / instructions,
         "flop_joules": {name: shares["flop_joules"][name] * limit_watts / peak for name, peak in peaks.items()},
         "compute_efficiency": {name: shares["compute_efficiency"][name] for name in peaks},
     }
@@ -59,6 +63,9 @@ def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
         raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
     shared = generic()
     peaks = {name: sheet.peaks[name].value for name in ARITHMETIC if name in sheet.peaks}
+    multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
+    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None
+    instructions = instructions_per_second(multiprocessors, boost)
     bandwidth, limit_watts = sheet.bandwidth_bytes_per_second.value, sheet.power_limit_watts.value
     return AcceleratorProfile(
         product=sheet.labels[0],
@@ -68,9 +75,9 @@ def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
         lacks=sheet.lacks,
         bandwidth_bytes_per_second=bandwidth,
         power_limit_watts=limit_watts,
-        boost_clock_mhz=sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None,
-        multiprocessors=sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS,
-        law=scaled_law(shared.law, peaks, bandwidth, limit_watts),
+        boost_clock_mhz=boost,
+        multiprocessors=multiprocessors,
+        law=scaled_law(shared.law, peaks, bandwidth, instructions, limit_watts),
         hosts=shared.hosts,
         interval=shared.interval,
         fitted_from=shared.fitted_from,

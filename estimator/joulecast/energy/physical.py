@@ -2,26 +2,30 @@
 
 With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of the supply voltage relative to boost:
 
-    contraction   t_c = repeats · 2·b·m·n·(k + k₀) / (P·η·φ·x) / u,   u = b·m·n / (b·m·n + o·SMs)
-    row           t_m = bytes / (β·ψ·bandwidth) · (1 + γ·(1/x − 1)),   t = ((Σ t_c)^p + t_m^p)^(1/p) + tail·kernels
-    row           E = (P_static + P_clock·x·V²)·t + e_F·V²·FLOPs + e_B·bytes
-    network       T = max(Σ t, a·kernels + b·views + c),   E = Σ E_row + (P_gap + P_clock·x·V²)·(T − Σ t)
-    cap           if E/T exceeds the power limit, x falls until it holds: sums first, then the cap, for the whole
-    network
+    contraction   t_c = repeats · min over tiles i × j and splits s of
+                        waves · SMs · 2·i·j·(k/s + k₀) / (P·η·φ·x·ε) + partial sums / bandwidth,
+                  waves = ⌈b·⌈m/i⌉·⌈n/j⌉·s / SMs⌉, ε = (1 + g·(1/I + 1/J)) / (1 + g·(1/i + 1/j)), I × J the largest tile
+    pass          t_m = bytes / (β·ψ·bandwidth),   t_i = elements·ι / (128·SMs·clock)
+    row           t = ‖Σ t_c, ‖t_m, t_i‖_p‖_p + tail·kernels
+    row           E = (P_static + P_clock·x·V²)·t + (e_F·FLOPs + e_I·ι·elements)·V² + e_B·bytes
+    network       T = max(Σ t, a·kernels + b·views + c·modules + d),
+                  E = Σ E_row + (P_gap + P_clock·x·V²)·(T − Σ t)
+    cap           if E/T exceeds the power that the card holds under its limit, x falls until it does not: sums first,
+                  then the cap, for the whole network
 
-φ and ψ belong to the family of the kernel (attention, convolution, …), the other letters are the fields of
-``profile.Law``. The roofline is Williams 2009; u is the share of the machine that an output of that size can fill; V²
-and x·V² are CMOS switching power.
+φ, ψ and ι belong to the family of the kernel (attention, convolution, …), the other letters are the fields of
+``profile.Law``. The soft maximum of a roofline is Williams 2009; tiles, waves and splits are how libraries cut a
+product (NVIDIA, Matrix Multiplication Background); V² and x·V² are CMOS switching power.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from joulecast.energy.features import ARITHMETIC, FAMILIES, Array, Features, Flags, Index, executed, features, subset
+from joulecast.energy.features import ARITHMETIC, FAMILIES, Array, Features, Flags, Index, executed, features
 from joulecast.energy.model import LayerEnergy, Origin
 from joulecast.energy.profile import AcceleratorProfile, Host, Law
 from joulecast.errors import NotCalibratedError
@@ -31,6 +35,11 @@ from joulecast.units import Joules, Seconds
 LOWEST_CLOCK = 0.15
 """Clocks are never lowered below this share of boost: 210 of 1410 MHz, the idle clock of an A100 (its nvidia-smi -q -d
 CLOCK)."""
+_TYPICAL_CLOCK_MHZ = 1500.0  # between an A100's boost and a T4's, where no source states one
+TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64), (64, 32), (32, 64))
+"""Output tiles of cuBLAS and CUTLASS kernels, elements."""
+SPLITS = (1, 2, 4, 8)
+"""Blocks that share one output tile, each with a part of k; their partial sums pass through memory in fp32."""
 _CAP_STEPS = 24  # halvings of [LOWEST_CLOCK, 1]: the clock is then known to 1e-7 of boost
 
 
@@ -41,6 +50,7 @@ class Chip:
     peak_flops: Array
     bandwidth_bytes_per_second: float
     multiprocessors: float
+    instructions_per_second: float
     power_limit_watts: float
 
 
@@ -56,6 +66,22 @@ class Busy:
     @property
     def joules(self) -> Array:
         return self.static_joules + self.compute_joules + self.memory_joules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtBoost:
+    """Each row at the boost clock, (n,) arrays: what its parts take alone, and its dynamic energy by cause."""
+
+    compute_seconds: Array
+    issue_seconds: Array
+    memory_seconds: Array
+    tail_seconds: Array
+    switched_joules: Array
+    memory_joules: Array
+
+    def subset(self, kept: Flags) -> AtBoost:
+        """Only the rows that ``kept`` (n,) names."""
+        return AtBoost(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +119,14 @@ def chip_of(profile: AcceleratorProfile) -> Chip:
         peak_flops=np.array([profile.peak_flops.get(name, 0.0) for name in ARITHMETIC]),
         bandwidth_bytes_per_second=profile.bandwidth_bytes_per_second,
         multiprocessors=profile.multiprocessors,
+        instructions_per_second=instructions_per_second(profile.multiprocessors, profile.boost_clock_mhz),
         power_limit_watts=profile.power_limit_watts,
     )
+
+
+def instructions_per_second(multiprocessors: float, boost_clock_mhz: float | None) -> float:
+    """Of single threads, at boost: four schedulers a multiprocessor, each a warp of 32 threads a cycle."""
+    return 4 * 32 * multiprocessors * (boost_clock_mhz or _TYPICAL_CLOCK_MHZ) * 1e6
 
 
 def voltage_squared(law: Law, clock: Array) -> Array:
@@ -104,79 +136,120 @@ def voltage_squared(law: Law, clock: Array) -> Array:
 
 def busy(rows: Features, law: Law, chip: Chip, clock: Array) -> Busy:
     """Cost of each row at its clock share ``clock`` (n,)."""
-    compute, memory = compute_seconds(rows, law, chip, clock), memory_seconds(rows, law, chip, clock)
-    longest = np.maximum(np.maximum(compute, memory), np.finfo(float).tiny)
-    shorter = np.minimum(compute, memory) / longest
-    seconds = longest * (1 + shorter**law.sharpness) ** (1 / law.sharpness) + law.tail_seconds * rows.kernels
-    squared = voltage_squared(law, clock)
-    return Busy(
-        seconds=seconds,
-        static_joules=(law.static_watts + law.clock_watts * clock * squared) * seconds,
-        compute_joules=_table(law.flop_joules, ARITHMETIC)[rows.arithmetic] * squared * rows.flops,
+    return _at_clock(at_boost(rows, law, chip), law, clock)
+
+
+def at_boost(rows: Features, law: Law, chip: Chip) -> AtBoost:
+    """What does not depend on the clock, or in proportion to it."""
+    instructions = rows.elements * _table(law.instructions, FAMILIES)[rows.family]
+    flop_joules = _table(law.flop_joules, ARITHMETIC)[rows.arithmetic]
+    return AtBoost(
+        compute_seconds=compute_seconds(rows, law, chip),
+        issue_seconds=instructions / chip.instructions_per_second,
+        memory_seconds=memory_seconds(rows, law, chip),
+        tail_seconds=law.tail_seconds * rows.kernels,
+        switched_joules=flop_joules * rows.flops + law.instruction_joules * instructions,
         memory_joules=law.byte_joules * rows.bytes,
     )
 
 
-def compute_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array:
-    """Σ t_c of each row, (n,)."""
+def _at_clock(rows: AtBoost, law: Law, clock: Array) -> Busy:
+    issued = _longest(rows.memory_seconds, rows.issue_seconds / clock, law.sharpness)
+    seconds = _longest(rows.compute_seconds / clock, issued, law.sharpness) + rows.tail_seconds
+    squared = voltage_squared(law, clock)
+    return Busy(
+        seconds=seconds,
+        static_joules=(law.static_watts + law.clock_watts * clock * squared) * seconds,
+        compute_joules=squared * rows.switched_joules,
+        memory_joules=rows.memory_joules,
+    )
+
+
+def compute_seconds(rows: Features, law: Law, chip: Chip) -> Array:
+    """Σ t_c of each row at boost, (n,)."""
     if not rows.row.size:
         return np.zeros_like(rows.bytes)
-    arithmetic, pace = rows.arithmetic[rows.row], clock[rows.row]
+    arithmetic = rows.arithmetic[rows.row]
     share = _table(law.compute_efficiency, ARITHMETIC)[arithmetic]
-    rate = chip.peak_flops[arithmetic] * share * pace * _table(law.family_compute, FAMILIES, 1.0)[rows.family[rows.row]]
-    outputs = rows.products * rows.m * rows.n
-    filled = outputs + law.parallel_outputs * chip.multiprocessors
-    seconds = rows.repeats * (2 * filled * (rows.k + law.depth) / rate)
+    rate = chip.peak_flops[arithmetic] * share * _table(law.family_compute, FAMILIES, 1.0)[rows.family[rows.row]]
+    seconds = rows.repeats * _tiled_seconds(rows, law, chip, rate)
     total: Array = np.bincount(rows.row, weights=seconds, minlength=rows.bytes.size).astype(float)
     return total
 
 
-def memory_seconds(rows: Features, law: Law, chip: Chip, clock: Array) -> Array:
+def _tiled_seconds(rows: Features, law: Law, chip: Chip, rate: Array) -> Array:
+    """Each contraction with the tile and split that are fastest for it, (c,); ``rate`` (c,): FLOP/s of all
+    multiprocessors."""
+    edge = _table(law.tile_edge, ARITHMETIC)[rows.arithmetic[rows.row]]
+    largest = 1 / TILES[0][0] + 1 / TILES[0][1]
+    outputs = rows.products * rows.m * rows.n
+    fastest = np.full_like(rate, np.inf)
+    for height, width in TILES:
+        tiles = rows.products * np.ceil(rows.m / height) * np.ceil(rows.n / width)
+        share = (1 + edge * largest) / (1 + edge * (1 / height + 1 / width))
+        step = 2 * height * width * chip.multiprocessors / (rate * share)
+        for split in SPLITS:
+            waves = np.ceil(tiles * split / chip.multiprocessors)
+            partial = 0.0 if split == 1 else 8 * split * outputs / chip.bandwidth_bytes_per_second
+            fastest = np.minimum(fastest, waves * step * (rows.k / split + law.depth) + partial)
+    return fastest
+
+
+def memory_seconds(rows: Features, law: Law, chip: Chip) -> Array:
     """t_m of each row, (n,)."""
-    slower = 1 + law.clock_bandwidth * (1 / clock - 1)
     share = law.memory_efficiency * _table(law.family_memory, FAMILIES, 1.0)[rows.family]
-    return rows.bytes / (share * chip.bandwidth_bytes_per_second) * slower
+    return rows.bytes / (share * chip.bandwidth_bytes_per_second)
 
 
-def compose(
-    rows: Features, law: Law, chip: Chip, host: Host, networks: Networks, clock: Array, launches: Array | None = None
-) -> Composed:
+def _longest(one: Array, other: Array, sharpness: float) -> Array:
+    """The soft maximum (one^p + other^p)^(1/p), free of overflow."""
+    longest = np.maximum(np.maximum(one, other), np.finfo(float).tiny)
+    soft: Array = longest * (1 + (np.minimum(one, other) / longest) ** sharpness) ** (1 / sharpness)
+    return soft
+
+
+def compose(rows: Features, law: Law, chip: Chip, networks: Networks, clock: Array, waits: Array) -> Composed:
     """Whole networks whose clock is locked at, or may rise to, the share ``clock`` (size,), under the power limit.
 
-    ``launches``: (size,) host seconds, if known better than from the rows.
+    ``waits``: (size,) seconds that the host needs to launch each (``host_seconds``).
     """
-    waits = host_seconds(rows, host, networks) if launches is None else launches
-    top = _at(rows, law, chip, networks, waits, clock)
-    over = top.joules > chip.power_limit_watts * top.seconds
+    boost = at_boost(rows, law, chip)
+    top = _at(boost, law, networks, waits, clock)
+    over = top.joules > held_watts(law, chip) * top.seconds
     if not over.any():
         return top
     mine = over[networks.index]
-    few, fewer = subset(rows, mine), networks.subset(over, mine)
     lower = clock.copy()
-    lower[over] = _capped(few, law, chip, fewer, waits[over], clock[over])
-    return _at(rows, law, chip, networks, waits, lower)
+    few = boost.subset(mine), networks.subset(over, mine)
+    lower[over] = _capped(*few, law, held_watts(law, chip), waits[over], clock[over])
+    return _at(boost, law, networks, waits, lower)
 
 
-def _capped(rows: Features, law: Law, chip: Chip, networks: Networks, waits: Array, clock: Array) -> Array:
-    """The highest clock shares below ``clock`` at which the power limit holds, by bisection; the lowest one where none
+def _capped(rows: AtBoost, networks: Networks, law: Law, watts: float, waits: Array, clock: Array) -> Array:
+    """The highest clock shares below ``clock`` at which ``watts`` hold, by bisection; the lowest one where none
     does."""
     low, high = np.minimum(LOWEST_CLOCK, clock), clock
     for _ in range(_CAP_STEPS):
         middle = (low + high) / 2
-        tried = _at(rows, law, chip, networks, waits, middle)
-        holds = tried.joules <= chip.power_limit_watts * tried.seconds
+        tried = _at(rows, law, networks, waits, middle)
+        holds = tried.joules <= watts * tried.seconds
         low, high = np.where(holds, middle, low), np.where(holds, high, middle)
     return low
 
 
-def host_seconds(rows: Features, host: Host, networks: Networks) -> Array:
-    """a·kernels + b·views + c of each network, (size,)."""
+def held_watts(law: Law, chip: Chip) -> float:
+    """What the card's own control holds under its limit, on average."""
+    return law.held_share * chip.power_limit_watts
+
+
+def host_seconds(rows: Features, host: Host, networks: Networks, modules: Array | float) -> Array:
+    """a·kernels + b·views + c·modules + d of each network, (size,); ``modules``: (size,) module calls."""
     a_row = host.kernel_seconds * rows.kernels + host.view_seconds * rows.views
-    return networks.sum(a_row) + host.forward_seconds
+    return networks.sum(a_row) + host.module_call_seconds * modules + host.forward_seconds
 
 
-def _at(rows: Features, law: Law, chip: Chip, networks: Networks, waits: Array, clock: Array) -> Composed:
-    spent = busy(rows, law, chip, clock[networks.index])
+def _at(rows: AtBoost, law: Law, networks: Networks, waits: Array, clock: Array) -> Composed:
+    spent = _at_clock(rows, law, clock[networks.index])
     active = networks.sum(spent.seconds)
     seconds = np.maximum(active, waits)
     idle_watts = law.gap_watts + law.clock_watts * clock * voltage_squared(law, clock)

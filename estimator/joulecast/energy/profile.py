@@ -11,7 +11,7 @@ from typing import Any, cast
 from joulecast.energy.model import Origin
 from joulecast.errors import NotCalibratedError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a field is renamed, removed or changes meaning."""
 
 
@@ -19,44 +19,51 @@ SCHEMA_VERSION = 1
 class Law:
     """Coefficients of ``energy.physical``; see there for the equations.
 
-    ``compute_efficiency``: share of the peak that a large product reaches, by arithmetic. ``parallel_outputs``: output
-    elements a
-    multiprocessor needs for half its rate. ``family_compute``, ``family_memory``: what a family of kernels reaches
-    relative to a matrix
-    product's rate and to ``memory_efficiency``; 1 where it is not named. ``depth``: extra k of a product's prologue.
-    ``sharpness``: exponent of the soft maximum. ``clock_bandwidth``: how much memory time grows as the clock falls.
-    ``flop_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` + ``clock_watts`` × x·V²(x): power of a
-    busy chip before
-    any dynamic energy; ``gap_watts`` + ``clock_watts`` × x·V²(x): with a context alive, clocks up and no kernel.
-    ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost clock.
+    ``compute_efficiency``: share of the peak that the largest tiles reach, by arithmetic. ``tile_edge``: edge in
+    elements at which a square tile spends as long on fetching its operands as on multiplying them, halved, by
+    arithmetic. ``depth``: extra k of a product's prologue. ``family_compute``, ``family_memory``: what a family of
+    kernels reaches relative to a matrix product's rate and to ``memory_efficiency``; 1 where it is not named.
+    ``instructions``: that one thread issues for one element of a row without MACs, by family.
+    ``sharpness``: exponent of the soft maximum.
+    ``flop_joules``, ``instruction_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` +
+    ``clock_watts`` × x·V²(x): power of a busy chip before any dynamic energy; ``gap_watts`` + ``clock_watts`` ×
+    x·V²(x): with a context alive, clocks up and no kernel. ``held_share``: what the card's control holds under its
+    power limit. ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost
+    clock.
     """
 
     compute_efficiency: Mapping[str, float]
-    memory_efficiency: float
-    family_compute: Mapping[str, float]
-    family_memory: Mapping[str, float]
-    parallel_outputs: float
+    tile_edge: Mapping[str, float]
     depth: float
+    family_compute: Mapping[str, float]
+    memory_efficiency: float
+    family_memory: Mapping[str, float]
+    instructions: Mapping[str, float]
     sharpness: float
     tail_seconds: float
-    clock_bandwidth: float
     flop_joules: Mapping[str, float]
+    instruction_joules: float
     byte_joules: float
     static_watts: float
     clock_watts: float
     gap_watts: float
+    held_share: float
     voltage_floor: float
     voltage_exponent: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Seconds that the launching process spends: a kernel, a view, a forward pass. ``measured_on``: whose they are."""
+    """Seconds that the launching process spends: a kernel, a view, a module call, a forward pass.
+
+    ``measured_on``: whose they are.
+    """
 
     kernel_seconds: float
     view_seconds: float
     forward_seconds: float
     measured_on: str
+    module_call_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,8 +53,9 @@ and nothing else of it.
 
 No joules measured by this project stand behind these figures yet: every row below was measured by others. The sets \
 are development checks:
-the form of the law was chosen with one of them in sight ([ADR 0040](adr/0040-physical-law.md)). Transferred \
-intervals follow a rule fixed before the rows were first scored that way
+the form of the law and the priors of its coefficients were chosen with one of them in sight \
+([ADR 0116](adr/0116-tiles-waves-and-instructions.md)). Transferred intervals follow a rule \
+fixed before the rows were first scored that way
 ([ADR 0041](adr/0041-width-of-transferred-intervals.md)) and are never tuned.
 
 The other systems are those of the literature, on the same rows and by the same protocol, each fitted by precision and \

@@ -62,6 +62,7 @@ def _slower(host: Host) -> Host:
     return Host(
         kernel_seconds=host.kernel_seconds * OTHER_HOST,
         view_seconds=host.view_seconds * OTHER_HOST,
+        module_call_seconds=host.module_call_seconds * OTHER_HOST,
         forward_seconds=host.forward_seconds * OTHER_HOST,
         measured_on=host.measured_on,
     )

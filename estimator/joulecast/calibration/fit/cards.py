@@ -28,9 +28,11 @@ from joulecast.energy.interval import group_weighted_quantile
 from joulecast.energy.profile import Host, Interval, Law
 from joulecast.errors import MeasurementError
 
-HOST = Host(kernel_seconds=13e-6, view_seconds=3e-6, forward_seconds=1e-4, measured_on="one host")
-"""Launch times of torch's eager mode where none were measured: 13 µs a kernel and 3 µs a view on one host (development
-measurement); the forward pass itself waits for one synchronisation, 0.1 ms."""
+HOST = Host(
+    kernel_seconds=13e-6, view_seconds=3e-6, module_call_seconds=14e-6, forward_seconds=1e-4, measured_on="one host"
+)
+"""Launch times of torch's eager mode where none were measured: 13 µs a kernel, 3 µs a view and 14 µs a module call on
+one host (development measurement); the forward pass itself waits for one synchronisation, 0.1 ms."""
 
 STUDENT_T = 2.92
 """Student's t for 95 % with two degrees of freedom: three metered cards (ADR 0041)."""
@@ -38,29 +40,40 @@ NO_ROWS = 0.25
 """Log half-width for kinds of rows without joules (ADR 0042)."""
 
 UNKNOWN = (
-    # path, spread of the logarithm: how far the card may lie from what its tables and the other cards say (ADR 0040)
-    ("law.compute_efficiency.bf16", 0.2),
-    ("law.compute_efficiency.tf32", 0.4),
+    # path, spread of the logarithm: how far the card may lie from what its tables and the other cards say (ADR 0116)
+    ("law.compute_efficiency.bf16", 0.1),
+    ("law.compute_efficiency.tf32", 0.2),
     ("law.compute_efficiency.fp32", 0.2),
-    ("law.memory_efficiency", 0.15),
+    ("law.tile_edge.bf16", 0.15),
+    ("law.tile_edge.fp32", 0.3),
+    ("law.family_compute.convolution", 0.4),
+    ("law.memory_efficiency", 0.1),
+    ("law.family_memory.convolution", 0.3),
+    ("law.family_memory.normalisation", 0.3),
+    ("law.family_memory.softmax", 0.3),
+    ("law.family_memory.broadcast", 0.2),
+    ("law.family_memory.other", 0.1),
+    ("law.instructions.normalisation", 0.25),
+    ("law.instructions.softmax", 0.25),
+    ("law.instructions.broadcast", 0.25),
+    ("law.instructions.other", 0.15),
+    ("law.instructions.depthwise", 0.5),
     ("law.tail_seconds", 0.5),
-    ("law.clock_bandwidth", 0.7),
     ("law.flop_joules.bf16", 0.4),
     ("law.flop_joules.tf32", 0.5),
     ("law.flop_joules.fp32", 0.5),
+    ("law.instruction_joules", 0.7),
     ("law.byte_joules", 0.5),
     ("law.static_watts", 0.3),
     ("law.clock_watts", 0.5),
     ("law.gap_watts", 0.3),
+    ("law.held_share", 0.02),
     ("law.voltage_floor", 0.3),
     ("law.voltage_exponent", 0.4),
     ("host.kernel_seconds", 0.5),
     ("host.view_seconds", 0.5),
+    ("host.module_call_seconds", 0.5),
     ("host.forward_seconds", 1.0),
-    ("law.family_compute.convolution", 0.5),
-    ("law.family_compute.attention", 0.5),
-    ("law.family_memory.normalisation", 0.3),
-    ("law.family_memory.other", 0.2),
 )
 
 
@@ -134,8 +147,9 @@ def _as_bf16(fitted: Fitted) -> Fitted:
     if "fp16" not in law.flop_joules:
         return fitted
     efficiency = {**law.compute_efficiency, "fp16": law.compute_efficiency["bf16"]}
+    edge = {**law.tile_edge, "fp16": law.tile_edge["bf16"]}
     joules = {**law.flop_joules, "fp16": law.flop_joules["bf16"]}
-    return replace(fitted, law=replace(law, compute_efficiency=efficiency, flop_joules=joules))
+    return replace(fitted, law=replace(law, compute_efficiency=efficiency, tile_edge=edge, flop_joules=joules))
 
 
 def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> Card:

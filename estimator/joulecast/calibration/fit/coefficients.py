@@ -25,7 +25,7 @@ class Coefficient:
 
 
 _INSIDE = 0.85  # a usual share of a peak
-_SHARES = ("law.compute_efficiency", "law.voltage_floor")
+_SHARES = ("law.compute_efficiency", "law.held_share", "law.voltage_floor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,10 +71,9 @@ PRIOR_WEIGHT = 0.1
 
 def forecast_networks(law: Law, host: Host, chip: Chip, table: Stacked, clock: Array) -> Composed:
     """Every network at its clock share ``clock`` (networks,)."""
-    launches = host_seconds(table.table, host, table.networks) + host.view_seconds * (
-        table.views - table.networks.sum(table.table.views)
-    )
-    return compose(table.table, law, chip, host, table.networks, clock, launches)
+    free = table.views - table.networks.sum(table.table.views)  # views that belong to no executed row
+    waits = host_seconds(table.table, host, table.networks, table.modules) + host.view_seconds * free
+    return compose(table.table, law, chip, table.networks, clock, waits)
 
 
 def clock_shares(table: Stacked, boost_clock_mhz: float) -> Array:

@@ -19,7 +19,7 @@ _ROBUST = 0.1  # log residuals beyond it count linearly: tables hold outliers
 _SHARE_PULL = 0.05
 """Prior of both shares: 1, a part that alone fills the limit at its full rate. Capped rows only bound a share from
 below; this keeps it near."""
-_NO_HOST = Host(kernel_seconds=0.0, view_seconds=0.0, forward_seconds=0.0, measured_on="")
+_NO_HOST = Host(kernel_seconds=0.0, view_seconds=0.0, module_call_seconds=0.0, forward_seconds=0.0, measured_on="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ def hosts(eager: Host) -> dict[str, Host]:
     Only eager mode was measured; forecasts for the others are wider and say so.
     """
     forward = min(eager.forward_seconds, HOST.forward_seconds)  # no modules are called
-    graph = replace(eager, kernel_seconds=0.0, view_seconds=0.0, forward_seconds=forward)
+    graph = replace(eager, kernel_seconds=0.0, view_seconds=0.0, module_call_seconds=0.0, forward_seconds=forward)
     compiled = replace(graph, kernel_seconds=eager.kernel_seconds / 2)
     return {"torch-eager": eager, "torch-cudagraph": graph, "onnxruntime-cuda": compiled}
 

@@ -27,13 +27,13 @@ from joulecast.calibration.rows.operators import (
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import ARITHMETIC, Array
 from joulecast.energy.generic import TYPICAL_MULTIPROCESSORS, scaled_law
-from joulecast.energy.physical import Chip
+from joulecast.energy.physical import Chip, instructions_per_second
 from joulecast.energy.profile import Law
 
 PRODUCT_PATHS = (
     "compute_efficiency.bf16",
     "memory_efficiency",
-    "parallel_outputs",
+    "tile_edge.bf16",
     "depth",
     "sharpness",
     "tail_seconds",
@@ -41,25 +41,38 @@ PRODUCT_PATHS = (
 _Rows = TypeVar("_Rows")
 BF16 = ARITHMETIC.index("bf16")
 
+INSTRUCTIONS: Mapping[str, float] = {
+    # contiguous rows load and store eight elements at once; broadcast ones work out the place of each; reductions take
+    # several passes
+    "other": 8.0,
+    "broadcast": 32.0,
+    "normalisation": 40.0,
+    "softmax": 48.0,
+    "depthwise": 4.0,  # of each MAC
+}
+"""That one thread issues for one element: counts in round numbers, no table tells them apart from bandwidth."""
+
 START: Mapping[str, Any] = {
     # where searches begin, and what stays where no table tells
     "compute_efficiency": {"fp32": 0.85, "tf32": 0.8, "fp16": 0.8, "bf16": 0.8},
-    "memory_efficiency": 0.85,
+    "tile_edge": {"fp32": 8.0, "tf32": 25.0, "fp16": 25.0, "bf16": 25.0},
+    "depth": 150.0,
     "family_compute": {
-        "convolution": 0.7,
+        "convolution": 0.6,
         "recurrent": 0.5,
     },  # no table of these: implicit products fill tiles less well
-    "family_memory": {},
-    "parallel_outputs": 500.0,
-    "depth": 150.0,
+    "memory_efficiency": 0.85,
+    "family_memory": {"convolution": 0.6},  # tensors change layout before and after
+    "instructions": INSTRUCTIONS,
     "sharpness": 3.0,
     "tail_seconds": 2.5e-6,
-    "clock_bandwidth": 0.2,  # no table at locked clocks but the development set's, which may not be used here
     "flop_joules": dict.fromkeys(ARITHMETIC, 1.0),  # a part that alone fills the limit at its full rate
+    "instruction_joules": 0.8,
     "byte_joules": 1.0,
     "static_watts": 0.15,
     "clock_watts": 0.05,
     "gap_watts": 0.15,
+    "held_share": 0.97,  # no table tells: power controls step down from the limit
     "voltage_floor": 0.5,
     "voltage_exponent": 3.0,
 }
@@ -90,10 +103,14 @@ def chip_of_sheet(sheet: DataSheet) -> Chip:
     """Hardware limits of a sheet that misses none."""
     if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
         raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
+    multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
     return Chip(
         peak_flops=np.array([sheet.peaks[name].value if name in sheet.peaks else 0.0 for name in ARITHMETIC]),
         bandwidth_bytes_per_second=sheet.bandwidth_bytes_per_second.value,
-        multiprocessors=sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS,
+        multiprocessors=multiprocessors,
+        instructions_per_second=instructions_per_second(
+            multiprocessors, sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None
+        ),
         power_limit_watts=sheet.power_limit_watts.value,
     )
 
@@ -108,7 +125,13 @@ def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
     """``shares`` scaled to the limits of ``sheet``."""
     chip = chip_of_sheet(sheet)
     peaks = {name: fact.value for name, fact in sheet.peaks.items()}
-    return scaled_law(dict(shares), peaks, chip.bandwidth_bytes_per_second, chip.power_limit_watts)
+    return scaled_law(
+        dict(shares),
+        peaks,
+        chip.bandwidth_bytes_per_second,
+        chip.instructions_per_second,
+        chip.power_limit_watts,
+    )
 
 
 @cache
@@ -151,7 +174,7 @@ _TIME_FIELDS = (
     "memory_efficiency",
     "family_compute",
     "family_memory",
-    "parallel_outputs",
+    "tile_edge",
     "depth",
     "sharpness",
     "tail_seconds",
@@ -193,12 +216,18 @@ def _timed(folder: Path, product: str) -> Law | None:
     return law if families is None else _with_fp32(law, *families)
 
 
+_SAME_TABLE = {"softmax": "normalisation", "broadcast": "other"}
+"""Families that a table does not tell apart, and the one it is read as."""
+
+
 def _with_fp32(law: Law, product: str, families: Mapping[str, OperatorRows]) -> Law:
     """``law`` with what the fp32 table of ``product`` says of each family."""
     for family, rows in families.items():
-        path = "compute_efficiency.fp32" if family == "matmul" else f"family_memory.{family}"
-        law = fit_latency(law, _chip(product), rows, (path,))
-    return law
+        product_paths = ("compute_efficiency.fp32", "tile_edge.fp32")
+        paths = product_paths if family == "matmul" else (f"family_memory.{family}",)
+        law = fit_latency(law, _chip(product), rows, paths)
+    same = {other: law.family_memory[family] for other, family in _SAME_TABLE.items() if family in families}
+    return replace(law, family_memory={**law.family_memory, **same})
 
 
 def _of_chip(
@@ -215,8 +244,9 @@ def _of_chip(
 
 def _same_for_tensor_cores(law: Law, sheet: DataSheet) -> Law:
     """fp16 and tf32 reach the share of their peaks that bf16 does: the same units, fed at the same pace."""
-    reached = {name: law.compute_efficiency["bf16"] for name in ("tf32", "fp16") if name in sheet.peaks}
-    return replace(law, compute_efficiency={**law.compute_efficiency, **reached})
+    names = [name for name in ("tf32", "fp16") if name in sheet.peaks]
+    reached, edges = (dict.fromkeys(names, values["bf16"]) for values in (law.compute_efficiency, law.tile_edge))
+    return replace(law, compute_efficiency={**law.compute_efficiency, **reached}, tile_edge={**law.tile_edge, **edges})
 
 
 def _mean_times(laws: Mapping[str, Law]) -> dict[str, Any]:
@@ -228,14 +258,12 @@ def _mean_times(laws: Mapping[str, Law]) -> dict[str, Any]:
         found = {
             name: _mean([law[name] for law in products]) for name in _TIME_FIELDS if isinstance(START[name], float)
         }
-    efficiency = dict(START["compute_efficiency"])
-    if products:
-        efficiency |= dict.fromkeys(
-            ("tf32", "fp16", "bf16"), _mean([law["compute_efficiency"]["bf16"] for law in products])
-        )
-    if simple:
-        efficiency["fp32"] = _mean([law["compute_efficiency"]["fp32"] for law in simple])
-    found["compute_efficiency"] = efficiency
+    for field in ("compute_efficiency", "tile_edge"):
+        found[field] = dict(START[field])
+        if products:
+            found[field] |= dict.fromkeys(("tf32", "fp16", "bf16"), _mean([law[field]["bf16"] for law in products]))
+        if simple:
+            found[field]["fp32"] = _mean([law[field]["fp32"] for law in simple])
     for field in ("family_compute", "family_memory"):
         keys = sorted({key for law in (*products, *simple) for key in law[field]})
         values = {key: [law[field][key] for law in (*products, *simple) if key in law[field]] for key in keys}

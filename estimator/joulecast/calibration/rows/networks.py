@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from joulecast.calibration.rows.journals import is_simulated
-from joulecast.energy.features import Array, Features, executed, features, stack
+from joulecast.energy.features import Array, Features, executed, features, module_calls, stack
 from joulecast.energy.networks import find, installed
 from joulecast.energy.physical import Networks
 from joulecast.errors import MeasurementError
@@ -60,12 +60,14 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stacked:
-    """Rows of many networks as one table: ``clock_mhz`` (networks,), nan if unlocked; ``views`` (networks,)."""
+    """Rows of many networks as one table: ``clock_mhz`` (networks,), nan if unlocked; ``views``, ``modules``
+    (networks,)."""
 
     table: Features
     networks: Networks
     clock_mhz: Array
     views: Array
+    modules: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,26 +238,27 @@ def _layers(
 def stacked(rows: Sequence[NetworkRow], *, runtime: str = "torch-eager", lacks: Sequence[str] = ()) -> Stacked:
     """All executed rows of ``rows`` as one table, equal ones of a network once with their number."""
     tables = [_table(row, runtime, tuple(lacks)) for row in rows]
-    sizes = [count.size for _, count, _ in tables]
+    sizes = [count.size for _, count, *_ in tables]
     return Stacked(
-        table=stack([table for table, _, _ in tables]),
+        table=stack([table for table, *_ in tables]),
         networks=Networks(
             index=np.repeat(np.arange(len(rows)), sizes),
-            count=np.concatenate([count for _, count, _ in tables]),
+            count=np.concatenate([count for _, count, *_ in tables]),
             size=len(rows),
         ),
         clock_mhz=np.array([np.nan if row.clock_mhz is None else row.clock_mhz for row in rows]),
-        views=np.array([views for _, _, views in tables]),
+        views=np.array([views for _, _, views, _ in tables]),
+        modules=np.array([modules for *_, modules in tables]),
     )
 
 
-def _table(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float]:
+def _table(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float, float]:
     return _distinct(replace(row, clock_mhz=None, mode="", attention=""), runtime, lacks)
 
 
 @cache
-def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float]:
-    """Different rows of the network, how often each occurs, and the network's views."""
+def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float, float]:
+    """Different rows of the network, how often each occurs, and the network's views and module calls."""
     layers, precision = layers_of(row)
     found: dict[Any, list[Any]] = {}
     for layer in executed(layers):
@@ -272,4 +275,4 @@ def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Fe
         found.setdefault(key, [layer, 0])[1] += 1
     table = features([layer for layer, _ in found.values()], precision=precision, runtime=runtime, lacks=lacks)
     views = float(sum(layer.views for layer in layers))
-    return table, np.array([count for _, count in found.values()], dtype=float), views
+    return table, np.array([count for _, count in found.values()], dtype=float), views, float(module_calls(layers))

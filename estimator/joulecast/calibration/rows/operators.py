@@ -118,6 +118,7 @@ def gemm_power(folder: Path, product: str) -> OperatorRows | None:
 
 
 _FEWEST = 8  # rows of a cell: its 90th percentile is then not its largest value
+_BYTES_AN_ELEMENT = 8  # fp32 read and written; the few of two operands are not told apart
 _BINARY = ("add", "mul", "div")
 _UNARY = ("addu", "mulu", "divu", "gelu", "relu", "tanh", "powu")  # pow is arithmetic-bound: no pass over memory
 
@@ -181,6 +182,7 @@ def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Seq
     ]
     return Features(
         bytes=moved,
+        elements=np.zeros(count) if shapes else moved / _BYTES_AN_ELEMENT,
         kernels=np.ones(count),
         views=np.zeros(count),
         flops=flops,

@@ -23,6 +23,7 @@ SIZES = ("macs", "activations", "params", "input", "bytes")
 
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu", "PRelu", "Gelu", "Swish", "Elu", "Selu", "Mish", "HardSwish", "Clip"})
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh"})
+_KIND_OF_FAMILY = {"depthwise": "convolution", "broadcast": "other"}
 _POOLING = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool"})
 
 
@@ -83,10 +84,12 @@ def kind_of(layer: LayerProfile) -> str:
         return "squashing"
     if layer.op_type in _POOLING:
         return "pooling"
+    if "Norm" in layer.op_type:
+        return "normalisation"
     found = family(layer)
     if found == "matmul":
         return "linear" if layer.weight_numel else "attention"
-    return found
+    return _KIND_OF_FAMILY.get(found, found)
 
 
 def _sizes(layer: LayerProfile, precision: str) -> tuple[float, ...]:

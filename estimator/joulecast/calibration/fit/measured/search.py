@@ -73,7 +73,7 @@ def composed(prior: Prior, table: Table, law: Law, host: Host, clock: Array, *, 
     """Every row at its clock share ``clock`` (size,); ``capped``: under the power limit, as a forecast is."""
     chip = prior.chip if capped else prior.uncapped
     waits = table.launch_seconds(host, prior.module_call_seconds)
-    return compose(table.features, law, chip, host, table.networks, clock, waits)
+    return compose(table.features, law, chip, table.networks, clock, waits)
 
 
 def forecast(prior: Prior, fitted: Fitted, table: Table) -> Composed:
@@ -85,7 +85,7 @@ def forecast_by(profile: AcceleratorProfile, table: Table) -> Array:
     """Joules of each row as ``profile`` prices it, (size,); it knows nothing of a row but its graph."""
     host = profile.hosts["torch-eager"]
     found = compose(
-        table.features, profile.law, chip_of(profile), host, table.networks, np.ones(table.size),
+        table.features, profile.law, chip_of(profile), table.networks, np.ones(table.size),
         table.launch_seconds(host),
     )  # fmt: skip
     return found.joules
