@@ -79,7 +79,7 @@ def test_without_a_folder_it_is_the_checkouts_own_that_is_scored(
     with pytest.raises(MeasurementError, match="not a checkout"):
         evaluate.own_measurements()
     (tmp_path / "pyproject.toml").touch()
-    with pytest.raises(MeasurementError, match="holds no measured networks yet"):
+    with pytest.raises(MeasurementError, match="holds no table of measured networks"):
         evaluate.own_measurements()
     rows = tmp_path / "data" / "measurements" / "NVIDIA-H200" / "model_energy.csv"
     rows.parent.mkdir(parents=True)

@@ -94,7 +94,9 @@ def own_measurements() -> Path:
         raise MeasurementError("this joulecast is installed, not a checkout: name measured data sets with --data DIR")
     folder = root / "data" / "measurements"
     if not any(folder.glob("*/model_energy.csv")):
-        raise MeasurementError("data/measurements holds no measured networks yet: name other data sets with --data DIR")
+        raise MeasurementError(
+            "data/measurements holds no table of measured networks (model_energy.csv) yet: name other data sets with --data DIR"
+        )
     return folder
 
 
