@@ -96,21 +96,20 @@ def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[Forecasts | 
     if not found.rows:
         return
     sheet = sheet_of_gpu(found.gpu)
-    if sheet is None or _lacking(sheet, found):
-        lacking = (
-            _lacking(sheet, found) and f"no trusted source states {_lacking(sheet, found)}"
-            if sheet
-            else "its limits are not known"
-        )
+    lacking = _lacking(sheet, found)
+    if sheet is None or lacking:
         yield Unscored(set=found.name, split="all", reason=f"{found.gpu}: {lacking}", n=len(found.rows))
         return
     yield from _of_set(folder, sheet, found)
 
 
-def _lacking(sheet: DataSheet, found: NetworkSet) -> str:
+def _lacking(sheet: DataSheet | None, found: NetworkSet) -> str:
     """What a forecast of the set needs and nobody states."""
-    unlocked = sheet.boost_clock_mhz is None and any(row.clock_mhz for row in found.rows)
-    return " or ".join(sheet.missing or (("a boost clock",) if unlocked else ()))
+    if sheet is None:
+        return "its limits are not known"
+    locked = sheet.boost_clock_mhz is None and any(row.clock_mhz for row in found.rows)
+    missing = sheet.missing or (("a boost clock",) if locked else ())
+    return f"no trusted source states {' or '.join(missing)}" if missing else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,8 @@ def own_measurements() -> Path:
     folder = root / "data" / "measurements"
     if not any(folder.glob("*/model_energy.csv")):
         raise MeasurementError(
-            "data/measurements holds no table of measured networks (model_energy.csv) yet: name other data sets with --data DIR"
+            "data/measurements holds no table of measured networks (model_energy.csv) yet: name other data sets with"
+            " --data DIR"
         )
     return folder
 
