@@ -77,8 +77,12 @@ def profile_name(product: str, runtime: str) -> str:
 
 
 def asked(spec: CalibrationSpec) -> str:
-    """Hash of all that decides a run; another one asks for another run."""
-    text = json.dumps(spec.model_dump(mode="json", exclude=_SPEC_FREE), sort_keys=True)
+    """Hash of all that decides a run; another one asks for another run.
+
+    Without defaults: a version with one more field must not measure every GPU anew.
+    """
+    said = spec.model_dump(mode="json", exclude=_SPEC_FREE, exclude_defaults=True)
+    text = json.dumps(said, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -264,7 +264,8 @@ class Calibrations:
         if isinstance(summary, Wrong):
             return State(phase="Starting", reason=summary.reason, message=summary.message, again_seconds=again)
         if summary is None or trouble:
-            message = trouble or f"Job {job['metadata']['name']} is starting"
+            named = job["metadata"]["name"]
+            message = trouble or f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
             before = _said(calibration)
             reason = "PodNotStarted" if trouble else before if before in _STARTS else "Starting"
             return State(phase="Starting", reason=reason, message=message, again_seconds=again)

@@ -38,7 +38,7 @@ def test_there_are_ways_to_install() -> None:
 
 def test_every_value_that_is_named_exists() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    names = re.findall(r"`((?:webhook|metrics|uninstall|dashboard)\.[A-Za-z.]+)(?:=[a-z]+)?`", PAGE)
+    names = re.findall(r"`((?:webhook|metrics|uninstall|dashboard|calibration)\.[A-Za-z.]+)(?:=[a-z]+)?`", PAGE)
     assert len(names) > 5
     for name in names:
         found = values
@@ -54,3 +54,14 @@ def test_the_rights_name_every_verb_of_each_account() -> None:
         assert row
         verbs = {verb for _, _, verb in rules(objects, "ClusterRole", f"joulecast-{account}")}
         assert {verb for verb in verbs if verb not in row[1]} == set()
+
+
+def test_the_rights_for_calibrations_are_named() -> None:
+    objects = render(*SECRET)
+    row = re.search(r"^\| `joulecast-controller`, for calibrations \| (.+) \|$", PAGE, re.MULTILINE)
+    assert row
+    granted = rules(objects, "ClusterRole", "joulecast-calibration") | rules(objects, "Role", "joulecast-calibration")
+    assert {verb for _, _, verb in granted if verb not in row[1]} == set()
+    for resource in ("Jobs", "ConfigMaps", "ServiceAccounts", "Roles", "RoleBindings", "pods", "profiles"):
+        assert resource in row[1]
+        assert resource.lower() in " ".join(name for _, name, _ in granted)

@@ -139,6 +139,9 @@ def test_kueue_starts_what_has_a_queue() -> None:
 def test_what_a_run_is_asked_does_not_hang_on_when() -> None:
     assert asked(run().spec) == asked(run(suspend=True, schedule="0 3 * * *").spec)
     assert asked(run().spec) != asked(run(budget="30m").spec)
+    assert asked(run().spec) == asked(run(runtime="torch-eager", quick=False, slices=[]).spec), (
+        "as the server defaults it"
+    )
 
 
 @pytest.mark.parametrize(
