@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -34,10 +35,10 @@ Form = Callable[[Sequence[NetworkFeatures], Truth, Array], System]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapted:
-    """``systems``: by precision; ``pooled``: for a precision that no row was fitted in."""
+    """``systems``: by precision; ``pooled``: makes the one for a precision that no row was fitted in."""
 
     systems: Mapping[str, System]
-    pooled: System
+    pooled: Callable[[], System]
     clock: ClockFactor
     lowest_joules: float
 
@@ -46,7 +47,8 @@ class Adapted:
         joules = np.zeros(len(rows))
         for precision in sorted({row.row.precision for row in rows}):
             own = [position for position, row in enumerate(rows) if row.row.precision == precision]
-            joules[own] = self.systems.get(precision, self.pooled).predict([rows[i] for i in own])
+            system = self.systems.get(precision) or self.pooled()
+            joules[own] = system.predict([rows[i] for i in own])
         found: Array = np.maximum(np.nan_to_num(joules * self.clock.at(rows)), self.lowest_joules)
         return found
 
@@ -60,7 +62,7 @@ def fit_adapted(form: Form, rows: Sequence[NetworkFeatures], truth: Truth) -> Ad
             precision: _fit_some(form, rows, level, [row.row.precision == precision for row in rows])
             for precision in sorted({row.row.precision for row in rows})
         },
-        pooled=_fit_some(form, rows, level, [True] * len(rows)),
+        pooled=cache(lambda: form(rows, level, balanced(rows))),
         clock=clock,
         lowest_joules=_LOWEST * float(truth.joules.min()),
     )
