@@ -155,7 +155,7 @@ def _of_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forec
     yield from vision_trained(trial)
     moved = list(transferred(folder, sheet, found))
     yield from moved
-    yield from _absent(found, TRANSFERRED, moved, "no joules of networks of another card")
+    yield from _absent(found, TRANSFERRED, moved, "no networks of another card that it could be fitted on")
     yield from in_sample(trial)
 
 

@@ -52,7 +52,7 @@ def test_every_system_is_scored_beside_physical(found: Evaluation) -> None:
     reasons = {entry.split: entry.reason for entry in found.unscored}
     assert reasons == {
         "transferred": "wattlayer, mac-linear, hidden-joules, neuralpower, getzner:"
-        " no joules of networks of another card"
+        " no networks of another card that it could be fitted on"
     }
 
 
