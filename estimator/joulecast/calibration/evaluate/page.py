@@ -86,7 +86,7 @@ _RESIDUALS = """
 
 Forecast less measured on architectures left out, in percent of measured: the median says to which side a group is \
 off, half its middle half what is left beside that.
-What was tried is told in the records of decisions on the law ([ADR 0040](adr/0040-physical-law.md) and those that \
+What was tried is told in the records of decisions on the law ([ADR 0116](adr/0116-tiles-waves-and-instructions.md) and those that \
 follow it).
 
 """
