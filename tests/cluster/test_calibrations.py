@@ -45,6 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("calibrations")
     with ControlPlane.start(directory / "plane") as plane, Registry.start(directory / "registry") as registry:
         plane.create_namespace(LAB)
+        plane.kubectl("label", "namespace", LAB, "pod-security.kubernetes.io/enforce=restricted")
         model = small_models.classifier(directory / "classifier.onnx").read_bytes()
         values = [f"calibration.namespaces={{{LAB}}}"]
         with Installation.start(
@@ -316,13 +317,19 @@ def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None
     summary = {"kind": "calibration-summary", "schema_version": 1, "phase": "done", "progress": 1, "better": True}
     data = {"run": "1", "summary.json": json.dumps(summary | {"profile_digest": "0" * 64}), "profile.json": "{}"}
     merge(plane, "configmap", "forged-calibration", LAB, {"data": data})
-    labelled = "batch.kubernetes.io/job-name=forged-1"
-    pods = lambda: plane.kubectl("get", "pods", "-n", LAB, "-l", labelled, "-o", "name").stdout.split()  # noqa: E731
-    cluster.until(pods, "a pod")
-    merge_status(plane, pods()[0], {"phase": "Succeeded"})
+    merge_status(plane, pod_of(cluster, "forged-1"), {"phase": "Succeeded"})
     assert until_phase(cluster, "forged", "Failed")["run"] == 1
     assert condition(cluster, "forged")["reason"] == "DigestMismatch"
     assert plane.get("aep", "calibrated-nvidia-l40s-torch-eager") is None
+
+    plane.kubectl("annotate", "ecal", "forged", "-n", LAB, "joulecast.dev/refresh=again")
+    cluster.until(lambda: plane.get("job", "forged-2", LAB), "asked again, it runs again")
+    assert plane.get("job", "forged-1", LAB) is None
+    wrong = {"name": "calibrate", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+    ended = {"state": {"terminated": {"exitCode": 2, "reason": "Error"}}}
+    merge_status(plane, pod_of(cluster, "forged-2"), {"phase": "Failed", "containerStatuses": [wrong | ended]})
+    assert until_phase(cluster, "forged", "Failed")["run"] == 2, "no retry mends a wrong command line"
+    assert "exit code 2" in condition(cluster, "forged")["message"]
     plane.kubectl("delete", "ecal", "forged", "-n", LAB)
     worker.accepts = True
 
@@ -331,6 +338,13 @@ def test_nothing_was_forbidden(cluster: Cluster) -> None:
     assert cluster.forbidden() == []
     log = cluster.installation.controller.log.read_text().splitlines()
     assert [line for line in log if '"level": "error"' in line] == []
+
+
+def pod_of(cluster: Cluster, job: str) -> str:
+    """The Job's pod as kubectl names it, once the Job controller has made it."""
+    query = ("get", "pods", "-n", LAB, "-l", f"batch.kubernetes.io/job-name={job}", "-o", "name")
+    cluster.until(lambda: cluster.plane.kubectl(*query).stdout, f"a pod of {job}")
+    return cluster.plane.kubectl(*query).stdout.split()[0]
 
 
 def merge_status(plane: ControlPlane, name: str, status: dict[str, Any]) -> None:
