@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache, partial
 
 import numpy as np
 
@@ -79,8 +80,8 @@ class AtBoost:
     switched_joules: Array
     memory_joules: Array
 
-    def subset(self, kept: Flags) -> AtBoost:
-        """Only the rows that ``kept`` (n,) names."""
+    def subset(self, kept: Flags | Index) -> AtBoost:
+        """Only the rows that ``kept`` names: flags (n,), or positions, each as often as it occurs."""
         return AtBoost(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
 
@@ -213,7 +214,11 @@ def compose(rows: Features, law: Law, chip: Chip, networks: Networks, clock: Arr
 
     ``waits``: (size,) seconds that the host needs to launch each (``host_seconds``).
     """
-    boost = at_boost(rows, law, chip)
+    return compose_at_boost(at_boost(rows, law, chip), law, chip, networks, clock, waits)
+
+
+def compose_at_boost(boost: AtBoost, law: Law, chip: Chip, networks: Networks, clock: Array, waits: Array) -> Composed:
+    """As ``compose``, of rows whose cost at the boost clock is known."""
     top = _at(boost, law, networks, waits, clock)
     over = top.joules > held_watts(law, chip) * top.seconds
     if not over.any():
@@ -310,6 +315,7 @@ def layer_energies(
         table.priced.tolist(),
         strict=True,
     )
+    origin = cache(partial(row_origin, profile))
     return tuple(
         LayerEnergy(
             name=row.name,
@@ -319,7 +325,7 @@ def layer_energies(
             static_joules=Joules(static),
             compute_joules=Joules(compute),
             memory_joules=Joules(memory),
-            origin=row_origin(profile, row.op_type, ARITHMETIC[arithmetic] if arithmetic >= 0 else ""),
+            origin=origin(row.op_type, ARITHMETIC[arithmetic] if arithmetic >= 0 else ""),
             priced=priced,
         )
         for row, seconds, static, compute, memory, arithmetic, priced in columns

@@ -146,5 +146,14 @@ def _layer(names: Sequence[str], row: Sequence[Any]) -> LayerProfile:
         macs=macs,
         kernels={_RUNTIME: row[-2]},
         contractions=contractions,
+        input_shapes=_shapes(row) if not macs else (),
         **dict(zip(_NUMBERS, row[2:-2], strict=True)),
     )
+
+
+def _shapes(row: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+    """Sizes of two operands of which one is as large as the output, from their sum: whether one is broadcast is all
+    that a forecast asks of shapes."""
+    read, written, weights = row[2:5]
+    other = read + weights - written
+    return ((written,), (other,)) if 0 < other < written else ()

@@ -81,8 +81,7 @@ def test_measured_host_constants_are_taken_as_they_are(changed: Changed, allowed
     assert found.prior.measured_host is not None
     assert not [unknown for unknown in found.prior.laws.unknown if unknown.path.startswith("host.")]
     eager = found.profile.hosts["torch-eager"]
-    assert (eager.view_seconds, eager.forward_seconds) == (2e-6, 5e-5)
-    assert 9e-6 < eager.kernel_seconds < 1.1e-5  # its own and the module calls around it
+    assert {name: getattr(eager, name) for name in constants} == constants
     assert found.profile.hosts["torch-cudagraph"].kernel_seconds == 0.0
 
 

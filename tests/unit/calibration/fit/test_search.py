@@ -9,30 +9,20 @@ import pytest
 
 from joulecast.calibration.fit.measured.profile import FittedRows
 from joulecast.calibration.fit.measured.search import (
-    composed,
     forecast,
     forecast_by,
     search,
     search_near,
     weights,
-    with_module_calls,
 )
-from joulecast.energy.profile import Host
+from tests.unit.calibration.fit.made import made_by
 
 
 def test_the_simulated_cards_truth_comes_back(fitted: FittedRows) -> None:
-    """Its joules were forecast by a law of this form, and then capped by the chip."""
+    """Its joules were forecast by a law much like this one when the index was built, and then capped by the chip."""
     errors = np.abs(forecast(fitted.prior, fitted.found.fitted, fitted.table).joules / fitted.table.joules - 1)
-    assert np.median(errors[fitted.table.is_network]) < 0.02
-    assert np.median(errors[~fitted.table.is_network]) < 0.05
-
-
-def made_by(fitted: FittedRows, factor: float) -> FittedRows:
-    """The same rows with the joules and seconds of a law whose bytes cost ``factor`` times as much."""
-    law = replace(fitted.prior.laws.law, byte_joules=fitted.prior.laws.law.byte_joules * factor)
-    clock = fitted.prior.clock_shares(fitted.table)
-    found = composed(fitted.prior, fitted.table, law, fitted.prior.laws.host, clock, capped=False)
-    return replace(fitted, table=replace(fitted.table, joules=found.joules, seconds=found.seconds))
+    assert np.median(errors[fitted.table.is_network]) < 0.06
+    assert np.median(errors[~fitted.table.is_network]) < 0.1
 
 
 def test_a_coefficient_that_rows_tell_is_found(fitted: FittedRows) -> None:
@@ -69,14 +59,6 @@ def test_repeated_configurations_and_large_families_do_not_outweigh_others(fitte
     assert weight.mean() == pytest.approx(1.0)
     doubled = replace(fitted.table, rows=tuple(replace(row, configuration="the same") for row in fitted.table.rows))
     assert weights(doubled).std() < weights(fitted.table).std() + 1e-9
-
-
-def test_kernels_carry_the_module_calls_around_them(fitted: FittedRows) -> None:
-    host = Host(kernel_seconds=1e-5, view_seconds=0.0, forward_seconds=0.0, measured_on="a test")
-    launched = fitted.table.launched[fitted.table.launched[:, 3] > 0]
-    expected = 1e-5 + 2e-5 * launched[:, 2].sum() / launched[:, 0].sum()
-    assert with_module_calls(host, fitted.table, 2e-5).kernel_seconds == pytest.approx(expected)
-    assert with_module_calls(host, fitted.table, 0.0) == host
 
 
 def test_a_profile_prices_rows_as_a_forecast_does(fitted: FittedRows) -> None:

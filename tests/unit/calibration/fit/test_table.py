@@ -14,7 +14,9 @@ from joulecast.calibration.rows.journals import Row
 from joulecast.energy.profile import Host
 from joulecast.errors import MeasurementError
 
-HOST = Host(kernel_seconds=1e-5, view_seconds=1e-6, forward_seconds=1e-4, measured_on="a test")
+HOST = Host(
+    kernel_seconds=1e-5, view_seconds=1e-6, module_call_seconds=2e-6, forward_seconds=1e-4, measured_on="a test"
+)
 
 
 def only(journal: Journal, *rows: Row) -> Journal:
@@ -28,11 +30,9 @@ def with_columns(row: Row, **columns: object) -> Row:
 def test_a_layer_has_the_counts_of_its_row(fitted: FittedRows) -> None:
     layers = [row for row in fitted.journal.rows if row["kind"] == "layer"]
     table = table_of(only(fitted.journal, *layers))
-    same = table.networks.sum(table.features.flops) == np.array([2.0 * row["macs"] for row in layers])
+    same = table.sum("flops") == np.array([2.0 * row["macs"] for row in layers])
     assert same.mean() > 0.97  # a counting rule may be newer than the index that the row's counts came from
-    assert table.networks.sum(table.features.bytes)[same] == pytest.approx(
-        np.array([row["bytes_moved"] for row in layers])[same], rel=1e-3
-    )
+    assert table.sum("bytes")[same] == pytest.approx(np.array([row["bytes_moved"] for row in layers])[same], rel=1e-3)
     assert not table.launched.any()
 
 
@@ -40,17 +40,17 @@ def test_a_network_has_the_counts_of_its_row_and_is_launched(fitted: FittedRows)
     networks = [row for row in fitted.journal.rows if row["kind"] == "network"]
     table = table_of(only(fitted.journal, *networks))
     kept = [row for row in networks if row["name"] in {each.name for each in table.rows}]
-    assert table.networks.sum(table.features.flops).tolist() == [2.0 * row["macs"] for row in kept]
-    assert table.networks.sum(table.features.bytes) == pytest.approx([row["bytes_moved"] for row in kept], rel=1e-3)
+    assert table.sum("flops").tolist() == [2.0 * row["macs"] for row in kept]
+    assert table.sum("bytes") == pytest.approx([row["bytes_moved"] for row in kept], rel=1e-3)
     first = kept[0]
     launch = 1e-5 * first["kernels"] + 1e-6 * first["views"] + 2e-6 * first["module_calls"] + 1e-4
-    assert table.launch_seconds(HOST, 2e-6)[0] == pytest.approx(launch)
+    assert table.launch_seconds(HOST)[0] == pytest.approx(launch)
 
 
 def test_in_half_precision_fewer_bytes_move(fitted: FittedRows) -> None:
     row = next(row for row in fitted.journal.rows if row["kind"] == "layer" and row["op_type"] == "Gemm")
     table = table_of(only(fitted.journal, row, with_columns(row, precision="bf16", digest="of-another-dtype")))
-    full, half = table.networks.sum(table.features.bytes)
+    full, half = table.sum("bytes")
     assert half == pytest.approx(full / 2, rel=0.01)
 
 
@@ -75,8 +75,8 @@ def test_what_cannot_be_fitted_is_counted(fitted: FittedRows, columns: dict[str,
 def test_a_part_of_a_table_is_that_part(fitted: FittedRows) -> None:
     kept = np.arange(fitted.table.size) % 3 == 0
     part = fitted.table.take(kept)
-    whole = fitted.table.networks.sum(fitted.table.features.bytes)
-    assert part.networks.sum(part.features.bytes).tolist() == whole[kept].tolist()
+    whole = fitted.table.sum("bytes")
+    assert part.sum("bytes").tolist() == whole[kept].tolist()
     assert part.joules.tolist() == fitted.table.joules[kept].tolist()
     assert [row.name for row in part.rows] == [row.name for row in fitted.table.rows][::3]
 

@@ -19,6 +19,8 @@ from joulecast.energy.profile import AcceleratorProfile, Host
 
 _FAMILY_SPREAD = 0.5
 """As of the families that cards.UNKNOWN names: a family's pace is known to within a factor of two."""
+_OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
+"""Families that multiply at a pace of their own, relative to a matrix product's."""
 _SEEN = 3
 """Rows of an arithmetic or family from which on its own coefficients are moved; fewer would follow their noise."""
 _UNCAPPED = 0.9
@@ -28,14 +30,12 @@ _UNCAPPED = 0.9
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
     """``profile``: as shipped or from the data sheet, at the limit and boost clock of the measured card. ``laws``: its
-    law with what may move. ``measured_host``: a, b, c, and seconds of a module's call, as measured; None where the
-    rows have to tell."""
+    law with what may move. ``measured_host``: as measured; None where the rows have to tell."""
 
     profile: AcceleratorProfile
     laws: Laws
     chip: Chip
     measured_host: Host | None
-    module_call_seconds: float
 
     def clock_shares(self, table: Table) -> Array:
         """Clock of each row over boost, as measured; 1 where nobody looked."""
@@ -56,14 +56,13 @@ def known_of(product: str) -> AcceleratorProfile:
 def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior:
     """``known`` as the card was measured, with the coefficients that rows of ``table`` can tell."""
     profile = _as_measured(known, journal, table)
-    host, module_call_seconds = _host(journal)
+    host = _host(journal)
     laws = Laws(law=profile.law, host=host or profile.hosts["torch-eager"], unknown=())
     return Prior(
         profile=profile,
         laws=replace(laws, unknown=unknown(laws, table, host_known=host is not None)),
         chip=chip_of(profile),
         measured_host=host,
-        module_call_seconds=module_call_seconds,
     )
 
 
@@ -79,16 +78,14 @@ def _as_measured(known: AcceleratorProfile, journal: Journal, table: Table) -> A
     return replace(known, power_limit_watts=limit, boost_clock_mhz=boost, peak_flops=peaks)
 
 
-def _host(journal: Journal) -> tuple[Host | None, float]:
+def _host(journal: Journal) -> Host | None:
     """Means over the runs that measured them."""
     found = [row["host_constants"] for row in journal.constants if isinstance(row.get("host_constants"), dict)]
     whole = [entry for entry in found if all(name in entry for name in _HOST)]
     if not whole:
-        return None, 0.0
-    kernel, view, module_call, forward = (float(np.mean([entry[name] for entry in whole])) for name in _HOST)
+        return None
     owner = journal.hosts[0] if journal.hosts else "the host that was measured"
-    host = Host(kernel_seconds=kernel, view_seconds=view, forward_seconds=forward, measured_on=owner)
-    return host, module_call
+    return Host(**{name: float(np.mean([entry[name] for entry in whole])) for name in _HOST}, measured_on=owner)
 
 
 _HOST = ("kernel_seconds", "view_seconds", "module_call_seconds", "forward_seconds")
@@ -100,7 +97,7 @@ def unknown(laws: Laws, table: Table, *, host_known: bool) -> tuple[Coefficient,
     spreads = dict(UNKNOWN)
     for family in families:
         spreads.setdefault(f"law.family_memory.{family}", _FAMILY_SPREAD)
-        if family not in ("normalisation", "other", "matmul"):
+        if family in _OWN_PACE:
             spreads.setdefault(f"law.family_compute.{family}", _FAMILY_SPREAD)
     for arithmetic in arithmetics:
         spreads.setdefault(f"law.compute_efficiency.{arithmetic}", 0.4)
@@ -136,7 +133,7 @@ def _seen(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Families and arithmetics with enough measured rows that have any."""
     names = []
     for column, known in ((table.features.family, FAMILIES), (table.features.arithmetic, ARITHMETIC)):
-        pairs = {(row, kind) for row, kind in zip(table.networks.index.tolist(), column.tolist(), strict=True)}
+        pairs = set(zip(table.networks.index.tolist(), column[table.which].tolist(), strict=True))
         counts = np.bincount([kind for _, kind in pairs if kind >= 0], minlength=len(known))
         names.append(tuple(name for name, count in zip(known, counts.tolist(), strict=True) if count >= _SEEN))
     return names[0], names[1]

@@ -11,7 +11,7 @@ import numpy as np
 from joulecast.calibration.fit.measured.card import Prior, known_of, prior_of
 from joulecast.calibration.fit.measured.heldout import HeldOut, figures, interval_of, leave_families_out
 from joulecast.calibration.fit.measured.journal import Journal, read
-from joulecast.calibration.fit.measured.search import Found, search, with_module_calls
+from joulecast.calibration.fit.measured.search import Found, search
 from joulecast.calibration.fit.measured.table import Table, table_of
 from joulecast.calibration.fit.profiles import hosts
 from joulecast.energy.features import ARITHMETIC
@@ -49,7 +49,7 @@ def fit_measured(paths: Sequence[Path], *, advanced: Callable[[float], None] = l
 
 def _profile(journal: Journal, table: Table, prior: Prior, found: Found, held: HeldOut) -> AcceleratorProfile:
     known = prior.profile
-    eager = with_module_calls(found.fitted.host, table, prior.module_call_seconds)
+    eager = found.fitted.host
     owner = journal.hosts[0] if journal.hosts else "the host that was measured"
     if any(row.eager for row in table.rows) or prior.measured_host:
         eager = replace(eager, measured_on=owner)

@@ -7,7 +7,7 @@ boost and find the clock themselves.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -16,7 +16,7 @@ from joulecast.calibration.fit.measured.card import Prior
 from joulecast.calibration.fit.measured.table import Table
 from joulecast.calibration.fit.networks import PRIOR_WEIGHT, TIME_WEIGHT, Fitted
 from joulecast.energy.features import Array
-from joulecast.energy.physical import Composed, chip_of, compose
+from joulecast.energy.physical import Chip, Composed, at_boost, chip_of, compose_at_boost
 from joulecast.energy.profile import AcceleratorProfile, Host, Law
 
 _ROBUST = 0.1  # log residuals beyond it count linearly, as in fit.networks
@@ -71,9 +71,12 @@ def search_near(prior: Prior, table: Table, start: Array, slopes: Array) -> Fitt
 
 def composed(prior: Prior, table: Table, law: Law, host: Host, clock: Array, *, capped: bool) -> Composed:
     """Every row at its clock share ``clock`` (size,); ``capped``: under the power limit, as a forecast is."""
-    chip = prior.chip if capped else prior.uncapped
-    waits = table.launch_seconds(host, prior.module_call_seconds)
-    return compose(table.features, law, chip, table.networks, clock, waits)
+    return _composed(table, law, host, prior.chip if capped else prior.uncapped, clock)
+
+
+def _composed(table: Table, law: Law, host: Host, chip: Chip, clock: Array) -> Composed:
+    rows = at_boost(table.features, law, chip).subset(table.which)
+    return compose_at_boost(rows, law, chip, table.networks, clock, table.launch_seconds(host))
 
 
 def forecast(prior: Prior, fitted: Fitted, table: Table) -> Composed:
@@ -84,11 +87,7 @@ def forecast(prior: Prior, fitted: Fitted, table: Table) -> Composed:
 def forecast_by(profile: AcceleratorProfile, table: Table) -> Array:
     """Joules of each row as ``profile`` prices it, (size,); it knows nothing of a row but its graph."""
     host = profile.hosts["torch-eager"]
-    found = compose(
-        table.features, profile.law, chip_of(profile), table.networks, np.ones(table.size),
-        table.launch_seconds(host),
-    )  # fmt: skip
-    return found.joules
+    return _composed(table, profile.law, host, chip_of(profile), np.ones(table.size)).joules
 
 
 def weights(table: Table) -> Array:
@@ -106,16 +105,6 @@ def weights(table: Table) -> Array:
             square[kind] /= square[kind].sum()
     scaled: Array = np.sqrt(square / square.mean())
     return scaled
-
-
-def with_module_calls(host: Host, table: Table, module_call_seconds: float) -> Host:
-    """A host whose kernels carry the calls of modules around them: who forecasts a graph does not see modules."""
-    eager = table.launched[:, 3] > 0
-    kernels = table.launched[eager, 0].sum()
-    if not kernels or not module_call_seconds:
-        return host
-    calls = table.launched[eager, 2].sum() / kernels
-    return replace(host, kernel_seconds=host.kernel_seconds + calls * module_call_seconds)
 
 
 class _Fit:

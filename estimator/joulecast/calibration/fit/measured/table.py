@@ -14,15 +14,19 @@ from joulecast.calibration import suite
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.rows.journals import Row
 from joulecast.calibration.suite.contents import Contents, contents, rows_of_call
-from joulecast.energy.features import Array, Features, Flags, features, stack, subset
+from joulecast.energy.features import PRECISIONS, Array, Features, Flags, Index, features, stack, subset
 from joulecast.energy.physical import Networks
 from joulecast.energy.profile import Host
-from joulecast.errors import MeasurementError, NotCalibratedError
+from joulecast.errors import MeasurementError
 from joulecast.layers import LayerProfile
 
 EAGER = "torch-eager"
 RUNTIMES = (EAGER, "torch-cudagraph")
 """Those whose kernels are counted; a compiler fuses them, and nobody knows which."""
+
+
+Counted = list[tuple[LayerProfile, int]]
+"""Rows of the law, and how often each runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +47,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """``size`` measured rows. ``clock_mhz``: as measured, nan where unknown; ``launched`` (size, 4): kernels, views,
-    module calls and forward passes that a host pays for, 0 but in eager mode. ``left_out``: reasons, with numbers of
-    rows.
+    """``size`` measured rows, of n rows of the law: ``networks``. ``features``: the different ones of those; ``which``
+    (n,): position of each in them. ``clock_mhz`` (size,): as measured, nan where unknown; ``launched`` (size, 4):
+    kernels, views, module calls and forward passes that a host pays for, 0 but in eager mode. ``left_out``: reasons,
+    with numbers of rows.
     """
 
     rows: tuple[Measured, ...]
     features: Features
+    which: Index
     networks: Networks
     clock_mhz: Array
     launched: Array
@@ -68,9 +74,12 @@ class Table:
     def take(self, kept: Flags) -> Table:
         """Only the rows that ``kept`` (size,) names."""
         own = kept[self.networks.index]
+        used = np.zeros(self.features.bytes.size, dtype=bool)
+        used[self.which[own]] = True
         return Table(
             rows=tuple(row for row, here in zip(self.rows, kept.tolist(), strict=True) if here),
-            features=subset(self.features, own),
+            features=subset(self.features, used),
+            which=(np.cumsum(used) - 1)[self.which[own]],
             networks=self.networks.subset(kept, own),
             clock_mhz=self.clock_mhz[kept],
             launched=self.launched[kept],
@@ -79,41 +88,47 @@ class Table:
             left_out=self.left_out,
         )
 
-    def launch_seconds(self, host: Host, module_call_seconds: float = 0.0) -> Array:
+    def sum(self, column: str) -> Array:
+        """(size,) sums of a column of ``features``."""
+        return self.networks.sum(getattr(self.features, column)[self.which])
+
+    def launch_seconds(self, host: Host) -> Array:
         """What the host takes to launch each row, (size,)."""
-        costs = [host.kernel_seconds, host.view_seconds, module_call_seconds, host.forward_seconds]
+        costs = [host.kernel_seconds, host.view_seconds, host.module_call_seconds, host.forward_seconds]
         seconds: Array = self.launched @ np.array(costs)
         return seconds
 
 
 def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
     """The rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
-    parts: list[tuple[Row, Features, Array]] = []
+    parts: list[tuple[Row, Counted]] = []
     left_out: Counter[str] = Counter()
     for row in journal.rows:
-        found = _features(row, tuple(lacks))
+        found = _counted(row)
         if isinstance(found, str):
             left_out[found] += 1
         else:
-            parts.append((row, *found))
+            parts.append((row, found))
     if not parts:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
         raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
-    return _joined(parts, left_out)
+    return _joined(parts, left_out, tuple(lacks))
 
 
-def _joined(parts: Sequence[tuple[Row, Features, Array]], left_out: Mapping[str, int]) -> Table:
-    rows = [row for row, _, _ in parts]
-    sizes = [count.size for _, _, count in parts]
-    table = stack([part for _, part, _ in parts])
+def _joined(parts: Sequence[tuple[Row, Counted]], left_out: Mapping[str, int], lacks: tuple[str, ...]) -> Table:
+    rows = [row for row, _ in parts]
+    found, which = _distinct(parts, lacks)
     networks = Networks(
-        index=np.repeat(np.arange(len(parts)), sizes), count=np.concatenate([c for _, _, c in parts]), size=len(parts)
+        index=np.repeat(np.arange(len(parts)), [len(counted) for _, counted in parts]),
+        count=np.array([times for _, counted in parts for _, times in counted], dtype=float),
+        size=len(parts),
     )
-    kernels = networks.sum(table.kernels)
+    kernels = networks.sum(found.kernels[which])
     launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
     return Table(
         rows=tuple(_measured(row) for row in rows),
-        features=table,
+        features=found,
+        which=which,
         networks=networks,
         clock_mhz=np.array([row.get("sm_clock_mhz") or np.nan for row in rows], dtype=float),
         launched=launched,
@@ -121,6 +136,18 @@ def _joined(parts: Sequence[tuple[Row, Features, Array]], left_out: Mapping[str,
         seconds=np.array([row["seconds"] for row in rows], dtype=float),
         left_out=dict(left_out),
     )
+
+
+def _distinct(parts: Sequence[tuple[Row, Counted]], lacks: tuple[str, ...]) -> tuple[Features, Index]:
+    """The different rows of the law, precision by precision, and which of them each row is."""
+    groups: dict[str, dict[int, LayerProfile]] = {}
+    for row, counted in parts:
+        groups.setdefault(row["precision"], {}).update({id(layer): layer for layer, _ in counted})
+    tables = [features(list(g.values()), precision=p, runtime=EAGER, lacks=lacks) for p, g in groups.items()]
+    keys = [(precision, key) for precision, group in groups.items() for key in group]
+    place = {key: position for position, key in enumerate(keys)}
+    which = [place[row["precision"], id(layer)] for row, counted in parts for layer, _ in counted]
+    return stack(tables), np.array(which, dtype=np.intp)
 
 
 def _launched(row: Mapping[str, Any], kernels: float) -> tuple[float, float, float, float]:
@@ -145,7 +172,7 @@ def _measured(row: Row) -> Measured:
     )
 
 
-def _features(row: Row, lacks: tuple[str, ...]) -> tuple[Features, Array] | str:
+def _counted(row: Row) -> Counted | str:
     """Rows of the law and how often each runs, or why there are none."""
     if row["runtime"] not in RUNTIMES:
         return f"kernels of {row['runtime']} cannot be counted"
@@ -153,17 +180,9 @@ def _features(row: Row, lacks: tuple[str, ...]) -> tuple[Features, Array] | str:
         return "weights hot in L2"
     if row.get("digest_expected"):
         return "another graph than the suite's"
-    counted = _of_network(row) if row["kind"] == "network" else _of_layer(_layer_digest(row))
-    if isinstance(counted, str):
-        return counted
-    try:
-        table = features([layer for layer, _ in counted], precision=row["precision"], runtime=EAGER, lacks=lacks)
-    except NotCalibratedError:
+    if row["precision"] not in PRECISIONS:
         return f"precision {row['precision']}"
-    return table, np.array([times for _, times in counted], dtype=float)
-
-
-Counted = list[tuple[LayerProfile, int]]
+    return _of_network(row) if row["kind"] == "network" else _of_layer(_layer_digest(row))
 
 
 def _of_network(row: Mapping[str, Any]) -> Counted | str:
