@@ -33,6 +33,7 @@ _ARITHMETIC_OF = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformConv"})
 """What cuDNN runs in TF32 unasked; torch leaves matrix products in fp32 (torch.backends.cuda.matmul.allow_tf32 is
 False)."""
+_FAMILY_POSITION = {name: position for position, name in enumerate(FAMILIES)}
 _AFFINE = frozenset({"BatchNormalization"})
 """What a forward pass runs as one multiplication and one addition: no statistics are taken."""
 _ELEMENTWISE = frozenset("Add Sub Mul Div Pow Mod Min Max Where And Or Xor Equal Less Greater".split())
@@ -125,7 +126,8 @@ def family(layer: LayerProfile) -> str:
 
 
 def _narrow(layer: LayerProfile) -> bool:
-    return bool(layer.contractions) and all(c.batch > 1 and c.n < NARROW for c in layer.contractions)
+    own = layer.contractions
+    return bool(own) and own[0].batch > 1 and all(c.n < NARROW for c in own)
 
 
 def _broadcasts(layer: LayerProfile) -> bool:
@@ -146,23 +148,24 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
     if precision not in PRECISIONS:
         raise NotCalibratedError(f"precision {precision!r} is not priced: choose one of {', '.join(PRECISIONS)}")
     names = [arithmetic_of(layer, precision, lacks) if layer.macs else "" for layer in layers]
-    arithmetic = np.array([ARITHMETIC.index(name) if name in ARITHMETIC else -1 for name in names], dtype=np.intp)
+    computes = [ARITHMETIC.index(name) if name in ARITHMETIC else -1 for name in names]
+    families = [family(layer) for layer in layers]
     flat = [
         (row, c.batch, c.m, c.n, c.k, c.repeats)
         for row, layer in enumerate(layers)
-        if arithmetic[row] >= 0 and family(layer) != "depthwise"
+        if computes[row] >= 0 and families[row] != "depthwise"
         for c in layer.contractions
     ]
     columns = np.array(flat, dtype=float).reshape(-1, 6).T
     return Features(
         bytes=np.array([bytes_moved(layer, precision) for layer in layers], dtype=float),
-        elements=np.array([_elements(layer) for layer in layers], dtype=float),
+        elements=np.array([_elements(layer, name) for layer, name in zip(layers, families, strict=True)], dtype=float),
         kernels=np.array([_kernels(layer, runtime) for layer in layers], dtype=float),
         views=np.array([layer.views for layer in layers], dtype=float),
         flops=np.array([layer.flops for layer in layers], dtype=float),
-        arithmetic=arithmetic,
-        family=np.array([FAMILIES.index(family(layer)) for layer in layers], dtype=np.intp),
-        priced=np.array([not layer.macs or arithmetic[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
+        arithmetic=np.array(computes, dtype=np.intp),
+        family=np.array([_FAMILY_POSITION[name] for name in families], dtype=np.intp),
+        priced=np.array([not layer.macs or computes[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
         row=columns[0].astype(np.intp),
         products=columns[1],
         m=columns[2],
@@ -195,10 +198,10 @@ _PER_ROW = ("bytes", "elements", "kernels", "views", "flops", "arithmetic", "fam
 _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 
 
-def _elements(layer: LayerProfile) -> float:
+def _elements(layer: LayerProfile, family: str) -> float:
     """What is written, or where more is read (a reduction), half of that: of two operands one at a time."""
     if layer.macs:
-        return float(layer.macs) if family(layer) == "depthwise" else 0.0
+        return float(layer.macs) if family == "depthwise" else 0.0
     return max(float(layer.output_numel), layer.input_numel / 2)
 
 

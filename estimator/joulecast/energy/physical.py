@@ -140,12 +140,12 @@ def busy(rows: Features, law: Law, chip: Chip, clock: Array) -> Busy:
     return _at_clock(at_boost(rows, law, chip), law, clock)
 
 
-def at_boost(rows: Features, law: Law, chip: Chip) -> AtBoost:
-    """What does not depend on the clock, or in proportion to it."""
+def at_boost(rows: Features, law: Law, chip: Chip, computing: Array | None = None) -> AtBoost:
+    """What does not depend on the clock, or in proportion to it. ``computing``: ``compute_seconds``, where known."""
     instructions = rows.elements * _table(law.instructions, FAMILIES)[rows.family]
     flop_joules = _table(law.flop_joules, ARITHMETIC)[rows.arithmetic]
     return AtBoost(
-        compute_seconds=compute_seconds(rows, law, chip),
+        compute_seconds=compute_seconds(rows, law, chip) if computing is None else computing,
         issue_seconds=instructions / chip.instructions_per_second,
         memory_seconds=memory_seconds(rows, law, chip),
         tail_seconds=law.tail_seconds * rows.kernels,
@@ -164,6 +164,10 @@ def _at_clock(rows: AtBoost, law: Law, clock: Array) -> Busy:
         compute_joules=squared * rows.switched_joules,
         memory_joules=rows.memory_joules,
     )
+
+
+COMPUTE_FIELDS = ("compute_efficiency", "family_compute", "tile_edge", "depth")
+"""All that ``compute_seconds``, the dearest part of a forecast, takes from a law."""
 
 
 def compute_seconds(rows: Features, law: Law, chip: Chip) -> Array:
