@@ -86,8 +86,8 @@ _RESIDUALS = """
 
 Forecast less measured on architectures left out, in percent of measured: the median says to which side a group is \
 off, half its middle half what is left beside that.
-What was tried is told in the records of decisions on the law ([ADR 0116](adr/0116-tiles-waves-and-instructions.md) and those that \
-follow it).
+What was tried is told in the record of decisions on the law ([ADR 0116](adr/0116-tiles-waves-and-instructions.md) \
+and those that follow it).
 
 """
 
