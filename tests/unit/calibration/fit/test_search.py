@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from joulecast.calibration.fit.measured.search import (
     search_near,
     weights,
 )
+from joulecast.energy.physical import COMPUTE_FIELDS, compute_seconds
 from tests.unit.calibration.fit.made import made_by
 
 
@@ -66,3 +68,14 @@ def test_a_profile_prices_rows_as_a_forecast_does(fitted: FittedRows) -> None:
     assert forecast_by(fitted.profile, fitted.table)[fitted.table.is_network] == pytest.approx(
         own[fitted.table.is_network], rel=1e-3
     )
+
+
+def test_only_the_fields_that_are_said_to_move_the_time_of_products(fitted: FittedRows) -> None:
+    """The search keeps that time where none of them changes."""
+    law, chip, rows = fitted.prior.laws.law, fitted.prior.chip, fitted.table.features
+    before = compute_seconds(rows, law, chip)
+    for field in fields(law):
+        value = getattr(law, field.name)
+        other = {key: 0.9 * entry for key, entry in value.items()} if isinstance(value, Mapping) else 0.9 * value
+        same = np.array_equal(compute_seconds(rows, replace(law, **{field.name: other}), chip), before)
+        assert same == (field.name not in COMPUTE_FIELDS), field.name

@@ -11,19 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
+from threadpoolctl import threadpool_limits
 
 from joulecast.calibration.fit.measured.card import Prior
 from joulecast.calibration.fit.measured.table import Table
 from joulecast.calibration.fit.networks import PRIOR_WEIGHT, TIME_WEIGHT, Fitted
 from joulecast.energy.features import Array
-from joulecast.energy.physical import Chip, Composed, at_boost, chip_of, compose_at_boost
+from joulecast.energy.physical import (
+    COMPUTE_FIELDS,
+    Chip,
+    Composed,
+    at_boost,
+    chip_of,
+    compose_at_boost,
+    compute_seconds,
+)
 from joulecast.energy.profile import AcceleratorProfile, Host, Law
 
 _ROBUST = 0.1  # log residuals beyond it count linearly, as in fit.networks
 _EFFECT_SPREAD = 0.03
 """Spread of a card's and run's own joules: NVML's sensors differ by a few percent in gain (Yang, Adamek, Armour)."""
 _STEPS = 40  # evaluations of a search from the prior
-_CHORDS = 3  # steps with the slopes of the solution of nearly the same rows
+_CHORDS = 2  # steps with the slopes of the solution of nearly the same rows
 _FAR = 0.2  # change of a coefficient's logarithm beyond which they are no longer its slopes
 _SETTLED = 1e-3  # change below which no further step is worth its time
 _DIFFERENCE = 1e-6  # of a logarithm, between two evaluations of a derivative
@@ -43,10 +52,11 @@ class Found:
 def search(prior: Prior, table: Table) -> Found:
     """The coefficients nearest to the rows of ``table``."""
     fit, laws = _Fit(prior, table), prior.laws
-    found = least_squares(
-        fit.residuals, laws.start, jac=fit.jacobian, bounds=(-np.inf, laws.highest), method="trf", x_scale=laws.spread,
-        max_nfev=_STEPS, ftol=1e-5, xtol=1e-5,
-    )  # fmt: skip
+    with threadpool_limits(limits=1):  # its matrices are tall and narrow: threads spend their time waiting
+        found = least_squares(
+            fit.residuals, laws.start, jac=fit.jacobian, bounds=(-np.inf, laws.highest), method="trf",
+            x_scale=laws.spread, max_nfev=_STEPS, ftol=1e-5, xtol=1e-5,
+        )  # fmt: skip
     law, host = laws.at(found.x)
     effects = dict(zip(fit.holds.names.tolist(), (-fit.effects(fit.logs(found.x)[0])).tolist(), strict=True))
     return Found(
@@ -59,12 +69,13 @@ def search_near(prior: Prior, table: Table, start: Array, slopes: Array) -> Fitt
     its rows there. Gauss-Newton steps; where they lead far away, one more with slopes of its own."""
     fit, laws = _Fit(prior, table), prior.laws
     vector = begin = np.minimum(start, laws.highest)
-    for _ in range(_CHORDS):
-        before, vector = vector, fit.step(vector, slopes)
-        if np.abs(vector - before).max() < _SETTLED:
-            break
-    if np.abs(vector - begin).max() > _FAR:
-        vector = fit.step(vector, fit.slopes(vector))
+    with threadpool_limits(limits=1):
+        for _ in range(_CHORDS):
+            before, vector = vector, fit.step(vector, slopes)
+            if np.abs(vector - before).max() < _SETTLED:
+                break
+        if np.abs(vector - begin).max() > _FAR:
+            vector = fit.step(vector, fit.slopes(vector))
     law, host = laws.at(vector)
     return Fitted(law=law, host=host)
 
@@ -74,8 +85,8 @@ def composed(prior: Prior, table: Table, law: Law, host: Host, clock: Array, *, 
     return _composed(table, law, host, prior.chip if capped else prior.uncapped, clock)
 
 
-def _composed(table: Table, law: Law, host: Host, chip: Chip, clock: Array) -> Composed:
-    rows = at_boost(table.features, law, chip).subset(table.which)
+def _composed(table: Table, law: Law, host: Host, chip: Chip, clock: Array, computing: Array | None = None) -> Composed:
+    rows = at_boost(table.features, law, chip, computing).subset(table.which)
     return compose_at_boost(rows, law, chip, table.networks, clock, table.launch_seconds(host))
 
 
@@ -118,18 +129,33 @@ class _Fit:
         self._weight = np.stack([weight, TIME_WEIGHT * weight])
         self.holds = _Holds(table)
         self._last: tuple[Array, Array] | None = None
+        self._computed: tuple[list[object], Array] | None = None
+        self._moving = False  # about a point whose ``compute_seconds`` are kept
 
     def logs(self, vector: Array) -> Array:
         """(2, size): log joules and log seconds of each row."""
         law, host = self._laws.at(vector)
-        found = composed(self._prior, self._table, law, host, self._clock, capped=False)
+        found = _composed(self._table, law, host, self._prior.uncapped, self._clock, self._computing(law))
         return np.log(np.stack([found.joules, found.seconds]))
+
+    def _computing(self, law: Law) -> Array:
+        """``compute_seconds`` of ``law``; most steps of a derivative leave them as they are at its point."""
+        key = [getattr(law, name) for name in COMPUTE_FIELDS]
+        if self._computed is None or self._computed[0] != key:
+            found = compute_seconds(self._table.features, law, self._prior.chip)
+            if self._moving:
+                return found
+            self._computed = (key, found)
+        return self._computed[1]
 
     def slopes(self, vector: Array) -> Array:
         """(2, size, coefficients): derivatives of ``logs``."""
         here = self.logs(vector)
         steps = np.eye(vector.size) * _DIFFERENCE
-        return np.stack([(self.logs(vector - step) - here) / -_DIFFERENCE for step in steps], axis=-1)
+        self._moving = True
+        found = np.stack([(self.logs(vector - step) - here) / -_DIFFERENCE for step in steps], axis=-1)
+        self._moving = False
+        return found
 
     def effects(self, log_joules: Array) -> Array:
         return self.holds.effects(log_joules - self._truth[0], self._weight[0])
