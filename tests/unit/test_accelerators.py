@@ -115,5 +115,5 @@ def test_profiles_survive_json(profile: AcceleratorProfile) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "\x80"])
 def test_anything_else_is_no_profile(text: str) -> None:
-    with pytest.raises(NotCalibratedError, match="schema version 1"):
+    with pytest.raises(NotCalibratedError, match="schema version 2"):
         AcceleratorProfile.from_json(text)

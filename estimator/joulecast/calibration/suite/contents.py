@@ -68,7 +68,8 @@ def launched_rows(layers: Iterable[LayerProfile]) -> tuple[LayerProfile, ...]:
 
 
 def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """``records`` of a survey, whose batches have ``contents``; one without them is left out."""
+    """``records`` of a survey, whose batches have ``contents``; one without them, or with operators that have no
+    counting rule, is left out."""
     networks = list(_batches(records))
     distinct = sorted({_frozen(row) for _, found in networks for row, _ in found}, key=repr)
     place = {row: position for position, row in enumerate(distinct)}
@@ -112,7 +113,7 @@ def _batches(records: Sequence[Mapping[str, Any]]) -> Iterable[tuple[list[Any], 
         for workload in record["workloads"]:
             for batch in workload["batches"]:
                 key = [record["name"], batch["batch_size"], workload["sequence_length"], workload["seconds"]]
-                if batch.get("contents"):
+                if batch.get("contents") and not batch.get("unsupported"):
                     yield key, batch["contents"]
 
 

@@ -60,11 +60,13 @@ def test_what_is_packed_is_read_as_it_was(tmp_path: Path) -> None:
         (tmp_path / f"{part}.json.gz").write_bytes((FOLDER / f"{part}.json.gz").read_bytes())
     rows = [row for layer in suite.layers()[:20] for row in rows_of_call(layer.document)]
     batch = {"batch_size": 4, "contents": contents_of([*rows, *rows])}
-    record = {"name": "made:up", "workloads": [{"sequence_length": None, "seconds": 2.0, "batches": [batch]}]}
+    unpriced = batch | {"batch_size": 5, "unsupported": {":Odd": 1}}
+    record = {"name": "made:up", "workloads": [{"sequence_length": None, "seconds": 2.0, "batches": [batch, unpriced]}]}
     write_contents(tmp_path, [record])
     found = contents(tmp_path)
     assert found is not None
     assert belongs(found)
+    assert list(found.networks) == [("made:up", 4, None, 2.0)]
     pairs = found.networks["made:up", 4, None, 2.0]
     total = {name: 2 * sum(getattr(row, name) for row in rows) for name in ("macs", "bytes_moved", "output_numel")}
     for name, value in total.items():
