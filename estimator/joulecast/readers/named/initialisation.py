@@ -25,12 +25,11 @@ class Uninitialised(TorchFunctionMode):
     """
 
     def __enter__(self) -> Self:
-        self._draws = torch.nn.init._no_grad_trunc_normal_
         torch.nn.init._no_grad_trunc_normal_ = _unchanged  # draws until values fit, which untouched memory may never
         return super().__enter__()  # type: ignore[no-untyped-call,no-any-return]
 
     def __exit__(self, *raised: object) -> None:
-        torch.nn.init._no_grad_trunc_normal_ = self._draws
+        torch.nn.init._no_grad_trunc_normal_ = _DRAWS
         super().__exit__(*raised)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -38,6 +37,9 @@ class Uninitialised(TorchFunctionMode):
         if isinstance(target, torch.Tensor) and _only_fills(func, target):
             return target
         return func(*args, **(kwargs or {}))
+
+
+_DRAWS = torch.nn.init._no_grad_trunc_normal_
 
 
 def _unchanged(tensor: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
