@@ -63,7 +63,7 @@ class Host:
     view_seconds: float
     forward_seconds: float
     measured_on: str
-    module_call_seconds: float = 0.0
+    module_call_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
