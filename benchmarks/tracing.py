@@ -241,9 +241,10 @@ def everything() -> str:
 
     found, sources = tally(ALL), known()
     failed = [name for name in found.macs if not found.macs[name]]
+    ended = "" if len(found.macs) == len(sources) else ", when it was ended"
     return (
         f"Every named source, built and traced at batch 1 by joulecast, one after the other: {len(found.macs)} of "
-        f"{len(sources)} networks in {found.minutes:.1f} minutes, {found.peak_mib:.0f} MiB at the most; "
+        f"{len(sources)} networks in {found.minutes:.1f} minutes{ended}, {found.peak_mib:.0f} MiB at the most; "
         f"failed: {', '.join(failed) or 'none'}."
     )
 
