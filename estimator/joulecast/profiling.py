@@ -15,7 +15,6 @@ from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph, Shape
     from joulecast.readers.module import Module
-    from joulecast.readers.module.calls import Trace
 
 GraphForm = Literal["exported", "optimized"]
 """exported: the file's own graph, canonicalised. optimized: after onnxruntime's optimiser (extra of that name)."""
@@ -152,6 +151,7 @@ def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str,
     Raises WorkloadError for what is given of ``inapplicable``, and what ``joulecast.readers.named.build`` raises.
     """
     from joulecast.readers.module import trace
+    from joulecast.readers.module.profiles import profile_trace
     from joulecast.readers.named import build
 
     given = [name for name, value in {**(inapplicable or {}), "input_values": workload.input_values}.items() if value]
@@ -159,13 +159,6 @@ def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str,
         raise WorkloadError(f"{source} is a named network, which has no {given[0]}: leave it out")
     built = build(source, batch_size=workload.batch_size, input_shapes=workload.input_shapes)
     return profile_trace(trace(built.module, built.args, built.kwargs, name=source), workload)
-
-
-def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
-    """The profile of a traced torch module, of format ``torch-module``; its digest is that of its graph."""
-    from joulecast.readers.module import graph_digest, graph_of
-
-    return _counted(graph_of(trace), workload, source=trace.name, digest=graph_digest(trace), format="torch-module")
 
 
 def _counted(as_read: ModelGraph, workload: Workload, **identity: Any) -> ModelProfile:

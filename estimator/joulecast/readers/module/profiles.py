@@ -34,23 +34,28 @@ def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | 
         )
     args, kwargs = arguments(example_inputs)
     traced = trace(module, args, kwargs)
-    return profile_trace(traced, source=traced.name, batch_size=batch_size)
+    return profile_trace(traced, _workload(traced, batch_size))
 
 
-def profile_trace(trace: Trace, *, source: str, batch_size: int | None = None) -> ModelProfile:
-    """The profile of a recorded pass."""
+def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
+    """The profile of a recorded pass; its digest is that of its graph."""
+    layers = count(canonicalise(graph_of(trace)))
+    return ModelProfile(
+        source=trace.name,
+        digest=graph_digest(trace),
+        format=FORMAT,
+        workload=workload,
+        layers=layers,
+        totals=totals(layers),
+        coverage=coverage(layers),
+        input_shapes={spec.name: spec.shape for spec in trace.inputs},
+    )
+
+
+def _workload(trace: Trace, batch_size: int | None) -> Workload:
+    """The inputs as they were; ``batch_size``: the first one's leading dimension unless said."""
     if batch_size is not None and batch_size < 1:
         raise WorkloadError(f"batch size {batch_size} is no whole number from 1 up: give how many inputs go in at once")
     shapes = {spec.name: spec.shape for spec in trace.inputs}
     leading = next((shape[0] for shape in shapes.values() if shape and shape[0] > 0), 1)
-    layers = count(canonicalise(graph_of(trace)))
-    return ModelProfile(
-        source=source,
-        digest=graph_digest(trace),
-        format=FORMAT,
-        workload=Workload(batch_size=leading if batch_size is None else batch_size, input_shapes=shapes),
-        layers=layers,
-        totals=totals(layers),
-        coverage=coverage(layers),
-        input_shapes=shapes,
-    )
+    return Workload(batch_size=leading if batch_size is None else batch_size, input_shapes=shapes)
