@@ -19,6 +19,7 @@ from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.process import PARENT, Job
 from joulecast.calibration.measure.progress import Reporter
 from joulecast.calibration.rows.journals import read_rows
+from joulecast.calibration.suite.workers import ORDER_OF_SETS
 from joulecast.errors import MeasurementError
 
 _SILENCE_SECONDS = 300.0  # the longest row is a compilation; a process that tells nothing for longer hangs
@@ -103,7 +104,7 @@ class Chain:
             child = subprocess.Popen(
                 [sys.executable, "-m", __package__, "--job", job.to_json()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, pass_fds=[self._lock],
-                env=os.environ | {PARENT: str(os.getpid())},
+                env=os.environ | ORDER_OF_SETS | {PARENT: str(os.getpid())},
             )  # fmt: skip
             try:
                 for event in _events(child, watched):

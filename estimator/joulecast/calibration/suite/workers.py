@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -16,6 +17,10 @@ from typing import IO, Any
 from joulecast.readers.named.entry import Entry
 
 COMMAND = (sys.executable, "-m", "joulecast.calibration.suite.worker")
+ORDER_OF_SETS = {"PYTHONHASHSEED": "0"}
+"""Environment of a process that traces: some networks go through a set of names while they are built (gemma-3), and
+with another order of its rows a graph has another digest."""
+
 LONGEST_SECONDS = 180.0
 """For one architecture; the slowest takes a tenth of it."""
 
@@ -84,7 +89,12 @@ class _Worker:
         self.errors.seek(0)
         self.errors.truncate()
         return subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=os.environ | ORDER_OF_SETS,
         )
 
     def _why(self) -> str:

@@ -62,6 +62,15 @@ def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
     assert answers(tmp_path, "hang", "b", seconds=5.0, workers=1) == {"hang": "took longer than 5 s", "b": ""}
 
 
+def test_sets_have_the_same_order_in_every_worker(tmp_path: Path) -> None:
+    program = "import json, sys\nfor line in sys.stdin: print(json.dumps({'name': hash(line.strip())}), flush=True)"
+    found = [
+        [each["name"] for each in surveyed(entries("a"), workers=1, command=(sys.executable, "-c", program))]
+        for _ in range(2)
+    ]
+    assert found[0] == found[1] != []
+
+
 def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
     command = (sys.executable, "-c", PROGRAM, str(tmp_path / "pids"))
     found = surveyed(entries("a", "hang", "hang"), workers=2, command=command)
