@@ -115,8 +115,7 @@ def _forecasts(
     count = table.bytes.size
     networks = Networks(index=np.zeros(count, dtype=np.intp), count=np.ones(count), size=1)
     start = np.array([clock])
-    free = views(layers) - float(table.views.sum())  # views that belong to no executed row
-    waits = host_seconds(table, host, networks, module_calls(layers)) + host.view_seconds * free
+    waits = host_seconds(table, host, networks, views=views(layers), modules=module_calls(layers))
     forecast = compose(table, accelerator.law, chip, networks, start, waits)
     if waits[0] * OTHER_HOST < float(forecast.seconds[0]):
         return forecast, float(forecast.joules[0])

@@ -49,7 +49,7 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 class Features:
     """Arrays over n executed rows and c contractions.
 
-    ``bytes``, ``elements``, ``kernels``, ``views``, ``flops``: (n,); ``elements`` are those that a row works on one
+    ``bytes``, ``elements``, ``kernels``, ``flops``: (n,); ``elements`` are those that a row works on one
     after the other: of a depthwise convolution its MACs, of any other row with MACs none. ``arithmetic``: (n,)
     position in ``ARITHMETIC``, −1 where the row carries no MACs or the law has no such arithmetic. ``family``: (n,)
     position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced.
@@ -60,7 +60,6 @@ class Features:
     bytes: Array
     elements: Array
     kernels: Array
-    views: Array
     flops: Array
     arithmetic: Index
     family: Index
@@ -161,7 +160,6 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         bytes=np.array([bytes_moved(layer, precision) for layer in layers], dtype=float),
         elements=np.array([_elements(layer, name) for layer, name in zip(layers, families, strict=True)], dtype=float),
         kernels=np.array([_kernels(layer, runtime) for layer in layers], dtype=float),
-        views=np.array([layer.views for layer in layers], dtype=float),
         flops=np.array([layer.flops for layer in layers], dtype=float),
         arithmetic=np.array(computes, dtype=np.intp),
         family=np.array([_FAMILY_POSITION[name] for name in families], dtype=np.intp),
@@ -194,7 +192,7 @@ def stack(tables: Sequence[Features]) -> Features:
     )
 
 
-_PER_ROW = ("bytes", "elements", "kernels", "views", "flops", "arithmetic", "family", "priced")
+_PER_ROW = ("bytes", "elements", "kernels", "flops", "arithmetic", "family", "priced")
 _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 
 

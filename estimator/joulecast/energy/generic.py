@@ -4,14 +4,17 @@ of published limits."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import ARITHMETIC
-from joulecast.energy.physical import instructions_per_second
+from joulecast.energy.physical import Chip, instructions_per_second
 from joulecast.energy.profile import AcceleratorProfile, FittedFrom, Host, Interval, Law
 
 TYPICAL_MULTIPROCESSORS = 108.0
@@ -41,43 +44,52 @@ def generic() -> Generic:
     )
 
 
-def scaled_law(
-    shares: dict[str, Any], peaks: dict[str, float], bandwidth: float, instructions: float, limit_watts: float
-) -> Law:
-    """The law of an accelerator with these limits: FLOP/s by arithmetic, bytes/s, instructions/s, W."""
+def chip_of_sheet(sheet: DataSheet) -> Chip:
+    """Hardware limits of a sheet that misses none."""
+    if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
+        raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
+    multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
+    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None
+    return Chip(
+        peak_flops=np.array([sheet.peaks[name].value if name in sheet.peaks else 0.0 for name in ARITHMETIC]),
+        bandwidth_bytes_per_second=sheet.bandwidth_bytes_per_second.value,
+        multiprocessors=multiprocessors,
+        instructions_per_second=instructions_per_second(multiprocessors, boost),
+        power_limit_watts=sheet.power_limit_watts.value,
+    )
+
+
+def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
+    """``shares`` scaled to the limits of ``sheet``."""
+    chip = chip_of_sheet(sheet)
+    limit_watts = chip.power_limit_watts
+    peaks = {name: fact.value for name, fact in sheet.peaks.items()}
     absolute = {
         "static_watts": shares["static_watts"] * limit_watts,
         "clock_watts": shares["clock_watts"] * limit_watts,
         "gap_watts": shares["gap_watts"] * limit_watts,
-        "byte_joules": shares["byte_joules"] * limit_watts / bandwidth,
-        "instruction_joules": shares["instruction_joules"] * limit_watts / instructions,
+        "byte_joules": shares["byte_joules"] * limit_watts / chip.bandwidth_bytes_per_second,
+        "instruction_joules": shares["instruction_joules"] * limit_watts / chip.instructions_per_second,
         "flop_joules": {name: shares["flop_joules"][name] * limit_watts / peak for name, peak in peaks.items()},
         "compute_efficiency": {name: shares["compute_efficiency"][name] for name in peaks},
     }
-    return Law(**(shares | absolute))
+    return Law(**{**shares, **absolute})
 
 
 def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
     """The profile of ``sheet``, which misses nothing; its origin is ``datasheet``."""
-    if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
-        raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
-    shared = generic()
-    peaks = {name: sheet.peaks[name].value for name in ARITHMETIC if name in sheet.peaks}
-    multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
-    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None
-    instructions = instructions_per_second(multiprocessors, boost)
-    bandwidth, limit_watts = sheet.bandwidth_bytes_per_second.value, sheet.power_limit_watts.value
+    chip, shared = chip_of_sheet(sheet), generic()
     return AcceleratorProfile(
         product=sheet.labels[0],
         origin="datasheet",
         architecture=sheet.architecture,
-        peak_flops=peaks,
+        peak_flops={name: sheet.peaks[name].value for name in ARITHMETIC if name in sheet.peaks},
         lacks=sheet.lacks,
-        bandwidth_bytes_per_second=bandwidth,
-        power_limit_watts=limit_watts,
-        boost_clock_mhz=boost,
-        multiprocessors=multiprocessors,
-        law=scaled_law(shared.law, peaks, bandwidth, instructions, limit_watts),
+        bandwidth_bytes_per_second=chip.bandwidth_bytes_per_second,
+        power_limit_watts=chip.power_limit_watts,
+        boost_clock_mhz=sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None,
+        multiprocessors=chip.multiprocessors,
+        law=law_of(shared.law, sheet),
         hosts=shared.hosts,
         interval=shared.interval,
         fitted_from=shared.fitted_from,

@@ -251,10 +251,13 @@ def held_watts(law: Law, chip: Chip) -> float:
     return law.held_share * chip.power_limit_watts
 
 
-def host_seconds(rows: Features, host: Host, networks: Networks, modules: Array | float) -> Array:
-    """a·kernels + b·views + c·modules + d of each network, (size,); ``modules``: (size,) module calls."""
-    a_row = host.kernel_seconds * rows.kernels + host.view_seconds * rows.views
-    return networks.sum(a_row) + host.module_call_seconds * modules + host.forward_seconds
+def host_seconds(
+    rows: Features, host: Host, networks: Networks, *, views: Array | float, modules: Array | float
+) -> Array:
+    """a·kernels + b·views + c·modules + d of each network, (size,); ``views``, ``modules``: (size,) free views, of
+    executed rows and others, and module calls."""
+    launched = host.kernel_seconds * networks.sum(rows.kernels)
+    return launched + host.view_seconds * views + host.module_call_seconds * modules + host.forward_seconds
 
 
 def _at(rows: AtBoost, law: Law, networks: Networks, waits: Array, clock: Array) -> Composed:

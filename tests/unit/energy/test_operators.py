@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from joulecast.calibration.fit.operators import fit_latency, fit_power, power_errors
-from joulecast.calibration.fit.shared import BF16, START, chip_of_sheet, law_of, share, sheet_of
+from joulecast.calibration.fit.shared import BF16, START, share, sheet_of
 from joulecast.calibration.rows.operators import OperatorRows, gemm_latency, gemm_power
+from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.physical import busy
 
 H200 = "NVIDIA-H200"

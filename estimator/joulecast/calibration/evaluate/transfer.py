@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,19 @@ from joulecast.calibration.evaluate.scores import Forecasts
 from joulecast.calibration.fit.cards import HOST, network_sets, sheet_of_gpu, transferred_card, transferred_interval
 from joulecast.calibration.fit.holdout import interval_width
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import chip_of_sheet, law_of, share, shares_of_others
+from joulecast.calibration.fit.shared import share, shares_of_others
 from joulecast.calibration.rows.networks import NetworkRow, NetworkSet, Truth, stacked
 from joulecast.calibration.systems.catalogue import FORMS, fit_system
 from joulecast.calibration.systems.features import NetworkFeatures, network_features
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Flags
+from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.profile import Host, Interval
+from joulecast.estimation import OTHER_HOST
 
 TRANSFERRED = "transferred"
 DATASHEET = "data sheet alone"
 """Study: as if no table of this card or of its chip were known either."""
-OTHER_HOST = 1.5  # ADR 0042
 
 
 def transferred(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts]:
@@ -59,13 +60,8 @@ def forecast_on(fitted: Fitted, interval: Interval, sheet: DataSheet, found: Net
 
 
 def _slower(host: Host) -> Host:
-    return Host(
-        kernel_seconds=host.kernel_seconds * OTHER_HOST,
-        view_seconds=host.view_seconds * OTHER_HOST,
-        module_call_seconds=host.module_call_seconds * OTHER_HOST,
-        forward_seconds=host.forward_seconds * OTHER_HOST,
-        measured_on=host.measured_on,
-    )
+    names = [field.name for field in fields(host) if field.name.endswith("_seconds")]
+    return replace(host, **{name: getattr(host, name) * OTHER_HOST for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

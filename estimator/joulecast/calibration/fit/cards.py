@@ -20,10 +20,11 @@ from joulecast.calibration.fit.holdout import (
 )
 from joulecast.calibration.fit.names import sheet_named
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import Shared, chip_of_sheet, law_of, share, sheet_of, transferred_law
+from joulecast.calibration.fit.shared import Shared, share, sheet_of, transferred_law
 from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_latencies, read_set, stacked
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import Array
+from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.interval import group_weighted_quantile
 from joulecast.energy.profile import Host, Interval, Law
 from joulecast.errors import MeasurementError

@@ -71,8 +71,7 @@ PRIOR_WEIGHT = 0.1
 
 def forecast_networks(law: Law, host: Host, chip: Chip, table: Stacked, clock: Array) -> Composed:
     """Every network at its clock share ``clock`` (networks,)."""
-    free = table.views - table.networks.sum(table.table.views)  # views that belong to no executed row
-    waits = host_seconds(table.table, host, table.networks, table.modules) + host.view_seconds * free
+    waits = host_seconds(table.table, host, table.networks, views=table.views, modules=table.modules)
     return compose(table.table, law, chip, table.networks, clock, waits)
 
 

@@ -14,16 +14,16 @@ import numpy as np
 from joulecast.calibration.fit.cards import (
     HOST,
     Card,
-    network_sets,
     public_card,
     sheet_of_gpu,
     transferred_card,
     transferred_interval,
 )
-from joulecast.calibration.fit.shared import chip_of_sheet, share, sheet_of
+from joulecast.calibration.fit.shared import share, sheet_of
 from joulecast.calibration.rows.networks import NetworkRow, find_sets, read_set, stacked
 from joulecast.calibration.rows.operators import CARDS, FP32_CARDS
 from joulecast.energy.features import ARITHMETIC
+from joulecast.energy.generic import chip_of_sheet
 from joulecast.energy.model import Origin
 from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
 
@@ -55,9 +55,8 @@ def fit(folder: Path) -> Mapping[str, str]:
 
     Raises MeasurementError if ``folder`` is no folder or a set in it lacks its columns.
     """
-    for path in find_sets(folder):
-        read_set(path)  # raises
-    sets = {sheet.labels[0]: found for found in network_sets(folder) if (sheet := sheet_of_gpu(found.gpu))}
+    read = [found for path in find_sets(folder) for found in read_set(path) if found.rows]
+    sets = {sheet.labels[0]: found for found in read if (sheet := sheet_of_gpu(found.gpu))}
     texts = {"generic": _generic(folder)}
     for product in SHIPPED:
         sheet = sheet_of(product)

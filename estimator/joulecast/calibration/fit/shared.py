@@ -26,8 +26,8 @@ from joulecast.calibration.rows.operators import (
 )
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import ARITHMETIC, Array
-from joulecast.energy.generic import TYPICAL_MULTIPROCESSORS, scaled_law
-from joulecast.energy.physical import Chip, instructions_per_second
+from joulecast.energy.generic import chip_of_sheet, law_of
+from joulecast.energy.physical import Chip
 from joulecast.energy.profile import Law
 
 PRODUCT_PATHS = (
@@ -76,12 +76,12 @@ START: Mapping[str, Any] = {
     "voltage_floor": 0.5,
     "voltage_exponent": 3.0,
 }
-"""Shares, in the form that ``generic.scaled_law`` takes."""
+"""Shares, in the form that ``generic.law_of`` takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """``shares``: as ``generic.scaled_law`` takes them, means over cards. ``laws``: of each card with latency tables.
+    """``shares``: as ``generic.law_of`` takes them, means over cards. ``laws``: of each card with latency tables.
     ``power``: of each metered card.
 
     ``rest``: power at rest of each card as a share of its limit. ``power_error``: of the interval rule (ADR 0041).
@@ -99,39 +99,10 @@ def sheet_of(product: str) -> DataSheet | None:
     return next((sheet for sheet in datasheets() if product in sheet.labels), None)
 
 
-def chip_of_sheet(sheet: DataSheet) -> Chip:
-    """Hardware limits of a sheet that misses none."""
-    if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
-        raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
-    multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
-    return Chip(
-        peak_flops=np.array([sheet.peaks[name].value if name in sheet.peaks else 0.0 for name in ARITHMETIC]),
-        bandwidth_bytes_per_second=sheet.bandwidth_bytes_per_second.value,
-        multiprocessors=multiprocessors,
-        instructions_per_second=instructions_per_second(
-            multiprocessors, sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None
-        ),
-        power_limit_watts=sheet.power_limit_watts.value,
-    )
-
-
 def shares_of_others(shared: Shared, sheet: DataSheet) -> Mapping[str, Any]:
     """``shared.shares`` without what latency tables of the card's own chip say."""
     laws = {p: law for p, law in shared.laws.items() if (s := sheet_of(p)) and s.architecture != sheet.architecture}
     return dict(shared.shares) | _mean_times(laws)
-
-
-def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
-    """``shares`` scaled to the limits of ``sheet``."""
-    chip = chip_of_sheet(sheet)
-    peaks = {name: fact.value for name, fact in sheet.peaks.items()}
-    return scaled_law(
-        dict(shares),
-        peaks,
-        chip.bandwidth_bytes_per_second,
-        chip.instructions_per_second,
-        chip.power_limit_watts,
-    )
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from joulecast.calibration.rows.journals import is_simulated
-from joulecast.energy.features import Array, Features, executed, features, module_calls, stack
+from joulecast.energy.features import Array, Features, executed, features, module_calls, stack, views
 from joulecast.energy.networks import find, installed
 from joulecast.energy.physical import Networks
 from joulecast.errors import MeasurementError
@@ -269,10 +269,9 @@ def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Fe
             moved,
             layer.contractions,
             layer.kernels.get(runtime),
-            layer.views,
             layer.repeats,
         )
         found.setdefault(key, [layer, 0])[1] += 1
     table = features([layer for layer, _ in found.values()], precision=precision, runtime=runtime, lacks=lacks)
-    views = float(sum(layer.views for layer in layers))
-    return table, np.array([count for _, count in found.values()], dtype=float), views, float(module_calls(layers))
+    counts = np.array([count for _, count in found.values()], dtype=float)
+    return table, counts, float(views(layers)), float(module_calls(layers))

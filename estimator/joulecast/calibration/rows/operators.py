@@ -184,7 +184,6 @@ def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Seq
         bytes=moved,
         elements=np.zeros(count) if shapes else moved / _BYTES_AN_ELEMENT,
         kernels=np.ones(count),
-        views=np.zeros(count),
         flops=flops,
         arithmetic=np.full(count, ARITHMETIC.index(arithmetic) if arithmetic else -1, dtype=np.intp),
         family=np.full(count, FAMILIES.index(family), dtype=np.intp),
