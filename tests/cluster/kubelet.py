@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 from tests.harness.control_plane import ControlPlane
 
 POLL_SECONDS = 0.3
+HOLD_SECONDS = 60.0
 Manifest = dict[str, Any]
 
 
@@ -30,6 +32,7 @@ class Running:
 
     pod: Manifest
     process: subprocess.Popen[bytes]
+    folders: list[Path]
     killed: bool = False
     reported: bool = False
 
@@ -65,6 +68,16 @@ class Kubelet:
         """How many pods of a Job were started."""
         return sum(_job(each.pod) == job for each in self.pods.values())
 
+    def hold(self, job: str, rows: int) -> None:
+        """The Job stops in the midst of measuring, however fast it is: with ``rows`` rows or a few more."""
+        deadline = time.monotonic() + HOLD_SECONDS
+        while sum(_lines(running) for running in self.running(job)) < rows:
+            assert time.monotonic() < deadline, f"no process of {job} measured {rows} rows"
+            time.sleep(0.01)
+        (running,) = self.running(job)
+        os.killpg(running.process.pid, signal.SIGSTOP)
+        os.kill(running.process.pid, signal.SIGCONT)  # what reports goes on
+
     def lose(self, job: str) -> None:
         """The Job's node goes: its process is killed, its pod is marked as disrupted."""
         for running in self.running(job):
@@ -84,7 +97,7 @@ class Kubelet:
         pods = {pod["metadata"]["uid"]: pod for pod in json.loads(text)["items"]}
         for uid, pod in pods.items():
             if uid not in self.pods and self.accepts and pod["status"]["phase"] == "Pending":
-                self.pods[uid] = Running(pod=pod, process=self._start(pod))
+                self.pods[uid] = self._start(pod)
                 self._report(pod, {"phase": "Running"})
         for uid, running in self.pods.items():
             if uid not in pods or pods[uid]["metadata"].get("deletionTimestamp"):
@@ -108,7 +121,7 @@ class Kubelet:
         named = ("pod", pod["metadata"]["name"], "-n", self._namespace, "--subresource=status")
         self._plane.kubectl("patch", *named, "--type=merge", "-p", json.dumps({"status": status}), check=False)
 
-    def _start(self, pod: Manifest) -> subprocess.Popen[bytes]:
+    def _start(self, pod: Manifest) -> Running:
         container = pod["spec"]["containers"][0]
         folders = {volume["name"]: self._folder(pod, volume) for volume in pod["spec"]["volumes"]}
         mounts = {mount["mountPath"]: folders[mount["name"]] for mount in container["volumeMounts"]}
@@ -118,7 +131,7 @@ class Kubelet:
         server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._plane.port)}
         path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         with (self.directory / f"{pod['metadata']['name']}.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, *command],
                 env=given | server | path | self._environment,
                 cwd=mounts["/tmp"],
@@ -126,6 +139,7 @@ class Kubelet:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        return Running(pod=pod, process=process, folders=list(folders.values()))
 
     def _folder(self, pod: Manifest, volume: Manifest) -> Path:
         if "persistentVolumeClaim" in volume:
@@ -160,6 +174,11 @@ def kubelet(plane: ControlPlane, namespace: str, directory: Path, environment: d
 
 def _job(pod: Manifest) -> str:
     return str(pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+
+
+def _lines(running: Running) -> int:
+    journals = (journal for folder in running.folders for journal in folder.rglob("*.jsonl"))
+    return sum(journal.read_bytes().count(b"\n") for journal in journals)
 
 
 def _local(word: str, mounts: dict[str, Path]) -> str:

@@ -114,6 +114,7 @@ def test_the_whole_way(cluster: Cluster, worker: Kubelet) -> None:
     rows = {"claimName": "rows"}
     second = calibration("second", nodeSelector={"matchLabels": {"pool": "whole"}}, quick=True, storage=rows)
     plane.apply(calibration("first", accelerator=H100, quick=True, storage=rows))
+    worker.hold("first-1", rows=20)
     until_phase(cluster, "first", "Measuring")
     job = plane.get("job", "first-1", LAB)
     assert job is not None
@@ -220,6 +221,7 @@ def test_what_is_deleted_takes_everything_but_the_profile_with_it(cluster: Clust
 
     worker.accepts = True
     cluster.plane.apply(calibration("third", accelerator=H100, quick=True))
+    worker.hold("third-1", rows=20)
     until_phase(cluster, "third", "Measuring")
     (running,) = worker.running("third-1")
     cluster.plane.kubectl("delete", "ecal", "third", "-n", LAB)
