@@ -101,6 +101,9 @@ def test_a_profile_that_is_none(profile: str | None, changes: dict[str, Any], re
         (0.035, 0.04, True, True),  # a tenth of the old one's
         (0.28, 0.3, True, True),  # two points
         (0.29, 0.3, True, False),
+        (0.008, 0.01, True, False),  # a fifth, yet less than repeats differ by
+        (0.007, 0.01, True, True),
+        (0.0, 0.002, True, False),
         (0.5, None, True, True),
         (None, 0.08, True, False),
     ],
@@ -113,4 +116,7 @@ def test_better_is_what_the_figures_bear_out(
 
 
 def test_the_bound_is_the_one_by_which_profiles_are_compared() -> None:
-    assert (calibration_result.ABSOLUTE, calibration_result.RELATIVE) == (comparison.ABSOLUTE, comparison.RELATIVE)
+    ours = (calibration_result.ABSOLUTE, calibration_result.RELATIVE, calibration_result.FLOOR)
+    assert ours == (comparison.ABSOLUTE, comparison.RELATIVE, comparison.FLOOR)
+    for old in (0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 1.0):
+        assert calibration_result.bound(old) == comparison.bound(old)

@@ -35,6 +35,9 @@ def with_error(fitted: FittedRows, old: AcceleratorProfile, of_old: float, of_ne
         (0.10, 0.085, True),  # a tenth of ten percent is one point
         (0.10, 0.095, False),
         (0.10, 0.12, False),
+        (0.010, 0.008, False),  # a fifth, but two tenths of a point: so much do repeats differ
+        (0.008, 0.010, False),  # nor the other way round: two equal runs swap nothing
+        (0.010, 0.006, True),
     ],
 )
 def test_the_bound_decides(
@@ -48,9 +51,11 @@ def test_the_bound_decides(
     assert f"{100 * of_new:.1f} %, {'is' if better else 'is not'} at least" in found.says
 
 
-def test_the_bound_is_the_lesser_of_two() -> None:
+def test_the_bound_is_the_lesser_of_two_and_no_less_than_repeats_differ_by() -> None:
     assert bound(0.5) == 0.02
     assert bound(0.1) == pytest.approx(0.01)
+    assert bound(0.03) == pytest.approx(0.003)
+    assert bound(0.01) == bound(0.0) == 0.003
 
 
 def test_without_an_old_profile_the_new_one_is_better(fitted: FittedRows) -> None:
