@@ -27,7 +27,7 @@ from joulecast.calibration.evaluate.report import HEADER, cells
 from joulecast.calibration.evaluate.scores import Forecasts, Score, score
 from joulecast.calibration.evaluate.targets import targets
 from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
-from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED
+from joulecast.calibration.systems.catalogue import LAYER_WISE
 from joulecast.energy.features import Array
 
 _STYLE = """
@@ -179,7 +179,7 @@ def _scores(title: str, meaning: str, lines: Sequence[Score]) -> Iterator[str]:
     if not lines:
         return
     yield f"<h4>{escape(title)}</h4><p>{escape(meaning)}</p>"
-    rows = [(line.system + "*" * (line.system in AGGREGATE_FITTED), *cells(line, line.set)) for line in lines]
+    rows = [(line.system + "*" * (line.system in LAYER_WISE), *cells(line, line.set)) for line in lines]
     yield _table(("system", *HEADER), rows)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from joulecast.calibration.evaluate.lineage import family_of
+from joulecast.calibration.lineage import family_of
 from joulecast.calibration.rows.networks import NetworkRow, layers_of
 from joulecast.calibration.suite.kinship import KIN
 

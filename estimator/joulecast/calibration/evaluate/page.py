@@ -21,7 +21,7 @@ from joulecast.calibration.evaluate.report import HEADER, cells, percent
 from joulecast.calibration.evaluate.scores import Forecasts, Score
 from joulecast.calibration.evaluate.targets import targets
 from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
-from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED
+from joulecast.calibration.systems.catalogue import LAYER_WISE
 
 MEANINGS: Mapping[str, str] = {
     ARCHITECTURE: "Each architecture forecast by a fit of the others; its interval nested in the same way.",
@@ -200,7 +200,7 @@ def _beside(title: str, lines: Sequence[Score]) -> Iterator[str]:
 
 def labelled(system: str) -> str:
     """The system's name, marked where it is aggregate-fitted."""
-    return system + (r" \*" if system in AGGREGATE_FITTED else "")
+    return system + (r" \*" if system in LAYER_WISE else "")
 
 
 def _short(line: Score) -> str:

@@ -18,11 +18,11 @@ from joulecast.calibration.evaluate.contenders import (
     nested,
 )
 from joulecast.calibration.evaluate.families import families
-from joulecast.calibration.evaluate.lineage import is_language_model, task_of
 from joulecast.calibration.evaluate.scores import Forecasts, Score, scores
 from joulecast.calibration.evaluate.transfer import TRANSFERRED, transferred
 from joulecast.calibration.fit.cards import problem_of, sheet_of_gpu
 from joulecast.calibration.fit.holdout import Problem, leave_one_architecture_out
+from joulecast.calibration.lineage import is_language_model, task_of
 from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_set
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Index

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from joulecast.calibration.evaluate.lineage import TASKS, task_of
+from joulecast.calibration.lineage import TASKS, task_of
 from joulecast.calibration.rows.networks import NetworkRow
 from joulecast.energy.features import Array, Flags
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL
-from joulecast.calibration.evaluate.lineage import TASKS
 from joulecast.calibration.evaluate.protocol import ARCHITECTURE, ZERO_SHOT
 from joulecast.calibration.evaluate.scores import Score
 from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
+from joulecast.calibration.lineage import TASKS
 
 _LIMITS = (
     # split, figure, percent at most

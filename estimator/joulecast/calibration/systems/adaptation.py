@@ -14,7 +14,7 @@ import numpy as np
 from joulecast.calibration.rows.networks import Truth
 from joulecast.calibration.systems.clocks import ClockFactor, fit_clock
 from joulecast.calibration.systems.features import NetworkFeatures
-from joulecast.energy.features import Array
+from joulecast.energy.features import Array, Index
 
 _LOWEST = 0.01
 """No forecast is below this share of the smallest joules that were fitted: a sum of layer types that were never seen
@@ -29,13 +29,19 @@ class System(Protocol):
         ...
 
 
+Weigh = Callable[[Index], Array]
+"""Weights of the rows at some positions, (positions,); their mean square is 1."""
+
+FEWEST = 2
+"""Rows of a precision below which it is left to the fit of all: a cross-validation needs two."""
+
 Form = Callable[[Sequence[NetworkFeatures], Truth, Array], System]
 """How a paper's form is fitted: rows, their truth at one clock, weights of the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapted:
-    """``systems``: by precision; ``pooled``: makes the one for a precision that no row was fitted in."""
+    """``systems``: by precision; ``pooled``: makes the one for a precision that too few rows were fitted in."""
 
     systems: Mapping[str, System]
     pooled: Callable[[], System]
@@ -53,25 +59,31 @@ class Adapted:
         return found
 
 
-def fit_adapted(form: Form, rows: Sequence[NetworkFeatures], truth: Truth) -> Adapted:
-    """``form`` fitted on ``rows``, brought to one clock, for each precision and for all together."""
+def fit_adapted(form: Form, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:
+    """``form`` fitted on ``rows``, brought to one clock, for each precision that has some and for all together.
+    ``weigh``: in place of ``balanced``."""
+    weigh = weigh or (lambda kept: balanced([rows[i] for i in kept.tolist()]))
+    counts = Counter(row.row.precision for row in rows)
+    everything = np.arange(len(rows))
     clock, pace = fit_clock(rows, truth.joules), fit_clock(rows, truth.seconds)
     level = Truth(joules=truth.joules / clock.at(rows), seconds=truth.seconds / pace.at(rows))
     return Adapted(
         systems={
-            precision: _fit_some(form, rows, level, [row.row.precision == precision for row in rows])
-            for precision in sorted({row.row.precision for row in rows})
+            precision: _fit_some(form, rows, level, weigh, [row.row.precision == precision for row in rows])
+            for precision, count in sorted(counts.items())
+            if count >= FEWEST
         },
-        pooled=cache(lambda: form(rows, level, balanced(rows))),
+        pooled=cache(lambda: form(rows, level, weigh(everything))),
         clock=clock,
         lowest_joules=_LOWEST * float(truth.joules.min()),
     )
 
 
-def _fit_some(form: Form, rows: Sequence[NetworkFeatures], truth: Truth, wanted: Sequence[bool]) -> System:
+def _fit_some(
+    form: Form, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh, wanted: Sequence[bool]
+) -> System:
     kept = np.flatnonzero(wanted)
-    chosen = [rows[i] for i in kept.tolist()]
-    return form(chosen, truth.take(kept), balanced(chosen))
+    return form([rows[i] for i in kept.tolist()], truth.take(kept), weigh(kept))
 
 
 def balanced(rows: Sequence[NetworkFeatures]) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from joulecast.calibration.rows.networks import Truth
 from joulecast.calibration.systems import getzner, hidden_joules, mac_linear, neuralpower, wattlayer
-from joulecast.calibration.systems.adaptation import Adapted, Form, fit_adapted
+from joulecast.calibration.systems.adaptation import Adapted, Form, Weigh, fit_adapted
 from joulecast.calibration.systems.features import NetworkFeatures
 
 FORMS: Mapping[str, Form] = {
@@ -18,10 +18,11 @@ FORMS: Mapping[str, Form] = {
 }
 """In the order of every table."""
 
-AGGREGATE_FITTED = frozenset({"wattlayer", "neuralpower", "getzner"})
-"""Those that their papers fit on measured layers: on whole networks they are fitted on sums by layer type."""
+LAYER_WISE = frozenset({"wattlayer", "neuralpower", "getzner"})
+"""Those that their papers fit on measured layers. Where none were measured they are aggregate-fitted: on sums by layer
+type over whole networks. The others are forms of whole networks, and fitted on those."""
 
 
-def fit_system(name: str, rows: Sequence[NetworkFeatures], truth: Truth) -> Adapted:
-    """The system ``name``, one of ``FORMS``, fitted on ``rows``."""
-    return fit_adapted(FORMS[name], rows, truth)
+def fit_system(name: str, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:
+    """The system ``name``, one of ``FORMS``, fitted on ``rows``; ``weigh``: as ``fit_adapted`` has it."""
+    return fit_adapted(FORMS[name], rows, truth, weigh)

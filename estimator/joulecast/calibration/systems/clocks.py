@@ -36,6 +36,8 @@ def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
     such groups the factor is 1."""
     clocks = [row.row.clock_mhz for row in rows if row.row.clock_mhz is not None] or [1.0]
     factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))
+    if len(set(clocks)) < 2:
+        return factor
     _, group = np.unique([repr(replace(row.row, clock_mhz=None)) for row in rows], return_inverse=True)
     known = np.isfinite(values)
     table = np.column_stack([factor.terms(rows)[known], np.log(values[known])])

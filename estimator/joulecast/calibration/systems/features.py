@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from joulecast.calibration.rows.networks import NetworkRow, layers_of
-from joulecast.energy.features import Array, bytes_moved, executed, family
+from joulecast.energy.features import Array, Index, bytes_moved, executed, family
 from joulecast.layers import LayerProfile
 
 KINDS = (
@@ -32,8 +32,8 @@ class NetworkFeatures:
     """One forward pass. A measured layer is a network of one layer.
 
     ``counts``: layers of each kind, (kinds,). ``sums``: of each size over those, (kinds, sizes). ``products``: of each
-    pair of sizes of one layer, likewise, (kinds, sizes, sizes). ``activations``: output elements of layers with MACs.
-    ``clock_mhz``: SM clock lock, None if unlocked.
+    pair of sizes of one layer, likewise, (kinds, sizes, sizes). ``activations``: output elements of layers with MACs;
+    ``params``: trainable elements, a shared tensor once.
     """
 
     row: NetworkRow
@@ -41,6 +41,7 @@ class NetworkFeatures:
     sums: Array
     products: Array
     activations: float
+    params: float
 
     @property
     def batch_size(self) -> int:
@@ -49,6 +50,21 @@ class NetworkFeatures:
     def total(self, size: str) -> float:
         """Sum of ``size``, one of ``SIZES``, over all layers."""
         return float(self.sums[:, SIZES.index(size)].sum())
+
+
+def counts_of(rows: Sequence[NetworkFeatures]) -> Array:
+    """(rows, kinds)."""
+    return np.array([row.counts for row in rows])
+
+
+def sums_of(rows: Sequence[NetworkFeatures]) -> Array:
+    """(rows, kinds, sizes)."""
+    return np.array([row.sums for row in rows])
+
+
+def products_of(rows: Sequence[NetworkFeatures]) -> Array:
+    """(rows, kinds, sizes, sizes)."""
+    return np.array([row.products for row in rows])
 
 
 def network_features(rows: Sequence[NetworkRow]) -> tuple[NetworkFeatures, ...]:
@@ -64,8 +80,7 @@ def _of(row: NetworkRow) -> NetworkFeatures:
 
 def features_of(row: NetworkRow, layers: Sequence[LayerProfile], precision: str) -> NetworkFeatures:
     """Features of executed ``layers``, priced in ``precision``."""
-    kinds = np.array([KINDS.index(kind_of(layer)) for layer in layers], dtype=np.intp)
-    sizes = np.array([_sizes(layer, precision) for layer in layers], dtype=float).reshape(-1, len(SIZES))
+    kinds, sizes = kinds_of(layers), sizes_of(layers, precision)
     belongs = (kinds[None, :] == np.arange(len(KINDS))[:, None]).astype(float)
     return NetworkFeatures(
         row=row,
@@ -73,7 +88,18 @@ def features_of(row: NetworkRow, layers: Sequence[LayerProfile], precision: str)
         sums=belongs @ sizes,
         products=np.einsum("tl,li,lj->tij", belongs, sizes, sizes),
         activations=float(sum(layer.activations for layer in layers)),
+        params=float(sum(layer.params for layer in layers)),
     )
+
+
+def kinds_of(layers: Sequence[LayerProfile]) -> Index:
+    """Position of each in ``KINDS``, (layers,)."""
+    return np.array([KINDS.index(kind_of(layer)) for layer in layers], dtype=np.intp)
+
+
+def sizes_of(layers: Sequence[LayerProfile], precision: str) -> Array:
+    """``SIZES`` of each, (layers, sizes)."""
+    return np.array([_sizes(layer, precision) for layer in layers], dtype=float).reshape(-1, len(SIZES))
 
 
 def kind_of(layer: LayerProfile) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.calibration.rows.networks import Truth
-from joulecast.calibration.systems.features import KINDS, SIZES, NetworkFeatures
+from joulecast.calibration.systems.features import KINDS, SIZES, NetworkFeatures, counts_of, products_of, sums_of
 from joulecast.calibration.systems.least_squares import nonnegative
 from joulecast.energy.features import Array
 
@@ -35,15 +35,13 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> Getzner
 
 
 def _columns(rows: Sequence[NetworkFeatures]) -> Array:
-    return np.array([_terms(row) for row in rows])
-
-
-def _terms(row: NetworkFeatures) -> Array:
+    sums = sums_of(rows)
     return np.concatenate(
         [
-            row.counts,
-            row.sums[_IN_MACS, _MACS],
-            row.sums[_IN_ELEMENTS + _POLYNOMIAL, _ELEMENTS],
-            row.products[_POLYNOMIAL, _ELEMENTS, _ELEMENTS],
-        ]
+            counts_of(rows),
+            sums[:, _IN_MACS, _MACS],
+            sums[:, _IN_ELEMENTS + _POLYNOMIAL, _ELEMENTS],
+            products_of(rows)[:, _POLYNOMIAL, _ELEMENTS, _ELEMENTS],
+        ],
+        axis=1,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.calibration.rows.networks import Truth
-from joulecast.calibration.systems.features import NetworkFeatures
+from joulecast.calibration.systems.features import SIZES, NetworkFeatures, sums_of
 from joulecast.calibration.systems.least_squares import ordinary
 from joulecast.energy.features import Array
 
@@ -32,5 +32,6 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> HiddenJ
 
 
 def _columns(rows: Sequence[NetworkFeatures]) -> Array:
-    sizes = np.array([(row.total("macs"), row.activations, row.total("params")) for row in rows])
+    macs = sums_of(rows)[:, :, SIZES.index("macs")].sum(axis=1)
+    sizes = np.column_stack([macs, np.array([(row.activations, row.params) for row in rows])])
     return np.column_stack([np.ones(len(rows)), np.log(np.maximum(sizes, 1.0))])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.calibration.rows.networks import Truth
-from joulecast.calibration.systems.features import NetworkFeatures
+from joulecast.calibration.systems.features import SIZES, NetworkFeatures, sums_of
 from joulecast.calibration.systems.least_squares import nonnegative
 from joulecast.energy.features import Array
 
@@ -30,4 +30,5 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> MacLine
 
 
 def _columns(rows: Sequence[NetworkFeatures]) -> Array:
-    return np.array([(row.total("macs"), 1.0) for row in rows])
+    macs = sums_of(rows)[:, :, SIZES.index("macs")].sum(axis=1)
+    return np.column_stack([macs, np.ones(len(rows))])

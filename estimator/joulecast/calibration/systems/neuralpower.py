@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LassoCV
 
 from joulecast.calibration.rows.networks import Truth
-from joulecast.calibration.systems.features import SIZES, NetworkFeatures
+from joulecast.calibration.systems.features import SIZES, NetworkFeatures, counts_of, products_of, sums_of
 from joulecast.energy.features import Array
 from joulecast.errors import MeasurementError
 
@@ -67,17 +67,15 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralP
 
 def _runtime_columns(rows: Sequence[NetworkFeatures]) -> Array:
     """By layer type: number of layers, sums of FLOPs, memory accesses and input size, and of their products."""
-    return np.array([_runtime_terms(row) for row in rows])
-
-
-def _runtime_terms(row: NetworkFeatures) -> Array:
-    products = [row.products[:, one, other] for one, other in _PAIRS]
-    return np.column_stack([row.counts, row.sums[:, _FEATURES], *products]).ravel()
+    products = products_of(rows)
+    pairs = np.stack([products[:, :, one, other] for one, other in _PAIRS], axis=2)
+    terms = [counts_of(rows)[:, :, None], sums_of(rows)[:, :, _FEATURES], pairs]
+    return np.concatenate(terms, axis=2).reshape(len(rows), -1)
 
 
 def _power_columns(rows: Sequence[NetworkFeatures]) -> Array:
     """Logarithms, since power saturates, and their products: batch, and the mean layer's FLOPs, bytes and input."""
-    sizes = np.array([[row.total(SIZES[i]) / row.counts.sum() for i in _FEATURES] for row in rows])
+    sizes = sums_of(rows)[:, :, _FEATURES].sum(axis=1) / counts_of(rows).sum(axis=1)[:, None]
     batches = np.array([row.batch_size for row in rows], dtype=float)
     logs = np.log(np.maximum(np.column_stack([batches, sizes]), 1.0))
     pairs = combinations_with_replacement(range(logs.shape[1]), 2)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.calibration.rows.networks import Truth
-from joulecast.calibration.systems.features import SIZES, NetworkFeatures
+from joulecast.calibration.systems.features import SIZES, NetworkFeatures, counts_of, sums_of
 from joulecast.calibration.systems.least_squares import nonnegative
 from joulecast.energy.features import Array
 
@@ -33,6 +33,5 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> WattLay
 
 
 def _columns(rows: Sequence[NetworkFeatures]) -> Array:
-    return np.array(
-        [np.column_stack([row.sums[:, _FEATURES], row.counts * row.batch_size, row.counts]).ravel() for row in rows]
-    )
+    counts, batches = counts_of(rows)[:, :, None], np.array([row.batch_size for row in rows])[:, None, None]
+    return np.concatenate([sums_of(rows)[:, :, _FEATURES], counts * batches, counts], axis=2).reshape(len(rows), -1)

@@ -3,46 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
 from joulecast.calibration.evaluate import families as module
 from joulecast.calibration.evaluate.families import families, shared_work
-from joulecast.calibration.evaluate.lineage import family_of, is_language_model, task_of
 from tests.unit.calibration.evaluate.forecasts import ROWS
 from tests.unit.energy import data
-
-
-@pytest.mark.parametrize(
-    ("architecture", "family"),
-    [
-        ("resnet101", "ResNet"),
-        ("resnext50", "ResNet"),
-        ("vitmodel", "ViT"),
-        ("bertmodel", "BERT"),
-        ("camembertmodel", "BERT"),
-        ("RobertaForMaskedLM", "BERT"),
-        ("llamamodel", "Llama"),
-        ("unheard12", "unheard"),
-    ],
-)
-def test_a_family_is_a_lineage_across_libraries(architecture: str, family: str) -> None:
-    assert family_of(architecture) == family
-
-
-def test_language_models_are_those_that_generate() -> None:
-    generating = ["gpt2model", "optmodel", "qwen2model", "llamamodel"]
-    assert [name for name in [*generating, "bertmodel", "vitmodel", "resnet101"] if is_language_model(name)] == (
-        generating
-    )
-
-
-def test_a_task_is_that_of_the_lineage_or_of_the_input() -> None:
-    images, tokens = data.row("unheard", "", None, 1, 900.0), data.row("unheard", "", 8, 1, 900.0)
-    assert [task_of(images), task_of(tokens)] == ["vision", "nlp"]
-    assert task_of(replace(images, architecture="wav2vec2model")) == "audio"
-    assert task_of(replace(images, architecture="bertmodel")) == "nlp"
 
 
 def test_different_networks_are_families_of_their_own() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from joulecast.calibration.systems.adaptation import balanced, fit_adapted
-from joulecast.calibration.systems.catalogue import AGGREGATE_FITTED, FORMS, fit_system
+from joulecast.calibration.systems.catalogue import FORMS, LAYER_WISE, fit_system
 from joulecast.calibration.systems.clocks import fit_clock
 from joulecast.calibration.systems.features import network_features
 from joulecast.calibration.systems.mac_linear import fit as mac_linear
@@ -81,4 +81,4 @@ def test_every_system_fits_real_networks(name: str) -> None:
 
 
 def test_the_layer_wise_ones_are_marked() -> None:
-    assert {"wattlayer", "neuralpower", "getzner"} == AGGREGATE_FITTED < set(FORMS)
+    assert {"wattlayer", "neuralpower", "getzner"} == LAYER_WISE < set(FORMS)

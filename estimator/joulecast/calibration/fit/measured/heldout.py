@@ -9,8 +9,8 @@ import numpy as np
 
 from joulecast.calibration.fit.holdout import LEVEL, interval_width
 from joulecast.calibration.fit.measured.card import Prior
+from joulecast.calibration.fit.measured.folds import UNSEEN_LLMS, fold_of, folds, strict_folds
 from joulecast.calibration.fit.measured.journal import FEWEST_ROWS
-from joulecast.calibration.fit.measured.lineage import UNSEEN_LLMS, fold_of, folds, scored, trains
 from joulecast.calibration.fit.measured.search import Found, forecast, search_near
 from joulecast.calibration.fit.measured.table import Table
 from joulecast.energy.features import Array, Flags
@@ -60,21 +60,32 @@ def leave_families_out(
 ) -> HeldOut:
     """Each family's rows by a fit of what is not related to it. ``advanced`` is told the share that is done."""
     networks = table.is_network
-    named = tuple(fold_of(row) for row in table.rows)
-    of_networks = folds(row for row in table.rows if row.is_network)
-    by_network = len(of_networks) >= FEWEST_FOLDS
-    wanted = of_networks if by_network else folds(table.rows)
     joules, seconds = np.full(table.size, np.nan), np.full(table.size, np.nan)
-    for done, fold in enumerate(wanted):
-        own, rest = scored(table, fold), trains(table, fold)
-        if rest.sum() >= FEWEST_ROWS:
+    wanted = family_names(table)
+    for done, fold in enumerate(strict_folds(table, wanted)):
+        if fold.trains.sum() >= FEWEST_ROWS:
+            rest = fold.trains
             fitted = search_near(prior, table.take(rest), whole.vector, whole.slopes[:, rest])
-            found = forecast(prior, fitted, table.take(own))
-            joules[own], seconds[own] = found.joules, found.seconds
+            found = forecast(prior, fitted, table.take(fold.scored))
+            joules[fold.scored], seconds[fold.scored] = found.joules, found.seconds
         advanced((done + 1) / len(wanted))
     return HeldOut(
-        table=table, fold=named, joules=joules, seconds=seconds, networks=bool(networks.any()) and by_network
+        table=table,
+        fold=tuple(fold_of(row) for row in table.rows),
+        joules=joules,
+        seconds=seconds,
+        networks=bool(networks.any()) and _by_network(table),
     )
+
+
+def family_names(table: Table) -> tuple[str, ...]:
+    """Which families are left out in turn: those of networks, or of all rows where networks have too few."""
+    by_network = _by_network(table)
+    return folds(row for row in table.rows if row.is_network or not by_network)
+
+
+def _by_network(table: Table) -> bool:
+    return len(folds(row for row in table.rows if row.is_network)) >= FEWEST_FOLDS
 
 
 def percent_errors(joules: Array, truth: Array) -> Array:

@@ -7,6 +7,7 @@ boost and find the clock themselves.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
 from joulecast.calibration.fit.measured.card import Prior
-from joulecast.calibration.fit.measured.table import Table
+from joulecast.calibration.fit.measured.table import Measured, Table
 from joulecast.calibration.fit.networks import PRIOR_WEIGHT, TIME_WEIGHT, Fitted
 from joulecast.energy.features import Array
 from joulecast.energy.physical import (
@@ -101,16 +102,14 @@ def forecast_by(profile: AcceleratorProfile, table: Table) -> Array:
     return _composed(table, profile.law, host, chip_of(profile), np.ones(table.size)).joules
 
 
-def weights(table: Table) -> Array:
-    """A configuration measured several times weighs as one, a family or op type half way between one and its rows,
-    layers and networks the same as each other; the mean square is 1."""
-    times = Counter(row.configuration for row in table.rows)
-    names = [(row.is_network, row.families[0] if row.is_network else row.op_type) for row in table.rows]
+def weights(rows: Sequence[Measured]) -> Array:
+    """(rows,): a configuration measured several times weighs as one, a family or op type half way between one and its
+    rows, layers and networks the same as each other; the mean square is 1."""
+    times = Counter(row.configuration for row in rows)
+    names = [(row.is_network, row.families[0] if row.is_network else row.op_type) for row in rows]
     groups = Counter(names)
-    square = np.array(
-        [groups[name] ** -0.5 / times[row.configuration] for name, row in zip(names, table.rows, strict=True)]
-    )
-    networks = table.is_network
+    square = np.array([groups[name] ** -0.5 / times[row.configuration] for name, row in zip(names, rows, strict=True)])
+    networks = np.array([row.is_network for row in rows], dtype=bool)
     for kind in (networks, ~networks):
         if kind.any():
             square[kind] /= square[kind].sum()
@@ -125,7 +124,7 @@ class _Fit:
         self._prior, self._table, self._laws = prior, table, prior.laws
         self._clock = prior.clock_shares(table)
         self._truth = np.log(np.stack([table.joules, table.seconds]))
-        weight = weights(table)
+        weight = weights(table.rows)
         self._weight = np.stack([weight, TIME_WEIGHT * weight])
         self.holds = _Holds(table)
         self._last: tuple[Array, Array] | None = None

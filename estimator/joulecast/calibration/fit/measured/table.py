@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from joulecast.calibration import suite
 from joulecast.calibration.fit.measured.journal import Journal
@@ -32,28 +33,38 @@ Counted = list[tuple[LayerProfile, int]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What is known of a row beside its numbers. ``families``: of a network its lineage, of a layer all that have it.
-    ``configuration``: equal for equal ones, whoever measured them."""
+    ``configuration``: equal for equal ones, whoever measured them. ``batch_size``: 0 of a layer, whose shapes hold it;
+    ``sequence_length`` in tokens and ``audio_seconds``: of a network, where it was fed so many."""
 
     is_network: bool
     families: tuple[str, ...]
     task: str
     op_type: str
     name: str
-    eager: bool
+    runtime: str
     precision: str
+    batch_size: int
+    sequence_length: int | None
+    audio_seconds: float | None
     configuration: str
     hold: str
+
+    @property
+    def eager(self) -> bool:
+        """Whether a host launches its kernels one by one."""
+        return self.is_network and self.runtime == EAGER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """``size`` measured rows, of n rows of the law: ``networks``. ``features``: the different ones of those; ``which``
-    (n,): position of each in them. ``clock_mhz`` (size,): as measured, nan where unknown; ``launched`` (size, 4):
-    kernels, views, module calls and forward passes that a host pays for, 0 but in eager mode. ``left_out``: reasons,
-    with numbers of rows.
+    """``size`` measured rows, of n rows of the law: ``networks``. ``layers`` (d,) and ``features``: the different ones
+    of those; ``which`` (n,): position of each in them. ``clock_mhz`` (size,): as measured, nan where unknown;
+    ``launched`` (size, 4): kernels, views, module calls and forward passes that a host pays for, 0 but in eager mode.
+    ``left_out``: reasons, with numbers of rows.
     """
 
     rows: tuple[Measured, ...]
+    layers: NDArray[np.object_]
     features: Features
     which: Index
     networks: Networks
@@ -78,6 +89,7 @@ class Table:
         used[self.which[own]] = True
         return Table(
             rows=tuple(row for row, here in zip(self.rows, kept.tolist(), strict=True) if here),
+            layers=self.layers[used],
             features=subset(self.features, used),
             which=(np.cumsum(used) - 1)[self.which[own]],
             networks=self.networks.subset(kept, own),
@@ -117,7 +129,7 @@ def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
 
 def _joined(parts: Sequence[tuple[Row, Counted]], left_out: Mapping[str, int], lacks: tuple[str, ...]) -> Table:
     rows = [row for row, _ in parts]
-    found, which = _distinct(parts, lacks)
+    layers, found, which = _distinct(parts, lacks)
     networks = Networks(
         index=np.repeat(np.arange(len(parts)), [len(counted) for _, counted in parts]),
         count=np.array([times for _, counted in parts for _, times in counted], dtype=float),
@@ -127,6 +139,7 @@ def _joined(parts: Sequence[tuple[Row, Counted]], left_out: Mapping[str, int], l
     launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
     return Table(
         rows=tuple(_measured(row) for row in rows),
+        layers=layers,
         features=found,
         which=which,
         networks=networks,
@@ -138,7 +151,10 @@ def _joined(parts: Sequence[tuple[Row, Counted]], left_out: Mapping[str, int], l
     )
 
 
-def _distinct(parts: Sequence[tuple[Row, Counted]], lacks: tuple[str, ...]) -> tuple[Features, Index]:
+_Distinct = tuple[NDArray[np.object_], Features, Index]
+
+
+def _distinct(parts: Sequence[tuple[Row, Counted]], lacks: tuple[str, ...]) -> _Distinct:
     """The different rows of the law, precision by precision, and which of them each row is."""
     groups: dict[str, dict[int, LayerProfile]] = {}
     for row, counted in parts:
@@ -147,7 +163,9 @@ def _distinct(parts: Sequence[tuple[Row, Counted]], lacks: tuple[str, ...]) -> t
     keys = [(precision, key) for precision, group in groups.items() for key in group]
     place = {key: position for position, key in enumerate(keys)}
     which = [place[row["precision"], id(layer)] for row, counted in parts for layer, _ in counted]
-    return stack(tables), np.array(which, dtype=np.intp)
+    layers = np.empty(len(keys), dtype=object)
+    layers[:] = [layer for group in groups.values() for layer in group.values()]
+    return layers, stack(tables), np.array(which, dtype=np.intp)
 
 
 def _launched(row: Mapping[str, Any], kernels: float) -> tuple[float, float, float, float]:
@@ -165,8 +183,11 @@ def _measured(row: Row) -> Measured:
         task=row.get("task") or "",
         op_type=row.get("op_type") or "",
         name=row["name"],
-        eager=network and row["runtime"] == EAGER,
+        runtime=row["runtime"],
         precision=row["precision"],
+        batch_size=row.get("batch_size") or 0,
+        sequence_length=row.get("sequence_length"),
+        audio_seconds=row.get("audio_seconds"),
         configuration=row["identity"],
         hold=f"{row.get('card')}|{row['run_id']}",
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from joulecast.calibration import suite
-from joulecast.calibration.fit.measured.lineage import (
+from joulecast.calibration.fit.measured.folds import (
     UNSEEN_LLMS,
     fold_of,
     folds,
     held_with,
-    kin,
-    language_models,
+    loose_folds,
     scored,
+    strict_folds,
     trains,
-    unseen_names,
 )
 from joulecast.calibration.fit.measured.profile import FittedRows
+from joulecast.calibration.lineage import language_models, zero_shot_names
 
 
 def test_no_relative_and_no_layer_of_a_held_out_family_is_fitted(fitted: FittedRows) -> None:
@@ -31,16 +30,7 @@ def test_every_row_is_scored_once(fitted: FittedRows) -> None:
     assert set(times.tolist()) == {1}
 
 
-def test_relatives_are_those_of_the_suite() -> None:
-    assert "RoFormer" in kin()["BERT"]
-    assert "BERT" in kin()["RoFormer"]
-    assert all(family in related for family, related in kin().items())
-
-
 def test_unseen_language_models_are_forecast_without_any_decoder(fitted: FittedRows) -> None:
-    assert unseen_names() == {network.name for network in suite.llms()}
-    assert {"GPT-2", "Llama", "OPT", "BLOOM", "GPT-Neo", "Falcon"} <= language_models()
-    assert not {"BERT", "T5", "BART"} & language_models()
     table = fitted.table
     kept = trains(table, UNSEEN_LLMS)
     assert kept.any()
@@ -48,5 +38,21 @@ def test_unseen_language_models_are_forecast_without_any_decoder(fitted: FittedR
         not {f for row, k in zip(table.rows, kept.tolist(), strict=True) if k for f in row.families} & language_models()
     )
     assert {row.name for row, own in zip(table.rows, scored(table, UNSEEN_LLMS).tolist(), strict=True) if own} <= set(
-        unseen_names()
+        zero_shot_names()
     )
+
+
+def test_the_loose_split_keeps_the_layers_that_others_have_too(fitted: FittedRows) -> None:
+    table = fitted.table
+    names = folds(row for row in table.rows if row.is_network)
+    pairs = zip(strict_folds(table, names), loose_folds(table, names), strict=True)
+    more = 0
+    for strict, loose in pairs:
+        assert not (strict.trains & ~loose.trains).any()
+        assert not (loose.trains & loose.scored).any()
+        gained = [row for row, kept in zip(table.rows, (loose.trains & ~strict.trains).tolist(), strict=True) if kept]
+        assert not any(row.is_network for row in gained)
+        assert all(set(row.families) - held_with(strict.name) for row in gained)
+        assert all(row.is_network for row, own in zip(table.rows, loose.scored.tolist(), strict=True) if own)
+        more += len(gained)
+    assert more
