@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from joulecast.errors import JoulecastError
-from joulecast_operator import calibration_job, calibration_result
+from joulecast_operator import calibration_job, calibration_result, calibration_trouble
 from joulecast_operator.annotations import PREFIX
 from joulecast_operator.calibration_resources import CalibrationSpec, Phase
 from joulecast_operator.calibration_result import Product, Summary
@@ -97,7 +97,13 @@ class Endings:
             return Verdict(taken=True, reason=reason, message=f"in use as AcceleratorEnergyProfile {name}: {says}")
         others = [key for key in (_profile_key(name), in_use[0] if in_use else None) if key and self._is_others(key)]
         if not calibration_result.is_better(summary):
-            return Verdict(taken=False, reason="NotBetter", message=f"the profile in use stays: {says}")
+            gone = in_use is None and status_of(calibration).get("against")
+            message = "the profile that it was compared with is gone, yet it was the better one"
+            return Verdict(
+                taken=False,
+                reason="NotBetter",
+                message=f"{message if gone else 'the profile in use stays'}: {says}",
+            )
         if others:
             message = f"{says}; yet AcceleratorEnergyProfile {others[0].name} was made by somebody else: delete it"
             return Verdict(taken=False, reason=_OTHERS, message=message)
@@ -134,12 +140,15 @@ class Endings:
         self._index.put(PROFILES, await self._cluster.apply(PROFILES.path(None, name), body))
         await self._profiles.reconcile(_profile_key(name))  # in use before another run asks what to compare with
 
-    def failed(self, calibration: Resource, job: Resource, result: Resource) -> State:
+    def failed(self, calibration: Resource, job: Resource, result: Resource, pods: Sequence[Resource]) -> State:
+        """The Job gave up; its pods say why where the run itself could not."""
         summary = calibration_result.summary_of(result, status_of(calibration)["run"])
         conditions = (job.get("status") or {}).get("conditions") or ()
         why = next((each.get("message", "") for each in conditions if each["type"] == "Failed"), "")
         if isinstance(summary, Summary) and summary.phase == "failed" and summary.message:
             why = summary.message
+        elif end := calibration_trouble.end_of(pods):
+            why = f"{end}: {why}"
         facts = facts_of(summary) if isinstance(summary, Summary) else {}
         return _end("Failed", "RunFailed", f"{why}; a new value of the refresh annotation runs it again", facts)
 

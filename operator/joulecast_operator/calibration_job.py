@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from joulecast_operator.annotations import PREFIX
 from joulecast_operator.calibration_nodes import SHARING, SHARING_LABEL, Target
 from joulecast_operator.calibration_resources import CalibrationSpec
 from joulecast_operator.discovery import MANAGED_BY_LABEL, MANAGER
@@ -21,6 +22,9 @@ AGAINST: Final = "against.json"
 """Keys of the result's ConfigMap: the run that wrote it, what it wrote, and the profile that it compares with."""
 
 CONTAINER: Final = "calibrate"
+PLACEMENT: Final = f"{PREFIX}placement"
+"""Annotation of a Job: how its pod is placed, as `placed` has it."""
+
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 
@@ -34,7 +38,17 @@ _BUDGET: Final = "25m"  # as `joulecast calibrate` has it unasked
 _START_SECONDS: Final = 30 * 60  # beside the budget: pulling some 10 GB, imports, the fit
 _TOKEN_SECONDS: Final = 3600  # the kubelet renews it
 _USER: Final = 65532  # as the chart's processes
-_SPEC_FREE: Final = {"suspend", "schedule"}  # fields that change no run
+_REQUESTS: Final = {"cpu": "2", "memory": "8Gi"}  # a host that is late leaves gaps between kernels
+_GPU_TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+"""As the admission plugin ExtendedResourceToleration adds to whoever asks for a GPU, where it is switched on."""
+
+_WHEN: Final = {"suspend", "schedule"}
+_PLACEMENT: Final = {
+    "queue_name", "storage", "image_pull_secrets", "runtime_class_name",
+    "tolerations", "priority_class_name", "resources",
+}  # fmt: skip
+"""Fields that say when a run is and how its pod is placed, not what is measured."""
+
 
 Manifest = dict[str, Any]
 Resource = Mapping[str, Any]
@@ -73,17 +87,24 @@ def result_name(calibration: Resource) -> str:
 def profile_name(product: str, runtime: str) -> str:
     """Name of the AcceleratorEnergyProfile: one a product and runtime."""
     text = f"calibrated-{product}-{runtime}".lower()
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-.") else "-" for letter in text)
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in text)  # "a.-b" is no name
 
 
 def asked(spec: CalibrationSpec) -> str:
-    """Hash of all that decides a run; another one asks for another run.
+    """Hash of all that decides what is measured; another one asks for another run.
 
     Without defaults: a version with one more field must not measure every GPU anew.
     """
-    said = spec.model_dump(mode="json", exclude=_SPEC_FREE, exclude_defaults=True)
-    text = json.dumps(said, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _hash(spec.model_dump(mode="json", exclude=_WHEN | _PLACEMENT, exclude_defaults=True))
+
+
+def placed(spec: CalibrationSpec) -> str:
+    """Hash of all that decides how a run's pod is placed; another one asks for another Job of the same run."""
+    return _hash(spec.model_dump(mode="json", include=_PLACEMENT, exclude_defaults=True))
+
+
+def _hash(said: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def owned(found: Resource, calibration: Resource) -> bool:
@@ -115,6 +136,7 @@ def fresh_result(run: Run) -> dict[str, str]:
 def job(run: Run) -> Manifest:
     """The run's Job: one GPU, one pod at a time, started again where it was when a node goes."""
     found = _object(JOBS, run, run.job)
+    found["metadata"]["annotations"] = {PLACEMENT: placed(run.spec)}
     if run.spec.queue_name:
         found["metadata"]["labels"][QUEUE_LABEL] = run.spec.queue_name
     ignored = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -161,7 +183,7 @@ def _pod(run: Run) -> Manifest:
         "enableServiceLinks": False,
         "nodeSelector": dict(run.target.labels),
         "affinity": {"nodeAffinity": _whole_cards(run.target)},
-        "tolerations": [_plain(toleration) for toleration in spec.tolerations],
+        "tolerations": [_GPU_TOLERATION, *(_plain(toleration) for toleration in spec.tolerations)],
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -176,6 +198,8 @@ def _pod(run: Run) -> Manifest:
         pod["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
     if spec.runtime_class_name:
         pod["runtimeClassName"] = spec.runtime_class_name
+    if spec.priority_class_name:
+        pod["priorityClassName"] = spec.priority_class_name
     return pod
 
 
@@ -196,10 +220,7 @@ def _container(run: Run) -> Manifest:
         "command": ["python3", "-m", "joulecast_operator.calibration_pod"],
         "args": [*_reporting(run), "--", *_command(run)],
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": MANAGER}],  # noqa: S108  # a volume of its own
-        "resources": {
-            "requests": {"cpu": "2", "memory": "8Gi"},  # a host that is late leaves gaps between kernels
-            "limits": {"nvidia.com/gpu": "1"},
-        },
+        "resources": _resources(run.spec),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -213,6 +234,14 @@ def _container(run: Run) -> Manifest:
             *([{"name": "input", "mountPath": INPUT_PATH, "readOnly": True}] if run.against is not None else []),
         ],
     }
+
+
+def _resources(spec: CalibrationSpec) -> Manifest:
+    """One GPU, and what was asked for; who is given a limit alone asks for as much, as Kubernetes has it."""
+    given = _plain(spec.resources) if spec.resources else {}
+    requests, limits = given.get("requests", {}), given.get("limits", {})
+    unasked = {name: amount for name, amount in _REQUESTS.items() if name not in limits}
+    return {"requests": unasked | requests, "limits": {"nvidia.com/gpu": "1"} | limits}
 
 
 def _reporting(run: Run) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from joulecast_operator import calibration_job
+from joulecast_operator import calibration_job, calibration_trouble
 from joulecast_operator.calibration_job import Run
-from joulecast_operator.kinds import CONFIG_MAPS, JOBS, PODS, Kind
+from joulecast_operator.calibration_trouble import Trouble
+from joulecast_operator.kinds import CONFIG_MAPS, EVENTS, JOBS, PODS, Kind
 from joulecast_operator.kube import ApiError, Cluster
 
 Resource = Mapping[str, Any]
@@ -53,16 +54,32 @@ class Objects:
             )
         return found
 
-    async def trouble(self, job: Resource) -> str | None:
-        """Why the Job's pod does not start."""
+    async def trouble(self, job: Resource) -> Trouble | None:
+        """Why the Job has no container that runs; None where it has, or where nothing says why."""
+        pods = await self.pods(job)
+        if not any((pod.get("status") or {}).get("phase") in ("Pending", "Running") for pod in pods):
+            refused = calibration_trouble.of_creation(await self._warnings(job), pods)
+            return refused or calibration_trouble.of_pods(pods)
+        pod = calibration_trouble.creating(pods)
+        found = calibration_trouble.of_pods(pods)
+        if found is None and pod is not None:
+            found = calibration_trouble.of_events(pod, await self._warnings(pod))
+        return found
+
+    async def pods(self, job: Resource) -> list[Resource]:
+        """The Job's pods, but for those that are going."""
         metadata = job["metadata"]
         selector = {"labelSelector": f"{calibration_job.JOB_LABEL}={metadata['name']}"}
         found = await self._cluster.request("GET", PODS.path(metadata["namespace"]), parameters=selector)
-        for pod in found.get("items") or ():
-            status = pod.get("status") or {}
-            if status.get("phase") == "Pending" and (why := _pending(status)):
-                return f"pod {pod['metadata']['name']} waits: {why}"
-        return None
+        return [pod for pod in found.get("items") or () if not pod["metadata"].get("deletionTimestamp")]
+
+    async def _warnings(self, about: Resource) -> list[Resource]:
+        """Warning events on an object."""
+        metadata = about["metadata"]
+        selector = {"fieldSelector": f"involvedObject.uid={metadata['uid']},type=Warning"}
+        found = await self._cluster.request("GET", EVENTS.path(metadata["namespace"]), parameters=selector)
+        events: list[Resource] = found.get("items") or []
+        return events
 
     async def result(self, calibration: Resource) -> Resource:
         found = await self.found(CONFIG_MAPS, calibration, calibration_job.result_name(calibration))
@@ -76,28 +93,21 @@ class Objects:
                 raise
             return None
 
+    async def is_going(self, calibration: Resource, number: int) -> bool:
+        """Whether a run's Job was taken away and is still there, or its pod."""
+        found = await self.found(JOBS, calibration, calibration_job.job_name(calibration, number))
+        return found is not None and bool(found["metadata"].get("deletionTimestamp"))
+
     async def delete_job(self, calibration: Resource, number: int) -> None:
-        """Take a run's Job away, and its pod with it: a Job's default would leave the pod on the GPU."""
+        """Take a run's Job away, after its pod: no other may begin in the same folder while that one is there."""
         name = calibration_job.job_name(calibration, number)
         found = await self.found(JOBS, calibration, name) if number else None
         if found is None or not calibration_job.owned(found, calibration):
             return
         path = JOBS.path(calibration["metadata"]["namespace"], name)
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": found["metadata"]["uid"]}}
+        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": found["metadata"]["uid"]}}
         try:
             await self._cluster.request("DELETE", path, body=body)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
-
-
-def _pending(status: Mapping[str, Any]) -> str:
-    """What the scheduler or the kubelet says of a pod."""
-    for each in status.get("conditions") or ():
-        if each.get("type") == "PodScheduled" and each.get("status") == "False":
-            return str(each.get("message") or each.get("reason") or "")
-    for container in status.get("containerStatuses") or ():
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("message"):
-            return f"{waiting.get('reason')}: {waiting['message']}"
-    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from joulecast_operator.resources import (
     SET,
@@ -26,6 +26,11 @@ _DURATION: Final = "^([0-9]+(h|m|s))+$"
 _CRON: Final = r"^[-0-9*/,]+( [-0-9*/,]+){4}$"
 _IMAGE_CHARACTERS: Final = 512
 
+_QUANTITY: Final = r"^[0-9]+([.][0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+Quantity = Annotated[
+    int | str,
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": _QUANTITY, "maxLength": 20}),
+]
 Measured = Literal["torch-eager", "torch-cudagraph"]  # of what `joulecast measure` runs, what forecasts can name
 Precision = Literal["default", "tf32", "bf16", "fp16"]  # as `joulecast measure` takes it
 Slice = Literal[
@@ -52,6 +57,21 @@ class Toleration(Part):
     operator: Literal["Exists", "Equal"] | None = None
     value: Label | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+class Amounts(Part):
+    """As core/v1, without GPUs: a run has one."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    ephemeral_storage: Quantity | None = Field(None, alias="ephemeral-storage")
+
+
+class Requirements(Part):
+    """As core/v1: what the pod's container asks for, and what it may use at most."""
+
+    requests: Amounts | None = Field(None, description="2 CPUs and 8Gi of memory when left out.")
+    limits: Amounts | None = Field(None, description="None when left out.")
 
 
 class Storage(Part):
@@ -128,7 +148,13 @@ class CalibrationSpec(Part):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     runtime_class_name: Name | None = Field(None, description="RuntimeClass of the pod, where GPUs need one.")
-    tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
+    tolerations: list[Toleration] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Of the pod, beside the one for the taint nvidia.com/gpu:NoSchedule, which it always has.",
+    )
+    priority_class_name: Name | None = Field(None, description="PriorityClass of the pod.")
+    resources: Requirements | None = Field(None, description="CPU and memory of the pod, beside its one GPU.")
     suspend: bool = Field(False, description="While true nothing is measured; a Job that runs is taken away.")
 
 
@@ -189,6 +215,12 @@ class CalibrationStatus(Part):
     refresh: str | None = Field(None, description="The refresh annotation that was answered last.")
     job: str | None = Field(None, description="The Job that holds the accelerator.")
     accelerator: str | None = None
+    runtime: str | None = None
+    waiting_since: str | None = Field(
+        None,
+        description="Since when another calibration makes this one wait: who waits longest is next.",
+        json_schema_extra={"format": "date-time"},
+    )
     against: str | None = Field(None, description="Digest of the profile in use when the run began.")
     started_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
     finished_at: str | None = Field(None, json_schema_extra={"format": "date-time"})

@@ -30,13 +30,14 @@ Status = dict[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Where a calibration stands. ``facts``: fields of the status that change; None takes one away. ``again_seconds``:
-    when to look again."""
+    when to look again. ``warning``: somebody should see to it."""
 
     phase: Phase
     reason: str
     message: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     again_seconds: float | None = None
+    warning: bool = False
 
 
 def status_of(calibration: Resource) -> Resource:
@@ -75,7 +76,8 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
     """The whole status that ``state`` calls for."""
     current = status_of(calibration)
     generation = calibration["metadata"].get("generation")
-    status: Status = {**current, **state.facts, "observedGeneration": generation, "phase": state.phase}
+    kept = {name: value for name, value in current.items() if name != "waitingSince"}  # said again while it waits
+    status: Status = {**kept, **state.facts, "observedGeneration": generation, "phase": state.phase}
     status = {name: value for name, value in status.items() if value is not None}
     status["summary"] = _columns(status)
     status["conditions"] = [

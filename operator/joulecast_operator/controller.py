@@ -11,6 +11,7 @@ import kopf
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
+from joulecast_operator.calibration_line import waits
 from joulecast_operator.calibration_status import holds
 from joulecast_operator.controller_calibrations import Calibrations
 from joulecast_operator.controller_estimates import Estimates
@@ -124,8 +125,13 @@ class Controller:
             self.queue.add(key)
             if key.kind == ESTIMATES.kind:
                 self._estimate_changed(before, after)
-            if key.kind == CALIBRATIONS.kind and after is None and before is not None and holds(before):
-                self.calibrations.queue_all()  # whoever waits for its accelerator
+            if (
+                key.kind == CALIBRATIONS.kind
+                and after is None
+                and before is not None
+                and (holds(before) or waits(before))
+            ):
+                self.calibrations.queue_all()  # whoever waits for its turn
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and _rest(before) != _rest(after):

@@ -13,13 +13,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from joulecast_operator import calibration_job, calibration_result, calibration_status
+from joulecast_operator import calibration_job, calibration_line, calibration_result, calibration_status
 from joulecast_operator.calibration_endings import JUDGED_AGAIN, Endings
 from joulecast_operator.calibration_job import Run
+from joulecast_operator.calibration_line import Place, place_of, waits
 from joulecast_operator.calibration_nodes import Target, target_of
 from joulecast_operator.calibration_objects import NameTakenError, Objects
 from joulecast_operator.calibration_resources import CalibrationSpec, EnergyCalibration, Phase
-from joulecast_operator.calibration_status import ENDED, HOLDING, State, facts_of, holds, is_open, status_of
+from joulecast_operator.calibration_status import ENDED, State, facts_of, holds, is_open, status_of
+from joulecast_operator.calibration_trouble import RETRYING
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.index import Index, Key, Resource
@@ -65,9 +67,11 @@ class Calibrations:
         state = await self._state(calibration)
         if state is None:
             return
-        await self._put(self._index.resource(key) or calibration, state)
-        if holds(calibration) != (state.phase in HOLDING):
-            self.queue_all()  # whoever waits for the accelerator
+        current = self._index.resource(key) or calibration
+        await self._put(current, state)
+        stood = {_standing(each) for each in (calibration, current, self._index.resource(key) or current)}
+        if len(stood) > 1:
+            self.queue_all()  # whoever waits for its turn
         if state.again_seconds is not None:
             self._queue.add_later(key, state.again_seconds)
 
@@ -80,25 +84,38 @@ class Calibrations:
 
     async def _state(self, calibration: Resource) -> State | None:
         spec = self._checked(calibration)
-        if isinstance(spec, Wrong):
-            return _refused(spec)
         try:
+            if isinstance(spec, Wrong):
+                return await self._stopped(calibration, spec)
             return await self._step(calibration, spec)
         except NameTakenError as error:
             return _refused(Wrong(reason="NameTaken", message=str(error)), again_seconds=_FORBIDDEN_SECONDS)
         except ApiError as error:
             if error.status != 403:
                 raise
+            if _TERMINATING in str(error):
+                return None  # it goes with its namespace
             message = f"{error}: the chart grants this in the namespaces of calibration.namespaces"
             return _refused(Wrong(reason="Forbidden", message=message), again_seconds=_FORBIDDEN_SECONDS)
 
+    async def _stopped(self, calibration: Resource, wrong: Wrong) -> State:
+        """Refused; a Job that runs, whose spec was changed to what makes no sense, would be read by nobody."""
+        if holds(calibration) and self._is_allowed(calibration):
+            await self._objects.delete_job(calibration, status_of(calibration)["run"])
+        return _refused(wrong)
+
+    def _is_allowed(self, calibration: Resource) -> bool:
+        return calibration["metadata"]["namespace"] in self._namespaces()
+
+    def _namespaces(self) -> tuple[str, ...]:
+        return self._settings.calibration_namespaces or (self._settings.namespace,)
+
     def _checked(self, calibration: Resource) -> CalibrationSpec | Wrong:
-        namespace = calibration["metadata"]["namespace"]
-        allowed = self._settings.calibration_namespaces or (self._settings.namespace,)
-        if namespace not in allowed:
+        if not self._is_allowed(calibration):
+            namespace, allowed = calibration["metadata"]["namespace"], " or ".join(self._namespaces())
             return Wrong(
                 reason="NamespaceNotAllowed",
-                message=f"no calibration runs in namespace {namespace!r}: apply it in {' or '.join(allowed)}, or add"
+                message=f"no calibration runs in namespace {namespace!r}: apply it in {allowed}, or add"
                 " the namespace to the chart's calibration.namespaces",
             )
         try:
@@ -168,10 +185,14 @@ class Calibrations:
                 "no image to measure with: give spec.image, with joulecast and torch, or the chart's calibration.image"
             )
             return _refused(Wrong(reason="NoImage", message=message))
+        if await self._objects.is_going(calibration, number):
+            return replace(_GOING, phase="Waiting", again_seconds=self._settings.calibration_poll_seconds)
+        place = Place(product=target.product, runtime=spec.runtime)
         async with self._claiming:
-            holder = self._holder(calibration, target.product)
-            if holder is not None:
-                return _waiting_for(holder, target.product)
+            others = self._index.calibrations()
+            waiting = calibration_line.waiting(calibration, place, others, datetime.now(UTC))
+            if waiting is not None:
+                return waiting
             claimed = await self._claim(calibration, spec, number, target)
         if claimed is None:
             return None
@@ -186,18 +207,10 @@ class Calibrations:
         )
         return await self._started(run)
 
-    def _holder(self, calibration: Resource, product: str) -> Resource | None:
-        """Another calibration that has the accelerator."""
-        for other in self._index.calibrations():
-            mine = other["metadata"]["uid"] == calibration["metadata"]["uid"]
-            if not mine and holds(other) and status_of(other).get("accelerator") == product:
-                return other
-        return None
-
     async def _claim(
         self, calibration: Resource, spec: CalibrationSpec, number: int, target: Target
     ) -> Resource | None:
-        """Write that the accelerator is held before there is a Job, so that a restart between forgets neither."""
+        """Write that it is its turn before there is a Job, so that a restart between forgets neither."""
         status, now = status_of(calibration), timestamp(datetime.now(UTC))
         again = status.get("run") == number
         in_use = self._profiles.in_use(target.product, spec.runtime)
@@ -214,6 +227,7 @@ class Calibrations:
             "refresh": calibration_status.refresh_of(calibration) or None,
             "job": calibration_job.job_name(calibration, number),
             "accelerator": target.product,
+            "runtime": spec.runtime,
             **({} if again else fresh),
         }
         how = _how(spec, again=again)
@@ -227,15 +241,11 @@ class Calibrations:
         await self._objects.delete_job(run.calibration, run.number - 1)
         run = replace(run, against=(result.get("data") or {}).get(calibration_job.AGAINST))
         found = await self._objects.made(JOBS, run, calibration_job.job(run))
-        status = status_of(run.calibration)
-        said = condition(status, calibration_status.CALIBRATED) or {}
-        message = said.get("message", "")
-        if found["metadata"].get("deletionTimestamp"):
-            message = "waits for the Job that was taken away to be gone"
+        said = condition(status_of(run.calibration), calibration_status.CALIBRATED) or {}
         return State(
             phase="Queued" if (found.get("spec") or {}).get("suspend") else "Starting",
             reason=said.get("reason", "Starting"),
-            message=message,
+            message=said.get("message", ""),
             again_seconds=self._settings.calibration_poll_seconds,
         )
 
@@ -246,36 +256,38 @@ class Calibrations:
         job = await self._objects.found(JOBS, calibration, status["job"])
         if job is None or not calibration_job.owned(job, calibration):
             return await self._begun(calibration, spec, status["run"])
+        again = self._settings.calibration_poll_seconds
+        if job["metadata"].get("deletionTimestamp"):
+            return replace(_GOING, again_seconds=again)
         result = await self._objects.result(calibration)
         ended = {each["type"] for each in (job.get("status") or {}).get("conditions") or () if each["status"] == "True"}
         if "Complete" in ended:
             return await self._endings.complete(calibration, spec, result)
         if "Failed" in ended:
-            return self._endings.failed(calibration, job, result)
-        return await self._running(calibration, job, result)
+            return self._endings.failed(calibration, job, result, await self._objects.pods(job))
+        if (job["metadata"].get("annotations") or {}).get(calibration_job.PLACEMENT) != calibration_job.placed(spec):
+            await self._objects.delete_job(calibration, status["run"])
+            return replace(_GOING, again_seconds=again)
+        return replace(await self._running(calibration, spec, job, result), again_seconds=again)
 
-    async def _running(self, calibration: Resource, job: Resource, result: Resource) -> State:
-        again = self._settings.calibration_poll_seconds
+    async def _running(self, calibration: Resource, spec: CalibrationSpec, job: Resource, result: Resource) -> State:
         if job["spec"].get("suspend"):
-            message = f"Kueue has not admitted Job {job['metadata']['name']} yet"
-            return State(phase="Queued", reason="Queued", message=message, again_seconds=again)
+            return State(phase="Queued", reason="Queued", message=_queued(spec, job))
         summary = calibration_result.summary_of(result, status_of(calibration)["run"])
         trouble = await self._objects.trouble(job)
         if isinstance(summary, Wrong):
-            return State(phase="Starting", reason=summary.reason, message=summary.message, again_seconds=again)
-        if summary is None or trouble:
-            named = job["metadata"]["name"]
-            message = trouble or f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
-            before = _said(calibration)
-            reason = "PodNotStarted" if trouble else before if before in _STARTS else "Starting"
-            return State(phase="Starting", reason=reason, message=message, again_seconds=again)
-        phase: Phase = "Measuring" if summary.phase == "measuring" else "Fitting"
-        reason, message = phase, summary.message
+            return State(phase="Starting", reason=summary.reason, message=summary.message, warning=True)
+        if trouble is not None and not (trouble.reason == RETRYING and summary and summary.phase == "failed"):
+            return State(phase="Starting", reason=trouble.reason, message=trouble.message, warning=True)
+        if summary is None:
+            named, before = job["metadata"]["name"], _said(calibration)
+            message = f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
+            return State(phase="Starting", reason=before if before in _STARTS else "Starting", message=message)
         if summary.phase == "failed":
-            phase, reason, message = "Measuring", "Retrying", f"{summary.message}; it is tried again"
-        return State(phase=phase, reason=reason, message=message, facts=facts_of(summary), again_seconds=again)
-
-    # -- end
+            message = f"{summary.message}; it is tried again"
+            return State(phase="Measuring", reason=RETRYING, message=message, facts=facts_of(summary), warning=True)
+        phase: Phase = "Measuring" if summary.phase == "measuring" else "Fitting"
+        return State(phase=phase, reason=phase, message=summary.message, facts=facts_of(summary))
 
     # -- the cluster
 
@@ -285,10 +297,16 @@ class Calibrations:
 
     async def _put(self, calibration: Resource, state: State) -> None:
         status = calibration_status.desired_status(calibration, state, now=datetime.now(UTC))
-        await self._writer.status(CALIBRATIONS, calibration, status)
+        await self._writer.status(CALIBRATIONS, calibration, status, warning=state.warning)
 
 
 _STARTS: Final = ("Starting", "Resuming", "FromTheStart")
+_GOING: Final = State(
+    phase="Starting",
+    reason="JobGoing",
+    message="waits until the Job that was taken away and its pod are gone: two would write into one folder",
+)
+_TERMINATING: Final = "because it is being terminated"  # of a namespace; the admission plugin NamespaceLifecycle
 
 
 def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
@@ -300,10 +318,17 @@ def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
     return "FromTheStart", "the Job was gone, and its rows with it: it begins anew; spec.storage keeps rows"
 
 
-def _waiting_for(holder: Resource, product: str) -> State:
-    metadata = holder["metadata"]
-    named = f"{metadata['namespace']}/{metadata['name']}"
-    return State(phase="Waiting", reason="AnotherCalibration", message=f"waits for {named}, which measures {product}")
+def _queued(spec: CalibrationSpec, job: Resource) -> str:
+    metadata = job["metadata"]
+    return (
+        f"Kueue has not admitted Job {metadata['name']} to queue {spec.queue_name!r}: `kubectl describe workloads -n"
+        f" {metadata['namespace']}` says why; without Kueue in the cluster take spec.queueName away"
+    )
+
+
+def _standing(calibration: Resource) -> tuple[bool, bool, Place]:
+    """What others that wait for their turn ask of it."""
+    return holds(calibration), waits(calibration), place_of(calibration)
 
 
 def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> State:

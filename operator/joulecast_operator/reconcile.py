@@ -111,17 +111,19 @@ def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
     return changed | {name: None for name in before if name not in desired}
 
 
-def event_of(current: Resource | None, desired: Status) -> EventToPost | None:
-    """The event that tells of a changed reason of the last condition (Ready, Usable); None where it is unchanged."""
+def event_of(current: Resource | None, desired: Status, *, warning: bool = False) -> EventToPost | None:
+    """The event that tells of a changed reason of the last condition (Ready, Usable); None where it is unchanged.
+
+    ``warning``: somebody should see to it, although the condition is not False.
+    """
     after = (desired.get("conditions") or [None])[-1]
     if after is None:
         return None
     before = condition(current or {}, after["type"])
     if before is not None and before.get("reason") == after["reason"]:
         return None
-    return EventToPost(
-        kind="Warning" if after["status"] == "False" else "Normal", reason=after["reason"], message=after["message"]
-    )
+    kind: Literal["Normal", "Warning"] = "Warning" if warning or after["status"] == "False" else "Normal"
+    return EventToPost(kind=kind, reason=after["reason"], message=after["message"])
 
 
 def profile_status(

@@ -35,7 +35,9 @@ class Writer:
         self._cluster = cluster
         self._index = index
 
-    async def status(self, kind: Kind, resource: Resource, desired: Mapping[str, Any]) -> bool:
+    async def status(
+        self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool = False
+    ) -> bool:
         """Make ``desired`` the status of ``resource``, post the event of a changed reason; says whether it wrote."""
         current = resource.get("status")
         patch = reconcile.status_patch(current, dict(desired))
@@ -51,7 +53,7 @@ class Writer:
                 return False
             raise
         self._index.refresh(kind, answer)
-        event = reconcile.event_of(current, dict(desired))
+        event = reconcile.event_of(current, dict(desired), warning=warning)
         if event is not None:
             await self._event(kind, resource, event)
         return True

@@ -26,7 +26,7 @@ Object = dict[str, Any]
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(binaries.program("helm")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def template(*values: str, release: str = "joulecast", namespace: str = "energy") -> subprocess.CompletedProcess[str]:
@@ -141,6 +141,7 @@ def test_the_controller_has_exactly_its_rights() -> None:
     calibrations |= granted("joulecast.dev", "acceleratorenergyprofiles", "create", "patch")
     assert rules(objects, "ClusterRole", "joulecast-calibration") == calibrations
     runs = granted("batch", "jobs", "get", "create", "delete") | granted("", "pods", "list")
+    runs |= granted("", "events", "list")
     runs |= granted("", "configmaps", "get", "create", "patch") | granted("", "serviceaccounts", "get", "create")
     runs |= granted("rbac.authorization.k8s.io", "roles", "get", "create")
     runs |= granted("rbac.authorization.k8s.io", "rolebindings", "get", "create")

@@ -62,6 +62,6 @@ def test_the_rights_for_calibrations_are_named() -> None:
     assert row
     granted = rules(objects, "ClusterRole", "joulecast-calibration") | rules(objects, "Role", "joulecast-calibration")
     assert {verb for _, _, verb in granted if verb not in row[1]} == set()
-    for resource in ("Jobs", "ConfigMaps", "ServiceAccounts", "Roles", "RoleBindings", "pods", "profiles"):
+    for resource in ("Jobs", "ConfigMaps", "ServiceAccounts", "Roles", "RoleBindings", "pods", "events", "profiles"):
         assert resource in row[1]
         assert resource.lower() in " ".join(name for _, name, _ in granted)

@@ -144,9 +144,55 @@ def test_what_a_run_is_asked_does_not_hang_on_when() -> None:
     )
 
 
+def test_where_a_run_is_decides_its_job_and_not_what_is_measured() -> None:
+    placed = run(queueName="q", priorityClassName="low", tolerations=[{"key": "a"}], storage={"claimName": "rows"})
+    assert asked(run().spec) == asked(placed.spec)
+    notes = [job(each)["metadata"]["annotations"]["joulecast.dev/placement"] for each in (run(), run(), placed)]
+    assert notes[0] == notes[1] != notes[2]
+    fields = set(CalibrationSpec.model_fields)
+    assert fields >= calibration_job._WHEN | calibration_job._PLACEMENT, "of the spec, each"
+
+
+def test_a_tainted_gpu_node_takes_it_and_others_by_the_spec() -> None:
+    gpus = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    assert pod(run())["tolerations"] == [gpus]
+    lab = {"key": "lab", "operator": "Equal", "value": "yes", "effect": "NoExecute"}
+    assert pod(run(tolerations=[lab]))["tolerations"] == [gpus, lab]
+
+
+@pytest.mark.parametrize(
+    ("given", "requests", "limits"),
+    [
+        ({}, {"cpu": "2", "memory": "8Gi"}, {}),
+        ({"requests": {"cpu": 4}}, {"cpu": 4, "memory": "8Gi"}, {}),
+        ({"limits": {"memory": "4Gi"}}, {"cpu": "2"}, {"memory": "4Gi"}),
+        (
+            {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"cpu": "1", "memory": "6Gi"}},
+            {"ephemeral-storage": "1Gi"},
+            {"cpu": "1", "memory": "6Gi"},
+        ),
+    ],
+)
+def test_cpu_and_memory_may_be_asked_for_beside_one_gpu(
+    given: dict[str, Any], requests: dict[str, Any], limits: dict[str, Any]
+) -> None:
+    (container,) = pod(run(resources=given))["containers"]
+    assert container["resources"] == {"requests": requests, "limits": {"nvidia.com/gpu": "1"} | limits}
+
+
+def test_a_priority_and_pull_secrets_reach_the_pod() -> None:
+    found = pod(run(priorityClassName="low", imagePullSecrets=[{"name": "registry"}]))
+    assert (found["priorityClassName"], found["imagePullSecrets"]) == ("low", [{"name": "registry"}])
+    assert "priorityClassName" not in pod(run())
+
+
 @pytest.mark.parametrize(
     ("product", "name"),
-    [(L40S, "calibrated-nvidia-l40s-torch-eager"), ("NVIDIA_A (x)", "calibrated-nvidia-a--x--torch-eager")],
+    [
+        (L40S, "calibrated-nvidia-l40s-torch-eager"),
+        ("NVIDIA_A (x)", "calibrated-nvidia-a--x--torch-eager"),
+        ("A.-é", "calibrated-a----torch-eager"),
+    ],
 )
 def test_a_profile_is_named_after_its_product(product: str, name: str) -> None:
     assert profile_name(product, "torch-eager") == name

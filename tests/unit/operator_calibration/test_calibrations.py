@@ -31,6 +31,8 @@ class Cluster:
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
+        self.listed: dict[str, list[dict[str, Any]]] = {}
+        self.events: list[dict[str, Any]] = []
         self.forbidden = ""
         self._version = 100
 
@@ -44,6 +46,7 @@ class Cluster:
         if self.forbidden and self.forbidden in path:
             raise ApiError(403, "Forbidden", f"may not create {path}")
         if path.endswith("/events"):
+            self.events.append(dict(body))
             return {}
         name = f"{path}/{body['metadata']['name']}"
         if name in self.objects:
@@ -66,7 +69,7 @@ class Cluster:
     async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
         if method == "DELETE":
             del self.objects[path]
-        return {"items": []}
+        return {"items": self.listed.get(path.rpartition("/")[2], [])}
 
 
 def _merged(before: Any, patch: Any) -> Any:
@@ -107,8 +110,8 @@ class Forecasts:
 class World:
     """A cluster with one node with one L40S."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.index, self.cluster, self.profiles, self.forecasts = Index(), Cluster(), Profiles(), Forecasts()
+    def __init__(self, *, cluster: Cluster | None = None, **settings: Any) -> None:
+        self.index, self.cluster, self.profiles, self.forecasts = Index(), cluster or Cluster(), Profiles(), Forecasts()
         chosen = {"namespace": "lab", "calibration_image": "registry.example/torch:1"} | settings
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=1)
         self.calibrations = Calibrations(
@@ -288,9 +291,88 @@ def test_what_waits_begins_when_the_other_has_ended_or_is_gone() -> None:
     world = World()
     first, second = world.apply(calibration("first")), world.apply(calibration("second"))
     world.step(first)
-    assert message(world.step(second)) == f"waits for lab/first, which measures {L40S}"
+    assert message(world.step(second)) == f"waits for lab/first, which measures {L40S} under torch-eager"
     assert "job" not in world.status(second)
+    assert world.status(second)["accelerator"] == L40S
     world.index.drop(first)
+    assert world.step(second)["phase"] == "Starting"
+
+
+def test_who_waited_longest_is_next_after_a_restart_as_well() -> None:
+    world = World()
+    holder = world.apply(calibration("holder"))
+    world.step(holder)
+    late, early = (world.apply(calibration(name)) for name in ("a-late", "z-early"))
+    world.step(early)
+    world.step(late)
+    assert "1 more before it, first lab/z-early" in message(world.status(late))
+
+    world = restarted(world)
+    world.end("holder-1", config_map(against=None))
+    world.step(holder)
+    newest = world.apply(calibration("0-newest"))
+    assert world.step(newest)["phase"] == "Waiting", "whoever comes while nobody measures stands at the end"
+    assert message(world.step(late)).startswith("waits for lab/z-early, which waited before it")
+    assert world.step(early)["phase"] == "Starting"
+    assert "waitingSince" not in world.status(early)
+    world.index.drop(early)
+    assert world.step(newest)["phase"] == "Waiting"
+    assert world.step(late)["phase"] == "Starting"
+
+
+def restarted(world: World) -> World:
+    """The same cluster, a controller that knows nothing but what the cluster says."""
+    again = World(cluster=world.cluster)
+    for path, found in world.cluster.objects.items():
+        if "/energycalibrations/" in path:
+            again.index.put(CALIBRATIONS, found)
+    return again
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accelerator": L40S, "suspend": True},
+        {"accelerator": "NVIDIA-H200"},
+        {"accelerator": "NVIDIA-L40S-SHARED"},
+        {"accelerator": L40S, "runtime": "torch-cudagraph"},
+    ],
+)
+def test_who_leaves_the_line_keeps_nobody_waiting(change: dict[str, Any]) -> None:
+    world = World()
+    keys = [world.apply(calibration(name)) for name in ("first", "second", "third")]
+    for key in keys:
+        world.step(key)
+    first, second, third = keys
+    world.index.drop(first)
+    assert message(world.step(third)).startswith("waits for lab/second, which waited before it")
+    world.apply(calibration("second", status=world.status(second), **change))
+    assert "waitingSince" not in world.step(second)
+    assert asyncio.run(world.queue._next()) in keys, "the others are told"
+    assert world.step(third)["phase"] == "Starting"
+
+
+def test_another_runtime_is_another_profile_and_another_gpu() -> None:
+    world = World()
+    eager, graph = (
+        world.apply(calibration()),
+        world.apply(calibration("graph", accelerator=L40S, runtime="torch-cudagraph")),
+    )
+    assert [world.step(key)["phase"] for key in (eager, graph)] == ["Starting", "Starting"]
+    for name in ("l40s-1", "graph-1"):
+        job = world.job(name)
+        assert job is not None
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == "1", "the device plugin gives it to nobody else"
+
+
+def test_who_is_refused_after_its_turn_had_come_wakes_the_others() -> None:
+    world = World()
+    world.cluster.forbidden = "/jobs"
+    first, second = world.apply(calibration("first")), world.apply(calibration("second"))
+    assert world.step(first)["phase"] == "Refused"
+    assert len(world.queue) == 2
+    world.cluster.forbidden = ""
     assert world.step(second)["phase"] == "Starting"
 
 
@@ -380,3 +462,112 @@ def test_rights_that_lack_and_names_that_are_taken_are_said() -> None:
     status = world.step(world.apply(calibration()))
     assert (status["phase"], reason(status)) == ("Refused", "NameTaken")
     assert "Job 'l40s-1'" in message(status)
+
+
+def test_why_there_is_no_pod_is_said_and_an_event_warns_of_it() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    refused = {"reason": "FailedCreate", "message": "exceeded quota: gpus", "lastTimestamp": "2026-01-01T00:00:00Z"}
+    world.cluster.listed["events"] = [refused]
+    status = world.step(key)
+    assert (status["phase"], reason(status)) == ("Starting", "FailedCreate")
+    assert "exceeded quota: gpus" in message(status)
+    assert [event["type"] for event in world.cluster.events if event["reason"] == "FailedCreate"] == ["Warning"]
+    pod = {"metadata": {"name": "p", "uid": "p"}, "status": {"phase": "Running"}}
+    world.cluster.listed = {"pods": [pod]}
+    assert reason(world.step(key)) == "Starting"
+
+
+def test_how_the_last_pod_ended_is_said_where_the_run_could_not() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    ended = {
+        "exitCode": 1,
+        "reason": "Error",
+        "message": "Traceback\nModuleNotFoundError: No module named 'joulecast'\n",
+    }
+    pod = {
+        "metadata": {"name": "p"},
+        "status": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": ended}}]},
+    }
+    world.cluster.listed["pods"] = [pod]
+    status = world.step(key)
+    assert reason(status) == "Retrying"
+    assert "No module named 'joulecast'; it is tried again" in message(status)
+    world.end("l40s-1", {"data": {}}, "Failed")
+    status = world.step(key)
+    assert reason(status) == "RunFailed"
+    assert "No module named 'joulecast': backoff limit" in message(status)
+
+
+def test_another_placement_is_another_job_of_the_same_run_and_nothing_once_it_is_done() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    lab = {"accelerator": L40S, "tolerations": [{"key": "lab", "operator": "Exists"}], "storage": {"claimName": "rows"}}
+    world.apply(calibration(status=world.status(key), **lab))
+    assert reason(world.step(key)) == "JobGoing"
+    assert world.job("l40s-1") is None
+    status = world.step(key)
+    assert (status["run"], status["starts"], reason(status)) == (1, 2, "Resuming")
+    world.end("l40s-1", config_map(against=None))
+    assert world.step(key)["phase"] == "Done"
+    world.apply(calibration(status=world.status(key)))
+    assert (world.step(key)["phase"], world.status(key)["run"]) == ("Done", 1), "nothing is measured anew"
+
+
+def test_a_spec_that_makes_no_sense_any_more_leaves_no_job_that_nobody_reads() -> None:
+    for wrong, said in (({"accelerator": L40S, "schedule": "0 0 31 2 *"}, "InvalidSchedule"), ({}, "InvalidSpec")):
+        world = World()
+        key = world.apply(calibration())
+        world.step(key)
+        world.apply(calibration(status=world.status(key), **(wrong or {"budget": "25m"})))
+        assert reason(world.step(key)) == said
+        assert world.job("l40s-1") is None
+        world.apply(calibration(status=world.status(key)))
+        assert world.step(key)["run"] == 1, "corrected, it goes on"
+
+
+def test_a_job_that_is_going_is_waited_for_until_its_pod_is_gone() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    job = world.job("l40s-1")
+    assert job is not None
+    job["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    status = world.step(key)
+    assert (status["phase"], reason(status), status["starts"]) == ("Starting", "JobGoing", 1)
+    world.apply(calibration(accelerator=L40S, suspend=True, status=world.status(key)))
+    world.cluster.objects[JOBS.path("lab", "l40s-1")] = job
+    world.apply(calibration(status={**world.status(key), "phase": "Suspended"}))
+    status = world.step(key)
+    assert (status["phase"], reason(status), status["starts"]) == ("Waiting", "JobGoing", 1)
+    del world.cluster.objects[JOBS.path("lab", "l40s-1")]
+    assert world.step(key)["starts"] == 2
+
+
+def test_a_namespace_that_goes_is_no_lack_of_rights() -> None:
+    world = World()
+    key = world.apply(calibration())
+
+    async def refuse(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        raise ApiError(
+            403, "Forbidden", f"{path}: unable to create new content in namespace lab because it is being terminated"
+        )
+
+    world.cluster.create = refuse  # type: ignore[assignment]
+    assert world.step(key)["phase"] == "Starting", "it goes, and nothing more is said of it"
+
+
+def test_a_better_profile_that_was_deleted_meanwhile_is_not_said_to_stay() -> None:
+    world = World()
+    world.profiles.use()
+    key = world.apply(calibration())
+    world.step(key)
+    world.profiles.found = None
+    world.end("l40s-1", config_map(better=False, against={"median_ape": 0.04}))
+    status = world.step(key)
+    assert reason(status) == "NotBetter"
+    assert "is gone" in message(status)
