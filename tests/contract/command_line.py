@@ -48,4 +48,4 @@ def program(*arguments: str | Path, env: Mapping[str, str] | None = None) -> sub
     """``python -m joulecast`` in a process of its own."""
     command = [sys.executable, "-m", "joulecast", *map(str, arguments)]
     environment = {**os.environ, **(env or {})}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -299,7 +298,7 @@ def test_the_program_leaves_torch_out_and_says_nothing_on_standard_error(model: 
     names = f"import sys; from joulecast.cli import main\nsys.argv = ['joulecast', 'estimate', {str(model)!r}]\n"
     names += "try: main()\nexcept SystemExit as ended: assert ended.code == 0, ended\n"
     names += f"assert not set({LIGHT!r}) & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -308,7 +307,7 @@ def test_machine_output_needs_no_rich(model: Path) -> None:
     program_text += f"app(['estimate', {str(model)!r}, '-o', 'json'], standalone_mode=False)\n"
     program_text += "assert 'rich.table' not in sys.modules"
     done = subprocess.run(
-        [sys.executable, "-c", program_text], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program_text], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kind"] == "estimate"
@@ -316,7 +315,7 @@ def test_machine_output_needs_no_rich(model: Path) -> None:
 
 def test_a_reader_that_closes_early_sees_no_traceback(model: Path) -> None:
     command = f"{sys.executable} -m joulecast profile {model} -o json | head -c 1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300, check=False)
     assert (done.stdout, done.stderr) == ("{", "")
 
 
@@ -332,9 +331,8 @@ def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
     # a shell starts what runs in its background with SIGINT ignored, and that is inherited
     process = subprocess.Popen(command, text=True, preexec_fn=_heed_interrupts, **pipes)
     with process, fifo.open("w"):  # opens once the program reads from it, so it is well under way
-        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert (out, err) == ("", "")
 

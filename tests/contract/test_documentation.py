@@ -85,7 +85,7 @@ def test_the_examples_of_the_command_line_run_as_shown(
 
 def in_shell(line: str) -> Finished:
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=300, check=False
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 

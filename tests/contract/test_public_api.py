@@ -16,7 +16,7 @@ HEAVY = ("onnx", "numpy", "torch", "onnxruntime", "typer", "rich", "httpx2", "ya
 
 
 def run(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -29,8 +29,8 @@ from tests.harness.steps import Report
 SERVICE_NETWORK = "10.96.0.0/16"
 FIRST_SERVICE_ADDRESS = "10.96.0.1"  # of the Service `kubernetes` in the namespace `default`
 TOKEN_DURATION = "24h"  # a kept demo outlives the API server's default of one hour
-COMMAND_SECONDS = 120.0
-NAMESPACE_SECONDS = 30.0
+COMMAND_SECONDS = 300.0
+NAMESPACE_SECONDS = 120.0
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm")
 # what each identity asked for and was answered, without bodies: how a test finds a request that was forbidden
 AUDIT_POLICY = {

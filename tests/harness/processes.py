@@ -13,8 +13,8 @@ from typing import Self
 from tests.harness import reaper
 from tests.harness.steps import tail
 
-READY_SECONDS = 120.0  # a cold API server on a busy two-core machine
-STOP_SECONDS = 10.0
+READY_SECONDS = 300.0  # a cold API server takes 5 s on two cores; one that ended is noticed at once
+STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 

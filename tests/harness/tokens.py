@@ -15,8 +15,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.harness.ports import free_port
-
 ISSUER = "joulecast-tests"
 SERVICE = "joulecast-registry"
 KEY_ID = "joulecast"
@@ -32,7 +30,7 @@ class TokenServer:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._credentials = f"{username}:{password}"
         self._anonymous_pull = anonymous_pull
-        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.scopes: list[str] = []  # every scope asked for, in order
         self.jwks = directory / "jwks.json"

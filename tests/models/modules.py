@@ -21,7 +21,6 @@ def built(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The module and its arguments by name; tensors on ``device``, or untouched memory where
     it cannot be built there."""
-    torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor  # draws until values fit, which needs values
     torch.set_default_dtype(getattr(torch, export.dtype))
     try:
         with torch.device(device), Uninitialised(), torch.no_grad():

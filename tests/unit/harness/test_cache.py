@@ -31,4 +31,4 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
         other = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert other.stdout is not None
         assert other.stdout.readline() == f"waiting for another run to finish building ({tmp_path / 'lock'})\n"
-    assert other.communicate(timeout=30)[0] == "entered\n"
+    assert other.communicate(timeout=300)[0] == "entered\n"

@@ -1,15 +1,15 @@
 """One program as a process."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.harness import processes, reaper
 from tests.harness.processes import Process, ProcessError
+from tests.waiting import eventually
 
-SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 
 
 def runs(pid: int) -> bool:
@@ -41,16 +41,13 @@ def test_a_crash_is_a_kill(tmp_path: Path) -> None:
 
 
 def test_its_children_end_with_it(tmp_path: Path) -> None:
-    code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
+    code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(600)"
     log = tmp_path / "parent.log"
-    argv = [sys.executable, "-c", code, "sleep", "60"]
-    with Process("parent", argv, directory=tmp_path, is_ready=lambda: bool(log.read_text())).start():
+    argv = [sys.executable, "-c", code, "sleep", "600"]
+    with Process("parent", argv, directory=tmp_path, is_ready=lambda: log.read_text().endswith("\n")).start():
         child = int(log.read_text())
         assert reaper.start_of(child)
-    deadline = time.monotonic() + 10
-    while runs(child) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not runs(child)
+    assert eventually(lambda: not runs(child))
 
 
 def test_one_that_ends_by_itself_shows_its_log(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def echo(_: bytes) -> Header:
 
 
 def sleep(_: bytes) -> Header:
-    time.sleep(60)
+    time.sleep(600)
     return {}
 
 
@@ -41,7 +41,7 @@ def die(_: bytes) -> Header:
 
 def kill_worker(_: bytes) -> Header:
     os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(60)
+    time.sleep(600)
     return {}
 
 
@@ -69,7 +69,7 @@ def start_program(_: bytes) -> Header:
 
 
 def write_file(_: bytes) -> Header:
-    Path("/tmp/joulecast-test-must-not-exist").write_text("x")
+    Path(os.devnull).write_text("x")
     return {}
 
 

@@ -7,18 +7,28 @@ from typing import Any
 import pytest
 
 from joulecast_operator.workqueue import LONGEST_PAUSE_SECONDS, WorkQueue
+from tests.waiting import PATIENCE_SECONDS
 
 
 def drive(
-    handle: Callable[[str], Coroutine[Any, Any, None]], act: Callable[[WorkQueue[str]], Any], *, workers: int = 4
+    handle: Callable[[str], Coroutine[Any, Any, None]],
+    act: Callable[[WorkQueue[str]], Any],
+    done: Callable[[], bool],
+    *,
+    workers: int = 4,
 ) -> None:
+    """Work until ``done`` and nothing waits or is worked on, and a little longer, for what must not come."""
+
     async def run() -> None:
         queue: WorkQueue[str] = WorkQueue(first_pause_seconds=0.02)
         task = asyncio.create_task(queue.work(handle, workers=workers))
         result = act(queue)
         if asyncio.iscoroutine(result):
             await result
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not done() or len(queue):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
         task.cancel()
 
     asyncio.run(run())
@@ -30,28 +40,32 @@ def test_a_key_that_waits_is_worked_on_once() -> None:
     async def handle(key: str) -> None:
         seen.append(key)
 
-    drive(handle, lambda queue: [queue.add("a") for _ in range(5)])
+    drive(handle, lambda queue: [queue.add("a") for _ in range(5)], lambda: bool(seen))
     assert seen == ["a"]
 
 
 def test_one_key_is_never_worked_on_twice_at_a_time_yet_again_after_a_change() -> None:
     active, most, times = 0, 0, 0
+    begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def handle(_: str) -> None:
         nonlocal active, most, times
         active, times = active + 1, times + 1
         most = max(most, active)
-        await asyncio.sleep(0.02)
+        begun.set()
+        await may_end.wait()
         active -= 1
 
     async def act(queue: WorkQueue[str]) -> None:
-        for _ in range(5):
+        queue.add("a")
+        await begun.wait()
+        for _ in range(4):
             queue.add("a")
             await asyncio.sleep(0.008)
+        may_end.set()
 
-    drive(handle, act)
-    assert most == 1
-    assert 2 <= times <= 5
+    drive(handle, act, lambda: times > 1)
+    assert (most, times) == (1, 2)
 
 
 def test_an_error_costs_that_key_a_pause_and_nobody_else_anything(caplog: pytest.LogCaptureFixture) -> None:
@@ -62,7 +76,9 @@ def test_an_error_costs_that_key_a_pause_and_nobody_else_anything(caplog: pytest
         if key == "bad" and tries.count("bad") < 3:
             raise ZeroDivisionError("injected")
 
-    drive(handle, lambda queue: [queue.add("bad"), queue.add("good")], workers=1)
+    both = lambda queue: [queue.add("bad"), queue.add("good")]  # noqa: E731
+    drive(handle, both, lambda: tries.count("bad") >= 3, workers=1)
+    assert tries[:2] == ["bad", "good"]
     assert tries.count("bad") == 3
     assert tries.count("good") == 1
     assert "injected" in caplog.text
@@ -76,11 +92,11 @@ def test_the_latest_time_counts() -> None:
 
     def act(queue: WorkQueue[str]) -> None:
         queue.add_later("a", 0.01)
-        queue.add_later("a", 60)
-        queue.add_later("b", 60)
+        queue.add_later("a", 600)
+        queue.add_later("b", 600)
         queue.add_later("b", 0.01)
 
-    drive(handle, act)
+    drive(handle, act, lambda: bool(seen))
     assert seen == ["b"]
 
 

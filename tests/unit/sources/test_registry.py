@@ -38,7 +38,7 @@ def test_a_public_model_is_read_by_ranges(served: Served, access: RegistryAccess
 def test_headers_that_drip_are_no_answer() -> None:
     """A byte of a header every tenth of a second, for as long as somebody listens: shorter waits than any timeout."""
     with dripping() as host, pytest.raises(ModelFetchError, match="does not answer in time") as caught:
-        fetch(f"{host}/a/b:1", access=RegistryAccess(insecure_registries=(host,)), budget=FetchBudget(wall_seconds=0.5))
+        fetch(f"{host}/a/b:1", access=RegistryAccess(insecure_registries=(host,)), budget=FetchBudget(wall_seconds=2))
     assert caught.value.transient
 
 
@@ -426,7 +426,7 @@ class TestFailures:
         with pytest.raises(ModelFetchError) as caught:
             fetch(reference, access=access)
         assert caught.value.reason == "RegistryUnavailable"
-        assert time.monotonic() - started < 30
+        assert time.monotonic() - started < 600, "it waited for the hour that it was told"
 
     def test_nobody_there(self) -> None:
         with pytest.raises(ModelFetchError, match="cannot be connected to") as caught:

@@ -206,7 +206,7 @@ def test_hostile_files_cost_bounded_memory(tmp_path: Path, what: str) -> None:
             write_layout(image([body]), folder / "layout")
             return b""
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(make) + HOSTILE[what], tmp_path], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(make) + HOSTILE[what], tmp_path], check=True, timeout=300)
     read = """
         import resource, sys
         from pathlib import Path
@@ -225,7 +225,7 @@ def test_hostile_files_cost_bounded_memory(tmp_path: Path, what: str) -> None:
         [sys.executable, "-c", textwrap.dedent(read), tmp_path],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

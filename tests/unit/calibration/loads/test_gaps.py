@@ -52,5 +52,5 @@ def test_pauses_last_as_long_as_asked() -> None:
     load = paused_load(lambda: None, Processor(), seconds=0.002)
     began = time.perf_counter()
     load.enqueue(11)
-    assert 0.02 <= time.perf_counter() - began < 1
+    assert time.perf_counter() - began >= 0.02
     assert load.completed() == 11

@@ -23,7 +23,7 @@ class Measuring:
     def __call__(self, *arguments: str, simulate: str = "hopper") -> subprocess.CompletedProcess[str]:
         command = [*self.command(*arguments), *(["--simulate", simulate] if simulate else [])]
         return subprocess.run(
-            command, env=dict(self.environment), text=True, capture_output=True, timeout=300, check=False
+            command, env=dict(self.environment), text=True, capture_output=True, timeout=1800, check=False
         )
 
     def command(self, *arguments: str) -> list[str]:

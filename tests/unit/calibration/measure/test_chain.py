@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import random
 import signal
-import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from joulecast.calibration.measure.request import Request, perform
 from tests.unit.calibration.measure.command import Measuring
 from tests.unit.calibration.measure.handmade import HandmadeSuite, layer
 from tests.unit.calibration.measure.handmade_site import environment
+from tests.waiting import eventually
 
 LAYERS = 24
 VICTIM = layer(7).digest
@@ -78,8 +80,9 @@ def test_a_budget_is_kept_and_nothing_is_cut(measuring: Measuring, budget: int) 
 def test_killed_at_any_moment_it_goes_on_and_repeats_nothing(measuring: Measuring) -> None:
     drawn = random.Random(20)
     for _ in range(4):
+        enough = written(measuring) + drawn.randrange(20_000)  # of 75,000 bytes, at any of them
         started = measuring.start("--budget", "6m", "--slice", "layers", "--seed", "5")
-        time.sleep(drawn.uniform(0.8, 2.0))
+        assert eventually(lambda: written(measuring) > enough or started.poll() is not None)  # noqa: B023  # at once
         started.send_signal(signal.SIGKILL)
         started.wait()
         started.stdout.close()
@@ -96,16 +99,20 @@ def wait_until_free(measuring: Measuring) -> None:
     """A child dies with its parent: nobody holds the folder any more."""
     import fcntl
 
-    deadline = time.monotonic() + 10
-    lock = measuring.folder / ".lock"
-    while lock.exists() and time.monotonic() < deadline:
-        with lock.open("r+") as file:
+    def is_free() -> bool:
+        with (measuring.folder / ".lock").open("r+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                time.sleep(0.05)
-            else:
-                return
+                return False
+            return True
+
+    assert eventually(is_free)
+
+
+def written(measuring: Measuring) -> int:
+    """Bytes of rows so far."""
+    return sum(journal.stat().st_size for journal in measuring.folder.glob("*.jsonl"))
 
 
 def test_rows_cut_at_any_byte_are_measured_again(measuring: Measuring) -> None:
@@ -208,10 +215,9 @@ def test_two_measurements_cannot_share_a_folder(measuring: Measuring) -> None:
 
 def test_an_interrupt_keeps_the_rows_and_says_so(measuring: Measuring) -> None:
     started = measuring.start("--budget", "6m", "--slice", "layers")
-    while not measuring.folder.exists() or len(measuring.rows()) < 5:
-        time.sleep(0.05)
+    assert eventually(lambda: measuring.folder.exists() and len(measuring.rows()) >= 5)
     started.send_signal(signal.SIGINT)
-    _, told = started.communicate(timeout=30)
+    _, told = started.communicate(timeout=300)
     assert started.returncode == 130
     assert "rows so far are kept" in told
     assert len(measuring.rows()) >= 5
@@ -232,7 +238,6 @@ def test_networks_and_cross_checks_pass_through_the_same_chain(tmp_path: Path) -
 
 
 def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain, "_SILENCE_SECONDS", 4.0)
     site = environment(tmp_path / "site", layers=14)
     monkeypatch.setenv("PYTHONPATH", site["PYTHONPATH"])
     monkeypatch.setattr(suite, "suite_digest", HandmadeSuite().suite_digest)
@@ -242,7 +247,16 @@ def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkey
         faults={"hang": victim},
     )  # fmt: skip
     told = io.StringIO()
-    ending = perform(request, PlainReporter(told))
+
+    class Impatient(PlainReporter):
+        """Lets every process be silent for as long as it needs, but for the one that has come to hang."""
+
+        def event(self, name: str, columns: Mapping[str, Any], elapsed_seconds: float) -> None:
+            hangs = name == "begin" and victim in columns["key"]
+            monkeypatch.setattr(chain, "_SILENCE_SECONDS", 0.5 if hangs else 600.0)
+            super().event(name, columns, elapsed_seconds)
+
+    ending = perform(request, Impatient(told))
     assert ending.reason == "complete"
     measuring = Measuring(folder=tmp_path / "rows", environment=site)
     crashes = measuring.rows("failure")

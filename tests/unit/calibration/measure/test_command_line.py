@@ -227,7 +227,7 @@ def test_what_is_measured_on_a_guarded_path_is_what_the_package_imports(tmp_path
     code = "import joulecast; "
     code += "; ".join(f"import joulecast.calibration.measure.{name}" for name in names if name != "__init__")
     code += "; import joulecast.calibration.meter.nvml, joulecast.readers.module"
-    done = subprocess.run([sys.executable, "-c", code], env=guarded, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], env=guarded, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

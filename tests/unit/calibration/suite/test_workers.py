@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 from joulecast.calibration.suite.workers import surveyed
 from joulecast.readers.named.entry import Entry
+from tests.waiting import eventually
 
 PROGRAM = """
 import json, os, signal, sys, time
@@ -34,17 +34,25 @@ def entries(*names: str) -> list[Entry]:
     return [Entry(library="timm", name=name, task="vision", family="f", inputs={}) for name in names]
 
 
-def answers(folder: Path, *names: str, seconds: float = 60.0, workers: int = 2) -> dict[str, str]:
+def answers(folder: Path, *names: str, seconds: float = 600.0, workers: int = 2) -> dict[str, str]:
     command = (sys.executable, "-c", PROGRAM, str(folder / "pids"))
     found = surveyed(entries(*names), workers=workers, command=command, longest_seconds=seconds)
     return {each["name"].partition(":")[2]: each.get("reason", "") for each in found}
 
 
 def alive(folder: Path) -> list[int]:
-    pids = {int(line) for line in (folder / "pids").read_text().split()}
-    return [
-        pid for pid in pids if Path(f"/proc/{pid}").exists() and "python" in Path(f"/proc/{pid}/cmdline").read_text()
-    ]
+    return [pid for pid in started(folder) if runs_python(pid)]
+
+
+def started(folder: Path) -> set[int]:
+    return {int(line) for line in (folder / "pids").read_text().split()}
+
+
+def runs_python(pid: int) -> bool:
+    try:
+        return "python" in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False
 
 
 def test_a_crash_costs_the_architecture_at_hand_and_no_other(tmp_path: Path) -> None:
@@ -75,8 +83,7 @@ def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
     command = (sys.executable, "-c", PROGRAM, str(tmp_path / "pids"))
     found = surveyed(entries("a", "hang", "hang"), workers=2, command=command)
     assert next(found)["name"] == "timm:a"
-    while len(set((tmp_path / "pids").read_text().split())) < 2:
-        time.sleep(0.01)
+    assert eventually(lambda: len(started(tmp_path)) == 2)
     found.close()
     assert alive(tmp_path) == []
 
