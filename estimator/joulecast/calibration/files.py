@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from joulecast.errors import MeasurementError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """``text`` into ``path``, all of it or nothing, whoever dies meanwhile; its folder is made. Raises
-    MeasurementError (NotWritable)."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """``content`` into ``path``, all of it or nothing, whoever dies meanwhile; text as UTF-8. Its folder is made.
+    Raises MeasurementError (NotWritable)."""
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, str | bytes]) -> None:
+    """As ``write_whole``; no file takes its place before all of them are on the disk."""
+    fresh: dict[Path, Path] = {}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(fresh).chmod(0o644)
-            Path(fresh).replace(path)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+        for path, content in contents.items():
+            fresh[path] = _written_beside(path, content)
+        for path, written in fresh.items():
+            written.replace(path)
     except OSError as error:
         raise MeasurementError(
             f"{path} cannot be written ({error.strerror}): give a place that you may write to", reason="NotWritable"
         ) from None
+    finally:
+        for written in fresh.values():
+            written.unlink(missing_ok=True)
+
+
+def _written_beside(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)

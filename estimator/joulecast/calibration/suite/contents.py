@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from joulecast.calibration.files import write_whole
 from joulecast.calibration.suite.index import FOLDER, Index, committed
 from joulecast.canonical import canonicalise
 from joulecast.counting import count
@@ -82,9 +83,7 @@ def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
         "networks": [_network(key, found, place) for key, found in networks],
     }
     text = json.dumps(document, separators=(",", ":"))
-    fresh = folder / f"{FILE_NAME}.new"
-    fresh.write_bytes(gzip.compress(text.encode(), mtime=0))
-    fresh.replace(folder / FILE_NAME)
+    write_whole(folder / FILE_NAME, gzip.compress(text.encode(), mtime=0))
 
 
 def contents_of(layers: Iterable[LayerProfile]) -> list[list[Any]]:

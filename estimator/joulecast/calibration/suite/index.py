@@ -16,6 +16,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from joulecast.calibration.files import write_together
 from joulecast.calibration.suite.architecture import Architecture, Network, Skip, architecture_from_json
 from joulecast.calibration.suite.layer import Additivity, Layer, layer_from_json
 from joulecast.calibration.suite.ordering import ordered_networks
@@ -95,13 +96,12 @@ class Index:
 
 def write_index(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """``parts`` into ``folder``, all or none of them: the same bytes for the same content."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = {part: folder / f"{part}.json.gz.new" for part in PARTS}
-    for part, path in fresh.items():
-        text = json.dumps({"schema": SCHEMA_VERSION, **parts[part]}, separators=(",", ":"), sort_keys=True)
-        path.write_bytes(gzip.compress(text.encode(), mtime=0))
-    for path in fresh.values():
-        path.replace(path.with_suffix(""))
+    write_together({folder / f"{part}.json.gz": _packed(parts[part]) for part in PARTS})
+
+
+def _packed(part: Mapping[str, Any]) -> bytes:
+    text = json.dumps({"schema": SCHEMA_VERSION, **part}, separators=(",", ":"), sort_keys=True)
+    return gzip.compress(text.encode(), mtime=0)
 
 
 def existing(folder: Path) -> Index | None:
