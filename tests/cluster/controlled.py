@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tests import images, small_models
-from tests.cluster.release import eventually
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
 from tests.harness.registry import Registry
+from tests.waiting import PATIENCE_SECONDS, eventually
 
-SETTLE_SECONDS = 45.0
 ACCELERATORS = ["NVIDIA-H200", "NVIDIA-A100-SXM4-80GB"]
 CONTROLLER = f"system:serviceaccount:{NAMESPACE}:joulecast-controller"
 
@@ -75,18 +74,18 @@ class Cluster:
         }
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        assert eventually(condition, SETTLE_SECONDS), f"not within {SETTLE_SECONDS:.0f} s: {what}\n{self._log()}"
+        assert eventually(condition), f"not within {PATIENCE_SECONDS:.0f} s: {what}\n{self._log()}"
 
     def until_ready(self, name: str, namespace: str) -> dict[str, Any]:
         """The status once it is Ready for the current generation."""
         ready = partial(self._is_ready, name, namespace)
-        assert eventually(ready, SETTLE_SECONDS), f"{name} is not Ready: {self.status(name, namespace)}\n{self._log()}"
+        assert eventually(ready), f"{name} is not Ready: {self.status(name, namespace)}\n{self._log()}"
         return self.status(name, namespace)
 
     def until_reason(self, name: str, namespace: str, reason: str, kind: str = "Ready") -> dict[str, Any]:
         """The condition once it has ``reason``."""
         said = lambda: self.condition(name, namespace, kind).get("reason") == reason  # noqa: E731
-        assert eventually(said, SETTLE_SECONDS), f"{name}: {self.status(name, namespace)}\n{self._log()}"
+        assert eventually(said), f"{name}: {self.status(name, namespace)}\n{self._log()}"
         return self.condition(name, namespace, kind)
 
     def forbidden(self) -> list[str]:
@@ -116,7 +115,7 @@ def controlled(directory: Path, *, insecure_registries: list[str] | None = None,
     """A control plane of its own with an open registry and joulecast, its retries quick."""
     with ControlPlane.start(directory / "plane") as plane, Registry.start(directory / "registry") as registry:
         hosts = [registry.host, *(insecure_registries or [])]
-        flags = ["--retry-seconds=0.5", "--fetch-seconds=4", "--sweep-seconds=5", *options.pop("flags", [])]
+        flags = ["--retry-seconds=0.5", "--sweep-seconds=5", *options.pop("flags", [])]
         model = small_models.classifier(directory / "classifier.onnx").read_bytes()
         with Installation.start(
             plane, directory / "joulecast", insecure_registries=hosts, options=flags, **options

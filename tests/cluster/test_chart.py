@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.release import eventually
 from tests.cluster.test_metrics import estimate
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import CHART, NAMESPACE
+from tests.waiting import eventually
 
 SECRET = ("--set", "webhook.certSecret=webhook-tls", "--set", "webhook.caBundle=")
 KINDS = "deployments,services,serviceaccounts,poddisruptionbudgets,configmaps,roles,rolebindings"

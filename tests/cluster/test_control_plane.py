@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from tests.harness import binaries, reaper
 from tests.harness.control_plane import CommandError, ControlPlane
 from tests.harness.processes import ProcessError, stop_directory
 from tests.harness.steps import StepError
-
-SETTLE_SECONDS = 30.0
+from tests.waiting import eventually
 
 
 def deployment(name: str, namespace: str, image: str = "registry.invalid/model:1") -> dict:
@@ -26,15 +24,6 @@ def deployment(name: str, namespace: str, image: str = "registry.invalid/model:1
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
     }
-
-
-def eventually(condition) -> bool:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_the_api_server_is_the_pinned_release(control_plane: ControlPlane) -> None:

@@ -35,7 +35,8 @@ def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]
         silent = stack.enter_context(silent_registry())
         hostile = stack.enter_context(redirecting_registry("http://169.254.169.254"))
         hosts = [moody.host, private.host, silent, hostile]
-        cluster = stack.enter_context(controlled(tmp_path_factory.mktemp("registries"), insecure_registries=hosts))
+        folder, flags = tmp_path_factory.mktemp("registries"), ["--fetch-seconds=10"]
+        cluster = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
         yield Registries(cluster=cluster, moody=moody, private=private, silent=silent, hostile=hostile)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from joulecast_operator import crds
-from tests.cluster.release import eventually
 from tests.harness.control_plane import ControlPlane
+from tests.waiting import eventually
 
 IMAGE = {"model": {"image": "registry.example/models/detector:1"}}
 

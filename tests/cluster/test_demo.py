@@ -18,7 +18,7 @@ from tests.harness.cache import cache_directory
 from tests.harness.environment import ROOT
 from tests.harness.processes import stop_directory
 
-DEMO_SECONDS = 300.0
+DEMO_SECONDS = 1200.0  # a minute on two cores
 
 
 def kept() -> set[str]:
@@ -86,7 +86,7 @@ def test_what_is_kept_answers_to_the_lines_that_it_prints(tmp_path: Path) -> Non
     try:
         asked = ["bash", "-c", "\n".join([*exports, "kubectl get iee -o name"])]
         bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, env=bare)
+        answered = subprocess.run(asked, capture_output=True, text=True, timeout=300, env=bare)
         assert "inferenceenergyestimate.joulecast.dev/ocr-detector" in answered.stdout, answered.stderr
         assert folder in stop.kept(folder.parent)
     finally:

@@ -6,16 +6,18 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.cluster.release import Release, deployment, eventually
+from tests.cluster.release import Release, deployment
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import CHART
 from tests.harness.ports import free_port
 from tests.harness.processes import Process
 from tests.harness.prometheus import Prometheus
+from tests.waiting import eventually
 
 IMAGE = "registry.invalid/detector:1"
 DASHBOARD = json.loads((CHART / "dashboards" / "joulecast.json").read_text())
@@ -73,6 +75,7 @@ def exporter(release: Release) -> Iterator[str]:
 def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Prometheus:
     """Prometheus after estimates, a profile and admissions of every kind a user meets."""
     release.estimate("detector", "shop", IMAGE, 0.42)
+    release.wait_known("shop", "0.42", IMAGE)
     release.plane.apply(estimate("waiting"), profile())
     status = {"status": {"heldOutError": 0.11, "conditions": []}}
     release.plane.kubectl("patch", "aep", "h200", "--subresource=status", "--type=merge", "-p", json.dumps(status))
@@ -103,23 +106,30 @@ def calibration() -> dict[str, object]:
     return kind | {"metadata": {"name": "h200", "namespace": "shop"}, "spec": {"accelerator": "NVIDIA-H200"}}
 
 
+def answer(scraped: Prometheus, query: str) -> list[dict[str, Any]]:
+    """What is found once anything is: after a scrape that took too long there is nothing for a second."""
+    found: list[dict[str, Any]] = []
+    assert eventually(lambda: found.extend(scraped.query(query)) or found), f"nothing for {query}"
+    return found
+
+
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_of_the_dashboard_finds_something(scraped: Prometheus, query: str) -> None:
     for name, value in VARIABLES.items():
         query = query.replace(name, value)
     assert "$" not in query
-    assert scraped.query(query) != []
+    assert answer(scraped, query)
 
 
 def test_the_variables_of_the_dashboard_have_values(scraped: Prometheus) -> None:
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()
-            assert [each for each in scraped.query(f"group by ({label}) ({metric})") if each["metric"].get(label)]
+            assert [each for each in answer(scraped, f"group by ({label}) ({metric})") if each["metric"].get(label)]
 
 
 def test_a_forecast_arrives_with_its_labels_and_value(scraped: Prometheus) -> None:
-    (found,) = scraped.query('joulecast_predicted_joules_per_batch{accelerator="NVIDIA-H200"}')
+    (found,) = answer(scraped, 'joulecast_predicted_joules_per_batch{accelerator="NVIDIA-H200", estimate="detector"}')
     labels = {key: value for key, value in found["metric"].items() if key not in ("__name__", "instance", "job")}
     assert labels == {
         "namespace": "shop",
@@ -132,10 +142,8 @@ def test_a_forecast_arrives_with_its_labels_and_value(scraped: Prometheus) -> No
 
 
 def test_admissions_are_counted_by_decision(scraped: Prometheus) -> None:
-    found = {
-        each["metric"]["decision"]: float(each["value"][1])
-        for each in scraped.query("joulecast_admission_requests_total")
-    }
+    samples = answer(scraped, "joulecast_admission_requests_total")
+    found = {each["metric"]["decision"]: float(each["value"][1]) for each in samples}
     assert found["annotated"] >= 1
     assert found["error"] == 0
 

@@ -6,17 +6,17 @@ from urllib.error import HTTPError
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from tests.harness.ports import free_port
 from tests.harness.prometheus import Prometheus
+from tests.waiting import eventually
 
 
 @pytest.fixture
 def exporter() -> Iterator[str]:
     """A target whose gauge `sample_joules` is 42."""
-    collectors, port = CollectorRegistry(), free_port()
+    collectors = CollectorRegistry()
     Gauge("sample_joules", "A sample", registry=collectors).set(42)
-    server, thread = start_http_server(port, "127.0.0.1", collectors)
-    yield f"127.0.0.1:{port}"
+    server, thread = start_http_server(0, "127.0.0.1", collectors)
+    yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
@@ -24,9 +24,12 @@ def exporter() -> Iterator[str]:
 
 def test_it_scrapes_a_target_and_answers(prometheus: Prometheus, exporter: str) -> None:
     prometheus.scrape(exporter)
-    (sample,) = prometheus.query("sum by (instance) (sample_joules)")
-    assert sample["metric"] == {"instance": exporter}
-    assert sample["value"][1] == "42"
+
+    def sample() -> dict[str, object]:
+        found = prometheus.query("sum by (instance) (sample_joules)")
+        return {each["metric"]["instance"]: each["value"][1] for each in found}
+
+    assert eventually(lambda: sample() == {exporter: "42"})
 
 
 def test_a_wrong_query_is_refused(prometheus: Prometheus) -> None:

@@ -13,10 +13,12 @@ from uuid import uuid4
 import pytest
 
 from joulecast_operator import annotations as notes
-from tests.cluster.release import PREFIX, Release, deployment, eventually, ready_status, text
+from tests.cluster.release import PREFIX, Release, deployment, ready_status, text
 from tests.harness.control_plane import ControlPlane
+from tests.harness.http import TIMEOUT_SECONDS
 from tests.harness.installation import NAMESPACE
 from tests.harness.processes import Process
+from tests.waiting import eventually
 
 IMAGE = "registry.invalid/detector:1"
 OTHER = "registry.invalid/segmenter:2"
@@ -61,19 +63,8 @@ def shop(webhook: Release) -> str:
     """A namespace with an estimate of IMAGE that the webhook knows."""
     namespace = webhook.plane.create_namespace(f"shop-{uuid4().hex[:8]}")
     webhook.estimate("detector", namespace, IMAGE, 0.42)
-    wait_known(webhook, namespace, "0.42")
+    webhook.wait_known(namespace, "0.42", IMAGE)
     return namespace
-
-
-def wait_known(release: Release, namespace: str, joules: str, image: str = IMAGE) -> None:
-    """Wait until a dry run says that the webhook's index holds the estimate."""
-    probe = text(deployment("probe", namespace, image=image))
-
-    def known() -> bool:
-        done = release.plane.kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=probe)
-        return json.loads(done.stdout)["metadata"].get("annotations", {}).get(notes.JOULES) == joules
-
-    assert eventually(known), f"the webhook's index did not learn of {joules} J"
 
 
 FORECAST = {
@@ -113,7 +104,7 @@ def test_replace_keeps_the_outputs_that_the_manifest_lacks(webhook: Release, sho
 
 def test_another_image_has_its_own_forecast(webhook: Release, shop: str) -> None:
     webhook.estimate("segmenter", shop, OTHER, 7.0)
-    wait_known(webhook, shop, "7", OTHER)
+    webhook.wait_known(shop, "7", OTHER)
     webhook.plane.apply(deployment("web", shop))
     webhook.plane.apply(deployment("web", shop, image=OTHER))
     assert webhook.annotations("web", shop)["joules-per-batch"] == "7"
@@ -129,7 +120,7 @@ def test_rollout_undo_brings_no_stale_outputs_back(webhook: Release, shop: str) 
     assert eventually(lambda: _replica_sets(plane, shop) == 2)
     assert webhook.annotations("web", shop) == {}
     webhook.estimate("detector", shop, IMAGE, 0.5, at="2026-02-01T00:00:00Z")
-    wait_known(webhook, shop, "0.5")
+    webhook.wait_known(shop, "0.5", IMAGE)
     plane.kubectl("rollout", "undo", "deployment/web", "-n", shop)
     found = webhook.annotations("web", shop)
     assert (found["joules-per-batch"], found["estimated-at"]) == ("0.5", "2026-02-01T00:00:00Z")
@@ -221,7 +212,7 @@ def post(release: Release, body: bytes) -> tuple[int, bytes]:
     context = ssl.create_default_context(cafile=str(release.installation.authority.bundle))
     request = urllib.request.Request(release.installation.webhook_address, data=body, method="POST")
     try:
-        with urllib.request.urlopen(request, context=context, timeout=5) as response:
+        with urllib.request.urlopen(request, context=context, timeout=TIMEOUT_SECONDS) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -282,13 +273,13 @@ def test_a_watch_that_brings_nothing_more_ends_its_process(webhook: Release, run
     with webhook.webhook(DEAF).start():
         assert health(webhook) == 200
         webhook.estimate("missed", shop, OTHER, 1.0)
-        wait_known(webhook, shop, "1", OTHER)  # by a comparison
+        webhook.wait_known(shop, "1", OTHER)  # by a comparison
         assert eventually(lambda: health(webhook) == 503), "it is alive for ever, on an index a minute old"
 
 
 def health(release: Release) -> int:
     try:
-        with urllib.request.urlopen(f"{release.installation.webhook_url}/healthz", timeout=5) as page:
+        with urllib.request.urlopen(f"{release.installation.webhook_url}/healthz", timeout=TIMEOUT_SECONDS) as page:
             status: int = page.status
             return status
     except urllib.error.HTTPError as error:
@@ -301,5 +292,7 @@ def test_outputs_hold_while_the_estimate_is_made_anew(webhook: Release, shop: st
     status["conditions"][0] |= {"status": "Unknown", "reason": "Profiling"}
     patch = json.dumps({"status": {"conditions": status["conditions"]}})
     webhook.plane.kubectl("patch", "iee", "detector", "-n", shop, "--subresource=status", "--type=merge", "-p", patch)
+    webhook.estimate("later", shop, OTHER, 7.0)
+    webhook.wait_known(shop, "7", OTHER)  # and so what was written before
     webhook.plane.kubectl("label", "deployment/web", "-n", shop, "a=b")
     assert webhook.annotations("web", shop) == FORECAST

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from joulecast_operator import annotations as notes
-from tests.cluster.release import Release, deployment, eventually
+from tests.cluster.release import Release, deployment
 from tests.harness.control_plane import ControlPlane
+from tests.waiting import eventually
 
 WRITERS = ("controller", "uninstall")
 PATH = "/apis/apps/v1/namespaces/shop/deployments/web"
