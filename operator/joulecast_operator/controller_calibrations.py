@@ -182,7 +182,8 @@ class Calibrations:
         image = spec.image or self._settings.calibration_image
         if not image:
             message = (
-                "no image to measure with: give spec.image, with joulecast and torch, or the chart's calibration.image"
+                "no image to measure with: `docker build --target calibration` makes one with joulecast and torch;"
+                " name it in spec.image or the chart's calibration.image"
             )
             return _refused(Wrong(reason="NoImage", message=message))
         if await self._objects.is_going(calibration, number):

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+
+import pytest
+
+from joulecast_operator.calibration_job import _USER, Run, job
+from joulecast_operator.calibration_nodes import Target
+from joulecast_operator.calibration_resources import CalibrationSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = (ROOT / "Dockerfile").read_text()
@@ -20,10 +29,25 @@ def arguments(word: str) -> list[str]:
     return [rest for found, rest in instructions() if found == word]
 
 
+def stages() -> list[list[tuple[str, str]]]:
+    """Instructions by stage; what stands before the first FROM is left out."""
+    found: list[list[tuple[str, str]]] = []
+    for word, rest in instructions():
+        if word == "FROM":
+            found.append([])
+        if found:
+            found[-1].append((word, rest))
+    return found
+
+
 def final_stage() -> list[tuple[str, str]]:
-    found = instructions()
-    start = max(number for number, (word, _) in enumerate(found) if word == "FROM")
-    return found[start:]
+    return stages()[-1]
+
+
+def named(name: str) -> list[tuple[str, str]]:
+    """The stage of that name."""
+    (found,) = [stage for stage in stages() if stage[0][1].endswith(f" AS {name}")]
+    return found
 
 
 def test_every_base_is_an_argument_with_a_default() -> None:
@@ -37,7 +61,7 @@ def test_every_base_is_an_argument_with_a_default() -> None:
 def test_packages_come_from_the_locks_by_hash_and_no_source_is_compiled() -> None:
     installs = re.findall(r"pip install ([^&]+)", "\n".join(arguments("RUN")))
     locked = [install for install in installs if "-r " in install]
-    assert len(locked) == 2
+    assert len(locked) == 3
     assert all({"--require-hashes", "--only-binary"} <= set(install.split()) for install in locked)
     assert all("--no-deps --no-index" in install for install in installs if install not in locked)
 
@@ -52,18 +76,90 @@ def test_what_runs_is_the_operators_lock_without_torch() -> None:
     assert {"kopf", "prometheus-client", "pydantic", "onnx"} <= set(pins)
 
 
-def test_it_runs_as_a_user_by_number_that_is_not_root() -> None:
-    users = [rest for word, rest in final_stage() if word == "USER"]
+@pytest.mark.parametrize("stage", [final_stage(), named("calibration")], ids=["processes", "calibration"])
+def test_it_runs_as_a_user_by_number_that_is_not_root(stage: list[tuple[str, str]]) -> None:
+    users = [rest for word, rest in stage if word == "USER"]
     assert len(users) == 1
     assert all(int(part) > 0 for part in users[0].split(":"))
-    assert [word for word, _ in final_stage()].index("USER") < [word for word, _ in final_stage()].index("ENTRYPOINT")
+    assert [word for word, _ in stage].index("USER") < [word for word, _ in stage].index("ENTRYPOINT")
 
 
-def test_the_final_stage_only_takes_what_was_installed() -> None:
-    words = [word for word, _ in final_stage()]
+@pytest.mark.parametrize(
+    ("stage", "source"),
+    [(final_stage(), "build"), (named("calibration"), "build-calibration")],
+    ids=["processes", "calibration"],
+)
+def test_a_stage_that_runs_only_takes_what_was_installed(stage: list[tuple[str, str]], source: str) -> None:
+    words = [word for word, _ in stage]
     assert "RUN" not in words
     assert "ADD" not in words
-    assert [rest for word, rest in final_stage() if word == "COPY"] == ["--from=build /opt/joulecast /opt/joulecast"]
+    assert [rest for word, rest in stage if word == "COPY"] == [f"--from={source} /opt/joulecast /opt/joulecast"]
+
+
+def test_calibrations_have_torch_and_the_same_wheel_by_the_lock() -> None:
+    build = [rest for word, rest in named("build-calibration") if word in ("RUN", "COPY")]
+    assert any(rest.endswith("-r /source/requirements/calibration.txt") for rest in build)
+    assert "--from=build /opt/wheels /opt/wheels" in build
+    assert any("--no-index /opt/wheels/joulecast-*.whl" in rest for rest in build)
+    pins = re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / "calibration.txt").read_text(), re.MULTILINE)
+    assert {"torch", "torchvision", "timm", "transformers", "nvidia-ml-py", "scikit-learn"} <= set(pins)
+    assert not {"kopf", "kubernetes"} & set(pins)
+
+
+def test_the_jobs_command_line_finds_its_programs_in_the_calibration_stage() -> None:
+    """`python3` and `joulecast` on PATH, the user of the Job's pod, the driver's parts for CUDA and NVML."""
+    environment = " ".join(rest for word, rest in named("calibration") if word == "ENV").split()
+    assert "PATH=/opt/joulecast/bin:$PATH" in environment
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in environment
+    assert [rest for word, rest in named("calibration") if word == "USER"] == [f"{_USER}:{_USER}"]
+    spec = CalibrationSpec(accelerator="NVIDIA-L40S", quick=True)
+    metadata = {"name": "a", "namespace": "n", "uid": "0123456789"}
+    target = Target(product="NVIDIA-L40S", labels={})
+    made = job(Run(calibration={"metadata": metadata}, spec=spec, number=1, target=target, image="joulecast-torch"))
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    python, *module = container["command"]
+    assert (python, module) == ("python3", ["-m", "joulecast_operator.calibration_pod"])
+    program = container["args"][container["args"].index("--") + 1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert program in project["project"]["scripts"]
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [
+        "estimator/joulecast",
+        "operator/joulecast_operator",
+    ]
+
+
+def test_what_the_jobs_command_line_imports_is_in_the_calibration_stage() -> None:
+    """The pod's module, `joulecast calibrate` and all that measures and fits, with every other package out of reach."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "calibrate" in done.stdout
+
+
+IMPORTS = f"""
+import importlib.metadata, pkgutil, re, sys
+pins = re.findall(r"^([\\w.-]+)==", open({str(ROOT / "requirements" / "calibration.txt")!r}).read(), re.M)
+plain = lambda name: re.sub("[-_.]+", "-", name).lower()
+inside = {{plain(pin) for pin in pins}} | {{"joulecast", "pip", "setuptools"}}
+outside = {{
+    module
+    for module, owners in importlib.metadata.packages_distributions().items()
+    if not inside & {{plain(owner) for owner in owners}}
+}}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in outside:
+            raise ModuleNotFoundError(name + " is not in the image", name=name)
+sys.meta_path.insert(0, Absent())
+assert "kopf" in outside and "torch" not in outside
+import joulecast_operator.calibration_pod
+import joulecast.calibration
+for found in pkgutil.walk_packages(joulecast.calibration.__path__, "joulecast.calibration."):
+    if not found.name.startswith("joulecast.calibration.evaluate") and not found.name.endswith("__main__"):
+        __import__(found.name)
+from joulecast.cli import main
+sys.argv = ["joulecast", "calibrate", "--help"]
+main()
+"""
 
 
 def test_its_user_is_the_charts() -> None:

@@ -17,6 +17,10 @@ GROUPS = PROJECT["dependency-groups"]
 ASKED = {
     "operator": [*PROJECT["project"]["dependencies"], *EXTRAS["operator"]],
     "demo": [*PROJECT["project"]["dependencies"], *EXTRAS["operator"], *GROUPS["demo"]],
+    "calibration": [
+        *PROJECT["project"]["dependencies"],
+        *chain(*(EXTRAS[name] for name in ("torch", "calibrate", "fit"))),
+    ],
     "all": [*PROJECT["project"]["dependencies"], *chain(*EXTRAS.values(), *GROUPS.values())],
 }
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)(?P<marker>[^\\]*)\\?$")
@@ -54,7 +58,7 @@ def test_every_pin_has_hashes(name: str) -> None:
     assert pins(name)
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("operator", "demo"), ("demo", "all")])
+@pytest.mark.parametrize(("smaller", "larger"), [("operator", "demo"), ("demo", "all"), ("calibration", "all")])
 def test_the_smaller_lock_is_part_of_the_larger(smaller: str, larger: str) -> None:
     assert pins(smaller).keys() - pins(larger).keys() == set()
 
