@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness.control_plane import ControlPlane
+from tests.harness.control_plane import CommandError, ControlPlane
+from tests.waiting import PATIENCE_SECONDS
 
 POLL_SECONDS = 0.3
-HOLD_SECONDS = 60.0
 Manifest = dict[str, Any]
 
 
@@ -38,12 +38,14 @@ class Running:
 
 
 class Kubelet:
-    """Pods by their uid. ``claims`` holds a folder a PersistentVolumeClaim, which outlives pods."""
+    """Pods by their uid. ``claims`` holds a folder a PersistentVolumeClaim, which outlives pods. No pod is started
+    while ``accepts`` is False, and none of a Job in ``refused``."""
 
     def __init__(self, plane: ControlPlane, namespace: str, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
         self.claims = directory / "claims"
         self.accepts = True
+        self.refused: set[str] = set()
         self.pods: dict[str, Running] = {}
         self._plane = plane
         self._namespace = namespace
@@ -70,7 +72,7 @@ class Kubelet:
 
     def hold(self, job: str, rows: int) -> None:
         """The Job stops in the midst of measuring, however fast it is: with ``rows`` rows or a few more."""
-        deadline = time.monotonic() + HOLD_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while sum(_lines(running) for running in self.running(job)) < rows:
             assert time.monotonic() < deadline, f"no process of {job} measured {rows} rows"
             time.sleep(0.01)
@@ -96,15 +98,22 @@ class Kubelet:
         text = self._plane.kubectl("get", "pods", "-n", self._namespace, "-o", "json").stdout
         pods = {pod["metadata"]["uid"]: pod for pod in json.loads(text)["items"]}
         for uid, pod in pods.items():
-            if uid not in self.pods and self.accepts and pod["status"]["phase"] == "Pending":
-                self.pods[uid] = self._start(pod)
-                self._report(pod, {"phase": "Running"})
+            accepted = self.accepts and _job(pod) not in self.refused
+            if uid not in self.pods and accepted and pod["status"]["phase"] == "Pending":
+                self._accept(uid, pod)
         for uid, running in self.pods.items():
             if uid not in pods or pods[uid]["metadata"].get("deletionTimestamp"):
                 _kill(running)
             elif running.process.poll() is not None and not running.reported:
                 running.reported = True
                 self._ended(running)
+
+    def _accept(self, uid: str, pod: Manifest) -> None:
+        try:
+            self.pods[uid] = self._start(pod)
+        except CommandError:
+            return  # its account went, and so does the pod: or else it is tried again
+        self._report(pod, {"phase": "Running"})
 
     def _ended(self, running: Running) -> None:
         code = running.process.returncode
@@ -151,8 +160,10 @@ class Kubelet:
             folder = self.directory / pod["metadata"]["uid"] / volume["name"]
         folder.mkdir(parents=True, exist_ok=True)
         if "configMap" in volume:
-            found = self._plane.get("configmap", volume["configMap"]["name"], self._namespace)
-            assert found is not None
+            name = volume["configMap"]["name"]
+            found = json.loads(
+                self._plane.kubectl("get", "configmap", name, "-n", self._namespace, "-o", "json").stdout
+            )
             for item in volume["configMap"]["items"]:
                 (folder / item["path"]).write_text(found["data"][item["key"]])
         return folder
