@@ -12,18 +12,19 @@ from joulecast_operator import calibration_job, calibration_result, calibration_
 from joulecast_operator.annotations import PREFIX
 from joulecast_operator.calibration_resources import CalibrationSpec, Phase
 from joulecast_operator.calibration_result import Product, Summary
-from joulecast_operator.calibration_status import State, facts_of, quality_of, status_of
+from joulecast_operator.calibration_status import CALIBRATED, State, facts_of, quality_of, status_of
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.discovery import MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.forecasts import Forecasts, Override
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import PROFILES
 from joulecast_operator.kube import Cluster
-from joulecast_operator.reconcile import Wrong, timestamp
+from joulecast_operator.reconcile import Wrong, condition, timestamp
 
 _OTHERS: Final = "ProfileOfOthers"
 _SIMULATED: Final = "SimulatedProfile"
-JUDGED_AGAIN: Final = (_OTHERS, _SIMULATED)
+_NOT_IN_USE: Final = "NotInUse"
+_JUDGED_AGAIN: Final = (_OTHERS, _SIMULATED)
 """Reasons not to use a profile that somebody may take away without another run."""
 
 
@@ -66,6 +67,27 @@ class Endings:
             await self._take(calibration, spec, name, product)
         profile = {"name": name, "digest": product.digest, "taken": verdict.taken}
         return _end("Done", verdict.reason, verdict.message, {**facts, "profile": profile})
+
+    def is_open(self, calibration: Resource) -> bool:
+        """Whether what came of the last run may be judged otherwise by now."""
+        said = (condition(status_of(calibration), CALIBRATED) or {}).get("reason")
+        return said in _JUDGED_AGAIN or (said == _NOT_IN_USE and self._is_used(calibration))
+
+    def outlived(self, calibration: Resource) -> State | None:
+        """What to say once the profile that was put in use is so no more: deleted by hand, or replaced; it stays so."""
+        status = status_of(calibration)
+        profile = status.get("profile") or {}
+        if status.get("phase") != "Done" or not profile.get("taken") or self._is_used(calibration):
+            return None
+        in_use = self._profiles.in_use(status["accelerator"], status["runtime"])
+        now = f"AcceleratorEnergyProfile {in_use[0].name} holds another one" if in_use else "it was deleted"
+        message = f"its profile was in use and is no more: {now}; a new value of the refresh annotation measures again"
+        return State(phase="Done", reason=_NOT_IN_USE, message=message, facts={"profile": {**profile, "taken": False}})
+
+    def _is_used(self, calibration: Resource) -> bool:
+        status = status_of(calibration)
+        in_use = self._profiles.in_use(status.get("accelerator", ""), status.get("runtime", ""))
+        return in_use is not None and in_use[1].digest == (status.get("profile") or {}).get("digest")
 
     async def _invalid(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> Wrong | None:
         """Why the profile is none of the asked accelerator and runtime; read where it can do no harm."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from joulecast_operator import calibration_job, calibration_line, calibration_result, calibration_status
-from joulecast_operator.calibration_endings import JUDGED_AGAIN, Endings
+from joulecast_operator.calibration_endings import Endings
 from joulecast_operator.calibration_job import Run
 from joulecast_operator.calibration_line import Place, place_of, waits
 from joulecast_operator.calibration_nodes import Target, target_of
@@ -160,12 +160,12 @@ class Calibrations:
         """Between runs, or after the only one."""
         status, again = status_of(calibration), _seconds_to(due)
         facts = {"nextRunAt": None if due is None else timestamp(due)}
-        said = condition(status, calibration_status.CALIBRATED) or {}
-        if status.get("phase") == "Done" and said.get("reason") in JUDGED_AGAIN:
+        if status.get("phase") == "Done" and self._endings.is_open(calibration):
             state = await self._endings.complete(calibration, spec, await self._objects.result(calibration))
             return replace(state, facts={**state.facts, **facts, "finishedAt": status.get("finishedAt")})
         if status.get("phase") in ENDED:
-            return replace(_same(calibration, facts), again_seconds=again)
+            state = self._endings.outlived(calibration) or _same(calibration, {})
+            return replace(state, facts={**state.facts, **facts}, again_seconds=again)
         if due is None:  # the spec is again what the last run was asked
             return State(phase="Done", reason="AsMeasured", message="the last run was asked the same", facts=facts)
         message = f"the next run begins at {timestamp(due)}"
@@ -321,6 +321,8 @@ def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
 
 def _queued(spec: CalibrationSpec, job: Resource) -> str:
     metadata = job["metadata"]
+    if spec.queue_name is None:
+        return f"Job {metadata['name']} was suspended by somebody else: it goes on when its spec.suspend is false"
     return (
         f"Kueue has not admitted Job {metadata['name']} to queue {spec.queue_name!r}: `kubectl describe workloads -n"
         f" {metadata['namespace']}` says why; without Kueue in the cluster take spec.queueName away"

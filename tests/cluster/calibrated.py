@@ -26,7 +26,6 @@ PROFILE = "calibrated-nvidia-h100-80gb-hbm3-torch-eager"
 ALLOWED = {SIMULATED_ALLOWED: "1"}
 FLAGS = [
     "--retry-seconds=0.5",
-    "--sweep-seconds=5",
     f"--calibration-namespaces={LAB},{SHORT}",
     "--calibration-image=registry.invalid/joulecast-torch:1",
     "--calibration-arguments=--simulate,hopper",

@@ -153,7 +153,11 @@ def test_the_pods_account_may_write_its_result_and_nothing_else(cluster: Cluster
 def test_what_is_deleted_takes_everything_but_the_profile_with_it(cluster: Cluster, worker: Kubelet) -> None:
     names = {each.rpartition("/")[2] for each in made(cluster, "first")}
     assert {"first-1", "first-calibration"} <= names
-    cluster.plane.kubectl("delete", "ecal", "first", "second", "-n", LAB)
+    cluster.plane.kubectl("delete", "ecal", "second", "-n", LAB)
+    cluster.plane.kubectl("delete", "aep", PROFILE)
+    assert "it was deleted" in until_reason(cluster, "first", "NotInUse")["message"]
+    cluster.plane.apply(earlier_profile())
+    cluster.plane.kubectl("delete", "ecal", "first", "-n", LAB)
     cluster.until(lambda: not made(cluster, "first") | made(cluster, "second"), "all of it goes")
     assert cluster.plane.get("aep", PROFILE) is not None
 
@@ -310,7 +314,7 @@ def test_a_node_that_comes_later_begins_a_run_and_a_namespace_takes_it_with_it(
     worker.refused.add("after-1")
     plane = cluster.plane
     longest = "ab." + "n" * (NAME_CHARACTERS - 3)
-    plane.apply(calibration(longest, SHORT, accelerator="NVIDIA-L4"))
+    plane.apply(calibration(longest, SHORT, accelerator="NVIDIA-L4", queueName="gpus"))
     until_reason(cluster, longest, "NoNode", SHORT)
     plane.apply(node("l4", "NVIDIA-L4", pool="l4"))
     cluster.until(lambda: plane.get("job", f"{longest}-1", SHORT), "it begins with the node")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -93,7 +94,7 @@ class Profiles:
         return self.found
 
     async def reconcile(self, key: Key) -> None:
-        self.use(digest="sha256:reconciled")
+        self.use(digest="sha256:" + hashlib.sha256(PROFILE_TEXT.encode()).hexdigest())
 
 
 class Forecasts:
@@ -246,6 +247,32 @@ def test_a_simulated_profile_is_shown_and_not_used() -> None:
     world.end("l40s-1", config_map(simulated=True))
     world.step(key)
     assert world.cluster.objects[PROFILES.path(None, NAME)]["spec"]["coefficients"] == "old"
+
+
+def test_a_profile_that_is_deleted_or_replaced_is_not_said_to_be_in_use_and_not_made_again() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(against=None))
+    status = world.step(key)
+    digest, finished = status["profile"]["digest"], status["finishedAt"]
+    world.profiles.use(digest=digest)
+    assert reason(world.step(key)) == "Better"
+
+    del world.cluster.objects[PROFILES.path(None, NAME)]
+    world.profiles.found = None
+    status = world.step(key)
+    assert (status["phase"], reason(status), status["summary"]["better"]) == ("Done", "NotInUse", "yes, not in use")
+    assert "it was deleted" in message(status)
+    world.step(key)
+    assert PROFILES.path(None, NAME) not in world.cluster.objects
+    world.profiles.use(name="theirs")
+    assert "deleted" in message(world.step(key)), "what was said once stays, until it is in use again"
+    world.profiles.use(digest=digest)
+    status = world.step(key)
+    assert (reason(status), status["profile"]["taken"], status["finishedAt"]) == ("Better", True, finished)
+    world.profiles.use(name="theirs")
+    assert "theirs holds another one" in message(world.step(key))
 
 
 def test_the_very_profile_that_is_in_use_stays_in_use() -> None:
@@ -477,6 +504,19 @@ def test_why_there_is_no_pod_is_said_and_an_event_warns_of_it() -> None:
     pod = {"metadata": {"name": "p", "uid": "p"}, "status": {"phase": "Running"}}
     world.cluster.listed = {"pods": [pod]}
     assert reason(world.step(key)) == "Starting"
+
+
+def test_a_job_that_is_suspended_says_who_starts_it() -> None:
+    for spec, said in (({"queueName": "gpus"}, "queue 'gpus'"), ({}, "suspended by somebody else")):
+        world = World()
+        key = world.apply(calibration(accelerator=L40S, **spec))
+        world.step(key)
+        job = world.job("l40s-1")
+        assert job is not None
+        job["spec"]["suspend"] = True
+        status = world.step(key)
+        assert (status["phase"], reason(status)) == ("Queued", "Queued")
+        assert said in message(status)
 
 
 def test_how_the_last_pod_ended_is_said_where_the_run_could_not() -> None:

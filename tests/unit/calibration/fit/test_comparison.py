@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from joulecast.calibration.fit.measured import comparison
 from joulecast.calibration.fit.measured.comparison import bound, compare
 from joulecast.calibration.fit.measured.profile import FittedRows
 from joulecast.calibration.fit.measured.search import forecast_by
@@ -70,6 +71,16 @@ def test_a_simulated_profile_is_none(
     found = compare(fitted.held, replace(old, simulated=True))
     assert found.better
     assert "simulated device" in found.says
+
+
+def test_an_old_profile_that_cannot_price_the_rows_is_said_to_and_is_no_figure(
+    fitted: FittedRows, old: AcceleratorProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "forecast_by", lambda _, table: np.full(table.size, np.inf))
+    found = compare(fitted.held, old)
+    assert found.better
+    assert found.old_median_ape is None
+    assert "no forecast" in found.says
 
 
 def test_too_few_families_leave_the_old_one(fitted: FittedRows, old: AcceleratorProfile) -> None:

@@ -58,7 +58,9 @@ def bound(old_median_ape: float) -> float:
 
 
 def _judged(new: float, old: float, rows: int) -> Comparison:
-    old = old if np.isfinite(old) else float("inf")
+    if not np.isfinite(old):
+        says = f"the old profile has no forecast for half of the {rows} held-out rows"
+        return Comparison(better=True, says=says, new_median_ape=new, rows=rows)
     better = bool(new <= old - bound(old))
     verb = "is" if better else "is not"
     says = (
