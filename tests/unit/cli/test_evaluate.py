@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from joulecast.calibration.evaluate import protocol
-from joulecast.calibration.evaluate.protocol import Evaluation, Unscored
+from joulecast.calibration.evaluate.evaluation import Evaluation, Unscored
 from joulecast.calibration.evaluate.scores import Score
 from joulecast.cli.commands import evaluate
 from joulecast.errors import JoulecastError, MeasurementError
@@ -29,7 +29,7 @@ FOUND = Evaluation(
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> None:
     """The minutes of fitting are tested where they belong."""
-    monkeypatch.setattr(protocol, "evaluate", lambda folder: FOUND)
+    monkeypatch.setattr(protocol, "evaluate", lambda folder, measured_only: FOUND)
 
 
 @pytest.mark.usefixtures("scored")
@@ -65,7 +65,7 @@ def test_the_report_is_html(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_without_matplotlib_the_report_ends_before_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "evaluate", lambda folder: pytest.fail("fitted first"))
+    monkeypatch.setattr(protocol, "evaluate", lambda folder, measured_only: pytest.fail("fitted first"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(JoulecastError, match=r"joulecast\[report\]"):
         evaluate.command(tmp_path, output=evaluate.Report.HTML)
@@ -79,11 +79,13 @@ def test_without_a_folder_it_is_the_checkouts_own_that_is_scored(
     with pytest.raises(MeasurementError, match="not a checkout"):
         evaluate.own_measurements()
     (tmp_path / "pyproject.toml").touch()
-    with pytest.raises(MeasurementError, match="holds no table of measured networks"):
+    with pytest.raises(MeasurementError, match="holds no measured rows"):
         evaluate.own_measurements()
     rows = tmp_path / "data" / "measurements" / "NVIDIA-H200" / "model_energy.csv"
     rows.parent.mkdir(parents=True)
     rows.touch()
+    assert evaluate.own_measurements() == tmp_path / "data" / "measurements"
+    rows.rename(rows.with_name("run.jsonl"))
     assert evaluate.own_measurements() == tmp_path / "data" / "measurements"
 
 

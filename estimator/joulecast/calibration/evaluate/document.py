@@ -10,24 +10,49 @@ import numpy as np
 from joulecast.calibration.evaluate import figures
 from joulecast.calibration.evaluate.biases import biases
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
+from joulecast.calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    DATASHEET,
+    FAMILY,
+    LAYER_FITTED,
+    LOOSE,
+    TRANSFERRED,
+    VISION_TRAINED,
+    ZERO_SHOT,
+    Evaluation,
+)
+from joulecast.calibration.evaluate.meanings import (
+    LEARNING,
+    OP_TYPES,
+    STUDIES,
+    THIRD_CARD,
+    described,
+    labelled,
+    meanings_of,
+)
 from joulecast.calibration.evaluate.page import (
     BIAS_HEADER,
-    MEANINGS,
-    STUDIES,
     bias_cells,
-    described,
     kin_sentence,
+    noise_sentence,
     own_lines,
     reference,
     sets_of,
 )
-from joulecast.calibration.evaluate.protocol import ARCHITECTURE, FAMILY, VISION_TRAINED, ZERO_SHOT, Evaluation
 from joulecast.calibration.evaluate.repeats import repeats
-from joulecast.calibration.evaluate.report import HEADER, cells
-from joulecast.calibration.evaluate.scores import Forecasts, Score, score
-from joulecast.calibration.evaluate.targets import targets
-from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
-from joulecast.calibration.systems.catalogue import LAYER_WISE
+from joulecast.calibration.evaluate.report import (
+    HEADER,
+    LEARNING_HEADER,
+    OP_TYPE_HEADER,
+    POWER_HEADER,
+    cells,
+    learning_cells,
+    op_type_cells,
+    power_cells,
+    warning,
+)
+from joulecast.calibration.evaluate.scores import MOST_GROUPS, Forecasts, Score, score, scores
+from joulecast.calibration.evaluate.targets import MEASURED_ROWS, targets_of
 from joulecast.energy.features import Array
 
 _STYLE = """
@@ -37,10 +62,11 @@ th, td { border-bottom: 1px solid #ddd; padding: .2rem .6rem; text-align: right;
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; } figcaption { color: #555; font-size: 13px; }
 .missed { color: #a00; }
+.simulated { background: #a00; color: #fff; font-weight: bold; padding: .6rem 1rem; }
 """
 
 _NO_LAYERS = (
-    "These sets hold whole networks alone. No layers were measured, so there is no error against the number of "
+    "This set holds whole networks alone. No layers were measured, so there is no error against the number of "
     "calibration layers, and none by op type."
 )
 
@@ -50,62 +76,92 @@ def as_html(found: Evaluation) -> str:
     body = "".join(_body(found))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        f"<title>Accuracy of joulecast</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
+        f"<title>{_title(found)}</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
     )
 
 
+def _title(found: Evaluation) -> str:
+    return "Accuracy of joulecast" + ", simulated" * bool(found.simulated)
+
+
 def _body(found: Evaluation) -> Iterator[str]:
-    yield "<h1>Accuracy of joulecast</h1>"
+    yield f"<h1>{_title(found)}</h1>"
+    yield _warned(found)
     yield (
         "<p>Absolute percentage errors of joules per batch. Coverage: share of rows inside the 90 % interval; "
         "half-width in percent of the forecast. Systems marked * are aggregate-fitted: on sums by layer type.</p>"
     )
     for name in sets_of(found):
-        yield f"<h2>{escape(name)}</h2><p>{escape(described(name))}</p>"
+        yield f"<h2>{escape(name)}</h2><p>{escape(described(found, name))}</p>"
         yield from _of_set(found, name)
+    yield from _third_card(found)
+    if not found.measured:
+        yield f"<h2>Targets on {MEASURED_ROWS}</h2><p>There are none yet.</p>"
+        yield from _targets(found, MEASURED_ROWS)
     if found.unscored:
         yield "<h2>Not scored</h2>"
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
 
 
+def _warned(found: Evaluation) -> str:
+    return f'<p class="simulated">{escape(warning(found))}</p>' if found.simulated else ""
+
+
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     lines = own_lines(found, name)
-    yield from _targets(lines, name)
+    yield from _targets(found, name)
     yield "<h3>Every system by task</h3>"
-    for split, meaning in MEANINGS.items():
-        yield from _scores(split, meaning, [line for line in lines if line.split == split and line.set == name])
+    for split, meaning in meanings_of(found, name).items():
+        yield from _scores(split, meaning, _of(lines, name, split))
     yield from _pictures(found, name)
     yield from _studies(found, lines, name)
-    own = reference(found, name)
-    yield f"<h3>Layers</h3><p>{_NO_LAYERS}</p>"
-    yield f"<h3>Strict and loose family splits</h3><p>{escape(kin_sentence(own))}</p>"
-    yield from _scores(
-        "strict = loose", MEANINGS[FAMILY], [line for line in lines if line.split == FAMILY and line.set == name]
-    )
+    yield from _layers(found, name)
+    yield from _families(found, lines, name)
 
 
-def _targets(lines: Sequence[Score], name: str) -> Iterator[str]:
-    known = list(targets(lines, name))
+def _targets(found: Evaluation, name: str) -> Iterator[str]:
+    known = list(targets_of(found, name))
     if known:
         rows = [(each.name, each.wanted, each.found, each.verdict.replace("*", "")) for each in known]
         yield "<h3>Targets</h3>" + _table(("target", "wanted", "found", ""), rows)
 
 
+def _families(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
+    yield f"<h3>Strict and loose family splits</h3><p>{escape(kin_sentence(found, name))}</p>"
+    loose = _of(lines, f"{name} {LOOSE}")
+    title, meaning = "strict" if loose else "strict = loose", meanings_of(found, name)[FAMILY]
+    yield from _scores(title, meaning, _of(lines, name, FAMILY))
+    yield from _scores(LOOSE, STUDIES[LOOSE], loose)
+
+
 def _pictures(found: Evaluation, name: str) -> Iterator[str]:
-    left_out = _chosen(found, name, ARCHITECTURE)
+    split = found.headline(name)
+    left_out = _chosen(found, name, split)
     if left_out:
-        held = "each architecture by a fit of the others"
+        held = _HELD[split]
         yield "<h3>Errors over all architectures</h3>"
         yield _figure(f"{name}:distribution", figures.error_distribution(left_out), f"Histogram and violins, {held}.")
-        yield "<h3>Errors by architecture</h3>"
-        by_architecture = figures.errors_by_group(left_out, _architectures, label=_system)
-        yield _figure(f"{name}:architectures", by_architecture, f"Median errors, {held}.")
+        yield from _by_architecture(name, left_out, held)
         yield "<h3>Errors by batch size</h3>"
         yield _figure(f"{name}:batches", figures.error_by_batch(left_out), f"Median errors, {held}.")
-        yield from _scores(
-            "by batch size", MEANINGS[ARCHITECTURE], [line for own in left_out for line in _by_batch(own)]
-        )
+        lines = [line for own in left_out for line in _by_batch(own)]
+        yield from _scores("by batch size", meanings_of(found, name)[split], lines)
     yield from _of_physical(found, name)
+
+
+_HELD = {ARCHITECTURE: "each architecture by a fit of the others", FAMILY: "each family by a fit of the others"}
+
+
+def _by_architecture(name: str, left_out: Sequence[Forecasts], held: str) -> Iterator[str]:
+    yield "<h3>Errors by architecture</h3>"
+    if np.unique(left_out[0].architectures).size <= MOST_GROUPS:
+        picture = figures.errors_by_group(left_out, _architectures, label=_system)
+        yield _figure(f"{name}:architectures", picture, f"Median errors, {held}.")
+        return
+    yield _figure(f"{name}:architectures", figures.sorted_errors(left_out), f"Architectures in order, {held}.")
+    own = [line for line in scores(left_out[0]) if line.set != name]
+    rows = [cells(line, line.set.removeprefix(name).strip()) for line in own]
+    yield f"<details><summary>{left_out[0].system}, every architecture</summary>{_table(HEADER, rows)}</details>"
 
 
 def _by_batch(own: Forecasts) -> Iterator[Score]:
@@ -115,7 +171,8 @@ def _by_batch(own: Forecasts) -> Iterator[Score]:
 
 
 def _of_physical(found: Evaluation, name: str) -> Iterator[str]:
-    own = [each for split in (ARCHITECTURE, TRANSFERRED) for each in _chosen(found, name, split, only=PHYSICAL)]
+    splits = (found.headline(name), TRANSFERRED)
+    own = [each for split in splits for each in _chosen(found, name, split, only=PHYSICAL)]
     if own:
         yield "<h3>Intervals of physical</h3>"
         yield _figure(f"{name}:intervals", figures.intervals(own), "Coverage (wanted: the band) and half-width.")
@@ -125,21 +182,25 @@ def _of_physical(found: Evaluation, name: str) -> Iterator[str]:
         yield _figure(f"{name}:scatter-{each.split}", figures.predicted_against_measured(each), bars)
         yield _figure(f"{name}:residuals-{each.split}", figures.residuals(each), "Signed errors.")
         yield _table(BIAS_HEADER, [bias_cells(bias) for bias in biases(each)])
-    noise = repeats(reference(found, name).rows, reference(found, name).truth)
-    yield f"<h3>Noise floor</h3><p>{escape(str(noise))}</p>"
-    if noise.percent.size and own:
-        yield _figure(f"{name}:noise", figures.repeat_distances(noise.percent, own[0]), "Repeats beside errors.")
+    if _chosen(found, name):
+        yield f"<h3>Noise floor</h3><p>{escape(noise_sentence(found, name))}</p>"
+        noise = repeats(reference(found, name).rows, reference(found, name).truth)
+        if noise.percent.size and own:
+            yield _figure(f"{name}:noise", figures.repeat_distances(noise.percent, own[0]), "Repeats beside errors.")
 
 
 def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
-    vision, balanced = _chosen(found, name, ARCHITECTURE, VISION_TRAINED), _chosen(found, name, ARCHITECTURE)
+    split = found.headline(name)
+    vision, balanced = _chosen(found, name, split, VISION_TRAINED), _chosen(found, name, split)
     if vision and balanced:
         yield "<h3>Trained balanced, and trained on vision</h3>"
         pairs = [each for system in SYSTEMS for each in (*balanced, *vision) if each.system == system]
         picture = figures.errors_by_group(pairs, _tasks, label=lambda own: f"{own.system} {own.study or 'balanced'}")
         yield _figure(f"{name}:training", picture, "Median errors by task.")
-        yield from _scores("balanced", MEANINGS[ARCHITECTURE], _of(lines, name, ARCHITECTURE))
+        meaning = meanings_of(found, name)[split]
+        yield from _scores("balanced", meaning, _of(lines, name, split))
         yield from _scores(VISION_TRAINED, STUDIES[VISION_TRAINED], _of(lines, f"{name} {VISION_TRAINED}"))
+    yield from _scores(LAYER_FITTED, STUDIES[LAYER_FITTED], _of(lines, f"{name} {LAYER_FITTED}"))
     yield from _scores(DATASHEET, STUDIES[DATASHEET], _of(lines, f"{name} {DATASHEET}"))
     unseen = _chosen(found, name, FAMILY, ZERO_SHOT)
     if unseen:
@@ -151,15 +212,35 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
         yield from _scores(ZERO_SHOT, STUDIES[ZERO_SHOT], each)
 
 
+def _layers(found: Evaluation, name: str) -> Iterator[str]:
+    op_types = [each for each in found.op_types if each.set == name]
+    steps = [each for each in found.learning if each.set == name]
+    if not op_types and not steps:
+        yield f"<h3>Layers</h3><p>{_NO_LAYERS}</p>"
+    if op_types:
+        yield f"<h3>Errors by op type</h3><p>{escape(OP_TYPES)}</p>"
+        yield _figure(f"{name}:op-types", figures.error_by_op_type(op_types), "Median errors (number of layers).")
+        yield _table(OP_TYPE_HEADER, [op_type_cells(each) for each in op_types])
+    if steps:
+        yield f"<h3>Errors against the number of calibration layers</h3><p>{escape(LEARNING)}</p>"
+        yield _figure(f"{name}:learning", figures.error_by_layers(steps), f"Errors on {steps[0].on}.")
+        yield _table(LEARNING_HEADER, [learning_cells(each) for each in steps])
+
+
+def _third_card(found: Evaluation) -> Iterator[str]:
+    if found.third_card:
+        yield f"<h2>Power of a card that was left out</h2><p>{escape(THIRD_CARD)}</p>"
+        yield _table(POWER_HEADER, [power_cells(each) for each in found.third_card])
+
+
 def _of(lines: Sequence[Score], name: str, split: str = "") -> Sequence[Score]:
     return [line for line in lines if line.set == name and split in ("", line.split)]
 
 
-def _chosen(found: Evaluation, name: str, split: str, study: str = "", *, only: str = "") -> list[Forecasts]:
-    wanted = name, split, study
+def _chosen(found: Evaluation, name: str, split: str = "", study: str = "", *, only: str = "") -> list[Forecasts]:
     return [
         each for each in found.forecasts
-        if (each.set, each.split, each.study) == wanted and only in ("", each.system)
+        if (each.set, each.study) == (name, study) and split in ("", each.split) and only in ("", each.system)
     ]  # fmt: skip
 
 
@@ -179,8 +260,7 @@ def _scores(title: str, meaning: str, lines: Sequence[Score]) -> Iterator[str]:
     if not lines:
         return
     yield f"<h4>{escape(title)}</h4><p>{escape(meaning)}</p>"
-    rows = [(line.system + "*" * (line.system in LAYER_WISE), *cells(line, line.set)) for line in lines]
-    yield _table(("system", *HEADER), rows)
+    yield _table(("system", *HEADER), [(labelled(line.system, title), *cells(line, line.set)) for line in lines])
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

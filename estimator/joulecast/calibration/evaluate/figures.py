@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
+from joulecast.calibration.evaluate.evaluation import LearningScore, OpTypeScore
 from joulecast.calibration.evaluate.scores import Forecasts, half_widths_percent
 from joulecast.calibration.plotting import pyplot
 from joulecast.energy.features import Array, Flags
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _WIDE = (10.0, 4.0)  # inches
 _FLOOR_PERCENT = 0.1  # smaller errors are drawn as this: a logarithmic axis has no zero
-_PERCENTS = (2, 5, 10, 20, 50, 100, 200)
+_PERCENTS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 
@@ -73,17 +74,69 @@ def errors_by_group(
         axes.bar(places, medians, width, label=label(own), **look)
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="median absolute error, %")
+    figure.legend(fontsize="small", ncols=6 if len(each) <= len(SYSTEMS) else 4, loc="outside upper center")
+    return _svg(figure)
+
+
+def sorted_errors(each: Sequence[Forecasts]) -> str:
+    """Median error of every system on each architecture, from the best to the worst."""
+    plot = pyplot()
+    figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
+    for own in each:
+        names, where = np.unique(own.architectures, return_inverse=True)
+        medians = np.sort([np.median(own.percent[where == position]) for position in range(names.size)])
+        share = 100 * (1 + np.arange(names.size)) / names.size
+        width = 2.0 if own.system == PHYSICAL else 1.0
+        axes.plot(share, np.maximum(medians, _FLOOR_PERCENT), label=own.system, linewidth=width)
+    axes.set(yscale="log", xlabel="architectures, %", ylabel="median absolute error, % (or less)")
+    axes.set_yticks(_PERCENTS, [f"{percent:g}" for percent in _PERCENTS])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", ncols=3)
+    return _svg(figure)
+
+
+def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
+    """Median error on measured layers of each op type, the most frequent first: a bar a system."""
+    plot = pyplot()
+    counts = {score.op_type: score.n for score in each}
+    names = sorted(counts, key=lambda name: -counts[name])
+    systems = [system for system in SYSTEMS if any(score.system == system for score in each)]
+    width = 0.8 / len(systems)
+    figure, axes = plot.subplots(figsize=(max(_WIDE[0], 0.32 * len(names)), _WIDE[1]), layout="constrained")
+    for position, system in enumerate(systems):
+        found = {score.op_type: score.median_ape for score in each if score.system == system}
+        places = np.arange(len(names)) + (position - (len(systems) - 1) / 2) * width
+        heights = [max(found.get(name, _FLOOR_PERCENT), _FLOOR_PERCENT) for name in names]
+        axes.bar(places, heights, width, label=system, color=f"C{SYSTEMS.index(system)}")
+    axes.set_xticks(range(len(names)), [f"{name} ({counts[name]})" for name in names], rotation=90, fontsize="x-small")
+    axes.set(yscale="log", ylabel="median absolute error, %", xlim=(-0.6, len(names) - 0.4))
     figure.legend(fontsize="small", ncols=6, loc="outside upper center")
     return _svg(figure)
 
 
+def error_by_layers(each: Sequence[LearningScore]) -> str:
+    """Median and mean error against the number of layers that were fitted."""
+    plot = pyplot()
+    figure, axes = plot.subplots(figsize=(10.0, 3.2), layout="constrained")
+    steps = np.arange(len(each))
+    axes.plot(steps, [score.median_ape for score in each], marker="o", label="median")
+    axes.plot(steps, [score.mean_ape for score in each], marker="o", label="mean")
+    axes.set_xticks(steps, [str(score.layers) if score.layers else "data sheet alone" for score in each])
+    axes.set(xlabel="layers fitted", ylabel="absolute error, %")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return _svg(figure)
+
+
 def intervals(each: Sequence[Forecasts]) -> str:
-    """Coverage and half-width of the 90 % interval by architecture; one line a split."""
+    """Coverage and half-width of the 90 % interval by architecture, or task; one line a split."""
     plot = pyplot()
     figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
-    names = sorted(set(each[0].architectures.tolist()))
+    names = sorted(set(each[0].groups.tolist()))
     for own in each:
-        kept = [own.architectures == name for name in names]
+        kept = [own.groups == name for name in names]
         left.plot(names, [own.inside[rows].mean() for rows in kept], "o", label=own.split)
         widths = half_widths_percent(own.log_half_width)
         right.plot(names, [np.median(widths[rows]) for rows in kept], "o", label=own.split)
@@ -97,7 +150,7 @@ def intervals(each: Sequence[Forecasts]) -> str:
 
 
 def predicted_against_measured(own: Forecasts) -> str:
-    """Forecast against measured joules, by architecture, with the interval's bounds as bars."""
+    """Forecast against measured joules, by architecture or task, with the interval's bounds as bars."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=(6.0, 6.0), layout="constrained")
     low, high = (own.joules * np.exp(sign * own.log_half_width) for sign in (-1, 1))
@@ -143,8 +196,9 @@ def repeat_distances(percent: Array, own: Forecasts) -> str:
 
 
 def _dots(axes: Axes, own: Forecasts, x: Array, y: Array) -> None:
-    for name in sorted(set(own.architectures.tolist())):
-        kept: Flags = own.architectures == name
+    groups = own.groups
+    for name in sorted(set(groups.tolist())):
+        kept: Flags = groups == name
         axes.scatter(x[kept], y[kept], label=name, **_DOT)  # type: ignore[arg-type]
 
 

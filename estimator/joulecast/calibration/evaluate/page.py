@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from joulecast.calibration.evaluate.biases import Bias, biases
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
+from joulecast.calibration.evaluate.evaluation import ARCHITECTURE, FAMILY, Evaluation
 from joulecast.calibration.evaluate.families import families
-from joulecast.calibration.evaluate.protocol import (
-    ARCHITECTURE,
-    FAMILY,
-    IN_SAMPLE,
-    VISION_TRAINED,
-    ZERO_SHOT,
-    Evaluation,
+from joulecast.calibration.evaluate.meanings import (
+    LEARNING,
+    OP_TYPES,
+    STUDIES,
+    THIRD_CARD,
+    described,
+    labelled,
+    meanings_of,
+    measured_set,
 )
 from joulecast.calibration.evaluate.repeats import repeats
-from joulecast.calibration.evaluate.report import HEADER, cells, percent
+from joulecast.calibration.evaluate.report import (
+    HEADER,
+    LEARNING_HEADER,
+    OP_TYPE_HEADER,
+    POWER_HEADER,
+    cells,
+    learning_cells,
+    op_type_cells,
+    percent,
+    power_cells,
+)
 from joulecast.calibration.evaluate.scores import Forecasts, Score
-from joulecast.calibration.evaluate.targets import targets
-from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
-from joulecast.calibration.systems.catalogue import LAYER_WISE
-
-MEANINGS: Mapping[str, str] = {
-    ARCHITECTURE: "Each architecture forecast by a fit of the others; its interval nested in the same way.",
-    FAMILY: "Each family forecast by a fit of the others; its interval nested in the same way. Families are lineages "
-    "across libraries, and those of which two networks share more than half of one's FLOPs in identical configurations "
-    "are one.",
-    TRANSFERRED: "No joule and no watt of this card was used: latency tables, data sheet, operator power of other "
-    "cards.",
-    IN_SAMPLE: "The rows that were fitted themselves: how well the form can do at all. Not a forecast.",
-}
-"""What each split means, in the order of the page."""
-
-STUDIES: Mapping[str, str] = {
-    ZERO_SHOT: "Language models that generate text, by fits that saw none of them.",
-    DATASHEET: "`physical` as if no table of this card or of its chip were known: the limits of its data sheet, and "
-    "coefficients that cards of other chips share.",
-    VISION_TRAINED: "By fits of vision networks alone: those by a fit of the other ones, the rest by a fit of all.",
-}
+from joulecast.calibration.evaluate.targets import MEASURED_ROWS, targets_of
+from joulecast.errors import MeasurementError
 
 _INTRODUCTION = """# Accuracy
 
@@ -51,7 +45,7 @@ forecast. The row `macro` counts every architecture once. \
 A forecast sees a row's model, configuration, precision, batch, sequence, mode, attention and clock lock, \
 and nothing else of it.
 
-No joules measured by this project stand behind these figures yet: every row below was measured by others. The sets \
+{own} The sets of others \
 are development checks:
 the form of the law and the priors of its coefficients were chosen with one of them in sight \
 ([ADR 0116](adr/0116-tiles-waves-and-instructions.md)). Transferred intervals follow a rule \
@@ -67,19 +61,10 @@ them on measured layers, here they are fitted
 on sums by layer type.
 """
 
-SETS = {
-    "energaizer_a100": "Whole forward passes on one A100-PCIE-40GB with locked clocks, seven architectures, "
-    "PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
-    "Four language models are most of the rows, so read the macro average too. FP32 rows run convolutions in TF32.",
-}
-"""What a set is, where that is known; any other one is named after its folder."""
-
-_OTHER_SET = "A folder of measured networks in the same columns."
-_NOT_MEASURED = """
-Targets on rows measured by this project (median ≤ 5 %, mean ≤ 8 %, max ≤ 40 % in each of vision, NLP and audio) wait \
-for such rows.
-"""
-
+_NONE_OF_OUR_OWN = (
+    "No joules measured by this project stand behind these figures yet: every row below was measured by others."
+)
+_OUR_OWN = "Rows measured by this project are told apart from those that others measured."
 
 _RESIDUALS = """
 ### What the residuals of physical show
@@ -93,10 +78,15 @@ and those that follow it).
 
 
 def as_page(found: Evaluation) -> str:
-    """docs/accuracy.md."""
-    parts = [_INTRODUCTION]
+    """docs/accuracy.md. Raises MeasurementError where rows of a simulated device were scored."""
+    if found.simulated:
+        raise MeasurementError(f"{found.simulated[0]}: the accuracy page is not written from rows that nobody measured")
+    parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
     for name in sets_of(found):
         parts += _of_set(found, name)
+    parts += _third_card(found)
+    if not found.measured:
+        parts += [f"\n## Targets on {MEASURED_ROWS}\n\nThere are none yet.\n", *_targets(found, MEASURED_ROWS)]
     if found.unscored:
         parts.append("\n## Not scored\n\n| set | split | rows | why |\n|---|---|---:|---|\n")
         parts += [f"| {entry.set} | {entry.split} | {entry.n} | {entry.reason} |\n" for entry in found.unscored]
@@ -105,12 +95,8 @@ def as_page(found: Evaluation) -> str:
 
 def sets_of(found: Evaluation) -> tuple[str, ...]:
     """Names of the sets that were scored."""
-    return tuple(dict.fromkeys(forecasts.set for forecasts in found.forecasts))
-
-
-def described(name: str) -> str:
-    """What a set is."""
-    return SETS.get(name, _OTHER_SET)
+    scored = [each.set for each in found.forecasts]
+    return tuple(dict.fromkeys([*scored, *(each.set for each in found.measured)]))
 
 
 def own_lines(found: Evaluation, name: str) -> tuple[Score, ...]:
@@ -120,29 +106,29 @@ def own_lines(found: Evaluation, name: str) -> tuple[Score, ...]:
 
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     own = own_lines(found, name)
-    yield f"\n## {name}\n\n{described(name)}\n"
-    yield from _targets(own, name)
-    yield from _compared(own, name)
+    yield f"\n## {name}\n\n{described(found, name)}\n"
+    yield from _targets(found, name)
+    yield from _compared(found, own, name)
     yield from _studied(own, name)
     yield from _residuals(found, name)
-    for split, meaning in MEANINGS.items():
+    for split, meaning in meanings_of(found, name).items():
         if not (split == FAMILY and repeated(own, name)):
             yield from _split(split, meaning, own, name)
+    yield from _layers(found, name)
     yield from _noise(found, name)
 
 
-def _targets(lines: Sequence[Score], name: str) -> Iterator[str]:
-    known = list(targets(lines, name))
+def _targets(found: Evaluation, name: str) -> Iterator[str]:
+    known = list(targets_of(found, name))
     if known:
         yield "\n### Targets\n\n" + _markdown(("target", "wanted", "found", "")) + _markdown(["---"] * 4)
         yield from (_markdown((each.name, each.wanted, each.found, each.verdict)) for each in known)
-        yield _NOT_MEASURED
 
 
-def _compared(lines: Sequence[Score], name: str) -> Iterator[str]:
+def _compared(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
     """All systems, a row each, for every task of a split."""
     yield "\n### All systems\n"
-    for split in MEANINGS:
+    for split in meanings_of(found, name):
         own = [line for line in lines if line.split == split and line.set == name]
         if split == FAMILY and repeated(lines, name):
             yield f"\n{split}: the same, for every architecture is a family of its own.\n"
@@ -162,7 +148,7 @@ def repeated(lines: Sequence[Score], name: str) -> bool:
 def _residuals(found: Evaluation, name: str) -> Iterator[str]:
     """Where ``physical`` is off on architectures that it did not see."""
     for own in found.forecasts:
-        if (own.set, own.split, own.system, own.study) == (name, ARCHITECTURE, PHYSICAL, ""):
+        if (own.set, own.split, own.system, own.study) == (name, found.headline(name), PHYSICAL, ""):
             yield _RESIDUALS + _markdown(BIAS_HEADER) + _markdown(["---"] + ["---:"] * 3)
             yield from (_markdown(bias_cells(each)) for each in biases(own))
 
@@ -178,10 +164,10 @@ def bias_cells(each: Bias) -> tuple[str, ...]:
 def _studied(lines: Sequence[Score], name: str) -> Iterator[str]:
     for study, meaning in STUDIES.items():
         own = [line for line in lines if line.set == f"{name} {study}"]
-        yield from _beside(f"{study}: {meaning[0].lower()}{meaning[1:]}", own)
+        yield from _beside(f"{study}: {meaning[0].lower()}{meaning[1:]}", own, study)
 
 
-def _beside(title: str, lines: Sequence[Score]) -> Iterator[str]:
+def _beside(title: str, lines: Sequence[Score], study: str = "") -> Iterator[str]:
     if not lines:
         return
     tasks = [
@@ -195,12 +181,11 @@ def _beside(title: str, lines: Sequence[Score]) -> Iterator[str]:
     for system in SYSTEMS:
         own = {line.task: line for line in lines if line.system == system}
         if own:
-            yield _markdown((labelled(system), *(_short(own[task]) for task in tasks)))
+            yield _markdown((_starred(system, study), *(_short(own[task]) for task in tasks)))
 
 
-def labelled(system: str) -> str:
-    """The system's name, marked where it is aggregate-fitted."""
-    return system + (r" \*" if system in LAYER_WISE else "")
+def _starred(system: str, study: str) -> str:
+    return labelled(system, study).replace("*", "\\*")
 
 
 def _short(line: Score) -> str:
@@ -217,17 +202,64 @@ def _split(split: str, meaning: str, lines: Sequence[Score], name: str) -> Itera
         return
     yield f"\n### physical, {split}\n\n{meaning}\n\n"
     yield _markdown(HEADER) + _markdown(["---"] * 2 + ["---:"] * 7)
-    for line in own:
+    for line in telling(own, name):
         yield _markdown(cells(line, line.set.removeprefix(name).strip() or "all"))
+
+
+def telling(lines: Sequence[Score], name: str) -> Sequence[Score]:
+    """``lines`` of the set ``name``; of more parts than ``MOST_PARTS``, those with the largest mean errors."""
+    parts = [line for line in lines if line.set not in (name, f"{name} bf16", f"{name} macro")]
+    kept = sorted(parts, key=lambda line: -line.mean_ape)[:MOST_PARTS] if len(parts) > MOST_PARTS else parts
+    return [line for line in lines if line not in parts or line in kept]
+
+
+MOST_PARTS = 20
+"""Architectures that a table names; of more, those that are forecast worst."""
 
 
 def _of_study(line: Score, name: str) -> bool:
     return any(line.set.startswith(f"{name} {study}") for study in STUDIES)
 
 
+def _layers(found: Evaluation, name: str) -> Iterator[str]:
+    """Errors by op type, and against the number of layers that were measured."""
+    if any(each.set == name for each in found.op_types):
+        yield f"\n### Errors by op type\n\n{OP_TYPES}\n\n"
+        yield _markdown(OP_TYPE_HEADER) + _markdown(["---"] * 2 + ["---:"] * 4)
+        yield from (_markdown(op_type_cells(each)) for each in found.op_types if each.set == name)
+    if any(each.set == name for each in found.learning):
+        yield f"\n### Errors against the number of calibration layers\n\n{LEARNING}\n\n"
+        yield _markdown(LEARNING_HEADER) + _markdown(["---:"] * len(LEARNING_HEADER))
+        yield from (_markdown(learning_cells(each)) for each in found.learning if each.set == name)
+
+
+def _third_card(found: Evaluation) -> Iterator[str]:
+    if found.third_card:
+        yield f"\n## Power of a card that was left out\n\n{THIRD_CARD}\n\n"
+        yield _markdown(POWER_HEADER) + _markdown(["---"] * 2 + ["---:"] * 5)
+        yield from (_markdown(power_cells(each)) for each in found.third_card)
+
+
 def _noise(found: Evaluation, name: str) -> Iterator[str]:
-    own = reference(found, name)
-    yield f"\n### Noise and families\n\n{repeats(own.rows, own.truth)}\n\n{kin_sentence(own)}\n"
+    if not any(each.set == name for each in found.forecasts):
+        return
+    yield f"\n### Noise and families\n\n{noise_sentence(found, name)}\n\n{kin_sentence(found, name)}\n"
+
+
+def noise_sentence(found: Evaluation, name: str) -> str:
+    """What repeats differ by."""
+    own = [each for each in found.noise if each.set == name]
+    if measured_set(found, name) is None:
+        reference_rows = reference(found, name)
+        return str(repeats(reference_rows.rows, reference_rows.truth))
+    if not own:
+        return "No row repeats another one, so the noise of these measurements is not known."
+    told = (
+        f"{each.n} rows of {each.on} repeat another one; they differ from it by {each.median:.2f} % in the median and"
+        f" {each.max:.2f} % at most."
+        for each in own
+    )
+    return " ".join(told)
 
 
 def reference(found: Evaluation, name: str) -> Forecasts:
@@ -235,9 +267,12 @@ def reference(found: Evaluation, name: str) -> Forecasts:
     return next(each for each in found.forecasts if each.set == name and not each.study)
 
 
-def kin_sentence(own: Forecasts) -> str:
+def kin_sentence(found: Evaluation, name: str) -> str:
     """Which families stand together, and how the strict rule compares with the loose one."""
-    named = sorted(set(families(own.rows)))
+    own = measured_set(found, name)
+    if own:
+        return f"{own.families} families are held out in turn, relatives together: docs/suite.md says who they are."
+    named = sorted(set(families(reference(found, name).rows)))
     return (
         f"Families held out together: {'; '.join(named)}. Networks alone are fitted here, no layers of their own, so "
         "the strict split (no layer configuration of the held-out family in the fit) and the loose one are the same."

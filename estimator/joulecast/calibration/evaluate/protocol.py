@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,74 +18,93 @@ from joulecast.calibration.evaluate.contenders import (
     each_left_out,
     nested,
 )
+from joulecast.calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    FAMILY,
+    IN_SAMPLE,
+    TRANSFERRED,
+    VISION_TRAINED,
+    ZERO_SHOT,
+    Evaluation,
+    LearningScore,
+    MeasuredSet,
+    NoiseScore,
+    OpTypeScore,
+    Unscored,
+)
 from joulecast.calibration.evaluate.families import families
-from joulecast.calibration.evaluate.scores import Forecasts, Score, scores
-from joulecast.calibration.evaluate.transfer import TRANSFERRED, transferred
+from joulecast.calibration.evaluate.measured.folder import NamedJournal, find_journals, read_journals
+from joulecast.calibration.evaluate.measured.protocol import Outcome, evaluate_journal
+from joulecast.calibration.evaluate.scores import Forecasts, scores
+from joulecast.calibration.evaluate.thirdcard import third_card_power
+from joulecast.calibration.evaluate.transfer import transferred
 from joulecast.calibration.fit.cards import problem_of, sheet_of_gpu
 from joulecast.calibration.fit.holdout import Problem, leave_one_architecture_out
 from joulecast.calibration.lineage import is_language_model, task_of
-from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_set
+from joulecast.calibration.rows.networks import FILE_NAME, NetworkSet, find_sets, read_set
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Index
 from joulecast.errors import MeasurementError
 
-FAMILY, ARCHITECTURE, IN_SAMPLE = "leave-family-out", "leave-architecture-out", "in-sample"
-SPLITS = (FAMILY, ARCHITECTURE, TRANSFERRED, IN_SAMPLE)
-
+_Kind = TypeVar("_Kind")
 FEWEST_GROUPS = 3
 """Leaving one out, and in turn another for the interval, must leave one to fit."""
 
-ZERO_SHOT = "zero-shot"
-"""Study: language models that generate text, by a fit that saw none."""
-VISION_TRAINED = "trained on vision"
-"""Study: a fit of vision networks alone."""
 
+def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
+    """Score every set of ``folder``: tables of networks, and journals of ``joulecast measure``. ``measured_only``:
+    refuse rows of a simulated device, wherever they are allowed.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unscored:
-    """Rows of a set that were not forecast under a split, and why."""
-
-    set: str
-    split: str
-    reason: str
-    n: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Everything that ``evaluate`` found: one score a line, and what could not be scored. ``forecasts``: what the
-    scores were made of."""
-
-    results: tuple[Score, ...]
-    unscored: tuple[Unscored, ...]
-    forecasts: tuple[Forecasts, ...] = ()
-
-
-def evaluate(folder: Path) -> Evaluation:
-    """Score every set of ``folder``. Raises MeasurementError if it holds none that can be read."""
-    paths = find_sets(folder)
-    if not paths:
+    Raises MeasurementError if it holds none that can be read, or some that are refused.
+    """
+    paths, journals = find_sets(folder), find_journals(folder)
+    if not paths and not journals:
         raise MeasurementError(
-            f"{folder} holds no folder with a model_energy.csv: name the folder that holds the data sets"
+            f"{folder} holds no folder with a {FILE_NAME} or with journals (*.jsonl): name the folder that holds the"
+            " data sets"
         )
-    outcomes = [outcome for found in _sets(paths) for outcome in _of_one(folder, found)]
-    forecasts = tuple(outcome for outcome in outcomes if isinstance(outcome, Forecasts))
+    read = [found for path in journals for found in read_journals(path)]
+    if measured_only:
+        _refuse_simulated(read)
+    alone = len(paths) == 1 and not journals
+    outcomes: list[Outcome] = [outcome for found in _sets(paths, alone=alone) for outcome in _of_one(folder, found)]
+    for each in read:
+        outcomes += evaluate_journal(folder, each) if isinstance(each, NamedJournal) else [each]
+    forecasts = _only(Forecasts, outcomes)
     return Evaluation(
         results=tuple(line for found in forecasts for line in scores(found)),
-        unscored=tuple(outcome for outcome in outcomes if isinstance(outcome, Unscored)),
+        unscored=_only(Unscored, outcomes),
         forecasts=forecasts,
+        measured=_only(MeasuredSet, outcomes),
+        op_types=_only(OpTypeScore, outcomes),
+        learning=_only(LearningScore, outcomes),
+        noise=_only(NoiseScore, outcomes),
+        third_card=tuple(third_card_power(folder)),
     )
 
 
-def _sets(paths: Sequence[Path]) -> Iterator[NetworkSet | Unscored]:
-    """The sets of ``paths``; of a file that cannot be read why, unless it is the only one."""
+def _only(kind: type[_Kind], outcomes: Sequence[Outcome]) -> tuple[_Kind, ...]:
+    return tuple(outcome for outcome in outcomes if isinstance(outcome, kind))
+
+
+def _refuse_simulated(read: Sequence[NamedJournal | Unscored]) -> None:
+    for each in read:
+        if isinstance(each, NamedJournal) and each.journal.simulated:
+            raise MeasurementError(
+                f"{each.name}: the accuracy page is not written from rows that nobody measured: leave out --page, or"
+                " take the folder out"
+            )
+
+
+def _sets(paths: Sequence[Path], *, alone: bool) -> Iterator[NetworkSet | Unscored]:
+    """The sets of ``paths``; of a file that cannot be read why, unless it is all there is: ``alone``."""
     for path in paths:
         try:
             yield from read_set(path)
         except MeasurementError as error:
-            if len(paths) == 1:
+            if alone:
                 raise
-            lines = (path / "model_energy.csv").read_bytes().count(b"\n")
+            lines = (path / FILE_NAME).read_bytes().count(b"\n")
             yield Unscored(set=path.name, split="all", reason=str(error), n=max(lines - 1, 0))
 
 

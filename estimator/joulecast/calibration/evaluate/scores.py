@@ -29,6 +29,10 @@ class Score:
     interval_half_width: float
 
 
+MOST_GROUPS = 12
+"""Colours that an eye tells apart."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecasts:
     """Forecast and true joules of rows, with log half-widths: (rows,) each. ``study``: what is special about the fit
@@ -56,6 +60,11 @@ class Forecasts:
     def architectures(self) -> Array:
         """Names, (rows,)."""
         return np.array([row.architecture for row in self.rows])
+
+    @property
+    def groups(self) -> Array:
+        """Architectures, or tasks where there are too many of those to tell apart in a picture, (rows,)."""
+        return self.architectures if np.unique(self.architectures).size <= MOST_GROUPS else self.tasks
 
     @property
     def tasks(self) -> Array:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL
+from joulecast.calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
 from joulecast.calibration.evaluate.scores import Forecasts
 from joulecast.calibration.fit.cards import HOST, network_sets, sheet_of_gpu, transferred_card, transferred_interval
 from joulecast.calibration.fit.holdout import interval_width
@@ -22,10 +23,6 @@ from joulecast.energy.features import Array, Flags
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.profile import Host, Interval
 from joulecast.estimation import OTHER_HOST
-
-TRANSFERRED = "transferred"
-DATASHEET = "data sheet alone"
-"""Study: as if no table of this card or of its chip were known either."""
 
 
 def transferred(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts]:
@@ -55,11 +52,11 @@ def forecast_on(fitted: Fitted, interval: Interval, sheet: DataSheet, found: Net
     boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else float("nan")
     chip, clock = chip_of_sheet(sheet), clock_shares(table, boost)
     joules = forecast_networks(fitted.law, fitted.host, chip, table, clock).joules
-    slower = forecast_networks(fitted.law, _slower(fitted.host), chip, table, clock).joules
+    slower = forecast_networks(fitted.law, slower_host(fitted.host), chip, table, clock).joules
     return joules, np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
 
 
-def _slower(host: Host) -> Host:
+def slower_host(host: Host) -> Host:
     names = [field.name for field in fields(host) if field.name.endswith("_seconds")]
     return replace(host, **{name: getattr(host, name) * OTHER_HOST for name in names})
 

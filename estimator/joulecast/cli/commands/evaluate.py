@@ -14,7 +14,7 @@ from joulecast.documents import header
 from joulecast.errors import JoulecastError, MeasurementError
 
 if TYPE_CHECKING:
-    from joulecast.calibration.evaluate.protocol import Evaluation
+    from joulecast.calibration.evaluate.evaluation import Evaluation
 
 EXAMPLES = (
     "Examples: `joulecast evaluate --data measurements` · `joulecast evaluate --data measurements -o json` ·"
@@ -26,8 +26,8 @@ Measured = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
-        help="Folder of measured data sets, each a folder with a model_energy.csv; without it, data/measurements of the"
-        " checkout.",
+        help="Folder of measured data sets, each a folder with a model_energy.csv or with journals of `joulecast"
+        " measure` (*.jsonl); without it, data/measurements of the checkout.",
         exists=True,
         file_okay=False,
     ),
@@ -64,7 +64,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
 
     folder = data or own_measurements()
     with progress(f"scoring {folder}"):
-        found = evaluate(folder)
+        found = evaluate(folder, measured_only=page is not None)
     _print(found, output)
     if page:
         from joulecast.calibration.evaluate.page import as_page
@@ -93,10 +93,10 @@ def own_measurements() -> Path:
     if not (root / "pyproject.toml").is_file():
         raise MeasurementError("this joulecast is installed, not a checkout: name measured data sets with --data DIR")
     folder = root / "data" / "measurements"
-    if not any(folder.glob("*/model_energy.csv")):
+    if not any(True for name in ("model_energy.csv", "*.jsonl") for _ in folder.glob(f"*/{name}")):
         raise MeasurementError(
-            "data/measurements holds no table of measured networks (model_energy.csv) yet: name other data sets with"
-            " --data DIR"
+            "data/measurements holds no measured rows yet, neither a table of networks (model_energy.csv) nor journals"
+            " (*.jsonl): name other data sets with --data DIR"
         )
     return folder
 

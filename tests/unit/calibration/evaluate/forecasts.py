@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
-from joulecast.calibration.evaluate.protocol import (
+from joulecast.calibration.evaluate.evaluation import (
     ARCHITECTURE,
+    DATASHEET,
     FAMILY,
     IN_SAMPLE,
+    TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
     Unscored,
 )
 from joulecast.calibration.evaluate.scores import Forecasts, scores
-from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 from joulecast.calibration.rows.networks import NetworkRow
 from tests.unit.energy import data
 

@@ -10,7 +10,8 @@ import pytest
 
 from joulecast.calibration.evaluate import protocol
 from joulecast.calibration.evaluate.contenders import PHYSICAL, Contender, Forecast, each_left_out, nested
-from joulecast.calibration.evaluate.protocol import FAMILY, Trial, vision_trained, zero_shot
+from joulecast.calibration.evaluate.evaluation import FAMILY
+from joulecast.calibration.evaluate.protocol import Trial, vision_trained, zero_shot
 from joulecast.calibration.fit.holdout import interval_width
 from joulecast.calibration.rows.networks import NetworkSet, Truth
 from tests.unit.energy import data

@@ -11,9 +11,8 @@ import pytest
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast.calibration.evaluate.document import as_html
+from joulecast.calibration.evaluate.evaluation import FAMILY, IN_SAMPLE, TRANSFERRED, Evaluation
 from joulecast.calibration.evaluate.figures import predicted_against_measured
-from joulecast.calibration.evaluate.protocol import FAMILY, IN_SAMPLE, Evaluation
-from joulecast.calibration.evaluate.transfer import TRANSFERRED
 from tests.unit.calibration.evaluate.forecasts import evaluated, evaluation, forecasts
 
 PICTURES = {
@@ -92,7 +91,9 @@ def test_a_set_of_which_little_is_known_has_a_report() -> None:
     some = as_html(evaluated(forecasts(PHYSICAL, IN_SAMPLE), forecasts(PHYSICAL, FAMILY)))
     assert "noise of these measurements is not known" in some
     assert "<figure" not in some
-    assert "<h2>" not in as_html(Evaluation(results=(), unscored=()))
+    nothing = as_html(Evaluation(results=(), unscored=()))
+    assert re.findall("<h2>([^<]*)", nothing) == ["Targets on rows measured by this project"]
+    assert "no rows" in nothing
 
 
 def test_the_same_figures_are_the_same_picture() -> None:

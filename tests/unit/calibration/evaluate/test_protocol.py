@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from joulecast.calibration.evaluate.contenders import SYSTEMS
+from joulecast.calibration.evaluate.evaluation import SPLITS, Evaluation
 from joulecast.calibration.evaluate.page import as_page
-from joulecast.calibration.evaluate.protocol import SPLITS, Evaluation, evaluate
+from joulecast.calibration.evaluate.protocol import evaluate
 from joulecast.calibration.evaluate.report import as_csv, as_json, as_table
 from joulecast.calibration.evaluate.scores import Forecasts, Score, half_widths_percent, scores
 from joulecast.calibration.rows.networks import read_set
@@ -129,7 +130,9 @@ def test_csv_table_and_page_hold_every_score(found: Evaluation) -> None:
     assert "No joule and no watt of this card" in page
     for system in SYSTEMS:
         assert page.count(f"| {system} ") >= 2
-    assert "wait for such rows" in page
+    wanted = page.partition("## Targets on rows measured by this project")[2].partition("\n## ")[0]
+    assert wanted.count("| no rows |") == 9 + 1 + 1 + 6
+    assert "No joules measured by this project stand behind these figures yet" in page
 
 
 @pytest.mark.parametrize("columns", ["model,config\nx,y\n", "", "nonsense"])

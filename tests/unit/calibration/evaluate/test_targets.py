@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL
-from joulecast.calibration.evaluate.protocol import ARCHITECTURE, ZERO_SHOT
+from joulecast.calibration.evaluate.evaluation import ARCHITECTURE, DATASHEET, TRANSFERRED, ZERO_SHOT
 from joulecast.calibration.evaluate.scores import Score
 from joulecast.calibration.evaluate.targets import Target, targets
-from joulecast.calibration.evaluate.transfer import DATASHEET, TRANSFERRED
 
 
 def score(

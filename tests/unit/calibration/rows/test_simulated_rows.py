@@ -86,10 +86,16 @@ def test_the_same_rows_of_a_real_card_are(rehearsed: Rows, tmp_path: Path) -> No
     assert len(measured_rows(folder)) > 3
 
 
-def test_nothing_is_fitted_or_scored_from_a_folder_of_them(rehearsed: Rows, tmp_path: Path) -> None:
-    put(tmp_path / "data" / "simulated-hopper", rehearsed)
-    with pytest.raises(MeasurementError, match=r"no folder with a model_energy\.csv"):
-        evaluate(tmp_path / "data")
+@pytest.mark.parametrize("change", CHANGES)
+def test_none_of_them_is_scored_but_all_are_counted(
+    rehearsed: Rows, tmp_path: Path, change: Callable[[Rows], Rows]
+) -> None:
+    put(tmp_path / "data" / "NVIDIA-H200", change(rehearsed))
+    found = evaluate(tmp_path / "data")
+    assert (found.results, found.measured) == ((), ())
+    executed = sum(row["kind"] in ("layer", "network") for row in rehearsed)
+    assert {entry.set for entry in found.unscored} == {"NVIDIA-H200"}
+    assert sum(entry.n for entry in found.unscored) == executed
 
 
 @pytest.mark.parametrize("card", ["simulated-hopper", "Simulated-NVIDIA H200"])

@@ -57,19 +57,27 @@ def read(paths: Sequence[Path]) -> Journal:
             f"{named} holds no measured rows: make some with `joulecast measure --resume {paths[0]}`", reason="NoRows"
         )
     simulated = any(is_simulated(row.get("accelerator")) for row in rows)
-    refuse_unfit(rows, simulated=simulated and _allowed())
+    refuse_unfit(rows, simulated=simulated and simulated_allowed())
     accelerator, suite = _only(rows, "accelerator", named), _only(rows, "suite_digest", named)
     valid = [row for row in rows if row["kind"] in LAYER_AND_NETWORK and row.get("valid") is True]
-    kept = tuple(row for row in valid if _sane(row))
+    kept = tuple(row for row in valid if is_sane(row))
     if len(kept) < FEWEST_ROWS:
         raise MeasurementError(
             f"{named} holds {len(kept)} valid layer and network rows, and a fit needs {FEWEST_ROWS}:"
             " measure more with the same command",
             reason="TooFewRows",
         )
+    invalid = sum(row["kind"] in LAYER_AND_NETWORK for row in rows) - len(kept)
+    return journal_of(rows, kept, accelerator, suite, invalid=invalid, simulated=simulated)
+
+
+def journal_of(
+    rows: Sequence[Row], kept: Sequence[Row], accelerator: str, suite: str, *, invalid: int, simulated: bool
+) -> Journal:
+    """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
     sessions = [row for row in rows if row["kind"] == "session"]
     return Journal(
-        rows=kept,
+        rows=tuple(kept),
         constants=tuple(row for row in rows if row["kind"] == "constants"),
         product=product_of(accelerator, simulated=simulated),
         simulated=simulated,
@@ -77,7 +85,7 @@ def read(paths: Sequence[Path]) -> Journal:
         drivers=_frequent(row.get("driver") for row in sessions),
         hosts=_frequent(_processor(row) for row in sessions),
         power_limit_watts=_limit(kept),
-        invalid=sum(row["kind"] in LAYER_AND_NETWORK for row in rows) - len(kept),
+        invalid=invalid,
     )
 
 
@@ -90,7 +98,8 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _allowed() -> bool:
+def simulated_allowed() -> bool:
+    """Whether the environment lets rows of a simulated card be fitted and scored: for tests."""
     return os.environ.get(SIMULATED_ALLOWED) == "1"
 
 
@@ -106,7 +115,7 @@ def _only(rows: Iterable[Row], column: str, named: str) -> str:
     return values[0]
 
 
-def _sane(row: Mapping[str, Any]) -> bool:
+def is_sane(row: Mapping[str, Any]) -> bool:
     """Whether both truths are positive numbers."""
     return all(isinstance(row.get(name), int | float) and row[name] > 0 for name in ("joules", "seconds"))
 

@@ -93,13 +93,18 @@ def _composed(table: Table, law: Law, host: Host, chip: Chip, clock: Array, comp
 
 def forecast(prior: Prior, fitted: Fitted, table: Table) -> Composed:
     """Every row as if it had not been measured: from boost, under the power limit."""
-    return composed(prior, table, fitted.law, fitted.host, np.ones(table.size), capped=True)
+    return forecast_on(prior.chip, fitted, table)
+
+
+def forecast_on(chip: Chip, fitted: Fitted, table: Table) -> Composed:
+    """As ``forecast``, on any chip."""
+    return _composed(table, fitted.law, fitted.host, chip, np.ones(table.size))
 
 
 def forecast_by(profile: AcceleratorProfile, table: Table) -> Array:
     """Joules of each row as ``profile`` prices it, (size,); it knows nothing of a row but its graph."""
-    host = profile.hosts["torch-eager"]
-    return _composed(table, profile.law, host, chip_of(profile), np.ones(table.size)).joules
+    fitted = Fitted(law=profile.law, host=profile.hosts["torch-eager"])
+    return forecast_on(chip_of(profile), fitted, table).joules
 
 
 def weights(rows: Sequence[Measured]) -> Array:

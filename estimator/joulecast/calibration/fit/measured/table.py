@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from joulecast.calibration import suite
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.rows.journals import Row
-from joulecast.calibration.suite.contents import Contents, contents, rows_of_call
+from joulecast.calibration.suite.contents import Contents, Key, contents, rows_of_call
 from joulecast.energy.features import PRECISIONS, Array, Features, Flags, Index, features, stack, subset
 from joulecast.energy.physical import Networks
 from joulecast.energy.profile import Host
@@ -203,15 +203,36 @@ def _counted(row: Row) -> Counted | str:
         return "another graph than the suite's"
     if row["precision"] not in PRECISIONS:
         return f"precision {row['precision']}"
+    if row["kind"] == "network" and row.get("suite_digest") != suite.suite_digest() and not _same_graph(row):
+        return "measured with another suite, whose graph is not known to be this one's"
     return _of_network(row) if row["kind"] == "network" else _of_layer(_layer_digest(row))
+
+
+def _same_graph(row: Mapping[str, Any]) -> bool:
+    """Whether the graph that was traced where the row was measured is this index's."""
+    return row.get("digest") is not None and row["digest"] == _graphs().get(_key(row))
+
+
+@cache
+def _graphs() -> Mapping[Key, str]:
+    """The index's digest of every forward pass."""
+    return {
+        (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
+        for entry in suite.architectures()
+        for network in entry.workloads
+        for batch in network.batches
+    }
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["name"], row["batch_size"], row.get("sequence_length"), row.get("audio_seconds")
 
 
 def _of_network(row: Mapping[str, Any]) -> Counted | str:
     found = _contents()
     if found is None:
         return "networks, for the suite's contents are not those of its index"
-    key = (row["name"], row["batch_size"], row.get("sequence_length"), row.get("audio_seconds"))
-    pairs = found.networks.get(key)
+    pairs = found.networks.get(_key(row))
     return (
         "networks that the suite has no contents of"
         if pairs is None

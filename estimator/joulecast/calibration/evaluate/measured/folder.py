@@ -1,0 +1,111 @@
+"""Folders of journals: which rows of them can be scored, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from joulecast.calibration.evaluate.evaluation import SIMULATED, Unscored
+from joulecast.calibration.fit.measured.journal import FEWEST_ROWS, Journal, is_sane, journal_of, simulated_allowed
+from joulecast.calibration.rows.journals import Row, Rows, is_simulated, read_rows
+from joulecast.calibration.rows.measured import LAYER_AND_NETWORK, SCHEMA_VERSION
+from joulecast.calibration.rows.networks import FILE_NAME
+from joulecast.errors import MeasurementError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedJournal:
+    """Rows of one accelerator under the name that their scores bear."""
+
+    name: str
+    journal: Journal
+
+
+def find_journals(folder: Path) -> tuple[Path, ...]:
+    """``folder`` itself and every subfolder that holds journals, by name."""
+    return tuple(path for path in (folder, *sorted(folder.iterdir())) if path.is_dir() and any(path.glob("*.jsonl")))
+
+
+def read_journals(folder: Path) -> Iterator[NamedJournal | Unscored]:
+    """The rows of ``folder``, a journal for each accelerator, and everything in it that is not scored."""
+    name = folder.resolve().name
+    try:
+        found = read_rows(folder)
+    except MeasurementError as error:
+        yield Unscored(set=name, split="all", reason=str(error), n=_lines(folder))
+        return
+    yield from _damaged(name, found)
+    by_accelerator: dict[str, list[Row]] = defaultdict(list)
+    refused: Counter[str] = Counter()
+    for row in found.rows:
+        if reason := _refusal(row):
+            refused[reason] += row["kind"] in LAYER_AND_NETWORK
+        else:
+            by_accelerator[str(row["accelerator"])].append(row)
+    yield from _counted(name, refused)
+    alone = len(by_accelerator) == 1 and not (folder / FILE_NAME).is_file()
+    for accelerator, rows in sorted(by_accelerator.items()):
+        yield from _of_accelerator(_named(name, accelerator, alone=alone), accelerator, rows)
+
+
+def _named(name: str, accelerator: str, *, alone: bool) -> str:
+    plain = name if alone else f"{name}/{accelerator}"
+    return f"{plain} {SIMULATED}" if is_simulated(accelerator) else plain
+
+
+def _of_accelerator(name: str, accelerator: str, rows: Sequence[Row]) -> Iterator[NamedJournal | Unscored]:
+    executed = [row for row in rows if row["kind"] in LAYER_AND_NETWORK]
+    reasons = [_invalid(row) for row in executed]
+    yield from _counted(name, Counter(reason for reason in reasons if reason))
+    kept = [row for row, reason in zip(executed, reasons, strict=True) if not reason]
+    if len(kept) < FEWEST_ROWS:
+        why = f"{len(kept)} valid layers and networks, and a fit needs {FEWEST_ROWS}: measure more"
+        yield Unscored(set=name, split="all", reason=why, n=len(kept))
+        return
+    suite = Counter(str(row.get("suite_digest")) for row in kept).most_common(1)[0][0]
+    invalid = len(executed) - len(kept)
+    journal = journal_of(rows, kept, accelerator, suite, invalid=invalid, simulated=is_simulated(accelerator))
+    yield NamedJournal(name=name, journal=journal)
+
+
+def _refusal(row: Row) -> str:
+    """Why a row of any kind is not read; empty if it is."""
+    if row["schema"] > SCHEMA_VERSION:
+        return f"schema {row['schema']} is newer than {SCHEMA_VERSION}: upgrade joulecast to score it"
+    accelerator = row.get("accelerator")
+    if accelerator is None:
+        return "belongs to no session, so the accelerator is unknown"
+    if row.get("simulated") is True and is_simulated(accelerator):
+        return (
+            "" if simulated_allowed() else f"{SIMULATED}: {accelerator} does not exist, and nothing was measured on it"
+        )
+    if row.get("simulated") is not False or is_simulated(accelerator) or is_simulated(row.get("card")):
+        return f"does not say whether {accelerator} was measured or simulated"
+    return ""
+
+
+def _invalid(row: Row) -> str:
+    if row.get("valid") is not True:
+        return f"invalid: {row.get('invalid_reason') or 'no reason given'}"
+    return "" if is_sane(row) else "no joules or no seconds"
+
+
+def _damaged(name: str, found: Rows) -> Iterator[Unscored]:
+    if found.damaged:
+        why = f"lines that are no rows, the first at {Path(found.damaged[0]).name}"
+        yield Unscored(set=name, split="all", reason=why, n=len(found.damaged))
+
+
+def _counted(name: str, reasons: Counter[str]) -> Iterator[Unscored]:
+    yield from (Unscored(set=name, split="all", reason=why, n=n) for why, n in sorted(reasons.items()) if n)
+
+
+def _lines(folder: Path) -> int:
+    """Lines of all journals, in whatever state they are."""
+    count = 0
+    for path in folder.glob("*.jsonl"):
+        with path.open("rb") as text:
+            count += sum(chunk.count(b"\n") for chunk in iter(lambda: text.read(1 << 20), b""))
+    return count
