@@ -110,8 +110,8 @@ CALIBRATION_PROGRESS: Final = Metric(
 CALIBRATION_INFO: Final = Metric(
     name="joulecast_calibration_info",
     kind="gauge",
-    labels=(*CALIBRATION_LABELS, "phase", "better"),
-    text="Always 1: the phase of an EnergyCalibration, and whether its last profile is better than the one before.",
+    labels=(*CALIBRATION_LABELS, "phase", "reason", "better"),
+    text="Always 1: an EnergyCalibration's phase, why, and whether its last profile is better than the one before.",
 )
 REQUESTS: Final = Metric(
     name="joulecast_admission_requests_total",
@@ -264,9 +264,15 @@ def _run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamil
             progress.add_metric(labels, status["progress"])
         better = _mapping(status.get("quality")).get("better")
         shown = "" if better is None else str(better).lower()
-        info.add_metric((*labels, str(status.get("phase", "")), shown), 1)
+        info.add_metric((*labels, str(status.get("phase", "")), _reason(status), shown), 1)
     yield progress
     yield info
+
+
+def _reason(status: Resource) -> str:
+    """Of the last condition, Calibrated."""
+    conditions = status.get("conditions") or [{}]
+    return str(_mapping(conditions[-1]).get("reason", ""))
 
 
 def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:

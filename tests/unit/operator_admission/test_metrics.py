@@ -148,10 +148,11 @@ def test_every_declared_metric_is_served_and_no_other() -> None:
 def test_a_calibration_shows_its_phase_and_how_far_it_is() -> None:
     metadata = {"name": "h200", "namespace": "lab"}
     status = {"phase": "Measuring", "progress": 0.42, "accelerator": H200, "quality": {"better": False}}
+    status["conditions"] = [{"type": "Accepted", "reason": "Accepted"}, {"type": "Calibrated", "reason": "Retrying"}]
     found = scrape(calibrations=({"metadata": metadata, "spec": {}, "status": status},))
     labels = {"namespace": "lab", "calibration": "h200", "accelerator": H200}
     assert found["joulecast_calibration_progress_ratio", frozenset(labels.items())] == 0.42
-    more = labels | {"phase": "Measuring", "better": "false"}
+    more = labels | {"phase": "Measuring", "reason": "Retrying", "better": "false"}
     assert found["joulecast_calibration_info", frozenset(more.items())] == 1
 
 
