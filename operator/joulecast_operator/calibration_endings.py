@@ -79,15 +79,19 @@ class Endings:
         profile = status.get("profile") or {}
         if status.get("phase") != "Done" or not profile.get("taken") or self._is_used(calibration):
             return None
-        in_use = self._profiles.in_use(status["accelerator"], status["runtime"])
+        in_use = self._in_use(status)
         now = f"AcceleratorEnergyProfile {in_use[0].name} holds another one" if in_use else "it was deleted"
         message = f"its profile was in use and is no more: {now}; a new value of the refresh annotation measures again"
         return State(phase="Done", reason=_NOT_IN_USE, message=message, facts={"profile": {**profile, "taken": False}})
 
     def _is_used(self, calibration: Resource) -> bool:
         status = status_of(calibration)
-        in_use = self._profiles.in_use(status.get("accelerator", ""), status.get("runtime", ""))
+        in_use = self._in_use(status)
         return in_use is not None and in_use[1].digest == (status.get("profile") or {}).get("digest")
+
+    def _in_use(self, status: Resource) -> tuple[Key, Override] | None:
+        """The profile that is in use where the last run measured."""
+        return self._profiles.in_use(status.get("accelerator", ""), status.get("runtime", ""))
 
     async def _invalid(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> Wrong | None:
         """Why the profile is none of the asked accelerator and runtime; read where it can do no harm."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from joulecast_operator.annotations import PREFIX
 from joulecast_operator.calibration_nodes import SHARING, SHARING_LABEL, Target
 from joulecast_operator.calibration_resources import CalibrationSpec
 from joulecast_operator.discovery import MANAGED_BY_LABEL, MANAGER
@@ -22,9 +21,6 @@ AGAINST: Final = "against.json"
 """Keys of the result's ConfigMap: the run that wrote it, what it wrote, and the profile that it compares with."""
 
 CONTAINER: Final = "calibrate"
-PLACEMENT: Final = f"{PREFIX}placement"
-"""Annotation of a Job: how its pod is placed, as `placed` has it."""
-
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 
@@ -136,7 +132,6 @@ def fresh_result(run: Run) -> dict[str, str]:
 def job(run: Run) -> Manifest:
     """The run's Job: one GPU, one pod at a time, started again where it was when a node goes."""
     found = _object(JOBS, run, run.job)
-    found["metadata"]["annotations"] = {PLACEMENT: placed(run.spec)}
     if run.spec.queue_name:
         found["metadata"]["labels"][QUEUE_LABEL] = run.spec.queue_name
     ignored = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}

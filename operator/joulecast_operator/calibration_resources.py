@@ -211,7 +211,8 @@ class CalibrationStatus(Part):
     phase: Phase | None = None
     run: int | None = Field(None, description="Counts runs; a run survives restarts of its Job.")
     starts: int | None = Field(None, description="How often this run's Job was created.")
-    spec_hash: str | None = Field(None, description="Hash of what the run was asked for.")
+    spec_hash: str | None = Field(None, description="Hash of what the run was asked to measure.")
+    placement_hash: str | None = Field(None, description="Hash of where and how its pod was to run.")
     refresh: str | None = Field(None, description="The refresh annotation that was answered last.")
     job: str | None = Field(None, description="The Job that holds the accelerator.")
     accelerator: str | None = None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from joulecast_operator import reconcile
 from joulecast_operator.annotations import REFRESH, annotations_of, significant
-from joulecast_operator.calibration_job import asked
+from joulecast_operator.calibration_job import asked, placed
 from joulecast_operator.calibration_resources import CalibrationSpec, Phase
 from joulecast_operator.calibration_result import Summary
 from joulecast_operator.calibration_schedule import parse
@@ -66,6 +66,8 @@ def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> dat
     refresh = refresh_of(calibration)
     if refresh and refresh != status.get("refresh"):
         return now
+    if status.get("phase") == "Failed" and status.get("placementHash") != placed(spec):
+        return now  # it may have failed for want of memory or a Secret
     if spec.schedule is None:
         return None if status.get("specHash") == asked(spec) else now
     since = status.get("startedAt") or calibration["metadata"]["creationTimestamp"]

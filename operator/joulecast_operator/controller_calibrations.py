@@ -225,6 +225,7 @@ class Calibrations:
             "run": number,
             "starts": status.get("starts", 0) + 1 if again else 1,
             "specHash": calibration_job.asked(spec),
+            "placementHash": calibration_job.placed(spec),
             "refresh": calibration_status.refresh_of(calibration) or None,
             "job": calibration_job.job_name(calibration, number),
             "accelerator": target.product,
@@ -266,7 +267,7 @@ class Calibrations:
             return await self._endings.complete(calibration, spec, result)
         if "Failed" in ended:
             return self._endings.failed(calibration, job, result, await self._objects.pods(job))
-        if (job["metadata"].get("annotations") or {}).get(calibration_job.PLACEMENT) != calibration_job.placed(spec):
+        if status.get("placementHash") != calibration_job.placed(spec):
             await self._objects.delete_job(calibration, status["run"])
             return replace(_GOING, again_seconds=again)
         return replace(await self._running(calibration, spec, job, result), again_seconds=again)

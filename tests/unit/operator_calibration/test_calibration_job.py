@@ -147,8 +147,8 @@ def test_what_a_run_is_asked_does_not_hang_on_when() -> None:
 def test_where_a_run_is_decides_its_job_and_not_what_is_measured() -> None:
     placed = run(queueName="q", priorityClassName="low", tolerations=[{"key": "a"}], storage={"claimName": "rows"})
     assert asked(run().spec) == asked(placed.spec)
-    notes = [job(each)["metadata"]["annotations"]["joulecast.dev/placement"] for each in (run(), run(), placed)]
-    assert notes[0] == notes[1] != notes[2]
+    assert calibration_job.placed(run().spec) == calibration_job.placed(run(budget="1h").spec)
+    assert calibration_job.placed(run().spec) != calibration_job.placed(placed.spec)
     fields = set(CalibrationSpec.model_fields)
     assert fields >= calibration_job._WHEN | calibration_job._PLACEMENT, "of the spec, each"
 

@@ -558,6 +558,19 @@ def test_another_placement_is_another_job_of_the_same_run_and_nothing_once_it_is
     assert (world.step(key)["phase"], world.status(key)["run"]) == ("Done", 1), "nothing is measured anew"
 
 
+def test_a_run_that_failed_where_it_was_is_tried_elsewhere() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", {"data": {}}, "Failed")
+    assert world.step(key)["phase"] == "Failed"
+    more = {"accelerator": L40S, "resources": {"limits": {"memory": "32Gi"}}}
+    world.apply(calibration(status=world.status(key), **more))
+    assert (world.step(key)["phase"], world.status(key)["run"]) == ("Starting", 2)
+    world.end("l40s-2", {"data": {}}, "Failed")
+    assert (world.step(key)["phase"], world.step(key)["run"]) == ("Failed", 2), "once"
+
+
 def test_a_spec_that_makes_no_sense_any_more_leaves_no_job_that_nobody_reads() -> None:
     for wrong, said in (({"accelerator": L40S, "schedule": "0 0 31 2 *"}, "InvalidSchedule"), ({}, "InvalidSpec")):
         world = World()
