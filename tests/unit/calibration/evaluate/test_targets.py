@@ -7,9 +7,16 @@ from dataclasses import replace
 import pytest
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL
-from joulecast.calibration.evaluate.evaluation import ARCHITECTURE, DATASHEET, TRANSFERRED, ZERO_SHOT
+from joulecast.calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    DATASHEET,
+    FAMILY,
+    TRANSFERRED,
+    ZERO_SHOT,
+    Evaluation,
+)
 from joulecast.calibration.evaluate.scores import Score
-from joulecast.calibration.evaluate.targets import Target, targets
+from joulecast.calibration.evaluate.targets import MEASURED_ROWS, Target, measured_targets, targets, targets_of
 
 
 def score(
@@ -71,3 +78,30 @@ def test_physical_is_held_against_the_best_of_the_others() -> None:
 def test_a_set_without_figures_has_no_targets() -> None:
     assert found() == {}
     assert found(replace(score(), set="another")) == {}
+
+
+def measured(task: str = "all", system: str = PHYSICAL, of: str = "", **figures: float) -> Score:
+    return score(system, FAMILY, of, task, **figures)
+
+
+def test_measured_rows_have_limits_in_every_task() -> None:
+    lines = [measured(task, median_ape=4.0, mean_ape=8.1, max_ape=30.0) for task in ("all", "vision", "nlp")]
+    lines += [measured(task, "getzner", median_ape=9.0, mean_ape=8.0) for task in ("all", "vision", "nlp")]
+    lines += [measured("all", of=f"{ZERO_SHOT} hf:opt-125m", median_ape=11.0)]
+    said = {each.name: each for each in measured_targets(lines, "a_set")}
+    assert said["leave-family-out, vision: median error"].state == "met"
+    assert said["leave-family-out, nlp: mean error"].verdict == "**missed** by 0.1 points"
+    assert said["leave-family-out, nlp: largest error"].verdict == "met by 10.0 points"
+    assert said["leave-family-out, audio: largest error"].verdict == "no rows"
+    assert said["hf:opt-125m, no language model seen: median error"].state == "missed"
+    assert said["leave-family-out, coverage of the 90 % interval"].state == "met"
+    assert said["leave-family-out, nlp: lower median error than every other system"].state == "met"
+    assert said["leave-family-out, nlp: lower mean error than every other system"].state == "missed"
+    assert said["leave-family-out, audio: lower mean error than every other system"].state == "no rows"
+
+
+def test_without_measured_rows_every_target_of_theirs_says_so() -> None:
+    each = list(targets_of(Evaluation(results=(), unscored=()), MEASURED_ROWS))
+    assert {target.state for target in each} == {"no rows"}
+    assert [target.wanted for target in each][:3] == ["≤ 5 %", "≤ 8 %", "≤ 40 %"]
+    assert len(each) == 17

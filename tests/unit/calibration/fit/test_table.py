@@ -72,6 +72,16 @@ def test_what_cannot_be_fitted_is_counted(fitted: FittedRows, columns: dict[str,
         table_of(only(fitted.journal, with_columns(good, **columns)))
 
 
+def test_networks_of_another_suite_are_fitted_where_their_graph_is_this_ones(fitted: FittedRows) -> None:
+    row = next(row for row in fitted.journal.rows if row["kind"] == "network" and row["precision"] == "default")
+    older = with_columns(row, suite_digest="sha256:older")
+    changed = with_columns(row, suite_digest="sha256:older", digest="sha256:other")
+    untraced = with_columns(row, suite_digest="sha256:older", digest=None)
+    table = table_of(only(fitted.journal, row, older, changed, untraced))
+    reason = "measured with another suite, whose graph is not known to be this one's"
+    assert (table.size, table.left_out) == (2, {reason: 2})
+
+
 def test_a_part_of_a_table_is_that_part(fitted: FittedRows) -> None:
     kept = np.arange(fitted.table.size) % 3 == 0
     part = fitted.table.take(kept)
@@ -79,6 +89,8 @@ def test_a_part_of_a_table_is_that_part(fitted: FittedRows) -> None:
     assert part.sum("bytes").tolist() == whole[kept].tolist()
     assert part.joules.tolist() == fitted.table.joules[kept].tolist()
     assert [row.name for row in part.rows] == [row.name for row in fitted.table.rows][::3]
+    flops = part.networks.sum(np.array([2.0 * layer.macs for layer in part.layers])[part.which])
+    assert flops.tolist() == part.sum("flops").tolist()
 
 
 def test_a_layer_has_all_families_that_run_it(fitted: FittedRows) -> None:

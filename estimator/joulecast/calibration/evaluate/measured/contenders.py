@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from joulecast.calibration.evaluate.contenders import PHYSICAL, Contender, Forecast
 from joulecast.calibration.evaluate.measured.features import measured_features
@@ -105,10 +106,11 @@ def left_out(entrant: Entrant, table: Table, folds: Sequence[Fold]) -> Array:
     """Joules of every row that is scored in one of ``folds``, by a fit of what that one trains on; nan where none is,
     or too few rows are left to fit. (size,)"""
     joules = np.full(table.size, np.nan)
-    for fold in folds:
-        kept = fold.trains & entrant.among
-        if kept.sum() >= FEWEST_ROWS and fold.scored.any():
-            joules[fold.scored] = entrant.contender.fitted(np.flatnonzero(kept))(np.flatnonzero(fold.scored))
+    with threadpool_limits(limits=1):  # tall and narrow matrices: threads spend their time waiting
+        for fold in folds:
+            kept = fold.trains & entrant.among
+            if kept.sum() >= FEWEST_ROWS and fold.scored.any():
+                joules[fold.scored] = entrant.contender.fitted(np.flatnonzero(kept))(np.flatnonzero(fold.scored))
     return joules
 
 

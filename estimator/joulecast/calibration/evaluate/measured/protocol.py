@@ -121,7 +121,7 @@ def _held_out(trial: Trial) -> Iterator[Outcome]:
         for split in (FAMILY, ARCHITECTURE):
             yield Unscored(set=trial.name, split=split, reason="fewer than three families", n=table.size)
         return
-    yield from _by_family(trial, names)
+    yield from _by_family(trial)
     if not trial.networks.any():
         reason = "layers alone were measured: their errors stand by op type"
         yield Unscored(set=trial.name, split="all", reason=reason, n=table.size)
@@ -131,10 +131,11 @@ def _held_out(trial: Trial) -> Iterator[Outcome]:
     yield from _vision_trained(trial)
 
 
-def _by_family(trial: Trial, names: Sequence[str]) -> Iterator[Outcome]:
-    """Strictly, layers too: the headline, the unseen language models out of it, and errors by op type."""
+def _by_family(trial: Trial) -> Iterator[Outcome]:
+    """Strictly, layers too, those of families without networks as well: the headline, the unseen language models out
+    of it, and errors by op type."""
     table = trial.table
-    cut = strict_folds(table, names)
+    cut = strict_folds(table, folds(table.rows))
     unseen = [fold.scored for fold in cut if fold.name == UNSEEN_LLMS]
     for entrant in trial.entrants:
         joules = left_out(entrant, table, cut)
@@ -154,7 +155,7 @@ def _missing(trial: Trial, joules: Array) -> Iterator[Unscored]:
     for what, kind in (("networks", trial.networks), ("layers", ~trial.networks)):
         count = int((kind & ~np.isfinite(joules)).sum())
         if count:
-            reason = f"{what} of no family of networks, or with too few rows left to fit without theirs"
+            reason = f"{what} with too few rows left to fit without their family"
             yield Unscored(set=trial.name, split=FAMILY, reason=reason, n=count)
 
 

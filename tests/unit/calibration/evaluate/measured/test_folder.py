@@ -1,0 +1,117 @@
+"""Which rows of a folder are read, under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.calibration.evaluate.evaluation import Unscored
+from joulecast.calibration.evaluate.measured.folder import NamedJournal, find_journals, read_journals
+
+Row = dict[str, Any]
+Changed = Callable[[Callable[[Row], Row | None]], Path]
+H100 = "NVIDIA-H100-80GB-HBM3"
+
+
+def as_real(row: Row) -> Row:
+    """As if a card had been measured that exists."""
+    of_card = {"accelerator": H100, "card": "card-0123456789abcdef"} if row["kind"] == "session" else {}
+    return row | {"simulated": False} | of_card
+
+
+def split(folder: Path) -> tuple[list[NamedJournal], dict[str, int]]:
+    found = list(read_journals(folder))
+    reasons = {each.reason: each.n for each in found if isinstance(each, Unscored)}
+    return [each for each in found if isinstance(each, NamedJournal)], reasons
+
+
+def executed(folder: Path) -> int:
+    return sum('"kind": "layer"' in line or '"kind": "network"' in line for line in (folder / "run.jsonl").open())
+
+
+def test_rows_of_hardware_are_read_whatever_the_environment_says(changed: Changed) -> None:
+    folder = changed(as_real)
+    (found,), reasons = split(folder)
+    assert (found.name, found.journal.product, found.journal.simulated) == ("changed", H100, False)
+    assert (len(found.journal.rows), reasons) == (executed(folder), {})
+
+
+@pytest.mark.usefixtures("allowed")
+def test_rows_of_two_accelerators_are_two_sets(changed: Changed) -> None:
+    def two(row: Row) -> Row:
+        return row if row["process"] % 2 else as_real(row)
+
+    journals, _ = split(changed(two))
+    assert [each.name for each in journals] == [f"changed/{H100}", "changed/simulated-hopper simulated"]
+
+
+def test_a_table_in_the_same_folder_keeps_the_folders_name(changed: Changed) -> None:
+    folder = changed(as_real)
+    (folder / "model_energy.csv").touch()
+    (found,), _ = split(folder)
+    assert found.name == f"changed/{H100}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"valid": False, "invalid_reason": "not finite"}, "invalid: not finite"),
+        ({"valid": None}, "invalid: no reason given"),
+        ({"joules": 0.0}, "no joules or no seconds"),
+        ({"schema": 99}, "schema 99 is newer than 1: upgrade joulecast to score it"),
+        ({"simulated": None}, f"does not say whether {H100} was measured or simulated"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_counted(changed: Changed, columns: Row, reason: str) -> None:
+    networks = 0
+
+    def change(row: Row) -> Row:
+        nonlocal networks
+        if row["kind"] != "network":
+            return as_real(row)
+        networks += 1
+        return as_real(row) | columns
+
+    folder = changed(change)
+    (found,), reasons = split(folder)
+    assert reasons == {reason: networks}
+    assert len(found.journal.rows) == executed(folder) - networks
+
+
+def test_lines_without_a_session_are_counted(changed: Changed) -> None:
+    folder = changed(lambda row: None if row["kind"] == "session" else as_real(row))
+    journals, reasons = split(folder)
+    assert journals == []
+    assert reasons == {"belongs to no session, so the accelerator is unknown": executed(folder)}
+
+
+def test_too_few_rows_are_counted(changed: Changed) -> None:
+    kept = 0
+
+    def few(row: Row) -> Row | None:
+        nonlocal kept
+        kept += row["kind"] == "layer"
+        return as_real(row) if row["kind"] == "session" or (row["kind"] == "layer" and kept <= 4) else None
+
+    journals, reasons = split(changed(few))
+    assert journals == []
+    assert reasons == {"4 valid layers and networks, and a fit needs 10: measure more": 4}
+
+
+def test_a_file_too_large_is_named_and_its_lines_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.jsonl").write_text("{}\n" * 7)
+    monkeypatch.setattr("joulecast.calibration.rows.journals._MOST_BYTES", 8)
+    journals, reasons = split(tmp_path)
+    assert journals == []
+    ((reason, number),) = reasons.items()
+    assert ("split it by lines" in reason, number) == (True, 7)
+
+
+def test_journals_are_found_in_the_folder_itself_and_one_below(tmp_path: Path) -> None:
+    for name in ("b/run.jsonl", "a/run.jsonl", "c/other.txt", "a/deep/run.jsonl", "run.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_journals(tmp_path) == (tmp_path, tmp_path / "a", tmp_path / "b")
