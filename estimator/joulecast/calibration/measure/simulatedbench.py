@@ -1,4 +1,4 @@
-"""A bench that does not exist: the simulated device in virtual time, with loads as long as the suite predicts them."""
+"""A bench that does not exist: the simulated device in virtual time, with the loads of the card it is a likeness of."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.expectation import build_seconds
+from joulecast.calibration.measure.likeness import Likeness
 from joulecast.calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast.calibration.meter.sensor import Clock, Sensor
 from joulecast.calibration.meter.simulated import DeviceOutOfMemoryError, Faults, SimulatedDevice, Stranger
@@ -20,10 +21,8 @@ from joulecast.errors import MeasurementError
 _STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
 _HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
 _BUSY_SECONDS = 0.001
-_LEAST_SECONDS = 1e-6  # an execution shorter than the start of a kernel is none
 _COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
 """A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
-_MOST_WATTS = 1.2  # of the limit: what a made-up load asks for at boost; above 1 the card is capped
 
 FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
 """``stranger=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
@@ -40,6 +39,7 @@ class SimulatedBench:
             )
         self._faults = faults
         self._device = SimulatedDevice(preset, seed=seed, faults=_device_faults(faults))
+        self._likeness = Likeness(self._device)
         self.sensor: Sensor = self._device.sensor
         self.clock: Clock = self._device.clock
         self._group = ""
@@ -62,8 +62,7 @@ class SimulatedBench:
         self._befall(configuration)
         self.clock.sleep(build_seconds(configuration, shared_build=configuration.group == self._group))
         self._group = configuration.group
-        seconds = max(configuration.forward_seconds, _LEAST_SECONDS)
-        load = self._device.load(seconds, watts=self._watts(configuration, seconds))
+        load = self._likeness.load(configuration)
         columns: dict[str, Any] = {"finite": True, "valid": not self._is("broken", configuration)}
         if not columns["valid"]:
             columns |= {"finite": False, "invalid_reason": "not finite"}
@@ -89,11 +88,6 @@ class SimulatedBench:
 
     def _is(self, fault: str, configuration: Configuration) -> bool:
         return fault in self._faults and self._faults[fault] in configuration.key
-
-    def _watts(self, configuration: Configuration, seconds: float) -> float:
-        chip = self._device.spec.chip
-        least, most = chip.busy_watts(1.0, 25.0), _MOST_WATTS * chip.power_limit_watts
-        return min(max(configuration.forward_joules / seconds, least), most)
 
 
 def _device_faults(faults: Mapping[str, str]) -> Faults:

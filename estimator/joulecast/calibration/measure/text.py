@@ -8,6 +8,7 @@ from joulecast.calibration.measure.chain import Ending
 from joulecast.calibration.measure.progress import clock
 from joulecast.calibration.measure.purchase import Purchase
 from joulecast.calibration.measure.request import Report
+from joulecast.calibration.suite.configuration import ACCELERATOR
 
 _SIGNS = {"holds": "ok  ", "fails": "FAIL", "unknown": "?   "}
 _MOST_TROUBLES = 40  # lines; the rest is in the rows
@@ -27,8 +28,10 @@ def purchase_text(bought: Purchase, budget_seconds: float) -> str:
         lines.append((name, str(count), clock(seconds), clock(total)))
     rows = len(bought.rows)
     text = table(("slice", "rows", "minutes", "in all"), lines)
-    text += f"\n{rows} rows in {clock(bought.seconds)} of {clock(budget_seconds)}, in {bought.processes} processes;"
-    return text + f" {bought.left} rows are left for later runs\n"
+    processes = "1 process" if bought.processes == 1 else f"{bought.processes} processes"
+    text += f"\n{rows} rows in {clock(bought.seconds)} of {clock(budget_seconds)}, in {processes};"
+    text += f" {bought.left} rows are left for later runs\n"
+    return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget buys less\n"
 
 
 def order_text(bought: Purchase) -> str:

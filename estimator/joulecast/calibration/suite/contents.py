@@ -32,6 +32,9 @@ _CONTRACTION = ("batch", "m", "n", "k", "repeats")
 Key = tuple[str, int, int | None, float | None]
 """Name, batch size, tokens, seconds of sound: what tells a forward pass of the suite."""
 
+Counted = list[tuple[LayerProfile, int]]
+"""Rows of the law, and how often each runs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
@@ -62,6 +65,20 @@ def contents(folder: Path = FOLDER) -> Contents | None:
 def rows_of_call(document: Mapping[str, Any]) -> tuple[LayerProfile, ...]:
     """The rows with a kernel of a layer's call as JSON."""
     return launched_rows(count(canonicalise(graph_of_call(call_from_json(document)), eager=True)))
+
+
+def rows_of_layer(digest: str) -> Counted | None:
+    """The rows of a layer of the committed index; None if it has no such layer."""
+    layer = committed().known.get(digest)
+    return None if layer is None else [(row, 1) for row in rows_of_call(layer.document)]
+
+
+def rows_of_network(key: Key) -> Counted | None:
+    """The rows of a forward pass of the committed index; None where its contents are not known."""
+    found = contents()
+    if found is None or not belongs(found) or key not in found.networks:
+        return None
+    return [(found.layers[place], times) for place, times in found.networks[key]]
 
 
 def launched_rows(layers: Iterable[LayerProfile]) -> tuple[LayerProfile, ...]:

@@ -53,13 +53,14 @@ class Index:
         return self._read("layers")
 
     @cached_property
-    def _known(self) -> Mapping[str, Layer]:
+    def known(self) -> Mapping[str, Layer]:
+        """Every layer that it can run, by digest."""
         return {entry["digest"]: layer_from_json(entry) for entry in self._body["layers"]}
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The sample, in its order."""
-        return tuple(self._known[digest] for digest in self._body["sample"])
+        return tuple(self.known[digest] for digest in self._body["sample"])
 
     @cached_property
     def additivity(self) -> tuple[Additivity, ...]:
@@ -77,7 +78,7 @@ class Index:
         return "sha256:" + hashlib.sha256(content).hexdigest()
 
     def _additivity(self, entry: Mapping[str, Any]) -> Additivity:
-        layers = tuple((self._known[digest], count) for digest, count in entry["layers"])
+        layers = tuple((self.known[digest], count) for digest, count in entry["layers"])
         return Additivity(**{**entry, "layers": layers})
 
     def _read(self, part: str) -> Mapping[str, Any]:

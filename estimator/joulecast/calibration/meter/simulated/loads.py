@@ -40,7 +40,7 @@ class SimulatedLoad:
     def __init__(self, device: Device, execution: Execution, *, multiple: int = 1) -> None:
         if execution.memory_bytes > device.memory_bytes:
             raise DeviceOutOfMemoryError(
-                f"out of memory: {execution.memory_bytes} bytes do not fit into {device.memory_bytes} of the device"
+                f"{execution.memory_bytes:,} bytes do not fit into the {device.memory_bytes:,} of the device"
             )
         self.execution = execution
         self._device = device
