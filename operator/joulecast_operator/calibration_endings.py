@@ -123,13 +123,8 @@ class Endings:
             return Verdict(taken=True, reason=reason, message=f"in use as AcceleratorEnergyProfile {name}: {says}")
         others = [key for key in (_profile_key(name), in_use[0] if in_use else None) if key and self._is_others(key)]
         if not calibration_result.is_better(summary):
-            gone = in_use is None and status_of(calibration).get("against")
-            message = "the profile that it was compared with is gone, yet it was the better one"
-            return Verdict(
-                taken=False,
-                reason="NotBetter",
-                message=f"{message if gone else 'the profile in use stays'}: {says}",
-            )
+            stays = _stays(in_use, status_of(calibration).get("against"))
+            return Verdict(taken=False, reason="NotBetter", message=f"{stays}: {says}")
         if others:
             message = f"{says}; yet AcceleratorEnergyProfile {others[0].name} was made by somebody else: delete it"
             return Verdict(taken=False, reason=_OTHERS, message=message)
@@ -177,6 +172,15 @@ class Endings:
             why = f"{end}: {why}"
         facts = facts_of(summary) if isinstance(summary, Summary) else {}
         return _end("Failed", "RunFailed", f"{why}; a new value of the refresh annotation runs it again", facts)
+
+
+def _stays(in_use: tuple[Key, Override] | None, against: str | None) -> str:
+    """Which profile stays where the new one is not better."""
+    if in_use is not None:
+        return f"AcceleratorEnergyProfile {in_use[0].name} stays in use"
+    if against is not None:
+        return "the profile that it was compared with is gone, yet it was the better one"
+    return "the profile that joulecast ships stays in use"
 
 
 def _end(phase: Phase, reason: str, message: str, facts: Mapping[str, Any]) -> State:

@@ -196,6 +196,7 @@ def test_one_that_is_not_better_leaves_the_old_one_and_says_by_which_figures() -
     status = world.step(key)
     assert (reason(status), status["profile"]["taken"]) == ("NotBetter", False)
     assert status["summary"]["better"] == "no, 4.1 % against 4 %"
+    assert message(status) == f"AcceleratorEnergyProfile {NAME} stays in use: no better"
     assert PROFILES.path(None, NAME) not in world.cluster.objects
 
 
@@ -624,3 +625,8 @@ def test_a_better_profile_that_was_deleted_meanwhile_is_not_said_to_stay() -> No
     status = world.step(key)
     assert reason(status) == "NotBetter"
     assert "is gone" in message(status)
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(better=False))
+    assert "joulecast ships stays in use" in message(world.step(key))
