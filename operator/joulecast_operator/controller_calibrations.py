@@ -174,18 +174,13 @@ class Calibrations:
     # -- begin
 
     async def _begun(self, calibration: Resource, spec: CalibrationSpec, number: int) -> State | None:
-        target = target_of(spec, self._index.nodes())
+        target, image = target_of(spec, self._index.nodes()), spec.image or self._settings.calibration_image
         if isinstance(target, Wrong):
             return _refused(target)
         if isinstance(target, Waiting):
             return State(phase="Waiting", reason=target.reason, message=target.message)
-        image = spec.image or self._settings.calibration_image
         if not image:
-            message = (
-                "no image to measure with: `docker build --target calibration` makes one with joulecast and torch;"
-                " name it in spec.image or the chart's calibration.image"
-            )
-            return _refused(Wrong(reason="NoImage", message=message))
+            return _refused(_NO_IMAGE)
         if await self._objects.is_going(calibration, number):
             return replace(_GOING, phase="Waiting", again_seconds=self._settings.calibration_poll_seconds)
         place = Place(product=target.product, runtime=spec.runtime)
@@ -302,6 +297,11 @@ class Calibrations:
         await self._writer.status(CALIBRATIONS, calibration, status, warning=state.warning)
 
 
+_NO_IMAGE: Final = Wrong(
+    reason="NoImage",
+    message="no image to measure with: `docker build --target calibration` makes one with joulecast and torch; name it"
+    " in spec.image or the chart's calibration.image",
+)
 _STARTS: Final = ("Starting", "Resuming", "FromTheStart")
 _GOING: Final = State(
     phase="Starting",

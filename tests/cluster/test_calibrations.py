@@ -80,7 +80,7 @@ def test_the_whole_way(cluster: Cluster, worker: Kubelet) -> None:
     second = calibration("second", nodeSelector={"matchLabels": {"pool": "whole"}}, quick=True, storage=rows)
     plane.apply(calibration("first", accelerator=H100, quick=True, storage=rows))
     worker.refused.add("second-1")
-    worker.hold("first-1", rows=20)
+    worker.hold("first-1", rows=5)
     until_phase(cluster, "first", "Measuring")
     job = plane.get("job", "first-1", LAB)
     assert job is not None
@@ -162,7 +162,7 @@ def test_what_is_deleted_takes_everything_but_the_profile_with_it(cluster: Clust
     assert cluster.plane.get("aep", PROFILE) is not None
 
     cluster.plane.apply(calibration("third", accelerator=H100, quick=True))
-    worker.hold("third-1", rows=20)
+    worker.hold("third-1", rows=5)
     until_phase(cluster, "third", "Measuring")
     (running,) = worker.running("third-1")
     cluster.plane.kubectl("delete", "ecal", "third", "-n", LAB)
