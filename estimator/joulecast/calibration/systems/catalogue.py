@@ -19,8 +19,8 @@ FORMS: Mapping[str, Form] = {
 """In the order of every table."""
 
 LAYER_WISE = frozenset({"wattlayer", "neuralpower", "getzner"})
-"""Those that their papers fit on measured layers. Where none were measured they are aggregate-fitted: on sums by layer
-type over whole networks. The others are forms of whole networks, and fitted on those."""
+"""Those that their papers fit on measured layers. Fitted on whole networks they are aggregate-fitted: on sums by layer
+type. The others are forms of whole networks."""
 
 
 def fit_system(name: str, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:

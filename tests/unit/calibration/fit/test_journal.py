@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from joulecast.calibration.fit.measured.journal import product_of, read
+from joulecast.calibration.fit.measured.journal import flaw_of, product_of, read
+from joulecast.calibration.fit.measured.profile import FittedRows
 from joulecast.errors import MeasurementError
 
 Changed = Callable[[Callable[[dict[str, Any]], dict[str, Any] | None]], Path]
@@ -89,3 +90,10 @@ def test_one_measured_row_among_simulated_ones_is_refused(changed: Changed, allo
 def test_a_simulated_card_is_a_likeness_of_a_real_one(name: str, product: str) -> None:
     assert product_of(name, simulated=True) == product
     assert product_of(name, simulated=False) == name
+
+
+def test_numbers_have_to_be_finite(fitted: FittedRows) -> None:
+    row = fitted.journal.rows[0]
+    assert flaw_of(row) == ""
+    assert flaw_of({**row, "joules": float("inf")}) == "no joules"
+    assert flaw_of({**row, "views": float("nan")}) == "views makes no sense"

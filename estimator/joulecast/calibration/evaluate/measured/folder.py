@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from joulecast.calibration.evaluate.evaluation import SIMULATED, Unscored
-from joulecast.calibration.fit.measured.journal import FEWEST_ROWS, Journal, is_sane, journal_of, simulated_allowed
+from joulecast.calibration.fit.measured.journal import FEWEST_ROWS, Journal, flaw_of, journal_of, simulated_allowed
 from joulecast.calibration.rows.journals import Row, Rows, is_simulated, read_rows
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK, SCHEMA_VERSION
 from joulecast.calibration.rows.networks import FILE_NAME
@@ -33,7 +33,7 @@ def read_journals(folder: Path) -> Iterator[NamedJournal | Unscored]:
     name = folder.resolve().name
     try:
         found = read_rows(folder)
-    except MeasurementError as error:
+    except (MeasurementError, OSError) as error:
         yield Unscored(set=name, split="all", reason=str(error), n=_lines(folder))
         return
     yield from _damaged(name, found)
@@ -89,7 +89,7 @@ def _refusal(row: Row) -> str:
 def _invalid(row: Row) -> str:
     if row.get("valid") is not True:
         return f"invalid: {row.get('invalid_reason') or 'no reason given'}"
-    return "" if is_sane(row) else "no joules or no seconds"
+    return flaw_of(row)
 
 
 def _damaged(name: str, found: Rows) -> Iterator[Unscored]:
@@ -105,7 +105,7 @@ def _counted(name: str, reasons: Counter[str]) -> Iterator[Unscored]:
 def _lines(folder: Path) -> int:
     """Lines of all journals, in whatever state they are."""
     count = 0
-    for path in folder.glob("*.jsonl"):
+    for path in filter(Path.is_file, folder.glob("*.jsonl")):
         with path.open("rb") as text:
             count += sum(chunk.count(b"\n") for chunk in iter(lambda: text.read(1 << 20), b""))
     return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +61,7 @@ def read(paths: Sequence[Path]) -> Journal:
     refuse_unfit(rows, simulated=simulated and simulated_allowed())
     accelerator, suite = _only(rows, "accelerator", named), _only(rows, "suite_digest", named)
     valid = [row for row in rows if row["kind"] in LAYER_AND_NETWORK and row.get("valid") is True]
-    kept = tuple(row for row in valid if is_sane(row))
+    kept = tuple(row for row in valid if not flaw_of(row))
     if len(kept) < FEWEST_ROWS:
         raise MeasurementError(
             f"{named} holds {len(kept)} valid layer and network rows, and a fit needs {FEWEST_ROWS}:"
@@ -115,9 +116,26 @@ def _only(rows: Iterable[Row], column: str, named: str) -> str:
     return values[0]
 
 
-def is_sane(row: Mapping[str, Any]) -> bool:
-    """Whether both truths are positive numbers."""
-    return all(isinstance(row.get(name), int | float) and row[name] > 0 for name in ("joules", "seconds"))
+_NUMBERS = ("joules", "seconds")
+_PERHAPS_NUMBERS = ("sm_clock_mhz", "views", "module_calls", "audio_seconds", "power_limit_watts")
+_TEXTS = ("name", "runtime", "precision", "identity")
+_WHOLE = ("batch_size", "sequence_length")
+
+
+def flaw_of(row: Mapping[str, Any]) -> str:
+    """Why a valid layer or network cannot be fitted or scored; empty if it can. A row may come from anybody."""
+    for name in _NUMBERS:
+        if not (_is_number(row.get(name)) and row[name] > 0):
+            return f"no {name}"
+    odd = [name for name in _TEXTS if not isinstance(row.get(name), str)]
+    odd += [name for name in _PERHAPS_NUMBERS if row.get(name) is not None and not _is_number(row[name])]
+    odd += [name for name in _WHOLE if row.get(name) is not None and not isinstance(row[name], int)]
+    odd += ["batch_size"] if row["kind"] == "network" and not row.get("batch_size") else []
+    return f"{odd[0]} makes no sense" if odd else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def product_of(accelerator: str, *, simulated: bool) -> str:

@@ -60,7 +60,11 @@ def test_a_table_in_the_same_folder_keeps_the_folders_name(changed: Changed) -> 
     [
         ({"valid": False, "invalid_reason": "not finite"}, "invalid: not finite"),
         ({"valid": None}, "invalid: no reason given"),
-        ({"joules": 0.0}, "no joules or no seconds"),
+        ({"joules": 0.0}, "no joules"),
+        ({"seconds": "long"}, "no seconds"),
+        ({"identity": None}, "identity makes no sense"),
+        ({"batch_size": [1]}, "batch_size makes no sense"),
+        ({"sm_clock_mhz": "fast"}, "sm_clock_mhz makes no sense"),
         ({"schema": 99}, "schema 99 is newer than 1: upgrade joulecast to score it"),
         ({"simulated": None}, f"does not say whether {H100} was measured or simulated"),
     ],
@@ -108,6 +112,13 @@ def test_a_file_too_large_is_named_and_its_lines_counted(tmp_path: Path, monkeyp
     assert journals == []
     ((reason, number),) = reasons.items()
     assert ("split it by lines" in reason, number) == (True, 7)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.jsonl").mkdir()
+    journals, reasons = split(tmp_path)
+    assert (journals, list(reasons.values())) == ([], [0])
+    assert "run.jsonl" in next(iter(reasons))
 
 
 def test_journals_are_found_in_the_folder_itself_and_one_below(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,23 @@ def test_no_page_is_written_from_them(found: Evaluation, folder: Path, monkeypat
     monkeypatch.setattr(of_journals, "table_of", lambda *_, **__: pytest.fail("fitted first"))
     with pytest.raises(MeasurementError, match="not written from rows that nobody measured"):
         evaluate(folder, measured_only=True)
+
+
+def test_the_page_of_rows_of_hardware_has_every_part(found: Evaluation) -> None:
+    (own,) = found.measured
+    page = as_page(replace(found, measured=(replace(own, simulated=False),)))
+    for wanted in (
+        "Rows measured by this project are told apart", f"Measured by this project on {own.accelerator}",
+        "### Targets", "The headline, strict", "\nloose: ", "\nfitted on layers: ", "\nzero-shot: ",
+        "### Errors by op type", "### Errors against the number of calibration layers", "### Noise and families",
+        f"{own.families} families are held out in turn",
+    ):  # fmt: skip
+        assert wanted in page, wanted
+    assert "No joules measured by this project" not in page
+    assert "Targets on rows measured by this project" not in page
+    parts = page.partition("### physical, leave-family-out")[2].partition("\n### ")[0]
+    assert parts.count("| all | ") > 20
+    assert parts.count("| hf:") + parts.count("| timm:") + parts.count("| torchvision:") == 20
 
 
 def test_without_leave_they_are_counted_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
