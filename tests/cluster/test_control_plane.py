@@ -8,22 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cluster.release import deployment
 from tests.harness import binaries, reaper
 from tests.harness.control_plane import CommandError, ControlPlane
 from tests.harness.processes import ProcessError, stop_directory
 from tests.harness.steps import StepError
 from tests.waiting import eventually
-
-
-def deployment(name: str, namespace: str, image: str = "registry.invalid/model:1") -> dict:
-    labels = {"app": name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "model", "image": image}]}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
-    }
 
 
 def test_the_api_server_is_the_pinned_release(control_plane: ControlPlane) -> None:

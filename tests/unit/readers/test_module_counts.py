@@ -14,6 +14,7 @@ from joulecast.layers import Totals
 from joulecast.readers.module import graph_of, trace
 from tests.models import modules
 from tests.models.architectures import EXPORTS
+from tests.unit.readers.small_modules import Function
 
 BY_NAME = {export.name: export for export in EXPORTS}
 
@@ -87,17 +88,6 @@ def test_layers_count_exactly(layer: nn.Module, shape: tuple[int, ...], macs: in
     assert found.macs == macs
     assert found.params == sum(parameter.numel() for parameter in layer.parameters())
     assert counted(layer, torch.zeros(shape), eager=True).macs == macs
-
-
-class Function(nn.Module):
-    """A module of one expression."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
 
 
 A, B, C = torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 5, 6), torch.zeros(3, 4, 5)

@@ -16,17 +16,9 @@ from joulecast.readers.module import graph_of, graph_of_call, trace
 from joulecast.readers.module.functions import FUNCTIONS
 from joulecast.readers.module.modes import attribute, resolved
 from joulecast.readers.module.names import entry_of, table
+from tests.unit.readers.small_modules import Function
 
 F = nn.functional
-
-
-class Function(nn.Module):
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
 
 
 def test_every_function_taken_whole_has_a_rule_and_exists() -> None:

@@ -23,17 +23,9 @@ from joulecast.errors import (
 )
 from joulecast.readers.module import graph_digest, graph_of, graph_of_call, read, trace
 from joulecast.readers.module.calls import Call, Trace, call_from_json
+from tests.unit.readers.small_modules import Function
 
 F = nn.functional
-
-
-class Function(nn.Module):
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
 
 
 def functions(traced: Trace) -> list[str]:
