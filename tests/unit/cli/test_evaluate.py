@@ -64,6 +64,33 @@ def test_the_report_is_html(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "no joules" in printed
 
 
+def test_where_nothing_is_scored_it_is_said_what_there_is_and_that_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = Evaluation(results=(), unscored=FOUND.unscored)
+    monkeypatch.setattr(protocol, "evaluate", lambda folder, measured_only: nothing)
+    with pytest.raises(MeasurementError, match=r"nothing in .* could be scored"):
+        evaluate.command(tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "targets on rows measured by this project: no rows",
+        "not scored: a-set, all, 2 rows, no joules",
+    ]
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_page_asks_for_rows_that_were_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def refuse(folder: Path, measured_only: bool) -> Evaluation:
+        asked.append(measured_only)
+        return FOUND
+
+    monkeypatch.setattr(protocol, "evaluate", refuse)
+    evaluate.command(tmp_path)
+    evaluate.command(tmp_path, page=tmp_path / "page.md")
+    assert asked == [False, True]
+
+
 def test_without_matplotlib_the_report_ends_before_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "evaluate", lambda folder, measured_only: pytest.fail("fitted first"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -57,7 +57,7 @@ def as_table(found: Evaluation) -> str:
     whole |= {f"{name} {study}".strip() for name in measured for study in (*STUDIES, *(f"{s} macro" for s in STUDIES))}
     shown = [line for line in found.results if line.set in whole or _told(line, measured)]
     rows = [("split", "system", *HEADER), *((line.split, line.system, *cells(line, line.set)) for line in shown)]
-    parts = [warning(found), *aligned(rows), *_others(found)]
+    parts = [warning(found), *(aligned(rows) if shown else []), *_others(found)]
     parts += [f"not scored: {_said(entry)}" for entry in _unscored(found)]
     return "".join(line + "\n" for line in parts if line)
 
@@ -87,7 +87,11 @@ def _others(found: Evaluation) -> Iterator[str]:
             f"median {percent(power.median_ape)} %, mean {percent(power.mean_ape)} %, max {percent(power.max_ape)} %"
         )
         yield f"power of products: {power.card} by {power.fitted_on}, n {power.n}, {errors}"
+    if not found.measured:
+        yield f"targets on {MEASURED_ROWS}: no rows"
     for name, target in _targets(found):
+        if name == MEASURED_ROWS:
+            continue
         said = f"{target.found}, {target.state}" if target.found else target.state
         yield f"target: {name}, {target.name}, wanted {target.wanted}, {said}"
 

@@ -70,6 +70,8 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
         from joulecast.calibration.evaluate.page import as_page
 
         page.write_text(as_page(found), "utf-8")
+    if not (found.results or found.op_types):
+        raise MeasurementError(f"nothing in {folder} could be scored: what it holds, and why not, stands above")
 
 
 def _print(found: Evaluation, output: Report) -> None:
