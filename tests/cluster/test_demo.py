@@ -52,7 +52,8 @@ def test_the_api_server_answers_with_the_forecast(output: str) -> None:
 
 def test_an_unknown_model_is_pending_then_annotated(output: str) -> None:
     unknown = output.partition("Deploy a model")[2].partition("Ask without changing")[0]
-    assert unknown.index("state at once: Pending") < unknown.index("joulecast.dev/state: Ready")
+    admitted = unknown.index("Warning: no forecast yet of")
+    assert admitted < unknown.index("state at once: ") < unknown.index("joulecast.dev/state: Ready")
 
 
 def test_a_dry_run_answers_for_its_own_batch_size(output: str) -> None:
