@@ -12,6 +12,7 @@ from joulecast.calibration.evaluate.contenders import PHYSICAL, Contender, Forec
 from joulecast.calibration.evaluate.measured.contenders import Entrant, entrants, left_out, widths
 from joulecast.calibration.evaluate.measured.features import measured_features
 from joulecast.calibration.evaluate.measured.folds import MOST_GROUPS, THE_REST, architecture_folds, vision_folds
+from joulecast.calibration.evaluate.measured.layers import noise_scores
 from joulecast.calibration.evaluate.measured.transfer import transferred
 from joulecast.calibration.fit.holdout import interval_width
 from joulecast.calibration.fit.measured.folds import folds, strict_folds
@@ -141,3 +142,16 @@ def test_no_joule_of_the_card_reaches_a_transferred_forecast(fitted: FittedRows,
 
 def test_a_profile_with_joules_of_the_card_is_not_transferred(fitted: FittedRows, tmp_path: Path) -> None:
     assert list(transferred(tmp_path, "NVIDIA-H200", fitted.table)) == []
+
+
+def test_repeats_are_held_against_the_first_of_their_kind(fitted: FittedRows) -> None:
+    table = fitted.table
+    layer, network = (int(np.flatnonzero(table.is_network == kind)[0]) for kind in (False, True))
+    kept = np.zeros(table.size, dtype=bool)
+    kept[[layer, layer + 1, layer + 2, network]] = True
+    few = table.take(kept)
+    same = [replace(row, configuration="the same") if not row.is_network else row for row in few.rows]
+    joules = np.where(few.is_network, 5.0, np.array([10.0, 11.0, 9.5, 10.0]))
+    (found,) = noise_scores("a_set", replace(few, rows=tuple(same), joules=joules))
+    assert (found.on, found.n) == ("layers", 2)
+    assert (found.median, found.max) == pytest.approx((7.5, 10.0))
