@@ -184,9 +184,8 @@ def _stays(in_use: tuple[Key, Override] | None, against: str | None) -> str:
 
 
 def _end(phase: Phase, reason: str, message: str, facts: Mapping[str, Any]) -> State:
-    return State(
-        phase=phase, reason=reason, message=message, facts={**facts, "finishedAt": timestamp(datetime.now(UTC))}
-    )
+    ended = {"finishedAt": timestamp(datetime.now(UTC)), "failed": True if phase == "Failed" else None}
+    return State(phase=phase, reason=reason, message=message, facts={**facts, **ended})
 
 
 def _profile_key(name: str) -> Key:

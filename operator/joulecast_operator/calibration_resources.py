@@ -225,7 +225,11 @@ class CalibrationStatus(Part):
     against: str | None = Field(None, description="Digest of the profile in use when the run began.")
     started_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
     finished_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
+    schedule: str | None = Field(
+        None, description="The schedule that was seen last; what a new one missed is not made up."
+    )
     next_run_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
+    failed: bool | None = Field(None, description="Whether the last run ended without a profile.")
     progress: float | None = Field(None, description="Of the run, 0 to 1.")
     rows: int | None = None
     networks: int | None = None

@@ -62,16 +62,20 @@ def refresh_of(calibration: Resource) -> str:
 def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> datetime | None:
     """When the next run is due: ``now`` or earlier for at once, None for never. Raises ValueError for a schedule that
     is none."""
-    status = status_of(calibration)
-    refresh = refresh_of(calibration)
+    status, refresh = status_of(calibration), refresh_of(calibration)
+    schedule = parse(spec.schedule) if spec.schedule is not None else None
     if refresh and refresh != status.get("refresh"):
         return now
-    if status.get("phase") == "Failed" and status.get("placementHash") != placed(spec):
+    if status.get("failed") and status.get("placementHash") != placed(spec):
         return now  # it may have failed for want of memory or a Secret
-    if spec.schedule is None:
+    if schedule is None:
         return None if status.get("specHash") == asked(spec) else now
+    if status and status.get("schedule") != spec.schedule:
+        return schedule.next(now)  # a new schedule has missed nothing
+    if "nextRunAt" in status:
+        return datetime.fromisoformat(status["nextRunAt"])
     since = status.get("startedAt") or calibration["metadata"]["creationTimestamp"]
-    return parse(spec.schedule).next(datetime.fromisoformat(since))
+    return schedule.next(datetime.fromisoformat(since))
 
 
 def desired_status(calibration: Resource, state: State, *, now: datetime) -> Status:
@@ -80,6 +84,7 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
     generation = calibration["metadata"].get("generation")
     kept = {name: value for name, value in current.items() if name != "waitingSince"}  # said again while it waits
     status: Status = {**kept, **state.facts, "observedGeneration": generation, "phase": state.phase}
+    status["schedule"] = (calibration.get("spec") or {}).get("schedule")
     status = {name: value for name, value in status.items() if value is not None}
     status["summary"] = _columns(status)
     status["conditions"] = [

@@ -102,7 +102,7 @@ class Calibrations:
         """Refused; a Job that runs, whose spec was changed to what makes no sense, would be read by nobody."""
         if holds(calibration) and self._is_allowed(calibration):
             await self._objects.delete_job(calibration, status_of(calibration)["run"])
-        return _refused(wrong)
+        return replace(_refused(wrong), facts={"nextRunAt": None})
 
     def _is_allowed(self, calibration: Resource) -> bool:
         return calibration["metadata"]["namespace"] in self._namespaces()
@@ -214,7 +214,7 @@ class Calibrations:
             "startedAt": now,
             "against": in_use[1].digest if in_use else None,
             "progress": 0.0,
-            **dict.fromkeys(("finishedAt", "rows", "networks", "layers", "nextRunAt")),
+            **dict.fromkeys(("finishedAt", "failed", "rows", "networks", "layers", "nextRunAt")),
         }
         facts = {
             "run": number,

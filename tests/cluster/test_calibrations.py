@@ -277,7 +277,7 @@ def test_who_waits_longest_is_next_and_a_missed_time_is_made_up_for_after_a_rest
     plane.kubectl("delete", "ecal", "a-holder", "-n", LAB)
     plane.apply(calibration("a-newest", accelerator="NVIDIA-L40S"))
     merge_status(
-        plane, "ecal/nightly", {"run": 4, "startedAt": "2020-01-01T00:00:00Z", "finishedAt": "2020-01-01T01:00:00Z"}
+        plane, "ecal/nightly", {"run": 4, "nextRunAt": "2020-02-29T03:00:00Z", "finishedAt": "2020-01-01T01:00:00Z"}
     )
     cluster.installation.controller.start()
     cluster.until(lambda: plane.get("job", "z-early-1", LAB), "who waited longest is next")

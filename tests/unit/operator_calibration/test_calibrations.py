@@ -449,6 +449,38 @@ def test_a_schedule_is_waited_for_and_comes_again() -> None:
     assert status["run"] == 1
 
 
+def test_a_schedule_that_is_given_later_has_missed_nothing() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(against=None))
+    ended = world.step(key) | {"startedAt": "2026-01-01T00:00:00Z"}
+    body = {"accelerator": L40S, "schedule": "0 3 * * *"}
+    world.apply(calibration(status=ended, **body))
+    status = world.step(key)
+    assert (status["phase"], status["run"]) == ("Done", 1)
+    assert datetime.fromisoformat(status["nextRunAt"]) > datetime.now(UTC)
+    world.apply(calibration(status=world.status(key), **body | {"schedule": "0 4 * * *"}))
+    assert world.step(key)["run"] == 1
+    assert world.step(key)["run"] == 1, "nor by the next look"
+    world.apply(
+        calibration(
+            status=world.status(key) | {"nextRunAt": "2026-01-02T04:00:00Z"}, **body | {"schedule": "0 4 * * *"}
+        )
+    )
+    assert world.step(key)["run"] == 2, "what passed unseen is made up for"
+
+
+def test_a_schedule_that_is_none_is_refused_however_often_it_is_looked_at() -> None:
+    world = World()
+    key = world.apply(calibration(accelerator=L40S, schedule="0 3 29 2 *", status={"schedule": "0 3 29 2 *"}))
+    assert "nextRunAt" in world.step(key)
+    world.apply(calibration(accelerator=L40S, schedule="0 0 31 2 *", status=world.status(key)))
+    for _ in range(2):
+        assert reason(world.step(key)) == "InvalidSchedule"
+        assert "nextRunAt" not in world.status(key)
+
+
 def test_suspended_takes_the_job_away_and_goes_on_later() -> None:
     world = World()
     key = world.apply(calibration())
@@ -566,7 +598,11 @@ def test_a_run_that_failed_where_it_was_is_tried_elsewhere() -> None:
     world.end("l40s-1", {"data": {}}, "Failed")
     assert world.step(key)["phase"] == "Failed"
     more = {"accelerator": L40S, "resources": {"limits": {"memory": "32Gi"}}}
+    other = world.apply(calibration("other"))
+    world.step(other)
     world.apply(calibration(status=world.status(key), **more))
+    assert [world.step(key)["phase"] for _ in range(2)] == ["Waiting", "Waiting"], "for its turn"
+    world.index.drop(other)
     assert (world.step(key)["phase"], world.status(key)["run"]) == ("Starting", 2)
     world.end("l40s-2", {"data": {}}, "Failed")
     assert (world.step(key)["phase"], world.step(key)["run"]) == ("Failed", 2), "once"
