@@ -17,7 +17,6 @@ import torch
 import transformers
 from torch import nn
 from torchvision.models import resnet101
-from transformers.models.opt import modeling_opt
 
 from tests.models.definitions import Built, Export
 
@@ -94,28 +93,6 @@ def masked_text(model: type[nn.Module], config: Any) -> Built:
     )
 
 
-def opt() -> Built:
-    modeling_opt.eager_attention_forward = unpromoted_attention
-    return text(transformers.OPTModel, OPT)
-
-
-def unpromoted_attention(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    scaling: float,
-    **_: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eager attention of OPT before it computed the softmax of bfloat16 scores in float32."""
-    weights = torch.matmul(query, key.transpose(-1, -2)) * scaling
-    if mask is not None:
-        weights = weights + mask
-    weights = nn.functional.softmax(weights, dim=-1)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
-
-
 VIT = transformers.ViTConfig(
     hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096, attn_implementation="eager"
 )
@@ -164,7 +141,7 @@ BUILDERS = {
     "mobilevit-small": partial(image, transformers.MobileViTModel, MOBILEVIT, 256),
     "bert-large": partial(masked_text, transformers.BertModel, BERT),
     "gpt2": partial(text, transformers.GPT2Model, GPT2),
-    "opt-1.3b": opt,
+    "opt-1.3b": partial(text, transformers.OPTModel, OPT),
     "qwen2-1.5b": partial(text, transformers.Qwen2Model, QWEN2),
 }
 

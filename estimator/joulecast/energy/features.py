@@ -52,7 +52,8 @@ class Features:
     ``bytes``, ``elements``, ``kernels``, ``flops``: (n,); ``elements`` are those that a row works on one
     after the other: of a depthwise convolution its MACs, of any other row with MACs none. ``arithmetic``: (n,)
     position in ``ARITHMETIC``, −1 where the row carries no MACs or the law has no such arithmetic. ``family``: (n,)
-    position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced.
+    position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced. ``transposed``: (n,) whether a
+    product's weights lie as (n, k), as a ``Linear`` layer keeps them.
     ``row``: (c,) the row of each contraction;
     ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
     """
@@ -64,6 +65,7 @@ class Features:
     arithmetic: Index
     family: Index
     priced: Flags
+    transposed: Flags
     row: Index
     products: Array
     m: Array
@@ -164,6 +166,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         arithmetic=np.array(computes, dtype=np.intp),
         family=np.array([_FAMILY_POSITION[name] for name in families], dtype=np.intp),
         priced=np.array([not layer.macs or computes[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
+        transposed=np.array([_transposed(layer) for layer in layers], dtype=bool),
         row=columns[0].astype(np.intp),
         products=columns[1],
         m=columns[2],
@@ -192,8 +195,17 @@ def stack(tables: Sequence[Features]) -> Features:
     )
 
 
-_PER_ROW = ("bytes", "elements", "kernels", "flops", "arithmetic", "family", "priced")
+_PER_ROW = ("bytes", "elements", "kernels", "flops", "arithmetic", "family", "priced", "transposed")
 _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
+
+
+def _transposed(layer: LayerProfile) -> bool:
+    """Any product with weights but those that a file shows to be (k, n) of two matrices, as GPT-2's ``Conv1D``: of
+    three axes a file holds the transpose of what a ``Linear`` layer keeps, and square weights do not tell."""
+    if layer.op_type != "Gemm" or len(layer.contractions) != 1 or len(layer.input_shapes) < 2:
+        return layer.op_type == "Gemm"
+    shape, product = layer.input_shapes[1], layer.contractions[0]
+    return len(layer.input_shapes[0]) != 2 or product.k == product.n or tuple(shape) != (product.k, product.n)
 
 
 def _elements(layer: LayerProfile, family: str) -> float:

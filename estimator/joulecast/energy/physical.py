@@ -2,8 +2,8 @@
 
 With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of the supply voltage relative to boost:
 
-    contraction   t_c = repeats · min over tiles i × j and splits s of
-                        waves · SMs · 2·i·j·(k/s + k₀) / (P·η·φ·x·ε) + partial sums / bandwidth,
+    contraction   t_c = repeats · α · min over tiles i × j and splits s of
+                        waves · SMs · 2·i·j·(k/s + k₀·P/P_max + τ) / (P·η·φ·x·ε) + partial sums / bandwidth,
                   waves = ⌈b·⌈m/i⌉·⌈n/j⌉·s / SMs⌉, ε = (1 + g·(1/I + 1/J)) / (1 + g·(1/i + 1/j)), I × J the largest tile
     pass          t_m = bytes / (β·ψ·bandwidth),   t_i = elements·ι / (128·SMs·clock)
     row           t = ‖Σ t_c, ‖t_m, t_i‖_p‖_p + tail·kernels
@@ -13,9 +13,11 @@ With x = SM clock / boost clock and V²(x) = w + (1 − w)·x^q, the square of t
     cap           if E/T exceeds the power that the card holds under its limit, x falls until it does not: sums first,
                   then the cap, for the whole network
 
-φ, ψ and ι belong to the family of the kernel (attention, convolution, …), the other letters are the fields of
-``profile.Law``. The soft maximum of a roofline is Williams 2009; tiles, waves and splits are how libraries cut a
-product (NVIDIA, Matrix Multiplication Background); V² and x·V² are CMOS switching power.
+φ, ψ and ι belong to the family of the kernel (attention, convolution, …), τ is the ``transposed_depth`` of weights that
+lie as (n, k), α the toll of unaligned products (``UNALIGNED``), P_max the peak of the chip's fastest arithmetic, the
+other letters are the fields of ``profile.Law``. A prologue takes the same time whatever is multiplied, hence
+k₀·P/P_max. The soft maximum of a roofline is Williams 2009; tiles, waves and splits are how libraries cut a product
+(NVIDIA, Matrix Multiplication Background); V² and x·V² are CMOS switching power.
 """
 
 from __future__ import annotations
@@ -41,6 +43,10 @@ TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (6
 """Output tiles of cuBLAS and CUTLASS kernels, elements."""
 SPLITS = (1, 2, 4, 8)
 """Blocks that share one output tile, each with a part of k; their partial sums pass through memory in fp32."""
+UNALIGNED = 2.0
+"""Of the time of a tensor-core product whose rows do not begin at multiples of 16 bytes: loads are then of single
+elements (CUTLASS: most such kernels need 128-bit accesses; NVIDIA, Matrix Multiplication Background, section 2.2)."""
+_ALIGNED_ELEMENTS = {"fp32": 1, "tf32": 4, "fp16": 8, "bf16": 8}  # outside tensor cores any row will do
 _CAP_STEPS = 24  # halvings of [LOWEST_CLOCK, 1]: the clock is then known to 1e-7 of boost
 
 
@@ -166,7 +172,7 @@ def _at_clock(rows: AtBoost, law: Law, clock: Array) -> Busy:
     )
 
 
-COMPUTE_FIELDS = ("compute_efficiency", "family_compute", "tile_edge", "depth")
+COMPUTE_FIELDS = ("compute_efficiency", "family_compute", "tile_edge", "depth", "transposed_depth")
 """All that ``compute_seconds``, the dearest part of a forecast, takes from a law."""
 
 
@@ -185,7 +191,10 @@ def compute_seconds(rows: Features, law: Law, chip: Chip) -> Array:
 def _tiled_seconds(rows: Features, law: Law, chip: Chip, rate: Array) -> Array:
     """Each contraction with the tile and split that are fastest for it, (c,); ``rate`` (c,): FLOP/s of all
     multiprocessors."""
-    edge = _table(law.tile_edge, ARITHMETIC)[rows.arithmetic[rows.row]]
+    arithmetic = rows.arithmetic[rows.row]
+    edge = _table(law.tile_edge, ARITHMETIC)[arithmetic]
+    turned = rows.transposed[rows.row] * _table(law.transposed_depth, ARITHMETIC)[arithmetic]
+    depth = law.depth * chip.peak_flops[arithmetic] / chip.peak_flops.max() + turned
     largest = 1 / TILES[0][0] + 1 / TILES[0][1]
     outputs = rows.products * rows.m * rows.n
     fastest = np.full_like(rate, np.inf)
@@ -196,8 +205,15 @@ def _tiled_seconds(rows: Features, law: Law, chip: Chip, rate: Array) -> Array:
         for split in SPLITS:
             waves = np.ceil(tiles * split / chip.multiprocessors)
             partial = 0.0 if split == 1 else 8 * split * outputs / chip.bandwidth_bytes_per_second
-            fastest = np.minimum(fastest, waves * step * (rows.k / split + law.depth) + partial)
-    return fastest
+            fastest = np.minimum(fastest, waves * step * (rows.k / split + depth) + partial)
+    return fastest * _slowed(rows)
+
+
+def _slowed(rows: Features) -> Array:
+    """α of each contraction, (c,). Convolutions and fused attention pad what is odd."""
+    aligned = _table(_ALIGNED_ELEMENTS, ARITHMETIC)[rows.arithmetic[rows.row]]
+    odd = (rows.k % aligned > 0) | (rows.n % aligned > 0)
+    return np.where(odd & (rows.family[rows.row] == FAMILIES.index("matmul")), UNALIGNED, 1.0)
 
 
 def memory_seconds(rows: Features, law: Law, chip: Chip) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from joulecast.energy.model import Origin
 from joulecast.errors import NotCalibratedError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a field is renamed, removed or changes meaning."""
 
 
@@ -21,8 +21,10 @@ class Law:
 
     ``compute_efficiency``: share of the peak that the largest tiles reach, by arithmetic. ``tile_edge``: edge in
     elements at which a square tile spends as long on fetching its operands as on multiplying them, halved, by
-    arithmetic. ``depth``: extra k of a product's prologue. ``family_compute``, ``family_memory``: what a family of
-    kernels reaches relative to a matrix product's rate and to ``memory_efficiency``; 1 where it is not named.
+    arithmetic. ``depth``: extra k of a product's prologue, in the fastest arithmetic. ``transposed_depth``: more of it
+    where the weights lie as (n, k), by arithmetic; 0 where it is not named. ``family_compute``, ``family_memory``: what
+    a family of kernels reaches relative to a matrix product's rate and to ``memory_efficiency``; 1 where it is not
+    named.
     ``instructions``: that one thread issues for one element of a row without MACs, by family.
     ``sharpness``: exponent of the soft maximum.
     ``flop_joules``, ``instruction_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` +
@@ -35,6 +37,7 @@ class Law:
     compute_efficiency: Mapping[str, float]
     tile_edge: Mapping[str, float]
     depth: float
+    transposed_depth: Mapping[str, float]
     family_compute: Mapping[str, float]
     memory_efficiency: float
     family_memory: Mapping[str, float]

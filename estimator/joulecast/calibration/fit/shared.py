@@ -48,7 +48,7 @@ INSTRUCTIONS: Mapping[str, float] = {
     "broadcast": 32.0,
     "normalisation": 40.0,
     "softmax": 48.0,
-    "depthwise": 4.0,  # of each MAC
+    "depthwise": 8.0,  # of each MAC; no table tells, and libraries differ most here
 }
 """That one thread issues for one element: counts in round numbers, no table tells them apart from bandwidth."""
 
@@ -57,6 +57,7 @@ START: Mapping[str, Any] = {
     "compute_efficiency": {"fp32": 0.85, "tf32": 0.8, "fp16": 0.8, "bf16": 0.8},
     "tile_edge": {"fp32": 8.0, "tf32": 25.0, "fp16": 25.0, "bf16": 25.0},
     "depth": 150.0,
+    "transposed_depth": {"fp32": 100.0},  # tensor cores read either way
     "family_compute": {
         "convolution": 0.6,
         "recurrent": 0.5,
@@ -147,6 +148,7 @@ _TIME_FIELDS = (
     "family_memory",
     "tile_edge",
     "depth",
+    "transposed_depth",
     "sharpness",
     "tail_seconds",
 )
@@ -178,7 +180,7 @@ def _timed(folder: Path, product: str) -> Law | None:
     products, families = _of_chip(folder, sheet, CARDS, gemm_latency), _of_chip(folder, sheet, FP32_CARDS, fp32_latency)
     if products is None and not families:
         return None
-    law = replace(law_of(START, sheet), compute_efficiency={}, family_compute={}, family_memory={})
+    law = replace(law_of(START, sheet), compute_efficiency={}, transposed_depth={}, family_compute={}, family_memory={})
     if products is not None:
         law = _same_for_tensor_cores(fit_latency(law, _chip(products[0]), products[1], PRODUCT_PATHS), sheet)
     attention = _of_chip(folder, sheet, CARDS, attention_latency)
@@ -193,8 +195,9 @@ _SAME_TABLE = {"softmax": "normalisation", "broadcast": "other"}
 
 def _with_fp32(law: Law, product: str, families: Mapping[str, OperatorRows]) -> Law:
     """``law`` with what the fp32 table of ``product`` says of each family."""
+    law = replace(law, transposed_depth=START["transposed_depth"])
     for family, rows in families.items():
-        product_paths = ("compute_efficiency.fp32", "tile_edge.fp32")
+        product_paths = ("compute_efficiency.fp32", "tile_edge.fp32", "transposed_depth.fp32")
         paths = product_paths if family == "matmul" else (f"family_memory.{family}",)
         law = fit_latency(law, _chip(product), rows, paths)
     same = {other: law.family_memory[family] for other, family in _SAME_TABLE.items() if family in families}
@@ -235,7 +238,7 @@ def _mean_times(laws: Mapping[str, Law]) -> dict[str, Any]:
             found[field] |= dict.fromkeys(("tf32", "fp16", "bf16"), _mean([law[field]["bf16"] for law in products]))
         if simple:
             found[field]["fp32"] = _mean([law[field]["fp32"] for law in simple])
-    for field in ("family_compute", "family_memory"):
+    for field in ("transposed_depth", "family_compute", "family_memory"):
         keys = sorted({key for law in (*products, *simple) for key in law[field]})
         values = {key: [law[field][key] for law in (*products, *simple) if key in law[field]] for key in keys}
         found[field] = dict(START[field]) | {key: _mean(entries) for key, entries in values.items()}

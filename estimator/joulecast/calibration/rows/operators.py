@@ -11,13 +11,13 @@ import csv
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from joulecast.energy.features import ARITHMETIC, FAMILIES, Array, Features, subset
+from joulecast.energy.features import ARITHMETIC, FAMILIES, Array, Features, stack, subset
 
 SHORTEST_METERED_SECONDS = 1e-4
 """Below it a benchmark lasts 0.3 s, less than the 1 s that NVML averages over on these cards: its power is a ramp."""
@@ -84,15 +84,18 @@ def attention_latency(folder: Path, product: str) -> OperatorRows | None:
 
 
 def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
-    """fp32 rows of ``product`` by family: products, softmax and layer norms, elementwise passes."""
+    """fp32 rows of ``product`` by family: products, softmax and layer norms, elementwise passes.
+
+    The weights of its linear layers lie transposed, the operands of its batched products do not.
+    """
     name = FP32_CARDS.get(product)
     entries = [e for e in _read(folder / "neusight_latency" / "op_latency_fp32.csv.gz") if e["Device"] == name]
-    linear = [_product(e) for e in entries if e["OPName"] in ("linear", "bmm")]
+    products = [_fp32_products([e for e in entries if e["OPName"] == name], name == "linear") for name in _PRODUCTS]
     passes = {
         "normalisation": [_pass(e, 2) for e in entries if e["OPName"] in ("ln", "softmax")],
         "other": [_pass(e, 3 if e["OPName"] in _BINARY else 2) for e in entries if e["OPName"] in (*_BINARY, *_UNARY)],
     }
-    found = {"matmul": _products(_thinned(linear), "fp32", "matmul", unit_seconds=1e-3)}
+    found = {"matmul": _joined([rows for rows in products if rows is not None])}
     found |= {family: _passes(_thinned(rows), family, unit_seconds=1e-3) for family, rows in passes.items()}
     return {family: rows for family, rows in found.items() if rows is not None}
 
@@ -119,6 +122,7 @@ def gemm_power(folder: Path, product: str) -> OperatorRows | None:
 
 _FEWEST = 8  # rows of a cell: its 90th percentile is then not its largest value
 _BYTES_AN_ELEMENT = 8  # fp32 read and written; the few of two operands are not told apart
+_PRODUCTS = ("linear", "bmm")
 _BINARY = ("add", "mul", "div")
 _UNARY = ("addu", "mulu", "divu", "gelu", "relu", "tanh", "powu")  # pow is arithmetic-bound: no pass over memory
 
@@ -141,6 +145,21 @@ def _upper_mode(rows: OperatorRows, watts: Array) -> OperatorRows:
 
 def _product(entry: Mapping[str, str]) -> tuple[float, ...]:
     return (*(float(entry[name] or 1) for name in ("B", "M", "N", "K")), float(entry["Latency"]))
+
+
+def _fp32_products(entries: Sequence[Mapping[str, str]], transposed: bool) -> OperatorRows | None:
+    rows = _products(_thinned([_product(e) for e in entries]), "fp32", "matmul", unit_seconds=1e-3)
+    if rows is None:
+        return None
+    return replace(rows, table=replace(rows.table, transposed=np.full(rows.seconds.size, transposed)))
+
+
+def _joined(parts: Sequence[OperatorRows]) -> OperatorRows | None:
+    if not parts:
+        return None
+    return OperatorRows(
+        table=stack([part.table for part in parts]), seconds=np.concatenate([part.seconds for part in parts])
+    )
 
 
 def _pass(entry: Mapping[str, str], tensors: int) -> tuple[float, ...]:
@@ -188,6 +207,7 @@ def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Seq
         arithmetic=np.full(count, ARITHMETIC.index(arithmetic) if arithmetic else -1, dtype=np.intp),
         family=np.full(count, FAMILIES.index(family), dtype=np.intp),
         priced=np.ones(count, dtype=bool),
+        transposed=np.zeros(count, dtype=bool),
         row=np.tile(np.arange(count), len(shapes)).astype(np.intp),
         products=columns[0],
         m=columns[1],
