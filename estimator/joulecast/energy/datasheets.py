@@ -45,6 +45,11 @@ class DataSheet:
     multiprocessors: Fact | None
 
     @property
+    def boost_mhz(self) -> float | None:
+        """The boost clock, where a source is trusted."""
+        return self.boost_clock_mhz.value if self.boost_clock_mhz else None
+
+    @property
     def unverified(self) -> tuple[str, ...]:
         """Names of the values that only an unread source vouches for."""
         facts = {f"peak {name}": fact for name, fact in self.peaks.items()} | {

@@ -49,12 +49,11 @@ def chip_of_sheet(sheet: DataSheet) -> Chip:
     if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
         raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
     multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
-    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None
     return Chip(
         peak_flops=np.array([sheet.peaks[name].value if name in sheet.peaks else 0.0 for name in ARITHMETIC]),
         bandwidth_bytes_per_second=sheet.bandwidth_bytes_per_second.value,
         multiprocessors=multiprocessors,
-        instructions_per_second=instructions_per_second(multiprocessors, boost),
+        instructions_per_second=instructions_per_second(multiprocessors, sheet.boost_mhz),
         power_limit_watts=sheet.power_limit_watts.value,
     )
 
@@ -87,7 +86,7 @@ def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
         lacks=sheet.lacks,
         bandwidth_bytes_per_second=chip.bandwidth_bytes_per_second,
         power_limit_watts=chip.power_limit_watts,
-        boost_clock_mhz=sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None,
+        boost_clock_mhz=sheet.boost_mhz,
         multiprocessors=chip.multiprocessors,
         law=law_of(shared.law, sheet),
         hosts=shared.hosts,

@@ -115,7 +115,7 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
         for path, spread in UNKNOWN
         if (centre := laws.value(path)) is not None
     )
-    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else math.nan
+    boost = sheet.boost_mhz or math.nan
     return Problem(
         laws=replace(laws, unknown=unknown), chip=chip_of_sheet(sheet), boost_clock_mhz=boost, lacks=sheet.lacks
     )

@@ -94,7 +94,7 @@ def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, flo
         lacks=sheet.lacks,
         bandwidth_bytes_per_second=chip.bandwidth_bytes_per_second,
         power_limit_watts=chip.power_limit_watts,
-        boost_clock_mhz=sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else None,
+        boost_clock_mhz=sheet.boost_mhz,
         multiprocessors=chip.multiprocessors,
         law=card.fitted.law,
         hosts=hosts(card.fitted.host),

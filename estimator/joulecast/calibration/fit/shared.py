@@ -281,7 +281,7 @@ def _rest_shares(rest: Mapping[str, Rest]) -> dict[str, float]:
 
 def _curve(product: str, entry: Rest) -> tuple[Array, Array]:
     sheet = sheet_of(product)
-    boost = sheet.boost_clock_mhz.value if sheet and sheet.boost_clock_mhz else float(entry.clock_mhz[-1])
+    boost = (sheet and sheet.boost_mhz) or float(entry.clock_mhz[-1])
     return entry.clock_mhz / boost, entry.watts / _limit(product)
 
 
