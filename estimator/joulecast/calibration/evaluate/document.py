@@ -219,8 +219,13 @@ def _layers(found: Evaluation, name: str) -> Iterator[str]:
         yield f"<h3>Layers</h3><p>{_NO_LAYERS}</p>"
     if op_types:
         yield f"<h3>Errors by op type</h3><p>{escape(OP_TYPES)}</p>"
-        yield _figure(f"{name}:op-types", figures.error_by_op_type(op_types), "Median errors (number of layers).")
-        yield _table(OP_TYPE_HEADER, [op_type_cells(each) for each in op_types])
+        yield _figure(
+            f"{name}:op-types",
+            figures.error_by_op_type(op_types),
+            "Median errors of the most frequent ones (number of layers).",
+        )
+        rows = _table(OP_TYPE_HEADER, [op_type_cells(each) for each in op_types])
+        yield f"<details><summary>every op type</summary>{rows}</details>"
     if steps:
         yield f"<h3>Errors against the number of calibration layers</h3><p>{escape(LEARNING)}</p>"
         yield _figure(f"{name}:learning", figures.error_by_layers(steps), f"Errors on {steps[0].on}.")

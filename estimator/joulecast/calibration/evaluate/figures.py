@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _WIDE = (10.0, 4.0)  # inches
 _FLOOR_PERCENT = 0.1  # smaller errors are drawn as this: a logarithmic axis has no zero
 _PERCENTS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+_MOST_BARS = 24  # groups of bars that a page is wide enough for
 _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 
@@ -100,17 +101,20 @@ def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
     """Median error on measured layers of each op type, the most frequent first: a bar a system."""
     plot = pyplot()
     counts = {score.op_type: score.n for score in each}
-    names = sorted(counts, key=lambda name: -counts[name])
+    names = sorted(counts, key=lambda name: -counts[name])[:_MOST_BARS]
     systems = [system for system in SYSTEMS if any(score.system == system for score in each)]
     width = 0.8 / len(systems)
-    figure, axes = plot.subplots(figsize=(max(_WIDE[0], 0.32 * len(names)), _WIDE[1]), layout="constrained")
+    figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
     for position, system in enumerate(systems):
         found = {score.op_type: score.median_ape for score in each if score.system == system}
         places = np.arange(len(names)) + (position - (len(systems) - 1) / 2) * width
         heights = [max(found.get(name, _FLOOR_PERCENT), _FLOOR_PERCENT) for name in names]
         axes.bar(places, heights, width, label=system, color=f"C{SYSTEMS.index(system)}")
-    axes.set_xticks(range(len(names)), [f"{name} ({counts[name]})" for name in names], rotation=90, fontsize="x-small")
+    axes.set_xticks(
+        range(len(names)), [f"{name} ({counts[name]})" for name in names], rotation=60, ha="right", fontsize="small"
+    )
     axes.set(yscale="log", ylabel="median absolute error, %", xlim=(-0.6, len(names) - 0.4))
+    axes.grid(axis="y", alpha=0.3)
     figure.legend(fontsize="small", ncols=6, loc="outside upper center")
     return _svg(figure)
 

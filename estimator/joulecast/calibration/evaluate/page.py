@@ -226,7 +226,8 @@ def _layers(found: Evaluation, name: str) -> Iterator[str]:
     if any(each.set == name for each in found.op_types):
         yield f"\n### Errors by op type\n\n{OP_TYPES}\n\n"
         yield _markdown(OP_TYPE_HEADER) + _markdown(["---"] * 2 + ["---:"] * 4)
-        yield from (_markdown(op_type_cells(each)) for each in found.op_types if each.set == name)
+        own = [each for each in found.op_types if each.set == name and each.system == PHYSICAL]
+        yield from (_markdown(op_type_cells(each)) for each in own)
     if any(each.set == name for each in found.learning):
         yield f"\n### Errors against the number of calibration layers\n\n{LEARNING}\n\n"
         yield _markdown(LEARNING_HEADER) + _markdown(["---:"] * len(LEARNING_HEADER))
