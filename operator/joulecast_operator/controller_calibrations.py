@@ -277,9 +277,7 @@ class Calibrations:
         if trouble is not None and not (trouble.reason == RETRYING and summary and summary.phase == "failed"):
             return State(phase="Starting", reason=trouble.reason, message=trouble.message, warning=True)
         if summary is None:
-            named, before = job["metadata"]["name"], _said(calibration)
-            message = f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
-            return State(phase="Starting", reason=before if before in _STARTS else "Starting", message=message)
+            return _starting(calibration, job)
         if summary.phase == "failed":
             message = f"{summary.message}; it is tried again"
             return State(phase="Measuring", reason=RETRYING, message=message, facts=facts_of(summary), warning=True)
@@ -302,7 +300,7 @@ _NO_IMAGE: Final = Wrong(
     message="no image to measure with: `docker build --target calibration` makes one with joulecast and torch; name it"
     " in spec.image or the chart's calibration.image",
 )
-_STARTS: Final = ("Starting", "Resuming", "FromTheStart")
+_AGAIN: Final = ("Resuming", "FromTheStart")
 _GOING: Final = State(
     phase="Starting",
     reason="JobGoing",
@@ -318,6 +316,15 @@ def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
     if spec.storage is not None:
         return "Resuming", f"the Job was gone: it goes on with the rows in claim {spec.storage.claim_name!r}"
     return "FromTheStart", "the Job was gone, and its rows with it: it begins anew; spec.storage keeps rows"
+
+
+def _starting(calibration: Resource, job: Resource) -> State:
+    """A run that goes on or begins anew says so until it measures."""
+    named, said = job["metadata"]["name"], condition(status_of(calibration), calibration_status.CALIBRATED) or {}
+    if said.get("reason") in _AGAIN:
+        return State(phase="Starting", reason=said["reason"], message=said["message"])
+    message = f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
+    return State(phase="Starting", reason="Starting", message=message)
 
 
 def _queued(spec: CalibrationSpec, job: Resource) -> str:
@@ -344,10 +351,6 @@ def _same(calibration: Resource, facts: Mapping[str, Any]) -> State:
     status = status_of(calibration)
     said = condition(status, calibration_status.CALIBRATED) or {}
     return State(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)
-
-
-def _said(calibration: Resource) -> str:
-    return str((condition(status_of(calibration), calibration_status.CALIBRATED) or {}).get("reason", ""))
 
 
 def _seconds_to(due: datetime | None) -> float | None:

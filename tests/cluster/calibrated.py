@@ -58,9 +58,15 @@ def until_phase(cluster: Cluster, name: str, *phases: str, seconds: float = PATI
 
 
 def until_reason(cluster: Cluster, name: str, reason: str, namespace: str = LAB) -> dict[str, Any]:
-    said = lambda: condition(cluster, name, namespace).get("reason") == reason  # noqa: E731
+    """The condition as it was when it had ``reason``."""
+    seen: list[dict[str, Any]] = []
+
+    def said() -> bool:
+        seen.append(condition(cluster, name, namespace))
+        return bool(seen[-1].get("reason") == reason)
+
     cluster.until(said, f"{name} says {reason}: {found(cluster, name, namespace)}")
-    return condition(cluster, name, namespace)
+    return seen[-1]
 
 
 def made(cluster: Cluster, name: str) -> set[str]:

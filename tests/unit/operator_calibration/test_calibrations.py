@@ -425,6 +425,8 @@ def test_a_job_that_went_is_made_again_in_the_same_run() -> None:
         status = world.step(key)
         assert (status["run"], status["starts"], reason(status)) == (1, 2, said)
         assert world.job("l40s-1") is not None
+        why = message(status)
+        assert message(world.step(key)) == why, "for as long as it starts"
 
 
 def test_a_schedule_is_waited_for_and_comes_again() -> None:
