@@ -40,6 +40,9 @@ _ELEMENTWISE = frozenset("Add Sub Mul Div Pow Mod Min Max Where And Or Xor Equal
 """Of two operands or more: where their sizes differ, torch computes the place of every element and loads it alone."""
 NARROW = 32
 """Outputs of a group below which a grouped convolution fills no tile and runs outside tensor cores."""
+LONGEST_ROW = 1024
+"""Elements of a softmax's row that a warp of torch keeps in registers; of a longer one it computes every exponential
+for the sum and again for the result (torch, aten/src/ATen/native/cuda/SoftMax.cu)."""
 _MODULES_A_PRODUCT = 2
 """Module calls a MAC-bearing row where a file names no scopes: 1.9 in the median of seven networks whose files do."""
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
@@ -50,7 +53,8 @@ class Features:
     """Arrays over n executed rows and c contractions.
 
     ``bytes``, ``elements``, ``kernels``, ``flops``: (n,); ``elements`` are those that a row works on one
-    after the other: of a depthwise convolution its MACs, of any other row with MACs none. ``arithmetic``: (n,)
+    after the other: of a depthwise convolution its MACs, of any other row with MACs none, of a softmax over more than
+    ``LONGEST_ROW`` each twice. ``arithmetic``: (n,)
     position in ``ARITHMETIC``, −1 where the row carries no MACs or the law has no such arithmetic. ``family``: (n,)
     position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced. ``transposed``: (n,) whether a
     product's weights lie as (n, k), as a ``Linear`` layer keeps them.
@@ -209,10 +213,12 @@ def _transposed(layer: LayerProfile) -> bool:
 
 
 def _elements(layer: LayerProfile, family: str) -> float:
-    """What is written, or where more is read (a reduction), half of that: of two operands one at a time."""
+    """What is written, or where more is read (a reduction), half of that: of two operands one at a time. Of a softmax
+    over long rows twice that."""
     if layer.macs:
         return float(layer.macs) if family == "depthwise" else 0.0
-    return max(float(layer.output_numel), layer.input_numel / 2)
+    long = family == "softmax" and bool(layer.input_shapes) and layer.input_shapes[0][-1:] > (LONGEST_ROW,)
+    return (2 if long else 1) * max(float(layer.output_numel), layer.input_numel / 2)
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from joulecast.calibration.fit.shared import START, sheet_of
-from joulecast.energy.features import Array, features
+from joulecast.energy.features import LONGEST_ROW, Array, features
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.physical import UNALIGNED, Busy, Chip, busy, compute_seconds
 from joulecast.energy.profile import Law
 from joulecast.layers import LayerProfile
-from tests.unit.energy.profiles import product
+from tests.unit.energy.profiles import elementwise, product
 
 
 def gemm(
@@ -110,3 +110,9 @@ def test_a_lower_clock_takes_longer_and_less_dynamic_energy(law: Law, chip: Chip
     assert low.seconds[0] == pytest.approx(2 * high.seconds[0], rel=0.05)
     assert low.compute_joules[0] < high.compute_joules[0]
     assert low.memory_joules[0] == high.memory_joules[0]
+
+
+@pytest.mark.parametrize(("length", "times"), [(LONGEST_ROW, 1), (LONGEST_ROW + 1, 2)])
+def test_a_long_softmax_works_on_every_element_twice(length: int, times: int) -> None:
+    row = replace(elementwise(64 * length, op_type="Softmax"), input_shapes=((64, length),))
+    assert features([row], precision="default", runtime="torch-eager").elements.tolist() == [times * 64 * length]
