@@ -103,15 +103,20 @@ class Reporter:
 
 def run(command: Sequence[str], reporter: Reporter) -> int:
     """Run the command and report beside it; its exit code, or 1 where the end could not be reported."""
-    child = subprocess.Popen(command)  # the Job's own arguments
     stopped: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
 
     def stop(number: int, _: Any) -> None:
         stopped.append(number)
-        child.send_signal(number)
+        for child in children:
+            child.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    child = subprocess.Popen(command)  # the Job's own arguments
+    children.append(child)
+    if stopped:  # before there was a child that could hear of it
+        child.send_signal(stopped[0])
     while child.poll() is None:
         reporter.progress()
         _wait(child)

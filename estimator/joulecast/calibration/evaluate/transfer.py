@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ def _from_datasheet(folder: Path, sheet: DataSheet, found: NetworkSet) -> tuple[
 def forecast_on(fitted: Fitted, interval: Interval, sheet: DataSheet, found: NetworkSet) -> tuple[Array, Array]:
     """Joules of the set's rows and their log half-widths, widened by what another host would change (ADR 0042)."""
     table = stacked(found.rows, lacks=sheet.lacks)
-    boost = sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else float("nan")
+    boost = sheet.boost_mhz or math.nan
     chip, clock = chip_of_sheet(sheet), clock_shares(table, boost)
     joules = forecast_networks(fitted.law, fitted.host, chip, table, clock).joules
     slower = forecast_networks(fitted.law, slower_host(fitted.host), chip, table, clock).joules
@@ -90,7 +91,7 @@ def _at_boost(row: NetworkRow, scale: float) -> NetworkRow:
 
 
 def _boost(sheet: DataSheet) -> float:
-    return sheet.boost_clock_mhz.value if sheet.boost_clock_mhz else 1.0
+    return sheet.boost_mhz or 1.0
 
 
 def _peak(sheet: DataSheet) -> float:

@@ -11,22 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from joulecast.accelerators import SIMULATED_ALLOWED
+from joulecast.calibration.meter.simulated.presets import PRESETS
 from joulecast.calibration.rows.journals import SIMULATED, Row, is_simulated, read_journals, refuse_unfit
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
 from joulecast.errors import MeasurementError
 
 FEWEST_ROWS = 10
 """Fewer cannot move the coefficients that every forecast needs: what is asked of a first look is 15 layers."""
-
-_PRESETS = {
-    # what a simulated card is a likeness of: meter.simulated.presets says whose clocks and limits it has
-    "hopper": "NVIDIA-H100-80GB-HBM3",
-    "hopper-averaged": "NVIDIA-H100-80GB-HBM3",
-    "ampere": "NVIDIA-A100-PCIE-40GB",
-    "turing": "NVIDIA-A100-PCIE-40GB",
-    "volta": "Tesla-V100-SXM2-16GB",
-    "maxwell": "NVIDIA-GeForce-GTX-TITAN-X",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +133,8 @@ def product_of(accelerator: str, *, simulated: bool) -> str:
     """The product of an accelerator's name; of a simulated card the one that it is a likeness of."""
     if not simulated:
         return accelerator
-    return _PRESETS.get(accelerator.lower().removeprefix(SIMULATED), accelerator)
+    found = PRESETS.get(accelerator.lower().removeprefix(SIMULATED))
+    return accelerator if found is None else found.product
 
 
 def _frequent(values: Iterable[Any]) -> tuple[str, ...]:
