@@ -40,7 +40,7 @@ _ELEMENTWISE = frozenset("Add Sub Mul Div Pow Mod Min Max Where And Or Xor Equal
 """Of two operands or more: where their sizes differ, torch computes the place of every element and loads it alone."""
 NARROW = 32
 """Outputs of a group below which a grouped convolution fills no tile and runs outside tensor cores."""
-LONGEST_ROW = 1024
+LONGEST_ROW = 2048
 """Elements of a softmax's row that a warp of torch keeps in registers; of a longer one it computes every exponential
 for the sum and again for the result (torch, aten/src/ATen/native/cuda/SoftMax.cu)."""
 _MODULES_A_PRODUCT = 2
@@ -170,7 +170,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         arithmetic=np.array(computes, dtype=np.intp),
         family=np.array([_FAMILY_POSITION[name] for name in families], dtype=np.intp),
         priced=np.array([not layer.macs or computes[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
-        transposed=np.array([_transposed(layer) for layer in layers], dtype=bool),
+        transposed=np.array([transposed(layer) for layer in layers], dtype=bool),
         row=columns[0].astype(np.intp),
         products=columns[1],
         m=columns[2],
@@ -203,7 +203,7 @@ _PER_ROW = ("bytes", "elements", "kernels", "flops", "arithmetic", "family", "pr
 _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 
 
-def _transposed(layer: LayerProfile) -> bool:
+def transposed(layer: LayerProfile) -> bool:
     """Any product with weights but those that a file shows to be (k, n) of two matrices, as GPT-2's ``Conv1D``: of
     three axes a file holds the transpose of what a ``Linear`` layer keeps, and square weights do not tell."""
     if layer.op_type != "Gemm" or len(layer.contractions) != 1 or len(layer.input_shapes) < 2:
@@ -212,13 +212,17 @@ def _transposed(layer: LayerProfile) -> bool:
     return len(layer.input_shapes[0]) != 2 or product.k == product.n or tuple(shape) != (product.k, product.n)
 
 
+def long_softmax(layer: LayerProfile) -> bool:
+    """A softmax whose rows stay in no registers; it runs over the last axis."""
+    return "Softmax" in layer.op_type and bool(layer.input_shapes) and layer.input_shapes[0][-1:] > (LONGEST_ROW,)
+
+
 def _elements(layer: LayerProfile, family: str) -> float:
     """What is written, or where more is read (a reduction), half of that: of two operands one at a time. Of a softmax
     over long rows twice that."""
     if layer.macs:
         return float(layer.macs) if family == "depthwise" else 0.0
-    long = family == "softmax" and bool(layer.input_shapes) and layer.input_shapes[0][-1:] > (LONGEST_ROW,)
-    return (2 if long else 1) * max(float(layer.output_numel), layer.input_numel / 2)
+    return (2 if long_softmax(layer) else 1) * max(float(layer.output_numel), layer.input_numel / 2)
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

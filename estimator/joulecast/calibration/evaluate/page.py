@@ -47,8 +47,9 @@ and nothing else of it.
 
 {own} The sets of others \
 are development checks:
-the form of the law and the priors of its coefficients were chosen with one of them in sight \
-([ADR 0116](adr/0116-tiles-waves-and-instructions.md)). Transferred intervals follow a rule \
+the form of the law, the priors of its coefficients and the graph of OPT were chosen with one of them in sight \
+(ADRs [0116](adr/0116-tiles-waves-and-instructions.md) and \
+[0136](adr/0136-prologues-transposed-weights-and-long-rows.md)). Transferred intervals follow a rule \
 fixed before the rows were first scored that way
 ([ADR 0041](adr/0041-width-of-transferred-intervals.md)) and are never tuned.
 
@@ -71,8 +72,8 @@ _RESIDUALS = """
 
 Forecast less measured on architectures left out, in percent of measured: the median says to which side a group is \
 off, half its middle half what is left beside that.
-What was tried is told in the record of decisions on the law ([ADR 0116](adr/0116-tiles-waves-and-instructions.md) \
-and those that follow it).
+What was tried is told in the record of decisions on the law (ADRs [0116](adr/0116-tiles-waves-and-instructions.md) \
+and [0136](adr/0136-prologues-transposed-weights-and-long-rows.md)).
 
 """
 

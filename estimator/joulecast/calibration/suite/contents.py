@@ -19,6 +19,7 @@ from joulecast.calibration.files import write_whole
 from joulecast.calibration.suite.index import FOLDER, Index, committed
 from joulecast.canonical import canonicalise
 from joulecast.counting import count
+from joulecast.energy.features import long_softmax, transposed
 from joulecast.errors import MeasurementError
 from joulecast.layers import Contraction, LayerProfile
 from joulecast.readers.module.calls import call_from_json
@@ -112,7 +113,17 @@ def contents_of(layers: Iterable[LayerProfile]) -> list[list[Any]]:
 def _row_document(row: LayerProfile) -> list[Any]:
     """A row as a list of JSON values: what a forecast may depend on."""
     products = [[getattr(entry, name) for name in _CONTRACTION] for entry in row.contractions]
-    return [row.op_type, row.dtype, *(getattr(row, name) for name in _NUMBERS), row.kernels[_RUNTIME], products]
+    numbers = (getattr(row, name) for name in _NUMBERS)
+    return [row.op_type, row.dtype, *numbers, _telling(row), row.kernels[_RUNTIME], products]
+
+
+def _telling(row: LayerProfile) -> list[list[int]]:
+    """Shapes of which a forecast asks more than sizes: weights that lie as (k, n), and long rows of a softmax."""
+    if long_softmax(row):
+        return [[row.input_shapes[0][-1]]]
+    if row.op_type == "Gemm" and not transposed(row):
+        return [list(shape) for shape in row.input_shapes[:2]]
+    return []
 
 
 def belongs(found: Contents) -> bool:
@@ -121,7 +132,11 @@ def belongs(found: Contents) -> bool:
 
 
 def _frozen(row: Sequence[Any]) -> tuple[Any, ...]:
-    return (*row[:-1], tuple(tuple(product) for product in row[-1]))
+    return (*row[:-3], _tuples(row[-3]), row[-2], _tuples(row[-1]))
+
+
+def _tuples(lists: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(numbers) for numbers in lists)
 
 
 def _batches(records: Sequence[Mapping[str, Any]]) -> Iterable[tuple[list[Any], Sequence[Any]]]:
@@ -163,14 +178,14 @@ def _layer(names: Sequence[str], row: Sequence[Any]) -> LayerProfile:
         macs=macs,
         kernels={_RUNTIME: row[-2]},
         contractions=contractions,
-        input_shapes=_shapes(row) if not macs else (),
-        **dict(zip(_NUMBERS, row[2:-2], strict=True)),
+        input_shapes=_tuples(row[-3]) or (_shapes(row) if not macs else ()),
+        **dict(zip(_NUMBERS, row[2:-3], strict=True)),
     )
 
 
 def _shapes(row: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
     """Sizes of two operands of which one is as large as the output, from their sum: whether one is broadcast is all
-    that a forecast asks of shapes."""
+    that a forecast asks of them."""
     read, written, weights = row[2:5]
     other = read + weights - written
     return ((written,), (other,)) if 0 < other < written else ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,10 @@ from joulecast.calibration.suite.contents import (
     write_contents,
 )
 from joulecast.calibration.suite.index import FOLDER, PARTS
+from joulecast.energy.features import LONGEST_ROW, features
 from joulecast.errors import MeasurementError
+from joulecast.layers import LayerProfile
+from tests.unit.energy.profiles import elementwise, product
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +77,36 @@ def test_what_is_packed_is_read_as_it_was(tmp_path: Path) -> None:
     for name, value in total.items():
         assert sum(getattr(found.layers[place], name) * times for place, times in pairs) == value
     assert all(times % 2 == 0 for _, times in pairs)
+
+
+def test_forecasts_see_no_difference(tmp_path: Path) -> None:
+    """Whatever the law asks of a row outlives packing: products, broadcast operands, how weights lie, long rows."""
+    for part in PARTS:
+        (tmp_path / f"{part}.json.gz").write_bytes((FOLDER / f"{part}.json.gz").read_bytes())
+    linear = replace(product(64, 3072, 768, op_type="Gemm"), input_shapes=((64, 768), (3072, 768)))
+    made = [
+        linear,
+        replace(linear, input_shapes=((64, 768), (768, 3072))),
+        *(
+            replace(elementwise(8 * length, op_type="Softmax"), input_shapes=((8, length),))
+            for length in (LONGEST_ROW, LONGEST_ROW + 1)
+        ),
+        replace(elementwise(4096, op_type="Add"), input_numel=4160, input_shapes=((64, 64), (64,))),
+    ]
+    rows = [*made, *(row for layer in suite.layers()[::400] for row in rows_of_call(layer.document))]
+    batch = {"batch_size": 1, "contents": contents_of(rows)}
+    record = {"name": "made:up", "workloads": [{"sequence_length": None, "seconds": None, "batches": [batch]}]}
+    write_contents(tmp_path, [record])
+    found = contents(tmp_path)
+    assert found is not None
+    unpacked = [found.layers[place] for place, times in found.networks["made:up", 1, None, None] for _ in range(times)]
+    assert described(unpacked) == described(rows)
+
+
+def described(rows: Sequence[LayerProfile]) -> Counter[tuple[object, ...]]:
+    """How often each combination of what the law sees of a row occurs."""
+    tables = [features([row], precision="bf16", runtime="torch-eager") for row in rows]
+    return Counter(tuple(getattr(table, field.name).tobytes() for field in fields(table)) for table in tables)
 
 
 def test_a_folder_without_them_and_one_that_is_damaged(tmp_path: Path) -> None:
