@@ -6,6 +6,7 @@ import pytest
 
 from joulecast.accelerators import AcceleratorProfile, find, installed, normalise_product
 from joulecast.energy.datasheets import UNVERIFIED, datasheets, sources
+from joulecast.energy.profile import SCHEMA_VERSION
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
 
 REQUIRED = (
@@ -115,5 +116,5 @@ def test_profiles_survive_json(profile: AcceleratorProfile) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "\x80"])
 def test_anything_else_is_no_profile(text: str) -> None:
-    with pytest.raises(NotCalibratedError, match="schema version 2"):
+    with pytest.raises(NotCalibratedError, match=f"schema version {SCHEMA_VERSION}"):
         AcceleratorProfile.from_json(text)
