@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,20 +115,30 @@ def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()
 
 def family(layer: LayerProfile) -> str:
     """Which of ``FAMILIES`` runs the row, by its operator's name."""
-    name = layer.op_type
-    if "Attention" in name:
-        return "attention"
-    if name in _CONVOLUTIONS:
-        return "depthwise" if _narrow(layer) else "convolution"
-    if name in _RECURRENT:
-        return "recurrent"
+    named = _named(layer.op_type)
+    if named == "convolution":
+        return "depthwise" if _narrow(layer) else named
+    if named in ("attention", "recurrent"):
+        return named
     if layer.macs:
         return "matmul"
-    if "Softmax" in name:
+    return "other" if named == "broadcast" and not _broadcasts(layer) else named
+
+
+@cache
+def _named(op_type: str) -> str:
+    """The family of an operator's rows, as far as its name tells."""
+    if "Attention" in op_type:
+        return "attention"
+    if op_type in _CONVOLUTIONS:
+        return "convolution"
+    if op_type in _RECURRENT:
+        return "recurrent"
+    if "Softmax" in op_type:
         return "softmax"
-    if "Norm" in name and name not in _AFFINE:
+    if "Norm" in op_type and op_type not in _AFFINE:
         return "normalisation"
-    return "broadcast" if name in _ELEMENTWISE and _broadcasts(layer) else "other"
+    return "broadcast" if op_type in _ELEMENTWISE else "other"
 
 
 def _narrow(layer: LayerProfile) -> bool:
@@ -170,7 +181,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         arithmetic=np.array(computes, dtype=np.intp),
         family=np.array([_FAMILY_POSITION[name] for name in families], dtype=np.intp),
         priced=np.array([not layer.macs or computes[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
-        transposed=np.array([transposed(layer) for layer in layers], dtype=bool),
+        transposed=np.array([layer.op_type == "Gemm" and transposed(layer) for layer in layers], dtype=bool),
         row=columns[0].astype(np.intp),
         products=columns[1],
         m=columns[2],
@@ -222,7 +233,8 @@ def _elements(layer: LayerProfile, family: str) -> float:
     over long rows twice that."""
     if layer.macs:
         return float(layer.macs) if family == "depthwise" else 0.0
-    return (2 if long_softmax(layer) else 1) * max(float(layer.output_numel), layer.input_numel / 2)
+    own = max(float(layer.output_numel), layer.input_numel / 2)
+    return 2 * own if family == "softmax" and long_softmax(layer) else own
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

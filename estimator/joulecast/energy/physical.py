@@ -328,12 +328,14 @@ def layer_energies(
     rows: Sequence[LayerProfile], table: Features, spent: Busy, profile: AcceleratorProfile
 ) -> tuple[LayerEnergy, ...]:
     """One ``LayerEnergy`` a row, with the origin of the joules that price it."""
+    seconds: list[Seconds] = spent.seconds.tolist()
+    causes: list[list[Joules]] = [
+        values.tolist() for values in (spent.static_joules, spent.compute_joules, spent.memory_joules)
+    ]
     columns = zip(
         rows,
-        spent.seconds.tolist(),
-        spent.static_joules.tolist(),
-        spent.compute_joules.tolist(),
-        spent.memory_joules.tolist(),
+        seconds,
+        *causes,
         table.arithmetic.tolist(),
         table.priced.tolist(),
         strict=True,
@@ -344,14 +346,14 @@ def layer_energies(
             name=row.name,
             op_type=row.op_type,
             scope=row.scope,
-            seconds=Seconds(seconds),
-            static_joules=Joules(static),
-            compute_joules=Joules(compute),
-            memory_joules=Joules(memory),
+            seconds=own,
+            static_joules=static,
+            compute_joules=compute,
+            memory_joules=memory,
             origin=origin(row.op_type, ARITHMETIC[arithmetic] if arithmetic >= 0 else ""),
             priced=priced,
         )
-        for row, seconds, static, compute, memory, arithmetic, priced in columns
+        for row, own, static, compute, memory, arithmetic, priced in columns
     )
 
 
