@@ -49,8 +49,8 @@ def test_planted_gap_power_is_found_from_real_pauses() -> None:
 
 
 def test_pauses_last_as_long_as_asked() -> None:
-    load = paused_load(lambda: None, Processor(), seconds=0.002)
     began = time.perf_counter()
+    load = paused_load(lambda: None, Processor(), seconds=0.002)  # its clock starts here
     load.enqueue(11)
     assert time.perf_counter() - began >= 0.02
     assert load.completed() == 11
