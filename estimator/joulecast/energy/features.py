@@ -181,7 +181,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
         arithmetic=np.array(computes, dtype=np.intp),
         family=np.array([_FAMILY_POSITION[name] for name in families], dtype=np.intp),
         priced=np.array([not layer.macs or computes[i] >= 0 for i, layer in enumerate(layers)], dtype=bool),
-        transposed=np.array([layer.op_type == "Gemm" and transposed(layer) for layer in layers], dtype=bool),
+        transposed=np.array([transposed(layer) for layer in layers], dtype=bool),
         row=columns[0].astype(np.intp),
         products=columns[1],
         m=columns[2],
@@ -217,8 +217,10 @@ _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 def transposed(layer: LayerProfile) -> bool:
     """Any product with weights but those that a file shows to be (k, n) of two matrices, as GPT-2's ``Conv1D``: of
     three axes a file holds the transpose of what a ``Linear`` layer keeps, and square weights do not tell."""
-    if layer.op_type != "Gemm" or len(layer.contractions) != 1 or len(layer.input_shapes) < 2:
-        return layer.op_type == "Gemm"
+    if layer.op_type != "Gemm":
+        return False
+    if len(layer.contractions) != 1 or len(layer.input_shapes) < 2:
+        return True
     shape, product = layer.input_shapes[1], layer.contractions[0]
     return len(layer.input_shapes[0]) != 2 or product.k == product.n or tuple(shape) != (product.k, product.n)
 
@@ -234,7 +236,7 @@ def _elements(layer: LayerProfile, family: str) -> float:
     if layer.macs:
         return float(layer.macs) if family == "depthwise" else 0.0
     own = max(float(layer.output_numel), layer.input_numel / 2)
-    return 2 * own if family == "softmax" and long_softmax(layer) else own
+    return 2 * own if long_softmax(layer) else own
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:

@@ -68,6 +68,7 @@ def rows_of_call(document: Mapping[str, Any]) -> tuple[LayerProfile, ...]:
     return launched_rows(count(canonicalise(graph_of_call(call_from_json(document)), eager=True)))
 
 
+@cache
 def rows_of_layer(digest: str) -> Counted | None:
     """The rows of a layer of the committed index; None if it has no such layer."""
     layer = committed().known.get(digest)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from joulecast.calibration import suite
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.rows.journals import Row
-from joulecast.calibration.suite.contents import Contents, Key, contents, rows_of_call
+from joulecast.calibration.suite.contents import Counted, Key, belongs, contents, rows_of_layer, rows_of_network
 from joulecast.energy.features import PRECISIONS, Array, Features, Flags, Index, features, stack, subset
 from joulecast.energy.physical import Networks
 from joulecast.energy.profile import Host
@@ -24,10 +24,6 @@ from joulecast.layers import LayerProfile
 EAGER = "torch-eager"
 RUNTIMES = (EAGER, "torch-cudagraph")
 """Those whose kernels are counted; a compiler fuses them, and nobody knows which."""
-
-
-Counted = list[tuple[LayerProfile, int]]
-"""Rows of the law, and how often each runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,23 +225,11 @@ def _key(row: Mapping[str, Any]) -> Key:
 
 
 def _of_network(row: Mapping[str, Any]) -> Counted | str:
-    found = _contents()
-    if found is None:
-        return "networks, for the suite's contents are not those of its index"
-    pairs = found.networks.get(_key(row))
-    return (
-        "networks that the suite has no contents of"
-        if pairs is None
-        else [(found.layers[place], times) for place, times in pairs]
-    )
-
-
-@cache
-def _contents() -> Contents | None:
-    from joulecast.calibration.suite.contents import belongs
-
     found = contents()
-    return found if found is not None and belongs(found) else None
+    if found is None or not belongs(found):
+        return "networks, for the suite's contents are not those of its index"
+    counted = rows_of_network(_key(row))
+    return "networks that the suite has no contents of" if counted is None else counted
 
 
 def _layer_digest(row: Mapping[str, Any]) -> str:
@@ -254,12 +238,9 @@ def _layer_digest(row: Mapping[str, Any]) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-@cache
 def _of_layer(digest: str) -> Counted | str:
-    layer = layers_of_suite().get(digest)
-    if layer is None:
-        return "layers that the suite does not have"
-    return [(entry, 1) for entry in rows_of_call(layer.document)]
+    counted = rows_of_layer(digest)
+    return "layers that the suite does not have" if counted is None else counted
 
 
 @cache
