@@ -22,13 +22,17 @@ def fitted_text(fitted: FittedRows, path: Path) -> str:
     lines = [
         f"{profile.product}{', SIMULATED: good for tests alone' if profile.simulated else ''}",
         f"fitted       {networks} networks, {table.size - networks} layers",
-        *(f"left out     {number} rows: {reason}" for reason, number in sorted(table.left_out.items())),
-        *([f"left out     {fitted.journal.invalid} rows: invalid"] if fitted.journal.invalid else []),
+        *(f"left out     {number} rows: {reason}" for reason, number in left_out_of(fitted).items()),
         *held_out_lines(profile),
         f"interval     {interval_text(profile)}",
         f"profile      {path}",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def left_out_of(fitted: FittedRows) -> dict[str, int]:
+    """Layers and networks of the journals that were not fitted, by reason."""
+    return dict(sorted({**fitted.journal.refused, **fitted.table.left_out}.items()))
 
 
 def held_out_lines(profile: AcceleratorProfile) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from joulecast.calibration.measure.configuration import PRECISIONS, RUNTIMES, UNASKED
+from joulecast.calibration.measure.configuration import PRECISIONS, RUNTIMES, SLICES
 from joulecast_operator import calibration_job, calibration_pod, calibration_resources
 from joulecast_operator.calibration_job import Run, account, asked, job, profile_name
 from joulecast_operator.calibration_nodes import Target
@@ -199,7 +199,7 @@ def test_a_profile_is_named_after_its_product(product: str, name: str) -> None:
 
 
 def test_what_can_be_asked_is_what_is_measured() -> None:
-    assert set(get_args(calibration_resources.Slice)) == set(UNASKED) - {"constants"}  # which open every run
+    assert set(get_args(calibration_resources.Slice)) == set(SLICES) - {"constants", "smoke"}  # which open every run
     assert set(get_args(calibration_resources.Measured)) <= set(RUNTIMES)
     assert set(get_args(calibration_resources.Precision)) == set(PRECISIONS)
 

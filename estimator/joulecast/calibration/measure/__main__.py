@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the energy of layers and networks on this machine's GPU.",
     )
     parser.add_argument("--resume", type=Path, metavar="DIR", help="folder of the rows; made if it is not there")
-    parser.add_argument("--budget", default="25m", metavar="TIME", help="wall time of this command (25m, 540s)")
+    parser.add_argument("--budget", default="9.5m", metavar="TIME", help="wall time of this command (9.5m, 540s)")
     parser.add_argument(
         "--slice", action="append", default=[], metavar="NAME", help=f"repeatable; of {', '.join(SLICES)}"
     )

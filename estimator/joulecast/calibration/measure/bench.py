@@ -10,14 +10,17 @@ from typing import Any, Protocol
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.meter import CounterConstants, Policy, Window
 from joulecast.calibration.meter.sensor import Clock, Load, Sensor
+from joulecast.calibration.rows.graphs import PackedGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A load that has run once. ``columns``: what its row says beside the window."""
+    """A load that has run once. ``columns``: what its row says beside the window. ``graph``: what was traced of it;
+    None where nothing was."""
 
     load: Load
     columns: Mapping[str, Any]
+    graph: PackedGraph | None = None
 
 
 class Bench(Protocol):

@@ -25,18 +25,21 @@ from joulecast.errors import MeasurementError
 _SILENCE_SECONDS = 300.0  # the longest row is a compilation; a process that tells nothing for longer hangs
 _SMALLEST_REST_SECONDS = 60.0  # imports and context alone take 15 to 30 s
 _MOST_IDLE_DEATHS = 3  # processes in a row that die without having begun a row
-_LOG = "process.log"
+LOG = "process.log"
+"""What measuring processes write to standard error, in the folder of the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """``reason``: ``complete``, ``budget``, ``process`` (the one process asked for is over) or ``stranger``. ``rows``:
-    how many were written by this command. ``skipped``: rows left out, by what they lack."""
+    how many were written by this command. ``skipped``: rows left out, by what they lack. ``processes``: run id and
+    number of each that measured."""
 
     reason: str
     rows: int
     seconds: float
     skipped: Mapping[str, int]
+    processes: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Chain:
         self._began, self._virtual_seconds = time.monotonic(), 0.0
         self._rows, self._idle_deaths = 0, 0
         self._skipped: Mapping[str, int] = {}
+        self._processes: set[tuple[str, int]] = set()
 
     def run(self) -> Ending:
         """Start processes until the budget or the plan is over.
@@ -83,7 +87,13 @@ class Chain:
             if self._single and watched.ended:
                 reason = watched.ended
                 break
-        return Ending(reason=reason, rows=self._rows, seconds=self._elapsed(), skipped=self._skipped)
+        return Ending(
+            reason=reason,
+            rows=self._rows,
+            seconds=self._elapsed(),
+            skipped=self._skipped,
+            processes=frozenset(self._processes),
+        )
 
     def _process(self, left: float) -> _Watched:
         """One child, from its start to its end. Equal shares, so that none is left too short to be worth its start."""
@@ -100,7 +110,7 @@ class Chain:
 
     def _watch(self, job: Job) -> _Watched:
         watched = _Watched()
-        with (Path(job.folder) / _LOG).open("ab") as log:
+        with (Path(job.folder) / LOG).open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", __package__, "--job", job.to_json()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, pass_fds=[self._lock],
@@ -120,6 +130,7 @@ class Chain:
         watched.at_seconds = max(watched.at_seconds, event["at_seconds"])
         if name == "started":
             watched.started, self._skipped = event, event["skipped"]
+            self._processes.add((event["run_id"], event["process"]))
         elif name == "begin":
             watched.key, watched.label, watched.slice = event["key"], event["label"], event["slice"]
         elif name == "row":
@@ -169,7 +180,7 @@ class Chain:
 
     def _last_words(self) -> str:
         """The end of what the children wrote to standard error."""
-        log = Path(self._job.folder) / _LOG
+        log = Path(self._job.folder) / LOG
         lines = log.read_bytes()[-4096:].decode("utf-8", errors="replace").strip().splitlines()
         return f"{lines[-1][:300]} (see {log})" if lines else "it said nothing"
 

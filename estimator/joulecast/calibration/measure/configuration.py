@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SLICES = (
-    "constants", "llm", "networks", "cudagraph", "additivity", "layers", "repeats", "crosscheck", "bf16", "compile",
-    "hot", "smoke",
+    "constants", "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck", "bf16",
+    "compile", "hot",
 )  # fmt: skip
-"""What a run measures, in the order of the first run."""
-
-UNASKED = SLICES[:-1]
-"""What a run measures that names no slice."""
+"""What a run measures that names no slice, in the order in which each begins."""
 
 RUNTIMES = ("torch-eager", "torch-cudagraph", "torch-compile", "onnxruntime-cuda")
 PRECISIONS = ("default", "tf32", "bf16", "fp16")

@@ -6,8 +6,11 @@ The same counts as in the suite's index, so that a difference shows in the diges
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from joulecast.calibration.rows.graphs import PackedGraph
+from joulecast.calibration.suite.contents import contents_of
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, totals
 from joulecast.graph import ModelGraph
@@ -17,35 +20,55 @@ from joulecast.readers.module.calls import Call
 RUNTIME = "torch-eager"  # the kernels of a captured graph are the same
 
 
-def call_features(call: Call) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """``columns``: of the row of an execution. ``contents``: its distinct rows with a kernel, as
+    ``suite.contents.contents_of`` lists them; None where it could not be traced or counted."""
+
+    columns: Mapping[str, Any]
+    contents: list[list[Any]] | None
+
+    def graph(self, *, name: str, families: tuple[str, ...] = ()) -> PackedGraph | None:
+        """What the journal keeps of the graph; None where nothing was traced."""
+        digest = self.columns.get("digest")
+        if self.contents is None or not digest:
+            return None
+        unsupported = self.columns["unsupported"]
+        return PackedGraph(digest=digest, name=name, families=families, unsupported=unsupported, contents=self.contents)
+
+
+def call_features(call: Call) -> Counts:
     """Of a lone layer. ``digest``: the call's. ``untraced_reason``: instead of counts that cannot be had."""
     known = {"digest": call.digest, "function": call.function, "module_calls": 0}
-    return known | _reasoned(lambda: _counted(graph_of_call(call)))
+    return _reasoned(known, lambda: _counted(graph_of_call(call), known))
 
 
-def network_features(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+def network_features(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> Counts:
     """Of one forward pass. ``digest``: of the graph as traced here, None where it cannot be traced."""
 
-    def counted() -> dict[str, Any]:
+    def counted() -> Counts:
         traced = trace(module, args, kwargs, name=name)
-        return {"digest": graph_digest(traced), **_counted(graph_of(traced)), "module_calls": traced.module_calls}
+        known = {"digest": graph_digest(traced), "module_calls": traced.module_calls}
+        return _counted(graph_of(traced), known)
 
-    return {"digest": None} | _reasoned(counted)
+    return _reasoned({"digest": None}, counted)
 
 
-def _reasoned(counted: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Joules are worth having without their counts, which can be made later from the name alone."""
+def _reasoned(known: Mapping[str, Any], counted: Callable[[], Counts]) -> Counts:
+    """Joules are worth having without their counts."""
     try:
         return counted()
     except Exception as error:
         sentence = (str(error).splitlines() or [""])[0]
-        return {"untraced_reason": f"{type(error).__name__}: {sentence}"[:300]}
+        reason = f"{type(error).__name__}: {sentence}"[:300]
+        return Counts(columns={**known, "untraced_reason": reason}, contents=None)
 
 
-def _counted(graph: ModelGraph) -> dict[str, Any]:
+def _counted(graph: ModelGraph, known: Mapping[str, Any]) -> Counts:
     layers = count(canonicalise(graph, eager=True))
     sums = totals(layers)
-    return {
+    columns = {
+        **known,
         "rows": sum(row.kind in ("counted", "zero") and row.kernels.get(RUNTIME, 0) > 0 for row in layers),
         "macs": sums.macs,
         "params": sums.params,
@@ -56,3 +79,4 @@ def _counted(graph: ModelGraph) -> dict[str, Any]:
         "views": sum(row.views for row in layers),
         "unsupported": sum(row.kind == "unsupported" for row in layers),
     }
+    return Counts(columns=columns, contents=contents_of(layers))

@@ -23,7 +23,7 @@ class Choice:
     """The options by their names, as given."""
 
     resume: Path | None = None
-    budget: str = "25m"
+    budget: str = "9.5m"
     slice: tuple[str, ...] | list[str] = ()
     precision: str = ""
     runtime: str = ""
@@ -55,7 +55,7 @@ def act(choice: Choice, reporter: Reporter, write: Callable[[str], object]) -> i
         raise wrong_usage("no folder for the rows: give --resume DIR (it is made if it is not there)")
     ending = perform(request, reporter)
     write(ending_text(ending))
-    write(report_text(report(request.folder)))
+    write(report_text(report(request.folder, ending.processes)))
     if not ending.rows and ending.reason != "complete":
         raise MeasurementError("nothing was measured: give a larger --budget", reason="NothingMeasured")
     return 0
@@ -98,6 +98,6 @@ def _faults(choice: Choice) -> dict[str, str]:
 
 def _dry_run(request: Request, *, order: bool) -> str:
     rows = read_rows(request.folder).rows if request.folder != Path() else ()
-    check_rows(rows, request.folder, suite.suite_digest())
+    check_rows(rows, request.folder)
     bought = buy(make_plan(suite, request.wish), request.budget_seconds, request.process_seconds, History(rows))
     return purchase_text(bought, request.budget_seconds) + (order_text(bought) if order else "")

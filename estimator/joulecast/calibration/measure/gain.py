@@ -32,6 +32,14 @@ class Gain:
     networks: tuple[int, int]
 
     @property
+    def sentence(self) -> str:
+        """Rows by kind and the minutes they took, in one line."""
+        parts = [f"{count} {name}" for name, count in self.slices.items()]
+        tasks = ", ".join(f"{name} {count}" for name, count in sorted(self.tasks.items()))
+        text = f"{self.rows} rows in {self.minutes:.1f} minutes: {', '.join(parts) or 'none'}"
+        return text + (f"; networks by task: {tasks}" if tasks else "")
+
+    @property
     def rows_per_minute(self) -> float:
         return self.rows / self.minutes if self.minutes else 0.0
 

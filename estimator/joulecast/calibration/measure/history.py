@@ -10,13 +10,15 @@ from typing import Any
 
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.journal import Row
+from joulecast.calibration.rows.graphs import KIND
 
 MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is given up
 PASSING = ("stranger",)
 """Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
 
-_OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled")
-"""Failures that say nothing of the configuration: a later run tries again."""
+_OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError")
+"""Failures that say nothing of the configuration: a later run tries again. An internal error is a fault of joulecast,
+which a later version may have mended."""
 
 _SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile
 
@@ -33,12 +35,14 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The run that a new process belongs to. ``constants``: its row of that kind. ``opened``: keys of opening rows."""
+    """The run that a new process belongs to. ``constants``: its row of that kind. ``opened``: keys of opening rows.
+    ``graphs``: digests whose graphs its file holds."""
 
     run_id: str
     process: int
     constants: Row | None = None
     opened: frozenset[str] = frozenset()
+    graphs: frozenset[str] = frozenset()
     continues: bool = False
 
 
@@ -102,6 +106,7 @@ def current_run(rows: Iterable[Row], holder: Holder, now: datetime) -> Run | Non
         process=1 + max(row["process"] for row in own),
         constants=constants[-1] if constants else None,
         opened=frozenset(row["key"] for row in own if row.get("anchor") == "start" and not _passing(row)),
+        graphs=frozenset(row["digest"] for row in own if row["kind"] == KIND),
         continues=True,
     )
 

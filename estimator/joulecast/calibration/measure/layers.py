@@ -30,13 +30,20 @@ L2_STATES = ("rotated", "hot")
 
 @contextmanager
 def layer_load(
-    call: Call, *, device: Device, precision: str = "default", l2_state: str = "rotated", seed: int = 0
+    call: Call,
+    *,
+    device: Device,
+    precision: str = "default",
+    l2_state: str = "rotated",
+    seed: int = 0,
+    families: tuple[str, ...] = (),
 ) -> Iterator[Prepared]:
     """A load of ``call`` that has run, and the columns of its row; its memory is free after the block.
 
     ``l2_state``: ``rotated`` over as many sets of buffers as push each other out of the last cache, or ``hot``, one
-    set. Data are drawn from ``seed``. Raises MeasurementError (RefusedFunction, OutOfMemory, CaptureFailed,
-    ExecutionFailed, DeviceLost).
+    set. Data are drawn from ``seed``. ``families``: lineages of the networks that have the layer.
+
+    Raises MeasurementError (RefusedFunction, OutOfMemory, CaptureFailed, ExecutionFailed, DeviceLost).
     """
     if l2_state not in L2_STATES:
         raise MeasurementError(f"{l2_state!r} is no state of the cache: choose from {', '.join(L2_STATES)}")
@@ -44,10 +51,12 @@ def layer_load(
         device.reset_peak()
         layer = LayerRuns(in_precision(call, precision), device, sets=1 if l2_state == "hot" else 0, seed=seed)
         load = graph_load(layer.runs, device.torch)
-        columns = {**layer.columns(), "l2_state": l2_state, "precision": precision}
+        counts = call_features(layer.call)
+        columns = {**counts.columns, **layer.columns(), "l2_state": l2_state, "precision": precision}
         layer.runs.clear()
+        graph = counts.graph(name=call.function, families=families)
         try:
-            yield Prepared(load=load, columns={**columns, "peak_memory_bytes": device.peak_bytes()})
+            yield Prepared(load=load, columns={**columns, "peak_memory_bytes": device.peak_bytes()}, graph=graph)
         finally:
             load.close()
 
@@ -75,9 +84,8 @@ class LayerRuns:
         return buffers
 
     def columns(self) -> dict[str, Any]:
-        """What its row says."""
+        """What its row says beside its counts."""
         return {
-            **call_features(self.call),
             "executed": self.executed,
             "buffer_sets": len(self.runs),
             "finite": self.finite,

@@ -14,8 +14,9 @@ import numpy as np
 from joulecast.accelerators import find
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.meter.simulated import Phase, SimulatedDevice, SimulatedLoad
+from joulecast.calibration.rows.graphs import PackedGraph
 from joulecast.calibration.suite.configuration import ACCELERATOR, RUNTIME
-from joulecast.calibration.suite.contents import Counted, rows_of_layer, rows_of_network
+from joulecast.calibration.suite.contents import Counted, row_document, rows_of_layer, rows_of_network
 from joulecast.calibration.suite.index import committed
 from joulecast.energy.features import Features, features
 from joulecast.energy.physical import Networks, chip_of, compose, host_seconds
@@ -38,7 +39,7 @@ class Likeness:
 
     def load(self, configuration: Configuration) -> SimulatedLoad:
         """One execution of ``configuration``: the suite's forecast where that speaks of this card, else the law's."""
-        rows = None if self._is_forecast(configuration) else _rows(configuration)
+        rows = None if self._is_forecast(configuration) else rows_of(configuration)
         return self._by_law(configuration, rows) if rows else self._in_proportion(configuration)
 
     def _is_forecast(self, configuration: Configuration) -> bool:
@@ -84,8 +85,21 @@ class Likeness:
         return self._device.load(once * slower, watts=drawn)
 
 
-def _rows(configuration: Configuration) -> Counted | None:
-    """What runs; None for what no committed suite has."""
+def graph_of(configuration: Configuration) -> PackedGraph | None:
+    """The graph that the suite's index holds of ``configuration``, as a real machine would trace it."""
+    rows = rows_of(configuration)
+    if rows is None or not configuration.digest:
+        return None
+    contents = [[row_document(row), times] for row, times in rows]
+    layer = committed().known.get(configuration.digest)
+    families = layer.families if layer else ()
+    return PackedGraph(
+        digest=configuration.digest, name=configuration.name, families=families, unsupported=0, contents=contents
+    )
+
+
+def rows_of(configuration: Configuration) -> Counted | None:
+    """What runs; None for what the committed suite does not have."""
     if configuration.op_type:
         return rows_of_layer(configuration.digest)
     return rows_of_network(

@@ -73,13 +73,15 @@ class PreparedNetwork:
         with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):
             generator = torch.Generator(self._device.torch).manual_seed(self._seed)
             args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)
-            columns = self._columns(batch_size, runtime, args, kwargs)
+            counts = network_features(self._module, args, kwargs, name=self._built.name)
+            columns = {**counts.columns, **self._columns(batch_size, runtime, args, kwargs)}
             self._device.reset_peak()
             load, fused = self._load(runtime, args, kwargs)
             columns |= {"fused_attention": fused}
             del args, kwargs
             try:
-                yield Prepared(load=load, columns=columns | {"peak_memory_bytes": self._device.peak_bytes()})
+                columns |= {"peak_memory_bytes": self._device.peak_bytes()}
+                yield Prepared(load=load, columns=columns, graph=counts.graph(name=self._built.name))
             finally:
                 load.close()
                 if runtime == "torch-compile":
@@ -88,9 +90,7 @@ class PreparedNetwork:
     def _columns(
         self, batch_size: int, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> dict[str, Any]:
-        assert self._built is not None  # noqa: S101
         return {
-            **network_features(self._module, args, kwargs, name=self._built.name),
             **self._health(args, kwargs),
             "batch_size": batch_size,
             "runtime": runtime,

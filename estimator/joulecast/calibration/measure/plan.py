@@ -10,7 +10,8 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
 
 from joulecast.calibration.measure.configuration import SLICES, Configuration
 from joulecast.calibration.measure.expectation import timed
@@ -25,7 +26,7 @@ _FIRST_NETWORKS = 96  # networks of the first run, all batches each: docs/measur
 _FIRST_LAYERS = 200  # of the first run: docs/measuring.md
 _COMPILED_BATCH = 32
 _COMPILED_NETWORKS = 30  # as many as are captured: docs/measuring.md
-_FIRST_BF16_NETWORKS = 40  # before bf16 layers, so that a run of 25 minutes has both
+_FIRST_BF16_NETWORKS = 40  # before bf16 layers, so that two windows have both
 _HOT_EVERY = 10  # every tenth layer is measured with a hot cache as well: docs/measuring.md
 _LONG_WINDOWS = 6  # at least 5 are asked for: docs/measuring.md
 _ALIASING_SECONDS = (0.012, 0.2)  # executions that alias with a 100 ms sensor, several of them in 8 s
@@ -36,6 +37,9 @@ _CODECARBON_LONGEST_SECONDS = 0.0015  # 2.5 ms are allowed, and a prediction may
 _CHECKED_MACS = 20 * 10**9  # of a layer: a second or two on two cores
 _CHECKED_LAYER_BYTES = 1 << 30  # of a layer: filling more with random numbers takes a processor seconds a buffer
 _CHECKED_BYTES = 8 << 30  # of a network: what a small machine can hold
+
+
+Item = TypeVar("Item")
 
 
 class Suite(Protocol):
@@ -101,9 +105,10 @@ def smallest(plan: Plan) -> Plan:
     """Every network of a plan once, eager at its smallest batch, and every layer that a processor can run in seconds,
     from light to heavy: what a check executes."""
     rows = [row for row in plan.rows if not row.repeat]
-    batches: dict[str, Configuration] = {}
+    batches: dict[tuple[object, ...], Configuration] = {}
     for row in sorted((row for row in rows if row.kind == "network"), key=lambda row: row.batch_size):
-        batches.setdefault(row.group, replace(row, runtime="torch-eager"))
+        fed = row.name, row.sequence_length, row.audio_seconds
+        batches.setdefault(fed, replace(row, runtime="torch-eager"))
     networks = [row for row in batches.values() if row.counts["bytes_moved"] <= _CHECKED_BYTES]
     able = [row for row in rows if row.kind == "layer" and _is_light(row)]
     chosen = sorted([*able, *networks], key=lambda row: row.counts["bytes_moved"])
@@ -131,12 +136,25 @@ class _Slices:
         return self._made[name]
 
     def first_run(self) -> list[Configuration]:
-        """The slices of the first run, each as much as docs/measuring.md gives it."""
-        rows = self.whole("llm") + _first_groups(self.whole("networks"), _FIRST_NETWORKS)
-        rows += self.whole("cudagraph") + self.whole("additivity") + self.whole("layers")[:_FIRST_LAYERS]
+        """The slices of the first run, each as much as docs/measuring.md gives it.
+
+        The order may be cut anywhere: all tasks, batch sizes and both runtimes are there from the first rows on, and
+        the repeats of what was measured.
+        """
+        rows = self.whole("smoke") + self.whole("llm")
+        rows += _interleaved(self._networks_and_layers() + self.whole("repeats"), unmeasured=False)
         measured = {row.identity for row in rows}
         own = [row for row in self.whole("repeats") if row.identity in measured]
-        return rows + _alternating(own, self.whole("crosscheck")) + self.whole("repeats")
+        return rows + self.whole("additivity") + _alternating(own, self.whole("crosscheck")) + self.whole("repeats")
+
+    def _networks_and_layers(self) -> list[Configuration]:
+        """Networks with all their batches and their CUDA graph, which share a build; layers evenly between them."""
+        captured = {row.group: row for row in self.whole("cudagraph")}
+        networks = _first_groups(self.whole("networks"), _FIRST_NETWORKS)
+        units = [[*rows, *_own_graph(captured, rows[0].group)] for rows in _grouped(networks)]
+        left = [[row] for row in captured.values()]
+        layers = [[row] for row in self.whole("layers")[:_FIRST_LAYERS]]
+        return [row for unit in _alternating(units + left, layers) for row in unit]
 
     def networks(self) -> list[Configuration]:
         """The batches of a network in random order, so that a card that heats up is no feature of theirs."""
@@ -316,21 +334,32 @@ def _short(row: Configuration) -> bool:
     return row.forward_seconds <= LONG_SECONDS
 
 
-def _interleaved(rows: Sequence[Configuration]) -> list[Configuration]:
-    """Repeats after the block that measures what they repeat, since a slice may outlast any budget."""
+def _grouped(rows: Iterable[Configuration]) -> list[list[Configuration]]:
+    """Rows that follow each other and share a build, together."""
+    return [list(group) for _, group in groupby(rows, key=lambda row: row.group)]
+
+
+def _own_graph(captured: dict[str, Configuration], group: str) -> list[Configuration]:
+    """The CUDA graph of a network, which is taken out of ``captured``; none if it has none."""
+    return [captured.pop(group)] if group in captured else []
+
+
+def _interleaved(rows: Sequence[Configuration], *, unmeasured: bool = True) -> list[Configuration]:
+    """Repeats after the block that measures what they repeat, since a slice may outlast any budget. ``unmeasured``: the
+    other repeats too, at the end."""
     repeats = {row.identity: row for row in rows if row.repeat}
     others = [row for row in rows if not row.repeat]
     made: list[Configuration] = []
     for start in range(0, len(others), BLOCK):
         block = others[start : start + BLOCK]
         made += block + [repeats.pop(row.identity) for row in block if row.identity in repeats]
-    return made + list(repeats.values())
+    return made + (list(repeats.values()) if unmeasured else [])
 
 
-def _alternating(*lists: Sequence[Configuration]) -> list[Configuration]:
+def _alternating(*lists: Sequence[Item]) -> list[Item]:
     """All lists through at the same share, so that whatever is left of a budget buys some of each."""
-    shares = [(place / len(rows), row) for rows in lists for place, row in enumerate(rows)]
-    return [row for _, row in sorted(shares, key=lambda pair: pair[0])]
+    shares = [(place / len(items), item) for items in lists for place, item in enumerate(items)]
+    return [item for _, item in sorted(shares, key=lambda pair: pair[0])]
 
 
 def _once(rows: Iterable[Configuration]) -> list[Configuration]:

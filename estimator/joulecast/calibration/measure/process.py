@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Bench
-from joulecast.calibration.measure.configuration import UNASKED, Configuration
+from joulecast.calibration.measure.configuration import SLICES, Configuration
 from joulecast.calibration.measure.history import History, Holder, Run, current_run
 from joulecast.calibration.measure.journal import Journal, Row
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan, smallest
@@ -130,7 +130,7 @@ def _measure(
 
 
 def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
-    """The plan without networks whose library or runtime is not here; how many rows that took, by what they lack."""
+    """The plan without rows whose library or runtime is not here; how many rows that took, by what they lack."""
     missing = bench.missing({row.runtime for row in plan.rows})
     lacks = [_lack(row, missing) for row in plan.rows]
     rows = tuple(row for row, lack in zip(plan.rows, lacks, strict=True) if not lack)
@@ -138,7 +138,9 @@ def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
 
 
 def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
-    """What a network needs and this machine has not; "" for nothing, and for layers, which need torch alone."""
+    """What a row needs and this machine lacks; "" for nothing. A layer needs torch alone."""
+    if row.window == "codecarbon" and "codecarbon" in missing:
+        return missing["codecarbon"]
     if row.op_type:
         return ""
     return missing.get(row.name.partition(":")[0]) or missing.get(row.runtime) or ""
@@ -187,7 +189,7 @@ def _session_columns(job: Job, bench: Bench) -> dict[str, Any]:
         "versions": dict(bench.versions()),
         "host": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "boot": _boot()},
         "seed": job.wish.seed,
-        "slices": list(job.wish.slices or UNASKED),
+        "slices": list(job.wish.slices or SLICES),
         "budget_seconds": job.budget_seconds,
         "suite_digest": suite.suite_digest(),
     }

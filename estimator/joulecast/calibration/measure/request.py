@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from joulecast.calibration.measure.verdict import judge
 from joulecast.calibration.rows.journals import Rows, read_rows
 from joulecast.errors import MeasurementError
 
-BUDGET_SECONDS = 1500.0  # 25 minutes: docs/measuring.md
+BUDGET_SECONDS = 570.0  # one window of 9.5 minutes: docs/measuring.md
 CHECK_BUDGET_SECONDS = 6 * 3600.0  # a check ends when everything has run once
 
 
@@ -61,9 +61,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A folder of rows, summed up and judged. ``troubles``: key and reason of each row that is none to be fitted."""
+    """A folder of rows, summed up and judged. ``window``: what the command at hand added; None where none did.
+    ``troubles``: key and reason of each row that is not fitted."""
 
     gain: Gain
+    window: Gain | None
     findings: tuple[Finding, ...]
     troubles: tuple[tuple[str, str], ...]
 
@@ -74,7 +76,7 @@ def perform(request: Request, reporter: Reporter) -> Ending:
     check_folder(request.folder)
     held = lock(request.folder)
     try:
-        check_rows(read_rows(request.folder).rows, request.folder, suite.suite_digest())
+        check_rows(read_rows(request.folder).rows, request.folder)
         chain = Chain(
             _job(request),
             process_seconds=request.process_seconds,
@@ -115,19 +117,22 @@ def check_request(request: Request) -> None:
         preset(request.device.partition(":")[2])
 
 
-def report(folder: Path) -> Report:
-    """Of a folder that holds rows. Raises MeasurementError (NoRows)."""
+def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
+    """Of a folder that holds rows. ``processes``: run id and number of those whose rows are told apart as what was
+    gained. Raises MeasurementError (NoRows)."""
     rows = read_rows(folder)
     if not rows.rows:
         raise MeasurementError(
             f"{folder} holds no rows: measure with --resume {folder} first, or give another folder", reason="NoRows"
         )
-    return report_of(rows)
+    return report_of(rows, processes)
 
 
-def report_of(rows: Rows) -> Report:
+def report_of(rows: Rows, processes: Collection[tuple[str, int]] = ()) -> Report:
+    new = [row for row in rows.rows if (row["run_id"], row["process"]) in processes]
     return Report(
         gain=gain(rows.rows, suite.layers(), _networks()),
+        window=gain(new) if new else None,
         findings=judge(rows, suite.additivity()),
         troubles=tuple((row["key"], _trouble(row)) for row in rows.rows if _is_trouble(row)),
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
+import joulecast
 from joulecast.calibration.measure.bench import Bench, Prepared
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.expectation import LONG_WINDOW_SECONDS, Pace
@@ -13,11 +17,13 @@ from joulecast.calibration.measure.history import PASSING, History, Run
 from joulecast.calibration.measure.journal import Journal, Row
 from joulecast.calibration.measure.plan import Plan
 from joulecast.calibration.meter import CounterConstants, Policy, Window
+from joulecast.calibration.rows.graphs import KIND, PackedGraph
 from joulecast.errors import JoulecastError, MeasurementError
 
 CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
 """Windows of a check, which asks whether everything runs, not what it costs."""
 
+_PACKAGE = Path(joulecast.__file__).parent
 _LONG = Policy.fixed(LONG_WINDOW_SECONDS)
 
 _SPARE = 1.3  # rows may take a third longer than expected and still end in time
@@ -71,6 +77,7 @@ class Session:
         self._left = [row for row in plan.rows if not history.over(row)]
         self._pace = Pace()
         self._strangers = 0
+        self._graphs = set(run.graphs)
         self._constants: Row = {}
         self._counter: CounterConstants | None = None
 
@@ -139,17 +146,23 @@ class Session:
             self._measure(configuration)
 
     def _measure(self, configuration: Configuration) -> None:
-        """One row, or as many as strangers make necessary."""
+        """One row, or as many as foreign processes make necessary while the time lasts."""
+        while self._is_disturbed(configuration):
+            self._wait_for_strangers()
+            if not self._fits(configuration):
+                return
+
+    def _is_disturbed(self, configuration: Configuration) -> bool:
+        """Whether another process was on the GPU while the row was measured."""
         began = self._seconds()
         self._begin(configuration)
         row = self._attempt(configuration)
         self._history.add(row)
         self._emit("row", **_summary(configuration, row))
         if row.get("invalid_reason") in PASSING:
-            self._wait_for_strangers()
-            self._measure(configuration)
-        else:
-            self._pace.learn(configuration, self._seconds() - began)
+            return True
+        self._pace.learn(configuration, self._seconds() - began)
+        return False
 
     def _begin(self, configuration: Configuration) -> None:
         self._emit(
@@ -170,11 +183,20 @@ class Session:
         """The row of one try. Raises DeviceLostError, and what ends the session."""
         try:
             with self._bench.prepare(configuration) as prepared:
-                return self._journal.append(configuration.kind, self._columns(configuration, prepared))
+                columns = self._columns(configuration, prepared)
+                self._keep_graph(prepared.graph)
+                return self._journal.append(configuration.kind, columns)
         except JoulecastError as error:
             return self._trouble(configuration, error)
-        except Exception as error:  # a library's own: costs this row alone
+        except Exception as error:  # it costs this row alone
+            traceback.print_exc(file=sys.stderr)  # standard error is the log of the measuring processes
             return self._failure(configuration, failure_reason(error), _sentence(error))
+
+    def _keep_graph(self, graph: PackedGraph | None) -> None:
+        """Write the graph before its first row in this file, so that the file can be fitted alone."""
+        if graph is not None and graph.digest not in self._graphs:
+            self._journal.append(KIND, graph.columns())
+            self._graphs.add(graph.digest)
 
     def _trouble(self, configuration: Configuration, error: JoulecastError) -> Row:
         """The row of an error that names itself. Raises what ends the process."""
@@ -241,9 +263,17 @@ def failure_columns(configuration: Configuration, reason: str, sentence: str) ->
 
 
 def failure_reason(error: BaseException) -> str:
-    """``OutOfMemory`` or ``Error``. torch's own is known by its name, since a session may run without torch."""
-    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return "OutOfMemory" if full else "Error"
+    """``OutOfMemory``; ``InternalError``, which code of joulecast raised; else ``Error``, which a library did. torch's
+    own error is known by its name, since a session may run without torch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "OutOfMemory"
+    return "InternalError" if _is_our_own(error) else "Error"
+
+
+def _is_our_own(error: BaseException) -> bool:
+    """Whether joulecast's own code raised the error, not code that it called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
 
 
 def _known(configuration: Configuration) -> dict[str, Any]:

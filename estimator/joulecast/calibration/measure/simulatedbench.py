@@ -12,7 +12,7 @@ from typing import Any
 from joulecast.calibration.measure.bench import Prepared
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.expectation import build_seconds
-from joulecast.calibration.measure.likeness import Likeness
+from joulecast.calibration.measure.likeness import Likeness, graph_of
 from joulecast.calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast.calibration.meter.sensor import Clock, Sensor
 from joulecast.calibration.meter.simulated import DeviceOutOfMemoryError, Faults, SimulatedDevice, Stranger
@@ -66,7 +66,7 @@ class SimulatedBench:
         columns: dict[str, Any] = {"finite": True, "valid": not self._is("broken", configuration)}
         if not columns["valid"]:
             columns |= {"finite": False, "invalid_reason": "not finite"}
-        yield Prepared(load=load, columns=columns)
+        yield Prepared(load=load, columns=columns, graph=graph_of(configuration))
         load.drain()
 
     def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:

@@ -61,7 +61,16 @@ def report_text(report: Report) -> str:
         f" ({gained.executions:.1%} of executed rows), {_of(gained.op_types_covered)} op types\n\nverdict\n"
     )
     words += "".join(f"{_SIGNS[each.outcome]} {each.name}: {each.figure}\n" for each in report.findings)
-    return words + _troubles(report.troubles)
+    return words + _troubles(report.troubles) + _gained(report)
+
+
+def _gained(report: Report) -> str:
+    """What the command at hand added, and whether the rows may be fitted, in one line."""
+    if report.window is None:
+        return ""
+    usable = report.findings[0]
+    answer = "yes" if usable.outcome == "holds" else "no"
+    return f"\ngained {report.window.sentence}. {usable.name.capitalize()}: {answer} ({usable.figure})\n"
 
 
 def _troubles(troubles: Sequence[tuple[str, str]]) -> str:

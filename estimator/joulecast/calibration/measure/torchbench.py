@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import metadata, util
 from typing import Any
@@ -63,6 +64,8 @@ class TorchBench:
         provider = PROVIDERS[self._device.torch.type]
         if _ONNXRUNTIME in runtimes and not _has(provider):
             absent[_ONNXRUNTIME] = f"onnxruntime with {provider}"
+        if not _installed("codecarbon"):
+            absent["codecarbon"] = "codecarbon"
         return absent
 
     def constants(self) -> Mapping[str, Any]:
@@ -81,7 +84,7 @@ class TorchBench:
     def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
         made = self._layer(configuration) if configuration.op_type else self._batch(configuration)
         with made as ready:
-            yield Prepared(load=self._metered(ready.load), columns=ready.columns)
+            yield replace(ready, load=self._metered(ready.load))
 
     def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
         return measure(prepared.load, self.sensor, self.clock, counter, policy)
@@ -98,8 +101,10 @@ class TorchBench:
 
     def _layer(self, configuration: Configuration) -> Any:
         self._release()
+        layer = self._layers[configuration.digest]
         return layer_load(
-            self._layers[configuration.digest].call,
+            layer.call,
+            families=layer.families,
             device=self._device,
             precision=configuration.precision,
             l2_state=configuration.l2_state,

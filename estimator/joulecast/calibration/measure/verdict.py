@@ -9,7 +9,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from joulecast.calibration.measure.finding import Finding, Outcome
 from joulecast.calibration.measure.journal import Row
 from joulecast.calibration.measure.smoke import smoke
-from joulecast.calibration.rows.journals import Rows
+from joulecast.calibration.rows.graphs import KIND
+from joulecast.calibration.rows.journals import FEWEST_ROWS, Rows, refusal_of
+from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
 from joulecast.calibration.suite import Additivity
 
 # What is asked of good rows. The first is docs/measuring.md's; the rest are chosen wide of what a steady card shows.
@@ -26,22 +28,33 @@ def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, .
     """Every check on all rows of a folder. Rows of different cards are compared only where that is the question."""
     measured = [row for row in rows.rows if row["kind"] in ("layer", "network", "window")]
     good = [row for row in measured if row.get("valid") is not False and row.get("joules")]
+    checks = (_anchors(good), _limit(good), _power_figure(good), _steady(good))
     return (
+        _may_be_fitted(rows.rows, checks),
         *smoke(rows.rows),
         _constants(rows.rows),
         _repeats(good),
-        _anchors(good),
+        *checks,
         *(_additive(sum_of, good) for sum_of in additivity),
-        _limit(good),
-        _power_figure(good),
         _codecarbon(measured),
         _short_windows(good),
-        _digests(measured),
-        _steady(good),
+        _digests(measured, rows.rows),
         _invalid(measured),
         _failures(rows.rows),
         _damaged(rows.damaged),
     )
+
+
+def _may_be_fitted(rows: Sequence[Row], checks: Iterable[Finding]) -> Finding:
+    """Whether a fit may use the rows: enough of them, really measured, and no check fails that speaks of every row."""
+    usable = sum(row["kind"] in LAYER_AND_NETWORK and not refusal_of(row) for row in rows)
+    against = [f"{check.name}: {check.figure}" for check in checks if check.outcome == "fails"]
+    if any(row.get("simulated") for row in rows):
+        against.append("they are simulated")
+    if usable < FEWEST_ROWS:
+        against.append(f"{usable} valid layers and networks, and a fit needs {FEWEST_ROWS}")
+    figure = "; ".join(against) or f"{usable} layers and networks"
+    return Finding(name="rows may be fitted", outcome=_outcome(not against), figure=figure)
 
 
 def _constants(rows: Iterable[Row]) -> Finding:
@@ -132,13 +145,25 @@ def _limit(rows: Iterable[Row]) -> Finding:
     return Finding(name="energy ÷ time within the power limit", outcome=_outcome(not over), figure=figure)
 
 
-def _digests(rows: Iterable[Row]) -> Finding:
-    rows = list(rows)
-    names = sorted({f"{row['name']} batch {row['batch_size']}" for row in rows if row.get("digest_expected")})
-    untraced = sum(bool(row.get("untraced_reason")) for row in rows)
-    figure = f"{len(names)} differ" + (f": {', '.join(names[:5])}{' …' if len(names) > 5 else ''}" if names else "")
+def _digests(measured: Iterable[Row], rows: Iterable[Row]) -> Finding:
+    """Other versions of a library build other graphs. Such a row is good where its journal holds its own graph."""
+    measured = list(measured)
+    held = {row["digest"] for row in rows if row["kind"] == KIND}
+    others = [row for row in measured if row.get("digest_expected")]
+    untraced = sum(bool(row.get("untraced_reason")) for row in measured)
+    lost = sorted({_called(row) for row in others if row.get("digest") not in held})
+    figure = f"{len({_called(row) for row in others})} differ from the suite's"
+    figure += f"; the journal lacks the graph of {_some(lost)}" if lost else ""
     figure += f"; {untraced} without a trace" if untraced else ""
-    return Finding(name="digests as in the index", outcome=_outcome(not names), figure=figure)
+    return Finding(name="each row has its graph", outcome=_outcome(not lost), figure=figure)
+
+
+def _called(row: Row) -> str:
+    return f"{row['name']} batch {row['batch_size']}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
 
 
 def _steady(rows: Iterable[Row]) -> Finding:

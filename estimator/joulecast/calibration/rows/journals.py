@@ -7,6 +7,7 @@ refused where rows are read to be fitted.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from joulecast.errors import MeasurementError
 
 SIMULATED = "simulated-"
 """How the accelerator of a simulated card begins."""
+FEWEST_ROWS = 10
+"""Fewer cannot move the coefficients that every forecast needs: what is asked of a first look is 15 layers."""
 _MOST_BYTES = 64 * 2**20  # of a file: four times what a measuring machine hands over in one
 
 
@@ -88,6 +91,35 @@ def measured_rows(folder: Path) -> tuple[Row, ...]:
     rows = read_rows(folder).rows
     refuse_unfit(rows)
     return tuple(row for row in rows if row["kind"] in LAYER_AND_NETWORK and row.get("valid") is True)
+
+
+_NUMBERS = ("joules", "seconds")
+_PERHAPS_NUMBERS = ("sm_clock_mhz", "views", "module_calls", "audio_seconds", "power_limit_watts")
+_TEXTS = ("name", "runtime", "precision", "identity")
+_WHOLE = ("batch_size", "sequence_length")
+
+
+def refusal_of(row: Mapping[str, Any]) -> str:
+    """Why a layer or network of a journal cannot be fitted or scored; empty if it can."""
+    if row.get("valid") is not True:
+        return f"invalid: {row.get('invalid_reason') or 'no reason given'}"
+    return flaw_of(row)
+
+
+def flaw_of(row: Mapping[str, Any]) -> str:
+    """Why a valid layer or network cannot be fitted or scored; empty if it can. A row may come from anybody."""
+    for name in _NUMBERS:
+        if not (_is_number(row.get(name)) and row[name] > 0):
+            return f"no {name}"
+    odd = [name for name in _TEXTS if not isinstance(row.get(name), str)]
+    odd += [name for name in _PERHAPS_NUMBERS if row.get(name) is not None and not _is_number(row[name])]
+    odd += [name for name in _WHOLE if row.get(name) is not None and not isinstance(row[name], int)]
+    odd += ["batch_size"] if row["kind"] == "network" and not row.get("batch_size") else []
+    return f"{odd[0]} makes no sense" if odd else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def refuse_unfit(rows: Iterable[Row], *, simulated: bool = False) -> None:

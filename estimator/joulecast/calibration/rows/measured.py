@@ -1,9 +1,10 @@
 """Rows of truth as they lie in ``data/measurements/<accelerator>/*.jsonl``: one JSON object a line, each with ``kind``.
 
 ``session``: first line of every process; what is the same for all that follow. ``constants``: counter, host and device
-constants of a run. ``layer``, ``network``: a measured execution. ``window``: the same measured otherwise, for a
-cross-check. ``failure``: what could not be measured, and why (out of memory is one). ``end``: last line of a process
-that was not killed. A file cut at any byte is readable up to its last whole line.
+constants of a run. ``graph``: once for each digest of a file, before the first row that has it: what was traced.
+``layer``, ``network``: a measured execution. ``window``: the same measured otherwise, for a cross-check. ``failure``:
+what could not be measured, and why (out of memory is one). ``end``: last line of a process that was not killed. A file
+cut at any byte is readable up to its last whole line.
 
 ``COLUMNS`` describes every column of every kind. What is not known is null.
 """
@@ -17,7 +18,7 @@ SCHEMA_VERSION = 1
 LAYER_AND_NETWORK = ("layer", "network")
 WINDOWED = (*LAYER_AND_NETWORK, "window")
 CONFIGURED = (*WINDOWED, "failure")
-KINDS = ("session", "constants", *CONFIGURED, "end")
+KINDS = ("session", "constants", "graph", *CONFIGURED, "end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,14 @@ COLUMNS: tuple[Column, ...] = (
         ("ceilings.joules", "J", "of one execution"),
         ("ceilings.seconds", "s", "of one execution"),
         ("ceilings_error", "", "in place of ceilings: why they could not be measured"),
+    ),
+    *_always(
+        ("graph",),
+        ("digest", "", "of the graph of a network, or of the call of a layer, as traced on the measuring machine"),
+        ("name", "", "named source, or function of a layer"),
+        ("families", "", "of a layer, the lineages of the suite's networks that have it; empty for a network"),
+        ("unsupported", "1", "operators that have no counting rule; the row is then not fitted"),
+        ("contents", "", "distinct rows with a kernel and how often each runs: rows.graphs packs and unpacks them"),
     ),
     *_always(
         CONFIGURED,

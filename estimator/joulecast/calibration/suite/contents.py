@@ -58,7 +58,7 @@ def contents(folder: Path = FOLDER) -> Contents | None:
         raise MeasurementError(f"{path} cannot be read ({error}): rebuild the index") from None
     return Contents(
         suite=document["suite"],
-        layers=tuple(_layer(document["names"], row) for row in document["rows"]),
+        layers=tuple(layer_of(_named(document["names"], row)) for row in document["rows"]),
         networks={_key(entry): _pairs(entry) for entry in document["networks"]},
     )
 
@@ -107,11 +107,11 @@ def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 def contents_of(layers: Iterable[LayerProfile]) -> list[list[Any]]:
     """Distinct rows with a kernel as lists of JSON values, each with how often it occurs."""
-    counts: Counter[tuple[Any, ...]] = Counter(_frozen(_row_document(row)) for row in launched_rows(layers))
+    counts: Counter[tuple[Any, ...]] = Counter(_frozen(row_document(row)) for row in launched_rows(layers))
     return [[list(row), times] for row, times in counts.items()]
 
 
-def _row_document(row: LayerProfile) -> list[Any]:
+def row_document(row: LayerProfile) -> list[Any]:
     """A row as a list of JSON values: what a forecast may depend on."""
     products = [[getattr(entry, name) for name in _CONTRACTION] for entry in row.contractions]
     numbers = (getattr(row, name) for name in _NUMBERS)
@@ -168,14 +168,19 @@ def _pairs(entry: Sequence[Any]) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _layer(names: Sequence[str], row: Sequence[Any]) -> LayerProfile:
+def _named(names: Sequence[str], row: Sequence[Any]) -> list[Any]:
+    return [names[row[0]], names[row[1]], *row[2:]]
+
+
+def layer_of(row: Sequence[Any]) -> LayerProfile:
+    """The row that ``contents_of`` wrote as a list."""
     contractions = tuple(Contraction(**dict(zip(_CONTRACTION, product, strict=True))) for product in row[-1])
     macs = sum(product.macs for product in contractions)
     return LayerProfile(
-        name=names[row[0]],
-        op_type=names[row[0]],
+        name=row[0],
+        op_type=row[0],
         kind="counted" if macs else "zero",
-        dtype=names[row[1]],
+        dtype=row[1],
         macs=macs,
         kernels={_RUNTIME: row[-2]},
         contractions=contractions,

@@ -59,8 +59,12 @@ def test_in_half_precision_fewer_bytes_move(fitted: FittedRows) -> None:
     [
         ({"runtime": "torch-compile"}, "kernels of torch-compile cannot be counted"),
         ({"l2_state": "hot"}, "weights hot in L2"),
-        ({"digest_expected": "sha256:other"}, "another graph than the suite's"),
-        ({"identity": "layer|0123456789abcdef|torch-cudagraph|default"}, "layers that the suite does not have"),
+        ({"digest": "x", "digest_expected": "sha256:other"}, "another graph than the suite's, which its journal does not hold"),
+        ({"untraced_reason": "it steers"}, "not traced where it was measured"),
+        (
+            {"digest": "x", "identity": "layer|0123456789abcdef|torch-cudagraph|default"},
+            "layers that the suite does not have",
+        ),
         ({"precision": "int8"}, "precision int8"),
     ],
 )
@@ -78,7 +82,7 @@ def test_networks_of_another_suite_are_fitted_where_their_graph_is_this_ones(fit
     changed = with_columns(row, suite_digest="sha256:older", digest="sha256:other")
     untraced = with_columns(row, suite_digest="sha256:older", digest=None)
     table = table_of(only(fitted.journal, row, older, changed, untraced))
-    reason = "measured with another suite, whose graph is not known to be this one's"
+    reason = "measured with another suite, and its journal does not hold the graph"
     assert (table.size, table.left_out) == (2, {reason: 2})
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from joulecast.calibration.measure.configuration import SLICES, UNASKED
+from joulecast.calibration.measure.configuration import SLICES
 from joulecast.calibration.measure.history import History
 from joulecast.calibration.measure.plan import BLOCK, LONG_SECONDS, Wish, make_plan, smallest
 from joulecast.calibration.measure.purchase import buy
@@ -25,22 +25,63 @@ def order(plan):
 
 def test_the_first_run_follows_the_published_order(first) -> None:
     assert first.opening[0].kind == "constants"
-    assert order(first)[:7] == ["llm", "networks", "cudagraph", "additivity", "layers", "repeats", "crosscheck"]
+    assert order(first)[:8] == [
+        "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck",
+    ]  # fmt: skip
 
 
 def test_a_run_without_slices_goes_on_with_the_rest(first) -> None:
-    assert order(first)[7:] == ["bf16", "compile", "hot"]
+    assert order(first)[8:] == ["bf16", "compile", "hot"]
     rows = [row for row in first.rows if row.precision == "default" and row.l2_state == "rotated" and not row.repeat]
     layers = {row.digest for row in rows if row.kind == "layer"}
     assert {layer.digest for layer in SUITE.layers()} <= layers
 
 
 def test_the_first_run_is_as_large_as_said(first) -> None:
-    counts = Counter(row.slice for row in first.rows[: first.rows.index(next(r for r in first.rows if r.repeat))])
-    assert counts["llm"] == 9
-    assert counts["networks"] == 288
-    assert counts["cudagraph"] == 30
-    assert counts["layers"] == 200
+    counts = Counter(row.slice for row in first.rows[: order_of(first, "additivity")])
+    smoked = Counter(step_of(row.key) for row in first.rows if row.slice == "smoke")
+    assert counts["llm"] == 9 - smoked["language model"]
+    assert counts["networks"] == 288 - smoked["network, torch-eager"]
+    assert counts["cudagraph"] in (29, 30)  # one may be smoked
+    assert counts["layers"] in (199, 200)
+
+
+def order_of(plan, name: str) -> int:
+    return next(position for position, row in enumerate(plan.rows) if row.slice == name)
+
+
+def test_the_first_minutes_are_short_and_try_each_kind_of_row(first) -> None:
+    smoke = first.rows[: order_of(first, "llm")]
+    assert [step_of(row.key) for row in smoke] == list(STEPS)
+    assert sum(row.expected_seconds for row in smoke) <= 45
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_window_may_be_cut_anywhere_without_losing_a_task_a_batch_or_a_runtime(seed: int) -> None:
+    rows = make_plan(SUITE, Wish(seed=seed)).rows
+    start = order_of(make_plan(SUITE, Wish(seed=seed)), "networks")
+    for length in (20, 50, 100, 200, 400):
+        cut = rows[start : start + length]
+        networks = [row for row in cut if row.kind == "network"]
+        assert {row.batch_size for row in networks} == {1, 32, 128}
+        assert {row.task for row in networks} == {network.task for network in SUITE.networks()}
+        assert {row.runtime for row in networks} == {"torch-eager", "torch-cudagraph"}
+        assert 0.15 * length <= sum(row.kind == "layer" for row in cut) <= 0.6 * length
+
+
+def test_a_captured_network_shares_the_build_of_its_batches(first) -> None:
+    places = {row.key: place for place, row in enumerate(first.rows)}
+    captured = [row for row in first.rows if row.slice == "cudagraph" and not row.repeat]
+    before = [first.rows[places[row.key] - 1] for row in captured]
+    assert sum(row.group == one.group for row, one in zip(captured, before, strict=True)) >= 0.9 * len(captured)
+
+
+def test_most_repeats_come_soon_after_what_they_repeat(first) -> None:
+    place = {row.identity: position for position, row in enumerate(first.rows) if not row.repeat}
+    early = first.rows[: order_of(first, "additivity")]
+    repeats = [(position, row) for position, row in enumerate(early) if row.repeat]
+    assert repeats
+    assert all(0 < position - place[row.identity] <= 2 * BLOCK for position, row in repeats)
 
 
 def test_no_row_is_planned_twice(first) -> None:
@@ -164,12 +205,7 @@ def test_a_smoke_run_has_each_kind_once_and_nothing_else() -> None:
     assert [step_of(row.key) for row in plan.rows] == list(STEPS)
     assert [row.kind for row in plan.opening] == ["constants"]
     assert plan.closing == ()
-    assert sum(row.expected_seconds for row in (*plan.opening, *plan.rows)) <= 120
-
-
-def test_no_run_smokes_unasked(first) -> None:
-    assert "smoke" in SLICES and "smoke" not in UNASKED
-    assert not any(row.slice == "smoke" for row in first.rows)
+    assert sum(row.expected_seconds for row in (*plan.opening, *plan.rows)) <= 105
 
 
 def test_a_smoke_slice_beside_others_has_their_anchors() -> None:
@@ -189,9 +225,9 @@ def test_a_slice_that_outlasts_its_budget_has_its_repeats_all_the_same(name: str
 
 
 def test_what_is_left_of_the_first_run_buys_repeats_and_cross_checks_alike(first) -> None:
-    start = next(position for position, row in enumerate(first.rows) if row.repeat)
+    start = order_of(first, "crosscheck")
     measured = {row.identity for row in first.rows[:start]}
-    own = sum(row.repeat and row.identity in measured for row in first.rows)
+    own = sum(row.repeat and row.identity in measured for row in first.rows[start:])
     slices = Counter(row.slice for row in first.rows[start : start + (own + 18) // 2])
-    assert slices["crosscheck"] == pytest.approx(9, abs=1)
-    assert slices["repeats"] == pytest.approx(own / 2, abs=1)
+    assert slices["crosscheck"] == pytest.approx(9, abs=2)
+    assert slices["repeats"] == pytest.approx(own / 2, abs=2)

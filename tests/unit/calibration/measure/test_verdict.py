@@ -94,9 +94,27 @@ def test_cross_checks_are_compared_with_the_counter() -> None:
     assert finding("usual windows", network(1.05), network(1.0, window="long")).figure.startswith("median +5.0 %")
 
 
-def test_digests_that_differ_are_named() -> None:
-    found = finding("digests", network(digest_expected="sha256:x"), layer())
-    assert (found.outcome, found.figure) == ("fails", "1 differ: torchvision:n000 batch 32")
+def test_a_row_of_another_graph_is_good_where_the_journal_holds_that_graph() -> None:
+    other = network(digest="sha256:traced", digest_expected="sha256:x")
+    graph = {"kind": "graph", "digest": "sha256:traced", "run_id": "r", "process": 1}
+    found = finding("each row has its graph", graph, other, layer())
+    assert (found.outcome, found.figure) == ("holds", "1 differ from the suite's")
+    lacking = finding("each row has its graph", other, layer())
+    wanted = "1 differ from the suite's; the journal lacks the graph of torchvision:n000 batch 32"
+    assert (lacking.outcome, lacking.figure) == ("fails", wanted)
+
+
+def test_rows_may_be_fitted_unless_a_check_of_all_rows_fails() -> None:
+    rows = [layer(f"d{number}", seconds=1e-3, simulated=False) for number in range(10)]
+    assert finding("rows may be fitted", *rows).figure == "10 layers and networks"
+    assert finding("rows may be fitted", *rows).outcome == "holds"
+    few = finding("rows may be fitted", *rows[1:])
+    assert (few.outcome, few.figure) == ("fails", "9 valid layers and networks, and a fit needs 10")
+    hot = finding("rows may be fitted", *rows, layer("x", watts=800.0, seconds=1e-3))
+    assert hot.outcome == "fails"
+    assert hot.figure.startswith("energy ÷ time within the power limit: 1 of 11 rows above")
+    made_up = finding("rows may be fitted", *rows, layer("x", simulated=True))
+    assert made_up.figure == "they are simulated"
 
 
 def test_what_is_invalid_or_failed_is_counted_by_reason() -> None:
@@ -144,8 +162,10 @@ def test_a_cross_check_without_codecarbon_says_that_it_was_skipped() -> None:
 
 
 def test_a_network_without_a_trace_is_told_beside_the_digests() -> None:
-    found = finding("digests", network(digest=None, digest_expected="sha256:x", untraced_reason="it steers"))
-    assert (found.outcome, found.figure) == ("fails", "1 differ: torchvision:n000 batch 32; 1 without a trace")
+    untraced = network(digest=None, digest_expected="sha256:x", untraced_reason="it steers")
+    found = finding("each row has its graph", untraced)
+    lacks = "the journal lacks the graph of torchvision:n000 batch 32"
+    assert (found.outcome, found.figure) == ("fails", f"1 differ from the suite's; {lacks}; 1 without a trace")
 
 
 def smoking(*rows: dict[str, Any]) -> dict[str, Finding]:
@@ -155,16 +175,16 @@ def smoking(*rows: dict[str, Any]) -> dict[str, Finding]:
 
 def test_a_smoke_run_says_which_step_did_not_work() -> None:
     assert smoking(layer()) == {}
-    crash = {"kind": "failure", "slice": "smoke", "key": "network|torchvision:n000|b32|torch-compile|default",
+    crash = {"kind": "failure", "slice": "smoke", "key": "network|torchvision:n000|b32|torch-cudagraph|default",
              "reason": "Crash", "message": "it said nothing"}  # fmt: skip
-    invalid = network(slice="smoke", valid=False, invalid_reason="not finite", runtime="torch-cudagraph")
+    invalid = network(slice="smoke", valid=False, invalid_reason="not finite", runtime="torch-eager")
     found = smoking(layer(slice="smoke", seconds=0.001), crash, invalid)
     assert list(found) == list(STEPS)
     assert found["layer"] == Finding(name="smoke: layer", outcome="holds", figure="1 J, 1 ms, 100 W")
-    assert (found["network, torch-compile"].outcome, found["network, torch-compile"].figure) == (
+    assert (found["network, torch-cudagraph"].outcome, found["network, torch-cudagraph"].figure) == (
         "fails", "Crash: it said nothing",
     )  # fmt: skip
-    assert found["network, torch-cudagraph"].figure == "not finite: see its row"
+    assert found["network, torch-eager"].figure == "not finite: see its row"
     assert found["language model"].outcome == "unknown"
 
 

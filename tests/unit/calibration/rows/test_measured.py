@@ -146,7 +146,7 @@ def real_work() -> dict[str, set[str]]:
         layer_columns = set(layer.columns)
     with prepared_network(vision(), device=Processor()) as network, network.load(batch_size=1) as made:
         network_columns = set(made.columns)
-    untraced = set(network_features(torch.nn.LSTM(2, 2), (None,), {}, name="not traceable"))
+    untraced = set(network_features(torch.nn.LSTM(2, 2), (None,), {}, name="not traceable").columns)
     assert "untraced_reason" in untraced
     return {
         "constants": set(names(constants())),

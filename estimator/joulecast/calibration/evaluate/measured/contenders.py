@@ -13,10 +13,10 @@ from joulecast.calibration.evaluate.measured.features import measured_features
 from joulecast.calibration.fit.holdout import interval_width
 from joulecast.calibration.fit.measured.card import Prior
 from joulecast.calibration.fit.measured.folds import Fold
-from joulecast.calibration.fit.measured.journal import FEWEST_ROWS
 from joulecast.calibration.fit.measured.search import Found, forecast, search, search_near, weights
 from joulecast.calibration.fit.measured.table import Table
 from joulecast.calibration.fit.networks import Fitted
+from joulecast.calibration.rows.journals import FEWEST_ROWS
 from joulecast.calibration.rows.networks import Truth
 from joulecast.calibration.systems.catalogue import FORMS, LAYER_WISE, fit_system
 from joulecast.calibration.systems.features import NetworkFeatures

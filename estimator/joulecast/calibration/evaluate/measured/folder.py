@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from joulecast.calibration.evaluate.evaluation import SIMULATED, Unscored
-from joulecast.calibration.fit.measured.journal import FEWEST_ROWS, Journal, flaw_of, journal_of, simulated_allowed
-from joulecast.calibration.rows.journals import Row, Rows, is_simulated, read_rows
+from joulecast.calibration.fit.measured.journal import Journal, journal_of, simulated_allowed
+from joulecast.calibration.rows.journals import FEWEST_ROWS, Row, Rows, is_simulated, read_rows, refusal_of
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK, SCHEMA_VERSION
 from joulecast.calibration.rows.networks import FILE_NAME
 from joulecast.errors import MeasurementError
@@ -57,16 +57,15 @@ def _named(name: str, accelerator: str, *, alone: bool) -> str:
 
 def _of_accelerator(name: str, accelerator: str, rows: Sequence[Row]) -> Iterator[NamedJournal | Unscored]:
     executed = [row for row in rows if row["kind"] in LAYER_AND_NETWORK]
-    reasons = [_invalid(row) for row in executed]
-    yield from _counted(name, Counter(reason for reason in reasons if reason))
+    reasons = [refusal_of(row) for row in executed]
+    refused = Counter(filter(None, reasons))
+    yield from _counted(name, refused)
     kept = [row for row, reason in zip(executed, reasons, strict=True) if not reason]
     if len(kept) < FEWEST_ROWS:
         why = f"{len(kept)} valid layers and networks, and a fit needs {FEWEST_ROWS}: measure more"
         yield Unscored(set=name, split="all", reason=why, n=len(kept))
         return
-    suite = Counter(str(row.get("suite_digest")) for row in kept).most_common(1)[0][0]
-    invalid = len(executed) - len(kept)
-    journal = journal_of(rows, kept, accelerator, suite, invalid=invalid, simulated=is_simulated(accelerator))
+    journal = journal_of(rows, kept, accelerator, refused=refused, simulated=is_simulated(accelerator))
     yield NamedJournal(name=name, journal=journal)
 
 
@@ -84,12 +83,6 @@ def _refusal(row: Row) -> str:
     if row.get("simulated") is not False or is_simulated(accelerator) or is_simulated(row.get("card")):
         return f"does not say whether {accelerator} was measured or simulated"
     return ""
-
-
-def _invalid(row: Row) -> str:
-    if row.get("valid") is not True:
-        return f"invalid: {row.get('invalid_reason') or 'no reason given'}"
-    return flaw_of(row)
 
 
 def _damaged(name: str, found: Rows) -> Iterator[Unscored]:

@@ -10,9 +10,9 @@ import numpy as np
 from joulecast.calibration.fit.holdout import LEVEL, interval_width
 from joulecast.calibration.fit.measured.card import Prior
 from joulecast.calibration.fit.measured.folds import UNSEEN_LLMS, fold_of, folds, strict_folds
-from joulecast.calibration.fit.measured.journal import FEWEST_ROWS
 from joulecast.calibration.fit.measured.search import Found, forecast, search_near
 from joulecast.calibration.fit.measured.table import Table
+from joulecast.calibration.rows.journals import FEWEST_ROWS
 from joulecast.energy.features import Array, Flags
 from joulecast.energy.interval import MINIMUM_GROUPS
 from joulecast.energy.profile import Interval

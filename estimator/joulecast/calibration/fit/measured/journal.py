@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,20 +11,29 @@ from typing import Any
 
 from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.meter.simulated.presets import PRESETS
-from joulecast.calibration.rows.journals import SIMULATED, Row, is_simulated, read_journals, refuse_unfit
+from joulecast.calibration.rows.graphs import MeasuredGraph, graphs_of
+from joulecast.calibration.rows.journals import (
+    FEWEST_ROWS,
+    SIMULATED,
+    Row,
+    is_simulated,
+    read_journals,
+    refusal_of,
+    refuse_unfit,
+)
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
 from joulecast.errors import MeasurementError
-
-FEWEST_ROWS = 10
-"""Fewer cannot move the coefficients that every forecast needs: what is asked of a first look is 15 layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """``rows``: valid layers and networks. ``constants``: of every run. ``product``: what they were measured on, or
-    what a simulated card is a likeness of. ``drivers``, ``hosts``: of the sessions, the most frequent first."""
+    """``rows``: valid layers and networks. ``graphs``: those that were traced where they were measured, by digest.
+    ``constants``: of every run. ``product``: what they were measured on, or what a simulated card is a likeness of.
+    ``suite``: digest of the index that planned most of the sessions. ``drivers``, ``hosts``: of the sessions, the most
+    frequent first. ``refused``: layers and networks that cannot be fitted, by reason."""
 
     rows: tuple[Row, ...]
+    graphs: Mapping[str, MeasuredGraph]
     constants: tuple[Row, ...]
     product: str
     simulated: bool
@@ -33,14 +41,13 @@ class Journal:
     drivers: tuple[str, ...]
     hosts: tuple[str, ...]
     power_limit_watts: float | None
-    invalid: int
+    refused: Mapping[str, int]
 
 
 def read(paths: Sequence[Path]) -> Journal:
     """All rows of ``paths``, each a journal or a folder of them.
 
-    Raises MeasurementError where there are none, too few, of two accelerators, of another suite, or simulated ones
-    without leave.
+    Raises MeasurementError where there are none, too few, of two accelerators, or simulated ones without leave.
     """
     rows = read_journals(_files(paths)).rows
     named = ", ".join(map(str, paths))
@@ -50,34 +57,36 @@ def read(paths: Sequence[Path]) -> Journal:
         )
     simulated = any(is_simulated(row.get("accelerator")) for row in rows)
     refuse_unfit(rows, simulated=simulated and simulated_allowed())
-    accelerator, suite = _only(rows, "accelerator", named), _only(rows, "suite_digest", named)
-    valid = [row for row in rows if row["kind"] in LAYER_AND_NETWORK and row.get("valid") is True]
-    kept = tuple(row for row in valid if not flaw_of(row))
+    accelerator = _only_accelerator(rows, named)
+    executed = [row for row in rows if row["kind"] in LAYER_AND_NETWORK]
+    reasons = [refusal_of(row) for row in executed]
+    kept = tuple(row for row, reason in zip(executed, reasons, strict=True) if not reason)
     if len(kept) < FEWEST_ROWS:
         raise MeasurementError(
             f"{named} holds {len(kept)} valid layer and network rows, and a fit needs {FEWEST_ROWS}:"
             " measure more with the same command",
             reason="TooFewRows",
         )
-    invalid = sum(row["kind"] in LAYER_AND_NETWORK for row in rows) - len(kept)
-    return journal_of(rows, kept, accelerator, suite, invalid=invalid, simulated=simulated)
+    refused = Counter(filter(None, reasons))
+    return journal_of(rows, kept, accelerator, refused=refused, simulated=simulated)
 
 
 def journal_of(
-    rows: Sequence[Row], kept: Sequence[Row], accelerator: str, suite: str, *, invalid: int, simulated: bool
+    rows: Sequence[Row], kept: Sequence[Row], accelerator: str, *, refused: Mapping[str, int], simulated: bool
 ) -> Journal:
     """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
     sessions = [row for row in rows if row["kind"] == "session"]
     return Journal(
         rows=tuple(kept),
+        graphs=graphs_of(rows),
         constants=tuple(row for row in rows if row["kind"] == "constants"),
         product=product_of(accelerator, simulated=simulated),
         simulated=simulated,
-        suite=suite,
+        suite=next(iter(_frequent(row.get("suite_digest") for row in sessions)), ""),
         drivers=_frequent(row.get("driver") for row in sessions),
         hosts=_frequent(_processor(row) for row in sessions),
         power_limit_watts=_limit(kept),
-        invalid=invalid,
+        refused=dict(refused),
     )
 
 
@@ -95,38 +104,15 @@ def simulated_allowed() -> bool:
     return os.environ.get(SIMULATED_ALLOWED) == "1"
 
 
-def _only(rows: Iterable[Row], column: str, named: str) -> str:
-    """The one value that ``column`` has in all rows."""
-    values = sorted({str(row[column]) for row in rows if row.get(column)})
+def _only_accelerator(rows: Iterable[Row], named: str) -> str:
+    """The one accelerator that all rows were measured on."""
+    values = sorted({str(row["accelerator"]) for row in rows if row.get("accelerator")})
     if len(values) != 1:
-        what = {"accelerator": "accelerators", "suite_digest": "suites"}[column]
         told = " and ".join(value[:40] for value in values) or "none"
         raise MeasurementError(
-            f"{named} holds rows of {len(values)} {what} ({told}): give those of one alone", reason="MixedRows"
+            f"{named} holds rows of {len(values)} accelerators ({told}): give those of one alone", reason="MixedRows"
         )
     return values[0]
-
-
-_NUMBERS = ("joules", "seconds")
-_PERHAPS_NUMBERS = ("sm_clock_mhz", "views", "module_calls", "audio_seconds", "power_limit_watts")
-_TEXTS = ("name", "runtime", "precision", "identity")
-_WHOLE = ("batch_size", "sequence_length")
-
-
-def flaw_of(row: Mapping[str, Any]) -> str:
-    """Why a valid layer or network cannot be fitted or scored; empty if it can. A row may come from anybody."""
-    for name in _NUMBERS:
-        if not (_is_number(row.get(name)) and row[name] > 0):
-            return f"no {name}"
-    odd = [name for name in _TEXTS if not isinstance(row.get(name), str)]
-    odd += [name for name in _PERHAPS_NUMBERS if row.get(name) is not None and not _is_number(row[name])]
-    odd += [name for name in _WHOLE if row.get(name) is not None and not isinstance(row[name], int)]
-    odd += ["batch_size"] if row["kind"] == "network" and not row.get("batch_size") else []
-    return f"{odd[0]} makes no sense" if odd else ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def product_of(accelerator: str, *, simulated: bool) -> str:

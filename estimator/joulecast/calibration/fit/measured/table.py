@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from joulecast.calibration import suite
 from joulecast.calibration.fit.measured.journal import Journal
+from joulecast.calibration.rows.graphs import MeasuredGraph
 from joulecast.calibration.rows.journals import Row
 from joulecast.calibration.suite.contents import Counted, Key, belongs, contents, rows_of_layer, rows_of_network
 from joulecast.energy.features import PRECISIONS, Array, Features, Flags, Index, features, stack, subset
@@ -112,7 +113,7 @@ def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
     parts: list[tuple[Row, Counted]] = []
     left_out: Counter[str] = Counter()
     for row in journal.rows:
-        found = _counted(row)
+        found = _counted(row, journal.graphs)
         if isinstance(found, str):
             left_out[found] += 1
         else:
@@ -120,10 +121,15 @@ def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
     if not parts:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
         raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
-    return _joined(parts, left_out, tuple(lacks))
+    return _joined(parts, left_out, journal.graphs, tuple(lacks))
 
 
-def _joined(parts: Sequence[tuple[Row, Counted]], left_out: Mapping[str, int], lacks: tuple[str, ...]) -> Table:
+def _joined(
+    parts: Sequence[tuple[Row, Counted]],
+    left_out: Mapping[str, int],
+    graphs: Mapping[str, MeasuredGraph],
+    lacks: tuple[str, ...],
+) -> Table:
     rows = [row for row, _ in parts]
     layers, found, which = _distinct(parts, lacks)
     networks = Networks(
@@ -134,7 +140,7 @@ def _joined(parts: Sequence[tuple[Row, Counted]], left_out: Mapping[str, int], l
     kernels = networks.sum(found.kernels[which])
     launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
     return Table(
-        rows=tuple(_measured(row) for row in rows),
+        rows=tuple(_measured(row, graphs) for row in rows),
         layers=layers,
         features=found,
         which=which,
@@ -170,12 +176,11 @@ def _launched(row: Mapping[str, Any], kernels: float) -> tuple[float, float, flo
     return (kernels, float(row.get("views") or 0), float(row.get("module_calls") or 0), 1.0)
 
 
-def _measured(row: Row) -> Measured:
+def _measured(row: Row, graphs: Mapping[str, MeasuredGraph]) -> Measured:
     network = row["kind"] == "network"
-    layer = None if network else layers_of_suite().get(_layer_digest(row))
     return Measured(
         is_network=network,
-        families=(families_of_suite().get(row["name"], row["name"]),) if network else layer.families if layer else (),
+        families=(families_of_suite().get(row["name"], row["name"]),) if network else _families_of_layer(row, graphs),
         task=row.get("task") or "",
         op_type=row.get("op_type") or "",
         name=row["name"],
@@ -189,19 +194,36 @@ def _measured(row: Row) -> Measured:
     )
 
 
-def _counted(row: Row) -> Counted | str:
-    """Rows of the law and how often each runs, or why there are none."""
+def _families_of_layer(row: Row, graphs: Mapping[str, MeasuredGraph]) -> tuple[str, ...]:
+    """All that are known to have it: those of the index, and of the one that the row was planned with."""
+    known = layers_of_suite().get(_layer_digest(row))
+    own = graphs.get(row.get("digest") or "")
+    return tuple(sorted({*(known.families if known else ()), *(own.families if own else ())}))
+
+
+def _counted(row: Row, graphs: Mapping[str, MeasuredGraph]) -> Counted | str:
+    """Rows of the law and how often each runs, or why there are none: by the graph that was traced where the row was
+    measured. A journal without graphs is of an older version; the suite's index then has to hold the same one."""
     if row["runtime"] not in RUNTIMES:
         return f"kernels of {row['runtime']} cannot be counted"
     if row.get("l2_state") == "hot":
         return "weights hot in L2"
-    if row.get("digest_expected"):
-        return "another graph than the suite's"
     if row["precision"] not in PRECISIONS:
         return f"precision {row['precision']}"
-    if row["kind"] == "network" and row.get("suite_digest") != suite.suite_digest() and not _same_graph(row):
-        return "measured with another suite, whose graph is not known to be this one's"
-    return _of_network(row) if row["kind"] == "network" else _of_layer(_layer_digest(row))
+    if row.get("untraced_reason"):
+        return "not traced where it was measured"
+    own = graphs.get(row.get("digest") or "")
+    return _of_index(row) if own is None else own.counted
+
+
+def _of_index(row: Row) -> Counted | str:
+    if row.get("digest_expected"):
+        return "another graph than the suite's, which its journal does not hold"
+    if row["kind"] != "network":
+        return _of_layer(_layer_digest(row))
+    if row.get("suite_digest") != suite.suite_digest() and not _same_graph(row):
+        return "measured with another suite, and its journal does not hold the graph"
+    return _of_network(row)
 
 
 def _same_graph(row: Mapping[str, Any]) -> bool:
