@@ -72,18 +72,6 @@ def fit(folder: Path) -> Mapping[str, str]:
     return texts
 
 
-def write(folder: Path, target: Path) -> tuple[Path, ...]:
-    """Write every file of ``fit(folder)`` into ``target``; nothing is written before all of them are made."""
-    texts = fit(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, text in sorted(texts.items()):
-        path = target / f"{name}.json"
-        path.write_text(text, "utf-8")
-        paths.append(path)
-    return tuple(paths)
-
-
 def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
     sheet, chip = card.sheet, chip_of_sheet(card.sheet)
     profile = AcceleratorProfile(
@@ -105,7 +93,7 @@ def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, flo
         held_out=figures,
         training_range=_range(card) if figures else {},
     )
-    return AcceleratorProfile.from_json(json.dumps(_rounded(json.loads(profile.to_json()))))
+    return AcceleratorProfile.from_json(json.dumps(rounded(json.loads(profile.to_json()))))
 
 
 def hosts(eager: Host) -> dict[str, Host]:
@@ -208,13 +196,13 @@ def _generic(folder: Path) -> str:
             },
         ],
     }
-    return json.dumps(_rounded(document), indent=1, sort_keys=True) + "\n"
+    return json.dumps(rounded(document), indent=1, sort_keys=True) + "\n"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Every float of a document at ``_DIGITS`` significant digits."""
     if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
+        return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
+        return [rounded(entry) for entry in value]
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float | np.floating) else value

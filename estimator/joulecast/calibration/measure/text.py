@@ -43,7 +43,7 @@ def ending_text(ending: Ending) -> str:
     """How a command ended."""
     text = f"{_ENDINGS[ending.reason]}: {ending.rows} rows in {clock(ending.seconds)}\n"
     for library, count in ending.skipped.items():
-        text += f"not measured: {count} rows of networks, for want of {library}\n"
+        text += f"not measured: {count} rows, for want of {library}\n"
     return text
 
 

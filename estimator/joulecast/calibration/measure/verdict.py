@@ -28,17 +28,19 @@ def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, .
     """Every check on all rows of a folder. Rows of different cards are compared only where that is the question."""
     measured = [row for row in rows.rows if row["kind"] in ("layer", "network", "window")]
     good = [row for row in measured if row.get("valid") is not False and row.get("joules")]
-    checks = (_anchors(good), _limit(good), _power_figure(good), _steady(good))
+    of_the_card = (_anchors(good), _power_figure(good))
     return (
-        _may_be_fitted(rows.rows, checks),
+        _may_be_fitted(rows.rows, of_the_card),
         *smoke(rows.rows),
         _constants(rows.rows),
         _repeats(good),
-        *checks,
+        *of_the_card,
+        _limit(good),
         *(_additive(sum_of, good) for sum_of in additivity),
         _codecarbon(measured),
         _short_windows(good),
         _digests(measured, rows.rows),
+        _steady(good),
         _invalid(measured),
         _failures(rows.rows),
         _damaged(rows.damaged),
@@ -46,7 +48,8 @@ def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, .
 
 
 def _may_be_fitted(rows: Sequence[Row], checks: Iterable[Finding]) -> Finding:
-    """Whether a fit may use the rows: enough of them, really measured, and no check fails that speaks of every row."""
+    """Whether a fit may use the rows: enough of them, really measured, and neither the card drifted nor its meter is
+    off. What concerns single rows stands in their columns, and a fit is robust against it."""
     usable = sum(row["kind"] in LAYER_AND_NETWORK and not refusal_of(row) for row in rows)
     against = [f"{check.name}: {check.figure}" for check in checks if check.outcome == "fails"]
     if any(row.get("simulated") for row in rows):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from joulecast.calibration.measure.front import Choice
 
 EXAMPLES = (
-    "Examples: `joulecast measure --dry-run` · `joulecast measure --budget 25m --resume rows` ·"
+    "Examples: `joulecast measure --dry-run` · `joulecast measure --budget 9.5m --resume rows` ·"
     " `joulecast measure --report rows`"
 )
 
@@ -25,7 +25,7 @@ Resume = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of the rows; made if it is not there.", file_okay=False),
 ]
-Budget = Annotated[str, typer.Option(metavar="TIME", help="Wall time of this command: 25m, 540s.")]
+Budget = Annotated[str, typer.Option(metavar="TIME", help="Wall time of this command: 9.5m, 540s.")]
 Slices = Annotated[
     list[str] | None,
     typer.Option(
@@ -78,7 +78,7 @@ Report = Annotated[
 
 def command(
     resume: Resume = None,
-    budget: Budget = "25m",
+    budget: Budget = "9.5m",
     slices: Slices = None,
     precision: Precision = "",
     runtime: Runtime = "",

@@ -59,7 +59,10 @@ def test_in_half_precision_fewer_bytes_move(fitted: FittedRows) -> None:
     [
         ({"runtime": "torch-compile"}, "kernels of torch-compile cannot be counted"),
         ({"l2_state": "hot"}, "weights hot in L2"),
-        ({"digest": "x", "digest_expected": "sha256:other"}, "another graph than the suite's, which its journal does not hold"),
+        (
+            {"digest": "x", "digest_expected": "sha256:other"},
+            "another graph than the suite's, which its journal does not hold",
+        ),
         ({"untraced_reason": "it steers"}, "not traced where it was measured"),
         (
             {"digest": "x", "identity": "layer|0123456789abcdef|torch-cudagraph|default"},

@@ -16,9 +16,10 @@ from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.history import History, Run
 from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan
-from joulecast.calibration.measure.session import DeviceLostError, Limits, Session
+from joulecast.calibration.measure.session import DeviceLostError, Limits, Session, failure_reason
 from joulecast.calibration.measure.simulatedbench import SimulatedBench
 from joulecast.calibration.meter import Policy
+from joulecast.calibration.rows.graphs import PackedGraph
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.measured import EVERY, MEASURED
 from joulecast.errors import MeasurementError
@@ -30,9 +31,18 @@ PLAN = make_plan(HandmadeSuite(3, 10), Wish(slices=("layers", "networks")))
 class TroubledBench(SimulatedBench):
     """Raises or says what it is told to for one configuration."""
 
-    def __init__(self, victim: Configuration, *, error: Exception | None = None, **columns: Any) -> None:
+    def __init__(
+        self,
+        victim: Configuration,
+        *,
+        error: Exception | None = None,
+        graph: PackedGraph | None = None,
+        slow_seconds: float = 0.0,
+        **columns: Any,
+    ) -> None:
         super().__init__("hopper", seed=0, faults={})
-        self._victim, self._error, self._columns = victim, error, columns
+        self._victim, self._error, self._columns, self._graph = victim, error, columns, graph
+        self._slow_seconds = slow_seconds
 
     @contextlib.contextmanager
     def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
@@ -42,20 +52,32 @@ class TroubledBench(SimulatedBench):
                 return
             if self._error:
                 raise self._error
-            yield replace(prepared, columns={**prepared.columns, **self._columns})
+            self.clock.sleep(self._slow_seconds)
+            yield replace(prepared, columns={**prepared.columns, **self._columns}, graph=self._graph)
 
 
 class Measured:
     """A session that has run."""
 
-    def __init__(self, folder: Path, bench: SimulatedBench, *, plan: Plan = PLAN, seconds: float = 200.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bench: SimulatedBench,
+        *,
+        plan: Plan = PLAN,
+        seconds: float = 200.0,
+        run: Run | None = None,
+        closing: bool = True,
+    ) -> None:
+        run = run or Run(run_id="r", process=1)
         self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.folder = folder
         clock = bench.clock.seconds
-        with Journal(folder / "r.jsonl", run_id="r", process=1, simulated=True, seconds=clock) as journal:
+        path = folder / "r.jsonl"
+        with Journal(path, run_id="r", process=run.process, simulated=True, seconds=clock) as journal:
             session = Session(
-                bench=bench, journal=journal, history=History(), plan=plan, run=Run(run_id="r", process=1),
-                limits=Limits(seconds=seconds, last=True, closing=True), emit=self._hear, seconds=clock,
+                bench=bench, journal=journal, history=History(), plan=plan, run=run,
+                limits=Limits(seconds=seconds, last=True, closing=closing), emit=self._hear, seconds=clock,
                 policy=Policy(),
             )  # fmt: skip
             self.ended = session.run()
@@ -143,6 +165,55 @@ def test_another_digest_than_the_index_has_is_flagged(tmp_path: Path) -> None:
     assert (row["digest"], row["digest_expected"]) == ("sha256:traced", network.digest)
     others = [row for row in done.rows("network") if row["key"] != network.key]
     assert {row["digest_expected"] for row in others} == {None}
+
+
+GRAPH = PackedGraph(digest="sha256:traced", name="n", families=(), unsupported=0, contents=[])
+
+
+def test_a_graph_is_written_once_before_the_first_row_that_has_it(tmp_path: Path) -> None:
+    network = next(row for row in PLAN.rows if row.kind == "network")
+    twice = replace(PLAN, rows=(network, replace(network, repeat=1)))
+    done = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"), plan=twice)
+    own = [row for row in done.rows() if row.get("digest") == "sha256:traced"]
+    assert [row["kind"] for row in own] == ["graph", "network", "network"]
+    assert own[0]["contents"] == GRAPH.columns()["contents"]
+
+
+def test_a_later_process_does_not_write_a_graph_of_the_same_file_again(tmp_path: Path) -> None:
+    network = next(row for row in PLAN.rows if row.kind == "network")
+    first = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"))
+    known = Run(run_id="r", process=2, constants=first.rows("constants")[0], graphs=frozenset({"sha256:traced"}))
+    both = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"), run=known)
+    assert len(both.rows("graph")) == 1
+
+
+def test_a_fault_of_our_own_is_told_apart_and_measured_again_later(tmp_path: Path, capfd: Any) -> None:
+    class Broken(SimulatedBench):
+        """Its sensor says nothing that a window can read: our own code stumbles over that."""
+
+        def measure(self, prepared: Prepared, policy: Policy, counter: Any) -> Any:
+            return replace(policy, longest_seconds=None) if prepared else failure_reason(None)  # type: ignore[arg-type]
+
+    done = Measured(tmp_path, Broken("hopper", seed=0, faults={}), plan=replace(PLAN, rows=PLAN.rows[:1]))
+    failures = [row for row in done.rows("failure") if not row["anchor"]]
+    assert [row["reason"] for row in failures] == ["InternalError"]
+    assert "Traceback" in capfd.readouterr().err
+    assert History(done.rows()).wants(PLAN.rows[0])
+
+
+def test_a_first_network_that_is_slow_to_build_leaves_the_others_their_time(tmp_path: Path) -> None:
+    plan = make_plan(HandmadeSuite(30, 200), Wish(slices=("networks",)))
+    done = Measured(tmp_path, TroubledBench(plan.rows[0], slow_seconds=40.0), plan=plan, seconds=200.0)
+    assert done.ended == "budget"
+    assert max(row["at_seconds"] for row in done.rows()) <= 200.0
+    assert len(done.rows("network")) > 5
+
+
+def test_a_visitor_who_stays_long_does_not_make_a_row_overrun_its_time(tmp_path: Path) -> None:
+    bench = SimulatedBench("hopper", seed=0, faults={"stranger": "100-125"})
+    done = Measured(tmp_path, bench, plan=replace(PLAN, closing=()), seconds=126.0, closing=False)
+    assert any(row.get("invalid_reason") == "stranger" for row in done.rows())
+    assert max(row["at_seconds"] for row in done.rows()) <= 128.0
 
 
 def test_a_network_that_could_not_be_traced_has_no_digest_of_its_own(tmp_path: Path) -> None:

@@ -110,9 +110,11 @@ def test_rows_may_be_fitted_unless_a_check_of_all_rows_fails() -> None:
     assert finding("rows may be fitted", *rows).outcome == "holds"
     few = finding("rows may be fitted", *rows[1:])
     assert (few.outcome, few.figure) == ("fails", "9 valid layers and networks, and a fit needs 10")
-    hot = finding("rows may be fitted", *rows, layer("x", watts=800.0, seconds=1e-3))
-    assert hot.outcome == "fails"
-    assert hot.figure.startswith("energy ÷ time within the power limit: 1 of 11 rows above")
+    off = finding("rows may be fitted", *(dict(row, power_joules=1.2) for row in rows))
+    assert off.outcome == "fails"
+    assert off.figure == "integrated power against the counter: median +20.0 %, largest +20.0 %, of 10"
+    capped = finding("rows may be fitted", *rows, layer("x", watts=800.0, seconds=1e-3))
+    assert capped.outcome == "holds"
     made_up = finding("rows may be fitted", *rows, layer("x", simulated=True))
     assert made_up.figure == "they are simulated"
 

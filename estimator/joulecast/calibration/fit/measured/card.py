@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 import numpy as np
 
@@ -48,9 +49,16 @@ class Prior:
         return replace(self.chip, power_limit_watts=math.inf)
 
 
+PRIORS = "priors"
+"""Folder beside the shipped profiles: what was known of a card before its own rows were fitted."""
+
+
 def known_of(product: str) -> AcceleratorProfile:
-    """What is shipped or stated of ``product``. Raises UnknownAcceleratorError, NotCalibratedError."""
-    return find(product)
+    """What is shipped or stated of ``product`` without a row of ours, so that no fit begins at what it is scored on.
+    Raises UnknownAcceleratorError, NotCalibratedError."""
+    found = find(product)
+    path = files("joulecast.energy").joinpath("profiles", PRIORS, f"{found.product}.json")
+    return AcceleratorProfile.from_json(path.read_text("utf-8")) if path.is_file() else found
 
 
 def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior:
@@ -60,7 +68,7 @@ def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior
     laws = Laws(law=profile.law, host=host or profile.hosts["torch-eager"], unknown=())
     return Prior(
         profile=profile,
-        laws=replace(laws, unknown=unknown(laws, table, host_known=host is not None)),
+        laws=replace(laws, unknown=unknown(laws, table)),
         chip=chip_of(profile),
         measured_host=host,
     )
@@ -91,8 +99,12 @@ def _host(journal: Journal) -> Host | None:
 _HOST = ("kernel_seconds", "view_seconds", "module_call_seconds", "forward_seconds")
 
 
-def unknown(laws: Laws, table: Table, *, host_known: bool) -> tuple[Coefficient, ...]:
-    """Those of ``cards.UNKNOWN`` that the rows can tell, and the pace of every family of kernels among them."""
+def unknown(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
+    """Those of ``cards.UNKNOWN`` that the rows can tell, and the pace of every family of kernels among them.
+
+    A host's launch costs move too where they were measured: on tiny modules they take less than half of what they take
+    in a real network.
+    """
     families, arithmetics = _seen(table)
     spreads = dict(UNKNOWN)
     for family in families:
@@ -102,7 +114,7 @@ def unknown(laws: Laws, table: Table, *, host_known: bool) -> tuple[Coefficient,
     for arithmetic in arithmetics:
         spreads.setdefault(f"law.compute_efficiency.{arithmetic}", 0.4)
         spreads.setdefault(f"law.flop_joules.{arithmetic}", 0.5)
-    told = [path for path in spreads if _told(path, families, arithmetics, table, host_known=host_known)]
+    told = [path for path in spreads if _told(path, families, arithmetics, table)]
     return tuple(
         Coefficient(path=path, centre=centre, spread=spreads[path])
         for path in told
@@ -110,11 +122,11 @@ def unknown(laws: Laws, table: Table, *, host_known: bool) -> tuple[Coefficient,
     )
 
 
-def _told(path: str, families: Sequence[str], arithmetics: Sequence[str], table: Table, *, host_known: bool) -> bool:
+def _told(path: str, families: Sequence[str], arithmetics: Sequence[str], table: Table) -> bool:
     part, _, rest = path.partition(".")
     key = rest.partition(".")[2]
     if part == "host":
-        return not host_known and any(row.eager for row in table.rows)
+        return any(row.eager for row in table.rows)
     if key in ARITHMETIC:
         return key in arithmetics
     return key not in FAMILIES or key in families

@@ -59,7 +59,7 @@ def _fitted(prior: Prior, few: Table) -> Fitted:
     """``prior`` moved by ``few`` layers; with none, as it is."""
     if not few.size:
         return Fitted(law=prior.laws.law, host=prior.laws.host)
-    own = replace(prior, laws=replace(prior.laws, unknown=unknown(prior.laws, few, host_known=True)))
+    own = replace(prior, laws=replace(prior.laws, unknown=unknown(prior.laws, few)))
     return search(own, few).fitted
 
 

@@ -30,14 +30,20 @@ class FittedRows:
     profile: AcceleratorProfile
 
 
-def fit_measured(paths: Sequence[Path], *, advanced: Callable[[float], None] = lambda _: None) -> FittedRows:
-    """The profile of the rows in ``paths``, journals or folders of them. ``advanced`` is told the share that is done.
+def fit_measured(
+    paths: Sequence[Path],
+    *,
+    known: AcceleratorProfile | None = None,
+    advanced: Callable[[float], None] = lambda _: None,
+) -> FittedRows:
+    """The profile of the rows in ``paths``, journals or folders of them. ``known``: of the accelerator before; what is
+    shipped of it unless given. ``advanced`` is told the share that is done.
 
     Raises MeasurementError for rows that cannot be fitted, UnknownAcceleratorError and NotCalibratedError for an
     accelerator whose limits nobody states.
     """
     journal = read(paths)
-    known = known_of(journal.product)
+    known = known or known_of(journal.product)
     table = table_of(journal, lacks=known.lacks)
     prior = prior_of(journal, table, known)
     found = search(prior, table)

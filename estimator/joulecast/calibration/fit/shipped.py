@@ -1,0 +1,43 @@
+"""The profiles that are shipped: fitted from published sets, and from this project's own rows where a card has some."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from joulecast.accelerators import find
+from joulecast.calibration.fit.measured.card import PRIORS
+from joulecast.calibration.fit.measured.profile import fit_measured
+from joulecast.calibration.fit.profiles import fit, rounded
+from joulecast.energy.profile import AcceleratorProfile
+
+
+def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
+    """As ``texts`` of ``fit``, but cards that have rows in a subfolder of ``measured`` are fitted on those.
+
+    What was known of such a card before stands under ``priors/``: a fit begins there, so that no row is used twice.
+
+    Raises MeasurementError for rows that cannot be fitted.
+    """
+    found = dict(texts)
+    for folder in sorted(path for path in measured.iterdir() if any(path.glob("*.jsonl"))):
+        product = folder.name
+        known = AcceleratorProfile.from_json(texts[product]) if product in texts else find(product)
+        profile = fit_measured([folder], known=known).profile
+        found[product] = json.dumps(rounded(json.loads(profile.to_json())), indent=1, sort_keys=True) + "\n"
+        found[f"{PRIORS}/{product}"] = known.to_json()
+    return found
+
+
+def write(folder: Path, target: Path, measured: Path | None = None) -> tuple[Path, ...]:
+    """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``; nothing is written before all are made."""
+    texts = fit(folder)
+    texts = texts if measured is None else fit_own(texts, measured)
+    paths = []
+    for name, text in sorted(texts.items()):
+        path = target / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        paths.append(path)
+    return tuple(paths)
