@@ -113,7 +113,9 @@ def _shipped() -> dict[str, AcceleratorProfile]:
     folder = files("joulecast.energy").joinpath("profiles")
     texts = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".json"))
     profiles = [
-        AcceleratorProfile.from_json(entry.read_text("utf-8")) for name, entry in texts if name != "generic.json"
+        AcceleratorProfile.from_json(entry.read_text("utf-8"), called=name)
+        for name, entry in texts
+        if name != "generic.json"
     ]
     return {profile.product: profile for profile in profiles}
 

@@ -93,7 +93,7 @@ def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorP
     from joulecast.accelerators import AcceleratorProfile, find, refuse_simulated
 
     if name.endswith(".json"):
-        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name))))
+        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name)), called=name))
     return find(name, runtime)
 
 
