@@ -18,14 +18,14 @@ from joulecast.calibration.fit.holdout import (
     interval_width,
     leave_one_architecture_out,
 )
-from joulecast.calibration.fit.names import sheet_named
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import Shared, share, sheet_of, transferred_law
+from joulecast.calibration.fit.shared import Shared, share, transferred_law
 from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_latencies, read_set, stacked
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import Array
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.interval import group_weighted_quantile
+from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import Host, Interval, Law
 from joulecast.errors import MeasurementError
 
@@ -101,11 +101,6 @@ def _readable(path: Path) -> tuple[NetworkSet, ...]:
         return ()
 
 
-def sheet_of_gpu(gpu: str) -> DataSheet | None:
-    """The data sheet of a set's card, whose name need not be the driver's own."""
-    return sheet_of(gpu) or sheet_of(f"NVIDIA-{gpu}") or sheet_named(gpu)
-
-
 def problem_of(folder: Path, sheet: DataSheet) -> Problem:
     """A fit of ``sheet``'s own rows: priors from whatever is known of the card without a joule of it."""
     law = transferred_law(share(folder, sheet.labels[0]), sheet)
@@ -175,7 +170,7 @@ def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:
     """Sets of other cards with the same chip, the largest first."""
     found = []
     for candidate in network_sets(folder):
-        other = sheet_of_gpu(candidate.gpu)
+        other = sheet_named(candidate.gpu)
         if other is not None and other is not sheet and other.architecture == sheet.architecture:
             found.append(candidate)
     return tuple(sorted(found, key=lambda donor: -len(donor.rows)))
@@ -184,7 +179,7 @@ def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:
 @cache
 def _donated_by(folder: Path, name: str) -> Fitted:
     donor = next(candidate for candidate in network_sets(folder) if candidate.name == name)
-    sheet = sheet_of_gpu(donor.gpu)
+    sheet = sheet_named(donor.gpu)
     if sheet is None:
         raise ValueError(f"no data sheet of {donor.gpu}")
     return _as_bf16(fit_rows(problem_of(folder, sheet), donor.rows, donor.truth))

@@ -14,6 +14,7 @@ from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.meter.simulated.presets import PRESETS
 from joulecast.calibration.rows.journals import SIMULATED, Row, is_simulated, read_journals, refuse_unfit
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
+from joulecast.energy.names import Seen, label_of
 from joulecast.errors import MeasurementError
 
 FEWEST_ROWS = 10
@@ -22,8 +23,9 @@ FEWEST_ROWS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """``rows``: valid layers and networks. ``constants``: of every run. ``product``: what they were measured on, or
-    what a simulated card is a likeness of. ``drivers``, ``hosts``: of the sessions, the most frequent first."""
+    """``rows``: valid layers and networks. ``constants``: of every run. ``product``: label of what they were measured
+    on, told by the power limit where the rows have a shorter name; of a simulated card that of which it is a likeness.
+    ``drivers``, ``hosts``: of the sessions, the most frequent first."""
 
     rows: tuple[Row, ...]
     constants: tuple[Row, ...]
@@ -68,15 +70,16 @@ def journal_of(
 ) -> Journal:
     """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
     sessions = [row for row in rows if row["kind"] == "session"]
+    limit_watts = _limit(kept)
     return Journal(
         rows=tuple(kept),
         constants=tuple(row for row in rows if row["kind"] == "constants"),
-        product=product_of(accelerator, simulated=simulated),
+        product=label_of(product_of(accelerator, simulated=simulated), Seen(power_limit_watts=limit_watts)),
         simulated=simulated,
         suite=suite,
         drivers=_frequent(row.get("driver") for row in sessions),
         hosts=_frequent(_processor(row) for row in sessions),
-        power_limit_watts=_limit(kept),
+        power_limit_watts=limit_watts,
         invalid=invalid,
     )
 
