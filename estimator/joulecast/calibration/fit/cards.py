@@ -20,6 +20,7 @@ from joulecast.calibration.fit.holdout import (
 )
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
 from joulecast.calibration.fit.shared import Shared, share, transferred_law
+from joulecast.calibration.fit.spreads import SPREADS
 from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_latencies, read_set, stacked
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import Array
@@ -39,44 +40,6 @@ STUDENT_T = 2.92
 """Student's t for 95 % with two degrees of freedom: three metered cards (ADR 0041)."""
 NO_ROWS = 0.25
 """Log half-width for kinds of rows without joules (ADR 0042)."""
-
-UNKNOWN = (
-    # path, spread of the logarithm: how far the card may lie from what its tables and the other cards say (ADR 0116)
-    ("law.compute_efficiency.bf16", 0.1),
-    ("law.compute_efficiency.tf32", 0.2),
-    ("law.compute_efficiency.fp32", 0.2),
-    ("law.tile_edge.bf16", 0.15),
-    ("law.tile_edge.fp32", 0.3),
-    ("law.transposed_depth.fp32", 0.3),
-    ("law.family_compute.convolution", 0.4),
-    ("law.memory_efficiency", 0.1),
-    ("law.family_memory.convolution", 0.3),
-    ("law.family_memory.normalisation", 0.3),
-    ("law.family_memory.softmax", 0.3),
-    ("law.family_memory.broadcast", 0.2),
-    ("law.family_memory.other", 0.1),
-    ("law.instructions.normalisation", 0.25),
-    ("law.instructions.softmax", 0.25),
-    ("law.instructions.broadcast", 0.25),
-    ("law.instructions.other", 0.15),
-    ("law.instructions.depthwise", 1.0),
-    ("law.tail_seconds", 0.5),
-    ("law.flop_joules.bf16", 0.4),
-    ("law.flop_joules.tf32", 0.5),
-    ("law.flop_joules.fp32", 0.5),
-    ("law.instruction_joules", 0.7),
-    ("law.byte_joules", 0.5),
-    ("law.static_watts", 0.3),
-    ("law.clock_watts", 0.5),
-    ("law.gap_watts", 0.3),
-    ("law.held_share", 0.02),
-    ("law.voltage_floor", 0.3),
-    ("law.voltage_exponent", 0.4),
-    ("host.kernel_seconds", 0.5),
-    ("host.view_seconds", 0.5),
-    ("host.module_call_seconds", 0.5),
-    ("host.forward_seconds", 1.0),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +70,7 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
     laws = Laws(law=law, host=HOST, unknown=())
     unknown = tuple(
         Coefficient(path=path, centre=centre, spread=spread)
-        for path, spread in UNKNOWN
+        for path, spread in SPREADS.items()
         if (centre := laws.value(path)) is not None
     )
     boost = sheet.boost_mhz or math.nan
