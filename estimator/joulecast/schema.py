@@ -134,23 +134,26 @@ def listed(sentences: Iterable[str]) -> str:
 def _record(kind: type[Any], open_: bool) -> _Shape:
     """An object with the fields of the dataclass ``kind``; those with a default may be left out."""
     hints = get_type_hints(kind, include_extras=True)
+    shapes = {own.name: _shape(hints[own.name], open_) for own in fields(kind)}
     members = [
-        (own.name, _shape(hints[own.name], open_), own.default is MISSING and own.default_factory is MISSING)
+        (own.name, shapes[own.name].read, shapes[own.name].wanted, MISSING is own.default is own.default_factory)
         for own in fields(kind)
     ]
-    known = frozenset(hints)
 
     def read(value: Any, faults: list[Fault]) -> Any:
         if not isinstance(value, Mapping):
             return _refused(value, "an object", faults)
         before, found = len(faults), {}
-        for name, shape, required in members:
+        for name, own, wanted, required in members:
             if name in value:
-                found[name] = _inside(f".{name}", shape, value[name], faults)
+                known_faults = len(faults)
+                found[name] = own(value[name], faults)
+                if len(faults) > known_faults:
+                    _deepen(f".{name}", faults, known_faults)
             elif required:
-                faults.append(Fault(f".{name}", f"is missing: give {shape.wanted}"))
+                faults.append(Fault(f".{name}", f"is missing: give {wanted}"))
         if not open_:
-            faults += [_unknown(str(name), known) for name in value if name not in known]
+            faults += [_unknown(str(name), shapes) for name in value if name not in shapes]
         return kind(**found) if len(faults) == before else None
 
     return _Shape("an object", read)
@@ -271,9 +274,13 @@ def _inside(step: str, shape: _Shape, value: Any, faults: list[Fault]) -> Any:
     """``value`` as ``shape`` reads it; faults that it finds lie one ``step`` deeper."""
     before = len(faults)
     found = shape.read(value, faults)
-    if len(faults) > before:
-        faults[before:] = [Fault(step + fault.path, fault.says) for fault in faults[before:]]
+    _deepen(step, faults, before)
     return found
+
+
+def _deepen(step: str, faults: list[Fault], start: int) -> None:
+    """Put the faults from ``start`` on one ``step`` deeper."""
+    faults[start:] = [Fault(step + fault.path, fault.says) for fault in faults[start:]]
 
 
 def _refused(value: object, wanted: str, faults: list[Fault]) -> None:
