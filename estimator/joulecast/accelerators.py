@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.generic import datasheet_profile
+from joulecast.energy.names import could_be
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
 
@@ -72,9 +73,9 @@ def installed() -> Mapping[str, AcceleratorProfile]:
 def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
     """The profile of ``product``, a node label's value or an older driver's name of it.
 
-    Raises UnknownAcceleratorError with the nearest names; NotCalibratedError, naming what is missing, for one that is
-    known but cannot be
-    priced, for a label that two accelerators share, and for a runtime that the profile does not know.
+    Raises UnknownAcceleratorError with the nearest names, or with those that a shorter name may mean;
+    NotCalibratedError, naming what is missing, for one that is known but cannot be priced, for a label that two
+    accelerators share, and for a runtime that the profile does not know.
     """
     wanted = normalise_product(product)
     sheets = [sheet for sheet in datasheets() if wanted in sheet.labels]
@@ -101,6 +102,8 @@ def _cannot_price(wanted: str, sheet: DataSheet | None) -> NotCalibratedError | 
             f"{wanted} is known, but no trusted source states {' or '.join(sheet.missing)} of it:"
             " calibrate it by measurement"
         )
+    if several := could_be(wanted):
+        return UnknownAcceleratorError(f"{several}: write its name in full", reason="AmbiguousAccelerator")
     known = sorted({*installed(), *(label for entry in datasheets() for label in entry.labels)})
     by_lower = {name.lower(): name for name in known}
     near = [by_lower[name] for name in difflib.get_close_matches(wanted.lower(), by_lower, _NEAR_NAMES, 0.3)]
@@ -113,7 +116,9 @@ def _shipped() -> dict[str, AcceleratorProfile]:
     folder = files("joulecast.energy").joinpath("profiles")
     texts = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".json"))
     profiles = [
-        AcceleratorProfile.from_json(entry.read_text("utf-8")) for name, entry in texts if name != "generic.json"
+        AcceleratorProfile.from_json(entry.read_text("utf-8"), called=name)
+        for name, entry in texts
+        if name != "generic.json"
     ]
     return {profile.product: profile for profile in profiles}
 

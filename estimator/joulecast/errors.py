@@ -9,6 +9,7 @@
     ├── UnresolvedShapeError      a shape depends on something the workload does not say
     ├── UnknownAcceleratorError   no accelerator of that name is known
     ├── NotCalibratedError        the accelerator is known, but nothing prices this precision or runtime on it
+    ├── DocumentError             a document lacks a field, or one is of another type or out of bounds
     └── MeasurementError          a measurement could not be made or must not be trusted
 
 ``reason`` is a CamelCase word that becomes a Kubernetes condition's reason; ``transient`` says whether trying again
@@ -79,6 +80,12 @@ class NotCalibratedError(JoulecastError):
     """The accelerator is known, but nothing prices this precision or runtime on it."""
 
     default_reason = "NotCalibrated"
+
+
+class DocumentError(JoulecastError):
+    """A document lacks a field, or one is of another type or out of bounds; who reads it says which document."""
+
+    default_reason = "InvalidDocument"
 
 
 class MeasurementError(JoulecastError):

@@ -87,14 +87,15 @@ def _batch_size(
 
 
 def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
-    """An installed profile by its product name, or one from a JSON file. Raises UnknownAcceleratorError,
-    NotCalibratedError.
+    """An installed profile by its product name, or by a shorter one that no other card has (``L4``), or one from a
+    JSON file. Raises UnknownAcceleratorError, NotCalibratedError.
     """
     from joulecast.accelerators import AcceleratorProfile, find, refuse_simulated
+    from joulecast.energy.names import label_of
 
     if name.endswith(".json"):
-        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name))))
-    return find(name, runtime)
+        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name)), called=name))
+    return find(label_of(name), runtime)
 
 
 def profile_text(path: Path) -> str:

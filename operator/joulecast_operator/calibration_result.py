@@ -37,12 +37,14 @@ def _cut(characters: int) -> BeforeValidator:
 Sentence = Annotated[str, _cut(_MESSAGE_CHARACTERS)]
 Word = Annotated[str, _cut(_WORD_CHARACTERS)]
 Digest = Annotated[str, _cut(_DIGEST_CHARACTERS)]
-Share = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1e6)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    """Types as JSON has them: a number in quotes is none."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Check(_Read):
@@ -82,7 +84,7 @@ class Summary(_Read):
     rows: Count = 0
     networks: Count = 0
     layers: Count = 0
-    verdict: tuple[Check, ...] = ()
+    verdict: Annotated[tuple[Check, ...], Field(strict=False)] = ()  # a list, which strictly is no tuple
     held_out: HeldOut | None = None
     against: Against | None = None
     better: bool | None = None

@@ -7,6 +7,7 @@ accelerator.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -140,7 +141,22 @@ def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> acc
 
 
 def _price(header: Header, profile: ModelProfile, accelerator: accelerators.AcceleratorProfile) -> EnergyEstimate:
-    return estimation.estimate(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
+    """The forecast. Raises NotCalibratedError (NotFinite) for numbers that no status can hold, which would be written
+    again and again."""
+    found = estimation.estimate(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
+    numbers = (
+        found.joules_per_batch_lower,
+        found.joules_per_batch,
+        found.joules_per_batch_upper,
+        found.latency_seconds,
+    )
+    if not all(0 <= number < math.inf for number in numbers):
+        raise NotCalibratedError(
+            f"the profile of {found.accelerator} prices this model at {found.joules_per_batch:g} J in"
+            f" {found.latency_seconds:g} s, which nothing can take: correct the profile",
+            reason="NotFinite",
+        )
+    return found
 
 
 def _distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:

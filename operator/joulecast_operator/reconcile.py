@@ -70,7 +70,13 @@ def stands(estimate: Resource, request: Request | None) -> bool:
     """Whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
-    return bool(request and status.get("results") and same_spec and status.get("image") in request.images)
+    return bool(request and _sound(status) and same_spec and status.get("image") in request.images)
+
+
+def _sound(status: Resource) -> bool:
+    """Whether there are numbers and none is negative, as profiles priced that an earlier version did not refuse."""
+    results = status.get("results") or ()
+    return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
 
 
 def desired_status(estimate: Resource, result: Result, *, request: Request | None, now: datetime) -> Status:

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from joulecast.energy.model import Origin
+from joulecast.energy.profile import POWER_LIMIT_WATTS, PRODUCT
+
 GROUP: Final = "joulecast.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
@@ -31,7 +34,7 @@ _MESSAGE_CHARACTERS: Final = 32768  # as metav1.Condition
 
 Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARACTERS)]
 Label = Annotated[str, Field(max_length=63)]
-Accelerator = Annotated[str, Field(min_length=1, max_length=63)]  # the value of a node label
+Accelerator = Annotated[str, Field(min_length=PRODUCT.shortest, max_length=PRODUCT.longest)]
 Dimension = Annotated[
     int | str,
     WithJsonSchema(
@@ -51,7 +54,6 @@ InputValue = Annotated[
 TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
 Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
 Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
-Origin = Literal["measured", "public", "transferred", "datasheet"]
 
 
 class Part(BaseModel):
@@ -311,7 +313,10 @@ class ProfileSpec(Part):
     product: Accelerator = Field(description="Product name as in the node label nvidia.com/gpu.product.")
     runtime: Runtime = "torch-eager"
     power_limit_watts: int | None = Field(
-        None, ge=1, le=100_000, description="The power limit that it was calibrated at, in watts."
+        None,
+        ge=int(POWER_LIMIT_WATTS.low),
+        le=int(POWER_LIMIT_WATTS.high),
+        description="The power limit that it was calibrated at, in watts.",
     )
     coefficients: str | None = Field(
         None, min_length=2, max_length=262_144, description="The profile as JSON, as `joulecast` writes it."

@@ -13,7 +13,7 @@ from typing import Any
 
 from joulecast.accelerators import SIMULATED_ALLOWED
 from tests.cluster.controlled import Cluster
-from tests.cluster.test_controller import profile_document
+from tests.cluster.test_controller_profiles import profile_document
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.waiting import PATIENCE_SECONDS

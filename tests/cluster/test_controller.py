@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ from uuid import uuid4
 
 import pytest
 
-from joulecast.accelerators import installed
 from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import deployment
 from tests.harness.installation import NAMESPACE
@@ -282,40 +280,6 @@ def test_an_image_without_a_usable_model(cluster: Cluster, namespace: str, paths
     cluster.until_ready("bad", namespace)
 
 
-def test_an_accelerator_profile_takes_the_place_of_the_shipped_one(cluster: Cluster, namespace: str) -> None:
-    cluster.push("priced")
-    cluster.plane.apply(estimate("priced", namespace, cluster.image("priced"), accelerators={"names": ["NVIDIA-B200"]}))
-    shipped = cluster.until_ready("priced", namespace)["results"][0]["joulesPerBatch"]
-    joules = lambda: cluster.status("priced", namespace)["results"][0]["joulesPerBatch"]  # noqa: E731
-    document = profile_document("NVIDIA-B200")
-    cluster.plane.apply(accelerator_profile(coefficients=document))
-    cluster.until(lambda: usable(cluster) == "Valid", "the profile is usable")
-    cluster.until(lambda: joules() > shipped, "priced by the cluster's own profile")
-
-    cluster.plane.apply(accelerator_profile(coefficients="{}"))
-    cluster.until(lambda: usable(cluster) == "InvalidProfile", "it is no profile any more")
-    cluster.until(lambda: joules() == shipped, "the shipped one is back")
-
-    reference = {"name": "b200", "digest": f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"}
-    cluster.plane.kubectl("delete", "aep", "b200")
-    cluster.plane.apply(accelerator_profile(configMapRef=reference))
-    cluster.until(lambda: usable(cluster) == "ConfigMapNotFound", "there is no such ConfigMap")
-    cluster.plane.apply(config_map(document + " "))
-    cluster.until(lambda: usable(cluster) == "DigestMismatch", "another content than was meant")
-    cluster.plane.apply(config_map(document))
-    cluster.until(lambda: usable(cluster) == "Valid", "read from the ConfigMap")
-    cluster.until(lambda: joules() > shipped, "priced by it")
-    cluster.plane.kubectl("delete", "aep", "b200")
-    cluster.until(lambda: joules() == shipped, "the shipped one is back")
-
-
-def test_a_profile_of_a_simulated_card_prices_nothing(cluster: Cluster) -> None:
-    document = json.loads(profile_document("NVIDIA-B200")) | {"simulated": True}
-    cluster.plane.apply(accelerator_profile(coefficients=json.dumps(document)))
-    cluster.until(lambda: usable(cluster) == "SimulatedProfile", "it is refused")
-    cluster.plane.kubectl("delete", "aep", "b200")
-
-
 def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
     """SIGKILL at any moment loses nothing and doubles nothing."""
     controller = cluster.installation.controller
@@ -443,35 +407,6 @@ def test_nothing_was_forbidden_and_no_annotation_of_kopf_was_written(cluster: Cl
 def node(name: str, product: str, **labels: str) -> dict[str, object]:
     metadata = {"name": name, "labels": {"nvidia.com/gpu.product": product, **labels}}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
-
-
-def profile_document(product: str) -> str:
-    """The shipped profile of ``product``, but for a chip that idles at ten times the watts."""
-    document = json.loads(installed()[product].to_json())
-    document["law"]["static_watts"] *= 10
-    document["law"]["gap_watts"] = document["law"]["gap_watts"] * 10 + 100
-    return json.dumps(document)
-
-
-def accelerator_profile(**spec: object) -> dict[str, object]:
-    return {
-        "apiVersion": "joulecast.dev/v1alpha1",
-        "kind": "AcceleratorEnergyProfile",
-        "metadata": {"name": "b200"},
-        "spec": {"product": "NVIDIA-B200", **spec},
-    }
-
-
-def config_map(document: str) -> dict[str, object]:
-    metadata = {"name": "b200", "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"profile.json": document}}
-
-
-def usable(cluster: Cluster) -> str:
-    """The reason of the profile's condition Usable."""
-    found = json.loads(cluster.plane.kubectl("get", "aep", "b200", "-o", "json").stdout)
-    reason: str = next(iter(found.get("status", {}).get("conditions", [])), {}).get("reason", "")
-    return reason
 
 
 def batch_sizes(cluster: Cluster, namespace: str) -> list[list[int]]:

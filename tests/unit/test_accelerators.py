@@ -54,8 +54,16 @@ def test_older_drivers_names_are_known() -> None:
 def test_an_unknown_name_gets_the_nearest_ones() -> None:
     with pytest.raises(UnknownAcceleratorError, match="NVIDIA-H200"):
         find("NVIDIA-H20O")
-    with pytest.raises(UnknownAcceleratorError, match="NVIDIA-H100"):
-        find("h100")
+
+
+@pytest.mark.parametrize("name", ["h100", "H100", "NVIDIA H100"])
+def test_a_name_of_several_says_which(name: str) -> None:
+    with pytest.raises(UnknownAcceleratorError) as caught:
+        find(name)
+    said = str(caught.value)
+    assert "NVIDIA-H100-PCIe (350 W, 1755 MHz), NVIDIA-H100-80GB-HBM3 (700 W, 1830 MHz) or NVIDIA-H100-NVL" in said
+    assert said.endswith(": write its name in full")
+    assert caught.value.reason == "AmbiguousAccelerator"
 
 
 def test_a_name_like_no_other_says_where_to_look() -> None:

@@ -10,6 +10,8 @@ from joulecast.errors import NotCalibratedError, UnknownAcceleratorError, Worklo
 from tests import small_models
 from tests.unit.handmade import PROFILE
 
+H100_PCIE = "NVIDIA-H100-PCIe"
+
 
 def test_a_profile_is_priced_as_it_is() -> None:
     estimate = forecast.estimate(PROFILE)
@@ -39,6 +41,25 @@ def test_an_accelerator_may_be_a_profile_or_the_file_of_one(tmp_path: Path) -> N
     by_name = forecast.estimate(PROFILE, "NVIDIA-H200")
     assert forecast.estimate(PROFILE, accelerator) == by_name
     assert forecast.estimate(PROFILE, str(path)) == by_name
+
+
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [
+        ("L4", "NVIDIA-L4"),
+        ("l40s", "NVIDIA-L40S"),
+        ("T4", "Tesla-T4"),
+        ("H200", "NVIDIA-H200"),
+        ("H100 PCIe", H100_PCIE),
+    ],
+)
+def test_an_accelerator_may_have_a_shorter_name_that_is_its_own(name: str, product: str) -> None:
+    assert forecast.accelerator_named(name).product == product
+
+
+def test_a_short_name_of_several_accelerators_is_refused_with_all_of_them() -> None:
+    with pytest.raises(UnknownAcceleratorError, match=r"'A100' could be NVIDIA-A100-PCIE-40GB \(250 W, 1410 MHz\), "):
+        forecast.estimate("no-such-model.onnx", "A100")
 
 
 def test_an_unknown_accelerator_is_told_before_the_model_is_read() -> None:

@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from joulecast.energy.model import ARITHMETIC as ARITHMETIC
+from joulecast.energy.model import FAMILIES as FAMILIES
 from joulecast.errors import NotCalibratedError
 from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES
 from joulecast.layers import LayerProfile
@@ -18,16 +20,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
-ARITHMETIC = ("fp32", "tf32", "fp16", "bf16")
-"""The arithmetics that the law prices; a row in any other one (integers, float64) is priced for its bytes alone and
-marked."""
-
 PRECISIONS = ("default", *ARITHMETIC)
-
-FAMILIES = (
-    "matmul", "attention", "convolution", "depthwise", "recurrent", "normalisation", "softmax", "broadcast", "other",
-)  # fmt: skip
-"""Kinds of kernels that reach different shares of the same peaks."""
 
 _STORED = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _ARITHMETIC_OF = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}

@@ -16,6 +16,7 @@ from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import ARITHMETIC
 from joulecast.energy.physical import Chip, instructions_per_second
 from joulecast.energy.profile import AcceleratorProfile, FittedFrom, Host, Interval, Law
+from joulecast.schema import read
 
 TYPICAL_MULTIPROCESSORS = 108.0
 """Where no source states them: those of an A100. It enters only how large a product must be to fill the machine."""
@@ -38,9 +39,9 @@ def generic() -> Generic:
     document = json.loads(files("joulecast.energy").joinpath("profiles", "generic.json").read_text("utf-8"))
     return Generic(
         law=document["law"],
-        hosts={name: Host(**host) for name, host in document["hosts"].items()},
-        interval=Interval(**document["interval"]),
-        fitted_from=tuple(FittedFrom(**entry) for entry in document["fitted_from"]),
+        hosts={name: read(Host, host) for name, host in document["hosts"].items()},
+        interval=read(Interval, document["interval"]),
+        fitted_from=tuple(read(FittedFrom, entry) for entry in document["fitted_from"]),
     )
 
 

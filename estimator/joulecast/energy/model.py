@@ -16,6 +16,15 @@ accelerator. datasheet: only its published limits. Weaker ones stand later."""
 
 ORIGINS: tuple[Origin, ...] = ("measured", "public", "transferred", "datasheet")
 
+ARITHMETIC = ("fp32", "tf32", "fp16", "bf16")
+"""The arithmetics that the law prices; a row in any other one (integers, float64) is priced for its bytes alone and
+marked."""
+
+FAMILIES = (
+    "matmul", "attention", "convolution", "depthwise", "recurrent", "normalisation", "softmax", "broadcast", "other",
+)  # fmt: skip
+"""Kinds of kernels that reach different shares of the same peaks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEnergy:

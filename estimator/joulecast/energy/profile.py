@@ -4,15 +4,65 @@ be."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Annotated, Any
 
-from joulecast.energy.model import Origin
-from joulecast.errors import NotCalibratedError
+from joulecast import schema
+from joulecast.energy.model import ARITHMETIC, FAMILIES, Origin
+from joulecast.errors import DocumentError, NotCalibratedError
+from joulecast.schema import Keys, Text, Within
 
 SCHEMA_VERSION = 3
-"""Raised when a field is renamed, removed or changes meaning."""
+"""Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
+
+# Bounds keep out what is no value at all: a wrong sign, a mistaken unit, nothing at all. They do not say what is
+# likely, so that no card to come is refused. ADR 0145 says why they are what they are.
+POWER_LIMIT_WATTS = Within(1, 100_000, "W")
+"""From a module of a few watts to four times the 23 kW of the largest accelerator sold (Cerebras CS-3)."""
+PRODUCT = Text(63, pattern="[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+"""What Kubernetes takes as the value of a label."""
+
+_Sentence = Annotated[str, Text(1024, shortest=0)]
+_Name = Annotated[str, Text(256)]
+_FlopsPerSecond = Annotated[float, Within(1e8, 1e18, "FLOP/s")]
+"""From a microcontroller to a hundred times the fastest card of the data sheets, 2.5e15."""
+_BytesPerSecond = Annotated[float, Within(1e6, 1e17, "B/s")]
+"""From a serial flash to five times the 21 PB/s of on-wafer SRAM (Cerebras WSE-3)."""
+_Megahertz = Annotated[float, Within(1, 10_000, "MHz")]
+"""No processor reaches 10 GHz."""
+_Multiprocessors = Annotated[float, Within(1, 1e6)]
+"""To the 900,000 cores of a Cerebras WSE-3."""
+_Watts = Annotated[float, Within(0, POWER_LIMIT_WATTS.high, "W")]
+_Joules = Annotated[float, Within(0, 1e-6, "J")]
+"""Of an operation, an instruction or a byte: 0.9 to 3.7 pJ, 70 pJ, and 0.16 to 0.33 nJ from DRAM, in 45 nm (Horowitz,
+ISSCC 2014, figure 1.1.9). 1 µJ is three thousand times the dearest."""
+_Share = Annotated[float, Within(1e-3, 2)]
+"""Of a peak or a bandwidth as published. Above 1 where a card runs faster than the clock that its peak is quoted at."""
+_Relative = Annotated[float, Within(1e-3, 1e3)]
+"""To the pace of other kernels, at most a thousand times faster or slower."""
+_Elements = Annotated[float, Within(0, 1e5)]
+"""Of an edge or a depth of a product: beyond any tile."""
+_Instructions = Annotated[float, Within(0, 1e6)]
+"""Of one thread for one element: shipped ones are below 100."""
+_Sharpness = Annotated[float, Within(0.1, 1e6)]
+"""1: nothing overlaps; below, parts hinder one another; above 100 the longest part alone counts."""
+_Seconds = Annotated[float, Within(0, 1, "s")]
+"""Of one launch or one kernel's end, which take microseconds."""
+_HeldShare = Annotated[float, Within(0.1, 1)]
+"""Of the power limit: a control that holds less than a tenth of it would be none."""
+_VoltageFloor = Annotated[float, Within(0, 1)]
+_VoltageExponent = Annotated[float, Within(0, 100)]
+"""7 fits an A100; with 100 a clock of 1.25 × boost still gives a number."""
+_Level = Annotated[float, Within(0.5, 0.999)]
+_LogHalfWidth = Annotated[float, Within(0, 10)]
+"""10 is a factor of 22,000 either way."""
+_Probability = Annotated[float, Within(0, 1)]
+_Count = Annotated[int, Within(0, 10**9)]
+_Figure = Annotated[float, Within(0, 1e9)]
+"""An error as a share, a share, or a count of rows."""
+_Size = Annotated[float, Within(0, 1e30)]
+"""FLOPs or bytes of one row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +84,25 @@ class Law:
     clock.
     """
 
-    compute_efficiency: Mapping[str, float]
-    tile_edge: Mapping[str, float]
-    depth: float
-    transposed_depth: Mapping[str, float]
-    family_compute: Mapping[str, float]
-    memory_efficiency: float
-    family_memory: Mapping[str, float]
-    instructions: Mapping[str, float]
-    sharpness: float
-    tail_seconds: float
-    flop_joules: Mapping[str, float]
-    instruction_joules: float
-    byte_joules: float
-    static_watts: float
-    clock_watts: float
-    gap_watts: float
-    held_share: float
-    voltage_floor: float
-    voltage_exponent: float
+    compute_efficiency: Annotated[Mapping[str, _Share], Keys(ARITHMETIC)]
+    tile_edge: Annotated[Mapping[str, _Elements], Keys(ARITHMETIC)]
+    depth: _Elements
+    transposed_depth: Annotated[Mapping[str, _Elements], Keys(ARITHMETIC)]
+    family_compute: Annotated[Mapping[str, _Relative], Keys(FAMILIES)]
+    memory_efficiency: _Share
+    family_memory: Annotated[Mapping[str, _Relative], Keys(FAMILIES)]
+    instructions: Annotated[Mapping[str, _Instructions], Keys(FAMILIES)]
+    sharpness: _Sharpness
+    tail_seconds: _Seconds
+    flop_joules: Annotated[Mapping[str, _Joules], Keys(ARITHMETIC)]
+    instruction_joules: _Joules
+    byte_joules: _Joules
+    static_watts: _Watts
+    clock_watts: _Watts
+    gap_watts: _Watts
+    held_share: _HeldShare
+    voltage_floor: _VoltageFloor
+    voltage_exponent: _VoltageExponent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +112,11 @@ class Host:
     ``measured_on``: whose they are.
     """
 
-    kernel_seconds: float
-    view_seconds: float
-    forward_seconds: float
-    measured_on: str
-    module_call_seconds: float
+    kernel_seconds: _Seconds
+    view_seconds: _Seconds
+    forward_seconds: _Seconds
+    measured_on: _Name
+    module_call_seconds: _Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +124,8 @@ class EnergyRows:
     """Joules that stand behind some rows: op types (``*``: any) in these arithmetics have ``origin``."""
 
     origin: Origin
-    arithmetics: tuple[str, ...]
-    op_types: tuple[str, ...]
+    arithmetics: tuple[_Name, ...]
+    op_types: tuple[_Name, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,23 +138,23 @@ class Interval:
     ``rule``: how the width was found, in one sentence.
     """
 
-    level: float
-    log_half_width: float
-    groups: int
+    level: _Level
+    log_half_width: _LogHalfWidth
+    groups: _Count
     guaranteed: bool
-    rule: str
-    coverage: float | None = None
+    rule: _Sentence
+    coverage: _Probability | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedFrom:
     """One source of rows that were fitted: what, how many, whose, under which licence."""
 
-    name: str
-    what: str
-    rows: int
-    origin: str
-    licence: str
+    name: _Sentence
+    what: _Sentence
+    rows: _Count
+    origin: _Sentence
+    licence: _Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,25 +169,25 @@ class AcceleratorProfile:
     do not say. ``simulated``: fitted on rows of a simulated device, good for tests alone.
     """
 
-    product: str
+    product: Annotated[str, PRODUCT]
     origin: Origin
-    architecture: str
-    peak_flops: Mapping[str, float]
-    lacks: tuple[str, ...]
-    bandwidth_bytes_per_second: float
-    power_limit_watts: float
-    boost_clock_mhz: float | None
-    multiprocessors: float
+    architecture: _Name
+    peak_flops: Annotated[Mapping[str, _FlopsPerSecond], Keys(ARITHMETIC, least=1)]
+    lacks: tuple[_Name, ...]
+    bandwidth_bytes_per_second: _BytesPerSecond
+    power_limit_watts: Annotated[float, POWER_LIMIT_WATTS]
+    boost_clock_mhz: _Megahertz | None
+    multiprocessors: _Multiprocessors
     law: Law
-    hosts: Mapping[str, Host]
+    hosts: Annotated[Mapping[str, Host], Keys(least=1)]
     interval: Interval
     energy_rows: tuple[EnergyRows, ...] = ()
     fitted_from: tuple[FittedFrom, ...] = ()
-    unverified: tuple[str, ...] = ()
-    held_out: Mapping[str, float] = field(default_factory=dict)
-    training_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    driver: str | None = None
-    suite: str | None = None
+    unverified: tuple[_Name, ...] = ()
+    held_out: Mapping[str, _Figure] = field(default_factory=dict)
+    training_range: Annotated[Mapping[str, tuple[_Size, _Size]], Keys(("flops", "bytes"))] = field(default_factory=dict)
+    driver: _Name | None = None
+    suite: _Name | None = None
     simulated: bool = False
     schema_version: int = SCHEMA_VERSION
 
@@ -156,40 +206,43 @@ class AcceleratorProfile:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> AcceleratorProfile:
-        """The profile that ``to_json`` wrote. Raises NotCalibratedError for any other text."""
+    def from_json(cls, text: str, *, called: str = "this") -> AcceleratorProfile:
+        """The profile that ``to_json`` wrote. ``called``: what the message calls it, such as its file.
+
+        Raises NotCalibratedError (InvalidProfile), naming the field, for any other text, and for one that no
+        accelerator can have: a coefficient out of bounds, an unknown field or origin, a peak without its joules.
+        """
         try:
-            return _profile(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return _profile(schema.parse(text))
+        except DocumentError as error:
             raise NotCalibratedError(
-                f"this is not an accelerator profile of schema version {SCHEMA_VERSION}"
-                f" ({type(error).__name__}: {error}):"
-                " make one with `joulecast fit`",
+                f"{called} is not an accelerator profile of schema version {SCHEMA_VERSION}: {error};"
+                " correct it, or make one with `joulecast fit`",
                 reason="InvalidProfile",
             ) from error
 
 
-def _profile(document: dict[str, Any]) -> AcceleratorProfile:
-    if document["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(f"schema version {document['schema_version']!r}")
-    if document["product"].lower().startswith("simulated-"):
-        raise ValueError(f"{document['product']} does not exist, and nothing was measured on it")
-    nested: dict[str, Any] = {
-        "law": Law(**document["law"]),
-        "interval": Interval(**document["interval"]),
-        "hosts": {name: Host(**host) for name, host in document["hosts"].items()},
-        "energy_rows": tuple(_energy_rows(entry) for entry in document["energy_rows"]),
-        "fitted_from": tuple(FittedFrom(**entry) for entry in document["fitted_from"]),
-        "training_range": {name: tuple(ends) for name, ends in document["training_range"].items()},
-        "lacks": tuple(document["lacks"]),
-        "unverified": tuple(document["unverified"]),
-    }
-    return AcceleratorProfile(**{**document, **nested})
+def _profile(document: Any) -> AcceleratorProfile:
+    if isinstance(document, dict) and document.get("schema_version") != SCHEMA_VERSION:
+        raise DocumentError(f"schema_version is {str(document.get('schema_version', 'missing'))[:16]}")
+    profile = schema.read(AcceleratorProfile, document)
+    if contradictions := schema.listed(_contradictions(profile)):
+        raise DocumentError(contradictions)
+    return profile
 
 
-def _energy_rows(entry: dict[str, Any]) -> EnergyRows:
-    return EnergyRows(
-        origin=cast("Origin", entry["origin"]),
-        arithmetics=tuple(entry["arithmetics"]),
-        op_types=tuple(entry["op_types"]),
-    )
+def _contradictions(profile: AcceleratorProfile) -> Iterator[str]:
+    """What is wrong with fields that are each within their bounds."""
+    law = profile.law
+    if profile.product.lower().startswith("simulated-"):
+        yield f"{profile.product} does not exist, and nothing was measured on it"
+    for name in ("compute_efficiency", "flop_joules"):
+        if lacking := sorted(set(profile.peak_flops) - set(getattr(law, name))):
+            yield f"law.{name} lacks {', '.join(lacking)}, of which peak_flops states a rate: give both or neither"
+    if not law.static_watts + law.clock_watts:
+        yield "law.static_watts and law.clock_watts are both 0, and a busy chip draws power: give one of them"
+    if len(profile.training_range) == 1:
+        yield "training_range has one of flops and bytes: give both or neither"
+    for name, (low, high) in profile.training_range.items():
+        if low > high:
+            yield f"training_range.{name} ends at {high:g}, below its beginning {low:g}: swap them"

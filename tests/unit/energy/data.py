@@ -16,6 +16,7 @@ COLUMNS = (
 )  # fmt: skip
 IRRELEVANT = ("iterations", "avg_sm_clock_mhz", "gpu_temp_c", "avg_power_w", "window_s", "valid")
 GPU = "A100-PCIE-40GB"
+PRODUCT = "NVIDIA-A100-PCIE-40GB"
 NETWORKS = (("gpt2model", "gpt2", 32), ("resnet101", "", None), ("mobilevitmodel", "small", None))
 FACTOR = 1.3
 """Every joule of the folder is this much more than the prior's forecast."""
@@ -58,7 +59,7 @@ def edit(folder: Path, change: dict[str, str], where: dict[str, str] | None = No
     with path.open(newline="", encoding="utf-8") as text:
         lines = list(csv.DictReader(text))
     with path.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, COLUMNS)
+        writer = csv.DictWriter(text, list(dict.fromkeys([*lines[0], *change])))
         writer.writeheader()
         for line in lines:
             hit = all(line[key] == value for key, value in (where or {}).items())

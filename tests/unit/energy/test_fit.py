@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from joulecast.calibration.fit.__main__ import main
-from joulecast.calibration.fit.cards import problem_of, sheet_of_gpu
+from joulecast.calibration.fit.cards import problem_of
 from joulecast.calibration.fit.holdout import fit_rows, forecast_rows, leave_one_architecture_out
 from joulecast.calibration.fit.profiles import SHIPPED
 from joulecast.calibration.rows.networks import Truth, read_set
+from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import AcceleratorProfile
 from tests.unit.energy import data
 
@@ -22,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_fit_finds_the_joules_it_was_given(folder: Path) -> None:
     (found,) = read_set(folder / "a_set")
-    sheet = sheet_of_gpu(found.gpu)
+    sheet = sheet_named(found.gpu)
     assert sheet is not None
     problem = problem_of(folder, sheet)
     joules, _ = forecast_rows(problem, fit_rows(problem, found.rows, found.truth), found.rows)
@@ -31,7 +32,7 @@ def test_a_fit_finds_the_joules_it_was_given(folder: Path) -> None:
 
 def test_nothing_of_an_architecture_reaches_its_own_forecast(folder: Path) -> None:
     (found,) = read_set(folder / "a_set")
-    sheet = sheet_of_gpu(found.gpu)
+    sheet = sheet_named(found.gpu)
     assert sheet is not None
     problem = problem_of(folder, sheet)
     other = [row.architecture == "gpt2model" for row in found.rows]

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from joulecast.accelerators import installed
 from joulecast.errors import NotCalibratedError
+from joulecast_operator import profiler
 from joulecast_operator.controller_calibrations import Calibrations
 from joulecast_operator.forecasts import Override
 from joulecast_operator.index import Index, Key, key_of
@@ -98,14 +100,16 @@ class Profiles:
 
 
 class Forecasts:
-    """Finds profiles good, unless ``wrong`` says otherwise."""
+    """Finds profiles good, unless ``wrong`` says otherwise, or reads them as the worker does: ``reads``."""
 
     wrong: NotCalibratedError | None = None
+    reads = False
 
     async def validate(self, override: Override) -> dict[str, Any]:
         if self.wrong is not None:
             raise self.wrong
-        return {}
+        header = {"product": override.product, "runtime": override.runtime, "document": override.document}
+        return profiler.work({"operation": "validate"} | header, b"")[0]["profile"] if self.reads else {}
 
 
 class World:
@@ -296,6 +300,24 @@ def test_a_profile_of_another_accelerator_fails_the_run() -> None:
     world.end("l40s-1", config_map())
     status = world.step(key)
     assert (status["phase"], reason(status)) == ("Failed", "ProductMismatch")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"byte_joules": -1}, "law.byte_joules is -1: give"), ({"gap_watts": float("nan")}, "law.gap_watts is NaN: give")],
+)
+def test_a_profile_with_a_number_out_of_bounds_fails_the_run(change: dict[str, Any], said: str) -> None:
+    plain = json.loads(installed()[L40S].to_json())
+    text = json.dumps(plain | {"law": plain["law"] | change})
+    world = World()
+    world.forecasts.reads = True
+    key = world.apply(calibration())
+    world.step(key)
+    world.end("l40s-1", config_map(profile=text, profile_digest=hashlib.sha256(text.encode()).hexdigest()))
+    status = world.step(key)
+    assert (status["phase"], reason(status)) == ("Failed", "InvalidProfile")
+    assert said in message(status)
+    assert PROFILES.path(None, NAME) not in world.cluster.objects, "nothing is written"
 
 
 def test_a_job_that_fails_says_what_its_pod_said() -> None:

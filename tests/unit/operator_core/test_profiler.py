@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,47 @@ def test_validation() -> None:
         with pytest.raises(NotCalibratedError) as caught:
             profiler.work(header | changes, b"")
         assert caught.value.reason == reason
+
+
+BAD = ({"byte_joules": -1}, {"byte_joules": float("nan")}, {"flop_joules": {}}, {"static_watts": "60"})
+
+
+@pytest.mark.parametrize("law", BAD, ids=str)
+def test_a_profile_that_prices_nothing_sound_is_refused(law: dict[str, Any]) -> None:
+    document = accelerators.installed()["NVIDIA-H200"].to_json()
+    plain = json.loads(document)
+    header = {"operation": "validate", "product": "NVIDIA-H200", "runtime": "torch-eager"}
+    with pytest.raises(NotCalibratedError, match=next(iter(law))) as caught:
+        profiler.work(header | {"document": json.dumps(plain | {"law": plain["law"] | law})}, b"")
+    assert (caught.value.reason, caught.value.transient) == ("InvalidProfile", False)
+    with pytest.raises(NotCalibratedError, match="origin"):
+        profiler.work(header | {"document": json.dumps(plain | {"origin": "foo"})}, b"")
+
+
+@pytest.mark.parametrize("law", BAD, ids=str)
+def test_a_bad_profile_takes_only_itself_out(tmp_path: Path, law: dict[str, Any]) -> None:
+    """Whoever lets one in, the other accelerators of the estimate are priced."""
+    plain = json.loads(accelerators.installed()["NVIDIA-B200"].to_json())
+    document = json.dumps(plain | {"law": plain["law"] | law})
+    override = {"product": "NVIDIA-B200", "runtime": "torch-eager", "document": document}
+    names = ["NVIDIA-B200", "NVIDIA-H200"]
+    answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=names, overrides=[override]))
+    assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-H200"}
+    assert answer["unavailable"]["NVIDIA-B200"]["reason"] == "InvalidProfile"
+    json.dumps(answer, allow_nan=False)
+
+
+def test_numbers_that_no_status_can_hold_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    priced = profiler.estimation.estimate
+
+    def endless(profile: Any, accelerator: Any, **options: Any) -> Any:
+        found = priced(profile, accelerator, **options)
+        return replace(found, joules_per_batch=float("nan")) if accelerator.product == "NVIDIA-B200" else found
+
+    monkeypatch.setattr(profiler.estimation, "estimate", endless)
+    answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-B200", "NVIDIA-H200"]))
+    assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-H200"}
+    assert answer["unavailable"]["NVIDIA-B200"]["reason"] == "NotFinite"
 
 
 def without_runtime(document: str) -> str:

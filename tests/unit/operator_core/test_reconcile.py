@@ -49,6 +49,14 @@ def test_the_same_forecast_changes_nothing() -> None:
     assert reconcile.status_patch(before, status(forecast(), before, now=LATER)) == {}
 
 
+def test_negative_numbers_of_an_earlier_version_do_not_stand() -> None:
+    before = status(forecast(results=(row(-0.5),)))
+    assert not reconcile.stands(estimate(status=before), REQUEST)
+    after = status(AWAY, before)
+    assert truths(after)["Ready"] == "Unknown"
+    assert "results" not in after
+
+
 def test_another_forecast_has_another_time() -> None:
     before = status(forecast())
     after = status(forecast(results=(row(0.5),)), before, now=LATER)

@@ -38,12 +38,13 @@ from joulecast.calibration.evaluate.measured.protocol import Outcome, evaluate_j
 from joulecast.calibration.evaluate.scores import Forecasts, scores
 from joulecast.calibration.evaluate.thirdcard import third_card_power
 from joulecast.calibration.evaluate.transfer import transferred
-from joulecast.calibration.fit.cards import problem_of, sheet_of_gpu
+from joulecast.calibration.fit.cards import problem_of
 from joulecast.calibration.fit.holdout import Problem, leave_one_architecture_out
 from joulecast.calibration.lineage import is_language_model, task_of
-from joulecast.calibration.rows.networks import FILE_NAME, NetworkSet, find_sets, read_set
+from joulecast.calibration.rows.networks import FILE_NAME, LIMIT, NetworkSet, find_sets, read_set
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Index
+from joulecast.energy.names import could_be, sheet_named
 from joulecast.errors import MeasurementError
 
 _Kind = TypeVar("_Kind")
@@ -115,10 +116,10 @@ def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[Forecasts | 
     yield from (Unscored(set=found.name, split="all", reason=why, n=n) for why, n in found.unscored)
     if not found.rows:
         return
-    sheet = sheet_of_gpu(found.gpu)
+    sheet = sheet_named(found.gpu)
     lacking = _lacking(sheet, found)
     if sheet is None or lacking:
-        yield Unscored(set=found.name, split="all", reason=f"{found.gpu}: {lacking}", n=len(found.rows))
+        yield Unscored(set=found.name, split="all", reason=lacking, n=len(found.rows))
         return
     yield from _of_set(folder, sheet, found)
 
@@ -126,10 +127,13 @@ def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[Forecasts | 
 def _lacking(sheet: DataSheet | None, found: NetworkSet) -> str:
     """What a forecast of the set needs and nobody states."""
     if sheet is None:
-        return "its limits are not known"
+        several = could_be(found.gpu)
+        if several:
+            return f"{several}: name one in column gpu, or its power limit in column {LIMIT}"
+        return f"{found.gpu}: its limits are not known"
     locked = sheet.boost_clock_mhz is None and any(row.clock_mhz for row in found.rows)
     missing = sheet.missing or (("a boost clock",) if locked else ())
-    return f"no trusted source states {' or '.join(missing)}" if missing else ""
+    return f"{found.gpu}: no trusted source states {' or '.join(missing)}" if missing else ""
 
 
 @dataclass(frozen=True, slots=True)

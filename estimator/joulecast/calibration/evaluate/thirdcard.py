@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from joulecast.calibration.evaluate.evaluation import PowerScore
-from joulecast.calibration.fit.cards import network_sets, problem_of, sheet_of_gpu
+from joulecast.calibration.fit.cards import network_sets, problem_of
 from joulecast.calibration.fit.holdout import Problem, fit_rows
 from joulecast.calibration.fit.operators import PowerShares, mean_shares, power_errors
 from joulecast.calibration.fit.shared import BF16, Shared, share, sheet_of, transferred_law
@@ -17,6 +17,7 @@ from joulecast.calibration.rows.networks import NetworkSet
 from joulecast.calibration.rows.operators import METERED, gemm_power
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.generic import chip_of_sheet
+from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import Law
 
 _FEWEST = 2
@@ -59,7 +60,7 @@ def _score(folder: Path, product: str, others: Mapping[str, PowerShares]) -> Ite
 def _by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[NetworkSet, PowerShares]]:
     """What joules of whole networks on other cards say of power."""
     for found in network_sets(folder):
-        sheet = sheet_of_gpu(found.gpu)
+        sheet = sheet_named(found.gpu)
         if sheet is None or sheet.missing or product in sheet.labels or "bf16" not in sheet.peaks:
             continue
         if any(row.precision == "bf16" for row in found.rows):

@@ -12,7 +12,7 @@ import numpy as np
 from joulecast.calibration.evaluate.contenders import PHYSICAL
 from joulecast.calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
 from joulecast.calibration.evaluate.scores import Forecasts
-from joulecast.calibration.fit.cards import HOST, network_sets, sheet_of_gpu, transferred_card, transferred_interval
+from joulecast.calibration.fit.cards import HOST, network_sets, transferred_card, transferred_interval
 from joulecast.calibration.fit.holdout import interval_width
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
 from joulecast.calibration.fit.shared import share, shares_of_others
@@ -22,6 +22,7 @@ from joulecast.calibration.systems.features import NetworkFeatures, network_feat
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Flags
 from joulecast.energy.generic import chip_of_sheet, law_of
+from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import Host, Interval
 from joulecast.estimation import OTHER_HOST
 
@@ -74,7 +75,7 @@ def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
     tables: list[NetworkFeatures] = []
     joules, seconds = [], []
     for own in network_sets(folder):
-        other = sheet_of_gpu(own.gpu)
+        other = sheet_named(own.gpu)
         if other is None or other is sheet or other.missing:
             continue
         rows = [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]

@@ -18,14 +18,15 @@ from joulecast.calibration.fit.holdout import (
     interval_width,
     leave_one_architecture_out,
 )
-from joulecast.calibration.fit.names import sheet_named
 from joulecast.calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import Shared, share, sheet_of, transferred_law
+from joulecast.calibration.fit.shared import Shared, share, transferred_law
+from joulecast.calibration.fit.spreads import SPREADS
 from joulecast.calibration.rows.networks import NetworkSet, find_sets, read_latencies, read_set, stacked
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import Array
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.interval import group_weighted_quantile
+from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import Host, Interval, Law
 from joulecast.errors import MeasurementError
 
@@ -39,44 +40,6 @@ STUDENT_T = 2.92
 """Student's t for 95 % with two degrees of freedom: three metered cards (ADR 0041)."""
 NO_ROWS = 0.25
 """Log half-width for kinds of rows without joules (ADR 0042)."""
-
-UNKNOWN = (
-    # path, spread of the logarithm: how far the card may lie from what its tables and the other cards say (ADR 0116)
-    ("law.compute_efficiency.bf16", 0.1),
-    ("law.compute_efficiency.tf32", 0.2),
-    ("law.compute_efficiency.fp32", 0.2),
-    ("law.tile_edge.bf16", 0.15),
-    ("law.tile_edge.fp32", 0.3),
-    ("law.transposed_depth.fp32", 0.3),
-    ("law.family_compute.convolution", 0.4),
-    ("law.memory_efficiency", 0.1),
-    ("law.family_memory.convolution", 0.3),
-    ("law.family_memory.normalisation", 0.3),
-    ("law.family_memory.softmax", 0.3),
-    ("law.family_memory.broadcast", 0.2),
-    ("law.family_memory.other", 0.1),
-    ("law.instructions.normalisation", 0.25),
-    ("law.instructions.softmax", 0.25),
-    ("law.instructions.broadcast", 0.25),
-    ("law.instructions.other", 0.15),
-    ("law.instructions.depthwise", 1.0),
-    ("law.tail_seconds", 0.5),
-    ("law.flop_joules.bf16", 0.4),
-    ("law.flop_joules.tf32", 0.5),
-    ("law.flop_joules.fp32", 0.5),
-    ("law.instruction_joules", 0.7),
-    ("law.byte_joules", 0.5),
-    ("law.static_watts", 0.3),
-    ("law.clock_watts", 0.5),
-    ("law.gap_watts", 0.3),
-    ("law.held_share", 0.02),
-    ("law.voltage_floor", 0.3),
-    ("law.voltage_exponent", 0.4),
-    ("host.kernel_seconds", 0.5),
-    ("host.view_seconds", 0.5),
-    ("host.module_call_seconds", 0.5),
-    ("host.forward_seconds", 1.0),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +64,13 @@ def _readable(path: Path) -> tuple[NetworkSet, ...]:
         return ()
 
 
-def sheet_of_gpu(gpu: str) -> DataSheet | None:
-    """The data sheet of a set's card, whose name need not be the driver's own."""
-    return sheet_of(gpu) or sheet_of(f"NVIDIA-{gpu}") or sheet_named(gpu)
-
-
 def problem_of(folder: Path, sheet: DataSheet) -> Problem:
     """A fit of ``sheet``'s own rows: priors from whatever is known of the card without a joule of it."""
     law = transferred_law(share(folder, sheet.labels[0]), sheet)
     laws = Laws(law=law, host=HOST, unknown=())
     unknown = tuple(
         Coefficient(path=path, centre=centre, spread=spread)
-        for path, spread in UNKNOWN
+        for path, spread in SPREADS.items()
         if (centre := laws.value(path)) is not None
     )
     boost = sheet.boost_mhz or math.nan
@@ -175,7 +133,7 @@ def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:
     """Sets of other cards with the same chip, the largest first."""
     found = []
     for candidate in network_sets(folder):
-        other = sheet_of_gpu(candidate.gpu)
+        other = sheet_named(candidate.gpu)
         if other is not None and other is not sheet and other.architecture == sheet.architecture:
             found.append(candidate)
     return tuple(sorted(found, key=lambda donor: -len(donor.rows)))
@@ -184,7 +142,7 @@ def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:
 @cache
 def _donated_by(folder: Path, name: str) -> Fitted:
     donor = next(candidate for candidate in network_sets(folder) if candidate.name == name)
-    sheet = sheet_of_gpu(donor.gpu)
+    sheet = sheet_named(donor.gpu)
     if sheet is None:
         raise ValueError(f"no data sheet of {donor.gpu}")
     return _as_bf16(fit_rows(problem_of(folder, sheet), donor.rows, donor.truth))

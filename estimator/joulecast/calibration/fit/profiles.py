@@ -15,7 +15,6 @@ from joulecast.calibration.fit.cards import (
     HOST,
     Card,
     public_card,
-    sheet_of_gpu,
     transferred_card,
     transferred_interval,
 )
@@ -25,6 +24,7 @@ from joulecast.calibration.rows.operators import CARDS, FP32_CARDS
 from joulecast.energy.features import ARITHMETIC
 from joulecast.energy.generic import chip_of_sheet
 from joulecast.energy.model import Origin
+from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
 
 _DIGITS = 6  # significant digits of a shipped coefficient: beyond any error, and the same on every machine
@@ -56,7 +56,7 @@ def fit(folder: Path) -> Mapping[str, str]:
     Raises MeasurementError if ``folder`` is no folder or a set in it lacks its columns.
     """
     read = [found for path in find_sets(folder) for found in read_set(path) if found.rows]
-    sets = {sheet.labels[0]: found for found in read if (sheet := sheet_of_gpu(found.gpu))}
+    sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
     texts = {"generic": _generic(folder)}
     for product in SHIPPED:
         sheet = sheet_of(product)
@@ -112,7 +112,7 @@ def _energy_rows(card: Card, origin: Origin) -> tuple[EnergyRows, ...]:
     """Which rows have joules of this card behind them."""
     if origin != "public":
         return ()
-    if card.donors and sheet_of_gpu(card.donors[0].gpu) is card.sheet:
+    if card.donors and sheet_named(card.donors[0].gpu) is card.sheet:
         seen = {row.precision for row in card.donors[0].rows}
         return (
             EnergyRows(

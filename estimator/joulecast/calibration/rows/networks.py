@@ -1,7 +1,8 @@
 """Whole networks with measured joules: ``model_energy.csv`` of a data folder, and the graphs of the networks it names.
 
-Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth, and
-no other column is read.
+Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth. The
+card is told by ``gpu`` and, where that names several, by ``power_limit_watts``, a column that may be left out, by the
+highest power and by the highest clock lock. No other column is read.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from joulecast.calibration.rows.journals import is_simulated
 from joulecast.energy.features import Array, Features, executed, features, module_calls, stack, views
+from joulecast.energy.names import Seen, label_of
 from joulecast.energy.networks import find, installed
 from joulecast.energy.physical import Networks
 from joulecast.errors import MeasurementError
@@ -28,6 +30,7 @@ INPUTS = ("model", "config", "precision", "batch", "seq", "mode", "attn", "sm_cl
 """Columns that a forecast may see."""
 
 TRUTH = ("energy_j_per_forward", "time_ms_per_forward")
+LIMIT = "power_limit_watts"
 FILE_NAME = "model_energy.csv"
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -72,7 +75,8 @@ class Stacked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSet:
-    """One folder's rows. ``unscored``: what cannot be forecast, and why, with its number of rows."""
+    """One folder's rows. ``gpu``: its label, where it is clear which card it is, else as the table has it.
+    ``unscored``: what cannot be forecast, and why, with its number of rows."""
 
     name: str
     gpu: str
@@ -148,7 +152,7 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
     kept = [entry for entry, reason in zip(entries, reasons, strict=True) if not reason]
     return NetworkSet(
         name=folder if cards == 1 else f"{folder}/{card}",
-        gpu=card,
+        gpu=label_of(card, _seen(entries)),
         rows=tuple(_row(entry) for entry in kept),
         truth=Truth(
             joules=np.array([float(entry[TRUTH[0]]) for entry in kept]),
@@ -156,6 +160,24 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
         ),
         unscored=tuple(sorted(Counter(reason for reason in reasons if reason).items())),
     )
+
+
+def _seen(entries: Sequence[Mapping[str, str]]) -> Seen:
+    """What the rows tell of their card. Of several power limits the highest: limits are lowered, never raised."""
+    watts = [
+        1e3 * float(entry[TRUTH[0]]) / float(entry[TRUTH[1]])
+        for entry in entries
+        if _is_positive(entry[TRUTH[0]]) and _is_positive(entry[TRUTH[1]])
+    ]
+    return Seen(
+        power_limit_watts=_highest(entry.get(LIMIT, "") for entry in entries),
+        watts=max(watts, default=None),
+        clock_mhz=_highest(entry["sm_clock_locked_mhz"] for entry in entries),
+    )
+
+
+def _highest(texts: Iterable[str]) -> float | None:
+    return max((float(text) for text in texts if _is_positive(text)), default=None)
 
 
 def _reason(entry: dict[str, str]) -> str:

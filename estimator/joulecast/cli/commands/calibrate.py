@@ -101,7 +101,7 @@ def _profile(path: Path) -> AcceleratorProfile:
     from joulecast.energy.profile import AcceleratorProfile
     from joulecast.forecast import profile_text
 
-    return AcceleratorProfile.from_json(profile_text(path))
+    return AcceleratorProfile.from_json(profile_text(path), called=str(path))
 
 
 def _run(plan: Plan) -> None:

@@ -106,6 +106,25 @@ def test_a_card_whose_limits_nobody_knows_is_named(tmp_path: Path) -> None:
     assert [(entry.reason, entry.n) for entry in changed.unscored] == [("Abacus: its limits are not known", 12)]
 
 
+def test_a_short_name_of_several_cards_is_said_to_be_one_of_them(tmp_path: Path) -> None:
+    folder = data.write(tmp_path)
+    data.edit(folder, {"gpu": "A100"})
+    (entry,) = evaluate(folder).unscored
+    assert entry.reason.startswith("'A100' could be NVIDIA-A100-PCIE-40GB (250 W, 1410 MHz), NVIDIA-A100-80GB-PCIe (")
+    assert entry.reason.endswith(": name one in column gpu, or its power limit in column power_limit_watts")
+
+
+def test_a_short_name_is_told_by_the_power_limit_that_stands_beside_it(tmp_path: Path) -> None:
+    (own,) = read_set(data.write(tmp_path) / "a_set")
+    assert own.gpu == data.PRODUCT
+    data.edit(tmp_path, {"gpu": "A100", "power_limit_watts": "250"})
+    (told,) = read_set(tmp_path / "a_set")
+    assert told.gpu == data.PRODUCT
+    data.edit(tmp_path, {"energy_j_per_forward": "90", "time_ms_per_forward": "250", "power_limit_watts": ""})
+    (drawn,) = read_set(tmp_path / "a_set")
+    assert drawn.gpu == "A100", "360 W rule two of four out"
+
+
 def test_json_rows_have_the_agreed_fields(found: Evaluation) -> None:
     document = json.loads(as_json(found))
     assert {tuple(entry) for entry in document["results"]} == {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from joulecast.calibration.fit.measured.journal import product_of, read
+from joulecast.calibration.fit.measured.journal import journal_of, product_of, read
 from joulecast.calibration.fit.measured.profile import FittedRows
-from joulecast.calibration.rows.journals import flaw_of
+from joulecast.calibration.rows.journals import Row, flaw_of, read_rows
 from joulecast.errors import MeasurementError
 
 Changed = Callable[[Callable[[dict[str, Any]], dict[str, Any] | None]], Path]
@@ -29,6 +29,19 @@ def test_simulated_rows_are_read_where_tests_ask_for_it(measured: Path, allowed:
     assert found.power_limit_watts == 700.0
     assert found.refused == {}
     assert len(found.constants) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit_watts", "product"), [(700.0, "NVIDIA-H100-80GB-HBM3"), (350.0, "NVIDIA-H100-PCIe"), (None, "H100")]
+)
+def test_a_short_name_is_told_by_the_power_limit(measured: Path, limit_watts: float | None, product: str) -> None:
+    rows = [replaced(row, accelerator="H100", power_limit_watts=limit_watts) for row in read_rows(measured).rows]
+    kept = [row for row in rows if row["kind"] == "layer"]
+    assert journal_of(rows, kept, "H100", refused={}, simulated=False).product == product
+
+
+def replaced(row: Row, **columns: Any) -> Row:
+    return Row({**row, **columns}, row.path, row.line)
 
 
 def test_a_file_is_as_good_as_its_folder_and_counts_once(measured: Path, allowed: None) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
 
 from joulecast.accelerators import find
-from joulecast.calibration.fit.cards import UNKNOWN
 from joulecast.calibration.fit.coefficients import Coefficient, Laws
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.fit.measured.table import Table
+from joulecast.calibration.fit.spreads import SPREADS, spread_of
 from joulecast.energy.features import ARITHMETIC, FAMILIES, Array
 from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.profile import AcceleratorProfile, Host
 
-_FAMILY_SPREAD = 0.5
-"""As of the families that cards.UNKNOWN names: a family's pace is known to within a factor of two."""
 _OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
 """Families that multiply at a pace of their own, relative to a matrix product's."""
 _SEEN = 3
@@ -100,26 +98,30 @@ _HOST = ("kernel_seconds", "view_seconds", "module_call_seconds", "forward_secon
 
 
 def unknown(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
-    """Those of ``cards.UNKNOWN`` that the rows can tell, and the pace of every family of kernels among them.
+    """Those of ``SPREADS`` that the rows can tell, and the pace of every family of kernels among them.
 
     A host's launch costs move too where they were measured: on tiny modules they take less than half of what they take
     in a real network.
     """
     families, arithmetics = _seen(table)
-    spreads = dict(UNKNOWN)
-    for family in families:
-        spreads.setdefault(f"law.family_memory.{family}", _FAMILY_SPREAD)
-        if family in _OWN_PACE:
-            spreads.setdefault(f"law.family_compute.{family}", _FAMILY_SPREAD)
-    for arithmetic in arithmetics:
-        spreads.setdefault(f"law.compute_efficiency.{arithmetic}", 0.4)
-        spreads.setdefault(f"law.flop_joules.{arithmetic}", 0.5)
-    told = [path for path in spreads if _told(path, families, arithmetics, table)]
+    paths = dict.fromkeys([*SPREADS, *_own_paths(families, arithmetics)])
+    told = [path for path in paths if _told(path, families, arithmetics, table)]
     return tuple(
-        Coefficient(path=path, centre=centre, spread=spreads[path])
+        Coefficient(path=path, centre=centre, spread=spread_of(path))
         for path in told
         if (centre := _centre(laws, path)) is not None and centre > 0
     )
+
+
+def _own_paths(families: Sequence[str], arithmetics: Sequence[str]) -> Iterator[str]:
+    """Coefficients of the families and arithmetics that rows are of."""
+    for family in families:
+        yield f"law.family_memory.{family}"
+        if family in _OWN_PACE:
+            yield f"law.family_compute.{family}"
+    for arithmetic in arithmetics:
+        yield f"law.compute_efficiency.{arithmetic}"
+        yield f"law.flop_joules.{arithmetic}"
 
 
 def _told(path: str, families: Sequence[str], arithmetics: Sequence[str], table: Table) -> bool:

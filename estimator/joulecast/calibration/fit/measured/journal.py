@@ -22,15 +22,17 @@ from joulecast.calibration.rows.journals import (
     refuse_unfit,
 )
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
+from joulecast.energy.names import Seen, label_of
 from joulecast.errors import MeasurementError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
     """``rows``: valid layers and networks. ``graphs``: those that were traced where they were measured, by digest.
-    ``constants``: of every run. ``product``: what they were measured on, or what a simulated card is a likeness of.
-    ``suite``: digest of the index that planned most of the sessions. ``drivers``, ``hosts``: of the sessions, the most
-    frequent first. ``refused``: layers and networks that cannot be fitted, by reason."""
+    ``constants``: of every run. ``product``: label of what they were measured on, told by the power limit where the
+    rows have a shorter name; of a simulated card that of which it is a likeness. ``suite``: digest of the index that
+    planned most of the sessions. ``drivers``, ``hosts``: of the sessions, the most frequent first. ``refused``: layers
+    and networks that cannot be fitted, by reason."""
 
     rows: tuple[Row, ...]
     graphs: Mapping[str, MeasuredGraph]
@@ -76,16 +78,17 @@ def journal_of(
 ) -> Journal:
     """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
     sessions = [row for row in rows if row["kind"] == "session"]
+    limit_watts = _limit(kept)
     return Journal(
         rows=tuple(kept),
         graphs=graphs_of(rows),
         constants=tuple(row for row in rows if row["kind"] == "constants"),
-        product=product_of(accelerator, simulated=simulated),
+        product=label_of(product_of(accelerator, simulated=simulated), Seen(power_limit_watts=limit_watts)),
         simulated=simulated,
         suite=next(iter(_frequent(row.get("suite_digest") for row in sessions)), ""),
         drivers=_frequent(row.get("driver") for row in sessions),
         hosts=_frequent(_processor(row) for row in sessions),
-        power_limit_watts=_limit(kept),
+        power_limit_watts=limit_watts,
         refused=dict(refused),
     )
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from joulecast.calibration.fit.measured.card import Prior, known_of, prior_of
 from joulecast.calibration.fit.measured.heldout import HeldOut, figures, interval_of, leave_families_out
 from joulecast.calibration.fit.measured.journal import Journal, read
@@ -98,10 +96,10 @@ def _source(journal: Journal, table: Table) -> FittedFrom:
 
 
 def _range(table: Table) -> dict[str, tuple[float, float]]:
-    """Smallest and largest FLOPs and bytes of a row that was fitted."""
+    """Smallest and largest FLOPs and bytes of a row that was fitted; both 0 where no row had any."""
     columns = {"flops": table.features.flops, "bytes": table.features.bytes}
     positive = {name: values[values > 0] for name, values in columns.items()}
     return {
-        name: (float(values.min()), float(values.max())) if values.size else (0.0, float(np.inf))
+        name: (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
         for name, values in positive.items()
     }

@@ -1,0 +1,136 @@
+"""Cards by the names that people and tables give them, which are seldom the driver's own, and by what is seen of
+them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from joulecast.energy.datasheets import DataSheet, datasheets
+
+_MAKERS = frozenset({"nvidia", "tesla", "geforce", "quadro", "amd"})
+_DETAIL = re.compile(r"\d+gb|gpu|rtx|generation")
+"""Words that one table has and another leaves out. Any other one makes another card of it (Laptop, Ti, MIG)."""
+_SAME_LIMIT = 0.01
+"""Share by which a power limit may differ from the data sheet's: drivers tell it in milliwatts."""
+_OVER_LIMIT = 1.05
+"""Of its limit that a card's mean power may reach: the control holds it on average, meters read 5 % off at most (Yang,
+Adamek and Armour, Part-time Power Measurements)."""
+_OVER_BOOST = 1.1
+"""Of the boost clock in a data sheet that a card's highest clock may reach: 1980 of 1830 MHz on an H100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What rows tell of the card: its enforced power limit, its highest mean power, the highest clock it was locked
+    at. None where they do not tell."""
+
+    power_limit_watts: float | None = None
+    watts: float | None = None
+    clock_mhz: float | None = None
+
+
+NOTHING = Seen()
+
+
+def sheet_named(name: str, seen: Seen = NOTHING) -> DataSheet | None:
+    """The one data sheet with the same words as ``name``, in any order and case, be it without details; or the only
+    one with more words that fits what is ``seen``. None where several come into question, or a part of a name alone
+    speaks for one."""
+    same = _same(name)
+    if len(same) == 1:
+        return same[0]
+    fitting = _fitting(candidates(name), seen)
+    if len(candidates(name)) == 1:  # other cards share the word, of which there is no data sheet
+        fitting = [sheet for sheet in fitting if _has(sheet, seen, "power_limit_watts")]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def candidates(name: str) -> tuple[DataSheet, ...]:
+    """Every data sheet that ``name`` may mean."""
+    return tuple(_same(name) or _containing(name))
+
+
+def label_of(name: str, seen: Seen = NOTHING) -> str:
+    """The label of the card that ``name`` means; ``name`` itself where it is not clear."""
+    sheet = sheet_named(name, seen)
+    return name if sheet is None else called(sheet)
+
+
+def called(sheet: DataSheet) -> str:
+    """The label that names ``sheet`` alone; its key where another has the same label."""
+    shared = any(sheet.labels[0] in other.labels for other in datasheets() if other is not sheet)
+    return sheet.key if shared else sheet.labels[0]
+
+
+def could_be(name: str) -> str:
+    """Which cards ``name`` may mean, with power limit and boost clock; empty where it means none, or names one."""
+    found = candidates(name)
+    if not found or [called(sheet) for sheet in found] == [name]:
+        return ""
+    *most, last = [f"{called(sheet)}{_told(sheet)}" for sheet in found]
+    return f"{name!r} could be {', '.join(most)}{' or ' if most else ''}{last}"
+
+
+def _told(sheet: DataSheet) -> str:
+    facts = ((sheet.power_limit_watts, "W"), (sheet.boost_clock_mhz, "MHz"))
+    known = [f"{fact.value:g} {unit}" for fact, unit in facts if fact is not None]
+    return f" ({', '.join(known)})" if known else ""
+
+
+def _same(name: str) -> list[DataSheet]:
+    wanted = _words(name)
+    exact = [sheet for sheet in datasheets() if wanted in _names(sheet)]
+    return exact or [sheet for sheet in datasheets() if any(_same_card(wanted, own) for own in _names(sheet))]
+
+
+def _same_card(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether they share what is no detail, and only details set them apart, of which one has more."""
+    told = _telling(one & other)
+    return bool(told) and (one <= other or other <= one) and not _telling(one ^ other)
+
+
+def _containing(name: str) -> list[DataSheet]:
+    """Sheets whose names have all words of ``name`` and more."""
+    wanted = _words(name)
+    return [sheet for sheet in datasheets() if _telling(wanted) and any(wanted <= own for own in _names(sheet))]
+
+
+def _fitting(sheets: Sequence[DataSheet], seen: Seen) -> list[DataSheet]:
+    """Those that ``seen`` leaves: the power limit and the clock as they are, else what they rule out."""
+    left = [sheet for sheet in sheets if not _ruled_out(sheet, seen)]
+    for what in ("power_limit_watts", "clock_mhz"):
+        left = [sheet for sheet in left if _has(sheet, seen, what)] or left
+    return left
+
+
+def _has(sheet: DataSheet, seen: Seen, what: str) -> bool:
+    """Whether the card has just the power limit or clock that was seen."""
+    value, published = getattr(seen, what), _published(sheet, what)
+    return bool(value and published and abs(value - published) <= _SAME_LIMIT * published)
+
+
+def _ruled_out(sheet: DataSheet, seen: Seen) -> bool:
+    limit, boost = _published(sheet, "power_limit_watts"), _published(sheet, "clock_mhz")
+    over_limit = max(seen.watts or 0.0, seen.power_limit_watts or 0.0)
+    return bool((limit and over_limit > _OVER_LIMIT * limit) or (boost and (seen.clock_mhz or 0) > _OVER_BOOST * boost))
+
+
+def _published(sheet: DataSheet, name: str) -> float | None:
+    fact = sheet.power_limit_watts if name == "power_limit_watts" else sheet.boost_clock_mhz
+    return fact.value if fact else None
+
+
+def _telling(words: Iterable[str]) -> list[str]:
+    """Words that are no details."""
+    return [word for word in words if not _DETAIL.fullmatch(word)]
+
+
+def _names(sheet: DataSheet) -> tuple[frozenset[str], ...]:
+    return tuple(_words(name) for name in (sheet.key, *sheet.labels))
+
+
+def _words(name: str) -> frozenset[str]:
+    """``Tesla V100-SXM2-16GB`` is v100, sxm2 and 16gb."""
+    return frozenset(re.findall(r"[a-z0-9]+", name.lower())) - _MAKERS
