@@ -63,7 +63,7 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
 def _fit_data(data: Path, out: Path) -> None:
     if out.is_file():
         raise typer.BadParameter(f"{out} is a file: with --data, --out is a folder for many profiles")
-    from joulecast.calibration.fit.profiles import write as fit_and_write
+    from joulecast.calibration.fit.shipped import write as fit_and_write
 
     with progress(f"fitting {data}"):
         written = list(fit_and_write(data, out))
