@@ -112,7 +112,9 @@ def test_the_same_command_goes_on_and_ends(resumed: tuple[Command, subprocess.Co
     assert state["held_out"]["median_ape"] < 0.05
     assert state["held_out"]["families"] >= 3
     assert {check["state"] for check in state["verdict"]} <= {"ok", "FAIL", "?"}
-    assert [step["layers"] for step in state["learning"]] == [0, 15, 50]
+    fitted = {row["digest"] for row in read_rows(command.folder / "rows").rows if row["kind"] == "layer"}
+    assert len(fitted) >= 15  # how many more depends on the moment of the kill
+    assert [step["layers"] for step in state["learning"]] == [size for size in (0, 15, 50) if size <= len(fitted)]
 
 
 def test_what_was_measured_is_not_measured_again(
