@@ -56,7 +56,7 @@ def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
     names = []
     for value in inputs.bind(free_inputs(model.graph, workload), workload):
         scope[value.name] = value
-        record.values[value.name] = value
+        record.bind(value)
         names.append(value.name)
     for node in model.graph.node:
         walk.node(node, scope, record)

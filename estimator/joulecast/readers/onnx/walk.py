@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
@@ -17,7 +19,7 @@ from joulecast.readers.onnx.scope import Recording, Scope
 from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from onnx.defs import OpSchema
 
@@ -64,15 +66,19 @@ class Budget:
                 reason="ModelTooLarge",
             )
 
-    def enter(self) -> None:
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """One graph or function deeper, until the block ends, by an error or not."""
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise ModelFormatError(
-                f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or damaged"
-            )
-
-    def leave(self) -> None:
-        self.depth -= 1
+        try:
+            if self.depth > MAX_DEPTH:
+                raise ModelFormatError(
+                    f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or"
+                    " damaged"
+                )
+            yield
+        finally:
+            self.depth -= 1
 
 
 @dataclass(slots=True)
@@ -85,6 +91,7 @@ class Walk:
     functions: Mapping[tuple[str, str, str], FunctionProto]
     hints: Hints
     budget: Budget = field(default_factory=Budget)
+    bodies: dict[tuple[Any, ...], Sequence[NodeProto]] = field(default_factory=dict)
 
     @property
     def opsets(self) -> dict[str, int]:
@@ -97,11 +104,10 @@ class Walk:
 
     def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]:
         """Walk a nested graph whose formal inputs ``scope`` already holds; gives its outputs."""
-        self.budget.enter()
-        add_stored(graph, scope, record)
-        for node in graph.node:
-            self.node(node, scope, record)
-        self.budget.leave()
+        with self.budget.inside():
+            add_stored(graph, scope, record)
+            for node in graph.node:
+                self.node(node, scope, record)
         return [scope[output.name] for output in graph.output]
 
     def node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
@@ -136,30 +142,33 @@ class Walk:
             return None
         if node.op_type == "Constant":
             record.free_nodes += 1
-            return [record.add(constant(node))]
+            return [record.hold(node, lambda: constant(node))]
         if node.op_type in control.RULES:
-            record.free_nodes += 1
             return control.RULES[node.op_type](self, node, inputs, scope, record)
         return None
 
     def _call(
         self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: Recording
     ) -> list[Value]:
-        self.budget.enter()
-        actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *node.attribute)}
         walk = self.using({entry.domain: entry.version for entry in function.opset_import} or self.opsets)
         scope = Scope()
         for index, name in enumerate(function.input):
             given = inputs[index] if index < len(inputs) else None
             scope[name] = given if given is not None else Value(name="")
-        for inner in function.node:
-            bound = attributes.bind(inner, actual)
-            for index, name in enumerate(bound.input):
-                if name and scope[name].name == "":
-                    bound.input[index] = ""
-            walk.node(bound, scope, record)
-        self.budget.leave()
+        with self.budget.inside():
+            for inner in self._body(function, node):
+                walk.node(_without_absent(inner, scope), scope, record)
         return [scope[name] for name in function.output]
+
+    def _body(self, function: FunctionProto, call: NodeProto) -> Sequence[NodeProto]:
+        """The function's nodes with the attributes of the call; the same nodes for equal calls, so that what they
+        store is one tensor."""
+        actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *call.attribute)}
+        told = (*function.attribute, *(attribute.name for attribute in function.attribute_proto))
+        key = (id(function), *(actual[name].SerializeToString() for name in told if name in actual))
+        if key not in self.bodies:
+            self.bodies[key] = tuple(attributes.bind(inner, actual) for inner in function.node)
+        return self.bodies[key]
 
     def _plain(self, node: NodeProto, inputs: list[Value | None], record: Recording) -> list[Value]:
         outputs = sequences.outputs(node, inputs)
@@ -221,9 +230,21 @@ class Walk:
 def add_stored(graph: GraphProto, scope: Scope, record: Recording) -> None:
     """Put the graph's initializers into ``scope``."""
     for tensor in graph.initializer:
-        scope[tensor.name] = record.add(from_tensor(tensor.name, tensor))
+        scope[tensor.name] = record.hold(tensor, partial(from_tensor, tensor.name, tensor))
     for sparse in graph.sparse_initializer:
-        scope[sparse.values.name] = record.add(from_sparse(sparse.values.name, sparse))
+        scope[sparse.values.name] = record.hold(sparse, partial(from_sparse, sparse.values.name, sparse))
+
+
+def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
+    """The node of a function without the names of formal inputs that the call leaves out."""
+    absent = [index for index, name in enumerate(node.input) if name and scope[name].name == ""]
+    if not absent:
+        return node
+    found = NodeProto()
+    found.CopyFrom(node)
+    for index in absent:
+        found.input[index] = ""
+    return found
 
 
 def constant(node: NodeProto) -> Value:
