@@ -4,10 +4,9 @@ alike."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from joulecast.canonical import activations, attention, copies, linear, normalizations, parts
+from joulecast.canonical import activations, attention, copies, linear, normalizations, parts, weights
 from joulecast.canonical.dead import without_dead
 from joulecast.canonical.draft import Draft, Match
 
@@ -69,22 +68,10 @@ def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     makes on the way are rows (``Identity``). That is knowable of a
     graph exported in an operator set that has the joint operators (23 and later), not of older ones.
     """
-    draft = Draft(graph if eager else without_dead(ahead(graph)))
+    draft = Draft(graph if eager else weights.joined(weights.without_shape_arithmetic(without_dead(graph))))
     for node in draft:
         rewrite(node, draft, eager=eager)
     return draft.graph()
-
-
-def ahead(graph: ModelGraph) -> ModelGraph:
-    """What is computed of stored values alone, inference runtimes compute once, before the model runs."""
-    nodes = tuple(
-        replace(node, folded=True) if not node.folded and stored(node.outputs, graph) else node for node in graph.nodes
-    )
-    return replace(graph, nodes=nodes)
-
-
-def stored(names: tuple[str, ...], graph: ModelGraph) -> bool:
-    return all(graph.tensors[name].role in ("parameter", "constant") for name in names if name)
 
 
 def rewrite(node: Node, draft: Draft, *, eager: bool) -> None:

@@ -100,7 +100,8 @@ class Draft:
     def apply(self, anchor: Node, match: Match) -> bool:
         """Rewrite, unless something outside the match needs what would vanish or the nodes do not run equally often."""
         going = (anchor, *match.absorbed, *(old for old, _ in match.rewritten))
-        if not self._closed(going, match) or any(node.repeats != anchor.repeats for node in going):
+        often = (anchor.repeats, anchor.loaded)
+        if not self._closed(going, match) or any((node.repeats, node.loaded) != often for node in going):
             return False
         self.tensors.update({tensor.name: tensor for tensor in match.tensors})
         places = [self._place(node) for node in match.absorbed]

@@ -143,7 +143,7 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         bytes_moved=math.ceil(moved.bytes) * times,
         repeats=times,
         views=price.views * times,
-        kernels={runtime: launches * times for runtime, launches in price.kernels().items()},
+        kernels={runtime: launches * times for runtime, launches in price.kernels(loaded=node.loaded).items()},
         contractions=contractions,
         input_shapes=tuple(graph.tensors[n].shape or () for n in node.inputs if n),
         output_shapes=tuple(graph.tensors[n].shape or () for n in node.outputs if n),

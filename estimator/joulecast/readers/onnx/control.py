@@ -129,7 +129,7 @@ class LoopState:
         formals = [info.name for info in self.body.input]
         going = from_array("", np.array(True), runtime=True)
         for name, value in zip(formals, (iteration, going), strict=False):
-            scope[name] = recording.add(replace(value, name=name))
+            scope[name] = recording.add(replace(value, name=name, open=True))
         for position, (name, value) in enumerate(zip(formals[2:], values, strict=False)):
             scope[name] = value if position in self.unchanged else carried(value, name, recording)
         return self.walk.graph(self.body, scope, recording)
@@ -213,7 +213,7 @@ def _axes(attributes: Any, key: str, count: int) -> list[int]:
 def _without(value: Value, axis: int) -> Value:
     shape = value.shape or ()
     axis %= max(len(shape), 1)
-    return replace(value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None)
+    return replace(value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None, open=True)
 
 
 def _with(value: Value, axis: int, length: int, name: str) -> Value:

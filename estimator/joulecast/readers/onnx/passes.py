@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from onnx import GraphProto, NodeProto
 
+    from joulecast.graph import TensorRole
     from joulecast.readers.onnx.scope import Recording
     from joulecast.readers.onnx.values import Value
 
@@ -67,6 +68,7 @@ def signature_of(recording: Recording) -> list[Any]:
             node.domain,
             node.repeats,
             node.folded,
+            node.loaded,
             node.attributes,
             [_touched(recording, n) for n in (*node.inputs, *node.outputs)],
         )
@@ -100,10 +102,11 @@ def unchanged(body: GraphProto, inputs: int, outputs: int, count: int) -> frozen
 
 def carried(value: Value, name: str, recording: Recording) -> Value:
     """A value that passes change, as the body gets it: a known whole number still is shape arithmetic, anything else
-    exists only when the model runs, though the first pass may read a stored one."""
+    exists only when the model runs, though the first pass may read a stored one. No runtime knows it beforehand."""
     if value.container is None:
         counts = not value.runtime and value.known and value.dtype not in FLOATING_DTYPES
-        value = replace(value, runtime=not counts, role="constant" if counts else "activation", stored=())
+        role: TensorRole = "constant" if counts else "activation"
+        value = replace(value, runtime=not counts, role=role, stored=(), computed=False, open=True)
     return recording.add(replace(value, name=name))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnx import ModelProto, defs
@@ -13,7 +14,7 @@ from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
 from joulecast.readers.onnx.scope import Recording, Scope
-from joulecast.readers.onnx.values import Value, static_shape
+from joulecast.readers.onnx.values import Value, from_type, static_shape
 from joulecast.readers.onnx.walk import MALFORMED, Walk, add_stored, one_line
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
     scope, record = Scope(), Recording()
     add_stored(model.graph, scope, record)
     names = []
-    for value in inputs.bind(free_inputs(model.graph, workload), workload):
+    fed = free_inputs(model.graph, workload)
+    undecided = {info.name for info in fed if not from_type(info.name, info.type).static}
+    for bound in inputs.bind(fed, workload):
+        value = replace(bound, open=bound.name in undecided)
         scope[value.name] = value
         record.bind(value)
         names.append(value.name)

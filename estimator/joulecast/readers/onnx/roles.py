@@ -86,19 +86,25 @@ def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
     """The values with ``role`` ``parameter`` on stored tensors in parameter positions, and on what is computed from
     those ahead of time."""
     nodes = tuple(nodes)
-    tainted = {name for node in nodes if node.folded and node.op_type not in CARRIERS for name in node.outputs}
+    ahead = {
+        node.outputs for node in nodes if node.folded or any(values[name].computed for name in node.outputs if name)
+    }
+    tainted = {
+        name for node in nodes if node.outputs in ahead and node.op_type not in CARRIERS for name in node.outputs
+    }
     trained: set[str] = set()
     for node in nodes:
-        for position, name in _weighed(node):
+        for position, name in _weighed(node, ahead=node.outputs in ahead):
             if name and name not in tainted and _takes_parameter(node, position, values[name]):
                 trained.update(stored for stored in values[name].stored if stored == name or _trainable(values[stored]))
     return {name: _with_role(value, trained) for name, value in values.items()}
 
 
-def _weighed(node: Node) -> list[tuple[int, str]]:
-    """Inputs by position: all of a node that executes, of one computed ahead the right side of a product."""
+def _weighed(node: Node, *, ahead: bool) -> list[tuple[int, str]]:
+    """Inputs by position: all of a node that reads activations, of one that reads stored values alone the right side
+    of a product."""
     inputs = list(enumerate(node.inputs))
-    if not node.folded:
+    if not ahead:
         return inputs
     return inputs[1:] if node.op_type in PRODUCTS else []
 

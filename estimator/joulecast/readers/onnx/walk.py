@@ -13,10 +13,11 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
 from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences
-from joulecast.readers.onnx.folding import SHAPE_READERS, Folding
+from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
 from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_tensor
+from joulecast.readers.onnx.when import When
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,14 +37,6 @@ MAX_SECONDS = 60.0
 
 STEERING_NUMEL = 64
 """Inputs of at most so many elements have their content kept in the graph's nodes."""
-
-AT_RUN_TIME = frozenset(
-    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial"
-    " DequantizeLinear DynamicQuantizeLinear".split()
-)
-"""Operators that run with the model even if all they read is stored: random ones, and the unpacking of quantised
-weights."""
-
 
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What plain Python raises where a damaged file lacks an attribute or holds one of another kind."""
@@ -177,12 +170,12 @@ class Walk:
         outputs = [replace(value, name=name) for name, value in zip(node.output, outputs, strict=False)]
         outputs = [self.hints.apply(value, node) for value in outputs]
         known = outputs if any(value.known for value in outputs) else self._folded(node, inputs, outputs)
-        ahead = _ahead(node, inputs, known)
-        known = [_placed(value, inputs, ahead) for value in known]
+        when = When.of(node, inputs, known)
+        known = [when.placed(value) for value in known]
         for value in known:
             _require_shape(value, node)
         known = [record.add(value) if value.name else value for value in known]
-        record.nodes.append(recorded(node, inputs, known, folded=ahead))
+        record.nodes.append(recorded(node, inputs, known, when))
         return known
 
     def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
@@ -277,26 +270,6 @@ def _constant_array(attribute: AttributeProto) -> Any:
     return np.array(content, dtype=dtype)
 
 
-def _ahead(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> bool:
-    """Whether the outputs exist before the model runs: shape arithmetic, or a stored tensor rearranged."""
-    if node.op_type in AT_RUN_TIME or node.domain:
-        return False
-    if node.op_type == "CastLike":  # of the second input it takes the type alone
-        inputs = inputs[:1]
-    if node.op_type not in SHAPE_READERS and any(value is not None and value.runtime for value in inputs):
-        return False
-    return all(v.known for v in outputs) or any(v is not None and v.stored for v in inputs)
-
-
-def _placed(value: Value, inputs: Sequence[Value | None], ahead: bool) -> Value:
-    """The output marked as ahead of time, with the stored tensors it comes from, or as an activation."""
-    if not ahead:
-        placed = value.runtime and value.role == "activation" and not value.stored
-        return value if placed else replace(value, runtime=True, role="activation", stored=())
-    stored = dict.fromkeys(name for v in inputs if v is not None and not v.runtime for name in v.stored)
-    return replace(value, runtime=False, role="constant", stored=tuple(stored))
-
-
 def _require_shape(value: Value, node: NodeProto) -> None:
     if not value.name or value.container is not None or value.static:
         return
@@ -308,7 +281,7 @@ def _require_shape(value: Value, node: NodeProto) -> None:
     )
 
 
-def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> Node:
+def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], when: When) -> Node:
     """The framework-free form of a node."""
     values = {i: attributes.nested(v.data) for i, v in enumerate(inputs) if v is not None and _steers(v)}
     return Node(
@@ -320,7 +293,8 @@ def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[
         attributes=attributes.plain(node),
         values=values,
         scope=attributes.module_path(node),
-        folded=folded,
+        folded=when.folded,
+        loaded=when.computed and not when.open,
     )
 
 
