@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from joulecast.canonical.conservation import require_results
+
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
 
@@ -24,4 +26,8 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
             needed.update(() if node.folded else filter(None, node.inputs))
             kept.append(node)
     dropped = len(graph.nodes) - len(kept)
-    return replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped) if dropped else graph
+    if not dropped:
+        return graph
+    found = replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped)
+    require_results(graph, found, "the removal of what nobody reads")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -122,9 +122,9 @@ def traffic(node: Node, graph: ModelGraph, price: Cost) -> Traffic:
 
 
 def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerProfile:
-    times, products = node.repeats, COMPLEX_PRODUCTS if dtype(node, graph) in COMPLEX_DTYPES else 1
+    times = node.repeats
     moved = Traffic() if node.folded else traffic(node, graph, price)
-    contractions = tuple(_repeated(c, times * products) for c in price.contractions if c.macs)
+    contractions = _contractions(node, graph, price)
     macs = sum(c.macs for c in contractions)
     return LayerProfile(
         name=node.name,
@@ -148,6 +148,32 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         input_shapes=tuple(graph.tensors[n].shape or () for n in node.inputs if n),
         output_shapes=tuple(graph.tensors[n].shape or () for n in node.outputs if n),
     )
+
+
+def _contractions(node: Node, graph: ModelGraph, price: Cost) -> tuple[Contraction, ...]:
+    """The products of all runs of the node, real ones."""
+    if not price.contractions:
+        return ()
+    products = COMPLEX_PRODUCTS if dtype(node, graph) in COMPLEX_DTYPES else 1
+    return tuple(_repeated(c, node.repeats * products) for c in price.contractions if c.macs)
+
+
+def macs(node: Node, graph: ModelGraph) -> int:
+    """Multiply-accumulates of all runs of one node."""
+    return sum(c.macs for c in _contractions(node, graph, cost(node, graph)))
+
+
+def unsupported(node: Node) -> bool:
+    """Whether the node executes and has no rule."""
+    return not node.folded and rule_for(node.domain, node.op_type) is None
+
+
+def parameter_names(node: Node, graph: ModelGraph) -> Iterator[str]:
+    """The trainable stored tensors that an executing node uses."""
+    for name in () if node.folded else node.inputs:
+        if name and graph.tensors[name].role == "parameter":
+            own = graph.tensors[name].stored or (name,)
+            yield from (stored for stored in own if graph.tensors[stored].role == "parameter")
 
 
 def _first_output(node: Node, graph: ModelGraph) -> int:
