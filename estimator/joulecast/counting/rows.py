@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from joulecast.counting.registry import RUNTIMES, Cost, rule_for
-from joulecast.errors import ModelFormatError
+from joulecast.errors import InternalInconsistencyError, ModelFormatError
 from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES
 from joulecast.layers import Contraction, Coverage, LayerProfile, Totals
 
@@ -39,11 +39,22 @@ def cost(node: Node, graph: ModelGraph) -> Cost:
         return UNSUPPORTED
     try:
         return formula(node, graph)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, ValueError) as error:
+        if not node.domain:  # the standard's inference took these shapes
+            raise _defect(node, error) from error
         raise ModelFormatError(
             f"the {node.op_type} node {node.name!r} has shapes or attributes that its operator cannot have ({error});"
             " the file is damaged, export it again"
         ) from error
+    except (AssertionError, AttributeError, TypeError) as error:
+        raise _defect(node, error) from error
+
+
+def _defect(node: Node, error: Exception) -> InternalInconsistencyError:
+    return InternalInconsistencyError(
+        f"counting the {node.op_type} node {node.name!r} failed ({type(error).__name__}: {error}); this is a defect of"
+        " joulecast, not of the model: please report it with the graph (no weights are needed)"
+    )
 
 
 def totals(layers: Iterable[LayerProfile]) -> Totals:

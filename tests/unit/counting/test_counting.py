@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from joulecast.counting import count, coverage, known, totals
 from joulecast.counting.contraction import einsum, matmul
-from joulecast.errors import ModelFormatError
+from joulecast.errors import InternalInconsistencyError
 from joulecast.graph import ModelGraph, Node, Shape, Tensor
 from joulecast.layers import LayerProfile
 
@@ -194,8 +194,8 @@ def test_totals_leave_free_rows_out_of_the_traffic() -> None:
     assert coverage(()).ops == 1.0
 
 
-def test_attributes_that_cannot_be_are_refused_by_name() -> None:
-    with pytest.raises(ModelFormatError, match="Gemm node 'layer'"):
+def test_shapes_that_no_reader_lets_pass_are_refused_by_name() -> None:
+    with pytest.raises(InternalInconsistencyError, match="Gemm node 'layer'"):
         layer("Gemm", {"a": ((2, 3, 4), "input"), "b": ((4,), "parameter")}, {"y": (2, 4)})
 
 

@@ -201,9 +201,20 @@ def _scan(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Rec
     scanned = int(attributes["num_scan_inputs"])
     batched = walk.opsets.get("", 9) < 9
     states, slices = values[: len(values) - scanned], values[len(values) - scanned :]
+    _require_slices(node, slices, [0, 1] if batched else _axes(attributes, "scan_input_axes", scanned)[:1])
     if not batched:
         return _scan_once(walk, node, body, states, slices, attributes, scope, record)
     return _scan_batches(walk, node, body, states, slices, scope, record)
+
+
+def _require_slices(node: NodeProto, slices: Sequence[Value], axes: Sequence[int]) -> None:
+    """Raise ``ModelFormatError`` unless the first scanned input has the axes along which it is scanned."""
+    rank = len(slices[0].shape or ()) if slices else 0
+    if not slices or not all(-rank <= axis < rank for axis in axes):
+        raise ModelFormatError(
+            f"the Scan node {node.name or node.output[0]!r} scans an input of rank {rank} along axes"
+            f" {', '.join(map(str, axes))}; the file is damaged, export it again"
+        )
 
 
 def _axes(attributes: Any, key: str, count: int) -> list[int]:

@@ -12,7 +12,8 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences
+from joulecast.readers.onnx import attributes, blame, contrib, control, corrections, guards, sequences
+from joulecast.readers.onnx.blame import one_line
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
@@ -37,9 +38,6 @@ MAX_SECONDS = 60.0
 
 STEERING_NUMEL = 64
 """Inputs of at most so many elements have their content kept in the graph's nodes."""
-
-MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What plain Python raises where a damaged file lacks an attribute or holds one of another kind."""
 
 
 @dataclass(slots=True)
@@ -108,12 +106,8 @@ class Walk:
         self.budget.spend()
         try:
             self._node(node, scope, record)
-        except MALFORMED as error:
-            raise ModelFormatError(
-                f"the {node.op_type} node {label(node)!r} cannot be understood ({one_line(error)}); the file is"
-                f" damaged,"
-                " export it again"
-            ) from error
+        except blame.UNEXPECTED as error:
+            raise blame.of_node(error, node, label(node), self.opsets) from error
 
     def _node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
         inputs = [scope.optional(name) for name in node.input]
@@ -191,6 +185,7 @@ class Walk:
     def _by_library(self, schema: OpSchema, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
         try:
             guards.check(node, inputs)
+            attributes.require_kinds(node, schema)
             return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
         except ShapeConflictError as error:
             shapes = ", ".join(_described(value) for value in inputs if value is not None)
@@ -311,7 +306,3 @@ def _described(value: Value) -> str:
     if value.container is not None:
         return f"{value.name}: no tensor"
     return f"{value.name}: {value.dtype}{list(value.shape) if value.shape is not None else ''}"
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
