@@ -40,12 +40,14 @@ class Cost:
     unfused execution (torch eager, and its CUDA graph) and in onnxruntime. ``views``: 1 if eager execution only makes
     a view.
     ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
+    ``attribute_params``: trainable elements that stand in the operator's attributes.
     """
 
     kind: LayerKind
     contractions: tuple[Contraction, ...] = ()
     reads: Mapping[int, int] = field(default_factory=dict)
     params: Mapping[int, int] = field(default_factory=dict)
+    attribute_params: int = 0
     eager_kernels: int = 1
     onnxruntime_kernels: int = 1
     views: int = 0

@@ -145,7 +145,7 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         scope=node.scope,
         dtype=dtype(node, graph),
         macs=macs,
-        params=0 if node.folded else parameters(node, graph, price, seen),
+        params=0 if node.folded else price.attribute_params + parameters(node, graph, price, seen),
         activations=_first_output(node, graph) * times if macs else 0,
         input_numel=moved.inputs * times,
         output_numel=moved.outputs * times,

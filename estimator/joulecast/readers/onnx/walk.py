@@ -12,7 +12,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, blame, contrib, control, corrections, guards, sequences
+from joulecast.readers.onnx import attributes, blame, contrib, control, corrections, experimental, guards, sequences
 from joulecast.readers.onnx.blame import one_line
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
@@ -178,7 +178,7 @@ class Walk:
             return own
         schema = self.inference.schema(node)
         if schema is None:
-            return self._unsupported(node)
+            return self._dropped(node, inputs) or self._unsupported(node)
         own = corrections.before(node, inputs)
         return own if own is not None else self._by_library(schema, node, inputs)
 
@@ -191,6 +191,15 @@ class Walk:
             shapes = ", ".join(_described(value) for value in inputs if value is not None)
             raise UnresolvedShapeError(
                 f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {one_line(error)};"
+                " check --input and --value, or export the model again"
+            ) from error
+
+    def _dropped(self, node: NodeProto, inputs: list[Value | None]) -> list[Value] | None:
+        try:
+            return experimental.outputs(node, inputs, self.inference)
+        except ShapeConflictError as error:
+            raise UnresolvedShapeError(
+                f"the {node.op_type} node {label(node)!r} does not accept its inputs: {one_line(error)};"
                 " check --input and --value, or export the model again"
             ) from error
 
