@@ -114,8 +114,8 @@ class Draft:
         often = (anchor.repeats, anchor.loaded)
         if not self._closed(going, match) or any((node.repeats, node.loaded) != often for node in going):
             return False
-        new = (match.node, *(node for _, node in match.rewritten), *match.inserted)
-        self.changes.append(Change(pattern=pattern, old=going, new=new, tensors=match.tensors))
+        coming = (match.node, *(node for _, node in match.rewritten), *match.inserted)
+        self.changes.append(Change(pattern=pattern, old=going, new=coming, tensors=match.tensors))
         self.tensors.update({tensor.name: tensor for tensor in match.tensors})
         places = [self._place(node) for node in match.absorbed]
         for place in dict.fromkeys(places):

@@ -114,8 +114,8 @@ def require_kinds(node: NodeProto, schema: OpSchema) -> None:
 
 @lru_cache(maxsize=1024)
 def _kinds(op_type: str, version: int, domain: str) -> dict[str, int]:
-    found = defs.get_schema(op_type, version, domain).attributes
-    return {name: attribute.type.value for name, attribute in found.items()}
+    found: Mapping[str, Any] = defs.get_schema(op_type, version, domain).attributes
+    return {name: int(attribute.type.value) for name, attribute in found.items()}
 
 
 def _kind(number: int) -> str:
