@@ -1,7 +1,7 @@
 """Counting torch modules without running them, beside FlopCounterMode and calflops on the same modules.
 
 Truth is what the golden ONNX graph of the same configuration says, which the module reader has no part in, or that and
-the products of stored values that eager mode runs. Each tool
+what eager mode runs though nobody reads it. Each tool
 goes through all of them in a process of its own, each module in a fork of it: ``python -m benchmarks.tracing TOOL``
 prints a line of JSON for each. Modules are built without values; calflops alone runs them for real, for it fails on
 meta tensors wherever code asks for a value.
@@ -174,8 +174,8 @@ def tally(tool: str) -> Tally:
 
 
 def truth() -> dict[str, tuple[int, ...]]:
-    """MACs by the golden ONNX graphs; and where eager mode also multiplies stored values that a compiled graph holds
-    ready (position tables, standardised weights), MACs with those: a tool that counts either is right."""
+    """MACs by the golden ONNX graphs, and by the modules as eager mode runs them, which also runs what nobody reads: a
+    tool that counts either is right."""
     from joulecast.canonical import canonicalise
     from joulecast.counting import count, totals
     from joulecast.readers.module import read

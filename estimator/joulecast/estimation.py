@@ -57,7 +57,7 @@ def estimate(
     """
     refuse_simulated(accelerator)
     host = _host(accelerator, runtime)
-    rows = executed(profile.layers)
+    rows = executed(profile.layers, runtime)
     table = features(rows, precision=precision, runtime=runtime, lacks=accelerator.lacks)
     _require_peaks(accelerator, table, precision)
     clock = clock_share(accelerator, clock_mhz)

@@ -73,7 +73,8 @@ class Node:
     position, as nested tuples or scalars. ``scope`` is the module path the node came from
     (``"encoder.layer.0.attention"``), ``""`` if unknown.
     ``repeats`` is how often it runs (a loop's trip count). ``folded``: its outputs are known before execution, so no
-    kernel runs.
+    kernel runs. ``loaded``: it computes of stored values alone, and all that it depends on is known when the model is
+    loaded: a runtime that folds constants has the result ready then, eager mode computes it in every pass.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Node:
     scope: str = ""
     repeats: int = 1
     folded: bool = False
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

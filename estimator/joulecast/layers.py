@@ -47,7 +47,8 @@ class LayerProfile:
     point, so that a change of precision can be priced.
     ``repeats``: how often the call runs (a loop's trip count). All figures but ``params`` and the shapes, which are
     those of one run, include it: weights count as read anew each time.
-    ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``). ``views``: 1 a run
+    ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``); what is computed of
+    stored values alone has none in a runtime that does so once, when it loads the model. ``views``: 1 a run
     for a free view that eager execution still pays host time for. ``scope``: module path.
 
     A free row tells the elements and bytes that a copy would move, for some runtimes do copy (onnxruntime a

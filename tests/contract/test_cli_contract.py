@@ -219,7 +219,6 @@ def test_what_has_no_rule_is_never_left_out_silently(joulecast: CommandLine, tmp
         (["profile", "MODEL", "--input", "image=1,4,32,32"], "InvalidWorkload"),
         (["accelerators", "NVIDIA-X1"], "UnknownAccelerator"),
         (["evaluate", "--data", "FOLDER"], "MeasurementFailed"),
-        (["evaluate"], "MeasurementFailed"),  # the checkout holds no measured networks yet
     ],
 )
 def test_an_error_is_one_sentence_on_standard_error(

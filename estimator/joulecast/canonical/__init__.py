@@ -4,10 +4,10 @@ alike."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from joulecast.canonical import activations, attention, copies, linear, normalizations, parts
+from joulecast.canonical import activations, attention, copies, linear, normalizations, parts, weights
+from joulecast.canonical.conservation import require_same
 from joulecast.canonical.dead import without_dead
 from joulecast.canonical.draft import Draft, Match
 
@@ -68,23 +68,18 @@ def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
     attention by separate products, batch normalisation) stays as PyTorch's eager mode runs it, and the copies that it
     makes on the way are rows (``Identity``). That is knowable of a
     graph exported in an operator set that has the joint operators (23 and later), not of older ones.
+
+    Raises InternalInconsistencyError where a pattern did not keep multiply-accumulates, parameters or operators without
+    a rule.
     """
-    draft = Draft(graph if eager else without_dead(ahead(graph)))
+    if not eager:
+        graph = without_dead(graph)
+    draft = Draft(graph if eager else weights.joined(weights.without_shape_arithmetic(graph)))
     for node in draft:
         rewrite(node, draft, eager=eager)
-    return draft.graph()
-
-
-def ahead(graph: ModelGraph) -> ModelGraph:
-    """What is computed of stored values alone, inference runtimes compute once, before the model runs."""
-    nodes = tuple(
-        replace(node, folded=True) if not node.folded and stored(node.outputs, graph) else node for node in graph.nodes
-    )
-    return replace(graph, nodes=nodes)
-
-
-def stored(names: tuple[str, ...], graph: ModelGraph) -> bool:
-    return all(graph.tensors[name].role in ("parameter", "constant") for name in names if name)
+    found = draft.graph()
+    require_same(graph, found, draft.changes)
+    return found
 
 
 def rewrite(node: Node, draft: Draft, *, eager: bool) -> None:
@@ -100,6 +95,6 @@ def applied(node: Node, draft: Draft, *, eager: bool) -> Iterator[Node]:
         return
     for pattern in (*DECOMPOSED.get(node.op_type, ()), *(EAGER if eager else WRITTEN).get(node.op_type, ())):
         match = pattern(node, draft)
-        if match is not None and draft.apply(node, match):
+        if match is not None and draft.apply(node, match, pattern.__name__):
             yield match.node
             return

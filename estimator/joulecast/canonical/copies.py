@@ -93,6 +93,7 @@ def product_operands(node: Node, draft: Draft) -> Match | None:
             attributes=COPIES,
             scope=node.scope,
             repeats=node.repeats,
+            loaded=node.loaded,
         )
         for name, copy in renamed.items()
     ]

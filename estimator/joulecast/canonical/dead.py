@@ -5,25 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from joulecast.canonical.conservation import require_results
+
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
-
-CONTROL = ("If", "Loop", "Scan", "SequenceMap")
-"""Operators whose body stands in line; its values are read by what is written in their place."""
 
 
 def without_dead(graph: ModelGraph) -> ModelGraph:
     """The graph without nodes of which no output reaches one of the model's: eager mode runs them (a pooler whose
     result the caller drops, the mean of attention's weights), a runtime that compiles the graph does not.
 
-    A graph with control flow or without outputs is left as it is.
+    The body of a loop stands in line, and the loop's own node reads all that any pass of it hands out, so that the
+    states of a loop that is needed are needed, too. A graph without outputs is left as it is.
     """
-    if not graph.outputs or any(node.op_type in CONTROL or node.repeats != 1 for node in graph.nodes):
+    if not graph.outputs:
         return graph
     needed, kept = set(graph.outputs), []
     for node in reversed(graph.nodes):
         if node.folded or needed.intersection(node.outputs):
-            needed.update(() if node.folded else node.inputs)
+            needed.update(() if node.folded else filter(None, node.inputs))
             kept.append(node)
     dropped = len(graph.nodes) - len(kept)
-    return replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped) if dropped else graph
+    if not dropped:
+        return graph
+    found = replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped)
+    require_results(graph, found, "the removal of what nobody reads")
+    return found

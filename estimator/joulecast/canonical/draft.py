@@ -28,6 +28,16 @@ class Match:
     tensors: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A match that was applied: the nodes that went, those in their place, and the values that are new or retyped."""
+
+    pattern: str
+    old: tuple[Node, ...]
+    new: tuple[Node, ...]
+    tensors: tuple[Tensor, ...] = ()
+
+
 class Draft:
     """A mutable copy of a graph. Nodes keep their place; a value has one producer and any number of readers.
 
@@ -43,6 +53,7 @@ class Draft:
         self._gone: set[str] = set()
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
         self.opset = graph.opset
+        self.changes: list[Change] = []
         for place, node in self._nodes.items():
             self._link(place, node)
 
@@ -97,11 +108,14 @@ class Draft:
         """Whether exactly one node reads the value, and nobody outside."""
         return len(self._readers.get(name, ())) == 1 and name not in self._outputs
 
-    def apply(self, anchor: Node, match: Match) -> bool:
+    def apply(self, anchor: Node, match: Match, pattern: str = "") -> bool:
         """Rewrite, unless something outside the match needs what would vanish or the nodes do not run equally often."""
         going = (anchor, *match.absorbed, *(old for old, _ in match.rewritten))
-        if not self._closed(going, match) or any(node.repeats != anchor.repeats for node in going):
+        often = (anchor.repeats, anchor.loaded)
+        if not self._closed(going, match) or any((node.repeats, node.loaded) != often for node in going):
             return False
+        coming = (match.node, *(node for _, node in match.rewritten), *match.inserted)
+        self.changes.append(Change(pattern=pattern, old=going, new=coming, tensors=match.tensors))
         self.tensors.update({tensor.name: tensor for tensor in match.tensors})
         places = [self._place(node) for node in match.absorbed]
         for place in dict.fromkeys(places):

@@ -21,7 +21,7 @@ def gemm(node: Node, draft: Draft) -> Match | None:
     if len(node.inputs) != 2:  # with a third, a product and a sum in one call
         return None
     left, right = node.inputs
-    if draft.stored(left) or not draft.stored(right) or len(draft.shape(right)) != 2 or len(draft.shape(left)) < 2:
+    if not draft.stored(right) or len(draft.shape(right)) != 2 or len(draft.shape(left)) < 2:
         return None
     if draft.tensors[left].dtype not in FLOATING_DTYPES:
         return None

@@ -39,7 +39,9 @@ Some conventions: one multiply-accumulate is two FLOPs. Attention counts densely
 convolutions, as kernels compute it. Bias, activation and normalisation are no multiply-accumulates. Fourier
 transforms (`DFT`, `STFT`) and factorisations (`Det`, `Inverse`) run by algorithms that are no matrix products: they
 are zero. A loop counts its body as often as it runs. `Scan`, `Loop`, `If` and `SequenceMap` themselves are free;
-what they run is counted.
+what they run is counted. What is computed of stored weights alone (a table of relative positions times a matrix, the
+norm of a weight) is counted, because eager mode computes it in every pass; where all that it depends on is known when
+the file is loaded, its row launches nothing in onnxruntime, and a forecast for that runtime leaves it out.
 
 An operator of a domain that is not below, or with no rule, stops the profile with `UnsupportedOperator`, because it
 could carry multiply-accumulates; if the file itself declares the shape of its outputs, the profile goes on and lowers

@@ -194,9 +194,10 @@ def grouped(node: Node, graph: ModelGraph) -> Heads:
 ZERO = """
 BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu ComplexMul ComplexMulConj DequantizeLinear
 EmbedLayerNormalization FastGelu Gelu GemmaRotaryEmbedding GridSample GroupNorm Inverse Irfft MaxpoolWithMask
-MulInteger NhwcMaxPool Pad QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu
-QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu RelativePositionBias
-Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization Trilu
+MulInteger NhwcMaxPool Pad QEmbedLayerNormalization QLinearAdd QLinearAveragePool QLinearConcat
+QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere
+QuantizeLinear QuickGelu RelativePositionBias Rfft RotaryEmbedding ScaledSiLU SkipGroupNorm SkipLayerNormalization
+SkipSimplifiedLayerNormalization Trilu
 """.split()
 
 

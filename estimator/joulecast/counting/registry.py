@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,18 +40,22 @@ class Cost:
     unfused execution (torch eager, and its CUDA graph) and in onnxruntime. ``views``: 1 if eager execution only makes
     a view.
     ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
+    ``attribute_params``: trainable elements that stand in the operator's attributes.
     """
 
     kind: LayerKind
     contractions: tuple[Contraction, ...] = ()
     reads: Mapping[int, int] = field(default_factory=dict)
     params: Mapping[int, int] = field(default_factory=dict)
+    attribute_params: int = 0
     eager_kernels: int = 1
     onnxruntime_kernels: int = 1
     views: int = 0
 
-    def kernels(self) -> dict[str, int]:
-        return dict(zip(RUNTIMES, (self.eager_kernels, self.eager_kernels, self.onnxruntime_kernels), strict=True))
+    def kernels(self, *, loaded: bool = False) -> dict[str, int]:
+        """Launches by runtime; ``loaded``: onnxruntime has the result ready when it has loaded the model."""
+        launches = (self.eager_kernels, self.eager_kernels, 0 if loaded else self.onnxruntime_kernels)
+        return dict(zip(RUNTIMES, launches, strict=True))
 
 
 Rule = Callable[["Node", "ModelGraph"], Cost]
@@ -90,6 +95,7 @@ def known() -> Mapping[tuple[str, str], LayerKind]:
     return dict(_kinds)
 
 
+@cache
 def _load() -> None:
     for module in MODULES:
         import_module(f"joulecast.counting.{module}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from joulecast.counting.registry import RUNTIMES, Cost, rule_for
-from joulecast.errors import ModelFormatError
+from joulecast.errors import InternalInconsistencyError, ModelFormatError
 from joulecast.graph import FLOATING_DTYPES, ITEMSIZE_BYTES
 from joulecast.layers import Contraction, Coverage, LayerProfile, Totals
 
@@ -39,11 +39,22 @@ def cost(node: Node, graph: ModelGraph) -> Cost:
         return UNSUPPORTED
     try:
         return formula(node, graph)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, ValueError) as error:
+        if not node.domain:  # the standard's inference took these shapes
+            raise _defect(node, error) from error
         raise ModelFormatError(
             f"the {node.op_type} node {node.name!r} has shapes or attributes that its operator cannot have ({error});"
             " the file is damaged, export it again"
         ) from error
+    except (AssertionError, AttributeError, TypeError) as error:
+        raise _defect(node, error) from error
+
+
+def _defect(node: Node, error: Exception) -> InternalInconsistencyError:
+    return InternalInconsistencyError(
+        f"counting the {node.op_type} node {node.name!r} failed ({type(error).__name__}: {error}); this is a defect of"
+        " joulecast, not of the model: please report it with the graph (no weights are needed)"
+    )
 
 
 def totals(layers: Iterable[LayerProfile]) -> Totals:
@@ -122,9 +133,9 @@ def traffic(node: Node, graph: ModelGraph, price: Cost) -> Traffic:
 
 
 def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerProfile:
-    times, products = node.repeats, COMPLEX_PRODUCTS if dtype(node, graph) in COMPLEX_DTYPES else 1
+    times = node.repeats
     moved = Traffic() if node.folded else traffic(node, graph, price)
-    contractions = tuple(_repeated(c, times * products) for c in price.contractions if c.macs)
+    contractions = _contractions(node, graph, price)
     macs = sum(c.macs for c in contractions)
     return LayerProfile(
         name=node.name,
@@ -134,7 +145,7 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         scope=node.scope,
         dtype=dtype(node, graph),
         macs=macs,
-        params=0 if node.folded else parameters(node, graph, price, seen),
+        params=0 if node.folded else price.attribute_params + parameters(node, graph, price, seen),
         activations=_first_output(node, graph) * times if macs else 0,
         input_numel=moved.inputs * times,
         output_numel=moved.outputs * times,
@@ -143,11 +154,37 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         bytes_moved=math.ceil(moved.bytes) * times,
         repeats=times,
         views=price.views * times,
-        kernels={runtime: launches * times for runtime, launches in price.kernels().items()},
+        kernels={runtime: launches * times for runtime, launches in price.kernels(loaded=node.loaded).items()},
         contractions=contractions,
         input_shapes=tuple(graph.tensors[n].shape or () for n in node.inputs if n),
         output_shapes=tuple(graph.tensors[n].shape or () for n in node.outputs if n),
     )
+
+
+def _contractions(node: Node, graph: ModelGraph, price: Cost) -> tuple[Contraction, ...]:
+    """The products of all runs of the node, real ones."""
+    if not price.contractions:
+        return ()
+    products = COMPLEX_PRODUCTS if dtype(node, graph) in COMPLEX_DTYPES else 1
+    return tuple(_repeated(c, node.repeats * products) for c in price.contractions if c.macs)
+
+
+def macs(node: Node, graph: ModelGraph) -> int:
+    """Multiply-accumulates of all runs of one node."""
+    return sum(c.macs for c in _contractions(node, graph, cost(node, graph)))
+
+
+def unsupported(node: Node) -> bool:
+    """Whether the node executes and has no rule."""
+    return not node.folded and rule_for(node.domain, node.op_type) is None
+
+
+def parameter_names(node: Node, graph: ModelGraph) -> Iterator[str]:
+    """The trainable stored tensors that an executing node uses."""
+    for name in () if node.folded else node.inputs:
+        if name and graph.tensors[name].role == "parameter":
+            own = graph.tensors[name].stored or (name,)
+            yield from (stored for stored in own if graph.tensors[stored].role == "parameter")
 
 
 def _first_output(node: Node, graph: ModelGraph) -> int:

@@ -22,9 +22,16 @@ def _rows(node: Node, graph: ModelGraph) -> tuple[int, int]:
 
 @rule("counted", "LinearRegressor", "LinearClassifier", domain=ML)
 def _linear(node: Node, graph: ModelGraph) -> Cost:
+    """A column a target or class that the model scores: as many as it has intercepts, of which surplus coefficients
+    tell nothing; without any, as the coefficients have room for."""
     rows, features = _rows(node, graph)
-    columns = len(node.attributes.get("coefficients", ())) // max(features, 1)
-    return Cost(kind="counted", contractions=(Contraction(batch=1, m=rows, n=columns, k=features),))
+    intercepts = len(node.attributes.get("intercepts", ()))
+    columns = intercepts or len(node.attributes.get("coefficients", ())) // max(features, 1)
+    return Cost(
+        kind="counted",
+        contractions=(Contraction(batch=1, m=rows, n=columns, k=features),),
+        attribute_params=columns * features + intercepts,
+    )
 
 
 @rule("counted", "SVMRegressor", "SVMClassifier", domain=ML)
@@ -38,9 +45,10 @@ def _support_vectors(node: Node, graph: ModelGraph) -> Cost:
     width = max(features, 1)
     vectors = len(node.attributes.get("support_vectors", ())) // width
     coefficients = len(node.attributes.get("coefficients", ()))
+    stored = vectors * width + coefficients + len(node.attributes.get("rho", ()))
     if not vectors:
-        return Cost(kind="counted", contractions=(Contraction(batch=1, m=rows, n=coefficients // width, k=features),))
+        product = Contraction(batch=1, m=rows, n=coefficients // width, k=features)
+        return Cost(kind="counted", contractions=(product,), attribute_params=stored)
     kernel = Contraction(batch=1, m=rows, n=vectors, k=features)
-    return Cost(
-        kind="counted", contractions=(kernel, Contraction(batch=1, m=rows, n=coefficients // vectors, k=vectors))
-    )
+    sums = Contraction(batch=1, m=rows, n=coefficients // vectors, k=vectors)
+    return Cost(kind="counted", contractions=(kernel, sums), attribute_params=stored)

@@ -41,6 +41,12 @@ def _zero(node: Node, graph: ModelGraph) -> Cost:
     return ZERO
 
 
+@rule("zero", *"Affine Crop DynamicSlice ImageScaler ParametricSoftplus ScaledTanh".split())
+def _dropped(node: Node, graph: ModelGraph) -> Cost:
+    """Experimental operators of ONNX's first versions, which onnxruntime still runs."""
+    return ZERO
+
+
 @rule("zero", "Adagrad", "Adam", "Momentum", domain="ai.onnx.preview.training")
 def _optimiser(node: Node, graph: ModelGraph) -> Cost:
     return ZERO

@@ -72,9 +72,14 @@ class Features:
     repeats: Array
 
 
-def executed(layers: Sequence[LayerProfile]) -> tuple[LayerProfile, ...]:
-    """The rows that run a kernel: counted and zero ones."""
-    return tuple(layer for layer in layers if layer.kind in ("counted", "zero"))
+def executed(layers: Sequence[LayerProfile], runtime: str = "torch-eager") -> tuple[LayerProfile, ...]:
+    """The rows that run a kernel in each pass of ``runtime``: counted and zero ones, but for those whose result it has
+    ready when it has loaded the model."""
+    return tuple(layer for layer in layers if layer.kind in ("counted", "zero") and not _ready(layer, runtime))
+
+
+def _ready(layer: LayerProfile, runtime: str) -> bool:
+    return layer.kernels.get(runtime) == 0 and any(layer.kernels.values())
 
 
 def views(layers: Sequence[LayerProfile]) -> int:

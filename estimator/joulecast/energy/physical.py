@@ -301,7 +301,7 @@ class Physical:
         self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
     ) -> tuple[LayerEnergy, ...]:
         """Each executed row alone, at the clock asked for and not capped: the cap is the whole network's."""
-        rows = executed(layers)
+        rows = executed(layers, self.runtime)
         table = features(rows, precision=precision, runtime=self.runtime, lacks=self.profile.lacks)
         clock = np.full(len(rows), clock_share(self.profile, clock_mhz))
         return layer_energies(rows, table, busy(table, self.profile.law, chip_of(self.profile), clock), self.profile)

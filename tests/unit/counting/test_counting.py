@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from joulecast.counting import count, coverage, known, totals
 from joulecast.counting.contraction import einsum, matmul
-from joulecast.errors import ModelFormatError
+from joulecast.errors import InternalInconsistencyError
 from joulecast.graph import ModelGraph, Node, Shape, Tensor
 from joulecast.layers import LayerProfile
 
@@ -186,6 +186,20 @@ def test_an_unknown_operator_is_unsupported_and_lowers_coverage() -> None:
     assert (row.kind, found.ops, found.unsupported) == ("unsupported", 0.0, ("acme:Mystery",))
 
 
+def test_the_coefficients_of_a_linear_model_are_its_parameters() -> None:
+    """Of surplus coefficients those count that the intercepts say are used."""
+    for coefficients, features, expected in ((12, 4, (60, 15)), (12, 2, (30, 9))):
+        attributes = {"coefficients": (0.0,) * coefficients, "intercepts": (0.0,) * 3}
+        row = layer(
+            "LinearClassifier",
+            {"x": ((5, features), "input")},
+            {"l": (5,), "p": (5, 3)},
+            domain="ai.onnx.ml",
+            **attributes,
+        )
+        assert (row.macs, row.params) == expected
+
+
 def test_totals_leave_free_rows_out_of_the_traffic() -> None:
     executed = layer("Relu", {"x": ((2, 8), "input")}, {"y": (2, 8)})
     view = layer("Transpose", {"x": ((2, 8), "input")}, {"y": (8, 2)})
@@ -194,8 +208,8 @@ def test_totals_leave_free_rows_out_of_the_traffic() -> None:
     assert coverage(()).ops == 1.0
 
 
-def test_attributes_that_cannot_be_are_refused_by_name() -> None:
-    with pytest.raises(ModelFormatError, match="Gemm node 'layer'"):
+def test_shapes_that_no_reader_lets_pass_are_refused_by_name() -> None:
+    with pytest.raises(InternalInconsistencyError, match="Gemm node 'layer'"):
         layer("Gemm", {"a": ((2, 3, 4), "input"), "b": ((4,), "parameter")}, {"y": (2, 4)})
 
 

@@ -114,8 +114,11 @@ def test_what_is_computed_of_stored_values_alone_runs_in_eager_mode_only() -> No
     module = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
     graph = graph_of(trace(module, (torch.zeros(1, 8),)))
     plain, eager = count(canonicalise(graph)), count(canonicalise(graph, eager=True))
-    assert [row.op_type for row in plain if row.kind != "free"] == ["Gemm"]
+    assert [row.op_type for row in plain if row.kind != "free"] == ["Sum", "Gemm"]
     assert [row.op_type for row in eager if row.kind != "free"] == ["LpNormalization", "Gemm"]
+    for rows in (plain, eager):
+        norm = next(row for row in rows if row.kind != "free")
+        assert norm.kernels == {"torch-eager": 1, "torch-cudagraph": 1, "onnxruntime-cuda": 0}
     assert totals(plain).params == totals(eager).params == 64 + 8 + 8
 
 

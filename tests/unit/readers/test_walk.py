@@ -218,6 +218,35 @@ def test_an_unknown_standard_operator_is_refused() -> None:
         )
 
 
+DROPPED = {
+    "ImageScaler": ({"scale": 0.5, "bias": [0.0] * 3}, (1, 3, 16, 12)),
+    "Affine": ({"alpha": 2.0}, (1, 3, 16, 12)),
+    "ParametricSoftplus": ({}, (1, 3, 16, 12)),
+    "ScaledTanh": ({"alpha": 1.0, "beta": 1.0}, (1, 3, 16, 12)),
+    "Crop": ({"border": [1, 2, 3, 4]}, (1, 3, 10, 8)),
+}
+
+
+@pytest.mark.parametrize("op_type", DROPPED)
+def test_experimental_operators_of_old_files_are_rows(op_type: str) -> None:
+    attributes, shape = DROPPED[op_type]
+    proto = model([helper.make_node(op_type, ["x"], ["y"], **attributes)], {"x": (F, [1, 3, 16, 12])}, ["y"], opset=8)
+    graph = read(proto.SerializeToString(), Workload(), name="m")
+    assert graph.shape("y") == shape
+    assert [row.kind for row in count(graph)] == ["zero"]
+
+
+def test_experts_without_a_rule_lower_coverage_though_no_shape_is_declared() -> None:
+    inputs = ["x", "router", "first", "", "second"]
+    nodes = [helper.make_node("MoE", inputs, ["h"], domain="com.microsoft"), helper.make_node("Relu", ["h"], ["y"])]
+    stored = {"first": absent(F, 4, 8, 16), "second": absent(F, 4, 16, 8)}
+    fed = {"x": (F, [5, 8]), "router": (F, [5, 4])}
+    proto = model(nodes, fed, ["y"], stored=stored, domains={"com.microsoft": 1})
+    rows = count(read(proto.SerializeToString(), Workload(), name="m"))
+    assert coverage(rows).unsupported == ("com.microsoft:MoE",)
+    assert totals(rows).params == 2 * 4 * 8 * 16
+
+
 def test_stale_annotations_are_dropped() -> None:
     proto = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (F, ["N", 3])}, [])
     proto.graph.output.append(helper.make_tensor_value_info("y", F, [1, 99]))
@@ -381,6 +410,45 @@ class TestParameters:
     def test_rotary_frequencies_are_none(self) -> None:
         nodes = [helper.make_node("Mul", ["x", "model.rotary_emb.inv_freq"], ["y"])]
         assert self.params(nodes, {"model.rotary_emb.inv_freq": np.ones(4, np.float32)}) == 0
+
+    def test_a_trained_bias_is_one_whatever_its_layer_is_called(self) -> None:
+        nodes = [
+            helper.make_node("Gemm", ["x", "w", "attn.bias"], ["h"]),
+            helper.make_node("Add", ["h", "dec.pe"], ["y"]),
+        ]
+        stored = {"w": absent(F, 4, 6), "attn.bias": np.ones(6, np.float32), "dec.pe": np.ones(6, np.float32)}
+        assert self.params(nodes, stored) == 24 + 6 + 6
+
+    def test_a_causal_mask_and_a_table_of_waves_are_none(self) -> None:
+        nodes = [helper.make_node("Add", ["x", "h.0.attn.bias"], ["h"]), helper.make_node("Add", ["h", "pe"], ["y"])]
+        stored = {"h.0.attn.bias": absent(F, 1, 1, 4, 4), "pe": absent(F, 4, 1, 4)}
+        assert self.params(nodes, stored, {"x": (F, [1, 1, 4, 4])}) == 0
+
+    @pytest.mark.parametrize("moved", ["Gather", "Gather Reshape Transpose", "Gather Concat Slice Squeeze"])
+    def test_a_quantised_table_counts_behind_what_only_moves_it(self, moved: str) -> None:
+        nodes, at = [helper.make_node("Gather", ["table", "x"], ["v0"])], 0
+        for op_type in moved.split()[1:]:
+            inputs = {"Reshape": ["shape"], "Slice": ["zero", "one", "zero"], "Squeeze": ["zero"], "Concat": [f"v{at}"]}
+            extra = {"Concat": {"axis": 0}}.get(op_type, {})
+            nodes.append(helper.make_node(op_type, [f"v{at}", *inputs.get(op_type, [])], [f"v{at + 1}"], **extra))
+            at += 1
+        nodes.append(helper.make_node("DequantizeLinear", [f"v{at}", "scale"], ["y"]))
+        stored = {
+            "table": np.ones((10, 6), np.int8), "scale": np.float32(0.1), "shape": np.array([6, 1]),
+            "zero": np.array([0]), "one": np.array([1]),
+        }  # fmt: skip
+        assert self.params(nodes, stored, {"x": (I64, [1])}) == 60
+
+    def test_a_table_unpacked_by_hand_counts_without_its_zero_points(self) -> None:
+        nodes = [
+            helper.make_node("Cast", ["q"], ["f"], to=F),
+            helper.make_node("Cast", ["z"], ["zf"], to=F),
+            helper.make_node("Sub", ["f", "zf"], ["c"]),
+            helper.make_node("Mul", ["c", "s"], ["w"]),
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+        ]
+        stored = {"q": absent(TensorProto.INT8, 4, 6), "z": np.ones(6, np.int8), "s": np.float32(0.1)}
+        assert self.params(nodes, stored) == 24
 
     def test_quantised_weights_count_as_what_they_stand_for(self) -> None:
         nodes = [

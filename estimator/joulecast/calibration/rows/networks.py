@@ -283,7 +283,7 @@ def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Fe
     """Different rows of the network, how often each occurs, and the network's views and module calls."""
     layers, precision = layers_of(row)
     found: dict[Any, list[Any]] = {}
-    for layer in executed(layers):
+    for layer in executed(layers, runtime):
         moved = (layer.bytes_moved, layer.float_numel, layer.output_numel)
         key = (
             layer.op_type,

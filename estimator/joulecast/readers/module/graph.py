@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from joulecast.graph import ModelGraph, Node, Tensor
 from joulecast.readers.module.calls import Call, TensorSpec, Trace
@@ -11,6 +12,8 @@ from joulecast.readers.module.names.reading import Reading
 
 OPSET = 24
 """The operator set whose meanings the nodes have."""
+
+STORED = ("parameter", "constant")
 
 UNNAMED = "aten"
 """Domain of operators that the table does not know; none of them has a counting rule."""
@@ -24,12 +27,18 @@ def graph_of(trace: Trace) -> ModelGraph:
         nodes += _read(call, tensors)
     return ModelGraph(
         name=trace.name,
-        nodes=tuple(nodes),
+        nodes=tuple(replace(node, loaded=_stored_alone(node, tensors)) for node in nodes),
         tensors=tensors,
         inputs=tuple(spec.name for spec in trace.inputs),
         outputs=tuple(name for name in trace.outputs if name in tensors),
         opset=OPSET,
     )
+
+
+def _stored_alone(node: Node, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether all that the node makes is computed of stored values alone: eager mode does so in every pass, a runtime
+    that folds constants once, when it loads the network."""
+    return all(tensors[name].role in STORED for name in node.outputs if name)
 
 
 def graph_of_call(call: Call) -> ModelGraph:
@@ -42,8 +51,6 @@ def graph_of_call(call: Call) -> ModelGraph:
 
 def _named(call: Call) -> Call:
     """The call with names for its tensors, which its JSON form has not."""
-    from dataclasses import replace
-
     return replace(
         call,
         tensors=tuple(replace(spec, name=spec.name or f"in{place}") for place, spec in enumerate(call.tensors)),
@@ -56,7 +63,7 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
         tensors.setdefault(spec.name, _tensor(spec))
     stored = tuple(dict.fromkeys(_stored(call.tensors, tensors)))
     for spec in call.outputs:
-        tensors[spec.name] = _tensor(spec, stored=stored if spec.role in ("parameter", "constant") else ())
+        tensors[spec.name] = _tensor(spec, stored=stored if spec.role in STORED else ())
     entry = entry_of(call.function)
     if entry is None:
         reading = Reading(call)
@@ -71,7 +78,7 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
 def _stored(specs: Iterable[TensorSpec], tensors: dict[str, Tensor]) -> Iterable[str]:
     """Names of the stored tensors that the values are computed from."""
     for spec in specs:
-        if spec.role in ("parameter", "constant"):
+        if spec.role in STORED:
             yield from tensors[spec.name].stored or (spec.name,)
 
 

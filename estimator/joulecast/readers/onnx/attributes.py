@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from onnx import AttributeProto, NodeProto, TensorProto
+from onnx import AttributeProto, NodeProto, TensorProto, defs
 
 from joulecast.errors import ModelFormatError
 from joulecast.readers.onnx.values import from_tensor
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
+    from onnx.defs import OpSchema
 
 _PLAIN: dict[int, Callable[[AttributeProto], Any]] = {
     AttributeProto.INT: lambda a: int(a.i),
@@ -96,6 +98,31 @@ def _renamed(attribute: AttributeProto, name: str) -> AttributeProto:
     copy.CopyFrom(attribute)
     copy.name = name
     return copy
+
+
+def require_kinds(node: NodeProto, schema: OpSchema) -> None:
+    """Raise ``ModelFormatError`` for an attribute that is no number, text or list where its operator asks for one."""
+    kinds = _kinds(schema.name, schema.since_version, schema.domain)
+    for attribute in node.attribute:
+        expected = kinds.get(attribute.name, attribute.type)
+        if attribute.type != expected:
+            raise ModelFormatError(
+                f"the attribute {attribute.name!r} of the {node.op_type} node {node.name or node.output[0]!r} is of"
+                f" kind {_kind(attribute.type)}, not {_kind(expected)}; the file is damaged, export it again"
+            )
+
+
+@lru_cache(maxsize=1024)
+def _kinds(op_type: str, version: int, domain: str) -> dict[str, int]:
+    found: Mapping[str, Any] = defs.get_schema(op_type, version, domain).attributes
+    return {name: int(attribute.type.value) for name, attribute in found.items()}
+
+
+def _kind(number: int) -> str:
+    try:
+        return str(AttributeProto.AttributeType.Name(number))
+    except ValueError:
+        return str(number)
 
 
 def subgraph(node: NodeProto, name: str) -> Any:

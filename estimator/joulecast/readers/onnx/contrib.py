@@ -30,7 +30,7 @@ MICROSOFT, NCHWC = "com.microsoft", "com.microsoft.nchwc"
 SAME_AS_FIRST = frozenset(
     "BiasAdd BiasGelu BiasSoftmax FastGelu Gelu GemmaRotaryEmbedding Inverse QLinearLeakyRelu QLinearSigmoid"
     " QLinearSoftmax QuickGelu"
-    " RotaryEmbedding ScaledSiLU Trilu GroupNorm ComplexMul ComplexMulConj MaxpoolWithMask".split()
+    " RotaryEmbedding ScaledSiLU Trilu GroupNorm ComplexMul ComplexMulConj MaxpoolWithMask MoE QMoE".split()
 )
 
 SHAPED_LIKE_STANDARD: Mapping[str, tuple[str, tuple[int, ...]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnx import TensorProto
@@ -46,6 +47,28 @@ def _embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]
         name="", elem=table.elem if table is not None else 0, shape=(batch, tokens, shape_of(inputs, 2)[1])
     )
     return [embedded, Value(name="", elem=TensorProto.INT32, shape=(batch,)), embedded][: len(node.output)]
+
+
+def _quantised_embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
+    """The same with tables of integers; it computes in the type of its scale."""
+    gamma = inputs[5]
+    elem = gamma.elem if gamma is not None else TensorProto.FLOAT
+    embedded, lengths = (*_embed(node, inputs, inference), *[Value(name="")] * 2)[:2]
+    return [replace(embedded, elem=elem), lengths][: len(node.output)]
+
+
+def _packed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
+    """Tokens of all samples ``(tokens, hidden)`` without padding, and the joint weights ``(hidden, query + key +
+    value)``."""
+    joint = shape_of(inputs, 1)[1]
+    sizes = plain(node).get("qkv_hidden_sizes", (0, 0, joint // 3))
+    return [made(inputs, (shape_of(inputs, 0)[0], int(sizes[2])))]
+
+
+def _packed_heads(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
+    """Query ``(tokens, hidden)`` with key and value beside it, or all three as ``(tokens, heads, 3, head size)``."""
+    query = shape_of(inputs, 0)
+    return [made(inputs, (query[0], query[1] * query[3] if len(query) == 4 else shape_of(inputs, 2)[1]))]
 
 
 def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
@@ -141,5 +164,8 @@ RULES: dict[str, Rule] = {
     "SimplifiedLayerNormalization": _standard_statistics,
     "SkipGroupNorm": _skip_group,
     "EmbedLayerNormalization": _embed,
+    "QEmbedLayerNormalization": _quantised_embed,
+    "PackedAttention": _packed,
+    "PackedMultiHeadAttention": _packed_heads,
     "RelativePositionBias": _relative_bias,
 }

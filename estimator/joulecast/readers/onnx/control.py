@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError
 from joulecast.readers.onnx.attributes import plain, subgraph
+from joulecast.readers.onnx.passes import Passes, carried, joined, unchanged
 from joulecast.readers.onnx.scope import Recording, Scope
 from joulecast.readers.onnx.sequences import sequence_of
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array
@@ -42,54 +43,8 @@ def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recor
         )
     taken = bool(condition.data.reshape(()))
     other = subgraph(node, "else_branch" if taken else "then_branch")
-    record.free_nodes += len(other.node)
+    record.free_nodes += len(other.node) + 1
     return walk.graph(subgraph(node, "then_branch" if taken else "else_branch"), Scope(scope), record)
-
-
-class Passes:
-    """What the iterations of a loop recorded: runs of equal ones are kept once, with their number."""
-
-    def __init__(self, record: Recording) -> None:
-        self._record = record
-        self._last: Recording | None = None
-        self._count = 0
-
-    def inner(self) -> Recording:
-        return self._record.inner()
-
-    def add(self, recording: Recording, count: int = 1) -> None:
-        if self._last is None or _signature(recording) != _signature(self._last):
-            self.flush()
-            self._last = recording
-        self._count += count
-
-    def flush(self) -> None:
-        if self._last is not None:
-            self._record.append(self._last, repeats=self._count)
-        self._last, self._count = None, 0
-
-
-def _signature(recording: Recording) -> list[Any]:
-    """What makes two iterations cost the same: operators, how often each runs, and the shapes they touch."""
-    return [
-        (
-            node.name,
-            node.op_type,
-            node.repeats,
-            node.folded,
-            [_shape_of(recording, n) for n in (*node.inputs, *node.outputs)],
-        )
-        for node in recording.nodes
-    ]
-
-
-def _shape_of(recording: Recording, name: str) -> Any:
-    level: Recording | None = recording
-    while level is not None:
-        if name in level.values:
-            return level.values[name].shape
-        level = level.outer
-    return None
 
 
 def _loop(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
@@ -97,11 +52,12 @@ def _loop(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Rec
     limit, going = _content(inputs, 0), _content(inputs, 1)
     trips = None if limit is None else int(limit)
     _require_count(node, inputs, trips, going)
-    carried = [_present(value, node) for value in inputs[2:]]
-    state = LoopState(walk=walk, node=node, body=body, scope=scope, passes=Passes(record), carried=carried)
+    initial = [_present(value, node) for value in inputs[2:]]
+    state = LoopState(walk=walk, node=node, body=body, scope=scope, passes=Passes(record), carried=initial)
     state.run(trips, going is None or bool(going))
     state.passes.flush()
-    return _loop_outputs(state, record)
+    stacks = [_stack(state, position, name) for position, name in enumerate(node.output[len(initial) :])]
+    return joined(node, inputs, tuple(state.passes.ends), [*state.carried, *stacks], record)
 
 
 def _content(inputs: Inputs, index: int) -> Any:
@@ -137,6 +93,7 @@ class LoopState:
     ) -> None:
         self.walk, self.node, self.body, self.scope, self.passes = walk, node, body, scope, passes
         self.carried = carried
+        self.unchanged = unchanged(body, 2, 1, len(carried))
         self.stacked: list[list[Value]] = []
         self.done = 0
         self.skipped = 0
@@ -156,7 +113,7 @@ class LoopState:
         """One iteration with every known value; whether the loop goes on."""
         recording = self.passes.inner()
         outputs = self._iterate(self.carried, from_array("", np.array(self.done, np.int64), runtime=True), recording)
-        self.passes.add(recording)
+        outputs = self.passes.add(recording, outputs)
         self._take(outputs)
         self.done += 1
         if outputs[0].data is None:
@@ -167,17 +124,20 @@ class LoopState:
             )
         return bool(outputs[0].data.reshape(()))
 
-    def _iterate(self, carried: list[Value], iteration: Value, recording: Recording) -> list[Value]:
+    def _iterate(self, values: list[Value], iteration: Value, recording: Recording) -> list[Value]:
         scope = Scope(self.scope)
         formals = [info.name for info in self.body.input]
         going = from_array("", np.array(True), runtime=True)
-        for name, value in zip(formals, [iteration, going, *carried], strict=False):
-            scope[name] = value if value.name else recording.add(replace(value, name=name))
+        for name, value in zip(formals, (iteration, going), strict=False):
+            scope[name] = recording.add(replace(value, name=name, open=True))
+        for position, (name, value) in enumerate(zip(formals[2:], values, strict=False)):
+            scope[name] = value if position in self.unchanged else carried(value, name, recording)
         return self.walk.graph(self.body, scope, recording)
 
     def _take(self, outputs: list[Value]) -> None:
         count = len(self.carried)
-        self.carried = outputs[1 : 1 + count]
+        after = enumerate(outputs[1 : 1 + count])
+        self.carried = [self.carried[i] if i in self.unchanged else value for i, value in after]
         self.stacked.append(outputs[1 + count :])
 
     def _repeat(self, left: int) -> bool:
@@ -196,39 +156,26 @@ class LoopState:
         )
         if not steady or outputs[0].data is None or not bool(outputs[0].data.reshape(())):
             return False
-        self.passes.add(recording, left)
+        outputs = self.passes.add(recording, outputs, left)
         self._take([outputs[0], *(v.without_data() for v in outputs[1:])])
         self.done += left
         self.skipped = left - 1
         return True
 
 
-def _loop_outputs(state: LoopState, record: Recording) -> list[Value]:
-    names = list(state.node.output)
-    count = len(state.carried)
-    finals = [_visible(value, record, name) for value, name in zip(state.carried, names, strict=False)]
-    stacks = [_stack(state, position, name, record) for position, name in enumerate(names[count:])]
-    return [*finals, *stacks]
-
-
-def _visible(value: Value, record: Recording, name: str) -> Value:
-    """The value under a name that the recording holds: an iteration merged into another left its own names behind."""
-    return value if not name or value.name in record.values else record.add(replace(value, name=name))
-
-
-def _stack(state: LoopState, position: int, name: str, record: Recording) -> Value:
+def _stack(state: LoopState, position: int, name: str) -> Value:
     values = [outputs[position] for outputs in state.stacked]
     total = len(values) + state.skipped
     if not values:
         info = state.body.output[1 + len(state.carried) + position]
-        return record.add(_empty_stack(name, info))
+        return _empty_stack(name, info)
     shape = values[0].shape
     if any(value.shape != shape for value in values) or shape is None:
         raise UnresolvedShapeError(
             f"the Loop node {state.node.name!r} stacks values of unequal shapes into {name!r}; correct the model"
         )
     data = _stacked_data(values) if not state.skipped else None
-    return record.add(Value(name=name, elem=values[0].elem, shape=(total, *shape), data=data))
+    return Value(name=name, elem=values[0].elem, shape=(total, *shape), data=data)
 
 
 def _empty_stack(name: str, info: Any) -> Value:
@@ -254,9 +201,20 @@ def _scan(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Rec
     scanned = int(attributes["num_scan_inputs"])
     batched = walk.opsets.get("", 9) < 9
     states, slices = values[: len(values) - scanned], values[len(values) - scanned :]
+    _require_slices(node, slices, [0, 1] if batched else _axes(attributes, "scan_input_axes", scanned)[:1])
     if not batched:
         return _scan_once(walk, node, body, states, slices, attributes, scope, record)
     return _scan_batches(walk, node, body, states, slices, scope, record)
+
+
+def _require_slices(node: NodeProto, slices: Sequence[Value], axes: Sequence[int]) -> None:
+    """Raise ``ModelFormatError`` unless the first scanned input has the axes along which it is scanned."""
+    rank = len(slices[0].shape or ()) if slices else 0
+    if not slices or not all(-rank <= axis < rank for axis in axes):
+        raise ModelFormatError(
+            f"the Scan node {node.name or node.output[0]!r} scans an input of rank {rank} along axes"
+            f" {', '.join(map(str, axes))}; the file is damaged, export it again"
+        )
 
 
 def _axes(attributes: Any, key: str, count: int) -> list[int]:
@@ -266,17 +224,14 @@ def _axes(attributes: Any, key: str, count: int) -> list[int]:
 def _without(value: Value, axis: int) -> Value:
     shape = value.shape or ()
     axis %= max(len(shape), 1)
-    return replace(
-        value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None, runtime=True, role="activation", stored=()
-    )
+    return replace(value, name="", shape=(*shape[:axis], *shape[axis + 1 :]), data=None, open=True)
 
 
 def _with(value: Value, axis: int, length: int, name: str) -> Value:
     shape = value.shape or ()
     axis %= len(shape) + 1
-    return replace(
-        value, name=name, shape=(*shape[:axis], length, *shape[axis:]), data=None, runtime=True, role="activation"
-    )
+    shape = (*shape[:axis], length, *shape[axis:])
+    return replace(value, name=name, shape=shape, data=None, runtime=True, role="activation", stored=())
 
 
 def _scan_once(
@@ -294,9 +249,9 @@ def _scan_once(
     elements = [_without(value, axis) for value, axis in zip(slices, axes, strict=True)]
     finals, outputs = _fixed_point(walk, node, body, states, elements, scope, record, length)
     out_axes = _axes(attributes, "scan_output_axes", len(outputs))
-    names = node.output[len(finals) :]
-    stacks = [record.add(_with(v, axis, length, name)) for v, axis, name in zip(outputs, out_axes, names, strict=False)]
-    return [*(_visible(v, record, name) for v, name in zip(finals, node.output, strict=False)), *stacks]
+    stacks = [_with(value, axis, length, "") for value, axis in zip(outputs, out_axes, strict=False)]
+    ends = [value.name for value in (*finals, *outputs) if length]
+    return joined(node, (*states, *slices), ends, [*finals, *stacks], record)
 
 
 def _scan_batches(
@@ -316,12 +271,10 @@ def _scan_batches(
     finals, outputs = _fixed_point(
         walk, node, body, [_without(s, 0) for s in states], elements, scope, record, length * batch
     )
-    batched = [record.add(_with(v, 0, batch, name)) for v, name in zip(finals, node.output, strict=False)]
-    names = node.output[len(finals) :]
-    return [
-        *batched,
-        *(record.add(_with(_with(v, 0, length, ""), 0, batch, name)) for v, name in zip(outputs, names, strict=False)),
-    ]
+    batched = [_with(value, 0, batch, "") for value in finals]
+    stacks = [_with(_with(value, 0, length, ""), 0, batch, "") for value in outputs]
+    ends = [value.name for value in (*finals, *outputs) if length * batch]
+    return joined(node, (*states, *slices), ends, [*batched, *stacks], record)
 
 
 def _fixed_point(
@@ -336,10 +289,17 @@ def _fixed_point(
 ) -> tuple[list[Value], list[Value]]:
     """Walk the body until its states keep their shapes (at once in a valid model) and record it ``times`` times."""
     states = [state.without_data() for state in states]
+    kept = unchanged(body, 0, 0, len(states))
     for _ in range(4):  # a shape may widen once a dimension; a valid scan never does
         recording = record.inner()
         inner = Scope(scope)
-        for info, value in zip(body.input, [*states, *elements], strict=False):
+        for position, (info, value) in enumerate(zip(body.input, states, strict=False)):
+            inner[info.name] = (
+                recording.add(replace(value, name=info.name))
+                if position in kept
+                else carried(value, info.name, recording)
+            )
+        for info, value in zip(body.input[len(states) :], elements, strict=False):
             inner[info.name] = recording.add(replace(value, name=info.name))
         outputs = walk.graph(body, inner, recording)
         finals = outputs[: len(states)]
@@ -347,7 +307,7 @@ def _fixed_point(
             if times:
                 record.append(recording, repeats=times)
             return [v.without_data() for v in finals], outputs[len(states) :]
-        states = [v.without_data() for v in finals]
+        states = [states[i] if i in kept else value.without_data() for i, value in enumerate(finals)]
     raise UnresolvedShapeError(
         f"the state of the Scan node {node.name!r} changes shape at every step; correct the model"
     )
@@ -367,17 +327,15 @@ def _sequence_map(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, rec
         recording = passes.inner()
         inner = Scope(scope)
         for info, value in zip(body.input, inputs, strict=False):
-            item = value if value is None or value.items is None else value.items[index]
-            if item is not None:
-                inner[info.name] = item if item.name in record.values else recording.add(replace(item, name=info.name))
-        collected.append(walk.graph(body, inner, recording))
-        passes.add(recording)
+            if value is not None:
+                inner[info.name] = value
+            if value is not None and value.items is not None:
+                inner[info.name] = recording.add(replace(value.items[index], name=info.name))
+        collected.append(passes.add(recording, walk.graph(body, inner, recording)))
     passes.flush()
     columns = [[outputs[i] for outputs in collected] for i in range(len(node.output))]
-    return [
-        record.add(replace(sequence_of(c, c[0].elem if c else 1), name=n))
-        for c, n in zip(columns, node.output, strict=True)
-    ]
+    sequences = [sequence_of(column, column[0].elem if column else TensorProto.FLOAT) for column in columns]
+    return joined(node, inputs, tuple(passes.ends), sequences, record)
 
 
 RULES: dict[str, Rule] = {"If": _if, "Loop": _loop, "Scan": _scan, "SequenceMap": _sequence_map}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnx import ModelProto, defs
 
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
-from joulecast.readers.onnx import inputs, roles
+from joulecast.readers.onnx import blame, inputs, roles
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
 from joulecast.readers.onnx.scope import Recording, Scope
-from joulecast.readers.onnx.values import Value, static_shape
-from joulecast.readers.onnx.walk import MALFORMED, Walk, add_stored, one_line
+from joulecast.readers.onnx.values import Value, from_type, static_shape
+from joulecast.readers.onnx.walk import Walk, add_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,15 +33,14 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
 
     ``skeleton``: a serialised ModelProto whose tensor payloads may be absent; nothing outside it is read. ``name``:
     for messages.
-    Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
+    Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError, and
+    InternalInconsistencyError for a defect of joulecast itself, whose cause stays chained.
     """
     model = parse(skeleton, name)
     try:
         return _walked(model, workload, name)
-    except MALFORMED as error:
-        raise ModelFormatError(
-            f"{name} cannot be understood ({one_line(error)}); the file is damaged, export it again"
-        ) from error
+    except blame.UNEXPECTED as error:
+        raise blame.of_model(error, name) from error
 
 
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
@@ -54,9 +54,12 @@ def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
     scope, record = Scope(), Recording()
     add_stored(model.graph, scope, record)
     names = []
-    for value in inputs.bind(free_inputs(model.graph, workload), workload):
+    fed = free_inputs(model.graph, workload)
+    undecided = {info.name for info in fed if not from_type(info.name, info.type).static}
+    for bound in inputs.bind(fed, workload):
+        value = replace(bound, open=bound.name in undecided)
         scope[value.name] = value
-        record.values[value.name] = value
+        record.bind(value)
         names.append(value.name)
     for node in model.graph.node:
         walk.node(node, scope, record)
@@ -109,7 +112,9 @@ def _hints(graph: GraphProto, workload: Workload) -> Hints:
     inside = {name for node in _all_nodes(graph) for name in node.output}
     for name in (*workload.input_shapes, *workload.input_values):
         if name not in fed and name not in inside:
-            raise WorkloadError(f"the model has no input {name!r}; its inputs are {', '.join(sorted(fed)) or 'none'}")
+            raise WorkloadError(
+                f"the model has no input {name!r}; its inputs are {', '.join(sorted(map(str, fed))) or 'none'}"
+            )
     return Hints(
         shapes={name: tuple(shape) for name, shape in workload.input_shapes.items() if name not in fed},
         contents={name: content for name, content in workload.input_values.items() if name not in fed},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from joulecast.errors import ModelFormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from joulecast.graph import Node
     from joulecast.readers.onnx.values import Value
 
@@ -41,38 +43,77 @@ class Scope:
 
 
 @dataclass(slots=True)
+class Names:
+    """Every name given so far in the whole model, and how many copies of it."""
+
+    copies: dict[str, int] = field(default_factory=dict)
+
+    def unique(self, name: str) -> str:
+        """``name``, or ``name#2``, ``name#3``, … where another value has it."""
+        if name not in self.copies:
+            self.copies[name] = 1
+            return name
+        copy = self.copies[name] + 1
+        while f"{name}#{copy}" in self.copies:
+            copy += 1
+        self.copies[name] = copy
+        self.copies[f"{name}#{copy}"] = 1
+        return f"{name}#{copy}"
+
+
+@dataclass(slots=True)
 class Recording:
-    """Executed nodes in order and the values that they touch, under names that are unique in the whole model."""
+    """Executed nodes in order and the values that they touch, under names that are unique in the whole model.
+
+    ``names`` and ``stored`` are shared with the recordings inside: no two iterations of a loop give one name to two
+    values, and a stored tensor has one value however often the graph that holds it runs.
+    """
 
     outer: Recording | None = None
     nodes: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     free_nodes: int = 0
+    names: Names = field(default_factory=Names)
+    stored: dict[int, tuple[Any, Value]] = field(default_factory=dict)
 
     def add(self, value: Value) -> Value:
         """Keep ``value`` under its name, or under ``name#2``, ``name#3``, … where another has it."""
-        name, copy = value.name, 1
-        while self._taken(name):
-            copy += 1
-            name = f"{value.name}#{copy}"
+        name = self.names.unique(value.name)
         value = value if name == value.name else replace(value, name=name)
         self.values[name] = value
         return value
 
-    def _taken(self, name: str) -> bool:
-        recording: Recording | None = self
-        while recording is not None:
-            if name in recording.values:
-                return True
+    def bind(self, value: Value) -> None:
+        """Keep an input of the model under its own name, in place of the default that the file may store for it."""
+        self.names.copies.setdefault(value.name, 1)
+        self.values[value.name] = value
+
+    def hold(self, proto: Any, make: Callable[[], Value]) -> Value:
+        """The value of a stored tensor, made once for each ``proto`` (a message, kept alive as the key needs it)."""
+        known = self.stored.get(id(proto))
+        if known is not None:
+            return known[1]
+        value = self._outermost().add(make())
+        if value.stored != (value.name,):
+            value = replace(value, stored=(value.name,))
+            self._outermost().values[value.name] = value
+        self.stored[id(proto)] = (proto, value)
+        return value
+
+    def _outermost(self) -> Recording:
+        recording = self
+        while recording.outer is not None:
             recording = recording.outer
-        return False
+        return recording
 
     def inner(self) -> Recording:
-        """An empty recording that avoids this one's names."""
-        return Recording(outer=self)
+        """An empty recording inside this one."""
+        return Recording(outer=self, names=self.names, stored=self.stored)
 
     def append(self, inner: Recording, *, repeats: int = 1) -> None:
         """Take over what an inner graph recorded, run ``repeats`` times."""
         self.values.update(inner.values)
         self.free_nodes += inner.free_nodes
-        self.nodes.extend(replace(node, repeats=node.repeats * repeats) for node in inner.nodes)
+        self.nodes.extend(
+            inner.nodes if repeats == 1 else (replace(node, repeats=node.repeats * repeats) for node in inner.nodes)
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, TypeProto, helper
 
 from joulecast.readers.onnx.attributes import plain
-from joulecast.readers.onnx.values import Value, from_array
+from joulecast.readers.onnx.values import Value, dtype_name, from_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +48,9 @@ def _construct(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] |
 
 
 def _empty(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] | None:
-    return [sequence_of((), plain(node).get("dtype", TensorProto.FLOAT))]
+    elem = int(plain(node).get("dtype", TensorProto.FLOAT))
+    dtype_name(elem)  # refuses one that ONNX does not define
+    return [sequence_of((), elem)]
 
 
 def _position(inputs: Sequence[Value | None], index: int, length: int) -> int | None:

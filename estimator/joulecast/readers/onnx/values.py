@@ -36,7 +36,9 @@ class Value:
     unknown or the
     value is no tensor. ``data``: its content. ``runtime``: it exists only once the model runs (an input, or computed
     from one);
-    otherwise it was stored or computed ahead. ``items``: the elements of a sequence (or of an optional, one or none)
+    otherwise it was stored or is computed of stored values alone: ``computed``, if eager mode does so in every pass.
+    ``open``: it depends on what a runtime does not know when it loads the file: an open dimension, the pass of a
+    loop. ``items``: the elements of a sequence (or of an optional, one or none)
     of known length;
     ``container``: the type of a value that is no tensor.
     """
@@ -48,6 +50,8 @@ class Value:
     runtime: bool = True
     role: TensorRole = "activation"
     stored: tuple[str, ...] = ()
+    computed: bool = False
+    open: bool = False
     items: tuple[Value, ...] | None = None
     container: TypeProto | None = None
 

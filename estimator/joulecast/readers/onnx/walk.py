@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences
-from joulecast.readers.onnx.folding import SHAPE_READERS, Folding
+from joulecast.readers.onnx import attributes, blame, contrib, control, corrections, experimental, guards, sequences
+from joulecast.readers.onnx.blame import one_line
+from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
 from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_tensor
+from joulecast.readers.onnx.when import When
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from onnx.defs import OpSchema
 
@@ -34,17 +38,6 @@ MAX_SECONDS = 60.0
 
 STEERING_NUMEL = 64
 """Inputs of at most so many elements have their content kept in the graph's nodes."""
-
-AT_RUN_TIME = frozenset(
-    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial"
-    " DequantizeLinear DynamicQuantizeLinear".split()
-)
-"""Operators that run with the model even if all they read is stored: random ones, and the unpacking of quantised
-weights."""
-
-
-MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What plain Python raises where a damaged file lacks an attribute or holds one of another kind."""
 
 
 @dataclass(slots=True)
@@ -64,15 +57,19 @@ class Budget:
                 reason="ModelTooLarge",
             )
 
-    def enter(self) -> None:
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """One graph or function deeper, until the block ends, by an error or not."""
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise ModelFormatError(
-                f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or damaged"
-            )
-
-    def leave(self) -> None:
-        self.depth -= 1
+        try:
+            if self.depth > MAX_DEPTH:
+                raise ModelFormatError(
+                    f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or"
+                    " damaged"
+                )
+            yield
+        finally:
+            self.depth -= 1
 
 
 @dataclass(slots=True)
@@ -85,6 +82,7 @@ class Walk:
     functions: Mapping[tuple[str, str, str], FunctionProto]
     hints: Hints
     budget: Budget = field(default_factory=Budget)
+    bodies: dict[tuple[Any, ...], Sequence[NodeProto]] = field(default_factory=dict)
 
     @property
     def opsets(self) -> dict[str, int]:
@@ -97,11 +95,10 @@ class Walk:
 
     def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]:
         """Walk a nested graph whose formal inputs ``scope`` already holds; gives its outputs."""
-        self.budget.enter()
-        add_stored(graph, scope, record)
-        for node in graph.node:
-            self.node(node, scope, record)
-        self.budget.leave()
+        with self.budget.inside():
+            add_stored(graph, scope, record)
+            for node in graph.node:
+                self.node(node, scope, record)
         return [scope[output.name] for output in graph.output]
 
     def node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
@@ -109,12 +106,8 @@ class Walk:
         self.budget.spend()
         try:
             self._node(node, scope, record)
-        except MALFORMED as error:
-            raise ModelFormatError(
-                f"the {node.op_type} node {label(node)!r} cannot be understood ({one_line(error)}); the file is"
-                f" damaged,"
-                " export it again"
-            ) from error
+        except blame.UNEXPECTED as error:
+            raise blame.of_node(error, node, label(node), self.opsets) from error
 
     def _node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
         inputs = [scope.optional(name) for name in node.input]
@@ -136,30 +129,33 @@ class Walk:
             return None
         if node.op_type == "Constant":
             record.free_nodes += 1
-            return [record.add(constant(node))]
+            return [record.hold(node, lambda: constant(node))]
         if node.op_type in control.RULES:
-            record.free_nodes += 1
             return control.RULES[node.op_type](self, node, inputs, scope, record)
         return None
 
     def _call(
         self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: Recording
     ) -> list[Value]:
-        self.budget.enter()
-        actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *node.attribute)}
         walk = self.using({entry.domain: entry.version for entry in function.opset_import} or self.opsets)
         scope = Scope()
         for index, name in enumerate(function.input):
             given = inputs[index] if index < len(inputs) else None
             scope[name] = given if given is not None else Value(name="")
-        for inner in function.node:
-            bound = attributes.bind(inner, actual)
-            for index, name in enumerate(bound.input):
-                if name and scope[name].name == "":
-                    bound.input[index] = ""
-            walk.node(bound, scope, record)
-        self.budget.leave()
+        with self.budget.inside():
+            for inner in self._body(function, node):
+                walk.node(_without_absent(inner, scope), scope, record)
         return [scope[name] for name in function.output]
+
+    def _body(self, function: FunctionProto, call: NodeProto) -> Sequence[NodeProto]:
+        """The function's nodes with the attributes of the call; the same nodes for equal calls, so that what they
+        store is one tensor."""
+        actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *call.attribute)}
+        told = (*function.attribute, *(attribute.name for attribute in function.attribute_proto))
+        key = (id(function), *(actual[name].SerializeToString() for name in told if name in actual))
+        if key not in self.bodies:
+            self.bodies[key] = tuple(attributes.bind(inner, actual) for inner in function.node)
+        return self.bodies[key]
 
     def _plain(self, node: NodeProto, inputs: list[Value | None], record: Recording) -> list[Value]:
         outputs = sequences.outputs(node, inputs)
@@ -168,12 +164,12 @@ class Walk:
         outputs = [replace(value, name=name) for name, value in zip(node.output, outputs, strict=False)]
         outputs = [self.hints.apply(value, node) for value in outputs]
         known = outputs if any(value.known for value in outputs) else self._folded(node, inputs, outputs)
-        ahead = _ahead(node, inputs, known)
-        known = [_placed(value, inputs, ahead) for value in known]
+        when = When.of(node, inputs, known)
+        known = [when.placed(value) for value in known]
         for value in known:
             _require_shape(value, node)
         known = [record.add(value) if value.name else value for value in known]
-        record.nodes.append(recorded(node, inputs, known, folded=ahead))
+        record.nodes.append(recorded(node, inputs, known, when))
         return known
 
     def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
@@ -182,18 +178,28 @@ class Walk:
             return own
         schema = self.inference.schema(node)
         if schema is None:
-            return self._unsupported(node)
+            return self._dropped(node, inputs) or self._unsupported(node)
         own = corrections.before(node, inputs)
         return own if own is not None else self._by_library(schema, node, inputs)
 
     def _by_library(self, schema: OpSchema, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
         try:
             guards.check(node, inputs)
+            attributes.require_kinds(node, schema)
             return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
         except ShapeConflictError as error:
             shapes = ", ".join(_described(value) for value in inputs if value is not None)
             raise UnresolvedShapeError(
                 f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {one_line(error)};"
+                " check --input and --value, or export the model again"
+            ) from error
+
+    def _dropped(self, node: NodeProto, inputs: list[Value | None]) -> list[Value] | None:
+        try:
+            return experimental.outputs(node, inputs, self.inference)
+        except ShapeConflictError as error:
+            raise UnresolvedShapeError(
+                f"the {node.op_type} node {label(node)!r} does not accept its inputs: {one_line(error)};"
                 " check --input and --value, or export the model again"
             ) from error
 
@@ -221,9 +227,21 @@ class Walk:
 def add_stored(graph: GraphProto, scope: Scope, record: Recording) -> None:
     """Put the graph's initializers into ``scope``."""
     for tensor in graph.initializer:
-        scope[tensor.name] = record.add(from_tensor(tensor.name, tensor))
+        scope[tensor.name] = record.hold(tensor, partial(from_tensor, tensor.name, tensor))
     for sparse in graph.sparse_initializer:
-        scope[sparse.values.name] = record.add(from_sparse(sparse.values.name, sparse))
+        scope[sparse.values.name] = record.hold(sparse, partial(from_sparse, sparse.values.name, sparse))
+
+
+def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
+    """The node of a function without the names of formal inputs that the call leaves out."""
+    absent = [index for index, name in enumerate(node.input) if name and scope[name].name == ""]
+    if not absent:
+        return node
+    found = NodeProto()
+    found.CopyFrom(node)
+    for index in absent:
+        found.input[index] = ""
+    return found
 
 
 def constant(node: NodeProto) -> Value:
@@ -256,26 +274,6 @@ def _constant_array(attribute: AttributeProto) -> Any:
     return np.array(content, dtype=dtype)
 
 
-def _ahead(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> bool:
-    """Whether the outputs exist before the model runs: shape arithmetic, or a stored tensor rearranged."""
-    if node.op_type in AT_RUN_TIME or node.domain:
-        return False
-    if node.op_type == "CastLike":  # of the second input it takes the type alone
-        inputs = inputs[:1]
-    if node.op_type not in SHAPE_READERS and any(value is not None and value.runtime for value in inputs):
-        return False
-    return all(v.known for v in outputs) or any(v is not None and v.stored for v in inputs)
-
-
-def _placed(value: Value, inputs: Sequence[Value | None], ahead: bool) -> Value:
-    """The output marked as ahead of time, with the stored tensors it comes from, or as an activation."""
-    if not ahead:
-        placed = value.runtime and value.role == "activation" and not value.stored
-        return value if placed else replace(value, runtime=True, role="activation", stored=())
-    stored = dict.fromkeys(name for v in inputs if v is not None and not v.runtime for name in v.stored)
-    return replace(value, runtime=False, role="constant", stored=tuple(stored))
-
-
 def _require_shape(value: Value, node: NodeProto) -> None:
     if not value.name or value.container is not None or value.static:
         return
@@ -287,7 +285,7 @@ def _require_shape(value: Value, node: NodeProto) -> None:
     )
 
 
-def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> Node:
+def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], when: When) -> Node:
     """The framework-free form of a node."""
     values = {i: attributes.nested(v.data) for i, v in enumerate(inputs) if v is not None and _steers(v)}
     return Node(
@@ -299,7 +297,8 @@ def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[
         attributes=attributes.plain(node),
         values=values,
         scope=attributes.module_path(node),
-        folded=folded,
+        folded=when.folded,
+        loaded=when.computed and not when.open,
     )
 
 
@@ -316,7 +315,3 @@ def _described(value: Value) -> str:
     if value.container is not None:
         return f"{value.name}: no tensor"
     return f"{value.name}: {value.dtype}{list(value.shape) if value.shape is not None else ''}"
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

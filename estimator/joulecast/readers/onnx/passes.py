@@ -1,0 +1,132 @@
+"""The passes through the body of a loop: what goes in, what each recorded, and the node that joins what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from joulecast.graph import FLOATING_DTYPES, Node
+from joulecast.readers.onnx.attributes import module_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx import GraphProto, NodeProto
+
+    from joulecast.graph import TensorRole
+    from joulecast.readers.onnx.scope import Recording
+    from joulecast.readers.onnx.values import Value
+
+
+class Passes:
+    """What the passes recorded. Neighbours that cost the same are kept once, with their number.
+
+    ``ends``: the names of all that the kept passes hand out.
+    """
+
+    def __init__(self, record: Recording) -> None:
+        self._record = record
+        self._kept: Recording | None = None
+        self._outputs: list[Value] = []
+        self._signature: list[Any] = []
+        self._count = 0
+        self.ends: dict[str, None] = {}
+
+    def inner(self) -> Recording:
+        return self._record.inner()
+
+    def add(self, recording: Recording, outputs: list[Value], count: int = 1) -> list[Value]:
+        """Take a pass, run ``count`` times; gives its outputs under the names by which the model knows them."""
+        signature = signature_of(recording)
+        if self._kept is None or signature != self._signature:
+            self.flush()
+            self._kept, self._outputs, self._signature = recording, outputs, signature
+        else:
+            outputs = [_known_as(value, kept, recording) for value, kept in zip(outputs, self._outputs, strict=True)]
+        self._count += count
+        self.ends.update(dict.fromkeys(value.name for value in outputs if value.name))
+        return outputs
+
+    def flush(self) -> None:
+        if self._kept is not None:
+            self._record.append(self._kept, repeats=self._count)
+        self._kept, self._count = None, 0
+
+
+def _known_as(value: Value, kept: Value, recording: Recording) -> Value:
+    """The output under the name of the pass that is kept; one made outside keeps its own."""
+    return replace(value, name=kept.name) if value.name in recording.values else value
+
+
+def signature_of(recording: Recording) -> list[Any]:
+    """What makes two passes cost the same: operators, how often each runs, and the types and stored tensors that they
+    touch."""
+    return [
+        (
+            node.name,
+            node.op_type,
+            node.domain,
+            node.repeats,
+            node.folded,
+            node.loaded,
+            node.attributes,
+            [_touched(recording, n) for n in (*node.inputs, *node.outputs)],
+        )
+        for node in recording.nodes
+    ]
+
+
+def _touched(recording: Recording, name: str) -> Any:
+    level: Recording | None = recording
+    while level is not None:
+        if name in level.values:
+            value = level.values[name]
+            return value.shape, value.elem, value.role, value.stored
+        level = level.outer
+    return None
+
+
+def unchanged(body: GraphProto, inputs: int, outputs: int, count: int) -> frozenset[int]:
+    """Which of ``count`` carried values every pass hands on as it got them, by position.
+
+    ``inputs``, ``outputs``: how many formal inputs and outputs of the body stand before the carried ones.
+    """
+    origin: dict[str, str] = {}
+    for node in body.node:
+        if node.op_type == "Identity" and not node.domain and node.input and node.output:
+            origin[node.output[0]] = origin.get(node.input[0], node.input[0])
+    after = [origin.get(info.name, info.name) for info in body.output[outputs : outputs + count]]
+    before = [info.name for info in body.input[inputs : inputs + count]]
+    return frozenset(position for position, (a, b) in enumerate(zip(before, after, strict=False)) if a == b)
+
+
+def carried(value: Value, name: str, recording: Recording) -> Value:
+    """A value that passes change, as the body gets it: a known whole number still is shape arithmetic, anything else
+    exists only when the model runs, though the first pass may read a stored one. No runtime knows it beforehand."""
+    if value.container is None:
+        counts = not value.runtime and value.known and value.dtype not in FLOATING_DTYPES
+        role: TensorRole = "constant" if counts else "activation"
+        value = replace(value, runtime=not counts, role=role, stored=(), computed=False, open=True)
+    return recording.add(replace(value, name=name))
+
+
+def joined(
+    node: NodeProto, inputs: Sequence[Value | None], ends: Sequence[str], outputs: Sequence[Value], record: Recording
+) -> list[Value]:
+    """The outputs of a loop under the names that the file gives them, made by one free node of all that its body
+    handed out."""
+    named = [
+        record.add(replace(value, name=name)) if name else replace(value, name="")
+        for value, name in zip(outputs, node.output, strict=False)
+    ]
+    read = dict.fromkeys((*(value.name for value in inputs if value is not None), *ends))
+    record.nodes.append(
+        Node(
+            name=node.name or next((name for name in node.output if name), node.op_type),
+            op_type=node.op_type,
+            inputs=tuple(name for name in read if name),
+            outputs=tuple(value.name for value in named),
+            scope=module_path(node),
+        )
+    )
+    return named
