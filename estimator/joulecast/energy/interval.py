@@ -10,6 +10,7 @@ import numpy as np
 
 from joulecast.energy.features import ARITHMETIC, Array, Features
 from joulecast.energy.model import LayerEnergy
+from joulecast.energy.physical import LOWEST_CLOCK
 from joulecast.energy.profile import AcceleratorProfile, Interval
 
 MINIMUM_GROUPS = 9
@@ -24,6 +25,7 @@ word."""
 _UNVERIFIED = 0.15
 _OTHER_RUNTIME = 0.25
 _OFF_RANGE = 0.2
+_OVER_LIMIT = 0.2
 _NO_JOULES = 0.25
 _MEASURED_RUNTIME = "torch-eager"
 
@@ -49,12 +51,16 @@ def widenings(
     layers: Sequence[LayerEnergy],
     joules: float,
     other_host_joules: float,
+    *,
+    over_the_limit: bool = False,
 ) -> tuple[Widening, ...]:
-    """Every reason that applies to this forecast. ``other_host_joules``: the same network on a host of another pace."""
+    """Every reason that applies to this forecast. ``other_host_joules``: the same network on a host of another pace.
+    ``over_the_limit``: whether the power limit does not hold at the lowest clock of the law."""
     found = [
         _other_host(accelerator, runtime, joules, other_host_joules),
         _other_runtime(runtime),
         _off_range(accelerator, table, layers, joules),
+        _power_off_range(accelerator, over_the_limit=over_the_limit),
         _unverified(accelerator, table),
         _no_joules(accelerator, layers, joules),
     ]
@@ -106,6 +112,16 @@ def _off_range(
     if carried <= CARRIES * joules:
         return None
     return Widening(reason="off the training range: rows larger than any that was fitted", log_half_width=_OFF_RANGE)
+
+
+def _power_off_range(accelerator: AcceleratorProfile, *, over_the_limit: bool) -> Widening | None:
+    if not over_the_limit:
+        return None
+    return Widening(
+        reason=f"below the law's clocks: the power limit of {accelerator.power_limit_watts:g} W does not hold even at"
+        f" {LOWEST_CLOCK:.0%} of the boost clock",
+        log_half_width=_OVER_LIMIT,
+    )
 
 
 def _unverified(accelerator: AcceleratorProfile, table: Features) -> Widening | None:
