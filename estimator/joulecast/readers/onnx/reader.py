@@ -8,7 +8,7 @@ from onnx import ModelProto, defs
 
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
-from joulecast.readers.onnx import inputs, roles
+from joulecast.readers.onnx import inputs, ordering, roles
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
@@ -45,6 +45,7 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
 
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
     opsets = operator_sets(model, name)
+    ordering.sort(model)
     walk = Walk(
         inference=Inference(opsets),
         folding=Folding(opsets),
