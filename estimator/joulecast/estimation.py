@@ -67,7 +67,7 @@ def estimate(
     layers = layer_energies(rows, table, forecast.busy, accelerator)
     joules, seconds = float(forecast.joules[0]), float(forecast.seconds[0])
     over = bool(over_the_limit(forecast, accelerator.law, chip_of(accelerator))[0])
-    wider = widenings(accelerator, runtime, table, layers, joules, disturbed, over_the_limit=over)
+    wider = widenings(accelerator, runtime, table, rows, layers, joules, disturbed, over_the_limit=over)
     width = half_width(accelerator.interval, wider)
     return EnergyEstimate(
         accelerator=accelerator.product,

@@ -20,7 +20,7 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
     """
     if not graph.outputs or any(node.op_type in CONTROL or node.repeats != 1 for node in graph.nodes):
         return graph
-    needed, kept = set(graph.outputs), []
+    needed, kept = {*graph.outputs, *graph.steering}, []
     for node in reversed(graph.nodes):
         if node.folded or needed.intersection(node.outputs):
             needed.update(() if node.folded else node.inputs)

@@ -333,11 +333,11 @@ def clock_share(profile: AcceleratorProfile, clock_mhz: float | None) -> float:
     return share
 
 
-def over_the_limit(forecast: Composed, law: Law, chip: Chip) -> Array:
+def over_the_limit(forecast: Composed, law: Law, chip: Chip) -> Flags:
     """Which networks draw more than the card holds under its limit even at ``LOWEST_CLOCK``, (size,): the power limit
     lies below the law's range for them."""
     held = held_watts(law, chip) * forecast.seconds * (1 + _CAP_TOLERANCE)
-    over: Array = (forecast.joules > held) & (forecast.clock <= LOWEST_CLOCK * (1 + _CAP_TOLERANCE))
+    over: Flags = (forecast.joules > held) & (forecast.clock <= LOWEST_CLOCK * (1 + _CAP_TOLERANCE))
     return over
 
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnx import ModelProto, defs
 
-from joulecast.errors import ModelFormatError, WorkloadError
+from joulecast.errors import ModelFormatError, UnresolvedShapeError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
+from joulecast.layers import Workload
 from joulecast.readers.onnx import inputs, ordering, roles
+from joulecast.readers.onnx.asked import Asked
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
 from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.selections import Selections
+from joulecast.readers.onnx.uncertain import differing
 from joulecast.readers.onnx.values import Value, static_shape
 from joulecast.readers.onnx.walk import MALFORMED, Walk, add_stored, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
-    from joulecast.layers import Workload
+    from joulecast.graph import Shape
 
 MAX_SKELETON_BYTES = 1 << 28
 """256 MiB: a skeleton holds no payload, and the largest graphs known stay below 50 MB."""
@@ -43,26 +48,72 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
         ) from error
 
 
+def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None, default: int, name: str) -> int:
+    """The batch size that the shapes given for the model's inputs say; ``size`` where it was said and does not
+    contradict them, ``default`` where the model leaves it open and nothing says it.
+
+    Raises ModelFormatError, and WorkloadError where two of them disagree.
+    """
+    graph = parse(skeleton, name).graph
+    return inputs.batch_size(free_inputs(graph, Workload(input_shapes=shapes)), shapes, size=size, default=default)
+
+
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
-    opsets = operator_sets(model, name)
+    """The graph; every question that the workload leaves open is asked in one error."""
     ordering.sort(model)
+    asked = Asked()
+    try:
+        graph = _settled(model, workload, name, asked)
+    except (UnresolvedShapeError, ModelFormatError) as error:
+        if asked.found:  # an example may have led there
+            raise asked.error(sound=False) from error
+        raise
+    if asked.found:
+        raise asked.error(sound=True)
+    return graph
+
+
+def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> ModelGraph:
+    """The graph with the most that each selection may keep. Raises ``UnresolvedShapeError`` where a product depends on
+    one."""
+    most = Selections(most=True)
+    graph = _graph_of(model, workload, name, asked, most)
+    if not most.found:
+        return graph
+    try:
+        least = _graph_of(model, workload, name, Asked(), Selections(most=False))
+    except UnresolvedShapeError as error:
+        raise _selected(most) from error
+    uncertain = differing(graph, least)
+    if uncertain is None:
+        raise _selected(most)
+    return replace(graph, upper_bounds=uncertain)
+
+
+def _selected(selections: Selections) -> UnresolvedShapeError:
+    return Asked(found=dict(selections.found)).error(sound=True)
+
+
+def _graph_of(model: ModelProto, workload: Workload, name: str, asked: Asked, selections: Selections) -> ModelGraph:
+    opsets = operator_sets(model, name)
+    values, binding = inputs.bind(free_inputs(model.graph, workload), workload, asked)
     walk = Walk(
         inference=Inference(opsets),
         folding=Folding(opsets),
         functions={(f.domain, f.name, f.overload): f for f in model.functions},
-        hints=_hints(model.graph, workload),
+        hints=_hints(model.graph, workload, binding, asked, selections),
     )
     scope, record = Scope(), Recording()
-    add_stored(model.graph, scope, record)
-    names = []
-    for value in inputs.bind(free_inputs(model.graph, workload), workload):
+    add_stored(model.graph, scope, record, walk.hints)
+    for value in values:
         scope[value.name] = value
         record.values[value.name] = value
-        names.append(value.name)
     for node in model.graph.node:
         walk.node(node, scope, record)
     outputs = tuple(scope[output.name].name for output in model.graph.output)
-    return _graph(name, record, tuple(names), outputs, opsets.get("", defs.onnx_opset_version()))
+    names = tuple(value.name for value in values)
+    graph = _graph(name, record, names, outputs, opsets.get("", defs.onnx_opset_version()))
+    return replace(graph, steering=frozenset(walk.hints.steering).intersection(graph.tensors))
 
 
 def parse(skeleton: bytes, name: str) -> ModelProto:
@@ -103,19 +154,32 @@ def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
     return [info for info in graph.input if info.name not in stored or info.name in workload.input_values]
 
 
-def _hints(graph: GraphProto, workload: Workload) -> Hints:
+def _hints(
+    graph: GraphProto, workload: Workload, binding: inputs.Binding, asked: Asked, selections: Selections
+) -> Hints:
     """What the workload says of values inside the graph. Raises ``WorkloadError`` for a name that the model does not
     have."""
     fed = {info.name for info in free_inputs(graph, workload)}
-    inside = {name for node in _all_nodes(graph) for name in node.output}
+    inside = {name for node in _all_nodes(graph) for name in node.output} | set(_stored_names(graph))
     for name in (*workload.input_shapes, *workload.input_values):
         if name not in fed and name not in inside:
             raise WorkloadError(f"the model has no input {name!r}; its inputs are {', '.join(sorted(fed)) or 'none'}")
     return Hints(
         shapes={name: tuple(shape) for name, shape in workload.input_shapes.items() if name not in fed},
         contents={name: content for name, content in workload.input_values.items() if name not in fed},
-        annotations=declared_types(graph),
+        annotations=declared_types(graph, binding),
+        asked=asked,
+        selections=selections,
     )
+
+
+def _stored_names(graph: GraphProto) -> Iterator[str]:
+    """Stored tensors, those of nested graphs included."""
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _stored_names(attribute.g)
 
 
 def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:

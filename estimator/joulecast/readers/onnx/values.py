@@ -11,6 +11,7 @@ import numpy as np
 from onnx import TensorProto, TypeProto, helper, numpy_helper
 
 from joulecast.errors import ModelFormatError
+from joulecast.sources.skeleton import DROPPED_LOCATION
 
 if TYPE_CHECKING:
     from onnx import SparseTensorProto
@@ -38,7 +39,8 @@ class Value:
     from one);
     otherwise it was stored or computed ahead. ``items``: the elements of a sequence (or of an optional, one or none)
     of known length;
-    ``container``: the type of a value that is no tensor.
+    ``container``: the type of a value that is no tensor. ``location``: file of the content of a stored tensor that lies
+    outside the model's own.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Value:
     stored: tuple[str, ...] = ()
     items: tuple[Value, ...] | None = None
     container: TypeProto | None = None
+    location: str = ""
 
     @property
     def static(self) -> bool:
@@ -120,8 +123,22 @@ def from_tensor(name: str, proto: TensorProto) -> Value:
     if proto.data_location != TensorProto.EXTERNAL and math.prod(shape) <= SMALL_NUMEL:
         data = _content(name, proto)
     return Value(
-        name=name, elem=proto.data_type, shape=shape, data=data, runtime=False, role="constant", stored=(name,)
+        name=name,
+        elem=proto.data_type,
+        shape=shape,
+        data=data,
+        runtime=False,
+        role="constant",
+        stored=(name,),
+        location=_location(proto),
     )
+
+
+def _location(proto: TensorProto) -> str:
+    if proto.data_location != TensorProto.EXTERNAL:
+        return ""
+    found = next((entry.value for entry in proto.external_data if entry.key == "location"), "")
+    return "" if found == DROPPED_LOCATION else found
 
 
 def from_sparse(name: str, proto: SparseTensorProto) -> Value:

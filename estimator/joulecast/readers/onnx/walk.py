@@ -10,7 +10,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences
+from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences, steering
 from joulecast.readers.onnx.folding import SHAPE_READERS, Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
@@ -98,7 +98,7 @@ class Walk:
     def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]:
         """Walk a nested graph whose formal inputs ``scope`` already holds; gives its outputs."""
         self.budget.enter()
-        add_stored(graph, scope, record)
+        add_stored(graph, scope, record, self.hints)
         for node in graph.node:
             self.node(node, scope, record)
         self.budget.leave()
@@ -168,13 +168,23 @@ class Walk:
         outputs = [replace(value, name=name) for name, value in zip(node.output, outputs, strict=False)]
         outputs = [self.hints.apply(value, node) for value in outputs]
         known = outputs if any(value.known for value in outputs) else self._folded(node, inputs, outputs)
+        known = self.hints.selections.sized(node, inputs, known)
+        known = [self._shaped(value, node, inputs, record) for value in known]
         ahead = _ahead(node, inputs, known)
         known = [_placed(value, inputs, ahead) for value in known]
-        for value in known:
-            _require_shape(value, node)
         known = [record.add(value) if value.name else value for value in known]
         record.nodes.append(recorded(node, inputs, known, folded=ahead))
         return known
+
+    def _shaped(self, value: Value, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> Value:
+        """The value with a static shape: where the workload does not say one, an example, which is asked for."""
+        if not value.name or value.container is not None or value.static:
+            return value
+        problem = (
+            f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that the"
+            " workload does not give"
+        )
+        return steering.shaped(value, inputs, problem, record, self.hints.asked)
 
     def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
         own = contrib.outputs(node, inputs, self.inference)
@@ -218,10 +228,10 @@ class Walk:
         ]
 
 
-def add_stored(graph: GraphProto, scope: Scope, record: Recording) -> None:
+def add_stored(graph: GraphProto, scope: Scope, record: Recording, hints: Hints) -> None:
     """Put the graph's initializers into ``scope``."""
     for tensor in graph.initializer:
-        scope[tensor.name] = record.add(from_tensor(tensor.name, tensor))
+        scope[tensor.name] = record.add(hints.stored(from_tensor(tensor.name, tensor)))
     for sparse in graph.sparse_initializer:
         scope[sparse.values.name] = record.add(from_sparse(sparse.values.name, sparse))
 
@@ -274,17 +284,6 @@ def _placed(value: Value, inputs: Sequence[Value | None], ahead: bool) -> Value:
         return value if placed else replace(value, runtime=True, role="activation", stored=())
     stored = dict.fromkeys(name for v in inputs if v is not None and not v.runtime for name in v.stored)
     return replace(value, runtime=False, role="constant", stored=tuple(stored))
-
-
-def _require_shape(value: Value, node: NodeProto) -> None:
-    if not value.name or value.container is not None or value.static:
-        return
-    raise UnresolvedShapeError(
-        f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that"
-        f" the workload does not give;"
-        f" say the content of the inputs that steer it with --value NAME=…, or the shape itself with --input"
-        f" {value.name}=…"
-    )
 
 
 def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> Node:
