@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError
+from joulecast.sources import external
 from joulecast.sources.access import RegistryAccess
 from joulecast.sources.budget import FetchBudget, Meter
 from joulecast.sources.fetched import FetchedModel
@@ -36,12 +38,15 @@ from joulecast.sources.reference import parse
 from joulecast.sources.skeleton import skeleton
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from joulecast.sources.stream import Bytes
 
 MODEL_PATH = "joulecast.dev/model-path"
 """Image label or manifest annotation that names the model's file."""
 _MODELS_FOLDER = "models"  # KServe's modelcar images keep the model under /models
 _MODEL_SUFFIX = ".onnx"
+_MAX_PIECES = 128  # shape constants read from beside a model in an image, each by a request of its own
 
 
 def fetch(
@@ -135,17 +140,45 @@ class _Image:
     def fetched(self, path: str | None) -> FetchedModel:
         found = self._found(path)
         layer = found.layer
+        beside = self._beside(found)
+        contents = {piece: content for file in beside for piece, content in file.value.items()}
+        is_verified = layer.verified and all(file.layer.verified for file in beside)
         return FetchedModel(
             reference=self._name,
             format="onnx",
             path=found.path,
             digest=self._manifest.digest,
             layer_digest=layer.descriptor.digest,
-            skeleton=found.value,
+            skeleton=external.inlined(found.value, contents),
             bytes_fetched=self._meter.fetched_bytes,
             image_bytes=self._manifest.image_bytes,
-            verification="Full" if layer.verified else "Manifest",
+            verification="Full" if is_verified else "Manifest",
         )
+
+    def _beside(self, found: Found[bytes]) -> list[Found[external.Contents]]:
+        """The shape constants that lie in files beside the model, where layers can be read by ranges; a compressed one
+        would have to be unfolded for some bytes."""
+        layers = self._layers if not any(map(is_compressed, self._layers)) else [found.layer]
+        if any(map(is_compressed, layers)):
+            return []
+        by_location: dict[str, list[external.Piece]] = {}
+        for piece in external.pieces(found.value)[:_MAX_PIECES]:
+            by_location.setdefault(piece.location, []).append(piece)
+        files = (self._file_beside(found, layers, wanted) for wanted in by_location.values())
+        return [file for file in files if file is not None]
+
+    def _file_beside(
+        self, found: Found[bytes], layers: Sequence[Layer], wanted: Sequence[external.Piece]
+    ) -> Found[external.Contents] | None:
+        def take(content: Bytes, _: str, __: int | None) -> external.Contents:
+            return external.read(content, wanted)
+
+        try:
+            return find(layers, posixpath.join(posixpath.dirname(found.path), wanted[0].location), take, self._name)
+        except ModelFetchError as error:
+            if error.reason in ("ModelNotFound", "FetchBudgetExceeded"):
+                return None  # its shapes stay unknown, and the reader says which file they wait for
+            raise
 
     def _found(self, path: str | None) -> Found[bytes]:
         path = path or self._manifest.annotations.get(MODEL_PATH)
@@ -205,3 +238,8 @@ class _Image:
             reason="AmbiguousModel",
             transient=False,
         )
+
+
+def is_compressed(layer: Layer) -> bool:
+    """Whether a layer says so, or was found to be so when it was read."""
+    return layer.compressed or any(word in layer.descriptor.media_type for word in ("gzip", "zstd"))

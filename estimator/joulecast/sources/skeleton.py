@@ -33,8 +33,7 @@ MAX_VARINT_BYTES = 10
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = MappingProxyType({_FIXED64: 8, _FIXED32: 4})
 
-# The messages of onnx.proto on the way to a TensorProto: field number -> message.
-_CHILDREN: Mapping[str, Mapping[int, str]] = MappingProxyType(
+CHILDREN: Mapping[str, Mapping[int, str]] = MappingProxyType(
     {
         "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
         "GraphProto": {1: "NodeProto", 5: "TensorProto", 15: "SparseTensorProto"},
@@ -49,6 +48,7 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = MappingProxyType(
         },
     }
 )  # fmt: skip
+"""The messages of onnx.proto on the way to a TensorProto: field number -> message."""
 _GRAPH_FIELD = 7
 _PAYLOAD_FIELDS = frozenset({4, 5, 6, 7, 9, 10, 11})
 """TensorProto's float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
@@ -56,8 +56,9 @@ _EXTERNAL_DATA_FIELD = 13
 _EXTERNAL = bytes([14 << 3, 1])  # TensorProto.data_location = EXTERNAL
 
 
-def _record(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | _LENGTH]) + _encode(len(content)) + content
+def record(number: int, content: bytes) -> bytes:
+    """A field of bytes or of a message."""
+    return _encode(number << 3 | _LENGTH) + _encode(len(content)) + content
 
 
 def _encode(value: int) -> bytes:
@@ -69,7 +70,7 @@ def _encode(value: int) -> bytes:
     return bytes(groups)
 
 
-_DROPPED = _record(_EXTERNAL_DATA_FIELD, _record(1, b"location") + _record(2, DROPPED_LOCATION.encode()))
+_DROPPED = record(_EXTERNAL_DATA_FIELD, record(1, b"location") + record(2, DROPPED_LOCATION.encode()))
 
 
 def skeleton(
@@ -107,7 +108,7 @@ class _Copier:
         if kind == "TensorProto":
             return self._tensor(end)
         copy = bytearray()
-        children = _CHILDREN[kind]
+        children = CHILDREN[kind]
         for number, head, length in self._fields(end):
             copy += head
             if length is None:
