@@ -51,6 +51,8 @@ class Selections:
         if None in filled:
             return value
         upper = tuple(size for size in filled if size is not None)
+        if (node.op_type, list(node.output).index(value.name)) in EXACT:
+            return replace(value, shape=upper)
         self._note(node, value.name, upper, shape)
         sizes = zip(shape, upper, strict=True)
         kept = upper if self.most else tuple(min(most, 1) if own is None else own for own, most in sizes)
@@ -135,3 +137,6 @@ RULES: dict[str, Bound] = {
     "Slice": _within,
 }
 """Largest shape of an output, by the operator."""
+
+EXACT = frozenset({("Unique", 2)})
+"""Outputs, by operator and position, that have this shape whatever the content: where each element's value went."""

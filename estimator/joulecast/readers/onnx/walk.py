@@ -10,7 +10,16 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, contrib, control, corrections, guards, sequences, steering
+from joulecast.readers.onnx import (
+    attributes,
+    contradictions,
+    contrib,
+    control,
+    corrections,
+    guards,
+    sequences,
+    steering,
+)
 from joulecast.readers.onnx.folding import SHAPE_READERS, Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
@@ -18,8 +27,6 @@ from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from onnx.defs import OpSchema
 
     from joulecast.readers.onnx.hints import Hints
 
@@ -187,6 +194,19 @@ class Walk:
         return steering.shaped(value, inputs, problem, record, self.hints.asked)
 
     def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
+        try:
+            outputs = self._typed(node, inputs)
+            contradictions.check(node, inputs, outputs)
+        except ShapeConflictError as error:
+            shapes = ", ".join(_described(value) for value in inputs if value is not None)
+            raise UnresolvedShapeError(
+                f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {one_line(error)};"
+                " check --input and --value, or export the model again"
+            ) from error
+        return outputs
+
+    def _typed(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
+        """Raises ``ShapeConflictError``."""
         own = contrib.outputs(node, inputs, self.inference)
         if own is not None:
             return own
@@ -194,18 +214,10 @@ class Walk:
         if schema is None:
             return self._unsupported(node)
         own = corrections.before(node, inputs)
-        return own if own is not None else self._by_library(schema, node, inputs)
-
-    def _by_library(self, schema: OpSchema, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
-        try:
-            guards.check(node, inputs)
-            return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
-        except ShapeConflictError as error:
-            shapes = ", ".join(_described(value) for value in inputs if value is not None)
-            raise UnresolvedShapeError(
-                f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {one_line(error)};"
-                " check --input and --value, or export the model again"
-            ) from error
+        if own is not None:
+            return own
+        guards.check(node, inputs)
+        return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
 
     def _unsupported(self, node: NodeProto) -> list[Value]:
         """Shapes that the file itself declares, so that the walk can go on; the row lowers coverage."""
