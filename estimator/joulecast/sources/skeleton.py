@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFormatError
 from joulecast.sources.budget import FetchBudget
-from joulecast.sources.formats import SNIFFED_BYTES, refuse_foreign
+from joulecast.sources.formats import SNIFFED_BYTES, named_by_suffix, refuse_foreign
 
 if TYPE_CHECKING:
     from joulecast.sources.stream import Bytes
@@ -82,11 +82,11 @@ def skeleton(
     stream is no ONNX model, is truncated, lies about lengths, nests too deep, or keeps more than that.
     """
     refuse_foreign(stream.peek(SNIFFED_BYTES), name)
-    copier = _Copier(stream, name, limit_bytes)
-    copy = copier.message("ModelProto", size if size is None else stream.position + size, 0)
-    if not copier.graphs:
-        raise copier.error("holds no ONNX graph: give the .onnx file itself")
-    return bytes(copy)
+    try:
+        return _Copier(stream, name, limit_bytes).model(size)
+    except ModelFormatError as error:
+        foreign = named_by_suffix(name)
+        raise error if foreign is None else foreign.error(name) from error
 
 
 class _Copier:
@@ -96,6 +96,13 @@ class _Copier:
         self._left = limit_bytes
         self._limit = limit_bytes
         self.graphs = 0
+
+    def model(self, size: int | None) -> bytes:
+        """The copy of the whole stream."""
+        copy = self.message("ModelProto", size if size is None else self._stream.position + size, 0)
+        if not self.graphs:
+            raise self.error("holds no ONNX graph: give the .onnx file itself")
+        return bytes(copy)
 
     def message(self, kind: str, end: int | None, depth: int) -> bytearray:
         """The copy of a message that ends at position ``end`` (``None``: at the end of the stream).
@@ -223,4 +230,6 @@ class _Copier:
         )
 
     def _truncated(self) -> ModelFormatError:
-        return self.error("is no ONNX model, or ends too early or lies about a length: copy or export it again")
+        return self.error(
+            "is cut off, or no ONNX model (it ends before a length that it states): copy or download the file again"
+        )
