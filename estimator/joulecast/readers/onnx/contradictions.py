@@ -75,6 +75,8 @@ def _convolution(kernel: int) -> Check:
         picture, weight = call.shape(0), call.shape(kernel)
         if picture is None or weight is None or len(picture) < 3 or len(picture) != len(weight):
             return
+        if call.attributes.get("channels_last"):
+            return
         is_transposed = call.op_type == "ConvTranspose"
         group = int(call.attributes.get("group", 1))
         taken = weight[0] if is_transposed else weight[1] * group

@@ -21,26 +21,35 @@ def sort(model: ModelProto) -> None:
 
     Raises ``ModelFormatError`` for nodes that need each other.
     """
-    for owner in (model.graph, *model.functions):
-        _sort_nodes(owner)
+    _sort_nodes(model.graph.node, _given(model.graph))
+    for function in model.functions:
+        _sort_nodes(function.node, frozenset(function.input))
 
 
-def _sort_nodes(owner: Any) -> None:
-    """``owner``: a graph or a function, whose ``node`` is sorted."""
-    for node in owner.node:
+def _sort_nodes(nodes: Any, given: frozenset[str]) -> None:
+    """``nodes``: of a graph or a function. ``given``: names in view before the first of them runs."""
+    made = {name for node in nodes for name in node.output}
+    for node in nodes:
         for graph in _graphs(node):
-            _sort_nodes(graph)
-    order = _order(owner.node)
+            _sort_nodes(graph.node, given | made | _given(graph))
+    order = _order(nodes, given)
     if order is not None:
-        nodes = [type(node).FromString(node.SerializeToString()) for node in (owner.node[index] for index in order)]
-        del owner.node[:]
-        owner.node.extend(nodes)
+        sorted_nodes = [type(nodes[index]).FromString(nodes[index].SerializeToString()) for index in order]
+        del nodes[:]
+        nodes.extend(sorted_nodes)
 
 
-def _order(nodes: Sequence[NodeProto]) -> list[int] | None:
+def _given(graph: GraphProto) -> frozenset[str]:
+    """Names of inputs and stored tensors."""
+    stored = [tensor.name for tensor in graph.initializer] + [sparse.values.name for sparse in graph.sparse_initializer]
+    return frozenset(stored) | {info.name for info in graph.input}
+
+
+def _order(nodes: Sequence[NodeProto], given: frozenset[str]) -> list[int] | None:
     """Positions in topological order, as near to the file's as may be; ``None`` if the file's order is one."""
     makers = {name: index for index in reversed(range(len(nodes))) for name in nodes[index].output if name}
-    needs = [{makers[name] for name in _reads(node) if name in makers} - {index} for index, node in enumerate(nodes)]
+    waited = [{makers[name] for name in _reads(node) if name in makers and name not in given} for node in nodes]
+    needs = [needed - {index} for index, needed in enumerate(waited)]
     if all(max(needed, default=-1) < index for index, needed in enumerate(needs)):
         return None
     placed: dict[int, None] = {}
@@ -79,9 +88,7 @@ def _reads(node: NodeProto) -> Iterator[str]:
 
 
 def _outer_names(graph: GraphProto) -> set[str]:
-    own = {info.name for info in graph.input} | {tensor.name for tensor in graph.initializer}
-    own |= {sparse.values.name for sparse in graph.sparse_initializer}
-    own |= {name for node in graph.node for name in node.output}
+    own = _given(graph) | {name for node in graph.node for name in node.output}
     read = {name for node in graph.node for name in _reads(node)} | {info.name for info in graph.output}
     return read - own
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _MAX_VISITED = 1000
 """Values looked at on the way from a shape back to what steers it: shape arithmetic is some tens of nodes."""
 
+_MAX_RANK = 16
+"""Dimensions of a tensor; no operator takes more than a handful, and an untrusted file may state any number."""
+
 
 def shaped(value: Value, inputs: Sequence[Value | None], problem: str, record: Recording, asked: Asked) -> Value:
     """``value`` with an example in place of its unknown shape; what would say it is noted in ``asked``: the content of
@@ -35,8 +38,8 @@ def shaped(value: Value, inputs: Sequence[Value | None], problem: str, record: R
 def _likely(inputs: Sequence[Value | None]) -> tuple[int | None, ...]:
     """As many unknown dimensions as the target shape has numbers, else as the first input has."""
     first, last = (inputs[0], inputs[-1]) if inputs else (None, None)
-    if last is not None and last.shape is not None and len(last.shape) == 1 and last.shape[0] is not None:
-        return (None,) * last.shape[0]
+    if last is not None and last.shape is not None and len(last.shape) == 1 and 0 < (last.shape[0] or 0) <= _MAX_RANK:
+        return (None,) * (last.shape[0] or 0)
     return (None,) * len(first.shape) if first is not None and first.shape else (None,)
 
 
