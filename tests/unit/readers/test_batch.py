@@ -18,9 +18,13 @@ from tests.unit.readers.small_models import model
 F = TensorProto.FLOAT
 
 
-def found(inputs: dict[str, Any], size: int | None = None, default: int = 32, **shapes: tuple[int, ...]) -> int:
+def found(
+    inputs: dict[str, Any], size: int | None = None, default: int = 32, made: Any = None, **shapes: tuple[int, ...]
+) -> int:
+    """``made``: what the file declares of its outputs."""
     nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in inputs]
-    proto = model(nodes, {name: (F, dims) for name, dims in inputs.items()}, [f"{name}_out" for name in inputs])
+    proto = model(nodes, {name: (F, dims) for name, dims in inputs.items()}, [])
+    proto.graph.output.extend(helper.make_tensor_value_info(f"{name}_out", F, made) for name in inputs)
     return batch_size(proto.SerializeToString(), shapes, size=size, default=default, name="m")
 
 
@@ -74,9 +78,17 @@ def test_nothing_said_is_the_default_where_the_batch_is_open() -> None:
 
 def test_a_fixed_batch_is_the_models_own() -> None:
     assert found({"x": [1, 3]}) == 1
-    assert found({"x": [8, 3], "y": [8]}) == 8
+    assert found({"x": [8, 3], "y": [8]}, made=[8]) == 8
     assert found({"x": [1, 3, "H", "W"]}, x=(1, 3, 64, 64)) == 1
-    assert found({"x": [2, 3], "y": [5]}) == 1
+    assert found({"x": [2, 3], "y": [5]}, made=[2]) == 1
+
+
+def test_a_leading_dimension_that_no_output_has_is_no_batch() -> None:
+    """Detectors exported by torchvision take one picture, channels first."""
+    assert found({"picture": [3, 320, 320]}, made=["boxes", 4]) == 1
+    with pytest.raises(WorkloadError, match=r"dimension 3 of --input picture=3,64,64 .* say with --batch-size"):
+        found({"picture": [3, "h", "w"]}, made=["boxes", 4], picture=(3, 64, 64))
+    assert found({"picture": [3, "h", "w"]}, size=1, made=["boxes", 4], picture=(3, 64, 64)) == 1
 
 
 def test_two_shapes_that_disagree_are_named() -> None:

@@ -39,11 +39,11 @@ def batch_symbol(declared: Sequence[tuple[Dimension, ...] | None]) -> str | None
     return next(iter(found), None)
 
 
-def batch_size(declared: Declared, given: Mapping[str, Shape], size: int | None, default: int) -> int:
+def batch_size(declared: Declared, made: Declared, given: Mapping[str, Shape], size: int | None, default: int) -> int:
     """The batch size: ``size`` where it was said, else what the shapes ``given`` hold, else ``default`` where the model
-    leaves its batch open, else the model's own.
+    leaves its batch open, else the model's own. ``declared``, ``made``: dimensions of its inputs and outputs.
 
-    Raises ``WorkloadError`` where two of these disagree.
+    Raises ``WorkloadError`` where two of these disagree, and where a shape given may hold a batch or not.
     """
     said = _said(declared, given)
     if size is not None:
@@ -54,8 +54,7 @@ def batch_size(declared: Declared, given: Mapping[str, Shape], size: int | None,
         raise WorkloadError(f"the batch size is {sizes}: say with --batch-size which of them it is")
     if said:
         return next(iter(said))
-    fixed = _fixed(declared, given)
-    return default if fixed is None else fixed
+    return default if _is_open(declared, given) else _fixed(declared, made, given)
 
 
 def _said(declared: Declared, given: Mapping[str, Shape]) -> dict[int, str]:
@@ -85,17 +84,30 @@ def _by_symbol(symbol: str, declared: Declared, given: Mapping[str, Shape]) -> d
     return found
 
 
-def _fixed(declared: Declared, given: Mapping[str, Shape]) -> int | None:
-    """The leading dimension that all inputs share where no batch is left open; 1 where they share none, because one run
-    of the model then is one inference. ``None`` where the batch is open."""
+def _is_open(declared: Declared, given: Mapping[str, Shape]) -> bool:
+    """Whether an input whose shape was not given leaves the batch open."""
     if batch_symbol(list(declared.values())) is not None:
-        return None
+        return True
+    return any(shape[0] is None for name, shape in declared.items() if shape and name not in given)
+
+
+def _fixed(declared: Declared, made: Declared, given: Mapping[str, Shape]) -> int:
+    """The batch of a model that fixes it: the leading dimension that all inputs share, if outputs have it, too. Else 1,
+    for one run of the model then is one inference."""
     shapes = [given.get(name) or dims for name, dims in declared.items()]
     leading = {shape[0] for shape in shapes if shape}
-    if any(not isinstance(number, int) for number in leading):
-        return None
-    numbers = [number for number in leading if isinstance(number, int) and number > 0]
-    return numbers[0] if len(numbers) == len(leading) == 1 else 1
+    number = next(iter(leading)) if len(leading) == 1 else 1
+    if not isinstance(number, int) or number <= 1:
+        return 1
+    if any(shape and shape[0] == number for shape in made.values()):
+        return number
+    if given:
+        name, shape = next(iter(given.items()))
+        raise WorkloadError(
+            f"the leading dimension {number} of --input {name}={','.join(map(str, shape))} is fixed by the model and"
+            " may be the batch or not: say with --batch-size how many inputs it holds"
+        )
+    return 1
 
 
 def _check(size: int, said: Mapping[int, str]) -> None:

@@ -107,9 +107,17 @@ def bind(
     return values, binding
 
 
-def batch_size(inputs: Sequence[ValueInfoProto], shapes: Mapping[str, Shape], *, size: int | None, default: int) -> int:
+def batch_size(
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    shapes: Mapping[str, Shape],
+    *,
+    size: int | None,
+    default: int,
+) -> int:
     """The batch size that the shapes given say, as ``batch.batch_size`` finds it."""
-    return batch.batch_size({info.name: dimensions(info.type) for info in inputs}, shapes, size, default)
+    declared, made = ({info.name: dimensions(info.type) for info in infos} for infos in (inputs, outputs))
+    return batch.batch_size(declared, made, shapes, size, default)
 
 
 def _solve(

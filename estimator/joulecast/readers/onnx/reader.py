@@ -55,7 +55,7 @@ def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None
     Raises ModelFormatError, and WorkloadError where two of them disagree.
     """
     graph = parse(skeleton, name).graph
-    return inputs.batch_size(free_inputs(graph, Workload(input_shapes=shapes)), shapes, size=size, default=default)
+    return inputs.batch_size(free_inputs(graph, Workload()), graph.output, shapes, size=size, default=default)
 
 
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:

@@ -17,22 +17,18 @@ def differing(most: ModelGraph, least: ModelGraph) -> frozenset[str] | None:
         return None
     uncertain = {name for name in most.tensors if most.shape(name) != least.shape(name)}
     for node, other in zip(most.nodes, least.nodes, strict=True):
+        differs = (node.repeats, node.folded) != (other.repeats, other.folded)
         touches = not uncertain.isdisjoint((*node.inputs, *node.outputs))
-        if node.repeats != other.repeats or touches:
-            if _multiplies(node, most) and _products(node, most) != _products(other, least):
-                return None
-            uncertain.update(name for name in node.outputs if name and node.repeats != other.repeats)
+        if (differs or touches) and _products(node, most) != _products(other, least):
+            return None
+        uncertain.update(name for name in node.outputs if name and differs)
     return frozenset(uncertain)
 
 
-def _identity(node: Node) -> tuple[str, str, tuple[str, ...], tuple[str, ...], bool]:
-    return node.domain, node.op_type, node.inputs, node.outputs, node.folded
+def _identity(node: Node) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+    return node.domain, node.op_type, node.inputs, node.outputs
 
 
-def _multiplies(node: Node, graph: ModelGraph) -> bool:
-    return any(contraction.macs for contraction in cost(node, graph).contractions)
-
-
-def _products(node: Node, graph: ModelGraph) -> tuple[int, int]:
-    """Multiply-accumulates of all runs, and how many runs those are."""
-    return sum(contraction.macs for contraction in cost(node, graph).contractions) * node.repeats, node.repeats
+def _products(node: Node, graph: ModelGraph) -> int:
+    """Multiply-accumulates of all runs."""
+    return sum(contraction.macs for contraction in cost(node, graph).contractions) * node.repeats
