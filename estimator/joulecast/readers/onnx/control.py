@@ -187,10 +187,13 @@ class LoopState:
         before = [value.without_data() for value in self.carried]
         recording = self.passes.inner()
         iteration = Value(name="", elem=TensorProto.INT64, shape=())
-        try:
-            outputs = self._iterate(before, iteration, recording)
-        except UnresolvedShapeError:
-            return False
+        with self.walk.hints.trial() as asks:
+            try:
+                outputs = self._iterate(before, iteration, recording)
+            except UnresolvedShapeError:
+                return False
+            if asks():
+                return False
         after = outputs[1 : 1 + len(before)]
         steady = all(
             (a.elem, a.shape) == (b.elem, b.shape) and a.items is None for a, b in zip(before, after, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from joulecast.readers.onnx.selections import Selections
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, dtype_name, from_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
@@ -57,6 +58,18 @@ class Hints:
             return value
         array = _filled(value, as_array(value.name, self.contents[value.name], value.elem))
         return replace(value, shape=_agreed(value, tuple(array.shape), "stored"), data=array)
+
+    @contextmanager
+    def trial(self) -> Iterator[Callable[[], bool]]:
+        """Try a walk: what it asks is forgotten, and the function given says whether it asked anything."""
+        before = len(self.asked.found), len(self.selections.found)
+        asks = lambda: (len(self.asked.found), len(self.selections.found)) != before  # noqa: E731 - what is yielded
+        try:
+            yield asks
+        finally:
+            for found, count in zip((self.asked.found, self.selections.found), before, strict=True):
+                for name in list(found)[count:]:
+                    del found[name]
 
     def declared(self, name: str) -> Value | None:
         """The file's annotation of that name, if it is a static shape."""
