@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from joulecast.cli import application
 from joulecast.errors import JoulecastError, ModelFetchError, ModelFormatError, ModelReferenceError
 from joulecast.readers.named import refuse_misspelt
 from joulecast.sources import RegistryAccess, fetch, resolve
@@ -183,12 +183,45 @@ def test_encrypted_layers_are_named(served: Served, access: RegistryAccess) -> N
         fetch(served.add(sealed), access=access)
 
 
-def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(LFS)
-    command = [sys.executable, "-m", "joulecast", "profile", "m.onnx"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        "error: m.onnx is a Git LFS pointer, not the file itself: fetch the file (git lfs pull) and give it again"
-        " [InvalidModelFormat]\n"
-    )
+@pytest.mark.parametrize("kind", FILES)
+def test_the_command_says_it_in_one_line(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, content, words = FILES[kind]
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    said = told(["profile", name], monkeypatch, capsys)
+    assert said.startswith(f"error: {name} {words}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "reason"),
+    [
+        ("https://example.com/m.onnx", "download the file first (curl -LO", "InvalidModelReference"),
+        ("s3://bucket/m.onnx", "download the file first (aws s3 cp", "InvalidModelReference"),
+        ("resnet50", "did you mean torchvision:resnet50 or timm:resnet50?", "InvalidModelReference"),
+        (".", "is an empty folder", "InvalidModelReference"),
+    ],
+)
+def test_the_command_names_what_is_no_file(
+    source: str,
+    words: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = told(["estimate", source], monkeypatch, capsys)
+    assert words in said
+    assert said.endswith(f"[{reason}]\n")
+
+
+def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command writes to standard error before it ends with 1."""
+    monkeypatch.setattr(sys, "argv", ["joulecast", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        application.run()
+    assert caught.value.code == 1
+    return capsys.readouterr().err

@@ -42,12 +42,14 @@ def refuse_misspelt(source: str) -> None:
 
 def _refuse_bare(source: str) -> None:
     """Raises ModelReferenceError for the bare name of a listed network that is nothing on this machine."""
+    if "/" in source or os.access(source, os.F_OK):
+        return
     from joulecast.readers.named.catalogue import known
 
     offered = [named for named in known() if named.partition(":")[2] == source]
     if offered == [f"torchvision:{source}"]:
         offered.append(f"timm:{source}")  # most are in both, and the project lists each once
-    if offered and not os.access(source, os.F_OK):
+    if offered:
         raise ModelReferenceError(
             f"{source!r} is no file, folder or image with a registry: did you mean {' or '.join(offered)}? An image of"
             f" that name is written docker.io/library/{source}"

@@ -74,24 +74,25 @@ def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
 
 
 def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> ModelGraph:
-    """The graph with the most that each selection may keep. Raises ``UnresolvedShapeError`` where a product depends on
-    one."""
+    """The graph with the most that each selection may keep. Where a product depends on one, all are asked for."""
     most = Selections(most=True)
     graph = _graph_of(model, workload, name, asked, most)
     if not most.found:
         return graph
-    try:
-        least = _graph_of(model, workload, name, Asked(), Selections(most=False))
-    except UnresolvedShapeError as error:
-        raise _selected(most) from error
-    uncertain = differing(graph, least)
+    uncertain = _uncertain(graph, model, workload, name)
     if uncertain is None:
-        raise _selected(most)
+        asked.found.update(most.found)
+        return graph
     return replace(graph, upper_bounds=uncertain)
 
 
-def _selected(selections: Selections) -> UnresolvedShapeError:
-    return Asked(found=dict(selections.found)).error(sound=True)
+def _uncertain(most: ModelGraph, model: ModelProto, workload: Workload, name: str) -> frozenset[str] | None:
+    """Values whose size depends on how much the selections keep; ``None`` where a product does."""
+    try:
+        least = _graph_of(model, workload, name, Asked(), Selections(most=False))
+    except (UnresolvedShapeError, ModelFormatError):
+        return None
+    return differing(most, least)
 
 
 def _graph_of(model: ModelProto, workload: Workload, name: str, asked: Asked, selections: Selections) -> ModelGraph:
