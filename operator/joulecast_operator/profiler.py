@@ -49,7 +49,7 @@ def in_fields(message: str) -> str:
     return message
 
 
-_OPTION: Final = r"(--input|--value) (?:'([^']*)=([^'=]*)'|(\S+?)=(\[[^\s]*\]|[\w….-]+(?:,[\d….-]+)*))"
+_OPTION: Final = r"(--input|--value) (?:'([^']*)=([^'=]*)'|(\S+?)=(\[[^\s]*\]|[\w….-]+(?:,[\w….-]+)*))"
 _OPTIONS: Final = re.compile(rf"{_OPTION}(?: {_OPTION})*")
 
 

@@ -46,10 +46,20 @@ def test_all_that_is_missing_comes_in_one_command_that_works(
     assert "leaves dimension length open" in first
     assert "branches on 'c'" in first
     assert line.startswith("try: joulecast profile ")
-    assert line.endswith(" --input x=1,128,8 --value c=1")
+    assert line.endswith(" --input x=batch,128,8 --value c=1")
     code, printed, _ = ended(shlex.split(line)[2:], monkeypatch, capsys)
     assert code == 0
     assert '"macs": 4112' in printed  # 128 rows of 8 by 4, and 4 by 4
+
+
+def test_the_command_works_for_several_batch_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(parser.parse_model(OPEN), path)
+    _, _, said = ended(["estimate", str(path), "-b", "1", "-b", "8", "-o", "csv"], monkeypatch, capsys)
+    code, printed, _ = ended(shlex.split(said.splitlines()[1])[2:], monkeypatch, capsys)
+    assert (code, len(printed.splitlines())) == (0, 3)
 
 
 def test_what_has_no_example_is_a_form_to_fill_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -57,7 +67,7 @@ def test_what_has_no_example_is_a_form_to_fill_in(tmp_path: Path, monkeypatch: p
     code, _, said = ended(["profile", str(speech)], monkeypatch, capsys)
     assert code == 1
     assert said.splitlines()[1].startswith("fill in: joulecast profile ")
-    assert said.splitlines()[1].endswith("--input audio=1,… --value frames=…")
+    assert said.splitlines()[1].endswith("--input audio=batch,… --value frames=…")
 
 
 def test_an_error_without_options_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

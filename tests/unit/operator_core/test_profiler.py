@@ -101,6 +101,7 @@ def test_two_batch_sizes_that_disagree_are_named(tmp_path: Path) -> None:
             "give --input x=1,3 --input '/in put=2,4' --value n=1 (with your own)",
             'give spec.workload {inputShapes: {x: [1, 3], "/in put": [2, 4]}, inputValues: {n: 1}} (with your own)',
         ),
+        ("give --input x=2,batch,3 (with", "give spec.workload.inputShapes {x: [2, batch, 3]} (with"),
         ("give --input x=1,3 --input y=2", "give spec.workload.inputShapes {x: [1, 3], y: [2]}"),
         ("give --value m=1,2 --value c=[[1]]", 'give spec.workload.inputValues {m: "1,2", c: "[[1]]"}'),
         ("leave --batch-size out", "leave spec.workload.batchSizes out"),
@@ -115,7 +116,7 @@ def test_an_open_shape_is_asked_for_where_the_reader_can_give_it(tmp_path: Path)
     fetched = sources.fetch(str(small_models.speech(tmp_path / "s.onnx")))
     model = {field.name: getattr(fetched, field.name) for field in fields(fetched) if field.name != "skeleton"}
     header, _ = job(tmp_path / "c.onnx", model=model, skeleton_bytes=len(fetched.skeleton), input_shapes={})
-    with pytest.raises(JoulecastError, match=r"spec\.workload \{inputShapes: \{audio: \[1, …") as caught:
+    with pytest.raises(JoulecastError, match=r"spec\.workload \{inputShapes: \{audio: \[batch, …") as caught:
         profiler.work(header, fetched.skeleton)
     assert "--" not in str(caught.value)
     assert caught.value.reason == "UnresolvedShape"

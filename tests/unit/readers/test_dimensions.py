@@ -81,4 +81,4 @@ def test_one_example_stands_in_all_inputs_of_its_symbol() -> None:
     inputs = {"ids": ["batch", "seq"], "mask": ["batch", "seq"], "pixels": ["batch", 3, None, None]}
     with pytest.raises(UnresolvedShapeError) as caught:
         shapes(inputs)
-    assert caught.value.options == ("--input ids=1,128", "--input pixels=1,3,224,224")
+    assert caught.value.options == ("--input ids=batch,128", "--input pixels=batch,3,224,224")

@@ -474,4 +474,4 @@ def test_questions_come_together_and_the_file_is_read_on_with_examples() -> None
     """
     with pytest.raises(UnresolvedShapeError, match="leaves dimension length open; the shape of 'y'") as caught:
         read_text(text)
-    assert caught.value.options == ("--input x=1,…,4", "--value c=…")
+    assert caught.value.options == ("--input x=batch,…,4", "--value c=…")

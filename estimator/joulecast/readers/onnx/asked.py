@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from joulecast.graph import Shape
 
 SHAPE, CONTENT = "--input", "--value"
+BATCH = "batch"
+"""Stands for the batch size in a shape."""
 
 EXAMPLE_PIXELS = 224
 EXAMPLE_STEPS = 128
@@ -51,17 +53,26 @@ class Asked:
     found: dict[str, Question] = field(default_factory=dict)
 
     def shape(
-        self, name: str, known: Sequence[int | None], problem: str, declared: Sequence[Any] | None = None
+        self,
+        name: str,
+        known: Sequence[int | None],
+        problem: str,
+        declared: Sequence[Any] | None = None,
+        batch: Sequence[int] = (),
     ) -> Shape:
-        """The shape with examples in place of what is not ``known``, noted as asked for."""
+        """The shape with examples in place of what is not ``known``, noted as asked for. ``batch``: positions that are
+        the batch size, for which the options have the word."""
         rank = len(known)
         symbols = declared or (None,) * rank
         shape = tuple(
             _example(symbol, place, rank) if number is None else number
             for place, (symbol, number) in enumerate(zip(symbols, known, strict=True))
         )
-        form = ",".join("…" if number is None else str(number) for number in known)
-        self._note(problem, SHAPE, name, ",".join(map(str, shape)), form)
+        form = ["…" if number is None else str(number) for number in known]
+        example = list(map(str, shape))
+        for position in batch:
+            form[position] = example[position] = BATCH
+        self._note(problem, SHAPE, name, ",".join(example), ",".join(form))
         return shape
 
     def content(self, name: str, problem: str, example: int) -> int:

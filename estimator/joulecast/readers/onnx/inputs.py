@@ -69,6 +69,15 @@ class Binding:
             return self.batch
         return None
 
+    def is_batch(self, declared: Sequence[Dimension], position: int) -> bool:
+        """Whether the dimension is the batch, and its number the workload's batch size."""
+        dimension = declared[position]
+        if self.batch_symbol in self.numbers or isinstance(dimension, int):
+            return False
+        if isinstance(dimension, str):
+            return dimension == self.batch_symbol and dimension not in self.numbers
+        return position == 0 and (self.batch_symbol is None or self.batch_symbol not in declared)
+
     def symbol(self, dimension: str) -> int | None:
         """The number of a symbol or of a formula of symbols."""
         if dimension in self.numbers:
@@ -242,9 +251,10 @@ def _shape(name: str, declared: tuple[Dimension, ...] | None, binding: Binding, 
     if not open_ones:
         return tuple(n for n in numbers if n is not None)
     problem = f"input {name!r} {_text(declared)} leaves dimension {', '.join(open_ones)} open"
-    shape = asked.shape(name, numbers, problem, declared)
+    batched = [position for position in range(len(declared)) if binding.is_batch(declared, position)]
+    shape = asked.shape(name, numbers, problem, declared, batched)
     for dimension, number in zip(declared, shape, strict=True):  # the next input of that symbol needs no asking
-        if isinstance(dimension, str) and not is_formula(dimension):
+        if isinstance(dimension, str) and dimension != binding.batch_symbol and not is_formula(dimension):
             binding.numbers.setdefault(dimension, (number, f"--input {name}"))
     return shape
 
