@@ -226,6 +226,7 @@ def _shape_list(shapes: Any) -> tuple[Any, ...]:
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "kernels": dict,
     "unsupported": tuple,
+    "upper_bounds": tuple,
     "contractions": lambda rows: tuple(_read(Contraction, row) for row in rows),
     "input_shapes": _shape_list,
     "output_shapes": _shape_list,
@@ -255,6 +256,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "int": _is_count,
     "int | None": lambda value: value is None or _is_count(value),
     "float": _is_share,
+    "bool": lambda value: isinstance(value, bool),
     "str": lambda value: isinstance(value, str),
     "str | None": lambda value: value is None or isinstance(value, str),
     "LayerKind": get_args(LayerKind).__contains__,

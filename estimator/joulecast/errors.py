@@ -66,9 +66,18 @@ class UnsupportedOperatorError(JoulecastError):
 
 
 class UnresolvedShapeError(JoulecastError):
-    """A shape depends on something the workload does not say."""
+    """A shape depends on something the workload does not say.
+
+    ``options``: the options of the command line that say all of it, as the message has them, or none.
+    """
 
     default_reason = "UnresolvedShape"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, transient: bool | None = None, options: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, reason=reason, transient=transient)
+        self.options = options
 
 
 class UnknownAcceleratorError(JoulecastError):

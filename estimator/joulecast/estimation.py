@@ -22,6 +22,7 @@ from joulecast.energy.physical import (
     compose,
     host_seconds,
     layer_energies,
+    over_the_limit,
 )
 from joulecast.energy.profile import AcceleratorProfile, Host
 from joulecast.errors import NotCalibratedError
@@ -52,19 +53,21 @@ def estimate(
     ``precision``: ``default`` (as stored; convolutions of float32 graphs in tf32), ``fp32``, ``tf32``, ``bf16``,
     ``fp16``. ``clock_mhz``: an SM
     clock lock. The interval is ``[E·exp(−w), E·exp(w)]``; ``reasons`` say why w is wider than the profile's own.
-    Raises NotCalibratedError for a precision, runtime or clock that the accelerator's profile cannot price, and for a
-    profile of a simulated device.
+    Raises NotCalibratedError for a precision, runtime or clock that the accelerator's profile cannot price, for a model
+    of which nothing can be priced, and for a profile of a simulated device.
     """
     refuse_simulated(accelerator)
     host = _host(accelerator, runtime)
     rows = executed(profile.layers, runtime)
     table = features(rows, precision=precision, runtime=runtime, lacks=accelerator.lacks)
+    coverage = _priced(profile, _coverage(profile.coverage, table))
     _require_peaks(accelerator, table, precision)
     clock = clock_share(accelerator, clock_mhz)
     forecast, disturbed = _forecasts(profile.layers, table, accelerator, host, clock)
     layers = layer_energies(rows, table, forecast.busy, accelerator)
     joules, seconds = float(forecast.joules[0]), float(forecast.seconds[0])
-    wider = widenings(accelerator, runtime, table, layers, joules, disturbed)
+    over = bool(over_the_limit(forecast, accelerator.law, chip_of(accelerator))[0])
+    wider = widenings(accelerator, runtime, table, rows, layers, joules, disturbed, over_the_limit=over)
     width = half_width(accelerator.interval, wider)
     return EnergyEstimate(
         accelerator=accelerator.product,
@@ -77,7 +80,7 @@ def estimate(
         latency_seconds=Seconds(seconds),
         average_power_watts=Watts(joules / seconds if seconds else 0.0),
         gap_joules=Joules(float(forecast.gap_joules[0])),
-        coverage=_coverage(profile.coverage, table),
+        coverage=coverage,
         origin=_weakest(layers, joules, accelerator.origin),
         interval_level=accelerator.interval.level,
         interval_guaranteed=accelerator.interval.guaranteed and not wider,
@@ -130,6 +133,18 @@ def _coverage(profiled: Coverage, table: Features) -> Coverage:
         return profiled
     priced = float(table.flops[table.priced].sum()) / flops
     return replace(profiled, flops=profiled.flops * priced, ops=profiled.ops * int(table.priced.sum()) / ops)
+
+
+def _priced(profile: ModelProfile, coverage: Coverage) -> Coverage:
+    """``coverage`` where it is more than nothing. Raises NotCalibratedError (NothingPriced)."""
+    if coverage.flops > 0 or coverage.ops > 0:
+        return coverage
+    lacking = ", ".join(profile.coverage.unsupported) or "what it runs"
+    raise NotCalibratedError(
+        f"nothing of {profile.source} can be priced, so there is no forecast: {lacking} has no counting rule or no"
+        " price; export the model with standard operators",
+        reason="NothingPriced",
+    )
 
 
 def _weakest(layers: Sequence[LayerEnergy], joules: float, strongest: Origin) -> Origin:

@@ -45,8 +45,9 @@ def estimate(
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
 
     ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as
-    the node label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: 32 unless said; a ready
-    profile keeps its own, and another is refused; a module's ``example_inputs`` hold a batch already. ``precision``:
+    the node label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: unless said, what
+    ``input_shapes`` hold or the model fixes, else 32; a ready profile keeps its own, and another is refused; a module's
+    ``example_inputs`` hold a batch already. ``precision``:
     ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
     ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
 
@@ -58,12 +59,13 @@ def estimate(
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:
-        from joulecast.profiling import profile
+        from joulecast.profiling import profile_by_default
 
-        profiled = profile(
+        profiled = profile_by_default(
+            DEFAULT_BATCH_SIZE,
             source,
             example_inputs,
-            batch_size=_batch_size(batch_size, input_shapes, example_inputs),
+            batch_size=batch_size,
             input_shapes=input_shapes,
             input_values=input_values,
             path=path,
@@ -74,16 +76,6 @@ def estimate(
             verify=verify,
         )
     return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
-
-
-def _batch_size(
-    batch_size: int | None, input_shapes: Mapping[str, Sequence[int]] | None, example_inputs: object
-) -> int | None:
-    from joulecast.profiling import default_batch_size
-
-    if batch_size is not None or example_inputs is not None:
-        return batch_size
-    return default_batch_size(input_shapes, DEFAULT_BATCH_SIZE)
 
 
 def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:

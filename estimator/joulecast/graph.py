@@ -102,6 +102,10 @@ class ModelGraph:
     opset: int
     free_nodes: int = 0
     """Nodes dropped while reading because they never execute (untaken branches)."""
+    steering: frozenset[str] = frozenset()
+    """Values that decided which branch stands in line: what computes them runs although no node reads them."""
+    upper_bounds: frozenset[str] = frozenset()
+    """Values whose size depends on what a selection keeps, given as the most that it may keep."""
 
     def shape(self, name: str) -> Shape | None:
         return self.tensors[name].shape

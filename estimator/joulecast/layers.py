@@ -49,7 +49,8 @@ class LayerProfile:
     those of one run, include it: weights count as read anew each time.
     ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``); what is computed of
     stored values alone has none in a runtime that does so once, when it loads the model. ``views``: 1 a run
-    for a free view that eager execution still pays host time for. ``scope``: module path.
+    for a free view that eager execution still pays host time for. ``scope``: module path. ``upper_bound``: its sizes
+    depend on what a selection by content keeps, and are the most that they can be.
 
     A free row tells the elements and bytes that a copy would move, for some runtimes do copy (onnxruntime a
     Transpose: ``kernels`` says so); where its outputs are known before execution they are 0. ``Totals`` leaves them
@@ -76,6 +77,7 @@ class LayerProfile:
     contractions: tuple[Contraction, ...] = ()
     input_shapes: tuple[Shape, ...] = ()
     output_shapes: tuple[Shape, ...] = ()
+    upper_bound: bool = False
 
     @property
     def flops(self) -> int:
@@ -101,11 +103,13 @@ class Totals:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule; ``unsupported``: the op types
-    that have none, whose share of FLOPs is taken to be their share of bytes, for nobody knows it."""
+    that have none, whose share of FLOPs is taken to be their share of bytes, for nobody knows it. ``upper_bounds``: the
+    op types whose sizes are the most that a selection by content may keep."""
 
     flops: float
     ops: float
     unsupported: tuple[str, ...] = ()
+    upper_bounds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,16 +46,17 @@ class Override:
 class Request:
     """Everything that decides a forecast.
 
-    ``alternatives``: where to look for the model if ``image`` holds none. ``docker_config``: pull credentials of the
-    requester as JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had. ``refresh``:
-    whatever asks to look the tag up again; another text asks again.
+    ``batch_sizes``: None stands for the one that the shapes say, or that the model fixes, or 1. ``alternatives``:
+    where to look for the model if ``image`` holds none. ``docker_config``: pull credentials of the requester as
+    JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had. ``refresh``: whatever
+    asks to look the tag up again; another text asks again.
     """
 
     image: str
     alternatives: tuple[str, ...] = ()
     path: str | None = None
     format: str | None = None
-    batch_sizes: tuple[int, ...] = (1,)
+    batch_sizes: tuple[int | None, ...] = (None,)
     input_shapes: Mapping[str, list[int | str]] = field(default_factory=dict)
     input_values: Mapping[str, int | str] = field(default_factory=dict)
     precision: str = "default"
@@ -203,7 +204,7 @@ class Forecasts:
         return answer
 
     async def _forecast(self, request: Request, model: Header) -> Header:
-        ready = {size: self._cache.get(_profile_key(model, request, size)) for size in request.batch_sizes}
+        ready = {json.dumps(size): self._cache.get(_profile_key(model, request, size)) for size in request.batch_sizes}
         kept = {size: text for size, text in ready.items() if text is not None}
         skeleton = b"" if len(kept) == len(ready) else await self._skeleton(request, model)
         header = {
@@ -242,7 +243,7 @@ class Forecasts:
     def _keep(self, request: Request, model: Header, sizes: Mapping[str, int], made: bytes) -> None:
         position = 0
         for batch_size, length in sizes.items():
-            self._cache.put(_profile_key(model, request, int(batch_size)), made[position : position + length])
+            self._cache.put(_profile_key(model, request, json.loads(batch_size)), made[position : position + length])
             position += length
 
     async def _fetch_job(self, request: Request, header: Header) -> tuple[Header, bytes]:
@@ -315,7 +316,7 @@ def _skeleton_key(model: Header) -> str:
     return key("skeleton", _identity(model), READER_VERSION)
 
 
-def _profile_key(model: Header, request: Request, batch_size: int) -> str:
+def _profile_key(model: Header, request: Request, batch_size: int | None) -> str:
     return key("profile", _identity(model), READER_VERSION, request.workload, batch_size, "exported")
 
 

@@ -11,17 +11,16 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from joulecast import accelerators, documents, estimation
 from joulecast.energy.model import EnergyEstimate, LayerEnergy
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.layers import ModelProfile
-from joulecast.profiling import profile_skeleton, workload_of
+from joulecast.profiling import profile_skeleton, workload_for
 from joulecast.sources import FetchedModel
 from joulecast_operator.frames import Header
-from joulecast_operator.resources import BATCH, MAXIMUM_TOP_LAYERS
+from joulecast_operator.resources import MAXIMUM_TOP_LAYERS
 from joulecast_operator.sandbox import Limits, serve
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
@@ -43,22 +42,50 @@ def work(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 
 def in_fields(message: str) -> str:
-    """A message whose way out is an option of the command line, with the field of the spec in the option's place."""
+    """A message whose way out is options of the command line, with fields of the spec in their place: options that
+    stand one after another become one entry."""
+    message = _OPTIONS.sub(_entry, message)
     for option, field in _FIELDS.items():
-        message = re.sub(rf"{option} (\S+?)=([\w…]+(?:,[\d…]+)*)", partial(_given, field), message)
         message = message.replace(option, field)
     return message
 
 
-def _given(field: str, option: re.Match[str]) -> str:
-    name, value = option.groups()
-    return f"{field} {{{name}: {'[' + ', '.join(value.split(',')) + ']' if field == _SHAPES else value}}}"
+_OPTION: Final = r"(--input|--value) (?:'([^']*)=([^'=]*)'|(\S+?)=(\[[^\s]*\]|[\w….-]+(?:,[\w….-]+)*))"
+_OPTIONS: Final = re.compile(rf"{_OPTION}(?: {_OPTION})*")
+
+
+def _entry(found: re.Match[str]) -> str:
+    """``{x: [1, 3]}`` of one field, or of both ``{inputShapes: {x: [1, 3]}, inputValues: {n: 5}}``."""
+    entries: dict[str, list[str]] = {}
+    for option, quoted, quoted_value, name, value in re.findall(_OPTION, found[0]):
+        shown = _given(option, name or quoted, value or quoted_value)
+        entries.setdefault(_FIELDS[option], []).append(shown)
+    if len(entries) == 1:
+        ((field, shown_ones),) = entries.items()
+        return f"{field} {{{', '.join(shown_ones)}}}"
+    inner = ", ".join(f"{field.rpartition('.')[2]}: {{{', '.join(shown)}}}" for field, shown in entries.items())
+    return f"spec.workload {{{inner}}}"
+
+
+def _given(option: str, name: str, value: str) -> str:
+    if option == "--input":
+        return f"{_key(name)}: [{', '.join(value.split(','))}]"
+    is_scalar = not re.search(r"[,\[]", value)
+    return f"{_key(name)}: {value if is_scalar else json.dumps(value)}"
+
+
+def _key(name: str) -> str:
+    """The name as a key of YAML's flow style."""
+    return name if re.fullmatch(r"[\w/.-]+", name) else json.dumps(name)
 
 
 def input_value(text: object) -> object:
-    """A steering input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one. Raises ValueError."""
+    """A steering input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.
+    Raises ValueError."""
     if not isinstance(text, str):
         return text
+    if text.lstrip().startswith("["):
+        return json.loads(text.lower())
     if "," not in text:
         return _number(text)
     return [_number(part) for part in text.strip().removesuffix(",").split(",")]
@@ -77,42 +104,42 @@ def _number(text: str) -> int | float | bool:
 
 def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
     skeleton, ready = _parts(header, body)
-    profiles: dict[int, ModelProfile] = {}
-    made: dict[int, bytes] = {}
+    profiles: dict[int | None, ModelProfile] = {}
+    made: dict[str, bytes] = {}
     for batch_size in header["batch_sizes"]:
         if batch_size in ready:
             profiles[batch_size] = documents.profile_from_document(json.loads(ready[batch_size]))
         else:
             profiles[batch_size] = _profile(header, skeleton, batch_size)
-            made[batch_size] = json.dumps(documents.profile_document(profiles[batch_size])).encode()
-    answer = _priced(header, profiles) | {"made": {batch_size: len(text) for batch_size, text in made.items()}}
+            made[json.dumps(batch_size)] = json.dumps(documents.profile_document(profiles[batch_size])).encode()
+    answer = _priced(header, profiles) | {"made": {size: len(text) for size, text in made.items()}}
     return answer, b"".join(made.values())
 
 
-def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int, bytes]]:
+def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]:
     """The body holds the skeleton, then the profiles that are ready, in the order of their lengths."""
     position = header["skeleton_bytes"]
     skeleton, ready = body[:position], {}
     for batch_size, length in header["ready"].items():
-        ready[int(batch_size)] = body[position : position + length]
+        ready[json.loads(batch_size)] = body[position : position + length]
         position += length
     return skeleton, ready
 
 
-def _profile(header: Header, skeleton: bytes, batch_size: int) -> ModelProfile:
-    shapes = {
-        name: tuple(batch_size if size == BATCH else size for size in shape)
-        for name, shape in header["input_shapes"].items()
-    }
+def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelProfile:
+    """``batch_size``: None where the shapes say it, or nothing does and one is meant."""
+    fetched = FetchedModel(**header["model"], skeleton=skeleton)
     values = {name: input_value(value) for name, value in header["input_values"].items()}
     try:
-        workload = workload_of(batch_size=batch_size, input_shapes=shapes, input_values=values)
-        return profile_skeleton(FetchedModel(**header["model"], skeleton=skeleton), workload)
+        workload = workload_for(
+            fetched, batch_size=batch_size, input_shapes=header["input_shapes"], input_values=values
+        )
+        return profile_skeleton(fetched, workload)
     except JoulecastError as error:
         raise JoulecastError(in_fields(str(error)), reason=error.reason, transient=error.transient) from error
 
 
-def _priced(header: Header, profiles: Mapping[int, ModelProfile]) -> Header:
+def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Header:
     estimates: list[EnergyEstimate] = []
     unavailable: dict[str, Header] = {}
     for product in header["accelerators"]:

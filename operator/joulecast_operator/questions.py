@@ -44,10 +44,11 @@ def request_of(
     accelerators = accelerators_of(spec, index)
     if not isinstance(accelerators, tuple):
         return accelerators
-    if len(accelerators) * len(spec.workload.batch_sizes) > MAXIMUM_RESULTS:
+    batch_sizes = tuple(spec.workload.batch_sizes or (None,))
+    if len(accelerators) * len(batch_sizes) > MAXIMUM_RESULTS:
         return Wrong(
             reason="TooManyResults",
-            message=f"{len(accelerators)} accelerators × {len(spec.workload.batch_sizes)} batch sizes are more than"
+            message=f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes are more than"
             f" {MAXIMUM_RESULTS} results: name fewer of either",
         )
     return Request(
@@ -55,7 +56,7 @@ def request_of(
         alternatives=images[1:],
         path=spec.model.path if spec.model else None,
         format=spec.model.format if spec.model else None,
-        batch_sizes=tuple(spec.workload.batch_sizes),
+        batch_sizes=batch_sizes,
         input_shapes=spec.workload.input_shapes,
         input_values=spec.workload.input_values,
         precision=spec.workload.precision,

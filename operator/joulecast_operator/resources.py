@@ -49,7 +49,7 @@ Dimension = Annotated[
 ]
 InputValue = Annotated[
     int | str,
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": "^[-+.,0-9A-Za-z ]+$", "maxLength": 1024}),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": "^[-+.,0-9A-Za-z \\[\\]]+$", "maxLength": 1024}),
 ]
 TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
 Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
@@ -98,11 +98,12 @@ class TargetReference(Part):
 class Workload(Part):
     """What is asked of the model."""
 
-    batch_sizes: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
-        default=[1],
+    batch_sizes: list[Annotated[int, Field(ge=1, le=65536)]] | None = Field(
+        None,
         min_length=1,
         max_length=8,
-        description="Batch sizes to forecast, each once.",
+        description="Batch sizes to forecast, each once; when left out the one that inputShapes holds or the model"
+        " fixes, else 1.",
         json_schema_extra=SET,
     )
     input_shapes: dict[TensorName, Annotated[list[Dimension], Field(max_length=16)]] = Field(
@@ -114,7 +115,7 @@ class Workload(Part):
         default_factory=dict,
         max_length=32,
         description="Content of an input that steers shapes or branches, by its name: "
-        '16000 a scalar, "1,2,3" a list, "5," a list of one.',
+        '16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.',
     )
     precision: Precision = Field(
         default="default", description="What the arithmetic runs in; default is what torch does unasked."
@@ -153,7 +154,7 @@ class SecretReference(Part):
 
 
 _RESULTS_RULE: Final = (
-    "!has(self.accelerators) || !has(self.accelerators.names) || "
+    "!has(self.accelerators) || !has(self.accelerators.names) || !has(self.workload.batchSizes) || "
     f"self.accelerators.names.size() * self.workload.batchSizes.size() <= {MAXIMUM_RESULTS}"
 )
 
@@ -173,7 +174,7 @@ class EstimateSpec(Part):
 
     model: Model | None = None
     target_ref: TargetReference | None = None
-    workload: Workload = Field(default_factory=lambda: Workload(), json_schema_extra={"default": {}})
+    workload: Workload = Field(default_factory=lambda: Workload(batch_sizes=None), json_schema_extra={"default": {}})
     accelerators: Accelerators | None = Field(
         None, description="Accelerators by name or by node; those of all nodes of the cluster when left out."
     )

@@ -99,7 +99,7 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
     images, priced = model_references(workload), estimate.get("status", {}).get("image")
     if images and priced is not None and priced not in images:
         return True
-    held = (estimate["spec"].get("workload") or {}).get("batchSizes", [1])  # 1 is the CRD's default
+    held = (estimate["spec"].get("workload") or {}).get("batchSizes", [1])  # 1 unless the model fixes another
     return is_made(estimate) and (asked_batch_size(workload) or 1) not in held
 
 

@@ -280,6 +280,25 @@ def test_an_image_without_a_usable_model(cluster: Cluster, namespace: str, paths
     cluster.until_ready("bad", namespace)
 
 
+def test_what_is_no_model_is_named_with_the_way_out(cluster: Cluster, namespace: str) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 99\n"
+    cluster.push_files({"models/model.onnx": pointer}, "pointer")
+    cluster.plane.apply(estimate("pointer", namespace, cluster.image("pointer")))
+    said = cluster.until_reason("pointer", namespace, "InvalidModelFormat")["message"]
+    assert "is a Git LFS pointer, not the file itself: fetch the file (git lfs pull)" in said
+
+
+def test_a_shape_says_its_batch(cluster: Cluster, namespace: str) -> None:
+    cluster.push("shaped")
+    shapes = {"image": [8, 3, 32, 32]}
+    cluster.plane.apply(estimate("shaped", namespace, cluster.image("shaped"), workload={"inputShapes": shapes}))
+    assert {row["batchSize"] for row in cluster.until_ready("shaped", namespace)["results"]} == {8}
+    both = {"inputShapes": shapes, "batchSizes": [4]}
+    cluster.plane.apply(estimate("torn", namespace, cluster.image("shaped"), workload=both))
+    said = cluster.until_reason("torn", namespace, "InvalidWorkload")["message"]
+    assert "the batch size 4 contradicts spec.workload.inputShapes image, by which it is 8" in said
+
+
 def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
     """SIGKILL at any moment loses nothing and doubles nothing."""
     controller = cluster.installation.controller

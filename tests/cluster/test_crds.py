@@ -38,7 +38,7 @@ def test_defaults(plane: ControlPlane) -> None:
     code, text = dry_run(plane, "InferenceEnergyEstimate", IMAGE)
     assert code == 0, text
     spec = json.loads(text)["spec"]
-    assert spec["workload"] == {"batchSizes": [1], "precision": "default"}
+    assert spec["workload"] == {"precision": "default"}
     assert (spec["runtime"], spec["resolveInterval"], spec["suspend"]) == ("torch-eager", "15m", False)
 
 

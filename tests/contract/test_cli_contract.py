@@ -215,7 +215,7 @@ def test_what_has_no_rule_is_never_left_out_silently(joulecast: CommandLine, tmp
         (["estimate", "MODEL", "-p", "int3"], "NotCalibrated"),
         (["estimate", "MODEL", "--runtime", "abacus"], "NotCalibrated"),
         (["profile", "MODEL", "--input", "picture=1,3,32,32"], "InvalidWorkload"),
-        (["profile", "MODEL", "--input", "image=8,3,32,32"], "InvalidWorkload"),
+        (["profile", "MODEL", "-b", "1", "--input", "image=8,3,32,32"], "InvalidWorkload"),
         (["profile", "MODEL", "--input", "image=1,4,32,32"], "InvalidWorkload"),
         (["accelerators", "NVIDIA-X1"], "UnknownAccelerator"),
         (["evaluate", "--data", "FOLDER"], "MeasurementFailed"),

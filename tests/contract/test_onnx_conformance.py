@@ -47,6 +47,12 @@ def differences(test: NodeTest, graph: ModelGraph) -> list[Any]:
     ]
 
 
+def is_upper_bound(graph: ModelGraph, difference: Any) -> bool:
+    """Whether the graph says that this shape is the most that a selection may keep, and it is."""
+    name, bound, kept = difference
+    return name in graph.upper_bounds and len(bound) == len(kept) and all(np.array(bound) >= np.array(kept))
+
+
 def test_skips_are_few_and_carry_no_macs() -> None:
     skips = skipped()
     by_name = {test.name: test for test in node_tests()}
@@ -70,7 +76,7 @@ def test_shape_steering_values_give_the_recorded_shape_or_say_what_is_missing() 
         except UnresolvedShapeError:
             unresolved.append(test.name)
             continue
-        if found := differences(test, graph):
+        if found := [each for each in differences(test, graph) if not is_upper_bound(graph, each)]:
             wrong[test.name] = found
     assert wrong == {}
     assert len(unresolved) <= 0.06 * len(node_tests()), unresolved

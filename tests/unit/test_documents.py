@@ -36,7 +36,7 @@ def test_a_profile_document_fulfils_its_schema() -> None:
     document = documents.profile_document(PROFILE)
     validate(document)
     assert document["totals"]["macs"] == 1_179_648
-    assert document["coverage"] == {"flops": 1.0, "ops": 2 / 3, "unsupported": ["Exotic"]}
+    assert document["coverage"] == {"flops": 1.0, "ops": 2 / 3, "unsupported": ["Exotic"], "upper_bounds": []}
     assert document["layers"][0]["contractions"] == [{"batch": 4, "m": 1024, "n": 8, "k": 36, "repeats": 1}]
 
 
@@ -49,7 +49,8 @@ def test_an_estimate_document_fulfils_its_schema() -> None:
         "joules_per_batch": 0.42, "joules_per_batch_lower": 0.39, "joules_per_batch_upper": 0.46,
         "joules_per_inference": 0.013125, "latency_seconds": 0.0012, "average_power_watts": 350.0, "gap_joules": 0.02,
         "origin": "public", "interval_level": 0.9, "interval_guaranteed": False,
-        "coverage": {"flops": 1.0, "ops": 1.0, "unsupported": []}, "reasons": ["no layer rows of this accelerator"],
+        "coverage": {"flops": 1.0, "ops": 1.0, "unsupported": [], "upper_bounds": []},
+        "reasons": ["no layer rows of this accelerator"],
     }  # fmt: skip
     assert document["unavailable"] == [
         {"accelerator": "NVIDIA-X1", "reason": "NotCalibrated", "message": "NVIDIA-X1 has no power limit"}

@@ -14,6 +14,7 @@ from joulecast.energy.model import ORIGINS
 from joulecast.energy.profile import EnergyRows
 from joulecast.errors import NotCalibratedError
 from joulecast.estimation import estimate
+from joulecast.layers import Coverage
 from tests.unit.energy.profiles import elementwise, model, product, repeated, view
 
 H200 = find("NVIDIA-H200")
@@ -65,6 +66,23 @@ def test_the_cap_lowers_power_and_takes_time() -> None:
     assert before.average_power_watts > 400 > held
     assert after.average_power_watts == pytest.approx(held, rel=1e-3)
     assert after.latency_seconds > before.latency_seconds
+
+
+def test_a_power_limit_below_the_laws_clocks_is_a_reason() -> None:
+    layers = repeated(product(8192, 8192, 8192, dtype="bfloat16"), 4)
+    starved, capped = (estimate(model(*layers), replace(H200, power_limit_watts=watts)) for watts in (20.0, 400.0))
+    assert any("the power limit of 20 W does not hold" in reason for reason in starved.reasons)
+    assert not any("power limit" in reason for reason in capped.reasons)
+    width, usual = (math.log(found.joules_per_batch_upper / found.joules_per_batch) for found in (starved, capped))
+    assert width > usual
+
+
+def test_a_model_of_which_nothing_is_priced_has_no_forecast() -> None:
+    whole = model(product())
+    nothing = replace(whole, coverage=Coverage(flops=0.0, ops=0.0, unsupported=("ai.onnx.ml:TreeEnsemble",)))
+    with pytest.raises(NotCalibratedError, match=r"ai\.onnx\.ml:TreeEnsemble has no counting rule") as caught:
+        estimate(nothing, H200)
+    assert caught.value.reason == "NothingPriced"
 
 
 def test_the_cap_leaves_light_work_alone() -> None:
@@ -132,8 +150,12 @@ def test_a_precision_without_a_peak_is_refused_with_the_way_out() -> None:
 
 
 def test_a_clock_that_the_card_does_not_have_is_refused() -> None:
-    with pytest.raises(NotCalibratedError, match="no clock of NVIDIA-H200"):
-        estimate(model(product()), H200, clock_mhz=5000)
+    for clock_mhz in (-1, 0, 100, 270, 2100, 5000, math.nan):
+        with pytest.raises(
+            NotCalibratedError, match=r"cannot be priced on NVIDIA-H200, .* from 275 to 2013 MHz"
+        ) as caught:
+            estimate(model(product()), H200, clock_mhz=clock_mhz)
+        assert caught.value.reason == "ClockOutOfRange"
     with pytest.raises(NotCalibratedError, match="no trusted boost clock"):
         estimate(model(product()), find("NVIDIA-A10G"), precision="bf16", clock_mhz=1000)
 

@@ -79,16 +79,23 @@ def test_a_negative_dimension_is_refused(classifier: Path) -> None:
         profiling.profile(classifier, input_shapes={"image": (1, -3, 32, 32)})
 
 
-def test_a_shape_of_another_batch_must_say_which(classifier: Path) -> None:
-    with pytest.raises(WorkloadError, match="which batch size"):
-        profiling.profile(classifier, input_shapes={"image": (8, 3, 32, 32)})
-    profile = profiling.profile(classifier, batch_size=8, input_shapes={"image": (8, 3, 32, 32)})
+def test_a_shape_says_its_batch(classifier: Path) -> None:
+    profile = profiling.profile(classifier, input_shapes={"image": (8, 3, 32, 32)})
+    assert profile.workload.batch_size == 8
     assert profile.totals.macs == 8 * small_models.CLASSIFIER_MACS
+    assert profile == profiling.profile(classifier, batch_size=8, input_shapes={"image": (8, 3, 32, 32)})
 
 
-def test_the_default_batch_size_needs_no_shape_without_dimensions() -> None:
-    assert profiling.default_batch_size({"sr": ()}, 32) == 32
-    assert profiling.default_batch_size(None, 1) == 1
+@pytest.mark.parametrize("size", [1, 32])
+def test_a_batch_size_that_contradicts_a_shape_is_refused(classifier: Path, size: int) -> None:
+    with pytest.raises(WorkloadError, match=f"batch size {size} contradicts --input image, by which it is 8"):
+        profiling.profile(classifier, batch_size=size, input_shapes={"image": (8, 3, 32, 32)})
+
+
+def test_the_word_batch_takes_what_other_inputs_say(classifier: Path) -> None:
+    fetched = fetch(str(classifier))
+    word = profiling.workload_for(fetched, input_shapes={"image": ["batch", 3, 32, 32]}, default=4)
+    assert (word.batch_size, word.input_shapes["image"]) == (4, (4, 3, 32, 32))
 
 
 def test_a_format_without_a_reader_is_named(classifier: Path) -> None:

@@ -20,7 +20,7 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
     """
     if not graph.outputs:
         return graph
-    needed, kept = set(graph.outputs), []
+    needed, kept = {*graph.outputs, *graph.steering}, []
     for node in reversed(graph.nodes):
         if node.folded or needed.intersection(node.outputs):
             needed.update(() if node.folded else filter(None, node.inputs))

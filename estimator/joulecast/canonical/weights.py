@@ -102,8 +102,9 @@ def _roots(graph: ModelGraph, places: list[int]) -> dict[int, int]:
 
 
 def _readers(graph: ModelGraph, names: Iterable[str]) -> dict[str, set[int]]:
-    """Places of the nodes that read each value; -1 where the model returns it."""
-    readers: dict[str, set[int]] = {name: {-1} if name in graph.outputs else set() for name in names}
+    """Places of the nodes that read each value; -1 where the model returns it or a branch is chosen by it."""
+    outside = {*graph.outputs, *graph.steering}
+    readers: dict[str, set[int]] = {name: {-1} if name in outside else set() for name in names}
     for place, node in enumerate(graph.nodes):
         for name in () if node.folded else node.inputs:
             if name in readers:

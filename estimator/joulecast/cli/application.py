@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import typer
 
-from joulecast.errors import JoulecastError
+from joulecast.errors import JoulecastError, UnresolvedShapeError
 
 EPILOGUE = (
     "Examples: `joulecast profile model.onnx` · `joulecast estimate model.onnx -a NVIDIA-H200 -b 32` ·"
@@ -45,8 +47,17 @@ def run() -> None:
     try:
         app(prog_name="joulecast")
     except JoulecastError as error:
-        sys.stderr.write(f"error: {_sentence(error)} [{error.reason}]\n")
+        sys.stderr.write(f"error: {_sentence(error)} [{error.reason}]\n{_way_out(error, sys.argv[1:])}")
         sys.exit(1)
+
+
+def _way_out(error: JoulecastError, arguments: Sequence[str]) -> str:
+    """The command as given with the options that were missing, on a line to copy; empty where none would help."""
+    options = error.options if isinstance(error, UnresolvedShapeError) else ()
+    if not options:
+        return ""
+    verb = "fill in" if any("…" in option for option in options) else "try"
+    return f"{verb}: {shlex.join(('joulecast', *arguments))} {' '.join(options)}\n"
 
 
 def _sentence(error: JoulecastError) -> str:

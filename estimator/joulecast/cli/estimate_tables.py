@@ -107,5 +107,9 @@ def _notes_of(estimate: EnergyEstimate) -> list[str]:
 
 
 def _unsupported(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:
-    fullest = max(estimates, key=lambda estimate: len(estimate.coverage.unsupported), default=None)
+    fullest = max(estimates, key=lambda estimate: _gaps(estimate.coverage), default=None)
     return uncovered(fullest.coverage, _UNPRICED) if fullest else []
+
+
+def _gaps(coverage: Coverage) -> int:
+    return len(coverage.unsupported) + len(coverage.upper_bounds)

@@ -17,7 +17,7 @@ from joulecast.cli.workloads import WorkloadPattern, parse
 from joulecast.documents import profile_from_document
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.forecast import DEFAULT_BATCH_SIZE
-from joulecast.profiling import default_batch_size, profile
+from joulecast.profiling import profile_by_default
 from joulecast.readers.named import is_named, refuse_misspelt
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ _OF_FETCHING = (
 def profiles(
     request: ModelRequest, batch_sizes: Sequence[int] | None, *, default: int = DEFAULT_BATCH_SIZE
 ) -> list[ModelProfile]:
-    """One profile per batch size (``default`` unless said), each once.
+    """One profile per batch size, each once; unless said, the one that the shapes hold or the model fixes, else
+    ``default``.
 
     A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
     """
@@ -46,16 +47,18 @@ def profiles(
         _refuse(request, ("--input", "--value", "--path", "--verify", "--graph"), "is a saved profile")
         return [_saved(Path(request.source), batch_sizes)]
     pattern = parse(request.input or [], request.value or [])
-    sizes = batch_sizes or [default_batch_size(pattern.input_shapes(default), default)]
-    return _profiled(request, pattern, list(dict.fromkeys(sizes)))
+    asked: Sequence[int | None] = batch_sizes or [None]
+    return _profiled(request, pattern, list(dict.fromkeys(asked)), default)
 
 
-def _profiled(request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequence[int]) -> list[ModelProfile]:
+def _profiled(
+    request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequence[int | None], default: int
+) -> list[ModelProfile]:
     if is_named(request.source):
         _refuse(request, _OF_FETCHING, "is built by an installed library")
         with progress(f"tracing {request.source}"):
             return [
-                profile(request.source, batch_size=size, input_shapes=pattern.input_shapes(size))
+                profile_by_default(default, request.source, batch_size=size, input_shapes=pattern.shapes)
                 for size in batch_sizes
             ]
     refuse_misspelt(request.source)
@@ -63,10 +66,11 @@ def _profiled(request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequ
         fetched = fetch_model(request)
     with progress(f"counting {request.source}"):
         return [
-            profile(
+            profile_by_default(
+                default,
                 fetched,
                 batch_size=batch_size,
-                input_shapes=pattern.input_shapes(batch_size),
+                input_shapes=pattern.shapes,
                 input_values=pattern.values,
                 graph=request.graph.value,
             )

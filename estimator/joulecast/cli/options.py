@@ -28,7 +28,14 @@ NoColor = Annotated[bool, typer.Option("--no-color", help="Plain tables.", rich_
 Top = Annotated[int, typer.Option("--top", min=0, help="Rows of the layer table; 0 for all.", rich_help_panel=_OUTPUT)]
 BatchSize = Annotated[
     int | None,
-    typer.Option("--batch-size", "-b", min=1, help="Samples in a batch.", show_default="1", rich_help_panel=_WORKLOAD),
+    typer.Option(
+        "--batch-size",
+        "-b",
+        min=1,
+        help="Samples in a batch, where no --input says it.",
+        show_default="1",
+        rich_help_panel=_WORKLOAD,
+    ),
 ]
 BatchSizes = Annotated[
     list[int] | None,
@@ -36,7 +43,7 @@ BatchSizes = Annotated[
         "--batch-size",
         "-b",
         min=1,
-        help="Samples in a batch; repeatable.",
+        help="Samples in a batch, where no --input says it; repeatable.",
         show_default="32",
         rich_help_panel=_WORKLOAD,
     ),
@@ -82,7 +89,8 @@ class ModelRequest:
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="Content of an input that steers shapes or branches, as NAME=16000 or NAME=1,2,3. Repeatable.",
+            help="Content of an input that steers shapes or branches, as NAME=16000, NAME=1,2,3 or"
+            " NAME=[[1,2],[3,4]]. Repeatable.",
             rich_help_panel=_WORKLOAD,
         ),
     ] = None

@@ -25,6 +25,7 @@ _FORMS = {
     "optimized": "graph optimised by onnxruntime for CPU; on a GPU it may fuse otherwise",
 }
 _UNCOUNTED = "has no counting rule: its bytes are in the figures, MACs and parameters that it may have are not"
+_BOUNDED = "work on what a selection by content keeps; the figures hold the most that it may keep"
 _VERIFIED = {"Full": "verified in full", "Manifest": "manifest verified", None: ""}
 
 
@@ -89,11 +90,13 @@ def shape_text(shape: Shape) -> str:
 
 
 def uncovered(coverage: Coverage, what: str) -> list[RenderableType]:
-    """A warning that lists the op types without a rule or a price, if there are any."""
-    if not coverage.unsupported:
-        return []
-    names = ", ".join(coverage.unsupported)
-    return [Text(f"not covered: {names} {what}", style="yellow")]
+    """Warnings that list the op types without a rule or a price, and those with an upper bound for a size."""
+    found: list[RenderableType] = []
+    if coverage.unsupported:
+        found.append(Text(f"not covered: {', '.join(coverage.unsupported)} {what}", style="yellow"))
+    if coverage.upper_bounds:
+        found.append(Text(f"at most: {', '.join(coverage.upper_bounds)} {_BOUNDED}", style="yellow"))
+    return found
 
 
 def plain_table(title: str, *columns: tuple[str, bool]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +10,7 @@ from typing import TypeVar
 
 import typer
 
-from joulecast.graph import Shape
-
-BATCH = "batch"
-"""Stands for the batch size in ``--input``, as in the custom resource."""
+from joulecast.profiling import BATCH
 
 _T = TypeVar("_T")
 _WORDS = {"true": True, "false": False}
@@ -25,13 +23,6 @@ class WorkloadPattern:
 
     shapes: dict[str, _ShapePattern] = field(default_factory=dict)
     values: dict[str, object] = field(default_factory=dict)
-
-    def input_shapes(self, batch_size: int) -> dict[str, Shape]:
-        """Full shape by input name, with ``batch_size`` in place of the word."""
-        return {
-            name: tuple(batch_size if size == BATCH else int(size) for size in pattern)
-            for name, pattern in self.shapes.items()
-        }
 
 
 def parse(inputs: Sequence[str], values: Sequence[str]) -> WorkloadPattern:
@@ -70,10 +61,28 @@ def _size(text: str) -> int | str:
 
 
 def _value(text: str) -> object:
-    """``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one; whole numbers, floats, true and false."""
+    """``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one, ``[[1,2],[3,4]]`` nested ones; whole numbers, floats,
+    true and false."""
+    if text.lstrip().startswith("["):
+        return _nested(text)
     if "," not in text:
         return _number(text.strip())
     return [_number(part.strip()) for part in text.removesuffix(",").split(",")]
+
+
+def _nested(text: str) -> object:
+    try:
+        return _checked(json.loads(text.lower(), parse_constant=_number))
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError(f"{text!r} is no nested list such as [[1,2],[3,4]]") from None
+
+
+def _checked(item: object) -> object:
+    if isinstance(item, list):
+        return [_checked(each) for each in item]
+    if not isinstance(item, int | float) or not math.isfinite(item):
+        raise ValueError(f"{item!r} is not a finite number")
+    return item
 
 
 def _number(text: str) -> int | float | bool:

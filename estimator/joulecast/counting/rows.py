@@ -82,6 +82,7 @@ def coverage(layers: Iterable[LayerProfile]) -> Coverage:
         flops=1.0 - (sum(row.bytes_moved for row in missing) / moved if moved else float(bool(missing))),
         ops=1.0 - len(missing) / len(executed) if executed else 1.0,
         unsupported=tuple(dict.fromkeys(_qualified(row) for row in missing)),
+        upper_bounds=tuple(dict.fromkeys(_qualified(row) for row in executed if row.upper_bound)),
     )
 
 
@@ -158,6 +159,7 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
         contractions=contractions,
         input_shapes=tuple(graph.tensors[n].shape or () for n in node.inputs if n),
         output_shapes=tuple(graph.tensors[n].shape or () for n in node.outputs if n),
+        upper_bound=not graph.upper_bounds.isdisjoint((*node.inputs, *node.outputs)),
     )
 
 

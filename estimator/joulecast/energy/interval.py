@@ -10,7 +10,9 @@ import numpy as np
 
 from joulecast.energy.features import ARITHMETIC, Array, Features
 from joulecast.energy.model import LayerEnergy
+from joulecast.energy.physical import LOWEST_CLOCK
 from joulecast.energy.profile import AcceleratorProfile, Interval
+from joulecast.layers import LayerProfile
 
 MINIMUM_GROUPS = 9
 """Groups from which on a split-conformal interval of level 0.9 exists: 9/10 is the highest finite level of nine (Vovk
@@ -24,6 +26,8 @@ word."""
 _UNVERIFIED = 0.15
 _OTHER_RUNTIME = 0.25
 _OFF_RANGE = 0.2
+_OVER_LIMIT = 0.2
+_MOST_SELECTED = 0.9  # largest share of a forecast that a selection may take away; all of it would have no logarithm
 _NO_JOULES = 0.25
 _MEASURED_RUNTIME = "torch-eager"
 
@@ -46,15 +50,21 @@ def widenings(
     accelerator: AcceleratorProfile,
     runtime: str,
     table: Features,
+    rows: Sequence[LayerProfile],
     layers: Sequence[LayerEnergy],
     joules: float,
     other_host_joules: float,
+    *,
+    over_the_limit: bool = False,
 ) -> tuple[Widening, ...]:
-    """Every reason that applies to this forecast. ``other_host_joules``: the same network on a host of another pace."""
+    """Every reason that applies to this forecast. ``other_host_joules``: the same network on a host of another pace.
+    ``over_the_limit``: whether the power limit does not hold at the lowest clock of the law."""
     found = [
         _other_host(accelerator, runtime, joules, other_host_joules),
         _other_runtime(runtime),
         _off_range(accelerator, table, layers, joules),
+        _selected(rows, layers, joules),
+        _power_off_range(accelerator, over_the_limit=over_the_limit),
         _unverified(accelerator, table),
         _no_joules(accelerator, layers, joules),
     ]
@@ -106,6 +116,30 @@ def _off_range(
     if carried <= CARRIES * joules:
         return None
     return Widening(reason="off the training range: rows larger than any that was fitted", log_half_width=_OFF_RANGE)
+
+
+def _selected(rows: Sequence[LayerProfile], layers: Sequence[LayerEnergy], joules: float) -> Widening | None:
+    """Rows that are sized by the most that a selection may keep: all that they cost may not be there."""
+    bounded = [(row, layer) for row, layer in zip(rows, layers, strict=True) if row.upper_bound]
+    share = sum(layer.joules for _, layer in bounded) / joules if joules else 0.0
+    if not bounded:
+        return None
+    names = ", ".join(dict.fromkeys(row.op_type for row, _ in bounded))
+    return Widening(
+        reason=f"an upper bound on sizes: {names} work on what a selection by content keeps, at most {share:.1%} of the"
+        " joules",
+        log_half_width=-math.log1p(-min(share, _MOST_SELECTED)),
+    )
+
+
+def _power_off_range(accelerator: AcceleratorProfile, *, over_the_limit: bool) -> Widening | None:
+    if not over_the_limit:
+        return None
+    return Widening(
+        reason=f"below the law's clocks: the power limit of {accelerator.power_limit_watts:g} W does not hold even at"
+        f" {LOWEST_CLOCK:.0%} of the boost clock",
+        log_half_width=_OVER_LIMIT,
+    )
 
 
 def _unverified(accelerator: AcceleratorProfile, table: Features) -> Widening | None:

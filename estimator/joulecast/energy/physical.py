@@ -22,6 +22,7 @@ k₀·P/P_max. The soft maximum of a roofline is Williams 2009; tiles, waves and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
@@ -36,8 +37,11 @@ from joulecast.layers import LayerProfile
 from joulecast.units import Joules, Seconds
 
 LOWEST_CLOCK = 0.15
-"""Clocks are never lowered below this share of boost: 210 of 1410 MHz, the idle clock of an A100 (its nvidia-smi -q -d
+"""Lowest clock of the law, as a share of boost: 210 of 1410 MHz, the idle clock of an A100 (its nvidia-smi -q -d
 CLOCK)."""
+HIGHEST_CLOCK = 1.1
+"""Highest clock of the law, as a share of boost: peaks are quoted at a clock below the highest one, 1830 of 1980 MHz on
+an H200 (its data sheet and nvidia-smi -q -d SUPPORTED_CLOCKS), 1.08."""
 _TYPICAL_CLOCK_MHZ = 1500.0  # between an A100's boost and a T4's, where no source states one
 TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64), (64, 32), (32, 64))
 """Output tiles of cuBLAS and CUTLASS kernels, elements."""
@@ -48,6 +52,7 @@ UNALIGNED = 2.0
 elements (CUTLASS: most such kernels need 128-bit accesses; NVIDIA, Matrix Multiplication Background, section 2.2)."""
 _ALIGNED_ELEMENTS = {"fp32": 1, "tf32": 4, "fp16": 8, "bf16": 8}  # outside tensor cores any row will do
 _CAP_STEPS = 24  # halvings of [LOWEST_CLOCK, 1]: the clock is then known to 1e-7 of boost
+_CAP_TOLERANCE = 1e-5  # of the clock and of the power that it gives, after so many halvings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,20 +313,32 @@ class Physical:
 
 
 def clock_share(profile: AcceleratorProfile, clock_mhz: float | None) -> float:
-    """``clock_mhz`` as a share of boost, 1 if None. Raises NotCalibratedError where boost is unknown or the clock is
-    not one of the card's."""
+    """``clock_mhz`` as a share of boost, 1 if None. Raises NotCalibratedError where boost is unknown or the clock lies
+    outside [``LOWEST_CLOCK``, ``HIGHEST_CLOCK``]."""
     if clock_mhz is None:
         return 1.0
-    if profile.boost_clock_mhz is None:
+    boost = profile.boost_clock_mhz
+    if boost is None:
         raise NotCalibratedError(
             f"{profile.product} has no trusted boost clock, so a clock of {clock_mhz:g} MHz cannot be priced:"
             " leave it out"
         )
-    if not 0 < clock_mhz <= 1.25 * profile.boost_clock_mhz:  # peaks are quoted at clocks up to 1.1 × below the highest
+    share = clock_mhz / boost
+    if not LOWEST_CLOCK <= share <= HIGHEST_CLOCK:
         raise NotCalibratedError(
-            f"{clock_mhz:g} MHz is no clock of {profile.product}, whose boost clock is {profile.boost_clock_mhz:g} MHz"
+            f"a clock of {clock_mhz:g} MHz cannot be priced on {profile.product}, whose boost clock is {boost:g} MHz:"
+            f" give one from {math.ceil(LOWEST_CLOCK * boost)} to {math.floor(HIGHEST_CLOCK * boost)} MHz",
+            reason="ClockOutOfRange",
         )
-    return max(clock_mhz / profile.boost_clock_mhz, LOWEST_CLOCK)
+    return share
+
+
+def over_the_limit(forecast: Composed, law: Law, chip: Chip) -> Flags:
+    """Which networks draw more than the card holds under its limit even at ``LOWEST_CLOCK``, (size,): the power limit
+    lies below the law's range for them."""
+    held = held_watts(law, chip) * forecast.seconds * (1 + _CAP_TOLERANCE)
+    over: Flags = (forecast.joules > held) & (forecast.clock <= LOWEST_CLOCK * (1 + _CAP_TOLERANCE))
+    return over
 
 
 def layer_energies(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError
+from joulecast.sources import external
 from joulecast.sources.access import RegistryAccess
 from joulecast.sources.budget import FetchBudget, Meter
 from joulecast.sources.fetched import FetchedModel
@@ -23,6 +25,7 @@ from joulecast.sources.manifest import (
     Manifest,
     Store,
     is_readable,
+    is_sealed,
     misbehaved,
     read_config,
     select,
@@ -32,16 +35,19 @@ from joulecast.sources.manifest import (
 )
 from joulecast.sources.overlay import Found, find, survey
 from joulecast.sources.ranges import RangedStream, Windows
-from joulecast.sources.reference import parse
+from joulecast.sources.reference import is_bare, parse, refuse_address
 from joulecast.sources.skeleton import skeleton
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from joulecast.sources.stream import Bytes
 
 MODEL_PATH = "joulecast.dev/model-path"
 """Image label or manifest annotation that names the model's file."""
 _MODELS_FOLDER = "models"  # KServe's modelcar images keep the model under /models
 _MODEL_SUFFIX = ".onnx"
+_MAX_PIECES = 128  # shape constants read from beside a model in an image, each by a request of its own
 
 
 def fetch(
@@ -65,13 +71,14 @@ def fetch(
     Raises ModelReferenceError, ModelFetchError, ModelFormatError; ``reason`` says what to do about it.
     """
     check_requested(format)
+    refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
     file = _local_file(reference, access)
     if file is not None:
         return fetch_file(file, reference=reference, meter=meter)
     store, target = _opened(reference, access, meter)
-    with closing(store):
+    with closing(store), offering_names(reference):
         manifest = select(store, target, platform, reference)
         return _Image(manifest, store, meter, verify=verify).fetched(path)
 
@@ -88,13 +95,14 @@ def resolve(
 
     Raises what ``fetch`` raises.
     """
+    refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
     file = _local_file(reference, access)
     if file is not None:
         return fetch_file(file, reference=reference, meter=meter).digest
     store, target = _opened(reference, access, meter)
-    with closing(store):
+    with closing(store), offering_names(reference):
         return resolve_manifest(store, target, platform, reference)
 
 
@@ -103,7 +111,7 @@ def _local_file(reference: str, access: RegistryAccess) -> Path | None:
     if not access.local_paths:
         return None
     path = os.path.expanduser(reference)  # noqa: PTH111 - pathlib raises for names that cannot be a file's
-    is_path = reference.startswith(("/", "./", "../", "~")) or reference.endswith(_MODEL_SUFFIX)
+    is_path = reference.startswith(("/", "./", "../", "~")) or reference.lower().endswith(_MODEL_SUFFIX)
     if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
         return Path(path)
     if is_path and split(reference) is None:
@@ -121,6 +129,22 @@ def _opened(reference: str, access: RegistryAccess, meter: Meter) -> tuple[Store
     return RegistryStore(image, access, meter), image.target
 
 
+@contextmanager
+def offering_names(reference: str) -> Iterator[None]:
+    """Where a single word is no image of Docker Hub, say how a network of a library is written."""
+    try:
+        yield
+    except ModelFetchError as error:
+        if not is_bare(reference) or error.reason not in ("NotFound", "Unauthorized", "RegistryUnavailable"):
+            raise
+        raise ModelFetchError(
+            f"{error}; a network of an installed library is written torchvision:{reference} or timm:{reference}, a file"
+            f" ./{reference}",
+            reason=error.reason,
+            transient=error.transient,
+        ) from error
+
+
 class _Image:
     """Finding the model in one platform's image."""
 
@@ -129,23 +153,68 @@ class _Image:
         self._store = store
         self._meter = meter
         self._name = meter.subject
+        self._sealed = [layer for layer in manifest.layers if is_sealed(layer)]
         readable = (layer for layer in reversed(manifest.layers) if is_readable(layer))
         self._layers = [Layer(descriptor, store, meter, verify=verify) for descriptor in readable]
 
     def fetched(self, path: str | None) -> FetchedModel:
-        found = self._found(path)
+        with self._telling_of_sealed_layers():
+            found = self._found(path)
         layer = found.layer
+        beside = self._beside(found)
+        contents = {piece: content for file in beside for piece, content in file.value.items()}
+        is_verified = layer.verified and all(file.layer.verified for file in beside)
         return FetchedModel(
             reference=self._name,
             format="onnx",
             path=found.path,
             digest=self._manifest.digest,
             layer_digest=layer.descriptor.digest,
-            skeleton=found.value,
+            skeleton=external.inlined(found.value, contents),
             bytes_fetched=self._meter.fetched_bytes,
             image_bytes=self._manifest.image_bytes,
-            verification="Full" if layer.verified else "Manifest",
+            verification="Full" if is_verified else "Manifest",
         )
+
+    @contextmanager
+    def _telling_of_sealed_layers(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelFetchError as error:
+            if not self._sealed or error.reason != "ModelNotFound":
+                raise
+            raise ModelFetchError(
+                f"{self._name} holds no model that can be read, and {len(self._sealed)} of its"
+                f" {len(self._manifest.layers)} layers cannot be ({self._sealed[0].media_type}: encrypted, or kept"
+                " outside the registry): push a copy whose model lies in an ordinary layer",
+                reason="ModelNotFound",
+                transient=False,
+            ) from error
+
+    def _beside(self, found: Found[bytes]) -> list[Found[external.Contents]]:
+        """The shape constants that lie in files beside the model, where layers can be read by ranges; a compressed one
+        would have to be unfolded for some bytes."""
+        layers = self._layers if not any(map(is_compressed, self._layers)) else [found.layer]
+        if any(map(is_compressed, layers)):
+            return []
+        by_location: dict[str, list[external.Piece]] = {}
+        for piece in external.pieces(found.value)[:_MAX_PIECES]:
+            by_location.setdefault(piece.location, []).append(piece)
+        files = (self._file_beside(found, layers, wanted) for wanted in by_location.values())
+        return [file for file in files if file is not None]
+
+    def _file_beside(
+        self, found: Found[bytes], layers: Sequence[Layer], wanted: Sequence[external.Piece]
+    ) -> Found[external.Contents] | None:
+        def take(content: Bytes, _: str, __: int | None) -> external.Contents:
+            return external.read(content, wanted)
+
+        try:
+            return find(layers, posixpath.join(posixpath.dirname(found.path), wanted[0].location), take, self._name)
+        except ModelFetchError as error:
+            if error.reason in ("ModelNotFound", "FetchBudgetExceeded"):
+                return None  # its shapes stay unknown, and the reader says which file they wait for
+            raise
 
     def _found(self, path: str | None) -> Found[bytes]:
         path = path or self._manifest.annotations.get(MODEL_PATH)
@@ -155,7 +224,7 @@ class _Image:
         labelled = config.labels.get(MODEL_PATH)
         if labelled:
             return find(self._layers, labelled, self._take, self._name)
-        titled = [layer for layer in self._layers if (layer.title or "").endswith(_MODEL_SUFFIX)]
+        titled = [layer for layer in self._layers if (layer.title or "").lower().endswith(_MODEL_SUFFIX)]
         if len(titled) > 1:
             raise self._ambiguous(titled)
         if titled:
@@ -205,3 +274,8 @@ class _Image:
             reason="AmbiguousModel",
             transient=False,
         )
+
+
+def is_compressed(layer: Layer) -> bool:
+    """Whether a layer says so, or was found to be so when it was read."""
+    return layer.compressed or any(word in layer.descriptor.media_type for word in ("gzip", "zstd"))

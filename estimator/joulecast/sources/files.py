@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError, ModelReferenceError
+from joulecast.sources import external
 from joulecast.sources.fetched import FetchedModel
 from joulecast.sources.ranges import LOCAL, RangedStream
 from joulecast.sources.skeleton import skeleton
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from joulecast.sources.budget import Meter
 
 
@@ -47,8 +51,8 @@ class FileRanges:
 
 
 def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
-    """The model in a local ONNX file. Its digest is its skeleton's: weights that differ change no forecast and are
-    never read.
+    """The model in a local ONNX file, with the shape constants that lie in files beside it. Its digest is its
+    skeleton's: weights that differ change no forecast and are never read.
 
     Raises ModelFetchError if it cannot be read, ModelFormatError if it is no ONNX model.
     """
@@ -58,6 +62,7 @@ def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
         content = skeleton(stream, name=str(path), size=ranges.size, limit_bytes=meter.budget.skeleton_bytes)
     finally:
         ranges.close()
+    content = external.inlined(content, _beside(path, external.pieces(content), meter))
     return FetchedModel(
         reference=reference,
         format="onnx",
@@ -69,6 +74,20 @@ def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
         image_bytes=ranges.size,
         verification=None,
     )
+
+
+def _beside(path: Path, wanted: Sequence[external.Piece], meter: Meter) -> dict[external.Piece, bytes]:
+    """The pieces of files in the model's folder; of a file that cannot be read none."""
+    found: dict[external.Piece, bytes] = {}
+    for location in dict.fromkeys(piece.location for piece in wanted):
+        try:
+            ranges = FileRanges(path.parent / location, meter)
+        except (ModelFetchError, ModelReferenceError):
+            continue  # its shapes stay unknown, and the reader says which file they wait for
+        with closing(ranges):
+            stream = RangedStream(ranges, name=location, size=ranges.size, meter=meter, windows=LOCAL)
+            found |= external.read(stream, [piece for piece in wanted if piece.location == location])
+    return found
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ModelFetchError:

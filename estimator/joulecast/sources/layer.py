@@ -34,7 +34,7 @@ class Layer:
         self._meter = meter
         self._verify = verify
         self._blob: RangedStream | None = None
-        self._is_compressed = False
+        self.compressed = False
 
     @property
     def title(self) -> str | None:
@@ -60,7 +60,7 @@ class Layer:
         if blob is None:
             return
         left = blob.size - blob.position
-        if self._verify or (self._is_compressed and left <= _COMPLETION_BYTES):
+        if self._verify or (self.compressed and left <= _COMPLETION_BYTES):
             blob.drain()
         self.verified |= blob.verified
 
@@ -76,15 +76,15 @@ class Layer:
 
     def _read(self, blob: RangedStream) -> Generator[tuple[Entry, Bytes], None, None]:
         content = decompressed(blob, name=self.name, meter=self._meter)
-        self._is_compressed = content is not blob
-        if self._is_compressed:
+        self.compressed = content is not blob
+        if self.compressed:
             blob.use(COMPRESSED)
         head = content.peek(2 * BLOCK)
         if is_tar(head):
             for entry in entries(content, self.name):
                 yield entry, Window(content, entry.size or 0)
         elif head:
-            yield self._single(None if self._is_compressed else blob.size), content
+            yield self._single(None if self.compressed else blob.size), content
 
     def _single(self, size: int | None) -> Entry:
         """The layer as one file."""

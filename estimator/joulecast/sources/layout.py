@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from joulecast.errors import ModelFetchError, ModelReferenceError
+from joulecast.errors import ModelFetchError
 from joulecast.sources.files import FileRanges
+from joulecast.sources.folders import refused
 from joulecast.sources.manifest import INDEX_TYPES, MAX_DOCUMENT_BYTES, Descriptor, Document, misbehaved, verified
 from joulecast.sources.reference import is_digest
 
@@ -41,10 +42,7 @@ class LayoutStore:
         self._folder = folder
         self._meter = meter
         if not os.path.isfile(folder / "oci-layout"):  # noqa: PTH113
-            raise ModelReferenceError(
-                f"{folder} is a folder without an oci-layout file: give an .onnx file, an OCI image-layout "
-                "folder or an image"
-            )
+            raise refused(folder)
 
     def document(self, target: str | None) -> Document:
         if target is not None and is_digest(target):

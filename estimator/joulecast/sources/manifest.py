@@ -150,7 +150,12 @@ def verified(content: bytes, digest: str, name: str) -> bytes:
 
 def is_readable(layer: Descriptor) -> bool:
     """Whether a layer's content can be had: not encrypted, not kept outside the registry, not the empty blob."""
-    return layer.media_type != _EMPTY_TYPE and not any(word in layer.media_type for word in _UNREADABLE)
+    return layer.media_type != _EMPTY_TYPE and not is_sealed(layer)
+
+
+def is_sealed(layer: Descriptor) -> bool:
+    """Whether a layer is encrypted, or kept outside the registry."""
+    return any(word in layer.media_type for word in _UNREADABLE)
 
 
 def misbehaved(name: str, problem: str) -> ModelFetchError:

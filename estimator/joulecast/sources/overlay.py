@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from joulecast.errors import ModelFetchError, ModelFormatError
+from joulecast.sources.formats import is_weights
 from joulecast.sources.tarstream import Entry, inside
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _search_layer(
             search.observe(entry)
             if entry.path in search.parents and entry.kind == "folder":
                 folders.add(entry.path)
-            if entry.path.endswith(_MODEL_SUFFIX) and len(seen) < _MAX_LISTED:
+            if is_model(entry.path) and len(seen) < _MAX_LISTED:
                 seen[entry.path] = None
         layer.finish()
     search.folders |= folders
@@ -162,21 +163,32 @@ def survey(layers: Sequence[Layer], groups: Iterable[Sequence[Layer]], root: str
     if there is none.
     """
     elsewhere: dict[str, None] = {}
+    foreign: dict[str, None] = {}
+    target: str | None = None
     for group in groups:
         walk = _Survey(root, elsewhere)
         candidates, first = walk.run(group, take)
+        foreign |= walk.foreign
+        target = target or walk.target
+        if target and not candidates:
+            candidates = [path for path in elsewhere if path.startswith(target + "/")]
         if len(candidates) > 1:
             raise _ambiguous(candidates, name)
         if first is not None:
             return first
         if candidates:  # a link to a file of another name
             return find(layers, candidates[0], take, name)
+    if foreign and not elsewhere:
+        raise _no_model(foreign, name)
     raise _absent(posixpath.join(root, f"*{_MODEL_SUFFIX}"), elsewhere, name)
 
 
 class _Survey:
     """Walks every member of a group of layers once; the first candidate is read on the way, because coming back may
-    cost a layer."""
+    cost a layer.
+
+    ``target``: where the root leads, if it is a link. ``foreign``: models in formats that are not read.
+    """
 
     def __init__(self, root: str, elsewhere: dict[str, None]) -> None:
         self._root = root
@@ -184,6 +196,8 @@ class _Survey:
         self._files: dict[str, None] = {}
         self._links: dict[str, str] = {}
         self._gone: set[str] = set()
+        self.foreign: dict[str, None] = {}
+        self.target: str | None = None
 
     def run(self, layers: Sequence[Layer], take: Take[T]) -> tuple[list[str], Found[T] | None]:
         """(candidates, the first one that is a file)."""
@@ -217,7 +231,12 @@ class _Survey:
 
     def _is_new_file(self, entry: Entry) -> bool:
         path = entry.path
-        if not path.endswith(_MODEL_SUFFIX) or posixpath.basename(path).startswith(WHITEOUT) or entry.kind == "folder":
+        if path == self._root and entry.kind == "symlink" and self.target is None:
+            self.target = _joined(posixpath.dirname(path), entry.target, "")
+        if posixpath.basename(path).startswith(WHITEOUT) or entry.kind == "folder":
+            return False
+        if not is_model(path):
+            self._note_foreign(path)
             return False
         known = path in self._files or path in self._links
         if known or path in self._gone or not _parents(path).isdisjoint(self._gone):
@@ -227,6 +246,10 @@ class _Survey:
                 self._elsewhere[path] = None
             return False
         return self._record(entry)
+
+    def _note_foreign(self, path: str) -> None:
+        if is_weights(path) and len(self.foreign) < _MAX_LISTED:
+            self.foreign[path] = None
 
     def _record(self, entry: Entry) -> bool:
         if entry.kind == "file":
@@ -257,6 +280,20 @@ def _ambiguous(paths: Sequence[str], name: str) -> ModelFetchError:
     return ModelFetchError(
         f"{name} holds {len(paths)} models: {_listed(sorted(paths))}; name one as the path",
         reason="AmbiguousModel",
+        transient=False,
+    )
+
+
+def is_model(path: str) -> bool:
+    """Whether a name is that of an ONNX file, in capitals or not."""
+    return path.lower().endswith(_MODEL_SUFFIX)
+
+
+def _no_model(foreign: Iterable[str], name: str) -> ModelFetchError:
+    return ModelFetchError(
+        f"{name} holds no ONNX file but {_listed(foreign)}, whose format is not read: add the model exported to ONNX to"
+        " the image",
+        reason="ModelNotFound",
         transient=False,
     )
 

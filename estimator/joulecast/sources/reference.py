@@ -58,6 +58,44 @@ def parse(text: str) -> ImageReference:
     return ImageReference(registry=registry, repository=repository, tag=match["tag"], digest=digest)
 
 
+def refuse_address(text: str) -> None:
+    """Raises ModelReferenceError for an address of the web or of an object store, from which nothing is downloaded."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or f"{scheme}://" in _SCHEMES or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return
+    if scheme.lower() == "file":
+        raise ModelReferenceError(f"{text[:200]!r} is the address of a file: give its path alone, {rest[:200]}")
+    bare = _without_secrets(scheme, rest)
+    command = _DOWNLOADS.get(scheme.lower())
+    how = f" ({command.format(bare)})" if command else ""
+    raise ModelReferenceError(
+        f"{bare!r} is an address from which nothing is downloaded: download the file first{how}, and give the file or"
+        " an image that holds it"
+    )
+
+
+_DOWNLOADS = {
+    **dict.fromkeys(("http", "https", "ftp"), "curl -LO {}"),
+    "s3": "aws s3 cp {} .",
+    "gs": "gcloud storage cp {} .",
+    **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs"), "azcopy copy {} ."),
+    "hf": "hf download, with the repository and the file's name",
+}
+"""How what an address names comes onto this machine, by its scheme."""
+
+
+def _without_secrets(scheme: str, rest: str) -> str:
+    """The address without user, password and query, which may hold a signature."""
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}"[:200]
+
+
+def is_bare(text: str) -> bool:
+    """Whether ``text`` is one word, as networks of libraries are called, which means an official image of Docker
+    Hub."""
+    return re.fullmatch(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*", text) is not None
+
+
 def is_digest(text: object) -> bool:
     """Whether ``text`` is a digest of a registered algorithm (``sha256:`` and 64 hexadecimal digits)."""
     if not isinstance(text, str):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFormatError
 from joulecast.sources.budget import FetchBudget
-from joulecast.sources.formats import SNIFFED_BYTES, refuse_foreign
+from joulecast.sources.formats import SNIFFED_BYTES, named_by_suffix, refuse_foreign
 
 if TYPE_CHECKING:
     from joulecast.sources.stream import Bytes
@@ -33,8 +33,7 @@ MAX_VARINT_BYTES = 10
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = MappingProxyType({_FIXED64: 8, _FIXED32: 4})
 
-# The messages of onnx.proto on the way to a TensorProto: field number -> message.
-_CHILDREN: Mapping[str, Mapping[int, str]] = MappingProxyType(
+CHILDREN: Mapping[str, Mapping[int, str]] = MappingProxyType(
     {
         "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
         "GraphProto": {1: "NodeProto", 5: "TensorProto", 15: "SparseTensorProto"},
@@ -49,6 +48,7 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = MappingProxyType(
         },
     }
 )  # fmt: skip
+"""The messages of onnx.proto on the way to a TensorProto: field number -> message."""
 _GRAPH_FIELD = 7
 _PAYLOAD_FIELDS = frozenset({4, 5, 6, 7, 9, 10, 11})
 """TensorProto's float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data."""
@@ -56,8 +56,9 @@ _EXTERNAL_DATA_FIELD = 13
 _EXTERNAL = bytes([14 << 3, 1])  # TensorProto.data_location = EXTERNAL
 
 
-def _record(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | _LENGTH]) + _encode(len(content)) + content
+def record(number: int, content: bytes) -> bytes:
+    """A field of bytes or of a message."""
+    return _encode(number << 3 | _LENGTH) + _encode(len(content)) + content
 
 
 def _encode(value: int) -> bytes:
@@ -69,7 +70,7 @@ def _encode(value: int) -> bytes:
     return bytes(groups)
 
 
-_DROPPED = _record(_EXTERNAL_DATA_FIELD, _record(1, b"location") + _record(2, DROPPED_LOCATION.encode()))
+_DROPPED = record(_EXTERNAL_DATA_FIELD, record(1, b"location") + record(2, DROPPED_LOCATION.encode()))
 
 
 def skeleton(
@@ -81,11 +82,11 @@ def skeleton(
     stream is no ONNX model, is truncated, lies about lengths, nests too deep, or keeps more than that.
     """
     refuse_foreign(stream.peek(SNIFFED_BYTES), name)
-    copier = _Copier(stream, name, limit_bytes)
-    copy = copier.message("ModelProto", size if size is None else stream.position + size, 0)
-    if not copier.graphs:
-        raise copier.error("holds no ONNX graph: give the .onnx file itself")
-    return bytes(copy)
+    try:
+        return _Copier(stream, name, limit_bytes).model(size)
+    except ModelFormatError as error:
+        foreign = named_by_suffix(name)
+        raise error if foreign is None else foreign.error(name) from error
 
 
 class _Copier:
@@ -95,6 +96,13 @@ class _Copier:
         self._left = limit_bytes
         self._limit = limit_bytes
         self.graphs = 0
+
+    def model(self, size: int | None) -> bytes:
+        """The copy of the whole stream."""
+        copy = self.message("ModelProto", size if size is None else self._stream.position + size, 0)
+        if not self.graphs:
+            raise self.error("holds no ONNX graph: give the .onnx file itself")
+        return bytes(copy)
 
     def message(self, kind: str, end: int | None, depth: int) -> bytearray:
         """The copy of a message that ends at position ``end`` (``None``: at the end of the stream).
@@ -107,7 +115,7 @@ class _Copier:
         if kind == "TensorProto":
             return self._tensor(end)
         copy = bytearray()
-        children = _CHILDREN[kind]
+        children = CHILDREN[kind]
         for number, head, length in self._fields(end):
             copy += head
             if length is None:
@@ -222,4 +230,6 @@ class _Copier:
         )
 
     def _truncated(self) -> ModelFormatError:
-        return self.error("is no ONNX model, or ends too early or lies about a length: copy or export it again")
+        return self.error(
+            "is cut off, or no ONNX model (it ends before a length that it states): copy or download the file again"
+        )

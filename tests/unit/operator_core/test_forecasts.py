@@ -58,9 +58,9 @@ class Registry:
             raise ModelFetchError(f"{header['image']} holds no /models", reason="ModelNotFound", transient=False)
         if header["operation"] == "fetch":
             return {"model": MODEL | {"digest": self.digest}}, b"skeleton"
-        missing = [size for size in header["batch_sizes"] if size not in header["ready"]]
+        missing = [size for size in header["batch_sizes"] if json.dumps(size) not in header["ready"]]
         assert body.startswith(b"skeleton") == bool(missing)
-        return PRICED | {"made": {str(size): 7 for size in missing}}, b"profile" * len(missing)
+        return PRICED | {"made": {json.dumps(size): 7 for size in missing}}, b"profile" * len(missing)
 
     def count(self, operation: str) -> int:
         return sum(job["operation"] == operation for job in self.jobs)
@@ -92,14 +92,14 @@ def test_after_a_restart_only_the_tag_is_looked_up_and_rows_are_priced(registry:
     ask(tmp_path, REQUEST)
     assert [registry.count(operation) for operation in ("resolve", "fetch", "forecast")] == [2, 1, 2]
     assert registry.jobs[-1]["skeleton_bytes"] == 0
-    assert registry.jobs[-1]["ready"] == {32: 7}
+    assert registry.jobs[-1]["ready"] == {"32": 7}
 
 
 def test_another_batch_size_needs_no_fetch(registry: Registry, tmp_path: Path) -> None:
     ask(tmp_path, REQUEST)
     ask(tmp_path, replace(REQUEST, batch_sizes=(32, 64)))
     assert registry.count("fetch") == 1
-    assert registry.jobs[-1]["ready"] == {32: 7}
+    assert registry.jobs[-1]["ready"] == {"32": 7}
     assert registry.jobs[-1]["skeleton_bytes"] == len(b"skeleton")
 
 

@@ -69,6 +69,21 @@ def test_a_shape_that_contradicts_the_model(tmp_path: Path) -> None:
         profiler.work(*job(tmp_path / "c.onnx", input_shapes={"image": ["batch", 1, 32, 32]}))
 
 
+def test_a_batch_size_that_is_not_said_is_read_off_the_shapes(tmp_path: Path) -> None:
+    header, body = job(tmp_path / "c.onnx", batch_sizes=[None], input_shapes={"image": [8, 3, 32, 32]})
+    answer, made = profiler.work(header, body)
+    assert [row["batchSize"] for row in answer["results"]] == [8]
+    again, _ = profiler.work(header | {"skeleton_bytes": 0, "ready": answer["made"]}, made)
+    assert again["results"] == answer["results"]
+
+
+def test_two_batch_sizes_that_disagree_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        JoulecastError, match=r"batch size 4 contradicts spec\.workload\.inputShapes image, by which it is 8"
+    ):
+        profiler.work(*job(tmp_path / "c.onnx", batch_sizes=[4], input_shapes={"image": [8, 3, 32, 32]}))
+
+
 @pytest.mark.parametrize(
     ("said", "means"),
     [
@@ -82,6 +97,13 @@ def test_a_shape_that_contradicts_the_model(tmp_path: Path) -> None:
             "steer it with spec.workload.inputValues {NAME: …}, or with spec.workload.inputShapes {y: […]}",
         ),
         ("check --input and --value, or", "check spec.workload.inputShapes and spec.workload.inputValues, or"),
+        (
+            "give --input x=1,3 --input '/in put=2,4' --value n=1 (with your own)",
+            'give spec.workload {inputShapes: {x: [1, 3], "/in put": [2, 4]}, inputValues: {n: 1}} (with your own)',
+        ),
+        ("give --input x=2,batch,3 (with", "give spec.workload.inputShapes {x: [2, batch, 3]} (with"),
+        ("give --input x=1,3 --input y=2", "give spec.workload.inputShapes {x: [1, 3], y: [2]}"),
+        ("give --value m=1,2 --value c=[[1]]", 'give spec.workload.inputValues {m: "1,2", c: "[[1]]"}'),
         ("leave --batch-size out", "leave spec.workload.batchSizes out"),
         ("nothing of the kind", "nothing of the kind"),
     ],
@@ -94,7 +116,7 @@ def test_an_open_shape_is_asked_for_where_the_reader_can_give_it(tmp_path: Path)
     fetched = sources.fetch(str(small_models.speech(tmp_path / "s.onnx")))
     model = {field.name: getattr(fetched, field.name) for field in fields(fetched) if field.name != "skeleton"}
     header, _ = job(tmp_path / "c.onnx", model=model, skeleton_bytes=len(fetched.skeleton), input_shapes={})
-    with pytest.raises(JoulecastError, match=r"spec\.workload\.inputShapes \{audio: \[") as caught:
+    with pytest.raises(JoulecastError, match=r"spec\.workload \{inputShapes: \{audio: \[batch, …") as caught:
         profiler.work(header, fetched.skeleton)
     assert "--" not in str(caught.value)
     assert caught.value.reason == "UnresolvedShape"
@@ -110,6 +132,7 @@ def test_an_open_shape_is_asked_for_where_the_reader_can_give_it(tmp_path: Path)
         ("5,", [5]),
         ("true", True),
         ("1, 0.5", [1, 0.5]),
+        ("[[1, 2], [True, 0.5]]", [[1, 2], [True, 0.5]]),
     ],
 )
 def test_input_values(text: object, value: object) -> None:

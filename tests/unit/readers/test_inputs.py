@@ -30,7 +30,7 @@ def test_batch_size_binds_the_leading_symbol_wherever_it_stands() -> None:
 
 def test_a_symbol_named_batch_wins_over_a_leading_one() -> None:
     with pytest.raises(
-        UnresolvedShapeError, match=r"'x' \[time,batch,3\] leaves dimension time open; give --input x=…,8,3"
+        UnresolvedShapeError, match=r"'x' \[time,batch,3\] leaves dimension time open; give --input x=128,batch,3"
     ):
         read_inputs({"x": (F, ["time", "batch", 3])}, batch_size=8)
 
@@ -88,7 +88,7 @@ def test_an_anonymous_batch_that_contradicts_a_given_shape_is_refused_alike() ->
 
 def test_an_open_dimension_is_named_with_its_flag() -> None:
     with pytest.raises(
-        UnresolvedShapeError, match=r"input 'x' \[N,3,H\] leaves dimension H open; give --input x=1,3,…"
+        UnresolvedShapeError, match=r"input 'x' \[N,3,H\] leaves dimension H open; give --input x=batch,3,224"
     ):
         read_inputs({"x": (F, ["N", 3, "H"])})
 

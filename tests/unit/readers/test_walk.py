@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, parser
 
+from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage, totals
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError, WorkloadError
 from joulecast.graph import ModelGraph
@@ -456,3 +457,89 @@ class TestParameters:
             helper.make_node("MatMul", ["x", "w"], ["y"]),
         ]
         assert self.params(nodes, {"q": np.ones((4, 6), np.int8), "scale": np.float32(0.1)}) == 24
+
+
+UNEQUAL = """
+<ir_version: 8, opset_import: ["": 16]>
+g (int64 n, float[1, 4] x) => (y) {
+  yes = Constant <value = bool {1}> ()
+  y = Loop (n, yes, x) <body = b (int64 i, bool go, float[1, 4] h) => (bool more, float[1, 4] h2) {
+    zero = Constant <value = int64 {0}> ()
+    one = Constant <value = int64 {1}> ()
+    four = Constant <value = int64[1] {4}> ()
+    more = Identity (go)
+    r = Range (zero, i, one)
+    length = Shape (r)
+    size = Concat <axis = 0> (length, four)
+    wide = Expand (h, size)
+    turned = Transpose <perm = [1, 0]> (wide)
+    square = MatMul (turned, wide)
+    h2 = Identity (h)
+  }>
+}
+"""
+
+
+def test_passes_that_differ_by_their_number_ask_for_nothing() -> None:
+    """Whether the rest of the passes repeats one is tried without their number; what is open there is no question."""
+    graph = read_text(UNEQUAL, input_values={"n": 40})
+    assert graph.shape(graph.outputs[0]) == (1, 4)
+
+
+CHOICE = """
+<ir_version: 8, opset_import: ["": 17]>
+g (float[1, 16] x, float[16, 8] w, float[16, 4] v) => (y) {
+  s = MatMul (x, v)
+  t = ReduceMax <axes = [1]> (s)
+  c = Cast <to = 9> (t)
+  y = If (c) <then_branch = a () => (float[1, 8] p) { p = MatMul (x, w) }, else_branch = b () => (float[1, 8] q) {
+    z = Constant <value = float[1, 8] {0,0,0,0,0,0,0,0}> ()
+    q = Identity (z)
+  }>
+}
+"""
+
+
+@pytest.mark.parametrize(("content", "expected"), [(1, 64 + 128), ([[True]], 64 + 128), (0, 64), ([[0]], 64)])
+def test_a_condition_may_be_said_as_a_number_or_in_full(content: Any, expected: int) -> None:
+    with pytest.raises(UnresolvedShapeError) as caught:
+        read_text(CHOICE)
+    assert caught.value.options == ("--value c=1",)
+    assert macs(canonicalise(read_text(CHOICE, input_values={"c": content}))) == expected
+
+
+def test_a_condition_of_another_shape_is_refused() -> None:
+    with pytest.raises(WorkloadError, match=r"'c' \(Cast\) has shape \[1, 1\], not \[1\]"):
+        read_text(CHOICE, input_values={"c": [1]})
+
+
+@pytest.mark.parametrize("first", [1, "batch", "batch + 0"])
+def test_outputs_of_another_vendor_may_be_declared_with_symbols(first: Any) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Pick", ["a"], ["y"], domain="vendor.plugin")]
+    proto = model(nodes, {"x": (F, ["batch", 3])}, [], domains={"vendor.plugin": 1})
+    proto.graph.output.append(helper.make_tensor_value_info("y", F, [first, 100, 4]))
+    graph = read(proto.SerializeToString(), Workload(batch_size=2), name="m")
+    assert graph.shape("y") == (1 if first == 1 else 2, 100, 4)
+    assert coverage(count(graph)).unsupported == ("vendor.plugin:Pick",)
+
+
+def test_an_output_of_another_vendor_that_stays_open_is_refused() -> None:
+    node = helper.make_node("Pick", ["x"], ["y"], domain="vendor.plugin")
+    proto = model([node], {"x": (F, ["batch", 3])}, [], domains={"vendor.plugin": 1})
+    proto.graph.output.append(helper.make_tensor_value_info("y", F, ["boxes", 4]))
+    with pytest.raises(UnsupportedOperatorError, match="does not say its output shape"):
+        read(proto.SerializeToString(), Workload(), name="m")
+
+
+def test_questions_come_together_and_the_file_is_read_on_with_examples() -> None:
+    text = """
+    <ir_version: 8, opset_import: ["": 17]>
+    g (float[batch, length, 4] x, int64[1] c, float[4, 4] w) => (y, z) {
+      p = MatMul (x, w)
+      y = Squeeze (p, c)
+      z = Identity (w)
+    }
+    """
+    with pytest.raises(UnresolvedShapeError, match="leaves dimension length open; the shape of 'y'") as caught:
+        read_text(text)
+    assert caught.value.options == ("--input x=batch,…,4", "--value c=…")

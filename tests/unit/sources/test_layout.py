@@ -102,7 +102,7 @@ def test_an_index_that_is_none(tmp_path: Path, index: str) -> None:
 
 
 def test_a_folder_that_is_no_layout(tmp_path: Path) -> None:
-    with pytest.raises(ModelReferenceError, match="without an oci-layout file"):
+    with pytest.raises(ModelReferenceError, match="is an empty folder"):
         fetch(str(tmp_path))
 
 

@@ -28,6 +28,8 @@ def refuse_misspelt(source: str) -> None:
     """Raises ModelReferenceError for what is nearly a named source and nothing on this machine, before any registry is
     asked for it."""
     prefix, colon, name = source.partition(":")
+    if not colon:
+        _refuse_bare(source)
     if not colon or prefix in LIBRARIES:
         return
     close = get_close_matches(prefix.lower(), LIBRARIES, 1, cutoff=0.8) or OTHER_WORDS.get(prefix.lower(), [])
@@ -35,6 +37,22 @@ def refuse_misspelt(source: str) -> None:
         raise ModelReferenceError(
             f"{source!r} is no named network: did you mean {close[0]}:{name}? An image of that name is written"
             f" docker.io/library/{source}"
+        )
+
+
+def _refuse_bare(source: str) -> None:
+    """Raises ModelReferenceError for the bare name of a listed network that is nothing on this machine."""
+    if "/" in source or os.access(source, os.F_OK):
+        return
+    from joulecast.readers.named.catalogue import known
+
+    offered = [named for named in known() if named.partition(":")[2] == source]
+    if offered == [f"torchvision:{source}"]:
+        offered.append(f"timm:{source}")  # most are in both, and the project lists each once
+    if offered:
+        raise ModelReferenceError(
+            f"{source!r} is no file, folder or image with a registry: did you mean {' or '.join(offered)}? An image of"
+            f" that name is written docker.io/library/{source}"
         )
 
 

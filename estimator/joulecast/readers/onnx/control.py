@@ -34,14 +34,15 @@ MAX_ITERATIONS = 100_000
 
 def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     condition = inputs[0]
+    walk.hints.steering.update(value.name for value in inputs if value is not None and value.runtime)
     if condition is None or condition.data is None or condition.data.size != 1:
-        raise UnresolvedShapeError(
-            f"the If node {node.name or node.output[0]!r} branches on {node.input[0]!r}, whose value the workload"
-            f" does not give;"
-            f" give the input that steers it with --value NAME=…, or the condition itself with --value"
-            f" {node.input[0]}=1"
+        problem = (
+            f"the If node {node.name or node.output[0]!r} branches on {node.input[0]!r}, whose value the workload does"
+            " not give (1: then, 0: else)"
         )
-    taken = bool(condition.data.reshape(()))
+        taken = bool(walk.hints.asked.content(node.input[0], problem, 1))
+    else:
+        taken = bool(condition.data.reshape(()))
     other = subgraph(node, "else_branch" if taken else "then_branch")
     record.free_nodes += len(other.node) + 1
     return walk.graph(subgraph(node, "then_branch" if taken else "else_branch"), Scope(scope), record)
@@ -50,8 +51,8 @@ def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recor
 def _loop(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     body = subgraph(node, "body")
     limit, going = _content(inputs, 0), _content(inputs, 1)
+    limit, going = _asked(walk, node, inputs, 0, limit), _asked(walk, node, inputs, 1, going)
     trips = None if limit is None else int(limit)
-    _require_count(node, inputs, trips, going)
     initial = [_present(value, node) for value in inputs[2:]]
     state = LoopState(walk=walk, node=node, body=body, scope=scope, passes=Passes(record), carried=initial)
     state.run(trips, going is None or bool(going))
@@ -73,16 +74,16 @@ def _present(value: Value | None, node: NodeProto) -> Value:
     return value
 
 
-def _require_count(node: NodeProto, inputs: Inputs, trips: int | None, going: Any) -> None:
-    for index, known in ((0, trips), (1, going)):
-        if len(inputs) > index and inputs[index] is not None and known is None:
-            what = "trip count" if index == 0 else "condition"
-            raise UnresolvedShapeError(
-                f"the {what} {node.input[index]!r} of the Loop node {node.name or node.output[0]!r} depends on"
-                f" data that the workload"
-                f" does not give; give the input that steers it with --value NAME=…, or say --value"
-                f" {node.input[index]}=…"
-            )
+def _asked(walk: Walk, node: NodeProto, inputs: Inputs, index: int, known: Any) -> Any:
+    """The trip count or condition; one that depends on data is asked for and taken to be 1."""
+    if known is not None or len(inputs) <= index or inputs[index] is None:
+        return known
+    what = "trip count" if index == 0 else "condition"
+    problem = (
+        f"the {what} {node.input[index]!r} of the Loop node {node.name or node.output[0]!r} depends on data that the"
+        " workload does not give"
+    )
+    return walk.hints.asked.content(node.input[index], problem, 1)
 
 
 class LoopState:
@@ -117,11 +118,11 @@ class LoopState:
         self._take(outputs)
         self.done += 1
         if outputs[0].data is None:
-            raise UnresolvedShapeError(
-                f"whether the Loop node {self.node.name or self.node.output[0]!r} goes on after iteration"
-                f" {self.done} depends on data that the"
-                f" workload does not give; say --value {self.body.output[0].name}=0 or =1"
+            problem = (
+                f"whether the Loop node {self.node.name or self.node.output[0]!r} goes on after iteration {self.done}"
+                " depends on data that the workload does not give (0: it ends, 1: it goes on)"
             )
+            return bool(self.walk.hints.asked.content(self.body.output[0].name, problem, 0))
         return bool(outputs[0].data.reshape(()))
 
     def _iterate(self, values: list[Value], iteration: Value, recording: Recording) -> list[Value]:
@@ -146,10 +147,13 @@ class LoopState:
         before = [value.without_data() for value in self.carried]
         recording = self.passes.inner()
         iteration = Value(name="", elem=TensorProto.INT64, shape=())
-        try:
-            outputs = self._iterate(before, iteration, recording)
-        except UnresolvedShapeError:
-            return False
+        with self.walk.hints.trial() as asks:
+            try:
+                outputs = self._iterate(before, iteration, recording)
+            except UnresolvedShapeError:
+                return False
+            if asks():
+                return False
         after = outputs[1 : 1 + len(before)]
         steady = all(
             (a.elem, a.shape) == (b.elem, b.shape) and a.items is None for a, b in zip(before, after, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,34 +11,65 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from joulecast.errors import WorkloadError
-from joulecast.readers.onnx.values import Value, dtype_name, from_type
+from joulecast.readers.onnx.asked import Asked
+from joulecast.readers.onnx.dimensions import dimensions
+from joulecast.readers.onnx.selections import Selections
+from joulecast.readers.onnx.values import SMALL_NUMEL, Value, dtype_name, from_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto, NodeProto, ValueInfoProto
 
     from joulecast.graph import Shape
+    from joulecast.readers.onnx.inputs import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
     """Shapes and contents that the workload names for values inside the graph, and the file's own (possibly stale)
-    annotations."""
+    annotations.
+
+    ``asked``: what the workload should say and does not. ``selections``: what depends on content, within bounds.
+    ``steering``: values that decided a branch; the model computes them whatever is said of them.
+    """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     contents: Mapping[str, object] = field(default_factory=dict)
     annotations: Mapping[str, Value] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
+    selections: Selections = field(default_factory=Selections)
+    steering: set[str] = field(default_factory=set)
 
     def apply(self, value: Value, node: NodeProto) -> Value:
         """The value with the workload's shape or content, if it names it. Raises ``WorkloadError`` on a
         contradiction."""
         if value.name in self.shapes:
-            value = replace(value, shape=_agreed(value, self.shapes[value.name], node))
+            value = replace(value, shape=_agreed(value, self.shapes[value.name], node.op_type))
         if value.name in self.contents:
-            array = as_array(value.name, self.contents[value.name], value.elem)
-            value = replace(value, shape=_agreed(value, tuple(array.shape), node), data=array)
+            array = _filled(value, as_array(value.name, self.contents[value.name], value.elem))
+            value = replace(value, shape=_agreed(value, tuple(array.shape), node.op_type), data=array)
         return value
+
+    def stored(self, value: Value) -> Value:
+        """A stored tensor with the content that the workload gives, for one whose own was not read. Raises
+        ``WorkloadError`` where the shapes differ."""
+        if value.name not in self.contents:
+            return value
+        array = _filled(value, as_array(value.name, self.contents[value.name], value.elem))
+        return replace(value, shape=_agreed(value, tuple(array.shape), "stored"), data=array)
+
+    @contextmanager
+    def trial(self) -> Iterator[Callable[[], bool]]:
+        """Try a walk: what it asks is forgotten, and the function given says whether it asked anything."""
+        before = len(self.asked.found), len(self.selections.found)
+        asks = lambda: (len(self.asked.found), len(self.selections.found)) != before  # noqa: E731 - what is yielded
+        try:
+            yield asks
+        finally:
+            for found, count in zip((self.asked.found, self.selections.found), before, strict=True):
+                for name in list(found)[count:]:
+                    del found[name]
 
     def declared(self, name: str) -> Value | None:
         """The file's annotation of that name, if it is a static shape."""
@@ -44,9 +77,18 @@ class Hints:
         return value if value is not None and value.static else None
 
 
-def declared_types(graph: GraphProto) -> dict[str, Value]:
-    """The annotations of a graph's inner values and outputs, by name."""
-    return {info.name: from_type(info.name, info.type) for info in (*graph.value_info, *graph.output)}
+def declared_types(graph: GraphProto, binding: Binding) -> dict[str, Value]:
+    """The annotations of a graph's inner values and outputs, by name, with the numbers that the inputs gave to their
+    symbols."""
+    return {info.name: _annotation(info, binding) for info in (*graph.value_info, *graph.output)}
+
+
+def _annotation(info: ValueInfoProto, binding: Binding) -> Value:
+    value = from_type(info.name, info.type)
+    declared = dimensions(info.type)
+    if declared is None or value.container is not None:
+        return value
+    return replace(value, shape=tuple(binding.symbol(d) if isinstance(d, str) else d for d in declared))
 
 
 def as_array(name: str, content: object, elem: int) -> np.ndarray[Any, Any]:
@@ -59,16 +101,23 @@ def as_array(name: str, content: object, elem: int) -> np.ndarray[Any, Any]:
         raise WorkloadError(f"the value given for {name!r} is not {_kind(elem)}: {error}") from error
 
 
+def _filled(value: Value, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array; a lone number fills a value of any shape, as it fills an input's."""
+    if array.ndim or not value.shape:
+        return array
+    shape = tuple(1 if size is None else size for size in value.shape)
+    return np.broadcast_to(array, shape) if math.prod(shape) <= SMALL_NUMEL else array
+
+
 def _kind(elem: int) -> str:
     return f"an array of {dtype_name(elem)}"
 
 
-def _agreed(value: Value, shape: Shape, node: NodeProto) -> Shape:
+def _agreed(value: Value, shape: Shape, maker: str) -> Shape:
     if value.shape is not None:
         same_rank = len(value.shape) == len(shape)
         if not same_rank or any(a is not None and a != b for a, b in zip(value.shape, shape, strict=True)):
             raise WorkloadError(
-                f"{value.name!r}, output of a {node.op_type} node, has shape {list(value.shape)}, not"
-                f" {list(shape)}; correct the workload"
+                f"{value.name!r} ({maker}) has shape {list(value.shape)}, not {list(shape)}; correct the workload"
             )
     return shape

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from onnx import TypeProto
-
-from joulecast.errors import UnresolvedShapeError, WorkloadError
+from joulecast.errors import WorkloadError
+from joulecast.readers.onnx import batch
+from joulecast.readers.onnx.asked import Asked
+from joulecast.readers.onnx.batch import batch_symbol
+from joulecast.readers.onnx.dimensions import Dimension, dimensions, evaluated, is_formula, names, solved
 from joulecast.readers.onnx.hints import as_array
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array, from_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from onnx import ValueInfoProto
-    from onnx.onnx_ml_pb2 import TensorShapeProto
+    from onnx import TypeProto, ValueInfoProto
 
     from joulecast.graph import Shape
     from joulecast.layers import Workload
 
-_ANONYMOUS = re.compile(r"|\?|-1|none|unk__\d+|unknown.*|dyn", re.IGNORECASE)
-"""Names that exporters give to dimensions they know nothing of (Paddle ``?`` and ``-1``, tf2onnx ``unk__12``): each
-is a dimension of its own."""
-
-_BATCH = re.compile(r"n|b|bs|bsz|.*batch.*", re.IGNORECASE)
-"""Symbols that mean the batch wherever they stand."""
-
-Dimension = int | str | None
-"""A number, a symbol shared by several inputs, or nothing known."""
-
 
 @dataclass(slots=True)
 class Binding:
-    """Numbers by symbol, with who set them; ``batch_symbol`` as found by ``batch_symbol``."""
+    """Numbers by symbol, with who set them; ``batch_symbol`` as found by ``batch.batch_symbol``."""
 
     batch_size: int
     batch_symbol: str | None
@@ -49,16 +39,54 @@ class Binding:
                 f" same number"
             )
 
-    def number(self, dimension: Dimension, position: int) -> int | None:
-        """The dimension's number, ``None`` if the workload leaves it open."""
+    def solve(self, formula: str, number: int, source: str) -> None:
+        """Take what a formula's number says of its one unknown symbol. Raises ``WorkloadError`` where the formula gives
+        another number."""
+        expected = evaluated(formula, self.known)
+        if expected is not None and expected != number:
+            terms = ", ".join(f"{name} is {self.known[name]}" for name in names(formula))
+            raise WorkloadError(
+                f"dimension {formula!r} is {expected}, because {terms}, but {number} by {source}; give numbers that"
+                " agree"
+            )
+        found = solved(formula, self.known, number)
+        if found is not None:
+            self.learn(*found, source)
+
+    @property
+    def known(self) -> dict[str, int]:
+        return {symbol: number for symbol, (number, _) in self.numbers.items()}
+
+    def number(self, dimension: Dimension, position: int, declared: Sequence[Dimension] = ()) -> int | None:
+        """The dimension's number, ``None`` if the workload leaves it open. A leading one without a name is the batch
+        unless the batch stands elsewhere in the shape."""
         if isinstance(dimension, int):
             return dimension
-        if isinstance(dimension, str) and dimension in self.numbers:
-            return self.numbers[dimension][0]
-        if dimension == self.batch_symbol if dimension is not None else position == 0:
+        if isinstance(dimension, str):
+            return self.symbol(dimension)
+        if position == 0 and (self.batch_symbol is None or self.batch_symbol not in declared):
             self.used_batch = True
             return self.batch
         return None
+
+    def is_batch(self, declared: Sequence[Dimension], position: int) -> bool:
+        """Whether the dimension is the batch, and its number the workload's batch size."""
+        dimension = declared[position]
+        if self.batch_symbol in self.numbers or isinstance(dimension, int):
+            return False
+        if isinstance(dimension, str):
+            return dimension == self.batch_symbol and dimension not in self.numbers
+        return position == 0 and (self.batch_symbol is None or self.batch_symbol not in declared)
+
+    def symbol(self, dimension: str) -> int | None:
+        """The number of a symbol or of a formula of symbols."""
+        if dimension in self.numbers:
+            return self.numbers[dimension][0]
+        if dimension == self.batch_symbol:
+            self.used_batch = True
+            return self.batch
+        inner = {name: self.symbol(name) for name in names(dimension) if name != dimension}
+        return evaluated(dimension, {name: number for name, number in inner.items() if number is not None})
 
     @property
     def batch(self) -> int:
@@ -66,8 +94,12 @@ class Binding:
         return self.numbers[symbol][0] if symbol in self.numbers else self.batch_size
 
 
-def bind(inputs: Sequence[ValueInfoProto], workload: Workload) -> list[Value]:
-    """One value an input, all static. Raises ``WorkloadError`` or ``UnresolvedShapeError``."""
+def bind(
+    inputs: Sequence[ValueInfoProto], workload: Workload, asked: Asked | None = None
+) -> tuple[list[Value], Binding]:
+    """One value an input, all static, and the numbers of the symbols. What the workload leaves open is noted in
+    ``asked`` and taken to be an example; without ``asked`` it raises ``UnresolvedShapeError``. Raises
+    ``WorkloadError``."""
     _check_batch_size(workload.batch_size)
     declared = {info.name: dimensions(info.type) for info in inputs}
     binding = Binding(workload.batch_size, batch_symbol(list(declared.values())))
@@ -75,32 +107,36 @@ def bind(inputs: Sequence[ValueInfoProto], workload: Workload) -> list[Value]:
     for name, shape in given.items():
         if shape is not None:
             _learn(name, declared[name], shape, binding)
-    values = [_bound(info, declared[info.name], given[info.name], workload, binding) for info in inputs]
+    _solve(declared, given, binding)
+    noted = Asked() if asked is None else asked
+    values = [_bound(info, declared[info.name], given[info.name], workload, binding, noted) for info in inputs]
+    if asked is None and noted.found:
+        raise noted.error(sound=True)
     _check_batch_used(workload, binding, given, declared)
-    return values
+    return values, binding
 
 
-def dimensions(proto: TypeProto) -> tuple[Dimension, ...] | None:
-    """The declared dimensions of a tensor type, ``None`` if the rank is unknown or it is no tensor."""
-    kind = proto.WhichOneof("value")
-    if kind not in ("tensor_type", "sparse_tensor_type") or not getattr(proto, kind).HasField("shape"):
-        return None
-    return tuple(_dimension(d) for d in getattr(proto, kind).shape.dim)
+def batch_size(
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    shapes: Mapping[str, Shape],
+    *,
+    size: int | None,
+    default: int,
+) -> int:
+    """The batch size that the shapes given say, as ``batch.batch_size`` finds it."""
+    declared, made = ({info.name: dimensions(info.type) for info in infos} for infos in (inputs, outputs))
+    return batch.batch_size(declared, made, shapes, size, default)
 
 
-def _dimension(dim: TensorShapeProto.Dimension) -> Dimension:
-    if dim.HasField("dim_value"):
-        return int(dim.dim_value) if dim.dim_value >= 0 else None
-    return None if _ANONYMOUS.fullmatch(dim.dim_param.strip()) else dim.dim_param
-
-
-def batch_symbol(declared: Sequence[tuple[Dimension, ...] | None]) -> str | None:
-    """The symbol that ``batch_size`` binds: one named like a batch, wherever it stands, else the first input's
-    leading symbol."""
-    symbols = [d for shape in declared for d in shape or () if isinstance(d, str)]
-    leading = [shape[0] for shape in declared if shape and isinstance(shape[0], str)]
-    named = [symbol for symbol in (*leading, *symbols) if _BATCH.fullmatch(symbol)]
-    return next(iter(named), None) or next(iter(leading), None)
+def _solve(
+    declared: Mapping[str, tuple[Dimension, ...] | None], given: Mapping[str, Shape | None], binding: Binding
+) -> None:
+    """Work out symbols that stand in formulas alone, and check what each formula gives."""
+    for name, shape in (*given.items(), *given.items()):  # twice: a formula may wait for a symbol of a later one
+        for dimension, number in zip(declared[name] or (), shape or (), strict=False):
+            if isinstance(dimension, str) and is_formula(dimension):
+                binding.solve(dimension, number, f"--input {name}")
 
 
 def given_shape(info: ValueInfoProto, workload: Workload) -> Shape | None:
@@ -137,7 +173,7 @@ def _learn(name: str, declared: tuple[Dimension, ...] | None, shape: Shape, bind
                 f"input {name!r} has {dimension} as its dimension {position} {_text(declared)}, but"
                 f" {_text(shape)} was given"
             )
-        if isinstance(dimension, str):
+        if isinstance(dimension, str) and not is_formula(dimension):
             binding.learn(dimension, number, f"--input {name}")
         elif dimension is None and position == 0 and binding.batch_symbol is None:
             binding.batch_symbol = ""
@@ -150,12 +186,13 @@ def _bound(
     given: Shape | None,
     workload: Workload,
     binding: Binding,
+    asked: Asked,
 ) -> Value:
     value = replace(from_type(info.name, info.type), role="input")
     content = workload.input_values.get(info.name)
     if value.container is not None:
         return _bound_container(value, content)
-    shape = given if given is not None else _shape(info.name, declared, binding)
+    shape = given if given is not None else _shape(info.name, declared, binding, asked)
     data = None
     if content is not None:
         data = _fitted(info.name, as_array(info.name, content, value.elem), shape)
@@ -203,20 +240,23 @@ def _element(proto: TypeProto) -> int:
     return int(proto.tensor_type.elem_type) if kind == "tensor_type" else 0
 
 
-def _shape(name: str, declared: tuple[Dimension, ...] | None, binding: Binding) -> Shape:
+def _shape(name: str, declared: tuple[Dimension, ...] | None, binding: Binding, asked: Asked) -> Shape:
+    """The declared shape with every number known; what is open is asked for, and an example taken for it."""
     if declared is None:
-        raise UnresolvedShapeError(f"input {name!r} declares no shape; give it with --input {name}=…")
-    numbers = [binding.number(dimension, position) for position, dimension in enumerate(declared)]
+        return asked.shape(name, (None,), f"input {name!r} declares no shape")
+    numbers = [binding.number(dimension, position, declared) for position, dimension in enumerate(declared)]
     open_ones = [
         str(d) if d is not None else str(i) for i, (d, n) in enumerate(zip(declared, numbers, strict=True)) if n is None
     ]
-    if open_ones:
-        example = ",".join("…" if n is None else str(n) for n in numbers)
-        raise UnresolvedShapeError(
-            f"input {name!r} {_text(declared)} leaves dimension {', '.join(open_ones)} open; give --input"
-            f" {name}={example}"
-        )
-    return tuple(n for n in numbers if n is not None)
+    if not open_ones:
+        return tuple(n for n in numbers if n is not None)
+    problem = f"input {name!r} {_text(declared)} leaves dimension {', '.join(open_ones)} open"
+    batched = [position for position in range(len(declared)) if binding.is_batch(declared, position)]
+    shape = asked.shape(name, numbers, problem, declared, batched)
+    for dimension, number in zip(declared, shape, strict=True):  # the next input of that symbol needs no asking
+        if isinstance(dimension, str) and dimension != binding.batch_symbol and not is_formula(dimension):
+            binding.numbers.setdefault(dimension, (number, f"--input {name}"))
+    return shape
 
 
 def _check_batch_size(batch_size: int) -> None:
@@ -232,7 +272,7 @@ def _check_batch_used(
 ) -> None:
     """A batch size other than 1 must bind something, or agree with the leading dimension of an input."""
     size = workload.batch_size
-    if size == 1 or (binding.used_batch and binding.batch == size):
+    if size == 1 or (binding.batch == size and (binding.used_batch or binding.batch_symbol in binding.numbers)):
         return
     leading = [(given[name] or shape or (None,))[0] for name, shape in declared.items() if given[name] or shape]
     if size not in leading:

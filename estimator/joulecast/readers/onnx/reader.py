@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING
 
 from onnx import ModelProto, defs
 
-from joulecast.errors import ModelFormatError, WorkloadError
+from joulecast.errors import ModelFormatError, UnresolvedShapeError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
-from joulecast.readers.onnx import blame, inputs, roles
+from joulecast.layers import Workload
+from joulecast.readers.onnx import blame, inputs, ordering, roles
+from joulecast.readers.onnx.asked import Asked
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.hints import Hints, declared_types
 from joulecast.readers.onnx.inference import Inference
 from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.selections import Selections
+from joulecast.readers.onnx.uncertain import differing
 from joulecast.readers.onnx.values import Value, from_type, static_shape
 from joulecast.readers.onnx.walk import Walk, add_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
-    from joulecast.layers import Workload
+    from joulecast.graph import Shape
 
 MAX_SKELETON_BYTES = 1 << 28
 """256 MiB: a skeleton holds no payload, and the largest graphs known stay below 50 MB."""
@@ -43,28 +47,75 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
         raise blame.of_model(error, name) from error
 
 
+def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None, default: int, name: str) -> int:
+    """The batch size that the shapes given for the model's inputs say; ``size`` where it was said and does not
+    contradict them, ``default`` where the model leaves it open and nothing says it.
+
+    Raises ModelFormatError, and WorkloadError where two of them disagree.
+    """
+    graph = parse(skeleton, name).graph
+    return inputs.batch_size(free_inputs(graph, Workload()), graph.output, shapes, size=size, default=default)
+
+
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
+    """The graph; every question that the workload leaves open is asked in one error."""
+    ordering.sort(model)
+    asked = Asked()
+    try:
+        graph = _settled(model, workload, name, asked)
+    except (UnresolvedShapeError, ModelFormatError) as error:
+        if asked.found:  # an example may have led there
+            raise asked.error(sound=False) from error
+        raise
+    if asked.found:
+        raise asked.error(sound=True)
+    return graph
+
+
+def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> ModelGraph:
+    """The graph with the most that each selection may keep. Where a product depends on one, all are asked for."""
+    most = Selections(most=True)
+    graph = _graph_of(model, workload, name, asked, most)
+    if not most.found:
+        return graph
+    uncertain = _uncertain(graph, model, workload, name)
+    if uncertain is None:
+        asked.found.update(most.found)
+        return graph
+    return replace(graph, upper_bounds=uncertain)
+
+
+def _uncertain(most: ModelGraph, model: ModelProto, workload: Workload, name: str) -> frozenset[str] | None:
+    """Values whose size depends on how much the selections keep; ``None`` where a product does."""
+    try:
+        least = _graph_of(model, workload, name, Asked(), Selections(most=False))
+    except (UnresolvedShapeError, ModelFormatError):
+        return None
+    return differing(most, least)
+
+
+def _graph_of(model: ModelProto, workload: Workload, name: str, asked: Asked, selections: Selections) -> ModelGraph:
     opsets = operator_sets(model, name)
+    values, binding = inputs.bind(free_inputs(model.graph, workload), workload, asked)
     walk = Walk(
         inference=Inference(opsets),
         folding=Folding(opsets),
         functions={(f.domain, f.name, f.overload): f for f in model.functions},
-        hints=_hints(model.graph, workload),
+        hints=_hints(model.graph, workload, binding, asked, selections),
     )
     scope, record = Scope(), Recording()
-    add_stored(model.graph, scope, record)
-    names = []
-    fed = free_inputs(model.graph, workload)
-    undecided = {info.name for info in fed if not from_type(info.name, info.type).static}
-    for bound in inputs.bind(fed, workload):
+    add_stored(model.graph, scope, record, walk.hints)
+    undecided = {info.name for info in free_inputs(model.graph, workload) if not from_type(info.name, info.type).static}
+    for bound in values:
         value = replace(bound, open=bound.name in undecided)
         scope[value.name] = value
         record.bind(value)
-        names.append(value.name)
     for node in model.graph.node:
         walk.node(node, scope, record)
     outputs = tuple(scope[output.name].name for output in model.graph.output)
-    return _graph(name, record, tuple(names), outputs, opsets.get("", defs.onnx_opset_version()))
+    names = tuple(value.name for value in values)
+    graph = _graph(name, record, names, outputs, opsets.get("", defs.onnx_opset_version()))
+    return replace(graph, steering=frozenset(walk.hints.steering).intersection(graph.tensors))
 
 
 def parse(skeleton: bytes, name: str) -> ModelProto:
@@ -105,11 +156,13 @@ def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
     return [info for info in graph.input if info.name not in stored or info.name in workload.input_values]
 
 
-def _hints(graph: GraphProto, workload: Workload) -> Hints:
+def _hints(
+    graph: GraphProto, workload: Workload, binding: inputs.Binding, asked: Asked, selections: Selections
+) -> Hints:
     """What the workload says of values inside the graph. Raises ``WorkloadError`` for a name that the model does not
     have."""
     fed = {info.name for info in free_inputs(graph, workload)}
-    inside = {name for node in _all_nodes(graph) for name in node.output}
+    inside = {name for node in _all_nodes(graph) for name in node.output} | set(_stored_names(graph))
     for name in (*workload.input_shapes, *workload.input_values):
         if name not in fed and name not in inside:
             raise WorkloadError(
@@ -118,8 +171,19 @@ def _hints(graph: GraphProto, workload: Workload) -> Hints:
     return Hints(
         shapes={name: tuple(shape) for name, shape in workload.input_shapes.items() if name not in fed},
         contents={name: content for name, content in workload.input_values.items() if name not in fed},
-        annotations=declared_types(graph),
+        annotations=declared_types(graph, binding),
+        asked=asked,
+        selections=selections,
     )
+
+
+def _stored_names(graph: GraphProto) -> Iterator[str]:
+    """Stored tensors, those of nested graphs included."""
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _stored_names(attribute.g)
 
 
 def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:

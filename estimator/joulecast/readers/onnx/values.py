@@ -11,6 +11,7 @@ import numpy as np
 from onnx import TensorProto, TypeProto, helper, numpy_helper
 
 from joulecast.errors import ModelFormatError
+from joulecast.sources.skeleton import DROPPED_LOCATION
 
 if TYPE_CHECKING:
     from onnx import SparseTensorProto
@@ -40,7 +41,8 @@ class Value:
     ``open``: it depends on what a runtime does not know when it loads the file: an open dimension, the pass of a
     loop. ``items``: the elements of a sequence (or of an optional, one or none)
     of known length;
-    ``container``: the type of a value that is no tensor.
+    ``container``: the type of a value that is no tensor. ``location``: file of the content of a stored tensor that lies
+    outside the model's own.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Value:
     open: bool = False
     items: tuple[Value, ...] | None = None
     container: TypeProto | None = None
+    location: str = ""
 
     @property
     def static(self) -> bool:
@@ -124,8 +127,22 @@ def from_tensor(name: str, proto: TensorProto) -> Value:
     if proto.data_location != TensorProto.EXTERNAL and math.prod(shape) <= SMALL_NUMEL:
         data = _content(name, proto)
     return Value(
-        name=name, elem=proto.data_type, shape=shape, data=data, runtime=False, role="constant", stored=(name,)
+        name=name,
+        elem=proto.data_type,
+        shape=shape,
+        data=data,
+        runtime=False,
+        role="constant",
+        stored=(name,),
+        location=_location(proto),
     )
+
+
+def _location(proto: TensorProto) -> str:
+    if proto.data_location != TensorProto.EXTERNAL:
+        return ""
+    found = next((entry.value for entry in proto.external_data if entry.key == "location"), "")
+    return "" if found == DROPPED_LOCATION else found
 
 
 def from_sparse(name: str, proto: SparseTensorProto) -> Value:

@@ -8,11 +8,22 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import attributes, blame, contrib, control, corrections, experimental, guards, sequences
+from joulecast.readers.onnx import (
+    attributes,
+    blame,
+    contradictions,
+    contrib,
+    control,
+    corrections,
+    experimental,
+    guards,
+    sequences,
+    steering,
+)
 from joulecast.readers.onnx.blame import one_line
 from joulecast.readers.onnx.folding import Folding
 from joulecast.readers.onnx.inference import Inference, ShapeConflictError
@@ -22,8 +33,6 @@ from joulecast.readers.onnx.when import When
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from onnx.defs import OpSchema
 
     from joulecast.readers.onnx.hints import Hints
 
@@ -96,7 +105,7 @@ class Walk:
     def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]:
         """Walk a nested graph whose formal inputs ``scope`` already holds; gives its outputs."""
         with self.budget.inside():
-            add_stored(graph, scope, record)
+            add_stored(graph, scope, record, self.hints)
             for node in graph.node:
                 self.node(node, scope, record)
         return [scope[output.name] for output in graph.output]
@@ -164,44 +173,50 @@ class Walk:
         outputs = [replace(value, name=name) for name, value in zip(node.output, outputs, strict=False)]
         outputs = [self.hints.apply(value, node) for value in outputs]
         known = outputs if any(value.known for value in outputs) else self._folded(node, inputs, outputs)
+        known = self.hints.selections.sized(node, inputs, known)
+        known = [self._shaped(value, node, inputs, record) for value in known]
         when = When.of(node, inputs, known)
         known = [when.placed(value) for value in known]
-        for value in known:
-            _require_shape(value, node)
         known = [record.add(value) if value.name else value for value in known]
         record.nodes.append(recorded(node, inputs, known, when))
         return known
 
-    def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
-        own = contrib.outputs(node, inputs, self.inference)
-        if own is not None:
-            return own
-        schema = self.inference.schema(node)
-        if schema is None:
-            return self._dropped(node, inputs) or self._unsupported(node)
-        own = corrections.before(node, inputs)
-        return own if own is not None else self._by_library(schema, node, inputs)
+    def _shaped(self, value: Value, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> Value:
+        """The value with a static shape: where the workload does not say one, an example, which is asked for."""
+        if not value.name or value.container is not None or value.static:
+            return value
+        problem = (
+            f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that the"
+            " workload does not give"
+        )
+        return steering.shaped(value, inputs, problem, record, self.hints.asked)
 
-    def _by_library(self, schema: OpSchema, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
+    def _inferred(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
         try:
-            guards.check(node, inputs)
-            attributes.require_kinds(node, schema)
-            return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
+            outputs = self._typed(node, inputs)
+            contradictions.check(node, inputs, outputs)
         except ShapeConflictError as error:
             shapes = ", ".join(_described(value) for value in inputs if value is not None)
             raise UnresolvedShapeError(
                 f"the {node.op_type} node {label(node)!r} does not accept its inputs ({shapes}): {one_line(error)};"
                 " check --input and --value, or export the model again"
             ) from error
+        return outputs
 
-    def _dropped(self, node: NodeProto, inputs: list[Value | None]) -> list[Value] | None:
-        try:
-            return experimental.outputs(node, inputs, self.inference)
-        except ShapeConflictError as error:
-            raise UnresolvedShapeError(
-                f"the {node.op_type} node {label(node)!r} does not accept its inputs: {one_line(error)};"
-                " check --input and --value, or export the model again"
-            ) from error
+    def _typed(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
+        """Raises ``ShapeConflictError``."""
+        own = contrib.outputs(node, inputs, self.inference)
+        if own is not None:
+            return own
+        schema = self.inference.schema(node)
+        if schema is None:
+            return experimental.outputs(node, inputs, self.inference) or self._unsupported(node)
+        own = corrections.before(node, inputs)
+        if own is not None:
+            return own
+        guards.check(node, inputs)
+        attributes.require_kinds(node, schema)
+        return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
 
     def _unsupported(self, node: NodeProto) -> list[Value]:
         """Shapes that the file itself declares, so that the walk can go on; the row lowers coverage."""
@@ -224,12 +239,16 @@ class Walk:
         ]
 
 
-def add_stored(graph: GraphProto, scope: Scope, record: Recording) -> None:
+def add_stored(graph: GraphProto, scope: Scope, record: Recording, hints: Hints) -> None:
     """Put the graph's initializers into ``scope``."""
     for tensor in graph.initializer:
-        scope[tensor.name] = record.hold(tensor, partial(from_tensor, tensor.name, tensor))
+        scope[tensor.name] = record.hold(tensor, partial(_stored, tensor, hints))
     for sparse in graph.sparse_initializer:
         scope[sparse.values.name] = record.hold(sparse, partial(from_sparse, sparse.values.name, sparse))
+
+
+def _stored(tensor: TensorProto, hints: Hints) -> Value:
+    return hints.stored(from_tensor(tensor.name, tensor))
 
 
 def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
@@ -272,17 +291,6 @@ def _constant_array(attribute: AttributeProto) -> Any:
         )
     content, dtype = forms[attribute.name]
     return np.array(content, dtype=dtype)
-
-
-def _require_shape(value: Value, node: NodeProto) -> None:
-    if not value.name or value.container is not None or value.static:
-        return
-    raise UnresolvedShapeError(
-        f"the shape of {value.name!r}, output of the {node.op_type} node {label(node)!r}, depends on data that"
-        f" the workload does not give;"
-        f" say the content of the inputs that steer it with --value NAME=…, or the shape itself with --input"
-        f" {value.name}=…"
-    )
 
 
 def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], when: When) -> Node:
