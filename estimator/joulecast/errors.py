@@ -9,7 +9,8 @@
     ├── UnresolvedShapeError      a shape depends on something the workload does not say
     ├── UnknownAcceleratorError   no accelerator of that name is known
     ├── NotCalibratedError        the accelerator is known, but nothing prices this precision or runtime on it
-    └── MeasurementError          a measurement could not be made or must not be trusted
+    ├── MeasurementError          a measurement could not be made or must not be trusted
+    └── InternalInconsistencyError  two stages of joulecast disagree: a defect of joulecast, not of the model
 
 ``reason`` is a CamelCase word that becomes a Kubernetes condition's reason; ``transient`` says whether trying again
 later may help. The message is one sentence that names the input, the problem and the way out.
@@ -85,3 +86,9 @@ class MeasurementError(JoulecastError):
     """A measurement could not be made or must not be trusted."""
 
     default_reason = "MeasurementFailed"
+
+
+class InternalInconsistencyError(JoulecastError):
+    """Two stages of joulecast disagree about a model: a defect of joulecast, not of the model."""
+
+    default_reason = "InternalError"

@@ -39,6 +39,8 @@ class Tensor:
 
     ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated),
     the names of those.
+    ``after``: names of values that are part of this one although no node says so: what was written into its memory
+    through another view.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Tensor:
     shape: Shape | None
     role: TensorRole = "activation"
     stored: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def numel(self) -> int:

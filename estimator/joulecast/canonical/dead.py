@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from joulecast.graph import Node
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from joulecast.graph import ModelGraph
 
 CONTROL = ("If", "Loop", "Scan", "SequenceMap")
@@ -20,10 +24,20 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
     """
     if not graph.outputs or any(node.op_type in CONTROL or node.repeats != 1 for node in graph.nodes):
         return graph
-    needed, kept = set(graph.outputs), []
+    needed, kept = set[str](), list[Node]()
+    _need(graph.outputs, graph, needed)
     for node in reversed(graph.nodes):
         if node.folded or needed.intersection(node.outputs):
-            needed.update(() if node.folded else node.inputs)
+            _need(() if node.folded else (*node.inputs, *node.outputs), graph, needed)
             kept.append(node)
     dropped = len(graph.nodes) - len(kept)
     return replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped) if dropped else graph
+
+
+def _need(names: Iterable[str], graph: ModelGraph, needed: set[str]) -> None:
+    """Add the names, and those of the values that they come after, to what is needed."""
+    new = [name for name in names if name and name not in needed]
+    while new:
+        needed.update(new)
+        found = [graph.tensors[name] for name in new if name in graph.tensors]
+        new = [name for tensor in found for name in tensor.after if name not in needed]

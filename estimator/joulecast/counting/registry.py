@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -90,6 +91,7 @@ def known() -> Mapping[tuple[str, str], LayerKind]:
     return dict(_kinds)
 
 
+@cache
 def _load() -> None:
     for module in MODULES:
         import_module(f"joulecast.counting.{module}")
