@@ -124,7 +124,9 @@ class CalibrationSpec(Part):
         min_length=6,
         max_length=100,
         pattern=_CRON,
-        description="When to run, as a CronJob reads it, in UTC: 0 3 * * SUN, @daily; without one there is one run, at once.",
+        description=(
+            "When to run, as a CronJob reads it, in UTC: 0 3 * * SUN, @daily; without it there is one run, at once."
+        ),
     )
     queue_name: str | None = Field(
         None,

@@ -55,7 +55,7 @@ def parse(text: str) -> Schedule:
 
 
 def _check(text: str, position: int) -> None:
-    """Raise ValueError for a field that CronJob does not read, alone: the library reads more (``L``, ``5#2``, ``R``)."""
+    """Raise ValueError for a field that a CronJob does not read: the library reads more (``L``, ``5#2``, ``R``)."""
     name, values, everything, names = _FIELDS[position]
     word = "|".join(("[0-9]+", *names))
     item = rf"([*{everything}]|({word})(-({word}))?)(/[0-9]+)?"
