@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import base64
+import gc
 import json
 import shutil
 import ssl
