@@ -233,6 +233,20 @@ def test_a_value_written_under_keeps_its_name_and_the_digest() -> None:
     assert found.states == ()
 
 
+@pytest.mark.parametrize(
+    ("forward", "macs"),
+    [
+        (lambda m, x: torch.einsum("bti,btj->btij", m.f(x), x), 96 + 96),  # products alone, nothing to sum
+        (lambda m, x: torch.einsum("bti,ij,btj->bt", x, m.f.weight, x), 96 + 24),
+        (lambda m, x: torch.inference_mode()(m.f)(x), 96),  # operators that are names for several
+        (lambda m, x: torch.inference_mode()(F.scaled_dot_product_attention)(x, x, m.f(x)), 96 + 144),
+        (lambda m, x: torch.view_as_complex(x.view(2, 3, 2, 2)) @ torch.complex(m.f.weight, m.f.weight)[:2], 4 * 48),
+    ],
+)
+def test_what_ran_agrees_with_what_is_counted(forward: Callable[[Writer, torch.Tensor], Any], macs: int) -> None:
+    assert totals(count(graph_of(trace(Writer(forward), (X,))))).macs == macs
+
+
 def test_a_rule_that_loses_products_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = Entry(lambda reading: reading.node("Identity", (reading.name("input"),)), ("input",))
     monkeypatch.setitem(names.table(), "torch.nn.functional.linear", lost)

@@ -18,18 +18,34 @@ COMPLEX_PRODUCTS = 4
 
 OWN = ("aten", "prims", "prim")
 
+EINSUM = "torch.einsum"
+
 Formula = Callable[[Sequence[Any], Any], "int | None"]
 """MACs by an operator's arguments and its result; None for forms that it does not know."""
 
 
-def macs_of(func: Any, args: Sequence[Any], result: Any) -> int | None:
+def macs_of(func: Any, args: Sequence[Any], result: Any, *, within: str = "") -> int | None:
     """MACs of one run of an operator: 0 of one that multiplies nothing, None where it is not known, as of operators
-    that are not torch's own."""
+    that are not torch's own. ``within``: the function that runs it, if that is recorded as a whole."""
     formula = formulas().get(func.overloadpacket)
+    if within == EINSUM and func.overloadpacket is torch.ops.aten.mul:
+        formula = _elementwise
     if formula is None:
-        return 0 if func.namespace in OWN else None
+        return 0 if _is_plain(func) else None
     macs, first = formula(args, result), result[0] if isinstance(result, tuple | list) else result
     return macs * COMPLEX_PRODUCTS if macs and first.dtype.is_complex else macs
+
+
+@cache
+def _is_plain(func: Any) -> bool:
+    """Whether the operator is torch's own and, where the code runs in ``inference_mode``, no name for several."""
+    composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return func.namespace in OWN and not composed
+
+
+def _elementwise(_: Sequence[Any], result: Any) -> int:
+    """An Einstein sum over no index: each product counts, as it does in the matrix product of other sums."""
+    return int(result.numel())
 
 
 def _product(left: int, right: int) -> Formula:

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from joulecast.readers.module.devices import MOVES, on_processor
-from joulecast.readers.module.dispatched import macs_of
+from joulecast.readers.module.dispatched import EINSUM, macs_of
 from joulecast.readers.module.functions import FUNCTIONS, Signature
 from joulecast.readers.module.recorder import Begun, Recorder, tensors_of
 from joulecast.readers.module.substitution import Fakes
@@ -53,7 +53,8 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         running = self.recorder.running
         begun = running or self.recorder.begin(str(func), args, kwargs)
         result = func(*args, **kwargs)
-        begun.ran(macs_of(func, args, result), _written(func, args, kwargs))
+        macs = macs_of(func, args, result, within=running.call.function if running else "")
+        begun.ran(macs, _written(func, args, kwargs))
         if running is None:
             self._note(func, begun, result)
         return result
@@ -161,6 +162,8 @@ class Functions(TorchFunctionMode):
         begun = self.recorder.begin(name, *positional(signature, bound))
         with self.recorder.inside(begun):
             result = canonical(name)(*args, **kwargs)
+        if name == EINSUM and len(bound["operands"]) > 2:
+            begun.ran(None, ())  # torch chooses in which order it multiplies
         self.recorder.note(begun, result)
         return result
 
