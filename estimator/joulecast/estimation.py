@@ -11,7 +11,7 @@ import numpy as np
 
 from joulecast.accelerators import refuse_simulated
 from joulecast.energy.features import ARITHMETIC, Features, executed, features, module_calls, views
-from joulecast.energy.interval import MINIMUM_GROUPS, Widening, half_width, widenings
+from joulecast.energy.interval import CARRIES, MINIMUM_GROUPS, Widening, half_width, widenings
 from joulecast.energy.model import ORIGINS, EnergyEstimate, LayerEnergy, Origin
 from joulecast.energy.physical import (
     Chip,
@@ -30,10 +30,6 @@ from joulecast.layers import Coverage, LayerProfile, ModelProfile
 from joulecast.units import Joules, Seconds, Watts
 
 __all__ = ["estimate"]
-
-SHARE_THAT_COUNTS = 0.1
-"""A forecast takes the weakest origin among the rows that carry more than this share of its joules."""
-
 
 OTHER_HOST = 1.5
 """Launch times of another host: a single constant per op missed by ±25 % on one host, and hosts differ in clock by
@@ -151,7 +147,7 @@ def _weakest(layers: Sequence[LayerEnergy], joules: float, strongest: Origin) ->
     shares: dict[Origin, float] = {}
     for layer in layers:
         shares[layer.origin] = shares.get(layer.origin, 0.0) + layer.joules
-    found = [origin for origin, carried in shares.items() if carried > SHARE_THAT_COUNTS * joules]
+    found = [origin for origin, carried in shares.items() if carried > CARRIES * joules]
     return max([strongest, *found], key=ORIGINS.index)
 
 

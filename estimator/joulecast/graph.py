@@ -7,7 +7,7 @@ Control flow is already resolved: the taken branch of an If stands in line, the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -31,6 +31,9 @@ ITEMSIZE_BYTES: Mapping[str, float] = MappingProxyType(
 
 FLOATING_DTYPES = frozenset({"float64", "float32", "float16", "bfloat16", "float8", "float4"})
 
+STORED = ("parameter", "constant")
+"""Roles of values that exist before a pass."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
@@ -39,6 +42,8 @@ class Tensor:
 
     ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated),
     the names of those.
+    ``after``: names of values that are part of this one although no node says so: what was written into its memory
+    through another view.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Tensor:
     shape: Shape | None
     role: TensorRole = "activation"
     stored: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def numel(self) -> int:
@@ -106,6 +112,15 @@ class ModelGraph:
     """Values that decided which branch stands in line: what computes them runs although no node reads them."""
     upper_bounds: frozenset[str] = frozenset()
     """Values whose size depends on what a selection keeps, given as the most that it may keep."""
+
+    def reached(self, names: Iterable[str]) -> set[str]:
+        """The names given that are not empty, and those of the values that these were written after."""
+        found: set[str] = set()
+        new = {name for name in names if name}
+        while new:
+            found |= new
+            new = {part for name in new if name in self.tensors for part in self.tensors[name].after} - found
+        return found
 
     def shape(self, name: str) -> Shape | None:
         return self.tensors[name].shape

@@ -23,7 +23,7 @@ NAME_CHARACTERS: Final = 40
 MAXIMUM_VERDICTS: Final = 32
 
 _DURATION: Final = "^([0-9]+(h|m|s))+$"
-_CRON: Final = r"^[-0-9*/,]+( [-0-9*/,]+){4}$"
+_CRON: Final = r"^(@[a-z]+|[-0-9A-Za-z*?/,]+( [-0-9A-Za-z*?/,]+){4})$"
 _IMAGE_CHARACTERS: Final = 512
 
 _QUANTITY: Final = r"^[0-9]+([.][0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
@@ -121,10 +121,12 @@ class CalibrationSpec(Part):
     )
     schedule: str | None = Field(
         None,
-        min_length=9,
+        min_length=6,
         max_length=100,
         pattern=_CRON,
-        description="Five fields of cron in UTC, such as 0 3 * * 0; without one there is one run, at once.",
+        description=(
+            "When to run, as a CronJob reads it, in UTC: 0 3 * * SUN, @daily; without it there is one run, at once."
+        ),
     )
     queue_name: str | None = Field(
         None,

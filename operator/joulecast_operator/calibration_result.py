@@ -10,17 +10,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from joulecast.superiority import bound
 from joulecast_operator.calibration_job import PROFILE, RUN, SUMMARY
 from joulecast_operator.calibration_pod import PROFILE_BYTES, SUMMARY_BYTES
 from joulecast_operator.calibration_resources import MAXIMUM_VERDICTS
 from joulecast_operator.reconcile import Wrong
-
-ABSOLUTE: Final = 0.02
-RELATIVE: Final = 0.1
-FLOOR: Final = 0.003
-"""A new profile's median error on held-out rows must lie below the old one's by the lesser of two points and a tenth
-of it, and by 0.3 points at least; what repeats of a measurement differ by must not swap profiles. As `joulecast
-calibrate` has them, which a test holds equal: that module needs numpy."""
 
 _MESSAGE_CHARACTERS: Final = 512
 _WORD_CHARACTERS: Final = 64
@@ -144,11 +138,6 @@ def is_better(summary: Summary) -> bool:
     new = summary.held_out.median_ape if summary.held_out else None
     old = summary.against.median_ape if summary.against else None
     return old is None or (new is not None and new <= old - bound(old) + _ROUNDING)
-
-
-def bound(old_median_ape: float) -> float:
-    """By how much a new median error has to be lower."""
-    return max(FLOOR, min(ABSOLUTE, RELATIVE * old_median_ape))
 
 
 def _unreadable(why: str) -> Wrong:

@@ -1,91 +1,74 @@
-"""When a calibration with a schedule is due: the five fields of cron, in UTC."""
+"""When a calibration with a schedule is due: as a CronJob reads its schedule, in UTC."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-_FIELDS: Final = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-_SUNDAY: Final = 7  # cron counts Sunday as 0 and as 7
-_LONGEST: Final = timedelta(days=8 * 366)  # 29 February is at most eight years away
+from croniter import CroniterBadDateError, CroniterError, croniter
+
+_MONTHS: Final = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+_DAYS: Final = "SUN MON TUE WED THU FRI SAT".split()
+_FIELDS: Final = (
+    ("minute", "0-59", "", ()),
+    ("hour", "0-23", "", ()),
+    ("day", "1-31", "?", ()),
+    ("month", "1-12 or JAN-DEC", "", _MONTHS),
+    ("weekday", "0-7 or SUN-SAT", "?", _DAYS),
+)
+"""Name, values, what else may stand for all of them, and names of values."""
+
+NICKNAMES: Final = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Sets of minutes, hours, days, months and weekdays (Monday is 1). ``either``: day and weekday are both restricted,
-    and one of them suffices, as crontab(5) has it."""
+    """Five fields of cron, or a nickname. Where day and weekday both name days, one of them suffices."""
 
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    either: bool
+    text: str
 
     def next(self, after: datetime) -> datetime:
         """The first time of the schedule later than ``after``. Raises ValueError where there is none."""
-        after = after.astimezone(UTC)
-        day = after.date()
-        while day <= after.date() + _LONGEST:
-            if self._is_day(day):
-                for time in self._times(day):
-                    if time > after:
-                        return time
-            day += timedelta(days=1)
-        raise ValueError("no day of the calendar fits it")
-
-    def _is_day(self, day: date) -> bool:
-        on_day, on_weekday = day.day in self.days, day.isoweekday() in self.weekdays
-        fits = (on_day or on_weekday) if self.either else (on_day and on_weekday)
-        return fits and day.month in self.months
-
-    def _times(self, day: date) -> list[datetime]:
-        return [
-            datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
-            for hour in sorted(self.hours)
-            for minute in sorted(self.minutes)
-        ]
+        try:
+            found: datetime = croniter(self.text, after.astimezone(UTC)).get_next(datetime)
+        except CroniterBadDateError as error:
+            raise ValueError("no day of the calendar fits it") from error
+        return found
 
 
 def parse(text: str) -> Schedule:
     """The schedule that ``text`` says. Raises ValueError, which names the field."""
     parts = text.split()
-    if len(parts) != len(_FIELDS):
-        raise ValueError(f"{len(parts)} fields instead of {len(_FIELDS)}: minute hour day month weekday")
-    minutes, hours, days, months, weekdays = (
-        _values(part, name, low, high) for part, (name, low, high) in zip(parts, _FIELDS, strict=True)
-    )
-    found = Schedule(
-        minutes=minutes,
-        hours=hours,
-        days=days,
-        months=months,
-        weekdays=frozenset(_SUNDAY if day == 0 else day for day in weekdays),
-        either=not parts[2].startswith("*") and not parts[4].startswith("*"),
-    )
-    found.next(datetime.now(UTC))  # a 31 February is no time
-    return found
+    if text.strip() not in NICKNAMES:
+        if len(parts) != len(_FIELDS):
+            raise ValueError(
+                f"{len(parts)} fields instead of {len(_FIELDS)}: give minute hour day month weekday, or one of"
+                f" {', '.join(NICKNAMES)}"
+            )
+        for position, part in enumerate(parts):
+            _check(part, position)
+    schedule = Schedule(text=" ".join(parts))
+    schedule.next(datetime.now(UTC))  # a 31 February is no time
+    return schedule
 
 
-def _values(text: str, name: str, low: int, high: int) -> frozenset[int]:
-    found: set[int] = set()
-    for part in text.split(","):
-        span, _, step = part.partition("/")
-        try:
-            first, last = _span(span, low, high, stepped=bool(step))
-            found.update(range(first, last + 1, int(step or 1)))
-        except ValueError as error:
-            raise ValueError(f"{part!r} is no {name}: give {low}-{high}, *, a range, a step or a list") from error
-    return frozenset(found)
+def _check(text: str, position: int) -> None:
+    """Raise ValueError for a field that a CronJob does not read: the library reads more (``L``, ``5#2``, ``R``)."""
+    name, values, everything, names = _FIELDS[position]
+    word = "|".join(("[0-9]+", *names))
+    item = rf"([*{everything}]|({word})(-({word}))?)(/[0-9]+)?"
+    alone = " ".join(text if place == position else "*" for place in range(len(_FIELDS)))
+    fits = re.fullmatch(rf"{item}(,{item})*", text, re.IGNORECASE) and _ascending(text.upper(), names)
+    try:
+        croniter(alone if fits else "")
+    except CroniterError as error:
+        raise ValueError(f"{text!r} is no {name}: give {values}, *, a range, a step or a list") from error
 
 
-def _span(text: str, low: int, high: int, *, stepped: bool) -> tuple[int, int]:
-    if text == "*":
-        return low, high
-    begin, dash, end = text.partition("-")
-    first = int(begin)
-    last = int(end) if dash else (high if stepped else first)
-    if not low <= first <= last <= high:
-        raise ValueError(text)
-    return first, last
+def _ascending(text: str, names: list[str] | tuple[()]) -> bool:
+    """Whether no range ends before it begins."""
+    places = {name: place for place, name in enumerate(names, start=names is _MONTHS)}
+    ranges = re.findall(r"(\w+)-(\w+)", text)
+    return all(places.get(a, a) == b or int(places.get(a, a)) <= int(places.get(b, b)) for a, b in ranges)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import kopf
 
-from joulecast_operator import discovery
+from joulecast_operator import discovery, isolation
 from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.calibration_line import waits
 from joulecast_operator.calibration_status import holds
@@ -23,7 +23,7 @@ from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES
 from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import EstimateCollector, registry_with
+from joulecast_operator.metrics import EstimateCollector, registry_with, show_isolation
 from joulecast_operator.questions import product_of
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
@@ -194,6 +194,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
     registry = registry_with(EstimateCollector(controller.index))
+    show_isolation(registry, isolated=await isolation.checked())
     async with served(settings.metrics_port, registry, controller.health()):
         await controller.forecasts.start()
         try:

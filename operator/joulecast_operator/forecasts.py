@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
-from joulecast.errors import JoulecastError
+from joulecast.errors import JoulecastError, ModelReferenceError
+from joulecast.sources import reference
 from joulecast_operator.cache import Cache, key
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome
@@ -272,7 +273,7 @@ class Forecasts:
     def _host(self, image: str) -> asyncio.Semaphore:
         """A registry's own share of the fetchers."""
         share = max(1, self._settings.fetchers // _HOST_SHARE)
-        return self._hosts.setdefault(image.partition("/")[0], asyncio.Semaphore(share))
+        return self._hosts.setdefault(host_of(image), asyncio.Semaphore(share))
 
     async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of ``work``, shared with whoever asks for the same ``name`` meanwhile."""
@@ -282,6 +283,15 @@ class Forecasts:
             self._running[name] = task
             task.add_done_callback(lambda _: self._running.pop(name, None))
         return await _shared(task)
+
+
+def host_of(image: str) -> str:
+    """The registry that an image is read from: ``docker.io`` for every short name of Docker Hub (``nginx``,
+    ``team/model``). What is no reference, the fetcher refuses; it counts as a host of its own."""
+    try:
+        return reference.parse(image).registry
+    except ModelReferenceError:
+        return image
 
 
 async def _shared(task: Awaitable[T]) -> T:

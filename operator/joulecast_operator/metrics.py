@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -113,6 +114,12 @@ CALIBRATION_INFO: Final = Metric(
     labels=(*CALIBRATION_LABELS, "phase", "reason", "better"),
     text="Always 1: an EnergyCalibration's phase, why, and whether its last profile is better than the one before.",
 )
+ISOLATED: Final = Metric(
+    name="joulecast_profiler_isolated",
+    kind="gauge",
+    labels=(),
+    text="1 where models are read by a process that has left the network, 0 where the kernel does not let it.",
+)
 REQUESTS: Final = Metric(
     name="joulecast_admission_requests_total",
     kind="counter",
@@ -127,7 +134,16 @@ DURATION: Final = Metric(
     text="Time to decide about one workload at admission, in seconds.",
     process="webhook",
 )
-METRICS: Final = (*FORECASTS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO, REQUESTS, DURATION)
+METRICS: Final = (
+    *FORECASTS,
+    INFO,
+    CALIBRATION_ERROR,
+    CALIBRATION_PROGRESS,
+    CALIBRATION_INFO,
+    ISOLATED,
+    REQUESTS,
+    DURATION,
+)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge beside each counter is in no list of ours
 
@@ -177,6 +193,11 @@ class AdmissionMetrics:
     def observe(self, outcome: str, seconds: float) -> None:
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
+
+
+def show_isolation(registry: CollectorRegistry, *, isolated: bool) -> None:
+    """Serve whether the profiler has left the network; it is found out once, at the start."""
+    Gauge(ISOLATED.name, ISOLATED.text, registry=registry).set(isolated)
 
 
 def registry_with(*collectors: Collector) -> CollectorRegistry:

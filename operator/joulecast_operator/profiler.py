@@ -21,7 +21,7 @@ from joulecast.profiling import profile_skeleton, workload_for
 from joulecast.sources import FetchedModel
 from joulecast_operator.frames import Header
 from joulecast_operator.resources import MAXIMUM_TOP_LAYERS
-from joulecast_operator.sandbox import Limits, serve
+from joulecast_operator.sandbox import Limits, serve, told
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
 
@@ -146,8 +146,9 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
         try:
             accelerator = _accelerator(product, header["runtime"], header["overrides"])
             estimates += [_price(header, profile, accelerator) for profile in profiles.values()]
-        except JoulecastError as error:
-            unavailable[product] = {"reason": error.reason, "message": str(error)}
+        except Exception as error:  # a defect, too, costs this accelerator alone
+            entry = told(error)
+            unavailable[product] = {"reason": entry["reason"], "message": entry["message"]}
     first = profiles[header["batch_sizes"][0]]
     return {
         "results": [_result(estimate) for estimate in _distinct(estimates)],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import logging
 import os
 import resource
 import signal
@@ -17,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from joulecast import defects
 from joulecast.errors import JoulecastError
-from joulecast_operator import frames
+from joulecast_operator import frames, logs
+
+log = logging.getLogger(__name__)
 
 GO: Final = b"J"
 """Sent before each job; the end of input means that no more come."""
@@ -29,6 +33,8 @@ _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _CLONE_NEWUSER: Final = 0x10000000  # linux/sched.h
 _CLONE_NEWNET: Final = 0x40000000
 _STATM_VIRTUAL: Final = 0
+
+_WHERE: Final = "please report it with the traceback that the controller's log has under {id}"
 
 # what a process that only computes has no use for (docs.python.org/3/library/audit_events.html)
 _FORBIDDEN: Final = (
@@ -64,6 +70,7 @@ def serve(work: Work, limits: Limits, *, isolated: bool, warm: Sequence[str]) ->
     """
     output = os.dup(1)
     os.dup2(2, 1)  # whatever prints goes to the log, not between the frames
+    logs.configure("warning")
     _die_with_parent(os.getppid())
     if isolated:
         without_network()
@@ -97,11 +104,16 @@ def forbid() -> None:
 
 def failure(error: BaseException) -> frames.Header:
     """An exception as a header: what kind, what to say, whether a later try may help."""
-    if isinstance(error, JoulecastError):
-        return {"error": {"reason": error.reason, "message": str(error), "transient": error.transient}}
-    if isinstance(error, MemoryError):
-        return {"killed": "memory"}
-    return {"error": {"reason": "InternalError", "message": f"{type(error).__name__}: {error}", "transient": False}}
+    return {"killed": "memory"} if isinstance(error, MemoryError) else {"error": told(error)}
+
+
+def told(error: BaseException) -> frames.Header:
+    """Reason, message and whether a later try may help. A programming error's traceback goes to the log, under the id
+    that its message names."""
+    if isinstance(error, JoulecastError) and not defects.is_defect(error):
+        return {"reason": error.reason, "message": str(error), "transient": error.transient}
+    log.error("a job failed by a defect of joulecast", exc_info=error, extra={"defect": defects.defect_id(error)})
+    return {"reason": defects.REASON, "message": defects.sentence(error, where=_WHERE), "transient": False}
 
 
 def _child(work: Work, limits: Limits, writer: int, *, isolated: bool) -> NoReturn:

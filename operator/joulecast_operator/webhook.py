@@ -73,12 +73,15 @@ class AdmissionServer:
         self.listening = False
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
-        async for client_config in self.server(self._admission.review):  # type: ignore[arg-type]
-            if not self.listening:  # else a collection walks the whole index while reviews wait
-                gc.collect()
-                gc.freeze()
-            self.listening = True
-            yield client_config
+        try:
+            async for client_config in self.server(self._admission.review):  # type: ignore[arg-type]
+                if not self.listening:  # else a collection walks the whole index while reviews wait
+                    gc.collect()
+                    gc.freeze()
+                self.listening = True
+                yield client_config
+        finally:
+            gc.unfreeze()  # what is still frozen when Python ends is never freed, and extension modules report leaks
 
 
 def run(settings: Settings) -> None:

@@ -47,7 +47,7 @@ def require_results(before: ModelGraph, after: ModelGraph, pass_name: str) -> No
     if not gone:
         return
     needed = (name for node in after.nodes if not node.folded for name in node.inputs)
-    for name in (*needed, *after.outputs, *after.steering):
+    for name in after.reached((*needed, *after.outputs, *after.steering)):
         if name in gone:
             raise InternalInconsistencyError(
                 f"{pass_name} removed the node {gone[name].name!r}, whose value {name!r} is still needed; {REPORT}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulecast.canonical.conservation import require_results
+from joulecast.graph import Node
 
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
@@ -20,10 +21,10 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
     """
     if not graph.outputs:
         return graph
-    needed, kept = {*graph.outputs, *graph.steering}, []
+    needed, kept = graph.reached((*graph.outputs, *graph.steering)), list[Node]()
     for node in reversed(graph.nodes):
         if node.folded or needed.intersection(node.outputs):
-            needed.update(() if node.folded else filter(None, node.inputs))
+            needed |= graph.reached(() if node.folded else (*node.inputs, *node.outputs))
             kept.append(node)
     dropped = len(graph.nodes) - len(kept)
     if not dropped:

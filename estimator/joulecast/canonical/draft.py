@@ -47,7 +47,8 @@ class Draft:
     def __init__(self, graph: ModelGraph) -> None:
         self._graph = graph
         self._nodes: dict[float, Node] = dict(enumerate(graph.nodes))
-        self._outputs = frozenset(graph.outputs) | graph.steering
+        later = (tensor.after for tensor in graph.tensors.values())
+        self._outputs = frozenset(graph.outputs).union(graph.steering, *later)
         self._producers: dict[str, float] = {}
         self._readers: dict[str, set[float]] = {}
         self._gone: set[str] = set()
@@ -67,7 +68,11 @@ class Draft:
         nodes = tuple(self._complete(self._nodes[place]) for place in sorted(self._nodes))
         used = {name for node in nodes for name in (*node.inputs, *node.outputs) if name}
         used.update(self._graph.inputs, self._graph.outputs, self._graph.steering)
-        used.update(stored for name in tuple(used) for stored in self.tensors[name].stored)
+        new = tuple(used)
+        while new:
+            parts = {part for name in new for part in (*self.tensors[name].stored, *self.tensors[name].after)}
+            new = tuple(parts - used)
+            used.update(new)
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self._graph, nodes=nodes, tensors=tensors)
 

@@ -10,14 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulecast.counting.rows import cost
-from joulecast.graph import FLOATING_DTYPES
+from joulecast.graph import FLOATING_DTYPES, STORED
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from joulecast.graph import ModelGraph, Node
-
-STORED = ("parameter", "constant")
 
 ARITHMETIC = frozenset(
     """Abs Add And BatchNormalization Cast Ceil Clip Cos Div Equal Exp Floor Greater GreaterOrEqual Less LessOrEqual Log
@@ -102,8 +100,8 @@ def _roots(graph: ModelGraph, places: list[int]) -> dict[int, int]:
 
 
 def _readers(graph: ModelGraph, names: Iterable[str]) -> dict[str, set[int]]:
-    """Places of the nodes that read each value; -1 where the model returns it or a branch is chosen by it."""
-    outside = {*graph.outputs, *graph.steering}
+    """Places of the nodes that read each value; -1 where the model returns it, or chooses or writes by it."""
+    outside = {*graph.outputs, *graph.steering}.union(*(tensor.after for tensor in graph.tensors.values()))
     readers: dict[str, set[int]] = {name: {-1} if name in outside else set() for name in names}
     for place, node in enumerate(graph.nodes):
         for name in () if node.folded else node.inputs:

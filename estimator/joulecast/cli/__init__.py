@@ -8,7 +8,8 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 a JoulecastError (one sentence on stderr), 2 wrong usage, 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 a JoulecastError (one sentence on stderr), 2 wrong usage, 70 a defect of
+    joulecast, 130 interrupted."""
     try:
         from joulecast.cli.application import run
 

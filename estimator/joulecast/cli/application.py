@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 
+from joulecast import defects
 from joulecast.errors import JoulecastError, UnresolvedShapeError
 
 EPILOGUE = (
     "Examples: `joulecast profile model.onnx` · `joulecast estimate model.onnx -a NVIDIA-H200 -b 32` ·"
     " `joulecast compare registry.example/models/resnet50:1 -b 1 -b 32`"
 )
+
+TRACEBACK = "JOULECAST_TRACEBACK"
+"""Environment variable: whether a defect's traceback is printed."""
+
+DEFECT = 70
+"""Exit code of a defect of joulecast (EX_SOFTWARE of sysexits.h)."""
+
+_WHERE = f"please report it as {{id}}, with the traceback that {TRACEBACK}=1 before the same command shows"
 
 app = typer.Typer(
     name="joulecast",
@@ -46,9 +58,18 @@ def run() -> None:
     """Run the command line given and exit."""
     try:
         app(prog_name="joulecast")
-    except JoulecastError as error:
-        sys.stderr.write(f"error: {_sentence(error)} [{error.reason}]\n{_way_out(error, sys.argv[1:])}")
-        sys.exit(1)
+    except Exception as error:
+        if isinstance(error, JoulecastError) and not defects.is_defect(error):
+            _end(str(error), error.reason, 1, _way_out(error, sys.argv[1:]))
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        _end(defects.sentence(error, where=_WHERE), defects.REASON, DEFECT)
+
+
+def _end(message: str, reason: str, code: int, way_out: str = "") -> NoReturn:
+    """End with the message on one line of standard error, and the line to copy below it."""
+    sys.stderr.write(f"error: {' '.join(message.split())} [{reason}]\n{way_out}")
+    sys.exit(code)
 
 
 def _way_out(error: JoulecastError, arguments: Sequence[str]) -> str:
@@ -58,8 +79,3 @@ def _way_out(error: JoulecastError, arguments: Sequence[str]) -> str:
         return ""
     verb = "fill in" if any("…" in option for option in options) else "try"
     return f"{verb}: {shlex.join(('joulecast', *arguments))} {' '.join(options)}\n"
-
-
-def _sentence(error: JoulecastError) -> str:
-    """The message on one line."""
-    return " ".join(str(error).split())

@@ -19,8 +19,8 @@ MINIMUM_GROUPS = 9
 2005)."""
 
 CARRIES = 0.1
-"""Share of a forecast's joules from which on rows without joules of their own, or off the training range, are worth a
-word."""
+"""Share of a forecast's joules above which some of its rows speak for it: a forecast takes the weakest origin among the
+rows that carry more, and says so where more are without joules of their own, or off the training range."""
 
 # Log half-widths that reasons add in quadrature. None is fitted: ADR 0042 says why each is what it is.
 _UNVERIFIED = 0.15

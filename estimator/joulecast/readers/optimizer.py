@@ -66,7 +66,7 @@ def _run(runtime: Any, place: Path, name: str) -> None:
     try:
         runtime.InferenceSession(str(place / _MODEL), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base of their own
-        reason = str(error).splitlines()[0].replace(str(place), "")
+        reason = next(iter(str(error).splitlines()), type(error).__name__).replace(str(place), "")
         raise ModelFormatError(f"onnxruntime cannot optimise {name} ({reason}): count the graph as exported") from error
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import shutil
 import ssl
@@ -107,9 +108,11 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
         await asyncio.wait_for(until_shown(first), timeout=180)
         put(second)
         await asyncio.wait_for(until_shown(second), timeout=180)
+        assert gc.get_freeze_count() > 0  # its index is not walked by collections
         task.cancel()
 
     asyncio.run(renew())
+    assert gc.get_freeze_count() == 0  # else extension modules report leaks where Python ends
 
 
 async def _exhaust(server: AdmissionServer) -> None:

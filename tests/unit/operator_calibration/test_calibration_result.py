@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from joulecast.calibration.fit.measured import comparison
-from joulecast_operator import calibration_result
 from joulecast_operator.calibration_result import Product, Summary, is_better, product_of, summary_of
 from joulecast_operator.reconcile import Wrong
 from tests.unit.operator_calibration.samples import config_map, summary
@@ -118,10 +116,3 @@ def test_better_is_what_the_figures_bear_out(
 ) -> None:
     against = None if old is None else {"median_ape": old}
     assert is_better(read(held_out={"median_ape": new}, against=against, better=said)) is expected
-
-
-def test_the_bound_is_the_one_by_which_profiles_are_compared() -> None:
-    ours = (calibration_result.ABSOLUTE, calibration_result.RELATIVE, calibration_result.FLOOR)
-    assert ours == (comparison.ABSOLUTE, comparison.RELATIVE, comparison.FLOOR)
-    for old in (0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 1.0):
-        assert calibration_result.bound(old) == comparison.bound(old)

@@ -1,4 +1,4 @@
-"""Five fields of cron, in UTC."""
+"""Schedules as a CronJob reads them, in UTC."""
 
 from __future__ import annotations
 
@@ -22,8 +22,21 @@ AFTER = datetime(2026, 1, 1, 12, 30, 30, tzinfo=UTC)  # a Thursday
         ("5-59/25 9,13 * * 1-5", "2026-01-01T13:05"),
         ("0 0 29 2 *", "2028-02-29T00:00"),
         ("0 0 13 * 5", "2026-01-02T00:00"),  # a 13th or a Friday, as crontab(5) has it
-        ("0 0 */2 * 5", "2026-01-09T00:00"),  # beside a star both must hold
+        ("0 0 */2 * 1", "2026-01-03T00:00"),  # a step names days too
+        ("0 0 * * 5", "2026-01-02T00:00"),  # beside a star the other one holds
         ("10/30 * * * *", "2026-01-01T12:40"),
+        ("0 3 * * SUN", "2026-01-04T03:00"),
+        ("0 3 * * mon-fri", "2026-01-02T03:00"),
+        ("0 3 1 FEB,Apr *", "2026-02-01T03:00"),
+        ("0 3 ? * 0", "2026-01-04T03:00"),
+        ("0 3 1 * ?", "2026-02-01T03:00"),
+        ("@hourly", "2026-01-01T13:00"),
+        ("@daily", "2026-01-02T00:00"),
+        ("@midnight", "2026-01-02T00:00"),
+        ("@weekly", "2026-01-04T00:00"),
+        ("@monthly", "2026-02-01T00:00"),
+        ("@yearly", "2027-01-01T00:00"),
+        ("@annually", "2027-01-01T00:00"),
     ],
 )
 def test_the_next_time(text: str, expected: str) -> None:
@@ -47,7 +60,19 @@ def test_the_next_time_is_later_than_a_time_of_the_schedule_itself() -> None:
         ("5-1 * * * *", "minute"),
         ("*/0 * * * *", "minute"),
         ("1,,2 * * * *", "minute"),
+        ("SAT-MON * * * *", "minute"),
+        ("* * * * SAT-MON", "weekday"),
+        ("* * * DEC-JAN *", "month"),
+        ("* * L * *", "day"),
+        ("* * * * 5#2", "weekday"),
+        ("* * * * MON#2", "weekday"),
+        ("R * * * *", "minute"),
+        ("? * * * *", "minute"),
+        ("* * MON * *", "day"),
         ("* * *", "3 fields"),
+        ("0 0 * * * *", "6 fields"),
+        ("@every 1h", "2 fields"),
+        ("@reboot", "1 fields"),
         ("0 0 31 2 *", "no day"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 
 from joulecast.errors import JoulecastError, ModelFetchError
 from joulecast_operator import workers
-from joulecast_operator.forecasts import Forecasts, Request
+from joulecast_operator.forecasts import Forecasts, Request, host_of
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.settings import Settings
@@ -228,3 +228,13 @@ def test_errors_of_workers_are_failures_not_exceptions(registry: Registry, tmp_p
 
     registry.run = run  # type: ignore[method-assign]
     assert all(isinstance(outcome, Failure) for outcome in ask(tmp_path, REQUEST, REQUEST))
+
+
+@pytest.mark.parametrize("image", ["nginx", "team/model:1", "docker.io/team/model", "index.docker.io/library/nginx"])
+def test_short_names_of_docker_hub_are_one_host(image: str) -> None:
+    assert host_of(image) == "docker.io"
+    assert host_of(f"registry.example:5000/{image}") == "registry.example:5000"
+
+
+def test_what_is_no_image_is_a_host_of_its_own() -> None:
+    assert host_of("no image/at all") == "no image/at all"

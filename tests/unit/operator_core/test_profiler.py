@@ -201,3 +201,22 @@ def without_runtime(document: str) -> str:
     plain = json.loads(document)
     plain["hosts"].pop("onnxruntime-cuda", None)
     return json.dumps(plain)
+
+
+def test_a_defect_in_one_accelerators_forecast_costs_that_accelerator_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = accelerators.find
+
+    def find(product: str, runtime: str) -> accelerators.AcceleratorProfile:
+        if product == "Tesla-T4":
+            raise KeyError(runtime)
+        return shipped(product, runtime)
+
+    monkeypatch.setattr(accelerators, "find", find)
+    answer, _ = profiler.work(*job(tmp_path / "model.onnx", accelerators=["NVIDIA-H200", "Tesla-T4"]))
+    assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-H200"}
+    [record] = caplog.records
+    entry = answer["unavailable"]["Tesla-T4"]
+    assert entry["reason"] == "InternalError"
+    assert record.defect in entry["message"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -23,7 +26,8 @@ def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bo
         module="tests.unit.operator_core.jobs",
         seconds=seconds,
         memory_bytes=512 * MIB,
-        environment={"PYTHONPATH": str(ROOT)} | ({"ISOLATED": "1"} if isolated else {}),
+        environment={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        | ({"ISOLATED": "1"} if isolated else {}),
         waits_for_others=waits_for_others,
     )
 
@@ -130,7 +134,17 @@ def test_errors_keep_reason_and_message() -> None:
         False,
         "there is no model here: give one",
     )
-    assert failure("stumble").reason == "InternalError"
+
+
+def test_a_programming_error_keeps_its_traceback_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    error = failure("stumble")
+    assert (error.reason, error.transient) == ("InternalError", False)
+    assert "ZeroDivisionError: a bug" in str(error)
+    [line] = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "defect" in line]
+    assert line["level"] == "error"
+    assert re.fullmatch("[0-9a-f]{8}", line["defect"])
+    assert line["defect"] in str(error)
+    assert "in stumble" in line["exception"]
 
 
 @pytest.mark.parametrize("job", ["connect", "start_program", "write_file"])

@@ -129,6 +129,18 @@ def test_what_onnxruntime_cannot_load_is_told_in_one_line(tmp_path: Path) -> Non
     assert "\n" not in str(caught.value)
 
 
+def test_an_error_of_onnxruntime_without_a_message_is_told_by_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    path = small_models.classifier(tmp_path / "small.onnx")
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    with pytest.raises(ModelFormatError, match=r"cannot optimise small\.onnx \(RuntimeError\)"):
+        optimizer.optimize(fetch(str(path)).skeleton, name=path.name)
+
+
 def test_a_graph_that_takes_too_much_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
     model = large(tmp_path / "large.onnx", nodes, {"w": np.ones((64, 64), np.float32)})

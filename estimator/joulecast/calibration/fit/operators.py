@@ -53,11 +53,6 @@ def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) 
     return laws.at(found.x)[0]
 
 
-def latency_errors(law: Law, chip: Chip, rows: OperatorRows) -> Array:
-    """Log of forecast over measured seconds, (rows,)."""
-    return np.log(busy(rows.table, law, chip, np.ones_like(rows.seconds)).seconds / rows.seconds)
-
-
 def fit_power(rows: OperatorRows, chip: Chip, arithmetic: int, rest_share: float) -> PowerShares:
     """Shares of compute and memory above ``rest_share``, the power at rest, whose capped sum comes nearest to the
     watts.

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from joulecast.graph import ITEMSIZE_BYTES
+from joulecast.graph import ITEMSIZE_BYTES, STORED
 from joulecast.readers.module.calls import TensorSpec, Trace
 
 MARGIN = 1.15
 """Workspaces of libraries and the allocator's fragments, which a trace does not show."""
-
-_STORED = ("parameter", "constant")
 
 
 def stored_bytes(spec: TensorSpec) -> float:
@@ -67,6 +65,6 @@ def _last_uses(trace: Trace, origins: dict[str, str]) -> dict[str, int]:
 
 def _kept_bytes(trace: Trace, made: dict[str, tuple[int, float]]) -> float:
     """Stored tensors and inputs, each once."""
-    read = {spec.name: spec for call in trace.calls for spec in call.tensors if spec.role in _STORED}
+    read = {spec.name: spec for call in trace.calls for spec in call.tensors if spec.role in STORED}
     kept = {spec.name: spec for spec in trace.inputs} | read
     return sum(stored_bytes(spec) for name, spec in kept.items() if name not in made)

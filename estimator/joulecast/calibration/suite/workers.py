@@ -34,21 +34,24 @@ def surveyed(
     command: Sequence[str] = COMMAND,
     longest_seconds: float = LONGEST_SECONDS,
 ) -> Generator[dict[str, Any], None, None]:
-    """What a worker found of each of ``entries``, or a skip with its reason, as they come. Closing the iterator ends
-    the workers."""
+    """What a worker found of each of ``entries``, or a skip with its reason, as they come. Wherever the iterator ends,
+    the workers have ended."""
     wanted: queue.SimpleQueue[Entry] = queue.SimpleQueue()
     for entry in entries:
         wanted.put(entry)
     found: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     crew = [_Worker(command=command, longest_seconds=longest_seconds) for _ in range(workers)]
-    for worker in crew:
-        threading.Thread(target=worker.work, args=(wanted, found), daemon=True).start()
+    threads = [threading.Thread(target=worker.work, args=(wanted, found), daemon=True) for worker in crew]
+    for thread in threads:
+        thread.start()
     try:
         for _ in entries:
             yield found.get()
     finally:
         for worker in crew:
             worker.dismiss()
+        for thread in threads:
+            thread.join()
 
 
 @dataclass(kw_only=True)
@@ -58,22 +61,31 @@ class _Worker:
     process: subprocess.Popen[str] | None = None
     dismissed: bool = False
     errors: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
+    changing: threading.Lock = field(default_factory=threading.Lock)
+    """Held where a process is started, and where it is decided that none is."""
 
     def work(self, wanted: queue.SimpleQueue[Entry], found: queue.SimpleQueue[dict[str, Any]]) -> None:
-        while not self.dismissed:
+        """Survey until nothing is wanted, or until dismissed; the process has ended then."""
+        while True:
             try:
                 entry = wanted.get_nowait()
             except queue.Empty:
                 break
-            found.put(self._survey(entry))
-        self.dismiss()
-
-    def dismiss(self) -> None:
-        self.dismissed = True
+            with self.changing:
+                if self.dismissed:
+                    break
+                self.process = self.process or self._started()
+            found.put(self._survey(entry, self.process))
         self._end()
 
-    def _survey(self, entry: Entry) -> dict[str, Any]:
-        process = self.process = self.process or self._started()
+    def dismiss(self) -> None:
+        """Let the thread of ``work`` come to its end, from another one."""
+        with self.changing:
+            self.dismissed = True
+            if self.process:
+                self.process.kill()
+
+    def _survey(self, entry: Entry, process: subprocess.Popen[str]) -> dict[str, Any]:
         late = threading.Timer(self.longest_seconds, process.kill)
         late.start()
         answer = _asked(process, entry.source)
@@ -81,7 +93,7 @@ class _Worker:
         late.cancel()
         if answer:
             return json.loads(answer)  # type: ignore[no-any-return]
-        reason = self._why() if in_time else f"took longer than {self.longest_seconds:g} s"
+        reason = self._why(process) if in_time else f"took longer than {self.longest_seconds:g} s"
         self._end()
         return {"name": entry.source, "task": entry.task, "family": entry.family, "reason": reason}
 
@@ -97,8 +109,8 @@ class _Worker:
             env=os.environ | ORDER_OF_SETS,
         )
 
-    def _why(self) -> str:
-        code = self.process.wait() if self.process else 0
+    def _why(self, process: subprocess.Popen[str]) -> str:
+        code = process.wait()
         self.errors.seek(0, 2)
         self.errors.seek(max(0, self.errors.tell() - _TAIL_BYTES))
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
@@ -106,7 +118,8 @@ class _Worker:
         return f"the tracing process ended {how}" + (f": {lines[-1].strip()}" if lines else "")
 
     def _end(self) -> None:
-        process, self.process = self.process, None
+        with self.changing:
+            process, self.process = self.process, None
         if process:
             process.kill()
             process.communicate()

@@ -19,7 +19,9 @@ class TensorSpec:
     """A tensor without its content. ``dtype``: a name of ``joulecast.graph`` (``bfloat16``). ``strides``: elements.
 
     ``name``: unique within a trace (a parameter's own path, else a number); it is not part of a call's identity.
-    ``positive``: the value stands behind a ReLU, so real data have no negative element.
+    ``positive``: the value stands behind a ReLU, so real data have no negative element. ``over``: where values were
+    written into its memory through other views since it was last read, the name of the value before that and theirs;
+    nor is that part of a call's identity.
     """
 
     shape: Shape
@@ -28,6 +30,7 @@ class TensorSpec:
     role: TensorRole = "activation"
     name: str = ""
     positive: bool = False
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +117,27 @@ def _tensor(entry: Mapping[str, Any]) -> TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """What was seen of a pass beside its calls, for the graph made of them to be held against.
+
+    ``macs``: of each call, what the operators that it dispatched multiply; None where that is not known. ``needed``:
+    positions of the calls of which something is read, at whatever remove, by what the pass returns or leaves behind.
+    """
+
+    macs: tuple[int | None, ...]
+    needed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Every call of one forward pass, in order. ``outputs``: names of tensors that the pass returns; ``module_calls``:
-    how many modules were entered."""
+    """Every call of one forward pass, in order. ``outputs``: names of tensors that the pass returns; ``states``: of
+    values that it leaves behind in the module's memory and attributes, in its inputs' memory, or in that of what it
+    returns; ``module_calls``: how many modules were entered. ``witness``: None of a pass that was not watched."""
 
     name: str
     calls: tuple[Call, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
+    states: tuple[str, ...] = ()
     module_calls: int = 0
+    witness: Witness | None = None

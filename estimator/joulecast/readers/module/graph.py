@@ -2,37 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from joulecast.graph import ModelGraph, Node, Tensor
+from joulecast.graph import STORED, ModelGraph, Node, Tensor
 from joulecast.readers.module.calls import Call, TensorSpec, Trace
+from joulecast.readers.module.conservation import verify
 from joulecast.readers.module.names import entry_of
 from joulecast.readers.module.names.reading import Reading
+from joulecast.readers.module.reads import read
 
 OPSET = 24
 """The operator set whose meanings the nodes have."""
-
-STORED = ("parameter", "constant")
 
 UNNAMED = "aten"
 """Domain of operators that the table does not know; none of them has a counting rule."""
 
 
 def graph_of(trace: Trace) -> ModelGraph:
-    """The nodes of every call, in order, and every value."""
+    """The nodes of every call, in order, and every value.
+
+    Raises InternalInconsistencyError where they are not what was seen of the pass (``conservation``).
+    """
     tensors = {spec.name: _tensor(spec) for spec in trace.inputs}
     nodes: list[Node] = []
+    latest: dict[str, str] = {}
+    ends: list[int] = []
     for call in trace.calls:
-        nodes += _read(call, tensors)
-    return ModelGraph(
+        nodes += _read(_renamed(call, tensors, latest), tensors)
+        ends.append(len(nodes))
+    names = (latest.get(name, name) for name in (*trace.outputs, *trace.states))
+    graph = ModelGraph(
         name=trace.name,
         nodes=tuple(replace(node, loaded=_stored_alone(node, tensors)) for node in nodes),
         tensors=tensors,
         inputs=tuple(spec.name for spec in trace.inputs),
-        outputs=tuple(name for name in trace.outputs if name in tensors),
+        outputs=tuple(dict.fromkeys(name for name in names if name in tensors)),
         opset=OPSET,
     )
+    graph = replace(graph, tensors=_of_use(graph))
+    if trace.witness is not None:
+        verify(trace.calls, trace.witness, ends, graph)
+    return graph
+
+
+def _renamed(call: Call, tensors: dict[str, Tensor], latest: dict[str, str]) -> Call:
+    """The call with a new name for each tensor that others wrote under since it was named; ``latest`` is extended."""
+    for spec in call.tensors:
+        if spec.over:
+            parts = [latest.get(name, name) for name in spec.over]
+            parts = [name for name in dict.fromkeys(parts) if name in tensors]
+            name = spec.name if spec.name not in tensors else f"{spec.name}@{len(tensors)}"
+            stored = tuple(dict.fromkeys(one for part in parts for one in tensors[part].stored or (part,)))
+            made = _tensor(spec, stored=stored if spec.role in STORED else ())
+            tensors[name] = replace(made, name=name, after=tuple(parts))
+            latest[spec.name] = name
+    if not any(spec.name in latest for spec in call.tensors):
+        return call
+    renamed = (replace(spec, name=latest.get(spec.name, spec.name), over=()) for spec in call.tensors)
+    return replace(call, tensors=tuple(renamed))
+
+
+def _of_use(graph: ModelGraph) -> dict[str, Tensor]:
+    """The values, without a word on what those come after that nothing reads: a statistic that a kernel also writes."""
+    used, new = set[str](), {*graph.outputs, *(name for node in graph.nodes for name in node.inputs if name)}
+    while new:
+        used |= new
+        new = {other for name in new for other in graph.tensors[name].after} - used
+    tensors = graph.tensors.items()
+    return {name: replace(each, after=()) if each.after and name not in used else each for name, each in tensors}
 
 
 def _stored_alone(node: Node, tensors: Mapping[str, Tensor]) -> bool:
@@ -72,7 +110,23 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
         reading = Reading(call, entry.parameters)
         entry.rule(reading)
     tensors.update(reading.tensors)
+    _complete(call, reading.nodes, tensors)
     return reading.nodes
+
+
+def _complete(call: Call, nodes: Sequence[Node], tensors: dict[str, Tensor]) -> None:
+    """Let the results come after what the call reads and no node does, and those that no node makes after its first.
+
+    A rule names the operands that cost something; the others were computed for the call all the same.
+    """
+    named = {name for node in nodes for name in node.inputs}
+    made = {name for node in nodes for name in node.outputs}
+    operands = [spec.name for spec in read(call) if spec.name not in named and spec.role not in STORED]
+    first = [name for node in nodes[-1:] for name in node.outputs[:1]]
+    for spec in call.outputs:
+        after = operands if spec.name in made else [*operands, *first]
+        if after:
+            tensors[spec.name] = replace(tensors[spec.name], after=tuple(after))
 
 
 def _stored(specs: Iterable[TensorSpec], tensors: dict[str, Tensor]) -> Iterable[str]:

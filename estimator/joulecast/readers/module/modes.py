@@ -17,8 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from joulecast.readers.module.devices import MOVES, on_processor
+from joulecast.readers.module.dispatched import EINSUM, macs_of
 from joulecast.readers.module.functions import FUNCTIONS, Signature
-from joulecast.readers.module.recorder import Recorder, tensors_of
+from joulecast.readers.module.recorder import Begun, Recorder, tensors_of
 from joulecast.readers.module.substitution import Fakes
 
 CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -46,21 +47,30 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._higher(func, args, kwargs)
         if _suspects(func, args):
             return False
-        args, kwargs = self._unwritten(func, args, kwargs)
-        if self.recorder.muted:
+        args, kwargs = self._sharing(func, args, kwargs)
+        if _asks(func):
             return func(*args, **kwargs)
-        call = self.recorder.operands(str(func), args, kwargs)
+        running = self.recorder.running
+        begun = running or self.recorder.begin(str(func), args, kwargs)
         result = func(*args, **kwargs)
-        if tensors_of(result) and not self.recorder.again(call, result):
-            self.recorder.note(call, result, written=_written(func, args, kwargs), draws=_draws(func))
+        macs = macs_of(func, args, result, within=running.call.function if running else "")
+        begun.ran(macs, _written(func, args, kwargs))
+        if running is None:
+            self._note(func, begun, result)
         return result
 
-    def _unwritten(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The arguments with a stand-in for each real tensor that the pass writes to, from then on."""
-        for tensor in _written(func, args, kwargs) if func._schema.is_mutable else ():
+    def _note(self, func: Any, begun: Begun, result: Any) -> None:
+        """Record what makes or changes a tensor."""
+        if (tensors_of(result) or begun.written) and not self.recorder.again(begun, result):
+            self.recorder.note(begun, result, draws=_draws(func))
+
+    def _sharing(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The arguments with a stand-in for each real tensor whose memory an operator looks at or writes to, from then
+        on: all views of it then share memory."""
+        for tensor in _aliased(func, args, kwargs):
             if not isinstance(tensor, FakeTensor):
-                self.fakes.written[id(tensor)] = tensor
-        if not self.fakes.written:
+                self.fakes.shared[id(tensor)] = tensor
+        if not self.fakes.shared:
             return args, kwargs
         args, kwargs = tree_map_only(torch.Tensor, self.fakes.standing_in, (args, kwargs))
         return args, kwargs
@@ -73,11 +83,19 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         query, key, value, _, _, scale = args[:6]
         grouped = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
         function = "torch.nn.functional.scaled_dot_product_attention"
-        call = self.recorder.operands(function, (query, key, value), {"scale": scale, **grouped})
-        with self.recorder.mute():
+        begun = self.recorder.begin(function, (query, key, value), {"scale": scale, **grouped})
+        with self.recorder.inside(begun):
             result = func(*args, **kwargs)
-        self.recorder.note(call, result)
+        begun.ran(None, ())
+        self.recorder.note(begun, result)
         return result
+
+
+@cache
+def _asks(func: Any) -> bool:
+    """Whether the operator makes and changes no tensor: it asks for a device, or for a number."""
+    returns = any("Tensor" in str(each.type) for each in func._schema.returns)
+    return not returns and not func._schema.is_mutable
 
 
 def _suspects(func: Any, args: Sequence[Any]) -> bool:
@@ -86,14 +104,28 @@ def _suspects(func: Any, args: Sequence[Any]) -> bool:
     return func is torch.ops.aten.equal.default and all(x.dtype == torch.bool and x.dim() == 0 for x in args[:2])
 
 
-def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+@cache
+def _shared(func: Any) -> tuple[tuple[int, str, bool], ...]:
+    """Position and name of each argument whose memory the operator hands on or changes, and whether it changes it.
+    Literals, which are lifted, are values, and no memory."""
+    if func._schema.name.startswith("aten::lift"):
+        return ()
+    arguments = enumerate(func._schema.arguments)
+    return tuple((i, each.name, each.alias_info.is_write) for i, each in arguments if each.alias_info is not None)
+
+
+def _aliased(
+    func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, writes: bool = False
+) -> Iterator[torch.Tensor]:
+    """The arguments whose memory the operator hands on or changes; those alone that it changes."""
+    for position, name, is_write in _shared(func):
+        if is_write or not writes:
+            yield from tensors_of(args[position] if position < len(args) else kwargs.get(name))
+
+
+def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
     """The arguments that the operator changes."""
-    found: list[torch.Tensor] = []
-    for position, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[position] if position < len(args) else kwargs.get(argument.name)
-            found += tensors_of(value)
-    return found
+    return _aliased(func, args, kwargs, writes=True)
 
 
 def _draws(func: Any) -> bool:
@@ -112,9 +144,9 @@ class Functions(TorchFunctionMode):
             return args[0]
         args, kwargs = on_processor(func, args, kwargs or {})
         found = resolved().get(func)
-        if found is not None and not self.recorder.muted and not transformed():
+        if found is not None and self.recorder.running is None and not transformed():
             return self._whole(*found, args, kwargs)
-        if isinstance(func, FunctionType) and func.__globals__ is vars(COMPOSITES) and not self.recorder.muted:
+        if isinstance(func, FunctionType) and func.__globals__ is vars(COMPOSITES) and self.recorder.running is None:
             with once(func), self:
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
@@ -127,10 +159,12 @@ class Functions(TorchFunctionMode):
             args, kwargs = self._mergeable(signature.bound(args, kwargs))
         bound = signature.bound(args, kwargs)
         _of_one_dtype(name, bound)
-        call = self.recorder.operands(name, *positional(signature, bound))
-        with self.recorder.mute():
+        begun = self.recorder.begin(name, *positional(signature, bound))
+        with self.recorder.inside(begun):
             result = canonical(name)(*args, **kwargs)
-        self.recorder.note(call, result)
+        if name == EINSUM and len(bound["operands"]) > 2:
+            begun.ran(None, ())  # torch chooses in which order it multiplies
+        self.recorder.note(begun, result)
         return result
 
     def _mergeable(self, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
-from joulecast.readers.module.nesting import OPAQUE
+from joulecast.readers.module.nesting import OPAQUE, tensors
 
 KNOWN_NUMEL = 4096
 """Elements up to which whole numbers keep their content, for code that steers by them; the bound of the ONNX reader."""
@@ -29,30 +29,53 @@ class Fakes:
     """Makes one fake tensor for each real one."""
 
     mode: FakeTensorMode
-    written: dict[int, torch.Tensor] = field(default_factory=dict)
+    shared: dict[int, torch.Tensor] = field(default_factory=dict)
     _made: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+    _storages: dict[int, torch.UntypedStorage] = field(default_factory=dict)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The fake stand-in: same shape, strides and type; on the processor."""
+        """The fake stand-in: same shape, strides and type; on the processor. Those of tensors that share memory share
+        theirs."""
         if id(tensor) not in self._made:
-            self._made[id(tensor)] = (tensor, self._parameter(tensor))
+            with _disable_current_modes() if _get_current_dispatch_mode() else nullcontext():  # first met inside a pass
+                self._made[id(tensor)] = (tensor, self._parameter(tensor))
         return self._made[id(tensor)][1]
 
+    def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The stand-in of a real tensor; a fake one as it is."""
+        return tensor if isinstance(tensor, FakeTensor) else self.of(tensor)
+
     def standing_in(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The stand-in of a real tensor that the pass wrote to; any other as it is."""
-        return self.of(tensor) if id(tensor) in self.written else tensor
+        """The stand-in of a real tensor whose memory the pass shares or writes to; any other as it is."""
+        return self.of(tensor) if id(tensor) in self.shared else tensor
 
     def _parameter(self, tensor: torch.Tensor) -> torch.Tensor:
         fake = self._plain(tensor)
         return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
 
     def _plain(self, tensor: torch.Tensor) -> torch.Tensor:
-        bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+        bare = self._bare(tensor)
         fake = FakeTensor(self.mode, bare, torch.device("cpu"))  # past the dispatch of a mode, which takes 30 × as long
         if known(tensor):
-            with _disable_current_modes():  # where it is first met inside the pass
-                fake.constant = tensor.detach().to("cpu", copy=True)
+            fake.constant = tensor.detach().to("cpu", copy=True)
         return fake
+
+    def _bare(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Memory that takes none; the same for all tensors of one storage."""
+        try:
+            storage = tensor.untyped_storage()
+        except NotImplementedError:  # a wrapper of other tensors
+            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+        known = self._storages.get(storage._cdata)
+        if known is None and tensor.numel() * tensor.element_size() == storage.nbytes():
+            bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+            self._storages[storage._cdata] = bare.untyped_storage()
+            return bare
+        if known is None:
+            known = torch.empty(storage.nbytes(), dtype=torch.uint8, device="meta").untyped_storage()
+            self._storages[storage._cdata] = known
+        bare = torch.empty(0, dtype=tensor.dtype, device="meta")
+        return bare.set_(known, tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
 def held(value: Any, fakes: Fakes) -> Any:
@@ -88,9 +111,10 @@ def content_known() -> Iterator[None]:
 
 
 @contextmanager
-def substituted(module: nn.Module, fakes: Fakes) -> Iterator[None]:
+def substituted(module: nn.Module, fakes: Fakes) -> Iterator[list[Any]]:
     """Every tensor that the module or one below it holds is a fake one inside; afterwards each module is as it was,
-    caches that the pass filled included, and in evaluation meanwhile."""
+    caches that the pass filled included, and in evaluation meanwhile. Gives what holds them: containers, and the
+    attributes of objects."""
     parts = list(module.modules())
     saved = contents(part.__dict__ for part in parts)
     try:
@@ -100,10 +124,23 @@ def substituted(module: nn.Module, fakes: Fakes) -> Iterator[None]:
                     if name not in ("_parameters", "_buffers", "_modules"):
                         holder[name] = held(value, fakes)
             part.__dict__["training"] = False
-        yield
+        yield [container for container, _ in saved]
     finally:
         for container, before in saved:
             restore(container, before)
+
+
+def now_in(holders: Iterable[Any]) -> list[torch.Tensor]:
+    """The fake tensors that lie in the containers now, and in new ones that were put there."""
+    found: dict[int, torch.Tensor] = {}
+    old = {id(holder) for holder in holders}
+    for holder in filter(None, holders):
+        for value in tuple(holder.values() if isinstance(holder, dict) else holder):
+            if isinstance(value, FakeTensor):
+                found[id(value)] = value
+            elif isinstance(value, CONTAINERS) and id(value) not in old:
+                found |= {id(tensor): tensor for _, tensor in tensors(value) if isinstance(tensor, FakeTensor)}
+    return list(found.values())
 
 
 def contents(roots: Iterable[dict[str, Any]]) -> list[tuple[Any, Any]]:

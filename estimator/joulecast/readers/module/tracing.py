@@ -17,7 +17,7 @@ from joulecast.readers.module.modes import Functions, Operators
 from joulecast.readers.module.nesting import replaced, tensors
 from joulecast.readers.module.recorder import Recorder
 from joulecast.readers.module.refusals import bound, checked, dense, explained
-from joulecast.readers.module.substitution import Fakes, content_known, substituted
+from joulecast.readers.module.substitution import Fakes, content_known, now_in, substituted
 from joulecast.readers.module.surroundings import kept
 
 
@@ -36,8 +36,9 @@ def trace(
     """
     module = checked(module)
     dense(module, bound(module, tuple(args), kwargs or {}))
-    recorder, fakes = Recorder(), Fakes(FakeTensorMode(allow_non_fake_inputs=True))
-    with torch.no_grad(), kept(), substituted(module, fakes):
+    fakes = Fakes(FakeTensorMode(allow_non_fake_inputs=True))
+    recorder = Recorder(stand_in=fakes.stand_in)
+    with torch.no_grad(), kept(), substituted(module, fakes) as holders:
         fake_args, fake_kwargs = replaced((tuple(args), dict(kwargs or {})), fakes.of)
         inputs = declared(module, recorder, bound(module, fake_args, fake_kwargs))
         with ExitStack() as watched:
@@ -45,12 +46,17 @@ def trace(
                 watched.enter_context(context)
             with fakes.mode, Operators(recorder, fakes), Functions(recorder):
                 result = module(*fake_args, **fake_kwargs)
+        returned = [tensor for _, tensor in tensors(result)]
+        held = [*now_in(holders), *(tensor for _, tensor in tensors((fake_args, fake_kwargs)))]
+        states, witness = recorder.left(returned, held)
     return Trace(
         name=name or type(module).__name__,
         calls=tuple(recorder.calls),
         inputs=inputs,
-        outputs=tuple(dict.fromkeys(recorder.spec(tensor).name for _, tensor in tensors(result))),
+        outputs=tuple(dict.fromkeys(recorder.spec(tensor).name for tensor in returned)),
+        states=states,
         module_calls=recorder.module_calls,
+        witness=witness,
     )
 
 

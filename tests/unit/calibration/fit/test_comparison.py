@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from joulecast.calibration.fit.measured import comparison
-from joulecast.calibration.fit.measured.comparison import bound, compare
+from joulecast.calibration.fit.measured.comparison import compare
 from joulecast.calibration.fit.measured.profile import FittedRows
 from joulecast.calibration.fit.measured.search import forecast_by
 from joulecast.energy.profile import AcceleratorProfile
@@ -50,13 +50,6 @@ def test_the_bound_decides(
     assert found.new_median_ape == pytest.approx(of_new)
     assert found.rows == int(fitted.held.scored.sum())
     assert f"{100 * of_new:.1f} %, {'is' if better else 'is not'} at least" in found.says
-
-
-def test_the_bound_is_the_lesser_of_two_and_no_less_than_repeats_differ_by() -> None:
-    assert bound(0.5) == 0.02
-    assert bound(0.1) == pytest.approx(0.01)
-    assert bound(0.03) == pytest.approx(0.003)
-    assert bound(0.01) == bound(0.0) == 0.003
 
 
 def test_without_an_old_profile_the_new_one_is_better(fitted: FittedRows) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
-from joulecast.calibration.suite.workers import surveyed
+import pytest
+
+from joulecast.calibration.suite.workers import _Worker, surveyed
 from joulecast.readers.named.entry import Entry
 from tests.waiting import eventually
 
@@ -85,6 +89,21 @@ def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
     assert next(found)["name"] == "timm:a"
     assert eventually(lambda: len(started(tmp_path)) == 2)
     found.close()
+    assert alive(tmp_path) == []
+
+
+def test_no_worker_is_left_where_the_last_answer_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = _Worker._end
+
+    def late(worker: _Worker) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.5)  # as on a busy machine
+        end(worker)
+
+    monkeypatch.setattr(_Worker, "_end", late)
+    before = threading.active_count()
+    assert answers(tmp_path, "a", "b", "c") == {"a": "", "b": "", "c": ""}
+    assert threading.active_count() == before
     assert alive(tmp_path) == []
 
 

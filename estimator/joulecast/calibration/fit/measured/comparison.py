@@ -11,14 +11,7 @@ from joulecast.calibration.fit.measured.heldout import FEWEST_FOLDS, HeldOut, pe
 from joulecast.calibration.fit.measured.search import forecast_by
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError
-
-ABSOLUTE, RELATIVE = 0.02, 0.1
-"""The new median error has to lie below the old one by the lesser of two percentage points and a tenth of it
-(ADR 0130): what repeats of a measurement differ by must not swap profiles."""
-
-FLOOR = 0.003
-"""And by this at least, however good the old one is (ADR 0132): repeated networks of the A100 set differ by 0.29 % in
-the median (docs/accuracy.md), so that a smaller difference is none."""
+from joulecast.superiority import bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +43,6 @@ def compare(held: HeldOut, old: AcceleratorProfile | None) -> Comparison:
     with np.errstate(all="ignore"):  # an old profile may lack an arithmetic's peak: its error is then infinite
         before = float(np.median(percent_errors(forecast_by(old, table), table.joules)))
     return _judged(new, before, int(kept.sum()))
-
-
-def bound(old_median_ape: float) -> float:
-    """By how much a new median error has to be lower."""
-    return max(FLOOR, min(ABSOLUTE, RELATIVE * old_median_ape))
 
 
 def _judged(new: float, old: float, rows: int) -> Comparison:

@@ -11,6 +11,7 @@ from joulecast.readers.module.names import (
     copies,
     creation,
     elementwise,
+    foreach,
     indexing,
     normalizations,
     pooling,
@@ -53,7 +54,8 @@ def table() -> Mapping[str, Entry]:
 
 
 def entry_of(function: str) -> Entry | None:
-    """The rule of a recorded function. An operator that works in place has that of its other form."""
+    """The rule of a recorded function. An operator that works in place has that of its other form, and one of lists of
+    tensors that of its other form for each."""
     known = table()
     if function in known or not function.startswith("aten."):
         return known.get(function)
@@ -61,5 +63,12 @@ def entry_of(function: str) -> Entry | None:
     base = parts[1]
     plain = base.rstrip("_") if base.endswith("_") and not base.endswith("__") else base
     overload = ".".join(parts[2:])
+    if plain.startswith(foreach.PREFIX):
+        return _of_each(f"aten.{plain.removeprefix(foreach.PREFIX)}.{overload}")
     candidates = (f"aten.{base}", f"aten.{plain}.{overload}", f"aten.{plain}")
     return next((known[name] for name in candidates if name in known), None)
+
+
+def _of_each(operator: str) -> Entry | None:
+    single = entry_of(operator)
+    return foreach.of_each(single, operator) if single is not None else None
