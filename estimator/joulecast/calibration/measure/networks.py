@@ -73,8 +73,9 @@ class PreparedNetwork:
         with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):
             generator = torch.Generator(self._device.torch).manual_seed(self._seed)
             args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)
+            own = self._columns(batch_size, runtime, args, kwargs)  # it runs: a first pass may fill caches
             counts = network_features(self._module, args, kwargs, name=self._built.name)
-            columns = {**counts.columns, **self._columns(batch_size, runtime, args, kwargs)}
+            columns = {**counts.columns, **own}
             self._device.reset_peak()
             load, fused = self._load(runtime, args, kwargs)
             columns |= {"fused_attention": fused}

@@ -126,6 +126,8 @@ def _measure(
     except DeviceLostError as error:
         emit("lost", message=str(error))
         return LOST
+    finally:
+        gc.unfreeze()  # else libraries report at exit that they leak
     return 0
 
 

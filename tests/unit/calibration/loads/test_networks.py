@@ -190,3 +190,28 @@ def test_a_row_says_whether_torch_fused_attention(fast: bool) -> None:
         torch.backends.mha.set_fastpath_enabled(True)
     assert digest == graph_digest(trace(layer, (torch.zeros(2, 4, 8),)))
     assert isinstance(torch._transformer_encoder_layer_fwd, type(torch._native_multi_head_attention))
+
+
+class Remembering(nn.Module):
+    """Computes a table in its first pass and keeps it, as some vision transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.table: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.table is None:
+            self.table = torch.arange(4.0).exp().cos()
+        return self.linear(x) + self.table
+
+
+def test_what_only_the_first_pass_computes_is_not_counted() -> None:
+    own = built(Remembering(), x=InputSpec(shape=(1, 4), dtype="float32"))
+    with prepared_network(own, device=DEVICE) as network:
+        with network.load(batch_size=2) as first:
+            pass
+        with network.load(batch_size=2) as later:
+            pass
+    assert first.columns["digest"] == later.columns["digest"]
+    assert first.columns["kernels"] == later.columns["kernels"] == 2
