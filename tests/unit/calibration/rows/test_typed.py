@@ -18,6 +18,7 @@ from joulecast.calibration.rows.typed import (
     ROWS,
     Ceiling,
     CodeCarbon,
+    Flaw,
     Gap,
     GapPoint,
     GraphRow,
@@ -28,6 +29,7 @@ from joulecast.calibration.rows.typed import (
     NetworkRow,
     TypedRow,
     row_of,
+    row_or_flaw,
 )
 from joulecast.errors import MeasurementError
 from tests.unit.calibration.measure.command import Measuring
@@ -139,6 +141,24 @@ def test_what_nothing_can_measure_is_refused(layer: dict[str, Any], change: dict
         row_of(layer | change, "rows.jsonl, line 7")
     assert str(caught.value).startswith(f"rows.jsonl, line 7: {said}")
     assert caught.value.reason == "InvalidRow"
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ({"joules": -1}, "joules"),
+        ({"codecarbon": 3, "kind": "window", "window": "codecarbon"}, "codecarbon"),
+        ({"kind": "x"}, "kind"),
+        ({"schema": 99}, "schema"),
+        ({"simulated": False}, "buffer_sets"),
+    ],
+)
+def test_a_flaw_names_the_column_that_it_is_counted_by(
+    layer: dict[str, Any], change: dict[str, Any], column: str
+) -> None:
+    flaw = row_or_flaw(layer | change)
+    assert isinstance(flaw, Flaw)
+    assert flaw.column == column
 
 
 def test_a_row_that_was_measured_lacks_nothing(layer: dict[str, Any]) -> None:
