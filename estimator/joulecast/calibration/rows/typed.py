@@ -341,7 +341,8 @@ class EndRow(_Row):
     reason: Name
 
 
-TypedRow = SessionRow | ConstantsRow | GraphRow | LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow | EndRow
+MeasuredRow = LayerRow | NetworkRow | WindowRow
+TypedRow = SessionRow | ConstantsRow | GraphRow | MeasuredRow | InvalidRow | FailureRow | EndRow
 
 ROWS: Mapping[str, type[TypedRow]] = {
     "session": SessionRow,
