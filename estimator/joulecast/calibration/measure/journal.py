@@ -49,10 +49,10 @@ class Journal:
 
     def _row(self, kind: str, columns: Columns) -> dict[str, Any]:
         own = {"sequence": self._sequence, "at_seconds": round(self._seconds(), 3)}
-        return {name: _plain(value) for name, value in {"kind": kind, **self._every, **own, **columns}.items()}
+        return _as_read({"kind": kind, **self._every, **own, **columns})
 
     def _write(self, row: Columns) -> None:
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        line = _text(row).encode() + b"\n"
         end = os.fstat(self._file).st_size
         try:
             written = 0
@@ -107,6 +107,16 @@ def _refusal(path: Path, error: OSError) -> MeasurementError:
         f"{path} cannot be written ({error.strerror}): give --resume a folder that you may write to",
         reason="FolderNotWritable",
     )
+
+
+def _text(row: Columns) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def _as_read(row: Columns) -> dict[str, Any]:
+    """The row as its readers have it: a library's version may be a text of a class of its own."""
+    read: dict[str, Any] = json.loads(_text(_plain(row)))
+    return read
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import random
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from joulecast.calibration.measure.journal import Journal
@@ -143,3 +144,16 @@ def test_what_is_written_is_what_its_readers_accept(tmp_path: Path) -> None:
     assert (found.invalid_reason, found.message) == ("refused", "joules is null: give a finite number above 0 J")
     assert read_rows(tmp_path).rows[0] == found
     assert len(read_rows(tmp_path).lines) == 2
+
+
+def test_texts_and_numbers_of_other_classes_are_those_of_json(tmp_path: Path) -> None:
+    """torch's version is a text of its own class."""
+
+    class Version(str):
+        pass
+
+    with journal(tmp_path / "a.jsonl") as rows:
+        found = rows.record("end", {"reason": Version("2.15"), "at_seconds": np.float64(2.5)})
+    assert read_rows(tmp_path).rows == (found,)
+    assert isinstance(found, EndRow)
+    assert (type(found.reason), found.at_seconds) == (str, 2.5)
