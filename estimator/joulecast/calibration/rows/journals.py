@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeGuard, TypeVar
 
-from joulecast.calibration.rows.measured import LAYER_AND_NETWORK, SCHEMA_VERSION
+from joulecast.calibration.rows.measured import KINDS, LAYER_AND_NETWORK, SCHEMA_VERSION
 from joulecast.calibration.rows.typed import (
     Flaw,
     InvalidRow,
@@ -171,7 +171,7 @@ class _Sessions:
         if isinstance(found, Flaw):
             return own.text, Refused(
                 path=self.path, line=line, session=own.row, session_flaw=own.flaw,
-                kind=columns["kind"], schema=columns["schema"], simulated=columns.get("simulated"), flaw=found,
+                kind=_known(columns["kind"]), schema=columns["schema"], simulated=columns.get("simulated"), flaw=found,
             )  # fmt: skip
         return own.text, Placed(path=self.path, line=line, session=own.row, session_flaw=own.flaw, row=found)
 
@@ -180,6 +180,10 @@ class _Sessions:
             return _Beside(text, found)
         says = found.says if isinstance(found, Flaw) else ""
         return _Beside(text, None, f"their session, {self.path.name} line {line}, is refused: {says}")
+
+
+def _known(kind: str) -> str:
+    return kind if kind in KINDS else "unknown"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -185,3 +185,12 @@ def test_columns_of_any_type_never_stop_reading(tmp_path):
     found = read(tmp_path, [session(), *lines])
     assert len(found.lines) + len(found.damaged) > 200
     assert sum(counted(found).values()) >= len(found.refused)
+
+
+def test_a_kind_of_a_later_version_is_counted(tmp_path):
+    found = read(tmp_path, [session(), layer(1), layer(2) | {"kind": "abacus"}, layer(3) | {"kind": "x" * 10_000}])
+    ((reason, number),) = counted(found).items()
+    assert (reason.partition(": give one of")[0], number) == (
+        "unknown rows, the first at run.jsonl, line 3: kind is 'abacus'",
+        2,
+    )
