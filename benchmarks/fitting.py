@@ -18,6 +18,18 @@ from joulecast.calibration.rows.measured import SCHEMA_VERSION
 
 ROWS = 10_000
 NOISE = 0.01  # of the made-up joules and seconds: what a window's standard error may be
+COUNTS = ("rows", "macs", "params", "activations", "input_numel", "bytes_moved", "kernels", "views")
+UNKNOWN = dict.fromkeys((
+    "anchor", "window", "batch_size", "sequence_length", "audio_seconds", "l2_state", "op_type", "digest",
+    "digest_expected", "seconds_standard_error", "watts_standard_error", "joules_standard_error", "dropped_watts",
+    "dropped_execution_seconds", "drift", "steady", "phase_gap", "power_joules", "idle_watts", "gap_watts",
+    "memory_clock_mhz", "temperature_celsius",
+))  # fmt: skip
+WINDOW = {
+    "slice": "made-up", "task": "", "repeat": 0, "valid": True, "finite": True, "method": "counter", "executions": 1,
+    "window_seconds": 1.0, "warmup_seconds": 0.0, "dropped_seconds": 0.0, "edges": 10, "single": False,
+    "power_limit_watts": 700.0, "throttle_reasons": [], "redone": 0, "missed": 0, "sm_clock_mhz": 1830.0,
+}  # fmt: skip
 
 
 def section() -> str:
@@ -62,21 +74,23 @@ def write_rows(path: Path) -> int:
     session: dict[str, Any] = {
         "kind": "session", "accelerator": "simulated-hopper", "card": "simulated-hopper-0", "driver": "simulated",
         "power_limit_watts": 700.0, "suite_digest": suite.suite_digest(), "host": {"processor": "none"},
+        "started_at": "2026-01-01T00:00:00+00:00", "memory_bytes": None, "notes": [], "versions": {}, "seed": 0,
+        "slices": ["made-up"], "budget_seconds": 1.0,
     }  # fmt: skip
     with path.open("w") as lines:
         for number, row in enumerate([session, *chosen]):
-            seconds, joules = row.get("predicted_seconds", 1.0), row.get("predicted_joules", 1.0)
-            drawn = np.exp(rng.normal(scale=NOISE, size=2))
-            truth = {"seconds": seconds * drawn[0], "joules": joules * drawn[1], "sm_clock_mhz": 1830.0}
             common = {
-                "schema": SCHEMA_VERSION,
-                "run_id": "made-up",
-                "process": 1,
-                "simulated": True,
-                "sequence": number,
-            }
-            lines.write(json.dumps(row | common | truth | {"sequence": number}) + "\n")
+                "schema": SCHEMA_VERSION, "run_id": "made-up", "process": 1, "simulated": True, "sequence": number,
+                "at_seconds": float(number),
+            }  # fmt: skip
+            lines.write(json.dumps(row | common | ({} if row is session else measured(row, rng))) + "\n")
     return sum(row["kind"] == "network" for row in chosen)
+
+
+def measured(row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """What a window adds: the forecast, off by the noise."""
+    seconds, joules = np.exp(rng.normal(scale=NOISE, size=2)) * (row["predicted_seconds"], row["predicted_joules"])
+    return {"key": row["identity"], "seconds": seconds, "joules": joules, "watts": joules / seconds}
 
 
 def as_precision(row: dict[str, Any], precision: str) -> dict[str, Any]:
@@ -98,12 +112,10 @@ def layers() -> Iterator[dict[str, Any]]:
     for layer in suite.layers():
         yield _row("layer", layer.op_type, layer) | {
             "runtime": "torch-cudagraph", "op_type": layer.op_type, "l2_state": "rotated",
-            "identity": f"layer|{layer.digest}|torch-cudagraph|default|rotated",
+            "identity": f"layer|{layer.digest}|torch-cudagraph|default|rotated", "multiplicity": layer.multiplicity,
         }  # fmt: skip
 
 
 def _row(kind: str, name: str, counted: Any) -> dict[str, Any]:
-    return {
-        "kind": kind, "name": name, "precision": "default", "valid": True, "views": counted.views,
-        "predicted_seconds": counted.predicted_seconds, "predicted_joules": counted.predicted_joules,
-    }  # fmt: skip
+    known = {column: getattr(counted, column) for column in (*COUNTS, "predicted_seconds", "predicted_joules")}
+    return {**UNKNOWN, **WINDOW, "kind": kind, "name": name, "precision": "default", **known}

@@ -93,6 +93,21 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """Every fault of a document, one at least."""
+
+    every: tuple[Fault, ...]
+
+    @property
+    def field(self) -> str:
+        """In which field of the document the first one lies, however deep."""
+        return re.split(r"[.\[]", self.every[0].path.removeprefix("."))[0]
+
+    def __str__(self) -> str:
+        return listed(str(fault) for fault in self.every)
+
+
+@dataclass(frozen=True, slots=True)
 class _Shape:
     """``wanted``: what a value has to be, in words. ``read`` gives the value as Python has it, or adds faults."""
 
@@ -116,11 +131,17 @@ def read(kind: type[T], document: object, *, open_: bool = False) -> T:
     ``open_``: fields that ``kind`` does not have are left out instead of refused, for documents to which a later
     version may add some.
     """
+    found = read_or_faults(kind, document, open_=open_)
+    if isinstance(found, Faults):
+        raise DocumentError(str(found))
+    return found
+
+
+def read_or_faults(kind: type[T], document: object, *, open_: bool = False) -> T | Faults:
+    """As ``read``, for who goes on with other documents: the faults instead of an error."""
     faults: list[Fault] = []
     found: T = _record(kind, open_).read(document, faults)  # type: ignore[arg-type]  # classes can be hashed
-    if faults:
-        raise DocumentError(listed(str(fault) for fault in faults))
-    return found
+    return Faults(tuple(faults)) if faults else found
 
 
 def listed(sentences: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from joulecast.errors import DocumentError
-from joulecast.schema import Keys, Text, Within, parse, read
+from joulecast.schema import Faults, Keys, Text, Within, parse, read, read_or_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,3 +127,18 @@ def test_an_annotation_without_a_meaning_is_a_mistake_of_ours() -> None:
     Odd.__annotations__["value"] = bytes
     with pytest.raises(TypeError, match="no schema"):
         read(Odd, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"rows": 0, "joules": 0}, "rows"),
+        ({"parts": [{"origin": "foo", "seconds": 0}]}, "parts"),
+        ({"shares": {"fp32": 2}}, "shares"),
+    ],
+)
+def test_faults_are_counted_by_the_field_of_the_first(change: dict[str, Any], field: str) -> None:
+    found = read_or_faults(Whole, WHOLE | change)
+    assert isinstance(found, Faults)
+    assert found.field == field
+    assert isinstance(read_or_faults(Whole, WHOLE), Whole)

@@ -17,6 +17,7 @@ from joulecast.calibration.files import write_whole
 from joulecast.calibration.measure.progress import Reporter
 from joulecast.calibration.measure.request import Request, check_request, perform, report
 from joulecast.calibration.rows.journals import is_simulated, read_rows
+from joulecast.calibration.rows.typed import LayerRow, NetworkRow
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import JoulecastError, MeasurementError
 
@@ -96,8 +97,9 @@ class Calibration:
 
     def _count(self) -> None:
         """The rows that are there, whoever wrote them."""
-        kinds = [row["kind"] for row in read_rows(self._plan.request.folder).rows if row.get("valid") is True]
-        networks, layers = kinds.count("network"), kinds.count("layer")
+        rows = read_rows(self._plan.request.folder).rows
+        networks = sum(isinstance(row, NetworkRow) for row in rows)
+        layers = sum(isinstance(row, LayerRow) for row in rows)
         self._now(rows=networks + layers, networks=networks, layers=layers)
 
     def _fit(self) -> FittedRows:

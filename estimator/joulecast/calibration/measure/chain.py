@@ -19,6 +19,7 @@ from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.process import PARENT, Job
 from joulecast.calibration.measure.progress import Reporter
 from joulecast.calibration.rows.journals import read_rows
+from joulecast.calibration.rows.typed import FailureRow
 from joulecast.calibration.suite.workers import ORDER_OF_SETS
 from joulecast.errors import MeasurementError
 
@@ -167,7 +168,7 @@ class Chain:
             path, run_id=watched.started["run_id"], process=watched.started["process"],
             simulated=watched.started["simulated"], seconds=lambda: watched.at_seconds,
         ) as journal:  # fmt: skip
-            journal.append(
+            journal.record(
                 "failure",
                 {"key": watched.key, "name": watched.label, "slice": watched.slice, "reason": "Crash",
                  "message": message, "crashes": crashes, "given_up": crashes >= MOST_CRASHES},
@@ -207,4 +208,4 @@ def _events(child: subprocess.Popen[bytes], watched: _Watched) -> Iterator[dict[
 
 def _crashes(folder: Path, key: str) -> int:
     rows = read_rows(folder).rows
-    return sum(row["kind"] == "failure" and row.get("reason") == "Crash" and row.get("key") == key for row in rows)
+    return sum(isinstance(row, FailureRow) and row.reason == "Crash" and row.key == key for row in rows)

@@ -14,7 +14,7 @@ from joulecast.calibration.measure.purchase import buy
 from joulecast.calibration.measure.refusals import check_rows, duration_seconds, wrong_usage
 from joulecast.calibration.measure.request import CHECK_BUDGET_SECONDS, Request, check_request, perform, report
 from joulecast.calibration.measure.text import ending_text, order_text, purchase_text, report_text
-from joulecast.calibration.rows.journals import read_rows
+from joulecast.calibration.rows.journals import Rows, read_rows
 from joulecast.errors import MeasurementError
 
 
@@ -97,7 +97,7 @@ def _faults(choice: Choice) -> dict[str, str]:
 
 
 def _dry_run(request: Request, *, order: bool) -> str:
-    rows = read_rows(request.folder).rows if request.folder != Path() else ()
-    check_rows(rows, request.folder)
-    bought = buy(make_plan(suite, request.wish), request.budget_seconds, request.process_seconds, History(rows))
+    found = read_rows(request.folder) if request.folder != Path() else Rows()
+    check_rows(found.lines, request.folder)
+    bought = buy(make_plan(suite, request.wish), request.budget_seconds, request.process_seconds, History(found.rows))
     return purchase_text(bought, request.budget_seconds) + (order_text(bought) if order else "")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from joulecast.calibration.measure.journal import Row
+from joulecast.calibration.rows.typed import FailureRow, LayerRow, NetworkRow, SessionRow, TypedRow, WindowRow
 from joulecast.calibration.suite import Layer, Network
 
 
@@ -44,29 +44,29 @@ class Gain:
         return self.rows / self.minutes if self.minutes else 0.0
 
 
-def gain(rows: Iterable[Row], layers: Sequence[Layer] = (), networks: Sequence[Network] = ()) -> Gain:
+def gain(rows: Iterable[TypedRow], layers: Sequence[Layer] = (), networks: Sequence[Network] = ()) -> Gain:
     """Of all rows given."""
     rows = list(rows)
-    measured = [row for row in rows if row["kind"] in ("layer", "network", "window") and row.get("joules")]
-    valid = [row for row in measured if row.get("valid") is not False]
-    digests = {row["digest"] for row in valid if row["kind"] == "layer"}
+    measured = [row for row in rows if isinstance(row, LayerRow | NetworkRow | WindowRow)]
+    own_layers = [row for row in measured if isinstance(row, LayerRow)]
+    own_networks = [row for row in measured if isinstance(row, NetworkRow)]
+    digests = {row.digest for row in own_layers}
     found = [layer for layer in layers if layer.digest in digests]
-    eager = {(row["name"], row["batch_size"], row.get("sequence_length"), row.get("audio_seconds"))
-             for row in valid if row["kind"] == "network"}  # fmt: skip
+    eager = {(row.name, row.batch_size, row.sequence_length, row.audio_seconds) for row in own_networks}
     wanted = {(network.name, batch.batch_size, network.sequence_length, network.seconds)
               for network in networks for batch in network.batches}  # fmt: skip
     executions = sum(layer.multiplicity for layer in layers)
-    sessions = [row for row in rows if row["kind"] == "session"]
+    sessions = [row for row in rows if isinstance(row, SessionRow)]
     return Gain(
         rows=len(measured),
         minutes=_minutes(rows),
-        slices=Counter(row["slice"] for row in measured),
-        tasks=Counter(row["task"] for row in measured if row["kind"] == "network"),
-        op_types=Counter(row["op_type"] for row in measured if row["kind"] == "layer"),
-        failures=Counter(row["reason"] for row in rows if row["kind"] == "failure"),
-        runs=len({row["run_id"] for row in sessions}),
-        cards=len({row["card"] for row in sessions}),
-        simulated=any(row["simulated"] for row in rows),
+        slices=Counter(row.slice for row in measured),
+        tasks=Counter(row.task for row in own_networks),
+        op_types=Counter(row.op_type or "" for row in own_layers),
+        failures=Counter(row.reason for row in rows if isinstance(row, FailureRow)),
+        runs=len({row.run_id for row in sessions}),
+        cards=len({row.card for row in sessions}),
+        simulated=any(row.simulated for row in rows),
         layers=(len(found), len(layers)),
         executions=sum(layer.multiplicity for layer in found) / executions if executions else 0.0,
         op_types_covered=(len({layer.op_type for layer in found}), len({layer.op_type for layer in layers})),
@@ -74,9 +74,9 @@ def gain(rows: Iterable[Row], layers: Sequence[Layer] = (), networks: Sequence[N
     )
 
 
-def _minutes(rows: Iterable[Row]) -> float:
+def _minutes(rows: Iterable[TypedRow]) -> float:
     ends: dict[tuple[str, int], float] = {}
     for row in rows:
-        process = (row["run_id"], row["process"])
-        ends[process] = max(ends.get(process, 0.0), row["at_seconds"])
+        process = (row.run_id, row.process)
+        ends[process] = max(ends.get(process, 0.0), row.at_seconds)
     return sum(ends.values()) / 60

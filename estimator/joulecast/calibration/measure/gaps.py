@@ -101,5 +101,7 @@ def extrapolated(points: Sequence[Point], busy_watts: float) -> GapPower:
     if np.ptp(shares) <= 0:
         raise MeasurementError("pauses did not change how busy the device was, so no gap power can be told")
     slope, intercept = np.polyfit(shares, watts, 1)
+    if intercept <= 0:
+        raise MeasurementError(f"the line through the pauses gives {intercept:.3g} W at no load, which no device draws")
     residual = float(np.sqrt(np.mean((watts - (intercept + slope * shares)) ** 2)))
     return GapPower(watts=float(intercept), busy_watts=busy_watts, residual_watts=residual, points=tuple(points))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from joulecast.calibration.measure.configuration import Configuration
-from joulecast.calibration.measure.journal import Row
-from joulecast.calibration.rows.graphs import KIND
+from joulecast.calibration.rows.typed import (
+    ConstantsRow,
+    FailureRow,
+    GraphRow,
+    InvalidRow,
+    LayerRow,
+    MeasuredRow,
+    NetworkRow,
+    SessionRow,
+    TypedRow,
+    WindowRow,
+)
 
 MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is given up
 PASSING = ("stranger",)
 """Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
+UNMETERED = "unmetered"
+"""Reason of an invalid row of a check, which asks whether a configuration runs: it did, and no meter was read."""
 
 _OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError")
 """Failures that say nothing of the configuration: a later run tries again. An internal error is a fault of joulecast,
@@ -40,7 +51,7 @@ class Run:
 
     run_id: str
     process: int
-    constants: Row | None = None
+    constants: ConstantsRow | None = None
     opened: frozenset[str] = frozenset()
     graphs: frozenset[str] = frozenset()
     continues: bool = False
@@ -49,28 +60,45 @@ class Run:
 class History:
     """Kept up to date as rows are written."""
 
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: Iterable[TypedRow] = ()) -> None:
         self._done: set[str] = set()
         self._identities: set[str] = set()
         self._crashes: Counter[str] = Counter()
         for row in rows:
             self.add(row)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TypedRow) -> None:
         """Learn from one row."""
-        key = row.get("key")
-        if row["kind"] == "failure":
+        if isinstance(row, FailureRow):
             self._learn_failure(row)
-        elif key and not _passing(row) and not row.get("anchor"):
-            self._done.add(key)
-            if row.get("valid") is not False:
-                self._identities.add(row.get("identity", key))
+        elif isinstance(row, InvalidRow):
+            self._learn_invalid(row)
+        elif isinstance(row, ConstantsRow):
+            self._done.add(row.key)
+        elif isinstance(row, LayerRow | NetworkRow | WindowRow) and not row.anchor:
+            self._learn(row)
 
-    def _learn_failure(self, row: Row) -> None:
-        if row.get("reason") == "Crash":
-            self._crashes[row["key"]] += 1
-        elif not row.get("anchor") and row.get("reason") not in _OF_THE_MOMENT:
-            self._done.add(row["key"])
+    def suppose(self, configuration: Configuration) -> None:
+        """Take a configuration as measured."""
+        self._done.add(configuration.key)
+        self._identities.add(configuration.identity)
+
+    def _learn(self, row: MeasuredRow | InvalidRow) -> None:
+        self._done.add(row.key)
+        self._identities.add(row.identity)
+
+    def _learn_invalid(self, row: InvalidRow) -> None:
+        if row.anchor or _passing(row):
+            return
+        if row.invalid_reason == UNMETERED:
+            self._learn(row)
+        self._done.add(row.key)
+
+    def _learn_failure(self, row: FailureRow) -> None:
+        if row.reason == "Crash":
+            self._crashes[row.key] += 1
+        elif not row.anchor and row.reason not in _OF_THE_MOMENT:
+            self._done.add(row.key)
 
     def crashes(self, key: str) -> int:
         return self._crashes[key]
@@ -87,39 +115,45 @@ class History:
         return not configuration.repeat or configuration.identity in self._identities
 
 
-def current_run(rows: Iterable[Row], holder: Holder, now: datetime) -> Run | None:
+def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Run | None:
     """The folder's last run, if ``holder`` still has the card that it was made on; else None: a new run begins."""
     rows = list(rows)
-    sessions = [row for row in rows if row["kind"] == "session"]
+    sessions = [row for row in rows if isinstance(row, SessionRow)]
     if not sessions or _holder(sessions[-1]) != holder:
         return None
     last = sessions[-1]
-    own = [row for row in rows if row["run_id"] == last["run_id"]]
-    ended = datetime.fromisoformat(last["started_at"]) + timedelta(
-        seconds=max(row["at_seconds"] for row in own if row["process"] == last["process"])
+    own = [row for row in rows if row.run_id == last.run_id]
+    ended = datetime.fromisoformat(last.started_at) + timedelta(
+        seconds=max(row.at_seconds for row in own if row.process == last.process)
     )
     if now - ended > _SAME_HOLD:
         return None
-    constants = [row for row in own if row["kind"] == "constants"]
+    constants = [row for row in own if isinstance(row, ConstantsRow)]
     return Run(
-        run_id=last["run_id"],
-        process=1 + max(row["process"] for row in own),
+        run_id=last.run_id,
+        process=1 + max(row.process for row in own),
         constants=constants[-1] if constants else None,
-        opened=frozenset(row["key"] for row in own if row.get("anchor") == "start" and not _passing(row)),
-        graphs=frozenset(row["digest"] for row in own if row["kind"] == KIND),
+        opened=frozenset(key for row in own if (key := _opened(row))),
+        graphs=frozenset(row.digest for row in own if isinstance(row, GraphRow)),
         continues=True,
     )
 
 
-def _holder(session: Row) -> Holder:
-    host: Mapping[str, Any] = session.get("host") or {}
+def _holder(session: SessionRow) -> Holder:
     return Holder(
-        accelerator=session["accelerator"],
-        card=session["card"],
-        driver=session["driver"],
-        boot=host.get("boot", ""),
+        accelerator=session.accelerator,
+        card=session.card,
+        driver=session.driver or "",
+        boot=session.host.boot or "",
     )
 
 
-def _passing(row: Row) -> bool:
-    return row.get("valid") is False and row.get("invalid_reason") in PASSING
+def _opened(row: TypedRow) -> str:
+    """Key of a row that opens a run; "" of any other."""
+    if not isinstance(row, LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow):
+        return ""
+    return row.key if row.anchor == "start" and not _passing(row) else ""
+
+
+def _passing(row: TypedRow) -> bool:
+    return isinstance(row, InvalidRow) and row.invalid_reason in PASSING

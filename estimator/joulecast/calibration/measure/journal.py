@@ -11,11 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from joulecast.calibration.rows.measured import SCHEMA_VERSION
+from joulecast.calibration.rows.measured import SCHEMA_VERSION, WINDOWED
+from joulecast.calibration.rows.typed import Flaw, TypedRow, row_of, row_or_flaw
 from joulecast.errors import MeasurementError
 
-Row = Mapping[str, Any]
+Columns = Mapping[str, Any]
 
+REFUSED = "refused"
+"""Reason of a row that no instrument can have measured: it is kept as invalid, with what is wrong as its message."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -32,15 +35,24 @@ class Journal:
         self._sequence = 0
         self._file = _open(path)
 
-    def append(self, kind: str, columns: Row) -> dict[str, Any]:
-        """Write a row and see it on the disk; gives the row back."""
-        own = {"sequence": self._sequence, "at_seconds": round(self._seconds(), 3)}
-        row = {"kind": kind, **self._every, **own, **columns}
-        self._write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False).encode() + b"\n")
-        self._sequence += 1
-        return row
+    def record(self, kind: str, columns: Columns) -> TypedRow:
+        """Write a row that its readers accept, see it on the disk, and give what they read. A layer, network or window
+        with a column that they refuse is written as invalid. Raises MeasurementError (InvalidRow) for another kind of
+        row with one; then nothing is written."""
+        row = self._row(kind, columns)
+        flaw = row_or_flaw(row)
+        if isinstance(flaw, Flaw) and kind in WINDOWED:
+            row |= {"valid": False, "invalid_reason": REFUSED, "message": flaw.says}
+        found = row_of(row, f"a {kind} row")
+        self._write(row)
+        return found
 
-    def _write(self, line: bytes) -> None:
+    def _row(self, kind: str, columns: Columns) -> dict[str, Any]:
+        own = {"sequence": self._sequence, "at_seconds": round(self._seconds(), 3)}
+        return _as_read({"kind": kind, **self._every, **own, **columns})
+
+    def _write(self, row: Columns) -> None:
+        line = _text(row).encode() + b"\n"
         end = os.fstat(self._file).st_size
         try:
             written = 0
@@ -50,6 +62,7 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._file, end)
             raise _refusal(self.path, error) from None
+        self._sequence += 1
 
     def close(self) -> None:
         os.close(self._file)
@@ -94,6 +107,16 @@ def _refusal(path: Path, error: OSError) -> MeasurementError:
         f"{path} cannot be written ({error.strerror}): give --resume a folder that you may write to",
         reason="FolderNotWritable",
     )
+
+
+def _text(row: Columns) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def _as_read(row: Columns) -> dict[str, Any]:
+    """The row as its readers have it: a library's version may be a text of a class of its own."""
+    read: dict[str, Any] = json.loads(_text(_plain(row)))
+    return read
 
 
 def _plain(value: Any) -> Any:

@@ -22,12 +22,13 @@ from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Bench
 from joulecast.calibration.measure.configuration import SLICES, Configuration
 from joulecast.calibration.measure.history import History, Holder, Run, current_run
-from joulecast.calibration.measure.journal import Journal, Row
+from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan, smallest
 from joulecast.calibration.measure.refusals import check_accelerator
 from joulecast.calibration.measure.session import CHECK, DeviceLostError, Limits, Session
 from joulecast.calibration.meter import Policy
 from joulecast.calibration.rows.journals import read_rows
+from joulecast.calibration.rows.typed import TypedRow
 from joulecast.errors import MeasurementError
 
 LOST = 75  # exit status of a process whose device context is beyond repair: EX_TEMPFAIL of sysexits.h
@@ -95,7 +96,7 @@ def _work(job: Job, events: TextIO) -> int:
         check_accelerator(rows, Path(job.folder), bench.sensor.card.accelerator)
         run = _run(rows, bench)
         with _journal(job, run, bench, seconds) as journal:
-            journal.append("session", _session_columns(job, bench))
+            journal.record("session", _session_columns(job, bench))
             return _measure(job, bench, journal, run, History(rows), emit, seconds)
 
 
@@ -161,7 +162,7 @@ def _bench(job: Job) -> Bench:
     return cuda_bench(int(job.device.partition(":")[2] or 0), seed=seed)
 
 
-def _run(rows: tuple[Row, ...], bench: Bench) -> Run:
+def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
     """The folder's last run if it goes on, else a new one."""
     card, now = bench.sensor.card, datetime.now(UTC)
     holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())

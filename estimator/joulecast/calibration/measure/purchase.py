@@ -47,7 +47,7 @@ def buy(plan: Plan, budget_seconds: float, process_seconds: float, history: Hist
             continue
         spent += row.expected_seconds
         bought.append(row)
-        known.add({"kind": row.kind, "key": row.key, "identity": row.identity})
+        known.suppose(row)
     rows = (*plan.opening, *bought, *plan.closing)
     return Purchase(rows=rows, processes=processes, seconds=spent, left=left)
 

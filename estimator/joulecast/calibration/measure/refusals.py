@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from joulecast.calibration.measure.configuration import PRECISIONS, RUNTIMES, SLICES
-from joulecast.calibration.measure.journal import Row
+from joulecast.calibration.rows.journals import Line
 from joulecast.calibration.rows.measured import SCHEMA_VERSION
+from joulecast.calibration.rows.typed import SessionRow, TypedRow
 from joulecast.errors import MeasurementError
 
 SMALLEST_BUDGET_SECONDS = 90.0  # of a run that goes on: imports, context, closing anchors, and some rows
@@ -94,20 +95,20 @@ def lock(folder: Path) -> int:
     return file
 
 
-def check_rows(rows: Iterable[Row], folder: Path) -> None:
+def check_rows(lines: Iterable[Line], folder: Path) -> None:
     """Raises MeasurementError (OtherRows) where the folder's rows cannot stand beside new ones. Rows of another version
     of the suite can: they are told by name and digest, and each carries its own graph."""
-    for row in rows:
-        if row.get("schema") != SCHEMA_VERSION:
-            raise _other(folder, f"schema {row.get('schema')}, and this version writes schema {SCHEMA_VERSION}")
+    for line in lines:
+        if line.schema != SCHEMA_VERSION:
+            raise _other(folder, f"schema {line.schema}, and this version writes schema {SCHEMA_VERSION}")
 
 
-def check_accelerator(rows: Iterable[Row], folder: Path, accelerator: str) -> None:
+def check_accelerator(rows: Iterable[TypedRow], folder: Path, accelerator: str) -> None:
     """Raises MeasurementError (OtherRows) where the folder belongs to another kind of card; simulated ones are kinds of
     their own."""
     for row in rows:
-        if row["kind"] == "session" and row.get("accelerator") != accelerator:
-            raise _other(folder, f"{row.get('accelerator')}, and the card here is {accelerator}")
+        if isinstance(row, SessionRow) and row.accelerator != accelerator:
+            raise _other(folder, f"{row.accelerator}, and the card here is {accelerator}")
 
 
 def _other(folder: Path, what: str) -> MeasurementError:

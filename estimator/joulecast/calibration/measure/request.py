@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from joulecast.calibration import suite
 from joulecast.calibration.measure.chain import Chain, Ending
 from joulecast.calibration.measure.finding import Finding
 from joulecast.calibration.measure.gain import Gain, gain
-from joulecast.calibration.measure.journal import Row
 from joulecast.calibration.measure.plan import Wish
 from joulecast.calibration.measure.process import Job
 from joulecast.calibration.measure.progress import Reporter
@@ -26,6 +25,7 @@ from joulecast.calibration.measure.refusals import (
 )
 from joulecast.calibration.measure.verdict import judge
 from joulecast.calibration.rows.journals import Rows, read_rows
+from joulecast.calibration.rows.typed import FailureRow, InvalidRow, TypedRow
 from joulecast.errors import MeasurementError
 
 BUDGET_SECONDS = 570.0  # one window of 9.5 minutes: docs/measuring.md
@@ -62,7 +62,7 @@ class Request:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A folder of rows, summed up and judged. ``window``: what the command at hand added; None where none did.
-    ``troubles``: key and reason of each row that is not fitted."""
+    ``troubles``: key and reason of each row that is not fitted; the place of one that is refused."""
 
     gain: Gain
     window: Gain | None
@@ -76,7 +76,7 @@ def perform(request: Request, reporter: Reporter) -> Ending:
     check_folder(request.folder)
     held = lock(request.folder)
     try:
-        check_rows(read_rows(request.folder).rows, request.folder)
+        check_rows(read_rows(request.folder).lines, request.folder)
         chain = Chain(
             _job(request),
             process_seconds=request.process_seconds,
@@ -121,7 +121,7 @@ def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
     """Of a folder that holds rows. ``processes``: run id and number of those whose rows are told apart as what was
     gained. Raises MeasurementError (NoRows)."""
     rows = read_rows(folder)
-    if not rows.rows:
+    if not rows.lines:
         raise MeasurementError(
             f"{folder} holds no rows: measure with --resume {folder} first, or give another folder", reason="NoRows"
         )
@@ -129,23 +129,20 @@ def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
 
 
 def report_of(rows: Rows, processes: Collection[tuple[str, int]] = ()) -> Report:
-    new = [row for row in rows.rows if (row["run_id"], row["process"]) in processes]
+    new = [row for row in rows.rows if (row.run_id, row.process) in processes]
     return Report(
         gain=gain(rows.rows, suite.layers(), _networks()),
         window=gain(new) if new else None,
         findings=judge(rows, suite.additivity()),
-        troubles=tuple((row["key"], _trouble(row)) for row in rows.rows if _is_trouble(row)),
+        troubles=(*_troubles(rows.rows), *((line.place, line.flaw.says) for line in rows.refused)),
     )
 
 
-def _is_trouble(row: Row) -> bool:
-    return row["kind"] == "failure" or row.get("valid") is False
-
-
-def _trouble(row: Row) -> str:
-    return (
-        f"{row.get('reason') or row.get('invalid_reason')}: {row.get('message') or 'the row is kept, and not fitted'}"
-    )
+def _troubles(rows: Iterable[TypedRow]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        if isinstance(row, FailureRow | InvalidRow):
+            reason = row.reason if isinstance(row, FailureRow) else row.invalid_reason
+            yield row.key, f"{reason}: {row.message or 'the row is kept, and not fitted'}"
 
 
 def _networks() -> tuple[suite.Network, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +13,12 @@ import joulecast
 from joulecast.calibration.measure.bench import Bench, Prepared
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.expectation import LONG_WINDOW_SECONDS, Pace
-from joulecast.calibration.measure.history import PASSING, History, Run
-from joulecast.calibration.measure.journal import Journal, Row
+from joulecast.calibration.measure.history import PASSING, UNMETERED, History, Run
+from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.plan import Plan
 from joulecast.calibration.meter import CounterConstants, Policy, Window
 from joulecast.calibration.rows.graphs import KIND, PackedGraph
+from joulecast.calibration.rows.typed import ConstantsRow, InvalidRow, TypedRow
 from joulecast.errors import JoulecastError, MeasurementError
 
 CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
@@ -78,7 +79,7 @@ class Session:
         self._pace = Pace()
         self._strangers = 0
         self._graphs = set(run.graphs)
-        self._constants: Row = {}
+        self._constants: ConstantsRow | None = None
         self._counter: CounterConstants | None = None
 
     @property
@@ -92,7 +93,7 @@ class Session:
             ended = self._measure_all()
         except _StrangerStays:
             ended = "stranger"
-        self._journal.append("end", {"reason": ended})
+        self._journal.record("end", {"reason": ended})
         return ended
 
     def _measure_all(self) -> str:
@@ -115,12 +116,17 @@ class Session:
         if row is None:
             configuration = self._plan.opening[0]
             self._begin(configuration)
-            row = self._journal.append("constants", {"key": configuration.key, **self._bench.constants()})
+            row = self._record_constants(configuration)
             self._emit("row", **_summary(configuration, row))
         self._constants = row
-        self._counter = CounterConstants.from_row(row)
+        self._counter = CounterConstants.from_row(asdict(row))
         if self._policy is CHECK:  # asks for no warm state, and a busy processor makes a lag look long
             self._counter = replace(self._counter, rise_seconds=0.0, fall_seconds=0.0)
+
+    def _record_constants(self, configuration: Configuration) -> ConstantsRow:
+        row = self._journal.record("constants", {"key": configuration.key, **self._bench.constants()})
+        assert isinstance(row, ConstantsRow)  # noqa: S101 (its kind says so)
+        return row
 
     def _measure_rows(self) -> str:
         skipped, rows = False, self._left
@@ -159,7 +165,7 @@ class Session:
         row = self._attempt(configuration)
         self._history.add(row)
         self._emit("row", **_summary(configuration, row))
-        if row.get("invalid_reason") in PASSING:
+        if isinstance(row, InvalidRow) and row.invalid_reason in PASSING:
             return True
         self._pace.learn(configuration, self._seconds() - began)
         return False
@@ -179,13 +185,13 @@ class Session:
                 return available
         return needed
 
-    def _attempt(self, configuration: Configuration) -> Row:
+    def _attempt(self, configuration: Configuration) -> TypedRow:
         """The row of one try. Raises DeviceLostError, and what ends the session."""
         try:
             with self._bench.prepare(configuration) as prepared:
                 columns = self._columns(configuration, prepared)
                 self._keep_graph(prepared.graph)
-                return self._journal.append(configuration.kind, columns)
+                return self._journal.record(configuration.kind, columns)
         except JoulecastError as error:
             return self._trouble(configuration, error)
         except Exception as error:  # it costs this row alone
@@ -195,10 +201,10 @@ class Session:
     def _keep_graph(self, graph: PackedGraph | None) -> None:
         """Write the graph before its first row in this file, so that the file can be fitted alone."""
         if graph is not None and graph.digest not in self._graphs:
-            self._journal.append(KIND, graph.columns())
+            self._journal.record(KIND, graph.columns())
             self._graphs.add(graph.digest)
 
-    def _trouble(self, configuration: Configuration, error: JoulecastError) -> Row:
+    def _trouble(self, configuration: Configuration, error: JoulecastError) -> TypedRow:
         """The row of an error that names itself. Raises what ends the process."""
         if error.reason == "DeviceLost":
             raise DeviceLostError(str(error)) from error
@@ -206,11 +212,11 @@ class Session:
             raise error
         if error.reason == "StrangerOnDevice":
             invalid = {"valid": False, "invalid_reason": "stranger", "message": str(error)}
-            return self._journal.append(configuration.kind, _known(configuration) | invalid)
+            return self._journal.record(configuration.kind, _known(configuration) | invalid)
         return self._failure(configuration, error.reason, str(error))
 
-    def _failure(self, configuration: Configuration, reason: str, sentence: str) -> Row:
-        return self._journal.append("failure", failure_columns(configuration, reason, sentence))
+    def _failure(self, configuration: Configuration, reason: str, sentence: str) -> TypedRow:
+        return self._journal.record("failure", failure_columns(configuration, reason, sentence))
 
     def _columns(self, configuration: Configuration, prepared: Prepared) -> dict[str, Any]:
         assert self._counter is not None  # noqa: S101 (constants come first)
@@ -220,7 +226,7 @@ class Session:
         except MeasurementError as error:
             if self._policy is not CHECK or error.reason != "CounterSilent":
                 raise
-            return _known(configuration) | dict(prepared.columns)  # it ran: too long for a meter on the same processor
+            return _known(configuration) | _unmetered(prepared.columns)
         columns = _known(configuration) | dict(prepared.columns) | window.row() | self._context()
         columns = _with_digests(configuration, columns)
         if configuration.window == "codecarbon":
@@ -238,9 +244,12 @@ class Session:
 
     def _context(self) -> dict[str, Any]:
         """Of the run, repeated in each row, so that a row can be fitted alone."""
-        names = ("idle_watts", "gap_watts")
-        own = {name: self._constants.get(name) for name in names}
-        return own | {"power_limit_watts": self._bench.sensor.card.power_limit_watts}
+        assert self._constants is not None  # noqa: S101 (constants come first)
+        return {
+            "idle_watts": self._constants.idle_watts,
+            "gap_watts": self._constants.gap_watts,
+            "power_limit_watts": self._bench.sensor.card.power_limit_watts,
+        }
 
     def _wait_for_strangers(self) -> None:
         self._strangers += 1
@@ -280,6 +289,12 @@ def _known(configuration: Configuration) -> dict[str, Any]:
     return configuration.columns() | {"identity": configuration.identity}
 
 
+def _unmetered(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of what ran too long for a meter on the same processor, unless it is invalid for another reason."""
+    reason = {} if columns.get("valid") is False else {"valid": False, "invalid_reason": UNMETERED}
+    return {**columns, **reason}
+
+
 def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict[str, Any]:
     """``digest`` as traced, None where it could not be; the index's beside it where it differs. The index holds no
     graph in half precision, so there is nothing to differ from."""
@@ -289,11 +304,11 @@ def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict
     return columns | {"digest_expected": configuration.digest if differs else None}
 
 
-def _summary(configuration: Configuration, row: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(configuration: Configuration, row: TypedRow) -> dict[str, Any]:
     """What progress shows of a row."""
     names = ("kind", "joules", "seconds", "watts", "valid", "invalid_reason", "reason", "message")
     return {"key": configuration.key, "label": configuration.label, "slice": configuration.slice} | {
-        name: row[name] for name in names if row.get(name) is not None
+        name: value for name in names if (value := getattr(row, name, None)) is not None
     }
 
 

@@ -7,7 +7,18 @@ from dataclasses import replace
 
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.finding import Finding
-from joulecast.calibration.measure.journal import Row
+from joulecast.calibration.measure.history import UNMETERED
+from joulecast.calibration.rows.typed import (
+    FailureRow,
+    InvalidRow,
+    LayerRow,
+    MeasuredRow,
+    NetworkRow,
+    TypedRow,
+    WindowRow,
+)
+
+Tried = MeasuredRow | InvalidRow | FailureRow
 
 STEPS = (
     "layer", "layer with a hot cache", "network, torch-eager", "network, torch-cudagraph", "network, bf16",
@@ -29,11 +40,11 @@ def smoke_rows(layer: Configuration, network: Configuration, language_model: Con
     ]
 
 
-def smoke(rows: Iterable[Row]) -> tuple[Finding, ...]:
+def smoke(rows: Iterable[TypedRow]) -> tuple[Finding, ...]:
     """A finding for each step, where rows of the slice are among ``rows``; none otherwise."""
-    rows = [row for row in rows if row.get("slice") == "smoke"]
-    last = {step_of(row["key"]): row for row in rows}
-    return tuple(_finding(step, last) for step in STEPS) if rows else ()
+    tried = (row for row in rows if isinstance(row, LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow))
+    last = {step_of(row.key): row for row in tried if row.slice == "smoke"}
+    return tuple(_finding(step, last) for step in STEPS) if last else ()
 
 
 def step_of(key: str) -> str:
@@ -52,23 +63,23 @@ def _manner(how: Sequence[str]) -> str:
     return next(word for word in ("bf16", "torch-cudagraph", "torch-eager") if word in how)
 
 
-def _finding(step: str, last: Mapping[str, Row]) -> Finding:
+def _finding(step: str, last: Mapping[str, Tried]) -> Finding:
     name, row = f"smoke: {step}", last.get(step)
     if row is None:
         why = "not measured: its library is not here, or time was over"
         return Finding(name=name, outcome="unknown", figure=why)
-    trouble = row.get("reason") or row.get("invalid_reason")
-    if trouble:
-        return Finding(name=name, outcome="fails", figure=f"{trouble}: {row.get('message') or 'see its row'}")
+    if isinstance(row, InvalidRow) and row.invalid_reason == UNMETERED:
+        return Finding(name=name, outcome="holds", figure="it ran, unmeasured")
+    if isinstance(row, InvalidRow | FailureRow):
+        trouble = row.reason if isinstance(row, FailureRow) else row.invalid_reason
+        return Finding(name=name, outcome="fails", figure=f"{trouble}: {row.message or 'see its row'}")
     return Finding(name=name, outcome="holds", figure=_figure(row))
 
 
-def _figure(row: Row) -> str:
-    if row.get("joules") is None:
-        return "it ran, unmeasured"
-    figure = f"{row['joules']:.4g} J, {1e3 * row['seconds']:.4g} ms, {row['watts']:.0f} W"
-    if row.get("codecarbon_missing"):
+def _figure(row: MeasuredRow) -> str:
+    figure = f"{row.joules:.4g} J, {1e3 * row.seconds:.4g} ms, {row.watts:.0f} W"
+    if isinstance(row, WindowRow) and row.codecarbon_missing:
         figure += " (CodeCarbon skipped)"
-    if row.get("untraced_reason"):
-        figure += f" (without counts: {row['untraced_reason']})"
+    if row.untraced_reason:
+        figure += f" (without counts: {row.untraced_reason})"
     return figure

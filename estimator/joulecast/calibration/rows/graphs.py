@@ -10,10 +10,11 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from joulecast.calibration.rows.typed import GraphRow, TypedRow
 from joulecast.calibration.suite.contents import Counted, layer_of
 from joulecast.errors import MeasurementError
 from joulecast.layers import LayerProfile
@@ -82,25 +83,17 @@ def _shared(row: list[Any], known: dict[str, LayerProfile]) -> LayerProfile:
     return known[text]
 
 
-def graphs_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, MeasuredGraph]:
+def graphs_of(rows: Iterable[TypedRow]) -> dict[str, MeasuredGraph]:
     """The graphs among ``rows`` of any kind, by digest."""
     known: dict[str, LayerProfile] = {}
-    own = (row for row in rows if row["kind"] == KIND and isinstance(row.get("digest"), str))
-    return {row["digest"]: _measured(row, known) for row in own}
+    own = (row for row in rows if isinstance(row, GraphRow))
+    return {row.digest: MeasuredGraph(families=row.families, counted=_counted(row, known)) for row in own}
 
 
-def _measured(row: Mapping[str, Any], known: dict[str, LayerProfile]) -> MeasuredGraph:
-    families = row.get("families")
-    return MeasuredGraph(
-        families=tuple(map(str, families)) if isinstance(families, list) else (),
-        counted=_counted(row, known),
-    )
-
-
-def _counted(row: Mapping[str, Any], known: dict[str, LayerProfile]) -> Counted | str:
-    if row.get("unsupported"):
+def _counted(row: GraphRow, known: dict[str, LayerProfile]) -> Counted | str:
+    if row.unsupported:
         return "the graph has operators without a counting rule"
     try:
-        return unpacked(str(row.get("contents")), known)
+        return unpacked(row.contents, known)
     except MeasurementError:
         return "the contents of the graph are damaged"

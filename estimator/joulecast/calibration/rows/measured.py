@@ -200,8 +200,12 @@ COLUMNS: tuple[Column, ...] = (
     ),
     *_sometimes(
         WINDOWED,
-        ("invalid_reason", "", "where valid is false: stranger, not finite, or what hidden activations did"),
-        ("message", "", "where a stranger made the row invalid: which one"),
+        (
+            "invalid_reason",
+            "",
+            "stranger, not finite, refused, unmetered, or what hidden activations did",
+        ),
+        ("message", "", "which stranger it was; or, where it is refused, what is wrong with which column"),
         ("untraced_reason", "", "of a row that could not be traced here: its counts are the index's"),
     ),
     *_always(
@@ -271,9 +275,6 @@ def required_of(kind: str) -> frozenset[str]:
 
 EVERY = tuple(column.name for column in COLUMNS if column.always and column.kinds == KINDS)
 """In every row."""
-
-SESSION = tuple(column.name for column in COLUMNS if column.kinds == ("session",) and "." not in column.name)
-"""Of a session, for the rows that follow it."""
 
 MEASURED = tuple(sorted(required_of("layer") & required_of("network")))
 """In each valid layer and network row."""

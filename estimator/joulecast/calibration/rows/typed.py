@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from joulecast import schema
 from joulecast.calibration.rows.measured import SCHEMA_VERSION, WINDOWED, required_of
-from joulecast.errors import DocumentError, MeasurementError
+from joulecast.errors import MeasurementError
 from joulecast.schema import Text, Within
 
 Name = Annotated[str, Text(1024)]
@@ -342,7 +341,8 @@ class EndRow(_Row):
     reason: Name
 
 
-TypedRow = SessionRow | ConstantsRow | GraphRow | LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow | EndRow
+MeasuredRow = LayerRow | NetworkRow | WindowRow
+TypedRow = SessionRow | ConstantsRow | GraphRow | MeasuredRow | InvalidRow | FailureRow | EndRow
 
 ROWS: Mapping[str, type[TypedRow]] = {
     "session": SessionRow,
@@ -356,6 +356,16 @@ ROWS: Mapping[str, type[TypedRow]] = {
 }
 """What a row of each kind becomes. A new kind is a dataclass above, its columns in ``rows.measured``, and a line here;
 a test holds the names of both together."""
+_ALWAYS = {kind: frozenset(name for name in required_of(kind) if "." not in name) for kind in ROWS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Why columns are no row of their kind. ``column``: the first one at fault; ``says``: every fault, and what to
+    give."""
+
+    column: str
+    says: str
 
 
 def row_of(columns: Mapping[str, Any], place: str = "a row") -> TypedRow:
@@ -364,27 +374,27 @@ def row_of(columns: Mapping[str, Any], place: str = "a row") -> TypedRow:
     Raises MeasurementError (InvalidRow), naming the column, for one that lacks what its kind always has or has a
     number that nothing can measure; for a kind or a version of the columns that is not known.
     """
+    found = row_or_flaw(columns)
+    if isinstance(found, Flaw):
+        raise MeasurementError(f"{place}: {found.says}; correct the row or take it out", reason="InvalidRow")
+    return found
+
+
+def row_or_flaw(columns: Mapping[str, Any]) -> TypedRow | Flaw:
+    """As ``row_of``, for who goes on with other rows: what is wrong instead of an error."""
     document = columns if isinstance(columns, dict) else dict(columns)
     kind = str(document.get("kind"))
     if kind not in ROWS:
-        raise _refused(place, f"kind is {kind[:40]!r}: give one of {', '.join(ROWS)}")
+        return Flaw(column="kind", says=f"kind is {kind[:40]!r}: give one of {', '.join(ROWS)}")
     version = document.get("schema")
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise _refused(place, f"schema {version} is newer than {SCHEMA_VERSION}: upgrade joulecast to read it")
+        says = f"schema {version} is newer than {SCHEMA_VERSION}: upgrade joulecast to read it"
+        return Flaw(column="schema", says=says)
     valid = kind not in WINDOWED or document.get("valid") is True
-    try:
-        row: TypedRow = schema.read(ROWS[kind] if valid else InvalidRow, document, open_=True)
-    except DocumentError as error:
-        raise _refused(place, str(error)) from None
-    if valid and not row.simulated and (lacking := sorted(_always(kind) - document.keys())):
-        raise _refused(place, f"{', '.join(lacking)} is missing, which every valid {kind} row has that was measured")
-    return row
-
-
-@cache
-def _always(kind: str) -> frozenset[str]:
-    return frozenset(name for name in required_of(kind) if "." not in name)
-
-
-def _refused(place: str, why: str) -> MeasurementError:
-    return MeasurementError(f"{place}: {why}; correct the row or take it out", reason="InvalidRow")
+    found = schema.read_or_faults(ROWS[kind] if valid else InvalidRow, document, open_=True)
+    if isinstance(found, schema.Faults):
+        return Flaw(column=found.field, says=str(found))
+    if valid and not found.simulated and (lacking := sorted(_ALWAYS[kind] - document.keys())):
+        says = f"{', '.join(lacking)} is missing, which every valid {kind} row has that was measured"
+        return Flaw(column=lacking[0], says=says)
+    return found

@@ -20,6 +20,7 @@ from joulecast.calibration.calibrate.calibration import QUICK_SECONDS
 from joulecast.calibration.calibrate.summary import PREFIX
 from joulecast.calibration.measure.gain import gain
 from joulecast.calibration.rows.journals import read_rows
+from joulecast.calibration.rows.typed import LayerRow, NetworkRow
 from joulecast.energy.profile import AcceleratorProfile
 from tests.contract.command_line import CommandLine
 
@@ -122,7 +123,7 @@ def test_what_was_measured_is_not_measured_again(
 ) -> None:
     command, _ = resumed
     rows = read_rows(command.folder / "rows").rows
-    times = Counter(row["key"] for row in rows if row["kind"] in ("layer", "network") and not row["anchor"])
+    times = Counter(row.key for row in rows if isinstance(row, LayerRow | NetworkRow) and not row.anchor)
     assert set(times.values()) == {1}
 
 

@@ -32,27 +32,27 @@ def index_digests() -> dict[tuple[object, ...], str]:
 
 def test_networks_whose_graph_differs_from_the_suites_are_fitted_on_their_own() -> None:
     journal = read([RECORDED])
-    other = [row for row in journal.rows if row.get("digest_expected")]
-    assert len({row["name"] for row in other}) >= 10
+    other = [line.row for line in journal.rows if line.row.digest_expected]
+    assert len({row.name for row in other}) >= 10
     table = table_of(journal)
     assert set(table.left_out) <= REASONS
     fitted = {row.configuration for row in table.rows}
-    assert len([row for row in other if row["identity"] in fitted]) >= 40
+    assert len([row for row in other if row.identity in fitted]) >= 40
 
 
 def test_a_row_is_priced_by_the_graph_that_was_traced_where_it_was_measured() -> None:
     journal = read([RECORDED])
     table = table_of(journal)
     macs = table.sum("flops") / 2
-    rows = {row["key"]: row for row in journal.rows}
+    rows = {line.row.key: line.row for line in journal.rows}
     own = {
         position: rows[key]
         for position, row in enumerate(table.rows)
-        if (key := row.configuration) in rows and rows[key].get("digest_expected")
+        if (key := row.configuration) in rows and rows[key].digest_expected
     }
     assert own
     for position, row in own.items():
-        assert macs[position] == row["macs"], row["key"]
+        assert macs[position] == row.macs, row.key
 
 
 @pytest.fixture

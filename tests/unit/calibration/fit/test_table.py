@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.fit.measured.profile import FittedRows
 from joulecast.calibration.fit.measured.table import layers_of_suite, table_of
-from joulecast.calibration.rows.journals import Row
+from joulecast.calibration.rows.journals import Executed
+from joulecast.calibration.rows.typed import LayerRow, NetworkRow
 from joulecast.energy.profile import Host
 from joulecast.errors import MeasurementError
 
@@ -19,36 +21,42 @@ HOST = Host(
 )
 
 
-def only(journal: Journal, *rows: Row) -> Journal:
-    return replace(journal, rows=rows)
+def only(journal: Journal, *lines: Executed) -> Journal:
+    return replace(journal, rows=lines)
 
 
-def with_columns(row: Row, **columns: object) -> Row:
-    return Row({**row, **columns}, row.path, row.line)
+def with_columns(line: Executed, **columns: Any) -> Executed:
+    return replace(line, row=replace(line.row, **columns))
+
+
+def of_suite(line: Executed, digest: str) -> Executed:
+    assert line.session
+    return replace(line, session=replace(line.session, suite_digest=digest))
 
 
 def test_a_layer_has_the_counts_of_its_row(fitted: FittedRows) -> None:
-    layers = [row for row in fitted.journal.rows if row["kind"] == "layer"]
+    layers = [line for line in fitted.journal.rows if line.kind == "layer"]
     table = table_of(only(fitted.journal, *layers))
-    same = table.sum("flops") == np.array([2.0 * row["macs"] for row in layers])
+    same = table.sum("flops") == np.array([2.0 * line.row.macs for line in layers])
     assert same.mean() > 0.97  # a counting rule may be newer than the index that the row's counts came from
-    assert table.sum("bytes")[same] == pytest.approx(np.array([row["bytes_moved"] for row in layers])[same], rel=1e-3)
+    moved = np.array([line.row.bytes_moved for line in layers])
+    assert table.sum("bytes")[same] == pytest.approx(moved[same], rel=1e-3)
     assert not table.launched.any()
 
 
 def test_a_network_has_the_counts_of_its_row_and_is_launched(fitted: FittedRows) -> None:
-    networks = [row for row in fitted.journal.rows if row["kind"] == "network"]
+    networks = [line for line in fitted.journal.rows if line.kind == "network"]
     table = table_of(only(fitted.journal, *networks))
-    kept = [row for row in networks if row["name"] in {each.name for each in table.rows}]
-    assert table.sum("flops").tolist() == [2.0 * row["macs"] for row in kept]
-    assert table.sum("bytes") == pytest.approx([row["bytes_moved"] for row in kept], rel=1e-3)
+    kept = [line.row for line in networks if line.row.name in {each.name for each in table.rows}]
+    assert table.sum("flops").tolist() == [2.0 * row.macs for row in kept]
+    assert table.sum("bytes") == pytest.approx([row.bytes_moved for row in kept], rel=1e-3)
     first = kept[0]
-    launch = 1e-5 * first["kernels"] + 1e-6 * first["views"] + 2e-6 * first["module_calls"] + 1e-4
+    launch = 1e-5 * first.kernels + 1e-6 * first.views + 2e-6 * (first.module_calls or 0) + 1e-4
     assert table.launch_seconds(HOST)[0] == pytest.approx(launch)
 
 
 def test_in_half_precision_fewer_bytes_move(fitted: FittedRows) -> None:
-    row = next(row for row in fitted.journal.rows if row["kind"] == "layer" and row["op_type"] == "Gemm")
+    row = next(line for line in fitted.journal.rows if line.kind == "layer" and line.row.op_type == "Gemm")
     table = table_of(only(fitted.journal, row, with_columns(row, precision="bf16", digest="of-another-dtype")))
     full, half = table.sum("bytes")
     assert half == pytest.approx(full / 2, rel=0.01)
@@ -71,8 +79,8 @@ def test_in_half_precision_fewer_bytes_move(fitted: FittedRows) -> None:
         ({"precision": "int8"}, "precision int8"),
     ],
 )
-def test_what_cannot_be_fitted_is_counted(fitted: FittedRows, columns: dict[str, object], reason: str) -> None:
-    good = next(row for row in fitted.journal.rows if row["kind"] == "layer")
+def test_what_cannot_be_fitted_is_counted(fitted: FittedRows, columns: dict[str, Any], reason: str) -> None:
+    good = next(line for line in fitted.journal.rows if isinstance(line.row, LayerRow))
     table = table_of(only(fitted.journal, good, with_columns(good, **columns)))
     assert (table.size, table.left_out) == (1, {reason: 1})
     with pytest.raises(MeasurementError, match=f"none of the rows can be fitted .{reason}: 1"):
@@ -80,10 +88,11 @@ def test_what_cannot_be_fitted_is_counted(fitted: FittedRows, columns: dict[str,
 
 
 def test_networks_of_another_suite_are_fitted_where_their_graph_is_this_ones(fitted: FittedRows) -> None:
-    row = next(row for row in fitted.journal.rows if row["kind"] == "network" and row["precision"] == "default")
-    older = with_columns(row, suite_digest="sha256:older")
-    changed = with_columns(row, suite_digest="sha256:older", digest="sha256:other")
-    untraced = with_columns(row, suite_digest="sha256:older", digest=None)
+    networks = (line for line in fitted.journal.rows if isinstance(line.row, NetworkRow))
+    row = next(line for line in networks if line.row.precision == "default")
+    older = of_suite(row, "sha256:older")
+    changed = with_columns(older, digest="sha256:other")
+    untraced = with_columns(older, digest=None)
     table = table_of(only(fitted.journal, row, older, changed, untraced))
     reason = "measured with another suite, and its journal does not hold the graph"
     assert (table.size, table.left_out) == (2, {reason: 2})

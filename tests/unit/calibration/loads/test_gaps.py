@@ -30,6 +30,12 @@ def test_pauses_that_change_nothing_tell_nothing() -> None:
         extrapolated([Point(share=1.0, watts=200.0)] * 3, busy_watts=200.0)
 
 
+def test_a_line_that_ends_below_nothing_is_no_gap_power() -> None:
+    points = [Point(share=share, watts=300.0 * share - 5.0) for share in (0.05, 0.15, 0.4)]
+    with pytest.raises(MeasurementError, match=r"gives -5 W at no load, which no device draws"):
+        extrapolated(points, busy_watts=295.0)
+
+
 def test_planted_gap_power_is_found_from_real_pauses() -> None:
     """The power is made of the share of time that the meter sees busy, as a device's is."""
     busy_seconds = []

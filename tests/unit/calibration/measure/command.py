@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from joulecast.calibration.rows.journals import read_rows
+
+def written(folder: Path, *kinds: str) -> list[dict[str, Any]]:
+    """Every whole line of the folder's journals as it stands there."""
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().split(b"\n")[:-1]]
+    rows = [json.loads(line) for line in lines if line]
+    return [row for row in rows if not kinds or row["kind"] in kinds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +41,10 @@ class Measuring:
             command, env=dict(self.environment), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    def rows(self, *kinds: str) -> list[Mapping[str, Any]]:
-        return [dict(row) for row in read_rows(self.folder).rows if not kinds or row["kind"] in kinds]
+    def rows(self, *kinds: str) -> list[dict[str, Any]]:
+        return written(self.folder, *kinds)
 
-    def measured(self) -> list[Mapping[str, Any]]:
+    def measured(self) -> list[dict[str, Any]]:
         return [row for row in self.rows("layer", "network", "window") if row.get("joules")]
 
     def keys(self) -> Counter[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import signal
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,24 @@ def test_what_is_not_finite_is_invalid_and_not_tried_again(measuring: Measuring)
     measuring("--budget", "6m", "--slice", "layers")
     rows = [row for row in measuring.rows("layer") if row["digest"] == VICTIM and not row["anchor"]]
     assert [(row["valid"], row["invalid_reason"]) for row in rows] == [(False, "not finite")]
+
+
+def test_a_row_that_is_refused_is_measured_again_and_nothing_else_is(measuring: Measuring) -> None:
+    measuring("--budget", "6m", "--slice", "layers")
+    before = measuring.rows()
+    (victim,) = (row["key"] for row in before if row.get("digest") == VICTIM and not row["anchor"])
+    (path,) = measuring.folder.glob("*.jsonl")
+    spoilt = [row | ({"watts": -5.0} if row.get("key") == victim else {}) for row in before]
+    path.write_text("".join(json.dumps(row) + "\n" for row in spoilt), "utf-8")
+    done = measuring("--budget", "6m", "--slice", "layers")
+    assert done.returncode == 0, done.stderr
+    assert len(run_ids(measuring)) == 1
+    assert measuring.keys() == Counter({row["key"]: 1 for row in measuring.measured() if not row["anchor"]}) + Counter(
+        {victim: 1}
+    )
+    assert [row["watts"] > 0 for row in measuring.measured() if row["key"] == victim] == [False, True]
+    assert "FAIL lines are rows: 0 unreadable; 1 refused: " in done.stdout
+    assert "watts is -5.0: give a finite number above 0 W" in done.stdout
 
 
 def test_another_kind_of_card_needs_another_folder(measuring: Measuring) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from joulecast.calibration.measure import __main__, front, refusals
-from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.rows.measured import SCHEMA_VERSION
 from joulecast.errors import MeasurementError
 from tests.unit.calibration.measure.command import Measuring
 from tests.unit.calibration.measure.handmade import HandmadeSuite
 from tests.unit.calibration.measure.handmade_site import environment
+from tests.unit.calibration.rows import made
 
 TORCH_AND_ITS_NEEDS = (
     "torch torchgen functorch numpy pynvml typing_extensions filelock sympy mpmath networkx jinja2 markupsafe fsspec"
@@ -128,8 +128,8 @@ def test_a_disk_without_room_is_refused(
 
 def session(folder: Path, **columns: object) -> None:
     folder.mkdir(exist_ok=True)
-    with Journal(folder / "old.jsonl", run_id="old", process=1, simulated=True, seconds=lambda: 0.0) as journal:
-        journal.append("session", {"suite_digest": "sha256:handmade", "accelerator": "A", **columns})
+    own = {"suite_digest": "sha256:handmade", "accelerator": "A", "simulated": True}
+    made.write(folder, [made.session(**own | columns)], "old.jsonl")
 
 
 @pytest.mark.usefixtures("handmade")

@@ -2,23 +2,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.history import History, Holder, current_run
+from joulecast.calibration.rows.typed import TypedRow, row_of
+from tests.unit.calibration.rows import made
 
 LAYER = Configuration(kind="layer", slice="layers", name="torch.add", digest="d1", op_type="Add", l2_state="rotated")
 HOLDER = Holder(accelerator="A", card="c", driver="1", boot="b")
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 
-def row(configuration: Configuration, **more: Any) -> dict[str, Any]:
-    columns = configuration.columns() | {"identity": configuration.identity, "run_id": "r", "process": 1}
-    return {"kind": configuration.kind, **columns, **more}
+def row(configuration: Configuration, **more: Any) -> TypedRow:
+    return row_of(made.layer() | configuration.columns() | {"identity": configuration.identity, **more})
 
 
-def crash(configuration: Configuration) -> dict[str, Any]:
-    return row(configuration) | {"kind": "failure", "reason": "Crash"}
+def failed(configuration: Configuration, reason: str) -> TypedRow:
+    return row(configuration, kind="failure", reason=reason, message="")
+
+
+def crash(configuration: Configuration) -> TypedRow:
+    return failed(configuration, "Crash")
 
 
 def test_what_is_measured_is_not_wanted_again() -> None:
@@ -29,14 +35,13 @@ def test_what_is_measured_is_not_wanted_again() -> None:
 
 
 def test_a_failure_is_an_answer_but_a_crash_only_the_second_time() -> None:
-    failed = row(LAYER) | {"kind": "failure", "reason": "OutOfMemory"}
-    assert not History([failed]).wants(LAYER)
+    assert not History([failed(LAYER, "OutOfMemory")]).wants(LAYER)
     assert History([crash(LAYER)]).wants(LAYER)
     assert not History([crash(LAYER), crash(LAYER)]).wants(LAYER)
 
 
 def test_a_counter_that_failed_says_nothing_of_what_it_should_have_measured() -> None:
-    assert History([row(LAYER) | {"kind": "failure", "reason": "CounterSilent"}]).wants(LAYER)
+    assert History([failed(LAYER, "CounterSilent")]).wants(LAYER)
 
 
 def test_what_is_invalid_is_an_answer_unless_a_stranger_was_there() -> None:
@@ -58,21 +63,31 @@ def test_anchors_are_never_done_with_and_no_anchor_stands_for_its_layer() -> Non
     assert History([row(anchor)]).wants(LAYER)
 
 
-def session(**more: Any) -> dict[str, Any]:
-    return {
-        "kind": "session", "run_id": "r", "process": 1, "at_seconds": 0.0, "started_at": NOW.isoformat(),
-        "accelerator": "A", "card": "c", "driver": "1", "host": {"boot": "b"}, **more,
-    }  # fmt: skip
+def session(**more: Any) -> TypedRow:
+    own = {"started_at": NOW.isoformat(), "accelerator": "A", "card": "c", "driver": "1", "host": {"boot": "b"}}
+    return row_of(made.session(**own | more))
 
 
 def test_a_run_goes_on_while_the_card_is_held() -> None:
-    constants = {"kind": "constants", "run_id": "r", "process": 1, "at_seconds": 60.0, "key": "constants"}
+    constants = row_of(made.constants(at_seconds=60.0))
     opened = row(replace(LAYER, anchor="start"), at_seconds=300.0)
     run = current_run([session(), constants, opened], HOLDER, NOW + timedelta(minutes=12))
     assert run is not None
-    assert (run.run_id, run.process, run.continues) == ("r", 2, True)
+    assert (run.run_id, run.process, run.continues) == ("run", 2, True)
     assert run.constants == constants
     assert run.opened == {replace(LAYER, anchor="start").key}
+
+
+def test_a_row_that_is_refused_counts_as_not_measured_and_the_others_stay_done(tmp_path: Path) -> None:
+    other = replace(LAYER, l2_state="hot")
+    columns = [made.layer() | each.columns() | {"identity": each.identity} for each in (LAYER, other)]
+    found = made.read(tmp_path, [made.session(), made.constants(), columns[0] | {"joules": -1}, columns[1]])
+    history = History(found.rows)
+    assert (history.wants(LAYER), history.wants(other)) == (True, False)
+    holder = Holder(accelerator=made.ACCELERATOR, card="salted", driver="570", boot="b")
+    run = current_run(found.rows, holder, NOW)
+    assert run is not None
+    assert (run.run_id, run.process, run.constants) == ("run", 2, found.rows[1])
 
 
 def test_another_card_driver_or_start_of_the_machine_begins_another_run() -> None:

@@ -7,12 +7,16 @@ import random
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.measured import EVERY
+from joulecast.calibration.rows.typed import EndRow, InvalidRow
 from joulecast.errors import MeasurementError
+from tests.unit.calibration.measure.command import written
+from tests.unit.calibration.rows.made import layer
 
 
 def journal(path: Path, process: int = 1) -> Journal:
@@ -22,12 +26,18 @@ def journal(path: Path, process: int = 1) -> Journal:
 def write(path: Path, count: int, process: int = 1) -> None:
     with journal(path, process) as rows:
         for number in range(count):
-            rows.append("layer", {"number": number, "text": "größer\n"})
+            rows.record("end", {"reason": f"{number} größer\n"})
+
+
+def numbers(folder: Path) -> list[int]:
+    rows = read_rows(folder).rows
+    assert all(isinstance(row, EndRow) for row in rows)
+    return [int(row.reason.split()[0]) for row in rows if isinstance(row, EndRow)]
 
 
 def test_every_row_has_the_columns_of_every_row(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", 2)
-    rows = read_rows(tmp_path).rows
+    rows = written(tmp_path)
     assert [row["sequence"] for row in rows] == [0, 1]
     assert all(set(EVERY) <= set(row) for row in rows)
     assert rows[0]["simulated"] is True
@@ -35,8 +45,8 @@ def test_every_row_has_the_columns_of_every_row(tmp_path: Path) -> None:
 
 def test_what_json_cannot_say_is_unknown(tmp_path: Path) -> None:
     with journal(tmp_path / "a.jsonl") as rows:
-        rows.append("layer", {"joules": float("inf"), "list": (float("nan"), 1.0)})
-    (row,) = read_rows(tmp_path).rows
+        rows.record("end", {"reason": "r", "joules": float("inf"), "list": (float("nan"), 1.0)})
+    (row,) = written(tmp_path)
     assert (row["joules"], row["list"]) == (None, [None, 1.0])
 
 
@@ -50,10 +60,10 @@ def test_a_file_cut_at_any_byte_reads_up_to_its_last_whole_line_and_can_be_conti
         folder.mkdir()
         (folder / "a.jsonl").write_bytes(content[:cut])
         kept = content[:cut].count(b"\n")
-        assert [row["number"] for row in read_rows(folder).rows] == [0, 1, 2][:kept]
+        assert numbers(folder) == [0, 1, 2][:kept]
         write(folder / "a.jsonl", 1, process=2)
         rows = read_rows(folder)
-        assert [row["process"] for row in rows.rows] == [1] * kept + [2]
+        assert [row.process for row in rows.rows] == [1] * kept + [2]
         assert rows.damaged == ()
 
 
@@ -63,7 +73,7 @@ def test_lines_that_are_no_rows_are_named_and_left_out(tmp_path: Path) -> None:
     odd = [b"\0" * 40 + b"\n", b"[1]\n", b'{"no": "kind"}\n', b"[" * 100_000 + b"\n"]
     (tmp_path / "a.jsonl").write_bytes(lines[0] + b"".join(odd) + lines[1])
     rows = read_rows(tmp_path)
-    assert [row["number"] for row in rows.rows] == [0, 1]
+    assert numbers(tmp_path) == [0, 1]
     assert rows.damaged == tuple(f"{tmp_path / 'a.jsonl'}, line {number}" for number in (2, 3, 4, 5))
 
 
@@ -75,7 +85,7 @@ def test_random_damage_never_stops_reading(tmp_path: Path) -> None:
         damaged = bytearray(content)
         damaged[drawn.randrange(len(damaged))] = drawn.randrange(256)
         (tmp_path / "a.jsonl").write_bytes(damaged)
-        assert len(read_rows(tmp_path).rows) >= 3
+        assert len(read_rows(tmp_path).lines) >= 3
 
 
 def test_a_folder_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
@@ -88,7 +98,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_before_the_row(
 ) -> None:
     real = os.write
     with journal(tmp_path / "a.jsonl") as rows:
-        rows.append("layer", {"number": 0})
+        rows.record("end", {"reason": "0"})
         before = (tmp_path / "a.jsonl").read_bytes()
         calls = iter([lambda file, data: real(file, data[:10])])
 
@@ -100,12 +110,12 @@ def test_a_full_disk_leaves_the_file_as_it_was_before_the_row(
 
         monkeypatch.setattr(os, "write", full)
         with pytest.raises(MeasurementError, match="is full: rows so far are kept") as refused:
-            rows.append("layer", {"number": 1})
+            rows.record("end", {"reason": "1"})
         monkeypatch.undo()
         assert refused.value.reason == "DiskFull"
         assert (tmp_path / "a.jsonl").read_bytes() == before
-        rows.append("layer", {"number": 2})
-    assert [row["number"] for row in read_rows(tmp_path).rows] == [0, 2]
+        rows.record("end", {"reason": "2"})
+    assert numbers(tmp_path) == [0, 2]
 
 
 def test_a_real_full_disk_is_told(tmp_path: Path) -> None:
@@ -113,11 +123,37 @@ def test_a_real_full_disk_is_told(tmp_path: Path) -> None:
     if not Path("/dev/full").exists() or not stat.S_ISCHR(Path("/dev/full").stat().st_mode):
         pytest.skip("this system has no /dev/full")
     with pytest.raises(MeasurementError) as refused, journal(tmp_path / "a.jsonl") as rows:
-        rows.append("layer", {})
+        rows.record("end", {"reason": "complete"})
     assert refused.value.reason in ("DiskFull", "FolderNotWritable")
 
 
 def test_a_row_is_one_line_of_plain_json(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", 1)
     (line,) = (tmp_path / "a.jsonl").read_text("utf-8").splitlines()
-    assert json.loads(line)["text"] == "größer\n"
+    assert json.loads(line)["reason"] == "0 größer\n"
+
+
+def test_what_is_written_is_what_its_readers_accept(tmp_path: Path) -> None:
+    with journal(tmp_path / "a.jsonl") as rows:
+        found = rows.record("layer", {**layer(), "simulated": True, "joules": float("inf")})
+        with pytest.raises(MeasurementError, match="a constants row: key is missing") as refused:
+            rows.record("constants", {})
+        rows.record("end", {"reason": "complete"})
+    assert refused.value.reason == "InvalidRow"
+    assert isinstance(found, InvalidRow)
+    assert (found.invalid_reason, found.message) == ("refused", "joules is null: give a finite number above 0 J")
+    assert read_rows(tmp_path).rows[0] == found
+    assert len(read_rows(tmp_path).lines) == 2
+
+
+def test_texts_and_numbers_of_other_classes_are_those_of_json(tmp_path: Path) -> None:
+    """torch's version is a text of its own class."""
+
+    class Version(str):
+        pass
+
+    with journal(tmp_path / "a.jsonl") as rows:
+        found = rows.record("end", {"reason": Version("2.15"), "at_seconds": np.float64(2.5)})
+    assert read_rows(tmp_path).rows == (found,)
+    assert isinstance(found, EndRow)
+    assert (type(found.reason), found.at_seconds) == (str, 2.5)

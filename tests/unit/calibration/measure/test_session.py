@@ -16,13 +16,17 @@ from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.history import History, Run
 from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan
-from joulecast.calibration.measure.session import DeviceLostError, Limits, Session, failure_reason
+from joulecast.calibration.measure.session import CHECK, DeviceLostError, Limits, Session, failure_reason
 from joulecast.calibration.measure.simulatedbench import SimulatedBench
+from joulecast.calibration.measure.smoke import smoke
+from joulecast.calibration.measure.verdict import judge
 from joulecast.calibration.meter import Policy
 from joulecast.calibration.rows.graphs import PackedGraph
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.measured import EVERY, MEASURED
+from joulecast.calibration.rows.typed import ConstantsRow
 from joulecast.errors import MeasurementError
+from tests.unit.calibration.measure.command import written
 from tests.unit.calibration.measure.handmade import HandmadeSuite
 
 PLAN = make_plan(HandmadeSuite(3, 10), Wish(slices=("layers", "networks")))
@@ -68,6 +72,7 @@ class Measured:
         seconds: float = 200.0,
         run: Run | None = None,
         closing: bool = True,
+        policy: Policy | None = None,
     ) -> None:
         run = run or Run(run_id="r", process=1)
         self.events: list[tuple[str, Mapping[str, Any]]] = []
@@ -78,15 +83,15 @@ class Measured:
             session = Session(
                 bench=bench, journal=journal, history=History(), plan=plan, run=run,
                 limits=Limits(seconds=seconds, last=True, closing=closing), emit=self._hear, seconds=clock,
-                policy=Policy(),
+                policy=policy or Policy(),
             )  # fmt: skip
             self.ended = session.run()
 
     def _hear(self, event: str, **columns: Any) -> None:
         self.events.append((event, columns))
 
-    def rows(self, *kinds: str) -> list[Mapping[str, Any]]:
-        return [row for row in read_rows(self.folder).rows if not kinds or row["kind"] in kinds]
+    def rows(self, *kinds: str) -> list[dict[str, Any]]:
+        return written(self.folder, *kinds)
 
 
 VICTIM = PLAN.rows[0]
@@ -182,7 +187,8 @@ def test_a_graph_is_written_once_before_the_first_row_that_has_it(tmp_path: Path
 def test_a_later_process_does_not_write_a_graph_of_the_same_file_again(tmp_path: Path) -> None:
     network = next(row for row in PLAN.rows if row.kind == "network")
     first = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"))
-    known = Run(run_id="r", process=2, constants=first.rows("constants")[0], graphs=frozenset({"sha256:traced"}))
+    (constants,) = (row for row in read_rows(first.folder).rows if isinstance(row, ConstantsRow))
+    known = Run(run_id="r", process=2, constants=constants, graphs=frozenset({"sha256:traced"}))
     both = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"), run=known)
     assert len(both.rows("graph")) == 1
 
@@ -198,7 +204,7 @@ def test_a_fault_of_our_own_is_told_apart_and_measured_again_later(tmp_path: Pat
     failures = [row for row in done.rows("failure") if not row["anchor"]]
     assert [row["reason"] for row in failures] == ["InternalError"]
     assert "Traceback" in capfd.readouterr().err
-    assert History(done.rows()).wants(PLAN.rows[0])
+    assert History(read_rows(done.folder).rows).wants(PLAN.rows[0])
 
 
 def test_a_first_network_that_is_slow_to_build_leaves_the_others_their_time(tmp_path: Path) -> None:
@@ -251,3 +257,29 @@ def test_a_card_without_a_counter_is_measured_by_its_power_reading(tmp_path: Pat
     plan = replace(PLAN, rows=PLAN.rows[:2])
     done = Measured(tmp_path, SimulatedBench("maxwell", seed=0, faults={}), plan=plan)
     assert {row["method"] for row in done.rows("layer", "network")} == {"power"}
+
+
+def test_a_row_that_nothing_can_have_measured_is_written_as_invalid_and_not_tried_again(tmp_path: Path) -> None:
+    """Else who fits the rows refuses it, and every later process measures it once more."""
+    done = Measured(tmp_path, TroubledBench(VICTIM, finite="no", peak_memory_bytes=-1))
+    found = read_rows(tmp_path)
+    assert (found.refused, found.damaged, done.ended) == ((), (), "complete")
+    (row,) = (row for row in done.rows(VICTIM.kind) if row["key"] == VICTIM.key)
+    assert (row["valid"], row["invalid_reason"]) == (False, "refused")
+    says = 'finite is "no": give true or false; peak_memory_bytes is -1: give a whole number from 0'
+    assert row["message"].startswith(says)
+    assert not History(found.rows).wants(VICTIM)
+
+
+def test_what_runs_too_long_for_a_meter_on_the_same_processor_passes_a_check_unmetered(tmp_path: Path) -> None:
+    class Silent(SimulatedBench):
+        def measure(self, prepared: Prepared, policy: Policy, counter: Any) -> Any:
+            raise MeasurementError("no update", reason="CounterSilent")
+
+    plan = make_plan(HandmadeSuite(3, 10), Wish(slices=("smoke",)))
+    done = Measured(tmp_path, Silent("hopper", seed=0, faults={}), plan=plan, policy=CHECK)
+    found = read_rows(tmp_path)
+    assert {(row["valid"], row["invalid_reason"]) for row in done.rows("layer", "network")} == {(False, "unmetered")}
+    assert {each.figure for each in smoke(found.rows)} == {"it ran, unmeasured"}
+    assert {each.name: each.outcome for each in judge(found)}["valid rows"] == "holds"
+    assert not any(map(History(found.rows).wants, plan.rows))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,14 +10,16 @@ from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.finding import Finding
 from joulecast.calibration.measure.smoke import STEPS
 from joulecast.calibration.measure.verdict import judge
-from joulecast.calibration.rows.journals import Rows
+from joulecast.calibration.rows.journals import Placed, Rows
+from joulecast.calibration.rows.typed import TypedRow, row_of
 from tests.unit.calibration.measure.handmade import HandmadeSuite
+from tests.unit.calibration.rows import made
 
 SUITE = HandmadeSuite()
 (SUM_OF,) = SUITE.additivity()
 
 
-def layer(digest: str = "d", joules: float | None = 1.0, **more: Any) -> dict[str, Any]:
+def layer(digest: str = "d", joules: float = 1.0, **more: Any) -> TypedRow:
     configuration = Configuration(
         kind="layer", slice="layers", name="torch.add", digest=digest, op_type="Add", runtime="torch-cudagraph",
         l2_state="rotated", **{name: more.pop(name) for name in ("repeat", "anchor") if name in more},
@@ -23,26 +27,31 @@ def layer(digest: str = "d", joules: float | None = 1.0, **more: Any) -> dict[st
     return _row(configuration, joules, more)
 
 
-def network(joules: float | None = 1.0, **more: Any) -> dict[str, Any]:
+def network(joules: float = 1.0, **more: Any) -> TypedRow:
     own = {name: more.pop(name) for name in ("runtime", "window", "repeat") if name in more}
     kind = "window" if own.get("window") else "network"
     configuration = Configuration(kind=kind, slice="networks", name="torchvision:n000", batch_size=32, **own)
     return _row(configuration, joules, more)
 
 
-def _row(configuration: Configuration, joules: float | None, more: dict[str, Any]) -> dict[str, Any]:
-    measured = {"run_id": "r", "process": 1, "identity": configuration.identity, "joules": joules, "valid": True,
-                "watts": 100.0, "power_limit_watts": 700.0, "steady": True, "throttle_reasons": []}  # fmt: skip
-    return {"kind": configuration.kind, **configuration.columns(), **measured, **more}
+def _row(configuration: Configuration, joules: float, more: dict[str, Any]) -> TypedRow:
+    whole = {"layer": made.layer, "network": made.network, "window": made.window}[configuration.kind]()
+    known = configuration.columns() | {"identity": configuration.identity}
+    return row_of(whole | known | {"joules": joules} | more)
 
 
-def finding(name: str, *rows: dict[str, Any], damaged: tuple[str, ...] = ()) -> Finding:
-    found = judge(Rows(rows=rows, damaged=damaged), (SUM_OF,))
+def rows_of(*rows: TypedRow, damaged: tuple[str, ...] = ()) -> Rows:
+    placed = tuple(Placed(path=Path("a.jsonl"), line=line, row=row) for line, row in enumerate(rows, 1))
+    return Rows(placed=placed, damaged=damaged)
+
+
+def finding(name: str, *rows: TypedRow, damaged: tuple[str, ...] = ()) -> Finding:
+    found = judge(rows_of(*rows, damaged=damaged), (SUM_OF,))
     return next(each for each in found if each.name.startswith(name))
 
 
 def test_without_rows_nothing_is_claimed() -> None:
-    outcomes = {each.name: each.outcome for each in judge(Rows(rows=()), (SUM_OF,))}
+    outcomes = {each.name: each.outcome for each in judge(Rows(), (SUM_OF,))}
     compared = ("repeats", "anchors", "additivity", "energy", "integrated", "CodeCarbon", "usual", "steady")
     assert {outcome for name, outcome in outcomes.items() if name.startswith(compared)} == {"unknown"}
 
@@ -65,7 +74,7 @@ def test_anchors_show_drift(end: float, outcome: str) -> None:
     assert (found.outcome, found.figure.split(",")[0]) == (outcome, f"median {100 * (end - 1):+.1f} %")
 
 
-def layers_of_the_sum(joules: float) -> list[dict[str, Any]]:
+def layers_of_the_sum(joules: float) -> list[TypedRow]:
     return [layer(each.digest, joules) for each, _ in SUM_OF.layers]
 
 
@@ -89,14 +98,19 @@ def test_more_power_than_the_card_may_draw_is_found() -> None:
 def test_cross_checks_are_compared_with_the_counter() -> None:
     assert finding("integrated", layer(power_joules=1.03)).outcome == "holds"
     assert finding("integrated", layer(power_joules=0.9)).outcome == "fails"
-    codecarbon = {"joules": 1.0, "codecarbon_joules": 1.01}
-    assert finding("CodeCarbon", layer(codecarbon=codecarbon)).outcome == "holds"
+    codecarbon = {
+        "name": "n", "check": "codecarbon", "codecarbon": "3", "executions": 4000, "seconds": 1e-3, "joules": 1.0,
+        "joules_standard_error": None, "codecarbon_joules": 1.01, "codecarbon_seconds": 4.0, "counter_joules": None,
+        "codecarbon_difference": 0.01,
+    }  # fmt: skip
+    compared = row_of(made.window(window="codecarbon", codecarbon=codecarbon))
+    assert finding("CodeCarbon", compared).outcome == "holds"
     assert finding("usual windows", network(1.05), network(1.0, window="long")).figure.startswith("median +5.0 %")
 
 
 def test_a_row_of_another_graph_is_good_where_the_journal_holds_that_graph() -> None:
     other = network(digest="sha256:traced", digest_expected="sha256:x")
-    graph = {"kind": "graph", "digest": "sha256:traced", "run_id": "r", "process": 1}
+    graph = row_of(made.graph(digest="sha256:traced"))
     found = finding("each row has its graph", graph, other, layer())
     assert (found.outcome, found.figure) == ("holds", "1 differ from the suite's")
     lacking = finding("each row has its graph", other, layer())
@@ -105,12 +119,12 @@ def test_a_row_of_another_graph_is_good_where_the_journal_holds_that_graph() -> 
 
 
 def test_rows_may_be_fitted_unless_a_check_of_all_rows_fails() -> None:
-    rows = [layer(f"d{number}", seconds=1e-3, simulated=False) for number in range(10)]
+    rows = [layer(f"d{number}") for number in range(10)]
     assert finding("rows may be fitted", *rows).figure == "10 layers and networks"
     assert finding("rows may be fitted", *rows).outcome == "holds"
     few = finding("rows may be fitted", *rows[1:])
     assert (few.outcome, few.figure) == ("fails", "9 valid layers and networks, and a fit needs 10")
-    off = finding("rows may be fitted", *(dict(row, power_joules=1.2) for row in rows))
+    off = finding("rows may be fitted", *(replace(row, power_joules=1.2) for row in rows))
     assert off.outcome == "fails"
     assert off.figure == "integrated power against the counter: median +20.0 %, largest +20.0 %, of 10"
     capped = finding("rows may be fitted", *rows, layer("x", watts=800.0, seconds=1e-3))
@@ -121,8 +135,7 @@ def test_rows_may_be_fitted_unless_a_check_of_all_rows_fails() -> None:
 
 def test_what_is_invalid_or_failed_is_counted_by_reason() -> None:
     invalid = layer("e", valid=False, invalid_reason="not finite")
-    memory = {"kind": "failure", "reason": "OutOfMemory", "key": "k"}
-    crash = {"kind": "failure", "reason": "Crash", "key": "k"}
+    memory, crash = row_of(made.failure()), row_of(made.failure(reason="Crash"))
     assert finding("valid", layer(), invalid).figure == "1 invalid: not finite 1"
     assert finding("nothing failed", memory).outcome == "holds"
     assert finding("nothing failed", memory, crash).outcome == "fails"
@@ -131,7 +144,7 @@ def test_what_is_invalid_or_failed_is_counted_by_reason() -> None:
 
 @pytest.mark.parametrize(("kind", "outcome"), [("network", "holds"), ("layer", "fails")])
 def test_some_networks_cannot_be_captured_but_every_layer_can(kind: str, outcome: str) -> None:
-    failure = {"kind": "failure", "reason": "CaptureFailed", "key": "k", "measured_kind": kind}
+    failure = row_of(made.failure(reason="CaptureFailed", measured_kind=kind))
     found = finding("nothing failed", failure)
     assert (found.outcome, found.figure) == (outcome, "1 failed: CaptureFailed 1")
 
@@ -146,19 +159,30 @@ def test_lines_that_are_no_rows_are_named() -> None:
     assert finding("lines", layer(), damaged=("a.jsonl:7",)).figure == "1 unreadable: a.jsonl:7"
 
 
-def constants(**more: Any) -> dict[str, Any]:
-    return {"kind": "constants", "key": "constants|constants", "lag_seconds": 0.25, **more}
+def test_rows_that_are_refused_are_named_with_what_is_wrong(tmp_path: Path) -> None:
+    found = made.read(tmp_path, [made.session(), made.layer(1), made.layer(2, joules=-1)])
+    verdict = {each.name: each for each in judge(found, (SUM_OF,))}["lines are rows"]
+    where = f"{tmp_path / 'run.jsonl'}, line 3"
+    figure = f"0 unreadable; 1 refused: {where}, joules is -1: give a finite number above 0 J"
+    assert (verdict.outcome, verdict.figure) == ("fails", figure)
+
+
+def constants(**more: Any) -> TypedRow:
+    return row_of(made.constants(**more))
 
 
 def test_parts_of_the_constants_that_are_missing_are_named() -> None:
     assert finding("constants").outcome == "unknown"
     assert finding("constants", constants()).outcome == "holds"
-    found = finding("constants", constants(gap_error="no pause", ceilings_error=None))
+    found = finding("constants", constants(gap={"gap_error": "no pause"}, ceilings_error=None))
     assert (found.outcome, found.figure) == ("fails", "gap_error: no pause")
+    found = finding("constants", constants(host_constants={"host_error": "too busy"}, ceilings_error="no room"))
+    assert (found.outcome, found.figure) == ("fails", "ceilings_error: no room; host_error: too busy")
 
 
 def test_a_cross_check_without_codecarbon_says_that_it_was_skipped() -> None:
-    row = layer(kind="window", window="codecarbon", codecarbon=None, codecarbon_missing="CodeCarbon is not installed")
+    missing = "CodeCarbon is not installed"
+    row = row_of(made.window(window="codecarbon", codecarbon=None, codecarbon_missing=missing))
     found = finding("CodeCarbon", row)
     assert (found.outcome, found.figure) == ("unknown", "skipped: CodeCarbon is not installed")
 
@@ -170,15 +194,15 @@ def test_a_network_without_a_trace_is_told_beside_the_digests() -> None:
     assert (found.outcome, found.figure) == ("fails", f"1 differ from the suite's; {lacks}; 1 without a trace")
 
 
-def smoking(*rows: dict[str, Any]) -> dict[str, Finding]:
-    found = judge(Rows(rows=rows), (SUM_OF,))
+def smoking(*rows: TypedRow) -> dict[str, Finding]:
+    found = judge(rows_of(*rows), (SUM_OF,))
     return {each.name.removeprefix("smoke: "): each for each in found if each.name.startswith("smoke: ")}
 
 
 def test_a_smoke_run_says_which_step_did_not_work() -> None:
     assert smoking(layer()) == {}
-    crash = {"kind": "failure", "slice": "smoke", "key": "network|torchvision:n000|b32|torch-cudagraph|default",
-             "reason": "Crash", "message": "it said nothing"}  # fmt: skip
+    key = "network|torchvision:n000|b32|torch-cudagraph|default"
+    crash = row_of(made.failure(slice="smoke", key=key, reason="Crash", message="it said nothing"))
     invalid = network(slice="smoke", valid=False, invalid_reason="not finite", runtime="torch-eager")
     found = smoking(layer(slice="smoke", seconds=0.001), crash, invalid)
     assert list(found) == list(STEPS)

@@ -16,6 +16,8 @@ import pytest
 
 from joulecast.calibration.measure import window
 from joulecast.calibration.rows.journals import read_rows
+from joulecast.calibration.rows.typed import ConstantsRow, SessionRow
+from tests.unit.calibration.measure.command import written
 
 SCRIPT = Path(__file__).resolve().parents[4] / "scripts" / "measure-window"
 CARD = "simulated-hopper"
@@ -34,8 +36,7 @@ def measured(out: Path, *options: object, rows: Path | None = None) -> subproces
 
 
 def keys(folder: Path) -> Counter[str]:
-    rows = read_rows(folder / CARD).rows
-    return Counter(row["key"] for row in rows if row["kind"] in ("layer", "network") and not row["anchor"])
+    return Counter(row["key"] for row in written(folder / CARD, "layer", "network") if not row["anchor"])
 
 
 def files(out: Path) -> list[str]:
@@ -60,7 +61,7 @@ def test_a_window_leaves_few_small_files_and_says_what_it_gained(first: Path) ->
 
 
 def test_a_window_covers_every_task_batch_and_runtime(first: Path) -> None:
-    networks = [row for row in read_rows(first / CARD).rows if row["kind"] == "network"]
+    networks = written(first / CARD, "network")
     assert {row["task"] for row in networks} == {"vision", "nlp", "audio"}
     assert {row["batch_size"] for row in networks} == {1, 32, 128}
     assert {row["runtime"] for row in networks} == {"torch-eager", "torch-cudagraph"}
@@ -113,9 +114,8 @@ def test_a_window_killed_at_any_moment_leaves_whole_rows(tmp_path: Path, seed: i
     process.wait()
     process.stderr.close()
     found = read_rows(tmp_path / CARD)
-    assert found.damaged == ()
-    kinds = {row["kind"] for row in found.rows}
-    assert "session" in kinds
+    assert (found.damaged, found.refused) == ((), ())
+    assert any(isinstance(row, SessionRow) for row in found.rows)
 
 
 def test_a_measurement_that_does_not_end_is_ended_in_time(
@@ -167,5 +167,5 @@ def test_a_full_disk_ends_the_window_and_keeps_what_was_written(tmp_path: Path) 
     )  # fmt: skip
     assert "is full: rows so far are kept" in done.stderr
     found = read_rows(tmp_path / CARD)
-    assert found.damaged == ()
-    assert any(row["kind"] == "constants" for row in found.rows)
+    assert (found.damaged, found.refused) == ((), ())
+    assert any(isinstance(row, ConstantsRow) for row in found.rows)

@@ -7,18 +7,20 @@ import zlib
 
 import pytest
 
-from joulecast.calibration.rows.graphs import KIND, PackedGraph, graphs_of, packed, unpacked
+from joulecast.calibration.rows.graphs import PackedGraph, graphs_of, packed, unpacked
+from joulecast.calibration.rows.typed import TypedRow, row_of
 from joulecast.calibration.suite.contents import contents_of, rows_of_layer
 from joulecast.calibration.suite.index import layers
 from joulecast.errors import MeasurementError
+from tests.unit.calibration.rows.made import graph as made_graph
 
 LAYERS = [layer for layer in layers()[:400:20] if rows_of_layer(layer.digest)]
 
 
-def graph(**changed: object) -> dict[str, object]:
+def graph(**changed: object) -> TypedRow:
     rows = [row for layer in LAYERS for row, _ in rows_of_layer(layer.digest) or []]
     made = PackedGraph(digest="sha256:a", name="hf:net", families=("x",), unsupported=0, contents=contents_of(rows))
-    return {"kind": KIND, **made.columns(), **changed}
+    return row_of(made_graph(**made.columns() | changed))
 
 
 def test_a_graph_is_read_back_as_it_was_counted() -> None:
@@ -37,8 +39,8 @@ def test_equal_rows_of_several_graphs_are_one_object() -> None:
     assert found["sha256:a"].families == ("x",)
 
 
-@pytest.mark.parametrize("contents", ["", "not base64!", packed([])[:-4], base64.b64encode(b"no zlib").decode(), None])
-def test_damaged_contents_are_a_reason_and_no_rows(contents: str | None) -> None:
+@pytest.mark.parametrize("contents", ["", "not base64!", packed([])[:-4], base64.b64encode(b"no zlib").decode()])
+def test_damaged_contents_are_a_reason_and_no_rows(contents: str) -> None:
     (found,) = graphs_of([graph(contents=contents)]).values()
     assert found.counted == "the contents of the graph are damaged"
 

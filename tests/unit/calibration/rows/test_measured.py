@@ -30,7 +30,6 @@ from joulecast.calibration.rows.measured import (
     EVERY,
     KINDS,
     MEASURED,
-    SESSION,
     WINDOWED,
     columns_of,
     required_of,
@@ -125,7 +124,7 @@ def test_what_the_design_asks_for_is_required() -> None:
     assert set(BOTH) <= required_of("layer") & required_of("network")
     assert required_of("layer") & required_of("network") == set(MEASURED)
     assert {"run_id", "simulated", "schema"} <= set(EVERY)
-    assert {"card", "accelerator", "driver"} <= set(SESSION)
+    assert {"card", "accelerator", "driver"} <= required_of("session")
     assert "host_constants.kernel_seconds" in columns_of("constants")
 
 

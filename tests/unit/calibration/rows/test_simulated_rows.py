@@ -18,6 +18,7 @@ from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import MeasurementError, NotCalibratedError
 from tests.unit.calibration.measure.command import Measuring
 from tests.unit.calibration.measure.handmade_site import environment
+from tests.unit.calibration.rows.made import as_measured
 
 Rows = list[dict[str, Any]]
 
@@ -75,14 +76,13 @@ def test_rows_are_not_fitted_whatever_was_changed_by_hand(
     rehearsed: Rows, tmp_path: Path, change: Callable[[Rows], Rows]
 ) -> None:
     folder = put(tmp_path / "NVIDIA-H200", change(rehearsed))
-    assert len(read_rows(folder).rows) > 3
+    assert len(read_rows(folder).lines) > 3
     with pytest.raises(MeasurementError, match=r"line 1: this row (was not measured|belongs to no session)"):
         measured_rows(folder)
 
 
 def test_the_same_rows_of_a_real_card_are(rehearsed: Rows, tmp_path: Path) -> None:
-    real = of_a_real_name(rehearsed)
-    folder = put(tmp_path, [row | ({"card": "card-0123456789abcdef"} if "card" in row else {}) for row in real])
+    folder = put(tmp_path, [as_measured(row) for row in rehearsed])
     assert len(measured_rows(folder)) > 3
 
 

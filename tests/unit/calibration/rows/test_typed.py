@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,6 +17,7 @@ from joulecast.calibration.rows.typed import (
     ROWS,
     Ceiling,
     CodeCarbon,
+    Flaw,
     Gap,
     GapPoint,
     GraphRow,
@@ -26,8 +26,8 @@ from joulecast.calibration.rows.typed import (
     LayerRow,
     Machine,
     NetworkRow,
-    TypedRow,
     row_of,
+    row_or_flaw,
 )
 from joulecast.errors import MeasurementError
 from tests.unit.calibration.measure.command import Measuring
@@ -141,6 +141,24 @@ def test_what_nothing_can_measure_is_refused(layer: dict[str, Any], change: dict
     assert caught.value.reason == "InvalidRow"
 
 
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ({"joules": -1}, "joules"),
+        ({"codecarbon": 3, "kind": "window", "window": "codecarbon"}, "codecarbon"),
+        ({"kind": "x"}, "kind"),
+        ({"schema": 99}, "schema"),
+        ({"simulated": False}, "buffer_sets"),
+    ],
+)
+def test_a_flaw_names_the_column_that_it_is_counted_by(
+    layer: dict[str, Any], change: dict[str, Any], column: str
+) -> None:
+    flaw = row_or_flaw(layer | change)
+    assert isinstance(flaw, Flaw)
+    assert flaw.column == column
+
+
 def test_a_row_that_was_measured_lacks_nothing(layer: dict[str, Any]) -> None:
     """What a simulated device cannot tell, a real one always does."""
     with pytest.raises(MeasurementError, match=r"buffer_sets, .* is missing, which every valid layer row has"):
@@ -172,8 +190,6 @@ def test_columns_of_a_later_version_are_left_out(layer: dict[str, Any]) -> None:
 
 def test_rows_of_a_journal_are_read_with_their_session_beside_them(tmp_path: Any, layer: dict[str, Any]) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(layer) + "\n")
-    (row,) = read_rows(tmp_path).rows
-    assert isinstance(row, Mapping)
-    found: TypedRow = row_of(row, row.place)
+    (found,) = read_rows(tmp_path).rows
     assert found == row_of(layer)
     assert not isinstance(found, NetworkRow)

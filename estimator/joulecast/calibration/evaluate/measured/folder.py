@@ -9,7 +9,15 @@ from pathlib import Path
 
 from joulecast.calibration.evaluate.evaluation import SIMULATED, Unscored
 from joulecast.calibration.fit.measured.journal import Journal, journal_of, simulated_allowed
-from joulecast.calibration.rows.journals import FEWEST_ROWS, Row, Rows, is_simulated, read_rows, refusal_of
+from joulecast.calibration.rows.journals import (
+    FEWEST_ROWS,
+    Line,
+    Placed,
+    is_executed,
+    is_simulated,
+    left_out,
+    read_rows,
+)
 from joulecast.calibration.rows.measured import LAYER_AND_NETWORK, SCHEMA_VERSION
 from joulecast.calibration.rows.networks import FILE_NAME
 from joulecast.errors import MeasurementError
@@ -36,18 +44,18 @@ def read_journals(folder: Path) -> Iterator[NamedJournal | Unscored]:
     except (MeasurementError, OSError) as error:
         yield Unscored(set=name, split="all", reason=str(error), n=_lines(folder))
         return
-    yield from _damaged(name, found)
-    by_accelerator: dict[str, list[Row]] = defaultdict(list)
+    yield from _counted(name, left_out((), found.damaged))
+    by_accelerator: dict[str, list[Line]] = defaultdict(list)
     refused: Counter[str] = Counter()
-    for row in found.rows:
-        if reason := _refusal(row):
-            refused[reason] += row["kind"] in LAYER_AND_NETWORK
+    for line in found.lines:
+        if reason := _refusal(line):
+            refused[reason] += line.kind in LAYER_AND_NETWORK
         else:
-            by_accelerator[str(row["accelerator"])].append(row)
+            by_accelerator[line.accelerator or ""].append(line)
     yield from _counted(name, refused)
     alone = len(by_accelerator) == 1 and not (folder / FILE_NAME).is_file()
-    for accelerator, rows in sorted(by_accelerator.items()):
-        yield from _of_accelerator(_named(name, accelerator, alone=alone), accelerator, rows)
+    for accelerator, lines in sorted(by_accelerator.items()):
+        yield from _of_accelerator(_named(name, accelerator, alone=alone), accelerator, lines)
 
 
 def _named(name: str, accelerator: str, *, alone: bool) -> str:
@@ -55,40 +63,34 @@ def _named(name: str, accelerator: str, *, alone: bool) -> str:
     return f"{plain} {SIMULATED}" if is_simulated(accelerator) else plain
 
 
-def _of_accelerator(name: str, accelerator: str, rows: Sequence[Row]) -> Iterator[NamedJournal | Unscored]:
-    executed = [row for row in rows if row["kind"] in LAYER_AND_NETWORK]
-    reasons = [refusal_of(row) for row in executed]
-    refused = Counter(filter(None, reasons))
+def _of_accelerator(name: str, accelerator: str, lines: Sequence[Line]) -> Iterator[NamedJournal | Unscored]:
+    refused = left_out(lines)
     yield from _counted(name, refused)
-    kept = [row for row, reason in zip(executed, reasons, strict=True) if not reason]
+    placed = [line for line in lines if isinstance(line, Placed)]
+    kept = list(filter(is_executed, placed))
     if len(kept) < FEWEST_ROWS:
         why = f"{len(kept)} valid layers and networks, and a fit needs {FEWEST_ROWS}: measure more"
         yield Unscored(set=name, split="all", reason=why, n=len(kept))
         return
+    rows = [line.row for line in placed]
     journal = journal_of(rows, kept, accelerator, refused=refused, simulated=is_simulated(accelerator))
     yield NamedJournal(name=name, journal=journal)
 
 
-def _refusal(row: Row) -> str:
+def _refusal(line: Line) -> str:
     """Why a row of any kind is not read; empty if it is."""
-    if row["schema"] > SCHEMA_VERSION:
-        return f"schema {row['schema']} is newer than {SCHEMA_VERSION}: upgrade joulecast to score it"
-    accelerator = row.get("accelerator")
+    if line.schema > SCHEMA_VERSION:
+        return f"schema {line.schema} is newer than {SCHEMA_VERSION}: upgrade joulecast to score it"
+    accelerator = line.accelerator
     if accelerator is None:
-        return "belongs to no session, so the accelerator is unknown"
-    if row.get("simulated") is True and is_simulated(accelerator):
+        return line.session_flaw or "belongs to no session, so the accelerator is unknown"
+    if line.simulated is True and is_simulated(accelerator):
         return (
             "" if simulated_allowed() else f"{SIMULATED}: {accelerator} does not exist, and nothing was measured on it"
         )
-    if row.get("simulated") is not False or is_simulated(accelerator) or is_simulated(row.get("card")):
+    if line.simulated is not False or is_simulated(accelerator) or is_simulated(line.card):
         return f"does not say whether {accelerator} was measured or simulated"
     return ""
-
-
-def _damaged(name: str, found: Rows) -> Iterator[Unscored]:
-    if found.damaged:
-        why = f"lines that are no rows, the first at {Path(found.damaged[0]).name}"
-        yield Unscored(set=name, split="all", reason=why, n=len(found.damaged))
 
 
 def _counted(name: str, reasons: Counter[str]) -> Iterator[Unscored]:

@@ -14,6 +14,7 @@ from joulecast.calibration.fit.coefficients import Coefficient, Laws
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.fit.measured.table import Table
 from joulecast.calibration.fit.spreads import SPREADS, spread_of
+from joulecast.calibration.rows.typed import HostConstants
 from joulecast.energy.features import ARITHMETIC, FAMILIES, Array
 from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.profile import AcceleratorProfile, Host
@@ -86,15 +87,23 @@ def _as_measured(known: AcceleratorProfile, journal: Journal, table: Table) -> A
 
 def _host(journal: Journal) -> Host | None:
     """Means over the runs that measured them."""
-    found = [row["host_constants"] for row in journal.constants if isinstance(row.get("host_constants"), dict)]
-    whole = [entry for entry in found if all(name in entry for name in _HOST)]
+    found = [_launch_seconds(row.host_constants) for row in journal.constants if row.host_constants]
+    whole = [seconds for seconds in found if None not in seconds]
     if not whole:
         return None
     owner = journal.hosts[0] if journal.hosts else "the host that was measured"
-    return Host(**{name: float(np.mean([entry[name] for entry in whole])) for name in _HOST}, measured_on=owner)
+    kernel, view, module_call, forward = np.mean(np.array(whole, dtype=float), axis=0).tolist()
+    return Host(
+        kernel_seconds=kernel,
+        view_seconds=view,
+        module_call_seconds=module_call,
+        forward_seconds=forward,
+        measured_on=owner,
+    )
 
 
-_HOST = ("kernel_seconds", "view_seconds", "module_call_seconds", "forward_seconds")
+def _launch_seconds(host: HostConstants) -> tuple[float | None, ...]:
+    return host.kernel_seconds, host.view_seconds, host.module_call_seconds, host.forward_seconds
 
 
 def unknown(laws: Laws, table: Table) -> tuple[Coefficient, ...]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.meter.simulated.presets import PRESETS
@@ -15,13 +14,14 @@ from joulecast.calibration.rows.graphs import MeasuredGraph, graphs_of
 from joulecast.calibration.rows.journals import (
     FEWEST_ROWS,
     SIMULATED,
-    Row,
+    Executed,
+    is_executed,
     is_simulated,
+    left_out,
     read_journals,
-    refusal_of,
     refuse_unfit,
 )
-from joulecast.calibration.rows.measured import LAYER_AND_NETWORK
+from joulecast.calibration.rows.typed import ConstantsRow, SessionRow, TypedRow
 from joulecast.energy.names import Seen, label_of
 from joulecast.errors import MeasurementError
 
@@ -32,11 +32,11 @@ class Journal:
     ``constants``: of every run. ``product``: label of what they were measured on, told by the power limit where the
     rows have a shorter name; of a simulated card that of which it is a likeness. ``suite``: digest of the index that
     planned most of the sessions. ``drivers``, ``hosts``: of the sessions, the most frequent first. ``refused``: layers
-    and networks that cannot be fitted, by reason."""
+    and networks that cannot be fitted and lines that are no rows of their kind, by reason."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Executed, ...]
     graphs: Mapping[str, MeasuredGraph]
-    constants: tuple[Row, ...]
+    constants: tuple[ConstantsRow, ...]
     product: str
     simulated: bool
     suite: str
@@ -51,43 +51,50 @@ def read(paths: Sequence[Path]) -> Journal:
 
     Raises MeasurementError where there are none, too few, of two accelerators, or simulated ones without leave.
     """
-    rows = read_journals(_files(paths)).rows
+    found = read_journals(_files(paths))
     named = ", ".join(map(str, paths))
-    if not rows:
+    if not found.lines:
         raise MeasurementError(
             f"{named} holds no measured rows: make some with `joulecast measure --resume {paths[0]}`", reason="NoRows"
         )
-    simulated = any(is_simulated(row.get("accelerator")) for row in rows)
-    refuse_unfit(rows, simulated=simulated and simulated_allowed())
-    accelerator = _only_accelerator(rows, named)
-    executed = [row for row in rows if row["kind"] in LAYER_AND_NETWORK]
-    reasons = [refusal_of(row) for row in executed]
-    kept = tuple(row for row, reason in zip(executed, reasons, strict=True) if not reason)
+    simulated = any(is_simulated(line.accelerator) for line in found.lines)
+    refuse_unfit(found.lines, simulated=simulated and simulated_allowed())
+    kept = tuple(filter(is_executed, found.placed))
+    refused = left_out(found.lines, found.damaged)
     if len(kept) < FEWEST_ROWS:
         raise MeasurementError(
             f"{named} holds {len(kept)} valid layer and network rows, and a fit needs {FEWEST_ROWS}:"
-            " measure more with the same command",
+            f" measure more with the same command{_told(refused)}",
             reason="TooFewRows",
         )
-    refused = Counter(filter(None, reasons))
-    return journal_of(rows, kept, accelerator, refused=refused, simulated=simulated)
+    accelerator = _only_accelerator((line.accelerator for line in found.lines), named)
+    return journal_of(found.rows, kept, accelerator, refused=refused, simulated=simulated)
+
+
+def _told(refused: Mapping[str, int]) -> str:
+    return f" (left out: {'; '.join(f'{number} {reason}' for reason, number in refused.items())})" if refused else ""
 
 
 def journal_of(
-    rows: Sequence[Row], kept: Sequence[Row], accelerator: str, *, refused: Mapping[str, int], simulated: bool
+    rows: Sequence[TypedRow],
+    kept: Sequence[Executed],
+    accelerator: str,
+    *,
+    refused: Mapping[str, int],
+    simulated: bool,
 ) -> Journal:
     """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
-    sessions = [row for row in rows if row["kind"] == "session"]
+    sessions = [row for row in rows if isinstance(row, SessionRow)]
     limit_watts = _limit(kept)
     return Journal(
         rows=tuple(kept),
         graphs=graphs_of(rows),
-        constants=tuple(row for row in rows if row["kind"] == "constants"),
+        constants=tuple(row for row in rows if isinstance(row, ConstantsRow)),
         product=label_of(product_of(accelerator, simulated=simulated), Seen(power_limit_watts=limit_watts)),
         simulated=simulated,
-        suite=next(iter(_frequent(row.get("suite_digest") for row in sessions)), ""),
-        drivers=_frequent(row.get("driver") for row in sessions),
-        hosts=_frequent(_processor(row) for row in sessions),
+        suite=next(iter(_frequent(row.suite_digest for row in sessions)), ""),
+        drivers=_frequent(row.driver for row in sessions),
+        hosts=_frequent(row.host.processor for row in sessions),
         power_limit_watts=limit_watts,
         refused=dict(refused),
     )
@@ -107,9 +114,9 @@ def simulated_allowed() -> bool:
     return os.environ.get(SIMULATED_ALLOWED) == "1"
 
 
-def _only_accelerator(rows: Iterable[Row], named: str) -> str:
+def _only_accelerator(accelerators: Iterable[str | None], named: str) -> str:
     """The one accelerator that all rows were measured on."""
-    values = sorted({str(row["accelerator"]) for row in rows if row.get("accelerator")})
+    values = sorted(set(filter(None, accelerators)))
     if len(values) != 1:
         told = " and ".join(value[:40] for value in values) or "none"
         raise MeasurementError(
@@ -126,16 +133,11 @@ def product_of(accelerator: str, *, simulated: bool) -> str:
     return accelerator if found is None else found.product
 
 
-def _frequent(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(value for value, _ in Counter(str(value) for value in values if value).most_common())
+def _frequent(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(value for value, _ in Counter(filter(None, values)).most_common())
 
 
-def _processor(session: Mapping[str, Any]) -> str | None:
-    host = session.get("host")
-    return host.get("processor") if isinstance(host, dict) else None
-
-
-def _limit(rows: Sequence[Row]) -> float | None:
+def _limit(kept: Iterable[Executed]) -> float | None:
     """The power limit as most rows have it; several cards may differ."""
-    found = Counter(row["power_limit_watts"] for row in rows if row.get("power_limit_watts"))
+    found = Counter(filter(None, (line.row.power_limit_watts for line in kept)))
     return float(found.most_common(1)[0][0]) if found else None

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from joulecast.calibration import suite
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.rows.graphs import MeasuredGraph
-from joulecast.calibration.rows.journals import Row
+from joulecast.calibration.rows.journals import Executed, ExecutedRow
+from joulecast.calibration.rows.typed import NetworkRow
 from joulecast.calibration.suite.contents import Counted, Key, belongs, contents, rows_of_layer, rows_of_network
 from joulecast.energy.features import PRECISIONS, Array, Features, Flags, Index, features, stack, subset
 from joulecast.energy.physical import Networks
@@ -110,14 +110,14 @@ class Table:
 
 def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
     """The rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
-    parts: list[tuple[Row, Counted]] = []
+    parts: list[tuple[Executed, Counted]] = []
     left_out: Counter[str] = Counter()
-    for row in journal.rows:
-        found = _counted(row, journal.graphs)
+    for line in journal.rows:
+        found = _counted(line, journal.graphs)
         if isinstance(found, str):
             left_out[found] += 1
         else:
-            parts.append((row, found))
+            parts.append((line, found))
     if not parts:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
         raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
@@ -125,12 +125,12 @@ def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
 
 
 def _joined(
-    parts: Sequence[tuple[Row, Counted]],
+    parts: Sequence[tuple[Executed, Counted]],
     left_out: Mapping[str, int],
     graphs: Mapping[str, MeasuredGraph],
     lacks: tuple[str, ...],
 ) -> Table:
-    rows = [row for row, _ in parts]
+    rows = [line.row for line, _ in parts]
     layers, found, which = _distinct(parts, lacks)
     networks = Networks(
         index=np.repeat(np.arange(len(parts)), [len(counted) for _, counted in parts]),
@@ -140,15 +140,15 @@ def _joined(
     kernels = networks.sum(found.kernels[which])
     launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
     return Table(
-        rows=tuple(_measured(row, graphs) for row in rows),
+        rows=tuple(_measured(line, graphs) for line, _ in parts),
         layers=layers,
         features=found,
         which=which,
         networks=networks,
-        clock_mhz=np.array([row.get("sm_clock_mhz") or np.nan for row in rows], dtype=float),
+        clock_mhz=np.array([row.sm_clock_mhz or np.nan for row in rows], dtype=float),
         launched=launched,
-        joules=np.array([row["joules"] for row in rows], dtype=float),
-        seconds=np.array([row["seconds"] for row in rows], dtype=float),
+        joules=np.array([row.joules for row in rows], dtype=float),
+        seconds=np.array([row.seconds for row in rows], dtype=float),
         left_out=dict(left_out),
     )
 
@@ -156,79 +156,81 @@ def _joined(
 _Distinct = tuple[NDArray[np.object_], Features, Index]
 
 
-def _distinct(parts: Sequence[tuple[Row, Counted]], lacks: tuple[str, ...]) -> _Distinct:
+def _distinct(parts: Sequence[tuple[Executed, Counted]], lacks: tuple[str, ...]) -> _Distinct:
     """The different rows of the law, precision by precision, and which of them each row is."""
     groups: dict[str, dict[int, LayerProfile]] = {}
-    for row, counted in parts:
-        groups.setdefault(row["precision"], {}).update({id(layer): layer for layer, _ in counted})
+    for line, counted in parts:
+        groups.setdefault(line.row.precision, {}).update({id(layer): layer for layer, _ in counted})
     tables = [features(list(g.values()), precision=p, runtime=EAGER, lacks=lacks) for p, g in groups.items()]
     keys = [(precision, key) for precision, group in groups.items() for key in group]
     place = {key: position for position, key in enumerate(keys)}
-    which = [place[row["precision"], id(layer)] for row, counted in parts for layer, _ in counted]
+    which = [place[line.row.precision, id(layer)] for line, counted in parts for layer, _ in counted]
     layers = np.empty(len(keys), dtype=object)
     layers[:] = [layer for group in groups.values() for layer in group.values()]
     return layers, stack(tables), np.array(which, dtype=np.intp)
 
 
-def _launched(row: Mapping[str, Any], kernels: float) -> tuple[float, float, float, float]:
-    if row["kind"] != "network" or row["runtime"] != EAGER:
+def _launched(row: ExecutedRow, kernels: float) -> tuple[float, float, float, float]:
+    if not isinstance(row, NetworkRow) or row.runtime != EAGER:
         return (0.0, 0.0, 0.0, 0.0)
-    return (kernels, float(row.get("views") or 0), float(row.get("module_calls") or 0), 1.0)
+    return (kernels, float(row.views), float(row.module_calls or 0), 1.0)
 
 
-def _measured(row: Row, graphs: Mapping[str, MeasuredGraph]) -> Measured:
-    network = row["kind"] == "network"
+def _measured(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Measured:
+    row, network = line.row, isinstance(line.row, NetworkRow)
     return Measured(
         is_network=network,
-        families=(families_of_suite().get(row["name"], row["name"]),) if network else _families_of_layer(row, graphs),
-        task=row.get("task") or "",
-        op_type=row.get("op_type") or "",
-        name=row["name"],
-        runtime=row["runtime"],
-        precision=row["precision"],
-        batch_size=row.get("batch_size") or 0,
-        sequence_length=row.get("sequence_length"),
-        audio_seconds=row.get("audio_seconds"),
-        configuration=row["identity"],
-        hold=f"{row.get('card')}|{row['run_id']}",
+        families=(families_of_suite().get(row.name, row.name),) if network else _families_of_layer(row, graphs),
+        task=row.task,
+        op_type=row.op_type or "",
+        name=row.name,
+        runtime=row.runtime,
+        precision=row.precision,
+        batch_size=row.batch_size or 0,
+        sequence_length=row.sequence_length,
+        audio_seconds=row.audio_seconds,
+        configuration=row.identity,
+        hold=f"{line.card}|{row.run_id}",
     )
 
 
-def _families_of_layer(row: Row, graphs: Mapping[str, MeasuredGraph]) -> tuple[str, ...]:
+def _families_of_layer(row: ExecutedRow, graphs: Mapping[str, MeasuredGraph]) -> tuple[str, ...]:
     """All that are known to have it: those of the index, and of the one that the row was planned with."""
     known = layers_of_suite().get(_layer_digest(row))
-    own = graphs.get(row.get("digest") or "")
+    own = graphs.get(row.digest or "")
     return tuple(sorted({*(known.families if known else ()), *(own.families if own else ())}))
 
 
-def _counted(row: Row, graphs: Mapping[str, MeasuredGraph]) -> Counted | str:
+def _counted(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Counted | str:
     """Rows of the law and how often each runs, or why there are none: by the graph that was traced where the row was
     measured. A journal without graphs is of an older version; the suite's index then has to hold the same one."""
-    if row["runtime"] not in RUNTIMES:
-        return f"kernels of {row['runtime']} cannot be counted"
-    if row.get("l2_state") == "hot":
+    row = line.row
+    if row.runtime not in RUNTIMES:
+        return f"kernels of {row.runtime} cannot be counted"
+    if row.l2_state == "hot":
         return "weights hot in L2"
-    if row["precision"] not in PRECISIONS:
-        return f"precision {row['precision']}"
-    if row.get("untraced_reason"):
+    if row.precision not in PRECISIONS:
+        return f"precision {row.precision}"
+    if row.untraced_reason:
         return "not traced where it was measured"
-    own = graphs.get(row.get("digest") or "")
-    return _of_index(row) if own is None else own.counted
+    own = graphs.get(row.digest or "")
+    return _of_index(line) if own is None else own.counted
 
 
-def _of_index(row: Row) -> Counted | str:
-    if row.get("digest_expected"):
+def _of_index(line: Executed) -> Counted | str:
+    row = line.row
+    if row.digest_expected:
         return "another graph than the suite's, which its journal does not hold"
-    if row["kind"] != "network":
+    if not isinstance(row, NetworkRow):
         return _of_layer(_layer_digest(row))
-    if row.get("suite_digest") != suite.suite_digest() and not _same_graph(row):
+    if line.suite_digest != suite.suite_digest() and not _same_graph(row):
         return "measured with another suite, and its journal does not hold the graph"
     return _of_network(row)
 
 
-def _same_graph(row: Mapping[str, Any]) -> bool:
+def _same_graph(row: NetworkRow) -> bool:
     """Whether the graph that was traced where the row was measured is this index's."""
-    return row.get("digest") is not None and row["digest"] == _graphs().get(_key(row))
+    return row.digest is not None and row.digest == _graphs().get(_key(row))
 
 
 @cache
@@ -242,11 +244,11 @@ def _graphs() -> Mapping[Key, str]:
     }
 
 
-def _key(row: Mapping[str, Any]) -> Key:
-    return row["name"], row["batch_size"], row.get("sequence_length"), row.get("audio_seconds")
+def _key(row: NetworkRow) -> Key:
+    return row.name, row.batch_size, row.sequence_length, row.audio_seconds
 
 
-def _of_network(row: Mapping[str, Any]) -> Counted | str:
+def _of_network(row: NetworkRow) -> Counted | str:
     found = contents()
     if found is None or not belongs(found):
         return "networks, for the suite's contents are not those of its index"
@@ -254,9 +256,9 @@ def _of_network(row: Mapping[str, Any]) -> Counted | str:
     return "networks that the suite has no contents of" if counted is None else counted
 
 
-def _layer_digest(row: Mapping[str, Any]) -> str:
+def _layer_digest(row: ExecutedRow) -> str:
     """The index's digest, which stands in the identity; in half precision the row's own is another."""
-    parts = str(row["identity"]).split("|")
+    parts = row.identity.split("|")
     return parts[1] if len(parts) > 1 else ""
 
 

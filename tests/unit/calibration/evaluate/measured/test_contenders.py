@@ -107,7 +107,7 @@ def test_fits_on_vision_see_vision_alone(fitted: FittedRows) -> None:
 
 
 def test_features_are_those_of_the_rows(fitted: FittedRows) -> None:
-    journal = {row["identity"]: row for row in fitted.journal.rows}
+    journal = {line.row.identity: line.row for line in fitted.journal.rows}
     table = fitted.table
     found = measured_features(table)
     macs = np.array([each.total("macs") for each in found])
@@ -116,12 +116,12 @@ def test_features_are_those_of_the_rows(fitted: FittedRows) -> None:
     for row, each in zip(table.rows, found, strict=True):
         own = journal[row.configuration]
         if row.is_network:
-            assert each.params == own["params"]
-            assert each.activations == pytest.approx(own["activations"], rel=0.01)
-            assert (each.row.architecture, each.batch_size) == (own["name"], own["batch_size"])
-            assert each.counts.sum() == pytest.approx(own["rows"], rel=0.05)
+            assert each.params == own.params
+            assert each.activations == pytest.approx(own.activations, rel=0.01)
+            assert (each.row.architecture, each.batch_size) == (own.name, own.batch_size)
+            assert each.counts.sum() == pytest.approx(own.rows, rel=0.05)
         else:
-            assert each.row.architecture == own["op_type"]
+            assert each.row.architecture == own.op_type
             assert each.batch_size >= 1
 
 

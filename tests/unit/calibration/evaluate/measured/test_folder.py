@@ -10,16 +10,11 @@ import pytest
 
 from joulecast.calibration.evaluate.evaluation import Unscored
 from joulecast.calibration.evaluate.measured.folder import NamedJournal, find_journals, read_journals
+from tests.unit.calibration.rows.made import ACCELERATOR as H100
+from tests.unit.calibration.rows.made import as_measured
 
 Row = dict[str, Any]
 Changed = Callable[[Callable[[Row], Row | None]], Path]
-H100 = "NVIDIA-H100-80GB-HBM3"
-
-
-def as_real(row: Row) -> Row:
-    """As if a card had been measured that exists."""
-    of_card = {"accelerator": H100, "card": "card-0123456789abcdef"} if row["kind"] == "session" else {}
-    return row | {"simulated": False} | of_card
 
 
 def split(folder: Path) -> tuple[list[NamedJournal], dict[str, int]]:
@@ -33,7 +28,7 @@ def executed(folder: Path) -> int:
 
 
 def test_rows_of_hardware_are_read_whatever_the_environment_says(changed: Changed) -> None:
-    folder = changed(as_real)
+    folder = changed(as_measured)
     (found,), reasons = split(folder)
     assert (found.name, found.journal.product, found.journal.simulated) == ("changed", H100, False)
     assert (len(found.journal.rows), reasons) == (executed(folder), {})
@@ -42,14 +37,14 @@ def test_rows_of_hardware_are_read_whatever_the_environment_says(changed: Change
 @pytest.mark.usefixtures("allowed")
 def test_rows_of_two_accelerators_are_two_sets(changed: Changed) -> None:
     def two(row: Row) -> Row:
-        return row if row["process"] % 2 else as_real(row)
+        return row if row["process"] % 2 else as_measured(row)
 
     journals, _ = split(changed(two))
     assert [each.name for each in journals] == [f"changed/{H100}", "changed/simulated-hopper simulated"]
 
 
 def test_a_table_in_the_same_folder_keeps_the_folders_name(changed: Changed) -> None:
-    folder = changed(as_real)
+    folder = changed(as_measured)
     (folder / "model_energy.csv").touch()
     (found,), _ = split(folder)
     assert found.name == f"changed/{H100}"
@@ -59,12 +54,14 @@ def test_a_table_in_the_same_folder_keeps_the_folders_name(changed: Changed) -> 
     ("columns", "reason"),
     [
         ({"valid": False, "invalid_reason": "not finite"}, "invalid: not finite"),
-        ({"valid": None}, "invalid: no reason given"),
-        ({"joules": 0.0}, "no joules"),
-        ({"seconds": "long"}, "no seconds"),
-        ({"identity": None}, "identity makes no sense"),
-        ({"batch_size": [1]}, "batch_size makes no sense"),
-        ({"sm_clock_mhz": "fast"}, "sm_clock_mhz makes no sense"),
+        ({"valid": False}, "invalid: no reason given"),
+        ({"valid": None}, "valid is null: give true or false"),
+        ({"joules": 0.0}, "joules is 0.0: give a finite number above 0 J"),
+        ({"joules": -1}, "joules is -1: give a finite number above 0 J"),
+        ({"seconds": "long"}, 'seconds is "long": give a finite number above 0 s'),
+        ({"identity": None}, "identity is null: give text of 1 to 1024 characters"),
+        ({"batch_size": [1]}, "batch_size is a list of 1: give a whole number from 1"),
+        ({"sm_clock_mhz": "fast"}, 'sm_clock_mhz is "fast": give a finite number above 0 MHz'),
         ({"schema": 99}, "schema 99 is newer than 1: upgrade joulecast to score it"),
         ({"simulated": None}, f"does not say whether {H100} was measured or simulated"),
     ],
@@ -75,18 +72,19 @@ def test_rows_that_cannot_be_scored_are_counted(changed: Changed, columns: Row, 
     def change(row: Row) -> Row:
         nonlocal networks
         if row["kind"] != "network":
-            return as_real(row)
+            return as_measured(row)
         networks += 1
-        return as_real(row) | columns
+        return as_measured(row) | columns
 
     folder = changed(change)
     (found,), reasons = split(folder)
-    assert reasons == {reason: networks}
+    ((told, number),) = reasons.items()
+    assert (told.partition(", line ")[2].partition(": ")[2] or told, number) == (reason, networks)
     assert len(found.journal.rows) == executed(folder) - networks
 
 
 def test_lines_without_a_session_are_counted(changed: Changed) -> None:
-    folder = changed(lambda row: None if row["kind"] == "session" else as_real(row))
+    folder = changed(lambda row: None if row["kind"] == "session" else as_measured(row))
     journals, reasons = split(folder)
     assert journals == []
     assert reasons == {"belongs to no session, so the accelerator is unknown": executed(folder)}
@@ -98,7 +96,7 @@ def test_too_few_rows_are_counted(changed: Changed) -> None:
     def few(row: Row) -> Row | None:
         nonlocal kept
         kept += row["kind"] == "layer"
-        return as_real(row) if row["kind"] == "session" or (row["kind"] == "layer" and kept <= 4) else None
+        return as_measured(row) if row["kind"] == "session" or (row["kind"] == "layer" and kept <= 4) else None
 
     journals, reasons = split(changed(few))
     assert journals == []
