@@ -84,7 +84,7 @@ def test_a_bad_profile_is_out_and_says_why_and_the_good_one_stays() -> None:
 
 def test_an_odd_origin_is_named() -> None:
     world = World()
-    world.put("odd", H200, document(H200).replace('"origin": "public"', '"origin": "foo"'))
+    world.put("odd", H200, json.dumps(json.loads(document(H200)) | {"origin": "foo"}))
     assert 'origin is "foo": give one of measured, public, transferred, datasheet' in world.usable("odd")[2]
     assert world.in_use == set()
 
