@@ -147,6 +147,16 @@ def test_what_cannot_be_measured_is_one_sentence(
     assert sentence in done.stderr
 
 
+def test_a_python_without_torch_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command(tmp_path / "out"), env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: torch cannot be imported by {sys.executable}: run this with a Python")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     done = subprocess.run(command(tmp_path), text=True, capture_output=True, check=False)
     assert done.returncode == 1
