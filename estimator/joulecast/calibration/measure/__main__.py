@@ -5,11 +5,12 @@ nvidia-ml-py alone; ``joulecast measure`` is the same with a nicer face.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from joulecast.calibration.measure.configuration import PRECISIONS, RUNTIMES, SLICES
+from joulecast.calibration.measure.configuration import PARENT, PRECISIONS, RUNTIMES, SLICES
 from joulecast.errors import JoulecastError
 
 
@@ -21,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return process.main(given[1])
     chosen = _parser().parse_args(given)
+    if PARENT in os.environ:
+        from joulecast.calibration.measure.process import die_with_parent
+
+        die_with_parent()
     try:
         return _run(chosen)
     except JoulecastError as error:

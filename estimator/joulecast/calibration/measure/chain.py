@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from joulecast.calibration.measure.configuration import PARENT
 from joulecast.calibration.measure.history import MOST_CRASHES
 from joulecast.calibration.measure.journal import Journal
-from joulecast.calibration.measure.process import PARENT, Job
+from joulecast.calibration.measure.process import Job
 from joulecast.calibration.measure.progress import Reporter
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.typed import FailureRow

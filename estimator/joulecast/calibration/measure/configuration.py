@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+PARENT = "JOULECAST_PARENT"
+"""Environment variable: id of the process that a measuring process ends with."""
+
 SLICES = (
     "constants", "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck", "bf16",
     "compile", "hot",

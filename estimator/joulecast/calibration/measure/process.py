@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from joulecast.calibration import suite
 from joulecast.calibration.measure.bench import Bench
-from joulecast.calibration.measure.configuration import SLICES, Configuration
+from joulecast.calibration.measure.configuration import PARENT, SLICES, Configuration
 from joulecast.calibration.measure.history import History, Holder, Run, current_run
 from joulecast.calibration.measure.journal import Journal
 from joulecast.calibration.measure.plan import Plan, Wish, make_plan, smallest
@@ -33,7 +33,6 @@ from joulecast.errors import MeasurementError
 
 LOST = 75  # exit status of a process whose device context is beyond repair: EX_TEMPFAIL of sysexits.h
 REFUSED = 1
-PARENT = "JOULECAST_PARENT"  # environment variable: process id of the parent
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -70,7 +69,7 @@ def job_from_json(text: str) -> Job:
 
 def main(text: str) -> int:
     """Do the job; the exit status."""
-    _die_with_parent()
+    die_with_parent()
     events = _own_output()
     try:
         return _work(job_from_json(text), events)
@@ -229,8 +228,9 @@ def _tell(events: TextIO, event: str, columns: Mapping[str, Any]) -> None:
     events.flush()
 
 
-def _die_with_parent() -> None:
-    """A chain that is killed must not leave a process on the GPU. Linux alone offers this."""
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, so that none that is killed leaves another on the GPU. Linux
+    alone offers this."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

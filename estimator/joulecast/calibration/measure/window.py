@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from joulecast.calibration.measure.chain import LOG
+from joulecast.calibration.measure.configuration import PARENT
 from joulecast.calibration.measure.refusals import LONGEST_PROCESS_SECONDS, SMALLEST_BUDGET_SECONDS, duration_seconds
 from joulecast.calibration.measure.request import report
 from joulecast.calibration.measure.text import report_text
@@ -143,7 +144,8 @@ def _measure(window: Window, folder: Path) -> int:
     command += ["--one-process", *window.device, *(word for name in window.slices for word in ("--slice", name))]
     path = window.out / _REPORT
     with path.open("wb") as text:
-        child = subprocess.Popen(command, stdout=text, process_group=0)
+        environment = os.environ | {PARENT: str(os.getpid())}
+        child = subprocess.Popen(command, stdout=text, process_group=0, env=environment)
         status = _waited(child, window.left - _KILL_SECONDS)
     if status is None:
         path.write_text("killed at the end of its time\n" + _judged(folder), "utf-8")

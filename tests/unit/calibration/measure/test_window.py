@@ -118,6 +118,21 @@ def test_a_window_killed_at_any_moment_leaves_whole_rows(tmp_path: Path, seed: i
     assert any(isinstance(row, SessionRow) for row in found.rows)
 
 
+def test_nothing_goes_on_measuring_where_the_window_alone_is_killed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(tmp_path, "--simulate", "--rows", tmp_path / "none"), stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.kill()
+    process.wait()
+    process.stderr.read()  # until every process that holds it has ended
+    process.stderr.close()
+    (journal,) = (tmp_path / CARD).glob("*.jsonl")
+    assert '"kind": "end"' not in journal.read_text("utf-8")
+
+
 def test_a_measurement_that_does_not_end_is_ended_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
