@@ -11,9 +11,15 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from joulecast.accelerators import SIMULATED_ALLOWED
+from joulecast.calibration.evaluate.evaluation import Unscored
+from joulecast.calibration.evaluate.measured.folder import NamedJournal, read_journals
+from joulecast.calibration.fit.measured.journal import read
+from joulecast.calibration.fit.measured.table import table_of
 from joulecast.calibration.measure import window
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.typed import ConstantsRow, SessionRow
@@ -37,6 +43,12 @@ def measured(out: Path, *options: object, rows: Path | None = None) -> subproces
 
 def keys(folder: Path) -> Counter[str]:
     return Counter(row["key"] for row in written(folder / CARD, "layer", "network") if not row["anchor"])
+
+
+def lines_of(folder: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(line) for path in (folder / CARD).glob("*.jsonl") for line in path.read_text("utf-8").splitlines()
+    ]
 
 
 def files(out: Path) -> list[str]:
@@ -68,9 +80,7 @@ def test_a_window_covers_every_task_batch_and_runtime(first: Path) -> None:
 
 
 def test_each_row_of_a_window_has_its_graph(first: Path) -> None:
-    rows = [
-        json.loads(line) for path in (first / CARD).glob("*.jsonl") for line in path.read_text("utf-8").splitlines()
-    ]
+    rows = lines_of(first)
     seen: set[str] = set()
     for row in rows:
         if row["kind"] == "graph":
@@ -78,6 +88,23 @@ def test_each_row_of_a_window_has_its_graph(first: Path) -> None:
             seen.add(row["digest"])
         if row["kind"] in ("layer", "network") and row["name"] not in UNCOUNTED:
             assert row["digest"] in seen, row["key"]
+
+
+def test_every_row_of_a_window_is_fitted_and_scored_or_left_out_for_a_reason(
+    first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SIMULATED_ALLOWED, "1")
+    executed = sum(row["kind"] in ("layer", "network") for row in lines_of(first))
+    journal = read([first / CARD])
+    table = table_of(journal)
+    left_out = dict(journal.refused) | dict(table.left_out)
+    assert table.size + sum(left_out.values()) == executed
+    assert all(left_out)
+    found = list(read_journals(first / CARD))
+    scored = [table_of(each.journal) for each in found if isinstance(each, NamedJournal)]
+    unscored = [each for each in found if isinstance(each, Unscored)]
+    assert sum(one.size + sum(one.left_out.values()) for one in scored) + sum(each.n for each in unscored) == executed
+    assert all(each.reason for each in unscored)
 
 
 def test_the_next_window_goes_on_where_the_rows_stop(first: Path, tmp_path: Path) -> None:
