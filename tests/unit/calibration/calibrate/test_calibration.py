@@ -113,8 +113,7 @@ def test_the_same_command_goes_on_and_ends(resumed: tuple[Command, subprocess.Co
     assert state["held_out"]["median_ape"] < 0.05
     assert state["held_out"]["families"] >= 3
     assert {check["state"] for check in state["verdict"]} <= {"ok", "FAIL", "?"}
-    rows = (placed.row for placed in read_rows(command.folder / "rows").rows)
-    fitted = {row.digest for row in rows if isinstance(row, LayerRow)}
+    fitted = {row.digest for row in read_rows(command.folder / "rows").rows if isinstance(row, LayerRow)}
     assert len(fitted) >= 15  # how many more depends on the moment of the kill
     assert [step["layers"] for step in state["learning"]] == [size for size in (0, 15, 50) if size <= len(fitted)]
 
