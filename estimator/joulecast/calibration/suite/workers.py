@@ -91,6 +91,7 @@ class _Worker:
         answer = _asked(process, entry.source)
         in_time = not late.finished.is_set()
         late.cancel()
+        late.join()
         if answer:
             return json.loads(answer)  # type: ignore[no-any-return]
         reason = self._why(process) if in_time else f"took longer than {self.longest_seconds:g} s"
