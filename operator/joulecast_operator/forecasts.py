@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,7 @@ from joulecast_operator.cache import Cache, key
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome
 from joulecast_operator.settings import Settings
+from joulecast_operator.shared_jobs import SharedJobs
 from joulecast_operator.stored_models import READER_VERSION, Model, StoredModels
 from joulecast_operator.workers import Pool, Program
 
@@ -102,7 +103,7 @@ class Forecasts:
         self._fetchers = Pool(_fetcher(settings), size=settings.fetchers, waiting=settings.queued_jobs)
         self._profilers = Pool(_profiler(settings), size=settings.profilers, waiting=settings.queued_jobs)
         self._models = StoredModels(Cache(settings.cache_dir, capacity_bytes=settings.cache_bytes))
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._jobs = SharedJobs()
         self._resolved: dict[str, tuple[float, str]] = {}
         self._priced: OrderedDict[str, Header] = OrderedDict()
         self._barren: OrderedDict[str, str] = OrderedDict()
@@ -113,8 +114,7 @@ class Forecasts:
         await asyncio.gather(self._fetchers.start(), self._profilers.start())
 
     async def close(self) -> None:
-        for task in list(self._running.values()):
-            task.cancel()
+        self._jobs.cancel()
         await asyncio.gather(self._fetchers.close(), self._profilers.close())
 
     async def forecast(self, request: Request, *, fresh: bool = False) -> Outcome:
@@ -153,7 +153,7 @@ class Forecasts:
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
         # a look that began before the question may have seen what was there before a push
-        digest = await (self._resolve(request) if fresh else self._once(name, lambda: self._resolve(request)))
+        digest = await (self._resolve(request) if fresh else self._jobs.once(name, lambda: self._resolve(request)))
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
         }
@@ -174,7 +174,7 @@ class Forecasts:
         if own in self._barren:
             raise JoulecastError(self._barren[own], reason=NO_MODEL)
         try:
-            return await self._once(own, lambda: self._fetch(request, digest, claim))
+            return await self._jobs.once(own, lambda: self._fetch(request, digest, claim))
         except JoulecastError as error:
             if error.reason == NO_MODEL:
                 _remember(self._barren, own, str(error))
@@ -201,7 +201,7 @@ class Forecasts:
         name = _price_key(request, model)
         try:
             if name not in self._priced:
-                _remember(self._priced, name, await self._once(name, lambda: self._forecast(request, model)))
+                _remember(self._priced, name, await self._jobs.once(name, lambda: self._forecast(request, model)))
         except JoulecastError as error:
             message = str(error).replace(model.content, request.image)
             raise JoulecastError(message, reason=error.reason, transient=error.transient) from error
@@ -266,15 +266,6 @@ class Forecasts:
         share = max(1, self._settings.fetchers // _HOST_SHARE)
         return self._hosts.setdefault(host_of(image), asyncio.Semaphore(share))
 
-    async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of ``work``, shared with whoever asks for the same ``name`` meanwhile."""
-        task = self._running.get(name)
-        if task is None:
-            task = asyncio.create_task(work())
-            self._running[name] = task
-            task.add_done_callback(lambda _: self._running.pop(name, None))
-        return await _shared(task)
-
 
 def host_of(image: str) -> str:
     """The registry that an image is read from: ``docker.io`` for every short name of Docker Hub (``nginx``,
@@ -283,10 +274,6 @@ def host_of(image: str) -> str:
         return reference.parse(image).registry
     except ModelReferenceError:
         return image
-
-
-async def _shared(task: Awaitable[T]) -> T:
-    return await asyncio.shield(task)
 
 
 def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:

@@ -1,8 +1,9 @@
-"""Tenants whose registries lie: a claimed digest gives nobody another tenant's model, nor a tenant the liar's."""
+"""Tenants whose registries lie or are slow: nobody is given another's model, and nothing is read for what is gone."""
 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.cluster.controlled import Cluster, controlled, estimate
 from tests.cluster.test_controller_registries import bind_pull_secrets, pull_secret
 from tests.harness.registry import Registry
 from tests.small_models import CLASSIFIER_MACS
+from tests.waiting import PATIENCE_SECONDS
 
 WEIGHTS = b"\0" * 4 * 2**20
 """So large that they are passed over: a layer that is read to its end is checked against its digest."""
@@ -25,11 +27,13 @@ WEIGHTS = b"\0" * 4 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenants:
-    """``private`` is the tenant's registry, with a password; ``lying`` serves other bytes than its digests promise."""
+    """``private`` is the tenant's registry, with a password; ``lying`` serves other bytes than its digests promise;
+    ``slow`` is a host whose answers have no end."""
 
     cluster: Cluster
     private: Registry
     lying: Registry
+    slow: socket.socket
 
     def model(self, name: str, *, side: int = 32) -> bytes:
         """The small classifier over ``side`` × ``side`` places, its layers named after ``name``."""
@@ -53,9 +57,11 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
     with ExitStack() as stack:
         private = stack.enter_context(Registry.start(tmp_path_factory.mktemp("private"), authentication="basic"))
         lying = stack.enter_context(Registry.start(tmp_path_factory.mktemp("lying")))
-        hosts = [private.host, lying.host]
-        cluster = stack.enter_context(controlled(tmp_path_factory.mktemp("tenants"), insecure_registries=hosts))
-        yield Tenants(cluster=cluster, private=private, lying=lying)
+        slow = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        hosts = [private.host, lying.host, host_of(slow)]
+        folder, flags = tmp_path_factory.mktemp("tenants"), ["--fetch-seconds=600"]
+        cluster = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
+        yield Tenants(cluster=cluster, private=private, lying=lying, slow=slow)
 
 
 @pytest.mark.parametrize("liar_first", [False, True], ids=["liar second", "liar first"])
@@ -103,6 +109,21 @@ def test_another_tenant_without_the_password_gets_nothing_of_what_is_known(tenan
     assert "topLayers" not in tenants.cluster.status("stranger", namespace)
 
 
+def test_a_deleted_estimate_ends_its_fetch(tenants: Tenants) -> None:
+    plane = tenants.cluster.plane
+    namespace = plane.create_namespace(f"test-{uuid4().hex[:8]}")
+    plane.apply(estimate("slow", namespace, f"{host_of(tenants.slow)}/team/model:1"))
+    tenants.slow.settimeout(PATIENCE_SECONDS)
+    connection, _ = tenants.slow.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nServer: ")
+        reason = lambda: tenants.cluster.condition("slow", namespace).get("reason")  # noqa: E731
+        tenants.cluster.until(lambda: trickles(connection) and reason() == "Estimating", "is being fetched")
+        plane.kubectl("delete", "iee", "slow", "-n", namespace)
+        tenants.cluster.until(lambda: not trickles(connection), "the fetcher is gone, long before its ten minutes")
+    assert "never retrieved" not in tenants.cluster.installation.controller.log.read_text()
+
+
 def forecast_of(tenants: Tenants, image: str, *, has_secret: bool) -> dict[str, Any]:
     """The status of a new estimate of ``image``, in a namespace of its own."""
     cluster = tenants.cluster
@@ -114,6 +135,19 @@ def forecast_of(tenants: Tenants, image: str, *, has_secret: bool) -> dict[str, 
         spec["imagePullSecrets"] = [{"name": "pull"}]
     cluster.plane.apply(estimate("model", namespace, image, **spec))
     return cluster.until_ready("model", namespace)
+
+
+def trickles(connection: socket.socket) -> bool:
+    """Send one more byte of an answer, which keeps the reader from giving up; says whether there is a reader."""
+    try:
+        connection.sendall(b"x")
+    except OSError:
+        return False
+    return True
+
+
+def host_of(server: socket.socket) -> str:
+    return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def layer_of(model: bytes) -> dict[str, bytes]:
