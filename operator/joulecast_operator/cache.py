@@ -26,6 +26,12 @@ class Cache:
         self._capacity_bytes = capacity_bytes
         self._used_bytes = sum(size for _, size, _ in self._files())
 
+    def __contains__(self, key: str) -> bool:
+        try:
+            return (self._folder / key).is_file()
+        except OSError:
+            return False
+
     def get(self, key: str) -> bytes | None:
         path = self._folder / key
         try:

@@ -1,6 +1,7 @@
 """From an image to results: resolve, fetch, profile and price in worker processes, each thing once however many ask.
 
-What is cached serves a requester only after the requester's own credentials resolved the manifest.
+What is cached serves a requester only after the requester's own credentials resolved the manifest, and what a registry
+claims of a model counts for that registry and that credential alone.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
 from joulecast.errors import JoulecastError, ModelReferenceError
@@ -20,10 +20,9 @@ from joulecast_operator.cache import Cache, key
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome
 from joulecast_operator.settings import Settings
+from joulecast_operator.shared_jobs import SharedJobs
+from joulecast_operator.stored_models import READER_VERSION, Model, StoredModels
 from joulecast_operator.workers import Pool, Program
-
-READER_VERSION: Final = version("joulecast")
-"""Part of every cache key: another reader may count otherwise."""
 
 _FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
 _REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and images that hold no model
@@ -103,8 +102,8 @@ class Forecasts:
         self._now = now
         self._fetchers = Pool(_fetcher(settings), size=settings.fetchers, waiting=settings.queued_jobs)
         self._profilers = Pool(_profiler(settings), size=settings.profilers, waiting=settings.queued_jobs)
-        self._cache = Cache(settings.cache_dir, capacity_bytes=settings.cache_bytes)
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._models = StoredModels(Cache(settings.cache_dir, capacity_bytes=settings.cache_bytes))
+        self._jobs = SharedJobs()
         self._resolved: dict[str, tuple[float, str]] = {}
         self._priced: OrderedDict[str, Header] = OrderedDict()
         self._barren: OrderedDict[str, str] = OrderedDict()
@@ -115,8 +114,7 @@ class Forecasts:
         await asyncio.gather(self._fetchers.start(), self._profilers.start())
 
     async def close(self) -> None:
-        for task in list(self._running.values()):
-            task.cancel()
+        self._jobs.cancel()
         await asyncio.gather(self._fetchers.close(), self._profilers.close())
 
     async def forecast(self, request: Request, *, fresh: bool = False) -> Outcome:
@@ -155,7 +153,7 @@ class Forecasts:
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
         # a look that began before the question may have seen what was there before a push
-        digest = await (self._resolve(request) if fresh else self._once(name, lambda: self._resolve(request)))
+        digest = await (self._resolve(request) if fresh else self._jobs.once(name, lambda: self._resolve(request)))
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
         }
@@ -166,23 +164,29 @@ class Forecasts:
         answer, _ = await self._fetch_job(request, {"operation": "resolve"})
         return str(answer["digest"])
 
-    async def _model(self, request: Request, digest: str) -> Header:
-        """What is known of the fetched model; its skeleton is in the cache under ``skeleton``'s key."""
-        name = key("model", digest, request.path, request.format, READER_VERSION)
-        kept = self._cache.get(name)
-        if kept is not None:
-            return json.loads(kept)  # type: ignore[no-any-return]
-        barren = key(name, request.image)  # the message names the image as its requester does
-        if barren in self._barren:
-            raise JoulecastError(self._barren[barren], reason=NO_MODEL)
+    async def _model(self, request: Request, digest: str) -> Model:
+        """The model that the request's registry gave under ``digest``, read now unless it was read before."""
+        claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
+        kept = self._models.find(claim)
+        if kept is not None and self._can_price(request, kept):
+            return kept
+        own = key(claim, request.image)  # a message names the image as its requester does
+        if own in self._barren:
+            raise JoulecastError(self._barren[own], reason=NO_MODEL)
         try:
-            return await self._once(name, lambda: self._fetch(request, digest, name))
+            return await self._jobs.once(own, lambda: self._fetch(request, digest, claim))
         except JoulecastError as error:
             if error.reason == NO_MODEL:
-                _remember(self._barren, barren, str(error))
+                _remember(self._barren, own, str(error))
             raise
 
-    async def _fetch(self, request: Request, digest: str, name: str) -> Header:
+    def _can_price(self, request: Request, model: Model) -> bool:
+        """Whether the cache still holds what a price needs."""
+        if _price_key(request, model) in self._priced:
+            return True
+        return self._models.can_profile(model, request.workload, request.batch_sizes)
+
+    async def _fetch(self, request: Request, digest: str, claim: str) -> Model:
         header = {
             "operation": "fetch",
             "path": request.path,
@@ -190,27 +194,26 @@ class Forecasts:
             "digest": digest,
         }
         answer, skeleton = await self._fetch_job(request, header)
-        model: Header = answer["model"]
-        self._cache.put(_skeleton_key(model), skeleton)
-        self._cache.put(name, json.dumps(model).encode())
-        return model
+        return await self._models.keep(claim, answer["model"], skeleton)
 
-    async def _price(self, request: Request, model: Header) -> Header:
-        name = key("price", _identity(model), request.workload, request.pricing)
-        if name in self._priced:
-            self._priced.move_to_end(name)
-            return self._priced[name]
-        answer = await self._once(name, lambda: self._forecast(request, model))
-        _remember(self._priced, name, answer)
-        return answer
+    async def _price(self, request: Request, model: Model) -> Header:
+        """The worker's answer, shared by all requesters of one content, in the words of this one."""
+        name = _price_key(request, model)
+        try:
+            if name not in self._priced:
+                _remember(self._priced, name, await self._jobs.once(name, lambda: self._forecast(request, model)))
+        except JoulecastError as error:
+            message = str(error).replace(model.content, request.image)
+            raise JoulecastError(message, reason=error.reason, transient=error.transient) from error
+        self._priced.move_to_end(name)
+        return _in_words_of(request, model, self._priced[name])
 
-    async def _forecast(self, request: Request, model: Header) -> Header:
-        ready = {json.dumps(size): self._cache.get(_profile_key(model, request, size)) for size in request.batch_sizes}
-        kept = {size: text for size, text in ready.items() if text is not None}
-        skeleton = b"" if len(kept) == len(ready) else await self._skeleton(request, model)
+    async def _forecast(self, request: Request, model: Model) -> Header:
+        kept = self._models.profiles(model, request.workload, request.batch_sizes)
+        skeleton = b"" if len(kept) == len(set(request.batch_sizes)) else self._skeleton(model)
         header = {
             "operation": "forecast",
-            "model": model,
+            "model": model.nameless,
             "skeleton_bytes": len(skeleton),
             "ready": {size: len(text) for size, text in kept.items()},
             "batch_sizes": list(request.batch_sizes),
@@ -222,17 +225,11 @@ class Forecasts:
             "overrides": [_plain(override) for override in request.overrides],
         }
         answer, made = await self._profilers.run(header, skeleton + b"".join(kept.values()))
-        self._keep(request, model, answer.pop("made"), made)
+        self._models.keep_profiles(model, request.workload, answer.pop("made"), made)
         return answer
 
-    async def _skeleton(self, request: Request, model: Header) -> bytes:
-        """The skeleton from the cache, fetched again where the cache lost it."""
-        kept = self._cache.get(_skeleton_key(model))
-        if kept is None:
-            digest = str(model["digest"])
-            name = key("model", digest, request.path, request.format, READER_VERSION)
-            await self._once(name, lambda: self._fetch(request, digest, name))
-            kept = self._cache.get(_skeleton_key(model))
+    def _skeleton(self, model: Model) -> bytes:
+        kept = self._models.skeleton(model)
         if kept is None:
             raise JoulecastError(
                 "the cache folder holds nothing: give the controller a writable cache folder with room",
@@ -240,12 +237,6 @@ class Forecasts:
                 transient=True,
             )
         return kept
-
-    def _keep(self, request: Request, model: Header, sizes: Mapping[str, int], made: bytes) -> None:
-        position = 0
-        for batch_size, length in sizes.items():
-            self._cache.put(_profile_key(model, request, json.loads(batch_size)), made[position : position + length])
-            position += length
 
     async def _fetch_job(self, request: Request, header: Header) -> tuple[Header, bytes]:
         common = {
@@ -275,15 +266,6 @@ class Forecasts:
         share = max(1, self._settings.fetchers // _HOST_SHARE)
         return self._hosts.setdefault(host_of(image), asyncio.Semaphore(share))
 
-    async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of ``work``, shared with whoever asks for the same ``name`` meanwhile."""
-        task = self._running.get(name)
-        if task is None:
-            task = asyncio.create_task(work())
-            self._running[name] = task
-            task.add_done_callback(lambda _: self._running.pop(name, None))
-        return await _shared(task)
-
 
 def host_of(image: str) -> str:
     """The registry that an image is read from: ``docker.io`` for every short name of Docker Hub (``nginx``,
@@ -292,10 +274,6 @@ def host_of(image: str) -> str:
         return reference.parse(image).registry
     except ModelReferenceError:
         return image
-
-
-async def _shared(task: Awaitable[T]) -> T:
-    return await asyncio.shield(task)
 
 
 def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
@@ -318,16 +296,17 @@ def _failure(error: JoulecastError, request: Request, stage: Stage, digest: str 
     )
 
 
-def _identity(model: Header) -> list[Any]:
-    return [model["layer_digest"] or model["digest"], model["path"], model["format"]]
+def _price_key(request: Request, model: Model) -> str:
+    return key("price", model.content, model.format, request.workload, request.pricing)
 
 
-def _skeleton_key(model: Header) -> str:
-    return key("skeleton", _identity(model), READER_VERSION)
-
-
-def _profile_key(model: Header, request: Request, batch_size: int | None) -> str:
-    return key("profile", _identity(model), READER_VERSION, request.workload, batch_size, "exported")
+def _in_words_of(request: Request, model: Model, priced: Header) -> Header:
+    """A shared answer with the requester's own image where messages name the content."""
+    unavailable = {
+        product: entry | {"message": entry["message"].replace(model.content, request.image)}
+        for product, entry in priced["unavailable"].items()
+    }
+    return priced | {"unavailable": unavailable}
 
 
 def _plain(override: Override) -> Header:

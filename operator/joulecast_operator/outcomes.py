@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from joulecast_operator.frames import Header
+from joulecast_operator.stored_models import Model
 
 NO_MODEL: Final = "ModelNotFound"
 """Reason of a failure that says that the image was read and holds no model."""
@@ -59,7 +60,7 @@ def nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
     return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
 
 
-def priced_outcome(image: str, digest: str, model: Header, priced: Header) -> Outcome:
+def priced_outcome(image: str, digest: str, model: Model, priced: Header) -> Outcome:
     """The worker's answer as an outcome: a failure where no accelerator could be priced."""
     unavailable = priced["unavailable"]
     if not priced["results"]:
@@ -75,8 +76,8 @@ def priced_outcome(image: str, digest: str, model: Header, priced: Header) -> Ou
     return Forecast(
         image=image,
         digest=digest,
-        path=model["path"],
-        verification=model["verification"],
+        path=model.path,
+        verification=model.verification,
         results=tuple(priced["results"]),
         top_layers=tuple(priced["top_layers"]),
         totals=priced["totals"],

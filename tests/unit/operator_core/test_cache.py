@@ -34,3 +34,10 @@ def test_a_folder_that_cannot_be_written_is_a_miss(tmp_path: Path) -> None:
 def test_keys_tell_apart_what_differs() -> None:
     assert key("a", ["b"]) == key("a", ["b"])
     assert len({key("a", "b"), key("ab"), key(["a", "b"]), key("a", ["b"])}) == 4
+
+
+def test_a_key_is_in_the_cache_while_its_bytes_are(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", capacity_bytes=100)
+    assert "a" not in cache
+    cache.put("a", b"1")
+    assert "a" in cache

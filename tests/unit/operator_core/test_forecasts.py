@@ -238,3 +238,32 @@ def test_short_names_of_docker_hub_are_one_host(image: str) -> None:
 
 def test_what_is_no_image_is_a_host_of_its_own() -> None:
     assert host_of("no image/at all") == "no image/at all"
+
+
+@pytest.mark.parametrize("operation", ["resolve", "fetch", "forecast"])
+def test_work_ends_with_the_last_who_asked_for_it(registry: Registry, tmp_path: Path, operation: str) -> None:
+    ended: list[str] = []
+
+    async def run(header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        if header["operation"] != operation:
+            return await Registry.run(registry, header, body)
+        registry.jobs.append(dict(header))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(operation)
+        raise AssertionError
+
+    async def leave() -> None:
+        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        tasks = [asyncio.create_task(forecasts.forecast(REQUEST)) for _ in range(2)]
+        while not registry.count(operation):
+            await asyncio.sleep(0.001)
+        for task, left in zip(tasks, ([], [operation]), strict=True):
+            task.cancel()
+            await asyncio.wait({task})
+            await asyncio.sleep(0.01)
+            assert ended == left
+
+    registry.run = run  # type: ignore[method-assign]
+    asyncio.run(leave())

@@ -1,0 +1,173 @@
+"""Tenants whose registries lie or are slow: nobody is given another's model, and nothing is read for what is gone."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import onnx
+import pytest
+
+from tests import images
+from tests.cluster.controlled import Cluster, controlled, estimate
+from tests.cluster.test_controller_registries import bind_pull_secrets, pull_secret
+from tests.harness.registry import Registry
+from tests.small_models import CLASSIFIER_MACS
+from tests.waiting import PATIENCE_SECONDS
+
+WEIGHTS = b"\0" * 4 * 2**20
+"""So large that they are passed over: a layer that is read to its end is checked against its digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenants:
+    """``private`` is the tenant's registry, with a password; ``lying`` serves other bytes than its digests promise;
+    ``slow`` is a host whose answers have no end."""
+
+    cluster: Cluster
+    private: Registry
+    lying: Registry
+    slow: socket.socket
+
+    def model(self, name: str, *, side: int = 32) -> bytes:
+        """The small classifier over ``side`` × ``side`` places, its layers named after ``name``."""
+        model = onnx.load_from_string(self.cluster.model)
+        for node in model.graph.node:
+            node.name = f"/{name}{node.name}"
+        for dimension in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+            dimension.dim_value = side
+        return model.SerializeToString()
+
+    def push(self, registry: Registry, model: bytes, salt: str) -> images.Image:
+        """Push an image as ``team/model:SALT``; the same salt and model give the same image in every registry."""
+        image = images.build([layer_of(model), {"etc/salt": salt.encode()}])
+        folder = self.cluster.installation.directory / "layouts" / f"{registry.host}-{image.digest[7:]}"
+        registry.push(images.write_layout(image, folder), "team/model", salt)
+        return image
+
+
+@pytest.fixture(scope="module")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
+    with ExitStack() as stack:
+        private = stack.enter_context(Registry.start(tmp_path_factory.mktemp("private"), authentication="basic"))
+        lying = stack.enter_context(Registry.start(tmp_path_factory.mktemp("lying")))
+        slow = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        hosts = [private.host, lying.host, host_of(slow)]
+        folder, flags = tmp_path_factory.mktemp("tenants"), ["--fetch-seconds=600"]
+        cluster = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
+        yield Tenants(cluster=cluster, private=private, lying=lying, slow=slow)
+
+
+@pytest.mark.parametrize("liar_first", [False, True], ids=["liar second", "liar first"])
+@pytest.mark.parametrize("claims_manifest", [False, True], ids=["claims the layer", "claims the manifest"])
+def test_a_lying_registry_reads_nothing_and_poisons_nothing(
+    tenants: Tenants, liar_first: bool, claims_manifest: bool
+) -> None:
+    own, forged = f"own-{uuid4().hex[:8]}", f"fake-{uuid4().hex[:7]}"
+    model = tenants.model(own)
+    victim = tenants.push(tenants.private, model, "1" + own)
+    liar = tenants.push(tenants.lying, model, ("1" if claims_manifest else "2") + own)
+    assert (victim.digest == liar.digest) is claims_manifest
+    forge(tenants.lying, victim, tenants.model(forged, side=16))
+
+    asking = [
+        (f"{tenants.private.host}/team/model:1{own}", own, CLASSIFIER_MACS, True),
+        (f"{tenants.lying.host}/team/model@{liar.digest}", forged, CLASSIFIER_MACS - 8 * 27 * (32**2 - 16**2), False),
+    ]
+    for image, name, macs, has_secret in asking[::-1] if liar_first else asking:
+        status = forecast_of(tenants, image, has_secret=has_secret)
+        assert status["totals"]["macs"] == macs
+        assert {layer["name"].split("/")[1] for layer in status["topLayers"]} == {name}
+
+
+def test_the_same_image_is_read_once_from_its_registry(tenants: Tenants) -> None:
+    image = tenants.push(tenants.private, tenants.model("once"), "once")
+    host, registry = tenants.private.host, tenants.private
+    first = forecast_of(tenants, f"{host}/team/model:once", has_secret=True)
+    reads = blob_reads(registry)
+    again = forecast_of(tenants, f"{host}/team/model@{image.digest}", has_secret=True)
+    assert again["results"] == first["results"]
+    assert blob_reads(registry) == reads
+    tenants.cluster.installation.controller.restart()
+    forecast_of(tenants, f"{host}/team/model:once", has_secret=True)
+    assert blob_reads(registry) == reads, "known after a restart"
+
+
+def test_another_tenant_without_the_password_gets_nothing_of_what_is_known(tenants: Tenants) -> None:
+    tenants.push(tenants.private, tenants.model("known"), "known")
+    image = f"{tenants.private.host}/team/model:known"
+    forecast_of(tenants, image, has_secret=True)
+    namespace = tenants.cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
+    tenants.cluster.plane.apply(estimate("stranger", namespace, image))
+    tenants.cluster.until_reason("stranger", namespace, "Unauthorized")
+    assert "topLayers" not in tenants.cluster.status("stranger", namespace)
+
+
+def test_a_deleted_estimate_ends_its_fetch(tenants: Tenants) -> None:
+    plane = tenants.cluster.plane
+    namespace = plane.create_namespace(f"test-{uuid4().hex[:8]}")
+    plane.apply(estimate("slow", namespace, f"{host_of(tenants.slow)}/team/model:1"))
+    tenants.slow.settimeout(PATIENCE_SECONDS)
+    connection, _ = tenants.slow.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nServer: ")
+        reason = lambda: tenants.cluster.condition("slow", namespace).get("reason")  # noqa: E731
+        tenants.cluster.until(lambda: trickles(connection) and reason() == "Estimating", "is being fetched")
+        plane.kubectl("delete", "iee", "slow", "-n", namespace)
+        tenants.cluster.until(lambda: not trickles(connection), "the fetcher is gone, long before its ten minutes")
+    assert "never retrieved" not in tenants.cluster.installation.controller.log.read_text()
+
+
+def forecast_of(tenants: Tenants, image: str, *, has_secret: bool) -> dict[str, Any]:
+    """The status of a new estimate of ``image``, in a namespace of its own."""
+    cluster = tenants.cluster
+    namespace = cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
+    spec: dict[str, Any] = {}
+    if has_secret:
+        bind_pull_secrets(cluster, namespace)
+        cluster.plane.apply(pull_secret(namespace, tenants.private))
+        spec["imagePullSecrets"] = [{"name": "pull"}]
+    cluster.plane.apply(estimate("model", namespace, image, **spec))
+    return cluster.until_ready("model", namespace)
+
+
+def trickles(connection: socket.socket) -> bool:
+    """Send one more byte of an answer, which keeps the reader from giving up; says whether there is a reader."""
+    try:
+        connection.sendall(b"x")
+    except OSError:
+        return False
+    return True
+
+
+def host_of(server: socket.socket) -> str:
+    return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def layer_of(model: bytes) -> dict[str, bytes]:
+    return {"models/weights.bin": WEIGHTS, "models/classifier.onnx": model}
+
+
+def forge(registry: Registry, image: images.Image, model: bytes) -> None:
+    """Have ``registry`` serve a layer with ``model`` under the digest of the image's own, which has the same size."""
+    forged = images.tar_of(layer_of(model))
+    digest = json.loads(image.manifest)["layers"][0]["digest"]
+    path = blob_file(registry, digest)
+    assert len(forged) == len(image.blobs[digest]) == path.stat().st_size, "tars end at whole records"
+    path.write_bytes(forged)
+
+
+def blob_file(registry: Registry, digest: str) -> Path:
+    """Where distribution's file system driver keeps a blob."""
+    value = digest.removeprefix("sha256:")
+    return registry.directory / "data/docker/registry/v2/blobs/sha256" / value[:2] / value / "data"
+
+
+def blob_reads(registry: Registry) -> int:
+    return sum("GET /v2/" in line and "/blobs/" in line for line in registry.process.log.read_text().splitlines())
