@@ -415,6 +415,26 @@ def test_a_retagged_image_is_forecast_again_by_itself(cluster: Cluster) -> None:
     assert datetime.fromisoformat(cluster.until_ready("retagged", "retagging")["estimatedAt"])
 
 
+@pytest.mark.parametrize(("role", "makes"), [("view", "no"), ("edit", "yes"), ("admin", "yes")])
+def test_users_of_a_namespace_see_estimates_and_those_who_deploy_make_them(
+    cluster: Cluster, namespace: str, role: str, makes: str
+) -> None:
+    cluster.plane.kubectl("create", "rolebinding", role, f"--clusterrole={role}", "--user=ana", "-n", namespace)
+    cluster.until(lambda: allowed(cluster, namespace, "list") == "yes", f"{role} lists estimates")
+    assert allowed(cluster, namespace, "create") == allowed(cluster, namespace, "delete") == makes
+    assert allowed(cluster, "default", "list") == "no", "another namespace's"
+    assert allowed(cluster, namespace, "patch", "acceleratorenergyprofiles") == "no"
+    if makes == "yes":
+        body = json.dumps(estimate("own", namespace, "registry.invalid/detector:1"))
+        cluster.plane.kubectl("apply", "--as=ana", "-f", "-", stdin=body)
+
+
+def allowed(cluster: Cluster, namespace: str, verb: str, resource: str = "inferenceenergyestimates") -> str:
+    """What the API server says to a user who asks whether he may."""
+    named = f"{resource}.joulecast.dev"
+    return cluster.plane.kubectl("auth", "can-i", verb, named, "--as=ana", "-n", namespace, check=False).stdout.strip()
+
+
 def test_nothing_was_forbidden_and_no_annotation_of_kopf_was_written(cluster: Cluster) -> None:
     assert cluster.forbidden() == []
     assert cluster.answers(429) == 0
