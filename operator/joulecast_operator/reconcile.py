@@ -132,6 +132,23 @@ def event_of(current: Resource | None, desired: Status, *, warning: bool = False
     return EventToPost(kind=kind, reason=after["reason"], message=after["message"])
 
 
+def refused_status(resource: Resource, desired: Status | Mapping[str, Any], error: str, *, now: datetime) -> Status:
+    """The current status but for the last condition of ``desired``, which says that the API server refused the rest."""
+    current: Resource = resource.get("status") or {}
+    generation = (resource.get("metadata") or {}).get("generation")
+    last = desired["conditions"][-1]["type"]
+    message = f"the API server refuses the status, which is tried again at the next sweep: {error}"
+    others = [found for found in current.get("conditions") or () if found.get("type") != last]
+    refused = condition_of(current, last, "False", "StatusRefused", message, generation, now)
+    return {**current, "conditions": [*others, refused]}
+
+
+def refusal_event(what: str, error: str) -> EventToPost:
+    """The event on an object that tells that the API server refuses a write of ``what``."""
+    message = f"the API server refuses what joulecast writes, which is tried again at the next sweep: {error}"
+    return EventToPost(kind="Warning", reason=f"{what}Refused", message=message[:_MESSAGE_CHARACTERS])
+
+
 def profile_status(
     profile: Resource, result: Wrong | Mapping[str, Any], *, digest: str | None, now: datetime
 ) -> Status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,9 +14,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
+from joulecast_operator import kube
+from tests.cluster.controlled import CONTROLLER, Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import deployment
 from tests.harness.installation import NAMESPACE
+from tests.unit.operator_core.estimates import row as result_row
 
 
 @pytest.fixture(scope="module")
@@ -413,6 +416,76 @@ def test_a_retagged_image_is_forecast_again_by_itself(cluster: Cluster) -> None:
     cluster.until(moved, "looked up again within a minute or two")
     assert digest != first["modelDigest"]
     assert datetime.fromisoformat(cluster.until_ready("retagged", "retagging")["estimatedAt"])
+
+
+def test_what_a_policy_refuses_for_good_is_said_and_not_sent_in_a_loop(cluster: Cluster, namespace: str) -> None:
+    refusing = "!has(object.status) || !has(object.status.results)"
+    cluster.plane.apply(*policy("no-results", namespace, "inferenceenergyestimates/status", refusing))
+    probe = json.dumps({"status": {"results": [result_row()]}})
+    cluster.push("refused")
+    cluster.plane.apply(estimate("refused", namespace, cluster.image("refused"), suspend=True))
+    patch = ("patch", "iee", "refused", "-n", namespace, "--subresource=status", "--type=merge", "-p", probe)
+    denied = lambda: "not here" in cluster.plane.kubectl(*patch, "--dry-run=server", check=False).stderr  # noqa: E731
+    cluster.until(denied, "the policy holds")
+    merge(cluster.plane, "iee", "refused", namespace, {"spec": {"suspend": False}})
+    ready = cluster.until_reason("refused", namespace, "StatusRefused")
+    assert ready["status"] == "False"
+    assert "results are not here to stay" in ready["message"]
+    cluster.until(lambda: "StatusRefused" in events(cluster, namespace), "an event")
+    cluster.plane.kubectl(
+        "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", f"no-results-{namespace}"
+    )
+    cluster.until_ready("refused", namespace)
+
+
+def test_refused_annotations_are_an_event_on_the_deployment(cluster: Cluster, namespace: str) -> None:
+    refusing = "!('joulecast.dev/state' in object.metadata.?annotations.orValue({}))"
+    cluster.plane.apply(*policy("no-notes", namespace, "deployments", refusing))
+    patch = ("patch", "deployment", "server", "-n", namespace, "--type=merge", f"--as={CONTROLLER}")
+    probe = json.dumps({"metadata": {"annotations": {"joulecast.dev/state": "Ready"}}})
+    cluster.plane.apply(deployment("server", namespace, image="registry.invalid/server:1"))
+    denied = lambda: "not here" in cluster.plane.kubectl(*patch, "-p", probe, "--dry-run=server", check=False).stderr  # noqa: E731
+    cluster.until(denied, "the policy holds")
+    cluster.push("noted")
+    cluster.plane.apply(estimate("noted", namespace, targetRef={"name": "server"}))
+    cluster.until(lambda: "AnnotationsRefused" in events(cluster, namespace), "an event")
+    assert cluster.annotations("server", namespace) == {}
+
+
+def test_an_object_beyond_the_limit_of_the_store_is_refused_for_good(
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", cluster.plane.environment()["KUBECONFIG"])
+    body = deployment("huge", namespace)
+    body["spec"]["template"]["spec"]["containers"][0]["args"] = ["x" * 2_000_000]
+
+    async def create() -> None:
+        client = kube.Cluster()
+        try:
+            await client.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", body)
+        finally:
+            await client.close()
+
+    with pytest.raises(kube.ApiError, match="too large") as caught:
+        asyncio.run(create())
+    assert caught.value.lasting
+
+
+def policy(name: str, namespace: str, resource: str, expression: str) -> tuple[dict[str, object], dict[str, object]]:
+    """A policy of one namespace that refuses updates of ``resource`` for which ``expression`` does not hold."""
+    plural, group = resource.partition("/")[0], "apps" if resource == "deployments" else "joulecast.dev"
+    matched = {"apiGroups": [group], "apiVersions": ["*"], "resources": [resource], "operations": ["UPDATE"]}
+    named, api_version = {"name": f"{name}-{namespace}"}, "admissionregistration.k8s.io/v1"
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    rules = {
+        "matchConstraints": {"namespaceSelector": selector, "resourceRules": [matched]},
+        "validations": [{"expression": expression, "message": f"{plural}: results are not here to stay"}],
+    }
+    binding = {"policyName": named["name"], "validationActions": ["Deny"]}
+    return (
+        {"apiVersion": api_version, "kind": "ValidatingAdmissionPolicy", "metadata": named, "spec": rules},
+        {"apiVersion": api_version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": named, "spec": binding},
+    )
 
 
 @pytest.mark.parametrize(("role", "makes"), [("view", "no"), ("edit", "yes"), ("admin", "yes")])
