@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from joulecast_operator import reconcile
+from joulecast_operator import bounds, reconcile
 from joulecast_operator.annotations import REST_UNTIL, RESTING_UNTIL, Changes, annotations_of, outputs
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
@@ -45,6 +45,7 @@ class Writer:
 
         A status that the API server refuses for good is not sent again: its last condition says why instead.
         """
+        desired = bounds.bounded_status(desired)
         try:
             return await self._status(kind, resource, desired, warning=warning)
         except ApiError as error:
@@ -161,7 +162,7 @@ class Writer:
             },
             "type": event.kind,
             "reason": event.reason,
-            "message": event.message,
+            "message": bounds.message(event.message),
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,
             "firstTimestamp": now,

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from joulecast_operator import kube
+from tests import small_models
 from tests.cluster.controlled import CONTROLLER, Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import deployment
 from tests.harness.installation import NAMESPACE
@@ -416,6 +417,25 @@ def test_a_retagged_image_is_forecast_again_by_itself(cluster: Cluster) -> None:
     cluster.until(moved, "looked up again within a minute or two")
     assert digest != first["modelDigest"]
     assert datetime.fromisoformat(cluster.until_ready("retagged", "retagging")["estimatedAt"])
+
+
+def test_names_of_a_hostile_model_fit_into_a_status_and_obey_no_terminal(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    model = small_models.hostile_names(tmp_path / "hostile.onnx").read_bytes()
+    cluster.push_files({"models/\x1b[31mhostile.onnx": model}, "hostile")
+    cluster.plane.apply(estimate("hostile", namespace, cluster.image("hostile"), workload={"batchSizes": [1]}))
+    status = cluster.until_ready("hostile", namespace)
+    assert len(json.dumps(status)) < 32 * 1024
+    assert len(status["unsupportedOperators"]) == 32
+    assert status["topLayers"][0]["name"]
+    assert status["modelPath"] == "models/\\x1b[31mhostile.onnx"
+    for said in ("get", "-o", "wide"), ("describe",), ("get", "-o", "yaml"):
+        shown = cluster.plane.kubectl(*said[:1], "iee", "hostile", "-n", namespace, *said[1:]).stdout
+        assert "\x1b" not in shown
+        assert "\\e" not in shown, "as YAML writes it"
+    lines = cluster.installation.controller.log.read_text().splitlines()
+    assert all(line.isprintable() for line in lines)
 
 
 def test_what_a_policy_refuses_for_good_is_said_and_not_sent_in_a_loop(cluster: Cluster, namespace: str) -> None:
