@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -134,6 +134,13 @@ DURATION: Final = Metric(
     text="Time to decide about one workload at admission, in seconds.",
     process="webhook",
 )
+CERTIFICATE_EXPIRY: Final = Metric(
+    name="joulecast_webhook_certificate_expiry_timestamp_seconds",
+    kind="gauge",
+    labels=(),
+    text="When the certificate that the webhook serves ends, in seconds since 1970; a damaged file leaves the old one.",
+    process="webhook",
+)
 METRICS: Final = (
     *FORECASTS,
     INFO,
@@ -143,6 +150,7 @@ METRICS: Final = (
     ISOLATED,
     REQUESTS,
     DURATION,
+    CERTIFICATE_EXPIRY,
 )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge beside each counter is in no list of ours
@@ -198,6 +206,11 @@ class AdmissionMetrics:
 def show_isolation(registry: CollectorRegistry, *, isolated: bool) -> None:
     """Serve whether the profiler has left the network; it is found out once, at the start."""
     Gauge(ISOLATED.name, ISOLATED.text, registry=registry).set(isolated)
+
+
+def show_expiry(registry: CollectorRegistry, expires: Callable[[], float]) -> None:
+    """Serve when the webhook's certificate ends, as it is at scrape time."""
+    Gauge(CERTIFICATE_EXPIRY.name, CERTIFICATE_EXPIRY.text, registry=registry).set_function(expires)
 
 
 def registry_with(*collectors: Collector) -> CollectorRegistry:
