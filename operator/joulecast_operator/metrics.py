@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from joulecast_operator import bounds
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.webhook_decision import OUTCOMES
 
@@ -268,7 +269,8 @@ def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
     family = _family(INFO)
     for estimate in estimates:
         state, status = state_of(estimate), _mapping(estimate.get("status"))
-        model = str(_mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", ""))
+        image = _mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
+        model = bounds.text(str(image))
         nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
         for labels, row in _rows(estimate) or [nothing]:
             origin, runtime = str(row.get("origin", "")), str(row.get("runtime", ""))
