@@ -23,7 +23,7 @@ from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES
 from joulecast_operator.kube import ApiError, Cluster
-from joulecast_operator.metrics import EstimateCollector, registry_with, show_isolation
+from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
 from joulecast_operator.questions import product_of
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
@@ -47,7 +47,8 @@ class Controller:
         self.cluster = Cluster(concurrency=settings.api_requests)
         self.forecasts = Forecasts(settings)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
-        writer = Writer(self.cluster, self.index)
+        self.refused = refused_writes()
+        writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
         self.profiles = Profiles(
             index=self.index,
             cluster=self.cluster,
@@ -196,7 +197,7 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
-    registry = registry_with(EstimateCollector(controller.index))
+    registry = registry_with(EstimateCollector(controller.index), controller.refused)
     show_isolation(registry, isolated=await isolation.checked())
     async with served(settings.metrics_port, registry, controller.health()):
         await controller.forecasts.start()

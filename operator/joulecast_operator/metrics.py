@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from joulecast_operator import bounds
 from joulecast_operator.annotations import READY, state_of
+from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
 from joulecast_operator.webhook_decision import OUTCOMES
 
 Resource = Mapping[str, Any]
@@ -121,6 +122,12 @@ ISOLATED: Final = Metric(
     labels=(),
     text="1 where models are read by a process that has left the network, 0 where the kernel does not let it.",
 )
+REFUSED: Final = Metric(
+    name="joulecast_refused_writes_total",
+    kind="counter",
+    labels=("kind",),
+    text="Writes that the API server refused for good (a policy, a schema, a right), by the kind of the object.",
+)
 REQUESTS: Final = Metric(
     name="joulecast_admission_requests_total",
     kind="counter",
@@ -149,6 +156,7 @@ METRICS: Final = (
     CALIBRATION_PROGRESS,
     CALIBRATION_INFO,
     ISOLATED,
+    REFUSED,
     REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,
@@ -202,6 +210,14 @@ class AdmissionMetrics:
     def observe(self, outcome: str, seconds: float) -> None:
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
+
+
+def refused_writes() -> Counter:
+    """Counts refusals by kind; in no registry yet."""
+    counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
+    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+        counter.labels(kind.kind)  # a rate needs the zero before the first refusal
+    return counter
 
 
 def show_isolation(registry: CollectorRegistry, *, isolated: bool) -> None:

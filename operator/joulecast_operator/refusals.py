@@ -20,15 +20,16 @@ Post = Callable[[Kind, Resource, EventToPost], Awaitable[None]]
 
 
 class Refusals:
-    """Tells of refused writes. ``post`` posts an event."""
+    """Tells of refused writes. ``post`` posts an event, ``count`` takes the kind of the object concerned."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, count: Callable[[str], None]) -> None:
         self._post = post
+        self._count = count
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def tell(self, kind: Kind, resource: Resource, event: EventToPost, error: ApiError) -> None:
         """Log that a write concerning ``resource`` was refused with ``error``, and post ``event`` unless it was."""
-        log_refusal(kind, resource, error)
+        self.note(kind, resource, error)
         told = resource["metadata"]["uid"], event.reason
         if self._told.get(told) != event.message:
             await self._post(kind, resource, event)
@@ -37,9 +38,9 @@ class Refusals:
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
 
-
-def log_refusal(kind: Kind, resource: Resource, error: ApiError) -> None:
-    """Log that a write is given up, so that no retry has to say so."""
-    metadata = resource["metadata"]
-    where = {"kind": kind.kind, "namespace": metadata.get("namespace") or "", "object": metadata["name"]}
-    log.error("the API server refuses a write, which is not repeated: %s", error, extra=where)
+    def note(self, kind: Kind, resource: Resource, error: ApiError) -> None:
+        """Log and count that a write is given up, so that no retry has to say so."""
+        metadata = resource["metadata"]
+        where = {"kind": kind.kind, "namespace": metadata.get("namespace") or "", "object": metadata["name"]}
+        log.error("the API server refuses a write, which is not repeated: %s", error, extra=where)
+        self._count(kind.kind)

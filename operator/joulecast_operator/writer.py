@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
 from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.reconcile import EventToPost
-from joulecast_operator.refusals import Refusals, log_refusal
+from joulecast_operator.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +31,13 @@ _CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
 
 
 class Writer:
-    """Writes through ``cluster`` and tells ``index`` at once what came of it."""
+    """Writes through ``cluster`` and tells ``index`` at once what came of it. ``count``: takes the kind of an object
+    whose write was refused for good."""
 
-    def __init__(self, cluster: Cluster, index: Index) -> None:
+    def __init__(self, cluster: Cluster, index: Index, *, count: Callable[[str], None] = lambda _: None) -> None:
         self._cluster = cluster
         self._index = index
-        self._refusals = Refusals(self._event)
+        self._refusals = Refusals(self._event, count)
 
     async def status(
         self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool = False
@@ -85,7 +86,7 @@ class Writer:
             event = EventToPost(kind="Warning", reason=said["reason"], message=said["message"])
             await self._refusals.tell(kind, resource, event, error)
             return False
-        log_refusal(kind, resource, error)
+        self._refusals.note(kind, resource, error)
         return written
 
     async def annotations(self, deployment: Resource, desired: Mapping[str, str], changes: Changes) -> None:

@@ -452,6 +452,9 @@ def test_what_a_policy_refuses_for_good_is_said_and_not_sent_in_a_loop(cluster: 
     assert ready["status"] == "False"
     assert "results are not here to stay" in ready["message"]
     cluster.until(lambda: "StatusRefused" in events(cluster, namespace), "an event")
+    counted = 'joulecast_refused_writes_total{kind="InferenceEnergyEstimate"} '
+    (line,) = [line for line in metrics(cluster.installation.controller_url).splitlines() if line.startswith(counted)]
+    assert float(line.removeprefix(counted)) >= 1
     cluster.plane.kubectl(
         "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", f"no-results-{namespace}"
     )

@@ -141,6 +141,7 @@ def test_every_declared_metric_is_served_and_no_other() -> None:
     metrics.AdmissionMetrics(registry)
     metrics.show_isolation(registry, isolated=True)
     metrics.show_expiry(registry, lambda: 0.0)
+    registry.register(metrics.refused_writes())
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
     registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}

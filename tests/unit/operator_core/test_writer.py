@@ -32,7 +32,8 @@ class Server:
         self.events: list[Mapping[str, Any]] = []
         self.writes = 0
         self.index = Index()
-        self.writer = Writer(self, self.index)  # type: ignore[arg-type]
+        self.counted: list[str] = []
+        self.writer = Writer(self, self.index, count=self.counted.append)  # type: ignore[arg-type]
 
     async def merge_patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         self._take(path, body)
@@ -86,6 +87,7 @@ def test_a_refused_status_becomes_a_condition_that_says_why(caplog: pytest.LogCa
     assert (ready["status"], ready["reason"]) == ("False", "StatusRefused")
     assert "denied by policy tenants" in ready["message"]
     assert server.reasons == ["StatusRefused"]
+    assert server.counted == ["InferenceEnergyEstimate"]
     assert "denied by policy tenants" in caplog.text
 
 
@@ -120,6 +122,7 @@ def test_refused_annotations_are_told_once_for_each_reason() -> None:
             server.writer.annotations(DEPLOYMENT, {"joulecast.dev/state": "Ready"}, {"joulecast.dev/state": "Ready"})
         )
     assert server.reasons == ["AnnotationsRefused"]
+    assert server.counted == ["Deployment"] * 3
     assert "denied by policy tenants" in server.events[0]["message"]
     server.refuse = lambda *_: ApiError(403, "Forbidden", "no right")
     asyncio.run(
