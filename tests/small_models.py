@@ -37,6 +37,21 @@ def speech(path: Path) -> Path:
     return _save(path, nodes, inputs, {"features": None}, {"weight": (160, 64)}, integers=("frames",))
 
 
+def hostile_names(path: Path) -> Path:
+    """A Relu and 40 operators without a rule, whose names are 60 kB long and hold what a terminal obeys."""
+    long = "\x1b[31m\n" + "n" * 60_000
+    nodes = [helper.make_node("Relu", ["x"], ["y0"], name=long)]
+    nodes += [
+        helper.make_node(f"Op{number}{long}", [f"y{number}"], [f"y{number + 1}"], domain="odd") for number in range(40)
+    ]
+    kept = [helper.make_tensor_value_info(f"y{number}", TensorProto.FLOAT, [1, 8]) for number in range(41)]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])
+    graph = helper.make_graph(nodes, "g", [given], kept[-1:], value_info=kept[:-1])
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("odd", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=versions), path)
+    return path
+
+
 def exotic(path: Path) -> Path:
     """``x`` [2] -> ``y``: an operator of a domain that nobody knows."""
     nodes = [helper.make_node("Frobnicate", ["x"], ["y"], name="/Frobnicate", domain="example.org")]

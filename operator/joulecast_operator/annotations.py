@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
+from joulecast_operator import bounds
+
 PREFIX: Final = "joulecast.dev/"
 
 MODEL: Final = PREFIX + "model"
@@ -121,7 +123,7 @@ def outputs_of(estimate: Mapping[str, Any], *, batch_size: str | None = None) ->
         MODEL_DIGEST: status.get("modelDigest"),
         ESTIMATED_AT: status.get("estimatedAt"),
     }
-    return {STATE: READY} | {key: str(value) for key, value in found.items() if value is not None}
+    return {STATE: READY} | {key: bounds.text(str(value)) for key, value in found.items() if value is not None}
 
 
 def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:

@@ -15,6 +15,7 @@ from joulecast_operator.resources import (
     NodeSelector,
     Part,
     SecretReference,
+    Shown,
     rules,
 )
 
@@ -173,9 +174,9 @@ class Errors(Part):
 class Verdict(Part):
     """One check of the rows."""
 
-    name: str
-    state: str
-    says: str
+    name: Shown
+    state: Shown
+    says: Shown
 
 
 class Quality(Part):
@@ -191,19 +192,19 @@ class Quality(Part):
 class ProducedProfile(Part):
     """The profile that the last run made."""
 
-    name: str = Field(description="The AcceleratorEnergyProfile that holds it, or would.")
-    digest: str
+    name: Shown = Field(description="The AcceleratorEnergyProfile that holds it, or would.")
+    digest: Shown
     taken: bool = Field(description="Whether it was put in use.")
 
 
 class CalibrationSummary(Part):
     """The state as text, for columns and people."""
 
-    accelerator: str
-    progress: str
-    rows: str
-    error: str
-    better: str
+    accelerator: Shown
+    progress: Shown
+    rows: Shown
+    error: Shown
+    better: Shown
 
 
 class CalibrationStatus(Part):
@@ -213,21 +214,21 @@ class CalibrationStatus(Part):
     phase: Phase | None = None
     run: int | None = Field(None, description="Counts runs; a run survives restarts of its Job.")
     starts: int | None = Field(None, description="How often this run's Job was created.")
-    spec_hash: str | None = Field(None, description="Hash of what the run was asked to measure.")
-    placement_hash: str | None = Field(None, description="Hash of where and how its pod was to run.")
-    refresh: str | None = Field(None, description="The refresh annotation that was answered last.")
-    job: str | None = Field(None, description="The Job that holds the accelerator.")
-    accelerator: str | None = None
-    runtime: str | None = None
-    waiting_since: str | None = Field(
+    spec_hash: Shown | None = Field(None, description="Hash of what the run was asked to measure.")
+    placement_hash: Shown | None = Field(None, description="Hash of where and how its pod was to run.")
+    refresh: Shown | None = Field(None, description="The refresh annotation that was answered last.")
+    job: Shown | None = Field(None, description="The Job that holds the accelerator.")
+    accelerator: Shown | None = None
+    runtime: Shown | None = None
+    waiting_since: Shown | None = Field(
         None,
         description="Since when another calibration makes this one wait: who waits longest is next.",
         json_schema_extra={"format": "date-time"},
     )
-    against: str | None = Field(None, description="Digest of the profile in use when the run began.")
+    against: Shown | None = Field(None, description="Digest of the profile in use when the run began.")
     started_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
     finished_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    schedule: str | None = Field(
+    schedule: Shown | None = Field(
         None, description="The schedule that was seen last; what a new one missed is not made up."
     )
     next_run_at: str | None = Field(None, json_schema_extra={"format": "date-time"})

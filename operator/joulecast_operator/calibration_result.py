@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from joulecast.printable import bounded
 from joulecast.superiority import bound
 from joulecast_operator.calibration_job import PROFILE, RUN, SUMMARY
 from joulecast_operator.calibration_pod import PROFILE_BYTES, SUMMARY_BYTES
@@ -25,7 +26,7 @@ Resource = Mapping[str, Any]
 
 
 def _cut(characters: int) -> BeforeValidator:
-    return BeforeValidator(lambda text: " ".join(text.split())[:characters] if isinstance(text, str) else text)
+    return BeforeValidator(lambda text: bounded(" ".join(text.split()), characters) if isinstance(text, str) else text)
 
 
 Sentence = Annotated[str, _cut(_MESSAGE_CHARACTERS)]

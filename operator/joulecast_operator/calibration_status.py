@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from joulecast_operator import reconcile
+from joulecast_operator import bounds, reconcile
 from joulecast_operator.annotations import REFRESH, annotations_of, significant
 from joulecast_operator.calibration_job import asked, placed
 from joulecast_operator.calibration_resources import CalibrationSpec, Phase
@@ -56,7 +56,7 @@ def is_open(calibration: Resource, spec: CalibrationSpec) -> bool:
 
 
 def refresh_of(calibration: Resource) -> str:
-    return annotations_of(calibration).get(REFRESH, "")
+    return bounds.text(annotations_of(calibration).get(REFRESH, ""))
 
 
 def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> datetime | None:
@@ -70,7 +70,7 @@ def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> dat
         return now  # it may have failed for want of memory or a Secret
     if schedule is None:
         return None if status.get("specHash") == asked(spec) else now
-    if status and status.get("schedule") != spec.schedule:
+    if status and status.get("schedule") != _shown(spec.schedule):
         return schedule.next(now)  # a new schedule has missed nothing
     if "nextRunAt" in status:
         return datetime.fromisoformat(status["nextRunAt"])
@@ -84,7 +84,7 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
     generation = calibration["metadata"].get("generation")
     kept = {name: value for name, value in current.items() if name != "waitingSince"}  # said again while it waits
     status: Status = {**kept, **state.facts, "observedGeneration": generation, "phase": state.phase}
-    status["schedule"] = (calibration.get("spec") or {}).get("schedule")
+    status["schedule"] = _shown((calibration.get("spec") or {}).get("schedule"))
     status = {name: value for name, value in status.items() if value is not None}
     status["summary"] = _columns(status)
     status["conditions"] = [
@@ -166,6 +166,10 @@ def _better(status: Resource, quality: Resource) -> str:
 
 def _percent(share: float) -> str:
     return f"{significant(100 * share)} %"
+
+
+def _shown(schedule: str | None) -> str | None:
+    return None if schedule is None else bounds.text(schedule)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -22,8 +22,8 @@ from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES
-from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import EstimateCollector, registry_with, show_isolation
+from joulecast_operator.kube import ApiError, Cluster
+from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
 from joulecast_operator.questions import product_of
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
@@ -46,8 +46,9 @@ class Controller:
         self.index = Index()
         self.cluster = Cluster(concurrency=settings.api_requests)
         self.forecasts = Forecasts(settings)
-        self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds)
-        writer = Writer(self.cluster, self.index)
+        self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
+        self.refused = refused_writes()
+        writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
         self.profiles = Profiles(
             index=self.index,
             cluster=self.cluster,
@@ -91,14 +92,17 @@ class Controller:
             group.create_task(self._sweep())
 
     async def reconcile(self, key: Key) -> None:
+        """Bring the object of ``key`` to what it should be. Estimates say themselves when they went well."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
-        elif key.kind == DEPLOYMENTS.kind:
+            return
+        if key.kind == DEPLOYMENTS.kind:
             await self.workloads.reconcile(key)
         elif key.kind == PROFILES.kind:
             await self.profiles.reconcile(key)
         elif key.kind == CALIBRATIONS.kind:
             await self.calibrations.reconcile(key)
+        self.queue.forget(key)
 
     async def _reconcile_estimate(self, key: Key) -> None:
         if await self.estimates.reconcile(key):
@@ -193,7 +197,7 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
-    registry = registry_with(EstimateCollector(controller.index))
+    registry = registry_with(EstimateCollector(controller.index), controller.refused)
     show_isolation(registry, isolated=await isolation.checked())
     async with served(settings.metrics_port, registry, controller.health()):
         await controller.forecasts.start()
@@ -203,6 +207,11 @@ async def _serve(settings: Settings) -> None:
             )
         finally:
             await controller.forecasts.close()
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether the API server would refuse the same again."""
+    return isinstance(error, ApiError) and error.lasting
 
 
 def _product(node: Resource | None) -> str | None:

@@ -91,10 +91,12 @@ class Calibrations:
         except NameTakenError as error:
             return _refused(Wrong(reason="NameTaken", message=str(error)), again_seconds=_FORBIDDEN_SECONDS)
         except ApiError as error:
-            if error.status != 403:
+            if not error.lasting:
                 raise
-            if _TERMINATING in str(error):
+            if error.of_going_namespace:
                 return None  # it goes with its namespace
+            if error.status != 403:
+                return _refused(Wrong(reason="RequestRefused", message=f"the API server refuses its objects: {error}"))
             message = f"{error}: the chart grants this in the namespaces of calibration.namespaces"
             return _refused(Wrong(reason="Forbidden", message=message), again_seconds=_FORBIDDEN_SECONDS)
 
@@ -306,7 +308,6 @@ _GOING: Final = State(
     reason="JobGoing",
     message="waits until the Job that was taken away and its pod are gone: two would write into one folder",
 )
-_TERMINATING: Final = "because it is being terminated"  # of a namespace; the admission plugin NamespaceLifecycle
 
 
 def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:

@@ -70,12 +70,12 @@ class Estimates:
             return False
         spec = questions.spec_of(estimate)
         if isinstance(spec, Wrong):
-            return await self._write(estimate, spec, None)
+            return await self._unasked(key, estimate, spec)
         request = await self._request(estimate, spec)
         if not isinstance(request, Request):
             return await self._unasked(key, estimate, request)
         if spec.suspend:
-            return await self._suspended(estimate, request)
+            return await self._suspended(key, estimate, request)
         if reconcile.settled(estimate, reconcile.inputs_hash(request)) and not self._is_due(key, spec):
             return await self._put(estimate, reconcile.same_generation(estimate))
         return await self._ask(key, estimate, spec, request)
@@ -103,8 +103,9 @@ class Estimates:
             return await self._write(self._latest(key, estimate), waiting, request)
         self._jobs.pop(key, None)
         outcome = job.task.result()
-        self._schedule(key, spec, outcome)
-        return await self._write(self._latest(key, estimate), outcome, request)
+        written = await self._write(self._latest(key, estimate), outcome, request)
+        self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
+        return written
 
     def _job(self, key: Key, estimate: Resource, request: Request) -> Job:
         """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
@@ -156,15 +157,21 @@ class Estimates:
     # -- the answer
 
     async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
+        written = await self._write(estimate, result, None)
         if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
             self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
-        return await self._write(estimate, result, None)
+        else:
+            self._queue.forget(key)
+        return written
 
-    async def _suspended(self, estimate: Resource, request: Request) -> bool:
+    async def _suspended(self, key: Key, estimate: Resource, request: Request) -> bool:
         if reconcile.settled(estimate, reconcile.inputs_hash(request)):
-            return await self._put(estimate, reconcile.same_generation(estimate))
-        waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
-        return await self._write(estimate, waiting, request)
+            written = await self._put(estimate, reconcile.same_generation(estimate))
+        else:
+            waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
+            written = await self._write(estimate, waiting, request)
+        self._queue.forget(key)
+        return written
 
     async def _write(self, estimate: Resource, result: Result, request: Request | None) -> bool:
         return await self._put(

@@ -106,6 +106,8 @@ class Profiles:
         try:
             found = await self._cluster.get(CONFIG_MAPS.path(self._namespace, reference.name))
         except ApiError as error:
+            if error.lasting:
+                return Wrong(reason="ConfigMapRefused", message=f"{where} cannot be read: {error}")
             if error.status != 404:
                 raise
             return Wrong(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,10 +17,12 @@ Reason = Callable[[], str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """``sick``: why the process should be restarted. ``unready``: why it should get no requests yet."""
+    """``sick``: why the process should be restarted. ``unready``: why it should get no requests yet. ``notes``: what
+    /readyz shows besides."""
 
     sick: Reason
     unready: Reason
+    notes: Callable[[], Sequence[str]] = tuple
 
 
 @asynccontextmanager
@@ -48,12 +50,13 @@ def application(registry: CollectorRegistry, health: Health) -> web.Application:
         return _answer(health.sick())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(health.sick() or health.unready())
+        return _answer(health.sick() or health.unready(), health.notes())
 
     app = web.Application()
     app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)])
     return app
 
 
-def _answer(problem: str | None) -> web.Response:
-    return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
+def _answer(problem: str | None, notes: Sequence[str] = ()) -> web.Response:
+    text = "".join(f"{line}\n" for line in (problem or "ok", *notes))
+    return web.Response(text=text, status=503 if problem else 200)

@@ -27,6 +27,17 @@ Resource = dict[str, Any]
 Login = Callable[[], kopf.ConnectionInfo]
 
 
+_PASSING_REFUSALS: Final = frozenset({401, 404, 408, 409, 410, 425, 429})
+"""Client errors that another look at the object, a new token or a later time takes away."""
+
+_TOO_LARGE: Final = ("request is too large", "trying to send message larger than max")
+"""What etcd and its client say to an object beyond their limits; the API server passes it on as a fault of its own."""
+
+
+_TERMINATING: Final = "because it is being terminated"
+"""What the admission plugin NamespaceLifecycle says to whoever creates something in a namespace that goes."""
+
+
 class ApiError(Exception):
     """The API server refused a request: HTTP ``status``, the Status object's ``reason`` and its message."""
 
@@ -34,6 +45,17 @@ class ApiError(Exception):
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the same request will be refused again until somebody changes the object, a right or a policy."""
+        too_large = any(part in str(self) for part in _TOO_LARGE)
+        return too_large or (400 <= self.status < 500 and self.status not in _PASSING_REFUSALS)
+
+    @property
+    def of_going_namespace(self) -> bool:
+        """Whether the object has no place any more because its namespace is being deleted."""
+        return self.status == 403 and _TERMINATING in str(self)
 
 
 def login(settings: kopf.OperatorSettings | None = None) -> kopf.ConnectionInfo:
@@ -113,7 +135,7 @@ class Cluster:
                 async with self._slots:
                     return await self._once(method, path, data, parameters, sent)
             except ApiError as error:
-                if attempt == _RETRIES or error.status not in (401, *_RETRIED_STATUSES):
+                if attempt == _RETRIES or error.lasting or error.status not in (401, *_RETRIED_STATUSES):
                     raise
                 if error.status == 401:
                     await self.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -24,7 +24,9 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from joulecast_operator import bounds
 from joulecast_operator.annotations import READY, state_of
+from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
 from joulecast_operator.webhook_decision import OUTCOMES
 
 Resource = Mapping[str, Any]
@@ -120,6 +122,12 @@ ISOLATED: Final = Metric(
     labels=(),
     text="1 where models are read by a process that has left the network, 0 where the kernel does not let it.",
 )
+REFUSED: Final = Metric(
+    name="joulecast_refused_writes_total",
+    kind="counter",
+    labels=("kind",),
+    text="Writes that the API server refused for good (a policy, a schema, a right), by the kind of the object.",
+)
 REQUESTS: Final = Metric(
     name="joulecast_admission_requests_total",
     kind="counter",
@@ -134,6 +142,13 @@ DURATION: Final = Metric(
     text="Time to decide about one workload at admission, in seconds.",
     process="webhook",
 )
+CERTIFICATE_EXPIRY: Final = Metric(
+    name="joulecast_webhook_certificate_expiry_timestamp_seconds",
+    kind="gauge",
+    labels=(),
+    text="When the certificate that the webhook serves ends, in seconds since 1970; a damaged file leaves the old one.",
+    process="webhook",
+)
 METRICS: Final = (
     *FORECASTS,
     INFO,
@@ -141,8 +156,10 @@ METRICS: Final = (
     CALIBRATION_PROGRESS,
     CALIBRATION_INFO,
     ISOLATED,
+    REFUSED,
     REQUESTS,
     DURATION,
+    CERTIFICATE_EXPIRY,
 )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge beside each counter is in no list of ours
@@ -195,9 +212,22 @@ class AdmissionMetrics:
         self._duration.observe(seconds)
 
 
+def refused_writes() -> Counter:
+    """Counts refusals by kind; in no registry yet."""
+    counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
+    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+        counter.labels(kind.kind)  # a rate needs the zero before the first refusal
+    return counter
+
+
 def show_isolation(registry: CollectorRegistry, *, isolated: bool) -> None:
     """Serve whether the profiler has left the network; it is found out once, at the start."""
     Gauge(ISOLATED.name, ISOLATED.text, registry=registry).set(isolated)
+
+
+def show_expiry(registry: CollectorRegistry, expires: Callable[[], float]) -> None:
+    """Serve when the webhook's certificate ends, as it is at scrape time."""
+    Gauge(CERTIFICATE_EXPIRY.name, CERTIFICATE_EXPIRY.text, registry=registry).set_function(expires)
 
 
 def registry_with(*collectors: Collector) -> CollectorRegistry:
@@ -255,7 +285,8 @@ def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
     family = _family(INFO)
     for estimate in estimates:
         state, status = state_of(estimate), _mapping(estimate.get("status"))
-        model = str(_mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", ""))
+        image = _mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
+        model = bounds.text(str(image))
         nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
         for labels, row in _rows(estimate) or [nothing]:
             origin, runtime = str(row.get("origin", "")), str(row.get("runtime", ""))

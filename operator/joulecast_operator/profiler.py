@@ -19,6 +19,7 @@ from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.layers import ModelProfile
 from joulecast.profiling import profile_skeleton, workload_for
 from joulecast.sources import FetchedModel
+from joulecast_operator import bounds
 from joulecast_operator.frames import Header
 from joulecast_operator.resources import MAXIMUM_TOP_LAYERS
 from joulecast_operator.sandbox import Limits, serve, told
@@ -31,9 +32,6 @@ _FIELDS: Final = {
     "--value": "spec.workload.inputValues",
     "--batch-size": "spec.workload.batchSizes",
 }
-
-_UNSUPPORTED: Final = 32  # names listed in a status
-_NAME_CHARACTERS: Final = 256  # of a layer's name there
 
 
 def work(header: Header, body: bytes) -> tuple[Header, bytes]:
@@ -155,7 +153,7 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
         "top_layers": _top_layers(estimates[0]) if estimates else [],
         "unavailable": unavailable,
         "totals": {name: getattr(first.totals, name) for name in ("macs", "params", "activations", "bytes_moved")},
-        "unsupported": list(first.coverage.unsupported[:_UNSUPPORTED]),
+        "unsupported": [bounds.name(each) for each in first.coverage.unsupported[: bounds.LISTED]],
     }
 
 
@@ -221,8 +219,8 @@ def _top_layers(estimate: EnergyEstimate) -> list[Header]:
 def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
     share = layer.joules / total_joules if total_joules else 0.0
     return {
-        "name": layer.name[:_NAME_CHARACTERS],
-        "opType": layer.op_type,
+        "name": bounds.name(layer.name),
+        "opType": bounds.name(layer.op_type),
         "joules": float(f"{layer.joules:.6g}"),
         "share": float(f"{share:.6g}"),
     }

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from joulecast_operator import bounds
 from joulecast_operator.annotations import significant
 from joulecast_operator.cache import key
 from joulecast_operator.forecasts import Request
 from joulecast_operator.outcomes import Failure, Forecast
-from joulecast_operator.resources import MAXIMUM_RESULTS
+from joulecast_operator.resources import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 
 RESOLVED: Final = "ModelResolved"
 PROFILED: Final = "Profiled"
@@ -23,7 +24,6 @@ Resource = Mapping[str, Any]
 Status = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
 
-_MESSAGE_CHARACTERS: Final = 1024  # of a condition's message; longer ones help nobody
 _LISTED: Final = 3  # accelerators named in a message; the rest are counted
 _OUTPUTS: Final = (
     "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
@@ -70,7 +70,12 @@ def stands(estimate: Resource, request: Request | None) -> bool:
     """Whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
-    return bool(request and _sound(status) and same_spec and status.get("image") in request.images)
+    return bool(
+        request
+        and _sound(status)
+        and same_spec
+        and status.get("image") in [bounds.text(each) for each in request.images]
+    )
 
 
 def _sound(status: Resource) -> bool:
@@ -132,6 +137,23 @@ def event_of(current: Resource | None, desired: Status, *, warning: bool = False
     return EventToPost(kind=kind, reason=after["reason"], message=after["message"])
 
 
+def refused_status(resource: Resource, desired: Status | Mapping[str, Any], error: str, *, now: datetime) -> Status:
+    """The current status but for the last condition of ``desired``, which says that the API server refused the rest."""
+    current: Resource = resource.get("status") or {}
+    generation = (resource.get("metadata") or {}).get("generation")
+    last = desired["conditions"][-1]["type"]
+    message = f"the API server refuses the status, which is tried again at the next sweep: {error}"
+    others = [found for found in current.get("conditions") or () if found.get("type") != last]
+    refused = condition_of(current, last, "False", "StatusRefused", message, generation, now)
+    return {**current, "conditions": [*others, refused]}
+
+
+def refusal_event(what: str, error: str) -> EventToPost:
+    """The event on an object that tells that the API server refuses a write of ``what``."""
+    message = f"the API server refuses what joulecast writes, which is tried again at the next sweep: {error}"
+    return EventToPost(kind="Warning", reason=f"{what}Refused", message=bounds.message(message))
+
+
 def profile_status(
     profile: Resource, result: Wrong | Mapping[str, Any], *, digest: str | None, now: datetime
 ) -> Status:
@@ -175,7 +197,8 @@ def model_title(image: str, path: str | None) -> str:
 def _image(result: Result, request: Request | None) -> str | None:
     """The image that the result speaks of."""
     found = result.image if isinstance(result, (Forecast, Failure)) else None
-    return found or (request.image if request else None)
+    image = found or (request.image if request else None)
+    return bounds.text(image) if image else None
 
 
 def _passes(result: Result) -> bool:
@@ -205,7 +228,8 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
         message += f"; no forecast for {len(result.unavailable)} of the accelerators: {named}"
     profiled = "every operator is counted or costs nothing"
     if result.unsupported:
-        profiled = f"operators without a rule, whose cost is missing: {', '.join(result.unsupported)}"
+        named = ", ".join(map(bounds.name, result.unsupported))
+        profiled = f"operators without a rule, whose cost is missing: {named}"
     return (
         (RESOLVED, "True", "Resolved", f"read {result.path} of {result.digest}"),
         (PROFILED, "True", "PartlyProfiled" if result.unsupported else "Profiled", profiled),
@@ -245,7 +269,7 @@ def condition_of(
         "type": kind,
         "status": truth,
         "reason": reason,
-        "message": message[:_MESSAGE_CHARACTERS],
+        "message": bounds.message(message),
         "lastTransitionTime": timestamp(now) if moved or before is None else before["lastTransitionTime"],
     }
     return found if generation is None else found | {"observedGeneration": generation}
@@ -255,13 +279,16 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
     results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
     status: Status = {
         "modelDigest": result.digest,
-        "modelPath": result.path,
+        "modelPath": bounds.text(result.path),
         "verification": result.verification,
         "totals": {_camel(name): value for name, value in result.totals.items()},
         "results": results,
-        "unsupportedOperators": list(result.unsupported) or None,
-        "summary": _summary(results[0], model_title(result.image, None)),
-        "topLayers": [dict(layer) for layer in result.top_layers],
+        "unsupportedOperators": [bounds.name(each) for each in result.unsupported[: bounds.LISTED]] or None,
+        "summary": _summary(results[0], bounds.text(model_title(result.image, None))),
+        "topLayers": [
+            {**layer, "name": bounds.name(layer["name"]), "opType": bounds.name(layer["opType"])}
+            for layer in result.top_layers[:MAXIMUM_TOP_LAYERS]
+        ],
     }
     unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
     status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)

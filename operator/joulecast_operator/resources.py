@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from joulecast.energy.model import Origin
 from joulecast.energy.profile import POWER_LIMIT_WATTS, PRODUCT
+from joulecast_operator.bounds import LISTED, NAME_CHARACTERS, TEXT_CHARACTERS
 
 GROUP: Final = "joulecast.dev"
 VERSION: Final = "v1alpha1"
@@ -51,6 +52,10 @@ InputValue = Annotated[
     int | str,
     WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": "^[-+.,0-9A-Za-z \\[\\]]+$", "maxLength": 1024}),
 ]
+Shown = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
+"""A text of a status; the controller cuts what is longer."""
+
+ShownName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
 TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
 Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
 Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
@@ -217,8 +222,8 @@ class Result(Part):
     """A forecast for one accelerator, precision and batch size."""
 
     accelerator: Accelerator
-    runtime: str
-    precision: str
+    runtime: Shown
+    precision: Shown
     batch_size: int
     joules_per_batch: float = Field(description="Energy of one batch, in joules.")
     joules_per_batch_lower: float = Field(description="Lower end of the interval, in joules.")
@@ -233,20 +238,20 @@ class Result(Part):
 class Summary(Part):
     """The first result as text, for columns and people."""
 
-    model: str
-    accelerator: str
-    batch_size: str
-    joules: str
-    interval: str
-    coverage: str
-    origin: str
+    model: Shown
+    accelerator: Shown
+    batch_size: Shown
+    joules: Shown
+    interval: Shown
+    coverage: Shown
+    origin: Shown
 
 
 class TopLayer(Part):
     """One of the rows that cost most in the summary's forecast."""
 
-    name: str
-    op_type: str
+    name: ShownName
+    op_type: ShownName
     joules: float
     share: float = Field(description="Share of the forecast's joules, 0 to 1.")
 
@@ -264,14 +269,14 @@ class EstimateStatus(Part):
     """What was forecast, and how it stands."""
 
     observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
-    image: str | None = Field(None, description="The image reference that was resolved.")
-    model_digest: str | None = Field(None, description="Digest of the platform's manifest.")
-    model_path: str | None = Field(None, description="The model's path inside the image.")
+    image: Shown | None = Field(None, description="The image reference that was resolved.")
+    model_digest: Shown | None = Field(None, description="Digest of the platform's manifest.")
+    model_path: Shown | None = Field(None, description="The model's path inside the image.")
     verification: Literal["Full", "Manifest"] | None = Field(
         None, description="How far the model's bytes were checked against the image's digests."
     )
     estimated_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    inputs_hash: str | None = Field(None, description="Hash of everything that decided the results.")
+    inputs_hash: Shown | None = Field(None, description="Hash of everything that decided the results.")
     totals: ModelTotals | None = None
     results: list[Result] | None = Field(
         None,
@@ -281,7 +286,7 @@ class EstimateStatus(Part):
             "x-kubernetes-list-map-keys": ["accelerator", "precision", "batchSize"],
         },
     )
-    unsupported_operators: list[str] | None = Field(None, max_length=32)
+    unsupported_operators: list[ShownName] | None = Field(None, max_length=LISTED)
     summary: Summary | None = None
     top_layers: list[TopLayer] | None = Field(None, max_length=MAXIMUM_TOP_LAYERS)
     conditions: Conditions | None = None
@@ -328,8 +333,8 @@ class ProfileSpec(Part):
 class ProfileSummary(Part):
     """The profile as text, for columns and people."""
 
-    origin: str
-    error: str
+    origin: Shown
+    error: Shown
 
 
 class ProfileStatus(Part):
@@ -337,8 +342,8 @@ class ProfileStatus(Part):
 
     observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
     held_out_error: float | None = Field(None, description="Median relative error on held-out models, 0 to 1.")
-    calibrated_at: str | None = None
-    digest: str | None = Field(None, description="sha256 of the profile in use.")
+    calibrated_at: Shown | None = None
+    digest: Shown | None = Field(None, description="sha256 of the profile in use.")
     summary: ProfileSummary | None = None
     conditions: Conditions | None = None
 

@@ -11,6 +11,7 @@ import base64
 import gc
 import json
 import logging
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,11 +20,12 @@ from typing import Any, Final, Protocol
 
 import kopf
 
+from joulecast_operator.certificate import CHECK_SECONDS, Certificate, CertificateError
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import AdmissionMetrics, registry_with
+from joulecast_operator.metrics import AdmissionMetrics, registry_with, show_expiry
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
 from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
@@ -64,15 +66,37 @@ class Admission:
             return ALLOW_UNPATCHED
 
 
-class AdmissionServer:
-    """kopf's webhook server (TLS, certificate files read again when they change) that answers with ``Admission``."""
+class _Server(kopf.WebhookServer):
+    """kopf's webhook server with a certificate of ours: kopf ends the process where a renewed file is damaged."""
 
-    def __init__(self, admission: Admission, *, host: str, port: int, certfile: str, keyfile: str) -> None:
+    def __init__(self, certificate: Certificate, *, host: str, port: int) -> None:
+        super().__init__(addr=host, port=port)
+        self._certificate = certificate
+
+    def _build_ssl(self) -> tuple[bytes | None, ssl.SSLContext | None]:
+        return None, self._certificate.context
+
+
+class AdmissionServer:
+    """The HTTPS server that answers with ``Admission``. ``check_seconds``: between two looks at the certificate."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        certificate: Certificate,
+        *,
+        host: str,
+        port: int,
+        check_seconds: float = CHECK_SECONDS,
+    ) -> None:
         self._admission = admission
-        self.server = kopf.WebhookServer(addr=host, port=port, certfile=certfile, pkeyfile=keyfile)
+        self.certificate = certificate
+        self._check_seconds = check_seconds
+        self.server = _Server(certificate, host=host, port=port)
         self.listening = False
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
+        watching = asyncio.create_task(self.certificate.watch(self._check_seconds))
         try:
             async for client_config in self.server(self._admission.review):  # type: ignore[arg-type]
                 if not self.listening:  # else a collection walks the whole index while reviews wait
@@ -81,6 +105,7 @@ class AdmissionServer:
                 self.listening = True
                 yield client_config
         finally:
+            watching.cancel()
             gc.unfreeze()  # what is still frozen when Python ends is never freed, and extension modules report leaks
 
 
@@ -89,17 +114,22 @@ def run(settings: Settings) -> None:
     for flag, path in (("certfile", settings.webhook_certfile), ("keyfile", settings.webhook_keyfile)):
         if not Path(path).is_file():
             sys.exit(f"--webhook-{flag} {path}: there is no such file; name the one that holds the webhook's {flag}")
-    asyncio.run(_serve(settings))
+    certificate = Certificate(settings.webhook_certfile, settings.webhook_keyfile)
+    try:
+        certificate.load()
+    except CertificateError as error:
+        sys.exit(f"{error}; give a certificate and its key in PEM form, the key without a password")
+    asyncio.run(_serve(settings, certificate))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, certificate: Certificate) -> None:
     index, registry = Index(), registry_with()
+    show_expiry(registry, lambda: certificate.expires)
     server = AdmissionServer(
         Admission(lambda request: decide(request, index), AdmissionMetrics(registry)),
+        certificate,
         host=settings.webhook_host,  # empty: every address
         port=settings.webhook_port,
-        certfile=settings.webhook_certfile,
-        keyfile=settings.webhook_keyfile,
     )
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES,))
     watches.settings.admission.server = server  # kopf opens it after the index is filled
@@ -108,7 +138,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def health_of(index: Index, server: AdmissionServer) -> Health:
-    """Sick while the watch is stale; ready once the index is filled and the port open."""
+    """Sick while the watch is stale; ready once the index is filled and the port open, until the certificate ends."""
 
     def sick() -> str | None:
         behind = index.behind_seconds()
@@ -117,9 +147,9 @@ def health_of(index: Index, server: AdmissionServer) -> Health:
     def unready() -> str | None:
         if not index.ready:
             return "the index is being filled"
-        return None if server.listening else "the port is not open yet"
+        return server.certificate.expired() if server.listening else "the port is not open yet"
 
-    return Health(sick=sick, unready=unready)
+    return Health(sick=sick, unready=unready, notes=server.certificate.notes)
 
 
 def _response(review: object, decision: Decision) -> dict[str, Any]:

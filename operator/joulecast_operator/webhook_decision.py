@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from joulecast.printable import bounded
+from joulecast_operator import bounds
 from joulecast_operator.annotations import (
     BATCH_SIZE,
     ESTIMATE,
@@ -77,7 +79,7 @@ def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
     return Decision(
         outcome=_BY_STATE.get(final.get(STATE, ""), "unknown"),
         patch=_patch(new, changes),
-        warnings=_warnings(new, estimate, namespace) if desired else (),
+        warnings=tuple(map(bounds.message, _warnings(new, estimate, namespace))) if desired else (),
     )
 
 
@@ -97,7 +99,7 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
         row = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE))
         return wants_estimate(workload) and (state_of(estimate) != READY or row is None)
     images, priced = model_references(workload), estimate.get("status", {}).get("image")
-    if images and priced is not None and priced not in images:
+    if images and priced is not None and priced not in map(bounds.text, images):
         return True
     held = (estimate["spec"].get("workload") or {}).get("batchSizes", [1])  # 1 unless the model fixes another
     return is_made(estimate) and (asked_batch_size(workload) or 1) not in held
@@ -166,7 +168,8 @@ def _not_ready(estimate: Resource) -> str:
     ready = ready_condition(estimate)
     if ready is None or ready.get("reason") == _UNDER_WAY:
         return f'no forecast yet: the estimate "{name}" is still being made, then the annotations follow'
-    message = str(ready.get("message") or ready.get("reason") or "see its conditions")[:_MESSAGE_CHARACTERS]
+    reason = str(ready.get("message") or ready.get("reason") or "see its conditions")
+    message = bounded(reason, _MESSAGE_CHARACTERS)
     if state_of(estimate) == PENDING:
         return f'no forecast yet: the estimate "{name}" waits: {message}'
     return f'no forecast: the estimate "{name}" failed: {message}'

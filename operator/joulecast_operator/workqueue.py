@@ -22,10 +22,18 @@ class WorkQueue(Generic[K]):
     """As client-go's workqueue: what is added while it is worked on is worked on again afterwards.
 
     ``first_pause_seconds``: after a first failure of a key; each further one doubles it, up to five minutes.
+    ``lasting``: whether an error would only come again, so that its key waits until somebody adds it.
     """
 
-    def __init__(self, *, first_pause_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        first_pause_seconds: float,
+        lasting: Callable[[Exception], bool] = lambda _: False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._first_pause_seconds = first_pause_seconds
+        self._lasting = lasting
         self._now = now
         self._ready: deque[K] = deque()
         self._waiting: set[K] = set()
@@ -79,14 +87,21 @@ class WorkQueue(Generic[K]):
             self._active.add(key)
             try:
                 await handle(key)
-            except Exception:
-                log.exception("reconciling failed", extra={"key": str(key)})
-                self.add_later(key, self.pause_seconds(key))
+            except Exception as error:
+                self._failed(key, error)
             finally:
                 self._active.discard(key)
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+
+    def _failed(self, key: K, error: Exception) -> None:
+        if self._lasting(error):
+            log.error("reconciling was refused: %s", error, extra={"key": str(key)})
+            self.forget(key)
+        else:
+            log.error("reconciling failed", exc_info=error, extra={"key": str(key)})
+            self.add_later(key, self.pause_seconds(key))
 
     async def _next(self) -> K:
         while True:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from joulecast_operator import reconcile
+from joulecast_operator import bounds, reconcile
 from joulecast_operator.annotations import REST_UNTIL, RESTING_UNTIL, Changes, annotations_of, outputs
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
 from joulecast_operator.kube import ApiError, Cluster
+from joulecast_operator.reconcile import EventToPost
+from joulecast_operator.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +31,31 @@ _CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
 
 
 class Writer:
-    """Writes through ``cluster`` and tells ``index`` at once what came of it."""
+    """Writes through ``cluster`` and tells ``index`` at once what came of it. ``count``: takes the kind of an object
+    whose write was refused for good."""
 
-    def __init__(self, cluster: Cluster, index: Index) -> None:
+    def __init__(self, cluster: Cluster, index: Index, *, count: Callable[[str], None] = lambda _: None) -> None:
         self._cluster = cluster
         self._index = index
+        self._refusals = Refusals(self._event, count)
 
     async def status(
         self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool = False
     ) -> bool:
-        """Make ``desired`` the status of ``resource``, post the event of a changed reason; says whether it wrote."""
+        """Make ``desired`` the status of ``resource``, post the event of a changed reason; says whether it wrote.
+
+        A status that the API server refuses for good is not sent again: its last condition says why instead.
+        """
+        desired = bounds.bounded_status(desired)
+        try:
+            return await self._status(kind, resource, desired, warning=warning)
+        except ApiError as error:
+            if not error.lasting:
+                raise
+            refused = reconcile.refused_status(resource, desired, str(error), now=datetime.now(UTC))
+            return await self._refused_status(kind, resource, refused, error)
+
+    async def _status(self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool) -> bool:
         current = resource.get("status")
         patch = reconcile.status_patch(current, dict(desired))
         if not patch:
@@ -58,6 +75,20 @@ class Writer:
             await self._event(kind, resource, event)
         return True
 
+    async def _refused_status(self, kind: Kind, resource: Resource, refused: Resource, error: ApiError) -> bool:
+        """Write the condition that tells of the refusal; where that is refused too, an event has to do."""
+        try:
+            written = await self._status(kind, resource, refused, warning=True)
+        except ApiError as second:
+            if not second.lasting:
+                raise
+            said = refused["conditions"][-1]
+            event = EventToPost(kind="Warning", reason=said["reason"], message=said["message"])
+            await self._refusals.tell(kind, resource, event, error)
+            return False
+        self._refusals.note(kind, resource, error)
+        return written
+
     async def annotations(self, deployment: Resource, desired: Mapping[str, str], changes: Changes) -> None:
         """Make ``desired`` the outputs of ``deployment``: what is set by server-side apply, what goes by a merge patch.
 
@@ -76,8 +107,7 @@ class Writer:
                 body = {"metadata": {"uid": metadata["uid"], "annotations": removed}}
                 self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
         except ApiError as error:
-            if error.status not in _GONE:
-                raise
+            await self._refused(DEPLOYMENTS, deployment, "Annotations", error)
 
     async def acknowledge_rest(self, own: Resource, until: str) -> None:
         """Answer on joulecast's ``own`` Deployment that no annotation is written any more."""
@@ -95,8 +125,9 @@ class Writer:
         try:
             await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body)
         except ApiError as error:
-            if error.status not in _GONE:
-                raise
+            (owner,) = body["metadata"]["ownerReferences"]
+            deployment = {"metadata": {**owner, "namespace": body["metadata"]["namespace"]}}
+            await self._refused(DEPLOYMENTS, deployment, "Estimate", error)
 
     async def delete_estimate(self, estimate: Resource) -> None:
         """Delete exactly this estimate. The watch takes it out of the index, as news."""
@@ -104,8 +135,15 @@ class Writer:
         try:
             await self._cluster.delete(ESTIMATES.path(metadata["namespace"], metadata["name"]), uid=metadata["uid"])
         except ApiError as error:
-            if error.status not in _GONE:
-                raise
+            await self._refused(ESTIMATES, estimate, "Deletion", error)
+
+    async def _refused(self, kind: Kind, resource: Resource, what: str, error: ApiError) -> None:
+        """Pass over an object that went, tell of a refusal for good, and raise what may be tried again."""
+        if error.status in _GONE or error.of_going_namespace:
+            return
+        if not error.lasting:
+            raise error
+        await self._refusals.tell(kind, resource, reconcile.refusal_event(what, str(error)), error)
 
     async def _event(self, kind: Kind, resource: Resource, event: reconcile.EventToPost) -> None:
         """Post an event; a namespace that is going takes none, and that is no failure."""
@@ -125,7 +163,7 @@ class Writer:
             },
             "type": event.kind,
             "reason": event.reason,
-            "message": event.message,
+            "message": bounds.message(event.message),
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,
             "firstTimestamp": now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,9 +14,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cluster.controlled import Cluster, controlled, estimate, merge, metrics
+from joulecast_operator import kube
+from tests import small_models
+from tests.cluster.controlled import CONTROLLER, Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import deployment
 from tests.harness.installation import NAMESPACE
+from tests.unit.operator_core.estimates import row as result_row
 
 
 @pytest.fixture(scope="module")
@@ -413,6 +417,118 @@ def test_a_retagged_image_is_forecast_again_by_itself(cluster: Cluster) -> None:
     cluster.until(moved, "looked up again within a minute or two")
     assert digest != first["modelDigest"]
     assert datetime.fromisoformat(cluster.until_ready("retagged", "retagging")["estimatedAt"])
+
+
+def test_names_of_a_hostile_model_fit_into_a_status_and_obey_no_terminal(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    model = small_models.hostile_names(tmp_path / "hostile.onnx").read_bytes()
+    cluster.push_files({"models/\x1b[31mhostile.onnx": model}, "hostile")
+    cluster.plane.apply(estimate("hostile", namespace, cluster.image("hostile"), workload={"batchSizes": [1]}))
+    status = cluster.until_ready("hostile", namespace)
+    assert len(json.dumps(status)) < 32 * 1024
+    assert len(status["unsupportedOperators"]) == 32
+    assert status["topLayers"][0]["name"]
+    assert status["modelPath"] == "models/\\x1b[31mhostile.onnx"
+    for said in ("get", "-o", "wide"), ("describe",), ("get", "-o", "yaml"):
+        shown = cluster.plane.kubectl(*said[:1], "iee", "hostile", "-n", namespace, *said[1:]).stdout
+        assert "\x1b" not in shown
+        assert "\\e" not in shown, "as YAML writes it"
+    lines = cluster.installation.controller.log.read_text().splitlines()
+    assert all(line.isprintable() for line in lines)
+
+
+def test_what_a_policy_refuses_for_good_is_said_and_not_sent_in_a_loop(cluster: Cluster, namespace: str) -> None:
+    refusing = "!has(object.status) || !has(object.status.results)"
+    cluster.plane.apply(*policy("no-results", namespace, "inferenceenergyestimates/status", refusing))
+    probe = json.dumps({"status": {"results": [result_row()]}})
+    cluster.push("refused")
+    cluster.plane.apply(estimate("refused", namespace, cluster.image("refused"), suspend=True))
+    patch = ("patch", "iee", "refused", "-n", namespace, "--subresource=status", "--type=merge", "-p", probe)
+    denied = lambda: "not here" in cluster.plane.kubectl(*patch, "--dry-run=server", check=False).stderr  # noqa: E731
+    cluster.until(denied, "the policy holds")
+    merge(cluster.plane, "iee", "refused", namespace, {"spec": {"suspend": False}})
+    ready = cluster.until_reason("refused", namespace, "StatusRefused")
+    assert ready["status"] == "False"
+    assert "results are not here to stay" in ready["message"]
+    cluster.until(lambda: "StatusRefused" in events(cluster, namespace), "an event")
+    counted = 'joulecast_refused_writes_total{kind="InferenceEnergyEstimate"} '
+    (line,) = [line for line in metrics(cluster.installation.controller_url).splitlines() if line.startswith(counted)]
+    assert float(line.removeprefix(counted)) >= 1
+    cluster.plane.kubectl(
+        "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", f"no-results-{namespace}"
+    )
+    cluster.until_ready("refused", namespace)
+
+
+def test_refused_annotations_are_an_event_on_the_deployment(cluster: Cluster, namespace: str) -> None:
+    refusing = "!('joulecast.dev/state' in object.metadata.?annotations.orValue({}))"
+    cluster.plane.apply(*policy("no-notes", namespace, "deployments", refusing))
+    patch = ("patch", "deployment", "server", "-n", namespace, "--type=merge", f"--as={CONTROLLER}")
+    probe = json.dumps({"metadata": {"annotations": {"joulecast.dev/state": "Ready"}}})
+    cluster.plane.apply(deployment("server", namespace, image="registry.invalid/server:1"))
+    denied = lambda: "not here" in cluster.plane.kubectl(*patch, "-p", probe, "--dry-run=server", check=False).stderr  # noqa: E731
+    cluster.until(denied, "the policy holds")
+    cluster.push("noted")
+    cluster.plane.apply(estimate("noted", namespace, targetRef={"name": "server"}))
+    cluster.until(lambda: "AnnotationsRefused" in events(cluster, namespace), "an event")
+    assert cluster.annotations("server", namespace) == {}
+
+
+def test_an_object_beyond_the_limit_of_the_store_is_refused_for_good(
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", cluster.plane.environment()["KUBECONFIG"])
+    body = deployment("huge", namespace)
+    body["spec"]["template"]["spec"]["containers"][0]["args"] = ["x" * 2_000_000]
+
+    async def create() -> None:
+        client = kube.Cluster()
+        try:
+            await client.create(f"/apis/apps/v1/namespaces/{namespace}/deployments", body)
+        finally:
+            await client.close()
+
+    with pytest.raises(kube.ApiError, match="too large") as caught:
+        asyncio.run(create())
+    assert caught.value.lasting
+
+
+def policy(name: str, namespace: str, resource: str, expression: str) -> tuple[dict[str, object], dict[str, object]]:
+    """A policy of one namespace that refuses updates of ``resource`` for which ``expression`` does not hold."""
+    plural, group = resource.partition("/")[0], "apps" if resource == "deployments" else "joulecast.dev"
+    matched = {"apiGroups": [group], "apiVersions": ["*"], "resources": [resource], "operations": ["UPDATE"]}
+    named, api_version = {"name": f"{name}-{namespace}"}, "admissionregistration.k8s.io/v1"
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    rules = {
+        "matchConstraints": {"namespaceSelector": selector, "resourceRules": [matched]},
+        "validations": [{"expression": expression, "message": f"{plural}: results are not here to stay"}],
+    }
+    binding = {"policyName": named["name"], "validationActions": ["Deny"]}
+    return (
+        {"apiVersion": api_version, "kind": "ValidatingAdmissionPolicy", "metadata": named, "spec": rules},
+        {"apiVersion": api_version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": named, "spec": binding},
+    )
+
+
+@pytest.mark.parametrize(("role", "makes"), [("view", "no"), ("edit", "yes"), ("admin", "yes")])
+def test_users_of_a_namespace_see_estimates_and_those_who_deploy_make_them(
+    cluster: Cluster, namespace: str, role: str, makes: str
+) -> None:
+    cluster.plane.kubectl("create", "rolebinding", role, f"--clusterrole={role}", "--user=ana", "-n", namespace)
+    cluster.until(lambda: allowed(cluster, namespace, "list") == "yes", f"{role} lists estimates")
+    assert allowed(cluster, namespace, "create") == allowed(cluster, namespace, "delete") == makes
+    assert allowed(cluster, "default", "list") == "no", "another namespace's"
+    assert allowed(cluster, namespace, "patch", "acceleratorenergyprofiles") == "no"
+    if makes == "yes":
+        body = json.dumps(estimate("own", namespace, "registry.invalid/detector:1"))
+        cluster.plane.kubectl("apply", "--as=ana", "-f", "-", stdin=body)
+
+
+def allowed(cluster: Cluster, namespace: str, verb: str, resource: str = "inferenceenergyestimates") -> str:
+    """What the API server says to a user who asks whether he may."""
+    named = f"{resource}.joulecast.dev"
+    return cluster.plane.kubectl("auth", "can-i", verb, named, "--as=ana", "-n", namespace, check=False).stdout.strip()
 
 
 def test_nothing_was_forbidden_and_no_annotation_of_kopf_was_written(cluster: Cluster) -> None:

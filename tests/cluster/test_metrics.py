@@ -32,14 +32,14 @@ from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import EstimateCollector, registry_with, show_isolation
+from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
 from joulecast_operator.watches import Watches
 
 async def main():
     index = Index()
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
-    registry = registry_with(EstimateCollector(index))
+    registry = registry_with(EstimateCollector(index), refused_writes())
     show_isolation(registry, isolated=await isolation.checked())
     async with served(int(sys.argv[1]), registry, health, host="127.0.0.1"):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator import annotations as notes
 from tests.cluster.release import PREFIX, Release, deployment, ready_status, text
@@ -23,6 +25,8 @@ from tests.waiting import eventually
 IMAGE = "registry.invalid/detector:1"
 OTHER = "registry.invalid/segmenter:2"
 BUG = "import joulecast_operator.webhook as webhook\ndef decide(*_): raise KeyError('bug')\nwebhook.decide = decide"
+
+LOOKS_OFTEN = "import joulecast_operator.certificate as certificate\ncertificate.CHECK_SECONDS = 0.2"
 
 DEAF = """
 import joulecast_operator.watches as watches
@@ -275,6 +279,41 @@ def test_a_watch_that_brings_nothing_more_ends_its_process(webhook: Release, run
         webhook.estimate("missed", shop, OTHER, 1.0)
         webhook.wait_known(shop, "1", OTHER)  # by a comparison
         assert eventually(lambda: health(webhook) == 503), "it is alive for ever, on an index a minute old"
+
+
+def test_a_damaged_certificate_file_keeps_the_old_one_in_use_and_is_told(
+    webhook: Release, running: Process, shop: str
+) -> None:
+    running.stop()
+    path = webhook.installation.certificate.certificate
+    whole = path.read_bytes()
+    with webhook.webhook(LOOKS_OFTEN).start() as process:
+        ends = gauge(webhook, "joulecast_webhook_certificate_expiry_timestamp_seconds")
+        assert time.time() < ends < time.time() + 366 * 86400
+        path.write_text("garbage")
+        try:
+            assert eventually(lambda: "cannot be served" in ready_page(webhook)), "it does not look at the files"
+            assert ready_page(webhook).startswith("ok\nthe webhook's certificate is valid until 20")
+            webhook.plane.apply(deployment("web", shop))
+            assert webhook.annotations("web", shop) == FORECAST
+            assert gauge(webhook, "joulecast_webhook_certificate_expiry_timestamp_seconds") == ends
+            assert "stays in use" in process.log.read_text()
+        finally:
+            path.write_bytes(whole)
+        assert eventually(lambda: "cannot be served" not in ready_page(webhook)), "a file that is whole again"
+
+
+def ready_page(release: Release) -> str:
+    with urllib.request.urlopen(f"{release.installation.webhook_url}/readyz", timeout=TIMEOUT_SECONDS) as page:
+        text: str = page.read().decode()
+    return text
+
+
+def gauge(release: Release, name: str) -> float:
+    with urllib.request.urlopen(f"{release.installation.webhook_url}/metrics", timeout=TIMEOUT_SECONDS) as page:
+        families = list(text_string_to_metric_families(page.read().decode()))
+    (sample,) = [sample for family in families for sample in family.samples if sample.name == name]
+    return sample.value
 
 
 def health(release: Release) -> int:

@@ -156,6 +156,28 @@ def test_the_uninstall_job_has_exactly_its_rights() -> None:
     )
 
 
+def test_users_get_our_kinds_through_the_clusters_own_roles() -> None:
+    objects = render(*SECRET)
+    reads = ("get", "list", "watch")
+    writes = ("create", "update", "patch", "delete", "deletecollection")
+    own = ("inferenceenergyestimates", "energycalibrations")
+    seen = {right for kind in (*own, "acceleratorenergyprofiles") for right in granted("joulecast.dev", kind, *reads)}
+    made = {right for kind in own for right in granted("joulecast.dev", kind, *reads, *writes)}
+    assert rules(objects, "ClusterRole", "joulecast-view") == seen
+    assert rules(objects, "ClusterRole", "joulecast-edit") == made
+    assert aggregated(objects, "joulecast-view") == {"view", "edit", "admin"}
+    assert aggregated(objects, "joulecast-edit") == {"edit", "admin"}
+    left_out = render(*SECRET, "rbac.aggregateClusterRoles=false")
+    assert objects.keys() - left_out.keys() == {("ClusterRole", "joulecast-view"), ("ClusterRole", "joulecast-edit")}
+
+
+def aggregated(objects: dict[tuple[str, str], Object], name: str) -> set[str]:
+    """The cluster's own roles that take a role's rules."""
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    labels = objects["ClusterRole", name]["metadata"]["labels"]
+    return {key.removeprefix(prefix) for key, value in labels.items() if key.startswith(prefix) and value == "true"}
+
+
 def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> None:
     objects = render(*SECRET)
     bound = {}
@@ -165,7 +187,8 @@ def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> Non
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "energy")
             bound[each["roleRef"]["kind"], each["roleRef"]["name"]] = subject["name"]
     roles = {key for key in objects if key[0] in ("ClusterRole", "Role")}
-    assert roles - bound.keys() == {("ClusterRole", "joulecast-pull-secrets")}
+    unbound = {("ClusterRole", f"joulecast-{name}") for name in ("pull-secrets", "view", "edit")}
+    assert roles - bound.keys() == unbound
     accounts = {name: name for _, name in bound} | {"joulecast-calibration": "joulecast-controller"}
     assert all(accounts[name] == account for (_, name), account in bound.items())
     assert rules(objects, "ClusterRole", "joulecast-pull-secrets") == granted("", "secrets", "get")

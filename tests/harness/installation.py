@@ -58,7 +58,7 @@ class Installation:
         self._environment = environment or {}
         self._detached = detached
         self.authority = CertificateAuthority(self.directory, "webhook-ca")
-        self._certificate = self.authority.server("webhook")
+        self.certificate = self.authority.server("webhook")
         self._webhook_port = free_port()
         self.webhook_address = f"https://127.0.0.1:{self._webhook_port}/admit"
         self._metrics_ports = {role: free_port() for role in ("controller", "webhook")}
@@ -101,8 +101,8 @@ class Installation:
         serving = [
             "--webhook-host=127.0.0.1",
             f"--webhook-port={self._webhook_port}",
-            f"--webhook-certfile={self._certificate.certificate}",
-            f"--webhook-keyfile={self._certificate.key}",
+            f"--webhook-certfile={self.certificate.certificate}",
+            f"--webhook-keyfile={self.certificate.key}",
         ]
         return self._process("webhook", *serving, prelude=prelude)
 

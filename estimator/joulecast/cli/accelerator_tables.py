@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
+from joulecast.cli.cells import line
 from joulecast.cli.profile_tables import facts, plain_table
 from joulecast.cli.quantities import digits, percent, quantity
 
@@ -34,8 +33,8 @@ def accelerator_tables(document: dict[str, Any]) -> list[RenderableType]:
             digits(entry["bandwidth_bytes_per_second"] / 1e12),
             _width(entry["interval_below"], entry["interval_above"]), ", ".join(entry["precisions"]),
         )  # fmt: skip
-    lacking = [Text(f"no forecast: {entry['message']}", style="dim") for entry in document["unavailable"]]
-    return [table, Text(_LEGEND, style="dim"), *lacking]
+    lacking = [line(f"no forecast: {entry['message']}", style="dim") for entry in document["unavailable"]]
+    return [table, line(_LEGEND, style="dim"), *lacking]
 
 
 def detail_tables(profile: AcceleratorProfile) -> list[RenderableType]:
@@ -84,7 +83,7 @@ def _width(below: float, above: float) -> str:
 
 def _fitted(profile: AcceleratorProfile) -> list[RenderableType]:
     if not profile.fitted_from:
-        return [Text("fitted from no rows: its data sheet alone", style="dim")]
+        return [line("fitted from no rows: its data sheet alone", style="dim")]
     table = plain_table(
         "Fitted from", ("rows of", False), ("rows", True), ("origin", False), ("licence", False), ("what", False)
     )

@@ -14,6 +14,7 @@ import typer
 
 from joulecast import defects
 from joulecast.errors import JoulecastError, UnresolvedShapeError
+from joulecast.printable import printable
 
 EPILOGUE = (
     "Examples: `joulecast profile model.onnx` · `joulecast estimate model.onnx -a NVIDIA-H200 -b 32` ·"
@@ -68,7 +69,7 @@ def run() -> None:
 
 def _end(message: str, reason: str, code: int, way_out: str = "") -> NoReturn:
     """End with the message on one line of standard error, and the line to copy below it."""
-    sys.stderr.write(f"error: {' '.join(message.split())} [{reason}]\n{way_out}")
+    sys.stderr.write(f"error: {printable(' '.join(message.split()))} [{reason}]\n{way_out}")
     sys.exit(code)
 
 

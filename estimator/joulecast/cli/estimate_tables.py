@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from joulecast.cli.cells import line
 from joulecast.cli.explanation import explanation
 from joulecast.cli.profile_tables import facts, model_facts, plain_table, uncovered
 from joulecast.cli.quantities import Scale, digits, joules, metric, percent
@@ -39,7 +38,7 @@ def comparison_tables(
     """The same for many accelerators, best first and marked, and what could not be priced."""
     title = "Forecasts, fewest joules per inference first"
     shown = [_asked(profile, estimates), _forecasts(title, estimates, mark_first=True), *_notes(estimates)]
-    return shown + [Text(f"no forecast: {error}", style="yellow") for error in unavailable.values()]
+    return shown + [line(f"no forecast: {error}", style="yellow") for error in unavailable.values()]
 
 
 def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
@@ -94,7 +93,7 @@ def _notes(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:
         for text in _notes_of(estimate):
             notes.setdefault(text, []).append(estimate.accelerator)
     shown: list[RenderableType] = [
-        Text(f"{text} ({', '.join(dict.fromkeys(names))})" if len(estimates) > 1 else text, style="dim")
+        line(f"{text} ({', '.join(dict.fromkeys(names))})" if len(estimates) > 1 else text, style="dim")
         for text, names in notes.items()
     ]
     return shown + _unsupported(estimates)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from joulecast.cli.cells import Cells, line
 from joulecast.cli.quantities import bar, binary, metric, percent, quantity, size
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def summary(profile: ModelProfile) -> Table:
 
 def facts(lines: Mapping[str, str]) -> Table:
     """Names beside their texts, without rules; empty texts are left out."""
-    grid = Table.grid(padding=(0, 2))
+    grid = Cells.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
     for name, text in lines.items():
@@ -93,16 +93,16 @@ def uncovered(coverage: Coverage, what: str) -> list[RenderableType]:
     """Warnings that list the op types without a rule or a price, and those with an upper bound for a size."""
     found: list[RenderableType] = []
     if coverage.unsupported:
-        found.append(Text(f"not covered: {', '.join(coverage.unsupported)} {what}", style="yellow"))
+        found.append(line(f"not covered: {', '.join(coverage.unsupported)} {what}", style="yellow"))
     if coverage.upper_bounds:
-        found.append(Text(f"at most: {', '.join(coverage.upper_bounds)} {_BOUNDED}", style="yellow"))
+        found.append(line(f"at most: {', '.join(coverage.upper_bounds)} {_BOUNDED}", style="yellow"))
     return found
 
 
 def plain_table(title: str, *columns: tuple[str, bool]) -> Table:
     """A table with rules only under its header. ``columns``: header (none for bars), and whether it holds
     figures, which are never folded."""
-    table = Table(
+    table = Cells(
         title=f"\n{title}",
         title_justify="left",
         title_style="bold",

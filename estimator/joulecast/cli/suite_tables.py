@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
+from joulecast.cli.cells import line
 from joulecast.cli.profile_tables import facts, plain_table
 from joulecast.cli.quantities import quantity
 
@@ -28,7 +27,7 @@ def suite_tables(document: dict[str, Any]) -> list[RenderableType]:
         _by(entries, "family", "Families"),
     ]
     shown.append(_architectures(entries))
-    return [*shown, *(Text(f"skipped: {each['name']}: {each['reason']}", style="dim") for each in document["skipped"])]
+    return [*shown, *(line(f"skipped: {each['name']}: {each['reason']}", style="dim") for each in document["skipped"])]
 
 
 def _totals(document: dict[str, Any]) -> dict[str, str]:

@@ -106,3 +106,22 @@ def test_a_comparison_marks_the_first_and_tells_what_is_missing() -> None:
     assert "★" not in line(shown, "NVIDIA-L40S")
     assert "0.05 J (0.03–0.07)" in line(shown, "NVIDIA-L40S")
     assert "no forecast: NVIDIA-X1 has no power limit: give one" in shown
+
+
+def test_names_of_a_model_are_shown_escaped() -> None:
+    name = "\x1b[31mstem\nfake row"
+    layers = (replace(PROFILE.layers[0], name=name), *PROFILE.layers[1:])
+    odd = replace(
+        PROFILE, source="m\x1b[2J.onnx", layers=layers, coverage=Coverage(flops=1, ops=0.5, unsupported=(name,))
+    )
+    priced = replace(ESTIMATE, layers=(replace(ESTIMATE.layers[0], name=name), *ESTIMATE.layers[1:]))
+    failed = {"NVIDIA-X1": NotCalibratedError(f"nothing prices {name}")}
+    for tables in (
+        profile_tables(odd, top=0),
+        estimate_tables(odd, [priced], explain=True, top=0),
+        comparison_tables(odd, [priced, COSTLIER], failed),
+    ):
+        shown = text(tables)
+        assert shown.replace("\n", "").isprintable()
+        assert "\\x1b[2J" in shown
+    assert "\\x1b[31mstem\\nfake" in text(profile_tables(odd, top=0))

@@ -140,6 +140,8 @@ def test_every_declared_metric_is_served_and_no_other() -> None:
     registry = CollectorRegistry()
     metrics.AdmissionMetrics(registry)
     metrics.show_isolation(registry, isolated=True)
+    metrics.show_expiry(registry, lambda: 0.0)
+    registry.register(metrics.refused_writes())
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
     registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}
@@ -161,3 +163,11 @@ def test_a_calibration_that_has_no_status_yet_is_counted_without_a_phase() -> No
     found = scrape(calibrations=({"metadata": {"name": "h200", "namespace": "lab"}, "spec": {}},))
     assert "joulecast_calibration_info" in names(found)
     assert "joulecast_calibration_progress_ratio" not in names(found)
+
+
+def test_an_image_of_any_name_is_a_label_within_bounds() -> None:
+    loud = "registry.example/\x1b[31m\n" + "n" * 60_000
+    (found,) = scrape(estimate(ready="False", spec={"model": {"image": loud}}))
+    labels = dict(found[1])
+    assert labels["model"].isprintable()
+    assert len(labels["model"]) <= 512

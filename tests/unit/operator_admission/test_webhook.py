@@ -6,11 +6,13 @@ import gc
 import json
 import shutil
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from joulecast_operator.certificate import Certificate
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.settings import Settings
@@ -99,13 +101,15 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
 
     async def renew() -> None:
         admission = Admission(lambda _: Decision(outcome="unknown"), Observed())
-        server = AdmissionServer(
-            admission, host="127.0.0.1", port=port, certfile=f"{mounted}/tls.crt", keyfile=f"{mounted}/tls.key"
-        )
-        server.server.file_check_interval = 0.05  # 60 s otherwise
+        certificate = Certificate(f"{mounted}/tls.crt", f"{mounted}/tls.key")
+        server = AdmissionServer(admission, certificate, host="127.0.0.1", port=port, check_seconds=0.05)
         put(first)
         task = asyncio.create_task(_exhaust(server))
         await asyncio.wait_for(until_shown(first), timeout=180)
+        (mounted / "tls.crt").write_text("garbage")
+        while certificate.refused is None:
+            await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(shown) == first.certificate.read_text(), "the old one stays in use"
         put(second)
         await asyncio.wait_for(until_shown(second), timeout=180)
         assert gc.get_freeze_count() > 0  # its index is not walked by collections
@@ -123,7 +127,10 @@ async def _exhaust(server: AdmissionServer) -> None:
 def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(tmp_path: Path) -> None:
     clock = iter([0.0, STALE_SECONDS + 1, STALE_SECONDS + 1])
     index = Index(now=lambda: next(clock))
-    server = AdmissionServer(Admission(lambda _: ALLOW_UNPATCHED, Observed()), host="", port=1, certfile="", keyfile="")
+    pair, now = CertificateAuthority(tmp_path, "ca").server("own"), [time.time()]
+    certificate = Certificate(str(pair.certificate), str(pair.key), now=lambda: now[0])
+    certificate.load()
+    server = AdmissionServer(Admission(lambda _: ALLOW_UNPATCHED, Observed()), certificate, host="", port=1)
     health = health_of(index, server)
     assert health.unready() == "the index is being filled"
     index.ready = True
@@ -134,6 +141,9 @@ def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(t
     missed = {"metadata": {"namespace": "shop", "name": "missed", "resourceVersion": "5"}}
     for _ in range(2):
         index.compare(ESTIMATES, [missed], "6")
+    assert list(health.notes()) == certificate.notes() != []
+    now[0] = certificate.expires
+    assert "expired at" in str(health.unready())
     assert health.sick() == "the index has been behind the API server for 151 s"
 
 
@@ -144,3 +154,10 @@ def test_a_missing_certificate_file_is_one_sentence(tmp_path: Path, missing: str
         paths[name].touch()
     with pytest.raises(SystemExit, match=f"--webhook-{missing} .*/{missing}: there is no such file"):
         run(Settings(webhook_certfile=str(paths["certfile"]), webhook_keyfile=str(paths["keyfile"])))
+
+
+def test_a_file_that_holds_no_certificate_is_one_sentence_at_the_start(tmp_path: Path) -> None:
+    for name in ("certfile", "keyfile"):
+        (tmp_path / name).write_text("garbage")
+    with pytest.raises(SystemExit, match=r"certfile and .*keyfile cannot be served: .*; give a certificate"):
+        run(Settings(webhook_certfile=str(tmp_path / "certfile"), webhook_keyfile=str(tmp_path / "keyfile")))

@@ -238,3 +238,32 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size
 def test_an_object_of_any_shape_is_decided_without_touching_more_than_annotations(workload: Any) -> None:
     decision = decide(create(workload), Estimates(estimate()))
     assert all(operation["path"].startswith("/metadata/annotations") for operation in decision.patch)
+
+
+def failed(message: str) -> dict[str, Any]:
+    found = estimate(ready="False")
+    found["status"]["conditions"][0] |= {"reason": "NotFound", "message": message}
+    return found
+
+
+LOUD = "\x1b[31m\n" + "n" * 60_000
+
+
+@pytest.mark.parametrize(
+    ("annotations", "known"),
+    [
+        ({"joulecast.dev/estimate": LOUD}, []),
+        ({"joulecast.dev/model": LOUD}, []),
+        ({"joulecast.dev/batch-size": LOUD}, [estimate()]),
+        ({}, [failed(LOUD)]),
+        ({}, [estimate(rows=[row("NVIDIA-H200", origin=LOUD)])]),
+    ],
+)
+def test_whatever_is_said_is_escaped_and_bounded(annotations: dict[str, str], known: list[dict[str, Any]]) -> None:
+    workload = deployment(image=IMAGE, annotations=annotations)
+    decision = decide(create(workload), Estimates(*known))
+    (text,) = decision.warnings
+    assert text.isprintable()
+    assert len(text) <= 1024
+    written = [operation["value"] for operation in decision.patch if isinstance(operation.get("value"), str)]
+    assert all(value.isprintable() and len(value) <= 512 for value in written)

@@ -37,6 +37,7 @@ class Cluster:
         self.listed: dict[str, list[dict[str, Any]]] = {}
         self.events: list[dict[str, Any]] = []
         self.forbidden = ""
+        self.invalid = ""
         self._version = 100
 
     def _put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +49,8 @@ class Cluster:
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if self.forbidden and self.forbidden in path:
             raise ApiError(403, "Forbidden", f"may not create {path}")
+        if self.invalid and self.invalid in path:
+            raise ApiError(422, "Invalid", f"a policy denies {path}")
         if path.endswith("/events"):
             self.events.append(dict(body))
             return {}
@@ -546,6 +549,14 @@ def test_rights_that_lack_and_names_that_are_taken_are_said() -> None:
     status = world.step(world.apply(calibration()))
     assert (status["phase"], reason(status)) == ("Refused", "NameTaken")
     assert "Job 'l40s-1'" in message(status)
+
+
+def test_an_object_that_is_refused_for_good_is_said_and_not_asked_for_in_a_loop() -> None:
+    world = World()
+    world.cluster.invalid = "/jobs"
+    status = world.step(world.apply(calibration()))
+    assert (status["phase"], reason(status)) == ("Refused", "RequestRefused")
+    assert "a policy denies" in message(status)
 
 
 def test_why_there_is_no_pod_is_said_and_an_event_warns_of_it() -> None:

@@ -32,6 +32,7 @@ class World:
         self.asked: list[Request] = []
         self.statuses: list[dict[str, Any]] = []
         self.version = 1
+        self.failing_writes = 0
         self.index = Index()
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=5, now=lambda: self.now)
         self.restart()
@@ -59,6 +60,9 @@ class World:
         return self.outcome
 
     async def status(self, _: object, resource: dict[str, Any], desired: dict[str, Any]) -> bool:
+        if self.failing_writes:
+            self.failing_writes -= 1
+            raise OSError("injected: the API server is away")
         if resource.get("status") == desired:
             return False
         self.statuses.append(desired)
@@ -67,6 +71,14 @@ class World:
 
     def reconcile(self) -> None:
         asyncio.run(self.estimates.reconcile(KEY))
+
+    def attempt(self) -> float:
+        """As the queue does: reconcile, and on an error come up again after a pause, which is given."""
+        try:
+            self.reconcile()
+        except OSError:
+            self.queue.add_later(KEY, self.queue.pause_seconds(KEY))
+        return self.pause()
 
     def pause(self) -> float:
         """Seconds until the key comes up by itself."""
@@ -108,6 +120,27 @@ def test_what_may_heal_is_tried_again_with_growing_pauses(outcome: Failure) -> N
     world.reconcile()
     assert isinstance(world.outcome, Forecast)
     assert world.pause() > 800
+
+
+def test_a_status_that_cannot_be_written_is_tried_again_with_growing_pauses() -> None:
+    world = World(forecast())
+    world.failing_writes = 4
+    assert [world.attempt() for _ in range(4)] == [5, 10, 20, 40]
+    assert world.statuses == []
+    assert world.attempt() > 800
+    assert len(world.statuses) == 1
+    assert world.queue.pause_seconds(KEY) == 5, "it went well: the next failure is a first one"
+
+
+@pytest.mark.parametrize("spec", [{"suspend": True}, {"resolveInterval": 7}])
+def test_what_asks_for_no_forecast_goes_well_too(spec: dict[str, Any]) -> None:
+    world = World(forecast())
+    world.put(estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]}, **spec))
+    world.failing_writes = 2
+    assert [world.attempt() for _ in range(2)] == [5, 10]
+    world.reconcile()
+    assert len(world.statuses) == 1
+    assert world.queue.pause_seconds(KEY) == 5
 
 
 @pytest.mark.parametrize("outcome", [MALFORMED, BROKEN, BEYOND])

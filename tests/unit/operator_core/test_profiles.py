@@ -12,6 +12,7 @@ from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.forecasts import Override
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import PROFILES
+from joulecast_operator.kube import ApiError
 
 H200, B200 = "NVIDIA-H200", "NVIDIA-B200"
 
@@ -25,19 +26,24 @@ class World:
         self.changes = self.version = 0
         self.profiles = Profiles(
             index=self.index,
-            cluster=None,  # type: ignore[arg-type]  # no ConfigMaps here
+            cluster=self,  # type: ignore[arg-type]  # refuses ConfigMaps
             writer=self,  # type: ignore[arg-type]
             forecasts=self,  # type: ignore[arg-type]
             namespace="joulecast",
             on_change=self._changed,
         )
 
+    async def get(self, path: str) -> dict[str, Any]:
+        raise ApiError(403, "Forbidden", f"no right to read {path}")
+
     def _changed(self) -> None:
         self.changes += 1
 
     def put(self, name: str, product: str, document: str) -> None:
         """Apply the profile ``name`` and have it reconciled; what is raised would be tried for ever."""
-        spec = {"product": product, "coefficients": document}
+        self.apply(name, {"product": product, "coefficients": document})
+
+    def apply(self, name: str, spec: dict[str, Any]) -> None:
         self.version += 1
         metadata = {"name": name, "resourceVersion": str(self.version), "generation": self.version}
         self.index.put(PROFILES, {"metadata": metadata, "spec": spec})
@@ -105,3 +111,11 @@ def test_of_two_for_one_accelerator_the_bad_one_hides_no_good_one() -> None:
     found = world.profiles.in_use(H200, "torch-eager")
     assert found is not None
     assert found[0].name == "b"
+
+
+def test_a_config_map_that_may_not_be_read_is_a_condition() -> None:
+    world = World()
+    world.apply("mapped", {"product": H200, "configMapRef": {"name": "h200", "digest": "sha256:" + "0" * 64}})
+    status, reason, message = world.usable("mapped")
+    assert (status, reason) == ("False", "ConfigMapRefused")
+    assert "no right to read" in message

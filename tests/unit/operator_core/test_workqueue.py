@@ -84,6 +84,32 @@ def test_an_error_costs_that_key_a_pause_and_nobody_else_anything(caplog: pytest
     assert "injected" in caplog.text
 
 
+def test_what_would_only_be_refused_again_waits_until_somebody_adds_it(caplog: pytest.LogCaptureFixture) -> None:
+    tries: list[str] = []
+    queue: WorkQueue[str] = WorkQueue(first_pause_seconds=0.01, lasting=lambda error: isinstance(error, ValueError))
+
+    async def handle(key: str) -> None:
+        tries.append(key)
+        if key == "refused":
+            raise ValueError("injected: too large")
+        if tries.count(key) < 3:
+            raise OSError("injected: away")
+
+    async def run() -> None:
+        task = asyncio.create_task(queue.work(handle, workers=1))
+        queue.add("refused")
+        queue.add("away")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while tries.count("away") < 3:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        task.cancel()
+
+    asyncio.run(run())
+    assert tries.count("refused") == 1
+    assert "injected: too large" in caplog.text
+
+
 def test_the_latest_time_counts() -> None:
     seen: list[str] = []
 
