@@ -93,7 +93,12 @@ def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, flo
         held_out=figures,
         training_range=_range(card) if figures else {},
     )
-    return AcceleratorProfile.from_json(json.dumps(rounded(json.loads(profile.to_json()))))
+    return as_shipped(profile)
+
+
+def as_shipped(profile: AcceleratorProfile) -> AcceleratorProfile:
+    """Round every coefficient of ``profile`` to the digits that are shipped."""
+    return AcceleratorProfile.from_json(json.dumps(_rounded(json.loads(profile.to_json()))))
 
 
 def hosts(eager: Host) -> dict[str, Host]:
@@ -196,13 +201,13 @@ def _generic(folder: Path) -> str:
             },
         ],
     }
-    return json.dumps(rounded(document), indent=1, sort_keys=True) + "\n"
+    return json.dumps(_rounded(document), indent=1, sort_keys=True) + "\n"
 
 
-def rounded(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     """Every float of a document at ``_DIGITS`` significant digits."""
     if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
+        return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(entry) for entry in value]
+        return [_rounded(entry) for entry in value]
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float | np.floating) else value

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from joulecast.accelerators import find
 from joulecast.calibration.fit.measured.card import PRIORS
 from joulecast.calibration.fit.measured.profile import fit_measured
-from joulecast.calibration.fit.profiles import fit, rounded
+from joulecast.calibration.fit.profiles import as_shipped, fit
 from joulecast.energy.profile import AcceleratorProfile
 
 
@@ -25,7 +24,7 @@ def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
         product = folder.name
         known = AcceleratorProfile.from_json(texts[product]) if product in texts else find(product)
         profile = fit_measured([folder], known=known).profile
-        found[product] = json.dumps(rounded(json.loads(profile.to_json())), indent=1, sort_keys=True) + "\n"
+        found[product] = as_shipped(profile).to_json()
         found[f"{PRIORS}/{product}"] = known.to_json()
     return found
 

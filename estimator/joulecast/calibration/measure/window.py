@@ -76,9 +76,13 @@ def _end(*_: object) -> None:
 def _parser(rows: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/measure-window", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of what is to be kept; made if it is not there")
-    parser.add_argument("--seconds", default=f"{LONGEST_PROCESS_SECONDS:g}", metavar="TIME", help="until all has ended")
-    parser.add_argument("--rows", type=Path, default=rows, metavar="DIR", help="what was measured before")
-    parser.add_argument("--slice", action="append", default=[], metavar="NAME", help="of joulecast measure")
+    parser.add_argument(
+        "--seconds", default=f"{LONGEST_PROCESS_SECONDS:g}", metavar="TIME", help="time until everything has ended"
+    )
+    parser.add_argument("--rows", type=Path, default=rows, metavar="DIR", help="folder of the rows measured before")
+    parser.add_argument(
+        "--slice", action="append", default=[], metavar="NAME", help="measure this slice of the plan alone; repeatable"
+    )
     parser.add_argument("--device", default="0", metavar="N", help="index of the GPU")
     parser.add_argument("--simulate", nargs="?", const="hopper", metavar="PRESET", help="rehearse in virtual time")
     parser.add_argument("--simulate-on-cpu", action="store_true", help="rehearse with torch on the processor")
@@ -131,7 +135,7 @@ def _bring(rows: Path, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _take_away(pairs: Sequence[tuple[Path, Path]]) -> None:
-    """Remove the copies that the window added nothing to, so that only what is new goes back."""
+    """Remove the copies that the window did not change, so that only new rows are brought back."""
     for path, copy in pairs:
         if copy.exists() and path.resolve() != copy.resolve() and filecmp.cmp(path, copy, shallow=False):
             copy.unlink()
