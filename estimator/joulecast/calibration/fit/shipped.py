@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from joulecast.accelerators import find
+from joulecast.calibration.files import write_together
 from joulecast.calibration.fit.measured.card import PRIORS
 from joulecast.calibration.fit.measured.profile import fit_measured
 from joulecast.calibration.fit.profiles import as_shipped, fit
@@ -33,10 +34,6 @@ def write(folder: Path, target: Path, measured: Path | None = None) -> tuple[Pat
     """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``; nothing is written before all are made."""
     texts = fit(folder)
     texts = texts if measured is None else fit_own(texts, measured)
-    paths = []
-    for name, text in sorted(texts.items()):
-        path = target / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        paths.append(path)
-    return tuple(paths)
+    contents = {target / f"{name}.json": text for name, text in sorted(texts.items())}
+    write_together(contents)
+    return tuple(contents)
