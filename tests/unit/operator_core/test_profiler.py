@@ -220,3 +220,11 @@ def test_a_defect_in_one_accelerators_forecast_costs_that_accelerator_alone(
     entry = answer["unavailable"]["Tesla-T4"]
     assert entry["reason"] == "InternalError"
     assert record.defect in entry["message"]
+
+
+def test_a_profile_and_its_results_bear_the_cards_one_name(tmp_path: Path) -> None:
+    document = json.loads(accelerators.installed()["NVIDIA-L40S"].to_json()) | {"product": "nvidia-l40s"}
+    override = {"product": "NVIDIA L40S", "runtime": "torch-eager", "document": json.dumps(document)}
+    profiler.work({"operation": "validate"} | override, b"")
+    answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-L40S-SHARED"], overrides=[override]))
+    assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-L40S"}
