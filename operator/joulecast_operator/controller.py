@@ -85,7 +85,7 @@ class Controller:
     async def work(self) -> None:
         """Everything the index holds once, then whatever changes, then everything again every sweep."""
         for key in self.index.keys(PROFILES):
-            await self._guarded(self.profiles.reconcile, key)  # before estimates, which would be priced twice
+            await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
         self.queue_all()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))
@@ -156,6 +156,8 @@ class Controller:
             self.queue.add(deployment)
 
     def _profiles_changed(self) -> None:
+        for key in self.index.keys(PROFILES):
+            self.queue.add(key)  # another of the same accelerator may be in use now
         self._ask_all()
         self.calibrations.queue_all()
 

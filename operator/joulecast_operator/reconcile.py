@@ -13,6 +13,7 @@ from joulecast_operator.annotations import significant
 from joulecast_operator.cache import key
 from joulecast_operator.forecasts import Request
 from joulecast_operator.outcomes import Failure, Forecast
+from joulecast_operator.products import product_named
 from joulecast_operator.resources import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 
 RESOLVED: Final = "ModelResolved"
@@ -155,18 +156,18 @@ def refusal_event(what: str, error: str) -> EventToPost:
 
 
 def profile_status(
-    profile: Resource, result: Wrong | Mapping[str, Any], *, digest: str | None, now: datetime
+    profile: Resource, result: Wrong | Waiting | Mapping[str, Any], *, digest: str | None, now: datetime
 ) -> Status:
-    """The status of an AcceleratorEnergyProfile: facts of a valid profile, or what is wrong with it."""
+    """The status of an AcceleratorEnergyProfile: facts of one in use, or why it is none, or why that is not known."""
     generation = (profile.get("metadata") or {}).get("generation")
     current = profile.get("status") or {}
     status: Status = {"observedGeneration": generation}
-    if isinstance(result, Wrong):
-        truth: Truth = "False"
+    if isinstance(result, (Wrong, Waiting)):
+        truth: Truth = "False" if isinstance(result, Wrong) else "Unknown"
         reason, message = result.reason, result.message
     else:
         truth, reason = "True", "Valid"
-        message = f"forecasts for {profile['spec']['product']} are made with this profile"
+        message = f"forecasts for {product_named(profile['spec']['product'])} are made with this profile"
         status |= {"digest": digest, **_profile_facts(result)}
     status["conditions"] = [condition_of(current, USABLE, truth, reason, message, generation, now)]
     return {name: value for name, value in status.items() if value is not None}
