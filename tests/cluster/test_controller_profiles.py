@@ -100,6 +100,28 @@ def test_a_bad_profile_beside_a_good_one_takes_only_itself_out(
     cluster.plane.kubectl("delete", "aep", "b200", "h200")
 
 
+def test_of_two_profiles_of_one_card_one_is_used_and_the_other_says_why_not(cluster: Cluster, namespace: str) -> None:
+    cluster.push("two", salt=namespace)
+    names = {"names": ["NVIDIA L40S", "nvidia-l40s"]}
+    cluster.plane.apply(estimate("two", namespace, cluster.image("two"), accelerators=names))
+    price = lambda: joules(cluster.status("two", namespace))  # noqa: E731
+    shipped = joules(cluster.until_ready("two", namespace))
+    assert set(shipped) == {"NVIDIA-L40S"}, "one card, however it is spelt"
+    document = profile_document("NVIDIA-L40S")
+    for name, product, day in (("first", "nvidia l40s", 1), ("second", "NVIDIA-L40S-SHARED", 2)):
+        body = accelerator_profile(name, product=product, coefficients=document)
+        note = {"joulecast.dev/calibrated-at": f"2026-01-0{day}T00:00:00Z"}
+        cluster.plane.apply(body | {"metadata": {"name": name, "annotations": note}})
+    cluster.until(lambda: usable(cluster, "second") == "Valid", "the one calibrated last is used")
+    cluster.until(lambda: usable(cluster, "first") == "Superseded", "the other is not")
+    assert "AcceleratorEnergyProfile second, calibrated at 2026-01-02" in condition_of(cluster, "first")["message"]
+    cluster.until(lambda: price()["NVIDIA-L40S"] > shipped["NVIDIA-L40S"], "priced by it")
+    cluster.plane.kubectl("delete", "aep", "second")
+    cluster.until(lambda: usable(cluster, "first") == "Valid", "the other comes in use")
+    cluster.plane.kubectl("delete", "aep", "first")
+    cluster.until(lambda: price() == shipped, "the shipped one is back")
+
+
 def joules(status: dict[str, Any]) -> dict[str, float]:
     """Of the first batch size, by accelerator."""
     return {row["accelerator"]: row["joulesPerBatch"] for row in status["results"] if row["batchSize"] == 1}
