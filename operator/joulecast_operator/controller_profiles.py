@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,15 +14,14 @@ from joulecast.errors import JoulecastError
 from joulecast_operator import reconcile
 from joulecast_operator.forecasts import Forecasts, Override
 from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import CONFIG_MAPS, PROFILES
 from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.products import product_named
 from joulecast_operator.reconcile import Waiting, Wrong
 from joulecast_operator.resources import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
-from joulecast_operator.usable_profiles import Candidate, UsableProfiles, calibrated_at
+from joulecast_operator.usable_profiles import SUPERSEDED, Candidate, UsableProfiles, calibrated_at
 from joulecast_operator.writer import Writer
-
-SUPERSEDED: Final = "Superseded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,9 @@ class Profiles:
         forecasts: Forecasts,
         namespace: str,
         on_change: Callable[[], None],
+        journal: Journal = UNCOUNTED,
     ) -> None:
+        self._journal = journal
         self._index = index
         self._cluster = cluster
         self._writer = writer
@@ -129,7 +130,8 @@ class Profiles:
         facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, Checked) else result
         digest = result.candidate.override.digest if isinstance(result, Checked) else None
         status = reconcile.profile_status(profile, facts, digest=digest, now=datetime.now(UTC))
-        await self._writer.status(PROFILES, profile, status)
+        written = await self._writer.status(PROFILES, profile, status)
+        self._journal.profile(profile, facts, written=written)
 
     def _hold(self, key: Key, candidate: Candidate | None) -> None:
         if candidate is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from joulecast.defects import REASON
 from joulecast_operator import bounds
 from joulecast_operator.annotations import significant
 from joulecast_operator.cache import key
@@ -147,6 +148,17 @@ def refused_status(resource: Resource, desired: Status | Mapping[str, Any], erro
     others = [found for found in current.get("conditions") or () if found.get("type") != last]
     refused = condition_of(current, last, "False", "StatusRefused", message, generation, now)
     return {**current, "conditions": [*others, refused]}
+
+
+def defect_status(resource: Resource, kind: str, message: str, *, now: datetime) -> Status:
+    """The current status but for the condition ``kind``, which says that joulecast failed, so that nothing is known."""
+    current: Resource = resource.get("status") or {}
+    generation = (resource.get("metadata") or {}).get("generation")
+    others = [found for found in current.get("conditions") or () if found.get("type") != kind]
+    return {
+        **current,
+        "conditions": [*others, condition_of(current, kind, "Unknown", REASON, message, generation, now)],
+    }
 
 
 def refusal_event(what: str, error: str) -> EventToPost:

@@ -16,6 +16,10 @@ CALIBRATED_AT: Final = PREFIX + "calibrated-at"
 """On a profile that a calibration made: when, RFC 3339. Any other counts from its creation."""
 
 
+SUPERSEDED: Final = "Superseded"
+"""Reason of a usable profile's condition while another one of its product and runtime is in use."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A usable profile. ``calibrated_at``: RFC 3339 in UTC, which sorts as text; "" where nothing says when."""
