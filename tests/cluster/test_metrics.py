@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.release import Release, deployment
 from tests.harness import http
@@ -22,6 +23,7 @@ from tests.waiting import eventually
 IMAGE = "registry.invalid/detector:1"
 DASHBOARD = json.loads((CHART / "dashboards" / "joulecast.json").read_text())
 QUERIES = sorted({target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])})
+ALERTS = yaml.safe_load((CHART / "alerts" / "joulecast.yaml").read_text())["groups"][0]["rules"]
 VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"}
 
 # the controller's view of the cluster without its hand in it: it would fetch the images that these tests invent
@@ -128,6 +130,12 @@ def test_every_query_of_the_dashboard_finds_something(scraped: Prometheus, query
         query = query.replace(name, value)
     assert "$" not in query
     assert answer(scraped, query)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_no_alert_fires_where_all_is_well(scraped: Prometheus, alert: dict[str, Any]) -> None:
+    assert eventually(lambda: scraped.query("joulecast_queue_depth"))
+    assert scraped.query(alert["expr"]) == []
 
 
 def test_the_variables_of_the_dashboard_have_values(scraped: Prometheus) -> None:
