@@ -225,9 +225,9 @@ class Controller:
             for key in self.index.keys(kind):
                 self.queue.add(key)
         for estimate in self.index.estimates():
-            key = self.workloads.owner(estimate)
-            if key is not None:
-                self.queue.add(key)
+            owner = self.workloads.owner(estimate)
+            if owner is not None:
+                self.queue.add(owner)
 
     async def _sweep(self) -> None:
         while True:

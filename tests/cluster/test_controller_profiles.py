@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from joulecast.accelerators import installed
-from tests.cluster.controlled import Cluster, controlled, estimate
+from tests.cluster.controlled import Cluster, controlled, estimate, metrics
 from tests.harness.installation import NAMESPACE
 
 H200, B200 = "NVIDIA-H200", "NVIDIA-B200"
@@ -120,6 +120,33 @@ def test_of_two_profiles_of_one_card_one_is_used_and_the_other_says_why_not(clus
     cluster.until(lambda: usable(cluster, "first") == "Valid", "the other comes in use")
     cluster.plane.kubectl("delete", "aep", "first")
     cluster.until(lambda: price() == shipped, "the shipped one is back")
+
+
+def test_the_log_tells_outcomes_and_is_json_alone(cluster: Cluster, namespace: str) -> None:
+    cluster.push("told", salt=namespace)
+    cluster.plane.apply(
+        estimate("told", namespace, cluster.image("told"), accelerators={"names": [H200]}),
+        estimate("untold", namespace, "registry.invalid/UPPER", accelerators={"names": [H200]}),
+        accelerator_profile("told", coefficients="{}"),
+    )
+    cluster.until_ready("told", namespace)
+    cluster.until_reason("untold", namespace, "InvalidModelReference")
+    cluster.until(lambda: usable(cluster, "told") == "InvalidProfile", "the profile is refused")
+    cluster.plane.kubectl("delete", "aep", "told")
+    running = cluster.installation
+    lines = [json.loads(line) for line in running.controller.log.read_text().splitlines()]
+    assert [json.loads(line) for line in running.webhook.log.read_text().splitlines() or ["{}"]]
+    told = {(line["event"], line["object"], line.get("reason")): line for line in lines if "event" in line}
+    assert told["EstimateReady", "told", None]["namespace"] == namespace
+    assert told["EstimateReady", "told", None]["seconds"] > 0
+    assert told["EstimateFailed", "untold", "InvalidModelReference"]["namespace"] == namespace
+    assert ("ProfileRefused", "told", "InvalidProfile") in told
+    assert not [line for line in lines if line["logger"].startswith("kopf") and line["level"] == "info"]
+    page = metrics(running.controller_url)
+    assert 'joulecast_reconcile_errors_total{kind="InferenceEnergyEstimate",reason="InvalidModelReference"}' in page
+    assert 'joulecast_reconcile_duration_seconds_count{kind="AcceleratorEnergyProfile"}' in page
+    assert "joulecast_queue_oldest_seconds" in page
+    assert "joulecast_index_behind_seconds 0.0" in metrics(running.webhook_url)
 
 
 def joules(status: dict[str, Any]) -> dict[str, float]:
