@@ -13,7 +13,7 @@ from joulecast_operator import bounds
 from joulecast_operator.annotations import significant
 from joulecast_operator.cache import key
 from joulecast_operator.forecasts import Request
-from joulecast_operator.outcomes import Failure, Forecast
+from joulecast_operator.outcomes import Failure, Forecast, why_none
 from joulecast_operator.products import product_named
 from joulecast_operator.resources import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 
@@ -26,7 +26,6 @@ Resource = Mapping[str, Any]
 Status = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
 
-_LISTED: Final = 3  # accelerators named in a message; the rest are counted
 _OUTPUTS: Final = (
     "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
     "results", "unsupportedOperators", "summary", "topLayers",
@@ -237,8 +236,8 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     number = len(result.results)
     message = f"{number} forecast{'s' if number != 1 else ''}"
     if result.unavailable:
-        named = "; ".join(f"{name}: {entry['message']}" for name, entry in list(result.unavailable.items())[:_LISTED])
-        message += f"; no forecast for {len(result.unavailable)} of the accelerators: {named}"
+        why = why_none(result.unavailable)
+        message += f"; no forecast for {len(result.unavailable)} of the accelerators: {why}"
     profiled = "every operator is counted or costs nothing"
     if result.unsupported:
         named = ", ".join(map(bounds.name, result.unsupported))

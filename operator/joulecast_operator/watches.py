@@ -149,8 +149,18 @@ class Watches:
             before = self._index.drop(key)
             self._on_change(key, before, None)
         for key in stale:
-            self._take(kind, "MODIFIED", await self._cluster.get(kind.path(key.namespace or None, key.name)))
+            await self._fetch(kind, key)
         return stale
+
+    async def _fetch(self, kind: Kind, key: Key) -> None:
+        """Take an object as it is now; one that went since the listing is no reason to leave the others."""
+        try:
+            found = await self._cluster.get(kind.path(key.namespace or None, key.name))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._take(kind, "MODIFIED", found)
 
     async def _comparing(self) -> None:
         await asyncio.sleep(FIRST_COMPARE_SECONDS)

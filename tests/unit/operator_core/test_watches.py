@@ -10,6 +10,7 @@ import pytest
 
 from joulecast_operator.index import Index, Key, Resource, key_of
 from joulecast_operator.kinds import ESTIMATES, Kind
+from joulecast_operator.kube import ApiError
 from joulecast_operator.watches import Watches
 
 
@@ -62,6 +63,24 @@ def test_an_object_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureF
     for name in ("odd", "new"):
         watches._take(ESTIMATES, "ADDED", item(name, "2"))
     assert changed == ["new"]
+
+
+def test_an_object_that_goes_between_listing_and_look_keeps_no_other_from_being_fetched() -> None:
+    class Hasty(Server):
+        async def get(self, path: str) -> dict[str, Any]:
+            if path.endswith("/gone"):
+                raise ApiError(404, "NotFound", path)
+            return await super().get(path)
+
+    index = Index()
+    watches = Watches(index=index, cluster=Hasty("a", "gone", "z"), kinds=(ESTIMATES,))  # type: ignore[arg-type]
+
+    async def run() -> None:
+        for _ in range(2):  # what lacks twice is stale
+            await watches.compare()
+
+    asyncio.run(run())
+    assert sorted(key.name for key in index.keys(ESTIMATES)) == ["a", "z"]
 
 
 def test_a_change_that_fails_stops_no_watch() -> None:
