@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -15,6 +14,7 @@ from joulecast.energy.generic import datasheet_profile
 from joulecast.energy.names import could_be
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
+from joulecast.product_names import normalise_product
 
 __all__ = ["AcceleratorProfile", "find", "installed", "normalise_product", "refuse_simulated"]
 
@@ -22,26 +22,6 @@ SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
 """Environment variable: 1 where tests make and price profiles of a simulated device."""
 
 _NEAR_NAMES = 5  # suggestions in an error: as many as fit a line
-
-
-def normalise_product(label: str) -> str:
-    """The value of the node label ``nvidia.com/gpu.product`` that names the whole card.
-
-    As NVIDIA's device plugin makes it (k8s-device-plugin internal/lm/resource.go): characters outside [A-Za-z0-9-_. ]
-    go, spaces become
-    ``-``. ``-SHARED`` (time slicing, MPS) is taken off. Raises NotCalibratedError for a MIG slice, which is not a
-    whole card.
-    """
-    product = re.sub(r"[^A-Za-z0-9\-_. ]", "", label).strip().replace(" ", "-")
-    product = product.removesuffix("-SHARED")
-    if "-MIG-" in product:
-        whole, _, slice_name = product.partition("-MIG-")
-        raise NotCalibratedError(
-            f"{label!r} is a MIG slice ({slice_name}), and a slice's share of the card's power is not calibrated:"
-            f" price {whole} instead",
-            reason="MigSlice",
-        )
-    return product
 
 
 def refuse_simulated(profile: AcceleratorProfile) -> AcceleratorProfile:

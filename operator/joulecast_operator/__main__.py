@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from joulecast_operator import logs, settings
+
+log = logging.getLogger(__name__)
 
 
 def controller(chosen: settings.Settings) -> None:
@@ -38,7 +41,7 @@ def null_outputs(chosen: settings.Settings) -> None:
             await cluster.close()
 
     count = asyncio.run(clean())
-    print(f"took joulecast's annotations from {count} Deployments")
+    log.info("took joulecast's annotations from %d Deployments", count)
 
 
 COMMANDS: Final[Mapping[str, Callable[[settings.Settings], None]]] = {
@@ -53,7 +56,13 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"usage: python -m joulecast_operator {{{','.join(COMMANDS)}}} [--help]")
     chosen = settings.load(arguments[1:], os.environ)
     logs.configure(chosen.log_level)
-    COMMANDS[arguments[0]](chosen)
+    try:
+        COMMANDS[arguments[0]](chosen)
+    except SystemExit as ended:
+        if not isinstance(ended.code, str):
+            raise
+        log.critical("%s", ended.code)  # Python itself prints it as it is
+        sys.exit(1)
 
 
 if __name__ == "__main__":

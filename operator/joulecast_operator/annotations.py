@@ -174,8 +174,9 @@ def _number(value: object, *, rounding: str = ROUND_HALF_EVEN) -> str | None:
 
 
 def _condition(estimate: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    conditions = _status(estimate).get("conditions") or ()
-    return next((found for found in conditions if isinstance(found, Mapping) and found.get("type") == kind), None)
+    conditions = _status(estimate).get("conditions")
+    listed = conditions if isinstance(conditions, (list, tuple)) else ()
+    return next((found for found in listed if isinstance(found, Mapping) and found.get("type") == kind), None)
 
 
 def _outdated(condition: Mapping[str, Any], estimate: Mapping[str, Any]) -> bool:

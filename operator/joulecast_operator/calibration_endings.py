@@ -20,6 +20,7 @@ from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import PROFILES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.reconcile import Wrong, condition, timestamp
+from joulecast_operator.usable_profiles import CALIBRATED_AT
 
 _OTHERS: Final = "ProfileOfOthers"
 _SIMULATED: Final = "SimulatedProfile"
@@ -150,7 +151,10 @@ class Endings:
             "metadata": {
                 "name": name,
                 "labels": {MANAGED_BY_LABEL: MANAGER},
-                "annotations": {f"{PREFIX}calibration": f"{metadata['namespace']}/{metadata['name']}"},
+                "annotations": {
+                    f"{PREFIX}calibration": f"{metadata['namespace']}/{metadata['name']}",
+                    CALIBRATED_AT: timestamp(datetime.now(UTC)),
+                },
             },
             "spec": {
                 "product": status_of(calibration)["accelerator"],

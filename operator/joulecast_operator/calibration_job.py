@@ -201,7 +201,7 @@ def _pod(run: Run) -> Manifest:
 def _whole_cards(target: Target) -> Manifest:
     """Nodes of the product, also those that come later; a shared one carries another product or the label."""
     expressions = [
-        {"key": PRODUCT_LABEL, "operator": "In", "values": [target.product]},
+        {"key": PRODUCT_LABEL, "operator": "In", "values": sorted({target.product, *target.spellings})},
         {"key": SHARING_LABEL, "operator": "NotIn", "values": list(SHARING)},
     ]
     terms = {"nodeSelectorTerms": [{"matchExpressions": expressions}]}

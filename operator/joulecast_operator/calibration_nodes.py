@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joulecast_operator.calibration_resources import CalibrationSpec
+from joulecast_operator.products import is_slice, product_named, whole_name
 from joulecast_operator.questions import PRODUCT_LABEL
 from joulecast_operator.reconcile import Waiting, Wrong
 
@@ -17,8 +18,7 @@ SHARING: Final = ("time-slicing", "mps")
 
 _REPLICAS_LABEL: Final = "nvidia.com/gpu.replicas"
 _SHARED_RESOURCE: Final = "nvidia.com/gpu.shared"
-_SHARED: Final = "-SHARED"
-_SLICE: Final = "-MIG-"
+_SHARED: Final = "-shared"
 _MIG_COUNT: Final = re.compile(r"nvidia\.com/mig-.+\.count")
 _MIG_RESOURCE: Final = "nvidia.com/mig-"
 _NAMED: Final = 3  # nodes named in a message
@@ -28,10 +28,12 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """``product``: the label's value of a whole card. ``labels``: what the nodes must carry beside it."""
+    """``product``: the card's one name. ``labels``: what the nodes must carry beside it. ``spellings``: what the nodes'
+    label calls the card where that is not its one name."""
 
     product: str
     labels: Mapping[str, str]
+    spellings: tuple[str, ...] = ()
 
 
 def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Waiting | Wrong:
@@ -48,13 +50,14 @@ def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Wait
     whole = [node for node in chosen if not trouble_of(node)]
     if not whole:
         return _refused(chosen)
-    products = sorted({_labels(node)[PRODUCT_LABEL] for node in whole})
+    found = {_labels(node)[PRODUCT_LABEL] for node in whole}
+    products = sorted(set(map(product_named, found)))
     if len(products) > 1:
         return Wrong(
             reason="SeveralAccelerators",
             message=f"spec.nodeSelector selects nodes with {', '.join(products)}: give one of them as spec.accelerator",
         )
-    return Target(product=products[0], labels=labels)
+    return Target(product=products[0], labels=labels, spellings=tuple(sorted(found - set(products))))
 
 
 def trouble_of(node: Resource) -> str | None:
@@ -72,12 +75,12 @@ def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
     """The label mig.strategy alone says nothing: the GPU operator sets it on cards that are whole as well."""
     counts = [labels[name] for name in labels if _MIG_COUNT.fullmatch(name)]
     counts += [count for name, count in devices.items() if name.startswith(_MIG_RESOURCE)]
-    return _SLICE in labels.get(PRODUCT_LABEL, "") or any(count != "0" for count in counts)
+    return is_slice(labels.get(PRODUCT_LABEL, "")) or any(count != "0" for count in counts)
 
 
 def _is_shared(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
     return (
-        labels.get(PRODUCT_LABEL, "").endswith(_SHARED)
+        labels.get(PRODUCT_LABEL, "").casefold().endswith(_SHARED)
         or labels.get(SHARING_LABEL) in SHARING
         or labels.get(_REPLICAS_LABEL, "1") not in ("0", "1")
         or devices.get(_SHARED_RESOURCE, "0") != "0"
@@ -85,10 +88,10 @@ def _is_shared(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
 
 
 def _no_whole_card(product: str) -> str | None:
-    if _SLICE in product:
-        return f"is a MIG slice, whose share of the power is unknown: give {product.partition(_SLICE)[0]!r}"
-    if product.endswith(_SHARED):
-        return f"is shared between pods: give {product.removesuffix(_SHARED)!r} and a node where it is not"
+    if is_slice(product):
+        return f"is a MIG slice, whose share of the power is unknown: give {whole_name(product)!r}"
+    if product.casefold().endswith(_SHARED):
+        return f"is shared between pods: give {whole_name(product)!r} and a node where it is not"
     return None
 
 
@@ -96,17 +99,13 @@ def _fits(node: Resource, product: str | None, labels: Mapping[str, str]) -> boo
     own = _labels(node)
     if any(own.get(name) != value for name, value in labels.items()) or PRODUCT_LABEL not in own:
         return False
-    return product is None or _whole_name(own[PRODUCT_LABEL]) == product
-
-
-def _whole_name(label: str) -> str:
-    return label.partition(_SLICE)[0].removesuffix(_SHARED)
+    return product is None or whole_name(own[PRODUCT_LABEL]) == product_named(product)
 
 
 def _nowhere(product: str | None, labels: Mapping[str, str]) -> Waiting:
-    wanted = f"{PRODUCT_LABEL}={product}" if product else ", ".join(f"{name}={labels[name]}" for name in sorted(labels))
-    if not product:
-        wanted += f" and {PRODUCT_LABEL}"
+    wanted = " and ".join([", ".join(f"{name}={labels[name]}" for name in sorted(labels)), PRODUCT_LABEL])
+    if product:
+        wanted = f"{PRODUCT_LABEL}={product_named(product)}"
     return Waiting(
         reason="NoNode",
         message=f"no node carries {wanted}: it starts when there is one; or correct the spec",

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import kopf
 
-from joulecast_operator import discovery, isolation
+from joulecast_operator import discovery, isolation, reconcile, trouble
 from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.calibration_line import waits
-from joulecast_operator.calibration_status import holds
+from joulecast_operator.calibration_status import CALIBRATED, holds
 from joulecast_operator.controller_calibrations import Calibrations
 from joulecast_operator.controller_estimates import Estimates
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.controller_workloads import Workloads
-from joulecast_operator.discovery import is_made
 from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index, Key, Resource
-from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES
+from joulecast_operator.journal import Journal
+from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
 from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
+from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
 from joulecast_operator.questions import product_of
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
@@ -34,6 +38,23 @@ KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
 """In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
 
 _SWEEP_JITTER: Final = 0.1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """Where an object says how it stands: the last of its conditions."""
+
+    kind: Kind
+    condition: str
+
+
+_SAID: Final = {
+    ESTIMATES.kind: _Said(kind=ESTIMATES, condition=reconcile.READY),
+    PROFILES.kind: _Said(kind=PROFILES, condition=reconcile.USABLE),
+    CALIBRATIONS.kind: _Said(kind=CALIBRATIONS, condition=CALIBRATED),
+}
 
 
 class Controller:
@@ -48,7 +69,12 @@ class Controller:
         self.forecasts = Forecasts(settings)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
         self.refused = refused_writes()
-        writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
+        self.registry = registry_with(EstimateCollector(self.index), self.refused)
+        self.reconciles = Reconciles(self.registry)
+        show_queue(self.registry, self.queue.__len__, self.queue.age_seconds)
+        show_index(self.registry, self.index.behind_seconds)
+        journal = Journal(self.reconciles.failed)
+        self._writer = writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
         self.profiles = Profiles(
             index=self.index,
             cluster=self.cluster,
@@ -56,6 +82,7 @@ class Controller:
             forecasts=self.forecasts,
             namespace=settings.namespace,
             on_change=self._profiles_changed,
+            journal=journal,
         )
         self.estimates = Estimates(
             index=self.index,
@@ -65,8 +92,9 @@ class Controller:
             queue=self.queue,
             overrides=self.profiles.overrides,
             resolves_per_second=settings.resolves_per_second,
+            journal=journal,
         )
-        self.workloads = Workloads(index=self.index, writer=writer, own=self._own)
+        self.workloads = Workloads(index=self.index, writer=writer, own=self._own, journal=journal)
         self.calibrations = Calibrations(
             index=self.index,
             cluster=self.cluster,
@@ -75,6 +103,7 @@ class Controller:
             queue=self.queue,
             profiles=self.profiles,
             settings=settings,
+            journal=journal,
         )
         kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
         self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
@@ -85,14 +114,37 @@ class Controller:
     async def work(self) -> None:
         """Everything the index holds once, then whatever changes, then everything again every sweep."""
         for key in self.index.keys(PROFILES):
-            await self._guarded(self.profiles.reconcile, key)  # before estimates, which would be priced twice
+            await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
         self.queue_all()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))
             group.create_task(self._sweep())
 
     async def reconcile(self, key: Key) -> None:
-        """Bring the object of ``key`` to what it should be. Estimates say themselves when they went well."""
+        """Bring the object of ``key`` to what it should be; a defect of joulecast is said on the object."""
+        try:
+            with self.reconciles.timed(key.kind):
+                await self._reconcile(key)
+        except Exception as error:
+            self.reconciles.failed(key.kind, trouble.reason_of(error))
+            if trouble.is_defect(error):
+                await self._say_defect(key, error)
+            raise
+
+    async def _say_defect(self, key: Key, error: Exception) -> None:
+        """Write that joulecast failed, so that old numbers do not look as if all were well."""
+        resource, kind = self.index.resource(key), _SAID.get(key.kind)
+        if resource is None or kind is None:
+            return
+        try:
+            said = trouble.sentence(error)
+            status = reconcile.defect_status(resource, kind.condition, said, now=datetime.now(UTC))
+            await self._writer.status(kind.kind, resource, status, warning=True)
+        except Exception:
+            log.exception("the defect cannot be said on the object", extra={"key": str(key)})
+
+    async def _reconcile(self, key: Key) -> None:
+        """Estimates say themselves when they went well."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
             return
@@ -156,6 +208,8 @@ class Controller:
             self.queue.add(deployment)
 
     def _profiles_changed(self) -> None:
+        for key in self.index.keys(PROFILES):
+            self.queue.add(key)  # another of the same accelerator may be in use now
         self._ask_all()
         self.calibrations.queue_all()
 
@@ -171,10 +225,9 @@ class Controller:
             for key in self.index.keys(kind):
                 self.queue.add(key)
         for estimate in self.index.estimates():
-            if is_made(estimate):
-                metadata = estimate["metadata"]
-                name = estimate["spec"]["targetRef"]["name"]
-                self.queue.add(Key(kind=DEPLOYMENTS.kind, namespace=metadata["namespace"], name=name))
+            owner = self.workloads.owner(estimate)
+            if owner is not None:
+                self.queue.add(owner)
 
     async def _sweep(self) -> None:
         while True:
@@ -197,9 +250,8 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
-    registry = registry_with(EstimateCollector(controller.index), controller.refused)
-    show_isolation(registry, isolated=await isolation.checked())
-    async with served(settings.metrics_port, registry, controller.health()):
+    show_isolation(controller.registry, isolated=await isolation.checked())
+    async with served(settings.metrics_port, controller.registry, controller.health()):
         await controller.forecasts.start()
         try:
             await kopf.operator(

@@ -25,6 +25,7 @@ from joulecast_operator.calibration_trouble import RETRYING
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import CALIBRATIONS, JOBS
 from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.reconcile import Waiting, Wrong, condition, timestamp
@@ -49,7 +50,9 @@ class Calibrations:
         queue: WorkQueue[Key],
         profiles: Profiles,
         settings: Settings,
+        journal: Journal = UNCOUNTED,
     ) -> None:
+        self._journal = journal
         self._index = index
         self._objects = Objects(cluster)
         self._endings = Endings(index=index, cluster=cluster, forecasts=forecasts, profiles=profiles)
@@ -294,7 +297,8 @@ class Calibrations:
 
     async def _put(self, calibration: Resource, state: State) -> None:
         status = calibration_status.desired_status(calibration, state, now=datetime.now(UTC))
-        await self._writer.status(CALIBRATIONS, calibration, status, warning=state.warning)
+        written = await self._writer.status(CALIBRATIONS, calibration, status, warning=state.warning)
+        self._journal.calibration(calibration, state, written=written)
 
 
 _NO_IMAGE: Final = Wrong(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from joulecast_operator import discovery, questions, reconcile
+from joulecast import defects
+from joulecast_operator import discovery, questions, reconcile, trouble
 from joulecast_operator.forecasts import Forecasts, Override, Request
 from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.outcomes import Failure, Outcome
@@ -22,15 +25,18 @@ from joulecast_operator.resources import EstimateSpec
 from joulecast_operator.workqueue import WorkQueue
 from joulecast_operator.writer import Writer
 
+log = logging.getLogger(__name__)
+
 _PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
 _JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A question that is being answered."""
+    """A question that is being answered. ``began``: when it was asked, on the clock of ``Estimates``."""
 
     request: Request
+    began: float
     task: asyncio.Task[Outcome]
 
 
@@ -47,9 +53,11 @@ class Estimates:
         queue: WorkQueue[Key],
         overrides: Callable[[], Iterable[Override]],
         resolves_per_second: float,
+        journal: Journal = UNCOUNTED,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
+        self._journal = journal
         self._secrets = PullSecrets(cluster)
         self._writer = writer
         self._forecasts = forecasts
@@ -104,6 +112,7 @@ class Estimates:
         self._jobs.pop(key, None)
         outcome = job.task.result()
         written = await self._write(self._latest(key, estimate), outcome, request)
+        self._journal.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
         self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
         return written
 
@@ -116,7 +125,8 @@ class Estimates:
             known.task.cancel()
         status = estimate.get("status") or {}
         changed = status.get("inputsHash") != reconcile.inputs_hash(request)
-        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed)))
+        task = asyncio.create_task(self._answer(request, again=not changed))
+        job = Job(request=request, began=self._now(), task=task)
         self._jobs[key] = job
         return job
 
@@ -124,7 +134,11 @@ class Estimates:
         """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
         if again:
             await self._rate.wait()
-        return await self._forecasts.forecast(request, fresh=bool(request.refresh))
+        try:
+            return await self._forecasts.forecast(request, fresh=bool(request.refresh))
+        except Exception as error:  # a new estimate would have no status, and an old one would say that all is well
+            log.error("a forecast failed", exc_info=error, extra=trouble.id_of(error))
+            return Failure(stage="profile", reason=defects.REASON, message=trouble.sentence(error), transient=True)
 
     # -- time
 
@@ -158,6 +172,7 @@ class Estimates:
 
     async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
         written = await self._write(estimate, result, None)
+        self._journal.estimate(estimate, result, written=written)
         if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
             self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +14,27 @@ from joulecast.errors import JoulecastError
 from joulecast_operator import reconcile
 from joulecast_operator.forecasts import Forecasts, Override
 from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import CONFIG_MAPS, PROFILES
 from joulecast_operator.kube import ApiError, Cluster
-from joulecast_operator.reconcile import Wrong
+from joulecast_operator.products import product_named
+from joulecast_operator.reconcile import Waiting, Wrong
 from joulecast_operator.resources import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
+from joulecast_operator.usable_profiles import SUPERSEDED, Candidate, UsableProfiles, calibrated_at
 from joulecast_operator.writer import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A usable profile and what the worker read of it."""
+
+    candidate: Candidate
+    facts: Mapping[str, Any]
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """The facts that the status shows."""
+        return {**self.facts, "calibrated_at": self.candidate.calibrated_at or None}
 
 
 class Profiles:
@@ -32,26 +49,32 @@ class Profiles:
         forecasts: Forecasts,
         namespace: str,
         on_change: Callable[[], None],
+        journal: Journal = UNCOUNTED,
     ) -> None:
+        self._journal = journal
         self._index = index
         self._cluster = cluster
         self._writer = writer
         self._forecasts = forecasts
         self._namespace = namespace
         self._on_change = on_change
-        self._usable: dict[Key, Override] = {}
+        self._usable = UsableProfiles()
+        self._known: dict[Key, Checked] = {}
 
     def overrides(self) -> list[Override]:
-        """Usable profiles by name: of two for one accelerator and runtime the first stands."""
-        return [self._usable[key] for key in sorted(self._usable, key=lambda key: key.name)]
+        """The profiles in use, one a product and runtime."""
+        return [candidate.override for candidate in self._usable.all_in_use()]
 
     def in_use(self, product: str, runtime: str) -> tuple[Key, Override] | None:
         """The usable profile of the cluster that prices an accelerator under a runtime."""
-        for key in sorted(self._usable, key=lambda key: key.name):
-            found = self._usable[key]
-            if (found.product.removesuffix("-SHARED"), found.runtime) == (product, runtime):
-                return key, found
-        return None
+        found = self._usable.in_use(product_named(product), runtime)
+        return (found.key, found.override) if found else None
+
+    async def load(self, key: Key) -> None:
+        """Hold the profile of ``key`` if it is usable; its status is written later, when all are known."""
+        profile = self._index.resource(key)
+        if profile is not None:
+            await self._check(key, profile)
 
     async def reconcile(self, key: Key) -> None:
         """Check the profile of ``key`` and write what came of it."""
@@ -59,23 +82,62 @@ class Profiles:
         if profile is None:
             self._hold(key, None)
             return
-        override = await self._override(profile)
-        facts: Wrong | dict[str, Any] = override if isinstance(override, Wrong) else await self._facts(override)
-        usable = None if isinstance(override, Wrong) or isinstance(facts, Wrong) else override
-        self._hold(key, usable)
-        status = reconcile.profile_status(
-            profile, facts, digest=usable.digest if usable else None, now=datetime.now(UTC)
-        )
-        await self._writer.status(PROFILES, profile, status)
+        try:
+            result = await self._check(key, profile)
+        except JoulecastError as error:
+            waiting = Waiting(reason=error.reason, message=f"{error}; it is tried again with growing pauses")
+            await self._say(profile, waiting)
+            raise
+        await self._say(profile, self._superseded(result) if isinstance(result, Checked) else result)
 
-    def _hold(self, key: Key, override: Override | None) -> None:
-        if self._usable.get(key) == override:
-            return
-        if override is None:
-            del self._usable[key]
+    async def _check(self, key: Key, profile: Resource) -> Checked | Wrong:
+        """Read the profile and hold it if it is usable. Raises JoulecastError, ApiError where that cannot be told now.
+
+        An earlier content is held until this one is read, and no longer: nothing is priced by what the object holds no
+        more.
+        """
+        override = await self._override(profile)
+        if isinstance(override, Wrong):
+            self._hold(key, None)
+            return override
+        known = self._known.get(key)
+        candidate = Candidate(key=key, override=override, calibrated_at=calibrated_at(profile))
+        if known is not None and known.candidate.override == override:
+            checked = replace(known, candidate=candidate)
         else:
-            self._usable[key] = override
-        self._on_change()
+            facts = await self._facts(key, override)
+            if isinstance(facts, Wrong):
+                return facts
+            checked = Checked(candidate=candidate, facts=facts)
+        self._hold(key, candidate)
+        self._known[key] = checked
+        return checked
+
+    def _superseded(self, checked: Checked) -> Checked | Wrong:
+        """``checked``, or what to say of it while another profile prices its accelerator."""
+        product, runtime = checked.candidate.place
+        used = self._usable.in_use(product, runtime)
+        if used is None or used.key == checked.candidate.key:
+            return checked
+        since = f", calibrated at {used.calibrated_at}," if used.calibrated_at else ""
+        return Wrong(
+            reason=SUPERSEDED,
+            message=f"AcceleratorEnergyProfile {used.key.name}{since} prices {product} under {runtime}: of several the"
+            " one calibrated last is used, of those of one time the first by name; delete it to use this one",
+        )
+
+    async def _say(self, profile: Resource, result: Checked | Wrong | Waiting) -> None:
+        facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, Checked) else result
+        digest = result.candidate.override.digest if isinstance(result, Checked) else None
+        status = reconcile.profile_status(profile, facts, digest=digest, now=datetime.now(UTC))
+        written = await self._writer.status(PROFILES, profile, status)
+        self._journal.profile(profile, facts, written=written)
+
+    def _hold(self, key: Key, candidate: Candidate | None) -> None:
+        if candidate is None:
+            self._known.pop(key, None)
+        if self._usable.hold(key, candidate):
+            self._on_change()
 
     async def _override(self, profile: Resource) -> Override | Wrong:
         try:
@@ -90,7 +152,7 @@ class Profiles:
         if isinstance(document, Wrong):
             return document
         digest = "sha256:" + hashlib.sha256(document.encode()).hexdigest()
-        return Override(product=spec.product, runtime=spec.runtime, digest=digest, document=document)
+        return Override(product=product_named(spec.product), runtime=spec.runtime, digest=digest, document=document)
 
     async def _document(self, spec: ProfileSpec) -> str | Wrong:
         if spec.coefficients is not None:
@@ -126,10 +188,11 @@ class Profiles:
             )
         return text
 
-    async def _facts(self, override: Override) -> dict[str, Any] | Wrong:
+    async def _facts(self, key: Key, override: Override) -> dict[str, Any] | Wrong:
         try:
             return await self._forecasts.validate(override)
         except JoulecastError as error:
+            self._hold(key, None)
             if error.transient:
                 raise
             return Wrong(reason=error.reason, message=str(error))

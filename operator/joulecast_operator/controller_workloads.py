@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from joulecast_operator.annotations import (
 )
 from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
+from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.webhook_decision import desired_outputs
 from joulecast_operator.writer import Writer
@@ -29,7 +31,8 @@ _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have l
 class Workloads:
     """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it asks for rest."""
 
-    def __init__(self, *, index: Index, writer: Writer, own: Key | None) -> None:
+    def __init__(self, *, index: Index, writer: Writer, own: Key | None, journal: Journal = UNCOUNTED) -> None:
+        self._journal = journal
         self._index = index
         self._writer = writer
         self._own = own
@@ -68,6 +71,15 @@ class Workloads:
                 found.append(key)
         return found
 
+    def owner(self, estimate: Resource) -> Key | None:
+        """The Deployment that ``estimate`` was made for; None of any other estimate."""
+        spec = estimate.get("spec")
+        target = spec.get("targetRef") if isinstance(spec, Mapping) else None
+        name = target.get("name") if isinstance(target, Mapping) else None
+        if not is_made(estimate) or not isinstance(name, str):
+            return None
+        return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
+
     def targeting(self, key: Key) -> list[Key]:
         """Estimates that take their model from the Deployment of ``key``."""
         found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
@@ -101,6 +113,7 @@ class Workloads:
         self._writing.add(key)
         try:
             await self._writer.annotations(deployment, desired, changes)
+            self._journal.annotated(deployment, changes)
         finally:
             self._writing.discard(key)
 

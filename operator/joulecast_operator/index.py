@@ -199,11 +199,12 @@ class Index:
     def _entries(self, key: Key, resource: Resource | None) -> Iterable[tuple[dict[Any, set[Key]], Any]]:
         if key.kind != ESTIMATES.kind or resource is None:
             return
-        spec = resource.get("spec") or {}
-        target, image = spec.get("targetRef") or {}, (spec.get("model") or {}).get("image")
-        if target.get("name"):
-            yield self._targets, (key.namespace, target.get("kind") or "Deployment", target["name"])
-        if image:
+        spec = _mapping(resource.get("spec"))
+        target, image = _mapping(spec.get("targetRef")), _mapping(spec.get("model")).get("image")
+        name, kind = target.get("name"), target.get("kind") or DEPLOYMENTS.kind
+        if name and isinstance(name, str) and isinstance(kind, str):
+            yield self._targets, (key.namespace, kind, name)
+        if image and isinstance(image, str):
             yield self._images, (key.namespace, image)
 
 
@@ -225,6 +226,11 @@ def _later(version: str, than: str) -> bool:
 
 def _is_late(listed: str, known: Resource | None) -> bool:
     return known is None or _later(listed, _version(known))
+
+
+def _mapping(value: object) -> Resource:
+    """``value``, unless it has another shape than the CRD of today gives it."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

@@ -1,13 +1,20 @@
-"""Logs as one JSON object a line on standard error."""
+"""Logs as one JSON object a line on standard error, whoever speaks: joulecast, a library, Python's warnings, a print.
+
+What the C code of a library writes by itself passes by; so does the usage of a wrong command line.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import pwd
 import sys
+import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Final
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -18,23 +25,114 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "k8s_ref",
 }
 
-_TALKATIVE: Final = ("aiohttp.access", "asyncio", "kopf.objects")  # the last says of each event that it was handled
+MESSAGE_CHARACTERS: Final = 2048
+TRACEBACK_CHARACTERS: Final = 8192
+"""Container runtimes cut a line after 16 KiB, and half a line is no JSON."""
+
+_ESCAPE_CHARACTERS: Final = 6  # \u202e
+
+_TALKATIVE: Final = ("aiohttp.access", "asyncio", "kopf", "kopf.objects")
+"""Libraries of which only warnings matter: kopf says of each event that it was handled."""
+
+log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, whatever was given as ``extra``, and the exception's traceback."""
+    """Time, level, logger, message, whatever was given as ``extra``, and the end of the exception's traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line |= {key: _cut(value) for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return _escaped(json.dumps(line, default=str, ensure_ascii=False))
+            line["exception"] = self.formatException(record.exc_info)[-TRACEBACK_CHARACTERS:]
+        return _json(line)
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Writes a record that cannot be formatted as a line that says so; logging itself prints a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        error = sys.exception()
+        said = {"level": "error", "logger": __name__, "message": "a line of the log could not be written"}
+        self.stream.write(_json(said | {"of": record.name, "error": _cut(repr(error))}) + self.terminator)
+        self.flush()
+
+
+class _Printed(io.TextIOBase):
+    """A standard stream whose lines become lines of the log."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in filter(str.strip, lines):
+            log.warning("printed: %s", line)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._rest.strip():
+            self.write("\n")
+
+
+def configure(level: str) -> None:
+    """Set up logging before kopf, which sets up none. Also names the user, which kopf asks for, where nobody did."""
+    handler = _Handler(sys.__stderr__)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _uncaught
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _uncaught_in_thread
+    sys.stdout = sys.stderr = _Printed()
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:  # a container's arbitrary UID
+        os.environ.setdefault("USER", "joulecast")
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    log.critical("an error ends the process", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    log.error("an error ends a thread", exc_info=_info(found.exc_type, found.exc_value, found.exc_traceback))
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    told = {"where": repr(found.object), "said": found.err_msg or ""}
+    info = _info(found.exc_type, found.exc_value, found.exc_traceback)
+    log.error("an error that cannot be raised", exc_info=info, extra=told)
+
+
+def _info(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    return kind, error or kind(), trace
+
+
+def _cut(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    shown = value[:MESSAGE_CHARACTERS]
+    return shown if shown.isprintable() else shown[: MESSAGE_CHARACTERS // _ESCAPE_CHARACTERS]
+
+
+def _json(line: Mapping[str, Any]) -> str:
+    """One line of JSON, in which a number that is none stands as text."""
+    try:
+        text = json.dumps(line, default=str, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        plain = {key: value if isinstance(value, (str, int)) else str(value) for key, value in line.items()}
+        text = json.dumps(plain, ensure_ascii=False)
+    return _escaped(text)
 
 
 def _escaped(line: str) -> str:
@@ -44,16 +142,3 @@ def _escaped(line: str) -> str:
 
 def _shown(character: str) -> str:
     return character if character.isprintable() else json.dumps(character)[1:-1]
-
-
-def configure(level: str) -> None:
-    """Set up logging before kopf, which sets up none. Also names the user, which kopf asks for, where nobody did."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        pwd.getpwuid(os.getuid())
-    except KeyError:  # a container's arbitrary UID
-        os.environ.setdefault("USER", "joulecast")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,24 +26,15 @@ from prometheus_client.registry import Collector
 from joulecast_operator import bounds
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
+from joulecast_operator.metric import Metric
+from joulecast_operator.operator_metrics import OPERATOR
+from joulecast_operator.products import product_named
 from joulecast_operator.webhook_decision import OUTCOMES
 
 Resource = Mapping[str, Any]
 
 FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "batch_size", "precision")
 INFO_LABELS: Final = (*FORECAST_LABELS, "state", "origin", "runtime", "model", "model_digest")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """Declaration of one metric. ``field``: the key of its value in a row of ``status.results``, if it has one."""
-
-    name: str
-    kind: Literal["gauge", "counter", "histogram"]
-    labels: tuple[str, ...]
-    text: str
-    process: Literal["controller", "webhook"] = "controller"
-    field: str = ""
 
 
 FORECASTS: Final = (
@@ -160,6 +150,7 @@ METRICS: Final = (
     REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,
+    *OPERATOR,
 )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge beside each counter is in no list of ours
@@ -297,10 +288,10 @@ def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
 def _calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
     worst: dict[str, float] = {}
     for profile in profiles:
-        product = _mapping(profile.get("spec")).get("product")
+        product = product_named(str(_mapping(profile.get("spec")).get("product") or ""))
         error = _mapping(profile.get("status")).get("heldOutError")
         if product and isinstance(error, (int, float)):
-            worst[str(product)] = max(error, worst.get(str(product), 0.0))
+            worst[product] = max(error, worst.get(product, 0.0))
     family = _family(CALIBRATION_ERROR)
     for product, error in sorted(worst.items()):
         family.add_metric((product,), error)
@@ -323,8 +314,8 @@ def _run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamil
 
 def _reason(status: Resource) -> str:
     """Of the last condition, Calibrated."""
-    conditions = status.get("conditions") or [{}]
-    return str(_mapping(conditions[-1]).get("reason", ""))
+    conditions = _mappings(status.get("conditions")) or [{}]
+    return str(conditions[-1].get("reason", ""))
 
 
 def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:
@@ -332,7 +323,7 @@ def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:
     if state_of(estimate) != READY:
         return []
     found: dict[tuple[str, ...], Resource] = {}
-    for row in _mapping(estimate.get("status")).get("results") or ():
+    for row in _mappings(_mapping(estimate.get("status")).get("results")):
         own = tuple(str(row.get(key, "")) for key in ("accelerator", "batchSize", "precision"))
         found.setdefault((*_identity(estimate), _workload(estimate), *own), row)
     return list(found.items())
@@ -346,13 +337,18 @@ def _identity(estimate: Resource) -> tuple[str, str]:
 def _workload(estimate: Resource) -> str:
     """The name of the workload that the estimate targets or was made for."""
     target = _mapping(_mapping(estimate.get("spec")).get("targetRef")).get("name")
-    owners = _mapping(estimate.get("metadata")).get("ownerReferences") or ()
+    owners = _mappings(_mapping(estimate.get("metadata")).get("ownerReferences"))
     made_for = next((owner.get("name") for owner in owners if owner.get("kind") == "Deployment"), "")
     return str(target or made_for or "")
 
 
 def _mapping(value: object) -> Resource:
     return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Resource]:
+    """Entries that are mappings: one object of another shape must not stop a scrape."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, (list, tuple)) else []
 
 
 if __name__ == "__main__":

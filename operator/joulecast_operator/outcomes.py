@@ -9,6 +9,8 @@ from typing import Final, Literal
 from joulecast_operator.frames import Header
 from joulecast_operator.stored_models import Model
 
+_LISTED: Final = 3  # accelerators named in a message; the rest are counted
+
 NO_MODEL: Final = "ModelNotFound"
 """Reason of a failure that says that the image was read and holds no model."""
 
@@ -60,6 +62,11 @@ def nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
     return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
 
 
+def why_none(unavailable: Mapping[str, Header]) -> str:
+    """Why the first accelerators have no forecast, each by its name."""
+    return "; ".join(f"{name}: {entry['message']}" for name, entry in list(unavailable.items())[:_LISTED])
+
+
 def priced_outcome(image: str, digest: str, model: Model, priced: Header) -> Outcome:
     """The worker's answer as an outcome: a failure where no accelerator could be priced."""
     unavailable = priced["unavailable"]
@@ -68,7 +75,7 @@ def priced_outcome(image: str, digest: str, model: Model, priced: Header) -> Out
         return Failure(
             stage="price",
             reason=first["reason"],
-            message=first["message"],
+            message=first["message"] if len(unavailable) == 1 else why_none(unavailable),
             transient=False,
             digest=digest,
             image=image,

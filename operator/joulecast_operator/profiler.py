@@ -11,6 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from joulecast import accelerators, documents, estimation
@@ -162,7 +163,7 @@ def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> acc
     wanted = accelerators.normalise_product(product)
     for override in overrides:
         if accelerators.normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
-            return accelerators.AcceleratorProfile.from_json(override["document"])
+            return replace(accelerators.AcceleratorProfile.from_json(override["document"]), product=wanted)
     return accelerators.find(product, runtime)
 
 
@@ -228,7 +229,7 @@ def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
 
 def _validate(header: Header) -> tuple[Header, bytes]:
     profile = accelerators.refuse_simulated(accelerators.AcceleratorProfile.from_json(header["document"]))
-    named, wanted = profile.product, accelerators.normalise_product(header["product"])
+    named, wanted = map(accelerators.normalise_product, (profile.product, header["product"]))
     if named != wanted:
         raise NotCalibratedError(
             f"the profile is of {named}, not of {wanted}: correct spec.product", reason="ProductMismatch"

@@ -12,6 +12,7 @@ from joulecast_operator import discovery
 from joulecast_operator.annotations import REFRESH, annotations_of
 from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
+from joulecast_operator.products import product_named
 from joulecast_operator.pull_secrets import Credentials
 from joulecast_operator.reconcile import Waiting, Wrong
 from joulecast_operator.resources import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
@@ -92,9 +93,9 @@ def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
-    """Product names: those given, else of the nodes selected, else of all nodes."""
+    """Product names, each card once: those given, else of the nodes selected, else of all nodes."""
     if spec.accelerators is not None and spec.accelerators.names:
-        return tuple(spec.accelerators.names)
+        return tuple(dict.fromkeys(map(product_named, spec.accelerators.names)))
     selector = spec.accelerators.node_selector if spec.accelerators else None
     wanted = selector.match_labels if selector else {}
     products = sorted({product for node in index.nodes() if (product := product_of(node, wanted))})
@@ -109,11 +110,12 @@ def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiti
 
 
 def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
-    """The GPU product of a node that carries the ``wanted`` labels."""
+    """The GPU product of a node that carries the ``wanted`` labels, as ``product_named`` spells it."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return None
-    return labels.get(PRODUCT_LABEL) or None
+    label = labels.get(PRODUCT_LABEL)
+    return product_named(label) if label else None
 
 
 def seconds_of(duration: str) -> float:
@@ -130,7 +132,5 @@ def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
 
 
 def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:
-    """Profiles that may speak for one of the accelerators; a label may carry a suffix such as -SHARED."""
-    for override in overrides:
-        if override.runtime == runtime and any(name.startswith(override.product) for name in accelerators):
-            yield override
+    """Profiles that speak for one of the accelerators."""
+    return (each for each in overrides if each.runtime == runtime and each.product in accelerators)

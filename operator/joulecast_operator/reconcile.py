@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from joulecast.defects import REASON
 from joulecast_operator import bounds
 from joulecast_operator.annotations import significant
 from joulecast_operator.cache import key
 from joulecast_operator.forecasts import Request
-from joulecast_operator.outcomes import Failure, Forecast
+from joulecast_operator.outcomes import Failure, Forecast, why_none
+from joulecast_operator.products import product_named
 from joulecast_operator.resources import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 
 RESOLVED: Final = "ModelResolved"
@@ -24,7 +26,6 @@ Resource = Mapping[str, Any]
 Status = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
 
-_LISTED: Final = 3  # accelerators named in a message; the rest are counted
 _OUTPUTS: Final = (
     "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
     "results", "unsupportedOperators", "summary", "topLayers",
@@ -148,6 +149,17 @@ def refused_status(resource: Resource, desired: Status | Mapping[str, Any], erro
     return {**current, "conditions": [*others, refused]}
 
 
+def defect_status(resource: Resource, kind: str, message: str, *, now: datetime) -> Status:
+    """The current status but for the condition ``kind``, which says that joulecast failed, so that nothing is known."""
+    current: Resource = resource.get("status") or {}
+    generation = (resource.get("metadata") or {}).get("generation")
+    others = [found for found in current.get("conditions") or () if found.get("type") != kind]
+    return {
+        **current,
+        "conditions": [*others, condition_of(current, kind, "Unknown", REASON, message, generation, now)],
+    }
+
+
 def refusal_event(what: str, error: str) -> EventToPost:
     """The event on an object that tells that the API server refuses a write of ``what``."""
     message = f"the API server refuses what joulecast writes, which is tried again at the next sweep: {error}"
@@ -155,18 +167,18 @@ def refusal_event(what: str, error: str) -> EventToPost:
 
 
 def profile_status(
-    profile: Resource, result: Wrong | Mapping[str, Any], *, digest: str | None, now: datetime
+    profile: Resource, result: Wrong | Waiting | Mapping[str, Any], *, digest: str | None, now: datetime
 ) -> Status:
-    """The status of an AcceleratorEnergyProfile: facts of a valid profile, or what is wrong with it."""
+    """The status of an AcceleratorEnergyProfile: facts of one in use, or why it is none, or why that is not known."""
     generation = (profile.get("metadata") or {}).get("generation")
     current = profile.get("status") or {}
     status: Status = {"observedGeneration": generation}
-    if isinstance(result, Wrong):
-        truth: Truth = "False"
+    if isinstance(result, (Wrong, Waiting)):
+        truth: Truth = "False" if isinstance(result, Wrong) else "Unknown"
         reason, message = result.reason, result.message
     else:
         truth, reason = "True", "Valid"
-        message = f"forecasts for {profile['spec']['product']} are made with this profile"
+        message = f"forecasts for {product_named(profile['spec']['product'])} are made with this profile"
         status |= {"digest": digest, **_profile_facts(result)}
     status["conditions"] = [condition_of(current, USABLE, truth, reason, message, generation, now)]
     return {name: value for name, value in status.items() if value is not None}
@@ -224,8 +236,8 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     number = len(result.results)
     message = f"{number} forecast{'s' if number != 1 else ''}"
     if result.unavailable:
-        named = "; ".join(f"{name}: {entry['message']}" for name, entry in list(result.unavailable.items())[:_LISTED])
-        message += f"; no forecast for {len(result.unavailable)} of the accelerators: {named}"
+        why = why_none(result.unavailable)
+        message += f"; no forecast for {len(result.unavailable)} of the accelerators: {why}"
     profiled = "every operator is counted or costs nothing"
     if result.unsupported:
         named = ", ".join(map(bounds.name, result.unsupported))

@@ -6,7 +6,8 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -43,6 +44,7 @@ class Watches:
         self._on_change = on_change or (lambda *_: None)
         self._works: list[Work] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._unreadable: dict[Key, str] = {}
         kopf.on.login(registry=self.registry)(self._login)
         kopf.on.startup(registry=self.registry)(self._startup)
         kopf.on.cleanup(registry=self.registry)(self._cleanup)
@@ -101,15 +103,33 @@ class Watches:
 
     def _take(self, kind: Kind, event_type: str | None, resource: Resource) -> None:
         key = key_of(kind, resource)
-        before = self._index.resource(key)
-        if self._index.apply(kind, event_type, resource):
-            self._on_change(key, before, self._index.resource(key))
+        with self._passing_over(kind, resource):
+            before = self._index.resource(key)
+            if self._index.apply(kind, event_type, resource):
+                self._on_change(key, before, self._index.resource(key))
+
+    @contextmanager
+    def _passing_over(self, kind: Kind, resource: Resource) -> Iterator[None]:
+        """Log an object that cannot be taken, so that it stops no LIST and no watch of the others."""
+        key = key_of(kind, resource)
+        try:
+            yield
+            self._unreadable.pop(key, None)
+        except Exception as error:
+            self._unreadable[key] = _version(resource)
+            told = {"kind": kind.kind, "namespace": key.namespace, "object": key.name}
+            log.error("an object cannot be read and is passed over", exc_info=error, extra=told)
+
+    def _is_readable(self, kind: Kind, listed: Resource) -> bool:
+        """Whether the listed version was not passed over: the index lacks that one, and is not behind for it."""
+        return self._unreadable.get(key_of(kind, listed)) != _version(listed)
 
     async def _listed(self, kind: Kind) -> bool:
         try:
             async for page in self._cluster.pages(kind.path()):
                 for resource in page.get("items") or ():
-                    self._index.put(kind, resource)
+                    with self._passing_over(kind, resource):
+                        self._index.put(kind, resource)
         except ApiError as error:
             log.warning("cannot list %s yet: %s", kind.plural, error)
             return False
@@ -122,15 +142,25 @@ class Watches:
         listed: list[Resource] = []
         version = ""
         async for page in self._cluster.pages(kind.path(), metadata_only=True, resource_version="0"):
-            listed += page.get("items") or ()
+            listed += [each for each in page.get("items") or () if self._is_readable(kind, each)]
             version = str(page["metadata"].get("resourceVersion") or version)
         gone, stale = self._index.compare(kind, listed, version)
         for key in gone:
             before = self._index.drop(key)
             self._on_change(key, before, None)
         for key in stale:
-            self._take(kind, "MODIFIED", await self._cluster.get(kind.path(key.namespace or None, key.name)))
+            await self._fetch(kind, key)
         return stale
+
+    async def _fetch(self, kind: Kind, key: Key) -> None:
+        """Take an object as it is now; one that went since the listing is no reason to leave the others."""
+        try:
+            found = await self._cluster.get(kind.path(key.namespace or None, key.name))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._take(kind, "MODIFIED", found)
 
     async def _comparing(self) -> None:
         await asyncio.sleep(FIRST_COMPARE_SECONDS)
@@ -163,6 +193,10 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
     return chosen
+
+
+def _version(resource: Resource) -> str:
+    return str((resource.get("metadata") or {}).get("resourceVersion") or "")
 
 
 def _stop_on_failure(task: asyncio.Task[None]) -> None:

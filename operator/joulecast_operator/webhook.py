@@ -26,6 +26,7 @@ from joulecast_operator.index import Index
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.metrics import AdmissionMetrics, registry_with, show_expiry
+from joulecast_operator.operator_metrics import show_index
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
 from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
@@ -125,6 +126,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings, certificate: Certificate) -> None:
     index, registry = Index(), registry_with()
     show_expiry(registry, lambda: certificate.expires)
+    show_index(registry, index.behind_seconds)
     server = AdmissionServer(
         Admission(lambda request: decide(request, index), AdmissionMetrics(registry)),
         certificate,

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Final, Generic, TypeVar
 
+from joulecast_operator import trouble
+
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS: Final = 300.0
@@ -37,6 +39,7 @@ class WorkQueue(Generic[K]):
         self._now = now
         self._ready: deque[K] = deque()
         self._waiting: set[K] = set()
+        self._since: dict[K, float] = {}  # in the order of time
         self._active: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -48,6 +51,10 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._waiting) + len(self._active)
 
+    def age_seconds(self) -> float:
+        """For how long the oldest key has waited or been worked on; 0.0 where there is none."""
+        return self._now() - next(iter(self._since.values()), self._now())
+
     def add(self, key: K) -> None:
         """Have ``key`` worked on as soon as may be."""
         self._due.pop(key, None)
@@ -55,6 +62,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
+            self._since[key] = self._now()
             self._ready.append(key)
             self._woken.set()
 
@@ -89,8 +97,13 @@ class WorkQueue(Generic[K]):
                 await handle(key)
             except Exception as error:
                 self._failed(key, error)
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                self._failed(key, RuntimeError(f"what {key} waited for was cancelled: {error}"))
             finally:
                 self._active.discard(key)
+                self._since.pop(key, None)
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
@@ -100,7 +113,7 @@ class WorkQueue(Generic[K]):
             log.error("reconciling was refused: %s", error, extra={"key": str(key)})
             self.forget(key)
         else:
-            log.error("reconciling failed", exc_info=error, extra={"key": str(key)})
+            log.error("reconciling failed", exc_info=error, extra={"key": str(key), **trouble.id_of(error)})
             self.add_later(key, self.pause_seconds(key))
 
     async def _next(self) -> K:
@@ -122,3 +135,9 @@ class WorkQueue(Generic[K]):
             due, _, key = heapq.heappop(self._timers)
             if self._due.get(key) == due:
                 self.add(key)
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself was asked to end, and not only something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from joulecast.accelerators import installed
 from joulecast_operator.calibration_resources import NAME_CHARACTERS
 from tests import small_models
 from tests.cluster.calibrated import (
@@ -392,6 +393,18 @@ def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None
     merge_status(plane, pod_of(cluster, "forged-2"), {"phase": "Failed", "containerStatuses": [wrong | ended]})
     assert until_phase(cluster, "forged", "Failed")["run"] == 2, "no retry mends a wrong command line"
     assert "exit code 2" in condition(cluster, "forged")["message"]
+
+    plain = json.loads(installed()["NVIDIA-L40S"].to_json())
+    text = json.dumps(plain | {"law": plain["law"] | {"byte_joules": -1}})
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    plane.kubectl("annotate", "--overwrite", "ecal", "forged", "-n", LAB, "joulecast.dev/refresh=negative")
+    cluster.until(lambda: plane.get("job", "forged-3", LAB), "a third run")
+    data = {"run": "3", "summary.json": json.dumps(summary | {"profile_digest": digest}), "profile.json": text}
+    merge(plane, "configmap", "forged-calibration", LAB, {"data": data})
+    merge_status(plane, pod_of(cluster, "forged-3"), {"phase": "Succeeded"})
+    until_reason(cluster, "forged", "InvalidProfile")
+    assert "law.byte_joules is -1" in condition(cluster, "forged")["message"]
+    assert plane.get("aep", "calibrated-nvidia-l40s-torch-eager") is None, "negative joules are never in use"
     plane.kubectl("delete", "ecal", "forged", "-n", LAB)
     worker.accepts = True
 

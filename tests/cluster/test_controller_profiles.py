@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from joulecast.accelerators import installed
-from tests.cluster.controlled import Cluster, controlled, estimate
+from tests.cluster.controlled import Cluster, controlled, estimate, metrics
 from tests.harness.installation import NAMESPACE
 
 H200, B200 = "NVIDIA-H200", "NVIDIA-B200"
@@ -98,6 +98,55 @@ def test_a_bad_profile_beside_a_good_one_takes_only_itself_out(
     assert version(cluster, "b200") == before, "what is refused is not written again"
     assert cluster.answers(400) == cluster.answers(422) == 0, "no status is written that the API server refuses"
     cluster.plane.kubectl("delete", "aep", "b200", "h200")
+
+
+def test_of_two_profiles_of_one_card_one_is_used_and_the_other_says_why_not(cluster: Cluster, namespace: str) -> None:
+    cluster.push("two", salt=namespace)
+    names = {"names": ["NVIDIA L40S", "nvidia-l40s"]}
+    cluster.plane.apply(estimate("two", namespace, cluster.image("two"), accelerators=names))
+    price = lambda: joules(cluster.status("two", namespace))  # noqa: E731
+    shipped = joules(cluster.until_ready("two", namespace))
+    assert set(shipped) == {"NVIDIA-L40S"}, "one card, however it is spelt"
+    document = profile_document("NVIDIA-L40S")
+    for name, product, day in (("first", "nvidia l40s", 1), ("second", "NVIDIA-L40S-SHARED", 2)):
+        body = accelerator_profile(name, product=product, coefficients=document)
+        note = {"joulecast.dev/calibrated-at": f"2026-01-0{day}T00:00:00Z"}
+        cluster.plane.apply(body | {"metadata": {"name": name, "annotations": note}})
+    cluster.until(lambda: usable(cluster, "second") == "Valid", "the one calibrated last is used")
+    cluster.until(lambda: usable(cluster, "first") == "Superseded", "the other is not")
+    assert "AcceleratorEnergyProfile second, calibrated at 2026-01-02" in condition_of(cluster, "first")["message"]
+    cluster.until(lambda: price()["NVIDIA-L40S"] > shipped["NVIDIA-L40S"], "priced by it")
+    cluster.plane.kubectl("delete", "aep", "second")
+    cluster.until(lambda: usable(cluster, "first") == "Valid", "the other comes in use")
+    cluster.plane.kubectl("delete", "aep", "first")
+    cluster.until(lambda: price() == shipped, "the shipped one is back")
+
+
+def test_the_log_tells_outcomes_and_is_json_alone(cluster: Cluster, namespace: str) -> None:
+    cluster.push("told", salt=namespace)
+    cluster.plane.apply(
+        estimate("told", namespace, cluster.image("told"), accelerators={"names": [H200]}),
+        estimate("untold", namespace, "registry.invalid/UPPER", accelerators={"names": [H200]}),
+        accelerator_profile("told", coefficients="{}"),
+    )
+    cluster.until_ready("told", namespace)
+    cluster.until_reason("untold", namespace, "InvalidModelReference")
+    cluster.until(lambda: usable(cluster, "told") == "InvalidProfile", "the profile is refused")
+    cluster.plane.kubectl("delete", "aep", "told")
+    running = cluster.installation
+    lines = [json.loads(line) for line in running.controller.log.read_text().splitlines()]
+    assert [json.loads(line) for line in running.webhook.log.read_text().splitlines() or ["{}"]]
+    told = {(line["event"], line["object"], line.get("reason")): line for line in lines if "event" in line}
+    assert told["EstimateReady", "told", None]["namespace"] == namespace
+    assert told["EstimateReady", "told", None]["seconds"] > 0
+    assert told["EstimateFailed", "untold", "InvalidModelReference"]["namespace"] == namespace
+    assert ("ProfileRefused", "told", "InvalidProfile") in told
+    assert not [line for line in lines if line["logger"].startswith("kopf") and line["level"] == "info"]
+    page = metrics(running.controller_url)
+    assert 'joulecast_reconcile_errors_total{kind="InferenceEnergyEstimate",reason="InvalidModelReference"}' in page
+    assert 'joulecast_reconcile_duration_seconds_count{kind="AcceleratorEnergyProfile"}' in page
+    assert "joulecast_queue_oldest_seconds" in page
+    assert "joulecast_index_behind_seconds 0.0" in metrics(running.webhook_url)
 
 
 def joules(status: dict[str, Any]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.release import Release, deployment
 from tests.harness import http
@@ -21,7 +22,8 @@ from tests.waiting import eventually
 
 IMAGE = "registry.invalid/detector:1"
 DASHBOARD = json.loads((CHART / "dashboards" / "joulecast.json").read_text())
-QUERIES = sorted({target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]})
+QUERIES = sorted({target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])})
+ALERTS = yaml.safe_load((CHART / "alerts" / "joulecast.yaml").read_text())["groups"][0]["rules"]
 VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"}
 
 # the controller's view of the cluster without its hand in it: it would fetch the images that these tests invent
@@ -33,6 +35,7 @@ from joulecast_operator.index import Index
 from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
+from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
 from joulecast_operator.watches import Watches
 
 async def main():
@@ -41,6 +44,11 @@ async def main():
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     registry = registry_with(EstimateCollector(index), refused_writes())
     show_isolation(registry, isolated=await isolation.checked())
+    show_queue(registry, lambda: 3, lambda: 0.5)
+    show_index(registry, index.behind_seconds)
+    reconciles = Reconciles(registry)
+    with reconciles.timed("InferenceEnergyEstimate"):
+        reconciles.failed("InferenceEnergyEstimate", "RegistryUnavailable")
     async with served(int(sys.argv[1]), registry, health, host="127.0.0.1"):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
 
@@ -124,6 +132,12 @@ def test_every_query_of_the_dashboard_finds_something(scraped: Prometheus, query
     assert answer(scraped, query)
 
 
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_no_alert_fires_where_all_is_well(scraped: Prometheus, alert: dict[str, Any]) -> None:
+    assert eventually(lambda: scraped.query("joulecast_queue_depth"))
+    assert scraped.query(alert["expr"]) == []
+
+
 def test_the_variables_of_the_dashboard_have_values(scraped: Prometheus) -> None:
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
@@ -149,6 +163,10 @@ def test_admissions_are_counted_by_decision(scraped: Prometheus) -> None:
     found = {each["metric"]["decision"]: float(each["value"][1]) for each in samples}
     assert found["annotated"] >= 1
     assert found["error"] == 0
+
+
+def test_each_process_shows_how_current_its_index_is(scraped: Prometheus) -> None:
+    assert eventually(lambda: len(scraped.query("joulecast_index_behind_seconds == 0")) == 2)
 
 
 def test_the_series_of_a_deleted_estimate_end(release: Release, scraped: Prometheus) -> None:

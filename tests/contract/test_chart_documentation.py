@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from joulecast_operator import annotations
+from joulecast_operator.usable_profiles import CALIBRATED_AT
 from tests.contract.test_chart import CHART, SECRET, helm, render, rules
 from tests.harness.environment import ROOT
 
@@ -21,6 +22,7 @@ def test_every_annotation_is_explained_and_none_else() -> None:
     assert explained == annotations.INPUT_KEYS | annotations.OUTPUT_KEYS | {
         annotations.REST_UNTIL,
         annotations.RESTING_UNTIL,
+        CALIBRATED_AT,
     }
 
 

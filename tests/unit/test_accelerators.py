@@ -39,6 +39,27 @@ def test_a_slice_of_a_card_is_refused_by_name() -> None:
     assert caught.value.reason == "MigSlice"
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "NVIDIA-L40S", "NVIDIA L40S", "nvidia-l40s", "NVIDIA-L40S-SHARED", "nvidia-l40s-shared", "L40S", "l40s",
+    ],
+)  # fmt: skip
+def test_a_card_has_one_name_however_it_is_spelt(spelling: str) -> None:
+    assert normalise_product(spelling) == "NVIDIA-L40S"
+
+
+def test_older_drivers_names_are_the_newer_ones_and_a_name_of_two_cards_is_neither() -> None:
+    assert normalise_product("a100-sxm4-80gb") == "NVIDIA-A100-SXM4-80GB"
+    assert normalise_product("Orin") == "Orin"
+    assert normalise_product("ACME-X1") == "ACME-X1"
+
+
+def test_a_slice_is_refused_in_any_case_and_names_the_whole_card() -> None:
+    with pytest.raises(NotCalibratedError, match=r"1g\.5gb.*price NVIDIA-A100-SXM4-80GB instead"):
+        normalise_product("nvidia-a100-sxm4-80gb-mig-1g.5gb")
+
+
 @pytest.mark.parametrize("product", REQUIRED)
 def test_required_accelerators_ship_a_profile_better_than_a_data_sheet(product: str) -> None:
     profile = find(product)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from joulecast_operator import metrics
+from joulecast_operator import metrics, operator_metrics
 from tests.unit.operator_admission.resources import H200, IMAGE, Estimates, estimate, row
 
 
@@ -142,6 +143,9 @@ def test_every_declared_metric_is_served_and_no_other() -> None:
     metrics.show_isolation(registry, isolated=True)
     metrics.show_expiry(registry, lambda: 0.0)
     registry.register(metrics.refused_writes())
+    operator_metrics.Reconciles(registry)
+    operator_metrics.show_queue(registry, lambda: 0, lambda: 0.0)
+    operator_metrics.show_index(registry, lambda: 0.0)
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
     registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}
@@ -171,3 +175,19 @@ def test_an_image_of_any_name_is_a_label_within_bounds() -> None:
     labels = dict(found[1])
     assert labels["model"].isprintable()
     assert len(labels["model"]) <= 512
+
+
+@pytest.mark.parametrize("odd", [None, "text", 3, [], {}, ["text"], [None], [[]], [{}], {"a": []}])
+def test_an_object_of_another_shape_stops_no_scrape(odd: Any) -> None:
+    """``odd`` in the place of every part of an estimate, a profile and a calibration, one at a time."""
+    whole, other = estimate("whole"), frozenset((LABELS | {"estimate": "other"}).items())
+    calibration = {"metadata": {"name": "c", "namespace": "lab"}, "spec": {}, "status": {"conditions": [{}]}}
+    for resource in (whole, calibration, {"metadata": {"name": "p"}, "spec": {}, "status": {"conditions": [{}]}}):
+        for part in resource:
+            places = [{part: odd}]
+            if isinstance(resource[part], dict):
+                places += [{part: resource[part] | {name: odd}} for name in resource[part]]
+            for place in places:
+                changed = resource | place
+                found = scrape(changed, estimate("other"), profiles=(changed,), calibrations=(changed,))
+                assert ("joulecast_predicted_joules_per_batch", other) in found

@@ -66,3 +66,10 @@ def test_a_name_that_is_no_whole_card_is_refused_with_the_one_that_is(name: str)
     found = target_of(CalibrationSpec(accelerator=name), [node(product=name)])
     assert isinstance(found, Wrong)
     assert f"'{name.removesuffix('-SHARED').partition('-MIG-')[0]}'" in found.message
+
+
+def test_a_card_is_one_however_its_nodes_and_the_spec_spell_it() -> None:
+    spec = CalibrationSpec.model_validate({"accelerator": "NVIDIA L40S"})
+    found = target_of(spec, [node("a", "nvidia-l40s"), node("b", L40S)])
+    assert found == Target(product=L40S, labels={}, spellings=("nvidia-l40s",))
+    assert target_of(spec, [node("a", "nvidia-l40s-shared")]).reason == "SharedAccelerator"  # type: ignore[union-attr]

@@ -59,6 +59,9 @@ class World:
         self.asked.append(request)
         return self.outcome
 
+    async def broken(self, request: Request, *, fresh: bool) -> Outcome:
+        raise OSError("no space left")
+
     async def status(self, _: object, resource: dict[str, Any], desired: dict[str, Any]) -> bool:
         if self.failing_writes:
             self.failing_writes -= 1
@@ -170,3 +173,12 @@ def test_looking_up_again_is_evenly_spaced() -> None:
         return loop.time() - start
 
     assert asyncio.run(run()) >= 0.19
+
+
+def test_a_defect_of_a_forecast_is_a_status_and_leaves_the_numbers() -> None:
+    world = World(forecast())
+    world.forecast = world.broken  # type: ignore[method-assign]
+    world.reconcile()
+    (said,) = [each for each in world.statuses[-1]["conditions"] if each["type"] == "Ready"]
+    assert (said["status"], said["reason"]) == ("Unknown", "InternalError")
+    assert "OSError: no space left" in said["message"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, NODES
 
@@ -121,3 +123,16 @@ def test_nodes_keep_labels_only() -> None:
         NODES, {"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b"}}, "status": {"images": [1]}}
     )
     assert index.nodes() == [{"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b"}}}]
+
+
+@pytest.mark.parametrize("odd", ["text", 3, ["list"], [None], {"name": ["list"]}, {"image": {}}])
+def test_an_estimate_of_another_shape_is_held_and_can_be_replaced(odd: Any) -> None:
+    for spec in ({"targetRef": odd}, {"model": odd}, {"targetRef": {"name": odd}}, {"model": {"image": odd}}, odd):
+        index = Index()
+        whole = {**estimate("a", 1), "spec": spec}
+        assert index.apply(ESTIMATES, "ADDED", whole)
+        assert index.apply(ESTIMATES, "MODIFIED", estimate("a", 2, model={"image": "mended"}))
+        assert [found["metadata"]["name"] for found in index.by_image("shop", "mended")] == ["a"]
+        assert index.apply(ESTIMATES, "MODIFIED", whole | {"metadata": estimate("a", 3)["metadata"]})
+        assert index.apply(ESTIMATES, "DELETED", whole)
+        assert index.estimates() == []

@@ -12,6 +12,7 @@ import pytest
 from joulecast import accelerators, sources
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast_operator import profiler
+from joulecast_operator.outcomes import Failure, priced_outcome
 from tests import small_models
 
 
@@ -220,3 +221,21 @@ def test_a_defect_in_one_accelerators_forecast_costs_that_accelerator_alone(
     entry = answer["unavailable"]["Tesla-T4"]
     assert entry["reason"] == "InternalError"
     assert record.defect in entry["message"]
+
+
+def test_a_profile_and_its_results_bear_the_cards_one_name(tmp_path: Path) -> None:
+    document = json.loads(accelerators.installed()["NVIDIA-L40S"].to_json()) | {"product": "nvidia-l40s"}
+    override = {"product": "NVIDIA L40S", "runtime": "torch-eager", "document": json.dumps(document)}
+    profiler.work({"operation": "validate"} | override, b"")
+    answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-L40S-SHARED"], overrides=[override]))
+    assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-L40S"}
+
+
+def test_accelerators_of_which_none_can_be_priced_say_why_each(tmp_path: Path) -> None:
+    names = ["NVIDIA-H2000", "NVIDIA-H200-MIG-1g.18gb"]
+    answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=names))
+    found = priced_outcome("image:1", "sha256:0", None, answer)  # type: ignore[arg-type]
+    assert isinstance(found, Failure)
+    assert found.reason == "UnknownAccelerator"
+    assert "NVIDIA-H2000: no accelerator is named" in found.message
+    assert "NVIDIA-H200-MIG-1g.18gb: " in found.message

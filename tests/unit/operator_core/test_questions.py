@@ -166,3 +166,17 @@ def test_durations(text: str, seconds: float) -> None:
 def test_the_first_pull_secret_that_names_a_registry_wins() -> None:
     configs = [{"auths": {"a": 1}}, {"auths": {"a": 2, "b": 3}}, {"auths": "nonsense"}, {}]
     assert merged_docker_configs(configs) == {"auths": {"a": 1, "b": 3}}
+
+
+def test_a_card_is_asked_about_once_however_it_is_spelt() -> None:
+    names = {"names": ["NVIDIA L40S", "nvidia-l40s", "NVIDIA-L40S-SHARED", "NVIDIA-L40S-MIG-1g.5gb"]}
+    override = Override(product="NVIDIA-L40S", runtime="torch-eager", digest="sha256:1", document="{}")
+    found = asked(overrides=(override,), model={"image": "i"}, accelerators=names)
+    assert isinstance(found, Request)
+    assert found.accelerators == ("NVIDIA-L40S", "NVIDIA-L40S-MIG-1g.5gb")
+    assert found.overrides == (override,)
+    label = "nvidia.com/gpu.product"
+    index = index_with(("a", {label: "nvidia-l40s"}), ("b", {label: "NVIDIA-L40S-SHARED"}))
+    found = asked(index, model={"image": "i"})
+    assert isinstance(found, Request)
+    assert found.accelerators == ("NVIDIA-L40S",)

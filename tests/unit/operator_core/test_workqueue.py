@@ -133,3 +133,46 @@ def test_pauses_double_up_to_five_minutes() -> None:
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
     queue.forget("a")
     assert queue.pause_seconds("a") == 5
+
+
+def test_the_age_is_of_the_oldest_that_waits_or_is_worked_on() -> None:
+    now = [100.0]
+    may_end = asyncio.Event()
+
+    async def handle(_: str) -> None:
+        await may_end.wait()
+
+    async def run() -> list[float]:
+        queue: WorkQueue[str] = WorkQueue(first_pause_seconds=1, now=lambda: now[0])
+        ages = [queue.age_seconds()]
+        queue.add("a")
+        now[0] = 104.0
+        queue.add("b")
+        now[0] = 105.0
+        ages.append(queue.age_seconds())
+        task = asyncio.create_task(queue.work(handle, workers=1))
+        await asyncio.sleep(0)
+        ages.append(queue.age_seconds())
+        may_end.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(queue):
+                await asyncio.sleep(0.01)
+        ages.append(queue.age_seconds())
+        task.cancel()
+        return ages
+
+    assert asyncio.run(run()) == [0.0, 5.0, 5.0, 0.0]
+
+
+def test_a_cancelled_thing_that_a_key_waited_for_ends_no_worker() -> None:
+    seen: list[str] = []
+
+    async def handle(key: str) -> None:
+        seen.append(key)
+        if key == "a" and seen.count("a") == 1:
+            waited_for = asyncio.get_running_loop().create_future()
+            waited_for.cancel()
+            await waited_for
+
+    drive(handle, lambda queue: [queue.add("a"), queue.add("b")], lambda: seen.count("a") == 2, workers=1)
+    assert sorted(seen) == ["a", "a", "b"]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from joulecast.accelerators import normalise_product
 from joulecast.calibration.meter.identity import card_name
 from joulecast.calibration.meter.nvml_errors import UNSUPPORTED, refusal, translated
 from joulecast.calibration.meter.processes import Household
 from joulecast.calibration.meter.sensor import Card, DeviceState
 from joulecast.errors import MeasurementError
+from joulecast.product_names import whole_label
 
 REASONS = (
     ("GpuIdle", "gpu_idle"),
@@ -196,7 +196,7 @@ class NvmlSensor:
         nvml, handle = self._nvml, self._handle
         limit = self._optional(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
         return Card(
-            accelerator=normalise_product(_text(self._read(nvml.nvmlDeviceGetName, handle))),
+            accelerator=whole_label(_text(self._read(nvml.nvmlDeviceGetName, handle))),
             card=card_name(_text(self._read(nvml.nvmlDeviceGetUUID, handle))),
             driver=_text(self._read(nvml.nvmlSystemGetDriverVersion)),
             power_limit_watts=None if limit is None else float(limit) / 1000.0,
