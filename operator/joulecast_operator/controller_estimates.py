@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from joulecast_operator import discovery, questions, reconcile
+from joulecast_operator import questions, reconcile
 from joulecast_operator.forecasts import Forecasts, Override, Request
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import ESTIMATES
@@ -86,8 +86,7 @@ class Estimates:
         namespace, target = estimate["metadata"]["namespace"], spec.target_ref
         workload = self._index.deployment(namespace, target.name) if target else None
         named = [reference.name for reference in spec.image_pull_secrets]
-        of_workload = discovery.pull_secrets(workload) if workload else ()
-        found = await self._secrets.credentials(namespace, named, of_workload)
+        found = await self._secrets.credentials(namespace, named, workload)
         if isinstance(found, Wrong):
             return found
         return questions.request_of(estimate, spec, self._index, self._overrides(), found)
