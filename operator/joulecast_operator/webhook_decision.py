@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from joulecast_operator import bounds
+from joulecast_operator import bounds, ineffective
 from joulecast_operator.annotations import (
     FAILED,
     PENDING,
@@ -18,7 +18,7 @@ from joulecast_operator.annotations import (
     outputs,
 )
 from joulecast_operator.choice import EstimateLookup, Resource, estimate_for
-from joulecast_operator.discovery import annotatable, inputs_hash
+from joulecast_operator.discovery import annotatable, inputs_hash, skipped
 from joulecast_operator.kinds import DEPLOYMENTS
 from joulecast_operator.verdict import verdict_on
 
@@ -50,10 +50,11 @@ def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
     Deployments are annotated; for objects of other kinds there are only warnings.
     """
     kind, new = _kind(request), _object(request, "object")
+    warnings = () if skipped(new) else ineffective.warnings(kind, new, _object(request, "oldObject"))
     if kind != DEPLOYMENTS.kind:
-        return Decision(outcome="unknown")
+        return Decision(outcome="unknown", warnings=_shown(warnings))
     found = _on_deployment(request, new, index)
-    return replace(found, warnings=_shown(found.warnings))
+    return replace(found, warnings=_shown((*found.warnings, *warnings)))
 
 
 def _on_deployment(request: Mapping[str, Any], new: Resource, index: EstimateLookup) -> Decision:

@@ -190,6 +190,44 @@ def test_a_batch_size_that_nobody_holds_is_said(webhook: Release, shop: str) -> 
     assert webhook.annotations("web", shop) == expected
 
 
+def test_a_misspelt_annotation_is_told_with_the_nearest(webhook: Release, shop: str) -> None:
+    misspelt = deployment("web", shop, annotations={"joulecast.dev/modle": "registry.invalid/new:1"})
+    done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(misspelt))
+    assert "Warning: unknown annotation joulecast.dev/modle: did you mean joulecast.dev/model?" in done.stderr
+    assert webhook.annotations("web", shop) == FORECAST | {"modle": "registry.invalid/new:1"}
+    webhook.plane.kubectl("annotate", "iee", "detector", "-n", shop, "joulecast.dev/refresh=now")
+    done = webhook.plane.kubectl("annotate", "iee", "detector", "-n", shop, "joulecast.dev/refesh=now")
+    assert "joulecast.dev/refesh has no effect on an InferenceEnergyEstimate" in done.stderr
+
+
+def test_an_annotated_kind_that_is_not_covered_is_told_and_only_that_one_is_asked_about(
+    webhook: Release, shop: str
+) -> None:
+    template = deployment("set", shop)["spec"]["template"]
+    bare = {"restartPolicy": "Never", **template["spec"]}
+    selector = {"selector": {"matchLabels": {"app": "set"}}, "template": template}
+    kinds = {
+        "StatefulSet": ("apps/v1", selector),
+        "DaemonSet": ("apps/v1", selector),
+        "Job": ("batch/v1", {"template": {"spec": bare}}),
+        "Pod": ("v1", bare),
+    }
+    for kind, (api_version, spec) in kinds.items():
+        body = {"apiVersion": api_version, "kind": kind, "spec": spec}
+        metadata = {"name": "plain", "namespace": shop}
+        before = sum(webhook.calls().values())
+        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
+        assert "Warning" not in done.stderr
+        assert sum(webhook.calls().values()) == before, kind
+        metadata = {"name": "told", "namespace": shop, "annotations": {notes.MODEL: "registry.invalid/new:1"}}
+        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
+        assert (
+            f"Warning: joulecast annotates Deployments, no {kind}, so that {notes.MODEL} has no effect" in done.stderr
+        )
+        found = webhook.plane.get(kind.lower(), "told", shop)["metadata"]["annotations"]
+        assert {key for key in found if key.startswith(PREFIX)} == {notes.MODEL}
+
+
 def test_an_unknown_model_is_pending(webhook: Release, shop: str) -> None:
     annotated = deployment("web", shop, annotations={notes.MODEL: "registry.invalid/new:1"})
     done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(annotated))

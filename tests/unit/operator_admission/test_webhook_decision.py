@@ -287,6 +287,25 @@ def test_a_batch_size_that_is_no_number_waits_for_nothing() -> None:
     assert 'batch-size is "many"' in decision.warnings[0]
 
 
+def test_a_warning_of_no_effect_comes_after_the_forecast() -> None:
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/batchsize": "8"})
+    forecast, hint = decide(create(workload), Estimates(estimate())).warnings
+    assert forecast.startswith("0.421 J")
+    assert hint == "unknown annotation joulecast.dev/batchsize: did you mean joulecast.dev/batch-size?"
+
+
+def test_an_object_of_another_kind_is_never_patched() -> None:
+    other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "StatefulSet"}
+    decision = decide(create(other, kind={"group": "apps", "kind": "StatefulSet"}), Estimates(estimate()))
+    assert (decision.outcome, decision.patch) == ("unknown", ())
+    assert "joulecast annotates Deployments, no StatefulSet" in decision.warnings[0]
+
+
+def test_a_workload_that_is_skipped_is_told_nothing() -> None:
+    workload = deployment(annotations={notes.SKIP: "true", "joulecast.dev/modle": IMAGE})
+    assert decide(create(workload), Estimates()).warnings == ()
+
+
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "spec", "annotations", "template", "name", "containers", "volumes", "ownerReferences"]), inner, max_size=4), max_leaves=12)  # fmt: skip # noqa: E501
 
 
