@@ -148,25 +148,39 @@ def same_question(spec: Resource, other: Resource) -> bool:
 
 
 def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resource | None:
-    """The highest rank; of equals the first by name."""
-    ranked = [(_rank(estimate, wanted, uid), estimate) for estimate in estimates]
-    if not ranked:
-        return None
-    highest = max(rank for rank, _ in ranked)
-    return min((estimate for rank, estimate in ranked if rank == highest), key=_name)
+    """The first, in the order of preference, that holds what is wanted; else the first of the next best standing.
 
-
-def _rank(estimate: Resource, wanted: Wanted, uid: object) -> tuple[bool, bool, bool, bool, str]:
-    """Answers what is wanted, has numbers, was made for the workload, was not made for another one, is newer.
-
-    Times of creation, RFC 3339 in UTC, sort as text.
+    Statuses are read only until one is found that could not be better: there may be thousands of estimates of an image.
     """
+    first_of: dict[tuple[bool, bool], Resource] = {}
+    for estimate in _preferred(estimates, uid):
+        standing = _standing(estimate, wanted)
+        first_of.setdefault(standing, estimate)
+        if standing == (True, True):
+            break
+    return first_of[max(first_of)] if first_of else None
+
+
+def _preferred(estimates: Iterable[Resource], uid: object) -> list[Resource]:
+    """Those made for the workload of ``uid``, then those not made for another, each the newest first, then by name."""
+    return sorted(sorted(estimates, key=_name), key=lambda estimate: _precedence(estimate, uid), reverse=True)
+
+
+def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
+    """Times of creation, RFC 3339 in UTC, sort as text."""
     metadata = _mapping(estimate.get("metadata"))
-    owners = metadata.get("ownerReferences") or ()
+    created, owners = str(metadata.get("creationTimestamp") or ""), metadata.get("ownerReferences")
+    if not owners:
+        return False, True, created
     owned = uid is not None and any(isinstance(owner, Mapping) and owner.get("uid") == uid for owner in owners)
-    is_ready, is_users = state_of(estimate) == READY, not discovery.is_made(estimate)
-    answers = _holds(estimate, wanted) if is_ready else _asks_for(estimate, wanted)
-    return answers, is_ready, owned, is_users, str(metadata.get("creationTimestamp") or "")
+    return owned, not discovery.is_made(estimate), created
+
+
+def _standing(estimate: Resource, wanted: Wanted) -> tuple[bool, bool]:
+    """Whether the estimate answers what is wanted, and whether it has numbers."""
+    if state_of(estimate) == READY:
+        return _holds(estimate, wanted), True
+    return _asks_for(estimate, wanted), False
 
 
 def _holds(estimate: Resource, wanted: Wanted) -> bool:
