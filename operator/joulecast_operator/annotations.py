@@ -1,7 +1,7 @@
 """The annotations that joulecast reads from and writes to a workload; pure, the same functions for both processes.
 
-Inputs are the user's: which model, which estimate, which batch size. Outputs are joulecast's alone: whatever a user or
-a copied manifest says there is replaced or taken away.
+Inputs are the user's: which model, which estimate, how the model is run. Outputs are joulecast's alone: whatever a user
+or a copied manifest says there is replaced or taken away. No key is both: a copied output would be read as an input.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ PREFIX: Final = "joulecast.dev/"
 MODEL: Final = PREFIX + "model"
 ESTIMATE: Final = PREFIX + "estimate"
 BATCH_SIZE: Final = PREFIX + "batch-size"
+PRECISION: Final = PREFIX + "precision"
+RUNTIME: Final = PREFIX + "runtime"
+FOR_ACCELERATOR: Final = PREFIX + "for-accelerator"
 SKIP: Final = PREFIX + "skip"
 REFRESH: Final = PREFIX + "refresh"
-INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, SKIP, REFRESH})
+INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, PRECISION, RUNTIME, FOR_ACCELERATOR, SKIP, REFRESH})
 
 REST_UNTIL: Final = PREFIX + "rest-until"
 """On the controller's own Deployment alone: until this time, RFC 3339, it writes no annotations."""
@@ -37,10 +40,18 @@ COVERAGE: Final = PREFIX + "coverage"
 ORIGIN: Final = PREFIX + "origin"
 MODEL_DIGEST: Final = PREFIX + "model-digest"
 ESTIMATED_AT: Final = PREFIX + "estimated-at"
+ESTIMATED_BY: Final = PREFIX + "estimated-by"
+ESTIMATED_BATCH_SIZE: Final = PREFIX + "estimated-batch-size"
+ESTIMATED_PRECISION: Final = PREFIX + "estimated-precision"
+ESTIMATED_RUNTIME: Final = PREFIX + "estimated-runtime"
 STATE: Final = PREFIX + "state"
+REASON: Final = PREFIX + "reason"
 OUTPUT_KEYS: Final = frozenset(
-    {JOULES, JOULES_LOWER, JOULES_UPPER, WATTS, ACCELERATOR, COVERAGE, ORIGIN, MODEL_DIGEST, ESTIMATED_AT, STATE}
-)
+    {
+        JOULES, JOULES_LOWER, JOULES_UPPER, WATTS, ACCELERATOR, COVERAGE, ORIGIN, MODEL_DIGEST, STATE, REASON,
+        ESTIMATED_AT, ESTIMATED_BY, ESTIMATED_BATCH_SIZE, ESTIMATED_PRECISION, ESTIMATED_RUNTIME,
+    }
+)  # fmt: skip
 
 READY: Final = "Ready"
 PENDING: Final = "Pending"
@@ -90,40 +101,26 @@ def ready_condition(estimate: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None if ready is None or _outdated(ready, estimate) else ready
 
 
-def result_of(estimate: Mapping[str, Any], *, batch_size: str | None = None) -> Mapping[str, Any] | None:
-    """The row of ``status.results`` that speaks for a workload: the summary's accelerator at the workload's batch size.
-
-    ``batch_size`` is the value of the workload's annotation; without one the summary's counts. None: no such row.
-    """
-    status = _status(estimate)
-    summary = _mapping(status.get("summary"))
-    rows = [row for row in status.get("results") or () if isinstance(row, Mapping)]
-    wanted = {"accelerator": summary.get("accelerator"), "batchSize": batch_size or summary.get("batchSize")}
-    for key, value in wanted.items():
-        rows = [row for row in rows if value is None or str(row.get(key)) == str(value).strip()]
-    return rows[0] if rows else None
-
-
-def outputs_of(estimate: Mapping[str, Any], *, batch_size: str | None = None) -> Outputs:
-    """What an estimate says about a workload, as annotations; numbers only while the estimate is Ready.
-
-    ``batch_size``: the workload's own ``joulecast.dev/batch-size``. A batch size that the estimate does not hold is
-    ``Failed``: the number of another batch size would be read as this one's.
-    """
-    state = state_of(estimate)
-    if state != READY:
-        return {STATE: state}
-    row = result_of(estimate, batch_size=batch_size)
-    if row is None:
-        return {STATE: FAILED}
+def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
+    """What ``row`` of a Ready estimate says about a workload, as annotations."""
     status = _status(estimate)
     found = _numbers(row) | {
         ACCELERATOR: row.get("accelerator"),
         ORIGIN: row.get("origin"),
         MODEL_DIGEST: status.get("modelDigest"),
         ESTIMATED_AT: status.get("estimatedAt"),
+        ESTIMATED_BATCH_SIZE: row.get("batchSize"),
+        ESTIMATED_PRECISION: row.get("precision"),
+        ESTIMATED_RUNTIME: row.get("runtime"),
     }
-    return {STATE: READY} | {key: bounds.text(str(value)) for key, value in found.items() if value is not None}
+    written = {key: bounds.text(str(value)) for key, value in found.items() if value is not None}
+    return {STATE: READY} | _by(estimate) | written
+
+
+def outputs_without_numbers(estimate: Mapping[str, Any] | None, state: str, reason: str | None) -> Outputs:
+    """What a workload says while there is no forecast of it; ``reason``: None where it is merely under way."""
+    why = {} if reason is None else {REASON: bounds.text(reason)}
+    return {STATE: state} | why | ({} if estimate is None else _by(estimate))
 
 
 def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
@@ -155,6 +152,11 @@ def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
 def _later(desired: Outputs, stands: Outputs) -> bool:
     """RFC 3339 in UTC with a trailing Z sorts as text; outputs without a time hold no numbers and give way to any."""
     return bool(desired) and (ESTIMATED_AT not in stands or desired.get(ESTIMATED_AT, "") > stands[ESTIMATED_AT])
+
+
+def _by(estimate: Mapping[str, Any]) -> Outputs:
+    name = _mapping(estimate.get("metadata")).get("name")
+    return {} if name is None else {ESTIMATED_BY: bounds.text(str(name))}
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:

@@ -12,7 +12,8 @@ from joulecast_operator.calibration_nodes import SHARING, SHARING_LABEL, Target
 from joulecast_operator.calibration_resources import CalibrationSpec
 from joulecast_operator.discovery import MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.kinds import CALIBRATIONS, CONFIG_MAPS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Kind
-from joulecast_operator.questions import PRODUCT_LABEL, seconds_of
+from joulecast_operator.placement import PRODUCT_LABEL
+from joulecast_operator.questions import seconds_of
 
 RUN: Final = "run"
 SUMMARY: Final = "summary.json"

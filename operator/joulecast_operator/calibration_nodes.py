@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joulecast_operator.calibration_resources import CalibrationSpec
+from joulecast_operator.placement import PRODUCT_LABEL
 from joulecast_operator.products import is_slice, product_named, whole_name
-from joulecast_operator.questions import PRODUCT_LABEL
 from joulecast_operator.reconcile import Waiting, Wrong
 
 SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"

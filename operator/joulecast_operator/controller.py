@@ -115,6 +115,7 @@ class Controller:
         """Everything the index holds once, then whatever changes, then everything again every sweep."""
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
+        self.workloads.remember_reasons()
         self.queue_all()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from joulecast import defects
-from joulecast_operator import discovery, questions, reconcile, trouble
+from joulecast_operator import questions, reconcile, trouble
 from joulecast_operator.forecasts import Forecasts, Override, Request
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.journal import UNCOUNTED, Journal
@@ -94,8 +94,7 @@ class Estimates:
         namespace, target = estimate["metadata"]["namespace"], spec.target_ref
         workload = self._index.deployment(namespace, target.name) if target else None
         named = [reference.name for reference in spec.image_pull_secrets]
-        of_workload = discovery.pull_secrets(workload) if workload else ()
-        found = await self._secrets.credentials(namespace, named, of_workload)
+        found = await self._secrets.credentials(namespace, named, workload)
         if isinstance(found, Wrong):
             return found
         return questions.request_of(estimate, spec, self._index, self._overrides(), found)

@@ -6,10 +6,13 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from joulecast_operator import discovery
+from joulecast_operator import choice, discovery
 from joulecast_operator.annotations import (
+    FAILED,
+    READY,
+    REASON,
     REST_UNTIL,
     RESTING_UNTIL,
     Changes,
@@ -21,10 +24,12 @@ from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
-from joulecast_operator.webhook_decision import desired_outputs
+from joulecast_operator.reconcile import EventToPost
+from joulecast_operator.verdict import Verdict, verdict_on
 from joulecast_operator.writer import Writer
 
 _NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
+_ESTIMATED: Final = "Estimated"  # as the condition Ready has it
 _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
 
 
@@ -37,11 +42,21 @@ class Workloads:
         self._writer = writer
         self._own = own
         self._writing: set[Key] = set()
+        self._told: dict[Key, tuple[str, str]] = {}
+
+    def remember_reasons(self) -> None:
+        """Take what Deployments already say as told, so that a restart repeats no event."""
+        for key in self._index.keys(DEPLOYMENTS):
+            deployment = self._index.resource(key) or {}
+            reason = annotations_of(deployment).get(REASON)
+            if reason:
+                self._told[key] = deployment["metadata"]["uid"], reason
 
     async def reconcile(self, key: Key) -> None:
         """Make or remove the estimate of ``key`` and write its annotations."""
         deployment = self._index.resource(key)
         if deployment is None:
+            self._told.pop(key, None)
             await self._remove_made(key)
             return
         await self._make(key, deployment)
@@ -49,12 +64,28 @@ class Workloads:
             await self._rest(key, deployment)
             return
         # the webhook asks these same two functions, so that both always agree
-        desired = desired_outputs(deployment, discovery.estimate_for(deployment, self._index))
-        if not discovery.annotatable(deployment):
-            desired = {}
+        verdict = verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
+        desired = verdict.outputs if verdict else {}
         changes = merge(annotations_of(deployment), desired)
         if changes:
             await self._write(key, deployment, desired, changes)
+        await self._tell(key, deployment, verdict)
+
+    async def _tell(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
+        """Post an event where the reason is another than the one told last, or where there is a forecast at last."""
+        told, uid = self._told.get(key), deployment["metadata"]["uid"]
+        if verdict is None or verdict.state == READY:
+            self._told.pop(key, None)
+        if verdict is None:
+            return
+        if verdict.reason is not None and told != (uid, verdict.reason):
+            kind: Literal["Normal", "Warning"] = "Warning" if verdict.state == FAILED else "Normal"
+            event = EventToPost(kind=kind, reason=verdict.reason, message=verdict.sentence)
+            await self._writer.event(DEPLOYMENTS, deployment, event)
+            self._told[key] = uid, verdict.reason
+        elif verdict.state == READY and told is not None:
+            event = EventToPost(kind="Normal", reason=_ESTIMATED, message=verdict.sentence)
+            await self._writer.event(DEPLOYMENTS, deployment, event)
 
     def concerned(self, estimate: Resource) -> list[Key]:
         """Deployments whose annotations may depend on ``estimate``."""
@@ -142,10 +173,7 @@ def made_for(deployment: Resource) -> dict[str, Any]:
         "controller": False,
         "blockOwnerDeletion": False,  # setting it would need a right on finalizers
     }
-    spec: dict[str, Any] = {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
-    batch_size = discovery.asked_batch_size(deployment)
-    if batch_size is not None:
-        spec["workload"] = {"batchSizes": [batch_size]}
+    spec = choice.asked_spec(deployment) | {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
     return {
         "apiVersion": ESTIMATES.api_version,
         "kind": ESTIMATES.kind,
@@ -166,9 +194,7 @@ def _suffix(uid: str) -> str:
 
 def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
-    batch_sizes = (wanted["spec"].get("workload") or {}).get("batchSizes", [1])
-    asked = ((estimate.get("spec") or {}).get("workload") or {}).get("batchSizes", [1])
-    return bool(named and asked == batch_sizes)
+    return named and choice.same_question(estimate.get("spec") or {}, wanted["spec"])
 
 
 def _images(deployment: Resource) -> set[str]:

@@ -118,10 +118,10 @@ def _definition(kind: kinds.Kind, model: type[BaseModel], short: str, columns: l
 def _estimate_columns() -> list[Schema]:
     return [
         *(_column(name, f".status.summary.{name}") for name in _ESTIMATE_COLUMNS),
-        _condition("Ready"),
+        *_standing("Ready"),
         _age(),
         _column("image", ".status.image") | _WIDE,
-        *_why("Ready"),
+        _message("Ready"),
     ]
 
 
@@ -130,17 +130,17 @@ def _profile_columns() -> list[Schema]:
     return [
         *spec,
         *(_column(name, f".status.summary.{name}") for name in _PROFILE_COLUMNS),
-        _condition("Usable"),
+        *_standing("Usable"),
         _age(),
-        *_why("Usable"),
+        _message("Usable"),
     ]
 
 
 def _calibration_columns() -> list[Schema]:
     """Where it is and what came of it; the last column says why, as long as it likes."""
     accelerator, *figures = (_column(name, f".status.summary.{name}") for name in _CALIBRATION_COLUMNS)
-    reason, message = _why("Calibrated")
-    shown = {key: value for key, value in message.items() if key not in _WIDE} | {"name": "Why"}
+    reason = _condition("Calibrated", "reason") | _WIDE | {"name": "Reason"}
+    shown = _condition("Calibrated", "message") | {"name": "Why"}
     return [accelerator, _column("phase", ".status.phase"), *figures, _age(), shown, reason]
 
 
@@ -154,9 +154,14 @@ def _condition(kind: str, field: str = "status") -> Schema:
     return _column(kind, f'.status.conditions[?(@.type=="{kind}")].{field}') | {"name": kind}
 
 
-def _why(kind: str) -> list[Schema]:
-    """What `kubectl get -o wide` says of the condition."""
-    return [_condition(kind, field) | _WIDE | {"name": field.title()} for field in ("reason", "message")]
+def _standing(kind: str) -> list[Schema]:
+    """Whether the condition holds, and beside it why or why not."""
+    return [_condition(kind), _condition(kind, "reason") | {"name": "Reason"}]
+
+
+def _message(kind: str) -> Schema:
+    """What `kubectl get -o wide` says of the condition at length."""
+    return _condition(kind, "message") | _WIDE | {"name": "Message"}
 
 
 def _age() -> Schema:

@@ -1,4 +1,4 @@
-"""Which model a workload runs, and which estimate speaks for it; pure functions over resources as plain dicts."""
+"""Which model a workload runs, and what it says about how; pure functions over resources as plain dicts."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
+from joulecast_operator import placement
 from joulecast_operator.annotations import (
     BATCH_SIZE,
     ESTIMATE,
+    FOR_ACCELERATOR,
     INPUT_KEYS,
     MODEL,
     REST_UNTIL,
     SKIP,
     annotations_of,
-    result_of,
 )
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "joulecast"
 
+_DEFAULT_ACCOUNT: Final = "default"  # of a pod that names none, made in every namespace
 _BATCH_SIZES: Final = range(1, 65537)  # as the CRD has it
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 
@@ -45,16 +47,6 @@ class Owner:
     kind: str
     name: str
     uid: str
-
-
-class EstimateLookup(Protocol):
-    """What the index answers; every answer holds estimates of one namespace only."""
-
-    def get(self, namespace: str, name: str) -> Resource | None: ...
-
-    def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]: ...
-
-    def by_image(self, namespace: str, image: str) -> Iterable[Resource]: ...
 
 
 def skipped(workload: Resource) -> bool:
@@ -111,9 +103,25 @@ def model_references(workload: Resource) -> tuple[str, ...]:
 
 
 def pull_secrets(workload: Resource) -> tuple[str, ...]:
-    """Names of the Secrets that the workload's images are pulled with."""
-    named = (secret.get("name") for secret in _mappings(_pod_spec(workload).get("imagePullSecrets")))
+    """Names of the Secrets that the workload's images are pulled with, as its pod template gives them."""
+    return secret_names(_pod_spec(workload))
+
+
+def secret_names(holder: Resource) -> tuple[str, ...]:
+    """Names in ``imagePullSecrets`` of a pod's spec or a ServiceAccount."""
+    named = (secret.get("name") for secret in _mappings(holder.get("imagePullSecrets")))
     return tuple(str(name) for name in named if name)
+
+
+def service_account(workload: Resource) -> str:
+    """The ServiceAccount of the workload's pods: its pull secrets count where the template gives none."""
+    return str(_pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
+
+
+def products(workload: Resource) -> tuple[str, ...]:
+    """The accelerators that the workload runs on: the annotated one, else those that its pods must be placed on."""
+    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
+    return (placement.product(named),) if named else placement.products(_pod_spec(workload))
 
 
 def wants_estimate(workload: Resource) -> bool:
@@ -138,51 +146,17 @@ def asked_batch_size(workload: Resource) -> int | None:
 
 
 def inputs_hash(workload: Resource) -> str:
-    """Hash of all that decides the forecast: template images with their pull secrets, and input annotations.
+    """Hash of all that decides the forecast: template images with their pull secrets and account, the accelerators that
+    it may run on, and input annotations.
 
     The generation would not do as a trigger: our own writes of annotations move it.
     """
     current = annotations_of(workload)
     inputs = {key: value for key, value in current.items() if key in INPUT_KEYS}
     spec = _pod_spec(workload)
-    seen = [inputs, list(_volume_images(spec)), list(_container_images(spec)), pull_secrets(workload)]
+    images = [list(_volume_images(spec)), list(_container_images(spec))]
+    seen = [inputs, *images, pull_secrets(workload), service_account(workload), products(workload)]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
-
-
-def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
-    """The estimate that speaks for a workload: the one it names, else one that targets it, else one of the same image.
-
-    Only the workload's own namespace is asked; ``namespace`` stands in where an object under admission lacks it.
-    """
-    if not annotatable(workload):
-        return None
-    metadata = _mapping(workload.get("metadata"))
-    namespace = namespace or str(metadata.get("namespace") or "default")
-    named = annotations_of(workload).get(ESTIMATE, "").strip()
-    if named:
-        return index.get(namespace, named)
-    kind, name = str(workload.get("kind") or "Deployment"), metadata.get("name")
-    targeting = index.by_target(namespace, kind, str(name)) if name else ()
-    return _first(targeting, workload) or _of_same_image(workload, index, namespace)
-
-
-def _of_same_image(workload: Resource, index: EstimateLookup, namespace: str) -> Resource | None:
-    images = model_references(workload)
-    found = (_first(index.by_image(namespace, image), workload) for image in images)
-    return next((estimate for estimate in found if estimate is not None), None)
-
-
-def _first(estimates: Iterable[Resource], workload: Resource) -> Resource | None:
-    """The workload's own estimate, then a user's, then one that holds the workload's batch size, then by name."""
-    return min(estimates, key=lambda estimate: _rank(estimate, workload), default=None)
-
-
-def _rank(estimate: Resource, workload: Resource) -> tuple[bool, bool, bool, str]:
-    metadata = _mapping(estimate.get("metadata"))
-    uid = _mapping(workload.get("metadata")).get("uid")
-    owned = uid is not None and any(owner.get("uid") == uid for owner in _mappings(metadata.get("ownerReferences")))
-    other_batch = result_of(estimate, batch_size=annotations_of(workload).get(BATCH_SIZE)) is None
-    return not owned, is_made(estimate), other_batch, str(metadata.get("name", ""))
 
 
 def _volume_images(spec: Resource) -> Iterable[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from joulecast_operator import placement
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
 
 PREFIX: Final = "joulecast.dev/"
@@ -252,7 +253,8 @@ def _without_noise(resource: Resource) -> Resource:
 
 
 def _slim_deployment(resource: Resource) -> Resource:
-    """Only what ``discovery`` reads: identity, owners, our annotations, the template's images and pull secrets."""
+    """Only what ``discovery`` reads: identity, owners, our annotations; of the template images, pull secrets, account
+    and accelerators."""
     metadata = resource.get("metadata") or {}
     kept = {
         key: metadata[key]
@@ -267,6 +269,8 @@ def _slim_deployment(resource: Resource) -> Resource:
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
         "containers": [{"image": each.get("image")} for each in pod.get("containers") or ()],
         "imagePullSecrets": pod.get("imagePullSecrets") or (),
+        **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
+        **placement.kept(pod),
     }
     return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
 

@@ -12,12 +12,11 @@ from joulecast_operator import discovery
 from joulecast_operator.annotations import REFRESH, annotations_of
 from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
+from joulecast_operator.placement import PRODUCT_LABEL
 from joulecast_operator.products import product_named
 from joulecast_operator.pull_secrets import Credentials
 from joulecast_operator.reconcile import Waiting, Wrong
 from joulecast_operator.resources import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
-
-PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 Resource = Mapping[str, Any]
 _UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}

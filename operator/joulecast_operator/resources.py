@@ -21,6 +21,7 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
 MAXIMUM_TOP_LAYERS: Final = 20
+MAXIMUM_NAMED_ACCELERATORS: Final = 10
 BATCH: Final = "batch"
 """Stands for the batch size in an input shape; the N of the command line is a boolean in YAML."""
 
@@ -145,7 +146,7 @@ class Accelerators(Part):
     names: list[Accelerator] | None = Field(
         None,
         min_length=1,
-        max_length=10,
+        max_length=MAXIMUM_NAMED_ACCELERATORS,
         description="Product names as in the node label nvidia.com/gpu.product.",
         json_schema_extra=SET,
     )

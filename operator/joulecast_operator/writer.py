@@ -37,7 +37,7 @@ class Writer:
     def __init__(self, cluster: Cluster, index: Index, *, count: Callable[[str], None] = lambda _: None) -> None:
         self._cluster = cluster
         self._index = index
-        self._refusals = Refusals(self._event, count)
+        self._refusals = Refusals(self.event, count)
 
     async def status(
         self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool = False
@@ -72,7 +72,7 @@ class Writer:
         self._index.refresh(kind, answer)
         event = reconcile.event_of(current, dict(desired), warning=warning)
         if event is not None:
-            await self._event(kind, resource, event)
+            await self.event(kind, resource, event)
         return True
 
     async def _refused_status(self, kind: Kind, resource: Resource, refused: Resource, error: ApiError) -> bool:
@@ -145,7 +145,7 @@ class Writer:
             raise error
         await self._refusals.tell(kind, resource, reconcile.refusal_event(what, str(error)), error)
 
-    async def _event(self, kind: Kind, resource: Resource, event: reconcile.EventToPost) -> None:
+    async def event(self, kind: Kind, resource: Resource, event: reconcile.EventToPost) -> None:
         """Post an event; a namespace that is going takes none, and that is no failure."""
         metadata = resource["metadata"]
         namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, reconcile.timestamp(datetime.now(UTC))

@@ -94,15 +94,30 @@ class Release:
                 yield f"{event['user']['username']} {event['verb']} {event['requestURI']}"
 
     def estimate(
-        self, name: str, namespace: str, image: str, joules: float, *, at: str = "2026-01-01T00:00:00Z"
+        self,
+        name: str,
+        namespace: str,
+        image: str,
+        joules: float,
+        *,
+        at: str = "2026-01-01T00:00:00Z",
+        precision: str = "default",
+        runtime: str = "torch-eager",
     ) -> None:
         """An estimate as the controller leaves it when it is Ready."""
         kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "InferenceEnergyEstimate"}
         metadata = {"name": name, "namespace": namespace}
-        spec = {"model": {"image": image}, "workload": {"batchSizes": [32]}}
+        workload = {"batchSizes": [32], "precision": precision}
+        spec = {"model": {"image": image}, "workload": workload, "runtime": runtime}
         self.plane.apply(kind | {"metadata": metadata, "spec": spec})
         generation = self.plane.get("iee", name, namespace)["metadata"]["generation"]
         status = ready_status(joules, generation=generation, at=at)
+        for row in status["results"]:
+            row |= {"precision": precision, "runtime": runtime}
+        self.put_status(name, namespace, status)
+
+    def put_status(self, name: str, namespace: str, status: dict[str, Any]) -> None:
+        """Write the status of an estimate, as the controller does."""
         self.plane.kubectl(
             "patch",
             "iee",

@@ -167,6 +167,81 @@ def test_a_forged_or_copied_output_is_repaired(cluster: Cluster, namespace: str)
         cluster.installation.webhook.start()
 
 
+def test_a_failed_estimate_is_a_reason_and_an_event_on_the_deployment(cluster: Cluster, namespace: str) -> None:
+    """The deployment is applied after the failure, so that the webhook annotates it and the controller tells."""
+    cluster.plane.apply(estimate("failing", namespace, cluster.image("failing")))
+    cluster.until_reason("failing", namespace, "NotFound")
+    assert "NotFound" in cluster.plane.kubectl("get", "iee", "failing", "-n", namespace).stdout
+    cluster.plane.apply(deployment("teller", namespace, image=cluster.image("failing")))
+    expected = {"state": "Failed", "reason": "NotFound", "estimated-by": "failing"}
+    cluster.until(lambda: cluster.annotations("teller", namespace) == expected, "annotated")
+    cluster.until(lambda: told(cluster, namespace, "teller"), "an event")
+    ((kind, reason, message),) = told(cluster, namespace, "teller")
+    assert (kind, reason) == ("Warning", "NotFound")
+    assert message.startswith('no forecast: the estimate "failing" failed: ')
+    cluster.installation.webhook.kill()
+    try:
+        forged = {"metadata": {"annotations": {"joulecast.dev/reason": "AllIsWell"}}}
+        merge(cluster.plane, "deployment", "teller", namespace, forged)
+        cluster.until(lambda: cluster.annotations("teller", namespace) == expected, "the forged reason is replaced")
+    finally:
+        cluster.installation.webhook.start()
+    cluster.installation.controller.restart()
+    cluster.push("failing")
+    cluster.plane.kubectl("annotate", "iee", "failing", "-n", namespace, "joulecast.dev/refresh=now")
+    cluster.until(lambda: cluster.annotations("teller", namespace).get("state") == "Ready", "annotated")
+    cluster.until(lambda: len(told(cluster, namespace, "teller")) > 1, "an event of the end")
+    assert "reason" not in cluster.annotations("teller", namespace)
+    reasons = sorted(reason for _, reason, _ in told(cluster, namespace, "teller"))
+    assert reasons == ["Estimated", "NotFound"], "each once, the restart between them notwithstanding"
+
+
+def test_of_two_estimates_of_an_image_the_one_that_is_run_speaks(cluster: Cluster, namespace: str) -> None:
+    cluster.push("both")
+    image = cluster.image("both")
+    half = {"batchSizes": [1], "precision": "fp16"}
+    cluster.plane.apply(estimate("a-half", namespace, image, workload=half, runtime="onnxruntime-cuda"))
+    cluster.plane.apply(estimate("plain", namespace, image))
+    for name in ("a-half", "plain"):
+        cluster.until_ready(name, namespace)
+    for name, inputs, chosen in (
+        ("half", {"precision": "fp16"}, ("a-half", "fp16", "onnxruntime-cuda", "1")),
+        ("batch", {"batch-size": "32"}, ("plain", "default", "torch-eager", "32")),
+        ("a100", {"for-accelerator": "NVIDIA-A100-SXM4-80GB", "runtime": "torch-eager"}, ("plain", "default")),
+    ):
+        notes = {f"joulecast.dev/{key}": value for key, value in inputs.items()}
+        cluster.plane.apply(deployment(name, namespace, image=image, annotations=notes))
+        cluster.until(lambda name=name: cluster.annotations(name, namespace).get("state") == "Ready", "annotated")
+        keys = ("estimated-by", "estimated-precision", "estimated-runtime", "estimated-batch-size")
+        found = cluster.annotations(name, namespace)
+        assert tuple(found[key] for key in keys)[: len(chosen)] == chosen
+    assert cluster.annotations("a100", namespace)["accelerator"] == "NVIDIA-A100-SXM4-80GB"
+
+
+def test_an_estimate_is_made_for_what_a_deployment_says_of_itself(cluster: Cluster, namespace: str) -> None:
+    cluster.push("pinned")
+    inputs = {"model": cluster.image("pinned"), "precision": "fp16", "batch-size": "2"}
+    notes = {f"joulecast.dev/{key}": value for key, value in inputs.items()}
+    pinned = deployment("pinned", namespace, image="registry.invalid/app:1", annotations=notes)
+    pinned["spec"]["template"]["spec"]["nodeSelector"] = {"nvidia.com/gpu.product": "NVIDIA-H200"}
+    cluster.plane.apply(pinned)  # no node of that product is there yet
+    cluster.until(lambda: cluster.annotations("pinned", namespace).get("state") == "Ready", "annotated")
+    found = cluster.annotations("pinned", namespace)
+    assert (found["accelerator"], found["estimated-precision"], found["estimated-batch-size"]) == (
+        "NVIDIA-H200",
+        "fp16",
+        "2",
+    )
+    before = cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "jsonpath={.items[*].metadata.uid}").stdout
+    changed = {"metadata": {"annotations": {"joulecast.dev/precision": "default"}}}
+    merge(cluster.plane, "deployment", "pinned", namespace, changed)
+    again = lambda: cluster.annotations("pinned", namespace).get("estimated-precision") == "default"  # noqa: E731
+    cluster.until(again, "made anew for another precision")
+    after = cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", "jsonpath={.items[*].metadata.uid}").stdout
+    assert len(after.split()) == 1
+    assert after != before
+
+
 def test_refresh_looks_a_tag_up_at_once(cluster: Cluster, namespace: str) -> None:
     cluster.push("refreshed", salt="first")
     cluster.plane.apply(estimate("refreshed", namespace, cluster.image("refreshed")))
@@ -585,6 +660,18 @@ def events(cluster: Cluster, namespace: str) -> list[str]:
     """The reasons of what was told in ``namespace``."""
     jsonpath = "jsonpath={.items[*].reason}"
     return cluster.plane.kubectl("get", "events", "-n", namespace, "-o", jsonpath).stdout.split()
+
+
+def told(cluster: Cluster, namespace: str, deployment_name: str) -> list[tuple[str, str, str]]:
+    """Type, reason and message of joulecast's events on a Deployment."""
+    found = json.loads(cluster.plane.kubectl("get", "events", "-n", namespace, "-o", "json").stdout)["items"]
+    return [
+        (event["type"], event["reason"], event["message"])
+        for event in found
+        if event["involvedObject"]["name"] == deployment_name
+        and event["involvedObject"]["kind"] == "Deployment"
+        and event.get("reportingComponent") == "joulecast-controller"
+    ]
 
 
 def review_errors(cluster: Cluster) -> float:

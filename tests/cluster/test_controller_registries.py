@@ -132,6 +132,28 @@ def test_a_target_brings_its_own_pull_secrets(registries: Registries, namespace:
     cluster.until_ready("target", namespace)
 
 
+@pytest.mark.parametrize("account", ["default", "puller"])
+def test_a_target_brings_the_pull_secrets_of_its_service_account(
+    registries: Registries, namespace: str, account: str
+) -> None:
+    cluster, private = registries.cluster, registries.private
+    cluster.push("account", registry=private)
+    if account != "default":
+        cluster.plane.kubectl("create", "serviceaccount", account, "-n", namespace)
+    secrets = json.dumps({"imagePullSecrets": [{"name": "pull"}]})
+    cluster.plane.kubectl("patch", "serviceaccount", account, "-n", namespace, "-p", secrets)
+    target = deployment("target", namespace, image=f"{private.host}/account:1")
+    if account != "default":
+        target["spec"]["template"]["spec"]["serviceAccountName"] = account
+    cluster.plane.apply(target, estimate("target", namespace, targetRef={"name": "target"}))
+    message = cluster.until_reason("target", namespace, "Unauthorized")["message"]
+    assert f"ServiceAccount '{account}'" in message
+    assert "ClusterRole" in message
+    cluster.plane.apply(pull_secret(namespace, private))
+    bind_pull_secrets(cluster, namespace)
+    cluster.until_ready("target", namespace)
+
+
 def test_a_secret_that_may_not_be_read_is_no_obstacle_to_a_public_image(registries: Registries, namespace: str) -> None:
     registries.cluster.push("public", registry=registries.moody)
     target = deployment("public", namespace, image=f"{registries.moody.host}/public:1")

@@ -81,6 +81,10 @@ FORECAST = {
     "origin": "public",
     "model-digest": "sha256:" + "ab" * 32,
     "estimated-at": "2026-01-01T00:00:00Z",
+    "estimated-by": "detector",
+    "estimated-batch-size": "32",
+    "estimated-precision": "default",
+    "estimated-runtime": "torch-eager",
     "state": "Ready",
 }
 
@@ -88,7 +92,7 @@ FORECAST = {
 def test_client_side_apply_is_annotated_and_warns(webhook: Release, shop: str) -> None:
     done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(deployment("web", shop)))
     warning = "Warning: 0.42 J per batch of 32 on NVIDIA-H200 (0.378–0.462, public), 50 % below NVIDIA-A100-SXM4-80GB"
-    assert warning in done.stderr
+    assert warning + '; by the estimate "detector", precision default, torch-eager' in done.stderr
     assert webhook.annotations("web", shop) == FORECAST
 
 
@@ -136,7 +140,7 @@ def _replica_sets(plane: ControlPlane, namespace: str) -> int:
 
 @pytest.mark.parametrize("image", [IMAGE, "registry.invalid/nothing:1"])
 def test_forged_outputs_go(webhook: Release, shop: str, image: str) -> None:
-    forged = {PREFIX + key: "0.001" for key in FORECAST} | {"team": "vision"}
+    forged = {PREFIX + key: "0.001" for key in (*FORECAST, "reason")} | {"team": "vision"}
     expected = FORECAST if image == IMAGE else {}
     webhook.plane.apply(deployment("web", shop, image=image, annotations=forged))
     assert webhook.annotations("web", shop) == expected
@@ -149,6 +153,79 @@ def test_a_dry_run_warns_and_writes_nothing(webhook: Release, shop: str) -> None
     done = webhook.plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text(deployment("web", shop)))
     assert "Warning: 0.42 J per batch of 32" in done.stderr
     assert webhook.plane.get("deployment", "web", shop) is None
+
+
+def test_of_two_estimates_of_an_image_the_one_that_is_run_speaks(webhook: Release, shop: str) -> None:
+    """The first by alphabet is another precision and runtime."""
+    webhook.estimate("a-half", shop, IMAGE, 0.1, precision="fp16", runtime="onnxruntime-cuda")
+    webhook.estimate("later", shop, OTHER, 7.0)
+    webhook.wait_known(shop, "7", OTHER)  # and so what was written before
+    for name, inputs, joules, by in (
+        ("plain", {notes.PRECISION: "default"}, "0.42", "detector"),
+        ("half", {notes.PRECISION: "fp16"}, "0.1", "a-half"),
+        ("onnx", {notes.RUNTIME: "onnxruntime-cuda"}, "0.1", "a-half"),
+        ("named", {notes.ESTIMATE: "detector", notes.PRECISION: "default"}, "0.42", "detector"),
+    ):
+        done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(deployment(name, shop, annotations=inputs)))
+        found = webhook.annotations(name, shop)
+        assert (found["joules-per-batch"], found["estimated-by"]) == (joules, by)
+        said = f'by the estimate "{by}", precision {found["estimated-precision"]}, {found["estimated-runtime"]}'
+        assert said in done.stderr
+    assert webhook.annotations("half", shop)["estimated-precision"] == "fp16"
+
+
+def test_where_pods_must_be_placed_chooses_the_row(webhook: Release, shop: str) -> None:
+    pinned = deployment("web", shop)
+    pinned["spec"]["template"]["spec"]["nodeSelector"] = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
+    webhook.plane.apply(pinned)
+    found = webhook.annotations("web", shop)
+    assert (found["accelerator"], found["joules-per-batch"]) == ("NVIDIA-A100-SXM4-80GB", "0.84")
+
+
+def test_a_batch_size_that_nobody_holds_is_said(webhook: Release, shop: str) -> None:
+    asked = deployment("web", shop, annotations={notes.BATCH_SIZE: "8"})
+    done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(asked))
+    assert "no estimate of this image holds batch size 8" in done.stderr
+    expected = {"state": "Failed", "reason": "BatchSizeNotEstimated", "estimated-by": "detector", "batch-size": "8"}
+    assert webhook.annotations("web", shop) == expected
+
+
+def test_a_misspelt_annotation_is_told_with_the_nearest(webhook: Release, shop: str) -> None:
+    misspelt = deployment("web", shop, annotations={"joulecast.dev/modle": "registry.invalid/new:1"})
+    done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(misspelt))
+    assert "Warning: unknown annotation joulecast.dev/modle: did you mean joulecast.dev/model?" in done.stderr
+    assert webhook.annotations("web", shop) == FORECAST | {"modle": "registry.invalid/new:1"}
+    webhook.plane.kubectl("annotate", "iee", "detector", "-n", shop, "joulecast.dev/refresh=now")
+    done = webhook.plane.kubectl("annotate", "iee", "detector", "-n", shop, "joulecast.dev/refesh=now")
+    assert "joulecast.dev/refesh has no effect on an InferenceEnergyEstimate" in done.stderr
+
+
+def test_an_annotated_kind_that_is_not_covered_is_told_and_only_that_one_is_asked_about(
+    webhook: Release, shop: str
+) -> None:
+    template = deployment("set", shop)["spec"]["template"]
+    bare = {"restartPolicy": "Never", **template["spec"]}
+    selector = {"selector": {"matchLabels": {"app": "set"}}, "template": template}
+    kinds = {
+        "StatefulSet": ("apps/v1", selector),
+        "DaemonSet": ("apps/v1", selector),
+        "Job": ("batch/v1", {"template": {"spec": bare}}),
+        "Pod": ("v1", bare),
+    }
+    for kind, (api_version, spec) in kinds.items():
+        body = {"apiVersion": api_version, "kind": kind, "spec": spec}
+        metadata = {"name": "plain", "namespace": shop}
+        before = sum(webhook.calls().values())
+        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
+        assert "Warning" not in done.stderr
+        assert sum(webhook.calls().values()) == before, kind
+        metadata = {"name": "told", "namespace": shop, "annotations": {notes.MODEL: "registry.invalid/new:1"}}
+        done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
+        assert (
+            f"Warning: joulecast annotates Deployments, no {kind}, so that {notes.MODEL} has no effect" in done.stderr
+        )
+        found = webhook.plane.get(kind.lower(), "told", shop)["metadata"]["annotations"]
+        assert {key for key in found if key.startswith(PREFIX)} == {notes.MODEL}
 
 
 def test_an_unknown_model_is_pending(webhook: Release, shop: str) -> None:

@@ -191,7 +191,8 @@ def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> Non
     assert roles - bound.keys() == unbound
     accounts = {name: name for _, name in bound} | {"joulecast-calibration": "joulecast-controller"}
     assert all(accounts[name] == account for (_, name), account in bound.items())
-    assert rules(objects, "ClusterRole", "joulecast-pull-secrets") == granted("", "secrets", "get")
+    readable = granted("", "secrets", "get") | granted("", "serviceaccounts", "get")
+    assert rules(objects, "ClusterRole", "joulecast-pull-secrets") == readable
 
 
 def test_every_pod_is_confined() -> None:
@@ -281,13 +282,16 @@ def test_one_controller_and_two_webhooks_that_are_spread_and_kept() -> None:
 def test_admission_can_only_help() -> None:
     (webhook,) = render(*SECRET)["MutatingWebhookConfiguration", "joulecast-webhook"]["webhooks"]
     assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == ("Ignore", 2, "None")
-    (rule,) = webhook["rules"]
+    rule, *others = webhook["rules"]
     assert (rule["apiGroups"], rule["resources"]) == (["apps"], ["deployments"])
-    assert sorted(rule["operations"]) == ["CREATE", "UPDATE"]
+    for each in (rule, *others):
+        assert sorted(each["operations"]) == ["CREATE", "UPDATE"]
+        assert not [name for name in each["resources"] if "/" in name or "*" in name]
     (expression,) = webhook["namespaceSelector"]["matchExpressions"]
     assert expression["operator"] == "NotIn"
     assert set(expression["values"]) == {"energy", "kube-system"}
-    (condition,) = webhook["matchConditions"]
+    condition, annotated = webhook["matchConditions"]
+    assert 'startsWith("joulecast.dev/")' in annotated["expression"]
     for part in ("controller", "uninstall"):
         assert f'"system:serviceaccount:energy:joulecast-{part}"' in condition["expression"]
     assert "joulecast-webhook" not in condition["expression"]

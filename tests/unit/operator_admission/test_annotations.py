@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,68 +37,58 @@ def test_rounding_keeps_a_value_within_half_a_percent_and_is_stable(value: float
     assert len(Decimal(text).normalize().as_tuple().digits) <= 3
 
 
-def test_a_ready_estimate_gives_every_output() -> None:
-    outputs = notes.outputs_of(estimate())
-    assert set(outputs) == notes.OUTPUT_KEYS
+def outputs_of(found: dict[str, Any]) -> notes.Outputs:
+    return notes.outputs_of(found, found["status"]["results"][0])
+
+
+def test_a_ready_estimate_gives_every_output_but_a_reason() -> None:
+    outputs = outputs_of(estimate())
+    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON}
     assert outputs[notes.JOULES] == "0.421"
     assert (outputs[notes.JOULES_LOWER], outputs[notes.JOULES_UPPER]) == ("0.392", "0.463")
     assert outputs[notes.ACCELERATOR] == H200
     assert outputs[notes.STATE] == "Ready"
     assert outputs[notes.ESTIMATED_AT] == "2026-01-02T03:04:05Z"
+    assert (outputs[notes.ESTIMATED_BY], outputs[notes.ESTIMATED_BATCH_SIZE]) == ("detector", "32")
+    assert (outputs[notes.ESTIMATED_PRECISION], outputs[notes.ESTIMATED_RUNTIME]) == ("default", "torch-eager")
 
 
 def test_almost_all_covered_does_not_read_as_everything() -> None:
-    assert notes.outputs_of(estimate(rows=[row(coverage=0.99996)]))[notes.COVERAGE] == "0.999"
+    assert outputs_of(estimate(rows=[row(coverage=0.99996)]))[notes.COVERAGE] == "0.999"
 
 
-@pytest.mark.parametrize(("ready", "state"), [("False", "Failed"), ("Unknown", "Pending")])
-def test_an_estimate_that_is_not_ready_gives_its_state_alone(ready: str, state: str) -> None:
-    assert notes.outputs_of(estimate(ready=ready)) == {notes.STATE: state}
-
-
-def test_a_status_of_an_older_spec_is_pending() -> None:
-    changed = estimate()
-    changed["metadata"]["generation"] = 2
-    assert notes.outputs_of(changed) == {notes.STATE: "Pending"}
-
-
-def test_an_estimate_without_a_status_is_pending() -> None:
-    assert notes.outputs_of({"metadata": {}, "spec": {}}) == {notes.STATE: "Pending"}
-
-
-def test_the_workloads_batch_size_chooses_the_row() -> None:
-    found = estimate(rows=[row(), row(joules=0.02, batch_size=1)])
-    assert notes.outputs_of(found, batch_size="1")[notes.JOULES] == "0.02"
-    assert notes.outputs_of(found, batch_size=" 32 ")[notes.JOULES] == "0.421"
-
-
-def test_another_batch_size_is_never_passed_off_as_the_workloads() -> None:
-    assert notes.outputs_of(estimate(), batch_size="8") == {notes.STATE: "Failed"}
+def test_without_numbers_there_is_a_state_a_reason_and_a_name() -> None:
+    assert notes.outputs_without_numbers(estimate(), "Failed", "NotFound") == {
+        notes.STATE: "Failed",
+        notes.REASON: "NotFound",
+        notes.ESTIMATED_BY: "detector",
+    }
+    assert notes.outputs_without_numbers(None, "Pending", None) == {notes.STATE: "Pending"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.4", True])
 def test_a_value_that_is_no_finite_number_is_left_out(value: object) -> None:
-    assert notes.JOULES not in notes.outputs_of(estimate(rows=[row() | {"joulesPerBatch": value}]))
+    assert notes.JOULES not in outputs_of(estimate(rows=[row() | {"joulesPerBatch": value}]))
 
 
 def test_merge_writes_nothing_where_three_digits_agree() -> None:
-    current = notes.outputs_of(estimate(rows=[row(joules=0.42123)]))
+    current = outputs_of(estimate(rows=[row(joules=0.42123)]))
     later = estimate(rows=[row(joules=0.42124)])
     later["status"]["estimatedAt"] = "2027-01-01T00:00:00Z"
-    assert notes.merge(current, notes.outputs_of(later)) == {}
+    assert notes.merge(current, outputs_of(later)) == {}
 
 
 def test_merge_moves_the_time_with_another_output() -> None:
-    current = notes.outputs_of(estimate())
+    current = outputs_of(estimate())
     later = estimate(rows=[row(joules=0.5)])
     later["status"]["estimatedAt"] = "2027-01-01T00:00:00Z"
-    changes = notes.merge(current, notes.outputs_of(later))
+    changes = notes.merge(current, outputs_of(later))
     assert changes[notes.ESTIMATED_AT] == "2027-01-01T00:00:00Z"
     assert notes.ORIGIN not in changes
 
 
 def test_merge_removes_what_is_no_longer_said() -> None:
-    current = notes.outputs_of(estimate())
+    current = outputs_of(estimate())
     changes = notes.merge(current, {notes.STATE: "Failed"})
     assert changes[notes.JOULES] is None
     assert apply(current, changes) == {notes.STATE: "Failed"}
@@ -127,21 +118,21 @@ def test_a_forged_output_never_passes_admission(
 
 
 def test_what_stands_gives_way_only_to_a_later_estimate() -> None:
-    stands = notes.outputs_of(estimate(rows=[row(joules=0.5)]))
-    other = notes.outputs_of(estimate(rows=[row(joules=0.7)]))
+    stands = outputs_of(estimate(rows=[row(joules=0.5)]))
+    other = outputs_of(estimate(rows=[row(joules=0.7)]))
     assert notes.admitted(old=stands, new=stands, desired=other) == {}
     later = other | {notes.ESTIMATED_AT: "2026-01-02T03:04:06Z"}
     assert apply(stands, notes.admitted(old=stands, new=stands, desired=later)) == later
 
 
 def test_a_later_estimate_that_says_the_same_keeps_the_time() -> None:
-    stands = notes.outputs_of(estimate())
+    stands = outputs_of(estimate())
     later = stands | {notes.ESTIMATED_AT: "2027-01-02T03:04:06Z"}
     assert notes.admitted(old=stands, new=stands, desired=later) == {}
 
 
 def test_pending_gives_way_to_any_forecast() -> None:
-    stands, forecast = {notes.STATE: "Pending"}, notes.outputs_of(estimate())
+    stands, forecast = {notes.STATE: "Pending"}, outputs_of(estimate())
     assert apply(stands, notes.admitted(old=stands, new=stands, desired=forecast)) == forecast
 
 

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import copy
 from datetime import UTC, datetime
 
 import pytest
 
 from joulecast_operator import discovery
-from tests.unit.operator_admission.resources import IMAGE, Estimates, deployment, estimate, row
+from tests.unit.operator_admission.resources import IMAGE, deployment
 
 MODEL = {"joulecast.dev/model": IMAGE}
 OWNER = {
@@ -45,7 +44,6 @@ def test_an_image_volume_is_likelier_than_a_container() -> None:
 )
 def test_an_object_without_the_expected_parts_has_no_model(broken: dict[str, object]) -> None:
     assert discovery.model_reference(broken) is None
-    assert discovery.estimate_for(broken, Estimates(estimate())) is None
     assert not discovery.wants_estimate(broken)
 
 
@@ -53,7 +51,6 @@ def test_an_object_without_the_expected_parts_has_no_model(broken: dict[str, obj
 def test_skip(value: str) -> None:
     workload = deployment(image=IMAGE, annotations=MODEL | {"joulecast.dev/skip": value})
     assert discovery.skipped(workload)
-    assert discovery.estimate_for(workload, Estimates(estimate())) is None
     assert not discovery.wants_estimate(workload)
 
 
@@ -84,63 +81,14 @@ def test_the_hash_follows_images_and_inputs_only() -> None:
         deployment(annotations=MODEL | {"joulecast.dev/refresh": "now"}),
         deployment(annotations=dict(MODEL), volumes=[{"name": "m", "image": {"reference": "r/m:1"}}]),
         deployment(annotations=dict(MODEL), imagePullSecrets=[{"name": "pull"}]),
+        deployment(annotations=dict(MODEL), serviceAccountName="puller"),
+        deployment(annotations=dict(MODEL), nodeSelector={"nvidia.com/gpu.product": "NVIDIA-L40S"}),
+        deployment(annotations=MODEL | {"joulecast.dev/precision": "fp16"}),
     ):
         assert discovery.inputs_hash(change) != discovery.inputs_hash(before)
     same = deployment(annotations=MODEL | {"joulecast.dev/state": "Ready", "a": "b"}, replicas=3)
     same["metadata"]["generation"] = 7
     assert discovery.inputs_hash(same) == discovery.inputs_hash(before)
-
-
-def test_the_order_of_lookup() -> None:
-    named = estimate("named")
-    targeting = estimate(
-        "targeting", spec={"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
-    )
-    by_image = estimate("by-image")
-    index = Estimates(by_image, targeting, named)
-    workload = deployment(image=IMAGE, annotations={"joulecast.dev/estimate": "named"})
-    assert discovery.estimate_for(workload, index) is named
-    workload = deployment(image=IMAGE)
-    assert discovery.estimate_for(workload, index) is targeting
-    assert discovery.estimate_for(deployment("other", image=IMAGE), index) is by_image
-
-
-def test_a_named_estimate_that_is_missing_is_not_replaced_by_another() -> None:
-    workload = deployment(image=IMAGE, annotations={"joulecast.dev/estimate": "gone"})
-    assert discovery.estimate_for(workload, Estimates(estimate())) is None
-
-
-def test_another_namespaces_estimate_is_never_used() -> None:
-    index = Estimates(
-        estimate("a", namespace="other"),
-        estimate("b", namespace="other", spec={"targetRef": {"kind": "Deployment", "name": "web"}}),
-    )
-    for inputs in ({}, {"joulecast.dev/estimate": "a"}, {"joulecast.dev/estimate": "other/a"}):
-        assert discovery.estimate_for(deployment(image=IMAGE, annotations=inputs), index) is None
-
-
-def test_an_annotated_model_is_not_confused_with_the_containers() -> None:
-    workload = deployment(image=IMAGE, annotations={"joulecast.dev/model": "r/another:1"})
-    assert discovery.estimate_for(workload, Estimates(estimate())) is None
-
-
-def test_of_several_with_the_image_the_workloads_own_wins_then_a_users() -> None:
-    made = estimate("a-made")
-    made["metadata"]["labels"] = {discovery.MANAGED_BY_LABEL: discovery.MANAGER}
-    made["metadata"]["ownerReferences"] = [{"kind": "Deployment", "uid": "uid-another"}]
-    own = copy.deepcopy(made)
-    own["metadata"] |= {"name": "z-own", "ownerReferences": [{"kind": "Deployment", "uid": "uid-web"}]}
-    users = estimate("b-users")
-    workload = deployment(image=IMAGE)
-    assert discovery.estimate_for(workload, Estimates(made, users, own)) is own
-    assert discovery.estimate_for(workload, Estimates(made, users)) is users
-
-
-def test_of_a_users_estimates_the_one_with_the_batch_size_wins() -> None:
-    small = estimate("z-small", rows=[row(batch_size=1)])
-    workload = deployment(image=IMAGE, annotations={"joulecast.dev/batch-size": "1"})
-    assert discovery.estimate_for(workload, Estimates(estimate("a-large"), small)) is small
-    assert discovery.estimate_for(deployment(image=IMAGE), Estimates(small, estimate("a-large"))) is not small
 
 
 @pytest.mark.parametrize(
@@ -158,10 +106,3 @@ def test_the_controller_rests_until_a_time(value: str, rests: bool) -> None:
     own = deployment("joulecast-controller", annotations={"joulecast.dev/rest-until": value})
     assert discovery.resting(own, datetime(2026, 1, 1, tzinfo=UTC)) is rests
     assert not discovery.resting(deployment(), datetime(2026, 1, 1, tzinfo=UTC))
-
-
-def test_a_workload_under_admission_takes_the_requests_namespace() -> None:
-    workload = deployment(image=IMAGE)
-    del workload["metadata"]["namespace"], workload["metadata"]["name"]
-    assert discovery.estimate_for(workload, Estimates(estimate()), namespace="shop") is not None
-    assert discovery.estimate_for(workload, Estimates(estimate())) is None

@@ -13,7 +13,7 @@ from joulecast_operator.webhook_decision import Decision, decide
 from tests.unit.operator_admission.resources import A100, IMAGE, Estimates, deployment, estimate, row
 
 MODEL = {"joulecast.dev/model": IMAGE}
-FORGED = {notes.JOULES: "0.001", notes.STATE: "Ready", notes.ORIGIN: "measured"}
+FORGED = {notes.JOULES: "0.001", notes.STATE: "Ready", notes.ORIGIN: "measured", notes.REASON: "AllIsWell"}
 
 
 def create(workload: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -22,6 +22,10 @@ def create(workload: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def update(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
     return create(new, operation="UPDATE", oldObject=old)
+
+
+def outputs_of(found: dict[str, Any]) -> notes.Outputs:
+    return notes.outputs_of(found, found["status"]["results"][0])
 
 
 def after(workload: dict[str, Any], decision: Decision) -> dict[str, str]:
@@ -34,10 +38,11 @@ def test_a_known_model_is_annotated_and_the_client_is_told() -> None:
     workload = deployment(image=IMAGE)
     decision = decide(create(workload), Estimates(estimate()))
     assert decision.outcome == "annotated"
-    assert notes.outputs(after(workload, decision)) == notes.outputs_of(estimate())
-    assert decision.warnings == (
-        "0.421 J per batch of 32 on NVIDIA-H200 (0.392–0.463, public), 31 % below NVIDIA-A100-SXM4-80GB",
-    )
+    assert notes.outputs(after(workload, decision)) == outputs_of(estimate())
+    (text,) = decision.warnings
+    forecast, _, source = text.partition("; ")
+    assert forecast == "0.421 J per batch of 32 on NVIDIA-H200 (0.392–0.463, public), 31 % below NVIDIA-A100-SXM4-80GB"
+    assert source == 'by the estimate "detector", precision default, torch-eager'
 
 
 def test_the_comparison_is_with_the_thriftiest_other_and_may_be_unfavourable() -> None:
@@ -48,13 +53,13 @@ def test_the_comparison_is_with_the_thriftiest_other_and_may_be_unfavourable() -
         row("NVIDIA-B200", joules=0.1, batch_size=1),
     ]
     (text,) = decide(create(deployment(image=IMAGE)), Estimates(estimate(rows=rows))).warnings
-    assert text.endswith("25 % above NVIDIA-L40S")
+    assert ", 25 % above NVIDIA-L40S;" in text
 
 
 def test_a_forecast_that_prices_part_of_the_model_says_so() -> None:
     rows = [row(coverage=0.937)]
     (text,) = decide(create(deployment(image=IMAGE)), Estimates(estimate(rows=rows))).warnings
-    assert text.endswith("(0.392–0.463, public), priced for 93 % of its FLOPs")
+    assert "(0.392–0.463, public), priced for 93 % of its FLOPs;" in text
 
 
 def test_an_unknown_model_is_pending() -> None:
@@ -95,6 +100,57 @@ def test_a_failed_estimate_gives_its_reason() -> None:
     decision = decide(create(deployment(image=IMAGE)), Estimates(failed))
     assert decision.outcome == "failed"
     assert decision.warnings == ('no forecast: the estimate "detector" failed: the registry answered 401',)
+    found = after(deployment(image=IMAGE), decision)
+    assert (found[notes.STATE], found[notes.REASON], found[notes.ESTIMATED_BY]) == ("Failed", "Estimated", "detector")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason", "said"),
+    [
+        ({notes.BATCH_SIZE: "8"}, "BatchSizeNotEstimated", "holds batch size 8; the estimate"),
+        ({notes.BATCH_SIZE: "many"}, "InvalidBatchSize", 'is "many": give one of the batch sizes of "detector", 1, 32'),
+        ({notes.PRECISION: "fp16"}, "PrecisionNotEstimated", "holds no precision fp16, but default"),
+        ({notes.RUNTIME: "vllm"}, "RuntimeNotEstimated", "holds no runtime vllm, but torch-eager"),
+        ({notes.FOR_ACCELERATOR: "B200"}, "AcceleratorNotEstimated", f"accelerator B200, but {A100}, NVIDIA-H200"),
+        (
+            {notes.BATCH_SIZE: "1", notes.FOR_ACCELERATOR: A100},
+            "CombinationNotEstimated",
+            f"holds no row with batch size 1, accelerator {A100} together",
+        ),
+    ],
+)
+def test_what_no_estimate_holds_is_said_and_not_replaced_by_a_strangers_number(
+    inputs: dict[str, str], reason: str, said: str
+) -> None:
+    workload = deployment(image=IMAGE, annotations=inputs)
+    decision = decide(create(workload), Estimates(estimate(rows=[row(), row(A100), row(batch_size=1)])))
+    assert decision.outcome == "failed"
+    found = notes.outputs(after(workload, decision))
+    assert found == {notes.STATE: "Failed", notes.REASON: reason, notes.ESTIMATED_BY: "detector"}
+    assert said in decision.warnings[0]
+
+
+def test_a_named_estimate_is_not_said_to_be_one_of_many() -> None:
+    workload = deployment(image=IMAGE, annotations={notes.ESTIMATE: "detector", notes.BATCH_SIZE: "8"})
+    (text,) = decide(create(workload), Estimates(estimate())).warnings
+    assert text == (
+        'no forecast: the estimate "detector" holds no batch size 8, but 32; add it to its workload.batchSizes'
+    )
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("NoAccelerator", "NoAccelerator"), ("Estimating", None)])
+def test_a_pending_workload_says_what_it_waits_for_unless_it_is_merely_under_way(
+    reason: str, shown: str | None
+) -> None:
+    waiting = estimate(ready="Unknown")
+    waiting["status"]["conditions"][0] |= {"reason": reason, "message": "add a node"}
+    workload = deployment(image=IMAGE)
+    assert after(workload, decide(create(workload), Estimates(waiting))).get(notes.REASON) == shown
+
+
+def test_a_named_estimate_that_is_missing_is_the_reason() -> None:
+    workload = deployment(annotations={notes.ESTIMATE: "gone"})
+    assert after(workload, decide(create(workload), Estimates()))[notes.REASON] == "EstimateNotFound"
 
 
 def test_a_batch_size_that_was_not_estimated_says_which_were() -> None:
@@ -126,7 +182,7 @@ def test_a_workload_that_concerns_no_estimate_is_left_as_it_is() -> None:
 def test_forged_outputs_go(inputs: dict[str, str]) -> None:
     workload = deployment(annotations=inputs | FORGED | {"team": "a"})
     found = after(workload, decide(create(workload), Estimates()))
-    assert not {notes.JOULES, notes.ORIGIN} & set(found)
+    assert not {notes.JOULES, notes.ORIGIN, notes.REASON} & set(found)
     assert found.get(notes.STATE) in (None, "Pending")
     assert found["team"] == "a"
 
@@ -140,7 +196,7 @@ def test_forged_outputs_go_also_where_a_controller_owns_the_workload() -> None:
 
 
 def test_an_update_that_changes_nothing_of_ours_keeps_what_the_controller_wrote() -> None:
-    old = deployment(image=IMAGE, annotations=notes.outputs_of(estimate(rows=[row(joules=0.9)])))
+    old = deployment(image=IMAGE, annotations=outputs_of(estimate(rows=[row(joules=0.9)])))
     new = copy.deepcopy(old)
     new["spec"]["replicas"] = 3
     decision = decide(update(new, old), Estimates(estimate()))
@@ -149,30 +205,30 @@ def test_an_update_that_changes_nothing_of_ours_keeps_what_the_controller_wrote(
 
 
 def test_an_update_that_drops_our_outputs_gets_them_back() -> None:
-    old = deployment(image=IMAGE, annotations=notes.outputs_of(estimate()))
+    old = deployment(image=IMAGE, annotations=outputs_of(estimate()))
     new = deployment(image=IMAGE)
-    assert after(new, decide(update(new, old), Estimates())) == notes.outputs_of(estimate())
+    assert after(new, decide(update(new, old), Estimates())) == outputs_of(estimate())
 
 
 def test_a_rollout_undo_to_another_image_drops_its_stale_outputs() -> None:
-    stale = notes.outputs_of(estimate(rows=[row(joules=9.0)]))
-    old = deployment(image="r/other:2", annotations=notes.outputs_of(estimate()))
+    stale = outputs_of(estimate(rows=[row(joules=9.0)]))
+    old = deployment(image="r/other:2", annotations=outputs_of(estimate()))
     new = deployment(image=IMAGE, annotations=stale)
-    assert after(new, decide(update(new, old), Estimates(estimate()))) == notes.outputs_of(estimate())
+    assert after(new, decide(update(new, old), Estimates(estimate()))) == outputs_of(estimate())
     gone = decide(update(new, old), Estimates())
     assert after(new, gone) == {}
 
 
 def test_a_later_estimate_replaces_what_stood() -> None:
-    old = deployment(image=IMAGE, annotations=notes.outputs_of(estimate(rows=[row(joules=0.9)])))
+    old = deployment(image=IMAGE, annotations=outputs_of(estimate(rows=[row(joules=0.9)])))
     later = estimate()
     later["status"]["estimatedAt"] = "2027-01-01T00:00:00Z"
-    assert after(old, decide(update(old, old), Estimates(later))) == notes.outputs_of(later)
+    assert after(old, decide(update(old, old), Estimates(later))) == outputs_of(later)
 
 
 def test_taking_the_model_annotation_away_takes_the_outputs_away() -> None:
-    old = deployment(annotations=MODEL | notes.outputs_of(estimate()))
-    new = deployment(annotations=notes.outputs_of(estimate()))
+    old = deployment(annotations=MODEL | outputs_of(estimate()))
+    new = deployment(annotations=outputs_of(estimate()))
     assert after(new, decide(update(new, old), Estimates(estimate()))) == {}
 
 
@@ -203,8 +259,8 @@ def test_a_target_is_priced_by_any_of_its_images(images: list[str], outcome: str
     "inputs", [{notes.MODEL: "registry.example/models/next:2"}, {notes.MODEL: IMAGE, notes.BATCH_SIZE: "8"}]
 )
 def test_a_changed_model_or_batch_size_is_pending_until_it_is_estimated(inputs: dict[str, str]) -> None:
-    old = deployment(annotations=MODEL | notes.outputs_of(estimate()))
-    new = deployment(annotations=inputs | notes.outputs_of(estimate()))
+    old = deployment(annotations=MODEL | outputs_of(estimate()))
+    new = deployment(annotations=inputs | outputs_of(estimate()))
     decision = decide(update(new, old), Estimates(made()))
     assert decision.outcome == "pending"
     assert after(new, decision) == inputs | {notes.STATE: "Pending"}
@@ -231,12 +287,31 @@ def test_a_batch_size_that_is_no_number_waits_for_nothing() -> None:
     assert 'batch-size is "many"' in decision.warnings[0]
 
 
+def test_a_warning_of_no_effect_comes_after_the_forecast() -> None:
+    workload = deployment(image=IMAGE, annotations={"joulecast.dev/batchsize": "8"})
+    forecast, hint = decide(create(workload), Estimates(estimate())).warnings
+    assert forecast.startswith("0.421 J")
+    assert hint == "unknown annotation joulecast.dev/batchsize: did you mean joulecast.dev/batch-size?"
+
+
+def test_an_object_of_another_kind_is_never_patched() -> None:
+    other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "StatefulSet"}
+    decision = decide(create(other, kind={"group": "apps", "kind": "StatefulSet"}), Estimates(estimate()))
+    assert (decision.outcome, decision.patch) == ("unknown", ())
+    assert "joulecast annotates Deployments, no StatefulSet" in decision.warnings[0]
+
+
+def test_a_workload_that_is_skipped_is_told_nothing() -> None:
+    workload = deployment(annotations={notes.SKIP: "true", "joulecast.dev/modle": IMAGE})
+    assert decide(create(workload), Estimates()).warnings == ()
+
+
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "spec", "annotations", "template", "name", "containers", "volumes", "ownerReferences"]), inner, max_size=4), max_leaves=12)  # fmt: skip # noqa: E501
 
 
-@given(JSON)
-def test_an_object_of_any_shape_is_decided_without_touching_more_than_annotations(workload: Any) -> None:
-    decision = decide(create(workload), Estimates(estimate()))
+@given(JSON, st.sampled_from(["Deployment", "Pod", "InferenceEnergyEstimate"]))
+def test_an_object_of_any_shape_is_decided_without_touching_more_than_annotations(workload: Any, kind: str) -> None:
+    decision = decide(create(workload, kind={"kind": kind}), Estimates(estimate()))
     assert all(operation["path"].startswith("/metadata/annotations") for operation in decision.patch)
 
 
@@ -256,6 +331,7 @@ LOUD = "\x1b[31m\n" + "n" * 60_000
         ({"joulecast.dev/model": LOUD}, []),
         ({"joulecast.dev/batch-size": LOUD}, [estimate()]),
         ({}, [failed(LOUD)]),
+        ({"joulecast.dev/precision": LOUD}, [estimate()]),
         ({}, [estimate(rows=[row("NVIDIA-H200", origin=LOUD)])]),
     ],
 )

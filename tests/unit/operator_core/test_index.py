@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator import discovery
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES, NODES
 
@@ -57,7 +58,15 @@ def test_only_what_is_read_of_a_deployment_is_kept() -> None:
             "managedFields": [{}],
             "annotations": {"joulecast.dev/model": "m", "other": "x" * 1000},
         },
-        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i", "env": [{"name": "SECRET"}]}]}}},
+        "spec": {
+            "template": {
+                "spec": {
+                    "containers": [{"name": "c", "image": "i", "env": [{"name": "SECRET"}]}],
+                    "serviceAccountName": "puller",
+                    "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S", "pool": "SECRET"},
+                }
+            }
+        },
     }
     index.put(DEPLOYMENTS, resource)
     kept = index.deployment("shop", "web")
@@ -65,6 +74,9 @@ def test_only_what_is_read_of_a_deployment_is_kept() -> None:
     assert kept["metadata"]["annotations"] == {"joulecast.dev/model": "m"}
     assert "SECRET" not in str(kept)
     assert kept["spec"]["template"]["spec"]["containers"] == [{"image": "i"}]
+    assert discovery.inputs_hash(kept) == discovery.inputs_hash(resource)
+    assert discovery.service_account(kept) == "puller"
+    assert discovery.products(kept) == ("NVIDIA-L40S",)
 
 
 def test_what_a_listing_does_not_confirm_is_gone() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from joulecast_operator.controller_workloads import Workloads, made_for
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
-from joulecast_operator.reconcile import desired_status
+from joulecast_operator.outcomes import Failure
+from joulecast_operator.reconcile import EventToPost, Result, Waiting, desired_status
 from tests.unit.operator_core.estimates import REQUEST, estimate, forecast
 
 OWN = Key(kind=DEPLOYMENTS.kind, namespace="joulecast", name="joulecast-controller")
@@ -23,13 +24,11 @@ class World:
 
     def __init__(self) -> None:
         self.index = Index()
+        self.versions = 0
         self.landing = asyncio.Event()
         self.log: list[str] = []
         self.workloads = Workloads(index=self.index, writer=self, own=OWN)  # type: ignore[arg-type]
-        known = estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]})
-        known["metadata"]["resourceVersion"] = "1"
-        known["status"] = desired_status(known, forecast(), request=REQUEST, now=datetime.now(UTC))
-        self.index.put(ESTIMATES, known)
+        self.answer(forecast())
         self.put(SERVED, "1")
         self.put(OWN, "1")
 
@@ -40,10 +39,21 @@ class World:
         spec = {"template": {"spec": {"containers": containers}}}
         self.index.put(DEPLOYMENTS, {"metadata": metadata | {"annotations": notes}, "spec": spec})
 
+    def answer(self, result: Result) -> None:
+        """The estimate gets another status."""
+        self.versions += 1
+        known = estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]})
+        known["metadata"]["resourceVersion"] = str(self.versions)
+        known["status"] = desired_status(known, result, request=REQUEST, now=datetime.now(UTC))
+        self.index.put(ESTIMATES, known)
+
     async def annotations(self, deployment: Mapping[str, Any], *_: object) -> None:
         self.log.append("begun")
         await self.landing.wait()
         self.log.append("landed")
+
+    async def event(self, _: object, deployment: Mapping[str, Any], event: EventToPost) -> None:
+        self.log.append(f"{event.kind} {event.reason} on {deployment['metadata']['name']}: {event.message}")
 
     async def acknowledge_rest(self, own: Mapping[str, Any], until: str) -> None:
         self.log.append(until)
@@ -82,6 +92,57 @@ def test_work_goes_on_after_the_time() -> None:
         return world.log
 
     assert asyncio.run(play()) == ["begun", "landed"]
+
+
+ABSENT = Failure(stage="resolve", reason="NotFound", message="there is no such tag", transient=False)
+AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="it is away", transient=True)
+
+
+def test_a_reason_is_an_event_once_and_so_is_the_forecast_after_it() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        for result in (ABSENT, ABSENT, AWAY, Waiting(reason="Estimating", message=""), AWAY, forecast(), forecast()):
+            world.answer(result)
+            await world.workloads.reconcile(SERVED)
+        return [line for line in world.log if " on server: " in line]
+
+    failed, away, estimated = asyncio.run(play())
+    assert failed.startswith("Warning NotFound on server: no forecast: the estimate")
+    assert "there is no such tag" in failed
+    assert away.startswith("Normal RegistryUnavailable on server: no forecast yet")
+    assert estimated.startswith("Normal Estimated on server: 0.421 J per batch of 32")
+
+
+def test_a_restart_repeats_no_event() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.answer(ABSENT)
+        world.put(SERVED, "2", state="Failed", reason="NotFound", estimated_by="detector")
+        world.workloads.remember_reasons()
+        await world.workloads.reconcile(SERVED)
+        return world.log
+
+    assert asyncio.run(play()) == []
+
+
+def test_a_deployment_made_anew_is_told_again() -> None:
+    async def play() -> int:
+        world = World()
+        world.landing.set()
+        world.answer(ABSENT)
+        await world.workloads.reconcile(SERVED)
+        world.index.drop(SERVED)
+        world.put(SERVED, "9")
+        await world.workloads.reconcile(SERVED)
+        world.index.drop(SERVED)
+        await world.workloads.reconcile(SERVED)
+        world.put(SERVED, "10")
+        await world.workloads.reconcile(SERVED)
+        return sum("NotFound on server" in line for line in world.log)
+
+    assert asyncio.run(play()) == 2, "an object of the same uid is the same, one that was gone is another"
 
 
 def test_a_refresh_of_the_deployment_keeps_the_estimate_made_for_it() -> None:
