@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, get_args
 
 from joulecast.energy.profile import PRODUCT
-from joulecast_operator import discovery, placement
+from joulecast_operator import discovery
 from joulecast_operator.annotations import (
     BATCH_SIZE,
     ESTIMATE,
@@ -22,6 +22,7 @@ from joulecast_operator.annotations import (
     annotations_of,
     state_of,
 )
+from joulecast_operator.products import product_named
 from joulecast_operator.resources import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, Runtime, Workload
 
 Resource = Mapping[str, Any]
@@ -194,7 +195,7 @@ def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
         "batchSize": [str(size) for size in batch_sizes or ()],
         "precision": [precision],
         "runtime": [runtime],
-        "accelerator": [placement.product(str(name)) for name in names or ()],
+        "accelerator": [product_named(str(name)) for name in names or ()],
     }
     return all(not may_hold[field] or set(values) & set(may_hold[field]) for field, values in wanted.items())
 

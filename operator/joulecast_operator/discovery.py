@@ -20,6 +20,7 @@ from joulecast_operator.annotations import (
     SKIP,
     annotations_of,
 )
+from joulecast_operator.products import product_named
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "joulecast"
@@ -121,7 +122,7 @@ def service_account(workload: Resource) -> str:
 def products(workload: Resource) -> tuple[str, ...]:
     """The accelerators that the workload runs on: the annotated one, else those that its pods must be placed on."""
     named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
-    return (placement.product(named),) if named else placement.products(_pod_spec(workload))
+    return (product_named(named),) if named else placement.products(_pod_spec(workload))
 
 
 def wants_estimate(workload: Resource) -> bool:

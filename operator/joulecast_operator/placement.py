@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from joulecast_operator.products import product_named
+
 PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 Resource = Mapping[str, Any]
@@ -16,13 +18,7 @@ def products(pod: Resource) -> tuple[str, ...]:
     Preferences are left out: a pod may be placed elsewhere.
     """
     selected = _mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
-    return (product(selected),) if isinstance(selected, str) and selected else _by_affinity(pod)
-
-
-def product(label: str) -> str:
-    """The whole card that the value of a node's label names: ``NVIDIA-L40S`` for ``NVIDIA L40S`` and
-    ``NVIDIA-L40S-SHARED``."""
-    return "-".join(label.split()).removesuffix("-SHARED")
+    return (product_named(selected),) if isinstance(selected, str) and selected else _by_affinity(pod)
 
 
 def kept(pod: Resource) -> dict[str, Any]:
@@ -54,7 +50,7 @@ def _of_term(term: Resource) -> tuple[str, ...]:
 
 def _values(expression: Resource) -> tuple[str, ...]:
     values = expression.get("values")
-    return tuple(product(value) for value in values if isinstance(value, str)) if isinstance(values, list) else ()
+    return tuple(product_named(value) for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
 def _mappings(value: object) -> Iterable[Resource]:

@@ -15,10 +15,11 @@ from joulecast_operator.operator_metrics import Reconciles, show_index, show_que
 from joulecast_operator.reasons import OTHER, REASONS, counted
 
 NO_FAILURES = {
-    "AnotherCalibration", "AsMeasured", "Better", "Estimating", "InvalidRow", "JobGoing", "NoAccelerator", "NoNode",
-    "NotBetter", "ProfileChanged", "Queued", "Scheduled", "Starting", "Suspended",
+    "AcceleratorNotEstimated", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated", "Better", "Estimating",
+    "InvalidRow", "JobGoing", "NoAccelerator", "NoNode", "NotBetter", "PrecisionNotEstimated", "ProfileChanged",
+    "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended",
 }  # fmt: skip
-"""Reasons of what waits, runs, or went well."""
+"""Reasons of what waits, runs, went well, or stands on a Deployment alone."""
 
 
 def reasons_in(package: str) -> Iterator[str]:
