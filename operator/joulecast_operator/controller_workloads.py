@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,7 +18,6 @@ from joulecast_operator.annotations import (
     annotations_of,
     merge,
 )
-from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.webhook_decision import desired_outputs
@@ -24,6 +25,15 @@ from joulecast_operator.writer import Writer
 
 _NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
 _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """Deployments that run the estimate's ``image``, and those that name the estimate or are named by it."""
+
+    image: str
+    of_image: Set[Key]
+    named: Set[Key]
 
 
 class Workloads:
@@ -53,27 +63,19 @@ class Workloads:
         if changes:
             await self._write(key, deployment, desired, changes)
 
-    def concerned(self, estimate: Resource) -> list[Key]:
-        """Deployments whose annotations may depend on ``estimate``."""
+    def concerned(self, estimate: Resource) -> Concerned:
+        """Deployments whose annotations may depend on ``estimate``; looks at no other."""
         metadata, spec = estimate["metadata"], estimate.get("spec") or {}
-        image = (spec.get("model") or {}).get("image")
+        namespace, image = metadata["namespace"], (spec.get("model") or {}).get("image") or ""
         target = (spec.get("targetRef") or {}).get("name")
-        found = []
-        for key in self._index.keys(DEPLOYMENTS, metadata["namespace"]):
-            deployment = self._index.resource(key)
-            if deployment is None:
-                continue
-            named = annotations_of(deployment).get("joulecast.dev/estimate", "").strip() == metadata["name"]
-            if named or key.name == target or (image and image in _images(deployment)):
-                found.append(key)
-        return found
+        named = self._index.deployments_of(namespace, estimate=metadata["name"])
+        if target and self._index.deployment(namespace, target) is not None:
+            named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
+        return Concerned(image=image, of_image=self._index.deployments_of(namespace, image=image), named=named)
 
     def targeting(self, key: Key) -> list[Key]:
         """Estimates that take their model from the Deployment of ``key``."""
-        found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
-        return [
-            Key(kind=ESTIMATES.kind, namespace=key.namespace, name=estimate["metadata"]["name"]) for estimate in found
-        ]
+        return self._index.targeting(key.namespace, DEPLOYMENTS.kind, key.name)
 
     async def _make(self, key: Key, deployment: Resource) -> None:
         if not discovery.wants_estimate(deployment):
@@ -94,8 +96,8 @@ class Workloads:
             await self._writer.delete_estimate(estimate)
 
     def _made(self, key: Key) -> list[Resource]:
-        found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
-        return [estimate for estimate in found if is_made(estimate)]
+        made = self._index.made_for(key.namespace, DEPLOYMENTS.kind, key.name)
+        return [estimate for each in made if (estimate := self._index.resource(each)) is not None]
 
     async def _write(self, key: Key, deployment: Resource, desired: Outputs, changes: Changes) -> None:
         self._writing.add(key)
@@ -156,7 +158,3 @@ def _answers(estimate: Resource, wanted: Resource) -> bool:
     batch_sizes = (wanted["spec"].get("workload") or {}).get("batchSizes", [1])
     asked = ((estimate.get("spec") or {}).get("workload") or {}).get("batchSizes", [1])
     return bool(named and asked == batch_sizes)
-
-
-def _images(deployment: Resource) -> set[str]:
-    return {model.reference for model in discovery.models(deployment)}

@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,7 +25,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from joulecast_operator import bounds
-from joulecast_operator.annotations import READY, state_of
+from joulecast_operator.annotations import READY, result_of, state_of
+from joulecast_operator.exposition import LargeFamily, Point, label_text
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
 from joulecast_operator.webhook_decision import OUTCOMES
 
@@ -168,10 +169,18 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge
 _DURATION_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 
 
+class Shown(NamedTuple):
+    """What is served of a row: labels, those of the info besides, a value for each of ``FORECASTS``."""
+
+    labels: tuple[str, ...]
+    known: tuple[str, ...]
+    values: tuple[float | None, ...]
+
+
 class LiveIndex(Protocol):
     """What is read at scrape time: the resources as the last events left them."""
 
-    def estimates(self) -> Iterable[Resource]: ...
+    def shown(self) -> Iterable[tuple[Shown, ...]]: ...
 
     def profiles(self) -> Iterable[Resource]: ...
 
@@ -185,11 +194,7 @@ class EstimateCollector(Collector):
         self._index = index
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        estimates = sorted(self._index.estimates(), key=_identity)
-        rows = [(labels, row) for estimate in estimates for labels, row in _rows(estimate)]
-        for metric in FORECASTS:
-            yield _forecast_family(metric, rows)
-        yield _info_family(estimates)
+        yield from _estimate_families([row for rows in self._index.shown() for row in rows])
         yield _calibration_family(self._index.profiles())
         yield from _run_families(self._index.calibrations())
 
@@ -272,26 +277,40 @@ def _family(metric: Metric) -> GaugeMetricFamily:
     return GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
 
 
-def _forecast_family(metric: Metric, rows: Iterable[tuple[tuple[str, ...], Resource]]) -> GaugeMetricFamily:
-    family = _family(metric)
-    for labels, row in rows:
-        value = row.get(metric.field)
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            family.add_metric(labels, value)
-    return family
+def shown(estimate: Resource, *, all_results: bool = False) -> tuple[Shown, ...]:
+    """The rows of an estimate that are served: the one that its summary names, or all."""
+    state, status = state_of(estimate), _mapping(estimate.get("status"))
+    image = _mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
+    model, digest = bounds.text(str(image)), str(status.get("modelDigest", ""))
+    nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
+    return tuple(
+        Shown(
+            labels=tuple(map(sys.intern, labels)),
+            known=tuple(
+                map(sys.intern, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
+            ),
+            values=tuple(_finite(row.get(metric.field)) for metric in FORECASTS),
+        )
+        for labels, row in _rows(estimate, all_results=all_results) or [nothing]
+    )
 
 
-def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
-    family = _family(INFO)
-    for estimate in estimates:
-        state, status = state_of(estimate), _mapping(estimate.get("status"))
-        image = _mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
-        model = bounds.text(str(image))
-        nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
-        for labels, row in _rows(estimate) or [nothing]:
-            origin, runtime = str(row.get("origin", "")), str(row.get("runtime", ""))
-            family.add_metric((*labels, state, origin, runtime, model, str(status.get("modelDigest", ""))), 1)
-    return family
+def _finite(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
+    """A family's series stand together, as the text format demands."""
+    points: list[list[Point]] = [[] for _ in (*FORECASTS, INFO)]
+    for row in rows:
+        text = label_text(FORECAST_LABELS, row.labels)
+        for found, value in zip(points, row.values, strict=False):
+            if value is not None:
+                found.append((row.labels, text, value))
+        known = label_text(INFO_LABELS[len(FORECAST_LABELS) :], row.known)
+        points[-1].append(((*row.labels, *row.known), f"{text},{known}", 1.0))
+    for metric, found in zip((*FORECASTS, INFO), points, strict=True):
+        yield LargeFamily(metric.name, metric.text, metric.labels, found)
 
 
 def _calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
@@ -327,12 +346,14 @@ def _reason(status: Resource) -> str:
     return str(_mapping(conditions[-1]).get("reason", ""))
 
 
-def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:
+def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...], Resource]]:
     """The rows of a Ready estimate with their labels; each label set once, as a second would void the scrape."""
     if state_of(estimate) != READY:
         return []
+    chosen = None if all_results else result_of(estimate)
+    results = _mapping(estimate.get("status")).get("results") or () if all_results else (chosen,) if chosen else ()
     found: dict[tuple[str, ...], Resource] = {}
-    for row in _mapping(estimate.get("status")).get("results") or ():
+    for row in results:
         own = tuple(str(row.get(key, "")) for key in ("accelerator", "batchSize", "precision"))
         found.setdefault((*_identity(estimate), _workload(estimate), *own), row)
     return list(found.items())

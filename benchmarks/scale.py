@@ -1,0 +1,385 @@
+"""Many objects: memory, time and what admission waits for, with 10,000 estimates of 20 results and 5,000 Deployments.
+
+The forecasts of one namespace are joulecast's own; the others get copies of their statuses, which hold for the same
+images and specs. ``BENCH_ESTIMATES``, ``BENCH_DEPLOYMENTS``, ``BENCH_CROWD`` and ``BENCH_LOAD_SECONDS`` change sizes.
+The column *before* is of the same machine and sizes, run on the version before the index was packed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import ssl
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks.cluster import GROUP_PATH, KIND, is_ready, resident_mib, review, small_model
+from tests import images
+from tests.harness import http
+from tests.harness.control_plane import ControlPlane
+from tests.harness.installation import Installation
+from tests.harness.processes import Process
+from tests.harness.registry import Registry
+
+NAMESPACES = 100
+ESTIMATES = int(os.environ.get("BENCH_ESTIMATES", "10000"))
+DEPLOYMENTS = int(os.environ.get("BENCH_DEPLOYMENTS", "5000"))
+CROWD = int(os.environ.get("BENCH_CROWD", "2000"))
+LOAD_SECONDS = int(os.environ.get("BENCH_LOAD_SECONDS", "300"))
+IDLE_SECONDS = 130  # two comparisons with the server
+REQUESTS_PER_SECOND = 200
+CONNECTIONS = 8  # an API server keeps a handful open to a webhook
+WAIT_SECONDS = 1800.0
+UNDER_WAY = 50  # requests, as parallel clients have
+
+BATCH_SIZES = [1, 8, 16, 32, 64]
+ACCELERATORS = ["NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"]
+DEPLOYMENTS_PATH = "/apis/apps/v1/namespaces/{}/deployments"
+JOULES = "joulecast.dev/joules-per-batch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """``unit`` follows the number; ``wanted`` is the most that it should be."""
+
+    what: str
+    measured: float
+    unit: str
+    wanted: float | None = None
+
+
+class Stage:
+    """A control plane with joulecast, and a client that is its admin."""
+
+    def __init__(self, plane: ControlPlane, registry: Registry, installation: Installation, folder: Path) -> None:
+        self.plane, self.registry, self.installation, self.folder = plane, registry, installation, folder
+
+    @property
+    def processes(self) -> tuple[Process, Process]:
+        return self.installation.controller, self.installation.webhook
+
+    def image(self, number: int) -> str:
+        return f"{self.registry.host}/bench/small:v{number}"
+
+    def push(self, tags: int) -> None:
+        layout = images.write_layout(images.build([{"models/model.onnx": small_model()}]), self.folder / "small")
+        for number in range(tags):
+            self.registry.push(layout, "bench/small", f"v{number}")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        for process in self.processes:
+            process.stop()
+        yield
+        for process in self.processes:
+            process.start()
+
+
+class Client:
+    """Requests to the API server as its admin, a bounded number at a time."""
+
+    def __init__(self, stage: Stage, session: aiohttp.ClientSession) -> None:
+        self._url, self._tls, self._session = stage.plane.url, stage.plane.admin_tls, session
+        self._gate = asyncio.Semaphore(UNDER_WAY)
+
+    async def send(self, method: str, path: str, body: object = None, kind: str = "json") -> Any:
+        headers = {"Content-Type": f"application/{kind}"}
+        data = None if body is None else json.dumps(body).encode()
+        async with (
+            self._gate,
+            self._session.request(method, self._url + path, data=data, headers=headers, ssl=self._tls) as answer,
+        ):
+            content = await answer.read()
+            if answer.status >= 400:
+                raise RuntimeError(f"{method} {path} answered {answer.status}: {content[:200].decode()}")
+            return json.loads(content)
+
+    async def every(self, calls: Iterable[Awaitable[Any]]) -> list[Any]:
+        return await asyncio.gather(*calls)
+
+    async def namespace(self, name: str) -> None:
+        await self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
+    async def estimate(self, namespace: str, name: str, image: str, status: object = None) -> None:
+        path = f"{GROUP_PATH}/namespaces/{namespace}/{KIND}"
+        await self.send("POST", path, _estimate(name, image))
+        if status is not None:
+            await self.send("PATCH", f"{path}/{name}/status", {"status": status}, "merge-patch+json")
+
+    async def deployment(self, namespace: str, name: str, image: str) -> None:
+        await self.send("POST", DEPLOYMENTS_PATH.format(namespace), _deployment(name, image))
+
+    async def ready(self, namespace: str) -> dict[str, Any]:
+        """Statuses of the namespace's Ready estimates, by name."""
+        found = await self.send("GET", f"{GROUP_PATH}/namespaces/{namespace}/{KIND}")
+        return {each["metadata"]["name"]: each["status"] for each in found["items"] if is_ready(each)}
+
+    async def annotated(self, path: str = "/apis/apps/v1/deployments") -> int:
+        found = await self.send("GET", path)
+        return sum(JOULES in (each["metadata"].get("annotations") or {}) for each in found["items"])
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> float:
+    """Seconds until ``condition`` holds."""
+    started = time.perf_counter()
+    while not await condition():
+        if time.perf_counter() - started > WAIT_SECONDS:
+            raise RuntimeError(f"not within {WAIT_SECONDS:.0f} s: {what}")
+        await asyncio.sleep(0.5)
+    return time.perf_counter() - started
+
+
+async def figures(stage: Stage) -> list[Figure]:
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=UNDER_WAY)) as session:
+        client = Client(stage, session)
+        per_namespace = ESTIMATES // NAMESPACES
+        stage.push(per_namespace)
+        crowded = await _crowd(stage, client) if CROWD else []
+        await _fill(stage, client, per_namespace)
+        started = await _restarted(stage, client)
+        return [
+            *started,
+            *await _idle(stage),
+            *await _scrape(stage, session),
+            *await _admission(stage, per_namespace),
+            *_memory(stage),
+            Figure(what="answers 429 in all", measured=_throttled(stage), unit="", wanted=0),
+            *crowded,
+        ]
+
+
+async def _fill(stage: Stage, client: Client, per_namespace: int) -> None:
+    """Estimates of the first namespace by joulecast, of the others by copies; then Deployments, with nobody there."""
+    await client.every(client.namespace(f"team-{number}") for number in range(NAMESPACES))
+    names = {f"small-{number}": stage.image(number) for number in range(per_namespace)}
+    await client.every(client.estimate("team-0", name, image) for name, image in names.items())
+
+    async def all_ready() -> bool:
+        return len(await client.ready("team-0")) == len(names)
+
+    await until(all_ready, "the first namespace is Ready")
+    statuses = await client.ready("team-0")
+    for process in stage.processes:
+        process.stop()
+    await client.every(
+        client.estimate(f"team-{number}", name, image, statuses[name])
+        for number in range(1, NAMESPACES)
+        for name, image in names.items()
+    )
+    await client.every(
+        client.deployment(f"team-{number % NAMESPACES}", f"web-{number}", stage.image(number // NAMESPACES))
+        for number in range(DEPLOYMENTS)
+    )
+
+
+async def _restarted(stage: Stage, client: Client) -> list[Figure]:
+    """From the starts of both processes to ready, and from there until every Deployment is annotated."""
+    seconds = []
+    for process in reversed(stage.processes):
+        started = time.perf_counter()
+        process.start()
+        seconds.append(time.perf_counter() - started)
+
+    async def all_annotated() -> bool:
+        return await client.annotated() >= DEPLOYMENTS
+
+    annotated = await until(all_annotated, "every Deployment is annotated")
+    return [
+        Figure(what="start of the webhook → ready", measured=seconds[0], unit="s", wanted=15),
+        Figure(what="start of the controller → ready", measured=seconds[1], unit="s", wanted=15),
+        Figure(what="all estimates Ready → all Deployments annotated", measured=annotated, unit="s", wanted=60),
+    ]
+
+
+async def _idle(stage: Stage) -> list[Figure]:
+    await asyncio.sleep(30)  # what the start left to do is done
+    before = [_cpu_seconds(process) for process in stage.processes]
+    await asyncio.sleep(IDLE_SECONDS)
+    used = [_cpu_seconds(process) - start for process, start in zip(stage.processes, before, strict=True)]
+    return [
+        Figure(what=f"{name}, nothing to do", measured=100 * seconds / IDLE_SECONDS, unit="% of a core", wanted=2)
+        for name, seconds in zip(("controller", "webhook"), used, strict=True)
+    ]
+
+
+async def _scrape(stage: Stage, session: aiohttp.ClientSession) -> list[Figure]:
+    """As Prometheus does it, which accepts gzip."""
+    seconds, size = [], 0
+    for _ in range(5):
+        started = time.perf_counter()
+        headers = {"Accept-Encoding": "gzip"}
+        async with session.get(
+            f"{stage.installation.controller_url}/metrics", headers=headers, auto_decompress=False
+        ) as answer:
+            page = await answer.read()
+            compressed = answer.headers.get("Content-Encoding") == "gzip"
+        seconds.append(time.perf_counter() - started)
+        size = len(gzip.decompress(page)) if compressed else len(page)
+    return [
+        Figure(what="scrape (median of 5)", measured=statistics.median(seconds), unit="s", wanted=1),
+        Figure(what="scrape as sent", measured=len(page) / 1e6, unit="MB", wanted=5),
+        Figure(what="scrape, unpacked", measured=size / 1e6, unit="MB"),
+    ]
+
+
+async def _admission(stage: Stage, per_namespace: int) -> list[Figure]:
+    """Reviews at a fixed rate, whether or not earlier ones were answered."""
+    tls = http.client_context(stage.installation.authority.bundle)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        started = time.perf_counter()
+        answers = (
+            _reviewed(stage, session, tls, number, per_namespace, started)
+            for number in range(REQUESTS_PER_SECOND * LOAD_SECONDS)
+        )
+        found = sorted(await asyncio.gather(*answers))
+    p99 = found[int(len(found) * 0.99) - 1]
+    rate = f"admission at {REQUESTS_PER_SECOND}/s for {LOAD_SECONDS} s"
+    return [
+        Figure(what=f"{rate}: median", measured=statistics.median(found), unit="ms"),
+        Figure(what=f"{rate}: p99", measured=p99, unit="ms", wanted=10),
+        Figure(what=f"{rate}: slowest", measured=found[-1], unit="ms", wanted=100),
+    ]
+
+
+async def _reviewed(
+    stage: Stage,
+    session: aiohttp.ClientSession,
+    tls: ssl.SSLContext,
+    number: int,
+    per_namespace: int,
+    started: float,
+) -> float:
+    await asyncio.sleep(max(0.0, started + number / REQUESTS_PER_SECOND - time.perf_counter()))
+    body = review(number, stage.image(number // NAMESPACES % per_namespace))
+    sent = time.perf_counter()
+    async with session.post(stage.installation.webhook_address, json=body, ssl=tls) as answer:
+        text = await answer.text()
+    milliseconds = (time.perf_counter() - sent) * 1e3
+    if not json.loads(text)["response"].get("patch"):
+        raise RuntimeError(f"the webhook did not annotate: {text[:200]}")
+    return milliseconds
+
+
+async def _crowd(stage: Stage, client: Client) -> list[Figure]:
+    """As many estimates as Deployments in one namespace, of one image, each of which concerns all others."""
+    await client.namespace("crowd")
+    await client.every(client.deployment("crowd", f"web-{number}", stage.image(0)) for number in range(CROWD))
+    before, started = _cpu_seconds(stage.installation.controller), time.perf_counter()
+    await client.every(client.estimate("crowd", f"small-{number}", stage.image(0)) for number in range(CROWD))
+
+    async def all_ready() -> bool:
+        return len(await client.ready("crowd")) == CROWD
+
+    async def all_annotated() -> bool:
+        return await client.annotated(DEPLOYMENTS_PATH.format("crowd")) == CROWD
+
+    await until(all_ready, "the crowd is Ready")
+    ready = time.perf_counter() - started
+    annotated = await until(all_annotated, "the crowd is annotated")
+    await asyncio.sleep(5)
+    used = _cpu_seconds(stage.installation.controller) - before
+    for path in (f"{GROUP_PATH}/namespaces/crowd/{KIND}", DEPLOYMENTS_PATH.format("crowd")):
+        await client.send("DELETE", path)
+    name = f"{CROWD:,} estimates and {CROWD:,} Deployments of one image in one namespace"
+    return [
+        Figure(what=f"{name}: created → all Ready", measured=ready, unit="s"),
+        Figure(what="the same: all Ready → all annotated", measured=annotated, unit="s", wanted=20),
+        Figure(what="the same: the controller's processor time, without its workers", measured=used, unit="s"),
+    ]
+
+
+def _memory(stage: Stage) -> list[Figure]:
+    """After all of the above."""
+    return [
+        Figure(what="memory of the controller", measured=resident_mib(stage.processes[0]), unit="MiB", wanted=200),
+        Figure(what="memory of the webhook", measured=resident_mib(stage.processes[1]), unit="MiB", wanted=150),
+    ]
+
+
+def _throttled(stage: Stage) -> int:
+    return sum(event.get("responseStatus", {}).get("code") == 429 for event in stage.plane.audit_events())
+
+
+def _cpu_seconds(process: Process) -> float:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _estimate(name: str, image: str) -> dict[str, Any]:
+    """Its tag is looked up once a day, so that an idle minute has no look-ups in it."""
+    return {
+        "apiVersion": "joulecast.dev/v1alpha1",
+        "kind": "InferenceEnergyEstimate",
+        "metadata": {"name": name},
+        "spec": {
+            "model": {"image": image},
+            "workload": {"batchSizes": BATCH_SIZES},
+            "accelerators": {"names": ACCELERATORS},
+            "resolveInterval": "24h",
+        },
+    }
+
+
+def _deployment(name: str, image: str) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "server", "image": image}]}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+@contextmanager
+def _stage() -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with (
+            ControlPlane.start(folder / "plane", controller_manager=False) as plane,
+            Registry.start(folder / "registry") as registry,
+        ):
+            hosts = [registry.host]
+            with Installation.start(plane, folder / "joulecast", insecure_registries=hosts) as installation:
+                yield Stage(plane, registry, installation, folder)
+
+
+def section() -> str:
+    """The Markdown table of measured, earlier and wanted figures."""
+    with _stage() as stage:
+        found = asyncio.run(figures(stage))
+    return table(found)
+
+
+def table(found: Sequence[Figure]) -> str:
+    results = len(ACCELERATORS) * len(BATCH_SIZES)
+    sizes = f"{ESTIMATES:,} estimates of {results} results, {DEPLOYMENTS:,} Deployments, {NAMESPACES} namespaces:"
+    head = [sizes, "", "| what | measured | before | ratio | wanted |", "|---|---:|---:|---:|---:|"]
+    return "\n".join([*head, *map(_row, found)])
+
+
+def _row(figure: Figure) -> str:
+    before = BEFORE.get(figure.what)
+    ratio = f"{before / figure.measured:.1f} ×" if before and figure.measured else "–"
+    wanted = "–" if figure.wanted is None else f"≤ {figure.wanted:g} {figure.unit}".strip()
+    cells = [figure.what, _shown(figure.measured, figure.unit), _shown(before, figure.unit), ratio, wanted]
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.3g} {unit}".strip() if value < 100 else f"{value:,.0f} {unit}".strip()
+
+
+BEFORE: dict[str, float] = {}
