@@ -133,3 +133,12 @@ def test_pauses_double_up_to_five_minutes() -> None:
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
     queue.forget("a")
     assert queue.pause_seconds("a") == 5
+
+
+def test_keys_that_are_put_off_again_and_again_leave_nothing_behind() -> None:
+    queue: WorkQueue[str] = WorkQueue(first_pause_seconds=1)
+    for _ in range(1000):
+        for key in ("a", "b", "c"):
+            queue.add(key)
+            queue.add_later(key, 1e6)
+    assert len(queue._timers) < 100
