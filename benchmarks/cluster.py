@@ -121,7 +121,8 @@ class Stage:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         sent = time.perf_counter()
         answer = await client.post(
-            self.installation.webhook_address, json=review(number, f"{self.registry.host}/bench/small:v1")
+            self.installation.webhook_address,
+            json=review(number, f"{self.registry.host}/bench/small:v1", f"team-{number % NAMESPACES}"),
         )
         if not answer.json()["response"].get("patch"):
             raise RuntimeError(f"the webhook did not annotate: {answer.text[:200]}")
@@ -140,9 +141,8 @@ def is_ready(estimate: dict[str, Any]) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def review(number: int, image: str) -> dict[str, Any]:
+def review(number: int, image: str, namespace: str) -> dict[str, Any]:
     container = {"name": "server", "image": image}
-    namespace = f"team-{number % NAMESPACES}"
     workload = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -1,20 +1,24 @@
 """Many objects: memory, time and what admission waits for, with 10,000 estimates of 20 results and 5,000 Deployments.
 
-The forecasts of one namespace are joulecast's own; the others get copies of their statuses, which hold for the same
-images and specs. ``BENCH_ESTIMATES``, ``BENCH_DEPLOYMENTS``, ``BENCH_CROWD`` and ``BENCH_LOAD_SECONDS`` change sizes.
-The column *before* is of the same machine and sizes, run on the version before the index was packed.
+The forecasts of one namespace are joulecast's own; the others hold copies, which are right for the same images and
+specs and are written into etcd: the API server would take a quarter of an hour. ``BENCH_ESTIMATES``,
+``BENCH_DEPLOYMENTS``, ``BENCH_CROWD`` and ``BENCH_LOAD_SECONDS`` change sizes. The column *before* is of the same
+machine and sizes, run on the version before the index was packed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import os
+import re
 import ssl
 import statistics
 import tempfile
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +49,10 @@ UNDER_WAY = 50  # requests, as parallel clients have
 
 BATCH_SIZES = [1, 8, 16, 32, 64]
 ACCELERATORS = ["NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"]
+PUTS = 50  # a request to etcd holds 1.5 MB
+ESTIMATES_KEY = f"/registry/joulecast.dev/{KIND}/"
+DEPLOYMENTS_KEY = "/registry/deployments/"
+UID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DEPLOYMENTS_PATH = "/apis/apps/v1/namespaces/{}/deployments"
 JOULES = "joulecast.dev/joules-per-batch"
 
@@ -70,20 +78,53 @@ class Stage:
         return self.installation.controller, self.installation.webhook
 
     def image(self, number: int) -> str:
-        return f"{self.registry.host}/bench/small:v{number}"
+        return f"{self.registry.host}/bench/small:v{number:02}"
 
     def push(self, tags: int) -> None:
         layout = images.write_layout(images.build([{"models/model.onnx": small_model()}]), self.folder / "small")
         for number in range(tags):
-            self.registry.push(layout, "bench/small", f"v{number}")
+            self.registry.push(layout, "bench/small", f"v{number:02}")
 
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        for process in self.processes:
-            process.stop()
-        yield
-        for process in self.processes:
-            process.start()
+
+class Etcd:
+    """Copies of objects as the API server stored them; what is replaced has the same length, as their encoding asks."""
+
+    def __init__(self, stage: Stage, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = stage.plane.etcd_url, session
+
+    async def stored(self, key: str) -> bytes:
+        found = await self._ask("range", {"key": _base64(key.encode())})
+        return base64.b64decode(found["kvs"][0]["value"])
+
+    async def copy(self, copies: Iterable[tuple[str, bytes]]) -> None:
+        """Each a key and what it holds, some at a time; the uid is a new one."""
+        puts = [
+            {"requestPut": {"key": _base64(key.encode()), "value": _base64(_another(value))}} for key, value in copies
+        ]
+        for start in range(0, len(puts), PUTS):
+            await self._ask("txn", {"success": puts[start : start + PUTS]})
+
+    async def delete(self, prefix: str) -> None:
+        await self._ask(
+            "deleterange", {"key": _base64(prefix.encode()), "range_end": _base64(prefix[:-1].encode() + b"0")}
+        )
+
+    async def _ask(self, what: str, body: object) -> Any:
+        async with self._session.post(f"{self._url}/v3/kv/{what}", json=body) as answer:
+            answer.raise_for_status()
+            return await answer.json()
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _another(stored: bytes) -> bytes:
+    """The same object under another uid."""
+    found = UID.search(stored)
+    if found is None:
+        raise RuntimeError("a stored object has no uid")
+    return stored.replace(found[0], str(uuid.uuid4()).encode())
 
 
 class Client:
@@ -111,19 +152,15 @@ class Client:
     async def namespace(self, name: str) -> None:
         await self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
-    async def estimate(self, namespace: str, name: str, image: str, status: object = None) -> None:
-        path = f"{GROUP_PATH}/namespaces/{namespace}/{KIND}"
-        await self.send("POST", path, _estimate(name, image))
-        if status is not None:
-            await self.send("PATCH", f"{path}/{name}/status", {"status": status}, "merge-patch+json")
+    async def estimate(self, namespace: str, name: str, image: str) -> None:
+        await self.send("POST", f"{GROUP_PATH}/namespaces/{namespace}/{KIND}", _estimate(name, image))
 
     async def deployment(self, namespace: str, name: str, image: str) -> None:
         await self.send("POST", DEPLOYMENTS_PATH.format(namespace), _deployment(name, image))
 
-    async def ready(self, namespace: str) -> dict[str, Any]:
-        """Statuses of the namespace's Ready estimates, by name."""
+    async def ready(self, namespace: str) -> int:
         found = await self.send("GET", f"{GROUP_PATH}/namespaces/{namespace}/{KIND}")
-        return {each["metadata"]["name"]: each["status"] for each in found["items"] if is_ready(each)}
+        return sum(map(is_ready, found["items"]))
 
     async def annotated(self, path: str = "/apis/apps/v1/deployments") -> int:
         found = await self.send("GET", path)
@@ -143,11 +180,11 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> float:
 async def figures(stage: Stage) -> list[Figure]:
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=UNDER_WAY)) as session:
-        client = Client(stage, session)
+        client, etcd = Client(stage, session), Etcd(stage, session)
         per_namespace = ESTIMATES // NAMESPACES
         stage.push(per_namespace)
-        crowded = await _crowd(stage, client) if CROWD else []
-        await _fill(stage, client, per_namespace)
+        crowded = await _crowd(stage, client, etcd)
+        await _fill(stage, client, etcd, per_namespace)
         started = await _restarted(stage, client)
         return [
             *started,
@@ -160,28 +197,39 @@ async def figures(stage: Stage) -> list[Figure]:
         ]
 
 
-async def _fill(stage: Stage, client: Client, per_namespace: int) -> None:
+async def _fill(stage: Stage, client: Client, etcd: Etcd, per_namespace: int) -> None:
     """Estimates of the first namespace by joulecast, of the others by copies; then Deployments, with nobody there."""
-    await client.every(client.namespace(f"team-{number}") for number in range(NAMESPACES))
-    names = {f"small-{number}": stage.image(number) for number in range(per_namespace)}
-    await client.every(client.estimate("team-0", name, image) for name, image in names.items())
+    await client.every(client.namespace(_team(number)) for number in range(NAMESPACES))
+    names = {f"small-{number:02}": stage.image(number) for number in range(per_namespace)}
+    await client.every(client.estimate(_team(0), name, image) for name, image in names.items())
 
     async def all_ready() -> bool:
-        return len(await client.ready("team-0")) == len(names)
+        return await client.ready(_team(0)) == len(names)
 
     await until(all_ready, "the first namespace is Ready")
-    statuses = await client.ready("team-0")
     for process in stage.processes:
         process.stop()
-    await client.every(
-        client.estimate(f"team-{number}", name, image, statuses[name])
-        for number in range(1, NAMESPACES)
-        for name, image in names.items()
-    )
-    await client.every(
-        client.deployment(f"team-{number % NAMESPACES}", f"web-{number}", stage.image(number // NAMESPACES))
-        for number in range(DEPLOYMENTS)
-    )
+    for name in names:
+        stored = await etcd.stored(f"{ESTIMATES_KEY}{_team(0)}/{name}")
+        await etcd.copy(
+            (f"{ESTIMATES_KEY}{team}/{name}", stored.replace(_team(0).encode(), team.encode()))
+            for team in map(_team, range(1, NAMESPACES))
+        )
+    await client.deployment(_team(0), "web-00000", stage.image(0))
+    stored = await etcd.stored(f"{DEPLOYMENTS_KEY}{_team(0)}/web-00000")
+    await etcd.copy(_deployment_copy(stage, stored, number) for number in range(1, DEPLOYMENTS))
+
+
+def _deployment_copy(stage: Stage, stored: bytes, number: int) -> tuple[str, bytes]:
+    team, name, image = _team(number % NAMESPACES), f"web-{number:05}", stage.image(number // NAMESPACES)
+    replaced = {"web-00000": name, _team(0): team, stage.image(0): image}
+    for old, new in replaced.items():
+        stored = stored.replace(old.encode(), new.encode())
+    return f"{DEPLOYMENTS_KEY}{team}/{name}", stored
+
+
+def _team(number: int) -> str:
+    return f"team-{number:02}"
 
 
 async def _restarted(stage: Stage, client: Client) -> list[Figure]:
@@ -263,7 +311,7 @@ async def _reviewed(
     started: float,
 ) -> float:
     await asyncio.sleep(max(0.0, started + number / REQUESTS_PER_SECOND - time.perf_counter()))
-    body = review(number, stage.image(number // NAMESPACES % per_namespace))
+    body = review(number, stage.image(number // NAMESPACES % per_namespace), _team(number % NAMESPACES))
     sent = time.perf_counter()
     async with session.post(stage.installation.webhook_address, json=body, ssl=tls) as answer:
         text = await answer.text()
@@ -273,23 +321,34 @@ async def _reviewed(
     return milliseconds
 
 
-async def _crowd(stage: Stage, client: Client) -> list[Figure]:
+async def _crowd(stage: Stage, client: Client, etcd: Etcd) -> list[Figure]:
     """As many estimates as Deployments in one namespace, of one image, each of which concerns all others."""
     await client.namespace("crowd")
-    await client.estimate("crowd", "first", stage.image(0))
-    status = await _first_status(client)
+    await client.estimate("crowd", "small-0000", stage.image(0))
+
+    async def is_first_ready() -> bool:
+        return await client.ready("crowd") == 1
+
+    await until(is_first_ready, "the first of the crowd is Ready")
     stage.installation.controller.stop()
-    await client.every(client.deployment("crowd", f"web-{number}", stage.image(0)) for number in range(CROWD))
-    await client.every(client.estimate("crowd", f"small-{n}", stage.image(0), status) for n in range(CROWD))
+    await client.deployment("crowd", "web-0000", stage.image(0))
+    for prefix, name in ((ESTIMATES_KEY, "small-"), (DEPLOYMENTS_KEY, "web-")):
+        stored = await etcd.stored(f"{prefix}crowd/{name}0000")
+        await etcd.copy(
+            (f"{prefix}crowd/{name}{n:04}", stored.replace(f"{name}0000".encode(), f"{name}{n:04}".encode()))
+            for n in range(1, CROWD)
+        )
+    started = time.perf_counter()
     stage.installation.controller.start()
 
     async def all_annotated() -> bool:
         return await client.annotated(DEPLOYMENTS_PATH.format("crowd")) == CROWD
 
-    annotated = await until(all_annotated, "the crowd is annotated")
-    touched = await _touched(stage, client)
-    for path in (f"{GROUP_PATH}/namespaces/crowd/{KIND}", DEPLOYMENTS_PATH.format("crowd")):
-        await client.send("DELETE", path)
+    await until(all_annotated, "the crowd is annotated")
+    annotated = time.perf_counter() - started
+    touched = await _touched(stage, etcd)
+    for prefix in (ESTIMATES_KEY, DEPLOYMENTS_KEY):
+        await etcd.delete(f"{prefix}crowd/")
     name = f"{CROWD:,} estimates and {CROWD:,} Deployments of one image in one namespace"
     return [
         Figure(what=f"{name}: start → all annotated", measured=annotated, unit="s", wanted=20),
@@ -298,20 +357,12 @@ async def _crowd(stage: Stage, client: Client) -> list[Figure]:
     ]
 
 
-async def _first_status(client: Client) -> object:
-    async def is_first_ready() -> bool:
-        return bool(await client.ready("crowd"))
-
-    await until(is_first_ready, "the first of the crowd is Ready")
-    return (await client.ready("crowd"))["first"]
-
-
-async def _touched(stage: Stage, client: Client) -> tuple[float, float]:
+async def _touched(stage: Stage, etcd: Etcd) -> tuple[float, float]:
     """Seconds and processor seconds until the controller has seen to a change of every estimate of the crowd."""
     controller = stage.installation.controller
     started, before = time.perf_counter(), _cpu_seconds(controller)
-    path, body = f"{GROUP_PATH}/namespaces/crowd/{KIND}/small-", {"metadata": {"labels": {"touched": "yes"}}}
-    await client.every(client.send("PATCH", f"{path}{n}", body, "merge-patch+json") for n in range(CROWD))
+    keys = [f"{ESTIMATES_KEY}crowd/small-{n:04}" for n in range(CROWD)]
+    await etcd.copy([(key, await etcd.stored(key)) for key in keys])
     while True:
         used = _cpu_seconds(controller)
         await asyncio.sleep(QUIET_SECONDS)
