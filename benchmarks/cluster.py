@@ -22,6 +22,7 @@ from tests import images
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import Installation
+from tests.harness.processes import Process
 from tests.harness.registry import Registry
 
 ESTIMATES = 1_000
@@ -69,7 +70,7 @@ class Stage:
         """From the request that creates an estimate to the first sight of its Ready status."""
         started = time.perf_counter()
         await self.create(name, image)
-        while not _is_ready((await self.api.get(f"{GROUP_PATH}/namespaces/default/{KIND}/{name}")).json()):
+        while not is_ready((await self.api.get(f"{GROUP_PATH}/namespaces/default/{KIND}/{name}")).json()):
             if time.perf_counter() - started > WAIT_SECONDS:
                 raise RuntimeError(f"estimate {name} was not Ready in {WAIT_SECONDS:.0f} s")
             await asyncio.sleep(0.02)
@@ -96,7 +97,7 @@ class Stage:
         await self.pour("many", count, image)
         while True:
             items = (await self.api.get(f"{GROUP_PATH}/{KIND}")).json()["items"]
-            if sum(map(_is_ready, items)) >= count:
+            if sum(map(is_ready, items)) >= count:
                 return time.perf_counter() - started
             if time.perf_counter() - started > WAIT_SECONDS:
                 raise RuntimeError(f"not all {count} estimates were Ready in {WAIT_SECONDS:.0f} s")
@@ -105,12 +106,6 @@ class Stage:
     def throttled(self) -> int:
         """Requests that the API server answered with 429."""
         return sum(event.get("responseStatus", {}).get("code") == 429 for event in self.plane.audit_events())
-
-    def resident_mib(self, process: Any) -> float:
-        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError(f"no VmRSS for {process.name}")
 
     async def admission_milliseconds(self) -> list[float]:
         """Latencies of reviews sent at a fixed rate, whether or not earlier ones were answered."""
@@ -126,21 +121,28 @@ class Stage:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         sent = time.perf_counter()
         answer = await client.post(
-            self.installation.webhook_address, json=_review(number, f"{self.registry.host}/bench/small:v1")
+            self.installation.webhook_address,
+            json=review(number, f"{self.registry.host}/bench/small:v1", f"team-{number % NAMESPACES}"),
         )
         if not answer.json()["response"].get("patch"):
             raise RuntimeError(f"the webhook did not annotate: {answer.text[:200]}")
         return (time.perf_counter() - sent) * 1e3
 
 
-def _is_ready(estimate: dict[str, Any]) -> bool:
+def resident_mib(process: Process) -> float:
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"no VmRSS for {process.name}")
+
+
+def is_ready(estimate: dict[str, Any]) -> bool:
     conditions = estimate.get("status", {}).get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def _review(number: int, image: str) -> dict[str, Any]:
+def review(number: int, image: str, namespace: str) -> dict[str, Any]:
     container = {"name": "server", "image": image}
-    namespace = f"team-{number % NAMESPACES}"
     workload = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -169,9 +171,9 @@ async def figures(stage: Stage) -> list[Figure]:
     again = statistics.median([await stage.ready_seconds(f"again-{number}", large) for number in range(5)])
     bare = await _webhook_seconds(stage)
     await stage.name_teams()
-    small = stage.push("bench/small", _small_model())
+    small = stage.push("bench/small", small_model())
     many = await stage.create_many(ESTIMATES, small)
-    memory = [stage.resident_mib(process) for process in (stage.installation.controller, stage.installation.webhook)]
+    memory = [resident_mib(process) for process in (stage.installation.controller, stage.installation.webhook)]
     latencies = sorted(await stage.admission_milliseconds())
     throttled = stage.throttled()
     index = await _index_seconds(stage, small)
@@ -219,7 +221,7 @@ async def _webhook_seconds(stage: Stage) -> float:
     return time.perf_counter() - started
 
 
-def _small_model() -> bytes:
+def small_model() -> bytes:
     import onnx
     from onnx import helper
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import kopf
@@ -26,13 +27,18 @@ from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.journal import Journal
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
 from joulecast_operator.kube import ApiError, Cluster
-from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
+from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
 from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
 from joulecast_operator.questions import product_of
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
 from joulecast_operator.workqueue import WorkQueue
 from joulecast_operator.writer import Writer
+
+_OF_IMAGE: Final = "DeploymentsOfImage"
+"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them once a round."""
+
+_FEW: Final = 16  # Deployments that are queued one by one
 
 KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
 """In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
@@ -64,7 +70,7 @@ class Controller:
         own = Key(kind=DEPLOYMENTS.kind, namespace=settings.namespace, name=settings.deployment)
         self._settings = settings
         self._own = own if settings.deployment else None
-        self.index = Index()
+        self.index = Index(shown=partial(shown, all_results=settings.metrics_all_results))
         self.cluster = Cluster(concurrency=settings.api_requests)
         self.forecasts = Forecasts(settings)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
@@ -151,6 +157,8 @@ class Controller:
             return
         if key.kind == DEPLOYMENTS.kind:
             await self.workloads.reconcile(key)
+        elif key.kind == _OF_IMAGE:
+            self._queue_each(self.index.deployments_of(key.namespace, image=key.name))
         elif key.kind == PROFILES.kind:
             await self.profiles.reconcile(key)
         elif key.kind == CALIBRATIONS.kind:
@@ -205,8 +213,18 @@ class Controller:
             self._tell_workloads(estimate)
 
     def _tell_workloads(self, estimate: Resource | None) -> None:
-        for deployment in self.workloads.concerned(estimate) if estimate else ():
-            self.queue.add(deployment)
+        if estimate is None:
+            return
+        concerned = self.workloads.concerned(estimate)
+        if len(concerned.of_image) <= _FEW:
+            self._queue_each(concerned.of_image)
+        else:
+            self.queue.add(Key(kind=_OF_IMAGE, namespace=estimate["metadata"]["namespace"], name=concerned.image))
+        self._queue_each(concerned.named)
+
+    def _queue_each(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self.queue.add(key)
 
     def _profiles_changed(self) -> None:
         for key in self.index.keys(PROFILES):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -20,7 +21,6 @@ from joulecast_operator.annotations import (
     annotations_of,
     merge,
 )
-from joulecast_operator.discovery import is_made
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import DEPLOYMENTS, ESTIMATES
@@ -31,6 +31,15 @@ from joulecast_operator.writer import Writer
 _NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
 _ESTIMATED: Final = "Estimated"  # as the condition Ready has it
 _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """Deployments that run the estimate's ``image``, and those that name the estimate or are named by it."""
+
+    image: str
+    of_image: Set[Key]
+    named: Set[Key]
 
 
 class Workloads:
@@ -87,36 +96,28 @@ class Workloads:
             event = EventToPost(kind="Normal", reason=_ESTIMATED, message=verdict.sentence)
             await self._writer.event(DEPLOYMENTS, deployment, event)
 
-    def concerned(self, estimate: Resource) -> list[Key]:
-        """Deployments whose annotations may depend on ``estimate``."""
+    def concerned(self, estimate: Resource) -> Concerned:
+        """Deployments whose annotations may depend on ``estimate``; looks at no other."""
         metadata, spec = estimate["metadata"], estimate.get("spec") or {}
-        image = (spec.get("model") or {}).get("image")
+        namespace, image = metadata["namespace"], (spec.get("model") or {}).get("image") or ""
         target = (spec.get("targetRef") or {}).get("name")
-        found = []
-        for key in self._index.keys(DEPLOYMENTS, metadata["namespace"]):
-            deployment = self._index.resource(key)
-            if deployment is None:
-                continue
-            named = annotations_of(deployment).get("joulecast.dev/estimate", "").strip() == metadata["name"]
-            if named or key.name == target or (image and image in _images(deployment)):
-                found.append(key)
-        return found
+        named = self._index.deployments_of(namespace, estimate=metadata["name"])
+        if target and self._index.deployment(namespace, target) is not None:
+            named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
+        return Concerned(image=image, of_image=self._index.deployments_of(namespace, image=image), named=named)
 
     def owner(self, estimate: Resource) -> Key | None:
         """The Deployment that ``estimate`` was made for; None of any other estimate."""
         spec = estimate.get("spec")
         target = spec.get("targetRef") if isinstance(spec, Mapping) else None
         name = target.get("name") if isinstance(target, Mapping) else None
-        if not is_made(estimate) or not isinstance(name, str):
+        if not discovery.is_made(estimate) or not isinstance(name, str):
             return None
         return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
 
     def targeting(self, key: Key) -> list[Key]:
         """Estimates that take their model from the Deployment of ``key``."""
-        found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
-        return [
-            Key(kind=ESTIMATES.kind, namespace=key.namespace, name=estimate["metadata"]["name"]) for estimate in found
-        ]
+        return self._index.targeting(key.namespace, DEPLOYMENTS.kind, key.name)
 
     async def _make(self, key: Key, deployment: Resource) -> None:
         if not discovery.wants_estimate(deployment):
@@ -137,8 +138,8 @@ class Workloads:
             await self._writer.delete_estimate(estimate)
 
     def _made(self, key: Key) -> list[Resource]:
-        found = self._index.by_target(key.namespace, DEPLOYMENTS.kind, key.name)
-        return [estimate for estimate in found if is_made(estimate)]
+        made = self._index.made_for(key.namespace, DEPLOYMENTS.kind, key.name)
+        return [estimate for each in made if (estimate := self._index.resource(each)) is not None]
 
     async def _write(self, key: Key, deployment: Resource, desired: Outputs, changes: Changes) -> None:
         self._writing.add(key)
@@ -195,7 +196,3 @@ def _suffix(uid: str) -> str:
 def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
     return named and choice.same_question(estimate.get("spec") or {}, wanted["spec"])
-
-
-def _images(deployment: Resource) -> set[str]:
-    return {model.reference for model in discovery.models(deployment)}

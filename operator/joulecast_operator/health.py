@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from joulecast_operator import exposition
 
 Reason = Callable[[], str | None]
 """Says in a sentence what is wrong now, or None."""
@@ -43,8 +45,10 @@ def application(registry: CollectorRegistry, health: Health) -> web.Application:
     """The three pages."""
 
     async def metrics(_: web.Request) -> web.Response:
-        page = await asyncio.to_thread(generate_latest, registry)  # thousands of series; the loop has watches to serve
-        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        page = await asyncio.to_thread(exposition.page, registry)  # thousands of series; the loop has watches to serve
+        response = web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST}, zlib_executor_size=1024)
+        response.enable_compression()  # where the client accepts it, in a thread too: a fifteenth of the bytes
+        return response
 
     async def healthz(_: web.Request) -> web.Response:
         return _answer(health.sick())

@@ -1,112 +1,92 @@
-"""The resources that joulecast works on, as plain dicts in memory: filled by one LIST, kept by watch events.
+"""The resources that joulecast works on, in memory: filled by one listing, kept by watch events.
 
 A resource is replaced only by a newer version of itself, so that an answer to our own write and a late event about an
-older state may come in any order.
+older state may come in any order. Estimates and Deployments are packed: what is asked for is made anew at each call.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from joulecast_operator import placement
+from joulecast_operator import candidates, slim
+from joulecast_operator.candidates import Candidates
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.slim import DEVICES as DEVICES
+from joulecast_operator.slim import IMAGE, MADE, NAMED, TARGET
+from joulecast_operator.stores import Entry, Keeping, Link, Store, version_of
+from joulecast_operator.stores import Key as Key
+from joulecast_operator.stores import Resource as Resource
+from joulecast_operator.stores import key_of as key_of
 
-PREFIX: Final = "joulecast.dev/"
-DEVICES: Final = "nvidia.com/"
-"""What NVIDIA's device plugin calls the resources of a node begins with it."""
-
-Resource = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """One object; ``namespace`` is "" for a cluster-scoped kind."""
-
-    kind: str
-    namespace: str
-    name: str
-
-
-def key_of(kind: Kind, resource: Resource) -> Key:
-    metadata = resource.get("metadata") or {}
-    return Key(kind=kind.kind, namespace=metadata.get("namespace") or "", name=metadata.get("name") or "")
-
-
-class Store:
-    """All objects of one kind, newest known version each."""
-
-    def __init__(self, kind: Kind, slim: Callable[[Resource], Resource]) -> None:
-        self.kind = kind
-        self._slim = slim
-        self._objects: dict[Key, Resource] = {}
-
-    def __len__(self) -> int:
-        return len(self._objects)
-
-    def get(self, key: Key) -> Resource | None:
-        return self._objects.get(key)
-
-    def items(self) -> Iterable[tuple[Key, Resource]]:
-        return list(self._objects.items())
-
-    def put(self, resource: Resource) -> bool:
-        """Take ``resource`` unless a newer version of it is known; says whether anything changed."""
-        key = key_of(self.kind, resource)
-        known = self._objects.get(key)
-        if known is not None and not newer(resource, known):
-            return False
-        self._objects[key] = self._slim(resource)
-        return True
-
-    def drop(self, key: Key) -> Resource | None:
-        return self._objects.pop(key, None)
+Slim = Callable[[Resource], Resource]
 
 
 class Index:
-    """Estimates, profiles, calibrations, Deployments and nodes. ``now`` counts seconds, for tests."""
+    """Estimates, profiles, calibrations, Deployments and nodes.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    ``estimate``: what is kept of an estimate. ``shown``: what of it is kept readable, for whoever reads all of them
+    often. ``now`` counts seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        estimate: Slim = slim.estimate,
+        shown: Callable[[Resource], Any] = lambda _: None,
+    ) -> None:
         self._now = now
         self.ready = False
+        summary = lambda resource: (candidates.summary(resource), shown(resource))  # noqa: E731
         self._stores = {
-            ESTIMATES.kind: Store(ESTIMATES, _without_noise),
-            PROFILES.kind: Store(PROFILES, _without_noise),
-            CALIBRATIONS.kind: Store(CALIBRATIONS, _without_noise),
-            DEPLOYMENTS.kind: Store(DEPLOYMENTS, _slim_deployment),
-            NODES.kind: Store(NODES, _slim_node),
+            kind.kind: Store(kind, keeping)
+            for kind, keeping in (
+                (ESTIMATES, Keeping(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
+                (PROFILES, Keeping(slim=slim.without_noise)),
+                (CALIBRATIONS, Keeping(slim=slim.without_noise)),
+                (DEPLOYMENTS, Keeping(slim=slim.deployment, packed=True, links=slim.deployment_links)),
+                (NODES, Keeping(slim=slim.node)),
+            )
         }
-        self._targets: defaultdict[tuple[str, str, str], set[Key]] = defaultdict(set)
-        self._images: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+        self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
+        self._deployments: defaultdict[Link, set[Key]] = defaultdict(set)
         self._in_namespace: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._suspects: dict[Key, str] = {}
         self._behind_since: dict[str, float] = {}
 
     # -- change
 
+    def is_news(self, kind: Kind, resource: Resource) -> bool:
+        """Whether ``resource`` is later than what is held of it."""
+        return self._stores[kind.kind].is_news(key_of(kind, resource), version_of(resource))
+
     def put(self, kind: Kind, resource: Resource) -> bool:
         """Add or replace; says whether it was news."""
+        if not self.is_news(kind, resource):
+            return False
         key = key_of(kind, resource)
         store = self._stores[kind.kind]
-        before = store.get(key)
-        if not store.put(resource):
-            return False
+        before = store.entry(key)
+        after = store.put(key, resource)
         self._unlink(key, before)
-        self._link(key, store.get(key))
+        self._link(key, after)
         return True
 
     def refresh(self, kind: Kind, resource: Resource) -> None:
         """Take the answer to our own write, unless the object went meanwhile."""
-        if self._stores[kind.kind].get(key_of(kind, resource)) is not None:
+        if self._stores[kind.kind].entry(key_of(kind, resource)) is not None:
             self.put(kind, resource)
 
     def drop(self, key: Key) -> Resource | None:
         before = self._stores[key.kind].drop(key)
+        if before is None:
+            return None
         self._unlink(key, before)
-        return before
+        _remove(self._in_namespace, (key.kind, key.namespace), key)
+        return before.resource
 
     def apply(self, kind: Kind, event_type: str | None, resource: Resource) -> bool:
         """Take a watch event; says whether it was news."""
@@ -124,24 +104,41 @@ class Index:
         return self.resource(Key(kind=ESTIMATES.kind, namespace=namespace, name=name))
 
     def by_target(self, namespace: str, kind: str, name: str) -> list[Resource]:
-        """Estimates of the namespace whose targetRef is that workload."""
-        return self._found(self._targets.get((namespace, kind, name), ()))
+        """Estimates of the namespace whose targetRef is that workload; of those that are alike, a few."""
+        return self._chosen((TARGET + kind, namespace, name))
 
     def by_image(self, namespace: str, image: str) -> list[Resource]:
-        """Estimates of the namespace that name that image, letter for letter."""
-        return self._found(self._images.get((namespace, image), ()))
+        """Estimates of the namespace that name that image, letter for letter; of those that are alike, a few."""
+        return self._chosen((IMAGE, namespace, image))
 
-    def estimates(self) -> list[Resource]:
-        return [resource for _, resource in self._stores[ESTIMATES.kind].items()]
+    def targeting(self, namespace: str, kind: str, name: str) -> list[Key]:
+        """Every estimate of the namespace whose targetRef is that workload."""
+        return self._all((TARGET + kind, namespace, name))
+
+    def made_for(self, namespace: str, kind: str, name: str) -> list[Key]:
+        """Those of them that joulecast made."""
+        return self._all((MADE + kind, namespace, name))
+
+    def deployments_of(self, namespace: str, *, image: str = "", estimate: str = "") -> set[Key]:
+        """Deployments of the namespace that may run a model out of ``image``, or that name ``estimate``."""
+        of_image = self._deployments.get((IMAGE, namespace, image), set())
+        return of_image | self._deployments.get((NAMED, namespace, estimate), set())
+
+    def estimates(self) -> Iterator[Resource]:
+        return self._stores[ESTIMATES.kind].resources()
+
+    def shown(self) -> list[Any]:
+        """What is kept readable of every estimate."""
+        return [shown for _, shown in self._stores[ESTIMATES.kind].summaries()]
 
     def profiles(self) -> list[Resource]:
-        return [resource for _, resource in self._stores[PROFILES.kind].items()]
+        return list(self._stores[PROFILES.kind].resources())
 
     def calibrations(self) -> list[Resource]:
-        return [resource for _, resource in self._stores[CALIBRATIONS.kind].items()]
+        return list(self._stores[CALIBRATIONS.kind].resources())
 
     def nodes(self) -> list[Resource]:
-        return [resource for _, resource in self._stores[NODES.kind].items()]
+        return list(self._stores[NODES.kind].resources())
 
     def deployment(self, namespace: str, name: str) -> Resource | None:
         return self.resource(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=name))
@@ -150,7 +147,7 @@ class Index:
         """Keys of a kind, of one namespace or of all."""
         if namespace is not None:
             return sorted(self._in_namespace.get((kind.kind, namespace), ()), key=lambda key: key.name)
-        return [key for key, _ in self._stores[kind.kind].items()]
+        return self._stores[kind.kind].keys()
 
     # -- lag
 
@@ -162,71 +159,56 @@ class Index:
         """The watch of ``kind`` lives: it brought something."""
         self._behind_since.pop(kind.kind, None)
 
-    def compare(self, kind: Kind, listed: Iterable[Resource], version: str) -> tuple[set[Key], set[Key]]:
-        """Compare with a listing of metadata taken at ``version``.
+    def compare(self, kind: Kind, listed: Mapping[Key, str], version: str) -> tuple[set[Key], set[Key]]:
+        """Compare with the versions that a listing taken at ``version`` holds.
 
         Gives the keys that are gone from the server, and those of which the index still lacks what the comparison
         before this one saw: the watch is stale, not merely late, and stays so until it is heard.
         """
-        server = {key_of(kind, resource): resource for resource in listed}
         store = self._stores[kind.kind]
-        gone = {key for key, known in store.items() if key not in server and not _later(_version(known), version)}
-        late = {key: _version(item) for key, item in server.items() if _is_late(_version(item), store.get(key))}
-        stale = {key for key in late if key in self._suspects and _is_late(self._suspects[key], store.get(key))}
+        late = {key: held for key, held in listed.items() if store.is_news(key, held)}
+        stale = {key for key in late if key in self._suspects and store.is_news(key, self._suspects[key])}
         for key in [key for key in self._suspects if key.kind == kind.kind]:
             del self._suspects[key]
         self._suspects.update(late)
         if stale:
             self._behind_since.setdefault(kind.kind, self._now())
-        return gone, stale
+        return self.gone(kind, listed, version), stale
+
+    def gone(self, kind: Kind, listed: Mapping[Key, str], version: str) -> set[Key]:
+        """Keys that a listing taken at ``version`` lacks; what is newer than the listing is not judged by it."""
+        store = self._stores[kind.kind]
+        return {key for key in store if key not in listed and not store.is_newer(key, version)}
 
     # -- links
 
-    def _found(self, keys: Iterable[Key]) -> list[Resource]:
-        found = (self.resource(key) for key in keys)
-        return [resource for resource in found if resource is not None]
+    def _all(self, link: Link) -> list[Key]:
+        found = self._estimates.get(link)
+        return sorted(found.keys(), key=lambda key: key.name) if found else []
 
-    def _link(self, key: Key, resource: Resource | None) -> None:
+    def _chosen(self, link: Link) -> list[Resource]:
+        found = self._estimates.get(link)
+        resources = (self.resource(key) for key in found.chosen()) if found else ()
+        return [resource for resource in resources if resource is not None]
+
+    def _link(self, key: Key, entry: Entry) -> None:
         self._in_namespace[key.kind, key.namespace].add(key)
-        for index, entry in self._entries(key, resource):
-            index[entry].add(key)
+        for link in entry.links:
+            if key.kind == ESTIMATES.kind:
+                self._estimates[link].add(key, entry.summary[0])
+            else:
+                self._deployments[link].add(key)
 
-    def _unlink(self, key: Key, resource: Resource | None) -> None:
-        for index, entry in self._entries(key, resource):
-            _remove(index, entry, key)
-        if self.resource(key) is None:
-            _remove(self._in_namespace, (key.kind, key.namespace), key)
-
-    def _entries(self, key: Key, resource: Resource | None) -> Iterable[tuple[dict[Any, set[Key]], Any]]:
-        if key.kind != ESTIMATES.kind or resource is None:
+    def _unlink(self, key: Key, entry: Entry | None) -> None:
+        if entry is None:
             return
-        spec = _mapping(resource.get("spec"))
-        target, image = _mapping(spec.get("targetRef")), _mapping(spec.get("model")).get("image")
-        name, kind = target.get("name"), target.get("kind") or DEPLOYMENTS.kind
-        if name and isinstance(name, str) and isinstance(kind, str):
-            yield self._targets, (key.namespace, kind, name)
-        if image and isinstance(image, str):
-            yield self._images, (key.namespace, image)
-
-
-def newer(resource: Resource, known: Resource) -> bool:
-    """Whether ``resource`` is a later version than ``known``, or another object of that name."""
-    return _later(_version(resource), _version(known))
-
-
-def _version(resource: Resource) -> str:
-    return str((resource.get("metadata") or {}).get("resourceVersion") or "")
-
-
-def _later(version: str, than: str) -> bool:
-    """Resource versions are numbers that grow, and may be compared as such since Kubernetes 1.35."""
-    if version.isdigit() and than.isdigit():
-        return int(version) > int(than)
-    return version != than
-
-
-def _is_late(listed: str, known: Resource | None) -> bool:
-    return known is None or _later(listed, _version(known))
+        for link in entry.links:
+            if key.kind != ESTIMATES.kind:
+                _remove(self._deployments, link, key)
+            elif link in self._estimates:
+                self._estimates[link].remove(key, entry.summary[0])
+                if not self._estimates[link]:
+                    del self._estimates[link]
 
 
 def _mapping(value: object) -> Resource:
@@ -240,44 +222,3 @@ def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:
         keys.discard(key)
         if not keys:
             del index[entry]
-
-
-_NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
-
-
-def _without_noise(resource: Resource) -> Resource:
-    metadata = {key: value for key, value in (resource.get("metadata") or {}).items() if key != "managedFields"}
-    if _NOISE in (metadata.get("annotations") or {}):
-        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != _NOISE}
-    return {**resource, "metadata": metadata}
-
-
-def _slim_deployment(resource: Resource) -> Resource:
-    """Only what ``discovery`` reads: identity, owners, our annotations; of the template images, pull secrets, account
-    and accelerators."""
-    metadata = resource.get("metadata") or {}
-    kept = {
-        key: metadata[key]
-        for key in ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
-        if key in metadata
-    }
-    notes = metadata.get("annotations") or {}
-    kept["annotations"] = {key: value for key, value in notes.items() if key.startswith(PREFIX)}
-    pod = ((resource.get("spec") or {}).get("template") or {}).get("spec") or {}
-    template = {
-        "volumes": [{"image": volume["image"]} for volume in pod.get("volumes") or () if volume.get("image")],
-        "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
-        "containers": [{"image": each.get("image")} for each in pod.get("containers") or ()],
-        "imagePullSecrets": pod.get("imagePullSecrets") or (),
-        **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
-        **placement.kept(pod),
-    }
-    return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
-
-
-def _slim_node(resource: Resource) -> Resource:
-    metadata = resource.get("metadata") or {}
-    kept = {key: metadata[key] for key in ("name", "uid", "resourceVersion", "labels") if key in metadata}
-    allocatable = (resource.get("status") or {}).get("allocatable") or {}
-    devices = {name: count for name, count in allocatable.items() if name.startswith(DEVICES)}
-    return {"metadata": kept} | ({"status": {"allocatable": devices}} if devices else {})

@@ -19,10 +19,18 @@ from kubernetes.aio.client.configuration import Configuration
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER: Final = "joulecast-controller"
-PAGE_OBJECTS: Final = 500  # as kubectl's own chunk size
+PAGE_OBJECTS: Final = 500  # at most, as kubectl's own chunk size
+FIRST_PAGE_OBJECTS: Final = 50
+PAGE_BYTES: Final = 512 * 1024
+"""What a page should hold: json reads 100 MB a second, so that nothing waits longer than 5 ms for it."""
+
+SILENCE_SECONDS: Final = 70.0
+"""After which a watch counts as dead: the server sends a bookmark every minute."""
+
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0)  # seconds, of one attempt; the client's own is five minutes
+_WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=SILENCE_SECONDS)
 _RETRIES: Final = 4
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_BACKOFF_SECONDS: Final = 0.2
@@ -85,21 +93,41 @@ class Cluster:
             client, self._client = self._client, None
             await client.close()
 
-    async def pages(
-        self, path: str, *, metadata_only: bool = False, resource_version: str | None = None
-    ) -> AsyncIterator[Resource]:
-        """The collection at ``path``, a List at a time. Raises ApiError, 410 where the server forgot where we were."""
-        parameters = {"limit": str(PAGE_OBJECTS)}
-        if resource_version is not None:
-            parameters |= {"resourceVersion": resource_version}
+    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[Resource]:
+        """The collection at ``path``, a List at a time, of one version. Raises ApiError, 410 where that was forgotten.
+
+        How many objects a page has follows from their size, so that parsing one never holds up the event loop long.
+        """
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
+        parameters, limit = {"limit": str(FIRST_PAGE_OBJECTS)}, FIRST_PAGE_OBJECTS
         while True:
-            page = await self.request("GET", path, parameters=parameters, headers=headers)
+            content = await self._content("GET", path, parameters=parameters, headers=headers)
+            limit = _next_limit(limit, len(content))
+            page = json.loads(content)
+            del content
             yield page
             following = page.get("metadata", {}).get("continue")
             if not following:
                 return
-            parameters = {"limit": str(PAGE_OBJECTS), "continue": following}
+            parameters = {"limit": str(limit), "continue": following}
+
+    async def watch(self, path: str, version: str) -> AsyncIterator[Resource]:
+        """Events of the collection at ``path`` after ``version``, until the server ends the connection.
+
+        Raises ApiError, 410 where the server remembers no such version, and aiohttp's errors: TimeoutError where not
+        even a bookmark came.
+        """
+        parameters = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        async with await self._called("GET", path, None, parameters, {}, _WATCH_TIMEOUT) as response:
+            if response.status >= 400:
+                if response.status == 401:
+                    await self.close()
+                raise _refusal(response.status, await response.read())
+            async for line in _lines(response.content):
+                event: Resource = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _reported(event["object"])
+                yield event
 
     async def get(self, path: str) -> Resource:
         return await self.request("GET", path)
@@ -132,6 +160,20 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
     ) -> Resource:
         """One request, tried again while the server is busy or away. Raises ApiError or, at the end, aiohttp's."""
+        content = await self._content(method, path, body=body, kind=kind, parameters=parameters, headers=headers)
+        answer: Resource = json.loads(content) if content else {}
+        return answer
+
+    async def _content(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        kind: str = "application/json",
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         sent = {**(headers or {}), **({"Content-Type": kind} if body is not None else {})}
         for attempt in range(_RETRIES + 1):
             try:
@@ -157,16 +199,28 @@ class Cluster:
         body: Mapping[str, Any] | None,
         parameters: Mapping[str, str] | None,
         headers: Mapping[str, str],
-    ) -> Resource:
+    ) -> bytes:
+        async with await self._called(method, path, body, parameters, headers) as response:
+            content = await response.read()
+        if response.status >= 400:
+            raise _refusal(response.status, content)
+        return content
+
+    async def _called(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        parameters: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> aiohttp.ClientResponse:
         client = self._opened()
         query = list((parameters or {}).items())
         request = await client.param_serialize(method, path, query_params=query, header_params=dict(headers), body=body)
-        answer = await client.call_api(*request, _request_timeout=_TIMEOUT)
-        async with answer.response as response:
-            content = await response.read()
-        if answer.status >= 400:
-            raise _refusal(answer.status, content)
-        return json.loads(content) if content else {}
+        answer = await client.call_api(*request, _request_timeout=timeout)
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
     def _opened(self) -> ApiClient:
         if self._client is None:
@@ -193,3 +247,25 @@ def _refusal(status: int, content: bytes) -> ApiError:
         return ApiError(status, str(answer.get("reason", "")), str(answer.get("message", "")))
     except (ValueError, AttributeError):
         return ApiError(status, "", content[:200].decode(errors="replace"))
+
+
+def _reported(status: Mapping[str, Any]) -> ApiError:
+    """The error of a Status that came as an event of a watch."""
+    return ApiError(int(status.get("code") or 500), str(status.get("reason", "")), str(status.get("message", "")))
+
+
+def _next_limit(limit: int, size_bytes: int) -> int:
+    """How many objects of the size that ``limit`` objects had make a page of PAGE_BYTES."""
+    return max(1, min(PAGE_OBJECTS, limit * PAGE_BYTES // max(size_bytes, 1)))
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length; aiohttp's own reader ends with an error at 128 KiB."""
+    rest = bytearray()
+    async for chunk in stream.iter_any():
+        first, *others = chunk.split(b"\n")
+        rest += first
+        for part in others:
+            if rest:
+                yield bytes(rest)
+            rest = bytearray(part)

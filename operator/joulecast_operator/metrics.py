@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +25,8 @@ from prometheus_client.registry import Collector
 
 from joulecast_operator import bounds
 from joulecast_operator.annotations import READY, state_of
+from joulecast_operator.choice import row_for, rows_of
+from joulecast_operator.exposition import LargeFamily, Point, label_text
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
 from joulecast_operator.metric import Metric
 from joulecast_operator.operator_metrics import OPERATOR
@@ -159,10 +161,18 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge
 _DURATION_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 
 
+class Shown(NamedTuple):
+    """What is served of a row: labels, those of the info besides, a value for each of ``FORECASTS``."""
+
+    labels: tuple[str, ...]
+    known: tuple[str, ...]
+    values: tuple[float | None, ...]
+
+
 class LiveIndex(Protocol):
     """What is read at scrape time: the resources as the last events left them."""
 
-    def estimates(self) -> Iterable[Resource]: ...
+    def shown(self) -> Iterable[tuple[Shown, ...]]: ...
 
     def profiles(self) -> Iterable[Resource]: ...
 
@@ -176,11 +186,7 @@ class EstimateCollector(Collector):
         self._index = index
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        estimates = sorted(self._index.estimates(), key=_identity)
-        rows = [(labels, row) for estimate in estimates for labels, row in _rows(estimate)]
-        for metric in FORECASTS:
-            yield _forecast_family(metric, rows)
-        yield _info_family(estimates)
+        yield from _estimate_families([row for rows in self._index.shown() for row in rows])
         yield _calibration_family(self._index.profiles())
         yield from _run_families(self._index.calibrations())
 
@@ -248,8 +254,9 @@ def reference() -> str:
 
 _REFERENCE_NOTES: Final = (
     "`workload` is the Deployment that an estimate targets or was made for, empty for an estimate of a bare image. A",
-    "forecast is served while its estimate is Ready; the series of a deleted estimate end with it. The usual",
-    "`process_*` and `python_info` metrics are served too.",
+    "forecast is served while its estimate is Ready, of each estimate the result that its summary names; with",
+    "`--metrics-all-results` (`metrics.allResults` of the chart) all of them. A deleted estimate's series end. The",
+    "usual `process_*` and `python_info` metrics are served too.",
     "",
 )
 
@@ -263,26 +270,40 @@ def _family(metric: Metric) -> GaugeMetricFamily:
     return GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
 
 
-def _forecast_family(metric: Metric, rows: Iterable[tuple[tuple[str, ...], Resource]]) -> GaugeMetricFamily:
-    family = _family(metric)
-    for labels, row in rows:
-        value = row.get(metric.field)
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            family.add_metric(labels, value)
-    return family
+def shown(estimate: Resource, *, all_results: bool = False) -> tuple[Shown, ...]:
+    """The rows of an estimate that are served: the one that its summary names, or all."""
+    state, status = state_of(estimate), _mapping(estimate.get("status"))
+    image = _mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
+    model, digest = bounds.text(str(image)), str(status.get("modelDigest", ""))
+    nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
+    return tuple(
+        Shown(
+            labels=tuple(map(sys.intern, labels)),
+            known=tuple(
+                map(sys.intern, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
+            ),
+            values=tuple(_finite(row.get(metric.field)) for metric in FORECASTS),
+        )
+        for labels, row in _rows(estimate, all_results=all_results) or [nothing]
+    )
 
 
-def _info_family(estimates: Iterable[Resource]) -> GaugeMetricFamily:
-    family = _family(INFO)
-    for estimate in estimates:
-        state, status = state_of(estimate), _mapping(estimate.get("status"))
-        image = _mapping(_mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
-        model = bounds.text(str(image))
-        nothing: tuple[tuple[str, ...], Resource] = ((*_identity(estimate), _workload(estimate), "", "", ""), {})
-        for labels, row in _rows(estimate) or [nothing]:
-            origin, runtime = str(row.get("origin", "")), str(row.get("runtime", ""))
-            family.add_metric((*labels, state, origin, runtime, model, str(status.get("modelDigest", ""))), 1)
-    return family
+def _finite(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
+    """A family's series stand together, as the text format demands."""
+    points: list[list[Point]] = [[] for _ in (*FORECASTS, INFO)]
+    for row in rows:
+        text = label_text(FORECAST_LABELS, row.labels)
+        for found, value in zip(points, row.values, strict=False):
+            if value is not None:
+                found.append((row.labels, text, value))
+        known = label_text(INFO_LABELS[len(FORECAST_LABELS) :], row.known)
+        points[-1].append(((*row.labels, *row.known), f"{text},{known}", 1.0))
+    for metric, found in zip((*FORECASTS, INFO), points, strict=True):
+        yield LargeFamily(metric.name, metric.text, metric.labels, found)
 
 
 def _calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
@@ -318,12 +339,14 @@ def _reason(status: Resource) -> str:
     return str(conditions[-1].get("reason", ""))
 
 
-def _rows(estimate: Resource) -> list[tuple[tuple[str, ...], Resource]]:
+def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...], Resource]]:
     """The rows of a Ready estimate with their labels; each label set once, as a second would void the scrape."""
     if state_of(estimate) != READY:
         return []
+    chosen = None if all_results else row_for(estimate, {})
+    results = rows_of(estimate) if all_results else (chosen,) if chosen else ()
     found: dict[tuple[str, ...], Resource] = {}
-    for row in _mappings(_mapping(estimate.get("status")).get("results")):
+    for row in results:
         own = tuple(str(row.get(key, "")) for key in ("accelerator", "batchSize", "precision"))
         found.setdefault((*_identity(estimate), _workload(estimate), *own), row)
     return list(found.items())

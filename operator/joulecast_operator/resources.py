@@ -282,10 +282,8 @@ class EstimateStatus(Part):
     results: list[Result] | None = Field(
         None,
         max_length=MAXIMUM_RESULTS,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["accelerator", "precision", "batchSize"],
-        },
+        # written whole, by one manager: as a map by its keys, each row would have a second copy in managedFields
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     unsupported_operators: list[ShownName] | None = Field(None, max_length=LISTED)
     summary: Summary | None = None

@@ -40,6 +40,9 @@ class Settings(BaseModel):
         default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
     )
     deployment: str = Field("", description="name of the controller's own Deployment; it may ask for rest")
+    metrics_all_results: bool = Field(
+        False, description="serve every result of each estimate, not only the one that its summary names"
+    )
     metrics_port: int = Field(8080, ge=0, le=65535, description="port of /metrics, /healthz and /readyz")
 
     webhook_host: str = Field("0.0.0.0", description="address that the webhook listens on")  # noqa: S104  # a pod's own address

@@ -1,4 +1,8 @@
-"""kopf fills the index: log in, LIST before anything is served, then watch events; nothing is kept on objects."""
+"""Fill the index by one listing before anything is served, and keep it by watching; kopf logs in and runs the process.
+
+kopf's own watches list everything a second time, hold all of it as dicts until each object had its turn, and take 1 ms
+an event.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -16,12 +22,15 @@ import kopf
 from joulecast_operator.index import Index, Key, Resource, key_of
 from joulecast_operator.kinds import Kind
 from joulecast_operator.kube import ApiError, Cluster, login
+from joulecast_operator.stores import version_of
 
 log = logging.getLogger(__name__)
 
-COMPARE_SECONDS: Final = 60.0  # a listing of 5,000 objects' metadata is 2 MB from the server's cache
-FIRST_COMPARE_SECONDS: Final = 5.0  # kopf's own first listing is over by then
+COMPARE_SECONDS: Final = 60.0  # between two comparisons, at least
+FIRST_COMPARE_SECONDS: Final = 5.0  # the work of a start is done by then
 RETRY_SECONDS: Final = 2.0
+LONGEST_COMPARE_SECONDS: Final = 300.0
+_REST: Final = 100  # times as long as a comparison took passes before the next: 1 % of a core
 STALE_SECONDS: Final = 150.0  # two comparisons and a half
 
 OnChange = Callable[[Key, Resource | None, Resource | None], None]
@@ -48,10 +57,7 @@ class Watches:
         kopf.on.login(registry=self.registry)(self._login)
         kopf.on.startup(registry=self.registry)(self._startup)
         kopf.on.cleanup(registry=self.registry)(self._cleanup)
-        for kind in kinds:
-            kopf.on.event(kind.group, kind.version, kind.plural, registry=self.registry, id=kind.plural)(
-                self._handler(kind)
-            )
+        self._versions: dict[str, str] = {}
 
     def then(self, work: Work) -> None:
         """Have ``work`` run from when the index is filled until the process ends; if it fails, so does the process."""
@@ -62,8 +68,7 @@ class Watches:
         gc.disable()  # nothing of thousands of fresh objects is garbage, and each collection would walk them all
         try:
             for kind in self._kinds:
-                while not await self._listed(kind):
-                    await asyncio.sleep(RETRY_SECONDS)
+                await self._listed(kind, self._put)
         finally:
             gc.enable()
         self._index.ready = True
@@ -83,6 +88,8 @@ class Watches:
 
     async def _startup(self, **_: Any) -> None:
         await self.load()
+        for kind in self._kinds:
+            self._spawn(self._follow(kind))
         for work in (self._comparing, *self._works):
             self._spawn(work())
 
@@ -92,18 +99,39 @@ class Watches:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cluster.close()
 
-    def _handler(self, kind: Kind) -> Callable[..., Coroutine[Any, Any, None]]:
-        async def on_event(event: Any, **_: Any) -> None:
-            self._index.heard(kind)
-            self._take(kind, event["type"], event["object"])
+    # -- watching
 
-        return on_event
+    async def _follow(self, kind: Kind) -> None:
+        """Take the events of ``kind`` for ever, from the version of its listing on."""
+        while True:
+            try:
+                async for event in self._cluster.watch(kind.path(), self._versions[kind.kind]):
+                    self._versions[kind.kind] = version_of(event["object"])
+                    if event["type"] != "BOOKMARK":
+                        self._index.heard(kind)
+                        self._take(kind, event["type"], event["object"])
+                    await asyncio.sleep(0)  # a review comes between any two of a thousand events
+            except ApiError as error:
+                await self._refused(kind, error)
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                log.info("the watch of %s ended: %s", kind.plural, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _refused(self, kind: Kind, error: ApiError) -> None:
+        """List anew where the server has forgotten our version; else come back later."""
+        if error.status == HTTPStatus.GONE:
+            await self._listed(kind, lambda kind, resource: self._take(kind, "MODIFIED", resource))
+            return
+        log.warning("cannot watch %s now: %s", kind.plural, error)
+        await asyncio.sleep(RETRY_SECONDS)
 
     # -- the index
 
     def _take(self, kind: Kind, event_type: str | None, resource: Resource) -> None:
         key = key_of(kind, resource)
         with self._passing_over(kind, resource):
+            if event_type != "DELETED" and not self._index.is_news(kind, resource):
+                return  # mostly the echo of our own write
             before = self._index.resource(key)
             if self._index.apply(kind, event_type, resource):
                 self._on_change(key, before, self._index.resource(key))
@@ -116,38 +144,48 @@ class Watches:
             yield
             self._unreadable.pop(key, None)
         except Exception as error:
-            self._unreadable[key] = _version(resource)
+            self._unreadable[key] = version_of(resource)
             told = {"kind": kind.kind, "namespace": key.namespace, "object": key.name}
             log.error("an object cannot be read and is passed over", exc_info=error, extra=told)
 
-    def _is_readable(self, kind: Kind, listed: Resource) -> bool:
-        """Whether the listed version was not passed over: the index lacks that one, and is not behind for it."""
-        return self._unreadable.get(key_of(kind, listed)) != _version(listed)
+    def _put(self, kind: Kind, resource: Resource) -> None:
+        with self._passing_over(kind, resource):
+            self._index.put(kind, resource)
 
-    async def _listed(self, kind: Kind) -> bool:
-        try:
-            async for page in self._cluster.pages(kind.path()):
-                for resource in page.get("items") or ():
-                    with self._passing_over(kind, resource):
-                        self._index.put(kind, resource)
-        except ApiError as error:
-            log.warning("cannot list %s yet: %s", kind.plural, error)
-            return False
-        except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("cannot reach the API server yet: %s", error)
-            return False
-        return True
+    async def _listed(self, kind: Kind, take: Callable[[Kind, Resource], object]) -> None:
+        """Have every object of ``kind`` taken, and those dropped that are gone; tries until it succeeds."""
+        while True:
+            try:
+                listed, version = await self._read(kind, take, metadata_only=False)
+            except ApiError as error:
+                log.warning("cannot list %s yet: %s", kind.plural, error)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                log.warning("cannot reach the API server yet: %s", error)
+            else:
+                self._drop(self._index.gone(kind, listed, version))
+                self._versions[kind.kind] = version
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(
+        self, kind: Kind, take: Callable[[Kind, Resource], object], *, metadata_only: bool
+    ) -> tuple[dict[Key, str], str]:
+        """Have each object taken, a page at a time; gives the version of each and of the listing."""
+        listed: dict[Key, str] = {}
+        version = ""
+        async for page in self._cluster.pages(kind.path(), metadata_only=metadata_only):
+            version = str(page["metadata"].get("resourceVersion") or version)
+            for resource in page.get("items") or ():
+                listed[key_of(kind, resource)] = version_of(resource)
+                take(kind, resource)
+        return listed, version
 
     async def _compare(self, kind: Kind) -> set[Key]:
-        listed: list[Resource] = []
-        version = ""
-        async for page in self._cluster.pages(kind.path(), metadata_only=True, resource_version="0"):
-            listed += [each for each in page.get("items") or () if self._is_readable(kind, each)]
-            version = str(page["metadata"].get("resourceVersion") or version)
+        listed, version = await self._read(kind, lambda *_: None, metadata_only=True)
+        # a version that was passed over is one that the index lacks for good, and is not behind for
+        listed = {key: found for key, found in listed.items() if self._unreadable.get(key) != found}
         gone, stale = self._index.compare(kind, listed, version)
-        for key in gone:
-            before = self._index.drop(key)
-            self._on_change(key, before, None)
+        self._drop(gone)
         for key in stale:
             await self._fetch(kind, key)
         return stale
@@ -162,14 +200,21 @@ class Watches:
         else:
             self._take(kind, "MODIFIED", found)
 
+    def _drop(self, gone: Iterable[Key]) -> None:
+        for key in gone:
+            before = self._index.drop(key)
+            self._on_change(key, before, None)
+
     async def _comparing(self) -> None:
         await asyncio.sleep(FIRST_COMPARE_SECONDS)
         while True:
+            before = time.process_time()
             try:
                 await self.compare()
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("cannot compare the index with the server now: %s", error)
-            await asyncio.sleep(COMPARE_SECONDS)
+            rest = _REST * (time.process_time() - before)
+            await asyncio.sleep(max(COMPARE_SECONDS, min(rest, LONGEST_COMPARE_SECONDS)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -178,25 +223,14 @@ class Watches:
 
 
 def settings() -> kopf.OperatorSettings:
-    """kopf watches and serves; it keeps no state, scans nothing and has no peers."""
+    """kopf logs in and serves; it watches nothing, keeps no state, scans nothing and has no peers."""
     chosen = kopf.OperatorSettings()
-    chosen.queueing.worker_limit = 20
-    chosen.queueing.idle_timeout = 0.05  # an idle worker holds its slot this long; 5 s, the default, starves the rest
     chosen.scanning.disabled = True
     chosen.peering.standalone = True
     chosen.posting.enabled = False
-    chosen.watching.chunk_size = 500
-    chosen.watching.server_timeout = 5 * 60
-    chosen.watching.client_timeout = 6 * 60
-    chosen.watching.connect_timeout = 10
-    chosen.watching.inactivity_timeout = 70  # the server sends a bookmark every minute
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
     return chosen
-
-
-def _version(resource: Resource) -> str:
-    return str((resource.get("metadata") or {}).get("resourceVersion") or "")
 
 
 def _stop_on_failure(task: asyncio.Task[None]) -> None:

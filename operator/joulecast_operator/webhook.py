@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 
 import kopf
 
+from joulecast_operator import slim
 from joulecast_operator.certificate import CHECK_SECONDS, Certificate, CertificateError
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index
@@ -124,7 +125,7 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, certificate: Certificate) -> None:
-    index, registry = Index(), registry_with()
+    index, registry = Index(estimate=slim.admission_estimate), registry_with()
     show_expiry(registry, lambda: certificate.expires)
     show_index(registry, index.behind_seconds)
     server = AdmissionServer(

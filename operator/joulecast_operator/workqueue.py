@@ -16,6 +16,7 @@ from joulecast_operator import trouble
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS: Final = 300.0
+_SPARE_TIMERS: Final = 64  # overtaken ones beyond as many as count; below that, clearing up is not worth it
 
 K = TypeVar("K", bound=Hashable)
 
@@ -70,6 +71,9 @@ class WorkQueue(Generic[K]):
         """Have ``key`` worked on in ``seconds``, unless it comes up before; the latest call counts."""
         due = self._now() + seconds
         self._due[key] = due
+        if len(self._timers) > 2 * len(self._due) + _SPARE_TIMERS:
+            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
+            heapq.heapify(self._timers)
         heapq.heappush(self._timers, (due, next(self._order), key))
         self._woken.set()
 

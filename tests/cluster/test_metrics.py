@@ -34,12 +34,12 @@ from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
+from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
 from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
 from joulecast_operator.watches import Watches
 
 async def main():
-    index = Index()
+    index = Index(shown=shown)
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     registry = registry_with(EstimateCollector(index), refused_writes())

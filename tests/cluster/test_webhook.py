@@ -31,8 +31,7 @@ LOOKS_OFTEN = "import joulecast_operator.certificate as certificate\ncertificate
 DEAF = """
 import joulecast_operator.watches as watches
 import joulecast_operator.webhook as webhook
-async def nothing(**_): pass
-watches.Watches._handler = lambda *_: nothing
+watches.Watches._event = lambda *_: None
 watches.FIRST_COMPARE_SECONDS = watches.COMPARE_SECONDS = 1.0
 webhook.STALE_SECONDS = 4.0
 """

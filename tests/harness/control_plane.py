@@ -202,7 +202,7 @@ class ControlPlane:
 
     def _etcd(self) -> Process:
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        self._etcd_url = client
+        self.etcd_url = client
         flags = {
             "name": "joulecast",
             "data-dir": self.directory / "etcd",
@@ -223,7 +223,7 @@ class ControlPlane:
         policy = self.directory / "audit-policy.yaml"
         policy.write_text(yaml.safe_dump(AUDIT_POLICY))
         flags = {
-            "etcd-servers": self._etcd_url,
+            "etcd-servers": self.etcd_url,
             "bind-address": "127.0.0.1",
             "advertise-address": "127.0.0.1",
             "secure-port": self.port,

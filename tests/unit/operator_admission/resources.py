@@ -6,6 +6,8 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from joulecast_operator import metrics
+
 A100 = "NVIDIA-A100-SXM4-80GB"
 H200 = "NVIDIA-H200"
 IMAGE = "registry.example/models/detector:1"
@@ -80,6 +82,9 @@ class Estimates:
 
     def estimates(self) -> list[dict[str, Any]]:
         return list(self.held)
+
+    def shown(self) -> list[tuple[metrics.Shown, ...]]:
+        return [metrics.shown(found) for found in self.held]
 
     def profiles(self) -> list[dict[str, Any]]:
         return []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import aiohttp
 from prometheus_client import CollectorRegistry, Gauge
@@ -42,3 +43,24 @@ def test_a_process_that_fills_its_index_lives_but_is_not_ready() -> None:
 def test_a_stale_watch_is_fatal_and_says_so() -> None:
     health, ready = get(Health(sick=lambda: "the watch is stale", unready=nothing), "/healthz", "/readyz")
     assert health == ready == (503, "the watch is stale\n")
+
+
+def test_a_page_is_compressed_for_those_who_take_it_so() -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("answers", "Answers.", ["name"], registry=registry)
+    for number in range(500):
+        gauge.labels(f"a-rather-long-name-{number}").set(number)
+
+    async def ask(accepted: str) -> tuple[str | None, bytes]:
+        headers = {"Accept-Encoding": accepted}
+        async with (
+            served(0, registry, Health(sick=nothing, unready=nothing), host="127.0.0.1") as port,
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.get(f"http://127.0.0.1:{port}/metrics", headers=headers) as response,
+        ):
+            return response.headers.get("Content-Encoding"), await response.read()
+
+    (plain, whole), (packed, small) = (asyncio.run(ask(accepted)) for accepted in ("identity", "gzip"))
+    assert (plain, packed) == (None, "gzip")
+    assert gzip.decompress(small) == whole
+    assert len(small) < len(whole) / 5

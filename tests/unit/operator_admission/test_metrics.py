@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from joulecast_operator import metrics, operator_metrics
+from joulecast_operator import exposition, metrics, operator_metrics
 from tests.unit.operator_admission.resources import H200, IMAGE, Estimates, estimate, row
+from tests.unit.operator_core import many
 
 
 class Index(Estimates):
@@ -73,6 +75,42 @@ def test_a_ready_estimate_has_one_series_a_row_of_every_forecast() -> None:
     assert found["joulecast_predicted_power_watts", key] == 341.2
     assert found["joulecast_coverage_ratio", key] == 1.0
     assert names(found) == {metric.name for metric in (*metrics.FORECASTS, metrics.INFO)}
+
+
+def test_an_estimate_has_the_series_of_its_summary_unless_all_are_asked_for() -> None:
+    held = many.estimate(1)
+    assert len(held["status"]["results"]) == 20
+    families = len(metrics.FORECASTS) + 1
+    for all_results, rows in ((False, 1), (True, 20)):
+        index = Index()
+        shown = metrics.shown(held, all_results=all_results)
+        index.shown = lambda shown=shown: [shown]  # type: ignore[method-assign, misc]
+        registry = CollectorRegistry()
+        registry.register(metrics.EstimateCollector(index))
+        assert len(samples(registry)) == rows * families
+    (labels,) = (labels for name, labels in scrape(held) if name == "joulecast_coverage_ratio")
+    assert {("accelerator", many.ACCELERATORS[0]), ("batch_size", "1")} <= labels
+
+
+def test_ten_thousand_estimates_are_a_page_of_few_bytes() -> None:
+    count = 200
+    registry = CollectorRegistry()
+    registry.register(metrics.EstimateCollector(Index(*(many.estimate(number) for number in range(count)))))
+    page = exposition.page(registry)
+    assert len(page) * 10_000 / count < 20e6
+    assert len(gzip.compress(page)) * 10_000 / count < 5e6
+
+
+def test_the_page_says_what_the_client_library_would_write() -> None:
+    odd = estimate("odd", spec={"model": {"image": 'a"b\\c'}})
+    registry = CollectorRegistry()
+    metrics.AdmissionMetrics(registry)
+    registry.register(metrics.EstimateCollector(Index(estimate(), odd, estimate("waits", ready="False"))))
+    ours, theirs = (
+        list(text_string_to_metric_families(page.decode()))
+        for page in (exposition.page(registry), generate_latest(registry))
+    )
+    assert ours == theirs
 
 
 def test_a_deleted_estimates_series_go() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.certificate import Certificate
-from joulecast_operator.index import Index
+from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS
@@ -138,9 +138,9 @@ def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(t
     server.listening = True
     assert health.unready() is None
     assert health.sick() is None
-    missed = {"metadata": {"namespace": "shop", "name": "missed", "resourceVersion": "5"}}
+    missed = {Key(kind=ESTIMATES.kind, namespace="shop", name="missed"): "5"}
     for _ in range(2):
-        index.compare(ESTIMATES, [missed], "6")
+        index.compare(ESTIMATES, missed, "6")
     assert list(health.notes()) == certificate.notes() != []
     now[0] = certificate.expires
     assert "expired at" in str(health.unready())

@@ -1,94 +1,159 @@
-"""One object of a shape that the code does not expect stops neither a LIST nor a watch nor a comparison."""
+"""Objects come by one listing and by events; what a server forgot or an object breaks costs no watch."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from joulecast_operator.index import Index, Key, Resource, key_of
-from joulecast_operator.kinds import ESTIMATES, Kind
+from joulecast_operator import watches
+from joulecast_operator.index import Index, Key
+from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import ApiError
 from joulecast_operator.watches import Watches
+from tests.unit.operator_core import many
+from tests.waiting import PATIENCE_SECONDS
 
-
-class Unexpected(Index):
-    """An index that cannot read the estimate ``odd``."""
-
-    def put(self, kind: Kind, resource: Resource) -> bool:
-        if resource["metadata"]["name"] == "odd":
-            raise TypeError("injected: a list where a text was expected")
-        return super().put(kind, resource)
+VERSION = "1000"
 
 
 class Server:
-    """Answers LISTs with ``objects``."""
+    """Lists ``held`` in pages of two, and gives each connection of a watch what the test put there."""
 
-    def __init__(self, *names: str) -> None:
-        self.objects = [item(name) for name in names]
+    def __init__(self, *held: dict[str, Any]) -> None:
+        self.held = list(held)
+        self.connections: list[list[dict[str, Any] | Exception]] = []
+        self.asked: list[str] = []
+        self.listed = 0
 
-    async def pages(self, *_: Any, **__: Any) -> AsyncIterator[dict[str, Any]]:
-        yield {"metadata": {"resourceVersion": "9"}, "items": self.objects}
+    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[dict[str, Any]]:
+        self.listed += path == ESTIMATES.path()
+        for start in range(0, len(self.held), 2):
+            yield {"metadata": {"resourceVersion": VERSION}, "items": self.held[start : start + 2]}
+        if not self.held:
+            yield {"metadata": {"resourceVersion": VERSION}}
 
-    async def get(self, path: str) -> dict[str, Any]:
-        return item(path.rpartition("/")[2])
+    async def watch(self, _: str, version: str) -> AsyncIterator[dict[str, Any]]:
+        self.asked.append(version)
+        for event in self.connections.pop(0) if self.connections else ():
+            if isinstance(event, Exception):
+                raise event
+            yield event
+        if not self.connections:
+            await asyncio.Event().wait()
 
-
-def item(name: str, version: str = "1") -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": version}, "spec": {}}
-
-
-def test_an_object_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
-    index, changed = Unexpected(), []
-    watches = Watches(
-        index=index,
-        cluster=Server("a", "odd", "z"),  # type: ignore[arg-type]
-        kinds=(ESTIMATES,),
-        on_change=lambda key, *_: changed.append(key.name),
-    )
-
-    async def run() -> None:
-        await watches.load()
-        for _ in range(3):
-            await watches.compare()
-
-    asyncio.run(run())
-    assert index.ready
-    assert [key.name for key in index.keys(ESTIMATES)] == ["a", "z"]
-    assert index.behind_seconds() == 0.0, "the process would be restarted for it, again and again"
-    (told,) = [record for record in caplog.records if record.exc_info]
-    assert (told.object, told.namespace) == ("odd", "shop")  # type: ignore[attr-defined]
-    for name in ("odd", "new"):
-        watches._take(ESTIMATES, "ADDED", item(name, "2"))
-    assert changed == ["new"]
+    async def close(self) -> None:
+        pass
 
 
-def test_an_object_that_goes_between_listing_and_look_keeps_no_other_from_being_fetched() -> None:
-    class Hasty(Server):
-        async def get(self, path: str) -> dict[str, Any]:
-            if path.endswith("/gone"):
-                raise ApiError(404, "NotFound", path)
-            return await super().get(path)
-
-    index = Index()
-    watches = Watches(index=index, cluster=Hasty("a", "gone", "z"), kinds=(ESTIMATES,))  # type: ignore[arg-type]
+def follow(server: Server, index: Index, done: Callable[[], bool], news: list[Any] | None = None) -> None:
+    seen = [] if news is None else news
 
     async def run() -> None:
-        for _ in range(2):  # what lacks twice is stale
-            await watches.compare()
+        watching = Watches(
+            index=index,
+            cluster=server,
+            kinds=(ESTIMATES,),
+            on_change=lambda *change: seen.append(change),  # type: ignore[arg-type]
+        )
+        await watching.load()
+        assert seen == [], "what is listed at the start is no change"
+        task = asyncio.create_task(watching._follow(ESTIMATES))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not done():
+                await asyncio.sleep(0.01)
+        task.cancel()
 
     asyncio.run(run())
-    assert sorted(key.name for key in index.keys(ESTIMATES)) == ["a", "z"]
 
 
-def test_a_change_that_fails_stops_no_watch() -> None:
-    index = Index()
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "RETRY_SECONDS", 0.01)
 
-    def on_change(key: Key, *_: Any) -> None:
-        raise KeyError(key.name)
 
-    watches = Watches(index=index, cluster=Server(), kinds=(ESTIMATES,), on_change=on_change)  # type: ignore[arg-type]
-    watches._take(ESTIMATES, "ADDED", item("a"))
-    assert index.resource(key_of(ESTIMATES, item("a")))
+def event(kind: str, number: int, version: str) -> dict[str, Any]:
+    resource = many.estimate(number)
+    resource["metadata"]["resourceVersion"] = version
+    return {"type": kind, "object": resource}
+
+
+def bookmark(version: str) -> dict[str, Any]:
+    return {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}}
+
+
+def names(index: Index) -> set[str]:
+    return {key.name for key in index.keys(ESTIMATES)}
+
+
+def test_a_watch_goes_on_where_it_ended() -> None:
+    server, index = Server(many.estimate(0), many.estimate(1), many.estimate(2)), Index()
+    server.connections = [
+        [event("ADDED", 3, "1001"), event("DELETED", 0, "1002"), bookmark("1010")],
+        [TimeoutError("silent")],
+        [event("ADDED", 4, "1011")],
+    ]
+    news: list[Any] = []
+    follow(server, index, lambda: "small-00004" in names(index), news)
+    assert names(index) == {f"small-0000{number}" for number in (1, 2, 3, 4)}
+    assert server.asked == [VERSION, "1010", "1010"]
+    assert server.listed == 1
+    assert [key.name for key, _, _ in news] == ["small-00003", "small-00000", "small-00004"]
+
+
+def test_what_went_while_the_server_forgot_goes() -> None:
+    server, index = Server(many.estimate(0), many.estimate(1)), Index()
+    server.connections = [[event("ADDED", 2, "999"), ApiError(410, "Expired", "too old")], [bookmark("1001")]]
+    news: list[Any] = []
+
+    def forgotten() -> bool:
+        server.held = [many.estimate(1), many.estimate(5)]
+        return server.listed == 2 and "small-00000" not in names(index)
+
+    follow(server, index, forgotten, news)
+    assert names(index) == {"small-00001", "small-00005"}
+    assert ("small-00000", None) in [(key.name, after) for key, _, after in news]
+
+
+def test_an_object_that_breaks_what_takes_it_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, index = Server(), Index()
+    server.connections = [[event("ADDED", 1, "1001"), event("ADDED", 2, "1002")]]
+    genuine = Index.apply
+
+    def apply(index: Index, kind: Any, event_type: str | None, resource: Any) -> bool:
+        if resource["metadata"]["name"] == "small-00001":
+            raise ZeroDivisionError("an injected bug")
+        return genuine(index, kind, event_type, resource)
+
+    monkeypatch.setattr(Index, "apply", apply)
+    follow(server, index, lambda: names(index) == {"small-00002"})
+    assert server.asked == [VERSION]
+
+
+def test_the_echo_of_our_own_write_is_no_change_and_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, index, news = Server(many.estimate(1)), Index(), []
+    server.connections = [[event("MODIFIED", 1, "2"), event("ADDED", 2, "1002")]]
+    follow(server, index, lambda: len(index.keys(ESTIMATES)) == 2, news)
+    assert [key.name for key, _, _ in news] == ["small-00002"]
+
+
+def test_a_comparison_takes_versions_alone_and_drops_what_is_gone() -> None:
+    server, index = Server(many.estimate(0), many.estimate(1), many.estimate(2)), Index()
+
+    async def run() -> list[Any]:
+        news: list[Any] = []
+        watching = Watches(
+            index=index,
+            cluster=server,
+            kinds=(ESTIMATES,),
+            on_change=lambda *each: news.append(each),  # type: ignore[arg-type]
+        )
+        await watching.load()
+        server.held = server.held[1:]
+        await watching.compare()
+        return news
+
+    ((key, _, after),) = asyncio.run(run())
+    assert (key, after) == (Key(kind=ESTIMATES.kind, namespace="shop", name="small-00000"), None)

@@ -176,3 +176,12 @@ def test_a_cancelled_thing_that_a_key_waited_for_ends_no_worker() -> None:
 
     drive(handle, lambda queue: [queue.add("a"), queue.add("b")], lambda: seen.count("a") == 2, workers=1)
     assert sorted(seen) == ["a", "a", "b"]
+
+
+def test_keys_that_are_put_off_again_and_again_leave_nothing_behind() -> None:
+    queue: WorkQueue[str] = WorkQueue(first_pause_seconds=1)
+    for _ in range(1000):
+        for key in ("a", "b", "c"):
+            queue.add(key)
+            queue.add_later(key, 1e6)
+    assert len(queue._timers) < 100
