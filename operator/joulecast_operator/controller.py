@@ -197,7 +197,7 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
-    registry = registry_with(EstimateCollector(controller.index), controller.refused)
+    registry = registry_with(EstimateCollector(controller.index), controller.refused, *controller.forecasts.collectors)
     show_isolation(registry, isolated=await isolation.checked())
     async with served(settings.metrics_port, registry, controller.health()):
         await controller.forecasts.start()

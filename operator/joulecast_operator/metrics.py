@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,27 +23,16 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from joulecast_operator import bounds
+from joulecast_operator import bounds, work_metrics
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
+from joulecast_operator.metric import Metric
 from joulecast_operator.webhook_decision import OUTCOMES
 
 Resource = Mapping[str, Any]
 
 FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "batch_size", "precision")
 INFO_LABELS: Final = (*FORECAST_LABELS, "state", "origin", "runtime", "model", "model_digest")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """Declaration of one metric. ``field``: the key of its value in a row of ``status.results``, if it has one."""
-
-    name: str
-    kind: Literal["gauge", "counter", "histogram"]
-    labels: tuple[str, ...]
-    text: str
-    process: Literal["controller", "webhook"] = "controller"
-    field: str = ""
 
 
 FORECASTS: Final = (
@@ -157,6 +145,7 @@ METRICS: Final = (
     CALIBRATION_INFO,
     ISOLATED,
     REFUSED,
+    *work_metrics.METRICS,
     REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,

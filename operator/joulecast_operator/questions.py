@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import REFRESH, annotations_of
-from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
 from joulecast_operator.pull_secrets import Credentials
 from joulecast_operator.reconcile import Waiting, Wrong
+from joulecast_operator.request import Override, Request
 from joulecast_operator.resources import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 
 PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
