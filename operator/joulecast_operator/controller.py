@@ -34,6 +34,7 @@ KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
 """In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
 
 _SWEEP_JITTER: Final = 0.1
+_PATIENT_SHARE: Final = 2  # a second's wait for an answer holds at most this part of the reconcilers
 
 
 class Controller:
@@ -65,6 +66,7 @@ class Controller:
             queue=self.queue,
             overrides=self.profiles.overrides,
             resolves_per_second=settings.resolves_per_second,
+            patient=max(1, settings.reconcilers // _PATIENT_SHARE),
         )
         self.workloads = Workloads(index=self.index, writer=writer, own=self._own)
         self.calibrations = Calibrations(

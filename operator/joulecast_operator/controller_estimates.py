@@ -11,31 +11,49 @@ from datetime import UTC, datetime
 from typing import Final
 
 from joulecast_operator import discovery, questions, reconcile
-from joulecast_operator.forecasts import Forecasts, Override, Request
+from joulecast_operator.fair_queue import Position, Requester
+from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.outcomes import Failure, Outcome
 from joulecast_operator.pull_secrets import PullSecrets
 from joulecast_operator.reconcile import Result, Status, Waiting, Wrong
+from joulecast_operator.request import Override, Request
 from joulecast_operator.resources import EstimateSpec
 from joulecast_operator.workqueue import WorkQueue
 from joulecast_operator.writer import Writer
 
 _PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
+_PATIENT: Final = 16  # reconcilers that may be waiting so long, half of them by default
+_SHORTEST_LOOK_SECONDS: Final = 10.0  # between two looks at a position: one for each job before it, within these
+_LONGEST_LOOK_SECONDS: Final = 300.0
 _JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
 
+_UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fetched and profiled")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Job:
-    """A question that is being answered."""
+    """A question that is being answered.
+
+    ``began``: when it was asked. ``shown``: what the status says is before it. ``is_heeded``: whether its end brings
+    the estimate up again.
+    """
 
     request: Request
+    requester: Requester
     task: asyncio.Task[Outcome]
+    began: float
+    shown: Position | None = None
+    is_heeded: bool = False
 
 
 class Estimates:
-    """Reconciles estimates. ``overrides`` gives the cluster's own accelerator profiles as they are now."""
+    """Reconciles estimates. ``overrides`` gives the cluster's own accelerator profiles as they are now.
+
+    ``patient``: how many at a time may be held up by an answer that does not come at once.
+    """
 
     def __init__(
         self,
@@ -47,6 +65,7 @@ class Estimates:
         queue: WorkQueue[Key],
         overrides: Callable[[], Iterable[Override]],
         resolves_per_second: float,
+        patient: int = _PATIENT,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
@@ -56,6 +75,7 @@ class Estimates:
         self._queue = queue
         self._overrides = overrides
         self._rate = Rate(resolves_per_second, now)
+        self._patience = asyncio.Semaphore(patient)
         self._now = now
         self._jobs: dict[Key, Job] = {}
         self._due: dict[Key, float] = {}
@@ -67,6 +87,7 @@ class Estimates:
             self._forget(key)
             return False
         if (estimate.get("metadata") or {}).get("deletionTimestamp"):
+            self._drop_job(key)
             return False
         spec = questions.spec_of(estimate)
         if isinstance(spec, Wrong):
@@ -94,18 +115,49 @@ class Estimates:
 
     async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: Request) -> bool:
         job = self._job(key, estimate, request)
-        done, _ = await asyncio.wait({job.task}, timeout=_PATIENCE_SECONDS)
-        if not done:
-            job.task.add_done_callback(lambda _: self._queue.add(key))
-            if reconcile.stands(estimate, request):
-                return False  # the numbers of before stay until there are new ones
-            waiting = Waiting(reason="Estimating", message="the model is being fetched and profiled")
-            return await self._write(self._latest(key, estimate), waiting, request)
+        await self._wait_a_moment(job)
+        if not job.task.done():
+            return await self._unanswered(key, estimate, job)
         self._jobs.pop(key, None)
         outcome = job.task.result()
         written = await self._write(self._latest(key, estimate), outcome, request)
         self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
         return written
+
+    async def _wait_a_moment(self, job: Job) -> None:
+        """Wait for an answer that may come soon, unless so many wait already that others would not be reconciled."""
+        remaining = self._remaining_seconds(job)
+        if remaining > 0 and not self._patience.locked():
+            async with self._patience:
+                await asyncio.wait({job.task}, timeout=remaining)
+
+    def _remaining_seconds(self, job: Job) -> float:
+        """How long until the status says that a question is open."""
+        return _PATIENCE_SECONDS - (self._now() - job.began)
+
+    async def _unanswered(self, key: Key, estimate: Resource, job: Job) -> bool:
+        """Say that the question is open, once it has been for a moment; its answer brings ``key`` up again."""
+        if not job.is_heeded:
+            job.is_heeded = True
+            job.task.add_done_callback(lambda _: self._queue.add(key))
+        if reconcile.stands(estimate, job.request):
+            return False  # the numbers of before stay until there are new ones
+        remaining = self._remaining_seconds(job)
+        if remaining > 0:
+            self._queue.add_later(key, remaining)
+            return False
+        return await self._write(self._latest(key, estimate), self._open(key, job), job.request)
+
+    def _open(self, key: Key, job: Job) -> Waiting:
+        """What a question waits for. A position is told anew when it is half of the last one: each is a write."""
+        position = job.requester.position()
+        if position is None:
+            job.shown = None
+            return _UNDER_WAY
+        if job.shown is None or 2 * position.total <= job.shown.total:
+            job.shown = position
+        self._queue.add_later(key, min(max(_SHORTEST_LOOK_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
+        return Waiting(reason="Queued", message=_before(job.shown))
 
     def _job(self, key: Key, estimate: Resource, request: Request) -> Job:
         """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
@@ -116,15 +168,18 @@ class Estimates:
             known.task.cancel()
         status = estimate.get("status") or {}
         changed = status.get("inputsHash") != reconcile.inputs_hash(request)
-        job = Job(request=request, task=asyncio.create_task(self._answer(request, again=not changed)))
+        # a second later: what passes at once is not shown
+        requester = Requester(namespace=key.namespace, on_change=lambda: self._queue.add_later(key, _PATIENCE_SECONDS))
+        task = asyncio.create_task(self._answer(request, requester, again=not changed))
+        job = Job(request=request, requester=requester, task=task, began=self._now())
         self._jobs[key] = job
         return job
 
-    async def _answer(self, request: Request, *, again: bool) -> Outcome:
+    async def _answer(self, request: Request, requester: Requester, *, again: bool) -> Outcome:
         """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
         if again:
             await self._rate.wait()
-        return await self._forecasts.forecast(request, fresh=bool(request.refresh))
+        return await self._forecasts.forecast(request, fresh=bool(request.refresh), requester=requester)
 
     # -- time
 
@@ -157,6 +212,7 @@ class Estimates:
     # -- the answer
 
     async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
+        self._drop_job(key)
         written = await self._write(estimate, result, None)
         if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
             self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
@@ -165,6 +221,7 @@ class Estimates:
         return written
 
     async def _suspended(self, key: Key, estimate: Resource, request: Request) -> bool:
+        self._drop_job(key)
         if reconcile.settled(estimate, reconcile.inputs_hash(request)):
             written = await self._put(estimate, reconcile.same_generation(estimate))
         else:
@@ -186,10 +243,14 @@ class Estimates:
         latest = self._index.resource(key) or estimate
         return {**estimate, "status": latest.get("status") or {}}
 
-    def _forget(self, key: Key) -> None:
+    def _drop_job(self, key: Key) -> None:
+        """End the question under way, whose answer nobody wants any more."""
         job = self._jobs.pop(key, None)
         if job is not None:
             job.task.cancel()
+
+    def _forget(self, key: Key) -> None:
+        self._drop_job(key)
         self._due.pop(key, None)
         self._queue.forget(key)
 
@@ -207,6 +268,13 @@ class Rate:
         turn = max(self._next, self._now())
         self._next = turn + self._pause_seconds
         await asyncio.sleep(turn - self._now())
+
+
+def _before(position: Position) -> str:
+    if not position.total:
+        return "it is next: its turn comes when a job under way ends"
+    jobs = "job" if position.own == 1 else "jobs"
+    return f"at most {position.own} {jobs} of this namespace and {position.others} of others have their turn before it"
 
 
 def _may_heal(failure: Failure) -> bool:
