@@ -26,8 +26,8 @@ from joulecast_operator.writer import Writer
 
 _PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
 _PATIENT: Final = 16  # reconcilers that may be waiting so long, half of them by default
-_SHORTEST_LOOK_SECONDS: Final = 10.0  # between two looks at a position: one for each job before it, within these
-_LONGEST_LOOK_SECONDS: Final = 300.0
+_QUIET_SECONDS: Final = 10.0  # after what was said of a question: stages follow each other, and each would be a write
+_LONGEST_LOOK_SECONDS: Final = 300.0  # between two looks at a position; a second for each job before it up to that
 _JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
 
 _UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fetched and profiled")
@@ -37,15 +37,16 @@ _UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fet
 class Job:
     """A question that is being answered.
 
-    ``began``: when it was asked. ``shown``: what the status says is before it. ``is_heeded``: whether its end brings
-    the estimate up again.
+    ``quiet_until``: when the status may say next that it is open. ``said``: what it said last; ``position``: with what
+    before it. ``is_heeded``: whether its end brings the estimate up again.
     """
 
     request: Request
     requester: Requester
     task: asyncio.Task[Outcome]
-    began: float
-    shown: Position | None = None
+    quiet_until: float
+    said: Waiting | None = None
+    position: Position | None = None
     is_heeded: bool = False
 
 
@@ -126,14 +127,10 @@ class Estimates:
 
     async def _wait_a_moment(self, job: Job) -> None:
         """Wait for an answer that may come soon, unless so many wait already that others would not be reconciled."""
-        remaining = self._remaining_seconds(job)
-        if remaining > 0 and not self._patience.locked():
+        remaining = job.quiet_until - self._now()
+        if job.said is None and remaining > 0 and not self._patience.locked():
             async with self._patience:
                 await asyncio.wait({job.task}, timeout=remaining)
-
-    def _remaining_seconds(self, job: Job) -> float:
-        """How long until the status says that a question is open."""
-        return _PATIENCE_SECONDS - (self._now() - job.began)
 
     async def _unanswered(self, key: Key, estimate: Resource, job: Job) -> bool:
         """Say that the question is open, once it has been for a moment; its answer brings ``key`` up again."""
@@ -142,22 +139,31 @@ class Estimates:
             job.task.add_done_callback(lambda _: self._queue.add(key))
         if reconcile.stands(estimate, job.request):
             return False  # the numbers of before stay until there are new ones
-        remaining = self._remaining_seconds(job)
+        remaining = job.quiet_until - self._now()
         if remaining > 0:
             self._queue.add_later(key, remaining)
             return False
-        return await self._write(self._latest(key, estimate), self._open(key, job), job.request)
+        waiting = self._open(key, job)
+        if waiting != job.said:
+            job.said, job.quiet_until = waiting, self._now() + _QUIET_SECONDS
+        return await self._write(self._latest(key, estimate), waiting, job.request)
 
     def _open(self, key: Key, job: Job) -> Waiting:
         """What a question waits for. A position is told anew when it is half of the last one: each is a write."""
         position = job.requester.position()
         if position is None:
-            job.shown = None
+            job.position = None
             return _UNDER_WAY
-        if job.shown is None or 2 * position.total <= job.shown.total:
-            job.shown = position
-        self._queue.add_later(key, min(max(_SHORTEST_LOOK_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
-        return Waiting(reason="Queued", message=_before(job.shown))
+        if job.position is None or 2 * position.total <= job.position.total:
+            job.position = position
+        self._queue.add_later(key, min(max(_QUIET_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
+        return Waiting(reason="Queued", message=_before(job.position))
+
+    def _queue_changed(self, key: Key) -> None:
+        """Look at ``key`` again after a moment: its job waits for a turn now, or has it. What passes is not shown."""
+        job = self._jobs.get(key)
+        remaining = job.quiet_until - self._now() if job else 0
+        self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
 
     def _job(self, key: Key, estimate: Resource, request: Request) -> Job:
         """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
@@ -168,10 +174,9 @@ class Estimates:
             known.task.cancel()
         status = estimate.get("status") or {}
         changed = status.get("inputsHash") != reconcile.inputs_hash(request)
-        # a second later: what passes at once is not shown
-        requester = Requester(namespace=key.namespace, on_change=lambda: self._queue.add_later(key, _PATIENCE_SECONDS))
+        requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
         task = asyncio.create_task(self._answer(request, requester, again=not changed))
-        job = Job(request=request, requester=requester, task=task, began=self._now())
+        job = Job(request=request, requester=requester, task=task, quiet_until=self._now() + _PATIENCE_SECONDS)
         self._jobs[key] = job
         return job
 

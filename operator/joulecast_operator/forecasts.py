@@ -116,7 +116,7 @@ class Forecasts:
             key(name, requester.arrival) if fresh else name,
             lambda ticket: self._resolve(request, ticket),
             requester=requester,
-            registry=host_of(request.image),
+            registry=line_of(request.image),
         )
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
@@ -130,8 +130,7 @@ class Forecasts:
 
     async def _model(self, request: Request, requester: Requester, digest: str) -> Model:
         """The model that the request's registry gave under ``digest``, read now unless it was read before."""
-        registry = host_of(request.image)
-        claim = self._models.claim(registry, request.docker_config, digest, request.path, request.format)
+        claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
         kept = self._models.find(claim)
         if kept is not None and self._can_price(request, kept):
             self._metrics.looked_up("claim", hits=1)
@@ -142,7 +141,10 @@ class Forecasts:
             raise JoulecastError(self._barren[own], reason=NO_MODEL)
         try:
             return await self._jobs.once(
-                own, lambda ticket: self._fetch(request, digest, claim, ticket), requester=requester, registry=registry
+                own,
+                lambda ticket: self._fetch(request, digest, claim, ticket),
+                requester=requester,
+                registry=line_of(request.image),
             )
         except JoulecastError as error:
             if error.reason == NO_MODEL:
@@ -254,6 +256,11 @@ def host_of(image: str) -> str:
         return reference.parse(image).registry
     except ModelReferenceError:
         return image
+
+
+def line_of(image: str) -> str:
+    """The registry in whose line a job waits: one for all spellings of a host."""
+    return host_of(image).lower().removesuffix(":443")
 
 
 def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:

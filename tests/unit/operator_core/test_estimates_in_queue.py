@@ -129,8 +129,21 @@ def test_a_position_is_written_anew_when_it_is_half_of_what_was_said() -> None:
         last, before = keys[-1], len(world.writes)
         for _ in range(41):
             await world.next_turn()
+            world.now += 20
             await world.estimates.reconcile(last)
         assert [reason for _, reason in world.writes[before:]] == ["Queued"] * 6 + ["Estimating"], "40 20 10 5 2 1 0"
+
+    with_world(run)
+
+
+def test_what_passes_at_once_is_not_written() -> None:
+    async def run(world: World) -> None:
+        first, second = world.add("first", "shop"), world.add("second", "shop")
+        await world.ask(first, second)
+        for _ in range(2):
+            await world.next_turn()
+            await world.estimates.reconcile(second)
+        assert [reason for name, reason in world.writes if name == "second"] == ["Queued", "Estimated"]
 
     with_world(run)
 
@@ -141,8 +154,9 @@ def test_a_turn_brings_the_estimate_up_again() -> None:
         await world.ask(first, second)
         world.queue._due.clear()
         await world.next_turn()
-        assert second in world.queue._due
+        assert world.queue._due[second] > world.now + 1
         assert first in world.queue._waiting
+        world.now = world.queue._due[second]
         await world.estimates.reconcile(second)
         assert world.ready(second)["reason"] == "Estimating"
 
