@@ -163,6 +163,15 @@ class _Line:
         self.numbers[ticket] = number
         insort(entries, (number, ticket), key=itemgetter(0))
 
+    def move(self, ticket: Ticket, number: int) -> None:
+        """Have a ticket stand at another number; its registry keeps its place among the others."""
+        if self.numbers[ticket] == number:
+            return
+        entries = self.registries[ticket.registry]
+        del entries[self._index(ticket)]
+        self.numbers[ticket] = number
+        insort(entries, (number, ticket), key=itemgetter(0))
+
     def remove(self, ticket: Ticket) -> None:
         entries = self.registries[ticket.registry]
         self._lengths.shrink(len(entries))
@@ -227,15 +236,15 @@ class FairQueue:
         """Put a ticket that waits where the earliest of its requesters of ``namespace`` stands; take it out of that
         line where there is none."""
         line = self._lines.get(namespace)
+        stands = line is not None and ticket in line.numbers
         number = next(iter(ticket.arrivals.get(namespace, ())), None)
-        if line is not None and ticket in line.numbers:
-            if line.numbers[ticket] == number:
-                return
-            self._remove(ticket, namespace)
-        if number is not None:
-            line = self._lines.setdefault(namespace, _Line())
-            self._lengths.grow(len(line))
-            line.put(ticket, number)
+        if number is None:
+            if stands:
+                self._remove(ticket, namespace)
+        elif line is not None and stands:
+            line.move(ticket, number)
+        else:
+            self._put(ticket, namespace, number)
 
     def leave(self, ticket: Ticket) -> None:
         """Take a ticket that waits out of the queue."""
@@ -280,6 +289,11 @@ class FairQueue:
         """Put a namespace, and in it a registry, behind all others."""
         self._lines.move_to_end(namespace)
         self._lines[namespace].registries.move_to_end(registry)
+
+    def _put(self, ticket: Ticket, namespace: str, number: int) -> None:
+        line = self._lines.setdefault(namespace, _Line())
+        self._lengths.grow(len(line))
+        line.put(ticket, number)
 
     def _remove(self, ticket: Ticket, namespace: str) -> None:
         line = self._lines[namespace]

@@ -132,6 +132,16 @@ def test_a_shared_job_keeps_the_places_of_those_who_stay() -> None:
     assert shared.taken_by == "slow"
 
 
+def test_a_namespace_keeps_its_turn_when_the_first_of_two_requesters_goes() -> None:
+    line = Line()
+    shared = Ticket(registry="r")
+    with shared.held_by(Requester(namespace="shop")):
+        line.queue.enter(shared)
+        other = line.enter("other")
+        line.join(shared, "shop")
+    assert line.run_all() == [shared, other]
+
+
 def test_a_requester_keeps_its_place_through_all_its_jobs() -> None:
     line = Line()
     requester, resolve, fetch = Requester(namespace="shop"), Ticket(registry="r"), Ticket(registry="r")
