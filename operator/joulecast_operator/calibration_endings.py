@@ -15,11 +15,12 @@ from joulecast_operator.calibration_result import Product, Summary
 from joulecast_operator.calibration_status import CALIBRATED, State, facts_of, quality_of, status_of
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.discovery import MANAGED_BY_LABEL, MANAGER
-from joulecast_operator.forecasts import Forecasts, Override
+from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import PROFILES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.reconcile import Wrong, condition, timestamp
+from joulecast_operator.request import Override
 from joulecast_operator.usable_profiles import CALIBRATED_AT
 
 _OTHERS: Final = "ProfileOfOthers"

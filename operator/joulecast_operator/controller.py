@@ -44,6 +44,7 @@ KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
 """In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
 
 _SWEEP_JITTER: Final = 0.1
+_PATIENT_SHARE: Final = 2  # a second's wait for an answer holds at most this part of the reconcilers
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Controller:
         self.forecasts = Forecasts(settings)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
         self.refused = refused_writes()
-        self.registry = registry_with(EstimateCollector(self.index), self.refused)
+        self.registry = registry_with(EstimateCollector(self.index), self.refused, *self.forecasts.collectors)
         self.reconciles = Reconciles(self.registry)
         show_queue(self.registry, self.queue.__len__, self.queue.age_seconds)
         show_index(self.registry, self.index.behind_seconds)
@@ -99,6 +100,7 @@ class Controller:
             overrides=self.profiles.overrides,
             resolves_per_second=settings.resolves_per_second,
             journal=journal,
+            patient=max(1, settings.reconcilers // _PATIENT_SHARE),
         )
         self.workloads = Workloads(index=self.index, writer=writer, own=self._own, journal=journal)
         self.calibrations = Calibrations(

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from joulecast.errors import JoulecastError
 from joulecast_operator import reconcile
-from joulecast_operator.forecasts import Forecasts, Override
+from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.journal import UNCOUNTED, Journal
 from joulecast_operator.kinds import CONFIG_MAPS, PROFILES
 from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.products import product_named
 from joulecast_operator.reconcile import Waiting, Wrong
+from joulecast_operator.request import Override
 from joulecast_operator.resources import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
 from joulecast_operator.usable_profiles import SUPERSEDED, Candidate, UsableProfiles, calibrated_at
 from joulecast_operator.writer import Writer

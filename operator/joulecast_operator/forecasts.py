@@ -10,88 +10,32 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from prometheus_client.registry import Collector
 
 from joulecast.errors import JoulecastError, ModelReferenceError
 from joulecast.sources import reference
+from joulecast_operator import shares
 from joulecast_operator.cache import Cache, key
+from joulecast_operator.fair_queue import Requester, Ticket
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome
+from joulecast_operator.request import Override, Request
 from joulecast_operator.settings import Settings
 from joulecast_operator.shared_jobs import SharedJobs
-from joulecast_operator.stored_models import READER_VERSION, Model, StoredModels
+from joulecast_operator.stored_models import Model, StoredModels
+from joulecast_operator.turns import Turns
+from joulecast_operator.work_metrics import TurnsCollector, WorkMetrics
 from joulecast_operator.workers import Pool, Program
 
 _FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
 _REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and images that hold no model
 _FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message says more
-_HOST_SHARE: Final = 2  # one registry holds at most this fraction of the fetchers, so that a slow one cannot take all
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """An accelerator profile of the cluster: its ``document`` as JSON text, and the digest of that."""
-
-    product: str
-    runtime: str
-    digest: str
-    document: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Everything that decides a forecast.
-
-    ``batch_sizes``: None stands for the one that the shapes say, or that the model fixes, or 1. ``alternatives``:
-    where to look for the model if ``image`` holds none. ``docker_config``: pull credentials of the requester as
-    JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had. ``refresh``: whatever
-    asks to look the tag up again; another text asks again.
-    """
-
-    image: str
-    alternatives: tuple[str, ...] = ()
-    path: str | None = None
-    format: str | None = None
-    batch_sizes: tuple[int | None, ...] = (None,)
-    input_shapes: Mapping[str, list[int | str]] = field(default_factory=dict)
-    input_values: Mapping[str, int | str] = field(default_factory=dict)
-    precision: str = "default"
-    runtime: str = "torch-eager"
-    accelerators: tuple[str, ...]
-    overrides: tuple[Override, ...] = ()
-    docker_config: str = field(default="", repr=False)
-    missing_secrets: tuple[str, ...] = ()
-    refresh: str = ""
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """All images that may hold the model, likeliest first."""
-        return (self.image, *self.alternatives)
-
-    @property
-    def pricing(self) -> list[Any]:
-        overrides = [[override.product, override.runtime, override.digest] for override in self.overrides]
-        return [
-            list(self.batch_sizes),
-            self.precision,
-            self.runtime,
-            list(self.accelerators),
-            overrides,
-            READER_VERSION,
-        ]
-
-    @property
-    def workload(self) -> list[Any]:
-        return [dict(self.input_shapes), dict(self.input_values)]
-
-    @property
-    def hash(self) -> str:
-        """Identity of the question, without credentials."""
-        return key(self.images, self.path, self.format, self.workload, self.pricing)[:16]
 
 
 class Forecasts:
@@ -100,14 +44,21 @@ class Forecasts:
     def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._now = now
-        self._fetchers = Pool(_fetcher(settings), size=settings.fetchers, waiting=settings.queued_jobs)
-        self._profilers = Pool(_profiler(settings), size=settings.profilers, waiting=settings.queued_jobs)
+        self._fetchers = Pool(_fetcher(settings))
+        self._profilers = Pool(_profiler(settings))
+        self._fetching = Turns("fetch", shares.of_fetchers(settings))
+        self._profiling = Turns("profile", shares.of_profilers(settings))
         self._models = StoredModels(Cache(settings.cache_dir, capacity_bytes=settings.cache_bytes))
         self._jobs = SharedJobs()
         self._resolved: dict[str, tuple[float, str]] = {}
         self._priced: OrderedDict[str, Header] = OrderedDict()
         self._barren: OrderedDict[str, str] = OrderedDict()
-        self._hosts: dict[str, asyncio.Semaphore] = {}
+        self._metrics = WorkMetrics()
+
+    @property
+    def collectors(self) -> Sequence[Collector]:
+        """What Prometheus sees of this work."""
+        return (TurnsCollector((self._fetching, self._profiling)), *self._metrics.collectors)
 
     async def start(self) -> None:
         """Have workers ready before the first request."""
@@ -117,25 +68,30 @@ class Forecasts:
         self._jobs.cancel()
         await asyncio.gather(self._fetchers.close(), self._profilers.close())
 
-    async def forecast(self, request: Request, *, fresh: bool = False) -> Outcome:
-        """The forecast, or what stands in its way. ``fresh``: look the tag up now, whatever was found a moment ago."""
-        first = await self._of(replace(request, alternatives=()), fresh=fresh)
+    async def forecast(self, request: Request, *, fresh: bool = False, requester: Requester | None = None) -> Outcome:
+        """The forecast, or what stands in its way.
+
+        ``fresh``: look the tag up now, whatever was found a moment ago. ``requester``: in whose turns; joulecast's own
+        when None.
+        """
+        asking = requester or Requester(namespace="")
+        first = await self._of(replace(request, alternatives=()), asking, fresh=fresh)
         outcome = first
         for image in request.alternatives:
             if not holds_no_model(outcome):
                 break
-            outcome = await self._of(replace(request, image=image, alternatives=()), fresh=fresh)
+            outcome = await self._of(replace(request, image=image, alternatives=()), asking, fresh=fresh)
         return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
 
-    async def _of(self, request: Request, *, fresh: bool) -> Outcome:
+    async def _of(self, request: Request, requester: Requester, *, fresh: bool) -> Outcome:
         """The forecast of the request's first image."""
         digest: str | None = None
         stage: Stage = "resolve"
         try:
-            digest = await self._digest(request, fresh=fresh)
-            model = await self._model(request, digest)
+            digest = await self._digest(request, requester, fresh=fresh)
+            model = await self._model(request, requester, digest)
             stage = "profile"
-            priced = await self._price(request, model)
+            priced = await self._price(request, requester, model)
         except JoulecastError as error:
             return _failure(error, request, stage, digest)
         return priced_outcome(request.image, digest, model, priced)
@@ -143,38 +99,53 @@ class Forecasts:
     async def validate(self, override: Override) -> Header:
         """Facts of an accelerator profile. Raises JoulecastError."""
         header = {"operation": "validate", **_plain(override)}
-        return (await self._profilers.run(header))[0]["profile"]  # type: ignore[no-any-return]
+        ticket = Ticket()
+        with ticket.held_by(Requester(namespace="")):
+            async with self._profiling.turn(ticket):
+                return (await self._profilers.run(header))[0]["profile"]  # type: ignore[no-any-return]
 
     # -- stages
 
-    async def _digest(self, request: Request, *, fresh: bool) -> str:
+    async def _digest(self, request: Request, requester: Requester, *, fresh: bool) -> str:
         name = key("digest", request.image, request.docker_config)
         known = self._resolved.get(name)
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
-        # a look that began before the question may have seen what was there before a push
-        digest = await (self._resolve(request) if fresh else self._jobs.once(name, lambda: self._resolve(request)))
+        # a look that began before the question may have seen what was there before a push, so a fresh one is not shared
+        digest = await self._jobs.once(
+            key(name, requester.arrival) if fresh else name,
+            lambda ticket: self._resolve(request, ticket),
+            requester=requester,
+            registry=line_of(request.image),
+        )
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
         }
         self._resolved[name] = (self._now(), digest)
         return digest
 
-    async def _resolve(self, request: Request) -> str:
-        answer, _ = await self._fetch_job(request, {"operation": "resolve"})
+    async def _resolve(self, request: Request, ticket: Ticket) -> str:
+        answer, _ = await self._fetch_job(request, {"operation": "resolve"}, ticket)
         return str(answer["digest"])
 
-    async def _model(self, request: Request, digest: str) -> Model:
+    async def _model(self, request: Request, requester: Requester, digest: str) -> Model:
         """The model that the request's registry gave under ``digest``, read now unless it was read before."""
         claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
         kept = self._models.find(claim)
         if kept is not None and self._can_price(request, kept):
+            self._metrics.looked_up("claim", hits=1)
             return kept
+        self._metrics.looked_up("claim", misses=1)
         own = key(claim, request.image)  # a message names the image as its requester does
         if own in self._barren:
             raise JoulecastError(self._barren[own], reason=NO_MODEL)
         try:
-            return await self._jobs.once(own, lambda: self._fetch(request, digest, claim))
+            return await self._jobs.once(
+                own,
+                lambda ticket: self._fetch(request, digest, claim, ticket),
+                requester=requester,
+                registry=line_of(request.image),
+            )
         except JoulecastError as error:
             if error.reason == NO_MODEL:
                 _remember(self._barren, own, str(error))
@@ -186,31 +157,41 @@ class Forecasts:
             return True
         return self._models.can_profile(model, request.workload, request.batch_sizes)
 
-    async def _fetch(self, request: Request, digest: str, claim: str) -> Model:
+    async def _fetch(self, request: Request, digest: str, claim: str, ticket: Ticket) -> Model:
         header = {
             "operation": "fetch",
             "path": request.path,
             "format": request.format,
             "digest": digest,
         }
-        answer, skeleton = await self._fetch_job(request, header)
+        answer, skeleton = await self._fetch_job(request, header, ticket)
+        self._metrics.received(answer["model"]["bytes_fetched"])
         return await self._models.keep(claim, answer["model"], skeleton)
 
-    async def _price(self, request: Request, model: Model) -> Header:
+    async def _price(self, request: Request, requester: Requester, model: Model) -> Header:
         """The worker's answer, shared by all requesters of one content, in the words of this one."""
         name = _price_key(request, model)
+        known = name in self._priced
+        self._metrics.looked_up("price", hits=known, misses=not known)
         try:
-            if name not in self._priced:
-                _remember(self._priced, name, await self._jobs.once(name, lambda: self._forecast(request, model)))
+            if not known:
+                work = lambda ticket: self._forecast(request, model, ticket)  # noqa: E731
+                _remember(self._priced, name, await self._jobs.once(name, work, requester=requester))
         except JoulecastError as error:
             message = str(error).replace(model.content, request.image)
             raise JoulecastError(message, reason=error.reason, transient=error.transient) from error
         self._priced.move_to_end(name)
         return _in_words_of(request, model, self._priced[name])
 
-    async def _forecast(self, request: Request, model: Model) -> Header:
+    async def _forecast(self, request: Request, model: Model, ticket: Ticket) -> Header:
+        async with self._profiling.turn(ticket):
+            return await self._profiled(request, model)
+
+    async def _profiled(self, request: Request, model: Model) -> Header:
         kept = self._models.profiles(model, request.workload, request.batch_sizes)
-        skeleton = b"" if len(kept) == len(set(request.batch_sizes)) else self._skeleton(model)
+        missing = len(set(request.batch_sizes)) - len(kept)
+        self._metrics.looked_up("profile", hits=len(kept), misses=missing)
+        skeleton = self._skeleton(model) if missing else b""
         header = {
             "operation": "forecast",
             "model": model.nameless,
@@ -238,16 +219,22 @@ class Forecasts:
             )
         return kept
 
-    async def _fetch_job(self, request: Request, header: Header) -> tuple[Header, bytes]:
-        common = {
+    async def _fetch_job(self, request: Request, header: Header, ticket: Ticket) -> tuple[Header, bytes]:
+        async with self._fetching.turn(ticket):
+            began = self._now()
+            try:
+                return await self._fetchers.run(self._fetch_header(request) | header)
+            finally:
+                self._metrics.fetched(header["operation"], self._now() - began)
+
+    def _fetch_header(self, request: Request) -> Header:
+        return {
             "image": request.image,
             "platform": self._settings.platform,
             "access": self._access(request),
             "fetched_bytes": self._settings.fetch_bytes,
             "wall_seconds": self._settings.fetch_seconds,
         }
-        async with self._host(request.image):
-            return await self._fetchers.run(common | header)
 
     def _access(self, request: Request) -> Header:
         settings = self._settings
@@ -261,11 +248,6 @@ class Forecasts:
             "denied_networks": list(settings.denied_networks),
         }
 
-    def _host(self, image: str) -> asyncio.Semaphore:
-        """A registry's own share of the fetchers."""
-        share = max(1, self._settings.fetchers // _HOST_SHARE)
-        return self._hosts.setdefault(host_of(image), asyncio.Semaphore(share))
-
 
 def host_of(image: str) -> str:
     """The registry that an image is read from: ``docker.io`` for every short name of Docker Hub (``nginx``,
@@ -274,6 +256,11 @@ def host_of(image: str) -> str:
         return reference.parse(image).registry
     except ModelReferenceError:
         return image
+
+
+def line_of(image: str) -> str:
+    """The registry in whose line a job waits: one for all spellings of a host."""
+    return host_of(image).lower().removesuffix(":443")
 
 
 def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:

@@ -23,7 +23,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from joulecast_operator import bounds
+from joulecast_operator import bounds, work_metrics
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.choice import row_for, rows_of
 from joulecast_operator.exposition import LargeFamily, Point, label_text
@@ -149,6 +149,7 @@ METRICS: Final = (
     CALIBRATION_INFO,
     ISOLATED,
     REFUSED,
+    *work_metrics.METRICS,
     REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,

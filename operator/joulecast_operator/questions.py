@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from joulecast_operator import discovery
 from joulecast_operator.annotations import REFRESH, annotations_of
-from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
 from joulecast_operator.placement import PRODUCT_LABEL
 from joulecast_operator.products import product_named
 from joulecast_operator.pull_secrets import Credentials
 from joulecast_operator.reconcile import Waiting, Wrong
+from joulecast_operator.request import Override, Request
 from joulecast_operator.resources import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 
 Resource = Mapping[str, Any]

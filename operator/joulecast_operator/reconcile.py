@@ -12,9 +12,9 @@ from joulecast.defects import REASON
 from joulecast_operator import bounds
 from joulecast_operator.annotations import significant
 from joulecast_operator.cache import key
-from joulecast_operator.forecasts import Request
 from joulecast_operator.outcomes import Failure, Forecast, why_none
 from joulecast_operator.products import product_named
+from joulecast_operator.request import Request
 from joulecast_operator.resources import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 
 RESOLVED: Final = "ModelResolved"

@@ -68,7 +68,19 @@ class Settings(BaseModel):
     profilers: int = Field(2, ge=1, le=64, description="models profiled at a time")
     reconcilers: int = Field(32, ge=1, le=256, description="objects reconciled at a time")
     api_requests: int = Field(16, ge=1, le=256, description="API requests under way at a time")
-    queued_jobs: int = Field(10_000, ge=1, description="jobs that may wait for a fetcher or profiler")
+    fetches_per_namespace: int = Field(
+        0, ge=0, le=64, description="models fetched at a time for one namespace; half of the fetchers when 0"
+    )
+    fetches_per_registry: int = Field(
+        0, ge=0, le=64, description="models fetched at a time from one registry; three quarters of the fetchers when 0"
+    )
+    profiles_per_namespace: int = Field(
+        0, ge=0, le=64, description="models profiled at a time for one namespace; half of the profilers when 0"
+    )
+    queued_jobs: int = Field(10_000, ge=1, description="jobs that may wait for a fetcher, and for a profiler")
+    queued_jobs_per_namespace: int = Field(
+        2_500, ge=1, description="jobs of one namespace that may wait for a fetcher, and for a profiler"
+    )
 
     fetch_bytes: int = Field(512 * MIB, ge=1, description="bytes fetched per model at most")
     fetch_seconds: float = Field(60, gt=0, description="time to fetch a model at most")

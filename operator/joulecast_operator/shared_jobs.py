@@ -7,15 +7,17 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from joulecast_operator.fair_queue import Requester, Ticket
+
 T = TypeVar("T")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """``requesters``: how many wait for ``task``."""
+    """``ticket``: who waits for ``task``, and by which turn it begins."""
 
     task: asyncio.Task[Any]
-    requesters: int = 0
+    ticket: Ticket
 
 
 class SharedJobs:
@@ -24,22 +26,30 @@ class SharedJobs:
     def __init__(self) -> None:
         self._running: dict[str, _Job] = {}
 
-    async def once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def once(
+        self,
+        name: str,
+        work: Callable[[Ticket], Coroutine[Any, Any, T]],
+        *,
+        requester: Requester,
+        registry: str = "",
+    ) -> T:
         """Return the result of ``work``, shared with whoever asks for the same ``name`` meanwhile.
 
-        A requester that is cancelled leaves the job to the others. With the last one the job is cancelled, too, so that
-        nothing is fetched for an object that is gone. Raises what ``work`` raises.
+        ``work`` is given the ticket by which it waits for its turn, at ``registry``. A requester that is cancelled
+        leaves the job to the others. With the last one the job is cancelled, too, so that nothing is fetched for an
+        object that is gone. Raises what ``work`` raises.
         """
         job = self._running.get(name)
         if job is None or job.task.done():
-            job = self._running[name] = _Job(task=asyncio.create_task(work()))
+            ticket = Ticket(registry=registry)
+            job = self._running[name] = _Job(task=asyncio.create_task(work(ticket)), ticket=ticket)
             job.task.add_done_callback(_heed)
-        job.requesters += 1
         try:
-            return await asyncio.shield(job.task)
+            with job.ticket.held_by(requester):
+                return await asyncio.shield(job.task)
         finally:
-            job.requesters -= 1
-            if job.requesters == 0:
+            if not job.ticket.requesters:
                 self._end(name, job)
 
     def cancel(self) -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from joulecast_operator.annotations import PREFIX, annotations_of
-from joulecast_operator.forecasts import Override
 from joulecast_operator.index import Key, Resource
 from joulecast_operator.reconcile import timestamp
+from joulecast_operator.request import Override
 
 CALIBRATED_AT: Final = PREFIX + "calibrated-at"
 """On a profile that a calibration made: when, RFC 3339. Any other counts from its creation."""

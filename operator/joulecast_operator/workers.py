@@ -1,4 +1,4 @@
-"""A pool of killable worker processes, a bounded queue before them; nothing here reads a model or asks a registry."""
+"""A pool of killable worker processes; nothing here reads a model or asks a registry."""
 
 from __future__ import annotations
 
@@ -63,15 +63,12 @@ class Program:
 
 
 class Pool:
-    """At most ``size`` jobs at a time; at most ``waiting`` more may wait for their turn."""
+    """One process for each job under way; how many that may be, and whose job is next, others decide (turns.py)."""
 
-    def __init__(self, program: Program, *, size: int, waiting: int) -> None:
+    def __init__(self, program: Program) -> None:
         self._program = program
-        self._slots = asyncio.Semaphore(size)
         self._idle: list[asyncio.subprocess.Process] = []
         self._busy: set[asyncio.subprocess.Process] = set()
-        self._waiting = waiting
-        self._queued = 0
 
     async def start(self) -> None:
         """Have one worker ready, so that the first job finds its imports done."""
@@ -86,14 +83,7 @@ class Pool:
 
     async def run(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
         """The answer to one job. Raises JoulecastError with the worker's reason, WorkerError where it gave none."""
-        if self._queued >= self._waiting:
-            raise WorkerError(f"more than {self._waiting} jobs wait for a {self._program.name}", reason="QueueFull")
-        self._queued += 1
-        try:
-            async with self._slots:
-                answer, rest = await self._asked(frames.pack(header, body))
-        finally:
-            self._queued -= 1
+        answer, rest = await self._asked(frames.pack(header, body))
         _raise_for(answer, self._program)
         return answer, rest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ import onnx
 import pytest
 
 from tests import images
-from tests.cluster.controlled import Cluster, controlled, estimate
+from tests.cluster.controlled import Cluster, controlled, estimate, metrics, silent_registry
 from tests.cluster.test_controller_registries import bind_pull_secrets, pull_secret
 from tests.harness.registry import Registry
 from tests.small_models import CLASSIFIER_MACS
@@ -28,12 +29,13 @@ WEIGHTS = b"\0" * 4 * 2**20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenants:
     """``private`` is the tenant's registry, with a password; ``lying`` serves other bytes than its digests promise;
-    ``slow`` is a host whose answers have no end."""
+    ``slow`` is a host whose answers have no end; ``silent`` are hosts that never answer."""
 
     cluster: Cluster
     private: Registry
     lying: Registry
     slow: socket.socket
+    silent: tuple[str, ...]
 
     def model(self, name: str, *, side: int = 32) -> bytes:
         """The small classifier over ``side`` × ``side`` places, its layers named after ``name``."""
@@ -58,10 +60,11 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
         private = stack.enter_context(Registry.start(tmp_path_factory.mktemp("private"), authentication="basic"))
         lying = stack.enter_context(Registry.start(tmp_path_factory.mktemp("lying")))
         slow = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        hosts = [private.host, lying.host, host_of(slow)]
+        silent = tuple(stack.enter_context(silent_registry()) for _ in range(6))
+        hosts = [private.host, lying.host, host_of(slow), *silent]
         folder, flags = tmp_path_factory.mktemp("tenants"), ["--fetch-seconds=600"]
         cluster = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
-        yield Tenants(cluster=cluster, private=private, lying=lying, slow=slow)
+        yield Tenants(cluster=cluster, private=private, lying=lying, slow=slow, silent=silent)
 
 
 @pytest.mark.parametrize("liar_first", [False, True], ids=["liar second", "liar first"])
@@ -122,6 +125,48 @@ def test_a_deleted_estimate_ends_its_fetch(tenants: Tenants) -> None:
         plane.kubectl("delete", "iee", "slow", "-n", namespace)
         tenants.cluster.until(lambda: not trickles(connection), "the fetcher is gone, long before its ten minutes")
     assert "never retrieved" not in tenants.cluster.installation.controller.log.read_text()
+
+
+def test_a_tenant_on_silent_hosts_holds_up_nobody_else(tenants: Tenants) -> None:
+    cluster, plane = tenants.cluster, tenants.cluster.plane
+    namespace, other = (plane.create_namespace(f"test-{uuid4().hex[:8]}") for _ in range(2))
+    hosts = [tenants.silent[number % len(tenants.silent)] for number in range(60)]
+    plane.apply(*(estimate(f"slow-{n}", namespace, f"{host}/team/model:{n}") for n, host in enumerate(hosts)))
+    cluster.until(lambda: reasons(cluster, namespace).count("Queued") >= 30, "most of them wait for their turn")
+    assert re.search(
+        r"at most \d+ jobs of this namespace and \d+ of others have their turn before it", said(cluster, namespace)
+    )
+
+    cluster.push("lively", salt=namespace)
+    plane.apply(estimate("lively", other, cluster.image("lively")))
+    cluster.until_ready("lively", other)
+    assert "Queued" in reasons(cluster, namespace), "they are far from done"
+    assert "Estimated" not in reasons(cluster, namespace)
+    assert jobs(cluster, "queued") > 0
+
+    plane.kubectl("delete", "iee", "--all", "-n", namespace)
+    cluster.until(lambda: jobs(cluster, "queued") == jobs(cluster, "running") == 0, "nothing is fetched for them")
+
+
+def reasons(cluster: Cluster, namespace: str) -> list[str]:
+    """The reason of the condition Ready of each estimate that has one."""
+    return ready_field(cluster, namespace, "reason").split("\n")[:-1]
+
+
+def said(cluster: Cluster, namespace: str) -> str:
+    return ready_field(cluster, namespace, "message")
+
+
+def ready_field(cluster: Cluster, namespace: str, field: str) -> str:
+    jsonpath = f'jsonpath={{range .items[*]}}{{.status.conditions[?(@.type=="Ready")].{field}}}{{"\\n"}}{{end}}'
+    return cluster.plane.kubectl("get", "iee", "-n", namespace, "-o", jsonpath).stdout
+
+
+def jobs(cluster: Cluster, state: str) -> float:
+    """Jobs for the fetchers that are "queued" or "running", by the metrics."""
+    page = metrics(cluster.installation.controller_url)
+    (value,) = re.findall(rf'^joulecast_{state}_jobs{{pool="fetch"}} (\S+)$', page, re.MULTILINE)
+    return float(value)
 
 
 def forecast_of(tenants: Tenants, image: str, *, has_secret: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 IMAGE = "registry.invalid/detector:1"
 DASHBOARD = json.loads((CHART / "dashboards" / "joulecast.json").read_text())
-QUERIES = sorted({target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])})
+QUERIES = sorted({target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())})
 ALERTS = yaml.safe_load((CHART / "alerts" / "joulecast.yaml").read_text())["groups"][0]["rules"]
 VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"}
 
@@ -30,19 +30,22 @@ VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"
 EXPORTER = """
 import asyncio, sys, kopf
 from joulecast_operator import isolation
+from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.health import Health, served
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
 from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
+from joulecast_operator.settings import Settings
 from joulecast_operator.watches import Watches
 
 async def main():
     index = Index(shown=shown)
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
-    registry = registry_with(EstimateCollector(index), refused_writes())
+    work = Forecasts(Settings(cache_dir=sys.argv[2])).collectors
+    registry = registry_with(EstimateCollector(index), refused_writes(), *work)
     show_isolation(registry, isolated=await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)
     show_index(registry, index.behind_seconds)
@@ -73,7 +76,7 @@ def exporter(release: Release) -> Iterator[str]:
     port = free_port()
     process = Process(
         "exporter",
-        [sys.executable, "-c", EXPORTER, str(port)],
+        [sys.executable, "-c", EXPORTER, str(port), str(release.installation.directory / "cache")],
         directory=release.installation.directory,
         environment=release.plane.environment(release.installation.account("controller")),
         is_ready=lambda: http.answers(f"http://127.0.0.1:{port}/readyz"),

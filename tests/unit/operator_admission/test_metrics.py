@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator import exposition, metrics, operator_metrics
+from joulecast_operator.forecasts import Forecasts
+from joulecast_operator.settings import Settings
 from tests.unit.operator_admission.resources import H200, IMAGE, Estimates, estimate, row
 from tests.unit.operator_core import many
 
@@ -175,7 +178,7 @@ def test_admission_is_counted_by_decision_from_zero() -> None:
     assert found["joulecast_admission_duration_seconds_count", frozenset()] == 1
 
 
-def test_every_declared_metric_is_served_and_no_other() -> None:
+def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     metrics.AdmissionMetrics(registry)
     metrics.show_isolation(registry, isolated=True)
@@ -184,6 +187,8 @@ def test_every_declared_metric_is_served_and_no_other() -> None:
     operator_metrics.Reconciles(registry)
     operator_metrics.show_queue(registry, lambda: 0, lambda: 0.0)
     operator_metrics.show_index(registry, lambda: 0.0)
+    for collector in Forecasts(Settings(cache_dir=tmp_path)).collectors:
+        registry.register(collector)
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
     registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}

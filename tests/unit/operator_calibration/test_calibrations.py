@@ -15,11 +15,11 @@ from joulecast.accelerators import installed
 from joulecast.errors import NotCalibratedError
 from joulecast_operator import profiler
 from joulecast_operator.controller_calibrations import Calibrations
-from joulecast_operator.forecasts import Override
 from joulecast_operator.index import Index, Key, key_of
 from joulecast_operator.kinds import CALIBRATIONS, JOBS, NODES, PROFILES, Kind
 from joulecast_operator.kube import ApiError
 from joulecast_operator.reconcile import condition, timestamp
+from joulecast_operator.request import Override
 from joulecast_operator.settings import Settings
 from joulecast_operator.workqueue import WorkQueue
 from joulecast_operator.writer import Writer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from joulecast_operator.forecasts import Request
 from joulecast_operator.outcomes import Forecast
+from joulecast_operator.request import Request
 
 DIGEST = "sha256:" + "ab" * 32
 REQUEST = Request(image="registry.example/models/detector:1", accelerators=("NVIDIA-H200",), batch_sizes=(32,))

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from joulecast_operator.controller_estimates import Estimates, Rate
-from joulecast_operator.forecasts import Request
+from joulecast_operator.fair_queue import Requester
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.outcomes import Failure, Forecast, Outcome
+from joulecast_operator.request import Request
 from joulecast_operator.workqueue import WorkQueue
 from tests.unit.operator_core.estimates import REQUEST, estimate, forecast
 
@@ -55,11 +56,11 @@ class World:
         resource["metadata"]["resourceVersion"] = str(self.version)
         self.index.put(ESTIMATES, resource)
 
-    async def forecast(self, request: Request, *, fresh: bool) -> Outcome:
+    async def forecast(self, request: Request, *, fresh: bool, requester: Requester) -> Outcome:
         self.asked.append(request)
         return self.outcome
 
-    async def broken(self, request: Request, *, fresh: bool) -> Outcome:
+    async def broken(self, request: Request, *, fresh: bool, requester: object) -> Outcome:
         raise OSError("no space left")
 
     async def status(self, _: object, resource: dict[str, Any], desired: dict[str, Any]) -> bool:

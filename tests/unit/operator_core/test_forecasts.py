@@ -13,9 +13,10 @@ import pytest
 
 from joulecast.errors import JoulecastError, ModelFetchError
 from joulecast_operator import workers
-from joulecast_operator.forecasts import Forecasts, Request, host_of
+from joulecast_operator.forecasts import Forecasts, host_of, line_of
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import Failure, Forecast, Outcome
+from joulecast_operator.request import Request
 from joulecast_operator.settings import Settings
 from tests.unit.operator_core.estimates import DIGEST, REQUEST, row
 
@@ -234,6 +235,11 @@ def test_errors_of_workers_are_failures_not_exceptions(registry: Registry, tmp_p
 def test_short_names_of_docker_hub_are_one_host(image: str) -> None:
     assert host_of(image) == "docker.io"
     assert host_of(f"registry.example:5000/{image}") == "registry.example:5000"
+
+
+@pytest.mark.parametrize("host", ["registry.example", "Registry.EXAMPLE", "registry.example:443"])
+def test_all_spellings_of_a_host_stand_in_one_line(host: str) -> None:
+    assert line_of(f"{host}/team/model:1") == "registry.example"
 
 
 def test_what_is_no_image_is_a_host_of_its_own() -> None:

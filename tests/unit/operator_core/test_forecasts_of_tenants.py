@@ -13,9 +13,10 @@ import pytest
 
 from joulecast.errors import JoulecastError
 from joulecast_operator import workers
-from joulecast_operator.forecasts import Forecasts, Request
+from joulecast_operator.forecasts import Forecasts
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import Failure, Forecast, Outcome
+from joulecast_operator.request import Request
 from joulecast_operator.settings import Settings
 from tests.unit.operator_core.estimates import DIGEST, REQUEST, row
 

@@ -11,10 +11,10 @@ import pytest
 from joulecast import accelerators
 from joulecast_operator import profiler
 from joulecast_operator.controller_profiles import Profiles
-from joulecast_operator.forecasts import Override
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import PROFILES
 from joulecast_operator.kube import ApiError
+from joulecast_operator.request import Override
 from joulecast_operator.workers import WorkerError
 
 H200, B200 = "NVIDIA-H200", "NVIDIA-B200"

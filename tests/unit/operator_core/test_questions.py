@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from joulecast_operator import questions
-from joulecast_operator.forecasts import Override, Request
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import DEPLOYMENTS, NODES
 from joulecast_operator.pull_secrets import Credentials, merged_docker_configs
 from joulecast_operator.reconcile import Waiting, Wrong
+from joulecast_operator.request import Override, Request
 from joulecast_operator.resources import EstimateSpec
 from tests.unit.operator_core.estimates import estimate
 

@@ -6,8 +6,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from joulecast_operator import workers
 from joulecast_operator.workers import Pool, Program
 from tests.harness.environment import ROOT
 
-T = TypeVar("T")
 MIB = 2**20
 
 
@@ -32,11 +30,11 @@ def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bo
     )
 
 
-def with_pool(job: Any, chosen: Program | None = None, *, size: int = 1, waiting: int = 10) -> Any:
+def with_pool(job: Any, chosen: Program | None = None) -> Any:
     """The result of ``job(pool)``, the pool closed afterwards."""
 
     async def run() -> Any:
-        pool = Pool(chosen or program(), size=size, waiting=waiting)
+        pool = Pool(chosen or program())
         try:
             return await job(pool)
         finally:
@@ -152,23 +150,3 @@ def test_an_isolated_job_reaches_nothing(job: str) -> None:
     error = failure(job, program(isolated=True))
     assert "PermissionError" in str(error)
     assert "may not do this" in str(error)
-
-
-def test_more_jobs_than_may_wait_are_refused() -> None:
-    async def run(pool: Pool) -> str:
-        first = asyncio.create_task(refused(pool.run({"job": "sleep"})))
-        while not pool._busy:
-            await asyncio.sleep(0.01)
-        with pytest.raises(JoulecastError) as caught:
-            await pool.run({"job": "echo"})
-        first.cancel()
-        return caught.value.reason
-
-    assert with_pool(run, waiting=1) == "QueueFull"
-
-
-async def refused(job: Coroutine[Any, Any, T]) -> T | None:
-    try:
-        return await job
-    except JoulecastError:
-        return None
