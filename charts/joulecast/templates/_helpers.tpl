@@ -117,3 +117,36 @@ priorityClassName: {{ . }}
 {{- fail "The webhook has no certificate: set webhook.certManager.enabled=true, or webhook.certSecret (with webhook.caBundle) to a kubernetes.io/tls Secret, or webhook.url to a webhook outside the cluster, or webhook.enabled=false to install without it." -}}
 {{- end -}}
 {{- end -}}
+
+{{/* A CEL expression that is true where a text is one of the patterns, a * at whose end stands for any more:
+     include "joulecast.isListed" (list "expression of the text" $patterns) */}}
+{{- define "joulecast.isListed" -}}
+{{- $text := index . 0 -}}
+{{- $terms := list "false" -}}
+{{- range index . 1 -}}
+{{- if hasSuffix "*" . -}}
+{{- $terms = append $terms (printf "%s.startsWith(%s)" $text (trimSuffix "*" . | quote)) -}}
+{{- else -}}
+{{- $terms = append $terms (printf "%s == %s" $text (quote .)) -}}
+{{- end -}}
+{{- end -}}
+({{ join " || " $terms }})
+{{- end -}}
+
+{{/* A CEL expression that is true where the toleration t is covered by one of the patterns KEY[=VALUE][:EFFECT] or *. */}}
+{{- define "joulecast.isTolerated" -}}
+{{- $terms := list "false" -}}
+{{- range . -}}
+{{- $taint := splitList ":" . -}}
+{{- $pair := splitList "=" (first $taint) -}}
+{{- $term := printf `t.?key.orValue("") == %s` (first $pair | quote) -}}
+{{- if eq (len $pair) 2 -}}
+{{- $term = printf `%s && t.?operator.orValue("Equal") == "Equal" && t.?value.orValue("") == %s` $term (last $pair | quote) -}}
+{{- end -}}
+{{- if eq (len $taint) 2 -}}
+{{- $term = printf `%s && t.?effect.orValue("") == %s` $term (last $taint | quote) -}}
+{{- end -}}
+{{- $terms = append $terms (eq . "*" | ternary "true" (printf "(%s)" $term)) -}}
+{{- end -}}
+({{ join " || " $terms }})
+{{- end -}}
