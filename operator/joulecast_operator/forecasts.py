@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from joulecast.errors import JoulecastError, ModelReferenceError
 from joulecast.sources import reference
+from joulecast.sources.proxies import VARIABLES
 from joulecast_operator.cache import Cache, key
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome
@@ -319,6 +321,7 @@ def _fetcher(settings: Settings) -> Program:
         module="joulecast_operator.fetcher",
         seconds=settings.fetch_seconds + _FETCHER_SECONDS,
         memory_bytes=settings.fetch_memory_bytes,
+        environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
         waits_for_others=True,
     )
 
