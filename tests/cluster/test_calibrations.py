@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -400,6 +401,17 @@ def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None
     assert "exit code 2" in condition(cluster, "forged")["message"]
     plane.kubectl("delete", "ecal", "forged", "-n", LAB)
     worker.accepts = True
+
+
+def test_the_server_finds_no_fault_in_the_policies(cluster: Cluster) -> None:
+    """As kube-controller-manager checks their expressions against the types of what they match."""
+    names = cluster.plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").stdout.split()
+    assert len(names) == 7
+    checked = lambda name: (cluster.plane.get(*name.split("/")) or {})["status"].get("observedGeneration")  # noqa: E731
+    for name in names:
+        cluster.until(partial(checked, name), f"{name} is checked")
+        found = cluster.plane.get(*name.split("/")) or {}
+        assert not found["status"].get("typeChecking", {}).get("expressionWarnings"), found["status"]
 
 
 def test_nothing_was_forbidden(cluster: Cluster) -> None:

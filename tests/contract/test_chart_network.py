@@ -1,4 +1,4 @@
-"""What the chart's NetworkPolicies let through, read as a network plugin reads them: what no policy names is dropped."""
+"""What the chart's NetworkPolicies let through, read as a network plugin reads them: what none names is dropped."""
 
 from __future__ import annotations
 
