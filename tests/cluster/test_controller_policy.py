@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
+from joulecast_operator.calibration_allowed import Allowed, refusal_of
 from joulecast_operator.calibration_job import Run, account, job
 from joulecast_operator.calibration_nodes import Target
 from joulecast_operator.calibration_resources import CalibrationSpec
@@ -23,14 +25,18 @@ LAB = "lab"
 L40S = "NVIDIA-L40S"
 IMAGE = "registry.invalid/joulecast-torch:1"
 LABEL = {"app.kubernetes.io/managed-by": "joulecast"}
+MAY = {
+    "images": ["registry.invalid/team/*", "registry.invalid/other@*"],
+    "claims": ["rows", "lab-*"],
+    "priorityClasses": ["low"],
+    "runtimeClasses": ["nvidia"],
+    "queues": ["gpus"],
+    "tolerations": ["lab=ml:NoSchedule", "a", "b=x", "c:NoSchedule", "d="],
+}
 VALUES = (
     f"calibration.namespaces={{{LAB}}}",
     f"calibration.image={IMAGE}",
-    "calibration.allowed.images={registry.invalid/team/*}",
-    "calibration.allowed.claims={rows}",
-    "calibration.allowed.queues={gpus}",
-    "calibration.allowed.priorityClasses={low}",
-    "calibration.allowed.tolerations={lab=ml:NoSchedule}",
+    *(f"calibration.allowed.{key}={{{','.join(names)}}}" for key, names in MAY.items()),
 )
 EVERYTHING = {
     "storage": {"claimName": "rows"},
@@ -49,7 +55,7 @@ Manifest = dict[str, Any]
 Change = Callable[[Manifest], object]
 
 
-def run(image: str = IMAGE, **spec: Any) -> Run:
+def run(**spec: Any) -> Run:
     body = {"accelerator": L40S} | spec
     metadata = {"name": "l40s", "namespace": LAB, "uid": "5ab4e4b6-7a56-4fd6-9d30-3ad4f9b0a0f5"}
     return Run(
@@ -57,7 +63,7 @@ def run(image: str = IMAGE, **spec: Any) -> Run:
         spec=CalibrationSpec.model_validate(body),
         number=1,
         target=Target(product=L40S, labels={"pool": "whole"}),
-        image=image,
+        image=spec.get("image", IMAGE),
         against="{}",
     )
 
@@ -118,7 +124,7 @@ def profile(name: str, labels: dict[str, str]) -> Manifest:
     [
         run(),
         run(**EVERYTHING),
-        run("registry.invalid/team/torch:2"),
+        run(image="registry.invalid/team/torch:2"),
         run(tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]),
     ],
     ids=["plain", "everything", "prefix", "gpu"],
@@ -127,6 +133,54 @@ def test_what_the_controller_makes_passes(release: Release, made: Run) -> None:
     for kind, body in (*account(made), (JOBS, job(made))):
         status, answer = create(release, kind, body)
         assert status == (409 if kind == ROLES else 201), answer  # the role is there: admission comes before that
+
+
+def toleration(key: str | None, value: str | None = None, effect: str | None = None) -> Manifest:
+    """``value``: None for any."""
+    fields = {"operator": "Exists"} if value is None else {"operator": "Equal", "value": value}
+    return fields | ({} if key is None else {"key": key}) | ({} if effect is None else {"effect": effect})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *({"image": name} for name in (IMAGE, IMAGE + "1", "registry.invalid/team/a/b:1", "registry.invalid/teams:1")),
+        *({"image": f"registry.invalid/other{end}"} for end in ("@sha256:" + "0" * 64, ":1")),
+        *({"storage": {"claimName": name}} for name in ("rows", "rows2", "lab-a", "lab")),
+        *({"priorityClassName": name} for name in ("low", "lower", "system-node-critical")),
+        *({"runtimeClassName": name} for name in ("nvidia", "nvidia-legacy")),
+        *({"queueName": name} for name in ("gpus", "gpus-b")),
+        *(
+            {"tolerations": [toleration(*fields)]}
+            for fields in (
+                ("lab", "ml", "NoSchedule"),
+                ("lab", "ml", "NoExecute"),
+                ("lab", "ml"),
+                ("lab", None, "NoSchedule"),
+                ("a",),
+                ("a", "y", "NoExecute"),
+                ("b",),
+                ("b", "x"),
+                ("b", "y"),
+                ("c",),
+                ("c", "y", "NoSchedule"),
+                ("c", None, "NoSchedule"),
+                ("d", ""),
+                ("d",),
+                ("nvidia.com/gpu",),
+                (None,),
+                (None, None, "NoSchedule"),
+            )
+        ),
+    ],
+    ids=json.dumps,
+)
+def test_controller_and_policy_allow_the_same(release: Release, spec: dict[str, Any]) -> None:
+    asked = run(**spec)
+    refused = refusal_of(asked.spec, Allowed.model_validate(MAY), IMAGE)
+    status, answer = create(release, JOBS, job(asked))
+    assert (status == 201) is (refused is None), (refused, answer)
+    assert status == 201 or "calibration.allowed" in answer
 
 
 def pod(body: Manifest) -> Manifest:
