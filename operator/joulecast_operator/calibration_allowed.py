@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
     from joulecast_operator.calibration_resources import CalibrationSpec, Toleration
@@ -34,12 +35,12 @@ class Allowed(BaseModel):
     What is not given has the chart's own default.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
     images: tuple[Annotated[str, Field(min_length=1, pattern=_IMAGE)], ...] = ()
     claims: Names = ()
-    priority_classes: Names = Field((), alias="priorityClasses")
-    runtime_classes: Names = Field(("nvidia",), alias="runtimeClasses")
+    priority_classes: Names = ()
+    runtime_classes: Names = ("nvidia",)
     queues: Names = (ANY,)
     tolerations: tuple[Annotated[str, Field(pattern=_TOLERATION)], ...] = ("nvidia.com/gpu",)
 

@@ -195,7 +195,7 @@ class Exchange:
                 ) from None
             cause = cause.__cause__ or cause.__context__
         if isinstance(error, httpx2.ProxyError):
-            return _PassingError("cannot be reached through the proxy, which refuses the connection")
+            return _PassingError("cannot be reached through the proxy, which is away or refuses the connection")
         if isinstance(error, httpx2.TimeoutException):
             return _PassingError("does not answer in time")
         if isinstance(error, httpx2.ConnectError):

@@ -62,6 +62,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
         self._policy = policy
         self._remaining_seconds = remaining_seconds
         self._sockets = httpcore2.SyncBackend()
+        self._checked_for_proxy: set[tuple[str, int]] = set()
 
     def connect_tcp(
         self,
@@ -86,13 +87,16 @@ class CheckedBackend(httpcore2.NetworkBackend):
 
         A name that has none here is the proxy's to resolve.
         """
+        if (host, port) in self._checked_for_proxy:
+            return
         self._policy.check_host(host, port)
         try:
             addresses = _resolved(host, port)
         except httpcore2.ConnectError:
-            return
+            addresses = []
         if not all(self._policy.admits(host, port, address) for address in addresses):
             raise forbidden(host, port)
+        self._checked_for_proxy.add((host, port))  # a name server that does not answer is waited for once
 
     def _admitted(self, host: str, port: int) -> Iterator[str]:
         addresses = _resolved(host, port)
@@ -117,7 +121,10 @@ class _ProxyBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        stream = self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        try:
+            stream = self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+            raise httpcore2.ProxyError("the proxy cannot be connected to") from error
         return _TimedStream(stream, self._remaining_seconds)
 
 

@@ -18,6 +18,7 @@ from joulecast.errors import ModelFetchError, ModelReferenceError
 from joulecast.sources import RegistryAccess, fetch
 from joulecast.sources.proxies import VARIABLES, Proxies
 from tests.harness.certificates import CertificateAuthority
+from tests.harness.ports import free_port
 from tests.harness.proxy import TunnelProxy, tunnelling
 from tests.images import build
 from tests.unit.sources.models import gemm_model
@@ -99,6 +100,33 @@ def test_a_proxy_that_wants_a_password_gets_it_and_the_registry_does_not(secured
     assert "through the proxy" in str(caught.value)
     assert not any("s3cret" in str(request) for request in served.requests)
     assert "s3cret" not in repr(access)
+
+
+def test_a_proxy_that_is_away_is_told_apart_from_a_registry_that_is() -> None:
+    away = Proxies(https=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ModelFetchError, match="through the proxy") as caught:
+        fetch(f"{NAME}/team/model:1", access=RegistryAccess(proxies=away))
+    assert (caught.value.reason, caught.value.transient) == ("RegistryUnavailable", True)
+
+
+def test_a_name_is_looked_up_once_however_many_requests_there_are(
+    secured: tuple[Served, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that drops questions, as in a network that knows outer names by its proxy alone, costs seconds."""
+    served, bundle = secured
+    served.add(IMAGE)
+    asked: list[str] = []
+    looked_up = socket.getaddrinfo
+
+    def counted(host: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(str(host))
+        return looked_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", counted)
+    with tunnelling({f"{NAME}:443": served.host}) as proxy:
+        fetch(f"{NAME}/team/model:1", access=through(proxy, bundle))
+    assert len(served.requests) > 1
+    assert asked.count(NAME) == 1
 
 
 def test_plain_http_goes_through_its_proxy_and_is_counted(served: Served) -> None:
