@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from joulecast_operator import calibration_job, calibration_line, calibration_result, calibration_status
+from joulecast_operator import (
+    calibration_allowed,
+    calibration_job,
+    calibration_line,
+    calibration_result,
+    calibration_status,
+)
 from joulecast_operator.calibration_endings import Endings
 from joulecast_operator.calibration_job import Run
 from joulecast_operator.calibration_line import Place, place_of, waits
@@ -132,7 +138,9 @@ class Calibrations:
             return Wrong(reason="InvalidSpec", message=f"{place}: {problem['msg']}; correct it and apply it again")
         except ValueError as error:
             return Wrong(reason="InvalidSchedule", message=f"spec.schedule {spec.schedule!r}: {error}")
-        return spec
+        settings = self._settings
+        refused = calibration_allowed.refusal_of(spec, settings.calibration_allowed, settings.calibration_image)
+        return spec if refused is None else Wrong(reason=calibration_allowed.REASON, message=refused)
 
     async def _step(self, calibration: Resource, spec: CalibrationSpec) -> State | None:
         under_way = is_open(calibration, spec)
@@ -304,7 +312,7 @@ class Calibrations:
 _NO_IMAGE: Final = Wrong(
     reason="NoImage",
     message="no image to measure with: `docker build --target calibration` makes one with joulecast and torch; name it"
-    " in spec.image or the chart's calibration.image",
+    " in the chart's calibration.image, or in spec.image where the chart's calibration.allowed.images holds it",
 )
 _AGAIN: Final = ("Resuming", "FromTheStart")
 _GOING: Final = State(

@@ -5,6 +5,7 @@ Jobs: ``resolve`` gives the digest that a reference names now, ``fetch`` the mod
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import fields
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 from joulecast import sources
 from joulecast.errors import ModelReferenceError
 from joulecast.sources.address import DENIED_NETWORKS
+from joulecast.sources.proxies import Proxies
 from joulecast_operator.frames import Header
 from joulecast_operator.sandbox import Limits, serve
 
@@ -32,7 +34,7 @@ def access_of(plain: dict[str, Any]) -> sources.RegistryAccess:
     """``plain``: fields of RegistryAccess as JSON; ``denied_networks`` come on top of the default ones."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
     values["denied_networks"] = DENIED_NETWORKS + tuple(values.get("denied_networks", ()))
-    return sources.RegistryAccess(**values, local_paths=False)
+    return sources.RegistryAccess(**values, proxies=Proxies.of(os.environ), local_paths=False)
 
 
 def _fetch(header: Header, access: sources.RegistryAccess, budget: sources.FetchBudget) -> tuple[Header, bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from joulecast.errors import JoulecastError, ModelReferenceError
 from joulecast.sources import reference
+from joulecast.sources.proxies import VARIABLES
 from joulecast_operator import shares
 from joulecast_operator.cache import Cache, key
 from joulecast_operator.fair_queue import Requester, Ticket
@@ -306,6 +308,7 @@ def _fetcher(settings: Settings) -> Program:
         module="joulecast_operator.fetcher",
         seconds=settings.fetch_seconds + _FETCHER_SECONDS,
         memory_bytes=settings.fetch_memory_bytes,
+        environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
         waits_for_others=True,
     )
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from joulecast_operator.calibration_allowed import Allowed, AllowedSetting
+
 PREFIX: Final = "JOULECAST_"
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -55,6 +57,9 @@ class Settings(BaseModel):
         (), description="namespaces whose EnergyCalibrations are worked on; joulecast's own when empty"
     )
     calibration_image: str = Field("", description="image with joulecast and torch that measures unless one is given")
+    calibration_allowed: AllowedSetting = Field(
+        Allowed(), description="what calibrations may name, as the chart's calibration.allowed has it"
+    )
     calibration_arguments: Words = Field((), description="further arguments of `joulecast calibrate`")
     calibration_poll_seconds: float = Field(10, gt=0, description="pause between two looks at a calibration's Job")
 

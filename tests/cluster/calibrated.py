@@ -24,10 +24,19 @@ SHORT = "short-lived"
 H100 = "NVIDIA-H100-80GB-HBM3"  # what the simulated hopper is a likeness of
 PROFILE = "calibrated-nvidia-h100-80gb-hbm3-torch-eager"
 ALLOWED = {SIMULATED_ALLOWED: "1"}
+IMAGE = "registry.invalid/joulecast-torch:1"
+MAY = {"claims": ["rows"], "tolerations": ["lab"], "queues": ["gpus"]}
+"""What calibrations of these tests may name, told to the chart and to the controller alike."""
+VALUES = [
+    f"calibration.namespaces={{{LAB},{SHORT}}}",
+    f"calibration.image={IMAGE}",
+    *(f"calibration.allowed.{key}={{{','.join(names)}}}" for key, names in MAY.items()),
+]
 FLAGS = [
     "--retry-seconds=0.5",
     f"--calibration-namespaces={LAB},{SHORT}",
-    "--calibration-image=registry.invalid/joulecast-torch:1",
+    f"--calibration-image={IMAGE}",
+    f"--calibration-allowed={json.dumps(MAY)}",
     "--calibration-arguments=--simulate,hopper",
     "--calibration-poll-seconds=0.5",
 ]

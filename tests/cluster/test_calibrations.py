@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.cluster.calibrated import (
     LAB,
     PROFILE,
     SHORT,
+    VALUES,
     ask,
     calibration,
     condition,
@@ -50,13 +52,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         plane.create_namespace(SHORT)
         plane.kubectl("label", "namespace", LAB, "pod-security.kubernetes.io/enforce=restricted")
         model = small_models.classifier(directory / "classifier.onnx").read_bytes()
-        values = [f"calibration.namespaces={{{LAB},{SHORT}}}"]
         with Installation.start(
             plane,
             directory / "joulecast",
             insecure_registries=[registry.host],
             options=FLAGS,
-            values=values,
+            values=VALUES,
             environment=ALLOWED,
         ) as installation:
             yield Cluster(plane=plane, registry=registry, installation=installation, model=model)
@@ -229,9 +230,9 @@ def test_why_a_pod_is_not_there_or_does_not_start_is_said(cluster: Cluster, work
     limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small", "namespace": LAB}}
     plane.apply(limits | {"spec": {"limits": [{"type": "Container", "max": {"memory": "4Gi"}}]}})
     merge(plane, "ecal", "stuck", LAB, {"spec": {"tolerations": [{"key": "lab", "operator": "Exists"}]}})
-    small = lambda: "spec.resources" in condition(cluster, "stuck").get("message", "")  # noqa: E731
+    told = lambda word: word in condition(cluster, "stuck").get("message", "")  # noqa: E731
+    small = lambda: told("spec.resources") and told("4Gi")  # noqa: E731
     cluster.until(small, "the LimitRange is named, of another Job as the pod is placed otherwise")
-    assert "4Gi" in condition(cluster, "stuck")["message"]
     merge(plane, "ecal", "stuck", LAB, {"spec": {"resources": {"limits": {"memory": "4Gi"}}}})
     pod = pod_of(cluster, "stuck-1")
     asked = plane.get("pod", pod.removeprefix("pod/"), LAB)
@@ -365,6 +366,12 @@ def test_what_only_the_controller_can_see_is_said(cluster: Cluster) -> None:
     assert LAB in until_reason(cluster, "stranger", "NamespaceNotAllowed", "elsewhere")["message"]
     plane.apply(calibration("never", accelerator=H100, schedule="0 0 31 2 *"))
     assert "0 0 31 2 *" in until_reason(cluster, "never", "InvalidSchedule")["message"]
+    plane.apply(calibration("greedy", accelerator=H100, image="evil.invalid/x:1", priorityClassName="high"))
+    assert "calibration.allowed.images" in until_reason(cluster, "greedy", "NotAllowed")["message"]
+    merge(plane, "ecal", "greedy", LAB, {"spec": {"image": None}})
+    other = lambda: "calibration.allowed.priorityClasses" in condition(cluster, "greedy")["message"]  # noqa: E731
+    cluster.until(other, "the next thing that is not allowed is named")
+    assert not made(cluster, "greedy")
     long = json.dumps(calibration("n" * 41, accelerator=H100))
     done = plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=long, check=False)
     assert "40 characters" in done.stderr
@@ -407,6 +414,17 @@ def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None
     assert plane.get("aep", "calibrated-nvidia-l40s-torch-eager") is None, "negative joules are never in use"
     plane.kubectl("delete", "ecal", "forged", "-n", LAB)
     worker.accepts = True
+
+
+def test_the_server_finds_no_fault_in_the_policies(cluster: Cluster) -> None:
+    """As kube-controller-manager checks their expressions against the types of what they match."""
+    names = cluster.plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").stdout.split()
+    assert len(names) == 7
+    checked = lambda name: (cluster.plane.get(*name.split("/")) or {})["status"].get("observedGeneration")  # noqa: E731
+    for name in names:
+        cluster.until(partial(checked, name), f"{name} is checked")
+        found = cluster.plane.get(*name.split("/")) or {}
+        assert not found["status"].get("typeChecking", {}).get("expressionWarnings"), found["status"]
 
 
 def test_nothing_was_forbidden(cluster: Cluster) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.cluster.test_metrics import estimate
-from tests.harness.control_plane import ControlPlane
+from tests.harness.control_plane import FIRST_SERVICE_ADDRESS, ControlPlane
 from tests.harness.installation import CHART, NAMESPACE
 from tests.waiting import eventually
 
 SECRET = ("--set", "webhook.certSecret=webhook-tls", "--set", "webhook.caBundle=")
-KINDS = "deployments,services,serviceaccounts,poddisruptionbudgets,configmaps,roles,rolebindings"
+KINDS = "deployments,services,serviceaccounts,poddisruptionbudgets,configmaps,roles,rolebindings,networkpolicies"
 CLUSTER_KINDS = (
     "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,"
     "validatingadmissionpolicies,validatingadmissionpolicybindings"
@@ -89,8 +90,46 @@ def test_a_bundle_that_an_injector_wrote_survives_an_upgrade(plane: ControlPlane
 
 
 def test_every_object_passes_the_servers_own_validation(plane: ControlPlane) -> None:
-    options = ("--set", "networkPolicy.enabled=true", "--set", "image.digest=sha256:" + "0" * 64)
+    further = {
+        "image.digest": "sha256:" + "0" * 64,
+        "registry.caBundle": "-----BEGIN CERTIFICATE-----",
+        "proxy.https": "http://proxy.corp.example:3128",
+        "networkPolicy.apiServer.cidrs": "{203.0.113.10/32,2001:db8::10/128}",
+        "calibration.image": "registry.example/torch:1",
+        "calibration.allowed.tolerations": "{lab=ml:NoSchedule,*}",
+    }
+    options = [part for key, value in further.items() for part in ("--set", f"{key}={value}")]
     rendered = plane.helm("template", "joulecast", CHART, "-n", NAMESPACE, *SECRET, *options).stdout
     done = plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-n", NAMESPACE, "-f", "-", stdin=rendered)
     assert "Warning: unknown field" not in done.stderr
     assert "job.batch/joulecast-uninstall" in done.stdout
+    assert done.stdout.count("networkpolicy.networking.k8s.io/") == 4
+
+
+def test_the_api_servers_own_addresses_are_all_that_is_open_of_the_cluster(plane: ControlPlane) -> None:
+    """As the Service `kubernetes` has them when Helm installs; before there are any, any address at the usual ports."""
+    install(plane, "--take-ownership")
+    assert "to" not in egress(plane)
+    slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4"}
+    labels = {"kubernetes.io/service-name": "kubernetes"}
+    plane.apply(
+        slice_
+        | {
+            "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+            "endpoints": [{"addresses": ["192.0.2.10"]}, {"addresses": ["192.0.2.11"]}],
+            "ports": [{"name": "https", "port": 8443, "protocol": "TCP"}],
+        }
+    )
+    install(plane)
+    blocks = {peer["ipBlock"]["cidr"] for peer in egress(plane)["to"]}
+    assert blocks == {"192.0.2.10/32", "192.0.2.11/32", f"{FIRST_SERVICE_ADDRESS}/32"}
+    assert {port["port"] for port in egress(plane)["ports"]} == {443, 6443, 8443}
+
+
+def egress(plane: ControlPlane) -> dict[str, Any]:
+    """The rule that lets every pod of the release reach the API server."""
+    found = plane.get("networkpolicy", "joulecast", NAMESPACE)
+    assert found is not None
+    (rule,) = found["spec"]["egress"]
+    assert isinstance(rule, dict)
+    return rule

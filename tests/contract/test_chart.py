@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from joulecast_operator import crds
 from joulecast_operator.__main__ import COMMANDS
+from joulecast_operator.calibration_allowed import Allowed
 from joulecast_operator.settings import PREFIX, Settings, load
 from tests.harness import binaries
 from tests.harness.environment import ROOT
@@ -422,10 +423,84 @@ def test_calibrations_run_where_the_values_say_and_nowhere_without_them() -> Non
     assert load(container["args"][1:], {}).calibration is False
 
 
-def test_monitoring_and_the_network_policy_are_optional() -> None:
-    plain = {kind for kind, _ in render(*SECRET)}
-    assert not {"PodMonitor", "NetworkPolicy"} & plain
-    objects = render(*SECRET, "metrics.podMonitor.enabled=true", "networkPolicy.enabled=true")
-    ports = objects["NetworkPolicy", "joulecast"]["spec"]["ingress"][0]["ports"]
-    assert [port["port"] for port in ports] == ["https", "metrics"]
+def test_monitoring_is_optional() -> None:
+    assert "PodMonitor" not in {kind for kind, _ in render(*SECRET)}
+    objects = render(*SECRET, "metrics.podMonitor.enabled=true")
     assert objects["PodMonitor", "joulecast"]["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
+
+
+def test_what_calibrations_may_name_is_told_to_the_controller() -> None:
+    objects = render(*SECRET, "calibration.allowed.images={a.example/*}", "calibration.allowed.queues=null")
+    (container,) = pod_spec(objects, "controller")["containers"]
+    allowed = load(container["args"][1:], {}).calibration_allowed
+    assert (allowed.images, allowed.queues) == (("a.example/*",), ())
+    (container,) = pod_spec(render(*SECRET), "controller")["containers"]
+    assert load(container["args"][1:], {}).calibration_allowed == Allowed(), "the same with the chart and without it"
+
+
+@pytest.mark.parametrize(
+    "value", ["images={registry.example*}", "images={*}", "claims={a b}", "tolerations={a b}", "secrets={x}"]
+)
+def test_what_would_allow_more_than_it_says_is_no_value(value: str) -> None:
+    done = template(*SECRET, f"calibration.allowed.{value}")
+    assert done.returncode != 0
+    assert "/calibration/allowed" in done.stderr
+
+
+def egress(objects: dict[tuple[str, str], Object], name: str) -> list[Object]:
+    rules_: list[Object] = objects["NetworkPolicy", name]["spec"]["egress"]
+    return rules_
+
+
+def ports_of(rules_: list[Object]) -> list[Object]:
+    return [port for rule in rules_ for port in rule.get("ports", [])]
+
+
+def pod_spec(objects: dict[tuple[str, str], Object], part: str) -> Object:
+    found: Object = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]
+    return found
+
+
+def test_the_proxy_is_the_controllers_alone() -> None:
+    values = (
+        "proxy.https=http://proxy:3128",
+        "proxy.http=http://proxy:3129",
+        "proxy.noProxy={.corp.example,10.0.0.0/8}",
+    )
+    objects = render(*SECRET, *values)
+    (container,) = pod_spec(objects, "controller")["containers"]
+    wanted = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "HTTP_PROXY": "http://proxy:3129",
+        "NO_PROXY": ".corp.example,10.0.0.0/8",
+    }
+    assert wanted.items() <= environment(container).items()
+    assert not wanted.keys() & environment(pod_spec(objects, "webhook")["containers"][0]).keys()
+    assert not wanted.keys() & environment(pod_spec(render(*SECRET), "controller")["containers"][0]).keys()
+    assert {"3128", "3129"} <= {str(port["port"]) for port in ports_of(egress(objects, "joulecast-controller"))}
+    assert "/proxy/https" in template(*SECRET, "proxy.https=socks5://proxy:1080").stderr
+
+
+def test_a_private_authority_is_mounted_where_the_controller_reads_it() -> None:
+    pem = "-----BEGIN CERTIFICATE-----"
+    for values, name in ((f"registry.caBundle={pem}", "joulecast-registry-ca"), ("registry.caConfigMap=corp", "corp")):
+        objects = render(*SECRET, values)
+        spec = pod_spec(objects, "controller")
+        (container,) = spec["containers"]
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        path = load(container["args"][1:], {}).registry_ca_file
+        folder, _, file = path.rpartition("/")
+        (volume,) = [each for each in spec["volumes"] if each["name"] == mounts[folder]]
+        assert volume["configMap"] == {"name": name, "items": [{"key": "ca.crt", "path": file}]}
+    assert render(*SECRET, f"registry.caBundle={pem}")["ConfigMap", "joulecast-registry-ca"]["data"] == {"ca.crt": pem}
+    both = template(*SECRET, f"registry.caBundle={pem}", "registry.caConfigMap=corp")
+    assert "registry.caConfigMap are both set" in both.stderr
+    assert "/registry/caBundle" in template(*SECRET, "registry.caBundle=Q0E=").stderr
+
+
+def test_further_volumes_reach_their_process() -> None:
+    for part in ("controller", "webhook"):
+        values = (f"{part}.extraVolumes[0].name=x", f"{part}.extraVolumeMounts[0].name=x")
+        spec = pod_spec(render(*SECRET, *values, f"{part}.extraVolumeMounts[0].mountPath=/x"), part)
+        assert {"name": "x"} in spec["volumes"]
+        assert {"name": "x", "mountPath": "/x"} in spec["containers"][0]["volumeMounts"]

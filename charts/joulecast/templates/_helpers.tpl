@@ -117,3 +117,90 @@ priorityClassName: {{ . }}
 {{- fail "The webhook has no certificate: set webhook.certManager.enabled=true, or webhook.certSecret (with webhook.caBundle) to a kubernetes.io/tls Secret, or webhook.url to a webhook outside the cluster, or webhook.enabled=false to install without it." -}}
 {{- end -}}
 {{- end -}}
+
+{{/* A CEL expression that is true where a text is one of the patterns, a * at whose end stands for any more:
+     include "joulecast.isListed" (list "expression of the text" $patterns) */}}
+{{- define "joulecast.isListed" -}}
+{{- $text := index . 0 -}}
+{{- $terms := list "false" -}}
+{{- range index . 1 -}}
+{{- if hasSuffix "*" . -}}
+{{- $terms = append $terms (printf "%s.startsWith(%s)" $text (trimSuffix "*" . | quote)) -}}
+{{- else -}}
+{{- $terms = append $terms (printf "%s == %s" $text (quote .)) -}}
+{{- end -}}
+{{- end -}}
+({{ join " || " $terms }})
+{{- end -}}
+
+{{/* A CEL expression that is true where the toleration t is covered by one of the patterns KEY[=VALUE][:EFFECT] or *. */}}
+{{- define "joulecast.isTolerated" -}}
+{{- $terms := list "false" -}}
+{{- range . -}}
+{{- $taint := splitList ":" . -}}
+{{- $pair := splitList "=" (first $taint) -}}
+{{- $term := printf `t.?key.orValue("") == %s` (first $pair | quote) -}}
+{{- if eq (len $pair) 2 -}}
+{{- $term = printf `%s && t.?operator.orValue("Equal") == "Equal" && t.?value.orValue("") == %s` $term (last $pair | quote) -}}
+{{- end -}}
+{{- if eq (len $taint) 2 -}}
+{{- $term = printf `%s && t.?effect.orValue("") == %s` $term (last $taint | quote) -}}
+{{- end -}}
+{{- $terms = append $terms (eq . "*" | ternary "true" (printf "(%s)" $term)) -}}
+{{- end -}}
+({{ join " || " $terms }})
+{{- end -}}
+
+{{/* Egress to the API server. Its addresses are those of the values, else those that the cluster's own Service
+     `kubernetes` stands for at the time of the installation; where nothing is known, as in `helm template`, any address
+     at the usual ports. A policy sees a packet before or after the Service's address is replaced, so both are allowed. */}}
+{{- define "joulecast.apiServerEgress" -}}
+{{- $cidrs := .Values.networkPolicy.apiServer.cidrs -}}
+{{- $ports := list 443 6443 -}}
+{{- if not $cidrs -}}
+{{- $addresses := list -}}
+{{- range (lookup "discovery.k8s.io/v1" "EndpointSlice" "default" "").items -}}
+{{- if eq (get (.metadata.labels | default dict) "kubernetes.io/service-name") "kubernetes" -}}
+{{- range .endpoints }}{{- $addresses = concat $addresses .addresses -}}{{- end -}}
+{{- range .ports }}{{- $ports = append $ports (int .port) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $addresses -}}
+{{- with lookup "v1" "Service" "default" "kubernetes" -}}{{- $addresses = concat $addresses .spec.clusterIPs -}}{{- end -}}
+{{- end -}}
+{{- range $addresses | uniq | sortAlpha -}}
+{{- $cidrs = append $cidrs (printf "%s/%s" . (contains ":" . | ternary "128" "32")) -}}
+{{- end -}}
+{{- end -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServer.ports | default ($ports | uniq) }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- with $cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* Name of the ConfigMap whose ca.crt holds the authorities of private registries; nothing where none is given. */}}
+{{- define "joulecast.registryAuthority" -}}
+{{- if and .Values.registry.caBundle .Values.registry.caConfigMap -}}
+{{- fail "registry.caBundle and registry.caConfigMap are both set: give one of them." -}}
+{{- else if .Values.registry.caBundle -}}
+{{ include "joulecast.fullname" . }}-registry-ca
+{{- else -}}
+{{ .Values.registry.caConfigMap }}
+{{- end -}}
+{{- end -}}
+
+{{/* calibration.allowed as JSON with every key, for one that is left out would have the controller's own default. */}}
+{{- define "joulecast.allowed" -}}
+{{- $given := .Values.calibration.allowed -}}
+{{- $whole := dict -}}
+{{- range list "images" "claims" "priorityClasses" "runtimeClasses" "queues" "tolerations" -}}
+{{- $_ := set $whole . (get $given . | default list) -}}
+{{- end -}}
+{{- toJson $whole -}}
+{{- end -}}

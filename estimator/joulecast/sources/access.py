@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from joulecast.sources.address import DENIED_HOSTS, DENIED_NETWORKS
+from joulecast.sources.proxies import Proxies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
-    """How registries are reached. All values are plain, so that it can be handed to another process.
+    """How registries are reached. All values but ``proxies`` are plain, so that they can be handed to another process.
 
     Hosts are written ``host``, ``host:port`` or ``*.domain``; one without a port stands for every port.
 
@@ -25,6 +27,7 @@ class RegistryAccess:
     - ``denied_networks``: addresses no connection is made to, wherever a name or a redirect leads; ``denied_hosts``:
       names likewise.
       ``permitted_hosts``: hosts exempt from both.
+    - ``proxies``: the HTTP proxies that connections go through; none unless given.
     - ``local_paths``: whether a reference may be a file or folder of this machine. Set it to False for references
       written by others.
     """
@@ -38,19 +41,23 @@ class RegistryAccess:
     denied_networks: tuple[str, ...] = DENIED_NETWORKS
     denied_hosts: tuple[str, ...] = DENIED_HOSTS
     permitted_hosts: tuple[str, ...] = ()
+    proxies: Proxies = field(default_factory=Proxies)
     local_paths: bool = True
 
     @classmethod
     def of_user(cls, **changes: Any) -> RegistryAccess:
-        """What a person at a terminal expects: their docker login, and registries of this machine by plain HTTP.
+        """What a person at a terminal expects: their docker login, their proxy, and registries of this machine by plain
+        HTTP.
 
-        Reads ``$DOCKER_CONFIG/config.json``, by default ``~/.docker/config.json``. Credential helpers are not run.
-        Raises ModelReferenceError if that file is no JSON object. ``changes``: fields to set.
+        Reads ``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY`` and ``$DOCKER_CONFIG/config.json``, by default
+        ``~/.docker/config.json``. Credential helpers are not run. Raises ModelReferenceError if that file is no JSON
+        object. ``changes``: fields to set.
         """
         from joulecast.sources.credentials import user_docker_config
 
         defaults: dict[str, Any] = {
             "docker_config": user_docker_config(),
             "insecure_registries": ("localhost", "127.0.0.1", "[::1]"),
+            "proxies": Proxies.of(os.environ),
         }
         return cls(**defaults | changes)

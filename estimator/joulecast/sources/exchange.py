@@ -49,7 +49,9 @@ class Exchange:
         self.host = host
         self._access = access
         self._meter = meter
-        transport = CheckedTransport(AddressPolicy.of(access), access.certificate_authority, meter.remaining_seconds)
+        transport = CheckedTransport(
+            AddressPolicy.of(access), access.certificate_authority, meter.remaining_seconds, access.proxies
+        )
         self._client = httpx2.Client(
             transport=transport,
             trust_env=False,
@@ -192,6 +194,8 @@ class Exchange:
                     reason="UntrustedCertificate",
                 ) from None
             cause = cause.__cause__ or cause.__context__
+        if isinstance(error, httpx2.ProxyError):
+            return _PassingError("cannot be reached through the proxy, which is away or refuses the connection")
         if isinstance(error, httpx2.TimeoutException):
             return _PassingError("does not answer in time")
         if isinstance(error, httpx2.ConnectError):

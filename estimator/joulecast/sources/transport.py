@@ -12,6 +12,7 @@ import httpx2
 
 from joulecast.errors import ModelReferenceError
 from joulecast.sources.address import AddressPolicy, forbidden
+from joulecast.sources.proxies import Proxies, Proxy
 
 _MAX_CONNECTIONS = 4
 _KEEPALIVE_SECONDS = 30.0
@@ -61,6 +62,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
         self._policy = policy
         self._remaining_seconds = remaining_seconds
         self._sockets = httpcore2.SyncBackend()
+        self._checked_for_proxy: set[tuple[str, int]] = set()
 
     def connect_tcp(
         self,
@@ -80,47 +82,109 @@ class CheckedBackend(httpcore2.NetworkBackend):
                 failure = error
         raise failure
 
-    def _admitted(self, host: str, port: int) -> Iterator[str]:
+    def check_for_proxy(self, host: str, port: int) -> None:
+        """Raises ModelFetchError (ForbiddenAddress) if the name, or any address that it has here, is denied.
+
+        A name that has none here is the proxy's to resolve.
+        """
+        if (host, port) in self._checked_for_proxy:
+            return
+        self._policy.check_host(host, port)
         try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError("the name cannot be resolved") from error
-        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+            addresses = _resolved(host, port)
+        except httpcore2.ConnectError:
+            addresses = []
+        if not all(self._policy.admits(host, port, address) for address in addresses):
+            raise forbidden(host, port)
+        self._checked_for_proxy.add((host, port))  # a name server that does not answer is waited for once
+
+    def _admitted(self, host: str, port: int) -> Iterator[str]:
+        addresses = _resolved(host, port)
         admitted = [address for address in addresses if self._policy.admits(host, port, address)]
         if addresses and not admitted:
             raise forbidden(host, port)
         return iter(admitted)
 
 
-class CheckedTransport(httpx2.HTTPTransport):
-    """httpx2's transport over a ``CheckedBackend``: no proxies, no environment.
+class _ProxyBackend(httpcore2.NetworkBackend):
+    """Connects to the proxy, whatever its address: the administrator named it. Waiting is bounded all the same."""
 
-    Authorities are loaded when https is first used; raises ModelReferenceError then if the bundle at
-    ``certificate_authority`` cannot be loaded.
+    def __init__(self, remaining_seconds: Callable[[], float]) -> None:
+        self._remaining_seconds = remaining_seconds
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        try:
+            stream = self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+            raise httpcore2.ProxyError("the proxy cannot be connected to") from error
+        return _TimedStream(stream, self._remaining_seconds)
+
+
+class CheckedTransport(httpx2.HTTPTransport):
+    """httpx2's transport over a ``CheckedBackend``, or through one of ``proxies``; it reads no environment.
+
+    Through a proxy TLS is still the registry's own, verified at this end of the tunnel. Authorities are loaded when
+    TLS is first used; raises ModelReferenceError then if the bundle at ``certificate_authority`` cannot be loaded.
     """
 
     def __init__(
-        self, policy: AddressPolicy, certificate_authority: str | None, remaining_seconds: Callable[[], float]
+        self,
+        policy: AddressPolicy,
+        certificate_authority: str | None,
+        remaining_seconds: Callable[[], float],
+        proxies: Proxies,
     ) -> None:
         self._backend = CheckedBackend(policy, remaining_seconds)
+        self._proxy_backend = _ProxyBackend(remaining_seconds)
         self._certificate_authority = certificate_authority
-        self._is_trusting = False
-        self._pool = self._pooled(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._proxies = proxies
+        self._pools: dict[tuple[bool, Proxy | None], httpcore2.ConnectionPool] = {}
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.url.scheme == "https" and not self._is_trusting:
-            self._pool.close()
-            self._pool = self._pooled(_trust(self._certificate_authority))
-            self._is_trusting = True
+        url, is_secure = request.url, request.url.scheme == "https"
+        proxy = self._proxies.proxy_for(url.scheme, url.host, url.port)
+        if proxy is not None:
+            self._backend.check_for_proxy(url.host, url.port or (443 if is_secure else 80))
+        route = (is_secure or (proxy is not None and proxy.is_secure), proxy)
+        if route not in self._pools:
+            self._pools[route] = self._pooled(*route)
+        self._pool = self._pools[route]
         return super().handle_request(request)
 
-    def _pooled(self, context: ssl.SSLContext) -> httpcore2.ConnectionPool:
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+    def _pooled(self, is_secure: bool, proxy: Proxy | None) -> httpcore2.ConnectionPool:
+        """``is_secure``: whether TLS is spoken, to the registry or the proxy."""
+        context = _trust(self._certificate_authority) if is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return httpcore2.ConnectionPool(
             ssl_context=context,
+            proxy=None if proxy is None else _named(proxy, context),
             max_connections=_MAX_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=self._backend,
+            network_backend=self._backend if proxy is None else self._proxy_backend,
         )
+
+
+def _named(proxy: Proxy, context: ssl.SSLContext) -> httpcore2.Proxy:
+    return httpcore2.Proxy(proxy.origin, auth=proxy.credentials, ssl_context=context if proxy.is_secure else None)
+
+
+def _resolved(host: str, port: int) -> list[str]:
+    try:
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore2.ConnectError("the name cannot be resolved") from error
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 def _trust(certificate_authority: str | None) -> ssl.SSLContext:

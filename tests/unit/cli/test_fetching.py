@@ -31,6 +31,17 @@ def test_a_budget_changes_what_is_said_alone() -> None:
     assert said == FetchBudget(fetched_bytes=2**20, wall_seconds=5.0)
 
 
+def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", ".corp.example")
+    proxies = fetching.access(ModelRequest(source="x")).proxies
+    found = proxies.proxy_for("https", "registry.example", None)
+    assert found is not None
+    assert found.origin == "http://proxy.example:3128"
+    assert proxies.proxy_for("https", "registry.corp.example", None) is None
+
+
 def test_the_docker_login_and_the_options_make_the_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     login = {"auths": {"registry.example": {"auth": "dXNlcjpwYXNz"}}}
     (tmp_path / "config.json").write_text(json.dumps(login))

@@ -115,12 +115,16 @@ class Forecasts:
         return profiler.work({"operation": "validate"} | header, b"")[0]["profile"] if self.reads else {}
 
 
+IMAGE = "registry.example/torch:1"
+ALLOWED = {"claims": ["rows"], "tolerations": ["lab"]}
+
+
 class World:
     """A cluster with one node with one L40S."""
 
     def __init__(self, *, cluster: Cluster | None = None, **settings: Any) -> None:
         self.index, self.cluster, self.profiles, self.forecasts = Index(), cluster or Cluster(), Profiles(), Forecasts()
-        chosen = {"namespace": "lab", "calibration_image": "registry.example/torch:1"} | settings
+        chosen = {"namespace": "lab", "calibration_image": IMAGE, "calibration_allowed": ALLOWED} | settings
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=1)
         self.calibrations = Calibrations(
             index=self.index,
@@ -524,6 +528,7 @@ def test_suspended_takes_the_job_away_and_goes_on_later() -> None:
     [
         ({"calibration_namespaces": ("other",)}, calibration(), "NamespaceNotAllowed"),
         ({"calibration_image": ""}, calibration(), "NoImage"),
+        ({}, calibration(accelerator=L40S, image="evil.example/x:1"), "NotAllowed"),
         ({}, calibration(accelerator=L40S, schedule="99 * * * *"), "InvalidSchedule"),
         ({}, calibration(budget="25m"), "InvalidSpec"),
         ({}, calibration(accelerator="NVIDIA-H200"), "NoNode"),
@@ -536,6 +541,17 @@ def test_what_cannot_be_measured_says_why(settings: dict[str, Any], body: dict[s
     status = world.step(world.apply(body))
     assert reason(status) == expected
     assert [path for path in world.cluster.objects if "energycalibrations" not in path] == []
+
+
+def test_a_job_goes_that_names_what_is_not_allowed_any_more() -> None:
+    world = World()
+    key = world.apply(calibration())
+    world.step(key)
+    world.apply(calibration(accelerator=L40S, priorityClassName="high", status=world.status(key)))
+    status = world.step(key)
+    assert (status["phase"], reason(status)) == ("Refused", "NotAllowed")
+    assert "calibration.allowed.priorityClasses" in message(status)
+    assert world.job("l40s-1") is None
 
 
 def test_rights_that_lack_and_names_that_are_taken_are_said() -> None:

@@ -82,7 +82,7 @@ class QuietServer(ThreadingHTTPServer):
 @contextmanager
 def serving() -> Iterator[Served]:
     served = Served()
-    server = QuietServer(("127.0.0.1", 0), _handler(served))
+    server = QuietServer(("127.0.0.1", 0), handler_of(served))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -95,7 +95,7 @@ def serving() -> Iterator[Served]:
         thread.join()
 
 
-def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
+def handler_of(served: Served) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # as real registries do; else every small answer waits for an acknowledgement
