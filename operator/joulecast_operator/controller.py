@@ -198,7 +198,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
     registry = registry_with(EstimateCollector(controller.index), controller.refused)
-    show_isolation(registry, isolated=await isolation.checked())
+    show_isolation(registry, await isolation.checked())
     async with served(settings.metrics_port, registry, controller.health()):
         await controller.forecasts.start()
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from joulecast_operator import bounds
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
+from joulecast_operator.sandbox import BARRIERS
 from joulecast_operator.webhook_decision import OUTCOMES
 
 Resource = Mapping[str, Any]
@@ -119,8 +120,9 @@ CALIBRATION_INFO: Final = Metric(
 ISOLATED: Final = Metric(
     name="joulecast_profiler_isolated",
     kind="gauge",
-    labels=(),
-    text="1 where models are read by a process that has left the network, 0 where the kernel does not let it.",
+    labels=("barrier",),
+    text="1 for each barrier that keeps whoever reads models from the network, 0 where the kernel does not grant it:"
+    f" {', '.join(BARRIERS)}, strongest first. The last one alone holds no hostile native code.",
 )
 REFUSED: Final = Metric(
     name="joulecast_refused_writes_total",
@@ -220,9 +222,11 @@ def refused_writes() -> Counter:
     return counter
 
 
-def show_isolation(registry: CollectorRegistry, *, isolated: bool) -> None:
-    """Serve whether the profiler has left the network; it is found out once, at the start."""
-    Gauge(ISOLATED.name, ISOLATED.text, registry=registry).set(isolated)
+def show_isolation(registry: CollectorRegistry, standing: Collection[str]) -> None:
+    """Serve which barriers stand between the profiler and the network; it is found out once, at the start."""
+    gauge = Gauge(ISOLATED.name, ISOLATED.text, ISOLATED.labels, registry=registry)
+    for barrier in BARRIERS:
+        gauge.labels(barrier).set(barrier in standing)
 
 
 def show_expiry(registry: CollectorRegistry, expires: Callable[[], float]) -> None:

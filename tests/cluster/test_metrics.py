@@ -40,7 +40,7 @@ async def main():
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     registry = registry_with(EstimateCollector(index), refused_writes())
-    show_isolation(registry, isolated=await isolation.checked())
+    show_isolation(registry, await isolation.checked())
     async with served(int(sys.argv[1]), registry, health, host="127.0.0.1"):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
 
