@@ -25,6 +25,9 @@ class RegistryAccess:
     - ``denied_networks``: addresses no connection is made to, wherever a name or a redirect leads; ``denied_hosts``:
       names likewise.
       ``permitted_hosts``: hosts exempt from both.
+    - ``hides_private_addresses``: every failure at a denied or private address is told in the same words (one with its
+      port in ``permitted_hosts`` or ``insecure_registries`` is told in full). Set it for references written by others:
+      else they learn which ports of our network are open.
     - ``local_paths``: whether a reference may be a file or folder of this machine. Set it to False for references
       written by others.
     """
@@ -38,6 +41,7 @@ class RegistryAccess:
     denied_networks: tuple[str, ...] = DENIED_NETWORKS
     denied_hosts: tuple[str, ...] = DENIED_HOSTS
     permitted_hosts: tuple[str, ...] = ()
+    hides_private_addresses: bool = False
     local_paths: bool = True
 
     @classmethod

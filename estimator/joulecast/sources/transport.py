@@ -54,13 +54,15 @@ class CheckedBackend(httpcore2.NetworkBackend):
     """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left; what it sends
     and receives ends when ``remaining_seconds`` does.
 
-    Raises ModelFetchError (ForbiddenAddress) if none is left.
+    Raises ModelFetchError (ForbiddenAddress) if none is left. ``is_private`` once a connection led to an address of which
+    strangers may learn nothing, or to a name that has none.
     """
 
     def __init__(self, policy: AddressPolicy, remaining_seconds: Callable[[], float]) -> None:
         self._policy = policy
         self._remaining_seconds = remaining_seconds
         self._sockets = httpcore2.SyncBackend()
+        self.is_private = False
 
     def connect_tcp(
         self,
@@ -84,8 +86,10 @@ class CheckedBackend(httpcore2.NetworkBackend):
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
+            self.is_private = True  # else a name of ours that exists could be told from one that does not
             raise httpcore2.ConnectError("the name cannot be resolved") from error
         addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        self.is_private |= not all(self._policy.may_tell_of(host, port, address) for address in addresses)
         admitted = [address for address in addresses if self._policy.admits(host, port, address)]
         if addresses and not admitted:
             raise forbidden(host, port)
@@ -106,6 +110,10 @@ class CheckedTransport(httpx2.HTTPTransport):
         self._certificate_authority = certificate_authority
         self._is_trusting = False
         self._pool = self._pooled(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    @property
+    def is_private(self) -> bool:
+        return self._backend.is_private
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.scheme == "https" and not self._is_trusting:
