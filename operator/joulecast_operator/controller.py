@@ -13,6 +13,7 @@ from joulecast_operator import discovery, isolation
 from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.calibration_line import waits
 from joulecast_operator.calibration_status import holds
+from joulecast_operator.cluster_networks import ClusterNetworks
 from joulecast_operator.controller_calibrations import Calibrations
 from joulecast_operator.controller_estimates import Estimates
 from joulecast_operator.controller_profiles import Profiles
@@ -45,7 +46,8 @@ class Controller:
         self._own = own if settings.deployment else None
         self.index = Index()
         self.cluster = Cluster(concurrency=settings.api_requests)
-        self.forecasts = Forecasts(settings)
+        self.networks = ClusterNetworks(self.cluster, self.index.nodes)
+        self.forecasts = Forecasts(settings, denied_networks=self.networks.denied)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
         self.refused = refused_writes()
         writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
@@ -84,12 +86,14 @@ class Controller:
 
     async def work(self) -> None:
         """Everything the index holds once, then whatever changes, then everything again every sweep."""
+        await self.networks.look()  # before anything is fetched
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.reconcile, key)  # before estimates, which would be priced twice
         self.queue_all()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))
             group.create_task(self._sweep())
+            group.create_task(self.networks.watch())
 
     async def reconcile(self, key: Key) -> None:
         """Bring the object of ``key`` to what it should be. Estimates say themselves when they went well."""
@@ -119,6 +123,7 @@ class Controller:
     def changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         """Queue whatever depends on the object of ``key``."""
         if key.kind == NODES.kind:
+            self.networks.node_changed(before, after)
             if _product(before) != _product(after) or _labels(before) != _labels(after):
                 self._ask_all()
             if _labels(before) != _labels(after) or _devices(before) != _devices(after):

@@ -95,10 +95,17 @@ class Request:
 
 
 class Forecasts:
-    """Answers requests with the help of two pools of workers and a cache."""
+    """Answers requests with the help of two pools of workers and a cache. ``denied_networks`` gives address ranges that
+    fetchers may not connect to now, beside those of the settings."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], float] = time.monotonic,
+        denied_networks: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
         self._settings = settings
+        self._denied_networks = denied_networks
         self._now = now
         self._fetchers = Pool(_fetcher(settings), size=settings.fetchers, waiting=settings.queued_jobs)
         self._profilers = Pool(_profiler(settings), size=settings.profilers, waiting=settings.queued_jobs)
@@ -258,7 +265,7 @@ class Forecasts:
             "allowed_registries": list(settings.allowed_registries),
             "denied_registries": list(settings.denied_registries),
             "permitted_hosts": list(settings.permitted_hosts),
-            "denied_networks": list(settings.denied_networks),
+            "denied_networks": [*settings.denied_networks, *self._denied_networks()],
         }
 
     def _host(self, image: str) -> asyncio.Semaphore:

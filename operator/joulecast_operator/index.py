@@ -270,4 +270,8 @@ def _slim_node(resource: Resource) -> Resource:
     kept = {key: metadata[key] for key in ("name", "uid", "resourceVersion", "labels") if key in metadata}
     allocatable = (resource.get("status") or {}).get("allocatable") or {}
     devices = {name: count for name, count in allocatable.items() if name.startswith(DEVICES)}
-    return {"metadata": kept} | ({"status": {"allocatable": devices}} if devices else {})
+    addresses = [{"address": each.get("address")} for each in (resource.get("status") or {}).get("addresses") or ()]
+    ranges = (resource.get("spec") or {}).get("podCIDRs") or ()
+    status = ({"allocatable": devices} if devices else {}) | ({"addresses": addresses} if addresses else {})
+    spec = {"podCIDRs": list(ranges)} if ranges else {}
+    return {"metadata": kept} | ({"status": status} if status else {}) | ({"spec": spec} if spec else {})

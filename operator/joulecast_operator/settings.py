@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 PREFIX: Final = "JOULECAST_"
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -22,6 +23,14 @@ Words = Annotated[
     ),
 ]
 """Comma-separated on the command line."""
+
+
+def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(word)) for word in words)
+
+
+Networks = Annotated[Words, AfterValidator(_networks)]
+"""Address ranges: a wrong one is named at the start, not by every fetch."""
 
 
 def _own_namespace() -> str:
@@ -89,8 +98,9 @@ class Settings(BaseModel):
     permitted_hosts: Words = Field(
         (), description="hosts exempt from the denied addresses, such as an in-cluster registry"
     )
-    denied_networks: Words = Field(
-        (), description="address ranges denied beside loopback, link-local, metadata and the usual Service ranges"
+    denied_networks: Networks = Field(
+        (),
+        description="address ranges denied beside those of this host, of metadata, and of the cluster as it is known",
     )
     registry_ca_file: str = Field(
         "", description="PEM file of authorities that registries are trusted by beside the system's"

@@ -132,6 +132,7 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
     expected |= granted("", "nodes", *reads)
+    expected |= granted("networking.k8s.io", "servicecidrs", "list")
     expected |= granted("apps", "deployments", *reads, "patch")
     expected |= granted("", "events", "create")
     assert rules(objects, "ClusterRole", "joulecast-controller") == expected

@@ -109,8 +109,8 @@ def _parsed(address: str) -> Address:
 def unreachable(host: str) -> ModelFetchError:
     """What is said of every registry that could not be used, where more would tell what listens at our addresses."""
     return ModelFetchError(
-        f"registry {host} cannot be used: it does not answer as a registry should, or it is not open to joulecast; check "
-        "its name, address and certificate, or ask the administrator, whose log has the reason",
+        f"registry {host} cannot be used: it does not answer as a registry should, or it is not open to joulecast; "
+        "check its name, address and certificate, or ask the administrator, whose log has the reason",
         reason="RegistryUnavailable",
     )
 

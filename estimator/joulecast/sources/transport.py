@@ -54,8 +54,8 @@ class CheckedBackend(httpcore2.NetworkBackend):
     """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left; what it sends
     and receives ends when ``remaining_seconds`` does.
 
-    Raises ModelFetchError (ForbiddenAddress) if none is left. ``is_private`` once a connection led to an address of which
-    strangers may learn nothing, or to a name that has none.
+    Raises ModelFetchError (ForbiddenAddress) if none is left. ``is_private`` once a connection led to an address of
+    which strangers may learn nothing, or to a name that has none.
     """
 
     def __init__(self, policy: AddressPolicy, remaining_seconds: Callable[[], float]) -> None:
