@@ -20,12 +20,13 @@ from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.controller_workloads import Workloads
 from joulecast_operator.discovery import is_made
 from joulecast_operator.forecasts import Forecasts
-from joulecast_operator.health import Health, served
+from joulecast_operator.health import Health
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES
 from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation
 from joulecast_operator.questions import product_of
+from joulecast_operator.serving import opened
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
 from joulecast_operator.workqueue import WorkQueue
@@ -204,7 +205,7 @@ async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
     registry = registry_with(EstimateCollector(controller.index), controller.refused)
     show_isolation(registry, await isolation.checked())
-    async with served(settings.metrics_port, registry, controller.health()):
+    async with opened(settings, registry, controller.health()):
         await controller.forecasts.start()
         try:
             await kopf.operator(

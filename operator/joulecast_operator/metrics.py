@@ -25,6 +25,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from joulecast_operator import bounds
+from joulecast_operator.admission_server import REFUSALS
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
 from joulecast_operator.sandbox import BARRIERS
@@ -137,6 +138,13 @@ REQUESTS: Final = Metric(
     text=f"Workloads reviewed at admission, by decision: {', '.join(OUTCOMES)}. None is ever denied.",
     process="webhook",
 )
+REFUSED_REQUESTS: Final = Metric(
+    name="joulecast_admission_refused_requests_total",
+    kind="counter",
+    labels=("reason",),
+    text=f"Requests to the webhook that were refused before a review was decided, by reason: {', '.join(REFUSALS)}.",
+    process="webhook",
+)
 DURATION: Final = Metric(
     name="joulecast_admission_duration_seconds",
     kind="histogram",
@@ -160,6 +168,7 @@ METRICS: Final = (
     ISOLATED,
     REFUSED,
     REQUESTS,
+    REFUSED_REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,
 )
@@ -206,12 +215,20 @@ class AdmissionMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(REQUESTS.name, REQUESTS.text, REQUESTS.labels, registry=registry)
         self._duration = Histogram(DURATION.name, DURATION.text, buckets=_DURATION_BUCKETS, registry=registry)
+        self._refused = Counter(
+            REFUSED_REQUESTS.name, REFUSED_REQUESTS.text, REFUSED_REQUESTS.labels, registry=registry
+        )
         for outcome in OUTCOMES:
             self._requests.labels(outcome)  # a rate needs the zero before the first error
+        for reason in REFUSALS:
+            self._refused.labels(reason)
 
     def observe(self, outcome: str, seconds: float) -> None:
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
 
 def refused_writes() -> Counter:
@@ -249,7 +266,8 @@ def reference() -> str:
     lines = [
         "# Metrics",
         "",
-        "Both processes serve `/metrics` on `--metrics-port`, beside `/healthz` and `/readyz`. This page is generated:",
+        "Both processes serve `/metrics` on `--metrics-port`, over TLS, to accounts that may get that URL:",
+        "[security.md](security.md#metrics). This page is generated:",
         "`python -m joulecast_operator.metrics > docs/metrics.md`.",
         "",
         "| metric | kind | served by | labels | meaning |",

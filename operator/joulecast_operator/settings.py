@@ -49,12 +49,20 @@ class Settings(BaseModel):
         default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
     )
     deployment: str = Field("", description="name of the controller's own Deployment; it may ask for rest")
-    metrics_port: int = Field(8080, ge=0, le=65535, description="port of /metrics, /healthz and /readyz")
+    health_port: int = Field(8081, ge=0, le=65535, description="port of /healthz and /readyz, in plain HTTP")
+    metrics_port: int = Field(8443, ge=0, le=65535, description="port of /metrics, over TLS and for who may get it")
+    metrics_insecure: bool = Field(False, description="whether /metrics is plain HTTP, and open to everybody")
+    metrics_certfile: str = Field("", description="certificate of /metrics; one is made at the start when empty")
+    metrics_keyfile: str = Field("", description="private key of that certificate")
 
     webhook_host: str = Field("0.0.0.0", description="address that the webhook listens on")  # noqa: S104  # a pod's own address
     webhook_port: int = Field(9443, ge=0, le=65535, description="port that the webhook listens on")
     webhook_certfile: str = Field("/etc/joulecast/tls/tls.crt", description="the webhook's certificate")
     webhook_keyfile: str = Field("/etc/joulecast/tls/tls.key", description="the webhook's private key")
+    webhook_client_ca_file: str = Field(
+        "", description="PEM file of the authority of the API server's client certificate; others are then refused"
+    )
+    webhook_client_names: Words = Field((), description="common names that such a certificate may have; any when empty")
 
     calibration: bool = Field(True, description="whether EnergyCalibrations are worked on")
     calibration_namespaces: Words = Field(
