@@ -25,7 +25,7 @@ from joulecast_operator.rates import AddressRates
 REVIEW_BYTES: Final = 2**20
 """A larger review is refused, which lets the workload through: the objects of one Deployment are some 10 KB."""
 
-REVIEWS_PER_SECOND: Final = 400.0  # of one address: twice what an API server is known to send (docs/performance.md)
+REVIEWS_PER_SECOND: Final = 400.0  # of one address: twice the 200 a second that a webhook is made to answer in time
 _REVIEWS_AT_ONCE: Final = 800.0
 _SMALL_BYTES: Final = 2**16  # six times a usual review: as many are read as there are addresses with a turn
 _LARGE_AT_A_TIME: Final = 32  # of REVIEW_BYTES each in memory
