@@ -75,12 +75,11 @@ class Door:
     async def read(self, request: web.Request) -> bytes:
         """The body, once it is this address' turn. Raises TimeoutError for one that comes too slowly and
         HTTPRequestEntityTooLarge for a large one."""
-        address, length = request.remote, request.content_length
-        is_small = length is not None and length <= _SMALL_BYTES
+        address = request.remote
         turn = self._of_address.setdefault(address, asyncio.Semaphore(_READ_OF_ONE_ADDRESS))
         self._waiting[address] += 1
         try:
-            async with turn, nullcontext() if is_small else self._large, asyncio.timeout(_BODY_SECONDS):
+            async with turn, nullcontext() if _is_small(request) else self._large, asyncio.timeout(_BODY_SECONDS):
                 return await request.read()
         finally:
             self._waiting[address] -= 1
@@ -131,11 +130,12 @@ class AdmissionServer:
 def application(review: Review, door: Door, observer: RefusalObserver) -> web.Application:
     """Reviews by POST, at any path."""
 
-    def refused(reason: Refused) -> web.Response:
+    def refused(reason: Refused, request: web.Request) -> web.Response:
         observer.refused(reason)
         status, text = _ANSWERS[reason]
         response = web.Response(status=status, text=f"{text}\n")
-        response.force_close()
+        if not _is_small(request):  # a small rest is passed over, which costs less than the next handshake
+            response.force_close()
         return response
 
     async def admit(request: web.Request) -> web.Response:
@@ -143,20 +143,25 @@ def application(review: Review, door: Door, observer: RefusalObserver) -> web.Ap
         if reason is None and (request.content_length or 0) > REVIEW_BYTES:
             reason = "size"
         if reason is not None:
-            return refused(reason)
+            return refused(reason, request)
         try:
             asked = json.loads(await door.read(request))
         except web.HTTPRequestEntityTooLarge:
-            return refused("size")
+            return refused("size", request)
         except TimeoutError:
-            return refused("slow")
+            return refused("slow", request)
         except (ValueError, RecursionError):
-            return refused("malformed")
+            return refused("malformed", request)
         return web.json_response(review(asked))
 
     app = web.Application(client_max_size=REVIEW_BYTES)
     app.add_routes([web.post("/{path:.*}", admit)])
     return app
+
+
+def _is_small(request: web.Request) -> bool:
+    length = request.content_length
+    return length is not None and length <= _SMALL_BYTES
 
 
 def common_name(certificate: Mapping[str, Any]) -> str | None:
