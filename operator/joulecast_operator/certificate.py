@@ -1,4 +1,4 @@
-"""The webhook's certificate: read again when its files change, and kept where what they hold cannot be served."""
+"""A server's certificate: read again when its files change, and kept where what they hold cannot be served."""
 
 from __future__ import annotations
 
@@ -27,10 +27,24 @@ class CertificateError(Exception):
 
 
 class Certificate:
-    """One certificate with its key, served through ``context``. ``now`` counts seconds since 1970, for tests."""
+    """One certificate with its key, served through ``context``. ``now`` counts seconds since 1970, for tests.
 
-    def __init__(self, certfile: str, keyfile: str, *, now: Callable[[], float] = time.time) -> None:
+    ``server``: how messages call it. ``client_authority``: PEM file of the authorities that clients' certificates are
+    checked by; a client without one is still heard, and whoever answers must look at what it showed.
+    """
+
+    def __init__(
+        self,
+        certfile: str,
+        keyfile: str,
+        *,
+        server: str = "the webhook's certificate",
+        client_authority: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._certfile, self._keyfile = Path(certfile), Path(keyfile)
+        self._server = server
+        self._client_authority = Path(client_authority) if client_authority else None
         self._now = now
         self._current: ssl.SSLContext | None = None
         self._digest = ""
@@ -45,7 +59,7 @@ class Certificate:
         CertificateError."""
         if self._current is None:
             self.load()
-        listening = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        listening = self._bare()
         listening.sni_callback = self._switch  # called for clients that name no server too
         return listening
 
@@ -57,11 +71,12 @@ class Certificate:
                 return
             fresh, expires = self._read()
         except (OSError, ValueError) as error:
-            raise CertificateError(f"{self._certfile} and {self._keyfile} cannot be served: {error}") from error
+            beside = f", with clients' authority {self._client_authority}," if self._client_authority else ""
+            raise CertificateError(f"{self._certfile} and {self._keyfile}{beside} cannot be served: {error}") from error
         if expires <= self._now() < self.expires:
             raise CertificateError(f"{self._certfile} expired at {_time(expires)}: renew it")
         self._current, self._digest, self.expires, self._warned = fresh, digest, expires, False
-        log.info("the webhook's certificate is valid until %s", _time(expires))
+        log.info("%s is valid until %s", self._server, _time(expires))
 
     async def watch(self, seconds: float = CHECK_SECONDS) -> None:
         """Look at the files for ever."""
@@ -81,26 +96,34 @@ class Certificate:
         self.refused = refused
         if not self._warned and self.expires - self._now() < _WARNED_SECONDS:
             self._warned = True
-            log.warning("the webhook's certificate is valid until %s only: renew it", _time(self.expires))
+            log.warning("%s is valid until %s only: renew it", self._server, _time(self.expires))
 
     def expired(self) -> str | None:
         """A sentence where the certificate in use is past its end: no API server takes it."""
         over = self._current is not None and self.expires <= self._now()
-        return f"the webhook's certificate expired at {_time(self.expires)}: renew it" if over else None
+        return f"{self._server} expired at {_time(self.expires)}: renew it" if over else None
 
     def notes(self) -> list[str]:
         """What /readyz shows."""
         if self._current is None:
             return []
-        known = f"the webhook's certificate is valid until {_time(self.expires)}"
+        known = f"{self._server} is valid until {_time(self.expires)}"
         return [known, self.refused] if self.refused else [known]
 
     def _switch(self, connection: ssl.SSLSocket | ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         if self._current is not None:
             connection.context = self._current
 
+    def _bare(self) -> ssl.SSLContext:
+        """TLS without a certificate yet, that asks clients for theirs where their authority is known."""
+        made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        if self._client_authority is not None:
+            made.load_verify_locations(self._client_authority)
+            made.verify_mode = ssl.CERT_OPTIONAL
+        return made
+
     def _read(self) -> tuple[ssl.SSLContext, float]:
-        fresh = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        fresh = self._bare()
         fresh.load_cert_chain(self._certfile, self._keyfile, password="")  # else OpenSSL asks a terminal
         pem = self._certfile.read_text()
         begin = pem.index(ssl.PEM_HEADER)  # the first is the server's own, those of its issuers follow
@@ -108,8 +131,9 @@ class Certificate:
         return fresh, der.not_after(ssl.PEM_cert_to_DER_cert(own)).timestamp()
 
     def _read_digest(self) -> str:
-        """Of both files; the key itself is not kept."""
-        return hashlib.sha256(self._certfile.read_bytes() + self._keyfile.read_bytes()).hexdigest()
+        """Of all files; the key itself is not kept."""
+        paths = [self._certfile, self._keyfile, *([self._client_authority] if self._client_authority else [])]
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _time(seconds: float) -> str:

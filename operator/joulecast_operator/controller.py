@@ -17,12 +17,13 @@ from joulecast_operator import discovery, isolation, reconcile, trouble
 from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
 from joulecast_operator.calibration_line import waits
 from joulecast_operator.calibration_status import CALIBRATED, holds
+from joulecast_operator.cluster_networks import ClusterNetworks
 from joulecast_operator.controller_calibrations import Calibrations
 from joulecast_operator.controller_estimates import Estimates
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.controller_workloads import Workloads
 from joulecast_operator.forecasts import Forecasts
-from joulecast_operator.health import Health, served
+from joulecast_operator.health import Health
 from joulecast_operator.index import Index, Key, Resource
 from joulecast_operator.journal import Journal
 from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
@@ -30,6 +31,7 @@ from joulecast_operator.kube import ApiError, Cluster
 from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
 from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
 from joulecast_operator.questions import product_of
+from joulecast_operator.serving import opened
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
 from joulecast_operator.workqueue import WorkQueue
@@ -73,7 +75,8 @@ class Controller:
         self._own = own if settings.deployment else None
         self.index = Index(shown=partial(shown, all_results=settings.metrics_all_results))
         self.cluster = Cluster(concurrency=settings.api_requests)
-        self.forecasts = Forecasts(settings)
+        self.networks = ClusterNetworks(self.cluster, self.index.nodes)
+        self.forecasts = Forecasts(settings, denied_networks=self.networks.denied)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
         self.refused = refused_writes()
         self.registry = registry_with(EstimateCollector(self.index), self.refused, *self.forecasts.collectors)
@@ -121,6 +124,7 @@ class Controller:
 
     async def work(self) -> None:
         """Everything the index holds once, then whatever changes, then everything again every sweep."""
+        await self.networks.look()  # before anything is fetched
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
         self.workloads.remember_reasons()
@@ -128,6 +132,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))
             group.create_task(self._sweep())
+            group.create_task(self.networks.watch())
 
     async def reconcile(self, key: Key) -> None:
         """Bring the object of ``key`` to what it should be; a defect of joulecast is said on the object."""
@@ -182,6 +187,7 @@ class Controller:
     def changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         """Queue whatever depends on the object of ``key``."""
         if key.kind == NODES.kind:
+            self.networks.node_changed(before, after)
             if _product(before) != _product(after) or _labels(before) != _labels(after):
                 self._ask_all()
             if _labels(before) != _labels(after) or _devices(before) != _devices(after):
@@ -271,8 +277,8 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
-    show_isolation(controller.registry, isolated=await isolation.checked())
-    async with served(settings.metrics_port, controller.registry, controller.health()):
+    show_isolation(controller.registry, await isolation.checked())
+    async with opened(settings, controller.registry, controller.health()):
         await controller.forecasts.start()
         try:
             await kopf.operator(

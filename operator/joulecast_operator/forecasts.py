@@ -41,10 +41,17 @@ T = TypeVar("T")
 
 
 class Forecasts:
-    """Answers requests with the help of two pools of workers and a cache."""
+    """Answers requests with the help of two pools of workers and a cache. ``denied_networks`` gives address ranges that
+    fetchers may not connect to now, beside those of the settings."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], float] = time.monotonic,
+        denied_networks: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
         self._settings = settings
+        self._denied_networks = denied_networks
         self._now = now
         self._fetchers = Pool(_fetcher(settings))
         self._profilers = Pool(_profiler(settings))
@@ -247,7 +254,7 @@ class Forecasts:
             "allowed_registries": list(settings.allowed_registries),
             "denied_registries": list(settings.denied_registries),
             "permitted_hosts": list(settings.permitted_hosts),
-            "denied_networks": list(settings.denied_networks),
+            "denied_networks": [*settings.denied_networks, *self._denied_networks()],
         }
 
 

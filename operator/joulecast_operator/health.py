@@ -1,11 +1,13 @@
-"""The plain HTTP port of both processes: /metrics, /healthz and /readyz."""
+"""The pages of both processes: /healthz and /readyz, and /metrics."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -31,24 +33,35 @@ class Health:
 async def served(
     port: int, registry: CollectorRegistry, health: Health, *, host: str | None = None
 ) -> AsyncIterator[int]:
-    """Serves until left, on all addresses where no ``host`` is given; gives the port, a free one where 0 was asked."""
-    runner = web.AppRunner(application(registry, health), access_log=None)
+    """Serves all three pages to everybody in plain HTTP; gives the port, a free one where 0 was asked."""
+    app = health_application(health)
+    app.add_routes(_metrics_routes(registry))
+    async with listening(app, port, host=host) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application,
+    port: int,
+    *,
+    host: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    linger_seconds: float = 10.0,
+) -> AsyncIterator[int]:
+    """Serves until left, on all addresses where no ``host`` is given; gives the port. ``linger_seconds``: how long a
+    connection is read on whose request was answered before all of it came."""
+    runner = web.AppRunner(app, access_log=None, lingering_time=linger_seconds)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-def application(registry: CollectorRegistry, health: Health) -> web.Application:
-    """The three pages."""
-
-    async def metrics(_: web.Request) -> web.Response:
-        page = await asyncio.to_thread(exposition.page, registry)  # thousands of series; the loop has watches to serve
-        response = web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST}, zlib_executor_size=1024)
-        response.enable_compression()  # where the client accepts it, in a thread too: a fifteenth of the bytes
-        return response
+def health_application(health: Health) -> web.Application:
+    """/healthz and /readyz."""
 
     async def healthz(_: web.Request) -> web.Response:
         return _answer(health.sick())
@@ -57,8 +70,25 @@ def application(registry: CollectorRegistry, health: Health) -> web.Application:
         return _answer(health.sick() or health.unready(), health.notes())
 
     app = web.Application()
-    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
     return app
+
+
+def metrics_application(registry: CollectorRegistry, guard: Any) -> web.Application:
+    """/metrics behind ``guard``, a middleware."""
+    app = web.Application(middlewares=[guard])
+    app.add_routes(_metrics_routes(registry))
+    return app
+
+
+def _metrics_routes(registry: CollectorRegistry) -> list[web.RouteDef]:
+    async def metrics(_: web.Request) -> web.Response:
+        page = await asyncio.to_thread(exposition.page, registry)  # thousands of series; the loop has watches to serve
+        response = web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST}, zlib_executor_size=1024)
+        response.enable_compression()  # where the client accepts it, in a thread too: a fifteenth of the bytes
+        return response
+
+    return [web.get("/metrics", metrics)]
 
 
 def _answer(problem: str | None, notes: Sequence[str] = ()) -> web.Response:

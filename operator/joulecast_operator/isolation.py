@@ -1,5 +1,5 @@
-"""Whether the kernel lets a process leave the network, asked once in a process of its own:
-`python -m joulecast_operator.isolation` ends with 0 where it does."""
+"""What keeps a profiler from the network on this kernel, asked once in a process of its own:
+`python -m joulecast_operator.isolation` puts the barriers up and prints the names of those that stand."""
 
 from __future__ import annotations
 
@@ -7,23 +7,31 @@ import asyncio
 import logging
 import sys
 
-from joulecast_operator.sandbox import without_network
+from joulecast_operator.sandbox import AUDIT_HOOK, BARRIERS, isolate
 
 log = logging.getLogger(__name__)
 
 
-async def checked() -> bool:
-    """Whether profilers have no network; says in the log, once, what stands in its place where they have."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "joulecast_operator.isolation")
-    isolated = await process.wait() == 0
-    if not isolated:
+async def checked() -> tuple[str, ...]:
+    """The barriers before profilers, strongest first; said in the log, once, as a warning where only Python's own is
+    left."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "joulecast_operator.isolation", stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    words = printed.decode(errors="replace").split() if process.returncode == 0 else []
+    found = tuple(barrier for barrier in BARRIERS if barrier in {*words, AUDIT_HOOK})
+    if found == (AUDIT_HOOK,):
         log.warning(
-            "the kernel does not let the profiler leave the network: models are read with the network in reach, and"
-            " only an audit hook keeps them from it; allow unprivileged user namespaces on this node, or deny the"
-            " controller's pod all traffic but that to the API server and the registries by a NetworkPolicy"
+            "the kernel neither lets the profiler leave the network nor filters its system calls: models are read with"
+            " the network in reach, and only an audit hook keeps them from it; allow seccomp filters or unprivileged"
+            " user namespaces on this node, or deny the controller's pod all traffic but that to the API server and"
+            " the registries by a NetworkPolicy"
         )
-    return isolated
+    else:
+        log.info("the profiler is kept from the network by: %s", ", ".join(found))
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(not without_network())
+    print(*isolate())

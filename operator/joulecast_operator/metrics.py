@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from prometheus_client import (
@@ -24,6 +24,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from joulecast_operator import bounds, work_metrics
+from joulecast_operator.admission_server import REFUSALS
 from joulecast_operator.annotations import READY, state_of
 from joulecast_operator.choice import row_for, rows_of
 from joulecast_operator.exposition import LargeFamily, Point, label_text
@@ -31,6 +32,7 @@ from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFI
 from joulecast_operator.metric import Metric
 from joulecast_operator.operator_metrics import OPERATOR
 from joulecast_operator.products import product_named
+from joulecast_operator.sandbox import BARRIERS
 from joulecast_operator.webhook_decision import OUTCOMES
 
 Resource = Mapping[str, Any]
@@ -111,8 +113,9 @@ CALIBRATION_INFO: Final = Metric(
 ISOLATED: Final = Metric(
     name="joulecast_profiler_isolated",
     kind="gauge",
-    labels=(),
-    text="1 where models are read by a process that has left the network, 0 where the kernel does not let it.",
+    labels=("barrier",),
+    text="1 for each barrier that keeps whoever reads models from the network, 0 where the kernel does not grant it:"
+    f" {', '.join(BARRIERS)}, strongest first. The last one alone holds no hostile native code.",
 )
 REFUSED: Final = Metric(
     name="joulecast_refused_writes_total",
@@ -125,6 +128,13 @@ REQUESTS: Final = Metric(
     kind="counter",
     labels=("decision",),
     text=f"Workloads reviewed at admission, by decision: {', '.join(OUTCOMES)}. None is ever denied.",
+    process="webhook",
+)
+REFUSED_REQUESTS: Final = Metric(
+    name="joulecast_admission_refused_requests_total",
+    kind="counter",
+    labels=("reason",),
+    text=f"Requests to the webhook that were refused before a review was decided, by reason: {', '.join(REFUSALS)}.",
     process="webhook",
 )
 DURATION: Final = Metric(
@@ -151,6 +161,7 @@ METRICS: Final = (
     REFUSED,
     *work_metrics.METRICS,
     REQUESTS,
+    REFUSED_REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,
     *OPERATOR,
@@ -202,12 +213,20 @@ class AdmissionMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(REQUESTS.name, REQUESTS.text, REQUESTS.labels, registry=registry)
         self._duration = Histogram(DURATION.name, DURATION.text, buckets=_DURATION_BUCKETS, registry=registry)
+        self._refused = Counter(
+            REFUSED_REQUESTS.name, REFUSED_REQUESTS.text, REFUSED_REQUESTS.labels, registry=registry
+        )
         for outcome in OUTCOMES:
             self._requests.labels(outcome)  # a rate needs the zero before the first error
+        for reason in REFUSALS:
+            self._refused.labels(reason)
 
     def observe(self, outcome: str, seconds: float) -> None:
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
 
 def refused_writes() -> Counter:
@@ -218,9 +237,11 @@ def refused_writes() -> Counter:
     return counter
 
 
-def show_isolation(registry: CollectorRegistry, *, isolated: bool) -> None:
-    """Serve whether the profiler has left the network; it is found out once, at the start."""
-    Gauge(ISOLATED.name, ISOLATED.text, registry=registry).set(isolated)
+def show_isolation(registry: CollectorRegistry, standing: Collection[str]) -> None:
+    """Serve which barriers stand between the profiler and the network; it is found out once, at the start."""
+    gauge = Gauge(ISOLATED.name, ISOLATED.text, ISOLATED.labels, registry=registry)
+    for barrier in BARRIERS:
+        gauge.labels(barrier).set(barrier in standing)
 
 
 def show_expiry(registry: CollectorRegistry, expires: Callable[[], float]) -> None:
@@ -243,7 +264,8 @@ def reference() -> str:
     lines = [
         "# Metrics",
         "",
-        "Both processes serve `/metrics` on `--metrics-port`, beside `/healthz` and `/readyz`. This page is generated:",
+        "Both processes serve `/metrics` on `--metrics-port`, over TLS, to accounts that may get that URL:",
+        "[security.md](security.md#metrics). This page is generated:",
         "`python -m joulecast_operator.metrics > docs/metrics.md`.",
         "",
         "| metric | kind | served by | labels | meaning |",

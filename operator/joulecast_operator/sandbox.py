@@ -20,12 +20,19 @@ from typing import Any, Final, NoReturn
 
 from joulecast import defects
 from joulecast.errors import JoulecastError
-from joulecast_operator import frames, logs
+from joulecast_operator import frames, logs, seccomp
 
 log = logging.getLogger(__name__)
 
 GO: Final = b"J"
 """Sent before each job; the end of input means that no more come."""
+
+NAMESPACE: Final = "namespace"
+SECCOMP: Final = "seccomp"
+AUDIT_HOOK: Final = "audit-hook"
+BARRIERS: Final = (NAMESPACE, SECCOMP, AUDIT_HOOK)
+"""What may keep a job from the network, strongest first: a network namespace that holds nothing, a filter of system
+calls, a hook of Python."""
 
 Work = Callable[[frames.Header, bytes], tuple[frames.Header, bytes]]
 
@@ -72,10 +79,10 @@ def serve(work: Work, limits: Limits, *, isolated: bool, warm: Sequence[str]) ->
     os.dup2(2, 1)  # whatever prints goes to the log, not between the frames
     logs.configure("warning")
     _die_with_parent(os.getppid())
-    if isolated:
-        without_network()
     for name in warm:
         importlib.import_module(name)
+    if isolated:
+        isolate()
     while os.read(0, 1) == GO:
         reader, writer = os.pipe()
         child = os.fork()
@@ -87,6 +94,15 @@ def serve(work: Work, limits: Limits, *, isolated: bool, warm: Sequence[str]) ->
         os.close(reader)
         _, status = os.waitpid(child, 0)
         frames.write(output, answer if _whole(answer) else frames.pack({"killed": _cause(status)}))
+
+
+def isolate() -> list[str]:
+    """Put up every barrier between this process and the network that the kernel grants; gives the names of those that
+    stand. The last of them, an audit hook, binds Python code alone, and each job puts it up for itself."""
+    namespace = without_network()  # before the filter, which refuses it
+    filtered = seccomp.refuse({**seccomp.NETWORK, **seccomp.PROCESSES, **seccomp.KERNEL})
+    standing = {NAMESPACE: namespace, SECCOMP: filtered, AUDIT_HOOK: True}
+    return [name for name, stands in standing.items() if stands]
 
 
 def without_network() -> bool:

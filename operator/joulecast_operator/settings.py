@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from joulecast_operator.calibration_allowed import Allowed, AllowedSetting
 
@@ -24,6 +25,14 @@ Words = Annotated[
     ),
 ]
 """Comma-separated on the command line."""
+
+
+def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(word)) for word in words)
+
+
+Networks = Annotated[Words, AfterValidator(_networks)]
+"""Address ranges: a wrong one is named at the start, not by every fetch."""
 
 
 def _own_namespace() -> str:
@@ -45,12 +54,20 @@ class Settings(BaseModel):
     metrics_all_results: bool = Field(
         False, description="serve every result of each estimate, not only the one that its summary names"
     )
-    metrics_port: int = Field(8080, ge=0, le=65535, description="port of /metrics, /healthz and /readyz")
+    health_port: int = Field(8081, ge=0, le=65535, description="port of /healthz and /readyz, in plain HTTP")
+    metrics_port: int = Field(8443, ge=0, le=65535, description="port of /metrics, over TLS and for who may get it")
+    metrics_insecure: bool = Field(False, description="whether /metrics is plain HTTP, and open to everybody")
+    metrics_certfile: str = Field("", description="certificate of /metrics; one is made at the start when empty")
+    metrics_keyfile: str = Field("", description="private key of that certificate")
 
     webhook_host: str = Field("0.0.0.0", description="address that the webhook listens on")  # noqa: S104  # a pod's own address
     webhook_port: int = Field(9443, ge=0, le=65535, description="port that the webhook listens on")
     webhook_certfile: str = Field("/etc/joulecast/tls/tls.crt", description="the webhook's certificate")
     webhook_keyfile: str = Field("/etc/joulecast/tls/tls.key", description="the webhook's private key")
+    webhook_client_ca_file: str = Field(
+        "", description="PEM file of the authority of the API server's client certificate; others are then refused"
+    )
+    webhook_client_names: Words = Field((), description="common names that such a certificate may have; any when empty")
 
     calibration: bool = Field(True, description="whether EnergyCalibrations are worked on")
     calibration_namespaces: Words = Field(
@@ -109,8 +126,9 @@ class Settings(BaseModel):
     permitted_hosts: Words = Field(
         (), description="hosts exempt from the denied addresses, such as an in-cluster registry"
     )
-    denied_networks: Words = Field(
-        (), description="address ranges denied beside loopback, link-local, metadata and the usual Service ranges"
+    denied_networks: Networks = Field(
+        (),
+        description="address ranges denied beside those of this host, of metadata, and of the cluster as it is known",
     )
     registry_ca_file: str = Field(
         "", description="PEM file of authorities that registries are trusted by beside the system's"

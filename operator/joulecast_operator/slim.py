@@ -87,11 +87,14 @@ def deployment(resource: Resource) -> Resource:
 
 
 def node(resource: Resource) -> Resource:
-    """Labels, and how many GPUs there are."""
-    kept = _some(resource.get("metadata") or {}, ("name", "uid", "resourceVersion", "labels"))
-    allocatable = (resource.get("status") or {}).get("allocatable") or {}
-    devices = {name: count for name, count in allocatable.items() if name.startswith(DEVICES)}
-    return {"metadata": kept} | ({"status": {"allocatable": devices}} if devices else {})
+    """Labels, how many GPUs there are, and the addresses that nobody is to fetch from."""
+    spec, status = _mapping(resource.get("spec")), _mapping(resource.get("status"))
+    devices = {name: count for name, count in (status.get("allocatable") or {}).items() if name.startswith(DEVICES)}
+    addresses = [_some(each, ("address",)) for each in _mappings(status.get("addresses"))]
+    ranges = list(spec.get("podCIDRs") or ())
+    kept_status = ({"allocatable": devices} if devices else {}) | ({"addresses": addresses} if addresses else {})
+    kept = {"metadata": _some(resource.get("metadata") or {}, ("name", "uid", "resourceVersion", "labels"))}
+    return kept | ({"status": kept_status} if kept_status else {}) | ({"spec": {"podCIDRs": ranges}} if ranges else {})
 
 
 def estimate_links(resource: Resource) -> Iterable[Link]:

@@ -1,33 +1,33 @@
-"""The admission webhook: kopf's server around one pure decision, and a guard that allows whatever happens.
+"""The admission webhook: one pure decision, and a guard that allows whatever happens.
 
-The server is kopf's; what answers a request is ours. kopf's own admission engine turns an exception of a handler into
-a denial, keeps a record of every workload it ever saw and copies each object twice, so no review passes through it.
+kopf's own admission engine turns an exception of a handler into a denial, keeps a record of every workload it ever saw
+and copies each object twice, so no review passes through it, and the server is ours as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import json
 import logging
-import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import kopf
 
 from joulecast_operator import slim
-from joulecast_operator.certificate import CHECK_SECONDS, Certificate, CertificateError
-from joulecast_operator.health import Health, served
+from joulecast_operator.admission_server import AdmissionServer
+from joulecast_operator.certificate import Certificate, CertificateError
+from joulecast_operator.health import Health
 from joulecast_operator.index import Index
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.kube import Cluster
 from joulecast_operator.metrics import AdmissionMetrics, registry_with, show_expiry
 from joulecast_operator.operator_metrics import show_index
+from joulecast_operator.serving import opened
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS, Watches
 from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
@@ -53,8 +53,8 @@ class Admission:
         self._decide = decide_request
         self._observer = observer
 
-    async def review(self, review: Review, **_: Any) -> dict[str, Any]:
-        """The AdmissionReview with its response; keyword arguments are what kopf's server knows of the connection."""
+    def review(self, review: Review) -> dict[str, Any]:
+        """The AdmissionReview with its response."""
         started = time.perf_counter()
         decision = self._guarded(review)
         self._observer.observe(decision.outcome, time.perf_counter() - started)
@@ -68,55 +68,16 @@ class Admission:
             return ALLOW_UNPATCHED
 
 
-class _Server(kopf.WebhookServer):
-    """kopf's webhook server with a certificate of ours: kopf ends the process where a renewed file is damaged."""
-
-    def __init__(self, certificate: Certificate, *, host: str, port: int) -> None:
-        super().__init__(addr=host, port=port)
-        self._certificate = certificate
-
-    def _build_ssl(self) -> tuple[bytes | None, ssl.SSLContext | None]:
-        return None, self._certificate.context
-
-
-class AdmissionServer:
-    """The HTTPS server that answers with ``Admission``. ``check_seconds``: between two looks at the certificate."""
-
-    def __init__(
-        self,
-        admission: Admission,
-        certificate: Certificate,
-        *,
-        host: str,
-        port: int,
-        check_seconds: float = CHECK_SECONDS,
-    ) -> None:
-        self._admission = admission
-        self.certificate = certificate
-        self._check_seconds = check_seconds
-        self.server = _Server(certificate, host=host, port=port)
-        self.listening = False
-
-    async def __call__(self, _: Any) -> AsyncIterator[Any]:
-        watching = asyncio.create_task(self.certificate.watch(self._check_seconds))
-        try:
-            async for client_config in self.server(self._admission.review):  # type: ignore[arg-type]
-                if not self.listening:  # else a collection walks the whole index while reviews wait
-                    gc.collect()
-                    gc.freeze()
-                self.listening = True
-                yield client_config
-        finally:
-            watching.cancel()
-            gc.unfreeze()  # what is still frozen when Python ends is never freed, and extension modules report leaks
-
-
 def run(settings: Settings) -> None:
     """Serve admission until told to stop. Ends the program with a sentence where a certificate file is missing."""
     for flag, path in (("certfile", settings.webhook_certfile), ("keyfile", settings.webhook_keyfile)):
         if not Path(path).is_file():
             sys.exit(f"--webhook-{flag} {path}: there is no such file; name the one that holds the webhook's {flag}")
-    certificate = Certificate(settings.webhook_certfile, settings.webhook_keyfile)
+    if settings.webhook_client_names and not settings.webhook_client_ca_file:
+        sys.exit("--webhook-client-names needs --webhook-client-ca-file: name the authority that signs these names")
+    certificate = Certificate(
+        settings.webhook_certfile, settings.webhook_keyfile, client_authority=settings.webhook_client_ca_file
+    )
     try:
         certificate.load()
     except CertificateError as error:
@@ -128,15 +89,18 @@ async def _serve(settings: Settings, certificate: Certificate) -> None:
     index, registry = Index(estimate=slim.admission_estimate), registry_with()
     show_expiry(registry, lambda: certificate.expires)
     show_index(registry, index.behind_seconds)
+    metrics = AdmissionMetrics(registry)
     server = AdmissionServer(
-        Admission(lambda request: decide(request, index), AdmissionMetrics(registry)),
+        Admission(lambda request: decide(request, index), metrics).review,
         certificate,
+        metrics,
         host=settings.webhook_host,  # empty: every address
         port=settings.webhook_port,
+        client_names=settings.webhook_client_names if settings.webhook_client_ca_file else None,
     )
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES,))
     watches.settings.admission.server = server  # kopf opens it after the index is filled
-    async with served(settings.metrics_port, registry, health_of(index, server)):
+    async with opened(settings, registry, health_of(index, server)):
         await kopf.operator(registry=watches.registry, settings=watches.settings, clusterwide=True)
 
 

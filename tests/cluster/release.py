@@ -36,9 +36,9 @@ class Release:
             "patch", "mutatingwebhookconfiguration", "joulecast-webhook", "--type=json", "-p", json.dumps(patience)
         )
 
-    def webhook(self, prelude: str = "") -> Process:
-        """The webhook, not yet started; ``prelude`` is Python that runs in its process first."""
-        return self.installation.webhook_process(prelude=prelude)
+    def webhook(self, prelude: str = "", *options: str) -> Process:
+        """The webhook with further ``options``, not yet started; ``prelude`` is Python that runs in it first."""
+        return self.installation.webhook_process(*options, prelude=prelude)
 
     def send(
         self, part: str, method: str, path: str, body: object, *, kind: str = "merge-patch+json"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.controlled import Cluster, controlled, estimate, redirecting_registry, silent_registry
 from tests.cluster.release import deployment
+from tests.harness.control_plane import SERVICE_NETWORK
 from tests.harness.installation import NAMESPACE
 from tests.harness.registry import Registry
 
@@ -86,17 +87,25 @@ def test_a_silent_registry_holds_nobody_else_up(registries: Registries, namespac
 def test_a_redirect_to_a_forbidden_address(registries: Registries, namespace: str) -> None:
     cluster = registries.cluster
     cluster.plane.apply(estimate("hostile", namespace, f"{registries.hostile}/models/x:1"))
-    condition = cluster.until_reason("hostile", namespace, "ForbiddenAddress")
-    assert condition["status"] == "False"
-    assert "169.254.169.254" in condition["message"]
+    condition = cluster.until_reason("hostile", namespace, "RegistryUnavailable")
+    assert "cannot be used" in condition["message"]
+    log = cluster.installation.controller.log.read_text()
+    assert "169.254.169.254" in log, "the administrator is told what it was"
+    assert "ForbiddenAddress" in log
 
 
 def test_a_reference_to_a_local_address_is_refused(registries: Registries, namespace: str) -> None:
     cluster = registries.cluster
     cluster.plane.apply(estimate("local", namespace, "127.0.0.1:1/models/x:1"))
-    assert cluster.until_reason("local", namespace, "ForbiddenAddress")["status"] == "False"
+    assert "cannot be used" in cluster.until_reason("local", namespace, "RegistryUnavailable")["message"]
     cluster.plane.apply(estimate("file", namespace, "/etc/passwd"))
     assert cluster.until_reason("file", namespace, "InvalidModelReference")["status"] == "False"
+
+
+def test_the_service_range_of_the_cluster_is_denied(registries: Registries) -> None:
+    log = registries.cluster.installation.controller.log
+    said = f"fetchers may not connect to the cluster's Services: {SERVICE_NETWORK}"
+    registries.cluster.until(lambda: said in log.read_text(), "the ServiceCIDR of the API server is known")
 
 
 def test_a_private_registry_with_a_pull_secret(registries: Registries, namespace: str) -> None:

@@ -46,7 +46,7 @@ async def main():
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
     work = Forecasts(Settings(cache_dir=sys.argv[2])).collectors
     registry = registry_with(EstimateCollector(index), refused_writes(), *work)
-    show_isolation(registry, isolated=await isolation.checked())
+    show_isolation(registry, await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)
     show_index(registry, index.behind_seconds)
     reconciles = Reconciles(registry)

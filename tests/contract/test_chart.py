@@ -64,6 +64,12 @@ def granted(group: str, resource: str, *verbs: str) -> set[tuple[str, str, str]]
     return {(group, resource, verb) for verb in verbs}
 
 
+REVIEWS = granted("authentication.k8s.io", "tokenreviews", "create") | granted(
+    "authorization.k8s.io", "subjectaccessreviews", "create"
+)
+"""What asking who may get /metrics takes."""
+
+
 @pytest.mark.parametrize("values", [OUTSIDE, SECRET, CERT_MANAGER, ("webhook.enabled=false",)])
 def test_helm_finds_nothing_to_complain_of(values: tuple[str, ...]) -> None:
     done = helm("lint", "--strict", str(CHART), *[f"--set={value}" for value in values])
@@ -111,7 +117,8 @@ def test_the_schema_is_sound_and_knows_every_value() -> None:
             each for key in shared for each in missing(value[key], node["properties"][key], f"{path}.{key}")
         ]
 
-    issuer = {".webhook.certManager.issuerRef." + key for key in ("group", "kind", "name")}
+    parts, keys = ("webhook", "metrics"), ("group", "kind", "name")
+    issuer = {f".{part}.certManager.issuerRef.{key}" for part in parts for key in keys}
     selector = {".webhook.namespaceSelector." + key for key in ("matchLabels", "matchExpressions")}
     assert set(missing(values, schema, "")) == issuer | selector  # empty by default
 
@@ -121,7 +128,7 @@ def test_the_webhook_may_read_our_kinds_and_nothing_else() -> None:
     reads = ("get", "list", "watch")
     expected = granted("joulecast.dev", "inferenceenergyestimates", *reads)
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles", *reads)
-    assert rules(objects, "ClusterRole", "joulecast-webhook") == expected
+    assert rules(objects, "ClusterRole", "joulecast-webhook") == expected | REVIEWS
     assert ("Role", "joulecast-webhook") not in objects
 
 
@@ -133,9 +140,12 @@ def test_the_controller_has_exactly_its_rights() -> None:
     expected |= granted("joulecast.dev", "inferenceenergyestimates/status", "patch")
     expected |= granted("joulecast.dev", "acceleratorenergyprofiles/status", "patch")
     expected |= granted("", "nodes", *reads)
+    expected |= granted("networking.k8s.io", "servicecidrs", "list")
     expected |= granted("apps", "deployments", *reads, "patch")
     expected |= granted("", "events", "create")
-    assert rules(objects, "ClusterRole", "joulecast-controller") == expected
+    assert rules(objects, "ClusterRole", "joulecast-controller") == expected | REVIEWS
+    insecure = render(*SECRET, "metrics.secure=false")
+    assert rules(insecure, "ClusterRole", "joulecast-controller") == expected
     assert rules(objects, "Role", "joulecast-controller") == granted("", "configmaps", "get")
     calibrations = granted("joulecast.dev", "energycalibrations", *reads)
     calibrations |= granted("joulecast.dev", "energycalibrations/status", "patch")
@@ -155,6 +165,79 @@ def test_the_uninstall_job_has_exactly_its_rights() -> None:
     assert rules(render(*SECRET), "ClusterRole", "joulecast-uninstall") == granted(
         "apps", "deployments", "list", "patch"
     )
+
+
+def test_only_who_is_bound_to_the_readers_role_may_get_the_metrics() -> None:
+    reader = {"rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]}
+    assert render(*SECRET)["ClusterRole", "joulecast-metrics-reader"].items() >= reader.items()
+    assert ("ClusterRole", "joulecast-metrics-reader") not in render(*SECRET, "metrics.secure=false")
+
+
+def test_a_pod_monitor_scrapes_with_a_token_of_its_own_account() -> None:
+    plain = render(*SECRET)
+    objects = render(*SECRET, "metrics.podMonitor.enabled=true")
+    (endpoint,) = objects["PodMonitor", "joulecast"]["spec"]["podMetricsEndpoints"]
+    assert (endpoint["scheme"], endpoint["tlsConfig"]) == ("https", {"insecureSkipVerify": True})
+    assert endpoint["authorization"]["credentials"] == {"name": "joulecast-scraper-token", "key": "token"}
+    secret = objects["Secret", "joulecast-scraper-token"]
+    assert secret["metadata"]["annotations"] == {"kubernetes.io/service-account.name": "joulecast-scraper"}
+    binding = objects["ClusterRoleBinding", "joulecast-scraper"]
+    assert binding["roleRef"]["name"] == "joulecast-metrics-reader"
+    assert [subject["name"] for subject in binding["subjects"]] == ["joulecast-scraper"]
+    assert {kind for kind, _ in objects.keys() - plain.keys()} == {
+        "PodMonitor",
+        "ServiceAccount",
+        "Secret",
+        "ClusterRoleBinding",
+    }
+    own = render(*SECRET, "metrics.podMonitor.enabled=true", "metrics.podMonitor.tokenSecret.name=mine")
+    assert own.keys() - plain.keys() == {("PodMonitor", "joulecast")}
+    insecure = render(*SECRET, "metrics.podMonitor.enabled=true", "metrics.secure=false")
+    assert "scheme" not in insecure["PodMonitor", "joulecast"]["spec"]["podMetricsEndpoints"][0]
+
+
+@pytest.mark.parametrize(
+    ("values", "secret"),
+    [(("metrics.certSecret=mine",), "mine"), (("metrics.certManager.enabled=true",), "joulecast-metrics-tls")],
+)
+def test_the_certificate_of_the_metrics_may_come_from_a_secret(values: tuple[str, ...], secret: str) -> None:
+    objects = render(*SECRET, *values, "metrics.podMonitor.enabled=true")
+    for part in ("controller", "webhook"):
+        pod = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        settings = load(container["args"][1:], environment(container))
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        assert settings.metrics_certfile == f"{mounts['metrics-tls']}/tls.crt"
+        assert settings.metrics_keyfile == f"{mounts['metrics-tls']}/tls.key"
+        assert volumes["metrics-tls"]["secret"] == {"secretName": secret}
+    (endpoint,) = objects["PodMonitor", "joulecast"]["spec"]["podMetricsEndpoints"]
+    if secret != "mine":
+        certificate = objects["Certificate", "joulecast-metrics"]["spec"]
+        assert certificate["secretName"] == secret
+        assert certificate["dnsNames"] == [endpoint["tlsConfig"]["serverName"]]
+
+
+def test_plain_metrics_are_announced_to_everybody() -> None:
+    for values, announced in (((), None), (("metrics.secure=false",), "8443")):
+        objects = render(*SECRET, *values)
+        for part in ("controller", "webhook"):
+            template = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]
+            assert template["metadata"].get("annotations", {}).get("prometheus.io/port") == announced
+            (container,) = template["spec"]["containers"]
+            assert load(container["args"][1:], environment(container)).metrics_insecure is (announced is not None)
+
+
+def test_the_api_servers_client_certificate_is_asked_for_where_its_authority_is_named() -> None:
+    values = ("webhook.clientAuthority.secret=api-server", "webhook.clientAuthority.names={kube-apiserver}")
+    pod = render(*SECRET, *values)["Deployment", "joulecast-webhook"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    settings = load(container["args"][1:], environment(container))
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert settings.webhook_client_ca_file == f"{mounts['client-authority']}/ca.crt"
+    assert settings.webhook_client_names == ("kube-apiserver",)
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["client-authority"]["secret"] == {"secretName": "api-server"}
 
 
 def test_users_get_our_kinds_through_the_clusters_own_roles() -> None:
@@ -188,7 +271,7 @@ def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> Non
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "energy")
             bound[each["roleRef"]["kind"], each["roleRef"]["name"]] = subject["name"]
     roles = {key for key in objects if key[0] in ("ClusterRole", "Role")}
-    unbound = {("ClusterRole", f"joulecast-{name}") for name in ("pull-secrets", "view", "edit")}
+    unbound = {("ClusterRole", f"joulecast-{name}") for name in ("pull-secrets", "view", "edit", "metrics-reader")}
     assert roles - bound.keys() == unbound
     accounts = {name: name for _, name in bound} | {"joulecast-calibration": "joulecast-controller"}
     assert all(accounts[name] == account for (_, name), account in bound.items())
@@ -215,9 +298,9 @@ def test_what_serves_is_probed_where_it_answers() -> None:
     for part in ("controller", "webhook"):
         (container,) = objects["Deployment", f"joulecast-{part}"]["spec"]["template"]["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        assert ports["metrics"] == 9090
-        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
-        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+        assert ports == ({"https": 9443} if part == "webhook" else {}) | {"health": 8081, "metrics": 9090}
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
 
 
 def test_the_processes_understand_the_arguments_they_are_given() -> None:
@@ -227,7 +310,7 @@ def test_the_processes_understand_the_arguments_they_are_given() -> None:
         command, *flags = container["args"]
         assert command == part
         settings = load(flags, environment(container))
-        assert settings.metrics_port == 8080
+        assert (settings.metrics_port, settings.health_port, settings.metrics_insecure) == (8443, 8081, False)
         if part == "webhook":
             mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
             assert settings.webhook_certfile == f"{mounts['tls']}/tls.crt"

@@ -222,6 +222,8 @@ class ControlPlane:
         proxy = self._front_proxy.client("front-proxy-client", user="front-proxy-client")
         policy = self.directory / "audit-policy.yaml"
         policy.write_text(yaml.safe_dump(AUDIT_POLICY))
+        admission = self.directory / "admission.yaml"
+        admission.write_text(yaml.safe_dump(self._admission_configuration()))
         flags = {
             "etcd-servers": self.etcd_url,
             "bind-address": "127.0.0.1",
@@ -243,6 +245,7 @@ class ControlPlane:
             "service-account-signing-key-file": self._signing_key.key,
             "authorization-mode": "Node,RBAC",
             "enable-admission-plugins": "NodeRestriction",
+            "admission-control-config-file": admission,
             "service-cluster-ip-range": SERVICE_NETWORK,
             "audit-policy-file": policy,
             "audit-log-path": self._audit_log,
@@ -251,6 +254,20 @@ class ControlPlane:
         }
         argv: list[str | Path] = [binaries.program("kube-apiserver"), *_flags(flags)]
         return self._process("kube-apiserver", argv, f"{self.url}/readyz")
+
+    def _admission_configuration(self) -> dict[str, Any]:
+        """Has the API server show a client certificate, as the user `kube-apiserver`, to webhooks that ask for one."""
+        self.admission_authority = CertificateAuthority(self._pki, "admission-ca")
+        client = self.admission_authority.client("admission", user="kube-apiserver")
+        user = {"client-certificate": str(client.certificate), "client-key": str(client.key)}
+        kubeconfig = self.directory / "admission.kubeconfig"
+        kubeconfig.write_text(
+            yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "users": [{"name": "*", "user": user}]})
+        )
+        version = "apiserver.config.k8s.io/v1"
+        webhooks = {"apiVersion": version, "kind": "WebhookAdmissionConfiguration", "kubeConfigFile": str(kubeconfig)}
+        plugins = [{"name": "MutatingAdmissionWebhook", "configuration": webhooks}]
+        return {"apiVersion": version, "kind": "AdmissionConfiguration", "plugins": plugins}
 
     def _controller_manager_flags(self) -> list[str]:
         flags = {

@@ -33,7 +33,8 @@ RUN = "import runpy; runpy.run_module('joulecast_operator', run_name='__main__')
 
 
 class Installation:
-    """`controller` and `webhook` are `Process`es that serve /metrics, /healthz, /readyz at their `…_url`."""
+    """`controller` and `webhook` are `Process`es that serve /metrics, /healthz, /readyz at their `…_url`, in plain HTTP
+    unless `secure_metrics`: /metrics is then at `secure_address`, as the chart has it."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Installation:
         options: Sequence[str] = (),
         environment: dict[str, str] | None = None,
         detached: bool = False,
+        secure_metrics: bool = False,
     ) -> None:
         """Prepare; `values` go to Helm as `--set`, `options` and `environment` to both processes, after the chart's."""
         self.plane = plane
@@ -61,7 +63,9 @@ class Installation:
         self.certificate = self.authority.server("webhook")
         self._webhook_port = free_port()
         self.webhook_address = f"https://127.0.0.1:{self._webhook_port}/admit"
+        self._secure_metrics = secure_metrics
         self._metrics_ports = {role: free_port() for role in ("controller", "webhook")}
+        self._health_ports = {role: free_port() for role in self._metrics_ports}
 
     @classmethod
     def start(cls, plane: ControlPlane, directory: Path, **options: Any) -> Self:
@@ -77,11 +81,15 @@ class Installation:
 
     @property
     def controller_url(self) -> str:
-        return f"http://127.0.0.1:{self._metrics_ports['controller']}"
+        return self._plain_url("controller")
 
     @property
     def webhook_url(self) -> str:
-        return f"http://127.0.0.1:{self._metrics_ports['webhook']}"
+        return self._plain_url("webhook")
+
+    def secure_address(self, role: str) -> str:
+        """127.0.0.1:PORT of /metrics over TLS."""
+        return f"127.0.0.1:{self._metrics_ports[role]}"
 
     def install(self, *options: str) -> None:
         """`helm upgrade --install`, the webhook by URL; `options` come last."""
@@ -96,15 +104,16 @@ class Installation:
         for process in (self.webhook, self.controller):
             process.wait_ready()
 
-    def webhook_process(self, *, prelude: str = "") -> Process:
-        """The webhook, not yet started; `prelude` is Python that runs in its process first, to break it on purpose."""
+    def webhook_process(self, *options: str, prelude: str = "") -> Process:
+        """The webhook with further `options`, not yet started; `prelude` is Python that runs in its process first, to
+        break it on purpose."""
         serving = [
             "--webhook-host=127.0.0.1",
             f"--webhook-port={self._webhook_port}",
             f"--webhook-certfile={self.certificate.certificate}",
             f"--webhook-keyfile={self.certificate.key}",
         ]
-        return self._process("webhook", *serving, prelude=prelude)
+        return self._process("webhook", *serving, *options, prelude=prelude)
 
     def account(self, part: str) -> Path:
         """A kubeconfig of the chart's ServiceAccount of `part`: controller, webhook or uninstall."""
@@ -145,9 +154,17 @@ class Installation:
             *chosen,
         )
 
+    def _plain_url(self, role: str) -> str:
+        ports = self._health_ports if self._secure_metrics else self._metrics_ports
+        return f"http://127.0.0.1:{ports[role]}"
+
     def _process(self, role: str, *serving: str, prelude: str = "") -> Process:
-        port = self._metrics_ports[role]
-        options = [f"--metrics-port={port}", f"--cache-dir={self.directory / 'cache'}"]
+        options = [
+            f"--metrics-port={self._metrics_ports[role]}",
+            f"--health-port={self._health_ports[role]}",
+            f"--metrics-insecure={not self._secure_metrics}",
+            f"--cache-dir={self.directory / 'cache'}",
+        ]
         return self._command(
             role,
             role,
@@ -156,7 +173,7 @@ class Installation:
             *serving,
             *self._options,
             prelude=prelude,
-            is_ready=lambda: http.answers(f"http://127.0.0.1:{port}/readyz"),
+            is_ready=lambda: http.answers(f"{self._plain_url(role)}/readyz"),
         )
 
     def _command(self, name: str, account: str, *arguments: str, prelude: str = "", is_ready: Any = None) -> Process:

@@ -20,8 +20,11 @@ SCRAPE_SECONDS = 120.0  # the first scrape of a new target comes within two
 class Prometheus:
     """A server that scrapes what `scrape` names, every second, and answers PromQL."""
 
-    def __init__(self, directory: Path, *, detached: bool = False, report: Report | None = None) -> None:
-        """Prepare it in `directory`."""
+    def __init__(
+        self, directory: Path, *, token: str = "", detached: bool = False, report: Report | None = None
+    ) -> None:
+        """Prepare it in `directory`; with a bearer `token` it scrapes over TLS, and looks at no certificate."""
+        self._token = token
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.host = f"127.0.0.1:{free_port()}"
@@ -87,7 +90,10 @@ class Prometheus:
 
     def _configuration(self) -> dict[str, Any]:
         discovery = [{"files": [str(self._targets)], "refresh_interval": "1s"}]
-        return {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [{"job_name": "joulecast", "file_sd_configs": discovery}],
-        }
+        job: dict[str, Any] = {"job_name": "joulecast", "file_sd_configs": discovery}
+        if self._token:
+            credentials = self.directory / "token"
+            credentials.write_text(self._token)
+            job["authorization"] = {"credentials_file": str(credentials)}
+            job |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
+        return {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}

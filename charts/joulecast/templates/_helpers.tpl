@@ -68,18 +68,66 @@ capabilities: {drop: [ALL]}
 
 {{- define "joulecast.probes" -}}
 startupProbe:
-  httpGet: {path: /healthz, port: metrics}
+  httpGet: {path: /healthz, port: health}
   periodSeconds: 2
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /healthz, port: metrics}
+  httpGet: {path: /healthz, port: health}
   periodSeconds: 20
   timeoutSeconds: 5
   failureThreshold: 3
 readinessProbe:
-  httpGet: {path: /readyz, port: metrics}
+  httpGet: {path: /readyz, port: health}
   periodSeconds: 5
   timeoutSeconds: 5
+{{- end -}}
+
+{{/* What both processes are told of their health and metrics ports. */}}
+{{- define "joulecast.servingArguments" -}}
+- --health-port={{ .Values.metrics.healthPort }}
+- --metrics-port={{ .Values.metrics.port }}
+{{- if not .Values.metrics.secure }}
+- --metrics-insecure=true
+{{- else if include "joulecast.metricsSecret" . }}
+- --metrics-certfile=/metrics-tls/tls.crt
+- --metrics-keyfile=/metrics-tls/tls.key
+{{- end }}
+{{- end -}}
+
+{{- define "joulecast.servingPorts" -}}
+- {name: health, containerPort: {{ .Values.metrics.healthPort }}}
+- {name: metrics, containerPort: {{ .Values.metrics.port }}}
+{{- end -}}
+
+{{/* The Secret with the certificate of /metrics, if it is not one that each process makes for itself. */}}
+{{- define "joulecast.metricsSecret" -}}
+{{- if .Values.metrics.secure -}}
+{{- if .Values.metrics.certSecret -}}
+{{ .Values.metrics.certSecret }}
+{{- else if .Values.metrics.certManager.enabled -}}
+{{ include "joulecast.fullname" . }}-metrics-tls
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Prometheus' usual annotations; a scrape of the secure port needs a token, which they cannot give. */}}
+{{- define "joulecast.scrapeAnnotations" -}}
+{{- if not .Values.metrics.secure }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .Values.metrics.port | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Asking the API server who may get /metrics. */}}
+{{- define "joulecast.metricsRules" -}}
+{{- if .Values.metrics.secure }}
+- apiGroups: [authentication.k8s.io]   # whose token a scrape of /metrics brings
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]    # and whether that account may
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end }}
 {{- end -}}
 
 {{- define "joulecast.scheduling" -}}

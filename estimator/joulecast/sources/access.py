@@ -28,6 +28,9 @@ class RegistryAccess:
       names likewise.
       ``permitted_hosts``: hosts exempt from both.
     - ``proxies``: the HTTP proxies that connections go through; none unless given.
+    - ``hides_private_addresses``: every failure at a denied or private address is told in the same words (one with its
+      port in ``permitted_hosts`` or ``insecure_registries`` is told in full). Set it for references written by others:
+      else they learn which ports of our network are open.
     - ``local_paths``: whether a reference may be a file or folder of this machine. Set it to False for references
       written by others.
     """
@@ -42,6 +45,7 @@ class RegistryAccess:
     denied_hosts: tuple[str, ...] = DENIED_HOSTS
     permitted_hosts: tuple[str, ...] = ()
     proxies: Proxies = field(default_factory=Proxies)
+    hides_private_addresses: bool = False
     local_paths: bool = True
 
     @classmethod

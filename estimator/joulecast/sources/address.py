@@ -86,13 +86,33 @@ class AddressPolicy:
 
     def admits(self, host: str, port: int, address: str) -> bool:
         """Whether ``host``, which resolved to ``address``, may be connected to."""
-        if self._exempt(host, port):
-            return True
-        resolved = embedded(ipaddress.ip_address(address.partition("%")[0]))
-        return not any(resolved in network for network in self.denied_networks if network.version == resolved.version)
+        return self._exempt(host, port) or not self._denied(_parsed(address))
+
+    def may_tell_of(self, host: str, port: int, address: str) -> bool:
+        """Whether somebody who may not look around in our network may learn what became of a connection to ``address``:
+        it is public and not denied, or an administrator named this very port of ``host``."""
+        with_port = [pattern for pattern in self.exempt_hosts if _has_port(pattern)]
+        resolved = _parsed(address)
+        return listed(host, port, with_port) or (resolved.is_global and not self._denied(resolved))
+
+    def _denied(self, address: Address) -> bool:
+        return any(address in network for network in self.denied_networks if network.version == address.version)
 
     def _exempt(self, host: str, port: int) -> bool:
         return listed(host, port, self.exempt_hosts)
+
+
+def _parsed(address: str) -> Address:
+    return embedded(ipaddress.ip_address(address.partition("%")[0]))
+
+
+def unreachable(host: str) -> ModelFetchError:
+    """What is said of every registry that could not be used, where more would tell what listens at our addresses."""
+    return ModelFetchError(
+        f"registry {host} cannot be used: it does not answer as a registry should, or it is not open to joulecast; "
+        "check its name, address and certificate, or ask the administrator, whose log has the reason",
+        reason="RegistryUnavailable",
+    )
 
 
 def forbidden(host: str, port: int) -> ModelFetchError:

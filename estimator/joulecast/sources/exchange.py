@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx2
 
 from joulecast.errors import ModelFetchError
-from joulecast.sources.address import AddressPolicy, forbidden, host_and_port, listed
+from joulecast.sources.address import AddressPolicy, forbidden, host_and_port, listed, unreachable
 from joulecast.sources.authorization import Authorizer
 from joulecast.sources.manifest import MAX_DOCUMENT_BYTES, misbehaved
 from joulecast.sources.transport import CheckedTransport
@@ -29,6 +29,8 @@ ATTEMPTS = 4
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.2, 5.0  # doubled each time, with full jitter
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_REDIRECTS = 5
+_TELLING = frozenset({"UntrustedCertificate", "RegistryUnavailable", "RegistryMisbehaved"})
+"""Reasons that differ by what listens at an address, if anything does."""
 
 
 class _PassingError(Exception):
@@ -49,11 +51,11 @@ class Exchange:
         self.host = host
         self._access = access
         self._meter = meter
-        transport = CheckedTransport(
+        self._transport = CheckedTransport(
             AddressPolicy.of(access), access.certificate_authority, meter.remaining_seconds, access.proxies
         )
         self._client = httpx2.Client(
-            transport=transport,
+            transport=self._transport,
             trust_env=False,
             follow_redirects=False,
             headers={"User-Agent": "joulecast", "Accept-Encoding": "identity"},
@@ -69,7 +71,16 @@ class Exchange:
 
     def attempt(self, action: Callable[[], T]) -> T:
         """``action``, again if it fails in a way that may pass. Raises ModelFetchError (RegistryUnavailable) when it
-        does not."""
+        does not, and in its place where the true one would tell of private addresses."""
+        try:
+            return self._attempted(action)
+        except ModelFetchError as error:
+            is_telling = error.reason == "ForbiddenAddress" or (self._transport.is_private and error.reason in _TELLING)
+            if self._access.hides_private_addresses and is_telling:
+                raise unreachable(self.host) from error
+            raise
+
+    def _attempted(self, action: Callable[[], T]) -> T:
         for number in range(ATTEMPTS):
             self._meter.check_time()
             try:
@@ -78,6 +89,8 @@ class Exchange:
                 failure = error
             except httpx2.TransportError as error:
                 failure = self._connection_failure(error)
+                if self._access.hides_private_addresses and self._transport.is_private:
+                    break  # as soon as for a denied address; whoever asked for the registry tries again later
             if number + 1 < ATTEMPTS and not self._wait(number, failure):
                 break
         raise ModelFetchError(

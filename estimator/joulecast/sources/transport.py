@@ -55,7 +55,8 @@ class CheckedBackend(httpcore2.NetworkBackend):
     """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left; what it sends
     and receives ends when ``remaining_seconds`` does.
 
-    Raises ModelFetchError (ForbiddenAddress) if none is left.
+    Raises ModelFetchError (ForbiddenAddress) if none is left. ``is_private`` once a connection led to an address of
+    which strangers may learn nothing, or to a name that has none.
     """
 
     def __init__(self, policy: AddressPolicy, remaining_seconds: Callable[[], float]) -> None:
@@ -63,6 +64,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
         self._remaining_seconds = remaining_seconds
         self._sockets = httpcore2.SyncBackend()
         self._checked_for_proxy: set[tuple[str, int]] = set()
+        self.is_private = False
 
     def connect_tcp(
         self,
@@ -94,12 +96,23 @@ class CheckedBackend(httpcore2.NetworkBackend):
             addresses = _resolved(host, port)
         except httpcore2.ConnectError:
             addresses = []
+        self._note(host, port, addresses)
         if not all(self._policy.admits(host, port, address) for address in addresses):
             raise forbidden(host, port)
         self._checked_for_proxy.add((host, port))  # a name server that does not answer is waited for once
 
+    def _note(self, host: str, port: int, addresses: list[str]) -> None:
+        """Remember whether what follows may be told; what has no address here could be a name of ours."""
+        self.is_private |= not addresses
+        self.is_private |= not all(self._policy.may_tell_of(host, port, address) for address in addresses)
+
     def _admitted(self, host: str, port: int) -> Iterator[str]:
-        addresses = _resolved(host, port)
+        try:
+            addresses = _resolved(host, port)
+        except httpcore2.ConnectError:
+            self._note(host, port, [])
+            raise
+        self._note(host, port, addresses)
         admitted = [address for address in addresses if self._policy.admits(host, port, address)]
         if addresses and not admitted:
             raise forbidden(host, port)
@@ -147,6 +160,10 @@ class CheckedTransport(httpx2.HTTPTransport):
         self._certificate_authority = certificate_authority
         self._proxies = proxies
         self._pools: dict[tuple[bool, Proxy | None], httpcore2.ConnectionPool] = {}
+
+    @property
+    def is_private(self) -> bool:
+        return self._backend.is_private
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         url, is_secure = request.url, request.url.scheme == "https"

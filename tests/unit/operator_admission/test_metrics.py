@@ -181,7 +181,7 @@ def test_admission_is_counted_by_decision_from_zero() -> None:
 def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     metrics.AdmissionMetrics(registry)
-    metrics.show_isolation(registry, isolated=True)
+    metrics.show_isolation(registry, ["seccomp"])
     metrics.show_expiry(registry, lambda: 0.0)
     registry.register(metrics.refused_writes())
     operator_metrics.Reconciles(registry)

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.admission_server import AdmissionServer
 from joulecast_operator.certificate import Certificate
 from joulecast_operator.index import Index, Key
 from joulecast_operator.kinds import ESTIMATES
 from joulecast_operator.settings import Settings
 from joulecast_operator.watches import STALE_SECONDS
-from joulecast_operator.webhook import Admission, AdmissionServer, health_of, run
+from joulecast_operator.webhook import Admission, health_of, run
 from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
 from tests.harness.certificates import CertificateAuthority, KeyPair
 from tests.harness.ports import free_port
@@ -32,10 +33,13 @@ class Observed:
         assert seconds >= 0
         self.outcomes.append(outcome)
 
+    def refused(self, reason: str) -> None:
+        self.outcomes.append(reason)
+
 
 def review(decide_request: Any, body: Any) -> tuple[dict[str, Any], list[str]]:
     observed = Observed()
-    answer = asyncio.run(Admission(decide_request, observed).review(body, webhook="", sslpeer={}, headers={}))
+    answer = Admission(decide_request, observed).review(body)
     json.dumps(answer)
     return answer["response"], observed.outcomes
 
@@ -102,7 +106,9 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
     async def renew() -> None:
         admission = Admission(lambda _: Decision(outcome="unknown"), Observed())
         certificate = Certificate(f"{mounted}/tls.crt", f"{mounted}/tls.key")
-        server = AdmissionServer(admission, certificate, host="127.0.0.1", port=port, check_seconds=0.05)
+        server = AdmissionServer(
+            admission.review, certificate, Observed(), host="127.0.0.1", port=port, check_seconds=0.05
+        )
         put(first)
         task = asyncio.create_task(_exhaust(server))
         await asyncio.wait_for(until_shown(first), timeout=180)
@@ -130,7 +136,9 @@ def test_it_is_ready_with_an_index_and_a_port_and_sick_when_its_watch_is_stale(t
     pair, now = CertificateAuthority(tmp_path, "ca").server("own"), [time.time()]
     certificate = Certificate(str(pair.certificate), str(pair.key), now=lambda: now[0])
     certificate.load()
-    server = AdmissionServer(Admission(lambda _: ALLOW_UNPATCHED, Observed()), certificate, host="", port=1)
+    server = AdmissionServer(
+        Admission(lambda _: ALLOW_UNPATCHED, Observed()).review, certificate, Observed(), host="", port=1
+    )
     health = health_of(index, server)
     assert health.unready() == "the index is being filled"
     index.ready = True
@@ -154,6 +162,13 @@ def test_a_missing_certificate_file_is_one_sentence(tmp_path: Path, missing: str
         paths[name].touch()
     with pytest.raises(SystemExit, match=f"--webhook-{missing} .*/{missing}: there is no such file"):
         run(Settings(webhook_certfile=str(paths["certfile"]), webhook_keyfile=str(paths["keyfile"])))
+
+
+def test_names_without_an_authority_are_one_sentence(tmp_path: Path) -> None:
+    pair = CertificateAuthority(tmp_path, "ca").server("own")
+    files = {"webhook_certfile": str(pair.certificate), "webhook_keyfile": str(pair.key)}
+    with pytest.raises(SystemExit, match="--webhook-client-names needs --webhook-client-ca-file"):
+        run(Settings(**files, webhook_client_names=("kube-apiserver",)))
 
 
 def test_a_file_that_holds_no_certificate_is_one_sentence_at_the_start(tmp_path: Path) -> None:

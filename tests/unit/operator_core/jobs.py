@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -12,8 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from joulecast.errors import ModelFormatError
+from joulecast_operator import sandbox, seccomp
 from joulecast_operator.frames import Header
 from joulecast_operator.sandbox import Limits, serve
+
+MACHINE = platform.machine()
+LIBC = ctypes.CDLL(None, use_errno=True)  # as native code has it: no hook of Python is asked
 
 
 def echo(_: bytes) -> Header:
@@ -63,6 +70,24 @@ def connect(_: bytes) -> Header:
     return {}
 
 
+def _native(call: str, *arguments: int) -> str:
+    return errno.errorcode[ctypes.get_errno()] if getattr(LIBC, call)(*arguments) == -1 else "done"
+
+
+def native_calls(_: bytes) -> Header:
+    """What the kernel says to system calls made past Python."""
+    return {
+        "socket": _native("socket", socket.AF_INET, socket.SOCK_STREAM, 0),
+        "socket of the machine": _native("socket", socket.AF_UNIX, socket.SOCK_STREAM, 0),
+        "io_uring": _native("syscall", getattr(seccomp.NETWORK["io_uring_setup"], MACHINE), 1, 0),
+        "program": _native("execv", 0, 0),
+        "memory of the parent": _native("process_vm_readv", os.getppid(), 0, 0, 0, 0, 0),
+        "file of the parent": _native("syscall", getattr(seccomp.PROCESSES["pidfd_open"], MACHINE), os.getppid(), 0),
+        "number of tomorrow": _native("syscall", 500, 0),
+        "own number": _native("getpid"),
+    }
+
+
 def start_program(_: bytes) -> Header:
     subprocess.run(["true"], check=True)
     return {}
@@ -75,7 +100,21 @@ def write_file(_: bytes) -> Header:
 
 JOBS: dict[str, Callable[[bytes], Header]] = {
     job.__name__: job
-    for job in (echo, sleep, spin, eat, die, kill_worker, fail, stumble, chat, connect, start_program, write_file)
+    for job in (
+        echo,
+        sleep,
+        spin,
+        eat,
+        die,
+        kill_worker,
+        fail,
+        stumble,
+        chat,
+        connect,
+        native_calls,
+        start_program,
+        write_file,
+    )
 }
 
 
@@ -85,6 +124,9 @@ def work(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
+    if "WITHOUT_NAMESPACES" in os.environ:  # as RuntimeDefault does
+        assert seccomp.refuse({"unshare": seccomp.KERNEL["unshare"]})
+        assert not sandbox.without_network()
     serve(
         work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated="ISOLATED" in os.environ, warm=()
     )

@@ -129,12 +129,19 @@ def test_an_object_that_changes_all_the_time_is_stale_only_if_the_watch_brings_n
     assert deaf.compare(ESTIMATES, {key("a"): "7"}, "8") == (set(), {key("a")})
 
 
-def test_nodes_keep_labels_only() -> None:
+def test_nodes_keep_labels_and_addresses() -> None:
     index = Index()
     index.put(
         NODES, {"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b"}}, "status": {"images": [1]}}
     )
     assert index.nodes() == [{"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b"}}}]
+    addresses, spec = [{"type": "InternalIP", "address": "192.0.2.1"}], {"podCIDRs": ["10.244.0.0/24"], "taints": []}
+    index.put(
+        NODES, {"metadata": {"name": "n", "resourceVersion": "2"}, "spec": spec, "status": {"addresses": addresses}}
+    )
+    (found,) = index.nodes()
+    assert found["spec"] == {"podCIDRs": ["10.244.0.0/24"]}
+    assert found["status"] == {"addresses": [{"address": "192.0.2.1"}]}
 
 
 @pytest.mark.parametrize("odd", ["text", 3, ["list"], [None], {"name": ["list"]}, {"image": {}}])

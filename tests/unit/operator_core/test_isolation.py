@@ -1,27 +1,55 @@
-"""Whether the profiler has left the network is found out at the start."""
+"""Which barriers stand before the profiler is found out at the start."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
+from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from joulecast_operator import isolation, metrics
+from joulecast_operator.sandbox import BARRIERS
 
 
-@pytest.mark.parametrize(("program", "isolated"), [("true", True), ("false", False)])
-def test_isolation_that_is_not_there_is_said_once(
-    program: str, isolated: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def kernel(tmp_path: Path, script: str) -> str:
+    """A program in the place of the one that asks the kernel."""
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("script", "standing", "level"),
+    [
+        ("echo namespace seccomp audit-hook", BARRIERS, "INFO"),
+        ("echo seccomp audit-hook", ("seccomp", "audit-hook"), "INFO"),
+        ("echo audit-hook", ("audit-hook",), "WARNING"),
+        ("echo namespace; exit 1", ("audit-hook",), "WARNING"),
+    ],
+)
+def test_what_stands_is_said_once_and_served(
+    script: str,
+    standing: tuple[str, ...],
+    level: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(sys, "executable", program)
-    assert asyncio.run(isolation.checked()) is isolated
-    assert [record.levelname for record in caplog.records] == ([] if isolated else ["WARNING"])
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(sys, "executable", kernel(tmp_path, script))
+    assert asyncio.run(isolation.checked()) == standing
+    assert [record.levelname for record in caplog.records if record.name == isolation.__name__] == [level]
     registry = CollectorRegistry()
-    metrics.show_isolation(registry, isolated=isolated)
-    assert f"joulecast_profiler_isolated {float(isolated)}" in generate_latest(registry).decode()
+    metrics.show_isolation(registry, standing)
+    served = {barrier: registry.get_sample_value(metrics.ISOLATED.name, {"barrier": barrier}) for barrier in BARRIERS}
+    assert served == {barrier: float(barrier in standing) for barrier in BARRIERS}
 
 
 def test_the_question_is_answered_by_this_kernel() -> None:
-    assert asyncio.run(isolation.checked()) in (True, False)
+    standing = asyncio.run(isolation.checked())
+    assert standing[-1] == "audit-hook"
+    assert sys.platform != "linux" or "seccomp" in standing

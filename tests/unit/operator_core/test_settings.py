@@ -16,7 +16,10 @@ def test_lists_are_separated_by_commas() -> None:
     assert settings.load(["--insecure-registries="], {}).insecure_registries == ()
 
 
-@pytest.mark.parametrize("arguments", [["--metrics-port=x"], ["--fetchers=0"], ["--log-level=loud"], ["--nonsense=1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--metrics-port=x"], ["--fetchers=0"], ["--log-level=loud"], ["--nonsense=1"], ["--denied-networks=10.0.0.1/8"]],
+)
 def test_a_wrong_setting_is_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         settings.load(arguments, {})

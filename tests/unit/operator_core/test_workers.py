@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -18,14 +19,15 @@ from tests.harness.environment import ROOT
 MIB = 2**20
 
 
-def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bool = False) -> Program:
+def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bool = False, **more: str) -> Program:
     return Program(
         name="profiler",
         module="tests.unit.operator_core.jobs",
         seconds=seconds,
         memory_bytes=512 * MIB,
         environment={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-        | ({"ISOLATED": "1"} if isolated else {}),
+        | ({"ISOLATED": "1"} if isolated else {})
+        | more,
         waits_for_others=waits_for_others,
     )
 
@@ -150,3 +152,16 @@ def test_an_isolated_job_reaches_nothing(job: str) -> None:
     error = failure(job, program(isolated=True))
     assert "PermissionError" in str(error)
     assert "may not do this" in str(error)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@pytest.mark.parametrize("kernel", [{}, {"WITHOUT_NAMESPACES": "1"}], ids=["as it is", "no namespaces"])
+def test_native_code_of_an_isolated_job_has_no_way_out(kernel: dict[str, str]) -> None:
+    async def run(pool: Pool) -> Any:
+        return (await pool.run({"job": "native_calls"}))[0]
+
+    answers = with_pool(run, program(isolated=True, **kernel))
+    assert answers.pop("number of tomorrow") == "ENOSYS"
+    assert answers.pop("own number") == "done"
+    assert set(answers.values()) == {"EPERM"}, answers
+    assert with_pool(run)["socket"] == "done"  # without the barriers it can
