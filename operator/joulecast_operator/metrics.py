@@ -263,8 +263,8 @@ def reference() -> str:
 _REFERENCE_NOTES: Final = (
     "`workload` is the Deployment that an estimate targets or was made for, empty for an estimate of a bare image. A",
     "forecast is served while its estimate is Ready, of each estimate the result that its summary names; with",
-    "`--metrics-all-results` (`metrics.allResults` of the chart) all of them. A deleted estimate's series end. The usual",
-    "`process_*` and `python_info` metrics are served too.",
+    "`--metrics-all-results` (`metrics.allResults` of the chart) all of them. A deleted estimate's series end. The",
+    "usual `process_*` and `python_info` metrics are served too.",
     "",
 )
 
