@@ -2,8 +2,7 @@
 
 The forecasts of one namespace are joulecast's own; the others hold copies, which are right for the same images and
 specs and are written into etcd: the API server would take a quarter of an hour. ``BENCH_ESTIMATES``,
-``BENCH_DEPLOYMENTS``, ``BENCH_CROWD`` and ``BENCH_LOAD_SECONDS`` change sizes. The column *before* is of the same
-machine and sizes, run on the version before the index was packed.
+``BENCH_DEPLOYMENTS``, ``BENCH_CROWD`` and ``BENCH_LOAD_SECONDS`` change sizes.
 """
 
 from __future__ import annotations
@@ -429,7 +428,7 @@ def _stage() -> Iterator[Stage]:
 
 
 def section() -> str:
-    """The Markdown table of measured, earlier and wanted figures."""
+    """The Markdown table of measured and wanted figures."""
     with _stage() as stage:
         found = asyncio.run(figures(stage))
     return table(found)
@@ -438,20 +437,15 @@ def section() -> str:
 def table(found: Sequence[Figure]) -> str:
     results = len(ACCELERATORS) * len(BATCH_SIZES)
     sizes = f"{ESTIMATES:,} estimates of {results} results, {DEPLOYMENTS:,} Deployments, {NAMESPACES} namespaces:"
-    head = [sizes, "", "| what | measured | before | ratio | wanted |", "|---|---:|---:|---:|---:|"]
+    head = [sizes, "", "| what | measured | wanted |", "|---|---:|---:|"]
     return "\n".join([*head, *map(_row, found)])
 
 
 def _row(figure: Figure) -> str:
-    before = BEFORE.get(figure.what)
-    ratio = f"{before / figure.measured:.1f} ×" if before and figure.measured else "–"
     wanted = "–" if figure.wanted is None else f"≤ {figure.wanted:g} {figure.unit}".strip()
-    cells = [figure.what, _shown(figure.measured, figure.unit), _shown(before, figure.unit), ratio, wanted]
+    cells = [figure.what, _shown(figure.measured, figure.unit), wanted]
     return f"| {' | '.join(cells)} |"
 
 
-def _shown(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3g} {unit}".strip() if value < 100 else f"{value:,.0f} {unit}".strip()
-
-
-BEFORE: dict[str, float] = {}
+def _shown(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}".strip() if value < 100 else f"{value:,.0f} {unit}".strip()

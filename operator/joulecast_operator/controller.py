@@ -38,9 +38,10 @@ from joulecast_operator.workqueue import WorkQueue
 from joulecast_operator.writer import Writer
 
 _OF_IMAGE: Final = "DeploymentsOfImage"
-"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them once a round."""
+"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them together."""
 
-_FEW: Final = 16  # Deployments that are queued one by one
+_FEW: Final = 16  # Deployments that are queued one by one, at once
+_SETTLE_SECONDS: Final = 1.0  # in which changes of more than a few gather
 
 KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
 """In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
@@ -227,7 +228,8 @@ class Controller:
         if len(concerned.of_image) <= _FEW:
             self._queue_each(concerned.of_image)
         else:
-            self.queue.add(Key(kind=_OF_IMAGE, namespace=estimate["metadata"]["namespace"], name=concerned.image))
+            key = Key(kind=_OF_IMAGE, namespace=estimate["metadata"]["namespace"], name=concerned.image)
+            self.queue.add_within(key, _SETTLE_SECONDS)
         self._queue_each(concerned.named)
 
     def _queue_each(self, keys: Iterable[Key]) -> None:

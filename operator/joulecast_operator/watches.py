@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 COMPARE_SECONDS: Final = 60.0  # between two comparisons, at least
 FIRST_COMPARE_SECONDS: Final = 5.0  # the work of a start is done by then
 RETRY_SECONDS: Final = 2.0
+_TURN_SECONDS: Final = 0.002  # of events in a row, before a review has its turn
 LONGEST_COMPARE_SECONDS: Final = 300.0
 _REST: Final = 100  # times as long as a comparison took passes before the next: 1 % of a core
 STALE_SECONDS: Final = 150.0  # two comparisons and a half
@@ -105,12 +106,15 @@ class Watches:
         """Take the events of ``kind`` for ever, from the version of its listing on."""
         while True:
             try:
+                since = time.perf_counter()
                 async for event in self._cluster.watch(kind.path(), self._versions[kind.kind]):
                     self._versions[kind.kind] = version_of(event["object"])
                     if event["type"] != "BOOKMARK":
                         self._index.heard(kind)
                         self._take(kind, event["type"], event["object"])
-                    await asyncio.sleep(0)  # a review comes between any two of a thousand events
+                    if time.perf_counter() - since > _TURN_SECONDS:
+                        await asyncio.sleep(0)
+                        since = time.perf_counter()
             except ApiError as error:
                 await self._refused(kind, error)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:

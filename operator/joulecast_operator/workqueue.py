@@ -77,6 +77,11 @@ class WorkQueue(Generic[K]):
         heapq.heappush(self._timers, (due, next(self._order), key))
         self._woken.set()
 
+    def add_within(self, key: K, seconds: float) -> None:
+        """Have ``key`` worked on in ``seconds`` at the latest: whoever asks again meanwhile asks for nothing more."""
+        if key not in self._waiting and key not in self._due:
+            self.add_later(key, seconds)
+
     def pause_seconds(self, key: K) -> float:
         """Note a failure of ``key``; how long to wait before it is tried again."""
         failures = self._failures.get(key, 0)
@@ -111,6 +116,7 @@ class WorkQueue(Generic[K]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+            await asyncio.sleep(0)  # what finds nothing to do waits for nothing: events and others come in between
 
     def _failed(self, key: K, error: Exception) -> None:
         if self._lasting(error):

@@ -62,15 +62,16 @@ def test_deployments_are_found_by_image_by_target_and_by_the_name_they_give(cont
     assert concerned(many.estimate(1)).of_image == set()
 
 
-def test_estimates_of_one_image_queue_its_deployments_once_a_round(controller: Controller) -> None:
+def test_estimates_of_one_image_queue_its_deployments_together(controller: Controller) -> None:
     for number in range(COUNT):
         controller.index.put(DEPLOYMENTS, many.deployment(number))
     for number in range(COUNT):
         key = Key(kind=ESTIMATES.kind, namespace="shop", name=f"small-{number:05}")
         controller.changed(key, None, many.estimate(number))
-    assert len(controller.queue) == COUNT + 1, "the estimates, and one key for all Deployments of the image"
+    assert len(controller.queue) == COUNT, "the estimates alone"
+    assert len(controller.queue._due) == 1, "one key for all Deployments of the image, when changes have gathered"
     asyncio.run(controller.reconcile(Key(kind="DeploymentsOfImage", namespace="shop", name=many.IMAGE)))
-    assert len(controller.queue) == 2 * COUNT + 1
+    assert len(controller.queue) == 2 * COUNT
 
 
 def test_a_deployments_reconcile_reads_few_of_the_estimates_of_its_image(

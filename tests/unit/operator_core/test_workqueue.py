@@ -185,3 +185,35 @@ def test_keys_that_are_put_off_again_and_again_leave_nothing_behind() -> None:
             queue.add(key)
             queue.add_later(key, 1e6)
     assert len(queue._timers) < 100
+
+
+def test_work_that_waits_for_nothing_lets_others_come_in_between() -> None:
+    seen: list[str] = []
+
+    async def handle(key: str) -> None:
+        seen.append(key)
+
+    async def act(queue: WorkQueue[str]) -> None:
+        for number in range(50):
+            queue.add(str(number))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        seen.append("in between")
+
+    drive(handle, act, lambda: len(seen) == 51, workers=1)
+    assert seen[-1] != "in between"
+
+
+def test_what_is_asked_for_again_and_again_comes_once_and_in_time() -> None:
+    seen: list[str] = []
+
+    async def handle(key: str) -> None:
+        seen.append(key)
+
+    async def act(queue: WorkQueue[str]) -> None:
+        for _ in range(20):
+            queue.add_within("many", 0.1)
+            await asyncio.sleep(0.001)
+
+    drive(handle, act, lambda: bool(seen))
+    assert seen == ["many"]
