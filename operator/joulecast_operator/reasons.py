@@ -17,8 +17,8 @@ API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 
 _OF_REGISTRIES: Final = (
     "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",
-    "ForbiddenRegistry", "ImageChanged", "InvalidCertificateAuthority", "InvalidCredentials", "InvalidProxy", "MissingDependency",
-    "ModelNotFound", "ModelTooLarge", "NotFound", "PlatformNotFound", "RegistryMisbehaved", "RegistryUnavailable",
+    "ForbiddenRegistry", "ImageChanged", "InvalidCertificateAuthority", "InvalidCredentials", "InvalidProxy",
+    "MissingDependency", "ModelNotFound", "ModelTooLarge", "NotFound", "PlatformNotFound", "RegistryMisbehaved", "RegistryUnavailable",
     "TooLong", "Truncated", "Unauthorized", "Unreadable", "UnsupportedFormat", "UnsupportedMediaType",
     "UntrustedCertificate",
 )  # fmt: skip
