@@ -18,9 +18,9 @@ API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 _OF_REGISTRIES: Final = (
     "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",
     "ForbiddenRegistry", "ImageChanged", "InvalidCertificateAuthority", "InvalidCredentials", "InvalidProxy",
-    "MissingDependency", "ModelNotFound", "ModelTooLarge", "NotFound", "PlatformNotFound", "RegistryMisbehaved", "RegistryUnavailable",
-    "TooLong", "Truncated", "Unauthorized", "Unreadable", "UnsupportedFormat", "UnsupportedMediaType",
-    "UntrustedCertificate",
+    "MissingDependency", "ModelNotFound", "ModelTooLarge", "NotFound", "PlatformNotFound", "RegistryMisbehaved",
+    "RegistryUnavailable", "TooLong", "Truncated", "Unauthorized", "Unreadable", "UnsupportedFormat",
+    "UnsupportedMediaType", "UntrustedCertificate",
 )  # fmt: skip
 _OF_PRICES: Final = (
     "AmbiguousAccelerator", "ClockOutOfRange", "ConfigMapKeyNotFound", "ConfigMapNotFound", "ConfigMapRefused",
