@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 from joulecast.errors import UnknownAcceleratorError, WorkloadError
 from joulecast.layers import ModelProfile
+from joulecast.workloads import (
+    DEFAULT_ACCELERATOR,
+    DEFAULT_PRECISION,
+    DEFAULT_RUNTIME,
+    FORECAST_BATCH_SIZE,
+    WorkloadRequest,
+)
 
 if TYPE_CHECKING:
     from joulecast.accelerators import AcceleratorProfile
@@ -17,18 +24,12 @@ if TYPE_CHECKING:
     from joulecast.readers.module import Module
     from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
-DEFAULT_ACCELERATOR = "NVIDIA-H200"
-DEFAULT_BATCH_SIZE = (
-    32  # a usual serving batch, and one of the three that published layer-wise energy studies measure (1, 32, 128)
-)
-DEFAULT_RUNTIME = "torch-eager"
-
 
 def estimate(
     source: str | os.PathLike[str] | FetchedModel | Module | ModelProfile,
     accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
     batch_size: int | None = None,
-    precision: str = "default",
+    precision: str = DEFAULT_PRECISION,
     runtime: str = DEFAULT_RUNTIME,
     *,
     example_inputs: object = None,
@@ -59,21 +60,26 @@ def estimate(
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:
-        from joulecast.profiling import profile_by_default
+        from joulecast.profiling import ProfileRequest, profile_request
 
-        profiled = profile_by_default(
-            DEFAULT_BATCH_SIZE,
-            source,
-            example_inputs,
+        workload = WorkloadRequest(
             batch_size=batch_size,
-            input_shapes=input_shapes,
-            input_values=input_values,
-            path=path,
-            graph=graph,
-            budget=budget,
-            access=access,
-            platform=platform,
-            verify=verify,
+            default_batch_size=FORECAST_BATCH_SIZE,
+            input_shapes=input_shapes or {},
+            input_values=input_values or {},
+        )
+        profiled = profile_request(
+            ProfileRequest(
+                source=source,
+                example_inputs=example_inputs,
+                workload=workload,
+                path=path,
+                graph=graph,
+                budget=budget,
+                access=access,
+                platform=platform,
+                verify=verify,
+            )
         )
     return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
 from joulecast.readers.named import is_named, refuse_misspelt
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
+from joulecast.workloads import WorkloadRequest
 
 if TYPE_CHECKING:
-    from joulecast.graph import ModelGraph, Shape
+    from joulecast.graph import ModelGraph
     from joulecast.readers.module import Module
 
 GraphForm = Literal["exported", "optimized"]
@@ -53,187 +54,107 @@ def profile(
     Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError,
     UnsupportedOperatorError.
     """
-    return profile_by_default(
-        1,
-        source,
-        example_inputs,
-        batch_size=batch_size,
-        input_shapes=input_shapes,
-        input_values=input_values,
-        path=path,
-        graph=graph,
-        budget=budget,
-        access=access,
-        platform=platform,
-        verify=verify,
-    )
-
-
-def profile_by_default(
-    default_batch_size: int,
-    source: str | os.PathLike[str] | FetchedModel | Module,
-    example_inputs: object = None,
-    *,
-    batch_size: int | None = None,
-    input_shapes: Mapping[str, Sequence[int | str]] | None = None,
-    input_values: Mapping[str, object] | None = None,
-    path: str | None = None,
-    graph: GraphForm = "exported",
-    budget: FetchBudget | None = None,
-    access: RegistryAccess | None = None,
-    platform: str = "linux/amd64",
-    verify: bool = False,
-) -> ModelProfile:
-    """As ``profile``, at another batch size where neither ``batch_size`` nor the shapes nor the model say one.
-
-    The word ``batch`` in a shape of ``input_shapes`` stands for the batch size.
-    """
-    if not isinstance(source, str | os.PathLike | FetchedModel):
-        if "torch" not in sys.modules:
-            raise ModelReferenceError(
-                f"an object of type {type(source).__name__} is no model: give a path, an image reference or a"
-                " torch.nn.Module"
-            )
-        if input_shapes or input_values or path or graph != "exported":
-            raise WorkloadError(
-                "a module takes its shapes and values from its example inputs: leave out input_shapes, input_values,"
-                " path and graph"
-            )
-        from joulecast.readers.module.profiles import profile_module
-
-        return profile_module(source, example_inputs, batch_size=batch_size)
-    if example_inputs is not None:
-        raise WorkloadError(
-            f"{source} is no module, so it takes no example inputs: give shapes with input_shapes and contents with"
-            " input_values"
-        )
-    asked = _Asked(batch_size=batch_size, shapes=input_shapes or {}, values=input_values or {})
-    if is_named(source):
-        workload = asked.workload(_leading(asked), default_batch_size)
-        return profile_named(
-            str(source), workload, inapplicable={"path": path, "graph": graph != "exported", "verify": verify}
-        )
-    if not isinstance(source, FetchedModel):
-        refuse_misspelt(os.fspath(source))
-        source = fetch(
-            os.fspath(source),
+    return profile_request(
+        ProfileRequest(
+            source=source,
+            example_inputs=example_inputs,
+            workload=WorkloadRequest(
+                batch_size=batch_size, input_shapes=input_shapes or {}, input_values=input_values or {}
+            ),
             path=path,
-            budget=budget or FetchBudget(),
-            access=access or RegistryAccess.of_user(),
+            graph=graph,
+            budget=budget,
+            access=access,
             platform=platform,
             verify=verify,
         )
-    return profile_skeleton(source, asked.workload(_declared(source, asked), default_batch_size), graph=graph)
-
-
-BATCH = "batch"
-"""Stands for the batch size in a shape."""
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A workload as it was asked for: shapes may hold the word ``batch``, and the batch size may be left to them."""
+class ProfileRequest:
+    """A model to profile, its workload, and how to get at it. The fields are explained in ``profile``."""
 
-    batch_size: int | None
-    shapes: Mapping[str, Sequence[int | str]]
-    values: Mapping[str, object]
-
-    def __post_init__(self) -> None:
-        """Raises WorkloadError for a batch size below 1 and for a negative dimension."""
-        if self.batch_size is not None:
-            _check_batch_size(self.batch_size)
-        self.filled(1)
-
-    def filled(self, batch_size: int) -> dict[str, Shape]:
-        return {
-            name: _checked(name, [batch_size if size == BATCH else size for size in shape])
-            for name, shape in self.shapes.items()
-        }
-
-    @property
-    def told(self) -> dict[str, Shape]:
-        """The shapes that say the batch size: with one that was said all, else those without the word for it."""
-        if self.batch_size is not None:
-            return self.filled(self.batch_size)
-        return {name: shape for name, shape in self.filled(1).items() if BATCH not in self.shapes[name]}
-
-    def workload(self, read_batch: BatchReading, default: int) -> Workload:
-        """The workload with every number known. Raises WorkloadError where batch sizes disagree."""
-        size = read_batch(default)
-        _check_batch_size(size)
-        return Workload(batch_size=size, input_shapes=self.filled(size), input_values=dict(self.values))
+    source: str | os.PathLike[str] | FetchedModel | Module
+    example_inputs: object = None
+    workload: WorkloadRequest = field(default_factory=WorkloadRequest)
+    path: str | None = None
+    graph: GraphForm = "exported"
+    budget: FetchBudget | None = None
+    access: RegistryAccess | None = None
+    platform: str = "linux/amd64"
+    verify: bool = False
 
 
-BatchReading = Callable[[int], int]
-"""From the batch size that is taken where nothing says one to the one in question."""
+def profile_request(request: ProfileRequest) -> ModelProfile:
+    """Profile the model of ``request``. Raises what ``profile`` raises."""
+    source = request.source
+    if not isinstance(source, str | os.PathLike | FetchedModel):
+        return _profile_module(source, request)
+    if request.example_inputs is not None:
+        raise WorkloadError(
+            f"{source} is not a torch.nn.Module, so it takes no example inputs: give shapes with input_shapes and"
+            " contents with input_values"
+        )
+    if is_named(source):
+        return profile_named(
+            str(source),
+            request.workload.resolve(request.workload.leading_batch_size),
+            inapplicable={"path": request.path, "graph": request.graph != "exported", "verify": request.verify},
+        )
+    fetched = source if isinstance(source, FetchedModel) else _fetched(os.fspath(source), request)
+    return profile_skeleton(fetched, workload_for(fetched, request.workload), graph=request.graph)
 
 
-def _declared(fetched: FetchedModel, asked: _Asked) -> BatchReading:
-    """Reads the batch size off the shapes given, by what the model declares of its inputs."""
+def _profile_module(module: Module, request: ProfileRequest) -> ModelProfile:
+    if "torch" not in sys.modules:
+        raise ModelReferenceError(
+            f"a model cannot be an object of type {type(module).__name__}: give a path, an image reference or a"
+            " torch.nn.Module"
+        )
+    asked = request.workload
+    if asked.input_shapes or asked.input_values or request.path or request.graph != "exported":
+        raise WorkloadError(
+            "a module takes its shapes and values from its example inputs: leave out input_shapes, input_values,"
+            " path and graph"
+        )
+    from joulecast.readers.module.profiles import profile_module
 
-    def read_batch(default: int) -> int:
+    return profile_module(module, request.example_inputs, batch_size=asked.batch_size)
+
+
+def _fetched(reference: str, request: ProfileRequest) -> FetchedModel:
+    refuse_misspelt(reference)
+    return fetch(
+        reference,
+        path=request.path,
+        budget=request.budget or FetchBudget(),
+        access=request.access or RegistryAccess.of_user(),
+        platform=request.platform,
+        verify=request.verify,
+    )
+
+
+def workload_for(fetched: FetchedModel, request: WorkloadRequest) -> Workload:
+    """Return the workload of a fetched model, with its batch size read off the shapes given or the model's inputs.
+
+    Raises ModelFormatError, and WorkloadError where batch sizes disagree.
+    """
+
+    def read_batch_size(default: int) -> int:
         if fetched.format not in _READERS:
-            return asked.batch_size or default
+            return request.batch_size or default
         from joulecast.readers import onnx
 
         return onnx.batch_size(
-            fetched.skeleton, asked.told, size=asked.batch_size, default=default, name=fetched.reference
+            fetched.skeleton,
+            request.deciding_shapes,
+            size=request.batch_size,
+            default=default,
+            name=fetched.reference,
         )
 
-    return read_batch
-
-
-def _leading(asked: _Asked) -> BatchReading:
-    """Reads the batch size off the leading dimensions of the shapes given, which it always is for a named network."""
-
-    def read_batch(default: int) -> int:
-        found = {shape[0]: name for name, shape in asked.told.items() if shape}
-        if asked.batch_size is not None and (not found or asked.batch_size in found):
-            return asked.batch_size
-        if len(found) > 1 or asked.batch_size is not None:
-            sizes = ", ".join(f"{size} by --input {name}" for size, name in found.items())
-            said = f" and {asked.batch_size} by --batch-size" if asked.batch_size is not None else ""
-            raise WorkloadError(f"the batch size is {sizes}{said}; give one number")
-        return next(iter(found), default)
-
-    return read_batch
-
-
-def workload_for(
-    fetched: FetchedModel,
-    *,
-    batch_size: int | None = None,
-    input_shapes: Mapping[str, Sequence[int | str]] | None = None,
-    input_values: Mapping[str, object] | None = None,
-    default: int = 1,
-) -> Workload:
-    """The workload asked of a fetched model. Its batch size, where none is said, is read off the shapes, else it is
-    ``default`` or, where the model fixes it, the model's own; the word ``batch`` in a shape stands for it.
-
-    Raises ModelFormatError, and WorkloadError for a batch size below 1, a negative dimension, and batch sizes that
-    disagree.
-    """
-    asked = _Asked(batch_size=batch_size, shapes=input_shapes or {}, values=input_values or {})
-    return asked.workload(_declared(fetched, asked), default)
-
-
-def _check_batch_size(size: int) -> None:
-    if not _is_whole(size) or size < 1:
-        raise WorkloadError(f"batch size {size} is no whole number from 1 up: give how many inputs go in at once")
-
-
-def _checked(name: str, shape: Sequence[Any]) -> Shape:
-    if not all(_is_whole(dimension) and dimension >= 0 for dimension in shape):
-        raise WorkloadError(
-            f"shape {list(shape)} of input {name!r} has a dimension that is no whole number from 0 up:"
-            " give every size as it is fed"
-        )
-    return tuple(int(dimension) for dimension in shape)
-
-
-def _is_whole(number: object) -> bool:
-    """Whether ``number`` counts something; NumPy's integers do too."""
-    return hasattr(number, "__index__")
+    return request.resolve(read_batch_size)
 
 
 def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:

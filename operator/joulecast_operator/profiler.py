@@ -19,6 +19,7 @@ from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.layers import ModelProfile
 from joulecast.profiling import profile_skeleton, workload_for
 from joulecast.sources import FetchedModel
+from joulecast.workloads import WorkloadRequest
 from joulecast_operator import bounds
 from joulecast_operator.frames import Header
 from joulecast_operator.resources import MAXIMUM_TOP_LAYERS
@@ -129,9 +130,8 @@ def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelPr
     fetched = FetchedModel(**header["model"], skeleton=skeleton)
     values = {name: input_value(value) for name, value in header["input_values"].items()}
     try:
-        workload = workload_for(
-            fetched, batch_size=batch_size, input_shapes=header["input_shapes"], input_values=values
-        )
+        asked = WorkloadRequest(batch_size=batch_size, input_shapes=header["input_shapes"], input_values=values)
+        workload = workload_for(fetched, asked)
         return profile_skeleton(fetched, workload)
     except JoulecastError as error:
         raise JoulecastError(in_fields(str(error)), reason=error.reason, transient=error.transient) from error

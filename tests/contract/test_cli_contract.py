@@ -337,6 +337,6 @@ def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
 
 
 def test_the_default_accelerator_is_installed() -> None:
-    from joulecast.forecast import DEFAULT_ACCELERATOR
+    from joulecast.workloads import DEFAULT_ACCELERATOR
 
     assert find(DEFAULT_ACCELERATOR).product == DEFAULT_ACCELERATOR

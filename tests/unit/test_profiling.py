@@ -8,6 +8,7 @@ import pytest
 from joulecast import profiling
 from joulecast.errors import ModelFetchError, ModelFormatError, UnresolvedShapeError, WorkloadError
 from joulecast.sources import FetchedModel, fetch
+from joulecast.workloads import WorkloadRequest
 from tests import images, small_models
 
 
@@ -70,12 +71,12 @@ def test_a_model_is_read_out_of_an_image(classifier: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_batch_size_below_one_is_refused(classifier: Path, size: int) -> None:
-    with pytest.raises(WorkloadError, match="no whole number from 1 up"):
+    with pytest.raises(WorkloadError, match="not a whole number from 1 up"):
         profiling.profile(classifier, batch_size=size)
 
 
 def test_a_negative_dimension_is_refused(classifier: Path) -> None:
-    with pytest.raises(WorkloadError, match="'image' has a dimension that is no whole number"):
+    with pytest.raises(WorkloadError, match="'image' has a dimension that is not a whole number"):
         profiling.profile(classifier, input_shapes={"image": (1, -3, 32, 32)})
 
 
@@ -94,7 +95,8 @@ def test_a_batch_size_that_contradicts_a_shape_is_refused(classifier: Path, size
 
 def test_the_word_batch_takes_what_other_inputs_say(classifier: Path) -> None:
     fetched = fetch(str(classifier))
-    word = profiling.workload_for(fetched, input_shapes={"image": ["batch", 3, 32, 32]}, default=4)
+    asked = WorkloadRequest(input_shapes={"image": ["batch", 3, 32, 32]}, default_batch_size=4)
+    word = profiling.workload_for(fetched, asked)
     assert (word.batch_size, word.input_shapes["image"]) == (4, (4, 3, 32, 32))
 
 
@@ -131,9 +133,9 @@ def test_the_optimised_graph_has_the_same_macs_in_fewer_launches(classifier: Pat
 
 def test_fractions_and_unknown_forms_are_refused(classifier: Path) -> None:
     fraction: Any = 2.5
-    with pytest.raises(WorkloadError, match=r"batch size 2\.5 is no whole number"):
+    with pytest.raises(WorkloadError, match=r"batch size 2\.5 is not a whole number"):
         profiling.profile(classifier, batch_size=fraction)
-    with pytest.raises(WorkloadError, match="'image' has a dimension that is no whole number"):
+    with pytest.raises(WorkloadError, match="'image' has a dimension that is not a whole number"):
         profiling.profile(classifier, input_shapes={"image": (1, 3, 32 + fraction, 32)})
     unknown: Any = "bogus"
     with pytest.raises(WorkloadError, match="one of exported, optimized"):

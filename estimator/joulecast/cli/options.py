@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from joulecast.cli.output import OutputFormat
+from joulecast.workloads import FORECAST_BATCH_SIZE, PROFILE_BATCH_SIZE
 
 _MODEL, _WORKLOAD, _REGISTRY, _OUTPUT = "Model", "Workload", "Registry", "Output"
 
@@ -33,7 +34,7 @@ BatchSize = Annotated[
         "-b",
         min=1,
         help="Samples in a batch, where no --input says it.",
-        show_default="1",
+        show_default=str(PROFILE_BATCH_SIZE),
         rich_help_panel=_WORKLOAD,
     ),
 ]
@@ -44,7 +45,7 @@ BatchSizes = Annotated[
         "-b",
         min=1,
         help="Samples in a batch, where no --input says it; repeatable.",
-        show_default="32",
+        show_default=str(FORECAST_BATCH_SIZE),
         rich_help_panel=_WORKLOAD,
     ),
 ]

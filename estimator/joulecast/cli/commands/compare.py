@@ -10,7 +10,7 @@ from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Pre
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.documents import estimate_document, result_row
 from joulecast.errors import JoulecastError, NotCalibratedError
-from joulecast.forecast import DEFAULT_RUNTIME
+from joulecast.workloads import DEFAULT_PRECISION, DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def command(
     accelerator: Accelerators = None,
     batch_size: BatchSizes = None,
     every: All = False,
-    precision: Precision = "default",
+    precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = DEFAULT_RUNTIME,
     output: Output = OutputFormat.TABLE,
     no_color: NoColor = False,

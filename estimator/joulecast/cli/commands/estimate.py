@@ -9,7 +9,7 @@ import typer
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.documents import estimate_document, result_row
-from joulecast.forecast import DEFAULT_ACCELERATOR, DEFAULT_RUNTIME
+from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_PRECISION, DEFAULT_RUNTIME
 
 EXAMPLES = (
     "Examples: `joulecast estimate model.onnx` · `joulecast estimate model.onnx -a NVIDIA-L40S -b 1 -b 32 --explain` ·"
@@ -39,7 +39,7 @@ def command(
     request: ModelRequest,
     accelerator: Accelerators = None,
     batch_size: BatchSizes = None,
-    precision: Precision = "default",
+    precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = DEFAULT_RUNTIME,
     explain: Explain = False,
     top: Top = 10,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.documents import profile_document
+from joulecast.workloads import PROFILE_BATCH_SIZE
 
 EXAMPLES = (
     "Examples: `joulecast profile model.onnx` ·"
@@ -27,7 +28,7 @@ def command(
     """
     from joulecast.cli.models import profiles
 
-    (profile,) = profiles(request, [batch_size] if batch_size else None, default=1)
+    (profile,) = profiles(request, [batch_size] if batch_size else None, default=PROFILE_BATCH_SIZE)
     if output is OutputFormat.TABLE:
         from joulecast.cli.profile_tables import profile_tables
 

@@ -11,6 +11,7 @@ from joulecast.layers import ModelProfile, Workload
 from joulecast.readers.module.digest import graph_digest
 from joulecast.readers.module.graph import graph_of
 from joulecast.readers.module.inputs import arguments
+from joulecast.workloads import traced_workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +35,7 @@ def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | 
         )
     args, kwargs = arguments(example_inputs)
     traced = trace(module, args, kwargs)
-    return profile_trace(traced, _workload(traced, batch_size))
+    return profile_trace(traced, traced_workload({spec.name: spec.shape for spec in traced.inputs}, batch_size))
 
 
 def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
@@ -50,12 +51,3 @@ def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
         coverage=coverage(layers),
         input_shapes={spec.name: spec.shape for spec in trace.inputs},
     )
-
-
-def _workload(trace: Trace, batch_size: int | None) -> Workload:
-    """The inputs as they were; ``batch_size``: the first one's leading dimension unless said."""
-    if batch_size is not None and batch_size < 1:
-        raise WorkloadError(f"batch size {batch_size} is no whole number from 1 up: give how many inputs go in at once")
-    shapes = {spec.name: spec.shape for spec in trace.inputs}
-    leading = next((shape[0] for shape in shapes.values() if shape and shape[0] > 0), 1)
-    return Workload(batch_size=leading if batch_size is None else batch_size, input_shapes=shapes)

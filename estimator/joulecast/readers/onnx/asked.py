@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from joulecast.errors import UnresolvedShapeError
+from joulecast.workloads import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from joulecast.graph import Shape
 
 SHAPE, CONTENT = "--input", "--value"
-BATCH = "batch"
-"""Stands for the batch size in a shape."""
 
 EXAMPLE_PIXELS = 224
 EXAMPLE_STEPS = 128

@@ -12,6 +12,7 @@ from joulecast.readers.onnx.batch import batch_symbol
 from joulecast.readers.onnx.dimensions import Dimension, dimensions, evaluated, is_formula, names, solved
 from joulecast.readers.onnx.hints import as_array
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array, from_type
+from joulecast.workloads import check_batch_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +101,7 @@ def bind(
     """One value an input, all static, and the numbers of the symbols. What the workload leaves open is noted in
     ``asked`` and taken to be an example; without ``asked`` it raises ``UnresolvedShapeError``. Raises
     ``WorkloadError``."""
-    _check_batch_size(workload.batch_size)
+    check_batch_size(workload.batch_size)
     declared = {info.name: dimensions(info.type) for info in inputs}
     binding = Binding(workload.batch_size, batch_symbol(list(declared.values())))
     given = {info.name: given_shape(info, workload) for info in inputs}
@@ -257,11 +258,6 @@ def _shape(name: str, declared: tuple[Dimension, ...] | None, binding: Binding, 
         if isinstance(dimension, str) and dimension != binding.batch_symbol and not is_formula(dimension):
             binding.numbers.setdefault(dimension, (number, f"--input {name}"))
     return shape
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise WorkloadError(f"the batch size is {batch_size}; give a number from 1 up")
 
 
 def _check_batch_used(
