@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from joulecast.errors import JoulecastError, ModelReferenceError
-from joulecast.sources import reference
+from joulecast.sources.images import reference
 from joulecast_operator.cache import Cache, key
 from joulecast_operator.frames import Header
 from joulecast_operator.outcomes import NO_MODEL, Failure, Outcome, Stage, holds_no_model, nowhere, priced_outcome

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError
-from joulecast.sources import external
-from joulecast.sources.access import RegistryAccess
 from joulecast.sources.budget import FetchBudget, Meter
 from joulecast.sources.fetched import FetchedModel
 from joulecast.sources.files import fetch_file
-from joulecast.sources.formats import check_requested
-from joulecast.sources.layer import Layer
-from joulecast.sources.layout import LayoutStore, split
-from joulecast.sources.manifest import (
+from joulecast.sources.images.layer import Layer
+from joulecast.sources.images.layout import LayoutStore, split
+from joulecast.sources.images.manifest import (
     CONFIG_TYPES,
     MAX_DOCUMENT_BYTES,
     Config,
@@ -30,18 +27,21 @@ from joulecast.sources.manifest import (
     read_config,
     select,
 )
-from joulecast.sources.manifest import (
+from joulecast.sources.images.manifest import (
     resolve as resolve_manifest,
 )
-from joulecast.sources.overlay import Found, find, survey
-from joulecast.sources.ranges import RangedStream, Windows
-from joulecast.sources.reference import is_bare, parse, refuse_address
-from joulecast.sources.skeleton import skeleton
+from joulecast.sources.images.overlay import Found, find, survey
+from joulecast.sources.images.reference import is_bare, parse, refuse_address
+from joulecast.sources.registries.access import RegistryAccess
+from joulecast.sources.skeletons import external
+from joulecast.sources.skeletons.formats import check_requested
+from joulecast.sources.skeletons.skeleton import skeleton
+from joulecast.sources.streams.ranges import RangedStream, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulecast.sources.stream import Bytes
+    from joulecast.sources.streams.stream import Bytes
 
 MODEL_PATH = "joulecast.dev/model-path"
 """Image label or manifest annotation that names the model's file."""
@@ -124,7 +124,7 @@ def _opened(reference: str, access: RegistryAccess, meter: Meter) -> tuple[Store
     if local is not None:
         return LayoutStore(local[0], meter), local[1]
     image = parse(reference)
-    from joulecast.sources.registry import RegistryStore
+    from joulecast.sources.registries.registry import RegistryStore
 
     return RegistryStore(image, access, meter), image.target
 

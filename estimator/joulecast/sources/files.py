@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError, ModelReferenceError
-from joulecast.sources import external
 from joulecast.sources.fetched import FetchedModel
-from joulecast.sources.ranges import LOCAL, RangedStream
-from joulecast.sources.skeleton import skeleton
+from joulecast.sources.skeletons import external
+from joulecast.sources.skeletons.skeleton import skeleton
+from joulecast.sources.streams.ranges import LOCAL, RangedStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from joulecast.errors import JoulecastError, ModelFetchError, ModelFormatError, 
 from joulecast.readers.named import refuse_misspelt
 from joulecast.sources import RegistryAccess, fetch, resolve
 from joulecast.sources.fetching import offering_names
-from joulecast.sources.layer import TITLE
+from joulecast.sources.images.layer import TITLE
 from joulecast_operator import fetcher
 from tests.images import LAYER_TYPE
 from tests.unit.sources.archives import image, layout, tar

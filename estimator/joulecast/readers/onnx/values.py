@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, TypeProto, helper, numpy_helper
 
 from joulecast.errors import ModelFormatError
-from joulecast.sources.skeleton import DROPPED_LOCATION
+from joulecast.sources.skeletons.skeleton import DROPPED_LOCATION
 
 if TYPE_CHECKING:
     from onnx import SparseTensorProto
