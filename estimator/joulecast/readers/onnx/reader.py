@@ -10,16 +10,17 @@ from onnx import ModelProto, defs
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
 from joulecast.layers import Workload
-from joulecast.readers.onnx import blame, inputs, ordering, roles
-from joulecast.readers.onnx.asked import Asked
-from joulecast.readers.onnx.folding import Folding
-from joulecast.readers.onnx.hints import Hints, declared_types
-from joulecast.readers.onnx.inference import Inference
+from joulecast.readers.onnx import blame, ordering, roles
 from joulecast.readers.onnx.scope import Recording, Scope
-from joulecast.readers.onnx.selections import Selections
+from joulecast.readers.onnx.shapes.folding import Folding
+from joulecast.readers.onnx.shapes.inference import Inference
 from joulecast.readers.onnx.uncertain import differing
 from joulecast.readers.onnx.values import Value, from_type, static_shape
 from joulecast.readers.onnx.walk import Walk, add_stored
+from joulecast.readers.onnx.workload import inputs
+from joulecast.readers.onnx.workload.asked import Asked
+from joulecast.readers.onnx.workload.hints import Hints, declared_types
+from joulecast.readers.onnx.workload.selections import Selections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,29 +12,20 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import (
-    attributes,
-    blame,
-    contradictions,
-    contrib,
-    control,
-    corrections,
-    experimental,
-    guards,
-    sequences,
-    steering,
-)
+from joulecast.readers.onnx import attributes, blame, control
 from joulecast.readers.onnx.blame import one_line
-from joulecast.readers.onnx.folding import Folding
-from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.shapes import contradictions, contrib, corrections, experimental, guards, sequences
+from joulecast.readers.onnx.shapes.folding import Folding
+from joulecast.readers.onnx.shapes.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_tensor
 from joulecast.readers.onnx.when import When
+from joulecast.readers.onnx.workload import steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from joulecast.readers.onnx.hints import Hints
+    from joulecast.readers.onnx.workload.hints import Hints
 
 MAX_NODES = 500_000
 """Nodes visited, loop iterations and inlined functions included: the largest exports seen have some 50,000."""

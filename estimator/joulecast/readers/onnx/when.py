@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from joulecast.readers.onnx.folding import SHAPE_READERS
+from joulecast.readers.onnx.shapes.folding import SHAPE_READERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulecast.readers.onnx.attributes import plain
-from joulecast.readers.onnx.inference import ShapeConflictError
-from joulecast.readers.onnx.operands import like, made
+from joulecast.readers.onnx.shapes.inference import ShapeConflictError
+from joulecast.readers.onnx.shapes.operands import like, made
 from joulecast.readers.onnx.values import Value, static_shape
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from joulecast.readers.onnx.inference import Inference
-    from joulecast.readers.onnx.operands import Inputs
+    from joulecast.readers.onnx.shapes.inference import Inference
+    from joulecast.readers.onnx.shapes.operands import Inputs
 
 SAME_AS_FIRST = frozenset("Affine ImageScaler ParametricSoftplus ScaledTanh".split())
 """Elementwise, with numbers in attributes."""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from joulecast.errors import WorkloadError
-from joulecast.readers.onnx.dimensions import Dimension, is_formula, names, solved
+from joulecast.readers.onnx.workload.dimensions import Dimension, is_formula, names, solved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

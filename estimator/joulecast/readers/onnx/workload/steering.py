@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from joulecast.graph import Node
-    from joulecast.readers.onnx.asked import Asked
     from joulecast.readers.onnx.scope import Recording
     from joulecast.readers.onnx.values import Value
+    from joulecast.readers.onnx.workload.asked import Asked
 
 _MAX_VISITED = 1000
 """Values looked at on the way from a shape back to what steers it: shape arithmetic is some tens of nodes."""

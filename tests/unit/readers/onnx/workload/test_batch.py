@@ -12,7 +12,7 @@ from joulecast.counting import count, totals
 from joulecast.errors import UnresolvedShapeError, WorkloadError
 from joulecast.layers import Workload
 from joulecast.readers.onnx import batch_size, read
-from joulecast.readers.onnx.batch import batch_symbol
+from joulecast.readers.onnx.workload.batch import batch_symbol
 from tests.unit.readers.small_models import model
 
 F = TensorProto.FLOAT

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from joulecast.readers.onnx.attributes import plain
-from joulecast.readers.onnx.inference import SHAPE_OF_FIRST
+from joulecast.readers.onnx.shapes.inference import SHAPE_OF_FIRST
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value
 
 if TYPE_CHECKING:

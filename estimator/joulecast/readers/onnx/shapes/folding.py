@@ -10,7 +10,7 @@ import numpy as np
 from onnx import FunctionProto, NodeProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from joulecast.readers.onnx.inference import bare_node
+from joulecast.readers.onnx.shapes.inference import bare_node
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, static_shape
 
 if TYPE_CHECKING:

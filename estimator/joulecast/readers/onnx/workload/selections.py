@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from joulecast.readers.onnx.asked import SHAPE, Question
 from joulecast.readers.onnx.attributes import plain
+from joulecast.readers.onnx.workload.asked import SHAPE, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

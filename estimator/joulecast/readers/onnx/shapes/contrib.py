@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from onnx import TensorProto
 
 from joulecast.errors import UnresolvedShapeError
-from joulecast.readers.onnx import contrib_attention
 from joulecast.readers.onnx.attributes import plain
-from joulecast.readers.onnx.inference import ShapeConflictError
-from joulecast.readers.onnx.operands import given, like, made, shape_of
+from joulecast.readers.onnx.shapes import contrib_attention
+from joulecast.readers.onnx.shapes.inference import ShapeConflictError
+from joulecast.readers.onnx.shapes.operands import given, like, made, shape_of
 from joulecast.readers.onnx.values import Value
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from onnx import NodeProto
 
-    from joulecast.readers.onnx.inference import Inference
-    from joulecast.readers.onnx.operands import Inputs, Rule
+    from joulecast.readers.onnx.shapes.inference import Inference
+    from joulecast.readers.onnx.shapes.operands import Inputs, Rule
 
 MICROSOFT, NCHWC = "com.microsoft", "com.microsoft.nchwc"
 

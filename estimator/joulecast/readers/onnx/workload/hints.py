@@ -11,10 +11,10 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from joulecast.errors import WorkloadError
-from joulecast.readers.onnx.asked import Asked
-from joulecast.readers.onnx.dimensions import dimensions
-from joulecast.readers.onnx.selections import Selections
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, dtype_name, from_type
+from joulecast.readers.onnx.workload.asked import Asked
+from joulecast.readers.onnx.workload.dimensions import dimensions
+from joulecast.readers.onnx.workload.selections import Selections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
     from joulecast.graph import Shape
-    from joulecast.readers.onnx.inputs import Binding
+    from joulecast.readers.onnx.workload.inputs import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from joulecast.errors import UnresolvedShapeError, WorkloadError
 from joulecast.layers import Workload
 from joulecast.readers.onnx import read
-from joulecast.readers.onnx.dimensions import evaluated, is_formula, names, solved
+from joulecast.readers.onnx.workload.dimensions import evaluated, is_formula, names, solved
 from tests.unit.readers.small_models import model
 
 F = TensorProto.FLOAT

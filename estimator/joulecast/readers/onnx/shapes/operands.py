@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from onnx import NodeProto
 
-    from joulecast.readers.onnx.inference import Inference
+    from joulecast.readers.onnx.shapes.inference import Inference
 
     Inputs = Sequence[Value | None]
     Rule = Callable[[NodeProto, Inputs, Inference], list[Value]]

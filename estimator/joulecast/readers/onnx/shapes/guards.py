@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from onnx import AttributeProto
 
-from joulecast.readers.onnx.inference import ShapeConflictError
+from joulecast.readers.onnx.shapes.inference import ShapeConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

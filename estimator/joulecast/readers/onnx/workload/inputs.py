@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from joulecast.errors import WorkloadError
-from joulecast.readers.onnx import batch
-from joulecast.readers.onnx.asked import Asked
-from joulecast.readers.onnx.batch import batch_symbol
-from joulecast.readers.onnx.dimensions import Dimension, dimensions, evaluated, is_formula, names, solved
-from joulecast.readers.onnx.hints import as_array
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array, from_type
+from joulecast.readers.onnx.workload import batch
+from joulecast.readers.onnx.workload.asked import Asked
+from joulecast.readers.onnx.workload.batch import batch_symbol
+from joulecast.readers.onnx.workload.dimensions import Dimension, dimensions, evaluated, is_formula, names, solved
+from joulecast.readers.onnx.workload.hints import as_array
 from joulecast.workloads import check_batch_size
 
 if TYPE_CHECKING:

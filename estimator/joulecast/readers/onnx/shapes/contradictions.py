@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from joulecast.readers.onnx.attributes import plain
-from joulecast.readers.onnx.inference import ShapeConflictError
+from joulecast.readers.onnx.shapes.inference import ShapeConflictError
 from joulecast.readers.onnx.values import static_shape
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from onnx import TensorProto
 
 from joulecast.readers.onnx.attributes import plain
-from joulecast.readers.onnx.operands import given, like, made, shape_of
+from joulecast.readers.onnx.shapes.operands import given, like, made, shape_of
 from joulecast.readers.onnx.values import Value
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from joulecast.readers.onnx.inference import Inference
-    from joulecast.readers.onnx.operands import Inputs, Rule
+    from joulecast.readers.onnx.shapes.inference import Inference
+    from joulecast.readers.onnx.shapes.operands import Inputs, Rule
 
 
 def _normalised(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
