@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.nn import Module as Module
 
     from joulecast.graph import ModelGraph
-    from joulecast.readers.module.tracing import trace as trace
+    from joulecast.readers.module.tracing.forward import trace as trace
 
 __all__ = ["arguments", "graph_digest", "graph_of", "graph_of_call", "read", "trace"]
 
@@ -26,7 +26,7 @@ def read(module: Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
 
     Raises WorkloadError, ModelFormatError, UnresolvedShapeError.
     """
-    from joulecast.readers.module.tracing import trace
+    from joulecast.readers.module.tracing.forward import trace
 
     args, kwargs = arguments(example_inputs)
     return graph_of(trace(module, args, kwargs, name=name))
@@ -35,6 +35,6 @@ def read(module: Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
 def __getattr__(name: str) -> object:
     if name != "trace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from joulecast.readers.module.tracing import trace
+    from joulecast.readers.module.tracing.forward import trace
 
     return trace

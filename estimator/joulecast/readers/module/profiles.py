@@ -24,8 +24,8 @@ FORMAT = "torch-module"
 def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | None = None) -> ModelProfile:
     """What one batch of ``example_inputs`` asks of a machine. ``batch_size``: the first input's leading dimension
     unless said."""
-    from joulecast.readers.module.refusals import checked
-    from joulecast.readers.module.tracing import trace
+    from joulecast.readers.module.tracing.forward import trace
+    from joulecast.readers.module.tracing.refusals import checked
 
     module = checked(module)
     if example_inputs is None:

@@ -13,9 +13,9 @@ from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage
 from joulecast.counting.registry import rule_for
 from joulecast.readers.module import graph_of, graph_of_call, trace
-from joulecast.readers.module.functions import FUNCTIONS
-from joulecast.readers.module.modes import attribute, resolved
 from joulecast.readers.module.names import entry_of, table
+from joulecast.readers.module.tracing.functions import FUNCTIONS
+from joulecast.readers.module.tracing.modes import attribute, resolved
 from tests.unit.readers.small_modules import Function
 
 F = nn.functional

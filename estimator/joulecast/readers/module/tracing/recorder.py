@@ -13,10 +13,10 @@ from torch.utils._pytree import tree_flatten
 
 from joulecast.graph import STORED
 from joulecast.readers.module.calls import Call, TensorRef, TensorSpec, Witness
-from joulecast.readers.module.dtypes import dtype_name
-from joulecast.readers.module.memory import Footprint, Memory, Place, needed, storage_of
-from joulecast.readers.module.positivity import positive
 from joulecast.readers.module.reads import SHAPED_LIKE, name_of, read
+from joulecast.readers.module.tracing.dtypes import dtype_name
+from joulecast.readers.module.tracing.memory import Footprint, Memory, Place, needed, storage_of
+from joulecast.readers.module.tracing.positivity import positive
 
 if TYPE_CHECKING:
     from joulecast.graph import TensorRole

@@ -13,12 +13,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from joulecast.readers.module.calls import TensorSpec, Trace
-from joulecast.readers.module.modes import Functions, Operators
-from joulecast.readers.module.nesting import replaced, tensors
-from joulecast.readers.module.recorder import Recorder
-from joulecast.readers.module.refusals import bound, checked, dense, explained
-from joulecast.readers.module.substitution import Fakes, content_known, now_in, substituted
-from joulecast.readers.module.surroundings import kept
+from joulecast.readers.module.tracing.modes import Functions, Operators
+from joulecast.readers.module.tracing.nesting import replaced, tensors
+from joulecast.readers.module.tracing.recorder import Recorder
+from joulecast.readers.module.tracing.refusals import bound, checked, dense, explained
+from joulecast.readers.module.tracing.substitution import Fakes, content_known, now_in, substituted
+from joulecast.readers.module.tracing.surroundings import kept
 
 
 def trace(

@@ -28,7 +28,7 @@ from joulecast.errors import (
     UnsupportedOperatorError,
     WorkloadError,
 )
-from joulecast.readers.module.nesting import tensors
+from joulecast.readers.module.tracing.nesting import tensors
 
 OWN = ("torch.", "torchvision._", "joulecast.", "typing_extensions.", "contextlib.", "functools.")
 """Where modules begin whose lines of code tell a user nothing about a model."""

@@ -16,11 +16,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from joulecast.readers.module.devices import MOVES, on_processor
-from joulecast.readers.module.dispatched import EINSUM, macs_of
-from joulecast.readers.module.functions import FUNCTIONS, Signature
-from joulecast.readers.module.recorder import Begun, Recorder, tensors_of
-from joulecast.readers.module.substitution import Fakes
+from joulecast.readers.module.tracing.devices import MOVES, on_processor
+from joulecast.readers.module.tracing.dispatched import EINSUM, macs_of
+from joulecast.readers.module.tracing.functions import FUNCTIONS, Signature
+from joulecast.readers.module.tracing.recorder import Begun, Recorder, tensors_of
+from joulecast.readers.module.tracing.substitution import Fakes
 
 CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 """By these a Python function of torch asks whether a mode wants to take its call."""

@@ -13,7 +13,7 @@ from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
 
-from joulecast.readers.module.nesting import OPAQUE, tensors
+from joulecast.readers.module.tracing.nesting import OPAQUE, tensors
 
 KNOWN_NUMEL = 4096
 """Elements up to which whole numbers keep their content, for code that steers by them; the bound of the ONNX reader."""
