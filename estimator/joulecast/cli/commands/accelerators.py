@@ -39,7 +39,7 @@ def _list(output: OutputFormat, *, color: bool) -> None:
     if output is not OutputFormat.TABLE:
         write_document(document, output, document["accelerators"])
         return
-    from joulecast.cli.accelerator_tables import accelerator_tables
+    from joulecast.cli.tables.accelerators import accelerator_tables
 
     show(accelerator_tables(document), color=color)
 
@@ -52,6 +52,6 @@ def _details(name: str, output: OutputFormat, *, color: bool) -> None:
     if output is not OutputFormat.TABLE:
         write_document(json.loads(profile.to_json()), output, [accelerator_fields(profile)])
         return
-    from joulecast.cli.accelerator_tables import detail_tables
+    from joulecast.cli.tables.accelerators import detail_tables
 
     show(detail_tables(profile), color=color)

@@ -63,7 +63,7 @@ def command(
     estimates = _priced(profiled, found, unavailable, precision=precision, runtime=runtime)
     estimates.sort(key=lambda each: each.joules_per_batch / each.batch_size)
     if output is OutputFormat.TABLE:
-        from joulecast.cli.estimate_tables import comparison_tables
+        from joulecast.cli.tables.estimates import comparison_tables
 
         show(comparison_tables(profiled[0], estimates, unavailable), color=not no_color)
         return

@@ -54,7 +54,7 @@ def command(
     profiled = profiles(request, batch_size)
     estimates = [estimate(profile, each, None, precision, runtime) for each in found for profile in profiled]
     if output is OutputFormat.TABLE:
-        from joulecast.cli.estimate_tables import estimate_tables
+        from joulecast.cli.tables.estimates import estimate_tables
 
         show(estimate_tables(profiled[0], estimates, explain=explain, top=top), color=not no_color)
         return

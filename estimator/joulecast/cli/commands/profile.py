@@ -30,7 +30,7 @@ def command(
 
     (profile,) = profiles(request, [batch_size] if batch_size else None, default=PROFILE_BATCH_SIZE)
     if output is OutputFormat.TABLE:
-        from joulecast.cli.profile_tables import profile_tables
+        from joulecast.cli.tables.profiles import profile_tables
 
         show(profile_tables(profile, top=top), color=not no_color)
         return

@@ -91,7 +91,7 @@ def _print(document: dict[str, Any], output: OutputFormat, *, color: bool) -> No
     if output is not OutputFormat.TABLE:
         write_document(document, output, document["architectures"])
         return
-    from joulecast.cli.suite_tables import suite_tables
+    from joulecast.cli.tables.suite import suite_tables
 
     show(suite_tables(document), color=color)
 
@@ -99,7 +99,7 @@ def _print(document: dict[str, Any], output: OutputFormat, *, color: bool) -> No
 def _rebuilt(out: Path | None, workers: int) -> Index:
     from joulecast.calibration.suite.index import FOLDER, existing
     from joulecast.calibration.suite.rebuild import difference, rebuild
-    from joulecast.cli.suite_tables import difference_lines
+    from joulecast.cli.tables.suite import difference_lines
     from joulecast.readers.named import entries
 
     folder = _writable(out) if out else _in_checkout(FOLDER)

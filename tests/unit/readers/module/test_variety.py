@@ -173,7 +173,7 @@ def unknown(x: torch.Tensor) -> torch.Tensor:
         (Function(packed), (torch.zeros(3, 2, 8), torch.tensor([3, 2])), UnresolvedShapeError, "its padded batch"),
         (Function(lambda _, x: x.numpy()), X, UnresolvedShapeError, "code outside torch"),
         (Function(lambda _, x: unknown(x)), X, UnsupportedOperatorError, "calls joulecast_tests::unknown, whose"),
-        (Function(lambda _, x: x[x > 0]), X, UnresolvedShapeError, r"\(test_module_variety.py:\d+\) steers"),
+        (Function(lambda _, x: x[x > 0]), X, UnresolvedShapeError, r"\(test_variety.py:\d+\) steers"),
     ],
 )
 def test_what_has_no_count_is_said_in_a_sentence(

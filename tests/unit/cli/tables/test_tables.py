@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from joulecast.cli.estimate_tables import comparison_tables, estimate_tables
-from joulecast.cli.explanation import causes
-from joulecast.cli.profile_tables import profile_tables
+from joulecast.cli.tables.estimates import comparison_tables, estimate_tables
+from joulecast.cli.tables.explanation import causes
+from joulecast.cli.tables.profiles import profile_tables
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import Coverage
 from tests.unit.handmade import COSTLIER, ESTIMATE, PROFILE

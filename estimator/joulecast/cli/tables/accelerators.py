@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from joulecast.cli.cells import line
-from joulecast.cli.profile_tables import facts, plain_table
-from joulecast.cli.quantities import digits, percent, quantity
+from joulecast.cli.tables.cells import line
+from joulecast.cli.tables.profiles import facts, plain_table
+from joulecast.cli.tables.quantities import digits, percent, quantity
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

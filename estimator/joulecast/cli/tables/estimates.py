@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from joulecast.cli.cells import line
-from joulecast.cli.explanation import explanation
-from joulecast.cli.profile_tables import facts, model_facts, plain_table, uncovered
-from joulecast.cli.quantities import Scale, digits, joules, metric, percent
+from joulecast.cli.tables.cells import line
+from joulecast.cli.tables.explanation import explanation
+from joulecast.cli.tables.profiles import facts, model_facts, plain_table, uncovered
+from joulecast.cli.tables.quantities import Scale, digits, joules, metric, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

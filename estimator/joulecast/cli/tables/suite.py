@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from joulecast.cli.cells import line
-from joulecast.cli.profile_tables import facts, plain_table
-from joulecast.cli.quantities import quantity
+from joulecast.cli.tables.cells import line
+from joulecast.cli.tables.profiles import facts, plain_table
+from joulecast.cli.tables.quantities import quantity
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

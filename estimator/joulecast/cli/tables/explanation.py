@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from joulecast.cli.profile_tables import label, plain_table
-from joulecast.cli.quantities import bar, metric, percent, quantity
+from joulecast.cli.tables.profiles import label, plain_table
+from joulecast.cli.tables.quantities import bar, metric, percent, quantity
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from joulecast.cli.cells import Cells, line
-from joulecast.cli.quantities import bar, binary, metric, percent, quantity, size
+from joulecast.cli.tables.cells import Cells, line
+from joulecast.cli.tables.quantities import bar, binary, metric, percent, quantity, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

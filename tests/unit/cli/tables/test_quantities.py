@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast.cli import quantities
+from joulecast.cli.tables import quantities
 
 
 @pytest.mark.parametrize(
