@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from joulecast.accelerators import find
-from joulecast.documents import KINDS
+from joulecast.accelerators.catalogue import find
+from joulecast.api.documents import KINDS
 from tests import images, small_models
 from tests.contract.command_line import CommandLine, program
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 LIGHT = ("torch", "onnxruntime", "kopf", "kubernetes")
 

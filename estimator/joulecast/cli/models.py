@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from joulecast.api.documents import profile_from_document
+from joulecast.api.profiling import ProfileRequest, profile_request
 from joulecast.cli.fetching import fetch_model
 from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import parse
-from joulecast.documents import profile_from_document
 from joulecast.errors import ModelFormatError, WorkloadError
-from joulecast.profiling import ProfileRequest, profile_request
 from joulecast.readers.named import is_named, refuse_misspelt
 from joulecast.workloads import FORECAST_BATCH_SIZE, WorkloadRequest
 

@@ -4,6 +4,7 @@ be."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
@@ -12,6 +13,9 @@ from joulecast import schema
 from joulecast.energy.model import ARITHMETIC, FAMILIES, Origin
 from joulecast.errors import DocumentError, NotCalibratedError
 from joulecast.schema import Keys, Text, Within
+
+SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
+"""Environment variable: 1 where tests make and price profiles of a simulated device."""
 
 SCHEMA_VERSION = 3
 """Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
@@ -246,3 +250,15 @@ def _contradictions(profile: AcceleratorProfile) -> Iterator[str]:
     for name, (low, high) in profile.training_range.items():
         if low > high:
             yield f"training_range.{name} ends at {high:g}, below its beginning {low:g}: swap them"
+
+
+def refuse_simulated(profile: AcceleratorProfile) -> AcceleratorProfile:
+    """``profile``, which was measured. Raises NotCalibratedError (SimulatedProfile) for one fitted on rows of a
+    simulated device, which say nothing of any hardware."""
+    if profile.simulated and os.environ.get(SIMULATED_ALLOWED) != "1":
+        raise NotCalibratedError(
+            f"the profile of {profile.product} was fitted on rows of a simulated device, so nothing may be priced with"
+            " it: give one that was measured",
+            reason="SimulatedProfile",
+        )
+    return profile

@@ -8,13 +8,13 @@ import pytest
 import typer
 
 import joulecast
-from joulecast import profiling
+from joulecast.api import profiling
+from joulecast.api.documents import profile_document
 from joulecast.cli.models import profiles
 from joulecast.cli.options import GraphChoice, ModelRequest
-from joulecast.documents import profile_document
 from joulecast.errors import JoulecastError, ModelReferenceError, WorkloadError
 from joulecast.readers.named import is_named
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 
 def test_a_named_network_is_profiled_once_per_batch_size() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from joulecast.accelerators import normalise_product
+from joulecast.accelerators.catalogue import normalise_product
 from joulecast.calibration.meter.identity import card_name
 from joulecast.calibration.meter.nvml_errors import UNSUPPORTED, refusal, translated
 from joulecast.calibration.meter.processes import Household

@@ -33,7 +33,7 @@ def command(name: Name = None, output: Output = OutputFormat.TABLE, no_color: No
 
 
 def _list(output: OutputFormat, *, color: bool) -> None:
-    from joulecast.accelerator_documents import accelerators_document
+    from joulecast.api.accelerator_documents import accelerators_document
 
     document = accelerators_document()
     if output is not OutputFormat.TABLE:
@@ -45,8 +45,8 @@ def _list(output: OutputFormat, *, color: bool) -> None:
 
 
 def _details(name: str, output: OutputFormat, *, color: bool) -> None:
-    from joulecast.accelerator_documents import accelerator_fields
-    from joulecast.forecast import accelerator_named
+    from joulecast.accelerators.catalogue import accelerator_named
+    from joulecast.api.accelerator_documents import accelerator_fields
 
     profile = accelerator_named(name)
     if output is not OutputFormat.TABLE:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from joulecast.api.documents import estimate_document, result_row
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import estimate_document, result_row
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.workloads import DEFAULT_PRECISION, DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulecast.accelerators import AcceleratorProfile
     from joulecast.energy.model import EnergyEstimate
+    from joulecast.energy.profile import AcceleratorProfile
     from joulecast.layers import ModelProfile
 
 EXAMPLES = (
@@ -73,7 +73,7 @@ def command(
 
 def _candidates(*, every: bool) -> list[str]:
     """Those with more behind them than a data sheet; all of them if asked, or if there are no others."""
-    from joulecast.accelerators import installed
+    from joulecast.accelerators.catalogue import installed
 
     backed = [name for name, accelerator in installed().items() if accelerator.origin != "datasheet"]
     return list(installed()) if every or not backed else backed
@@ -81,7 +81,7 @@ def _candidates(*, every: bool) -> list[str]:
 
 def _found(names: Sequence[str], runtime: str) -> tuple[list[AcceleratorProfile], dict[str, JoulecastError]]:
     """The accelerators of these names, and those that are known but not calibrated. Raises UnknownAcceleratorError."""
-    from joulecast.forecast import accelerator_named
+    from joulecast.accelerators.catalogue import accelerator_named
 
     found: list[AcceleratorProfile] = []
     unavailable: dict[str, JoulecastError] = {}
@@ -102,7 +102,7 @@ def _priced(
     runtime: str,
 ) -> list[EnergyEstimate]:
     """Every forecast that can be made; what cannot joins ``unavailable``, whose first is raised if none can."""
-    from joulecast.forecast import estimate
+    from joulecast.api.forecasting import estimate
 
     estimates: list[EnergyEstimate] = []
     for accelerator in accelerators:

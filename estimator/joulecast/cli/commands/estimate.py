@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from joulecast.api.documents import estimate_document, result_row
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import estimate_document, result_row
 from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_PRECISION, DEFAULT_RUNTIME
 
 EXAMPLES = (
@@ -47,8 +47,9 @@ def command(
     no_color: NoColor = False,
 ) -> None:
     """Forecast joules, seconds and watts per batch, with an interval, on one or more accelerators."""
+    from joulecast.accelerators.catalogue import accelerator_named
+    from joulecast.api.forecasting import estimate
     from joulecast.cli.models import profiles
-    from joulecast.forecast import accelerator_named, estimate
 
     found = [accelerator_named(name, runtime) for name in accelerator or [DEFAULT_ACCELERATOR]]
     profiled = profiles(request, batch_size)

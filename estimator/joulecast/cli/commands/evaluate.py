@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from joulecast.api.documents import header
 from joulecast.cli.output import OutputFormat, progress, write, write_document
-from joulecast.documents import header
 from joulecast.errors import JoulecastError, MeasurementError
 
 if TYPE_CHECKING:

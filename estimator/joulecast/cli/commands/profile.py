@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from joulecast.api.documents import profile_document
 from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import profile_document
 from joulecast.workloads import PROFILE_BATCH_SIZE
 
 EXAMPLES = (

@@ -12,8 +12,7 @@ from joulecast.cli.tables.quantities import digits, percent, quantity
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from joulecast.accelerators import AcceleratorProfile
-    from joulecast.energy.profile import Interval
+    from joulecast.energy.profile import AcceleratorProfile, Interval
 
 _LEGEND = (
     "origin: measured = this accelerator, measured with joulecast; public = this accelerator, others' measurements;"

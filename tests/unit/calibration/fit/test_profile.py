@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from joulecast import estimate
-from joulecast.accelerators import find, refuse_simulated
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.fit.measured.profile import FittedRows, fit_measured
-from joulecast.energy.profile import AcceleratorProfile
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
 from tests import small_models
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from joulecast import profiling
+from joulecast.api import profiling
 from joulecast.errors import UnresolvedShapeError, WorkloadError
 from joulecast.sources import fetch
 from joulecast.sources.skeletons import external

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
+from joulecast.api.profiling import profile_skeleton
+from joulecast.energy.pricing import price
 from joulecast.errors import UnresolvedShapeError
-from joulecast.estimation import estimate
 from joulecast.layers import ModelProfile, Workload
-from joulecast.profiling import profile_skeleton
 from joulecast.readers.onnx import read
 from joulecast.sources import FetchedModel
 from tests.unit.readers.small_models import model
@@ -62,7 +62,7 @@ def test_a_selection_after_the_last_product_is_counted_by_its_bound() -> None:
 def test_its_interval_is_wider_and_says_why() -> None:
     accelerator = find("NVIDIA-H200")
     bounded = profiled(detector(), batch_size=64)
-    found = estimate(bounded, accelerator)
+    found = price(bounded, accelerator)
     assert any(reason.startswith("an upper bound on sizes: NonZero, ") for reason in found.reasons)
     share = sum(
         layer.joules for row, layer in zip((r for r in bounded.layers if r.kind != "free"), found.layers, strict=True)

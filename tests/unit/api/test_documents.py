@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from joulecast import documents
+from joulecast.api import documents
 from joulecast.errors import ModelFormatError, NotCalibratedError
 from tests.unit.handmade import COSTLIER, ESTIMATE, PROFILE
 

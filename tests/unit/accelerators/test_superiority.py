@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast.superiority import bound
+from joulecast.accelerators.superiority import bound
 
 
 def test_the_bound_is_the_lesser_of_two_and_no_less_than_repeats_differ_by() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from joulecast.errors import UnknownAcceleratorError, WorkloadError
+from joulecast.errors import WorkloadError
 from joulecast.layers import ModelProfile
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
@@ -18,9 +17,9 @@ from joulecast.workloads import (
 )
 
 if TYPE_CHECKING:
-    from joulecast.accelerators import AcceleratorProfile
+    from joulecast.api.profiling import GraphForm
     from joulecast.energy.model import EnergyEstimate
-    from joulecast.profiling import GraphForm
+    from joulecast.energy.profile import AcceleratorProfile
     from joulecast.readers.module import Module
     from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
@@ -54,13 +53,14 @@ def estimate(
 
     Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.
     """
-    from joulecast.estimation import estimate as price
+    from joulecast.accelerators.catalogue import accelerator_named
+    from joulecast.energy.pricing import price
 
     priced_by = accelerator_named(accelerator, runtime) if isinstance(accelerator, str) else accelerator
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:
-        from joulecast.profiling import ProfileRequest, profile_request
+        from joulecast.api.profiling import ProfileRequest, profile_request
 
         workload = WorkloadRequest(
             batch_size=batch_size,
@@ -82,30 +82,6 @@ def estimate(
             )
         )
     return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
-
-
-def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
-    """An installed profile by its product name, or by a shorter one that no other card has (``L4``), or one from a
-    JSON file. Raises UnknownAcceleratorError, NotCalibratedError.
-    """
-    from joulecast.accelerators import AcceleratorProfile, find, refuse_simulated
-    from joulecast.energy.names import label_of
-
-    if name.endswith(".json"):
-        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name)), called=name))
-    return find(label_of(name), runtime)
-
-
-def profile_text(path: Path) -> str:
-    """What lies in ``path``. Raises UnknownAcceleratorError."""
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError:
-        raise UnknownAcceleratorError(f"{path} does not exist: check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnknownAcceleratorError(
-            f"{path} cannot be read as an accelerator profile ({error}): give a file that `joulecast fit` wrote"
-        ) from None
 
 
 def _as_asked(profile: ModelProfile, batch_size: int | None) -> ModelProfile:

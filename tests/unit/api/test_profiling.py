@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from joulecast import profiling
+from joulecast.api import profiling
 from joulecast.errors import ModelFetchError, ModelFormatError, UnresolvedShapeError, WorkloadError
 from joulecast.sources import FetchedModel, fetch
 from joulecast.workloads import WorkloadRequest

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from joulecast import forecast
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
+from joulecast.api import forecasting
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError, WorkloadError
 from tests import small_models
 from tests.unit.handmade import PROFILE
@@ -14,7 +14,7 @@ H100_PCIE = "NVIDIA-H100-PCIe"
 
 
 def test_a_profile_is_priced_as_it_is() -> None:
-    estimate = forecast.estimate(PROFILE)
+    estimate = forecasting.estimate(PROFILE)
     assert estimate.accelerator == "NVIDIA-H200"
     assert estimate.batch_size == PROFILE.workload.batch_size
     assert 0 < estimate.joules_per_batch_lower < estimate.joules_per_batch < estimate.joules_per_batch_upper
@@ -23,24 +23,24 @@ def test_a_profile_is_priced_as_it_is() -> None:
 
 def test_a_model_is_profiled_at_thirty_two_unless_said(tmp_path: Path) -> None:
     path = small_models.classifier(tmp_path / "model.onnx")
-    assert forecast.estimate(path).batch_size == 32
-    single = forecast.estimate(path, "NVIDIA-L40S", batch_size=1)
+    assert forecasting.estimate(path).batch_size == 32
+    single = forecasting.estimate(path, "NVIDIA-L40S", batch_size=1)
     assert (single.accelerator, single.batch_size) == ("NVIDIA-L40S", 1)
 
 
 def test_a_profile_of_another_batch_size_is_refused() -> None:
     with pytest.raises(WorkloadError, match="made for batch size 1, not 8"):
-        forecast.estimate(PROFILE, batch_size=8)
-    assert forecast.estimate(PROFILE, batch_size=1).batch_size == 1
+        forecasting.estimate(PROFILE, batch_size=8)
+    assert forecasting.estimate(PROFILE, batch_size=1).batch_size == 1
 
 
 def test_an_accelerator_may_be_a_profile_or_the_file_of_one(tmp_path: Path) -> None:
     accelerator = find("NVIDIA-H200")
     path = tmp_path / "mine.json"
     path.write_text(accelerator.to_json())
-    by_name = forecast.estimate(PROFILE, "NVIDIA-H200")
-    assert forecast.estimate(PROFILE, accelerator) == by_name
-    assert forecast.estimate(PROFILE, str(path)) == by_name
+    by_name = forecasting.estimate(PROFILE, "NVIDIA-H200")
+    assert forecasting.estimate(PROFILE, accelerator) == by_name
+    assert forecasting.estimate(PROFILE, str(path)) == by_name
 
 
 @pytest.mark.parametrize(
@@ -54,27 +54,27 @@ def test_an_accelerator_may_be_a_profile_or_the_file_of_one(tmp_path: Path) -> N
     ],
 )
 def test_an_accelerator_may_have_a_shorter_name_that_is_its_own(name: str, product: str) -> None:
-    assert forecast.accelerator_named(name).product == product
+    assert forecasting.accelerator_named(name).product == product
 
 
 def test_a_short_name_of_several_accelerators_is_refused_with_all_of_them() -> None:
     with pytest.raises(UnknownAcceleratorError, match=r"'A100' could be NVIDIA-A100-PCIE-40GB \(250 W, 1410 MHz\), "):
-        forecast.estimate("no-such-model.onnx", "A100")
+        forecasting.estimate("no-such-model.onnx", "A100")
 
 
 def test_an_unknown_accelerator_is_told_before_the_model_is_read() -> None:
     with pytest.raises(UnknownAcceleratorError, match="NVIDIA-H200"):
-        forecast.estimate("no-such-model.onnx", "NVIDIA-H2OO")
+        forecasting.estimate("no-such-model.onnx", "NVIDIA-H2OO")
 
 
 def test_a_file_that_is_no_accelerator_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownAcceleratorError, match=r"absent\.json does not exist: check the path"):
-        forecast.accelerator_named(str(tmp_path / "absent.json"))
+        forecasting.accelerator_named(str(tmp_path / "absent.json"))
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(NotCalibratedError, match="not an accelerator profile"):
-        forecast.accelerator_named(str(tmp_path / "other.json"))
+        forecasting.accelerator_named(str(tmp_path / "other.json"))
 
 
 def test_a_runtime_that_is_not_calibrated_is_told() -> None:
     with pytest.raises(NotCalibratedError, match="torch-eager"):
-        forecast.estimate(PROFILE, runtime="abacus")
+        forecasting.estimate(PROFILE, runtime="abacus")

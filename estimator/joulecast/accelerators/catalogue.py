@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.generic import datasheet_profile
-from joulecast.energy.names import could_be
-from joulecast.energy.profile import AcceleratorProfile
+from joulecast.energy.names import could_be, label_of
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
-
-__all__ = ["AcceleratorProfile", "find", "installed", "normalise_product", "refuse_simulated"]
-
-SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
-"""Environment variable: 1 where tests make and price profiles of a simulated device."""
+from joulecast.workloads import DEFAULT_RUNTIME
 
 _NEAR_NAMES = 5  # suggestions in an error: as many as fit a line
 
@@ -44,18 +40,6 @@ def normalise_product(label: str) -> str:
     return product
 
 
-def refuse_simulated(profile: AcceleratorProfile) -> AcceleratorProfile:
-    """``profile``, which was measured. Raises NotCalibratedError (SimulatedProfile) for one fitted on rows of a
-    simulated device, which say nothing of any hardware."""
-    if profile.simulated and os.environ.get(SIMULATED_ALLOWED) != "1":
-        raise NotCalibratedError(
-            f"the profile of {profile.product} was fitted on rows of a simulated device, so nothing may be priced with"
-            " it: give one that was measured",
-            reason="SimulatedProfile",
-        )
-    return profile
-
-
 @cache
 def installed() -> Mapping[str, AcceleratorProfile]:
     """Every accelerator that can be priced, by product name: shipped profiles first, then those by data sheet alone."""
@@ -70,7 +54,7 @@ def installed() -> Mapping[str, AcceleratorProfile]:
     return MappingProxyType(shipped | derived)
 
 
-def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
+def find(product: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
     """The profile of ``product``, a node label's value or an older driver's name of it.
 
     Raises UnknownAcceleratorError with the nearest names, or with those that a shorter name may mean;
@@ -94,6 +78,27 @@ def find(product: str, runtime: str = "torch-eager") -> AcceleratorProfile:
             f"{profile.product} is not calibrated for runtime {runtime!r}: choose one of {', '.join(profile.runtimes)}"
         )
     return profile
+
+
+def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
+    """An installed profile by its product name, or by a shorter one that no other card has (``L4``), or one from a
+    JSON file. Raises UnknownAcceleratorError, NotCalibratedError.
+    """
+    if name.endswith(".json"):
+        return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name)), called=name))
+    return find(label_of(name), runtime)
+
+
+def profile_text(path: Path) -> str:
+    """What lies in ``path``. Raises UnknownAcceleratorError."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise UnknownAcceleratorError(f"{path} does not exist: check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnknownAcceleratorError(
+            f"{path} cannot be read as an accelerator profile ({error}): give a file that `joulecast fit` wrote"
+        ) from None
 
 
 def _cannot_price(wanted: str, sheet: DataSheet | None) -> NotCalibratedError | UnknownAcceleratorError:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from joulecast.accelerators import find, installed
-from joulecast.documents import Document, header, problem, rounded
+from joulecast.accelerators.catalogue import find, installed
+from joulecast.api.documents import Document, header, problem, rounded
 from joulecast.energy.datasheets import datasheets
 from joulecast.errors import NotCalibratedError
 
 if TYPE_CHECKING:
-    from joulecast.accelerators import AcceleratorProfile
+    from joulecast.energy.profile import AcceleratorProfile
 
 
 def accelerators_document() -> Document:

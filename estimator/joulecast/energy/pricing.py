@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from joulecast.accelerators import refuse_simulated
 from joulecast.energy.features import ARITHMETIC, Features, executed, features, module_calls, views
 from joulecast.energy.interval import CARRIES, MINIMUM_GROUPS, Widening, half_width, widenings
 from joulecast.energy.model import ORIGINS, EnergyEstimate, LayerEnergy, Origin
@@ -24,19 +23,19 @@ from joulecast.energy.physical import (
     layer_energies,
     over_the_limit,
 )
-from joulecast.energy.profile import AcceleratorProfile, Host
+from joulecast.energy.profile import AcceleratorProfile, Host, refuse_simulated
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import Coverage, LayerProfile, ModelProfile
 from joulecast.units import Joules, Seconds, Watts
 
-__all__ = ["estimate"]
+__all__ = ["price"]
 
 OTHER_HOST = 1.5
 """Launch times of another host: a single constant per op missed by ±25 % on one host, and hosts differ in clock by
 about as much again."""
 
 
-def estimate(
+def price(
     profile: ModelProfile,
     accelerator: AcceleratorProfile,
     *,

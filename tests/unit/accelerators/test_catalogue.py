@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast.accelerators import AcceleratorProfile, find, installed, normalise_product
+from joulecast.accelerators.catalogue import find, installed, normalise_product
 from joulecast.energy.datasheets import UNVERIFIED, datasheets, sources
-from joulecast.energy.profile import SCHEMA_VERSION
+from joulecast.energy.profile import SCHEMA_VERSION, AcceleratorProfile
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
 
 REQUIRED = (

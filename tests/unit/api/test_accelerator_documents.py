@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from joulecast.accelerator_documents import accelerator_fields, accelerators_document
-from joulecast.accelerators import find, installed
-from tests.unit.test_documents import validate
+from joulecast.accelerators.catalogue import find, installed
+from joulecast.api.accelerator_documents import accelerator_fields, accelerators_document
+from tests.unit.api.test_documents import validate
 
 
 def test_every_accelerator_is_told_once_and_fulfils_the_schema() -> None:
