@@ -114,7 +114,7 @@ class ModelGraph:
     """Values whose size depends on what a selection keeps, given as the most that it may keep."""
 
     def reached(self, names: Iterable[str]) -> set[str]:
-        """The names given that are not empty, and those of the values that these were written after."""
+        """Return the names that are not empty, and those of the values that these were written after."""
         found: set[str] = set()
         new = {name for name in names if name}
         while new:

@@ -116,7 +116,7 @@ class _Shape:
 
 
 def parse(text: str) -> Any:
-    """The JSON document in ``text``. Raises DocumentError for what is none."""
+    """Parse the JSON document in ``text``. Raises DocumentError where it is not JSON."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -126,7 +126,7 @@ def parse(text: str) -> Any:
 
 
 def read(kind: type[T], document: object, *, open_: bool = False) -> T:
-    """``document`` as a ``kind``. Raises DocumentError with every fault.
+    """Read ``document`` as a ``kind``. Raises DocumentError with every fault.
 
     ``open_``: fields that ``kind`` does not have are left out instead of refused, for documents to which a later
     version may add some.
@@ -138,14 +138,14 @@ def read(kind: type[T], document: object, *, open_: bool = False) -> T:
 
 
 def read_or_faults(kind: type[T], document: object, *, open_: bool = False) -> T | Faults:
-    """As ``read``, for who goes on with other documents: the faults instead of an error."""
+    """Read like ``read``, but return the faults instead of raising, for callers that go on with other documents."""
     faults: list[Fault] = []
     found: T = _record(kind, open_).read(document, faults)  # type: ignore[arg-type]  # classes can be hashed
     return Faults(tuple(faults)) if faults else found
 
 
 def listed(sentences: Iterable[str]) -> str:
-    """The first few sentences and how many more there are."""
+    """Join the first few sentences and say how many more there are."""
     told = list(sentences)
     more = f"; and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
     return "; ".join(told[:_LISTED]) + more
@@ -153,7 +153,7 @@ def listed(sentences: Iterable[str]) -> str:
 
 @cache
 def _record(kind: type[Any], open_: bool) -> _Shape:
-    """An object with the fields of the dataclass ``kind``; those with a default may be left out."""
+    """Return an object shape with the fields of the dataclass ``kind``; those with a default may be left out."""
     hints = get_type_hints(kind, include_extras=True)
     shapes = {own.name: _shape(hints[own.name], open_) for own in fields(kind)}
     members = [
@@ -262,7 +262,7 @@ def _optional(*hints: Any, open_: bool) -> _Shape:
 
 
 def _sequence(hints: tuple[Any, ...], open_: bool) -> _Shape:
-    """A list of any length, or of as many entries as there are ``hints``."""
+    """Return the shape of a list of any length, or of as many entries as there are ``hints``."""
     size = None if hints[-1] is Ellipsis else len(hints)
     shapes = [_shape(hint, open_) for hint in hints if hint is not Ellipsis]
     wanted = f"a list, each {shapes[0].wanted}" if size is None else f"a list of {size}, each {shapes[0].wanted}"
@@ -292,7 +292,7 @@ def _mapping(inner: _Shape, keys: Keys) -> _Shape:
 
 
 def _inside(step: str, shape: _Shape, value: Any, faults: list[Fault]) -> Any:
-    """``value`` as ``shape`` reads it; faults that it finds lie one ``step`` deeper."""
+    """Read ``value`` as ``shape``; faults that are found lie one ``step`` deeper."""
     before = len(faults)
     found = shape.read(value, faults)
     _deepen(step, faults, before)

@@ -21,12 +21,11 @@ _NEAR_NAMES = 5  # suggestions in an error: as many as fit a line
 
 
 def normalise_product(label: str) -> str:
-    """The value of the node label ``nvidia.com/gpu.product`` that names the whole card.
+    """Return the value of the node label ``nvidia.com/gpu.product`` that names the whole card.
 
-    As NVIDIA's device plugin makes it (k8s-device-plugin internal/lm/resource.go): characters outside [A-Za-z0-9-_. ]
-    go, spaces become
-    ``-``. ``-SHARED`` (time slicing, MPS) is taken off. Raises NotCalibratedError for a MIG slice, which is not a
-    whole card.
+    The characters are those that NVIDIA's device plugin keeps (k8s-device-plugin internal/lm/resource.go): characters
+    outside [A-Za-z0-9-_. ] are removed and spaces become ``-``. ``-SHARED`` (time slicing, MPS) is removed. Raises
+    NotCalibratedError for a MIG slice, because a slice is not a whole card.
     """
     product = re.sub(r"[^A-Za-z0-9\-_. ]", "", label).strip().replace(" ", "-")
     product = product.removesuffix("-SHARED")
@@ -42,7 +41,9 @@ def normalise_product(label: str) -> str:
 
 @cache
 def installed() -> Mapping[str, AcceleratorProfile]:
-    """Every accelerator that can be priced, by product name: shipped profiles first, then those by data sheet alone."""
+    """Return every accelerator that can be priced, by product name: shipped profiles, then those derived from a data
+    sheet.
+    """
     shipped = _shipped()
     derived = {
         profile.product: profile
@@ -55,11 +56,11 @@ def installed() -> Mapping[str, AcceleratorProfile]:
 
 
 def find(product: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
-    """The profile of ``product``, a node label's value or an older driver's name of it.
+    """Return the profile of ``product``, which is a node label's value or the name that an older driver gives.
 
-    Raises UnknownAcceleratorError with the nearest names, or with those that a shorter name may mean;
-    NotCalibratedError, naming what is missing, for one that is known but cannot be priced, for a label that two
-    accelerators share, and for a runtime that the profile does not know.
+    Raises UnknownAcceleratorError with the nearest names, or with the names that a shorter name may mean. Raises
+    NotCalibratedError, which names what is missing, for an accelerator that is known but cannot be priced, for a label
+    that two accelerators share, and for a runtime that the profile does not cover.
     """
     wanted = normalise_product(product)
     sheets = [sheet for sheet in datasheets() if wanted in sheet.labels]
@@ -81,8 +82,9 @@ def find(product: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
 
 
 def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorProfile:
-    """An installed profile by its product name, or by a shorter one that no other card has (``L4``), or one from a
-    JSON file. Raises UnknownAcceleratorError, NotCalibratedError.
+    """Return the profile that a user names: by product name, by an unambiguous short name (``L4``), or by a JSON file.
+
+    Raises UnknownAcceleratorError, NotCalibratedError.
     """
     if name.endswith(".json"):
         return refuse_simulated(AcceleratorProfile.from_json(profile_text(Path(name)), called=name))
@@ -90,7 +92,7 @@ def accelerator_named(name: str, runtime: str = DEFAULT_RUNTIME) -> AcceleratorP
 
 
 def profile_text(path: Path) -> str:
-    """What lies in ``path``. Raises UnknownAcceleratorError."""
+    """Return the text of the file ``path``. Raises UnknownAcceleratorError where it cannot be read."""
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:

@@ -13,5 +13,5 @@ the median (docs/accuracy.md), so that a smaller difference is none."""
 
 
 def bound(old_median_ape: float) -> float:
-    """By how much a new median error has to be lower; both are shares."""
+    """Return by how much a new median error must be lower than the old one; both errors are shares."""
     return max(FLOOR, min(ABSOLUTE, RELATIVE * old_median_ape))

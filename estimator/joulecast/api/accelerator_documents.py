@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def accelerators_document() -> Document:
-    """Every known accelerator as a document of kind ``accelerators``: those that can be priced, and what the
-    rest lack.
-    """
+    """Return a document of kind ``accelerators``: those that can be priced, and what the others lack."""
     profiles = sorted(installed().values(), key=lambda profile: profile.product)
     return {
         **header("accelerators"),
@@ -28,7 +26,10 @@ def accelerators_document() -> Document:
 
 
 def accelerator_fields(profile: AcceleratorProfile) -> Document:
-    """What a choice needs of one profile. The interval is told as shares of the forecast: 0.3 above is + 30 %."""
+    """Return the fields by which a user chooses an accelerator.
+
+    The bounds of the interval are shares of the forecast: 0.3 above means + 30 %.
+    """
     return {
         "accelerator": profile.product,
         "origin": profile.origin,
@@ -47,7 +48,7 @@ def accelerator_fields(profile: AcceleratorProfile) -> Document:
 
 
 def _unavailable() -> Iterator[tuple[str, NotCalibratedError]]:
-    """Labels of the data sheets that nothing prices, each once."""
+    """Yield each label of the data sheets that cannot be priced, with the reason."""
     for label in sorted({label for sheet in datasheets() for label in sheet.labels}):
         try:
             find(label)

@@ -30,17 +30,17 @@ _T = TypeVar("_T")
 
 
 def schema(kind: str) -> Document:
-    """The JSON Schema (draft 2020-12) of documents of ``kind``."""
+    """Return the JSON Schema (draft 2020-12) of documents of ``kind``."""
     return cast("Document", json.loads(files("joulecast").joinpath("schemas", f"{kind}.json").read_text("utf-8")))
 
 
 def header(kind: str) -> Document:
-    """What every document begins with."""
+    """Return the fields that every document starts with."""
     return {"kind": kind, "schema_version": SCHEMA_VERSION}
 
 
 def profile_document(profile: ModelProfile) -> Document:
-    """``profile`` as a document of kind ``profile``; ``profile_from_document`` gives it back, equal."""
+    """Return ``profile`` as a document of kind ``profile``. ``profile_from_document`` returns an equal profile."""
     return {
         **header("profile"),
         **_identity(profile),
@@ -59,7 +59,7 @@ def estimate_document(
     unavailable: Mapping[str, JoulecastError] | None = None,
     with_layers: bool = True,
 ) -> Document:
-    """Forecasts of one model as a document of kind ``estimate``, in the order given.
+    """Return the forecasts of one model as a document of kind ``estimate``, in the order given.
 
     ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators
     asked for that nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in
@@ -75,7 +75,7 @@ def estimate_document(
 
 
 def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
-    """The profile that ``profile_document`` was given. Raises ModelFormatError for anything else."""
+    """Return the profile that ``profile_document`` wrote. Raises ModelFormatError for any other document."""
     if document.get("kind") != "profile" or document.get("schema_version") != SCHEMA_VERSION:
         raise ModelFormatError(
             f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r},"
@@ -91,7 +91,7 @@ def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
 
 
 def result_fields(estimate: EnergyEstimate) -> Document:
-    """The figures of one forecast, rounded, without its coverage and reasons."""
+    """Return the figures of one forecast, rounded, without its coverage and reasons."""
     joules = estimate.joules_per_batch
     return {
         "accelerator": estimate.accelerator,
@@ -112,13 +112,13 @@ def result_fields(estimate: EnergyEstimate) -> Document:
 
 
 def result_row(estimate: EnergyEstimate) -> Document:
-    """One forecast as a flat row: its figures and the shares that were priced."""
+    """Return one forecast as a flat row: its figures and the shares that were priced."""
     coverage = estimate.coverage
     return result_fields(estimate) | {"coverage_flops": rounded(coverage.flops), "coverage_ops": rounded(coverage.ops)}
 
 
 def layer_fields(layer: LayerEnergy) -> Document:
-    """One priced row, rounded."""
+    """Return one priced row with rounded figures."""
     return {
         "name": layer.name,
         "op_type": layer.op_type,
@@ -155,7 +155,7 @@ def _result(estimate: EnergyEstimate) -> Document:
 
 
 def problem(accelerator: str, error: JoulecastError) -> Document:
-    """Why ``accelerator`` could not be priced."""
+    """Return the reason why ``accelerator`` could not be priced."""
     return {"accelerator": accelerator, "reason": error.reason, "message": str(error)}
 
 
@@ -168,12 +168,12 @@ def _layer_rows(estimates: Sequence[EnergyEstimate]) -> list[Document]:
 
 
 def rounded(value: float) -> float:
-    """``value`` as figures stand in documents: to six significant digits."""
+    """Round ``value`` to the six significant digits that documents hold."""
     return round_significant(float(value), _DIGITS)
 
 
 def _plain(value: Any) -> Document:
-    """The fields of a dataclass as JSON values."""
+    """Return the fields of a dataclass as JSON values."""
     return {field.name: _json(getattr(value, field.name)) for field in fields(value)}
 
 
@@ -277,7 +277,10 @@ def _layer(document: Mapping[str, Any]) -> LayerProfile:
 
 
 def _read(cls: Callable[..., _T], document: Mapping[str, Any]) -> _T:
-    """A dataclass from its fields. Fields with a default may lack; unknown and wrongly typed ones raise TypeError."""
+    """Build a dataclass from its fields.
+
+    Raises TypeError for unknown or wrongly typed fields; those with a default may lack.
+    """
     _check(cls, document)
     return cls(**{name: _DECODERS[name](value) if name in _DECODERS else value for name, value in document.items()})
 

@@ -158,7 +158,7 @@ def workload_for(fetched: FetchedModel, request: WorkloadRequest) -> Workload:
 
 
 def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:
-    """The profile of a fetched model under ``workload``. Opens no socket, and no file unless ``optimized``."""
+    """Profile a fetched model under ``workload``. Opens no socket, and no file unless ``graph`` is ``optimized``."""
     return _counted(
         read(fetched, workload, graph=graph),
         workload,
@@ -172,9 +172,10 @@ def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm
 
 
 def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str, object] | None = None) -> ModelProfile:
-    """The profile of a network of an installed library (``timm:vit_base_patch16_224``), traced without weights.
+    """Profile a network of an installed library (``timm:vit_base_patch16_224``), traced without weights.
 
-    Raises WorkloadError for what is given of ``inapplicable``, and what ``joulecast.readers.named.build`` raises.
+    Raises WorkloadError where an option of ``inapplicable`` is given, and what ``joulecast.readers.named.build``
+    raises.
     """
     from joulecast.readers.module import trace
     from joulecast.readers.module.profiles import profile_trace
@@ -203,7 +204,7 @@ def _counted(as_read: ModelGraph, workload: Workload, **identity: Any) -> ModelP
 
 
 def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: GraphForm = "exported") -> ModelGraph:
-    """The graph of a fetched model with static shapes, as filed (not canonicalised).
+    """Read a fetched model as a graph with static shapes, as the file holds it (not canonicalised).
 
     Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
     """

@@ -55,7 +55,7 @@ def require_results(before: ModelGraph, after: ModelGraph, pass_name: str) -> No
 
 
 def _differing(graph: ModelGraph, other: ModelGraph) -> list[Node]:
-    """The nodes that the other graph does not have, or has with values of another type."""
+    """List the nodes that the other graph lacks or has with values of another type."""
     same = {id(node) for node in other.nodes}
     retyped = {name for name, tensor in graph.tensors.items() if other.tensors.get(name, tensor) is not tensor}
     return [node for node in graph.nodes if id(node) not in same or (retyped and _touches(node, retyped))]
@@ -66,7 +66,7 @@ def _touches(node: Node, names: set[str]) -> bool:
 
 
 def _lost(old: Iterable[Node], before: ModelGraph, new: Iterable[Node], after: ModelGraph) -> str:
-    """What differs between two sets of nodes, in words; empty if nothing does."""
+    """Describe what differs between two sets of nodes; the text is empty if nothing differs."""
     old, new = tuple(old), tuple(new)
     sums = sum(macs(node, before) for node in old), sum(macs(node, after) for node in new)
     if sums[0] != sums[1]:

@@ -38,8 +38,9 @@ _OF_FETCHING = (
 def profiles(
     request: ModelRequest, batch_sizes: Sequence[int] | None, *, default: int = FORECAST_BATCH_SIZE
 ) -> list[ModelProfile]:
-    """One profile per batch size, each once; unless said, the one that the shapes hold or the model fixes, else
-    ``default``.
+    """Return one profile for each different batch size.
+
+    Where no batch size is given, the shapes or the model decide it, else it is ``default``.
 
     A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
     """
@@ -72,7 +73,7 @@ def _is_saved(source: str) -> bool:
 
 
 def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:
-    """Options that would change what cannot be changed contradict the source."""
+    """Raise a usage error for options that would change a source that cannot be changed."""
     for option in options:
         name = option.removeprefix("--").replace("-", "_")
         if getattr(request, name) != _UNSAID[name]:

@@ -144,9 +144,7 @@ class ModelRequest:
 
 
 def takes_model(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with the fields of ``ModelRequest`` as parameters of its own, so that typer offers each as an
-    option.
-    """
+    """Give ``command`` the fields of ``ModelRequest`` as its own parameters, so that typer offers each as an option."""
     names = [field.name for field in fields(ModelRequest)]
 
     def with_options(**options: Any) -> None:

@@ -54,8 +54,10 @@ def _size(text: str) -> int | str:
 
 
 def _value(text: str) -> object:
-    """``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one, ``[[1,2],[3,4]]`` nested ones; whole numbers, floats,
-    true and false."""
+    """Parse a value: ``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one, ``[[1,2],[3,4]]`` nested lists.
+
+    The elements are whole numbers, floats, true and false.
+    """
     if text.lstrip().startswith("["):
         return _nested(text)
     if "," not in text:

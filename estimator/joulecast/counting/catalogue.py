@@ -52,7 +52,7 @@ This page is written by `python -m joulecast.counting.catalogue`.
 
 
 def page() -> str:
-    """The page, a section a domain."""
+    """Return the page, one section a domain."""
     sections = [_section(domain, title) for domain, title in DOMAINS.items()]
     return "\n".join([HEAD, *sections])
 

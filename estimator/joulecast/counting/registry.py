@@ -53,7 +53,7 @@ class Cost:
     views: int = 0
 
     def kernels(self, *, loaded: bool = False) -> dict[str, int]:
-        """Launches by runtime; ``loaded``: onnxruntime has the result ready when it has loaded the model."""
+        """Return launches by runtime. ``loaded``: onnxruntime has the result once it has loaded the model."""
         launches = (self.eager_kernels, self.eager_kernels, 0 if loaded else self.onnxruntime_kernels)
         return dict(zip(RUNTIMES, launches, strict=True))
 
@@ -84,13 +84,13 @@ def rule(kind: LayerKind, *op_types: str, domain: str = "") -> Callable[[RuleT],
 
 
 def rule_for(domain: str, op_type: str) -> Rule | None:
-    """The formula of an operator, ``None`` if it is unsupported."""
+    """Return the formula of an operator, or ``None`` if it is unsupported."""
     _load()
     return _rules.get((domain, op_type))
 
 
 def known() -> Mapping[tuple[str, str], LayerKind]:
-    """The kind of every operator that has a rule, by domain and type."""
+    """Return the kind of every operator that has a rule, by domain and type."""
     _load()
     return dict(_kinds)
 

@@ -71,14 +71,14 @@ class DataSheet:
 
 @cache
 def datasheets() -> tuple[DataSheet, ...]:
-    """Every accelerator of the table, in its order."""
+    """Return every accelerator of the table, in its order."""
     document = json.loads(files("joulecast.energy").joinpath("datasheets.json").read_text("utf-8"))
     return tuple(_sheet(entry) for entry in document["accelerators"])
 
 
 @cache
 def sources() -> Mapping[str, str]:
-    """What each source code of the table stands for."""
+    """Return what each source code of the table stands for."""
     document = json.loads(files("joulecast.energy").joinpath("datasheets.json").read_text("utf-8"))
     found: dict[str, str] = document["sources"]
     return found

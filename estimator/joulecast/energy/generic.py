@@ -35,7 +35,7 @@ class Generic:
 
 @cache
 def generic() -> Generic:
-    """The shipped coefficients, as ``joulecast fit`` wrote them."""
+    """Return the shipped coefficients, as ``joulecast fit`` wrote them."""
     document = json.loads(files("joulecast.energy").joinpath("profiles", "generic.json").read_text("utf-8"))
     return Generic(
         law=document["law"],
@@ -46,7 +46,7 @@ def generic() -> Generic:
 
 
 def chip_of_sheet(sheet: DataSheet) -> Chip:
-    """Hardware limits of a sheet that misses none."""
+    """Return the hardware limits of a data sheet that lacks none."""
     if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
         raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
     multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
@@ -60,7 +60,7 @@ def chip_of_sheet(sheet: DataSheet) -> Chip:
 
 
 def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
-    """``shares`` scaled to the limits of ``sheet``."""
+    """Scale ``shares`` to the limits of ``sheet``."""
     chip = chip_of_sheet(sheet)
     limit_watts = chip.power_limit_watts
     peaks = {name: fact.value for name, fact in sheet.peaks.items()}
@@ -77,7 +77,7 @@ def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
 
 
 def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
-    """The profile of ``sheet``, which misses nothing; its origin is ``datasheet``."""
+    """Return the profile of ``sheet``, which must lack nothing; its origin is ``datasheet``."""
     chip, shared = chip_of_sheet(sheet), generic()
     return AcceleratorProfile(
         product=sheet.labels[0],

@@ -81,5 +81,5 @@ class EnergyModel(Protocol):
     def predict(
         self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
     ) -> tuple[LayerEnergy, ...]:
-        """One ``LayerEnergy`` per executed row (counted or zero), in order. Raises NotCalibratedError."""
+        """Return one ``LayerEnergy`` per executed row (counted or zero), in order. Raises NotCalibratedError."""
         ...

@@ -108,7 +108,7 @@ def _require_peaks(accelerator: AcceleratorProfile, table: Features, precision: 
 def _forecasts(
     layers: Sequence[LayerProfile], table: Features, accelerator: AcceleratorProfile, host: Host, clock: float
 ) -> tuple[Composed, float]:
-    """The forecast, and the joules of the same network on a host that launches at another pace."""
+    """Return the forecast, and the joules of the same network on a host that launches at another pace."""
     chip: Chip = chip_of(accelerator)
     count = table.bytes.size
     networks = Networks(index=np.zeros(count, dtype=np.intp), count=np.ones(count), size=1)
@@ -122,7 +122,7 @@ def _forecasts(
 
 
 def _coverage(profiled: Coverage, table: Features) -> Coverage:
-    """The profile's coverage, less what has MACs that the law could not price."""
+    """Return the profile's coverage, less the rows with MACs that the law could not price."""
     flops, ops = float(table.flops.sum()), table.priced.size
     if table.priced.all() or not flops:
         return profiled
@@ -131,7 +131,7 @@ def _coverage(profiled: Coverage, table: Features) -> Coverage:
 
 
 def _priced(profile: ModelProfile, coverage: Coverage) -> Coverage:
-    """``coverage`` where it is more than nothing. Raises NotCalibratedError (NothingPriced)."""
+    """Return ``coverage`` if it is above zero. Raises NotCalibratedError (NothingPriced)."""
     if coverage.flops > 0 or coverage.ops > 0:
         return coverage
     lacking = ", ".join(profile.coverage.unsupported) or "what it runs"

@@ -206,12 +206,12 @@ class AcceleratorProfile:
         return (*(() if missing else ("default",)), *self.peak_flops)
 
     def to_json(self) -> str:
-        """The profile as JSON text, the same for the same profile."""
+        """Return the profile as JSON text; equal profiles give equal text."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, called: str = "this") -> AcceleratorProfile:
-        """The profile that ``to_json`` wrote. ``called``: what the message calls it, such as its file.
+        """Return the profile that ``to_json`` wrote. ``called``: the name in messages, such as its file.
 
         Raises NotCalibratedError (InvalidProfile), naming the field, for any other text, and for one that no
         accelerator can have: a coefficient out of bounds, an unknown field or origin, a peak without its joules.
@@ -236,7 +236,7 @@ def _profile(document: Any) -> AcceleratorProfile:
 
 
 def _contradictions(profile: AcceleratorProfile) -> Iterator[str]:
-    """What is wrong with fields that are each within their bounds."""
+    """Yield what is wrong between fields that are each within their bounds."""
     law = profile.law
     if profile.product.lower().startswith("simulated-"):
         yield f"{profile.product} does not exist, and nothing was measured on it"
@@ -253,8 +253,11 @@ def _contradictions(profile: AcceleratorProfile) -> Iterator[str]:
 
 
 def refuse_simulated(profile: AcceleratorProfile) -> AcceleratorProfile:
-    """``profile``, which was measured. Raises NotCalibratedError (SimulatedProfile) for one fitted on rows of a
-    simulated device, which say nothing of any hardware."""
+    """Return ``profile`` if it was measured on hardware.
+
+    Raises NotCalibratedError (SimulatedProfile) for a profile fitted on rows of a simulated device, because they say
+    nothing about any hardware.
+    """
     if profile.simulated and os.environ.get(SIMULATED_ALLOWED) != "1":
         raise NotCalibratedError(
             f"the profile of {profile.product} was fitted on rows of a simulated device, so nothing may be priced with"

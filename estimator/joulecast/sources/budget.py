@@ -58,7 +58,7 @@ class Meter:
         return self.budget.wall_seconds - (time.monotonic() - self._started)
 
     def check_time(self) -> None:
-        """Raises ModelFetchError (FetchBudgetExceeded) once the wall time is spent."""
+        """Raise ModelFetchError (FetchBudgetExceeded) once the wall time is spent."""
         if self.remaining_seconds() <= 0:
             raise _exceeded(
                 f"{self.subject}: reading the model took longer than {self.budget.wall_seconds:g} s: "
@@ -66,7 +66,7 @@ class Meter:
             )
 
     def check_inflation(self, compressed_bytes: int, decompressed_bytes: int) -> None:
-        """Raises ModelFormatError (DecompressionLimitExceeded) for a layer that unfolds beyond all reason."""
+        """Raise ModelFormatError (DecompressionLimitExceeded) for a layer that expands beyond the limits."""
         self.check_time()
         excessive_ratio = decompressed_bytes > max(INFLATION_GRACE_BYTES, INFLATION_LIMIT * compressed_bytes)
         if excessive_ratio or decompressed_bytes > self.budget.decompressed_bytes:

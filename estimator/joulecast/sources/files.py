@@ -25,7 +25,7 @@ class FileRanges:
     """``Ranges`` over an open file. Counts what it reads on ``meter``."""
 
     def __init__(self, path: Path, meter: Meter) -> None:
-        """Raises ModelFetchError if ``path`` cannot be opened or is no regular file."""
+        """Open the file. Raises ModelFetchError if ``path`` cannot be opened or is not a regular file."""
         self._meter = meter
         self._path = path
         try:
@@ -51,8 +51,9 @@ class FileRanges:
 
 
 def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
-    """The model in a local ONNX file, with the shape constants that lie in files beside it. Its digest is its
-    skeleton's: weights that differ change no forecast and are never read.
+    """Read the model in a local ONNX file, with the shape constants that lie in files beside it.
+
+    Its digest is its skeleton's: different weights do not change a forecast and are never read.
 
     Raises ModelFetchError if it cannot be read, ModelFormatError if it is no ONNX model.
     """
@@ -77,7 +78,7 @@ def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
 
 
 def _beside(path: Path, wanted: Sequence[external.Piece], meter: Meter) -> dict[external.Piece, bytes]:
-    """The pieces of files in the model's folder; of a file that cannot be read none."""
+    """Return the pieces from files in the model's folder; a file that cannot be read gives none."""
     found: dict[external.Piece, bytes] = {}
     for location in dict.fromkeys(piece.location for piece in wanted):
         try:

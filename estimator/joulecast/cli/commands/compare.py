@@ -72,7 +72,7 @@ def command(
 
 
 def _candidates(*, every: bool) -> list[str]:
-    """Those with more behind them than a data sheet; all of them if asked, or if there are no others."""
+    """Return the accelerators known by more than a data sheet; all of them if asked or if there are no others."""
     from joulecast.accelerators.catalogue import installed
 
     backed = [name for name, accelerator in installed().items() if accelerator.origin != "datasheet"]
@@ -80,7 +80,10 @@ def _candidates(*, every: bool) -> list[str]:
 
 
 def _found(names: Sequence[str], runtime: str) -> tuple[list[AcceleratorProfile], dict[str, JoulecastError]]:
-    """The accelerators of these names, and those that are known but not calibrated. Raises UnknownAcceleratorError."""
+    """Return the accelerators of these names, and the errors of those that are known but not calibrated.
+
+    Raises UnknownAcceleratorError.
+    """
     from joulecast.accelerators.catalogue import accelerator_named
 
     found: list[AcceleratorProfile] = []
@@ -101,7 +104,10 @@ def _priced(
     precision: str,
     runtime: str,
 ) -> list[EnergyEstimate]:
-    """Every forecast that can be made; what cannot joins ``unavailable``, whose first is raised if none can."""
+    """Return every forecast that can be made.
+
+    Adds the others to ``unavailable``, and raises its first if none can be made.
+    """
     from joulecast.api.forecasting import estimate
 
     estimates: list[EnergyEstimate] = []

@@ -89,8 +89,7 @@ def _print(found: Evaluation, output: Report) -> None:
 
 
 def own_measurements() -> Path:
-    """``data/measurements`` of the checkout that this runs from. Raises MeasurementError where nothing in it can be
-    scored."""
+    """Return ``data/measurements`` of this checkout. Raises MeasurementError where it holds nothing to score."""
     root = Path(__file__).parents[4]  # estimator/joulecast/cli/commands
     if not (root / "pyproject.toml").is_file():
         raise MeasurementError("this joulecast is installed, not a checkout: name measured data sets with --data DIR")
@@ -104,7 +103,7 @@ def own_measurements() -> Path:
 
 
 def require_fit() -> None:
-    """Raises JoulecastError (MissingDependency) where the extra ``fit`` is not installed."""
+    """Raise JoulecastError (MissingDependency) where the extra ``fit`` is not installed."""
     try:
         import scipy.optimize  # noqa: F401
         import sklearn.linear_model  # noqa: F401

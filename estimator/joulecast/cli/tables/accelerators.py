@@ -21,7 +21,7 @@ _LEGEND = (
 
 
 def accelerator_tables(document: dict[str, Any]) -> list[RenderableType]:
-    """A line an accelerator, what the origins mean, and which are known but cannot be priced."""
+    """Build the list of accelerators, the meaning of the origins, and those that are known but cannot be priced."""
     table = plain_table(
         "Accelerators", ("accelerator", False), ("origin", False), ("W limit", True), ("TB/s", True),
         ("interval", True), ("precisions", False),
@@ -37,7 +37,7 @@ def accelerator_tables(document: dict[str, Any]) -> list[RenderableType]:
 
 
 def detail_tables(profile: AcceleratorProfile) -> list[RenderableType]:
-    """Limits, interval and host of one profile, then the rows it was fitted from."""
+    """Build the limits, interval and host of one profile, then the rows it was fitted from."""
     return [facts(_limits(profile) | _trust(profile)), *_fitted(profile)]
 
 
@@ -70,7 +70,7 @@ def _trust(profile: AcceleratorProfile) -> dict[str, str]:
 
 
 def interval_text(interval: Interval) -> str:
-    """How wide, how sure, and by which rule."""
+    """Describe the width of an interval, its level, and the rule that made it."""
     width = _width(1 - math.exp(-interval.log_half_width), math.exp(interval.log_half_width) - 1)
     sure = "guaranteed" if interval.guaranteed else "not guaranteed"
     return f"{width} at {percent(interval.level)} ({sure}, {interval.groups} groups): {interval.rule}"

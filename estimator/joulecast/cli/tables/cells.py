@@ -21,5 +21,5 @@ class Cells(Table):
 
 
 def line(text: str, *, style: str) -> Text:
-    """One line below a table."""
+    """Return one line to print below a table."""
     return Text(printable(text), style=style)

@@ -24,7 +24,10 @@ _UNPRICED = "is priced by nothing calibrated; the figures leave it out"
 def estimate_tables(
     profile: ModelProfile, estimates: Sequence[EnergyEstimate], *, explain: bool, top: int
 ) -> list[RenderableType]:
-    """The model, a row a forecast, what widens the intervals; with ``explain``, where the joules go."""
+    """Build the model's facts, one row for each forecast, and what widens the intervals.
+
+    With ``explain``, also build the tables of where the joules go.
+    """
     shown = [_asked(profile, estimates), _forecasts("Forecast", estimates), *_notes(estimates)]
     if explain:
         for estimate in estimates:
@@ -35,14 +38,14 @@ def estimate_tables(
 def comparison_tables(
     profile: ModelProfile, estimates: Sequence[EnergyEstimate], unavailable: Mapping[str, JoulecastError]
 ) -> list[RenderableType]:
-    """The same for many accelerators, best first and marked, and what could not be priced."""
+    """Build the tables of many accelerators, the best first and marked, and list what could not be priced."""
     title = "Forecasts, fewest joules per inference first"
     shown = [_asked(profile, estimates), _forecasts(title, estimates, mark_first=True), *_notes(estimates)]
     return shown + [line(f"no forecast: {error}", style="yellow") for error in unavailable.values()]
 
 
 def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
-    """What all forecasts of a command share."""
+    """Build the facts that all forecasts of a command share."""
     shared = dict.fromkeys(f"{estimate.runtime}, {estimate.precision} precision" for estimate in estimates)
     told = model_facts(profile) | {"run as": "; ".join(shared)}
     if any(estimate.batch_size != profile.workload.batch_size for estimate in estimates):
@@ -81,13 +84,13 @@ def _cells(estimate: EnergyEstimate, energy: Scale, single: Scale, time: Scale) 
 
 
 def _coverage(coverage: Coverage) -> str:
-    """The shares of FLOPs and of ops; one figure where they agree."""
+    """Return the shares of FLOPs and of ops, or one figure where they agree."""
     shares = dict.fromkeys((percent(coverage.flops), percent(coverage.ops)))
     return " / ".join(shares)
 
 
 def _notes(estimates: Sequence[EnergyEstimate]) -> list[RenderableType]:
-    """What the intervals mean, and why some are wide; a note that many forecasts share is told once."""
+    """Explain the intervals and why some are wide; a note that several forecasts share is printed once."""
     notes: dict[str, list[str]] = {}
     for estimate in estimates:
         for text in _notes_of(estimate):

@@ -31,7 +31,7 @@ class _Cost(NamedTuple):
 
 
 def explanation(estimate: EnergyEstimate, *, top: int) -> list[RenderableType]:
-    """Three tables of one forecast; the last has the ``top`` layers (0: all)."""
+    """Build three tables of one forecast; the last has the ``top`` layers (0: all)."""
     name = f"{estimate.accelerator}, batch size {estimate.batch_size}"
     by_op_type = _by_op_type(estimate.layers)
     by_layer = sorted((_cost(layer) for layer in estimate.layers), key=_joules, reverse=True)
@@ -55,7 +55,7 @@ def _causes(title: str, estimate: EnergyEstimate) -> Table:
 
 
 def causes(estimate: EnergyEstimate) -> list[tuple[str, float, str]]:
-    """The four parts that make up ``joules_per_batch``, with what each means."""
+    """Return the four parts that make up ``joules_per_batch``, with what each means."""
     layers = estimate.layers
     return [
         ("compute", sum(layer.compute_joules for layer in layers), "arithmetic"),

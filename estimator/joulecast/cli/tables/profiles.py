@@ -30,19 +30,19 @@ _VERIFIED = {"Full": "verified in full", "Manifest": "manifest verified", None: 
 
 
 def profile_tables(profile: ModelProfile, *, top: int) -> list[RenderableType]:
-    """Identity and totals, a table by op type, a table of the ``top`` layers (0: all), and what has no rule."""
+    """Build identity and totals, a table by op type, a table of the ``top`` layers (0: all), and what has no rule."""
     executed = [layer for layer in profile.layers if layer.kind != "free"]
     shown: list[RenderableType] = [summary(profile), _by_op_type(executed), _by_layer(executed, top)]
     return [*shown, *uncovered(profile.coverage, _UNCOUNTED)]
 
 
 def summary(profile: ModelProfile) -> Table:
-    """Two columns: what was profiled, and its sums."""
+    """Build two columns: what was profiled, and its sums."""
     return facts({**model_facts(profile), **_sums(profile)})
 
 
 def facts(lines: Mapping[str, str]) -> Table:
-    """Names beside their texts, without rules; empty texts are left out."""
+    """Build a table of names and texts without rules; empty texts are left out."""
     grid = Cells.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
@@ -53,7 +53,7 @@ def facts(lines: Mapping[str, str]) -> Table:
 
 
 def model_facts(profile: ModelProfile) -> dict[str, str]:
-    """Which model, under which workload."""
+    """Return which model was profiled and under which workload."""
     read = "" if profile.bytes_fetched is None else f"{size(profile.bytes_fetched)} read"
     about = (profile.format, _FORMS[profile.graph], read, _VERIFIED[profile.verification])
     return {
@@ -80,17 +80,17 @@ def _sums(profile: ModelProfile) -> dict[str, str]:
 
 
 def coverage_text(coverage: Coverage) -> str:
-    """Both shares in words."""
+    """Describe the shares of FLOPs and of ops that are covered."""
     return f"{percent(coverage.flops)} of FLOPs, {percent(coverage.ops)} of ops"
 
 
 def shape_text(shape: Shape) -> str:
-    """``1×3×224×224``; a scalar is ``()``."""
+    """Return a shape as ``1×3×224×224``; a scalar is ``()``."""
     return "×".join(map(str, shape)) or "()"
 
 
 def uncovered(coverage: Coverage, what: str) -> list[RenderableType]:
-    """Warnings that list the op types without a rule or a price, and those with an upper bound for a size."""
+    """Return warnings that list op types without a rule or a price, and those whose size is an upper bound."""
     found: list[RenderableType] = []
     if coverage.unsupported:
         found.append(line(f"not covered: {', '.join(coverage.unsupported)} {what}", style="yellow"))
@@ -100,8 +100,10 @@ def uncovered(coverage: Coverage, what: str) -> list[RenderableType]:
 
 
 def plain_table(title: str, *columns: tuple[str, bool]) -> Table:
-    """A table with rules only under its header. ``columns``: header (none for bars), and whether it holds
-    figures, which are never folded."""
+    """Build a table with a rule only below its header.
+
+    ``columns``: header (none for bars), and whether the column holds figures, which are never wrapped.
+    """
     table = Cells(
         title=f"\n{title}",
         title_justify="left",
@@ -119,7 +121,7 @@ def plain_table(title: str, *columns: tuple[str, bool]) -> Table:
 
 
 def grouped(layers: Sequence[LayerProfile]) -> Iterator[tuple[str, list[LayerProfile]]]:
-    """Layers by op type, the most MACs first, then the most bytes."""
+    """Yield the layers of each op type, the most MACs first, then the most bytes."""
     groups: dict[str, list[LayerProfile]] = defaultdict(list)
     for layer in layers:
         groups[layer.op_type].append(layer)
@@ -171,7 +173,7 @@ def _named(layer: LayerProfile) -> str:
 
 
 def label(name: str) -> str:
-    """A row's name without the number that tells it from others of its module."""
+    """Return a row's name without the number that distinguishes it from others of its module."""
     return re.sub(r"(?<=.)%\d.*$", "", name)
 
 

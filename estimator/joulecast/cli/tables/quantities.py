@@ -19,22 +19,22 @@ class Scale:
     unit: str
 
     def text(self, value: float) -> str:
-        """``value`` in this unit, which is not written; what is too small to matter in it is ``<0.01``."""
+        """Return ``value`` in this unit without writing the unit; a value too small for it is ``<0.01``."""
         scaled = value / self.factor
         return _TRIFLE if 0 < scaled < 0.005 else digits(scaled)
 
     def interval(self, value: float, lower: float, upper: float) -> str:
-        """A forecast with its interval: ``0.42 J (0.39–0.46)``."""
+        """Return a forecast with its interval: ``0.42 J (0.39–0.46)``."""
         return f"{self.text(value)} {self.unit} ({self.text(lower)}–{self.text(upper)})"
 
 
 def metric(unit: str, values: Iterable[float]) -> Scale:
-    """The scale with an SI prefix that suits the largest of ``values``; counts (no J, s, W) never go below 1."""
+    """Return the scale with an SI prefix that fits the largest of ``values``; counts (no J, s, W) never go below 1."""
     return _scale(unit, values, _METRIC if unit in ("J", "s", "W") else _METRIC[:5])
 
 
 def joules(values: Iterable[float]) -> Scale:
-    """As ``metric``, for forecasts in words: 0.42 J reads better than 420 mJ."""
+    """Choose the scale of forecasts in text, where 0.42 J reads better than 420 mJ."""
     figures = list(values)
     if 0.1 <= max(figures, default=0.0) < 1:
         return Scale(factor=1.0, unit="J")
@@ -42,7 +42,7 @@ def joules(values: Iterable[float]) -> Scale:
 
 
 def binary(values: Iterable[float]) -> Scale:
-    """The scale of bytes (KiB, MiB, GiB) that suits the largest of ``values``."""
+    """Return the scale of bytes (KiB, MiB, GiB) that fits the largest of ``values``."""
     return _scale("B", values, _BINARY)
 
 
@@ -56,7 +56,7 @@ def _scale(unit: str, values: Iterable[float], prefixes: tuple[tuple[float, str]
 
 
 def digits(value: float) -> str:
-    """Three significant digits, without an exponent from 0.0001 up: 0.0123456 -> 0.0123, 1234.5 -> 1,234."""
+    """Return three significant digits, without an exponent from 0.0001 up: 0.0123456 -> 0.0123, 1234.5 -> 1,234."""
     if value == 0:
         return "0"
     if abs(value) >= 100:
@@ -65,19 +65,19 @@ def digits(value: float) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """``value`` with the prefix that suits it: 4.09 GMAC, 12.3 mJ."""
+    """Return ``value`` with the prefix that fits it: 4.09 GMAC, 12.3 mJ."""
     scale = joules([value]) if unit == "J" else metric(unit, [value])
     return f"{scale.text(value)} {scale.unit}".rstrip()
 
 
 def size(count: float) -> str:
-    """Bytes: 1.95 MiB."""
+    """Return a number of bytes as text: 1.95 MiB."""
     scale = binary([count])
     return f"{scale.text(count)} {scale.unit}"
 
 
 def percent(share: float) -> str:
-    """A share of one: 0.9934 -> 99.3 %. Only all of it is 100 %, only none 0 %."""
+    """Return a share as a percentage: 0.9934 -> 99.3 %. Only 1 becomes 100 %, and only 0 becomes 0 %."""
     shown = f"{100 * share:.1f}"
     if share < 1 and shown == "100.0":
         return "> 99.9 %"
@@ -87,7 +87,7 @@ def percent(share: float) -> str:
 
 
 def bar(share: float, width: int = 12) -> str:
-    """A bar of ``share`` of ``width`` cells, to an eighth of a cell."""
+    """Draw a bar of ``share`` of ``width`` cells, to an eighth of a cell."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[rest]

@@ -19,7 +19,7 @@ _NAMES_SHOWN = 12
 
 
 def suite_tables(document: dict[str, Any]) -> list[RenderableType]:
-    """Totals, a line a task, a line a family, a line an architecture, and what was skipped with its reason."""
+    """Build totals, one line for each task, family and architecture, and what was skipped with its reason."""
     entries = document["architectures"]
     shown: list[RenderableType] = [
         facts(_totals(document)),
@@ -69,7 +69,7 @@ def _architectures(entries: Sequence[dict[str, Any]]) -> RenderableType:
 
 
 def difference_lines(found: Difference) -> list[str]:
-    """How a new index differs from the committed one, a sentence each."""
+    """Describe how a new index differs from the committed one, one sentence a difference."""
     lines = [f"{library} {before} → {now}" for library, before, now in found.versions]
     groups = {"added": found.added, "removed": found.removed, "with another graph": found.changed}
     lines += [f"{len(names)} {what}: {_listed(names)}" for what, names in groups.items() if names]

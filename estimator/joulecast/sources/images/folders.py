@@ -17,7 +17,7 @@ _EXPORT = "ONNX is what can be read now, so export the model to ONNX"
 
 
 def refused(folder: Path) -> ModelReferenceError:
-    """The error for a folder that is no image layout: what it is, and what to do."""
+    """Return the error for a folder that is not an image layout: what it is, and what to do."""
     names = list(_names(folder))
     return ModelReferenceError(f"{folder} {_told(folder, names)}")
 
@@ -44,7 +44,7 @@ def _told(folder: Path, names: Sequence[str]) -> str:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Paths of files relative to the folder, in order, at most ``_MAX_NAMES``."""
+    """Yield paths of files relative to the folder, in order, at most ``_MAX_NAMES``."""
     left = _MAX_NAMES
     for place, folders, files in os.walk(folder):
         below = os.path.relpath(place, folder)

@@ -43,7 +43,9 @@ class Layer:
         return annotations.get(FILE_PATH) or annotations.get(TITLE)
 
     def entries(self) -> Generator[tuple[Entry, Bytes], None, None]:
-        """Each file with its content, which can be read until the next is asked for. Every call begins anew.
+        """Yield each file with its content, which can be read until the next file is requested.
+
+        Every call starts again.
 
         Raises ModelFormatError if the layer is damaged, ModelFetchError if it cannot be had.
         """
@@ -87,7 +89,7 @@ class Layer:
             yield self._single(None if self.compressed else blob.size), content
 
     def _single(self, size: int | None) -> Entry:
-        """The layer as one file."""
+        """Return the layer as one file."""
         title = self.title
         if not title and "tar" in self.descriptor.media_type:
             raise ModelFormatError(f"{self.name} is no well-formed tar archive: build and push the image again")

@@ -29,8 +29,9 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 
 
 def split(text: str) -> tuple[Path, str | None] | None:
-    """(folder, tag or digest) of ``FOLDER``, ``FOLDER:tag`` or ``FOLDER@sha256:…`` if that folder is there, else
-    None."""
+    """Split ``FOLDER``, ``FOLDER:tag`` or ``FOLDER@sha256:…`` into (folder, tag or digest); None if the folder is
+    missing.
+    """
     whole = os.path.expanduser(text)  # noqa: PTH111 - pathlib raises for names that cannot be a file's; here they are no folder
     if os.path.isdir(whole):  # noqa: PTH112
         return Path(whole), None
@@ -45,7 +46,7 @@ class LayoutStore:
     """``Store`` over a layout folder."""
 
     def __init__(self, folder: Path, meter: Meter) -> None:
-        """Raises ModelReferenceError if ``folder`` is no image layout."""
+        """Open the layout. Raises ModelReferenceError if ``folder`` is not an image layout."""
         self._folder = folder
         self._meter = meter
         if not os.path.isfile(folder / "oci-layout"):  # noqa: PTH113
@@ -75,7 +76,7 @@ class LayoutStore:
         return FileRanges(self._path(descriptor.digest), self._meter)
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Do nothing, because no file stays open."""
 
     def _blob(self, digest: str, media_type: str) -> Document:
         path = self._path(digest)

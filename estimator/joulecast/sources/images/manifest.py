@@ -60,13 +60,13 @@ class Store(Protocol):
     """Where one repository's documents and blobs come from: a registry or a layout folder."""
 
     def document(self, target: str | None) -> Document:
-        """The manifest or index that a tag or digest (None: the only one) names, verified if named by digest."""
+        """Return the manifest or index of a tag or digest (None: the only one), verified if named by digest."""
 
     def digest(self, target: str | None) -> tuple[str, str] | None:
-        """(digest, media type) of what ``target`` names, without fetching it; None if that cannot be had."""
+        """Return (digest, media type) of what ``target`` names without fetching it; None if the store cannot say it."""
 
     def ranges(self, descriptor: Descriptor) -> Ranges:
-        """A blob's bytes by position."""
+        """Return a blob's bytes by position."""
 
     def close(self) -> None: ...
 
@@ -95,8 +95,10 @@ class Config:
 
 
 def select(store: Store, target: str | None, platform: str, name: str) -> Manifest:
-    """The manifest for ``platform`` that ``target`` names in ``store``. Raises ModelFetchError; messages begin with
-    ``name``."""
+    """Return the manifest for ``platform`` that ``target`` names.
+
+    Raises ModelFetchError; messages begin with ``name``.
+    """
     document = store.document(target)
     for _ in range(_MAX_NESTED_INDEXES):
         content = _object(document.content, name)
@@ -108,8 +110,9 @@ def select(store: Store, target: str | None, platform: str, name: str) -> Manife
 
 
 def resolve(store: Store, target: str | None, platform: str, name: str) -> str:
-    """The digest of the manifest that ``select`` would give, fetching no manifest where the store can say it
-    without."""
+    """Return the digest of the manifest that ``select`` would return, without fetching one where the store can
+    say it.
+    """
     known = store.digest(target)
     if known and known[1] in MANIFEST_TYPES:
         return known[0]
@@ -126,7 +129,7 @@ def resolve(store: Store, target: str | None, platform: str, name: str) -> str:
 
 
 def read_config(content: bytes, layers: int, name: str) -> Config:
-    """Labels and history of a config blob for an image of ``layers`` layers."""
+    """Read labels and history of a config blob for an image of ``layers`` layers."""
     document = _object(content, name)
     inner = document.get("config")
     labels = _strings(inner.get("Labels")) if isinstance(inner, dict) else {}
@@ -137,7 +140,7 @@ def read_config(content: bytes, layers: int, name: str) -> Config:
 
 
 def verified(content: bytes, digest: str, name: str) -> bytes:
-    """``content`` if it has ``digest``. Raises ModelFetchError (DigestMismatch)."""
+    """Return ``content`` if it has ``digest``. Raises ModelFetchError (DigestMismatch)."""
     algorithm, _, value = digest.partition(":")
     if hashlib.new(algorithm, content).hexdigest() != value:
         raise ModelFetchError(
@@ -149,17 +152,17 @@ def verified(content: bytes, digest: str, name: str) -> bytes:
 
 
 def is_readable(layer: Descriptor) -> bool:
-    """Whether a layer's content can be had: not encrypted, not kept outside the registry, not the empty blob."""
+    """Decide whether a layer can be read: not encrypted, not kept outside the registry, not the empty blob."""
     return layer.media_type != _EMPTY_TYPE and not is_sealed(layer)
 
 
 def is_sealed(layer: Descriptor) -> bool:
-    """Whether a layer is encrypted, or kept outside the registry."""
+    """Decide whether a layer is encrypted or kept outside the registry."""
     return any(word in layer.media_type for word in _UNREADABLE)
 
 
 def misbehaved(name: str, problem: str) -> ModelFetchError:
-    """The error for a registry or image that breaks the specification."""
+    """Return the error for a registry or image that violates the specification."""
     return ModelFetchError(
         f"{name} {problem}: push the image again, or ask who runs the registry",
         reason="RegistryMisbehaved",

@@ -77,7 +77,7 @@ def _parents(path: str) -> frozenset[str]:
 
 
 def find(layers: Sequence[Layer], path: str, take: Take[T], name: str) -> Found[T]:
-    """The file at ``path`` in ``layers`` (top first), through links. Reads no further than it must.
+    """Find the file at ``path`` in ``layers`` (top first), through links. Reads no further than necessary.
 
     Raises ModelFetchError (ModelNotFound), listing ONNX files that were seen on the way, or ModelFormatError for a
     circle of links.
@@ -138,8 +138,9 @@ def _taken(layer: Layer, entry: Entry, content: Bytes, take: Take[T]) -> Found[T
 
 
 def _followed(entry: Entry, search: _Search, depth: int) -> _Link | None:
-    """Where ``entry`` leads the search, if it is a link on its way and no folder of a layer above stands in its
-    place."""
+    """Return where ``entry`` redirects the search, if it is a link on the path that no folder of a higher layer
+    replaces.
+    """
     on_the_way = entry.path == search.path or (entry.path in search.parents and entry.path not in search.folders)
     if not on_the_way or entry.kind not in ("symlink", "hardlink") or not entry.path:
         return None
@@ -150,14 +151,13 @@ def _followed(entry: Entry, search: _Search, depth: int) -> _Link | None:
 
 
 def _joined(folder: str, target: str, rest: str) -> str:
-    """A symlink's target as a path from the root; ``..`` above the root stays there, as in a container."""
+    """Return a symlink's target as a path from the root; ``..`` above the root stays there, as in a container."""
     absolute = posixpath.normpath(posixpath.join("/", folder, target, rest))
     return absolute.lstrip("/")
 
 
 def survey(layers: Sequence[Layer], groups: Iterable[Sequence[Layer]], root: str, take: Take[T], name: str) -> Found[T]:
-    """The one ONNX file under ``root`` (``""``: anywhere) in the first of ``groups`` of ``layers`` (each top first)
-    that has any.
+    """Return the one ONNX file under ``root`` (``""``: anywhere) in the first of ``groups`` of layers that has any.
 
     Raises ModelFetchError: AmbiguousModel, listing them, if there are several; ModelNotFound, listing others elsewhere,
     if there is none.
@@ -200,7 +200,7 @@ class _Survey:
         self.target: str | None = None
 
     def run(self, layers: Sequence[Layer], take: Take[T]) -> tuple[list[str], Found[T] | None]:
-        """(candidates, the first one that is a file)."""
+        """Return (candidates, the first one that is a file)."""
         first: Found[T] | None = None
         for layer in layers:
             found = self._walk(layer, take, is_wanted=first is None)
@@ -285,7 +285,7 @@ def _ambiguous(paths: Sequence[str], name: str) -> ModelFetchError:
 
 
 def is_model(path: str) -> bool:
-    """Whether a name is that of an ONNX file, in capitals or not."""
+    """Decide whether a name is that of an ONNX file, in any case."""
     return path.lower().endswith(_MODEL_SUFFIX)
 
 

@@ -44,7 +44,7 @@ class ImageReference:
 
 
 def parse(text: str) -> ImageReference:
-    """The image that ``text`` names. Raises ModelReferenceError if it names none."""
+    """Parse the image reference ``text``. Raises ModelReferenceError if it is malformed."""
     bare = text
     for scheme in _SCHEMES:
         bare = bare.removeprefix(scheme)
@@ -59,7 +59,9 @@ def parse(text: str) -> ImageReference:
 
 
 def refuse_address(text: str) -> None:
-    """Raises ModelReferenceError for an address of the web or of an object store, from which nothing is downloaded."""
+    """Raise ModelReferenceError for an address of the web or of an object store, because nothing is downloaded from
+    there.
+    """
     scheme, separator, rest = text.partition("://")
     if not separator or f"{scheme}://" in _SCHEMES or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         return
@@ -85,19 +87,20 @@ _DOWNLOADS = {
 
 
 def _without_secrets(scheme: str, rest: str) -> str:
-    """The address without user, password and query, which may hold a signature."""
+    """Return the address without user, password and query, which may hold a signature."""
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}"[:200]
 
 
 def is_bare(text: str) -> bool:
-    """Whether ``text`` is one word, as networks of libraries are called, which means an official image of Docker
-    Hub."""
+    """Decide whether ``text`` is one word, which means an official image of Docker Hub but also is how networks are
+    named.
+    """
     return re.fullmatch(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*", text) is not None
 
 
 def is_digest(text: object) -> bool:
-    """Whether ``text`` is a digest of a registered algorithm (``sha256:`` and 64 hexadecimal digits)."""
+    """Decide whether ``text`` is a digest of a registered algorithm (``sha256:`` and 64 hexadecimal digits)."""
     if not isinstance(text, str):
         return False
     algorithm, _, value = text.partition(":")
@@ -105,7 +108,7 @@ def is_digest(text: object) -> bool:
 
 
 def _placed(domain: str | None, repository: str) -> tuple[str, str]:
-    """A first component is a registry only if it cannot be part of a Docker Hub name."""
+    """Return registry and repository; a first component is a registry only if Docker Hub could not have such a name."""
     if domain is None or domain in {"index.docker.io", "registry-1.docker.io", DOCKER_HUB}:
         return DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
     if re.search(r"[.:\[A-Z]", domain) or domain == "localhost":

@@ -52,7 +52,8 @@ class RegistryAccess:
 
     @classmethod
     def of_user(cls, **changes: Any) -> RegistryAccess:
-        """What a person at a terminal expects: their docker login, and registries of this machine by plain HTTP.
+        """Return the access of a person at a terminal: their docker login, and registries of this machine by plain
+        HTTP.
 
         Reads ``$DOCKER_CONFIG/config.json``, by default ``~/.docker/config.json``. Credential helpers are not run.
         Raises ModelReferenceError if that file is no JSON object. ``changes``: fields to set.

@@ -29,14 +29,14 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
 def host_and_port(host: str, port: int | None) -> str:
-    """``host:port`` in the form that patterns are matched against; IPv6 addresses in brackets."""
+    """Return ``host:port`` in the form that patterns are matched against; IPv6 addresses in brackets."""
     name = host.lower().rstrip(".").strip("[]")
     bracketed = f"[{name}]" if ":" in name else name
     return f"{bracketed}:{port}" if port else bracketed
 
 
 def listed(host: str, port: int | None, patterns: Iterable[str]) -> bool:
-    """Whether ``host`` is among ``patterns`` (``host``, ``host:port``, ``*.domain``)."""
+    """Decide whether ``host`` is among ``patterns`` (``host``, ``host:port``, ``*.domain``)."""
     bare, full = host_and_port(host, None), host_and_port(host, port)
     return any(fnmatchcase(full if _has_port(pattern) else bare, _escaped(pattern)) for pattern in patterns)
 
@@ -50,7 +50,7 @@ def _escaped(pattern: str) -> str:
 
 
 def embedded(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, NAT64, 6to4), else the address itself."""
+    """Return the IPv4 address that an IPv6 one contains (mapped, NAT64, 6to4), else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour
@@ -68,12 +68,12 @@ class AddressPolicy:
     exempt_hosts: tuple[str, ...]
 
     def check_host(self, host: str, port: int) -> None:
-        """Raises ModelFetchError (ForbiddenAddress) if the name alone is denied."""
+        """Raise ModelFetchError (ForbiddenAddress) if the name alone is denied."""
         if not self._exempt(host, port) and listed(host, port, self.denied_hosts):
             raise forbidden(host, port)
 
     def admits(self, host: str, port: int, address: str) -> bool:
-        """Whether ``host``, which resolved to ``address``, may be connected to."""
+        """Decide whether a connection to ``host``, which resolved to ``address``, is allowed."""
         if self._exempt(host, port):
             return True
         resolved = embedded(ipaddress.ip_address(address.partition("%")[0]))

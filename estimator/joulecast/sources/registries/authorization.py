@@ -26,7 +26,7 @@ _PART = re.compile(
 
 
 def challenges(header: str) -> dict[str, dict[str, str]]:
-    """The parameters of each scheme in a ``WWW-Authenticate`` header; names in lower case."""
+    """Return the parameters of each scheme in a ``WWW-Authenticate`` header; names in lower case."""
     found: dict[str, dict[str, str]] = {}
     parameters: dict[str, str] = {}
     for part in _PART.finditer(header):
@@ -52,8 +52,10 @@ class Authorizer:
         return {"Authorization": self._value} if self._value else {}
 
     def answer(self, header: str) -> bool:
-        """Prepare ``headers()`` for a challenge; False if there is nothing to answer it with. Raises
-        ModelFetchError."""
+        """Prepare ``headers()`` for a challenge; False if there is nothing to answer it with.
+
+        Raises ModelFetchError.
+        """
         offered = challenges(header)
         value: str | None = None
         if "bearer" in offered:
@@ -64,7 +66,7 @@ class Authorizer:
         return value is not None
 
     def refused(self, what: str) -> ModelFetchError:
-        """The error for a 401 or 403."""
+        """Return the error for a 401 or 403."""
         if self._credentials is None:
             problem = (
                 "is not given out without credentials: check the name, and give a pull secret or log in to the registry"

@@ -37,8 +37,10 @@ class Credentials:
 
 
 def user_docker_config() -> Mapping[str, Any]:
-    """The user's own docker configuration, empty if there is none. Raises ModelReferenceError if it is no JSON
-    object."""
+    """Return the user's docker configuration, empty if there is none.
+
+    Raises ModelReferenceError if it is not a JSON object.
+    """
     path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
         content = json.loads(path.read_bytes())
@@ -52,7 +54,7 @@ def user_docker_config() -> Mapping[str, Any]:
 
 
 def lookup(docker_config: Mapping[str, Any], registry: str, repository: str) -> Credentials | None:
-    """The entry for ``registry/repository``: the longest matching key, as kubelet matches them.
+    """Return the entry for ``registry/repository`` with the longest matching key, as kubelet matches them.
 
     A key is ``host[:port][/path]``, with or without a scheme; its host may have ``*`` for a label. Raises
     ModelReferenceError (InvalidCredentials) if the entry cannot be decoded; its content is never part of the message.

@@ -66,8 +66,10 @@ class Exchange:
         self._client.close()
 
     def attempt(self, action: Callable[[], T]) -> T:
-        """``action``, again if it fails in a way that may pass. Raises ModelFetchError (RegistryUnavailable) when it
-        does not."""
+        """Call ``action`` and repeat it after transient failures.
+
+        Raises ModelFetchError (RegistryUnavailable) in the end.
+        """
         for number in range(ATTEMPTS):
             self._meter.check_time()
             try:
@@ -84,8 +86,10 @@ class Exchange:
         )
 
     def send(self, method: str, url: httpx2.URL, headers: Mapping[str, str]) -> tuple[httpx2.Response, httpx2.URL]:
-        """The answer, its body still to be read, and the address it came from: authorised at the registry, redirects
-        followed."""
+        """Send a request, authorised at the registry, and follow redirects.
+
+        Returns the answer with its body still to be read, and the address it came from.
+        """
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._authorized(method, url, headers)
             if not response.has_redirect_location:
@@ -97,7 +101,7 @@ class Exchange:
         raise misbehaved(f"registry {self.host}", f"redirects more than {_MAX_REDIRECTS} times")
 
     def body(self, response: httpx2.Response, limit_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
-        """The whole body. Raises ModelFetchError (RegistryMisbehaved) if it is longer than ``limit_bytes``."""
+        """Read the whole body. Raises ModelFetchError (RegistryMisbehaved) if it is longer than ``limit_bytes``."""
         pieces: list[bytes] = []
         received = 0
         try:
@@ -116,7 +120,7 @@ class Exchange:
         self._meter.receive(len(piece))
 
     def refused(self, response: httpx2.Response, what: str) -> ModelFetchError:
-        """The error for an answer that is not the one hoped for; never quotes the body."""
+        """Return the error for an unexpected answer; never quotes the body."""
         response.close()
         if response.status_code in (401, 403):
             return self._authorizer.refused(what)
@@ -153,7 +157,7 @@ class Exchange:
     def _token_answer(
         self, realm: str, query: Mapping[str, str], headers: Mapping[str, str], form: Mapping[str, str]
     ) -> bytes:
-        """What the token service at ``realm`` gives. Raises ModelFetchError."""
+        """Ask the token service at ``realm``. Raises ModelFetchError."""
         url = self._located(httpx2.URL(), realm).copy_merge_params(dict(query))
         response = self._once("POST" if form else "GET", url, headers, form or None)
         if response.status_code != 200:
@@ -162,14 +166,14 @@ class Exchange:
         return self.body(response)
 
     def _located(self, base: httpx2.URL, location: str) -> httpx2.URL:
-        """Where the registry sends us. Raises ModelFetchError if that is nowhere or not allowed."""
+        """Return the address of a redirect. Raises ModelFetchError if it is missing or not allowed."""
         try:
             return self._checked(base.join(location))
         except (httpx2.InvalidURL, ValueError):
             raise misbehaved(f"registry {self.host}", "sends us to no valid address") from None
 
     def _checked(self, url: httpx2.URL) -> httpx2.URL:
-        """``url`` without credentials, if its scheme is https, or http for a host listed as insecure."""
+        """Return ``url`` without credentials if its scheme is https, or http for a host listed as insecure."""
         allowed = self._scheme(host_and_port(url.host, url.port or (80 if url.scheme == "http" else 443)))
         if url.scheme not in ("https", allowed):
             raise forbidden(url.host or "a host without a name", url.port or 80)
@@ -211,7 +215,7 @@ class Exchange:
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """RFC 9110, 10.2.3: seconds or a date."""
+    """Parse a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])

@@ -37,7 +37,7 @@ class RegistryStore:
     """``Store`` over a repository in a registry; its mirrors are tried first, until one answers."""
 
     def __init__(self, reference: ImageReference, access: RegistryAccess, meter: Meter) -> None:
-        """Raises ModelReferenceError if the registry may not be used."""
+        """Prepare the endpoints. Raises ModelReferenceError if the registry may not be used."""
         check_allowed(reference, access)
         self._access = access
         self._meter = meter
@@ -83,7 +83,7 @@ class RegistryStore:
         return digest, _media_type(response)
 
     def _settled(self, action: Callable[[], T]) -> T:
-        """``action`` at the first endpoint that answers it; later calls go there too."""
+        """Run ``action`` at the first endpoint that answers it; later calls use the same endpoint."""
         while True:
             try:
                 result = action()
@@ -163,7 +163,9 @@ class BlobRanges:
         return content
 
     def _from_whole(self, whole: _Whole, offset: int, length: int) -> bytes:
-        """From a registry that does not do ranges: the body from its first byte on, passed over up to ``offset``."""
+        """Return a part of a body from a registry without ranges: read from the first byte and discard up to
+        ``offset``.
+        """
         try:
             whole.skip(offset - whole.position)
             return whole.read(length)
@@ -191,7 +193,7 @@ class _Whole(ByteStream):
 
 
 def check_allowed(reference: ImageReference, access: RegistryAccess) -> None:
-    """Raises ModelReferenceError (ForbiddenRegistry) if the reference names a registry that may not be used."""
+    """Raise ModelReferenceError (ForbiddenRegistry) if the reference names a registry that may not be used."""
     is_allowed = not access.allowed_registries or listed(reference.host, reference.port, access.allowed_registries)
     if not is_allowed or listed(reference.host, reference.port, access.denied_registries):
         raise ModelReferenceError(
@@ -202,7 +204,7 @@ def check_allowed(reference: ImageReference, access: RegistryAccess) -> None:
 
 
 def _mirrors(reference: ImageReference, access: RegistryAccess) -> list[tuple[str, str]]:
-    """(host, repository) at each mirror of the reference's registry."""
+    """Return (host, repository) at each mirror of the reference's registry."""
     endpoints: list[tuple[str, str]] = []
     for mirror in access.mirrors.get(reference.registry, ()):
         host, _, prefix = re.sub(r"^https?://", "", mirror).strip("/").partition("/")

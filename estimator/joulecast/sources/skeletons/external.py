@@ -50,19 +50,19 @@ Contents = Mapping[Piece, bytes]
 
 
 def pieces(skeleton: bytes) -> list[Piece]:
-    """What may steer a shape and lies outside, in the order of its files, at most ``MAX_PIECES``."""
+    """Return what may steer a shape and lies outside, in the order of its files, at most ``MAX_PIECES``."""
     found: dict[Piece, None] = {}
     _rewritten("ModelProto", skeleton, lambda piece: found.setdefault(piece))
     return sorted(found)[:MAX_PIECES]
 
 
 def inlined(skeleton: bytes, contents: Contents) -> bytes:
-    """The skeleton with ``contents`` in the tensors that they belong to."""
+    """Return the skeleton with ``contents`` in the tensors that they belong to."""
     return _rewritten("ModelProto", skeleton, contents.get) if contents else skeleton
 
 
 def read(stream: Bytes, wanted: Sequence[Piece]) -> dict[Piece, bytes]:
-    """The pieces of one file in ``stream``, which is read forward; one that ends early is left out."""
+    """Read the pieces of one file in ``stream``, which is read forward; a piece that ends early is left out."""
     found = {}
     for piece in sorted(wanted):
         distance = piece.offset - stream.position
@@ -75,7 +75,7 @@ def read(stream: Bytes, wanted: Sequence[Piece]) -> dict[Piece, bytes]:
 
 
 def _rewritten(kind: str, message: bytes, content_of: Callable[[Piece], bytes | None]) -> bytes:
-    """The message with each external tensor asked for by ``content_of``; as it stands where it is malformed."""
+    """Fill each external tensor of the message by ``content_of``; a malformed message stays as it is."""
     if kind == "TensorProto":
         return _tensor(message, content_of)
     copy = bytearray()
@@ -100,7 +100,7 @@ def _tensor(message: bytes, content_of: Callable[[Piece], bytes | None]) -> byte
 
 
 def _piece(fields: Sequence[_Field]) -> Piece | None:
-    """Where the tensor's content lies, if it lies outside and may steer a shape."""
+    """Return where the tensor's content lies, if it lies outside and may steer a shape."""
     entries = dict(_entry(content) for number, wire, content in fields if (number, wire) == (_EXTERNAL_DATA, _LENGTH))
     numel = math.prod(_dims(fields))
     types = [_number(content) for number, wire, content in fields if (number, wire) == (_DATA_TYPE, _VARINT)]
@@ -113,7 +113,7 @@ def _piece(fields: Sequence[_Field]) -> Piece | None:
 
 
 def _is_beside(location: str) -> bool:
-    """Whether the path stays within the model's folder, as onnx demands."""
+    """Decide whether the path stays within the model's folder, as onnx demands."""
     parts = location.split("/")
     is_inside = not location.startswith("/") and ".." not in parts and "\\" not in location and "\0" not in location
     return bool(location) and location != DROPPED_LOCATION and is_inside
@@ -140,13 +140,13 @@ def _entry(message: bytes) -> tuple[str, str]:
 
 
 def _number(scalar: bytes) -> int:
-    """The value of a varint field, tag included."""
+    """Decode a varint field, tag included."""
     _, start = _varint(scalar, 0)
     return _varint(scalar, start)[0]
 
 
 def _fields(message: bytes) -> Iterator[_Field]:
-    """(number, wire type, content) of each field; of a scalar the content is the field as it stands, tag included.
+    """Yield (number, wire type, content) of each field; a scalar's content is the whole field, tag included.
 
     Raises ValueError where the message is malformed.
     """

@@ -84,7 +84,7 @@ _SUFFIXES = {
 
 
 def check_requested(format: str | None) -> None:  # noqa: A002 - the word users write
-    """Raises ModelFormatError for a requested format that cannot be read."""
+    """Raise ModelFormatError for a requested format that cannot be read."""
     if format is not None and format.lower() not in SUPPORTED:
         raise ModelFormatError(
             f"format {format!r} is not supported: ONNX is what can be read now, so export the model to ONNX and "
@@ -94,19 +94,19 @@ def check_requested(format: str | None) -> None:  # noqa: A002 - the word users 
 
 
 def refuse_foreign(head: bytes, name: str) -> None:
-    """Raises ModelFormatError if ``head``, the first bytes of ``name``, belong to something that is not ONNX."""
+    """Raise ModelFormatError if ``head``, the first bytes of ``name``, belong to a format other than ONNX."""
     found = detect(head)
     if found:
         raise found.error(name)
 
 
 def named_by_suffix(name: str) -> Foreign | None:
-    """What a file that turned out to be no ONNX model is by the end of its name."""
+    """Return the format that the file's suffix names, for a file that is not an ONNX model."""
     return next((found for suffix, found in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
 
 
 def is_weights(name: str) -> bool:
-    """Whether a name is that of a model in a format that is not read, or of weights without a graph."""
+    """Decide whether a name is that of a model in a format that is not read, or of weights without a graph."""
     return name.lower().endswith(_OF_MODELS)
 
 
@@ -117,7 +117,7 @@ _OF_MODELS = (
 
 
 def detect(head: bytes) -> Foreign | None:
-    """What the file is, if it is recognisably something other than ONNX."""
+    """Return the format of a file that is recognisably not ONNX, else None."""
     if not head.strip(b"\0"):
         what = "filled with zeros" if head else "empty"
         return Foreign(what=what, way_out=_AGAIN, reason=DAMAGED)

@@ -57,7 +57,7 @@ _EXTERNAL = bytes([14 << 3, 1])  # TensorProto.data_location = EXTERNAL
 
 
 def record(number: int, content: bytes) -> bytes:
-    """A field of bytes or of a message."""
+    """Encode a field of bytes or of a message."""
     return _encode(number << 3 | _LENGTH) + _encode(len(content)) + content
 
 
@@ -76,7 +76,8 @@ _DROPPED = record(_EXTERNAL_DATA_FIELD, record(1, b"location") + record(2, DROPP
 def skeleton(
     stream: Bytes, *, name: str, size: int | None = None, limit_bytes: int = FetchBudget().skeleton_bytes
 ) -> bytes:
-    """The ONNX model in ``stream`` (``size`` bytes if known) without tensor payloads over 4 KiB, as ModelProto bytes.
+    """Copy the ONNX model in ``stream`` (``size`` bytes if known) without tensor payloads over 4 KiB, as ModelProto
+    bytes.
 
     At most ``limit_bytes`` are kept in memory. Raises ModelFormatError, its message beginning with ``name``, if the
     stream is no ONNX model, is truncated, lies about lengths, nests too deep, or keeps more than that.
@@ -98,14 +99,14 @@ class _Copier:
         self.graphs = 0
 
     def model(self, size: int | None) -> bytes:
-        """The copy of the whole stream."""
+        """Copy the whole stream."""
         copy = self.message("ModelProto", size if size is None else self._stream.position + size, 0)
         if not self.graphs:
             raise self.error("holds no ONNX graph: give the .onnx file itself")
         return bytes(copy)
 
     def message(self, kind: str, end: int | None, depth: int) -> bytearray:
-        """The copy of a message that ends at position ``end`` (``None``: at the end of the stream).
+        """Copy a message that ends at position ``end`` (``None``: at the end of the stream).
 
         Fields are appended to one array as they come: kept apart, millions of empty ones would cost forty times their
         size.
@@ -150,7 +151,7 @@ class _Copier:
         return kept + payload
 
     def _fields(self, end: int | None) -> Iterator[tuple[int, bytes, int | None]]:
-        """Each field as (number, tag and scalar value as they stand, length of what follows or None for a scalar)."""
+        """Yield (number, raw tag and scalar value, length of what follows or None for a scalar) of each field."""
         stream = self._stream
         while end is None or stream.position < end:
             tag, raw = self._varint(may_end=end is None)
@@ -181,7 +182,7 @@ class _Copier:
         return value
 
     def _varint(self, *, may_end: bool = False) -> tuple[int, bytes]:
-        """A varint and its bytes; no bytes if the stream may end here and does."""
+        """Read a varint and its bytes; no bytes if the stream may end here and does."""
         raw = self._stream.read(1)
         if not raw:
             if may_end:
@@ -221,7 +222,7 @@ class _Copier:
             )
 
     def error(self, problem: str) -> ModelFormatError:
-        """An error whose message begins with the stream's name."""
+        """Return an error whose message begins with the stream's name."""
         return ModelFormatError(f"{self._name} {problem}")
 
     def _foreign(self, why: str) -> ModelFormatError:

@@ -23,7 +23,7 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS  # zlib.h: 16 added means a gzip header
 
 
 def compression_of(head: bytes) -> str | None:
-    """``gzip``, ``zstd`` or None, by the first bytes; what a media type says of it is often wrong."""
+    """Return ``gzip``, ``zstd`` or None by the first bytes, because media types are often wrong."""
     if head[:2] == GZIP_MAGIC:
         return "gzip"
     skippable = len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5  # RFC 8878, 3.1.2: 0x184D2A5?
@@ -31,7 +31,7 @@ def compression_of(head: bytes) -> str | None:
 
 
 def decompressed(inner: Bytes, *, name: str, meter: Meter) -> Bytes:
-    """What ``inner`` unfolds to, or ``inner`` itself if it is not compressed."""
+    """Return the decompressed content of ``inner``, or ``inner`` itself if it is not compressed."""
     compression = compression_of(inner.peek(4))
     if compression is None:
         return inner

@@ -21,7 +21,7 @@ class Ranges(Protocol):
     """Bytes that can be asked for by position."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """Between 1 and ``length`` bytes from ``offset`` on; ``b""`` only at the end."""
+        """Read between 1 and ``length`` bytes from ``offset`` on; ``b""`` only at the end."""
 
     def close(self) -> None: ...
 

@@ -13,10 +13,10 @@ class Bytes(Protocol):
     def position(self) -> int: ...
 
     def read(self, size: int) -> bytes:
-        """``size`` bytes, fewer only at the end."""
+        """Read ``size`` bytes, fewer only at the end."""
 
     def peek(self, size: int) -> bytes:
-        """The next ``size`` bytes without consuming them, fewer only at the end."""
+        """Return the next ``size`` bytes without consuming them, fewer only at the end."""
 
     def skip(self, size: int) -> int:
         """Pass over ``size`` bytes; returns how many there were."""
@@ -32,11 +32,10 @@ class ByteStream(ABC):
 
     @abstractmethod
     def _next(self) -> bytes:
-        """The bytes after those given last, at least one; ``b""`` at the end."""
+        """Return the next bytes, at least one; ``b""`` at the end."""
 
     def _leap(self, distance: int, gap: int) -> int:  # noqa: ARG002 - for those that can
-        """Move ``distance`` bytes past those given last without reading them: what is left of a ``gap`` that was partly
-        read already.
+        """Skip ``distance`` bytes without reading them: the rest of a ``gap`` of which a part was read already.
 
         Returns how far it went, 0 to read through instead.
         """

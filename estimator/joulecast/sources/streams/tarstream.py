@@ -50,8 +50,10 @@ class Entry:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether ``head``, 1,024 bytes if there are so many, begins a tar archive: a block whose checksum is right, or two
-    blocks of zeros."""
+    """Decide whether ``head``, 1,024 bytes if there are so many, begins a tar archive.
+
+    It does with a block whose checksum is right, or with two blocks of zeros.
+    """
     if len(head) == 2 * BLOCK and not head.strip(b"\0"):
         return True
     try:
@@ -62,8 +64,10 @@ def is_tar(head: bytes) -> bool:
 
 
 def inside(path: str, name: str) -> str:
-    """``path`` relative to the root, without ``.`` and empty components. Raises ModelFormatError if it leaves the
-    root."""
+    """Return ``path`` relative to the root, without ``.`` and empty components.
+
+    Raises ModelFormatError if it leaves the root.
+    """
     normal = posixpath.normpath(path.lstrip("/") or ".")
     if normal == ".." or normal.startswith("../") or "\0" in path or len(path) > _MAX_PATH_CHARACTERS:
         raise ModelFormatError(
@@ -74,7 +78,9 @@ def inside(path: str, name: str) -> str:
 
 
 def entries(stream: Bytes, name: str) -> Iterator[Entry]:
-    """The members in order. While one is current, ``stream`` stands at its content, of which any part may be read.
+    """Yield the members in order.
+
+    While one is current, ``stream`` stands at its content, of which any part may be read.
 
     Raises ModelFormatError, beginning with ``name``, if the archive is truncated or malformed.
     """
@@ -99,11 +105,11 @@ class _Archive:
 
     @staticmethod
     def padded(size: int) -> int:
-        """``size`` up to whole blocks."""
+        """Round ``size`` up to whole blocks."""
         return -(-size // BLOCK) * BLOCK
 
     def header(self) -> tarfile.TarInfo | None:
-        """The next header; None at the end of the archive."""
+        """Read the next header; None at the end of the archive."""
         self._block = self._stream.read(BLOCK)
         if not self._block.strip(b"\0"):
             return None
@@ -116,7 +122,7 @@ class _Archive:
         return header
 
     def entry(self, header: tarfile.TarInfo) -> Entry | None:
-        """The member that ``header`` begins; None if it only extends the next one."""
+        """Return the member that ``header`` begins; None if it only extends the next one."""
         if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
             self._extended |= self._pax_records(self._extension(header.size))
         elif header.type == tarfile.XGLTYPE:
@@ -158,8 +164,9 @@ class _Archive:
         return int(extended["size"][:20])
 
     def _skip_sparse_map(self) -> None:
-        """GNU's old sparse format continues its map in blocks after the header; a flag in each says whether another
-        follows."""
+        """Skip GNU's old sparse map, which continues in blocks after the header; a flag in each says whether another
+        follows.
+        """
         more = self._block[_SPARSE_FLAG_IN_HEADER]
         while more:
             block = self._stream.read(BLOCK)
@@ -177,7 +184,7 @@ class _Archive:
         return content
 
     def _pax_records(self, content: bytes) -> dict[str, str]:
-        """``LENGTH KEY=VALUE\\n`` records (POSIX pax)."""
+        """Parse ``LENGTH KEY=VALUE\\n`` records (POSIX pax)."""
         records: dict[str, str] = {}
         start = 0
         while start < len(content):
