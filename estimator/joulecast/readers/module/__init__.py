@@ -21,8 +21,9 @@ __all__ = ["arguments", "graph_digest", "graph_of", "graph_of_call", "read", "tr
 
 
 def read(module: Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
-    """One forward pass as a graph. ``example_inputs``: a tensor, a sequence of positional arguments, or a mapping of
-    arguments by name.
+    """Read one forward pass as a graph.
+
+    ``example_inputs``: a tensor, a sequence of positional arguments, or a mapping of arguments by name.
 
     Raises WorkloadError, ModelFormatError, UnresolvedShapeError.
     """

@@ -58,7 +58,7 @@ class Call:
     scope: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The call as JSON values, without names and scope: equal for equal configurations."""
+        """Return the call as JSON values without names and scope: equal for equal configurations."""
         return {
             "function": self.function,
             "args": _plain(self.args),
@@ -74,7 +74,7 @@ class Call:
 
 
 def call_from_json(document: Mapping[str, Any]) -> Call:
-    """The call that ``Call.to_json`` wrote."""
+    """Return the call that ``Call.to_json`` wrote."""
     return Call(
         function=document["function"],
         args=tuple(_value(value) for value in document["args"]),

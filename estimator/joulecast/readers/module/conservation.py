@@ -18,7 +18,9 @@ from joulecast.readers.module.calls import Call, Witness
 
 
 def verify(calls: Sequence[Call], witness: Witness, ends: Sequence[int], graph: ModelGraph) -> None:
-    """``ends``: for each call, how many of the graph's nodes stand for it and those before it.
+    """Check that the graph keeps what the pass showed.
+
+    ``ends``: for each call, how many of the graph's nodes stand for it and the calls before it.
 
     Raises InternalInconsistencyError, which names the pass and the call.
     """

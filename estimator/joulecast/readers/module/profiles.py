@@ -22,8 +22,7 @@ FORMAT = "torch-module"
 
 
 def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | None = None) -> ModelProfile:
-    """What one batch of ``example_inputs`` asks of a machine. ``batch_size``: the first input's leading dimension
-    unless said."""
+    """Profile one batch of ``example_inputs``. ``batch_size``: by default the leading dimension of the first input."""
     from joulecast.readers.module.tracing.forward import trace
     from joulecast.readers.module.tracing.refusals import checked
 
@@ -39,7 +38,7 @@ def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | 
 
 
 def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
-    """The profile of a recorded pass; its digest is that of its graph."""
+    """Return the profile of a recorded pass; its digest is that of its graph."""
     layers = count(canonicalise(graph_of(trace)))
     return ModelProfile(
         source=trace.name,

@@ -21,7 +21,7 @@ _SUGGESTIONS = 5
 
 
 def entry_named(source: str) -> Entry:
-    """The network that ``source`` names: a listed one, or any other of the installed timm.
+    """Return the network that ``source`` names: a listed one, or any other of the installed timm.
 
     Raises ModelReferenceError, with the closest names, for none.
     """
@@ -38,7 +38,7 @@ def entry_named(source: str) -> Entry:
 
 
 def _of_timm(name: str) -> Entry:
-    """A network of timm that is not listed, at the input size that timm says."""
+    """Return a network of timm that is not listed, at the input size that timm states."""
     timm = package("timm")
     if not timm.is_model(name):
         raise _unknown(f"timm:{name}", timm.list_models())
@@ -63,7 +63,7 @@ def _unknown(source: str, names: list[str]) -> ModelReferenceError:
 
 
 def package(library: Library) -> Any:
-    """The Python package behind a prefix. Raises JoulecastError that says how to install it."""
+    """Import the Python package of a prefix. Raises JoulecastError that says how to install it."""
     try:
         return import_module(PACKAGES[library])
     except ImportError as error:
@@ -74,9 +74,7 @@ def package(library: Library) -> Any:
 
 
 def module_of(entry: Entry) -> nn.Module:
-    """``entry`` as its library builds it, in the default dtype. Raises ModelReferenceError if the installed library
-    lacks it.
-    """
+    """Build ``entry`` with its library in the default dtype. Raises ModelReferenceError if the library lacks it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # libraries announce what they will change in later versions
         module = _BUILDERS[entry.library](package(entry.library), entry)

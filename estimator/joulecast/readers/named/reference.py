@@ -20,13 +20,14 @@ PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
 
 def is_named(source: object) -> bool:
-    """Whether ``source`` is a named source: text that begins with one of the prefixes and a colon."""
+    """Decide whether ``source`` is text that begins with one of the prefixes and a colon."""
     return isinstance(source, str) and source.partition(":")[0] in LIBRARIES and ":" in source
 
 
 def refuse_misspelt(source: str) -> None:
-    """Raises ModelReferenceError for what is nearly a named source and nothing on this machine, before any registry is
-    asked for it."""
+    """Raise ModelReferenceError for what is nearly a named source and not a local path, before any registry is
+    asked.
+    """
     prefix, colon, name = source.partition(":")
     if not colon:
         _refuse_bare(source)
@@ -41,7 +42,7 @@ def refuse_misspelt(source: str) -> None:
 
 
 def _refuse_bare(source: str) -> None:
-    """Raises ModelReferenceError for the bare name of a listed network that is nothing on this machine."""
+    """Raise ModelReferenceError for the bare name of a listed network that is not a local path."""
     if "/" in source or os.access(source, os.F_OK):
         return
     from joulecast.readers.named.catalogue import known
@@ -57,6 +58,6 @@ def _refuse_bare(source: str) -> None:
 
 
 def split(source: str) -> tuple[Library, str]:
-    """Library and name of a named source."""
+    """Split a named source into library and name."""
     library, _, name = source.partition(":")
     return cast("Library", library), name

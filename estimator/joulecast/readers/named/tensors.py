@@ -23,7 +23,7 @@ _SEED = 0
 def specs(
     entry: Entry, *, batch_size: int, sequence_length: int | None, seconds: float | None, dtype: str, vocabulary: int
 ) -> dict[str, InputSpec]:
-    """What ``entry`` is fed. Raises WorkloadError for a length that it does not have, and for one below 1."""
+    """Return the inputs of ``entry``. Raises WorkloadError for a length that it does not have, and for one below 1."""
     words = {"batch": batch_size} | _lengths(entry, sequence_length, seconds)
     for word, size in words.items():
         if size < 1:
@@ -65,7 +65,7 @@ def _spec(name: str, shape: tuple[int | str, ...], words: Mapping[str, int], dty
 def reshaped(
     source: str, inputs: Mapping[str, InputSpec], shapes: Mapping[str, Shape], batch_size: int
 ) -> dict[str, InputSpec]:
-    """``inputs`` with some shapes replaced. Raises WorkloadError for an unknown input, another rank or batch."""
+    """Replace some shapes of ``inputs``. Raises WorkloadError for an unknown input, another rank or batch."""
     for name, shape in shapes.items():
         if name not in inputs:
             raise WorkloadError(f"{source} has no input {name!r}: it is fed {', '.join(inputs)}")
@@ -79,7 +79,7 @@ def reshaped(
 
 
 def tensors(inputs: Mapping[str, InputSpec], *, device: str, drawn: bool) -> dict[str, Any]:
-    """A tensor for each: drawn from N(0,1), ids uniformly, masks of ones; or, unless ``drawn``, zeros."""
+    """Return a tensor for each input: drawn from N(0,1), ids uniformly, masks of ones; zeros unless ``drawn``."""
     generator = torch.Generator().manual_seed(_SEED)
     return {name: _tensor(name, spec, generator if drawn else None).to(device) for name, spec in inputs.items()}
 

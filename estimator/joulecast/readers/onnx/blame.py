@@ -26,8 +26,11 @@ REPORT = "this is a defect of joulecast, not of the model: please report it with
 
 
 def of_node(error: Exception, node: NodeProto, name: str, opsets: Mapping[str, int]) -> JoulecastError:
-    """The error to raise for one that reading a node met. A node that the standard's checker refuses, or of a domain
-    that no standard describes, is damaged; a valid one was read wrongly."""
+    """Return the error to raise for an exception that reading a node caused.
+
+    A node that the standard's checker refuses, or of a domain without a standard, is damaged; a valid node was read
+    wrongly, which is a defect of joulecast.
+    """
     fault = damage(node, opsets)
     if isinstance(error, RecursionError):
         fault = fault or "its graphs lie too deep inside one another"
@@ -41,7 +44,7 @@ def of_node(error: Exception, node: NodeProto, name: str, opsets: Mapping[str, i
 
 
 def of_model(error: Exception, name: str) -> JoulecastError:
-    """The same for an error outside of any node."""
+    """Return the error to raise for an exception outside of any node."""
     if isinstance(error, RecursionError):
         return ModelFormatError(f"the graphs of {name} lie too deep inside one another; the file is damaged")
     return internal(error, f"reading {name}")
@@ -52,7 +55,7 @@ def internal(error: Exception, doing: str) -> InternalInconsistencyError:
 
 
 def damage(node: NodeProto, opsets: Mapping[str, int]) -> str | None:
-    """What ONNX's checker says against the node, ``None`` if nothing."""
+    """Return what ONNX's checker says against the node, ``None`` if nothing."""
     context = checker.C.CheckerContext()
     context.ir_version = IR_VERSION
     context.opset_imports = dict(opsets)

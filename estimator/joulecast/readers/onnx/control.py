@@ -87,7 +87,7 @@ def _present(value: Value | None, node: NodeProto) -> Value:
 
 
 def _asked(walk: GraphWalk, node: NodeProto, inputs: Inputs, index: int, known: Any) -> Any:
-    """The trip count or condition; one that depends on data is asked for and taken to be 1."""
+    """Return the trip count or condition; one that depends on data is asked for and taken to be 1."""
     if known is not None or len(inputs) <= index or inputs[index] is None:
         return known
     what = "trip count" if index == 0 else "condition"
@@ -123,7 +123,7 @@ class LoopState:
             going = self._step()
 
     def _step(self) -> bool:
-        """One iteration with every known value; whether the loop goes on."""
+        """Run one iteration with every known value; return whether the loop goes on."""
         recording = self.passes.inner()
         outputs = self._iterate(self.carried, from_array("", np.array(self.done, np.int64), runtime=True), recording)
         outputs = self.passes.add(recording, outputs)
@@ -154,8 +154,9 @@ class LoopState:
         self.stacked.append(outputs[1 + count :])
 
     def _repeat(self, left: int) -> bool:
-        """Whether all that is left repeats one iteration in which no changing content is known; if so, account for
-        it."""
+        """Decide whether the rest repeats one iteration without changing known content; if so, record the whole
+        rest.
+        """
         before = [value.without_data() for value in self.carried]
         recording = self.passes.inner()
         iteration = Value(name="", elem=TensorProto.INT64, shape=())
@@ -279,7 +280,9 @@ def _scan_batches(
     scope: Scope,
     record: Recording,
 ) -> list[Value]:
-    """The form of opset 8: a leading batch dimension on everything, each batch element scanned by itself."""
+    """Scan in the form of opset 8: everything has a leading batch dimension, and each batch element is scanned
+    apart.
+    """
     states = states[1:] if len(states) + len(slices) == len(node.input) else states
     batch = (slices[0].shape or (1,))[0] or 1
     length = (slices[0].shape or (1, 0))[1] or 0

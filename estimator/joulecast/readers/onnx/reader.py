@@ -34,7 +34,7 @@ MAX_SKELETON_BYTES = 1 << 28
 
 
 def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
-    """The graph that ``skeleton`` executes under ``workload``, as filed (not canonicalised).
+    """Read the graph that ``skeleton`` executes under ``workload``, as the file holds it (not canonicalised).
 
     ``skeleton``: a serialised ModelProto whose tensor payloads may be absent; nothing outside it is read. ``name``:
     for messages.
@@ -49,8 +49,10 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
 
 
 def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None, default: int, name: str) -> int:
-    """The batch size that the shapes given for the model's inputs say; ``size`` where it was said and does not
-    contradict them, ``default`` where the model leaves it open and nothing says it.
+    """Return the batch size that the given shapes of the model's inputs say.
+
+    It is ``size`` where that is given and agrees with them, and ``default`` where neither the shapes nor the model say
+    it.
 
     Raises ModelFormatError, and WorkloadError where two of them disagree.
     """
@@ -59,7 +61,7 @@ def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None
 
 
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
-    """The graph; every question that the workload leaves open is asked in one error."""
+    """Read the graph; one error asks for everything that the workload leaves open."""
     ordering.sort(model)
     asked = Asked()
     try:
@@ -74,7 +76,10 @@ def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
 
 
 def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> ModelGraph:
-    """The graph with the most that each selection may keep. Where a product depends on one, all are asked for."""
+    """Read the graph with the most that each selection may keep.
+
+    Where a product depends on one, ask for all of them.
+    """
     most = Selections(most=True)
     graph = _graph_of(model, workload, name, asked, most)
     if not most.found:
@@ -87,7 +92,7 @@ def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> 
 
 
 def _uncertain(most: ModelGraph, model: ModelProto, workload: Workload, name: str) -> frozenset[str] | None:
-    """Values whose size depends on how much the selections keep; ``None`` where a product does."""
+    """Return the values whose size depends on how much the selections keep; ``None`` where a product does."""
     try:
         least = _graph_of(model, workload, name, Asked(), Selections(most=False))
     except (UnresolvedShapeError, ModelFormatError):
@@ -120,7 +125,7 @@ def _graph_of(model: ModelProto, workload: Workload, name: str, asked: Asked, se
 
 
 def parse(skeleton: bytes, name: str) -> ModelProto:
-    """The model that the bytes hold. Raises ``ModelFormatError``."""
+    """Parse the bytes of a model. Raises ``ModelFormatError``."""
     if len(skeleton) > MAX_SKELETON_BYTES:
         raise ModelFormatError(
             f"{name}: the graph without its weights is {len(skeleton)} bytes, over the limit of {MAX_SKELETON_BYTES}"
@@ -137,7 +142,10 @@ def parse(skeleton: bytes, name: str) -> ModelProto:
 
 
 def operator_sets(model: ModelProto, name: str) -> dict[str, int]:
-    """Version by domain; ``ai.onnx`` is the default domain. Raises ``ModelFormatError`` for one newer than we know."""
+    """Return the version by domain; ``ai.onnx`` is the default domain.
+
+    Raises ``ModelFormatError`` for an unknown version.
+    """
     found = {"" if entry.domain == "ai.onnx" else entry.domain: int(entry.version) for entry in model.opset_import}
     if any(not 0 < version < 2**31 for version in found.values()):
         raise ModelFormatError(
@@ -152,7 +160,7 @@ def operator_sets(model: ModelProto, name: str) -> dict[str, int]:
 
 
 def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
-    """The inputs that the model is fed: those without a stored default, and those that the workload overrides."""
+    """Return the inputs that must be fed: those without a stored default, and those that the workload overrides."""
     stored = {tensor.name for tensor in graph.initializer} | {sparse.values.name for sparse in graph.sparse_initializer}
     return [info for info in graph.input if info.name not in stored or info.name in workload.input_values]
 
@@ -160,8 +168,7 @@ def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
 def _hints(
     graph: GraphProto, workload: Workload, binding: inputs.Binding, asked: Asked, selections: Selections
 ) -> Hints:
-    """What the workload says of values inside the graph. Raises ``WorkloadError`` for a name that the model does not
-    have."""
+    """Return what the workload says of values inside the graph. Raises ``WorkloadError`` for an unknown name."""
     fed = {info.name for info in free_inputs(graph, workload)}
     inside = {name for node in _all_nodes(graph) for name in node.output} | set(_stored_names(graph))
     for name in (*workload.input_shapes, *workload.input_values):
@@ -179,7 +186,7 @@ def _hints(
 
 
 def _stored_names(graph: GraphProto) -> Iterator[str]:
-    """Stored tensors, those of nested graphs included."""
+    """Yield stored tensors, those of nested graphs included."""
     yield from (tensor.name for tensor in graph.initializer)
     for node in graph.node:
         for attribute in node.attribute:
@@ -188,7 +195,7 @@ def _stored_names(graph: GraphProto) -> Iterator[str]:
 
 
 def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """Every node, those of nested graphs included."""
+    """Yield every node, those of nested graphs included."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:

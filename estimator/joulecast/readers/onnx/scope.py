@@ -38,7 +38,7 @@ class Scope:
         )
 
     def optional(self, name: str) -> Value | None:
-        """The value, or ``None`` for the empty name, which stands for an absent optional input."""
+        """Return the value, or ``None`` for the empty name, which means an absent optional input."""
         return self[name] if name else None
 
 
@@ -49,7 +49,7 @@ class Names:
     copies: dict[str, int] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
-        """``name``, or ``name#2``, ``name#3``, … where another value has it."""
+        """Return ``name``, or ``name#2``, ``name#3``, … where another value has it."""
         if name not in self.copies:
             self.copies[name] = 1
             return name
@@ -89,7 +89,9 @@ class Recording:
         self.values[value.name] = value
 
     def hold(self, proto: Any, make: Callable[[], Value]) -> Value:
-        """The value of a stored tensor, made once for each ``proto`` (a message, kept alive as the key needs it)."""
+        """Return the value of a stored tensor, made once for each ``proto`` (a message, kept alive as the key needs
+        it).
+        """
         known = self.stored.get(id(proto))
         if known is not None:
             return known[1]
@@ -107,7 +109,7 @@ class Recording:
         return recording
 
     def inner(self) -> Recording:
-        """An empty recording inside this one."""
+        """Return an empty recording inside this one."""
         return Recording(outer=self, names=self.names, stored=self.stored)
 
     def append(self, inner: Recording, *, repeats: int = 1) -> None:

@@ -89,7 +89,7 @@ class Value:
 
 @lru_cache(maxsize=64)
 def dtype_name(elem: int) -> str:
-    """The name of an ONNX element type in the field's words: ``FLOAT`` is ``float32``, every 8-bit float ``float8``."""
+    """Return the name of an ONNX element type: ``FLOAT`` is ``float32``, every 8-bit float ``float8``."""
     try:
         name = str(TensorProto.DataType.Name(elem))
     except ValueError as error:
@@ -109,7 +109,7 @@ def _tensor_type(elem: int, shape: PartialShape | None) -> TypeProto:
 
 
 def from_type(name: str, proto: TypeProto) -> Value:
-    """The value of that ONNX type: dimensions that are symbolic, absent or negative are unknown."""
+    """Return the value of an ONNX type; dimensions that are symbolic, absent or negative are unknown."""
     kind = proto.WhichOneof("value")
     if kind not in ("tensor_type", "sparse_tensor_type"):
         return Value(name=name, container=proto)
@@ -121,7 +121,7 @@ def from_type(name: str, proto: TypeProto) -> Value:
 
 
 def from_tensor(name: str, proto: TensorProto) -> Value:
-    """A stored tensor; its content only if it is inline and small. An absent payload is unknown, never zero."""
+    """Return a stored tensor with its content if that is inline and small. An absent payload is unknown, never zero."""
     shape = _stored_shape(name, proto.dims)
     data = None
     if proto.data_location != TensorProto.EXTERNAL and math.prod(shape) <= SMALL_NUMEL:
@@ -146,14 +146,16 @@ def _location(proto: TensorProto) -> str:
 
 
 def from_sparse(name: str, proto: SparseTensorProto) -> Value:
-    """A stored sparse tensor, seen as the dense one that it stands for."""
+    """Return a stored sparse tensor as the dense one that it represents."""
     shape = _stored_shape(name, proto.dims)
     return Value(name=name, elem=proto.values.data_type, shape=shape, runtime=False, role="constant", stored=(name,))
 
 
 def from_array(name: str, array: Any, *, elem: int | None = None, runtime: bool = False) -> Value:
-    """A value whose content is known. ``array``: anything that numpy takes, of ≤ ``SMALL_NUMEL`` elements to keep its
-    content."""
+    """Return a value whose content is known.
+
+    ``array``: anything that numpy takes; its content is kept for up to ``SMALL_NUMEL`` elements.
+    """
     array = np.asarray(array)
     elem = helper.np_dtype_to_tensor_dtype(array.dtype) if elem is None else elem
     data = array if array.size <= SMALL_NUMEL else None
@@ -162,7 +164,7 @@ def from_array(name: str, array: Any, *, elem: int | None = None, runtime: bool 
 
 
 def static_shape(value: Value) -> Shape | None:
-    """The shape if every dimension is known, else ``None``."""
+    """Return the shape if every dimension is known, else ``None``."""
     return tuple(d for d in value.shape if d is not None) if value.shape is not None and value.static else None
 
 

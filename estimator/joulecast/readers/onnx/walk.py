@@ -59,7 +59,7 @@ class Budget:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """One graph or function deeper, until the block ends, by an error or not."""
+        """Count one graph or function more of depth until the block ends, by an error or not."""
         self.depth += 1
         try:
             if self.depth > MAX_DEPTH:
@@ -120,7 +120,9 @@ class Walk:
     def _special(
         self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording
     ) -> list[Value] | None:
-        """Constants, control flow and functions, which leave no node of their own; ``None`` for any other node."""
+        """Walk constants, control flow and functions, which leave no node of their own; return ``None`` for other
+        nodes.
+        """
         function = self.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
             record.free_nodes += 1
@@ -148,8 +150,10 @@ class Walk:
         return [scope[name] for name in function.output]
 
     def _body(self, function: FunctionProto, call: NodeProto) -> Sequence[NodeProto]:
-        """The function's nodes with the attributes of the call; the same nodes for equal calls, so that what they
-        store is one tensor."""
+        """Return the function's nodes with the attributes of the call.
+
+        Equal calls get the same nodes, so that what they store is one tensor.
+        """
         actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *call.attribute)}
         told = (*function.attribute, *(attribute.name for attribute in function.attribute_proto))
         key = (id(function), *(actual[name].SerializeToString() for name in told if name in actual))
@@ -173,7 +177,7 @@ class Walk:
         return known
 
     def _shaped(self, value: Value, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> Value:
-        """The value with a static shape: where the workload does not say one, an example, which is asked for."""
+        """Return the value with a static shape; where the workload does not say one, take an example and ask for it."""
         if not value.name or value.container is not None or value.static:
             return value
         problem = (
@@ -195,7 +199,7 @@ class Walk:
         return outputs
 
     def _typed(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
-        """Raises ``ShapeConflictError``."""
+        """Infer the outputs by the first rule that applies. Raises ``ShapeConflictError``."""
         own = contrib.outputs(node, inputs, self.inference)
         if own is not None:
             return own
@@ -210,7 +214,7 @@ class Walk:
         return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
 
     def _unsupported(self, node: NodeProto) -> list[Value]:
-        """Shapes that the file itself declares, so that the walk can go on; the row lowers coverage."""
+        """Return the shapes that the file declares, so that the walk can go on; the row lowers coverage."""
         declared = [self.hints.declared(name) for name in node.output]
         if any(name and value is None for name, value in zip(node.output, declared, strict=True)):
             raise UnsupportedOperatorError(
@@ -243,7 +247,7 @@ def _stored(tensor: TensorProto, hints: Hints) -> Value:
 
 
 def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
-    """The node of a function without the names of formal inputs that the call leaves out."""
+    """Return the node of a function without the names of formal inputs that the call leaves out."""
     absent = [index for index, name in enumerate(node.input) if name and scope[name].name == ""]
     if not absent:
         return node
@@ -255,7 +259,7 @@ def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
 
 
 def constant(node: NodeProto) -> Value:
-    """The value of a Constant node, whichever of its attribute forms it uses."""
+    """Return the value of a Constant node in any of its attribute forms."""
     (name,) = node.output
     for attribute in node.attribute:
         if attribute.type == AttributeProto.TENSOR:
@@ -285,7 +289,7 @@ def _constant_array(attribute: AttributeProto) -> Any:
 
 
 def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], when: When) -> Node:
-    """The framework-free form of a node."""
+    """Return the framework-free form of a node."""
     values = {i: attributes.nested(v.data) for i, v in enumerate(inputs) if v is not None and _steers(v)}
     return Node(
         name=label(node),
@@ -306,7 +310,7 @@ def _steers(value: Value) -> bool:
 
 
 def label(node: NodeProto) -> str:
-    """The node's name, or its first output's."""
+    """Return the node's name, or its first output's."""
     return node.name or next((name for name in node.output if name), node.op_type)
 
 

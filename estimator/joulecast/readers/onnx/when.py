@@ -54,7 +54,7 @@ class When:
         return When(folded=folded, computed=not folded, open=late, stored=tuple(stored))
 
     def placed(self, value: Value) -> Value:
-        """The output marked so."""
+        """Return the output with these marks."""
         ahead = self.folded or self.computed
         if not ahead and value.runtime and value.role == "activation" and not value.stored and value.open == self.open:
             return value
@@ -69,7 +69,7 @@ class When:
 
 
 def _of_stored_values(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> bool:
-    """Whether nothing that the model is fed goes in, apart from shapes."""
+    """Decide whether the node reads stored values alone, apart from shapes of what is fed."""
     if node.op_type in AT_RUN_TIME or node.domain:
         return False
     if node.op_type not in SHAPE_READERS and any(value is not None and value.runtime for value in inputs):

@@ -42,8 +42,11 @@ PARTS = (
 
 @cache
 def table() -> Mapping[str, Entry]:
-    """Every rule, by ``torch.…`` function or by ATen operator without its overload (``aten.add``), or with it where
-    overloads differ (``aten.max.dim``)."""
+    """Return every rule by the name of its function.
+
+    Names are ``torch.…`` functions, or ATen operators without their overload (``aten.add``), or with it where overloads
+    differ (``aten.max.dim``).
+    """
     found: dict[str, Entry] = {}
     for part in PARTS:
         twice = found.keys() & part.TABLE.keys()
@@ -54,8 +57,11 @@ def table() -> Mapping[str, Entry]:
 
 
 def entry_of(function: str) -> Entry | None:
-    """The rule of a recorded function. An operator that works in place has that of its other form, and one of lists of
-    tensors that of its other form for each."""
+    """Return the rule of a recorded function, or None.
+
+    An operator that works in place has the rule of its other form; one of lists of tensors applies the rule of its
+    single form to each tensor.
+    """
     known = table()
     if function in known or not function.startswith("aten."):
         return known.get(function)

@@ -9,7 +9,10 @@ from joulecast.readers.module.names.reading import Entry, Reading, entry
 
 
 def _attention(reading: Reading) -> None:
-    """One kernel. Operands without heads are one head; further leading dimensions are part of the batch."""
+    """Add one attention kernel.
+
+    Operands without heads are one head; further leading dimensions are part of the batch.
+    """
     query = reading.given("query")
     scale = reading.value("scale")
     attributes = {
@@ -29,7 +32,7 @@ def _attention(reading: Reading) -> None:
 
 
 def _in_four(reading: Reading, name: str) -> str:
-    """The operand with four dimensions, through a view where it has another number of them but three."""
+    """Return the operand with four dimensions, through a view where it has neither three nor four."""
     given = reading.given(name)
     if len(given.shape) in (3, 4):
         return given.name

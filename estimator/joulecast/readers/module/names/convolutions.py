@@ -26,7 +26,7 @@ DEFORMED = """input weight offset mask bias stride_h stride_w pad_h pad_w dilati
 
 
 def _deformed(reading: Reading) -> None:
-    """ONNX's order: bias before mask."""
+    """Add a deformable convolution in ONNX's order of inputs: bias before mask."""
     reading.node(
         "DeformConv",
         tuple(reading.name(name) for name in ("input", "weight", "offset", "bias")),

@@ -8,7 +8,7 @@ from joulecast.readers.module.names.reading import Entry, Reading, over_tensors
 
 
 def made(op_type: str) -> Entry:
-    """Nothing is read, also where the call looks at another tensor's shape."""
+    """Return the rule of an operator that reads nothing, even where the call takes its shape from another tensor."""
 
     def rule(reading: Reading) -> None:
         reading.node(op_type, ())

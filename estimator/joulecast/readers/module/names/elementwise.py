@@ -57,7 +57,7 @@ def _where(reading: Reading) -> None:
 
 
 def _glu(reading: Reading) -> None:
-    """One half times the sigmoid of the other."""
+    """Add the product of one half and the sigmoid of the other."""
     shape, dtype = reading.output.shape, reading.output.dtype
     halves = [reading.tensor(name, shape, dtype) for name in ("value", "gate")]
     gate = reading.tensor("sigmoid", shape, dtype)
@@ -67,7 +67,7 @@ def _glu(reading: Reading) -> None:
 
 
 def _added(op_type: str) -> Entry:
-    """``self + value · tensor1 · tensor2``, or the quotient instead of the product."""
+    """Return the rule of ``self + value · tensor1 · tensor2``, or of the quotient instead of the product."""
 
     def rule(reading: Reading) -> None:
         inner = reading.tensor("inner", reading.output.shape, reading.output.dtype)
@@ -78,7 +78,7 @@ def _added(op_type: str) -> Entry:
 
 
 def _lerp(reading: Reading) -> None:
-    """``self + weight · (end − self)``."""
+    """Add ``self + weight · (end − self)``."""
     shape, dtype = reading.output.shape, reading.output.dtype
     difference, step = (reading.tensor(name, shape, dtype) for name in ("difference", "step"))
     weight = reading.value("weight")

@@ -13,8 +13,11 @@ PREFIX = "_foreach_"
 
 
 def of_each(single: Entry, operator: str) -> Entry:
-    """The rule of ``operator`` for each tensor of the list. CUDA's kernel takes several tensors at a time; exported,
-    there are as many operators as tensors, and so many rows there are."""
+    """Apply the rule of ``operator`` to each tensor of the list.
+
+    CUDA's kernel takes several tensors at a time; an exported file has one operator a tensor, so there is one row a
+    tensor.
+    """
 
     def rule(reading: Reading) -> None:
         for place in range(len(reading.call.outputs)):
@@ -27,7 +30,7 @@ def of_each(single: Entry, operator: str) -> Entry:
 
 
 def _one(call: Call, place: int, operator: str) -> Call:
-    """The call for the tensors at one place of its lists."""
+    """Return the call for the tensors at one place of its lists."""
     count = len(call.outputs)
 
     def picked(value: Any) -> Any:

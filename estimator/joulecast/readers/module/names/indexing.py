@@ -19,7 +19,7 @@ PARAMETERS = {"weight": "weight indices", "self": "self dim index"}
 
 
 def _index(reading: Reading) -> None:
-    """Whole slices along one dimension, or single elements by the indices of several."""
+    """Add a read of whole slices along one dimension, or of single elements by the indices of several."""
     given = [(axis, name) for axis, name in enumerate(reading.names("indices")) if name]
     if len(given) == 1:
         reading.node("Gather", (reading.name("self"), given[0][1]), axis=given[0][0])
@@ -28,7 +28,7 @@ def _index(reading: Reading) -> None:
 
 
 def _bag(reading: Reading) -> None:
-    """The rows of each bag, picked and summed (or averaged) in one kernel."""
+    """Add one kernel that picks the rows of each bag and sums or averages them."""
     weight, indices = reading.given("weight"), reading.given("indices")
     rows = reading.tensor("rows", (*indices.shape, weight.shape[-1]), weight.dtype)
     reading.node("Gather", (weight.name, indices.name), (rows,), part=1)

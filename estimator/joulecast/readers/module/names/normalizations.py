@@ -8,7 +8,9 @@ from joulecast.readers.module.names.reading import Entry, Reading, entry
 
 
 def _layer_norm(reading: Reading) -> None:
-    """The statistics that the kernel also writes are a few numbers a row, which nobody reads at inference."""
+    """Add one node; the statistics that the kernel also writes are a few numbers a row, which inference does not
+    read.
+    """
     reading.node(
         "LayerNormalization",
         _present(reading, "input weight bias"),
@@ -25,7 +27,7 @@ def _rms_norm(reading: Reading) -> None:
 
 
 def _batch_norm(reading: Reading) -> None:
-    """ONNX's order: scale, shift, mean, variance; a missing scale is ones, a missing shift zeros."""
+    """Add a node in ONNX's order: scale, shift, mean, variance; a missing scale is ones, a missing shift zeros."""
     given = reading.given("input")
     channels = given.shape[1:2]
     scale, shift = (

@@ -8,7 +8,7 @@ from joulecast.readers.module.names.reading import Entry, Reading, entry, over_t
 
 
 def _adaptive(op_type: str) -> Entry:
-    """To one position a channel, or to several."""
+    """Return the rule of pooling to one position a channel, or to several."""
 
     def rule(reading: Reading) -> None:
         given = reading.given("self")
@@ -20,7 +20,7 @@ def _adaptive(op_type: str) -> Entry:
 
 
 def _max_pool(reading: Reading) -> None:
-    """The places of the maxima are written too, but stored files have no such output unless somebody reads it."""
+    """Add a pooling; the places of the maxima are an output only if some call reads them, as in stored files."""
     reading.node("MaxPool", (reading.name("self"),), reading.outputs[:1], kernel_shape=reading.value("kernel_size"))
 
 

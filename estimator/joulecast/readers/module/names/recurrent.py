@@ -14,7 +14,9 @@ PROJECTED = (3, 5)
 
 
 def _recurrent(op_type: str) -> Entry:
-    """``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)``."""
+    """Return the rule of ``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
+    batch_first)``.
+    """
 
     def rule(reading: Reading) -> None:
         given = reading.given("input")
@@ -41,13 +43,13 @@ def _recurrent(op_type: str) -> Entry:
 
 
 def _cells(reading: Reading, layer: int, projections: Sequence[TensorSpec], output: TensorSpec) -> str:
-    """What the cells of a layer give before it is projected."""
+    """Add the cells of a layer and return their output before it is projected."""
     shape = (*output.shape[:-1], len(projections) * projections[0].shape[1])
     return reading.tensor(f"cells{layer}", shape, output.dtype)
 
 
 def _projected(reading: Reading, layer: int, projections: Sequence[TensorSpec], cells: str, result: str) -> None:
-    """Each direction's cells ``(…, hidden)`` times its own matrix ``(state, hidden)``."""
+    """Add the product of each direction's cells ``(…, hidden)`` and its own matrix ``(state, hidden)``."""
     state, hidden = projections[0].shape
     leading, dtype = (reading.tensors[cells].shape or ())[:-1], reading.output.dtype
     halves = [reading.tensor(f"half{layer}.{d}", (*leading, hidden), dtype) for d in range(len(projections))]
@@ -87,7 +89,7 @@ def _layer(
 
 
 def _stacked(reading: Reading, suffix: str, parts: Sequence[TensorSpec]) -> str:
-    """The weights of all directions as one stored value."""
+    """Return the weights of all directions as one stored value."""
     rows = sum(part.shape[0] for part in parts)
     return reading.tensor(
         suffix,
@@ -103,7 +105,7 @@ def _specs(reading: Reading, name: str) -> list[TensorSpec]:
 
 
 def _cell(op_type: str) -> Entry:
-    """``op(input, hx, w_ih, w_hh, b_ih, b_hh)``: one step."""
+    """Return the rule of ``op(input, hx, w_ih, w_hh, b_ih, b_hh)``: one step."""
 
     def rule(reading: Reading) -> None:
         given = reading.given("input")

@@ -15,7 +15,7 @@ MOVES = frozenset({torch.Tensor.cuda, torch.Tensor.xpu, torch.Tensor.pin_memory}
 
 
 def on_processor(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with the processor in place of another device."""
+    """Return the arguments with the processor in place of another device."""
     named = dict(kwargs)
     if "device" in named:
         named["device"] = processor(named["device"])
@@ -25,7 +25,7 @@ def on_processor(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> t
 
 
 def processor(value: Any) -> Any:
-    """``cpu`` for another device or the name of one; anything else as it is."""
+    """Return ``cpu`` for another device or the name of one; anything else unchanged."""
     if isinstance(value, torch.device):
         return torch.device("cpu") if value.type in ELSEWHERE else value
     if isinstance(value, str):

@@ -25,8 +25,11 @@ Formula = Callable[[Sequence[Any], Any], "int | None"]
 
 
 def macs_of(func: Any, args: Sequence[Any], result: Any, *, within: str = "") -> int | None:
-    """MACs of one run of an operator: 0 of one that multiplies nothing, None where it is not known, as of operators
-    that are not torch's own. ``within``: the function that runs it, if that is recorded as a whole."""
+    """Return the MACs of one run of an operator: 0 if it multiplies nothing, None if unknown, such as for foreign
+    operators.
+
+    ``within``: the function that runs it, if that is recorded as a whole.
+    """
     formula = formulas().get(func.overloadpacket)
     if within == EINSUM and func.overloadpacket is torch.ops.aten.mul:
         formula = _elementwise
@@ -38,19 +41,21 @@ def macs_of(func: Any, args: Sequence[Any], result: Any, *, within: str = "") ->
 
 @cache
 def _is_plain(func: Any) -> bool:
-    """Whether the operator is torch's own and, where the code runs in ``inference_mode``, no name for several."""
+    """Decide whether the operator is torch's own and not, as under ``inference_mode``, a composite of several."""
     composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     return func.namespace in OWN and not composed
 
 
 def _elementwise(_: Sequence[Any], result: Any) -> int:
-    """An Einstein sum over no index: each product counts, as it does in the matrix product of other sums."""
+    """Count an Einstein sum over no index: each product counts, as in the matrix product of other sums."""
     return int(result.numel())
 
 
 def _product(left: int, right: int) -> Formula:
-    """Matrices, or as many matrices as one another, or vectors, at two positions: each element of the left one meets
-    the columns of the right one."""
+    """Return the formula of matrices, stacks of matrices or vectors at two positions.
+
+    Each element of the left one meets the columns of the right one.
+    """
 
     def formula(args: Sequence[Any], _: Any) -> int:
         a, b = args[left], args[right]
@@ -60,35 +65,35 @@ def _product(left: int, right: int) -> Formula:
 
 
 def _products(args: Sequence[Any], result: Any) -> int:
-    """Two lists of matrices."""
+    """Count the products of two lists of matrices."""
     return sum(_product(0, 1)(pair, result) or 0 for pair in zip(args[0], args[1], strict=True))
 
 
 def _convolution(args: Sequence[Any], result: Any) -> int:
-    """Each element of the output (of the input, where transposed) meets one filter."""
+    """Count a convolution: each element of the output (of the input, where transposed) meets one filter."""
     positions = args[0] if len(args) > 6 and args[6] is True else result
     return int(positions.numel()) * math.prod(map(int, args[1].shape[1:]))
 
 
 def _attention(args: Sequence[Any], _: Any) -> int:
-    """Queries ``(…, heads, queries, head)`` times keys, and the weights times the values."""
+    """Count queries ``(…, heads, queries, head)`` times keys, and the weights times the values."""
     query, key, value = args[:3]
     return int(query.numel() // max(query.shape[-1], 1)) * int(key.shape[-2]) * int(query.shape[-1] + value.shape[-1])
 
 
 def _recurrence(args: Sequence[Any], _: Any) -> int:
-    """One layer and direction: every step of the batch meets both matrices."""
+    """Count one layer and direction: every step of the batch meets both matrices."""
     steps, batch = args[0].shape[:2]
     return int(steps * batch) * int(args[1].numel() + args[2].numel())
 
 
 def _distances(args: Sequence[Any], result: Any) -> int:
-    """By one product of operands that are two columns wider: the squares and ones."""
+    """Count one product of operands that are two columns wider: the squares and ones."""
     return int(result.numel()) * (int(args[0].shape[-1]) + 2)
 
 
 def _groups(args: Sequence[Any], _: Any) -> int | None:
-    """Rows that meet one matrix of a stack each."""
+    """Count rows of which each meets one matrix of a stack."""
     rows, matrices = args[:2]
     return int(rows.numel()) * int(matrices.shape[-1]) if rows.dim() == 2 and matrices.dim() == 3 else None
 
@@ -122,6 +127,6 @@ BY_NAME: Mapping[str, Formula] = {
 
 @cache
 def formulas() -> Mapping[Any, Formula]:
-    """The formulas by the operators of this torch."""
+    """Return the formulas by the operators of the installed torch."""
     found = {getattr(torch.ops.aten, name, None): formula for name, formula in BY_NAME.items()}
     return {operator: formula for operator, formula in found.items() if operator is not None}

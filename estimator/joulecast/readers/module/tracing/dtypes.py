@@ -8,7 +8,7 @@ from joulecast.graph import ITEMSIZE_BYTES
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """``float32`` of ``torch.float32``; every 8-bit float is ``float8``, quantised integers are integers."""
+    """Return ``float32`` for ``torch.float32``; every 8-bit float is ``float8``, quantised integers are integers."""
     name = str(dtype).removeprefix("torch.")
     if name in ITEMSIZE_BYTES:
         return name

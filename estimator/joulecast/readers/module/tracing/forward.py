@@ -24,7 +24,7 @@ from joulecast.readers.module.tracing.surroundings import kept
 def trace(
     module: nn.Module, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, name: str = ""
 ) -> Trace:
-    """Every call of ``module(*args, **kwargs)`` at inference, without computing anything.
+    """Record every call of ``module(*args, **kwargs)`` at inference, without computing anything.
 
     The module's tensors and the arguments' may be on any device, the meta device included, or fake. It is traced in
     evaluation and without gradients, and left as it was, training flags included. Small tensors of whole numbers that

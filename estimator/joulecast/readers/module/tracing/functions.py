@@ -24,7 +24,7 @@ class Signature:
     variadic: bool = False
 
     def bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments by name, without those that equal their default."""
+        """Return arguments by name, without those that equal their default."""
         args = self._gathered(args) if self.variadic else args
         given = dict(zip(self.parameters, args, strict=False)) | dict(kwargs)
         return {name: value for name, value in given.items() if not _same(value, self.parameters.get(name, REQUIRED))}

@@ -24,7 +24,7 @@ class Place:
     strides: tuple[int, ...] = ()
 
     def meets(self, other: Place) -> bool:
-        """Whether the spans overlap, in which the elements lie."""
+        """Decide whether the spans in which the elements lie overlap."""
         return self.storage == other.storage and self.start < other.end and other.start < self.end
 
     def spans(self, other: Place) -> bool:
@@ -32,7 +32,7 @@ class Place:
 
 
 def storage_of(tensor: torch.Tensor) -> int:
-    """The identity of the memory that the tensor lies in; of one without a storage (a sparse one), its own."""
+    """Return the identity of the tensor's memory; of the tensor itself where it has no storage (a sparse one)."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except NotImplementedError:
@@ -40,7 +40,7 @@ def storage_of(tensor: torch.Tensor) -> int:
 
 
 def place_of(tensor: torch.Tensor, storage: int) -> Place:
-    """Where a tensor's elements lie in the storage that it lies in."""
+    """Return where a tensor's elements lie in its storage."""
     if tensor.layout != torch.strided:
         return Place(storage, 0, 1)
     shape, strides = tuple(map(int, tensor.shape)), tuple(map(int, tensor.stride()))
@@ -69,8 +69,11 @@ class Memory:
     _seen: dict[int, tuple[Place, str, int]] = field(default_factory=dict)
 
     def enter(self, tensor: torch.Tensor, spec: TensorSpec, within: Sequence[Place] | None = None) -> None:
-        """The tensor now is the value ``spec``, in which every write to its place so far is seen. ``within``: places
-        of what it was made from; one that lies outside of them all in a known storage sees no write yet."""
+        """Enter the tensor as the value ``spec``, which includes every write to its place so far.
+
+        ``within``: places of what it was made from; a place outside of all of them in a known storage has seen no write
+        yet.
+        """
         storage = storage_of(tensor)
         place, writes = place_of(tensor, storage), self._writes.get(storage, ())
         self._first.setdefault(storage, spec)
@@ -89,17 +92,20 @@ class Memory:
                 self._seen[id(tensor)] = place, value.name, count
 
     def knows(self, tensor: torch.Tensor) -> bool:
-        """Whether some value lies in the tensor's storage."""
+        """Decide whether some value lies in the tensor's storage."""
         return storage_of(tensor) in self._first
 
     def place(self, tensor: torch.Tensor) -> Place:
-        """Where a tensor lay when it was entered last; where one lies that never was."""
+        """Return where a tensor lay when it was entered last, or where it lies if it never was."""
         seen = self._seen.get(id(tensor))
         return seen[0] if seen is not None else place_of(tensor, storage_of(tensor))
 
     def unseen(self, tensor: torch.Tensor, storage: int) -> tuple[TensorSpec, ...]:
-        """The values written to the tensor's place since it was entered, by whatever view; where it was given other
-        memory since (``x.data = y``), all that lies there. ``storage``: the one that it lies in now."""
+        """Return the values written to the tensor's place since it was entered, through whatever view.
+
+        Where it was given other memory since (``x.data = y``), return all that lies there. ``storage``: the one that it
+        lies in now.
+        """
         place, name, known = self._seen[id(tensor)]
         if storage != place.storage:
             return self.held(tensor)
@@ -109,14 +115,14 @@ class Memory:
         return tuple(w.value for w in writes[known:] if w.value.name != name and w.place.meets(place))
 
     def held(self, tensor: torch.Tensor) -> tuple[TensorSpec, ...]:
-        """All that lies at the place of a tensor that was never entered."""
+        """Return all that lies at the place of a tensor that was never entered."""
         storage = storage_of(tensor)
         place = place_of(tensor, storage)
         first = (self._first[storage],) if storage in self._first else ()
         return (*first, *(write.value for write in self._writes.get(storage, ()) if write.place.meets(place)))
 
     def states(self) -> Iterator[Write]:
-        """What was written to memory from before the pass: it outlives it."""
+        """Yield what was written to memory that existed before the pass, because it outlives the pass."""
         for storage in self.earlier:
             yield from self._writes.get(storage, ())
 
@@ -130,7 +136,7 @@ class Footprint:
 
 
 def needed(footprints: Sequence[Footprint], kept: Iterable[Place]) -> frozenset[int]:
-    """Positions of the calls of which something is read, through however many others, by what is kept.
+    """Return the positions of the calls whose results the kept values need, directly or through other calls.
 
     Found from the last call to the first by places alone, without the names of values: what it finds can be held
     against what the names say.

@@ -65,8 +65,10 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.recorder.note(begun, result, draws=_draws(func))
 
     def _sharing(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The arguments with a stand-in for each real tensor whose memory an operator looks at or writes to, from then
-        on: all views of it then share memory."""
+        """Return the arguments with a stand-in for each real tensor whose memory an operator views or writes.
+
+        The stand-in is used from then on, so that all views of the memory share it.
+        """
         for tensor in _aliased(func, args, kwargs):
             if not isinstance(tensor, FakeTensor):
                 self.fakes.shared[id(tensor)] = tensor
@@ -76,8 +78,9 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return args, kwargs
 
     def _higher(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Attention with a score function of its own is one call; what runs in parts that no mode enters is
-        refused."""
+        """Record attention with a score function of its own as one call; refuse what runs in parts that no mode
+        sees.
+        """
         if func.name() != "flex_attention":
             raise NotImplementedError(f"the higher-order operator {func.name()}")
         query, key, value, _, _, scale = args[:6]
@@ -93,21 +96,26 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @cache
 def _asks(func: Any) -> bool:
-    """Whether the operator makes and changes no tensor: it asks for a device, or for a number."""
+    """Decide whether the operator makes and changes no tensor, because it asks for a device or a number."""
     returns = any("Tensor" in str(each.type) for each in func._schema.returns)
     return not returns and not func._schema.is_mutable
 
 
 def _suspects(func: Any, args: Sequence[Any]) -> bool:
-    """Whether torch asks by comparing two booleans if values are degenerate (a window without overlap in ``istft``, no
-    degree of freedom in ``cov``). They are not."""
+    """Decide whether torch compares two booleans to ask if values are degenerate.
+
+    Examples are a window without overlap in ``istft`` and no degree of freedom in ``cov``. The answer is no.
+    """
     return func is torch.ops.aten.equal.default and all(x.dtype == torch.bool and x.dim() == 0 for x in args[:2])
 
 
 @cache
 def _shared(func: Any) -> tuple[tuple[int, str, bool], ...]:
-    """Position and name of each argument whose memory the operator hands on or changes, and whether it changes it.
-    Literals, which are lifted, are values, and no memory."""
+    """Return position and name of each argument whose memory the operator returns or changes, and whether it changes
+    it.
+
+    Literals, which are lifted, are values and have no memory.
+    """
     if func._schema.name.startswith("aten::lift"):
         return ()
     arguments = enumerate(func._schema.arguments)
@@ -117,14 +125,14 @@ def _shared(func: Any) -> tuple[tuple[int, str, bool], ...]:
 def _aliased(
     func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, writes: bool = False
 ) -> Iterator[torch.Tensor]:
-    """The arguments whose memory the operator hands on or changes; those alone that it changes."""
+    """Yield the arguments whose memory the operator returns or changes; with ``writes`` only those that it changes."""
     for position, name, is_write in _shared(func):
         if is_write or not writes:
             yield from tensors_of(args[position] if position < len(args) else kwargs.get(name))
 
 
 def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
-    """The arguments that the operator changes."""
+    """Yield the arguments that the operator changes."""
     return _aliased(func, args, kwargs, writes=True)
 
 
@@ -168,8 +176,10 @@ class Functions(TorchFunctionMode):
         return result
 
     def _mergeable(self, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The operands of a product, copied first where a batched kernel needs other strides; torch does the same
-        inside, and so the copies are calls of their own."""
+        """Copy the operands of a product where a batched kernel needs other strides.
+
+        Torch does the same inside, so the copies are recorded as calls.
+        """
         left, right = bound["input"], bound["other"]
         if left.dim() > 2 and right.dim() > 2:
             left, right = (x if mergeable(x) else x.clone(memory_format=torch.contiguous_format) for x in (left, right))
@@ -177,12 +187,14 @@ class Functions(TorchFunctionMode):
 
 
 def transformed() -> bool:
-    """Whether the call runs under ``vmap`` or ``grad``, which show it parts of what the operators below work on."""
+    """Decide whether the call runs under ``vmap`` or ``grad``, which show it only parts of what the operators below
+    process.
+    """
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _of_one_dtype(name: str, bound: Mapping[str, Any]) -> None:
-    """Products of two types fail when they run, unless ``autocast`` converts; their shapes alone do not tell."""
+    """Refuse products of two types, which fail when they run unless ``autocast`` converts; shapes alone do not tell."""
     operands = [bound.get(operand) for operand in PRODUCTS.get(name, ())]
     types = {value.dtype for value in operands if isinstance(value, torch.Tensor)}
     if len(types) > 1 and not torch.is_autocast_enabled("cpu"):
@@ -190,13 +202,13 @@ def _of_one_dtype(name: str, bound: Mapping[str, Any]) -> None:
 
 
 def mergeable(tensor: torch.Tensor) -> bool:
-    """Whether all dimensions but the last two are one dimension in memory."""
+    """Decide whether all dimensions but the last two are one dimension in memory."""
     leading = [(n, s) for n, s in zip(tensor.shape[:-2], tensor.stride()[:-2], strict=True) if n != 1]
     return all(outer == n * inner for (_, outer), (n, inner) in pairwise(leading))
 
 
 def positional(signature: Signature, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments in the order of the signature as far as they have no gap, the rest by name."""
+    """Return arguments in the order of the signature up to the first gap, and the rest by name."""
     args: list[Any] = []
     left = dict(bound)
     for name in signature.parameters:
@@ -208,8 +220,10 @@ def positional(signature: Signature, bound: Mapping[str, Any]) -> tuple[tuple[An
 
 @cache
 def resolved() -> Mapping[Callable[..., Any], tuple[str, Signature, bool]]:
-    """The function objects of this torch, each with its recorded name and whether its first two arguments are
-    exchanged."""
+    """Return the function objects of the installed torch.
+
+    Each has its recorded name and whether its first two arguments are exchanged.
+    """
     found: dict[Callable[..., Any], tuple[str, Signature, bool]] = {}
     for name, signature in FUNCTIONS.items():
         names = [(path, False) for path in (name, *signature.aliases)]
@@ -222,13 +236,13 @@ def resolved() -> Mapping[Callable[..., Any], tuple[str, Signature, bool]]:
 
 
 def canonical(name: str) -> Callable[..., Any]:
-    """The function of a recorded name."""
+    """Return the function of a recorded name."""
     function: Callable[..., Any] = attribute(name)
     return function
 
 
 def attribute(path: str) -> Any:
-    """What a dotted path below torch names, ``None`` if this torch has no such thing."""
+    """Return what a dotted path below torch names, or ``None`` if this torch lacks it."""
     found: Any = torch
     for part in path.split(".")[1:]:
         found = getattr(found, part, None)

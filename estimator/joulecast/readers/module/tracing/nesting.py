@@ -19,7 +19,7 @@ OPAQUE = (str, bytes, int, float, complex, bool, type(None), type, FunctionType,
 
 
 def tensors(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], torch.Tensor]]:
-    """Every tensor with the keys, positions and attributes that lead to it, in order."""
+    """Yield every tensor with the keys, positions and attributes that lead to it, in order."""
     if isinstance(value, torch.Tensor):
         yield path, value
     elif len(path) < DEEPEST:
@@ -28,7 +28,7 @@ def tensors(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def replaced(value: Any, change: Callable[[torch.Tensor], torch.Tensor], depth: int = 0) -> Any:
-    """The value with every tensor changed. Objects that hold none are kept, others are copied."""
+    """Return the value with every tensor changed. Objects without tensors are kept, others are copied."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if depth == DEEPEST:
@@ -41,7 +41,7 @@ def replaced(value: Any, change: Callable[[torch.Tensor], torch.Tensor], depth: 
 
 
 def _items(value: Any) -> Iterator[tuple[Any, Any]]:
-    """What a value holds, by key, position or attribute."""
+    """Yield what a value holds, by key, position or attribute."""
     if isinstance(value, OPAQUE):
         return
     if isinstance(value, Mapping):

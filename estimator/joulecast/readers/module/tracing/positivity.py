@@ -17,7 +17,7 @@ CARRIERS = frozenset(
 
 
 def positive(call: Call) -> bool:
-    """Whether all outputs of the call are non-negative for that reason."""
+    """Decide whether a ReLU before the call makes all its outputs non-negative."""
     name = call.function.split(".")[1 if call.function.startswith("aten.") else -1]
     if name in MAKERS:
         return True

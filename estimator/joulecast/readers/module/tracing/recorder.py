@@ -35,7 +35,7 @@ class Begun:
     written: list[torch.Tensor] = field(default_factory=list)
 
     def ran(self, macs: int | None, written: Iterable[torch.Tensor]) -> None:
-        """An operator of the call was run."""
+        """Note that an operator of the call was run."""
         self.macs = None if macs is None or self.macs is None else self.macs + macs
         self.written += written
 
@@ -72,8 +72,10 @@ class Recorder:
         return self._enter(tensor, self._described(tensor, name, role))
 
     def spec(self, tensor: torch.Tensor) -> TensorSpec:
-        """The tensor as last written, through whatever view. One never seen is a stored one that the code holds on
-        to, unless it lies where the pass has put a value."""
+        """Return the value that the tensor holds now, through whatever view it was written.
+
+        A tensor that was never seen is a stored one that the code holds, unless it lies where the pass has put a value.
+        """
         tensor = self.stand_in(tensor)
         known = self._specs.get(id(tensor))
         if known is None:
@@ -95,8 +97,10 @@ class Recorder:
         return self._enter(tensor, replace(spec, over=tuple(value.name for value in values)))
 
     def _renewed(self, tensor: torch.Tensor, known: TensorSpec, values: Sequence[TensorSpec]) -> TensorSpec:
-        """The tensor under which others wrote. It keeps its name, for its own shape and strides are as before, unless
-        it was stored and is no longer."""
+        """Return the tensor's value after others wrote to its memory.
+
+        It keeps its name, because its shape and strides are as before, unless it was stored and no longer is.
+        """
         roles = {known.role, *(value.role for value in values)}
         fresh, now = known, self._described(tensor, known.name, known.role)
         if known.role in STORED and (storage_of(tensor) in self._written or not roles <= set(STORED)):
@@ -118,7 +122,7 @@ class Recorder:
             self.running = before
 
     def begin(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Begun:
-        """The call before it runs: its arguments and what it reads."""
+        """Note the call before it runs: its arguments and what it reads."""
         plain = Plain(self)
         positional = tuple(plain.value(value) for value in args)
         named = {name: plain.value(value) for name, value in kwargs.items()}
@@ -128,8 +132,10 @@ class Recorder:
         return Begun(call, plain.places, plain.renewed)
 
     def again(self, begun: Begun, result: Any) -> bool:
-        """Whether the call only hands on what the one before it made: torch detaches a new tensor from the Python
-        code that asked for it where a mode watches, and only there. Nothing is recorded then."""
+        """Decide whether the call only returns what the one before it made, so that nothing is recorded.
+
+        Torch detaches a new tensor from the Python code that asked for it where a mode watches, and only there.
+        """
         call, last = begun.call, self.calls[-1] if self.calls else None
         if call.function != "aten.detach.default" or last is None or call.tensors != last.outputs:
             return False
@@ -139,7 +145,10 @@ class Recorder:
         return True
 
     def note(self, begun: Begun, result: Any, *, draws: bool = False) -> None:
-        """The call after it ran. ``draws``: its result is random. One that returns nothing makes what it changes."""
+        """Record the call after it ran. ``draws``: its result is random.
+
+        A call that returns nothing makes what it changes.
+        """
         written = [tensor for tensor in begun.written if self._memory.knows(tensor)]  # not what it had for itself
         made = tensors_of(result) or written
         call = replace(begun.call, outputs=self._results(begun.call, made, draws=draws))
@@ -174,8 +183,12 @@ class Recorder:
         return self._memory.place(self.stand_in(tensor))
 
     def left(self, outputs: Sequence[torch.Tensor], held: Iterable[torch.Tensor]) -> tuple[tuple[str, ...], Witness]:
-        """Names of the values that the pass leaves behind beside its ``outputs``: in memory from before it, in that of
-        what it returns, and in tensors that the module or an input holds now; and what was seen of the pass."""
+        """Return the names of the values that the pass leaves behind besides its ``outputs``, and what was seen of the
+        pass.
+
+        Such values lie in memory from before the pass, in the memory of what it returns, and in tensors that the module
+        or an input now holds.
+        """
         made = [tensor for tensor in held if self.spec(tensor).role == "activation"]
         states = list(self._memory.states())
         names = [write.value.name for write in states]
@@ -234,7 +247,7 @@ class Plain:
 
 
 def plain_scalar(value: Any) -> Any:
-    """A number, text, dtype or device as JSON holds it; anything else by its text."""
+    """Return a number, text, dtype or device as JSON holds it; anything else by its text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
@@ -253,5 +266,5 @@ def plain_scalar(value: Any) -> Any:
 
 
 def tensors_of(value: Any) -> list[torch.Tensor]:
-    """All tensors in nested containers, in order."""
+    """Return all tensors in nested containers, in order."""
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor)]

@@ -37,7 +37,10 @@ DATA = (DataDependentOutputException, DynamicOutputShapeException)
 
 
 def checked(model: object) -> nn.Module:
-    """The module to trace: what a compiled or parallel one wraps. Raises ModelReferenceError, ModelFormatError."""
+    """Return the module to trace, which a compiled or parallel one wraps.
+
+    Raises ModelReferenceError, ModelFormatError.
+    """
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise ModelReferenceError(f"{model.__name__} is a class, not a model: give an object of it")
     if not isinstance(model, nn.Module):
@@ -62,7 +65,7 @@ def checked(model: object) -> nn.Module:
 
 
 def dense(module: nn.Module, arguments: Mapping[str, Any]) -> None:
-    """Raises WorkloadError for tensors whose layout makes the work depend on their content."""
+    """Raise WorkloadError for tensors whose layout makes the work depend on their content."""
     held = (
         (f"{path}.{name}".lstrip("."), value) for path, part in module.named_modules() for name, value in _held(part)
     )
@@ -82,7 +85,7 @@ def _held(part: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
-    """What ``torch.compile`` or data parallelism wraps."""
+    """Return the module that ``torch.compile`` or data parallelism wraps."""
     inner = getattr(module, "_orig_mod", None)
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         inner = module.module
@@ -90,7 +93,7 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 
 def bound(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by the names of ``forward``. Raises WorkloadError where they do not fit it."""
+    """Return the arguments by the names of ``forward``. Raises WorkloadError where they do not fit it."""
     try:
         signature = inspect.signature(module.forward)
         return dict(signature.bind(*args, **kwargs).arguments)
@@ -103,7 +106,7 @@ def bound(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 
 @contextmanager
 def explained(module: nn.Module, scopes: list[str]) -> Iterator[None]:
-    """Whatever the pass raises, as an error that says where and what to do."""
+    """Turn any exception of the pass into an error that says where it happened and what to do."""
     try:
         yield
     except JoulecastError:
@@ -125,7 +128,7 @@ def explained(module: nn.Module, scopes: list[str]) -> Iterator[None]:
 
 
 def _failure(error: Exception, place: str) -> JoulecastError:
-    """What went wrong inside the module, and what to do about it."""
+    """Return the error for what went wrong inside the module, and what to do about it."""
     said = _one_line(error)
     if isinstance(error, UnsupportedOperatorException) or "register_fake" in said:
         return UnsupportedOperatorError(
@@ -144,7 +147,7 @@ def _failure(error: Exception, place: str) -> JoulecastError:
 
 
 def _place(module: nn.Module, scopes: list[str], error: Exception | None = None) -> str:
-    """The path of the innermost module, its owner, and the line of its code that failed."""
+    """Return the path of the innermost module, its owner, and the line of its code that failed."""
     name = type(module).__name__
     place = f"the module {scopes[-1]!r} of {name}" if scopes and scopes[-1] else name
     frames = walk_tb(error.__traceback__ if error else None)
@@ -153,7 +156,7 @@ def _place(module: nn.Module, scopes: list[str], error: Exception | None = None)
 
 
 def _tells(frame: FrameType) -> bool:
-    """Whether a line of this code is one of the model's."""
+    """Decide whether a frame runs code of the model."""
     return not f"{frame.f_globals.get('__name__', '')}.".startswith(OWN)
 
 

@@ -34,19 +34,21 @@ class Fakes:
     _storages: dict[int, torch.UntypedStorage] = field(default_factory=dict)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The fake stand-in: same shape, strides and type; on the processor. Those of tensors that share memory share
-        theirs."""
+        """Return the fake stand-in: same shape, strides and type, on the processor.
+
+        Stand-ins of tensors that share memory share theirs.
+        """
         if id(tensor) not in self._made:
             with _disable_current_modes() if _get_current_dispatch_mode() else nullcontext():  # first met inside a pass
                 self._made[id(tensor)] = (tensor, self._parameter(tensor))
         return self._made[id(tensor)][1]
 
     def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The stand-in of a real tensor; a fake one as it is."""
+        """Return the stand-in of a real tensor; a fake one unchanged."""
         return tensor if isinstance(tensor, FakeTensor) else self.of(tensor)
 
     def standing_in(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The stand-in of a real tensor whose memory the pass shares or writes to; any other as it is."""
+        """Return the stand-in of a real tensor whose memory the pass shares or writes; any other unchanged."""
         return self.of(tensor) if id(tensor) in self.shared else tensor
 
     def _parameter(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -61,7 +63,7 @@ class Fakes:
         return fake
 
     def _bare(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Memory that takes none; the same for all tensors of one storage."""
+        """Return a tensor whose storage uses no memory; the same storage for all tensors of one storage."""
         try:
             storage = tensor.untyped_storage()
         except NotImplementedError:  # a wrapper of other tensors
@@ -79,8 +81,10 @@ class Fakes:
 
 
 def held(value: Any, fakes: Fakes) -> Any:
-    """What a module holds with every tensor in lists, tuples and dictionaries replaced; the same object if there is
-    none."""
+    """Return what a module holds with every tensor in lists, tuples and dictionaries replaced.
+
+    Without tensors it is the same object.
+    """
     if isinstance(value, torch.Tensor):
         return fakes.of(value)
     if type(value) in (list, tuple):
@@ -93,7 +97,7 @@ def held(value: Any, fakes: Fakes) -> Any:
 
 
 def known(tensor: torch.Tensor) -> bool:
-    """Whether the content can be looked at and may steer code: small, whole numbers, on the processor or a device."""
+    """Decide whether the content can be read and may steer code: small, whole numbers, on the processor or a device."""
     if isinstance(tensor, FakeTensor) or tensor.device.type == "meta" or tensor.layout != torch.strided:
         return False
     return not tensor.dtype.is_floating_point and not tensor.dtype.is_complex and tensor.numel() <= KNOWN_NUMEL
@@ -101,7 +105,7 @@ def known(tensor: torch.Tensor) -> bool:
 
 @contextmanager
 def content_known() -> Iterator[None]:
-    """Fake tensors computed from known content keep theirs up to ``KNOWN_NUMEL`` elements, not only up to one."""
+    """Let fake tensors computed from known content keep it up to ``KNOWN_NUMEL`` elements, not only up to one."""
     before = fake_tensor.CONSTANT_NUMEL_LIMIT
     fake_tensor.CONSTANT_NUMEL_LIMIT = KNOWN_NUMEL
     try:
@@ -112,9 +116,11 @@ def content_known() -> Iterator[None]:
 
 @contextmanager
 def substituted(module: nn.Module, fakes: Fakes) -> Iterator[list[Any]]:
-    """Every tensor that the module or one below it holds is a fake one inside; afterwards each module is as it was,
-    caches that the pass filled included, and in evaluation meanwhile. Gives what holds them: containers, and the
-    attributes of objects."""
+    """Replace every tensor that the module or a submodule holds with a fake one, in evaluation mode.
+
+    Afterwards each module is as it was, caches that the pass filled included. Yields what holds the tensors:
+    containers, and the attributes of objects.
+    """
     parts = list(module.modules())
     saved = contents(part.__dict__ for part in parts)
     try:
@@ -131,7 +137,7 @@ def substituted(module: nn.Module, fakes: Fakes) -> Iterator[list[Any]]:
 
 
 def now_in(holders: Iterable[Any]) -> list[torch.Tensor]:
-    """The fake tensors that lie in the containers now, and in new ones that were put there."""
+    """Return the fake tensors that lie in the containers now, and in new ones that were put there."""
     found: dict[int, torch.Tensor] = {}
     old = {id(holder) for holder in holders}
     for holder in filter(None, holders):
@@ -144,7 +150,7 @@ def now_in(holders: Iterable[Any]) -> list[torch.Tensor]:
 
 
 def contents(roots: Iterable[dict[str, Any]]) -> list[tuple[Any, Any]]:
-    """Containers, and the attributes of plain objects in them as containers, each with a copy of what it holds."""
+    """Return containers, and attributes of plain objects as containers, each with a copy of what it holds."""
     found: dict[int, tuple[Any, Any]] = {}
     for root in roots:
         _collect(root, found, KEPT_DEPTH)
@@ -162,7 +168,7 @@ def _collect(container: Any, found: dict[int, tuple[Any, Any]], depth: int) -> N
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:
-    """Those of an object that a pass may set, if it is no tensor or module, which are looked after themselves."""
+    """Return the attributes of an object that a pass may set; None for tensors and modules, which are handled apart."""
     own = None if isinstance(value, (*OPAQUE, torch.Tensor)) else getattr(value, "__dict__", None)
     return own if type(own) is dict else None
 

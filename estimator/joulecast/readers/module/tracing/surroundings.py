@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Everything of the process that a pass may change or that would change what it runs."""
+    """Restore everything of the process that a pass may change, and disable what would change its course."""
     with ExitStack() as stack:
         for context in (seeds(), default_dtype(), separate_attention(), uncompiled(), quiet()):
             stack.enter_context(context)
@@ -22,7 +22,7 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def seeds() -> Iterator[None]:
-    """The state of Python's and torch's generators on the processor."""
+    """Restore the state of Python's and torch's generators on the processor."""
     before = random.getstate()
     with torch.random.fork_rng(devices=[]):
         try:
@@ -42,8 +42,10 @@ def default_dtype() -> Iterator[None]:
 
 @contextmanager
 def separate_attention() -> Iterator[None]:
-    """Encoder layers call the functions that they are written in. Torch's fused encoder layer is no operator of
-    deployed files, and on fake tensors it would hide what it computes."""
+    """Make encoder layers call the functions that they are written in.
+
+    Deployed files have no operator for torch's fused encoder layer, and on fake tensors it would hide what it computes.
+    """
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -54,7 +56,7 @@ def separate_attention() -> Iterator[None]:
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Compiled functions and parts run as they are written. What was never compiled needs no compiler imported."""
+    """Run compiled functions and modules as they are written, without importing a compiler that was not used."""
     if "torch._dynamo" not in sys.modules:
         yield
         return
@@ -64,7 +66,7 @@ def uncompiled() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Torch logs a stack where a shape does not fit; the error says it in a sentence."""
+    """Silence the stack that torch logs where a shape does not fit, because the error says it in a sentence."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.disabled
     logger.disabled = True

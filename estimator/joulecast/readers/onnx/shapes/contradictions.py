@@ -43,7 +43,7 @@ class Call:
         return None if value is None or value.container is not None else static_shape(value)
 
     def told(self, position: int) -> str:
-        """``'w' [8,3,3,3]``."""
+        """Describe an operand: ``'w' [8,3,3,3]``."""
         value = self.value(position)
         name = "" if value is None else value.name
         return f"{name!r} [{','.join(map(str, self.shape(position) or ()))}]"
@@ -94,7 +94,7 @@ BIASED = ("Conv", "ConvTranspose", "FusedConv")
 
 
 def _window(call: Call) -> None:
-    """A picture must hold its kernel at least once."""
+    """Check that the padded input is at least as large as the kernel."""
     picture, made = call.shape(0), call.outputs[0].shape if call.outputs else None
     if picture is None or made is None or 0 in picture or len(made) != len(picture):
         return
@@ -126,7 +126,7 @@ def _recurrent(call: Call) -> None:
 
 
 def _positions(call: Call) -> None:
-    """Known positions must lie inside the table."""
+    """Check that known positions lie inside the table."""
     table, positions = call.shape(0), call.value(1)
     if not table or positions is None or positions.data is None or not positions.data.size:
         return
@@ -152,7 +152,7 @@ def _coordinates(call: Call) -> None:
 
 
 def _broadcast(*positions: int) -> Check:
-    """Operands that must stretch to the first input, which does not stretch."""
+    """Return the check that operands broadcast to the first input, which keeps its shape."""
 
     def rule(call: Call) -> None:
         onto = call.shape(0)
@@ -189,7 +189,7 @@ def _gemm(call: Call) -> None:
 
 
 def _einsum(call: Call) -> None:
-    """A letter has one size wherever it stands."""
+    """Check that each letter has the same size everywhere."""
     terms = str(call.attributes.get("equation", "")).replace(" ", "").partition("->")[0].split(",")
     sizes: dict[str, tuple[int, int]] = {}
     for position, term in enumerate(terms):
@@ -233,7 +233,7 @@ def _attention(call: Call) -> None:
 
 
 def _last_dimension(*positions: int) -> Check:
-    """Vectors as long as the first input's last dimension."""
+    """Return the check that vectors are as long as the first input's last dimension."""
 
     def rule(call: Call) -> None:
         data = call.shape(0)

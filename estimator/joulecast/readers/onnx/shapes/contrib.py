@@ -61,7 +61,7 @@ ACCUMULATED = {"MatMulInteger16": TensorProto.INT32, "MulInteger": TensorProto.I
 
 
 def outputs(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value] | None:
-    """The outputs of a contrib operator, ``None`` for any other. Raises ``UnresolvedShapeError``."""
+    """Return the outputs of a contrib operator, ``None`` for any other. Raises ``UnresolvedShapeError``."""
     if node.domain == NCHWC:
         node = _renamed(node)
     elif node.domain != MICROSOFT and (node.domain, node.op_type) != ("", "SimplifiedLayerNormalization"):
@@ -89,7 +89,7 @@ def outputs(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value
 
 
 def shaped() -> frozenset[str]:
-    """The operators of ``com.microsoft`` whose shapes are known here."""
+    """Return the operators of ``com.microsoft`` whose shapes are known here."""
     return SAME_AS_FIRST | SHAPED_LIKE_STANDARD.keys() | RULES.keys()
 
 
@@ -100,7 +100,7 @@ def _rule(op_type: str) -> Rule | None:
 
 
 def _renamed(node: NodeProto) -> NodeProto:
-    """A blocked-layout node under the name of its rule here."""
+    """Return a blocked-layout node under the name of its rule."""
     names = {
         "Conv": "FusedConv",
         "MaxPool": "BlockedMaxPool",
@@ -134,13 +134,13 @@ def _like_standard(node: NodeProto, inputs: Inputs, inference: Inference) -> lis
 
 
 def _transposed_weight(value: Value) -> Value:
-    """Quantised recurrent weights lie ``(directions, features, gates × hidden)``."""
+    """Transpose quantised recurrent weights, which are stored as ``(directions, features, gates × hidden)``."""
     shape = value.shape or ()
     return replace(value, shape=(shape[0], shape[2], shape[1]))
 
 
 def _result(node: NodeProto, inputs: Inputs) -> int:
-    """The element type of the result: quantised operators keep the input's unless they return floats."""
+    """Return the element type of the result: quantised operators keep the input's unless they return floats."""
     if node.op_type in ACCUMULATED:
         return ACCUMULATED[node.op_type]
     if node.op_type in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLSTM"):
@@ -153,7 +153,7 @@ def _result(node: NodeProto, inputs: Inputs) -> int:
 def _channels_last(
     op_type: str, attributes: dict[str, Any], inputs: Inputs, weight: int, inference: Inference
 ) -> list[Value]:
-    """Data ``(batch, *spatial, channels)``; the kernel keeps its usual layout."""
+    """Infer an operator on data ``(batch, *spatial, channels)``, whose kernel keeps its usual layout."""
     data = shape_of(inputs, 0)
     first = Value(name="", elem=TensorProto.FLOAT, shape=(data[0], data[-1], *data[1:-1]))
     operands = [first] if weight == 0 else [first, like(inputs[weight], TensorProto.FLOAT)]
@@ -182,7 +182,7 @@ def _upsample(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Val
 
 
 def _reorder_output(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Back from blocks: the true number of channels is an attribute."""
+    """Infer the conversion from blocks back to plain layout; the true number of channels is an attribute."""
     data, attributes = shape_of(inputs, 0), plain(node)
     channels = int(attributes["channels"])
     shape = (data[0], *data[2:], channels) if attributes.get("channels_last") else (data[0], channels, *data[2:])
@@ -269,7 +269,7 @@ def _pad(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
 
 
 def _gathered_blocks(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Rows of a table quantised by blocks, two values a byte if the table is uint8."""
+    """Infer rows of a table quantised by blocks, two values a byte if the table is uint8."""
     scales = inputs[2]
     table, at = inputs[0], plain(node)
     if table is None or scales is None:
@@ -283,7 +283,9 @@ def _gathered_blocks(node: NodeProto, inputs: Inputs, inference: Inference) -> l
 
 
 def _rfft(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``signal_ndim`` trailing dimensions to half of the last plus one, with real and imaginary part behind."""
+    """Infer a transform of ``signal_ndim`` trailing dimensions to half of the last plus one, real and imaginary part
+    last.
+    """
     data = shape_of(inputs, 0)
     return [made(inputs, (*data[:-1], data[-1] // 2 + 1, 2))]
 

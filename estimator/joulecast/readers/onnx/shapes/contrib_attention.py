@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def _normalised(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Y, then mean and inverse deviation with the normalised dimension at 1, then the sum of input and skip."""
+    """Return Y, then mean and inverse deviation with the normalised dimension at 1, then the sum of input and skip."""
     data = shape_of(inputs, 0)
     statistics = made(inputs, (*data[:-1], 1), TensorProto.FLOAT)
     return [like(inputs[0]), statistics, statistics, like(inputs[0])][: len(node.output)]
 
 
 def _standard_statistics(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """SimplifiedLayerNormalization gives the inverse deviation beside Y."""
+    """Return Y and, as SimplifiedLayerNormalization does, the inverse deviation."""
     data = shape_of(inputs, 0)
     axis = int(plain(node).get("axis", -1)) % len(data)
     return [like(inputs[0]), made(inputs, (*data[:axis], *(1,) * (len(data) - axis)), TensorProto.FLOAT)][
@@ -39,8 +39,9 @@ def _skip_group(node: NodeProto, inputs: Inputs, inference: Inference) -> list[V
 
 
 def _embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Ids ``(batch, tokens)`` to ``(batch, tokens, hidden)``, the mask's length a sample, and the sum before
-    normalisation."""
+    """Infer ids ``(batch, tokens)`` to ``(batch, tokens, hidden)``, the mask's length a sample, and the sum before the
+    norm.
+    """
     batch, tokens = shape_of(inputs, 0)
     table = inputs[2]
     embedded = Value(
@@ -50,7 +51,7 @@ def _embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]
 
 
 def _quantised_embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """The same with tables of integers; it computes in the type of its scale."""
+    """Infer the same with tables of integers; the operator computes in the type of its scale."""
     gamma = inputs[5]
     elem = gamma.elem if gamma is not None else TensorProto.FLOAT
     embedded, lengths = (*_embed(node, inputs, inference), *[Value(name="")] * 2)[:2]
@@ -58,22 +59,27 @@ def _quantised_embed(node: NodeProto, inputs: Inputs, inference: Inference) -> l
 
 
 def _packed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Tokens of all samples ``(tokens, hidden)`` without padding, and the joint weights ``(hidden, query + key +
-    value)``."""
+    """Infer attention over the tokens of all samples ``(tokens, hidden)`` without padding.
+
+    The joint weights are ``(hidden, query + key + value)``.
+    """
     joint = shape_of(inputs, 1)[1]
     sizes = plain(node).get("qkv_hidden_sizes", (0, 0, joint // 3))
     return [made(inputs, (shape_of(inputs, 0)[0], int(sizes[2])))]
 
 
 def _packed_heads(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Query ``(tokens, hidden)`` with key and value beside it, or all three as ``(tokens, heads, 3, head size)``."""
+    """Infer query ``(tokens, hidden)`` with key and value beside it, or all three as ``(tokens, heads, 3, head
+    size)``.
+    """
     query = shape_of(inputs, 0)
     return [made(inputs, (query[0], query[1] * query[3] if len(query) == 4 else shape_of(inputs, 2)[1]))]
 
 
 def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``(batch, tokens, width)`` to ``(batch, tokens, v)``, and the cache ``(2, batch, heads, past + tokens,
-    size)``."""
+    """Infer ``(batch, tokens, width)`` to ``(batch, tokens, v)``, and the cache ``(2, batch, heads, past + tokens,
+    size)``.
+    """
     batch, tokens, _ = shape_of(inputs, 0)
     at, columns = plain(node), shape_of(inputs, 1)[1]
     sizes = at.get("qkv_hidden_sizes") or (columns // 3,) * 3
@@ -88,8 +94,9 @@ def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Va
 
 
 def _multi_head(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``(batch, tokens, heads × value_size)`` and the caches of keys and values ``(batch, heads, past + keys,
-    size)``."""
+    """Infer ``(batch, tokens, heads × value_size)`` and the caches of keys and values ``(batch, heads, past + keys,
+    size)``.
+    """
     query, heads = shape_of(inputs, 0), int(plain(node)["num_heads"])
     past_at = 5 if node.op_type.startswith("Decoder") else 6
     past = shape_of(inputs, past_at)[2] if given(inputs, past_at) else 0
@@ -100,7 +107,7 @@ def _multi_head(node: NodeProto, inputs: Inputs, inference: Inference) -> list[V
 
 
 def _key_sizes(inputs: Inputs, query: tuple[int, ...], heads: int) -> tuple[int, int, int]:
-    """Size of a query head, number of keys, size of a value head."""
+    """Return the size of a query head, the number of keys, and the size of a value head."""
     if len(query) == 5:
         return query[4], query[1], query[4]
     size, key = query[2] // heads, shape_of(inputs, 1)
@@ -111,8 +118,9 @@ def _key_sizes(inputs: Inputs, query: tuple[int, ...], heads: int) -> tuple[int,
 
 
 def _grouped(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """``(batch, tokens, heads × size)`` and caches ``(batch, kv heads, total, size)``; the total length is an input's
-    value."""
+    """Infer ``(batch, tokens, heads × size)`` and caches ``(batch, kv heads, total, size)``; an input gives the total
+    length.
+    """
     query, at = shape_of(inputs, 0), plain(node)
     heads, kv_heads = int(at["num_heads"]), int(at["kv_num_heads"])
     size = query[2] // heads if given(inputs, 1) else query[2] // (heads + 2 * kv_heads)
@@ -123,7 +131,7 @@ def _grouped(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Valu
 
 
 def _total_length(inputs: Inputs) -> int | None:
-    """``total_sequence_length``, the operator's seventh input, where its value is known."""
+    """Return ``total_sequence_length``, the operator's seventh input, where its value is known."""
     value = inputs[6] if len(inputs) > 6 else None
     return (
         int(value.data.reshape(())) if value is not None and value.data is not None and value.data.size == 1 else None
@@ -143,7 +151,7 @@ def _linear_attention(node: NodeProto, inputs: Inputs, inference: Inference) -> 
 
 
 def _relative_bias(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Table ``(buckets, heads)`` and two lengths to ``(1, heads, queries, keys)``."""
+    """Infer a table ``(buckets, heads)`` and two lengths to ``(1, heads, queries, keys)``."""
     lengths = [value.data for value in inputs[1:3] if value is not None]
     if len(lengths) != 2 or any(length is None for length in lengths):
         raise ValueError("its lengths are unknown")

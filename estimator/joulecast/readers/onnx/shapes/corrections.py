@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def before(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """The outputs of an operator that the library mistakes, else ``None``."""
+    """Return the outputs of an operator that the library infers wrongly, else ``None``."""
     rule = _BEFORE.get((node.domain, node.op_type))
     return rule(node, inputs) if rule is not None else None
 
 
 def after(node: NodeProto, inputs: Inputs, outputs: list[Value]) -> list[Value]:
-    """What the library inferred, completed where it infers nothing."""
+    """Return what the library inferred, completed where it infers nothing."""
     first = inputs[0] if inputs else None
     if first is None or all(v.shape is not None or v.container is not None for v in outputs):
         return outputs
@@ -43,7 +43,7 @@ def after(node: NodeProto, inputs: Inputs, outputs: list[Value]) -> list[Value]:
 
 
 def _columns(node: NodeProto) -> int | None:
-    """Output columns of ai.onnx.ml's operators that infer nothing in some version."""
+    """Return the output columns of ai.onnx.ml's operators that infer nothing in some version."""
     if node.domain != "ai.onnx.ml":
         return None
     attributes = plain(node)
@@ -55,7 +55,7 @@ def _columns(node: NodeProto) -> int | None:
 
 
 def _svm_classifier(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """A label and a score a class for each row; the library infers neither."""
+    """Return a label and one score a class for each row, which the library does not infer."""
     data, attributes = inputs[0], plain(node)
     if data is None or not data.shape:
         return None
@@ -70,14 +70,15 @@ def _svm_classifier(node: NodeProto, inputs: Inputs) -> list[Value] | None:
 
 
 def _scalar(inputs: Inputs, position: int) -> Any:
-    """The content of an input of one element, ``None`` if absent or unknown."""
+    """Return the content of an input of one element, ``None`` if absent or unknown."""
     value = inputs[position] if position < len(inputs) else None
     return value.data.reshape(())[()] if value is not None and value.data is not None and value.data.size == 1 else None
 
 
 def _stft(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``; the library forgets that one side is the
-    default."""
+    """Infer a signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``; the library ignores the default of
+    one side.
+    """
     signal, step = inputs[0], _scalar(inputs, 1)
     if signal is None or signal.shape is None or len(signal.shape) < 2 or step is None or not signal.static:
         return None
@@ -99,7 +100,9 @@ def _frame_length(inputs: Inputs) -> int | None:
 
 
 def _range(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """``ceil((limit - start) / delta)`` elements; the library refuses one-element vectors and half-precision floats."""
+    """Infer ``ceil((limit - start) / delta)`` elements; the library refuses one-element vectors and half-precision
+    floats.
+    """
     start, limit, delta = (_scalar(inputs, position) for position in range(3))
     if start is None or limit is None or delta is None or float(delta) == 0 or inputs[0] is None:
         return None
@@ -114,14 +117,14 @@ def _range(node: NodeProto, inputs: Inputs) -> list[Value] | None:
 
 
 def _max_unpool(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """The shape is an input, which the library does not read."""
+    """Return the shape that an input gives, which the library does not read."""
     if len(inputs) < 3 or inputs[2] is None or inputs[2].data is None or inputs[0] is None:
         return None
     return [Value(name="", elem=inputs[0].elem, shape=tuple(int(d) for d in inputs[2].data))]
 
 
 def _top_k(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """``k`` may come as a vector of one element or, in damaged exports, as a scalar, at which the library raises."""
+    """Infer with ``k`` as a vector of one element or, in damaged exports, as a scalar, for which the library raises."""
     data, k = inputs[0], _scalar(inputs, 1)
     if data is None or not data.shape or k is None:
         return None

@@ -25,8 +25,10 @@ SAME_AS_FIRST = frozenset("Affine ImageScaler ParametricSoftplus ScaledTanh".spl
 
 
 def outputs(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value] | None:
-    """The outputs of a dropped operator, ``None`` for any other or where they are not known. Raises
-    ``ShapeConflictError``."""
+    """Return the outputs of a dropped operator, ``None`` for any other or where unknown.
+
+    Raises ``ShapeConflictError``.
+    """
     if node.domain or not inputs or inputs[0] is None:
         return None
     if node.op_type in SAME_AS_FIRST:
@@ -37,7 +39,7 @@ def outputs(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value
 
 
 def _crop(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Pictures ``(batch, channels, height, width)`` without a border, or of a given size from its corner on."""
+    """Infer pictures ``(batch, channels, height, width)`` without a border, or of a given size from a corner on."""
     first = inputs[0]
     shape = static_shape(first) if first is not None else None
     attributes = plain(node)

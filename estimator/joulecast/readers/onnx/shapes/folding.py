@@ -53,7 +53,7 @@ class Folding:
     _evaluators: dict[bytes, ReferenceEvaluator | None] = field(default_factory=dict)
 
     def values(self, node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> list[Any] | None:
-        """The content of every output, ``None`` if it is unknown or not worth knowing.
+        """Compute the content of every output, or return ``None`` if it is unknown or too large to keep.
 
         ``outputs`` are the inferred ones: nothing is computed unless each is bounded by ``SMALL_NUMEL`` elements.
         """
@@ -86,7 +86,7 @@ def _may_fold(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence
 
 
 def _feed(value: Value) -> Any:
-    """The content, or for an operator that reads shape or type alone one element seen through strides of zero."""
+    """Return the content, or one element with strides of zero for an operator that reads shape or type alone."""
     if value.data is not None:
         return value.data
     return np.broadcast_to(np.zeros((), helper.tensor_dtype_to_np_dtype(value.elem)), static_shape(value) or ())

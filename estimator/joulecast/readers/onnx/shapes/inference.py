@@ -41,7 +41,7 @@ class Inference:
     _seen: dict[Any, list[Value]] = field(default_factory=dict)
 
     def schema(self, node: NodeProto) -> defs.OpSchema | None:
-        """The operator's schema at the model's opset, ``None`` if the standard has none."""
+        """Return the operator's schema at the model's opset, ``None`` if the standard has none."""
         version = self.opsets.get(node.domain)
         if version is None:
             return None
@@ -50,7 +50,10 @@ class Inference:
         return _schema(node.op_type, version, node.domain)
 
     def outputs(self, schema: defs.OpSchema, node: NodeProto, inputs: Sequence[Value | None]) -> list[Value]:
-        """One value an output, ``name`` empty, unknown where the library cannot tell. Raises ``ShapeConflictError``."""
+        """Infer one value an output, ``name`` empty, unknown where the library cannot tell.
+
+        Raises ``ShapeConflictError``.
+        """
         schema = _with_inference(schema)
         bare = bare_node(node)
         key = (bare.SerializeToString(), tuple(_key(value) for value in inputs))
@@ -61,7 +64,10 @@ class Inference:
     def standard(
         self, op_type: str, inputs: Sequence[Value | None], attributes: Mapping[str, Any], count: int = 1
     ) -> list[Value]:
-        """What a standard operator at its newest version would give for these inputs. Raises ``ShapeConflictError``."""
+        """Infer what a standard operator at its newest version gives for these inputs.
+
+        Raises ``ShapeConflictError``.
+        """
         names = [f"i{index}" if value is not None else "" for index, value in enumerate(inputs)]
         node = helper.make_node(op_type, names, [f"o{index}" for index in range(count)], **attributes)
         return self.outputs(defs.get_schema(op_type), node, inputs)
@@ -90,7 +96,9 @@ def _schema(op_type: str, version: int, domain: str) -> defs.OpSchema | None:
 
 @lru_cache(maxsize=256)
 def _with_inference(schema: defs.OpSchema) -> defs.OpSchema:
-    """The schema, or where its version infers nothing (GreaterOrEqual 12, RNNs of opset 1) the next that does."""
+    """Return the schema, or the next version that infers shapes where this one does not (GreaterOrEqual 12, RNNs of
+    opset 1).
+    """
     if schema.has_type_and_shape_inference_function or schema.name in SHAPE_OF_FIRST:
         return schema
     later = (_later(schema, version) for version in range(schema.since_version + 1, defs.onnx_opset_version() + 1))
@@ -103,7 +111,7 @@ def _later(schema: defs.OpSchema, version: int) -> defs.OpSchema | None:
 
 
 def bare_node(node: NodeProto) -> NodeProto:
-    """The node with its inputs and outputs renamed by position, so that equal nodes are equal bytes."""
+    """Return the node with inputs and outputs renamed by position, so that equal nodes are equal bytes."""
     bare = NodeProto(op_type=node.op_type, domain=node.domain)
     bare.input.extend(f"i{index}" if name else "" for index, name in enumerate(node.input))
     bare.output.extend(f"o{index}" if name else "" for index, name in enumerate(node.output))
@@ -112,7 +120,7 @@ def bare_node(node: NodeProto) -> NodeProto:
 
 
 def tensor_proto(value: Value) -> TensorProto | None:
-    """The value's content as ONNX passes it, ``None`` if unknown."""
+    """Return the value's content as ONNX takes it, ``None`` if unknown."""
     if value.data is None or value.container is not None:
         return None
     return numpy_helper.from_array(value.data)

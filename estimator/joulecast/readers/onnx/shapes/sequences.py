@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def outputs(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] | None:
-    """The outputs of a sequence or optional operator whose elements are known, else ``None``."""
+    """Return the outputs of a sequence or optional operator whose elements are known, else ``None``."""
     rule = RULES.get(node.op_type) if not node.domain else None
     return rule(node, inputs) if rule is not None else None
 
 
 def sequence_of(items: Sequence[Value], elem: int) -> Value:
-    """A sequence value of known elements; ``elem`` types an empty one."""
+    """Return a sequence value of known elements; ``elem`` types an empty one."""
     inner = items[0].type_proto() if items else helper.make_tensor_type_proto(elem, None)
     if len({item.type_proto().SerializeToString() for item in items}) > 1:
         inner = helper.make_tensor_type_proto(items[0].elem, None)
@@ -54,7 +54,7 @@ def _empty(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] | Non
 
 
 def _position(inputs: Sequence[Value | None], index: int, length: int) -> int | None:
-    """Where the optional position input points, counted from the front; the end where it is absent."""
+    """Return where the optional position input points, counted from the front; the end where it is absent."""
     value = inputs[index] if len(inputs) > index else None
     if value is None:
         return length
@@ -118,7 +118,7 @@ def _split(node: NodeProto, inputs: Sequence[Value | None]) -> list[Value] | Non
 
 
 def _pieces(dimension: int, inputs: Sequence[Value | None]) -> list[int] | None:
-    """Lengths along the split axis: ones, a list as given, or chunks of a given size with a shorter last."""
+    """Return lengths along the split axis: ones, a given list, or chunks of a given size with a shorter last."""
     split = inputs[1] if len(inputs) > 1 else None
     if split is None:
         return [1] * dimension if dimension <= MAX_ITEMS else None

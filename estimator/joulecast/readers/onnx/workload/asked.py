@@ -59,8 +59,10 @@ class Asked:
         declared: Sequence[Any] | None = None,
         batch: Sequence[int] = (),
     ) -> Shape:
-        """The shape with examples in place of what is not ``known``, noted as asked for. ``batch``: positions that are
-        the batch size, for which the options have the word."""
+        """Fill what is not ``known`` with examples and note it as asked for.
+
+        ``batch``: positions that are the batch size, for which the options use the word.
+        """
         rank = len(known)
         symbols = declared or (None,) * rank
         shape = tuple(
@@ -75,7 +77,7 @@ class Asked:
         return shape
 
     def content(self, name: str, problem: str, example: int) -> int:
-        """``example``, noted as asked for as the content of ``name``."""
+        """Return ``example`` and note it as asked for as the content of ``name``."""
         self._note(problem, CONTENT, name, str(example), str(example))
         return example
 
@@ -84,7 +86,7 @@ class Asked:
         self._note(problem, CONTENT, name, "…", "…")
 
     def error(self, *, sound: bool) -> UnresolvedShapeError:
-        """All questions in one message. ``sound``: whether the model was read to its end with the examples."""
+        """Return one error with all questions. ``sound``: whether the model was read to its end with the examples."""
         questions = list(self.found.values())
         sound = sound and not any("…" in question.example for question in questions)
         told = "; ".join(dict.fromkeys(question.problem for question in questions[:_MAX_TOLD]))

@@ -24,7 +24,7 @@ a leading number they count something else: the points of a cloud, the samples o
 
 
 def batch_symbol(declared: Sequence[tuple[Dimension, ...] | None]) -> str | None:
-    """The symbol that the batch size binds: one that is named like a batch, else the first input's leading symbol."""
+    """Return the symbol that the batch size binds: one named like a batch, else the first input's leading symbol."""
     shapes = [shape for shape in declared if shape]
     leading = [shape[0] for shape in shapes if isinstance(shape[0], str) and not is_formula(shape[0])]
     second = [
@@ -40,8 +40,10 @@ def batch_symbol(declared: Sequence[tuple[Dimension, ...] | None]) -> str | None
 
 
 def batch_size(declared: Declared, made: Declared, given: Mapping[str, Shape], size: int | None, default: int) -> int:
-    """The batch size: ``size`` where it was said, else what the shapes ``given`` hold, else ``default`` where the model
-    leaves its batch open, else the model's own. ``declared``, ``made``: dimensions of its inputs and outputs.
+    """Return the batch size: ``size`` if given, else what ``given`` holds, else ``default`` if open, else the model's
+    own.
+
+    ``declared``, ``made``: dimensions of the model's inputs and outputs.
 
     Raises ``WorkloadError`` where two of these disagree, and where a shape given may hold a batch or not.
     """
@@ -58,8 +60,10 @@ def batch_size(declared: Declared, made: Declared, given: Mapping[str, Shape], s
 
 
 def _said(declared: Declared, given: Mapping[str, Shape]) -> dict[int, str]:
-    """Batch sizes that the shapes given hold, each with the input that says so: by the batch's symbol, else by their
-    open leading dimensions."""
+    """Return the batch sizes that the given shapes hold, each with the input that says so.
+
+    They are read by the batch's symbol, else by the open leading dimensions.
+    """
     symbol = batch_symbol(list(declared.values()))
     return (_by_symbol(symbol, declared, given) if symbol is not None else {}) or _by_position(declared, given)
 
@@ -85,15 +89,17 @@ def _by_symbol(symbol: str, declared: Declared, given: Mapping[str, Shape]) -> d
 
 
 def _is_open(declared: Declared, given: Mapping[str, Shape]) -> bool:
-    """Whether an input whose shape was not given leaves the batch open."""
+    """Decide whether an input whose shape was not given leaves the batch open."""
     if batch_symbol(list(declared.values())) is not None:
         return True
     return any(shape[0] is None for name, shape in declared.items() if shape and name not in given)
 
 
 def _fixed(declared: Declared, made: Declared, given: Mapping[str, Shape]) -> int:
-    """The batch of a model that fixes it: the leading dimension that all inputs share, if outputs have it, too. Else 1,
-    for one run of the model then is one inference."""
+    """Return the batch of a model that fixes it: the leading dimension that all inputs and some outputs share.
+
+    Without one it is 1, because one run of the model then is one inference.
+    """
     shapes = [given.get(name) or dims for name, dims in declared.items()]
     leading = {shape[0] for shape in shapes if shape}
     number = next(iter(leading)) if len(leading) == 1 else 1

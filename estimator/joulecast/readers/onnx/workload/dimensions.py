@@ -29,7 +29,7 @@ Dimension = int | str | None
 
 
 def dimensions(proto: TypeProto) -> tuple[Dimension, ...] | None:
-    """The declared dimensions of a tensor type, ``None`` if the rank is unknown or it is no tensor."""
+    """Return the declared dimensions of a tensor type, ``None`` if the rank is unknown or the type is not a tensor."""
     kind = proto.WhichOneof("value")
     if kind not in ("tensor_type", "sparse_tensor_type") or not getattr(proto, kind).HasField("shape"):
         return None
@@ -43,7 +43,7 @@ def _dimension(dim: TensorShapeProto.Dimension) -> Dimension:
 
 
 def names(dimension: Dimension) -> tuple[str, ...]:
-    """The symbols in a dimension, each once: of a formula those that it is worked out of, of a symbol itself."""
+    """Return the symbols in a dimension, each once: for a formula its operands, for a symbol the symbol itself."""
     if not isinstance(dimension, str):
         return ()
     formula = _formula(dimension)
@@ -58,7 +58,7 @@ def is_formula(dimension: Dimension) -> bool:
 
 
 def evaluated(dimension: str, numbers: Mapping[str, int]) -> int | None:
-    """The number that a formula gives, ``None`` if it is no formula, a symbol is unknown or the number is no size."""
+    """Evaluate a formula; ``None`` if it is not one, a symbol is unknown or the result cannot be a size."""
     formula = _formula(dimension)
     if formula is None:
         return None
@@ -70,7 +70,7 @@ def evaluated(dimension: str, numbers: Mapping[str, int]) -> int | None:
 
 
 def solved(dimension: str, numbers: Mapping[str, int], size: int) -> tuple[str, int] | None:
-    """The one unknown symbol of a linear formula with the number that makes the formula ``size``, if there is one."""
+    """Solve a linear formula for its one unknown symbol so that it equals ``size``, if there is one."""
     unknown = [name for name in names(dimension) if name not in numbers]
     if len(unknown) != 1 or not is_formula(dimension):
         return None
@@ -102,7 +102,7 @@ _COMPOUND_NAME = re.compile(r"[A-Za-z_][-/][A-Za-z_]")
 
 
 def _exact(one: int, other: int) -> int:
-    """The quotient of a division without remainder. Raises KeyError for any other."""
+    """Return the quotient of a division without remainder. Raises KeyError for any other."""
     if one % other:
         raise KeyError(one)
     return one // other
@@ -110,7 +110,7 @@ def _exact(one: int, other: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _formula(text: str) -> ast.expr | None:
-    """The formula that ``text`` is; ``None`` for a symbol and for anything else than whole-number arithmetic."""
+    """Parse a formula; ``None`` for a symbol and for anything else than whole-number arithmetic."""
     if len(text) > _MAX_CHARACTERS or not re.search(r"[-+*/%(]", text) or _COMPOUND_NAME.search(text):
         return None
     try:
@@ -131,7 +131,7 @@ def _is_arithmetic(node: ast.AST) -> bool:
 
 
 def _value(node: ast.expr, numbers: Mapping[str, int]) -> int:
-    """Raises KeyError for an unknown symbol, OverflowError for a number that is no tensor's."""
+    """Evaluate a node. Raises KeyError for an unknown symbol, OverflowError for a number that cannot be a size."""
     if isinstance(node, ast.Constant):
         return int(node.value)  # type: ignore[arg-type]
     if isinstance(node, ast.Name):

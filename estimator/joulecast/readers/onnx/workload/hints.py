@@ -42,8 +42,10 @@ class Hints:
     steering: set[str] = field(default_factory=set)
 
     def apply(self, value: Value, node: NodeProto) -> Value:
-        """The value with the workload's shape or content, if it names it. Raises ``WorkloadError`` on a
-        contradiction."""
+        """Give the value the workload's shape or content, if the workload names it.
+
+        Raises ``WorkloadError`` on a contradiction.
+        """
         if value.name in self.shapes:
             value = replace(value, shape=_agreed(value, self.shapes[value.name], node.op_type))
         if value.name in self.contents:
@@ -52,8 +54,10 @@ class Hints:
         return value
 
     def stored(self, value: Value) -> Value:
-        """A stored tensor with the content that the workload gives, for one whose own was not read. Raises
-        ``WorkloadError`` where the shapes differ."""
+        """Give a stored tensor whose content was not read the workload's content.
+
+        Raises ``WorkloadError`` where the shapes differ.
+        """
         if value.name not in self.contents:
             return value
         array = _filled(value, as_array(value.name, self.contents[value.name], value.elem))
@@ -72,14 +76,15 @@ class Hints:
                     del found[name]
 
     def declared(self, name: str) -> Value | None:
-        """The file's annotation of that name, if it is a static shape."""
+        """Return the file's annotation of that name, if it is a static shape."""
         value = self.annotations.get(name)
         return value if value is not None and value.static else None
 
 
 def declared_types(graph: GraphProto, binding: Binding) -> dict[str, Value]:
-    """The annotations of a graph's inner values and outputs, by name, with the numbers that the inputs gave to their
-    symbols."""
+    """Return annotations of inner values and outputs by name, with the numbers that the inputs gave to their
+    symbols.
+    """
     return {info.name: _annotation(info, binding) for info in (*graph.value_info, *graph.output)}
 
 
@@ -92,8 +97,7 @@ def _annotation(info: ValueInfoProto, binding: Binding) -> Value:
 
 
 def as_array(name: str, content: object, elem: int) -> np.ndarray[Any, Any]:
-    """Numbers, strings or nested lists of them as an array of ONNX's element type ``elem``. Raises
-    ``WorkloadError``."""
+    """Return numbers, strings or nested lists as an array of ONNX's type ``elem``. Raises ``WorkloadError``."""
     dtype = helper.tensor_dtype_to_np_dtype(elem) if elem != TensorProto.UNDEFINED else None
     try:
         return np.asarray(content, dtype=dtype)
@@ -102,7 +106,7 @@ def as_array(name: str, content: object, elem: int) -> np.ndarray[Any, Any]:
 
 
 def _filled(value: Value, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array; a lone number fills a value of any shape, as it fills an input's."""
+    """Return the array; a single number fills a value of any shape, as it fills an input's."""
     if array.ndim or not value.shape:
         return array
     shape = tuple(1 if size is None else size for size in value.shape)

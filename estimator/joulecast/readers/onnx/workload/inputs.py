@@ -59,8 +59,10 @@ class Binding:
         return {symbol: number for symbol, (number, _) in self.numbers.items()}
 
     def number(self, dimension: Dimension, position: int, declared: Sequence[Dimension] = ()) -> int | None:
-        """The dimension's number, ``None`` if the workload leaves it open. A leading one without a name is the batch
-        unless the batch stands elsewhere in the shape."""
+        """Return the dimension's number, ``None`` if the workload leaves it open.
+
+        A leading dimension without a name is the batch unless the batch stands elsewhere in the shape.
+        """
         if isinstance(dimension, int):
             return dimension
         if isinstance(dimension, str):
@@ -71,7 +73,7 @@ class Binding:
         return None
 
     def is_batch(self, declared: Sequence[Dimension], position: int) -> bool:
-        """Whether the dimension is the batch, and its number the workload's batch size."""
+        """Decide whether the dimension is the batch, and its number the workload's batch size."""
         dimension = declared[position]
         if self.batch_symbol in self.numbers or isinstance(dimension, int):
             return False
@@ -80,7 +82,7 @@ class Binding:
         return position == 0 and (self.batch_symbol is None or self.batch_symbol not in declared)
 
     def symbol(self, dimension: str) -> int | None:
-        """The number of a symbol or of a formula of symbols."""
+        """Return the number of a symbol or of a formula of symbols."""
         if dimension in self.numbers:
             return self.numbers[dimension][0]
         if dimension == self.batch_symbol:
@@ -98,9 +100,11 @@ class Binding:
 def bind(
     inputs: Sequence[ValueInfoProto], workload: Workload, asked: Asked | None = None
 ) -> tuple[list[Value], Binding]:
-    """One value an input, all static, and the numbers of the symbols. What the workload leaves open is noted in
-    ``asked`` and taken to be an example; without ``asked`` it raises ``UnresolvedShapeError``. Raises
-    ``WorkloadError``."""
+    """Bind each input to a static value, and return the values with the numbers of the symbols.
+
+    What the workload leaves open is noted in ``asked`` and replaced by an example; without ``asked``,
+    ``UnresolvedShapeError`` is raised. Raises ``WorkloadError``.
+    """
     check_batch_size(workload.batch_size)
     declared = {info.name: dimensions(info.type) for info in inputs}
     binding = Binding(workload.batch_size, batch_symbol(list(declared.values())))
@@ -125,7 +129,7 @@ def batch_size(
     size: int | None,
     default: int,
 ) -> int:
-    """The batch size that the shapes given say, as ``batch.batch_size`` finds it."""
+    """Return the batch size that the given shapes say, as ``batch.batch_size`` finds it."""
     declared, made = ({info.name: dimensions(info.type) for info in infos} for infos in (inputs, outputs))
     return batch.batch_size(declared, made, shapes, size, default)
 
@@ -141,7 +145,7 @@ def _solve(
 
 
 def given_shape(info: ValueInfoProto, workload: Workload) -> Shape | None:
-    """The shape that the workload gives an input, by its shape or by its content."""
+    """Return the shape that the workload gives an input, by its shape or by its content."""
     if info.name in workload.input_shapes:
         shape = tuple(workload.input_shapes[info.name])
         if any(d < 0 for d in shape):
@@ -153,7 +157,9 @@ def given_shape(info: ValueInfoProto, workload: Workload) -> Shape | None:
 
 
 def _content_shape(info: ValueInfoProto, content: object) -> Shape | None:
-    """The content's own shape; a lone number also fits a declared shape of any rank, as one element or many."""
+    """Return the content's own shape; a single number also fits a declared shape of any rank, as one element or
+    many.
+    """
     array = as_array(info.name, content, info.type.tensor_type.elem_type)
     declared = dimensions(info.type)
     if array.ndim == 0 and declared:
@@ -210,7 +216,7 @@ def _fitted(name: str, array: Any, shape: Shape) -> Any:
 
 
 def _bound_container(value: Value, content: object) -> Value:
-    """A sequence or optional input: its elements only if the workload gives them."""
+    """Bind a sequence or optional input, whose elements are known only if the workload gives them."""
     if content is None or value.container is None:
         return value
     if value.container.WhichOneof("value") == "optional_type":
@@ -220,7 +226,7 @@ def _bound_container(value: Value, content: object) -> Value:
 
 
 def _filled(value: Value, name: str, content: object) -> Value:
-    """A value of the declared type with its content."""
+    """Return a value of the declared type with its content."""
     if value.container is None:
         return replace(
             from_array(name, as_array(name, content, value.elem), elem=value.elem, runtime=True), role="input"
@@ -234,7 +240,7 @@ def _filled(value: Value, name: str, content: object) -> Value:
 
 
 def _element(proto: TypeProto) -> int:
-    """The element type inside sequences and optionals."""
+    """Return the element type inside sequences and optionals."""
     kind = proto.WhichOneof("value")
     if kind in ("sequence_type", "optional_type"):
         return _element(getattr(proto, kind).elem_type)
@@ -242,7 +248,7 @@ def _element(proto: TypeProto) -> int:
 
 
 def _shape(name: str, declared: tuple[Dimension, ...] | None, binding: Binding, asked: Asked) -> Shape:
-    """The declared shape with every number known; what is open is asked for, and an example taken for it."""
+    """Return the declared shape with every number known; what is open is asked for, and an example taken for it."""
     if declared is None:
         return asked.shape(name, (None,), f"input {name!r} declares no shape")
     numbers = [binding.number(dimension, position, declared) for position, dimension in enumerate(declared)]
@@ -266,7 +272,7 @@ def _check_batch_used(
     given: Mapping[str, Shape | None],
     declared: Mapping[str, tuple[Dimension, ...] | None],
 ) -> None:
-    """A batch size other than 1 must bind something, or agree with the leading dimension of an input."""
+    """Check that a batch size other than 1 binds something, or agrees with the leading dimension of an input."""
     size = workload.batch_size
     if size == 1 or (binding.batch == size and (binding.used_batch or binding.batch_symbol in binding.numbers)):
         return
@@ -278,7 +284,7 @@ def _check_batch_used(
 
 
 def _contradiction(size: int, binding: Binding, shapes: Mapping[str, Sequence[Dimension] | None]) -> str:
-    """Why a batch of ``size`` cannot be, and what to do."""
+    """Describe why a batch of ``size`` is impossible, and what to do."""
     symbol = binding.batch_symbol
     if symbol is not None and symbol in binding.numbers:
         number, said_by = binding.numbers[symbol]

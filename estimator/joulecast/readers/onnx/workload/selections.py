@@ -36,7 +36,7 @@ class Selections:
     found: dict[str, Question] = field(default_factory=dict)
 
     def sized(self, node: NodeProto, inputs: Inputs, outputs: list[Value]) -> list[Value]:
-        """The outputs with a number for each dimension that depends on content, where a bound is known."""
+        """Give a number to each dimension of the outputs that depends on content, where a bound is known."""
         rule = None if node.domain else RULES.get(node.op_type)
         if rule is None or all(_is_settled(value) for value in outputs):
             return outputs
@@ -85,13 +85,13 @@ def _shape(inputs: Inputs) -> Shape | None:
 
 
 def _non_zero(_: NodeProto, inputs: Inputs, __: int) -> Sequence[int | None] | None:
-    """``(rank, n)``: at most every element."""
+    """Bound ``(rank, n)``: at most every element."""
     shape = _shape(inputs)
     return None if shape is None else (len(shape), _numel(inputs))
 
 
 def _compress(node: NodeProto, inputs: Inputs, _: int) -> Sequence[int | None] | None:
-    """At most as many as there are, and as the condition has."""
+    """Bound the kept elements by how many there are and by the length of the condition."""
     shape, asked = _shape(inputs), _numel(inputs, 1)
     if shape is None or asked is None:
         return None
@@ -103,7 +103,7 @@ def _compress(node: NodeProto, inputs: Inputs, _: int) -> Sequence[int | None] |
 
 
 def _unique(node: NodeProto, inputs: Inputs, output: int) -> Sequence[int | None] | None:
-    """Values, first positions, inverse, counts: at most all are different."""
+    """Bound values, first positions, inverse and counts: at most all elements are different."""
     shape, axis = _shape(inputs), plain(node).get("axis")
     if shape is None:
         return None
@@ -112,7 +112,7 @@ def _unique(node: NodeProto, inputs: Inputs, output: int) -> Sequence[int | None
 
 
 def _non_max_suppression(_: NodeProto, inputs: Inputs, __: int) -> Sequence[int | None] | None:
-    """``(n, 3)``: at most every box of every class and picture, or as many of a class as are asked for."""
+    """Bound ``(n, 3)``: at most every box of every class and picture, or as many of a class as are requested."""
     boxes, scores = inputs[0], inputs[1] if len(inputs) > 1 else None
     if boxes is None or scores is None or not scores.static or not scores.shape or len(scores.shape) != 3:
         return None
@@ -124,7 +124,7 @@ def _non_max_suppression(_: NodeProto, inputs: Inputs, __: int) -> Sequence[int 
 
 
 def _within(_: NodeProto, inputs: Inputs, __: int) -> Sequence[int | None] | None:
-    """At most the input's own shape, dimension by dimension."""
+    """Bound the output by the input's own shape, dimension by dimension."""
     return _shape(inputs)
 
 

@@ -24,8 +24,10 @@ _MAX_RANK = 16
 
 
 def shaped(value: Value, inputs: Sequence[Value | None], problem: str, record: Recording, asked: Asked) -> Value:
-    """``value`` with an example in place of its unknown shape; what would say it is noted in ``asked``: the content of
-    what steers it where that is found, else the shape itself."""
+    """Give ``value`` an example in place of its unknown shape, and note in ``asked`` what would say it.
+
+    That is the content of what steers it where that is found, else the shape itself.
+    """
     steers = list(_steers(inputs, record))
     for source in steers:
         asked.open_content(source.name, f"{problem} ({_where(source)})")
@@ -36,7 +38,7 @@ def shaped(value: Value, inputs: Sequence[Value | None], problem: str, record: R
 
 
 def _likely(inputs: Sequence[Value | None]) -> tuple[int | None, ...]:
-    """As many unknown dimensions as the target shape has numbers, else as the first input has."""
+    """Return as many unknown dimensions as the target shape has numbers, else as the first input has."""
     first, last = (inputs[0], inputs[-1]) if inputs else (None, None)
     if last is not None and last.shape is not None and len(last.shape) == 1 and 0 < (last.shape[0] or 0) <= _MAX_RANK:
         return (None,) * (last.shape[0] or 0)
@@ -52,7 +54,7 @@ def _where(value: Value) -> str:
 
 
 def _steers(inputs: Sequence[Value | None], record: Recording) -> Iterator[Value]:
-    """Inputs of the model and stored tensors, both small and of unknown content, from which unknown operands come."""
+    """Yield the inputs and stored tensors that decide unknown operands: small and of unknown content."""
     makers = _makers(record)
     waiting = [value for value in inputs if value is not None and value.data is None]
     seen: set[str] = set()
