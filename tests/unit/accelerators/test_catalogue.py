@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from joulecast.accelerators.catalogue import find, installed, normalise_product
+from joulecast.accelerators.catalogue import accelerator_named, find, installed, normalise_product
 from joulecast.energy.datasheets import UNVERIFIED, datasheets, sources
 from joulecast.energy.profile import SCHEMA_VERSION, AcceleratorProfile
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
@@ -126,3 +128,25 @@ def test_profiles_survive_json(profile: AcceleratorProfile) -> None:
 def test_anything_else_is_no_profile(text: str) -> None:
     with pytest.raises(NotCalibratedError, match=f"schema version {SCHEMA_VERSION}"):
         AcceleratorProfile.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [
+        ("L4", "NVIDIA-L4"),
+        ("l40s", "NVIDIA-L40S"),
+        ("T4", "Tesla-T4"),
+        ("H200", "NVIDIA-H200"),
+        ("H100 PCIe", "NVIDIA-H100-PCIe"),
+    ],
+)
+def test_an_accelerator_may_have_a_shorter_name_that_is_its_own(name: str, product: str) -> None:
+    assert accelerator_named(name).product == product
+
+
+def test_a_file_that_is_no_accelerator_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownAcceleratorError, match=r"absent\.json does not exist: check the path"):
+        accelerator_named(str(tmp_path / "absent.json"))
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(NotCalibratedError, match="not an accelerator profile"):
+        accelerator_named(str(tmp_path / "other.json"))

@@ -10,8 +10,6 @@ from joulecast.errors import NotCalibratedError, UnknownAcceleratorError, Worklo
 from tests import small_models
 from tests.unit.handmade import PROFILE
 
-H100_PCIE = "NVIDIA-H100-PCIe"
-
 
 def test_a_profile_is_priced_as_it_is() -> None:
     estimate = forecasting.estimate(PROFILE)
@@ -43,20 +41,6 @@ def test_an_accelerator_may_be_a_profile_or_the_file_of_one(tmp_path: Path) -> N
     assert forecasting.estimate(PROFILE, str(path)) == by_name
 
 
-@pytest.mark.parametrize(
-    ("name", "product"),
-    [
-        ("L4", "NVIDIA-L4"),
-        ("l40s", "NVIDIA-L40S"),
-        ("T4", "Tesla-T4"),
-        ("H200", "NVIDIA-H200"),
-        ("H100 PCIe", H100_PCIE),
-    ],
-)
-def test_an_accelerator_may_have_a_shorter_name_that_is_its_own(name: str, product: str) -> None:
-    assert forecasting.accelerator_named(name).product == product
-
-
 def test_a_short_name_of_several_accelerators_is_refused_with_all_of_them() -> None:
     with pytest.raises(UnknownAcceleratorError, match=r"'A100' could be NVIDIA-A100-PCIE-40GB \(250 W, 1410 MHz\), "):
         forecasting.estimate("no-such-model.onnx", "A100")
@@ -65,14 +49,6 @@ def test_a_short_name_of_several_accelerators_is_refused_with_all_of_them() -> N
 def test_an_unknown_accelerator_is_told_before_the_model_is_read() -> None:
     with pytest.raises(UnknownAcceleratorError, match="NVIDIA-H200"):
         forecasting.estimate("no-such-model.onnx", "NVIDIA-H2OO")
-
-
-def test_a_file_that_is_no_accelerator_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownAcceleratorError, match=r"absent\.json does not exist: check the path"):
-        forecasting.accelerator_named(str(tmp_path / "absent.json"))
-    (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(NotCalibratedError, match="not an accelerator profile"):
-        forecasting.accelerator_named(str(tmp_path / "other.json"))
 
 
 def test_a_runtime_that_is_not_calibrated_is_told() -> None:

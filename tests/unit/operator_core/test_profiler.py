@@ -11,6 +11,7 @@ import pytest
 
 from joulecast import sources
 from joulecast.accelerators import catalogue
+from joulecast.energy import pricing
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast_operator import profiler
@@ -187,13 +188,13 @@ def test_a_bad_profile_takes_only_itself_out(tmp_path: Path, law: dict[str, Any]
 
 
 def test_numbers_that_no_status_can_hold_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    priced = profiler.estimation.estimate
+    priced = pricing.price
 
     def endless(profile: Any, accelerator: Any, **options: Any) -> Any:
         found = priced(profile, accelerator, **options)
         return replace(found, joules_per_batch=float("nan")) if accelerator.product == "NVIDIA-B200" else found
 
-    monkeypatch.setattr(profiler.estimation, "estimate", endless)
+    monkeypatch.setattr(pricing, "price", endless)
     answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-B200", "NVIDIA-H200"]))
     assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-H200"}
     assert answer["unavailable"]["NVIDIA-B200"]["reason"] == "NotFinite"

@@ -57,7 +57,7 @@ def test_a_module_is_priced_by_the_batch_that_it_is_given() -> None:
         ((MODULE,), {}, WorkloadError, "no example inputs"),
         ((MODULE, IMAGES), {"input_shapes": {"x": (1,)}}, WorkloadError, "leave out input_shapes"),
         ((MODULE, IMAGES), {"graph": "optimized"}, WorkloadError, "leave out"),
-        (("model.onnx", IMAGES), {}, WorkloadError, "no module"),
+        (("model.onnx", IMAGES), {}, WorkloadError, "not a torch.nn.Module"),
         ((nn.Linear, IMAGES), {}, ModelReferenceError, "class"),
         ((3, IMAGES), {}, ModelReferenceError, "int"),
     ],
