@@ -115,7 +115,7 @@ def _cannot_price(wanted: str, sheet: DataSheet | None) -> NotCalibratedError | 
     by_lower = {name.lower(): name for name in known}
     near = [by_lower[name] for name in difflib.get_close_matches(wanted.lower(), by_lower, _NEAR_NAMES, 0.3)]
     hint = f"nearest names: {', '.join(near)}" if near else "`joulecast accelerators` lists the known ones"
-    return UnknownAcceleratorError(f"no accelerator is named {wanted!r}; {hint}")
+    return UnknownAcceleratorError(f"unknown accelerator {wanted!r}; {hint}")
 
 
 @cache

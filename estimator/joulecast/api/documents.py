@@ -79,7 +79,7 @@ def profile_from_document(document: Mapping[str, Any]) -> ModelProfile:
     if document.get("kind") != "profile" or document.get("schema_version") != SCHEMA_VERSION:
         raise ModelFormatError(
             f"a document of kind {document.get('kind')!r}, schema version {document.get('schema_version')!r},"
-            f" is no profile of version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
+            f" is not a profile of version {SCHEMA_VERSION}: make one with `joulecast profile MODEL -o json`"
         )
     try:
         return _profile(document)

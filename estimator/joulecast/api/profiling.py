@@ -183,7 +183,7 @@ def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str,
 
     given = [name for name, value in {**(inapplicable or {}), "input_values": workload.input_values}.items() if value]
     if given:
-        raise WorkloadError(f"{source} is a named network, which has no {given[0]}: leave it out")
+        raise WorkloadError(f"{source} is a named network, which takes no {given[0]}: leave it out")
     built = build(source, batch_size=workload.batch_size, input_shapes=workload.input_shapes)
     return profile_trace(trace(built.module, built.args, built.kwargs, name=source), workload)
 
@@ -209,7 +209,7 @@ def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: Grap
     Raises ModelFormatError, WorkloadError, UnresolvedShapeError, UnsupportedOperatorError.
     """
     if graph not in get_args(GraphForm):
-        raise WorkloadError(f"{graph!r} is no form of a graph: give one of {', '.join(get_args(GraphForm))}")
+        raise WorkloadError(f"unknown form of a graph {graph!r}: choose one of {', '.join(get_args(GraphForm))}")
     reader = _READERS.get(fetched.format)
     if reader is None:
         known = ", ".join(sorted(_READERS))

@@ -32,5 +32,5 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
     if not dropped:
         return graph
     found = replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped)
-    require_results(graph, found, "the removal of what nobody reads")
+    require_results(graph, found, "the removal of unread results")
     return found

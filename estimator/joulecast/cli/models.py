@@ -83,7 +83,7 @@ def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
@@ -92,7 +92,7 @@ def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not a JSON document ({error}): {_REMEDY}") from None
     if not isinstance(document, dict):
-        raise ModelFormatError(f"{path} holds no profile: {_REMEDY}")
+        raise ModelFormatError(f"{path} does not hold a profile: {_REMEDY}")
     saved = profile_from_document(document)
     own = saved.workload.batch_size
     if any(size != own for size in batch_sizes or []):

@@ -69,7 +69,7 @@ def _nested(text: str) -> object:
     try:
         return _checked(json.loads(text.lower(), parse_constant=_number))
     except (json.JSONDecodeError, RecursionError):
-        raise ValueError(f"{text!r} is no nested list such as [[1,2],[3,4]]") from None
+        raise ValueError(f"{text!r} is not a nested list such as [[1,2],[3,4]]") from None
 
 
 def _checked(item: object) -> object:

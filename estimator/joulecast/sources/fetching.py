@@ -185,7 +185,7 @@ class _Image:
             if not self._sealed or error.reason != "ModelNotFound":
                 raise
             raise ModelFetchError(
-                f"{self._name} holds no model that can be read, and {len(self._sealed)} of its"
+                f"{self._name} holds no readable model, and {len(self._sealed)} of its"
                 f" {len(self._manifest.layers)} layers cannot be ({self._sealed[0].media_type}: encrypted, or kept"
                 " outside the registry): push a copy whose model lies in an ordinary layer",
                 reason="ModelNotFound",

@@ -36,7 +36,9 @@ class FileRanges:
         self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):
             self.close()
-            raise ModelReferenceError(f"{path} is no regular file: give an .onnx file, an OCI image layout or an image")
+            raise ModelReferenceError(
+                f"{path} is not a regular file: give an .onnx file, an OCI image layout or an image"
+            )
 
     def read(self, offset: int, length: int) -> bytes:
         try:

@@ -121,8 +121,8 @@ def test_a_dtype_is_that_of_weights_and_inputs() -> None:
 @pytest.mark.parametrize(
     ("source", "said", "sentence"),
     [
-        ("torchvision:resnet50", {"sequence_length": 128}, "reads no text"),
-        ("hf:gpt2", {"seconds": 1}, "hears no audio"),
+        ("torchvision:resnet50", {"sequence_length": 128}, "does not read text"),
+        ("hf:gpt2", {"seconds": 1}, "does not read audio"),
         ("hf:whisper-tiny", {"seconds": 1}, "30 s at a time"),
         ("hf:wav2vec2-base-960h", {"seconds": 0}, "give 1 or more"),
         ("hf:gpt2", {"sequence_length": 0}, "give 1 or more"),

@@ -71,7 +71,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
 
         page.write_text(as_page(found), "utf-8")
     if not (found.results or found.op_types):
-        raise MeasurementError(f"nothing in {folder} could be scored: what it holds, and why not, stands above")
+        raise MeasurementError(f"nothing in {folder} could be scored: the lines above say what it holds and why not")
 
 
 def _print(found: Evaluation, output: Report) -> None:

@@ -44,7 +44,7 @@ def build(
     length or shape that the network cannot have, JoulecastError if its library is not installed.
     """
     if dtype not in DTYPES:
-        raise WorkloadError(f"{dtype!r} is no dtype that networks are built in: give one of {', '.join(DTYPES)}")
+        raise WorkloadError(f"networks cannot be built in dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     entry = entry_named(source)
     with _default_dtype(dtype), nullcontext() if initialise else Uninitialised():
         module = module_of(entry)

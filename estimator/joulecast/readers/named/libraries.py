@@ -30,7 +30,7 @@ def entry_named(source: str) -> Entry:
         return found
     if not is_named(source):
         forms = ", ".join(f"{library}:NAME" for library in LIBRARIES)
-        raise ModelReferenceError(f"{source!r} is no named source: write one as {forms}")
+        raise ModelReferenceError(f"{source!r} is not a named network: write one as {forms}")
     library, name = split(source)
     if library == "timm":
         return _of_timm(name)
@@ -59,7 +59,7 @@ def _unknown(source: str, names: list[str]) -> ModelReferenceError:
     else:
         hint = f"one of them is {library}:{names[0]}"
     more = " Any other goes to joulecast.profile as a module" if library == "hf" else ""
-    return ModelReferenceError(f"{source!r} is none of the {len(names)} networks known under {library}: {hint}{more}")
+    return ModelReferenceError(f"{source!r} is not among the {len(names)} networks known under {library}: {hint}{more}")
 
 
 def package(library: Library) -> Any:

@@ -36,7 +36,7 @@ def refuse_misspelt(source: str) -> None:
     close = get_close_matches(prefix.lower(), LIBRARIES, 1, cutoff=0.8) or OTHER_WORDS.get(prefix.lower(), [])
     if close and not any(os.access(path, os.F_OK) for path in (source, prefix)):
         raise ModelReferenceError(
-            f"{source!r} is no named network: did you mean {close[0]}:{name}? An image of that name is written"
+            f"unknown named network {source!r}: did you mean {close[0]}:{name}? An image of that name is written"
             f" docker.io/library/{source}"
         )
 
@@ -52,8 +52,8 @@ def _refuse_bare(source: str) -> None:
         offered.append(f"timm:{source}")  # most are in both, and the project lists each once
     if offered:
         raise ModelReferenceError(
-            f"{source!r} is no file, folder or image with a registry: did you mean {' or '.join(offered)}? An image of"
-            f" that name is written docker.io/library/{source}"
+            f"{source!r} is not a file, a folder or an image with a registry: did you mean {' or '.join(offered)}?"
+            f" An image of that name is written docker.io/library/{source}"
         )
 
 

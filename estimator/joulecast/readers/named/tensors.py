@@ -27,15 +27,15 @@ def specs(
     words = {"batch": batch_size} | _lengths(entry, sequence_length, seconds)
     for word, size in words.items():
         if size < 1:
-            raise WorkloadError(f"{entry.source} is asked for {size} {word}: give 1 or more")
+            raise WorkloadError(f"{entry.source} cannot read {size} {word}: give 1 or more")
     return {name: _spec(name, shape, words, dtype, vocabulary) for name, shape in entry.inputs.items()}
 
 
 def _lengths(entry: Entry, sequence_length: int | None, seconds: float | None) -> dict[str, int]:
     if sequence_length is not None and not entry.sequence_lengths:
-        raise WorkloadError(f"{entry.source} reads no text: leave the sequence length out")
+        raise WorkloadError(f"{entry.source} does not read text: leave the sequence length out")
     if seconds is not None and not entry.seconds:
-        raise WorkloadError(f"{entry.source} hears no audio: leave the seconds out")
+        raise WorkloadError(f"{entry.source} does not read audio: leave the seconds out")
     if entry.sequence_lengths:
         return {"tokens": entry.sequence_lengths[0] if sequence_length is None else sequence_length}
     if entry.seconds:
@@ -46,7 +46,9 @@ def _lengths(entry: Entry, sequence_length: int | None, seconds: float | None) -
 def _audio_lengths(entry: Entry, seconds: float) -> dict[str, int]:
     words = {word for shape in entry.inputs.values() for word in shape}
     if not words & {"samples", "frames"} and seconds not in entry.seconds:
-        raise WorkloadError(f"{entry.source} hears {entry.seconds[0]:g} s at a time, not {seconds:g}: leave it out")
+        raise WorkloadError(
+            f"{entry.source} reads {entry.seconds[0]:g} s of audio at a time, not {seconds:g}: leave the seconds out"
+        )
     return {
         "samples": round(seconds * entry.rates.get("samples", _SAMPLES_PER_SECOND)),
         "frames": round(seconds * entry.rates.get("frames", _FRAMES_PER_SECOND)),

@@ -46,7 +46,7 @@ def of_node(error: Exception, node: NodeProto, name: str, opsets: Mapping[str, i
 def of_model(error: Exception, name: str) -> JoulecastError:
     """Return the error to raise for an exception outside of any node."""
     if isinstance(error, RecursionError):
-        return ModelFormatError(f"the graphs of {name} lie too deep inside one another; the file is damaged")
+        return ModelFormatError(f"the graphs of {name} are nested too deeply; the file is damaged, export it again")
     return internal(error, f"reading {name}")
 
 

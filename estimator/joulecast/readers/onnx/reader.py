@@ -128,13 +128,14 @@ def parse(skeleton: bytes, name: str) -> ModelProto:
     """Parse the bytes of a model. Raises ``ModelFormatError``."""
     if len(skeleton) > MAX_SKELETON_BYTES:
         raise ModelFormatError(
-            f"{name}: the graph without its weights is {len(skeleton)} bytes, over the limit of {MAX_SKELETON_BYTES}"
+            f"{name}: the graph without its weights is {len(skeleton)} bytes, and at most {MAX_SKELETON_BYTES} are"
+            " read: export the model with its weights in a file beside it"
         )
     try:
         model: ModelProto = ModelProto.FromString(skeleton)
     except Exception as error:  # protobuf's DecodeError, whose module ships no types
         raise ModelFormatError(
-            f"{name} is not an ONNX model: its bytes are no protobuf message of that kind ({error})"
+            f"{name} is not an ONNX model: its bytes are not a protobuf message of that kind ({error})"
         ) from error
     if not model.HasField("graph"):
         raise ModelFormatError(f"{name} is not an ONNX model: it holds no graph")

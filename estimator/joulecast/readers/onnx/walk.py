@@ -64,8 +64,7 @@ class Budget:
         try:
             if self.depth > MAX_DEPTH:
                 raise ModelFormatError(
-                    f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or"
-                    " damaged"
+                    f"graphs or functions are nested more than {MAX_DEPTH} deep; the file is cyclic or damaged"
                 )
             yield
         finally:
@@ -316,5 +315,5 @@ def label(node: NodeProto) -> str:
 
 def _described(value: Value) -> str:
     if value.container is not None:
-        return f"{value.name}: no tensor"
+        return f"{value.name}: not a tensor"
     return f"{value.name}: {value.dtype}{list(value.shape) if value.shape is not None else ''}"

@@ -92,5 +92,5 @@ class Layer:
         """Return the layer as one file."""
         title = self.title
         if not title and "tar" in self.descriptor.media_type:
-            raise ModelFormatError(f"{self.name} is no well-formed tar archive: build and push the image again")
+            raise ModelFormatError(f"{self.name} is not a well-formed tar archive: build and push the image again")
         return Entry(path=inside(title or f"{self.descriptor.digest}.onnx", self.name), kind="file", size=size)

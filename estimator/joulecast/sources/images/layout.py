@@ -90,7 +90,9 @@ class LayoutStore:
         ranges = FileRanges(path, self._meter)
         try:
             if ranges.size > MAX_DOCUMENT_BYTES:
-                raise misbehaved(str(path), f"is larger than {MAX_DOCUMENT_BYTES:,} bytes, which no manifest is")
+                raise misbehaved(
+                    str(path), f"is larger than {MAX_DOCUMENT_BYTES:,} bytes, more than any valid manifest"
+                )
             return ranges.read(0, ranges.size)
         finally:
             ranges.close()

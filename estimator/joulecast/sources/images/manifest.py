@@ -254,5 +254,5 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise misbehaved(name, "has a document that is no JSON object")
+        raise misbehaved(name, "has a document that is not a JSON object")
     return document

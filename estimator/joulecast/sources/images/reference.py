@@ -50,7 +50,7 @@ def parse(text: str) -> ImageReference:
         bare = bare.removeprefix(scheme)
     match = _REFERENCE.fullmatch(bare) if len(bare) <= _MAX_CHARACTERS else None
     if match is None:
-        raise _invalid(text, "is no image reference")
+        raise _invalid(text, "is not an image reference")
     digest = match["digest"]
     if digest is not None and not is_digest(digest):
         raise _invalid(text, "has a malformed digest")

@@ -81,7 +81,7 @@ class Authorizer:
             return credentials.registry_token
         realm = challenge.get("realm", "")
         if not realm:
-            raise misbehaved(f"registry {self._host}", "asks for a token but names no service that gives one")
+            raise misbehaved(f"registry {self._host}", "asks for a token but does not name a token service")
         query = {"scope": challenge.get("scope") or f"repository:{self._repository}:pull"}
         if challenge.get("service"):
             query["service"] = challenge["service"]
@@ -102,5 +102,5 @@ class Authorizer:
         except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise misbehaved(f"registry {self._host}", "has a token service that gives no token")
+            raise misbehaved(f"registry {self._host}", "has a token service that returns no token")
         return token

@@ -49,7 +49,9 @@ def user_docker_config() -> Mapping[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise ModelReferenceError(f"{path} is no JSON object: repair it, or log in again", reason="InvalidCredentials")
+        raise ModelReferenceError(
+            f"{path} is not a JSON object: repair it, or log in again", reason="InvalidCredentials"
+        )
     return content
 
 

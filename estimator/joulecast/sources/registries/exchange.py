@@ -110,7 +110,7 @@ class Exchange:
                 pieces.append(piece)
                 received += len(piece)
                 if received > limit_bytes:
-                    raise misbehaved(f"registry {self.host}", "sends more than it was asked for")
+                    raise misbehaved(f"registry {self.host}", "sends more than was requested")
         finally:
             response.close()
         return b"".join(pieces)
@@ -170,7 +170,7 @@ class Exchange:
         try:
             return self._checked(base.join(location))
         except (httpx2.InvalidURL, ValueError):
-            raise misbehaved(f"registry {self.host}", "sends us to no valid address") from None
+            raise misbehaved(f"registry {self.host}", "redirects to an invalid address") from None
 
     def _checked(self, url: httpx2.URL) -> httpx2.URL:
         """Return ``url`` without credentials if its scheme is https, or http for a host listed as insecure."""
@@ -192,7 +192,7 @@ class Exchange:
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise ModelFetchError(
-                    f"registry {self.host} shows a certificate that is not trusted: give the authority that signed it",
+                    f"registry {self.host} has a certificate that is not trusted: give the authority that signed it",
                     reason="UntrustedCertificate",
                 ) from None
             cause = cause.__cause__ or cause.__context__

@@ -143,7 +143,7 @@ class BlobRanges:
             response, self._target = self._exchange.send("GET", self._url, headers)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
-            raise misbehaved(f"registry {self._exchange.host}", "encodes a blob that was asked for as it is")
+            raise misbehaved(f"registry {self._exchange.host}", "compresses a blob that was requested without encoding")
         return response
 
     def _check(self, response: httpx2.Response, offset: int, length: int) -> None:
@@ -153,7 +153,7 @@ class BlobRanges:
         if first != offset or not offset <= last < offset + length or total not in ("*", str(self._size)):
             response.close()
             raise misbehaved(
-                f"registry {self._exchange.host}", f"answers with another range than was asked of {self._name}"
+                f"registry {self._exchange.host}", f"answers with another range of {self._name} than was requested"
             )
 
     def _answered(self, response: httpx2.Response, length: int) -> bytes:
@@ -197,8 +197,7 @@ def check_allowed(reference: ImageReference, access: RegistryAccess) -> None:
     is_allowed = not access.allowed_registries or listed(reference.host, reference.port, access.allowed_registries)
     if not is_allowed or listed(reference.host, reference.port, access.denied_registries):
         raise ModelReferenceError(
-            f"registry {reference.registry} may not be used here: copy the model to a registry that may, or "
-            "have it allowed",
+            f"registry {reference.registry} may not be used here: copy the model to an allowed one, or have it allowed",
             reason="ForbiddenRegistry",
         )
 

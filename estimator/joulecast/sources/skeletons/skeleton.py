@@ -112,7 +112,7 @@ class _Copier:
         size.
         """
         if depth > MAX_DEPTH:
-            raise self.error(f"nests messages deeper than {MAX_DEPTH}: it is no model that a runtime would load")
+            raise self.error(f"nests messages deeper than {MAX_DEPTH}: no runtime would load such a model")
         if kind == "TensorProto":
             return self._tensor(end)
         copy = bytearray()
@@ -217,7 +217,7 @@ class _Copier:
         self._left -= count
         if self._left < 0:
             raise self.error(
-                f"keeps more than {self._limit:,} bytes without its weights: it is no ONNX model, or the "
+                f"keeps more than {self._limit:,} bytes without its weights: it is not an ONNX model, or the "
                 "skeleton budget must be raised"
             )
 
@@ -232,5 +232,6 @@ class _Copier:
 
     def _truncated(self) -> ModelFormatError:
         return self.error(
-            "is cut off, or no ONNX model (it ends before a length that it states): copy or download the file again"
+            "is cut off, or is not an ONNX model (it ends before a length that it states): copy or"
+            " download the file again"
         )

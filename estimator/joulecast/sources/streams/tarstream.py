@@ -201,7 +201,7 @@ class _Archive:
         return records
 
     def _malformed(self) -> ModelFormatError:
-        return ModelFormatError(f"{self._name} is no well-formed tar archive: build and push the image again")
+        return ModelFormatError(f"{self._name} is not a well-formed tar archive: build and push the image again")
 
     def _truncated(self) -> ModelFormatError:
         return ModelFormatError(f"{self._name} ends in the middle of a tar member: build and push the image again")

@@ -272,7 +272,7 @@ class TestAuthorisation:
         reference = served.add(IMAGE)
         challenge = {"WWW-Authenticate": f'Bearer realm="http://{served.host}/token"'}
         served.answer = lambda request: (200, {}, b"[]") if "/token" in request.path else (401, challenge, b"")
-        with pytest.raises(ModelFetchError, match="gives no token"):
+        with pytest.raises(ModelFetchError, match="returns no token"):
             fetch(reference, access=access)
 
 

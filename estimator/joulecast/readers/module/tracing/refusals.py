@@ -45,7 +45,7 @@ def checked(model: object) -> nn.Module:
         raise ModelReferenceError(f"{model.__name__} is a class, not a model: give an object of it")
     if not isinstance(model, nn.Module):
         raise ModelReferenceError(
-            f"an object of type {type(model).__name__} is no torch.nn.Module: give the module itself"
+            f"an object of type {type(model).__name__} is not a torch.nn.Module: give the module itself"
             + (" (program.module())" if isinstance(model, torch.export.ExportedProgram) else "")
         )
     module = _unwrapped(model)
@@ -53,12 +53,12 @@ def checked(model: object) -> nn.Module:
         where = f"its part {path!r}" if path else "it"
         if isinstance(part, torch.jit.ScriptModule):
             raise ModelFormatError(
-                f"{type(module).__name__} cannot be traced, for {where} is TorchScript, whose calls no mode sees:"
+                f"{type(module).__name__} cannot be traced because {where} is TorchScript, whose calls cannot be seen:"
                 " give the Python module that it was scripted from"
             )
         if any(map(is_lazy, (*part._parameters.values(), *part._buffers.values()))):
             raise ModelFormatError(
-                f"{type(module).__name__} cannot be traced, for {where} has parameters without a shape yet: run the"
+                f"{type(module).__name__} cannot be traced because {where} has parameters without a shape yet: run the"
                 " module once on real inputs, which gives them one"
             )
     return module
@@ -113,8 +113,8 @@ def explained(module: nn.Module, scopes: list[str]) -> Iterator[None]:
         raise
     except DATA as error:
         raise UnresolvedShapeError(
-            f"{_place(module, scopes, error)} steers by the content of a tensor ({_operator(error)}), and a trace knows"
-            f" no content: {_way_out(error)}, or profile an ONNX export"
+            f"{_place(module, scopes, error)} steers by the content of a tensor ({_operator(error)}), which a trace does"
+            f" not know: {_way_out(error)}, or profile an ONNX export"
         ) from error
     except NotImplementedError as error:
         raise UnsupportedOperatorError(
@@ -122,7 +122,7 @@ def explained(module: nn.Module, scopes: list[str]) -> Iterator[None]:
             " implementation of it (attn_implementation='sdpa' for attention), or profile an ONNX export"
         ) from error
     except RecursionError as error:
-        raise ModelFormatError(f"{_place(module, scopes)} calls itself without end: mend the module") from error
+        raise ModelFormatError(f"{_place(module, scopes)} calls itself without end: correct the module") from error
     except Exception as error:
         raise _failure(error, _place(module, scopes, error)) from error
 
@@ -137,8 +137,8 @@ def _failure(error: Exception, place: str) -> JoulecastError:
         )
     if ".numpy()" in said or "data is not allocated" in said:
         return UnresolvedShapeError(
-            f"{place} hands a tensor's content to code outside torch, and a trace has none: keep that part out of"
-            " forward, or profile an ONNX export"
+            f"{place} passes a tensor's content to code outside torch, which a trace does not"
+            " know: keep that part out of forward, or profile an ONNX export"
         )
     return WorkloadError(
         f"{place} fails on the example inputs ({': '.join(filter(None, (type(error).__name__, said)))}): check that the"

@@ -208,19 +208,21 @@ def _top_k(call: Call) -> None:
         return
     axis = int(call.attributes.get("axis", -1))
     if -len(data) <= axis < len(data) and made[axis] > data[axis]:
-        raise ShapeConflictError(f"the largest {made[axis]} are asked of {call.told(0)}, which has {data[axis]}")
+        raise ShapeConflictError(
+            f"{call.told(0)} has {data[axis]} elements along the axis, and the largest {made[axis]} are requested"
+        )
 
 
 def _depth_to_space(call: Call) -> None:
     shape, block = call.shape(0), int(call.attributes.get("blocksize", 1))
     if shape is not None and len(shape) == 4 and shape[1] % block**2:
-        raise ShapeConflictError(f"the channels of {call.told(0)} are no multiple of its block of {block} × {block}")
+        raise ShapeConflictError(f"the channels of {call.told(0)} are not a multiple of its block of {block} × {block}")
 
 
 def _space_to_depth(call: Call) -> None:
     shape, block = call.shape(0), int(call.attributes.get("blocksize", 1))
     if shape is not None and len(shape) == 4 and (shape[2] % block or shape[3] % block):
-        raise ShapeConflictError(f"the picture {call.told(0)} is no multiple of its block of {block} × {block}")
+        raise ShapeConflictError(f"the picture {call.told(0)} is not a multiple of its block of {block} × {block}")
 
 
 def _attention(call: Call) -> None:

@@ -52,7 +52,7 @@ def _check_equation(equation: bytes) -> None:
     for term in equation.replace(b"->", b",").split(b","):
         if not EQUATION.fullmatch(term):
             raise ShapeConflictError(
-                f"its equation has the term {term[:40].decode(errors='replace')!r}, which is no Einsum's"
+                f"its equation has the term {term[:40].decode(errors='replace')!r}, which an Einsum cannot have"
             )
 
 
@@ -65,12 +65,12 @@ NO_LIMIT = 2**63 - 1
 
 def _check_integer(node: NodeProto, attribute: AttributeProto, ranks: list[int]) -> None:
     if abs(attribute.i) > MAX_INTEGER or (attribute.name == "num_outputs" and attribute.i != len(node.output)):
-        raise ShapeConflictError(f"its attribute {attribute.name!r} is {attribute.i}, which no model has")
+        raise ShapeConflictError(f"its attribute {attribute.name!r} is {attribute.i}, which is beyond any valid model")
     if attribute.name == "axis" and ranks:
         strict = node.op_type in AXES_OF_FIRST
         rank = ranks[0] if strict else max(ranks) + 1
         if not -rank <= attribute.i <= rank - strict:
-            raise ShapeConflictError(f"its axis {attribute.i} names no dimension")
+            raise ShapeConflictError(f"its axis {attribute.i} is not a dimension of its input")
     if attribute.name in POSITIVE and attribute.i < 1:
         raise ShapeConflictError(f"its attribute {attribute.name!r} is {attribute.i}; it must be 1 or more")
 

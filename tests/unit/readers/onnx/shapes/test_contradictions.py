@@ -76,7 +76,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, tuple[int, ...], str]] = {
     "gemm bias": (one("Gemm", (2, 3), [floats(3, 5), floats(4)]), (2, 3), r"bias 'w1' \[4\] does not fit .* \[2,5\]"),
     "slope": (one("PRelu", (1, 4), [floats(3)]), (1, 4), "does not fit"),
     "einsum": (one("Einsum", (2, 3), [floats(4, 5)], equation="ij,jk->ik"), (2, 3), r"'j' of 'x' \[2,3\] has 3, .* 4"),
-    "top k": (one("TopK", (4,), [np.array([9])], outputs=2), (4,), r"largest 9 are asked of 'x' \[4\], which has 4"),
+    "top k": (one("TopK", (4,), [np.array([9])], outputs=2), (4,), r"'x' \[4\] has 4 elements along the axis, and the largest 9"),
     "depth to space": (one("DepthToSpace", (1, 6, 2, 2), [], blocksize=2), (1, 6, 2, 2), "no multiple"),
     "position": (from_table((64, 8), [0, 99]), (8,), r"position 99 of 'i' \[2\] lies outside the 64 rows of 't'"),
     "position from the end": (from_table((64, 8), [-65]), (8,), "position -65"),
