@@ -1,4 +1,4 @@
-"""Programming errors of joulecast itself: an id ties what the user is told to the traceback in the log."""
+"""Programming errors of joulecast itself: an id connects the message to the user with the traceback in the log."""
 
 from __future__ import annotations
 

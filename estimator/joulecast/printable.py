@@ -1,4 +1,4 @@
-"""Text of strangers (names in models, paths in images, annotations) as it may be shown: escaped, and not too long."""
+"""Untrusted text (names in models, paths in images, annotations) made safe to show: escaped, and not too long."""
 
 from __future__ import annotations
 

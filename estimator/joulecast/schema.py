@@ -1,5 +1,6 @@
-"""Check what comes from outside against the annotations of the dataclass that it becomes: one declaration of types,
-bounds and choices for whoever reads it.
+"""Check documents from outside against the annotations of the dataclass that they become.
+
+Types, bounds and choices are declared once.
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Law:
@@ -83,7 +84,11 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``path``: where, as ``.law.byte_joules`` or ``[0].origin``; ``says``: what is wrong and what to give."""
+    """One fault.
+
+    - ``path``: where, as ``.law.byte_joules`` or ``[0].origin``.
+    - ``says``: what is wrong and what to give.
+    """
 
     path: str
     says: str
@@ -94,13 +99,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Every fault of a document, one at least."""
+    """All faults of a document, at least one."""
 
     every: tuple[Fault, ...]
 
     @property
     def field(self) -> str:
-        """In which field of the document the first one lies, however deep."""
+        """The field of the document in which the first fault lies, at any depth."""
         return re.split(r"[.\[]", self.every[0].path.removeprefix("."))[0]
 
     def __str__(self) -> str:
@@ -109,7 +114,11 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """``wanted``: what a value has to be, in words. ``read`` gives the value as Python has it, or adds faults."""
+    """A value that can be read.
+
+    - ``wanted``: what a value has to be, in words.
+    - ``read``: returns the value as Python has it, or adds faults.
+    """
 
     wanted: str
     read: Callable[[Any, list[Fault]], Any]

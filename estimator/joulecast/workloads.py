@@ -41,10 +41,10 @@ BatchReading = Callable[[int], int]
 class WorkloadRequest:
     """A workload as the user gives it, whose batch size may still be open.
 
-    ``batch_size``: None where the shapes, the model or the default decide it.
-    ``default_batch_size``: used where neither the user nor the model says a batch size.
-    ``input_shapes``: full shape by input name.
-    ``input_values``: content of inputs that steer shapes or branches, by input name.
+    - ``batch_size``: None where the shapes, the model or the default decide it.
+    - ``default_batch_size``: used where neither the user nor the model says a batch size.
+    - ``input_shapes``: full shape by input name.
+    - ``input_values``: content of inputs that steer shapes or branches, by input name.
     """
 
     batch_size: int | None = None

@@ -1,5 +1,7 @@
-"""By how much a profile must be better than another to take its place. Standard library alone: the controller asks,
-too."""
+"""The margin by which a new profile must be better to replace the old one.
+
+It needs the standard library alone, because the controller imports it too.
+"""
 
 from __future__ import annotations
 

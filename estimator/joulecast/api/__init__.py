@@ -1,1 +1,4 @@
-"""The stages joined: profiles, forecasts, and both as documents. ``import joulecast`` offers what is public of it."""
+"""The stages joined: profiles, forecasts, and both as documents.
+
+``import joulecast`` offers the public part of it.
+"""

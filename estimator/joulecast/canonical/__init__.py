@@ -1,5 +1,4 @@
-"""Decomposed patterns become the row that a kernel executes, so that rows from any file and from any reader are
-alike."""
+"""Rewrite decomposed patterns as the row that a kernel executes, so that rows are alike for any file and any reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms of exporters for what is one kernel, or none, in the code: splits, promoted softmax; and copies they leave out.
+"""Exporters' forms of one kernel or of no kernel (splits, promoted softmax), and the copies that exporters leave out.
 
 Eager PyTorch copies a tensor where a call needs other strides than it has. A file has no strides, so the copies are
 worked out: an Identity is a clone, and a batched product first makes the leading dimensions of an operand one.

@@ -1,4 +1,4 @@
-"""What a model computes and nobody reads."""
+"""Remove what a model computes without using the result."""
 
 from __future__ import annotations
 

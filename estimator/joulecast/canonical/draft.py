@@ -1,4 +1,6 @@
-"""A graph while it is rewritten: who makes each value, who reads it, and the one operation that changes it."""
+"""A graph while it is rewritten: the node that makes each value, the nodes that read it, and the one operation that
+changes it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """What a pattern found: ``node`` takes the anchor's place and ``absorbed`` nodes go.
+    """What a pattern found.
 
-    ``rewritten``: pairs of a node that stays and its new form. ``inserted``: new nodes that run before the anchor.
-    ``tensors``: values whose type changes or that are new.
+    - ``node``: takes the anchor's place.
+    - ``absorbed``: nodes that are removed.
+    - ``rewritten``: pairs of a node that stays and its new form.
+    - ``inserted``: new nodes that run before the anchor.
+    - ``tensors``: values whose type changes or that are new.
     """
 
     node: Node
@@ -30,7 +35,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A match that was applied: the nodes that went, those in their place, and the values that are new or retyped."""
+    """A match that was applied: the removed nodes, those in their place, and the values that are new or retyped."""
 
     pattern: str
     old: tuple[Node, ...]
@@ -39,9 +44,10 @@ class Change:
 
 
 class Draft:
-    """A mutable copy of a graph. Nodes keep their place; a value has one producer and any number of readers.
+    """A mutable copy of a graph.
 
-    Folded nodes do not execute and are no readers: what one asks of a vanished value (its type) was answered before.
+    Nodes keep their place; a value has one producer and any number of readers. Folded nodes do not execute and are not
+    readers: what one needs of a removed value (its type) is known before.
     """
 
     def __init__(self, graph: ModelGraph) -> None:

@@ -13,7 +13,7 @@ from joulecast.calibration.measure.progress import PlainReporter, clock, row_lin
 
 
 class RichReporter:
-    """A bar with the row that is measured and the time left; rows in trouble and notes above it, for good."""
+    """A bar with the row that is measured and the time left; failed rows and notes stay above it."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, markup=False)

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """One attention call: ``heads`` of queries; keys of ``head_size`` and values of ``value_size`` over ``keys``
-    positions, cache included."""
+    """The sizes of one attention call.
+
+    - ``heads``: heads of the queries.
+    - ``head_size``: elements of a key.
+    - ``value_size``: elements of a value.
+    - ``keys``: positions of keys and values, cache included.
+    """
 
     batch: int
     heads: int

@@ -1,4 +1,4 @@
-"""Operators that run no kernel: they rename, or look at the same memory in another way."""
+"""Operators that run no kernel: they rename a tensor or make a view of its memory."""
 
 from __future__ import annotations
 

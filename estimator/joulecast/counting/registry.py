@@ -35,12 +35,11 @@ MODULES = (
 class Cost:
     """What a rule says of one call.
 
-    ``reads``: elements read of an input, by position, where not all are (the rows that a Gather touches).
-    ``kernels``: launches in
-    unfused execution (torch eager, and its CUDA graph) and in onnxruntime. ``views``: 1 if eager execution only makes
-    a view.
-    ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
-    ``attribute_params``: trainable elements that stand in the operator's attributes.
+    - ``reads``: elements read of an input, by position, where not all are (the rows that a Gather touches).
+    - ``kernels``: launches in unfused execution (torch eager, and its CUDA graph) and in onnxruntime.
+    - ``views``: 1 if eager execution only makes a view.
+    - ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
+    - ``attribute_params``: trainable elements that stand in the operator's attributes.
     """
 
     kind: LayerKind

@@ -46,14 +46,16 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 class Features:
     """Arrays over n executed rows and c contractions.
 
-    ``bytes``, ``elements``, ``kernels``, ``flops``: (n,); ``elements`` are those that a row works on one
-    after the other: of a depthwise convolution its MACs, of any other row with MACs none, of a softmax over more than
-    ``LONGEST_ROW`` each twice. ``arithmetic``: (n,)
-    position in ``ARITHMETIC``, −1 where the row carries no MACs or the law has no such arithmetic. ``family``: (n,)
-    position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced. ``transposed``: (n,) whether a
-    product's weights lie as (n, k), as a ``Linear`` layer keeps them.
-    ``row``: (c,) the row of each contraction;
-    ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
+    - ``bytes``, ``kernels``, ``flops``: (n,).
+    - ``elements``: (n,) those that a row processes one after the other: of a depthwise convolution its MACs, of any
+      other row with MACs none, of a softmax over more than ``LONGEST_ROW`` each twice.
+    - ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the row carries no MACs or the law lacks the arithmetic.
+    - ``family``: (n,) position in ``FAMILIES``.
+    - ``priced``: (n,) False where MACs could not be priced.
+    - ``transposed``: (n,) whether a product's weights lie as (n, k), as a ``Linear`` layer keeps them.
+    - ``row``: (c,) the row of each contraction.
+    - ``products``, ``m``, ``n``, ``k``: (c,) sizes of each contraction.
+    - ``repeats``: (c,) how often it runs in turn.
     """
 
     bytes: Array

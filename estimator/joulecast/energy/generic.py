@@ -1,5 +1,7 @@
-"""A profile from a data sheet alone: the law with coefficients that several calibrated accelerators share, as shares
-of published limits."""
+"""A profile from a data sheet alone.
+
+The law's coefficients are those that several calibrated accelerators share, as shares of published limits.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,11 @@ TYPICAL_MULTIPROCESSORS = 108.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generic:
-    """``law``: shape coefficients as in ``Law``; powers are shares of the power limit and energies shares of limit /
-    peak or bandwidth."""
+    """The shared coefficients.
+
+    - ``law``: shape coefficients as in ``Law``; powers are shares of the power limit and energies shares of limit /
+      peak or bandwidth.
+    """
 
     law: dict[str, Any]
     hosts: dict[str, Host]

@@ -34,7 +34,7 @@ _MEASURED_RUNTIME = "torch-eager"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Widening:
-    """One reason, as a clause, and the log half-width it adds in quadrature."""
+    """One reason that widens an interval, as a clause, and the log half-width that it adds in quadrature."""
 
     reason: str
     log_half_width: float

@@ -1,5 +1,6 @@
-"""Cards by the names that people and tables give them, which are seldom the driver's own, and by what is seen of
-them."""
+"""Cards by the names that people and tables give them, which often differ from the driver's, and by what rows show of
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +24,12 @@ _OVER_BOOST = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What rows tell of the card: its enforced power limit, its highest mean power, the highest clock it was locked
-    at. None where they do not tell."""
+    """What rows show of the card; None where they do not show it.
+
+    - its enforced power limit
+    - its highest mean power
+    - the highest clock that it was locked at
+    """
 
     power_limit_watts: float | None = None
     watts: float | None = None

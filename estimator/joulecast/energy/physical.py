@@ -57,7 +57,7 @@ _CAP_TOLERANCE = 1e-5  # of the clock and of the power that it gives, after so m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """What the law needs of the hardware. ``peak_flops`` (arithmetics,): 0 where there is none."""
+    """The limits of the hardware that the law needs. ``peak_flops`` (arithmetics,): 0 where the hardware lacks one."""
 
     peak_flops: Array
     bandwidth_bytes_per_second: float
@@ -82,7 +82,9 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtBoost:
-    """Each row at the boost clock, (n,) arrays: what its parts take alone, and its dynamic energy by cause."""
+    """Each row at the boost clock, (n,) arrays: the time of each of its parts alone, and its dynamic energy by
+    cause.
+    """
 
     compute_seconds: Array
     issue_seconds: Array
@@ -98,7 +100,7 @@ class AtBoost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
-    """Which of ``size`` networks each row belongs to, (n,), and how often it occurs there, (n,)."""
+    """The network of each row, (n,), out of ``size`` networks, and how often the row occurs there, (n,)."""
 
     index: Index
     count: Array

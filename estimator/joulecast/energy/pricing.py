@@ -1,5 +1,4 @@
-"""The one entry of the energy half: a model's rows and an accelerator's profile in, a forecast with its interval
-out."""
+"""The entry of the energy half: from a model's rows and an accelerator's profile to a forecast with its interval."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What is known of one accelerator: its limits, the law's coefficients, where they come from and how wrong they may
-be."""
+"""What is known of one accelerator: its limits, the law's coefficients, their origin and their errors."""
 
 from __future__ import annotations
 
@@ -71,21 +70,22 @@ _Size = Annotated[float, Within(0, 1e30)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Law:
-    """Coefficients of ``energy.physical``; see there for the equations.
+    """Coefficients of the law; ``energy.physical`` has the equations.
 
-    ``compute_efficiency``: share of the peak that the largest tiles reach, by arithmetic. ``tile_edge``: edge in
-    elements at which a square tile spends as long on fetching its operands as on multiplying them, halved, by
-    arithmetic. ``depth``: extra k of a product's prologue, in the fastest arithmetic. ``transposed_depth``: more of it
-    where the weights lie as (n, k), by arithmetic; 0 where it is not named. ``family_compute``, ``family_memory``: what
-    a family of kernels reaches relative to a matrix product's rate and to ``memory_efficiency``; 1 where it is not
-    named.
-    ``instructions``: that one thread issues for one element of a row without MACs, by family.
-    ``sharpness``: exponent of the soft maximum.
-    ``flop_joules``, ``instruction_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` +
-    ``clock_watts`` × x·V²(x): power of a busy chip before any dynamic energy; ``gap_watts`` + ``clock_watts`` ×
-    x·V²(x): with a context alive, clocks up and no kernel. ``held_share``: what the card's control holds under its
-    power limit. ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost
-    clock.
+    - ``compute_efficiency``: share of the peak that the largest tiles reach, by arithmetic.
+    - ``tile_edge``: edge in elements at which a square tile spends as long on fetching its operands as on multiplying
+      them, halved, by arithmetic.
+    - ``depth``: extra k of a product's prologue, in the fastest arithmetic.
+    - ``transposed_depth``: more of it where the weights lie as (n, k), by arithmetic; 0 where it is not named.
+    - ``family_compute``, ``family_memory``: what a family of kernels reaches relative to a matrix product's rate and to
+      ``memory_efficiency``; 1 where it is not named.
+    - ``instructions``: that one thread issues for one element of a row without MACs, by family.
+    - ``sharpness``: exponent of the soft maximum.
+    - ``flop_joules``, ``instruction_joules``, ``byte_joules``: dynamic energy at boost.
+    - ``static_watts`` + ``clock_watts`` × x·V²(x): power of a busy chip before any dynamic energy.
+    - ``gap_watts`` + ``clock_watts`` × x·V²(x): power with a context alive, clocks up and no kernel.
+    - ``held_share``: what the card's control holds under its power limit.
+    - ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost clock.
     """
 
     compute_efficiency: Annotated[Mapping[str, _Share], Keys(ARITHMETIC)]
@@ -111,9 +111,9 @@ class Law:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Seconds that the launching process spends: a kernel, a view, a module call, a forward pass.
+    """Seconds that the launching process spends on a kernel, a view, a module call and a forward pass.
 
-    ``measured_on``: whose they are.
+    - ``measured_on``: the host that was measured.
     """
 
     kernel_seconds: _Seconds
@@ -125,7 +125,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyRows:
-    """Joules that stand behind some rows: op types (``*``: any) in these arithmetics have ``origin``."""
+    """Rows that share an origin of joules: op types (``*``: any) in these arithmetics have ``origin``."""
 
     origin: Origin
     arithmetics: tuple[_Name, ...]
@@ -134,12 +134,13 @@ class EnergyRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Half-width of the prediction interval, as a natural logarithm: true / forecast lies within exp(±
-    ``log_half_width``).
+    """The prediction interval: true / forecast lies within exp(± ``log_half_width``).
 
-    ``groups`` calibration groups stood behind it; ``guaranteed`` from nine on. ``coverage``: on held-out rows, where
-    that was measured.
-    ``rule``: how the width was found, in one sentence.
+    - ``log_half_width``: half-width as a natural logarithm.
+    - ``groups``: calibration groups behind it.
+    - ``guaranteed``: True from nine groups on.
+    - ``coverage``: on held-out rows, where that was measured.
+    - ``rule``: how the width was found, in one sentence.
     """
 
     level: _Level
@@ -152,7 +153,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedFrom:
-    """One source of rows that were fitted: what, how many, whose, under which licence."""
+    """One source of rows that were fitted: kind, number, owner and licence."""
 
     name: _Sentence
     what: _Sentence
@@ -163,14 +164,16 @@ class FittedFrom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceleratorProfile:
-    """Everything that prices a model on one accelerator. ``product``: the node label's value, normalised.
+    """Everything that prices a model on one accelerator.
 
-    ``peak_flops``: dense operations per second at the boost clock, by arithmetic; ``lacks``: arithmetics the hardware
-    does not have.
-    ``unverified``: data-sheet values that one unread source alone vouches for. ``held_out``: figures on rows the fit
-    never saw.
-    ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted. ``driver``: None where the rows
-    do not say. ``simulated``: fitted on rows of a simulated device, good for tests alone.
+    - ``product``: the node label's value, normalised.
+    - ``peak_flops``: dense operations per second at the boost clock, by arithmetic.
+    - ``lacks``: arithmetics the hardware does not have.
+    - ``unverified``: data-sheet values that only one unread source states.
+    - ``held_out``: figures on rows that the fit did not see.
+    - ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted.
+    - ``driver``: None where the rows do not say.
+    - ``simulated``: fitted on rows of a simulated device, for tests alone.
     """
 
     product: Annotated[str, PRODUCT]

@@ -1,4 +1,4 @@
-"""Where model bytes come from, and what of them is kept: ``fetch`` and ``resolve``.
+"""Fetch models and keep what is needed of them: ``fetch`` and ``resolve``.
 
 Light on purpose: importing it loads neither onnx nor numpy, and the HTTP client only once a registry is asked.
 """

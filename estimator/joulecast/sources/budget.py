@@ -1,4 +1,4 @@
-"""What reading one model may cost, and the meter that holds it to that."""
+"""The limits on the cost of reading one model, and the meter that enforces them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ here."""
 class FetchBudget:
     """The most that one model may cost to read.
 
-    ``fetched_bytes``: body bytes received, manifests and config included. ``wall_seconds``: from the first request to
-    the last byte. ``skeleton_bytes``: what is kept of the model in memory. ``decompressed_bytes``: output of a
-    compressed layer, read or passed over.
+    - ``fetched_bytes``: body bytes received, manifests and config included.
+    - ``wall_seconds``: from the first request to the last byte.
+    - ``skeleton_bytes``: what is kept of the model in memory.
+    - ``decompressed_bytes``: output of a compressed layer, read or skipped.
     """
 
     fetched_bytes: int = 512 * MIB

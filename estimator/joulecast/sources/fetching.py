@@ -1,4 +1,4 @@
-"""The one entry: a reference becomes a model without its weights."""
+"""Fetch a model without its weights by its reference."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def offering_names(reference: str) -> Iterator[None]:
 
 
 class _Image:
-    """Finding the model in one platform's image."""
+    """The search for the model in one platform's image."""
 
     def __init__(self, manifest: Manifest, store: Store, meter: Meter, *, verify: bool) -> None:
         self._manifest = manifest

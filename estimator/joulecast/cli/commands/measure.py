@@ -1,4 +1,4 @@
-"""``joulecast measure``: a nicer face of ``python -m joulecast.calibration.measure``."""
+"""``joulecast measure``: ``python -m joulecast.calibration.measure`` with progress bars and help."""
 
 from __future__ import annotations
 

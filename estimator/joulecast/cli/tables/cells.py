@@ -1,4 +1,4 @@
-"""Tables and lines whose text comes from models and images: what a terminal would obey is shown escaped."""
+"""Tables and lines whose text comes from models and images: characters that a terminal interprets are escaped."""
 
 from __future__ import annotations
 

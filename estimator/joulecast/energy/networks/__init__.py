@@ -21,8 +21,12 @@ from joulecast.layers import Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A graph: ``name`` (``"gpt2-float32"``), the set's ``model`` and ``config``, ``dtype``, ``inputs`` with symbolic
-    dimensions as names."""
+    """A graph without weights.
+
+    - ``name``: ``"gpt2-float32"``.
+    - ``model``, ``config``: as the set calls them.
+    - ``inputs``: shapes with symbolic dimensions as names.
+    """
 
     name: str
     model: str

@@ -1,4 +1,4 @@
-"""What holds between a pass and the graph made of it, checked wherever a watched pass becomes one.
+"""Checks that the graph made of a watched pass keeps what the pass showed.
 
 The products of a call's nodes are those of the operators that it dispatched, and what is left of a graph without its
 dead nodes still multiplies for every call of which something was read.

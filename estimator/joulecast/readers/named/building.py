@@ -1,4 +1,4 @@
-"""From a named source to a module and its inputs."""
+"""Build the module and the inputs of a named source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks that the project lists, out of the data files beside this module."""
+"""The networks that the project lists, read from the data files beside this module."""
 
 from __future__ import annotations
 

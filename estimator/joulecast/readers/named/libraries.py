@@ -1,4 +1,4 @@
-"""The module behind a named source, built by its library: never with weights, so nothing is fetched."""
+"""Build the module of a named source with its library, always without weights, so that nothing is fetched."""
 
 from __future__ import annotations
 

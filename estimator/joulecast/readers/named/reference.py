@@ -1,4 +1,4 @@
-"""Named sources, as ``torchvision:resnet50``: a library and a name in it."""
+"""Named sources such as ``torchvision:resnet50``: a library and a name in it."""
 
 from __future__ import annotations
 

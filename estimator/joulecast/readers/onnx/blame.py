@@ -1,4 +1,4 @@
-"""Whose fault it is that a node cannot be read: the file's, or joulecast's own."""
+"""Decide whether a node that cannot be read is damaged in the file or is a defect of joulecast."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _asked(walk: GraphWalk, node: NodeProto, inputs: Inputs, index: int, known: 
 
 
 class LoopState:
-    """A loop under way: its carried values, and what each iteration handed to the stacked outputs."""
+    """The state of a running loop: its carried values, and what each iteration added to the stacked outputs."""
 
     def __init__(
         self, *, walk: GraphWalk, node: NodeProto, body: GraphProto, scope: Scope, passes: Passes, carried: list[Value]

@@ -1,4 +1,4 @@
-"""Nodes in the order in which their inputs exist: graph editors write files in any order, and onnxruntime runs them."""
+"""Sort nodes so that their inputs exist: graph editors write files in any order, and onnxruntime runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The passes through the body of a loop: what goes in, what each recorded, and the node that joins what comes out."""
+"""The passes through the body of a loop: their inputs, their records, and the node that joins their outputs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Passes:
-    """What the passes recorded. Neighbours that cost the same are kept once, with their number.
+    """The records of the passes. Neighbours that cost the same are kept once, with their number.
 
-    ``ends``: the names of all that the kept passes hand out.
+    - ``ends``: the names of all values that the kept passes return.
     """
 
     def __init__(self, record: Recording) -> None:

@@ -1,4 +1,4 @@
-"""The way of one model: bytes, bound inputs, walk, roles, framework-free graph."""
+"""Read one model: bytes, bound inputs, walk, roles, framework-free graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stored tensors are trainable parameters: decided by how they are used, for a file does not say."""
+"""Decide which stored tensors are trainable parameters by how they are used, because a file does not say."""
 
 from __future__ import annotations
 

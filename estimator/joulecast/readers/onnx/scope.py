@@ -1,4 +1,4 @@
-"""Names in view at a node, and the nodes recorded so far."""
+"""The names that are visible at a node, and the nodes recorded so far."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Names:
 class Recording:
     """Executed nodes in order and the values that they touch, under names that are unique in the whole model.
 
-    ``names`` and ``stored`` are shared with the recordings inside: no two iterations of a loop give one name to two
-    values, and a stored tensor has one value however often the graph that holds it runs.
+    - ``names``, ``stored``: shared with the recordings inside, so that two iterations of a loop never give one name to
+      two values, and a stored tensor has one value however often the graph that holds it runs.
     """
 
     outer: Recording | None = None

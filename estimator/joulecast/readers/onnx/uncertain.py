@@ -1,4 +1,4 @@
-"""What of a graph depends on how much its selections keep."""
+"""Find what in a graph depends on how much its selections keep."""
 
 from __future__ import annotations
 

@@ -33,16 +33,18 @@ _DTYPES = {
 class Value:
     """A value met while walking.
 
-    ``elem`` is ONNX's element type; ``shape`` has ``None`` for an unknown dimension and is ``None`` if the rank is
-    unknown or the
-    value is no tensor. ``data``: its content. ``runtime``: it exists only once the model runs (an input, or computed
-    from one);
-    otherwise it was stored or is computed of stored values alone: ``computed``, if eager mode does so in every pass.
-    ``open``: it depends on what a runtime does not know when it loads the file: an open dimension, the pass of a
-    loop. ``items``: the elements of a sequence (or of an optional, one or none)
-    of known length;
-    ``container``: the type of a value that is no tensor. ``location``: file of the content of a stored tensor that lies
-    outside the model's own.
+    - ``elem``: ONNX's element type.
+    - ``shape``: ``None`` for an unknown dimension; ``None`` as a whole if the rank is unknown or the value is not a
+      tensor.
+    - ``data``: its content.
+    - ``runtime``: it exists only once the model runs (an input, or computed from one); otherwise it was stored or is
+      computed of stored values alone.
+    - ``computed``: of stored values, in every pass of eager mode.
+    - ``open``: it depends on what a runtime does not know when it loads the file: an open dimension, the pass of a
+      loop.
+    - ``items``: the elements of a sequence (or of an optional, one or none) of known length.
+    - ``container``: the type of a value that is not a tensor.
+    - ``location``: file of the content of a stored tensor that lies outside the model's own.
     """
 
     name: str

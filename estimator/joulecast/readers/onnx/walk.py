@@ -42,7 +42,7 @@ STEERING_NUMEL = 64
 
 @dataclass(slots=True)
 class Budget:
-    """What a walk may still spend. An untrusted file costs that much and no more."""
+    """The limits of a walk, so that an untrusted file costs at most that much."""
 
     nodes: int = MAX_NODES
     depth: int = 0
@@ -73,8 +73,9 @@ class Budget:
 
 @dataclass(slots=True)
 class Walk:
-    """The walk of one model under one set of operator set versions; ``using`` gives a sibling for a function's own
-    versions."""
+    """The walk of one model under one set of operator set versions; ``using`` returns a walk for a function's own
+    versions.
+    """
 
     inference: Inference
     folding: Folding

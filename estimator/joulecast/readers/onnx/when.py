@@ -28,11 +28,12 @@ weights."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """When the outputs of one operator exist.
+    """When the outputs of one operator exist; without any mark they are activations.
 
-    ``folded``: before the model runs, whatever runs it: shape arithmetic, and stored tensors in another layout.
-    ``computed``: of stored values alone, which eager mode does in every pass; unless ``open``, what they depend on is
-    known when the file is loaded. ``stored``: the stored tensors that they come from. Neither: they are activations.
+    - ``folded``: before the model runs, in any runtime: shape arithmetic, and stored tensors in another layout.
+    - ``computed``: from stored values alone, which eager mode does in every pass.
+    - ``open``: what a computed output depends on is not known when the file is loaded.
+    - ``stored``: the stored tensors that they come from.
     """
 
     folded: bool

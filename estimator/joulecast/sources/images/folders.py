@@ -1,4 +1,4 @@
-"""What a folder without an image layout holds, told by the names in it; no file is opened."""
+"""Describe a folder that is not an image layout by the names in it, without opening a file."""
 
 from __future__ import annotations
 

@@ -87,8 +87,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What is of use in an image's config. ``created_by``: a history line per layer, bottom first, or nothing if it
-    does not fit them."""
+    """The parts of an image's config that are used.
+
+    - ``created_by``: a history line per layer, bottom first; empty if the history does not fit the layers.
+    """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     created_by: tuple[str, ...] = ()

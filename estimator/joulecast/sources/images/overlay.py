@@ -34,7 +34,7 @@ _MODEL_SUFFIX = ".onnx"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found(Generic[T]):
-    """A file that was there. ``value``: what ``Take`` made of it."""
+    """A file that was found. ``value``: what ``Take`` made of it."""
 
     path: str
     layer: Layer
@@ -51,7 +51,7 @@ class _Link:
 
 @dataclass(slots=True)
 class _Search:
-    """What the layers above have said about one path."""
+    """What the layers above say about one path."""
 
     path: str
     parents: frozenset[str]
@@ -184,10 +184,12 @@ def survey(layers: Sequence[Layer], groups: Iterable[Sequence[Layer]], root: str
 
 
 class _Survey:
-    """Walks every member of a group of layers once; the first candidate is read on the way, because coming back may
-    cost a layer.
+    """Walks every member of a group of layers once.
 
-    ``target``: where the root leads, if it is a link. ``foreign``: models in formats that are not read.
+    The first candidate is read on the way, because coming back may cost a layer.
+
+    - ``target``: where the root leads, if it is a link.
+    - ``foreign``: models in formats that are not read.
     """
 
     def __init__(self, root: str, elsewhere: dict[str, None]) -> None:

@@ -1,4 +1,6 @@
-"""Where connections may go: names and addresses that a stranger's reference must not make us talk to."""
+"""The addresses that connections may reach, so that a reference from outside cannot direct requests to internal
+ones.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ def embedded(address: Address) -> Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressPolicy:
-    """The part of a ``RegistryAccess`` that every connection is checked against, whatever made us open it."""
+    """The part of a ``RegistryAccess`` that every connection is checked against."""
 
     denied_networks: tuple[Network, ...]
     denied_hosts: tuple[str, ...]

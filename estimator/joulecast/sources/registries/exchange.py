@@ -1,4 +1,4 @@
-"""Requests to one registry endpoint: authorisation, redirects, retries, and everything that is received counted."""
+"""Requests to one registry endpoint: authorisation, redirects, retries, and the count of all that is received."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_REDIRECTS = 5
 
 
 class _PassingError(Exception):
-    """Something that a retry may mend. ``retry_after_seconds``: when the registry said when."""
+    """A failure that a retry may clear. ``retry_after_seconds``: when the registry said when."""
 
     def __init__(self, problem: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(problem)

@@ -1,4 +1,4 @@
-"""Connections that are checked after name resolution, each of them, whatever made us open it."""
+"""Connections that are checked after name resolution, redirects and token services included."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ _KEEPALIVE_SECONDS = 30.0
 
 
 class _TimedStream(httpcore2.NetworkStream):
-    """A connection on which all waiting together is bounded: a peer that sends a byte now and then, in headers too,
-    keeps us no longer than one that is silent."""
+    """A connection that bounds all waiting together.
+
+    A peer that sends a byte now and then, in headers too, keeps us no longer than one that is silent.
+    """
 
     def __init__(self, stream: httpcore2.NetworkStream, remaining_seconds: Callable[[], float]) -> None:
         self._stream = stream

@@ -1,5 +1,7 @@
-"""Telling a file's format by its first bytes, so that what is not read yet is named, with the way out, rather than
-misread. Nothing is unpacked, loaded or executed."""
+"""Recognise a file's format by its first bytes, so that a format that is not read is named instead of misread.
+
+Nothing is unpacked, loaded or executed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _FROM_ENGINE = "give the ONNX file that it was made from"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """Something other than an ONNX model: what it is, and the one thing to do about it."""
+    """A format other than ONNX: what it is, and what to do about it."""
 
     what: str
     way_out: str = _EXPORT

@@ -1,4 +1,4 @@
-"""Random access turned into a stream that reads ahead in growing windows and leaps over what is not wanted."""
+"""Turn random access into a stream that reads ahead in growing windows and skips what is not wanted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HASHES = {"sha256": 64, "sha512": 128}
 
 
 class Ranges(Protocol):
-    """Bytes that can be asked for by position."""
+    """Bytes that can be read by position."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Read between 1 and ``length`` bytes from ``offset`` on; ``b""`` only at the end."""
@@ -28,10 +28,12 @@ class Ranges(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """How much one request asks for: ``first_bytes``, then double up to ``ceiling_bytes``; ``landing_bytes`` after a
-    leap, then double.
+    """How much one request reads.
 
-    ``leap_bytes``: a gap from which on leaping (another round trip) beats reading through; ``None``: never leap.
+    - ``first_bytes``: the first request; each further one doubles, up to ``ceiling_bytes``.
+    - ``landing_bytes``: the first request after a skip, then doubling.
+    - ``leap_bytes``: a gap from which on skipping (another round trip) is faster than reading through; ``None``: never
+      skip.
     """
 
     first_bytes: int = 64 * KIB

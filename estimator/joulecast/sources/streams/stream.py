@@ -1,4 +1,4 @@
-"""Bytes read forward once, with skipping: the one form in which files, blobs, layers and archive members are read."""
+"""Bytes read forward once, with skipping: the one interface to files, blobs, layers and archive members."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Bytes(Protocol):
-    """What a parser needs of a stream."""
+    """The part of a stream that a parser needs."""
 
     @property
     def position(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The members of a tar archive, read forward; contents that nobody asks for are skipped."""
+"""The members of a tar archive, read forward; contents that are not requested are skipped."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ _KINDS: Mapping[bytes, EntryKind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A member. ``path`` has no leading slash and no ``..``; ``""`` is the root. ``target``: of a link, as it stands.
+    """A member of an archive.
 
-    ``size``: bytes of content, None if unknown (a compressed file that is no archive). ``readable``: False for a sparse
-    file, whose content is not stored as it reads.
+    - ``path``: without a leading slash and ``..``; ``""`` is the root.
+    - ``target``: of a link, as it stands.
+    - ``size``: bytes of content, None if unknown (a compressed file that is not an archive).
+    - ``readable``: False for a sparse file, whose content is not stored as it reads.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Tensors made of nothing: one kernel that writes."""
+"""Tensors that are made without reading any: one kernel that writes."""
 
 from __future__ import annotations
 

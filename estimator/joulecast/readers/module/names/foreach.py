@@ -1,4 +1,4 @@
-"""Operators over lists of tensors (``_foreach_add_``): what they do to each."""
+"""Operators over lists of tensors (``_foreach_add_``), applied to each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded call while it becomes nodes: its arguments by name, and what its rule writes."""
+"""A recorded call while it is turned into nodes: its arguments by name, and what its rule writes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ ABSENT = object()
 
 @dataclass(slots=True)
 class Reading:
-    """``parameters``: names of the positional arguments, in order. Rules add ``nodes``, and ``tensors`` that no call
-    made."""
+    """A call that a rule turns into nodes.
+
+    - ``parameters``: names of the positional arguments, in order.
+    - ``nodes``, ``tensors``: what rules add; the tensors are those that no call made.
+    """
 
     call: Call
     parameters: tuple[str, ...] = ()
@@ -103,7 +106,7 @@ Rule = Callable[[Reading], None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A rule and the names of the positional arguments that it asks for."""
+    """A rule and the names of the positional arguments that it needs."""
 
     rule: Rule
     parameters: tuple[str, ...] = ()

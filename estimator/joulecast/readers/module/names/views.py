@@ -1,4 +1,4 @@
-"""Other looks at the same memory: no kernel runs."""
+"""Other views of the same memory: no kernel runs."""
 
 from __future__ import annotations
 

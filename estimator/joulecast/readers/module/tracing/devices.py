@@ -1,4 +1,4 @@
-"""Code that moves its tensors to a GPU by name follows them to the processor that it is traced on."""
+"""Redirect code that moves its tensors to a named GPU to the processor that traces it."""
 
 from __future__ import annotations
 

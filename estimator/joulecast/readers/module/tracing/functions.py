@@ -14,9 +14,12 @@ REQUIRED = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A function's parameters in the order of its positional form, with their defaults; ``aliases``: other dotted
-    names of the same function with the same parameters; ``reversed_aliases``: with the first two exchanged;
-    ``variadic``: the last parameter takes all further arguments."""
+    """A function's parameters in the order of its positional form, with their defaults.
+
+    - ``aliases``: other dotted names of the same function with the same parameters.
+    - ``reversed_aliases``: names with the first two exchanged.
+    - ``variadic``: the last parameter takes all further arguments.
+    """
 
     parameters: Mapping[str, Any]
     aliases: tuple[str, ...] = ()

@@ -1,4 +1,6 @@
-"""Where the tensors of a pass lie, and which values were written there: a write through one view is seen by all."""
+"""Where the tensors of a pass lie, and which values were written there, because a write through one view changes
+all.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The bytes from ``start`` to before ``end`` of one storage, or some of them: those of the elements of a tensor of
-    this shape and these strides."""
+    """The bytes from ``start`` to before ``end`` of one storage.
+
+    For a tensor with gaps these are only the bytes of its elements, by its shape and strides.
+    """
 
     storage: int
     start: int
@@ -60,8 +64,12 @@ class Write:
 
 @dataclass(slots=True)
 class Memory:
-    """``_first``: the value that a storage first held. ``_seen``: by tensor, its place, the value that it is, and how
-    many writes to its storage that one counts with. ``earlier``: storages from before the pass."""
+    """The memory of a pass.
+
+    - ``_first``: the value that a storage first held.
+    - ``_seen``: by tensor, its place, the value that it is, and how many writes to its storage it includes.
+    - ``earlier``: storages from before the pass.
+    """
 
     earlier: set[int] = field(default_factory=set)
     _first: dict[int, TensorSpec] = field(default_factory=dict)

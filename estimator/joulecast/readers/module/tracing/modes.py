@@ -1,4 +1,4 @@
-"""The two modes under which a pass runs: one sees functions as the code calls them, one the operators below."""
+"""The two modes of a traced pass: one receives functions as the code calls them, the other the operators below."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _draws(func: Any) -> bool:
 
 
 class Functions(TorchFunctionMode):
-    """Records each function of ``FUNCTIONS`` as one call, whatever it runs."""
+    """Records each function of ``FUNCTIONS`` as one call, with all operators that it runs."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()

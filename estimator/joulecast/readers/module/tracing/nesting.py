@@ -1,4 +1,4 @@
-"""Tensors inside whatever arguments and results are: containers, dataclasses, caches and other plain objects."""
+"""Tensors inside arguments and results of any form: containers, dataclasses, caches and other plain objects."""
 
 from __future__ import annotations
 

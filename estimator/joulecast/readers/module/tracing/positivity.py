@@ -1,4 +1,4 @@
-"""Which values have no negative element because a ReLU stands before them."""
+"""Decide which values have no negative element because a ReLU comes before them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a traced pass leaves behind: every call as data, every tensor under one name."""
+"""The record of a traced pass: every call as data, every tensor under one name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Begun:
-    """A call that runs. ``places``: where each tensor that it is given lies, by name; ``renewed``: those under which
-    others wrote since the last call that reads them; ``macs``: what the operators under it multiply, None where that
-    is not known; ``written``: tensors that they change."""
+    """A call that runs.
+
+    - ``places``: where each tensor that it is given lies, by name.
+    - ``renewed``: tensors that were written through others since the last call that reads them.
+    - ``macs``: the MACs of the operators that it runs, None where unknown.
+    - ``written``: tensors that they change.
+    """
 
     call: Call
     places: Mapping[str, Place]
@@ -45,8 +49,10 @@ class Recorder:
     """Names tensors by identity and keeps them alive, so that no identity is used twice in a pass.
 
     A value that exists before the pass, and what is computed of such values alone, is ``constant`` or ``parameter``;
-    memory that the pass writes other values into is not. ``stand_in``: the fake tensor in place of a real one;
-    ``running``: the call that is recorded as a whole while it runs.
+    memory that the pass writes other values into is not.
+
+    - ``stand_in``: the fake tensor in place of a real one.
+    - ``running``: the call that is recorded as a whole while it runs.
     """
 
     stand_in: Callable[[torch.Tensor], torch.Tensor] = field(default=lambda tensor: tensor)
@@ -224,7 +230,7 @@ class Recorder:
 
 @dataclass(slots=True)
 class Plain:
-    """Arguments as plain data; each tensor becomes a reference into ``tensors``, and lies at one of ``places``."""
+    """Arguments as plain data; each tensor becomes a reference into ``tensors`` and lies at one of ``places``."""
 
     recorder: Recorder
     tensors: dict[str, TensorSpec] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What cannot be traced, said in one sentence each."""
+"""The errors for what cannot be traced, one sentence each."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def explained(module: nn.Module, scopes: list[str]) -> Iterator[None]:
         raise
     except DATA as error:
         raise UnresolvedShapeError(
-            f"{_place(module, scopes, error)} steers by the content of a tensor ({_operator(error)}), which a trace does"
-            f" not know: {_way_out(error)}, or profile an ONNX export"
+            f"{_place(module, scopes, error)} steers by the content of a tensor ({_operator(error)}), which a trace"
+            f" does not know: {_way_out(error)}, or profile an ONNX export"
         ) from error
     except NotImplementedError as error:
         raise UnsupportedOperatorError(

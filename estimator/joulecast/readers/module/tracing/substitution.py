@@ -1,4 +1,4 @@
-"""A module's tensors replaced by fake ones on the processor for as long as it is traced."""
+"""Replace a module's tensors with fake ones on the processor while it is traced."""
 
 from __future__ import annotations
 

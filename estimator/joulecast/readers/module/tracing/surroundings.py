@@ -1,4 +1,4 @@
-"""What a pass may see or change outside its module, kept as it was."""
+"""Restore what a pass may change outside its module."""
 
 from __future__ import annotations
 

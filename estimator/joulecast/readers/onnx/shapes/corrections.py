@@ -1,4 +1,4 @@
-"""Where the pinned onnx infers a wrong shape, or none."""
+"""Corrections where the pinned onnx infers a wrong shape or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs that the library's native inference would crash on, refused before it sees them."""
+"""Refuse inputs on which the library's native inference would crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workload leaves open, collected while an example stands in for each, so that all is asked for at once."""
+"""Collect what the workload leaves open, with an example in place of each, so that one error asks for all of it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ _MAX_TOLD = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One thing to say: ``option`` ``name``=``example``; ``sound``: False where the example is only a form to fill
-    in."""
+    """One value to ask for: ``option`` ``name``=``example``.
+
+    - ``sound``: False where the example only shows the form.
+    """
 
     problem: str
     option: str
@@ -47,7 +49,7 @@ class Question:
 
 @dataclass(slots=True)
 class Asked:
-    """Questions in the order in which they came up, one a name."""
+    """The questions in the order in which they came up, one a name."""
 
     found: dict[str, Question] = field(default_factory=dict)
 

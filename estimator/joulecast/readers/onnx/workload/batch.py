@@ -1,4 +1,4 @@
-"""Which dimension of the inputs is the batch, and what the shapes given say of its size."""
+"""Find which dimension of the inputs is the batch, and its size in the given shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user or the file says about values inside the graph: used only where nothing better is known."""
+"""What the user or the file states about values inside the graph, used only where nothing better is known."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class Hints:
     """Shapes and contents that the workload names for values inside the graph, and the file's own (possibly stale)
     annotations.
 
-    ``asked``: what the workload should say and does not. ``selections``: what depends on content, within bounds.
-    ``steering``: values that decided a branch; the model computes them whatever is said of them.
+    - ``asked``: what the workload should say and does not.
+    - ``selections``: what depends on content, within bounds.
+    - ``steering``: values that decided a branch; the model computes them whatever the workload says.
     """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)

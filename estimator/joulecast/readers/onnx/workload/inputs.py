@@ -1,4 +1,4 @@
-"""Binds a workload to a model's inputs: every dimension gets a number, every steering input its content."""
+"""Bind a workload to a model's inputs: every dimension gets a number, every steering input its content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Binding:
-    """Numbers by symbol, with who set them; ``batch_symbol`` as found by ``batch.batch_symbol``."""
+    """The numbers of symbols, with who set them; ``batch_symbol`` as found by ``batch.batch_symbol``."""
 
     batch_size: int
     batch_symbol: str | None

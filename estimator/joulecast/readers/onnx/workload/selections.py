@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selections:
-    """The selections met in one walk. ``most``: whether each keeps all that it may, or one element.
+    """The selections met in one walk.
 
-    ``found``: by output name, the question that asks for its exact shape.
+    - ``most``: whether each keeps all that it may, or one element.
+    - ``found``: by output name, the question that asks for its exact shape.
     """
 
     most: bool = True

@@ -1,5 +1,4 @@
-"""What decides a shape that cannot be inferred: stored contents that were not read, inputs whose content was not
-given."""
+"""Find what decides a shape that cannot be inferred: stored contents that were not read, inputs without content."""
 
 from __future__ import annotations
 
