@@ -61,9 +61,9 @@ def estimate_document(
 ) -> Document:
     """Return the forecasts of one model as a document of kind ``estimate``, in the order given.
 
-    ``model``: a profile of it, whose identity and workload (batch size aside) are told. ``unavailable``: accelerators
-    asked for that nothing prices, with the error of each. Every row of ``layers`` names its forecast by position in
-    ``results``.
+    - ``model``: a profile of it, whose identity and workload (batch size aside) are included.
+    - ``unavailable``: requested accelerators that cannot be priced, with the error of each.
+    - ``with_layers``: add the rows of ``layers``, which name their forecast by position in ``results``.
     """
     return {
         **header("estimate"),

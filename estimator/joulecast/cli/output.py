@@ -17,7 +17,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_PIPED_COLUMNS = 160  # wide enough that no figure of ours is cut where there is no terminal to measure
+_PIPED_COLUMNS = 160  # wide enough for every figure where there is no terminal to measure
 _SIGPIPE_EXIT = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader went away
 
 

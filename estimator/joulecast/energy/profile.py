@@ -19,7 +19,7 @@ SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
 SCHEMA_VERSION = 3
 """Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
 
-# Bounds keep out what is no value at all: a wrong sign, a mistaken unit, nothing at all. They do not say what is
+# Bounds keep out invalid values: a wrong sign, a mistaken unit, a missing number. They do not say what is
 # likely, so that no card to come is refused. ADR 0145 says why they are what they are.
 POWER_LIMIT_WATTS = Within(1, 100_000, "W")
 """From a module of a few watts to four times the 23 kW of the largest accelerator sold (Cerebras CS-3)."""

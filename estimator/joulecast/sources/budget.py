@@ -12,7 +12,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 INFLATION_GRACE_BYTES = 256 * MIB
-"""Below this much output no ratio is looked at: small layers of zeros inflate a lot and harm nobody."""
+"""Below this much output the ratio is not checked, because small layers of zeros inflate a lot without harm."""
 INFLATION_LIMIT = 2048
 """Output bytes per compressed byte. Deflate cannot exceed 1032:1 (zlib, "Technical Details"), so only crafted zstd gets
 here."""

@@ -57,7 +57,7 @@ def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
 
     Its digest is its skeleton's: different weights do not change a forecast and are never read.
 
-    Raises ModelFetchError if it cannot be read, ModelFormatError if it is no ONNX model.
+    Raises ModelFetchError if it cannot be read, ModelFormatError if it is not an ONNX model.
     """
     ranges = FileRanges(path, meter)
     try:

@@ -59,7 +59,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
     if output is Report.HTML:
         from joulecast.calibration.plotting import pyplot
 
-        pyplot()  # what is missing is told before minutes of fitting, not after
+        pyplot()  # report a missing package before minutes of fitting, not after
     from joulecast.calibration.evaluate.protocol import evaluate
 
     folder = data or own_measurements()

@@ -60,7 +60,7 @@ Simulate = Annotated[
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Of the simulated device, as stranger=120.", rich_help_panel=_DEVICE),
+    typer.Option(metavar="NAME=VALUE", help="Fault of the simulated device, as stranger=120.", rich_help_panel=_DEVICE),
 ]
 OnCpu = Annotated[
     bool,

@@ -107,7 +107,7 @@ def _renamed(attribute: AttributeProto, name: str) -> AttributeProto:
 
 
 def require_kinds(node: NodeProto, schema: OpSchema) -> None:
-    """Raise ``ModelFormatError`` for an attribute that is no number, text or list where its operator asks for one."""
+    """Raise ``ModelFormatError`` for an attribute that is not the number, text or list that its operator takes."""
     kinds = _kinds(schema.name, schema.since_version, schema.domain)
     for attribute in node.attribute:
         expected = kinds.get(attribute.name, attribute.type)

@@ -61,7 +61,7 @@ def damage(node: NodeProto, opsets: Mapping[str, int]) -> str | None:
     context.opset_imports = dict(opsets)
     try:
         checker.check_node(node, context)
-    except Exception as error:  # the checker's own, which is what is asked, and protobuf's for what is no message
+    except Exception as error:  # the checker's own, and protobuf's for bytes that are not a message
         return one_line(error)
     return None
 

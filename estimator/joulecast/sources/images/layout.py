@@ -32,7 +32,7 @@ def split(text: str) -> tuple[Path, str | None] | None:
     """Split ``FOLDER``, ``FOLDER:tag`` or ``FOLDER@sha256:…`` into (folder, tag or digest); None if the folder is
     missing.
     """
-    whole = os.path.expanduser(text)  # noqa: PTH111 - pathlib raises for names that cannot be a file's; here they are no folder
+    whole = os.path.expanduser(text)  # noqa: PTH111 - pathlib raises for names that cannot be a file's; such a name is not a folder
     if os.path.isdir(whole):  # noqa: PTH112
         return Path(whole), None
     match = re.fullmatch(r"(?P<folder>.+?)(?:@(?P<digest>[a-z0-9]+:[0-9a-f]+)|:(?P<tag>[^/:@]+))", text)

@@ -56,7 +56,7 @@ class RegistryAccess:
         HTTP.
 
         Reads ``$DOCKER_CONFIG/config.json``, by default ``~/.docker/config.json``. Credential helpers are not run.
-        Raises ModelReferenceError if that file is no JSON object. ``changes``: fields to set.
+        Raises ModelReferenceError if that file is not a JSON object. ``changes``: fields to set.
         """
         from joulecast.sources.registries.credentials import user_docker_config
 

@@ -82,7 +82,7 @@ _SUFFIXES = {
     ".bin": Foreign(what="a file of weights without a graph", way_out=_FROM_TORCH),
     ".data": Foreign(what="a file of weights without a graph", way_out="give the .onnx file that it belongs to"),
 }
-"""Formats without a mark of their own, by the end of the file's name; looked at only where a file is no ONNX model."""
+"""Formats without a signature, by the file's suffix; used only where a file is not an ONNX model."""
 
 
 def check_requested(format: str | None) -> None:  # noqa: A002 - the word users write

@@ -80,7 +80,7 @@ def skeleton(
     bytes.
 
     At most ``limit_bytes`` are kept in memory. Raises ModelFormatError, its message beginning with ``name``, if the
-    stream is no ONNX model, is truncated, lies about lengths, nests too deep, or keeps more than that.
+    stream is not an ONNX model, is truncated, states wrong lengths, nests too deep, or keeps more than that.
     """
     refuse_foreign(stream.peek(SNIFFED_BYTES), name)
     try:

@@ -30,7 +30,7 @@ def trace(
     evaluation and without gradients, and left as it was, training flags included. Small tensors of whole numbers that
     are not on the meta device keep their content, so that code may steer by them.
 
-    Raises ModelReferenceError and ModelFormatError for what is no module that can be traced, WorkloadError for inputs
+    Raises ModelReferenceError and ModelFormatError for a module that cannot be traced, WorkloadError for inputs
     that it does not take, UnresolvedShapeError where it steers by content, UnsupportedOperatorError for operators
     whose shapes torch does not know.
     """

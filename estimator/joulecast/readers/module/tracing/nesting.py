@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 DEEPEST = 16
-"""Levels of nesting that are looked into. Deeper ones are no arguments of a model."""
+"""Levels of nesting that are searched; arguments of models are not nested deeper."""
 
 OPAQUE = (str, bytes, int, float, complex, bool, type(None), type, FunctionType, ModuleType, nn.Module, torch.dtype)
 """Values that hold no tensors, or hold them as their own."""

@@ -174,7 +174,7 @@ def _attributes(value: Any) -> dict[str, Any] | None:
 
 
 def restore(container: Any, before: Any) -> None:
-    """Put back what a container held; one that nobody changed is not touched."""
+    """Put back what a container held, unless it did not change."""
     if isinstance(container, dict):
         if not (_same(container, before) and _same(container.values(), before.values())):
             container.clear()

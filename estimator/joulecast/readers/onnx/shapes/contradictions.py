@@ -1,4 +1,4 @@
-"""Shapes that contradict each other in ways that ONNX's own inference lets pass, and that no runtime executes.
+"""Shapes that contradict each other in ways that ONNX's own inference accepts, and that no runtime executes.
 
 Each check names both sides. What ``onnx.shape_inference`` refuses by itself (operands of a product, broadcasting, sums
 of splits) is not checked again.

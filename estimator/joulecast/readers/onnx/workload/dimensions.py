@@ -22,7 +22,7 @@ _MAX_CHARACTERS = 256
 """Longest text taken for a formula; exporters write a few names and numbers."""
 
 _MAX_NUMBER = 2**53
-"""Larger sizes are no tensor's, and powers of them would fill the memory."""
+"""No tensor has a larger size, and powers of such sizes would fill the memory."""
 
 Dimension = int | str | None
 """A number, a symbol shared by several inputs or a formula of symbols, or nothing known."""
