@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
     from joulecast.graph import Shape
+    from joulecast.readers.onnx.workload.binding import Binding
 
 MAX_SKELETON_BYTES = 1 << 28
 """256 MiB: a skeleton holds no payload, and the largest graphs known stay below 50 MB."""
@@ -166,9 +167,7 @@ def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
     return [info for info in graph.input if info.name not in stored or info.name in workload.input_values]
 
 
-def _hints(
-    graph: GraphProto, workload: Workload, binding: inputs.Binding, asked: Asked, selections: Selections
-) -> Hints:
+def _hints(graph: GraphProto, workload: Workload, binding: Binding, asked: Asked, selections: Selections) -> Hints:
     """Return what the workload says of values inside the graph. Raises ``WorkloadError`` for an unknown name."""
     fed = {info.name for info in free_inputs(graph, workload)}
     inside = {name for node in _all_nodes(graph) for name in node.output} | set(_stored_names(graph))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
     from joulecast.graph import Shape
-    from joulecast.readers.onnx.workload.inputs import Binding
+    from joulecast.readers.onnx.workload.binding import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
