@@ -44,12 +44,15 @@ def estimate(
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
 
-    ``source``: anything ``joulecast.profile`` takes, or a profile that it gave. ``accelerator``: a product name as
-    the node label ``nvidia.com/gpu.product`` has it, or a profile of one. ``batch_size``: unless said, what
-    ``input_shapes`` hold or the model fixes, else 32; a ready profile keeps its own, and another is refused; a module's
-    ``example_inputs`` hold a batch already. ``precision``:
-    ``default`` (what torch does unasked), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
-    ``clock_mhz``: an SM clock lock, in MHz. The rest is for ``joulecast.profile``.
+    - ``source``: anything that ``joulecast.profile`` takes, or a profile that it returned.
+    - ``accelerator``: a product name as in the node label ``nvidia.com/gpu.product``, or a profile of one.
+    - ``batch_size``: by default what ``input_shapes`` hold, else what the model fixes, else 32. A ready profile keeps
+      its own, and another is refused; a module's ``example_inputs`` hold a batch already.
+    - ``precision``: ``default`` (what torch uses by default), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
+    - ``runtime``: ``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``.
+    - ``clock_mhz``: an SM clock lock, in MHz.
+
+    The other arguments are those of ``joulecast.profile``.
 
     Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.
     """

@@ -36,20 +36,27 @@ def profile(
     platform: str = "linux/amd64",
     verify: bool = False,
 ) -> ModelProfile:
-    """Count what one batch of a model asks of a machine: MACs, parameters, activations, bytes, op by op.
+    """Count what one batch of a model costs a machine: MACs, parameters, activations, bytes, op by op.
 
-    ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
-    (``registry.example/models/resnet50:1``), what ``fetch`` gave, or the name of a network in an installed library:
-    ``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``hf:gpt2``. No weights are read and no GPU is used.
-    ``batch_size`` binds the batch dimension of the inputs; unless said it is what ``input_shapes`` hold, which give an
-    input's full shape, batch included, else the one that the model fixes, else 1. ``input_values``: the content of an
-    input that steers shapes or branches. ``path``: the model inside the image.
-    ``budget``, ``access`` (the user's docker login unless said), ``platform`` and ``verify`` concern fetching and are
-    ignored for what is fetched already.
+    No weights are read and no GPU is used.
 
-    A ``torch.nn.Module`` goes with ``example_inputs``: a tensor, a tuple of positional arguments or a mapping of named
-    ones, on any device or on meta. It is counted at inference and left as it was. ``batch_size`` says how many inputs
-    the example holds, its leading dimension unless said; everything else is about files.
+    - ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
+      (``registry.example/models/resnet50:1``), what ``fetch`` returned, the name of a network in an installed library
+      (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``hf:gpt2``), or a ``torch.nn.Module``.
+    - ``example_inputs``: for a module alone: a tensor, a tuple of positional arguments or a mapping of named ones, on
+      any device or on meta. The module is counted at inference and left as it was.
+    - ``batch_size``: binds the batch dimension of the inputs. By default it is what ``input_shapes`` hold, else what
+      the model fixes, else 1; for a module, the leading dimension of its example inputs.
+    - ``input_shapes``: an input's full shape by name, batch included.
+    - ``input_values``: the content of an input that steers shapes or branches, by name.
+    - ``path``: the model inside the image.
+    - ``graph``: the graph as ``exported``, or ``optimized`` by onnxruntime.
+    - ``budget``: limits on what fetching may cost.
+    - ``access``: which registries may be reached and how; by default with the user's docker login.
+    - ``platform``: which image of a multi-platform reference.
+    - ``verify``: read every byte and check it against its digest.
+
+    ``budget``, ``access``, ``platform`` and ``verify`` concern fetching and are ignored for a fetched model.
 
     Raises ModelReferenceError, ModelFetchError, ModelFormatError, WorkloadError, UnresolvedShapeError,
     UnsupportedOperatorError.

@@ -25,7 +25,7 @@ TYPICAL_MULTIPROCESSORS = 108.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generic:
+class SharedCoefficients:
     """The shared coefficients.
 
     - ``law``: shape coefficients as in ``Law``; powers are shares of the power limit and energies shares of limit /
@@ -39,10 +39,10 @@ class Generic:
 
 
 @cache
-def generic() -> Generic:
+def generic() -> SharedCoefficients:
     """Return the shipped coefficients, as ``joulecast fit`` wrote them."""
     document = json.loads(files("joulecast.energy").joinpath("profiles", "generic.json").read_text("utf-8"))
-    return Generic(
+    return SharedCoefficients(
         law=document["law"],
         hosts={name: read(Host, host) for name, host in document["hosts"].items()},
         interval=read(Interval, document["interval"]),

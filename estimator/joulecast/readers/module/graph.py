@@ -8,7 +8,7 @@ from dataclasses import replace
 from joulecast.graph import STORED, ModelGraph, Node, Tensor
 from joulecast.readers.module.calls import Call, TensorSpec, Trace
 from joulecast.readers.module.conservation import verify
-from joulecast.readers.module.names import entry_of
+from joulecast.readers.module.names import rule_of
 from joulecast.readers.module.names.reading import Reading
 from joulecast.readers.module.reads import read
 
@@ -106,7 +106,7 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
     stored = tuple(dict.fromkeys(_stored(call.tensors, tensors)))
     for spec in call.outputs:
         tensors[spec.name] = _tensor(spec, stored=stored if spec.role in STORED else ())
-    entry = entry_of(call.function)
+    entry = rule_of(call.function)
     if entry is None:
         reading = Reading(call)
         reading.node(call.function, [spec.name for spec in call.tensors], domain=UNNAMED)

@@ -41,7 +41,7 @@ STEERING_NUMEL = 64
 
 
 @dataclass(slots=True)
-class Budget:
+class WalkBudget:
     """The limits of a walk, so that an untrusted file costs at most that much."""
 
     nodes: int = MAX_NODES
@@ -81,7 +81,7 @@ class Walk:
     folding: Folding
     functions: Mapping[tuple[str, str, str], FunctionProto]
     hints: Hints
-    budget: Budget = field(default_factory=Budget)
+    budget: WalkBudget = field(default_factory=WalkBudget)
     bodies: dict[tuple[Any, ...], Sequence[NodeProto]] = field(default_factory=dict)
 
     @property

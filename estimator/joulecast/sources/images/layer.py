@@ -10,7 +10,7 @@ from joulecast.sources.budget import KIB
 from joulecast.sources.streams.compressed import decompressed
 from joulecast.sources.streams.ranges import COMPRESSED, PLAIN, VERIFIED, RangedStream
 from joulecast.sources.streams.stream import Window
-from joulecast.sources.streams.tarstream import BLOCK, Entry, entries, inside, is_tar
+from joulecast.sources.streams.tarstream import BLOCK, Member, inside, is_tar, members
 
 if TYPE_CHECKING:
     from joulecast.sources.budget import Meter
@@ -42,7 +42,7 @@ class Layer:
         annotations = self.descriptor.annotations
         return annotations.get(FILE_PATH) or annotations.get(TITLE)
 
-    def entries(self) -> Generator[tuple[Entry, Bytes], None, None]:
+    def members(self) -> Generator[tuple[Member, Bytes], None, None]:
         """Yield each file with its content, which can be read until the next file is requested.
 
         Every call starts again.
@@ -56,7 +56,7 @@ class Layer:
             self._blob.close()
 
     def finish(self) -> None:
-        """Call before ``entries`` ends or is left: reads what its digest still needs, if that was asked for or costs
+        """Call before ``members`` ends or is left: reads what its digest still needs, if that was asked for or costs
         little."""
         blob = self._blob
         if blob is None:
@@ -76,21 +76,21 @@ class Layer:
             digest=self.descriptor.digest,
         )
 
-    def _read(self, blob: RangedStream) -> Generator[tuple[Entry, Bytes], None, None]:
+    def _read(self, blob: RangedStream) -> Generator[tuple[Member, Bytes], None, None]:
         content = decompressed(blob, name=self.name, meter=self._meter)
         self.compressed = content is not blob
         if self.compressed:
             blob.use(COMPRESSED)
         head = content.peek(2 * BLOCK)
         if is_tar(head):
-            for entry in entries(content, self.name):
-                yield entry, Window(content, entry.size or 0)
+            for member in members(content, self.name):
+                yield member, Window(content, member.size or 0)
         elif head:
             yield self._single(None if self.compressed else blob.size), content
 
-    def _single(self, size: int | None) -> Entry:
+    def _single(self, size: int | None) -> Member:
         """Return the layer as one file."""
         title = self.title
         if not title and "tar" in self.descriptor.media_type:
             raise ModelFormatError(f"{self.name} is not a well-formed tar archive: build and push the image again")
-        return Entry(path=inside(title or f"{self.descriptor.digest}.onnx", self.name), kind="file", size=size)
+        return Member(path=inside(title or f"{self.descriptor.digest}.onnx", self.name), kind="file", size=size)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from joulecast.errors import ModelFetchError, ModelFormatError
 from joulecast.sources.skeletons.formats import is_weights
-from joulecast.sources.streams.tarstream import Entry, inside
+from joulecast.sources.streams.tarstream import Member, inside
 
 if TYPE_CHECKING:
     from joulecast.sources.images.layer import Layer
@@ -58,16 +58,16 @@ class _Search:
     folders: set[str] = field(default_factory=set)
     hidden: bool = False
 
-    def observe(self, entry: Entry) -> None:
+    def observe(self, member: Member) -> None:
         """Take in a member that is not the path itself: what hides it in the layers below."""
-        base = posixpath.basename(entry.path)
-        folder = posixpath.dirname(entry.path)
+        base = posixpath.basename(member.path)
+        folder = posixpath.dirname(member.path)
         if base == OPAQUE:
             self.hidden |= folder in self.parents
         elif base.startswith(WHITEOUT):
             victim = posixpath.join(folder, base.removeprefix(WHITEOUT))
             self.hidden |= victim == self.path or victim in self.parents
-        elif entry.path in self.parents and entry.kind not in ("folder", "symlink"):
+        elif member.path in self.parents and member.kind not in ("folder", "symlink"):
             self.hidden = True
 
 
@@ -109,45 +109,45 @@ def _search_layer(
     layer: Layer, depth: int, search: _Search, take: Take[T], seen: dict[str, None]
 ) -> Found[T] | _Link | None:
     folders: set[str] = set()
-    with closing(layer.entries()) as members:
-        for entry, content in members:
-            if entry.path == search.path and entry.kind == "file":
-                found = _taken(layer, entry, content, take)
+    with closing(layer.members()) as members:
+        for member, content in members:
+            if member.path == search.path and member.kind == "file":
+                found = _taken(layer, member, content, take)
                 layer.finish()
                 return found
-            link = _followed(entry, search, depth)
+            link = _followed(member, search, depth)
             if link:
                 layer.finish()
                 return link
-            search.observe(entry)
-            if entry.path in search.parents and entry.kind == "folder":
-                folders.add(entry.path)
-            if is_model(entry.path) and len(seen) < _MAX_LISTED:
-                seen[entry.path] = None
+            search.observe(member)
+            if member.path in search.parents and member.kind == "folder":
+                folders.add(member.path)
+            if is_model(member.path) and len(seen) < _MAX_LISTED:
+                seen[member.path] = None
         layer.finish()
     search.folders |= folders
     return None
 
 
-def _taken(layer: Layer, entry: Entry, content: Bytes, take: Take[T]) -> Found[T]:
-    if not entry.readable:
+def _taken(layer: Layer, member: Member, content: Bytes, take: Take[T]) -> Found[T]:
+    if not member.readable:
         raise ModelFormatError(
-            f"/{entry.path} in {layer.name} is a sparse tar member: build the image without tar's --sparse"
+            f"/{member.path} in {layer.name} is a sparse tar member: build the image without tar's --sparse"
         )
-    return Found(path=entry.path, layer=layer, value=take(content, entry.path, entry.size))
+    return Found(path=member.path, layer=layer, value=take(content, member.path, member.size))
 
 
-def _followed(entry: Entry, search: _Search, depth: int) -> _Link | None:
-    """Return where ``entry`` redirects the search, if it is a link on the path that no folder of a higher layer
+def _followed(member: Member, search: _Search, depth: int) -> _Link | None:
+    """Return where ``member`` redirects the search, if it is a link on the path that no folder of a higher layer
     replaces.
     """
-    on_the_way = entry.path == search.path or (entry.path in search.parents and entry.path not in search.folders)
-    if not on_the_way or entry.kind not in ("symlink", "hardlink") or not entry.path:
+    on_the_way = member.path == search.path or (member.path in search.parents and member.path not in search.folders)
+    if not on_the_way or member.kind not in ("symlink", "hardlink") or not member.path:
         return None
-    if entry.kind == "hardlink":
-        return _Link(path=inside(entry.target, "a hard link"), start=depth) if entry.path == search.path else None
-    rest = search.path.removeprefix(entry.path).lstrip("/")
-    return _Link(path=_joined(posixpath.dirname(entry.path), entry.target, rest), start=0)
+    if member.kind == "hardlink":
+        return _Link(path=inside(member.target, "a hard link"), start=depth) if member.path == search.path else None
+    rest = search.path.removeprefix(member.path).lstrip("/")
+    return _Link(path=_joined(posixpath.dirname(member.path), member.target, rest), start=0)
 
 
 def _joined(folder: str, target: str, rest: str) -> str:
@@ -214,12 +214,12 @@ class _Survey:
     def _walk(self, layer: Layer, take: Take[T], *, is_wanted: bool) -> Found[T] | None:
         found: Found[T] | None = None
         gone: set[str] = set()
-        with closing(layer.entries()) as members:
-            for entry, content in members:
-                gone |= _whited_out(entry)
+        with closing(layer.members()) as members:
+            for member, content in members:
+                gone |= _whited_out(member)
                 self._check_memory(layer, gone)
-                if self._is_new_file(entry) and is_wanted and found is None:
-                    found = _taken(layer, entry, content, take)
+                if self._is_new_file(member) and is_wanted and found is None:
+                    found = _taken(layer, member, content, take)
             layer.finish()
         self._gone |= gone
         return found
@@ -231,11 +231,11 @@ class _Survey:
                 "name the model's path"
             )
 
-    def _is_new_file(self, entry: Entry) -> bool:
-        path = entry.path
-        if path == self._root and entry.kind == "symlink" and self.target is None:
-            self.target = _joined(posixpath.dirname(path), entry.target, "")
-        if posixpath.basename(path).startswith(WHITEOUT) or entry.kind == "folder":
+    def _is_new_file(self, member: Member) -> bool:
+        path = member.path
+        if path == self._root and member.kind == "symlink" and self.target is None:
+            self.target = _joined(posixpath.dirname(path), member.target, "")
+        if posixpath.basename(path).startswith(WHITEOUT) or member.kind == "folder":
             return False
         if not is_model(path):
             self._note_foreign(path)
@@ -247,24 +247,24 @@ class _Survey:
             if len(self._elsewhere) < _MAX_LISTED:
                 self._elsewhere[path] = None
             return False
-        return self._record(entry)
+        return self._record(member)
 
     def _note_foreign(self, path: str) -> None:
         if is_weights(path) and len(self.foreign) < _MAX_LISTED:
             self.foreign[path] = None
 
-    def _record(self, entry: Entry) -> bool:
-        if entry.kind == "file":
-            self._files[entry.path] = None
-        elif entry.kind == "hardlink":
-            self._links[entry.path] = inside(entry.target, "a hard link")
-        elif entry.kind == "symlink":
-            self._links[entry.path] = _joined(posixpath.dirname(entry.path), entry.target, "")
-        return entry.kind == "file"
+    def _record(self, member: Member) -> bool:
+        if member.kind == "file":
+            self._files[member.path] = None
+        elif member.kind == "hardlink":
+            self._links[member.path] = inside(member.target, "a hard link")
+        elif member.kind == "symlink":
+            self._links[member.path] = _joined(posixpath.dirname(member.path), member.target, "")
+        return member.kind == "file"
 
 
-def _whited_out(entry: Entry) -> set[str]:
-    base, folder = posixpath.basename(entry.path), posixpath.dirname(entry.path)
+def _whited_out(member: Member) -> set[str]:
+    base, folder = posixpath.basename(member.path), posixpath.dirname(member.path)
     if base == OPAQUE:
         return {folder}
     if base.startswith(WHITEOUT):

@@ -35,7 +35,7 @@ _KINDS: Mapping[bytes, EntryKind] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Member:
     """A member of an archive.
 
     - ``path``: without a leading slash and ``..``; ``""`` is the root.
@@ -79,7 +79,7 @@ def inside(path: str, name: str) -> str:
     return "" if normal == "." else normal
 
 
-def entries(stream: Bytes, name: str) -> Iterator[Entry]:
+def members(stream: Bytes, name: str) -> Iterator[Member]:
     """Yield the members in order.
 
     While one is current, ``stream`` stands at its content, of which any part may be read.
@@ -88,11 +88,11 @@ def entries(stream: Bytes, name: str) -> Iterator[Entry]:
     """
     archive = _Archive(stream, name)
     while (header := archive.header()) is not None:
-        entry = archive.entry(header)
-        if entry is None:
+        member = archive.member(header)
+        if member is None:
             continue
-        end = stream.position + archive.padded(entry.size or 0)
-        yield entry
+        end = stream.position + archive.padded(member.size or 0)
+        yield member
         archive.advance(end)
 
 
@@ -123,7 +123,7 @@ class _Archive:
             raise self._malformed()
         return header
 
-    def entry(self, header: tarfile.TarInfo) -> Entry | None:
+    def member(self, header: tarfile.TarInfo) -> Member | None:
         """Return the member that ``header`` begins; None if it only extends the next one."""
         if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
             self._extended |= self._pax_records(self._extension(header.size))
@@ -143,14 +143,14 @@ class _Archive:
         if self._stream.skip(distance) < distance:
             raise self._truncated()
 
-    def _member(self, header: tarfile.TarInfo) -> Entry:
+    def _member(self, header: tarfile.TarInfo) -> Member:
         extended, self._extended = self._extended, {}
         kind = _KINDS.get(header.type, "other")
         sparse = header.type == tarfile.GNUTYPE_SPARSE or any(key in extended for key in _GNU_SPARSE_KEYS)
         if header.type == tarfile.GNUTYPE_SPARSE:
             self._skip_sparse_map()
         size = self._size(header, extended)
-        return Entry(
+        return Member(
             path=inside(extended.get("GNU.sparse.name") or extended.get("path") or header.name, self._name),
             kind="file" if sparse else kind,
             size=size if kind == "file" or (kind == "other" and header.type not in _WITHOUT_CONTENT) else 0,

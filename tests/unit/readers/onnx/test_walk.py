@@ -177,7 +177,7 @@ def test_functions_that_call_each_other_for_ever_are_refused() -> None:
 
 def test_functions_that_double_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten functions, each calling the next twice, thirty times over: a file of a few bytes that unfolds without end."""
-    monkeypatch.setattr(walk_module.Budget, "__init__", lambda self: setup(self, 10_000))
+    monkeypatch.setattr(walk_module.WalkBudget, "__init__", lambda self: setup(self, 10_000))
 
     def setup(budget: Any, nodes: int) -> None:
         budget.nodes, budget.depth, budget.deadline = nodes, 0, float("inf")

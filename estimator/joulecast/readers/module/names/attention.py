@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _attention(reading: Reading) -> None:
@@ -46,7 +46,7 @@ def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (math.prod(shape[:-3]), *shape[-3:])
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "torch.nn.functional.scaled_dot_product_attention": entry(
         _attention, "query key value attn_mask dropout_p is_causal scale enable_gqa"
     ),

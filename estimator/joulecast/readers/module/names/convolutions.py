@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _convolution(reading: Reading) -> None:
@@ -34,7 +34,7 @@ def _deformed(reading: Reading) -> None:
     )
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.convolution": entry(
         _convolution, "input weight bias stride padding dilation transposed output_padding groups"
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
 def _copied(reading: Reading, source: str) -> None:
@@ -38,7 +38,7 @@ def _roll(reading: Reading) -> None:
     reading.node("Concat", (name,), axis=dims[-1])
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.clone": entry(_clone, "self"),
     "aten.contiguous": entry(_clone, "self"),
     "aten._to_copy": entry(_clone, "self"),

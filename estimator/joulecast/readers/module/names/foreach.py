@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from joulecast.readers.module.calls import Call, TensorRef
-from joulecast.readers.module.names.reading import Entry, Reading
+from joulecast.readers.module.names.reading import NamingRule, Reading
 
 PREFIX = "_foreach_"
 
 
-def of_each(single: Entry, operator: str) -> Entry:
+def of_each(single: NamingRule, operator: str) -> NamingRule:
     """Apply the rule of ``operator`` to each tensor of the list.
 
     CUDA's kernel takes several tensors at a time; an exported file has one operator a tensor, so there is one row a
@@ -26,7 +26,7 @@ def of_each(single: Entry, operator: str) -> Entry:
             reading.nodes += one.nodes
             reading.tensors.update(one.tensors)
 
-    return Entry(rule)
+    return NamingRule(rule)
 
 
 def _one(call: Call, place: int, operator: str) -> Call:

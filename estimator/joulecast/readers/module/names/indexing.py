@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
-def _gather(op_type: str, data: str, indices: str) -> Entry:
+def _gather(op_type: str, data: str, indices: str) -> NamingRule:
     def rule(reading: Reading) -> None:
         names = (reading.name(data), *(name for name in reading.names(indices) if name))
         reading.node(op_type, names)
@@ -35,7 +35,7 @@ def _bag(reading: Reading) -> None:
     reading.node("ReduceSum", (rows,), reading.outputs[:1], axes=(0,), joined="Gather")
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.embedding": _gather("Gather", "weight", "indices"),
     **{f"aten.{name}": entry(_bag, "weight indices") for name in ("_embedding_bag", "_embedding_bag_forward_only")},
     "aten.index_select": _gather("Gather", "self", "index"),

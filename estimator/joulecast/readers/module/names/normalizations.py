@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _layer_norm(reading: Reading) -> None:
@@ -53,7 +53,7 @@ def _instance_norm(reading: Reading) -> None:
     reading.node("InstanceNormalization", inputs, epsilon=reading.value("eps", 1e-5))
 
 
-def _softmax(op_type: str) -> Entry:
+def _softmax(op_type: str) -> NamingRule:
     def rule(reading: Reading) -> None:
         reading.node(op_type, (reading.name("input"),), axis=reading.value("dim", -1))
 
@@ -71,7 +71,7 @@ def _present(reading: Reading, names: str) -> tuple[str, ...]:
     return found
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.native_layer_norm": entry(_layer_norm, "input normalized_shape weight bias eps"),
     "torch.nn.functional.rms_norm": entry(_rms_norm, "input normalized_shape weight eps"),
     "aten._fused_rms_norm": entry(_rms_norm, "input normalized_shape weight eps"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
-def _adaptive(op_type: str) -> Entry:
+def _adaptive(op_type: str) -> NamingRule:
     """Return the rule of pooling to one position a channel, or to several."""
 
     def rule(reading: Reading) -> None:
@@ -28,7 +28,7 @@ def _average(reading: Reading) -> None:
     reading.node("AveragePool", (reading.name("self"),), kernel_shape=reading.value("kernel_size"))
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     **{f"aten._adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (2, 3)},
     **{f"aten.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
     **{f"aten.adaptive_max_pool{n}d": _adaptive("MaxPool") for n in (1, 2, 3)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, elementwise, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, elementwise, entry
 
 
 def _linear(reading: Reading) -> None:
@@ -13,7 +13,7 @@ def _linear(reading: Reading) -> None:
     reading.node("Gemm", (data.name, weight.name, *((bias,) if bias else ())), transB=1)
 
 
-def _matmul(first: str, second: str) -> Entry:
+def _matmul(first: str, second: str) -> NamingRule:
     def rule(reading: Reading) -> None:
         reading.node("MatMul", (reading.name(first), reading.name(second)), ready=1)
 
@@ -103,7 +103,7 @@ def _grouped(reading: Reading) -> None:
         reading.node("MatMul", (left.name, right.name))
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "torch.nn.functional.linear": entry(_linear, "input weight bias"),
     "torch.nn.functional.bilinear": entry(_bilinear, "input1 input2 weight bias"),
     "torch.matmul": _matmul("input", "other"),

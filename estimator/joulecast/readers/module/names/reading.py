@@ -105,15 +105,15 @@ Rule = Callable[[Reading], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NamingRule:
     """A rule and the names of the positional arguments that it needs."""
 
     rule: Rule
     parameters: tuple[str, ...] = ()
 
 
-def entry(rule: Rule, parameters: str = "") -> Entry:
-    return Entry(rule, tuple(parameters.split()))
+def entry(rule: Rule, parameters: str = "") -> NamingRule:
+    return NamingRule(rule, tuple(parameters.split()))
 
 
 def operands(reading: Reading, *, positions: Sequence[int]) -> tuple[list[str], dict[int, Any]]:
@@ -128,17 +128,17 @@ def operands(reading: Reading, *, positions: Sequence[int]) -> tuple[list[str], 
     return names, values
 
 
-def elementwise(op_type: str, count: int = 2) -> Entry:
+def elementwise(op_type: str, count: int = 2) -> NamingRule:
     """Return the rule of an operator over its first ``count`` arguments, numbers included."""
 
     def rule(reading: Reading) -> None:
         names, values = operands(reading, positions=range(count))
         reading.node(op_type, names, values=values)
 
-    return Entry(rule)
+    return NamingRule(rule)
 
 
-def over_tensors(op_type: str, **attributes: Any) -> Entry:
+def over_tensors(op_type: str, **attributes: Any) -> NamingRule:
     """Return the rule of an operator over every tensor that the call reads, in order; other arguments do not change its
     cost.
     """
@@ -146,4 +146,4 @@ def over_tensors(op_type: str, **attributes: Any) -> Entry:
     def rule(reading: Reading) -> None:
         reading.node(op_type, [spec.name for spec in reading.call.tensors], **attributes)
 
-    return Entry(rule)
+    return NamingRule(rule)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from joulecast.readers.module.calls import TensorSpec
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STATES = {"LSTM": 2, "GRU": 1, "RNN": 1}
@@ -13,7 +13,7 @@ PROJECTED = (3, 5)
 """Weights a direction where the last one projects the state: of input and state, perhaps with biases, and it."""
 
 
-def _recurrent(op_type: str) -> Entry:
+def _recurrent(op_type: str) -> NamingRule:
     """Return the rule of ``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
     batch_first)``.
     """
@@ -104,7 +104,7 @@ def _specs(reading: Reading, name: str) -> list[TensorSpec]:
     return [reading.call.tensors[value.position] for value in reading.value(name)]
 
 
-def _cell(op_type: str) -> Entry:
+def _cell(op_type: str) -> NamingRule:
     """Return the rule of ``op(input, hx, w_ih, w_hh, b_ih, b_hh)``: one step."""
 
     def rule(reading: Reading) -> None:
@@ -121,7 +121,7 @@ def _cell(op_type: str) -> Entry:
 
 _V = "torch._C._VariableFunctions"
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     f"{_V}.lstm": _recurrent("LSTM"),
     f"{_V}.gru": _recurrent("GRU"),
     f"{_V}.rnn_tanh": _recurrent("RNN"),

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from joulecast.readers.onnx.values import Value
 
     Inputs = Sequence[Value | None]
-    Check = Callable[["Call"], None]
+    Check = Callable[["CheckedNode"], None]
 
 
-class Call:
+class CheckedNode:
     """One node with its static shapes: ``shape(position)`` of an input, ``None`` where it is absent or open."""
 
     def __init__(self, node: NodeProto, inputs: Inputs, outputs: Sequence[Value]) -> None:
@@ -53,7 +53,7 @@ def check(node: NodeProto, inputs: Inputs, outputs: Sequence[Value]) -> None:
     """Raise ``ShapeConflictError`` where two sides of the node cannot go together."""
     rule = CHECKS.get((node.domain, node.op_type))
     if rule is not None:
-        rule(Call(node, inputs, outputs))
+        rule(CheckedNode(node, inputs, outputs))
 
 
 def _equal(one: int, what: str, other: int, against: str) -> None:
@@ -61,7 +61,7 @@ def _equal(one: int, what: str, other: int, against: str) -> None:
         raise ShapeConflictError(f"{what} has {one}, {against} {other}")
 
 
-def _reshape(call: Call) -> None:
+def _reshape(call: CheckedNode) -> None:
     given, target = call.shape(0), static_shape(call.outputs[0])
     if given is not None and target is not None and math.prod(given) != math.prod(target):
         raise ShapeConflictError(
@@ -71,7 +71,7 @@ def _reshape(call: Call) -> None:
 
 
 def _convolution(kernel: int) -> Check:
-    def rule(call: Call) -> None:
+    def rule(call: CheckedNode) -> None:
         picture, weight = call.shape(0), call.shape(kernel)
         if picture is None or weight is None or len(picture) < 3 or len(picture) != len(weight):
             return
@@ -93,7 +93,7 @@ def _convolution(kernel: int) -> Check:
 BIASED = ("Conv", "ConvTranspose", "FusedConv")
 
 
-def _window(call: Call) -> None:
+def _window(call: CheckedNode) -> None:
     """Check that the padded input is at least as large as the kernel."""
     picture, made = call.shape(0), call.outputs[0].shape if call.outputs else None
     if picture is None or made is None or 0 in picture or len(made) != len(picture):
@@ -109,7 +109,7 @@ def _window(call: Call) -> None:
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def _recurrent(call: Call) -> None:
+def _recurrent(call: CheckedNode) -> None:
     sequence, weight, recurrence = (call.shape(position) for position in range(3))
     if sequence is None or weight is None or len(sequence) != 3 or len(weight) != 3:
         return
@@ -125,7 +125,7 @@ def _recurrent(call: Call) -> None:
     _equal(recurrence[2], f"{call.told(2)} in its columns", hidden, "and the hidden size is")
 
 
-def _positions(call: Call) -> None:
+def _positions(call: CheckedNode) -> None:
     """Check that known positions lie inside the table."""
     table, positions = call.shape(0), call.value(1)
     if not table or positions is None or positions.data is None or not positions.data.size:
@@ -135,14 +135,14 @@ def _positions(call: Call) -> None:
         _inside(call, positions.data, table[axis])
 
 
-def _inside(call: Call, positions: Any, size: int) -> None:
+def _inside(call: CheckedNode, positions: Any, size: int) -> None:
     lowest, highest = int(np.min(positions)), int(np.max(positions))
     if highest >= size or lowest < -size:
         outside = highest if highest >= size else lowest
         raise ShapeConflictError(f"position {outside} of {call.told(1)} lies outside the {size} rows of {call.told(0)}")
 
 
-def _coordinates(call: Call) -> None:
+def _coordinates(call: CheckedNode) -> None:
     table, positions = call.shape(0), call.value(1)
     if not table or positions is None or positions.data is None or not positions.data.size or not positions.data.ndim:
         return
@@ -154,7 +154,7 @@ def _coordinates(call: Call) -> None:
 def _broadcast(*positions: int) -> Check:
     """Return the check that operands broadcast to the first input, which keeps its shape."""
 
-    def rule(call: Call) -> None:
+    def rule(call: CheckedNode) -> None:
         onto = call.shape(0)
         for position in positions:
             shape = call.shape(position)
@@ -170,7 +170,7 @@ def _fits(shape: Shape, onto: Shape) -> bool:
     return all(size in (1, wide) for size, wide in zip(reversed(shape), reversed(onto), strict=False))
 
 
-def _per_channel(call: Call) -> None:
+def _per_channel(call: CheckedNode) -> None:
     """Scale and bias of a normalisation hold a number a channel, or a group where the operator's version says so."""
     picture = call.shape(0)
     if picture is None or len(picture) < 2:
@@ -182,13 +182,13 @@ def _per_channel(call: Call) -> None:
             _equal(math.prod(shape), call.told(position), picture[1], f"and {call.told(0)} has channels:")
 
 
-def _gemm(call: Call) -> None:
+def _gemm(call: CheckedNode) -> None:
     made, bias = static_shape(call.outputs[0]), call.shape(2)
     if made is not None and bias is not None and not _fits(bias, made):
         raise ShapeConflictError(f"the bias {call.told(2)} does not fit the product [{','.join(map(str, made))}]")
 
 
-def _einsum(call: Call) -> None:
+def _einsum(call: CheckedNode) -> None:
     """Check that each letter has the same size everywhere."""
     terms = str(call.attributes.get("equation", "")).replace(" ", "").partition("->")[0].split(",")
     sizes: dict[str, tuple[int, int]] = {}
@@ -202,7 +202,7 @@ def _einsum(call: Call) -> None:
                 _equal(known, f"{letter!r} of {call.told(where)}", size, f"and of {call.told(position)}")
 
 
-def _top_k(call: Call) -> None:
+def _top_k(call: CheckedNode) -> None:
     data, made = call.shape(0), static_shape(call.outputs[0]) if call.outputs else None
     if not data or not made or len(data) != len(made):
         return
@@ -213,19 +213,19 @@ def _top_k(call: Call) -> None:
         )
 
 
-def _depth_to_space(call: Call) -> None:
+def _depth_to_space(call: CheckedNode) -> None:
     shape, block = call.shape(0), int(call.attributes.get("blocksize", 1))
     if shape is not None and len(shape) == 4 and shape[1] % block**2:
         raise ShapeConflictError(f"the channels of {call.told(0)} are not a multiple of its block of {block} × {block}")
 
 
-def _space_to_depth(call: Call) -> None:
+def _space_to_depth(call: CheckedNode) -> None:
     shape, block = call.shape(0), int(call.attributes.get("blocksize", 1))
     if shape is not None and len(shape) == 4 and (shape[2] % block or shape[3] % block):
         raise ShapeConflictError(f"the picture {call.told(0)} is not a multiple of its block of {block} × {block}")
 
 
-def _attention(call: Call) -> None:
+def _attention(call: CheckedNode) -> None:
     query, key, value = (call.shape(position) for position in range(3))
     if query is None or key is None or not len(query) == len(key) == 4:
         return
@@ -237,7 +237,7 @@ def _attention(call: Call) -> None:
 def _last_dimension(*positions: int) -> Check:
     """Return the check that vectors are as long as the first input's last dimension."""
 
-    def rule(call: Call) -> None:
+    def rule(call: CheckedNode) -> None:
         data = call.shape(0)
         for position in positions:
             shape = call.shape(position)
@@ -247,7 +247,7 @@ def _last_dimension(*positions: int) -> Check:
     return rule
 
 
-def _blocked_product(call: Call) -> None:
+def _blocked_product(call: CheckedNode) -> None:
     data, depth = call.shape(0), call.attributes.get("K")
     if data and depth is not None:
         _equal(data[-1], f"{call.told(0)} in its features", int(depth), "and the packed weights take")

@@ -13,7 +13,7 @@ from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage
 from joulecast.counting.registry import rule_for
 from joulecast.readers.module import graph_of, graph_of_call, trace
-from joulecast.readers.module.names import entry_of, table
+from joulecast.readers.module.names import rule_of, table
 from joulecast.readers.module.tracing.functions import FUNCTIONS
 from joulecast.readers.module.tracing.modes import attribute, resolved
 from tests.unit.readers.small_modules import Function
@@ -29,10 +29,10 @@ def test_every_function_taken_whole_has_a_rule_and_exists() -> None:
 
 
 def test_an_operator_in_place_is_named_like_its_other_form() -> None:
-    assert entry_of("aten.add_.Tensor") is entry_of("aten.add.Tensor") is not None
-    assert entry_of("aten.max.other") is not entry_of("aten.max.dim")
-    assert entry_of("aten.no_such_thing.default") is None
-    assert entry_of("torch.no_such_thing") is None
+    assert rule_of("aten.add_.Tensor") is rule_of("aten.add.Tensor") is not None
+    assert rule_of("aten.max.other") is not rule_of("aten.max.dim")
+    assert rule_of("aten.no_such_thing.default") is None
+    assert rule_of("torch.no_such_thing") is None
 
 
 X = torch.zeros(2, 4, 8, 8)
@@ -122,7 +122,7 @@ def test_calls_are_the_rows_that_eager_mode_launches(op_types: tuple[str, ...], 
 def test_every_function_of_the_suite_is_named_and_priced() -> None:
     layers = suite.layers()
     assert len(layers) > 3000
-    unknown = {layer.call.function for layer in layers if entry_of(layer.call.function) is None}
+    unknown = {layer.call.function for layer in layers if rule_of(layer.call.function) is None}
     assert unknown == set()
     for layer in layers[:500]:
         assert coverage(count(canonicalise(graph_of_call(layer.call), eager=True))).unsupported == ()

@@ -20,7 +20,7 @@ from joulecast.canonical import canonicalise
 from joulecast.counting import count, totals
 from joulecast.errors import InternalInconsistencyError
 from joulecast.readers.module import graph_digest, graph_of, names, trace
-from joulecast.readers.module.names.reading import Entry
+from joulecast.readers.module.names.reading import NamingRule
 
 F = nn.functional
 WIDTH = 4
@@ -248,7 +248,7 @@ def test_what_ran_agrees_with_what_is_counted(forward: Callable[[Writer, torch.T
 
 
 def test_a_rule_that_loses_products_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = Entry(lambda reading: reading.node("Identity", (reading.name("input"),)), ("input",))
+    lost = NamingRule(lambda reading: reading.node("Identity", (reading.name("input"),)), ("input",))
     monkeypatch.setitem(names.table(), "torch.nn.functional.linear", lost)
     with pytest.raises(InternalInconsistencyError, match=r"torch\.nn\.functional\.linear.*'f'.*multiply 32") as found:
         graph_of(trace(Writer(step_by_step), (X,)))
