@@ -48,7 +48,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "page without a type": ("m.onnx", b"<HTML><body>", "is a web page (HTML)"),
     "empty": ("m.onnx", b"", "is empty: copy or download the file again"),
     "zeros": ("m.onnx", b"\0" * 5000, "is filled with zeros: copy or download the file again"),
-    "cut off": ("m.onnx", MODEL[:-100], "is cut off, or no ONNX model"),
+    "cut off": ("m.onnx", MODEL[:-100], "is cut off, or is not an ONNX model"),
     "gzip": ("m.onnx.gz", gzip.compress(MODEL), "is a gzip file: unpack it, and give the .onnx file in it"),
     "zip": ("m.zip", zipped(m__onnx=MODEL), "is a zip archive: unpack it, and give the .onnx file in it"),
     "safetensors": (

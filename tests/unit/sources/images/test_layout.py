@@ -116,7 +116,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ModelFetchError, match="cannot be read"):
         fetch(str(tmp_path / "loop.onnx"))
     os.mkfifo(tmp_path / "pipe.onnx")
-    with pytest.raises(ModelReferenceError, match="no regular file"):
+    with pytest.raises(ModelReferenceError, match="not a regular file"):
         fetch(str(tmp_path / "pipe.onnx"))
 
 

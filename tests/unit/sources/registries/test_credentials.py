@@ -72,7 +72,7 @@ def test_the_users_own_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "config.json").write_text(json.dumps(config(**{"r.io": "a"})))
     assert RegistryAccess.of_user().docker_config == config(**{"r.io": "a"})
     (tmp_path / "config.json").write_text("[")
-    with pytest.raises(ModelReferenceError, match="no JSON object"):
+    with pytest.raises(ModelReferenceError, match="not a JSON object"):
         RegistryAccess.of_user()
 
 
