@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
@@ -125,7 +125,7 @@ def _profile_module(module: Module, request: ProfileRequest) -> ModelProfile:
             "a module takes its shapes and values from its example inputs: leave out input_shapes, input_values,"
             " path and graph"
         )
-    from joulecast.readers.module.profiles import profile_module
+    from joulecast.api.modules import profile_module
 
     return profile_module(module, request.example_inputs, batch_size=asked.batch_size)
 
@@ -166,7 +166,9 @@ def workload_for(fetched: FetchedModel, request: WorkloadRequest) -> Workload:
 
 def profile_skeleton(fetched: FetchedModel, workload: Workload, graph: GraphForm = "exported") -> ModelProfile:
     """Profile a fetched model under ``workload``. Opens no socket, and no file unless ``graph`` is ``optimized``."""
-    return _counted(
+    from joulecast.api.graphs import profile_graph
+
+    return profile_graph(
         read(fetched, workload, graph=graph),
         workload,
         source=fetched.reference,
@@ -184,8 +186,8 @@ def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str,
     Raises WorkloadError where an option of ``inapplicable`` is given, and what ``joulecast.readers.named.build``
     raises.
     """
+    from joulecast.api.modules import profile_trace
     from joulecast.readers.module import trace
-    from joulecast.readers.module.profiles import profile_trace
     from joulecast.readers.named import build
 
     given = [name for name, value in {**(inapplicable or {}), "input_values": workload.input_values}.items() if value]
@@ -193,21 +195,6 @@ def profile_named(source: str, workload: Workload, *, inapplicable: Mapping[str,
         raise WorkloadError(f"{source} is a named network, which takes no {given[0]}: leave it out")
     built = build(source, batch_size=workload.batch_size, input_shapes=workload.input_shapes)
     return profile_trace(trace(built.module, built.args, built.kwargs, name=source), workload)
-
-
-def _counted(as_read: ModelGraph, workload: Workload, **identity: Any) -> ModelProfile:
-    from joulecast.canonical import canonicalise
-    from joulecast.counting import count, coverage, totals
-
-    layers = count(canonicalise(as_read))
-    return ModelProfile(
-        workload=workload,
-        layers=layers,
-        totals=totals(layers),
-        coverage=coverage(layers),
-        input_shapes={name: as_read.tensors[name].shape or () for name in as_read.inputs},
-        **identity,
-    )
 
 
 def read(fetched: FetchedModel, workload: Workload | None = None, *, graph: GraphForm = "exported") -> ModelGraph:

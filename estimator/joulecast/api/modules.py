@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from joulecast.canonical import canonicalise
-from joulecast.counting import count, coverage, totals
+from joulecast.api.graphs import profile_graph
 from joulecast.errors import WorkloadError
 from joulecast.layers import ModelProfile, Workload
 from joulecast.readers.module.digest import graph_digest
@@ -14,14 +13,13 @@ from joulecast.readers.module.inputs import arguments
 from joulecast.workloads import traced_workload
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from joulecast.readers.module import Module
     from joulecast.readers.module.calls import Trace
 
 FORMAT = "torch-module"
 
 
-def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | None = None) -> ModelProfile:
+def profile_module(module: Module, example_inputs: Any, *, batch_size: int | None = None) -> ModelProfile:
     """Profile one batch of ``example_inputs``. ``batch_size``: by default the leading dimension of the first input."""
     from joulecast.readers.module.tracing.forward import trace
     from joulecast.readers.module.tracing.refusals import checked
@@ -39,14 +37,4 @@ def profile_module(module: nn.Module, example_inputs: Any, *, batch_size: int | 
 
 def profile_trace(trace: Trace, workload: Workload) -> ModelProfile:
     """Return the profile of a recorded pass; its digest is that of its graph."""
-    layers = count(canonicalise(graph_of(trace)))
-    return ModelProfile(
-        source=trace.name,
-        digest=graph_digest(trace),
-        format=FORMAT,
-        workload=workload,
-        layers=layers,
-        totals=totals(layers),
-        coverage=coverage(layers),
-        input_shapes={spec.name: spec.shape for spec in trace.inputs},
-    )
+    return profile_graph(graph_of(trace), workload, source=trace.name, digest=graph_digest(trace), format=FORMAT)
