@@ -56,7 +56,7 @@ def test_options_of_files_and_images_are_refused(option: str, given: dict[str, o
     "given", [{"path": "/m.onnx"}, {"graph": "optimized"}, {"verify": True}, {"input_values": {"x": 1}}]
 )
 def test_the_library_refuses_them_too(given: dict[str, object]) -> None:
-    with pytest.raises(WorkloadError, match=f"has no {next(iter(given))}"):
+    with pytest.raises(WorkloadError, match=f"takes no {next(iter(given))}"):
         profiling.profile("torchvision:resnet50", **given)  # type: ignore[arg-type]
 
 

@@ -97,5 +97,5 @@ def test_layers_alone_make_a_profile_that_promises_less(changed: Changed, allowe
 
 def test_an_accelerator_that_nobody_knows(changed: Changed, allowed: None) -> None:
     unknown = changed(lambda row: row | ({"accelerator": "simulated-unheard"} if "accelerator" in row else {}))
-    with pytest.raises(UnknownAcceleratorError, match="no accelerator is named 'simulated-unheard'"):
+    with pytest.raises(UnknownAcceleratorError, match="unknown accelerator 'simulated-unheard'"):
         fit_measured([unknown])
