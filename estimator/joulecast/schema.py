@@ -7,8 +7,9 @@ Types, bounds and choices are declared once.
         byte_joules: Annotated[float, Within(0, 1e-6, "J")]
 
 ``read(Law, document)`` gives a ``Law``, or raises DocumentError with every fault: "byte_joules is -1: give a finite
-number from 0 to 1e-06 J". Types are those of JSON and are not converted: a number in quotes and a ``true`` are no
-numbers, and no number is infinite or NaN. Standard library alone: a measuring machine has no other.
+number from 0 to 1e-06 J". Types are those of JSON and are not converted: a number in quotes and a ``true`` are not
+numbers, and infinity and NaN are refused. It needs the standard library alone, because a measuring machine may have
+nothing else.
 
 Annotations understood: ``bool``, ``int``, ``float``, ``str``, ``Any``, ``Literal``, ``X | None``, ``tuple[X, ...]``,
 ``tuple[X, Y]``, ``Mapping[str, X]``, dataclasses, and ``Annotated`` with ``Within``, ``Text`` or ``Keys``.

@@ -1,7 +1,7 @@
 """What a pass over a graph must keep: multiply-accumulates, parameters, operators without a rule, and every result.
 
-A breach is a defect of joulecast and raises; a wrong number would look like a right one. Only nodes that differ
-between the two graphs are counted, for the rest is the same.
+A violation is a defect of joulecast and raises an error, because a wrong number would look like a right one. Only
+nodes that differ between the two graphs are counted.
 """
 
 from __future__ import annotations

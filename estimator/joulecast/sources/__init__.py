@@ -1,6 +1,6 @@
 """Fetch models and keep what is needed of them: ``fetch`` and ``resolve``.
 
-Light on purpose: importing it loads neither onnx nor numpy, and the HTTP client only once a registry is asked.
+Importing it loads neither onnx nor numpy, and the HTTP client only once a registry is asked.
 """
 
 from joulecast.sources.budget import FetchBudget

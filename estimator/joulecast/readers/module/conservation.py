@@ -1,7 +1,7 @@
 """Checks that the graph made of a watched pass keeps what the pass showed.
 
-The products of a call's nodes are those of the operators that it dispatched, and what is left of a graph without its
-dead nodes still multiplies for every call of which something was read.
+The nodes of a call must have the products of the operators that it dispatched, and the removal of dead nodes must
+keep the products of every call whose results are read.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ UNNAMED = "aten"
 def graph_of(trace: Trace) -> ModelGraph:
     """Return the graph of a pass: the nodes of every call, in order, and every value.
 
-    Raises InternalInconsistencyError where they are not what was seen of the pass (``conservation``).
+    Raises InternalInconsistencyError where the graph contradicts what the pass showed (``conservation``).
     """
     tensors = {spec.name: _tensor(spec) for spec in trace.inputs}
     nodes: list[Node] = []
@@ -121,7 +121,7 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
 def _complete(call: Call, nodes: Sequence[Node], tensors: dict[str, Tensor]) -> None:
     """Let the results come after what the call reads and no node does, and those that no node makes after its first.
 
-    A rule names the operands that cost something; the others were computed for the call all the same.
+    A rule names the operands that cost something, but the others were computed for the call too.
     """
     named = {name for node in nodes for name in node.inputs}
     made = {name for node in nodes for name in node.outputs}

@@ -1,6 +1,6 @@
 """What ATen operators multiply, each by a formula over the tensors it was run on.
 
-It knows nothing of the table of names and of the counting rules, so that what they say of a call can be held against
+It uses neither the table of names nor the counting rules, so that their figures for a call can be checked against
 it.
 """
 

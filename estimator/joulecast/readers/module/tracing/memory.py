@@ -146,8 +146,8 @@ class Footprint:
 def needed(footprints: Sequence[Footprint], kept: Iterable[Place]) -> frozenset[int]:
     """Return the positions of the calls whose results the kept values need, directly or through other calls.
 
-    Found from the last call to the first by places alone, without the names of values: what it finds can be held
-    against what the names say.
+    They are found from the last call to the first by places alone, without the names of values, so that the result can
+    be compared with what the names say.
     """
     live: dict[int, set[Place]] = {}
     for place in kept:
