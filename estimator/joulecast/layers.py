@@ -15,8 +15,9 @@ unsupported: no rule."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contraction:
-    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes; a convolution is its implicit
-    form.
+    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes.
+
+    A convolution is its implicit form.
 
     - ``repeats``: how many such products run one after the other (an LSTM's recurrent steps).
     """

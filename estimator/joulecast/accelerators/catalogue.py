@@ -41,9 +41,7 @@ def normalise_product(label: str) -> str:
 
 @cache
 def installed() -> Mapping[str, AcceleratorProfile]:
-    """Return every accelerator that can be priced, by product name: shipped profiles, then those derived from a data
-    sheet.
-    """
+    """Return every accelerator that can be priced, by product name, from shipped profiles and data sheets."""
     shipped = _shipped()
     derived = {
         profile.product: profile

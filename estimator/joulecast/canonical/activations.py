@@ -103,8 +103,8 @@ def linear_plus_cubic(node: Node, x: str, draft: Draft, outer: float) -> list[No
 
 
 def constant_plus_square(node: Node, x: str, draft: Draft, outer: float) -> list[Node] | None:
-    """Return the nodes of c + b x² where ``node`` is that sum and c and b times ``outer`` are √(2/π) and 0.044715
-    √(2/π).
+    """Match ``node`` as c + b x², where c and b times ``outer`` are √(2/π) and 0.044715 √(2/π), and return its
+    nodes.
     """
     parts = split(node)
     if parts is None or not close(parts[0] * outer, TANH_SCALE):
@@ -171,9 +171,7 @@ def hard_swish(node: Node, draft: Draft) -> Match | None:
 
 
 def sixth(node: Node) -> bool:
-    """Decide whether a HardSigmoid has the slope and offset of HardSwish: 1/6 and 1/2 (ONNX's own defaults: 0.2 and
-    0.5).
-    """
+    """Decide whether a HardSigmoid has HardSwish's slope and offset of 1/6 and 1/2 (ONNX's defaults: 0.2 and 0.5)."""
     return close(node.attributes.get("alpha", 0.2), 1 / 6) and close(node.attributes.get("beta", 0.5), 0.5)
 
 

@@ -196,8 +196,9 @@ def flattened(node: Node, scores: Scores, draft: Draft) -> str | None:
 
 
 def permuted(node: Node, scores: Scores, draft: Draft) -> str | None:
-    """Return the input of a node that only swaps the last two dimensions; of a larger transposition, its remaining
-    part.
+    """Return the input of a node that only swaps the last two dimensions.
+
+    Of a larger transposition, its remaining part.
     """
     rank = len(draft.shape(node.inputs[0]))
     perm = tuple(node.attributes.get("perm", range(rank - 1, -1, -1)))

@@ -40,8 +40,7 @@ def require_same(before: ModelGraph, after: ModelGraph, changes: Sequence[Change
 
 
 def require_results(before: ModelGraph, after: ModelGraph, pass_name: str) -> None:
-    """Raise InternalInconsistencyError where a node of ``after``, or who runs the model, needs a value whose producer
-    only ``before`` has."""
+    """Raise InternalInconsistencyError where something needs a value whose producer only ``before`` has."""
     made = {name for node in after.nodes for name in node.outputs}
     gone = {name: node for node in before.nodes for name in node.outputs if name and name not in made}
     if not gone:

@@ -37,8 +37,9 @@ def layer_norm(node: Node, draft: Draft) -> Match | None:
 
 
 def rms_norm(node: Node, draft: Draft) -> Match | None:
-    """Match x / √(mean(x²) + ε) over the last axes, computed in float32 or in x's own type; a later pattern adds the
-    scale.
+    """Match x / √(mean(x²) + ε) over the last axes, computed in float32 or in x's own type.
+
+    A later pattern adds the scale.
     """
     found = root(node, draft)
     if found is None:
@@ -122,8 +123,9 @@ def squares(mean: Node, centred: Node, draft: Draft) -> tuple[Node, ...]:
 
 
 def last_axes(mean: Node, draft: Draft) -> int | None:
-    """Return the first axis of a mean over the last axes that keeps them, counted from the end; ``None`` for another
-    mean.
+    """Return the first axis of a mean over the last axes that keeps them, counted from the end.
+
+    ``None`` for another mean.
     """
     axes = mean.attributes.get("axes", mean.values.get(1))
     if axes is None or not mean.attributes.get("keepdims", 1):
@@ -155,9 +157,7 @@ def _joined(node: Node, draft: Draft, *, present: int, norms: tuple[str, ...]) -
 
 
 def group_norm(node: Node, draft: Draft) -> Match | None:
-    """Match an InstanceNormalization over groups, reshaped back to the data's shape, then scaled and shifted by
-    channel.
-    """
+    """Match an InstanceNormalization over groups, reshaped back, then scaled and shifted by channel."""
     shifted = _by_channel(node, draft, "Mul")
     scaled = _by_channel(shifted[0], draft, "Reshape") if shifted is not None else None
     if shifted is None or scaled is None:

@@ -28,8 +28,9 @@ def scalar(node: Node, position: int) -> float | None:
 
 
 def split(node: Node) -> tuple[float, str] | None:
-    """Return the known number and the other operand of a binary operator in either order; ``None`` without a known
-    number.
+    """Return the known number and the other operand of a binary operator in either order.
+
+    ``None`` without a known number.
     """
     for position in (0, 1):
         number = scalar(node, position)

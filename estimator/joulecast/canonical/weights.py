@@ -102,8 +102,9 @@ def _roots(graph: ModelGraph, places: list[int]) -> dict[int, int]:
 
 
 def _readers(graph: ModelGraph, names: Iterable[str]) -> dict[str, set[int]]:
-    """Return the places of the nodes that read each value; -1 where the model returns it or a node chooses or writes by
-    it.
+    """Return the places of the nodes that read each value.
+
+    -1 where the model returns it or a node chooses or writes by it.
     """
     outside = {*graph.outputs, *graph.steering}.union(*(tensor.after for tensor in graph.tensors.values()))
     readers: dict[str, set[int]] = {name: {-1} if name in outside else set() for name in names}

@@ -31,8 +31,7 @@ class Heads:
     value_size: int
 
     def contractions(self) -> tuple[Contraction, Contraction]:
-        """Return the scores ``(queries, head_size) × (head_size, keys)`` and the result ``(queries, keys) × (keys,
-        value_size)``.
+        """Return ``(queries, head_size) × (head_size, keys)`` and ``(queries, keys) × (keys, value_size)``.
 
         There is one product a head.
         """

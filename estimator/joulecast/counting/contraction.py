@@ -30,8 +30,9 @@ def has(node: Node, position: int) -> bool:
 
 
 def matmul(a: Shape, b: Shape) -> Contraction:
-    """Return ``(…, m, k) × (…, k, n)`` with numpy's broadcasting; for a matrix on the right, the left's batch joins its
-    rows.
+    """Return ``(…, m, k) × (…, k, n)`` with numpy's broadcasting.
+
+    For a matrix on the right, the left's batch joins its rows.
     """
     a = (1, *a) if len(a) == 1 else a
     b = (*b, 1) if len(b) == 1 else b
@@ -96,8 +97,9 @@ def _einsum(node: Node, graph: ModelGraph) -> Cost:
 
 
 def einsum(equation: str, shapes: list[Shape]) -> tuple[Contraction, ...]:
-    """Return the pairwise products of an Einstein sum from left to right; none for one operand or a plain outer product
-    by 1.
+    """Return the pairwise products of an Einstein sum from left to right.
+
+    None for one operand or a plain outer product by 1.
 
     An index of both operands that lives on is batch, one summed away is k, one of the left m, one of the right n.
     """
@@ -134,8 +136,9 @@ def _distinct(indices: list[str]) -> list[str]:
 
 
 def _terms(equation: str, shapes: list[Shape]) -> tuple[list[list[str]], list[str]]:
-    """Return the indices of each operand and of the result; the dimensions under ``...`` get own names, aligned to the
-    right.
+    """Return the indices of each operand and of the result.
+
+    The dimensions under ``...`` get own names, aligned to the right.
     """
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")

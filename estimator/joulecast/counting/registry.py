@@ -68,8 +68,10 @@ _kinds: dict[tuple[str, str], LayerKind] = {}
 
 
 def rule(kind: LayerKind, *op_types: str, domain: str = "") -> Callable[[RuleT], RuleT]:
-    """Register the decorated formula for ``op_types`` of ``domain``; ``kind`` is what it gives unless the attributes
-    say otherwise."""
+    """Register the decorated formula for ``op_types`` of ``domain``.
+
+    ``kind`` is what it gives unless the attributes say otherwise.
+    """
 
     def register(formula: RuleT) -> RuleT:
         for op_type in op_types:

@@ -195,8 +195,9 @@ def parameter_names(node: Node, graph: ModelGraph) -> Iterator[str]:
 
 
 def _first_output(node: Node, graph: ModelGraph) -> int:
-    """Return the elements of the main result; what a recurrence or attention also returns (states, caches) are
-    copies.
+    """Return the elements of the main result.
+
+    What a recurrence or attention also returns (states, caches) are copies.
     """
     return next((graph.tensors[name].numel for name in node.outputs if name), 0)
 

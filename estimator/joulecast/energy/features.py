@@ -101,8 +101,7 @@ def module_calls(layers: Sequence[LayerProfile]) -> int:
 
 
 def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()) -> str:
-    """Return the arithmetic of a row with MACs: one of ``ARITHMETIC``, or its dtype's name where the law has none for
-    it.
+    """Return the arithmetic of a row with MACs: one of ``ARITHMETIC``, or its dtype's name where the law lacks it.
 
     ``precision``: as asked. ``lacks``: arithmetics that the hardware does not have; ``default`` convolutions then run
     in fp32.
@@ -155,8 +154,9 @@ def _broadcasts(layer: LayerProfile) -> bool:
 
 
 def bytes_moved(layer: LayerProfile, precision: str) -> float:
-    """Return the bytes of the row when its floating-point elements are stored as ``precision``; ``default``: as in the
-    file.
+    """Return the bytes of the row when its floating-point elements are stored as ``precision``.
+
+    ``default``: as in the file.
     """
     if precision == "default" or layer.dtype not in FLOATING_DTYPES or layer.dtype not in _ARITHMETIC_OF:
         return float(layer.bytes_moved)

@@ -41,8 +41,7 @@ class Widening:
 
 
 def half_width(interval: Interval, wider: Sequence[Widening]) -> float:
-    """Log half-width of a forecast: its profile's own and every reason, added in quadrature as independent errors
-    are."""
+    """Log half-width of a forecast: its profile's own and every reason, added in quadrature."""
     return math.sqrt(interval.log_half_width**2 + sum(widening.log_half_width**2 for widening in wider))
 
 
@@ -75,8 +74,9 @@ def widenings(
 
 
 def split_conformal(scores: Array, level: float) -> float:
-    """Return the ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005); infinity where n is too small for
-    ``level``.
+    """Return the ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005).
+
+    Infinity where n is too small for ``level``.
     """
     rank = math.ceil((scores.size + 1) * level - 1e-9)
     return float(np.sort(scores)[rank - 1]) if rank <= scores.size else math.inf
@@ -123,9 +123,7 @@ def _off_range(
 
 
 def _selected(rows: Sequence[LayerProfile], layers: Sequence[LayerEnergy], joules: float) -> Widening | None:
-    """Return the widening for rows sized by the most that a selection may keep, because their whole cost may
-    be absent.
-    """
+    """Return the widening for rows sized by the most that a selection may keep, whose cost may be absent."""
     bounded = [(row, layer) for row, layer in zip(rows, layers, strict=True) if row.upper_bound]
     share = sum(layer.joules for _, layer in bounded) / joules if joules else 0.0
     if not bounded:

@@ -72,8 +72,9 @@ def called(sheet: DataSheet) -> str:
 
 
 def could_be(name: str) -> str:
-    """List the cards that ``name`` may mean, with power limit and boost clock; empty where it means none, or exactly
-    one.
+    """List the cards that ``name`` may mean, with power limit and boost clock.
+
+    Empty where it means none, or exactly one.
     """
     found = candidates(name)
     if not found or [called(sheet) for sheet in found] == [name]:

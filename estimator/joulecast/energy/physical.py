@@ -82,9 +82,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtBoost:
-    """Each row at the boost clock, (n,) arrays: the time of each of its parts alone, and its dynamic energy by
-    cause.
-    """
+    """Each row at the boost clock, (n,) arrays: the time of each part alone, and its dynamic energy by cause."""
 
     compute_seconds: Array
     issue_seconds: Array
@@ -139,9 +137,7 @@ def chip_of(profile: AcceleratorProfile) -> Chip:
 
 
 def instructions_per_second(multiprocessors: float, boost_clock_mhz: float | None) -> float:
-    """Return the instructions of single threads at boost: four schedulers a multiprocessor, each a warp of 32 threads a
-    cycle.
-    """
+    """Return instructions per second of single threads at boost: four schedulers, each a warp of 32 threads a cycle."""
     return 4 * 32 * multiprocessors * (boost_clock_mhz or _TYPICAL_CLOCK_MHZ) * 1e6
 
 
@@ -244,8 +240,7 @@ def _longest(one: Array, other: Array, sharpness: float) -> Array:
 
 
 def compose(rows: Features, law: Law, chip: Chip, networks: Networks, clock: Array, waits: Array) -> Composed:
-    """Compute whole networks whose clock is locked at, or may rise to, the share ``clock`` (size,), under the power
-    limit.
+    """Compute whole networks whose clock is locked at, or may rise to, ``clock`` (size,), under the power limit.
 
     ``waits``: (size,) seconds that the host needs to launch each (``host_seconds``).
     """
@@ -266,9 +261,7 @@ def compose_at_boost(boost: AtBoost, law: Law, chip: Chip, networks: Networks, c
 
 
 def _capped(rows: AtBoost, networks: Networks, law: Law, watts: float, waits: Array, clock: Array) -> Array:
-    """Return the highest clock shares below ``clock`` at which ``watts`` hold, by bisection; the lowest one where none
-    does.
-    """
+    """Return the highest clock shares below ``clock`` at which ``watts`` hold, by bisection, else the lowest one."""
     low, high = np.minimum(LOWEST_CLOCK, clock), clock
     for _ in range(_CAP_STEPS):
         middle = (low + high) / 2
@@ -304,9 +297,7 @@ def _at(rows: AtBoost, law: Law, networks: Networks, waits: Array, clock: Array)
 
 
 def _table(values: Mapping[str, float], names: Sequence[str], absent: float = 0.0) -> Array:
-    """Return ``values`` in the order of ``names``, with a last 0 that position −1 selects: no arithmetic, no
-    compute.
-    """
+    """Return ``values`` in the order of ``names``, with a last 0 for the position −1 of rows that compute nothing."""
     return np.array([*(values.get(name, absent) for name in names), 0.0])
 
 
@@ -320,9 +311,7 @@ class Physical:
     def predict(
         self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
     ) -> tuple[LayerEnergy, ...]:
-        """Predict each executed row alone, at the requested clock without a cap, because the cap applies to whole
-        networks.
-        """
+        """Predict each executed row alone, without the power cap, which applies to whole networks."""
         rows = executed(layers, self.runtime)
         table = features(rows, precision=precision, runtime=self.runtime, lacks=self.profile.lacks)
         clock = np.full(len(rows), clock_share(self.profile, clock_mhz))
@@ -396,9 +385,7 @@ def layer_energies(
 
 
 def row_origin(profile: AcceleratorProfile, op_type: str, arithmetic: str) -> Origin:
-    """Return the strongest origin of joules that cover this op type in this arithmetic (``""``: it computes
-    nothing).
-    """
+    """Return the strongest origin of joules that cover this op type in this arithmetic (``""``: none)."""
     for entry in profile.energy_rows:
         if (not arithmetic or arithmetic in entry.arithmetics) and ("*" in entry.op_types or op_type in entry.op_types):
             return entry.origin

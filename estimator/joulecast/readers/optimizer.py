@@ -90,9 +90,7 @@ def _stand_in(model: ModelProto, place: Path, name: str) -> None:
 
 
 def _lift_constants(graph: GraphProto) -> None:
-    """Turn Constant nodes without payload into initializers, because onnxruntime reads no external data in
-    attributes.
-    """
+    """Turn Constant nodes without payload into initializers, whose data onnxruntime reads from a file."""
     kept = []
     for node in graph.node:
         for inner in _subgraphs(node):

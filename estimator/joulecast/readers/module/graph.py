@@ -64,9 +64,7 @@ def _renamed(call: Call, tensors: dict[str, Tensor], latest: dict[str, str]) -> 
 
 
 def _of_use(graph: ModelGraph) -> dict[str, Tensor]:
-    """Return the values without orderings that no node reads, such as those of a statistic that a kernel also
-    writes.
-    """
+    """Return the values without orderings that no node reads, such as those of a kernel's extra statistics."""
     used, new = set[str](), {*graph.outputs, *(name for node in graph.nodes for name in node.inputs if name)}
     while new:
         used |= new

@@ -87,8 +87,9 @@ def _vocabulary(module: nn.Module) -> int:
 
 
 def _placed(module: nn.Module, entry: Entry, *, dtype: str, device: str, initialise: bool) -> nn.Module:
-    """Convert and move a module: vision networks are cast whole, as their users do; transformers keep their own
-    dtypes.
+    """Convert and move a module: vision networks are cast whole, as their users do.
+
+    Transformers keep their own dtypes.
     """
     if entry.library != "hf":
         module = module.to(getattr(torch, dtype))

@@ -14,9 +14,7 @@ OTHER_WORDS: dict[str, list[Library]] = {"huggingface": ["hf"], "transformers": 
 
 
 def refuse_misspelt(source: str) -> None:
-    """Raise ModelReferenceError for what is nearly a named source and not a local path, before any registry is
-    asked.
-    """
+    """Raise ModelReferenceError for what is nearly a named source and not a local path."""
     prefix, colon, name = source.partition(":")
     if not colon:
         _refuse_bare(source)

@@ -75,9 +75,7 @@ def module_path(node: NodeProto) -> str:
 
 
 def bind(node: NodeProto, actual: Mapping[str, AttributeProto]) -> NodeProto:
-    """Return a node of a function's body with the caller's attributes in place of its formal ones, nested graphs
-    included.
-    """
+    """Return a node of a function's body with the caller's attributes for its formal ones, nested graphs included."""
     bound = NodeProto()
     bound.CopyFrom(node)
     _bind_in_place(bound, actual)

@@ -154,8 +154,9 @@ class LoopState:
         self.stacked.append(outputs[1 + count :])
 
     def _repeat(self, left: int) -> bool:
-        """Decide whether the rest repeats one iteration without changing known content; if so, record the whole
-        rest.
+        """Decide whether the rest repeats one iteration without changing known content.
+
+        If so, record the whole rest.
         """
         before = [value.without_data() for value in self.carried]
         recording = self.passes.inner()
@@ -280,9 +281,7 @@ def _scan_batches(
     scope: Scope,
     record: Recording,
 ) -> list[Value]:
-    """Scan in the form of opset 8: everything has a leading batch dimension, and each batch element is scanned
-    apart.
-    """
+    """Scan in the form of opset 8, where everything has a leading batch dimension and each element is scanned apart."""
     states = states[1:] if len(states) + len(slices) == len(node.input) else states
     batch = (slices[0].shape or (1,))[0] or 1
     length = (slices[0].shape or (1, 0))[1] or 0

@@ -101,9 +101,7 @@ PRODUCTS = ("Conv", "Einsum", "Gemm", "MatMul")
 
 
 def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
-    """Set the role ``parameter`` on stored tensors in parameter positions, and on what is computed from those ahead of
-    time.
-    """
+    """Set the role ``parameter`` on stored tensors in parameter positions, and on what they become ahead of time."""
     nodes = tuple(nodes)
     ahead = {
         node.outputs for node in nodes if node.folded or any(values[name].computed for name in node.outputs if name)
@@ -132,16 +130,12 @@ def _weighed(node: Node, *, ahead: bool) -> list[tuple[int, str]]:
 
 
 def _trainable(value: Value) -> bool:
-    """Decide whether a tensor from which a parameter was computed can itself be one: an axis, index or buffer
-    cannot.
-    """
+    """Decide whether a tensor that a parameter was computed from may be one: an axis, index or buffer may not."""
     return value.dtype in FLOATING_DTYPES and value.numel != 1 and not _buffer(value)
 
 
 def _buffer(value: Value) -> bool:
-    """Decide whether the name (and the shape, for names with other uses) is that of something stored but not
-    trained.
-    """
+    """Decide whether the name (for some names, the shape too) is that of something stored but not trained."""
     shape = value.shape or ()
     if MASKS.search(value.name):
         return len(shape) > 2 and shape[-1] == shape[-2]
@@ -151,9 +145,7 @@ def _buffer(value: Value) -> bool:
 
 
 def unpacked(nodes: Sequence[Node], values: Mapping[str, Value]) -> set[str]:
-    """Return the stored tables of narrow integers that are weights, because some node turns their elements into
-    numbers.
-    """
+    """Return the stored tables of narrow integers that are weights, because a node makes numbers of them."""
     tables = quantised_tables(nodes, values)
     found: set[str] = set()
     for node in nodes:

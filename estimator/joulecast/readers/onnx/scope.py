@@ -89,9 +89,7 @@ class Recording:
         self.values[value.name] = value
 
     def hold(self, proto: Any, make: Callable[[], Value]) -> Value:
-        """Return the value of a stored tensor, made once for each ``proto`` (a message, kept alive as the key needs
-        it).
-        """
+        """Return the value of a stored tensor, made once for each ``proto``, which is kept alive as the key."""
         known = self.stored.get(id(proto))
         if known is not None:
             return known[1]

@@ -73,8 +73,9 @@ class WalkBudget:
 
 @dataclass(slots=True)
 class Walk:
-    """The walk of one model under one set of operator set versions; ``using`` returns a walk for a function's own
-    versions.
+    """The walk of one model under one set of operator set versions.
+
+    ``using`` returns a walk for a function's own versions.
     """
 
     inference: Inference
@@ -120,8 +121,9 @@ class Walk:
     def _special(
         self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording
     ) -> list[Value] | None:
-        """Walk constants, control flow and functions, which leave no node of their own; return ``None`` for other
-        nodes.
+        """Walk constants, control flow and functions, which leave no node of their own.
+
+        Return ``None`` for other nodes.
         """
         function = self.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:

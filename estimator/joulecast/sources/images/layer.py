@@ -56,8 +56,10 @@ class Layer:
             self._blob.close()
 
     def finish(self) -> None:
-        """Call before ``members`` ends or is left: reads what its digest still needs, if that was asked for or costs
-        little."""
+        """Read what the digest still needs, if that was requested or costs little.
+
+        Call it before ``members`` ends or is left.
+        """
         blob = self._blob
         if blob is None:
             return

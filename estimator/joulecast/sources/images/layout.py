@@ -29,8 +29,9 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 
 
 def split(text: str) -> tuple[Path, str | None] | None:
-    """Split ``FOLDER``, ``FOLDER:tag`` or ``FOLDER@sha256:…`` into (folder, tag or digest); None if the folder is
-    missing.
+    """Split ``FOLDER``, ``FOLDER:tag`` or ``FOLDER@sha256:…`` into (folder, tag or digest).
+
+    None if the folder is missing.
     """
     whole = os.path.expanduser(text)  # noqa: PTH111 - pathlib raises for names that cannot be a file's; such a name is not a folder
     if os.path.isdir(whole):  # noqa: PTH112

@@ -112,9 +112,7 @@ def select(store: Store, target: str | None, platform: str, name: str) -> Manife
 
 
 def resolve(store: Store, target: str | None, platform: str, name: str) -> str:
-    """Return the digest of the manifest that ``select`` would return, without fetching one where the store can
-    say it.
-    """
+    """Return the digest of the manifest that ``select`` would return, if possible without fetching one."""
     known = store.digest(target)
     if known and known[1] in MANIFEST_TYPES:
         return known[0]

@@ -138,9 +138,7 @@ def _taken(layer: Layer, member: Member, content: Bytes, take: Take[T]) -> Found
 
 
 def _followed(member: Member, search: _Search, depth: int) -> _Link | None:
-    """Return where ``member`` redirects the search, if it is a link on the path that no folder of a higher layer
-    replaces.
-    """
+    """Return where ``member`` redirects the search, if it is a link that no folder of a higher layer replaces."""
     on_the_way = member.path == search.path or (member.path in search.parents and member.path not in search.folders)
     if not on_the_way or member.kind not in ("symlink", "hardlink") or not member.path:
         return None

@@ -59,8 +59,9 @@ def parse(text: str) -> ImageReference:
 
 
 def refuse_address(text: str) -> None:
-    """Raise ModelReferenceError for an address of the web or of an object store, because nothing is downloaded from
-    there.
+    """Raise ModelReferenceError for an address of the web or of an object store.
+
+    Nothing is downloaded from there.
     """
     scheme, separator, rest = text.partition("://")
     if not separator or f"{scheme}://" in _SCHEMES or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
@@ -93,9 +94,7 @@ def _without_secrets(scheme: str, rest: str) -> str:
 
 
 def is_bare(text: str) -> bool:
-    """Decide whether ``text`` is one word, which means an official image of Docker Hub but also is how networks are
-    named.
-    """
+    """Decide whether ``text`` is one word: an official image of Docker Hub, but perhaps meant as a network's name."""
     return re.fullmatch(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*", text) is not None
 
 

@@ -52,8 +52,7 @@ class RegistryAccess:
 
     @classmethod
     def of_user(cls, **changes: Any) -> RegistryAccess:
-        """Return the access of a person at a terminal: their docker login, and registries of this machine by plain
-        HTTP.
+        """Return the access of a person at a terminal: their docker login, and local registries by plain HTTP.
 
         Reads ``$DOCKER_CONFIG/config.json``, by default ``~/.docker/config.json``. Credential helpers are not run.
         Raises ModelReferenceError if that file is not a JSON object. ``changes``: fields to set.

@@ -20,8 +20,7 @@ _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Either a username and password, or an identity token (OAuth2 refresh token), or a registry token sent as it
-    is."""
+    """A username and password, an identity token (OAuth2 refresh token), or a registry token sent as it is."""
 
     username: str = ""
     password: str = field(default="", repr=False)

@@ -163,9 +163,7 @@ class BlobRanges:
         return content
 
     def _from_whole(self, whole: _Whole, offset: int, length: int) -> bytes:
-        """Return a part of a body from a registry without ranges: read from the first byte and discard up to
-        ``offset``.
-        """
+        """Return a part of a body from a registry without ranges, by discarding the bytes before ``offset``."""
         try:
             whole.skip(offset - whole.position)
             return whole.read(length)

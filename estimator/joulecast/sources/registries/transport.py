@@ -53,8 +53,9 @@ class _TimedStream(httpcore2.NetworkStream):
 
 
 class CheckedBackend(httpcore2.NetworkBackend):
-    """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left; what it sends
-    and receives ends when ``remaining_seconds`` does.
+    """Resolves a name once, drops the addresses that ``policy`` denies and connects to one that is left.
+
+    What it sends and receives ends when ``remaining_seconds`` does.
 
     Raises ModelFetchError (ForbiddenAddress) if none is left.
     """

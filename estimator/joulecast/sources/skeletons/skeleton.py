@@ -76,8 +76,9 @@ _DROPPED = record(_EXTERNAL_DATA_FIELD, record(1, b"location") + record(2, DROPP
 def skeleton(
     stream: Bytes, *, name: str, size: int | None = None, limit_bytes: int = FetchBudget().skeleton_bytes
 ) -> bytes:
-    """Copy the ONNX model in ``stream`` (``size`` bytes if known) without tensor payloads over 4 KiB, as ModelProto
-    bytes.
+    """Copy the ONNX model in ``stream`` without tensor payloads over 4 KiB, as ModelProto bytes.
+
+    ``size``: its bytes, if known.
 
     At most ``limit_bytes`` are kept in memory. Raises ModelFormatError, its message beginning with ``name``, if the
     stream is not an ONNX model, is truncated, states wrong lengths, nests too deep, or keeps more than that.

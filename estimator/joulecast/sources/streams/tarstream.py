@@ -166,8 +166,9 @@ class _Archive:
         return int(extended["size"][:20])
 
     def _skip_sparse_map(self) -> None:
-        """Skip GNU's old sparse map, which continues in blocks after the header; a flag in each says whether another
-        follows.
+        """Skip GNU's old sparse map, which continues in blocks after the header.
+
+        A flag in each says whether another follows.
         """
         more = self._block[_SPARSE_FLAG_IN_HEADER]
         while more:

@@ -8,8 +8,9 @@ from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _layer_norm(reading: Reading) -> None:
-    """Add one node; the statistics that the kernel also writes are a few numbers a row, which inference does not
-    read.
+    """Add one node.
+
+    The statistics that the kernel also writes are a few numbers a row, which inference does not read.
     """
     reading.node(
         "LayerNormalization",

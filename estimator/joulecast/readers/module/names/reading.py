@@ -139,8 +139,9 @@ def elementwise(op_type: str, count: int = 2) -> NamingRule:
 
 
 def over_tensors(op_type: str, **attributes: Any) -> NamingRule:
-    """Return the rule of an operator over every tensor that the call reads, in order; other arguments do not change its
-    cost.
+    """Return the rule of an operator over every tensor that the call reads, in order.
+
+    Other arguments do not change its cost.
     """
 
     def rule(reading: Reading) -> None:

@@ -14,8 +14,9 @@ PROJECTED = (3, 5)
 
 
 def _recurrent(op_type: str) -> NamingRule:
-    """Return the rule of ``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
-    batch_first)``.
+    """Return the rule of a layer with all weights in ``params``.
+
+    The call is ``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)``.
     """
 
     def rule(reading: Reading) -> None:

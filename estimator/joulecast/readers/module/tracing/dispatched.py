@@ -25,8 +25,7 @@ Formula = Callable[[Sequence[Any], Any], "int | None"]
 
 
 def macs_of(func: Any, args: Sequence[Any], result: Any, *, within: str = "") -> int | None:
-    """Return the MACs of one run of an operator: 0 if it multiplies nothing, None if unknown, such as for foreign
-    operators.
+    """Return the MACs of one run of an operator: 0 if it multiplies nothing, None if unknown.
 
     ``within``: the function that runs it, if that is recorded as a whole.
     """

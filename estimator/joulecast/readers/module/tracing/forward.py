@@ -61,8 +61,7 @@ def trace(
 
 
 def declared(module: nn.Module, recorder: Recorder, arguments: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    """Name what exists before the pass: stored tensors by their paths, inputs by the arguments of ``forward``
-    (``x``, ``cache.0.1``)."""
+    """Name stored tensors by their paths and inputs by the arguments of ``forward`` (``x``, ``cache.0.1``)."""
     for path, parameter in module.named_parameters():
         recorder.declare(parameter, path, "parameter")
     for path, buffer in module.named_buffers():
@@ -73,8 +72,10 @@ def declared(module: nn.Module, recorder: Recorder, arguments: Mapping[str, Any]
 
 @contextmanager
 def scoped(module: nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Count module calls and know the path of the innermost one. The hooks are torch's global ones: no module gets
-    any, and other threads' modules pass."""
+    """Count module calls and know the path of the innermost one.
+
+    The hooks are torch's global ones, so that no module gets any; modules of other threads are ignored.
+    """
     paths = {id(part): path for path, part in module.named_modules()}
     thread, entered = threading.get_ident(), list[int]()
 

@@ -78,8 +78,9 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return args, kwargs
 
     def _higher(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Record attention with a score function of its own as one call; refuse what runs in parts that no mode
-        sees.
+        """Record attention with a score function of its own as one call.
+
+        Refuse what runs in parts that no mode sees.
         """
         if func.name() != "flex_attention":
             raise NotImplementedError(f"the higher-order operator {func.name()}")
@@ -111,8 +112,7 @@ def _suspects(func: Any, args: Sequence[Any]) -> bool:
 
 @cache
 def _shared(func: Any) -> tuple[tuple[int, str, bool], ...]:
-    """Return position and name of each argument whose memory the operator returns or changes, and whether it changes
-    it.
+    """Return position and name of each argument whose memory is returned or changed, and whether it changes.
 
     Literals, which are lifted, are values and have no memory.
     """
@@ -187,9 +187,7 @@ class Functions(TorchFunctionMode):
 
 
 def transformed() -> bool:
-    """Decide whether the call runs under ``vmap`` or ``grad``, which show it only parts of what the operators below
-    process.
-    """
+    """Decide whether the call runs under ``vmap`` or ``grad``, which show it only parts of the whole."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 

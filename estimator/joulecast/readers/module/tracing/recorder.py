@@ -189,8 +189,7 @@ class Recorder:
         return self._memory.place(self.stand_in(tensor))
 
     def left(self, outputs: Sequence[torch.Tensor], held: Iterable[torch.Tensor]) -> tuple[tuple[str, ...], Witness]:
-        """Return the names of the values that the pass leaves behind besides its ``outputs``, and what was seen of the
-        pass.
+        """Return the names of the values left behind besides the ``outputs``, and what was seen of the pass.
 
         Such values lie in memory from before the pass, in the memory of what it returns, and in tensors that the module
         or an input now holds.

@@ -283,8 +283,8 @@ def _gathered_blocks(node: NodeProto, inputs: Inputs, inference: Inference) -> l
 
 
 def _rfft(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Infer a transform of ``signal_ndim`` trailing dimensions to half of the last plus one, real and imaginary part
-    last.
+    """Infer a transform of ``signal_ndim`` trailing dimensions; the last becomes half plus one, then real and
+    imaginary.
     """
     data = shape_of(inputs, 0)
     return [made(inputs, (*data[:-1], data[-1] // 2 + 1, 2))]

@@ -39,9 +39,7 @@ def _skip_group(node: NodeProto, inputs: Inputs, inference: Inference) -> list[V
 
 
 def _embed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Infer ids ``(batch, tokens)`` to ``(batch, tokens, hidden)``, the mask's length a sample, and the sum before the
-    norm.
-    """
+    """Infer ids ``(batch, tokens)`` to ``(batch, tokens, hidden)``, the mask's length, and the sum before the norm."""
     batch, tokens = shape_of(inputs, 0)
     table = inputs[2]
     embedded = Value(
@@ -69,17 +67,13 @@ def _packed(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value
 
 
 def _packed_heads(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Infer query ``(tokens, hidden)`` with key and value beside it, or all three as ``(tokens, heads, 3, head
-    size)``.
-    """
+    """Infer query ``(tokens, hidden)`` with key and value, or all three as ``(tokens, heads, 3, head size)``."""
     query = shape_of(inputs, 0)
     return [made(inputs, (query[0], query[1] * query[3] if len(query) == 4 else shape_of(inputs, 2)[1]))]
 
 
 def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Infer ``(batch, tokens, width)`` to ``(batch, tokens, v)``, and the cache ``(2, batch, heads, past + tokens,
-    size)``.
-    """
+    """Infer ``(batch, tokens, v)`` and the cache ``(2, batch, heads, past + tokens, size)``."""
     batch, tokens, _ = shape_of(inputs, 0)
     at, columns = plain(node), shape_of(inputs, 1)[1]
     sizes = at.get("qkv_hidden_sizes") or (columns // 3,) * 3
@@ -94,9 +88,7 @@ def _attention(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Va
 
 
 def _multi_head(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Infer ``(batch, tokens, heads × value_size)`` and the caches of keys and values ``(batch, heads, past + keys,
-    size)``.
-    """
+    """Infer ``(batch, tokens, heads × value_size)`` and the caches ``(batch, heads, past + keys, size)``."""
     query, heads = shape_of(inputs, 0), int(plain(node)["num_heads"])
     past_at = 5 if node.op_type.startswith("Decoder") else 6
     past = shape_of(inputs, past_at)[2] if given(inputs, past_at) else 0
@@ -118,8 +110,9 @@ def _key_sizes(inputs: Inputs, query: tuple[int, ...], heads: int) -> tuple[int,
 
 
 def _grouped(node: NodeProto, inputs: Inputs, inference: Inference) -> list[Value]:
-    """Infer ``(batch, tokens, heads × size)`` and caches ``(batch, kv heads, total, size)``; an input gives the total
-    length.
+    """Infer ``(batch, tokens, heads × size)`` and caches ``(batch, kv heads, total, size)``.
+
+    An input gives the total length.
     """
     query, at = shape_of(inputs, 0), plain(node)
     heads, kv_heads = int(at["num_heads"]), int(at["kv_num_heads"])

@@ -76,8 +76,9 @@ def _scalar(inputs: Inputs, position: int) -> Any:
 
 
 def _stft(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Infer a signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``; the library ignores the default of
-    one side.
+    """Infer a signal ``(batch, length, 1 or 2)`` to ``(batch, frames, bins, 2)``.
+
+    The library ignores the default of one side.
     """
     signal, step = inputs[0], _scalar(inputs, 1)
     if signal is None or signal.shape is None or len(signal.shape) < 2 or step is None or not signal.static:
@@ -100,8 +101,9 @@ def _frame_length(inputs: Inputs) -> int | None:
 
 
 def _range(node: NodeProto, inputs: Inputs) -> list[Value] | None:
-    """Infer ``ceil((limit - start) / delta)`` elements; the library refuses one-element vectors and half-precision
-    floats.
+    """Infer ``ceil((limit - start) / delta)`` elements.
+
+    The library refuses one-element vectors and half-precision floats.
     """
     start, limit, delta = (_scalar(inputs, position) for position in range(3))
     if start is None or limit is None or delta is None or float(delta) == 0 or inputs[0] is None:

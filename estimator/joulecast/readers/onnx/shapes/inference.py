@@ -96,8 +96,9 @@ def _schema(op_type: str, version: int, domain: str) -> defs.OpSchema | None:
 
 @lru_cache(maxsize=256)
 def _with_inference(schema: defs.OpSchema) -> defs.OpSchema:
-    """Return the schema, or the next version that infers shapes where this one does not (GreaterOrEqual 12, RNNs of
-    opset 1).
+    """Return the schema, or the next version that infers shapes where this one does not.
+
+    GreaterOrEqual 12 and the RNNs of opset 1 infer none.
     """
     if schema.has_type_and_shape_inference_function or schema.name in SHAPE_OF_FIRST:
         return schema

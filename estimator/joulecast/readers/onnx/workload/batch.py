@@ -40,8 +40,7 @@ def batch_symbol(declared: Sequence[tuple[Dimension, ...] | None]) -> str | None
 
 
 def batch_size(declared: Declared, made: Declared, given: Mapping[str, Shape], size: int | None, default: int) -> int:
-    """Return the batch size: ``size`` if given, else what ``given`` holds, else ``default`` if open, else the model's
-    own.
+    """Return ``size`` if given, else what ``given`` holds, else ``default`` if the batch is open, else the model's own.
 
     ``declared``, ``made``: dimensions of the model's inputs and outputs.
 

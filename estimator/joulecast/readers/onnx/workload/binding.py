@@ -30,8 +30,10 @@ class Binding:
             )
 
     def solve(self, formula: str, number: int, source: str) -> None:
-        """Take what a formula's number says of its one unknown symbol. Raises ``WorkloadError`` where the formula gives
-        another number."""
+        """Take what a formula's number says of its one unknown symbol.
+
+        Raises ``WorkloadError`` where the formula gives another number.
+        """
         expected = evaluated(formula, self.known)
         if expected is not None and expected != number:
             terms = ", ".join(f"{name} is {self.known[name]}" for name in names(formula))

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """Shapes and contents that the workload names for values inside the graph, and the file's own (possibly stale)
-    annotations.
+    """Shapes and contents of values inside the graph, from the workload and the file's (possibly stale) annotations.
 
     - ``asked``: what the workload should say and does not.
     - ``selections``: what depends on content, within bounds.
@@ -83,9 +82,7 @@ class Hints:
 
 
 def declared_types(graph: GraphProto, binding: Binding) -> dict[str, Value]:
-    """Return annotations of inner values and outputs by name, with the numbers that the inputs gave to their
-    symbols.
-    """
+    """Return annotations of inner values and outputs by name, with the numbers of their symbols."""
     return {info.name: _annotation(info, binding) for info in (*graph.value_info, *graph.output)}
 
 

@@ -84,8 +84,9 @@ def given_shape(info: ValueInfoProto, workload: Workload) -> Shape | None:
 
 
 def _content_shape(info: ValueInfoProto, content: object) -> Shape | None:
-    """Return the content's own shape; a single number also fits a declared shape of any rank, as one element or
-    many.
+    """Return the content's own shape.
+
+    A single number also fits a declared shape of any rank, as one element or many.
     """
     array = as_array(info.name, content, info.type.tensor_type.elem_type)
     declared = dimensions(info.type)
