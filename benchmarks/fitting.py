@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration import suite
 from joulecast.calibration.rows.measured import SCHEMA_VERSION
+from joulecast.energy.profile import SIMULATED_ALLOWED
 
 ROWS = 10_000
 NOISE = 0.01  # of the made-up joules and seconds: what a window's standard error may be

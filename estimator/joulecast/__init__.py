@@ -14,14 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from joulecast.accelerators import AcceleratorProfile as AcceleratorProfile
+    from joulecast.api.documents import estimate_document as estimate_document
+    from joulecast.api.documents import profile_document as profile_document
+    from joulecast.api.documents import profile_from_document as profile_from_document
+    from joulecast.api.forecasting import estimate as estimate
+    from joulecast.api.profiling import profile as profile
+    from joulecast.api.profiling import read as read
     from joulecast.canonical import canonicalise as canonicalise
     from joulecast.counting import count as count
-    from joulecast.documents import estimate_document as estimate_document
-    from joulecast.documents import profile_document as profile_document
-    from joulecast.documents import profile_from_document as profile_from_document
     from joulecast.energy.model import EnergyEstimate as EnergyEstimate
     from joulecast.energy.model import LayerEnergy as LayerEnergy
+    from joulecast.energy.profile import AcceleratorProfile as AcceleratorProfile
     from joulecast.errors import JoulecastError as JoulecastError
     from joulecast.errors import MeasurementError as MeasurementError
     from joulecast.errors import ModelFetchError as ModelFetchError
@@ -32,15 +35,12 @@ if TYPE_CHECKING:
     from joulecast.errors import UnresolvedShapeError as UnresolvedShapeError
     from joulecast.errors import UnsupportedOperatorError as UnsupportedOperatorError
     from joulecast.errors import WorkloadError as WorkloadError
-    from joulecast.forecast import estimate as estimate
     from joulecast.graph import ModelGraph as ModelGraph
     from joulecast.layers import Coverage as Coverage
     from joulecast.layers import LayerProfile as LayerProfile
     from joulecast.layers import ModelProfile as ModelProfile
     from joulecast.layers import Totals as Totals
     from joulecast.layers import Workload as Workload
-    from joulecast.profiling import profile as profile
-    from joulecast.profiling import read as read
     from joulecast.sources import FetchBudget as FetchBudget
     from joulecast.sources import FetchedModel as FetchedModel
     from joulecast.sources import RegistryAccess as RegistryAccess
@@ -60,24 +60,24 @@ _ERRORS = (
 )
 
 _EXPORTS = {
-    "AcceleratorProfile": "accelerators",
+    "AcceleratorProfile": "energy.profile",
     "canonicalise": "canonical",
     "count": "counting",
-    "estimate_document": "documents",
-    "profile_document": "documents",
-    "profile_from_document": "documents",
+    "estimate_document": "api.documents",
+    "profile_document": "api.documents",
+    "profile_from_document": "api.documents",
     "EnergyEstimate": "energy.model",
     "LayerEnergy": "energy.model",
     **dict.fromkeys(_ERRORS, "errors"),
-    "estimate": "forecast",
+    "estimate": "api.forecasting",
     "ModelGraph": "graph",
     "Coverage": "layers",
     "LayerProfile": "layers",
     "ModelProfile": "layers",
     "Totals": "layers",
     "Workload": "layers",
-    "profile": "profiling",
-    "read": "profiling",
+    "profile": "api.profiling",
+    "read": "api.profiling",
     "FetchBudget": "sources",
     "FetchedModel": "sources",
     "RegistryAccess": "sources",

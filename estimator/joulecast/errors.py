@@ -23,7 +23,11 @@ from typing import ClassVar
 
 
 class JoulecastError(Exception):
-    """Base of all errors. ``reason``: CamelCase word; ``transient``: whether a later try may succeed."""
+    """Base of all errors.
+
+    - ``reason``: CamelCase word, which becomes the condition's reason.
+    - ``transient``: whether a later try may succeed.
+    """
 
     default_reason: ClassVar[str] = "Error"
     default_transient: ClassVar[bool] = False
@@ -35,20 +39,20 @@ class JoulecastError(Exception):
 
 
 class ModelReferenceError(JoulecastError):
-    """The reference itself cannot be understood."""
+    """The reference cannot be understood."""
 
     default_reason = "InvalidModelReference"
 
 
 class ModelFetchError(JoulecastError):
-    """The bytes could not be had."""
+    """The bytes cannot be fetched."""
 
     default_reason = "FetchFailed"
     default_transient = True
 
 
 class ModelFormatError(JoulecastError):
-    """The bytes are not the model they claim to be."""
+    """The bytes are not a valid model of their format."""
 
     default_reason = "InvalidModelFormat"
 
@@ -66,9 +70,9 @@ class UnsupportedOperatorError(JoulecastError):
 
 
 class UnresolvedShapeError(JoulecastError):
-    """A shape depends on something the workload does not say.
+    """A shape depends on something that the workload does not say.
 
-    ``options``: the options of the command line that say all of it, as the message has them, or none.
+    - ``options``: the command-line options, as in the message, that would say all of it; or none.
     """
 
     default_reason = "UnresolvedShape"
@@ -87,19 +91,19 @@ class UnknownAcceleratorError(JoulecastError):
 
 
 class NotCalibratedError(JoulecastError):
-    """The accelerator is known, but nothing prices this precision or runtime on it."""
+    """The accelerator is known, but its profile covers neither this precision nor this runtime."""
 
     default_reason = "NotCalibrated"
 
 
 class DocumentError(JoulecastError):
-    """A document lacks a field, or one is of another type or out of bounds; who reads it says which document."""
+    """A document lacks a field, or a field has another type or is out of bounds; the reader adds which document."""
 
     default_reason = "InvalidDocument"
 
 
 class MeasurementError(JoulecastError):
-    """A measurement could not be made or must not be trusted."""
+    """A measurement could not be made or is not reliable."""
 
     default_reason = "MeasurementFailed"
 

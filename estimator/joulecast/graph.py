@@ -37,13 +37,13 @@ STORED = ("parameter", "constant")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A value in the graph. ``shape`` may be ``None`` only for sequences, optionals and maps, which move no bytes of
-    their own.
+    """A value in the graph.
 
-    ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated),
-    the names of those.
-    ``after``: names of values that are part of this one although no node says so: what was written into its memory
-    through another view.
+    - ``shape``: None only for sequences, optionals and maps, which move no bytes of their own.
+    - ``stored``: for a value computed ahead of time from stored ones (a transposed weight, three weights concatenated),
+      the names of those.
+    - ``after``: names of values that are part of this one although no node says so: what was written into its memory
+      through another view.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Tensor:
 
     @property
     def numel(self) -> int:
-        """Number of elements; 0 for a value that is no tensor."""
+        """Number of elements; 0 for a value that is not a tensor."""
         if self.shape is None:
             return 0
         count = 1
@@ -72,15 +72,14 @@ class Tensor:
 class Node:
     """One operator call.
 
-    ``inputs`` and ``outputs`` are tensor names, ``""`` where an optional one is absent. ``attributes`` holds plain
-    Python values
-    (int, float, str, bytes, tuples of them). ``values`` holds the known content of small inputs that steer the
-    operator, by input
-    position, as nested tuples or scalars. ``scope`` is the module path the node came from
-    (``"encoder.layer.0.attention"``), ``""`` if unknown.
-    ``repeats`` is how often it runs (a loop's trip count). ``folded``: its outputs are known before execution, so no
-    kernel runs. ``loaded``: it computes of stored values alone, and all that it depends on is known when the model is
-    loaded: a runtime that folds constants has the result ready then, eager mode computes it in every pass.
+    - ``inputs``, ``outputs``: tensor names, ``""`` where an optional one is absent.
+    - ``attributes``: plain Python values (int, float, str, bytes, tuples of them).
+    - ``values``: known content of small inputs that steer the operator, by input position, as nested tuples or scalars.
+    - ``scope``: the module path the node came from (``"encoder.layer.0.attention"``), ``""`` if unknown.
+    - ``repeats``: how often it runs (a loop's trip count).
+    - ``folded``: its outputs are known before execution, so no kernel runs.
+    - ``loaded``: it computes of stored values alone, and all that it depends on is known when the model is loaded: a
+      runtime that folds constants then has the result ready, while eager mode computes it in every pass.
     """
 
     name: str
@@ -114,7 +113,7 @@ class ModelGraph:
     """Values whose size depends on what a selection keeps, given as the most that it may keep."""
 
     def reached(self, names: Iterable[str]) -> set[str]:
-        """The names given that are not empty, and those of the values that these were written after."""
+        """Return the names that are not empty, and those of the values that these were written after."""
         found: set[str] = set()
         new = {name for name in names if name}
         while new:

@@ -15,10 +15,11 @@ unsupported: no rule."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contraction:
-    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes; a convolution is its implicit
-    form.
+    """A batched matrix product (batch, m, k) × (batch, k, n) that a kernel executes.
 
-    ``repeats`` is how many such products run one after the other (an LSTM's recurrent steps).
+    A convolution is its implicit form.
+
+    - ``repeats``: how many such products run one after the other (an LSTM's recurrent steps).
     """
 
     batch: int
@@ -37,24 +38,27 @@ class Contraction:
 class LayerProfile:
     """One operator call.
 
-    ``macs`` = sum of ``contractions``; 1 MAC = 2 FLOPs. ``params``: trainable elements, a shared tensor counted at
-    its first use only.
-    ``activations``: elements of the first output if the row carries MACs, else 0 (states and caches handed out beside
-    it are copies). ``input_numel``: elements read of what is no weight, each input once however often it is named,
-    and of a table only what a Gather touches. ``output_numel``: elements of all outputs.
-    ``weight_numel``: stored elements read (parameters and constants; shared ones at every use).
-    ``bytes_moved`` = weights + inputs + outputs in the dtype executed; ``float_numel`` of those elements are floating
-    point, so that a change of precision can be priced.
-    ``repeats``: how often the call runs (a loop's trip count). All figures but ``params`` and the shapes, which are
-    those of one run, include it: weights count as read anew each time.
-    ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``); what is computed of
-    stored values alone has none in a runtime that does so once, when it loads the model. ``views``: 1 a run
-    for a free view that eager execution still pays host time for. ``scope``: module path. ``upper_bound``: its sizes
-    depend on what a selection by content keeps, and are the most that they can be.
+    All figures but ``params`` and the shapes, which are those of one run, include ``repeats``: weights count as read
+    anew each time. A free row tells the elements and bytes that a copy would move, because some runtimes do copy
+    (onnxruntime a Transpose: ``kernels`` says so); where its outputs are known before execution they are 0. ``Totals``
+    leaves them out.
 
-    A free row tells the elements and bytes that a copy would move, for some runtimes do copy (onnxruntime a
-    Transpose: ``kernels`` says so); where its outputs are known before execution they are 0. ``Totals`` leaves them
-    out.
+    - ``macs``: the sum of ``contractions``; 1 MAC = 2 FLOPs.
+    - ``params``: trainable elements, a shared tensor counted at its first use only.
+    - ``activations``: elements of the first output if the row carries MACs, else 0 (states and caches beside it are
+      copies).
+    - ``input_numel``: elements read that are not weights, each input once however often it is named, and of a table
+      only what a Gather touches.
+    - ``output_numel``: elements of all outputs.
+    - ``weight_numel``: stored elements read (parameters and constants; shared ones at every use).
+    - ``bytes_moved``: weights + inputs + outputs in the dtype executed.
+    - ``float_numel``: those of these elements that are floating point, so that a change of precision can be priced.
+    - ``repeats``: how often the call runs (a loop's trip count).
+    - ``kernels``: launches per runtime (``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``); what is computed
+      of stored values alone has none in a runtime that does so once, when it loads the model.
+    - ``views``: 1 a run for a free view that eager execution still spends host time on.
+    - ``scope``: module path.
+    - ``upper_bound``: its sizes depend on what a selection by content keeps, and are the largest possible.
     """
 
     name: str
@@ -87,9 +91,12 @@ class LayerProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums over all rows; ``input_numel`` and ``bytes_moved`` over those that are not free. ``mac_rows``: number of
-    rows that carry MACs. ``kernels``: launches per runtime, of free rows too where a runtime copies what another
-    views."""
+    """Sums over all rows.
+
+    - ``input_numel``, ``bytes_moved``: over rows that are not free.
+    - ``mac_rows``: number of rows that carry MACs.
+    - ``kernels``: launches per runtime, of free rows too where a runtime copies what another views.
+    """
 
     macs: int
     params: int
@@ -102,9 +109,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule; ``unsupported``: the op types
-    that have none, whose share of FLOPs is taken to be their share of bytes, for nobody knows it. ``upper_bounds``: the
-    op types whose sizes are the most that a selection by content may keep."""
+    """Share of FLOPs and of ops (counted, zero and unsupported ones) that have a rule.
+
+    - ``unsupported``: the op types without a rule; their FLOPs are unknown, so their share of bytes is used instead.
+    - ``upper_bounds``: the op types whose sizes are the most that a selection by content may keep.
+    """
 
     flops: float
     ops: float
@@ -114,10 +123,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What is asked of the model: every free dimension and steering value.
+    """What the model is run on: every free dimension and steering value.
 
-    ``batch_size`` binds the symbolic leading dimension of the inputs. ``input_shapes``: full shape by input name.
-    ``input_values``: content of inputs that steer shapes or branches (scalars or lists), by input name.
+    - ``batch_size``: binds the symbolic leading dimension of the inputs.
+    - ``input_shapes``: full shape by input name.
+    - ``input_values``: content of inputs that steer shapes or branches (scalars or lists), by input name.
     """
 
     batch_size: int = 1
@@ -127,11 +137,13 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProfile:
-    """A model's rows under one workload. ``graph``: ``exported`` (canonicalised) or ``optimized``; ``phase``:
-    forward, prefill or decode.
+    """A model's rows under one workload.
 
-    ``source``: the reference as given; ``digest``: identity of the image or file (``sha256:…``); ``verification``:
-    Full, Manifest or None (local).
+    - ``source``: the reference as given.
+    - ``digest``: identity of the image or file (``sha256:…``).
+    - ``graph``: ``exported`` (canonicalised) or ``optimized``.
+    - ``phase``: forward, prefill or decode.
+    - ``verification``: Full, Manifest or None (local).
     """
 
     source: str

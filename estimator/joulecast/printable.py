@@ -1,4 +1,4 @@
-"""Text of strangers (names in models, paths in images, annotations) as it may be shown: escaped, and not too long."""
+"""Untrusted text (names in models, paths in images, annotations) made safe to show: escaped, and not too long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ELLIPSIS: Final = "…"
 
 
 def printable(text: str) -> str:
-    """``text`` with what a terminal would obey or not show (controls, line ends, marks of direction) as escapes.
+    """Escape the characters of ``text`` that a terminal interprets or hides: controls, line ends, direction marks.
 
     A backslash stays as it is, so that escaping twice changes nothing.
     """
@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def bounded(text: str, characters: int) -> str:
-    """``text`` escaped, and cut to at most ``characters`` with an ellipsis where something is left out."""
+    """Escape ``text`` and cut it to at most ``characters``, with an ellipsis where something is left out."""
     shown = printable(text[: characters + 1])
     return shown if len(shown) <= characters else shown[: characters - len(_ELLIPSIS)] + _ELLIPSIS
 

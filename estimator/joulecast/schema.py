@@ -1,13 +1,15 @@
-"""Check what comes from outside against the annotations of the dataclass that it becomes: one declaration of types,
-bounds and choices for whoever reads it.
+"""Check documents from outside against the annotations of the dataclass that they become.
+
+Types, bounds and choices are declared once.
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Law:
         byte_joules: Annotated[float, Within(0, 1e-6, "J")]
 
 ``read(Law, document)`` gives a ``Law``, or raises DocumentError with every fault: "byte_joules is -1: give a finite
-number from 0 to 1e-06 J". Types are those of JSON and are not converted: a number in quotes and a ``true`` are no
-numbers, and no number is infinite or NaN. Standard library alone: a measuring machine has no other.
+number from 0 to 1e-06 J". Types are those of JSON and are not converted: a number in quotes and a ``true`` are not
+numbers, and infinity and NaN are refused. It needs the standard library alone, because a measuring machine may have
+nothing else.
 
 Annotations understood: ``bool``, ``int``, ``float``, ``str``, ``Any``, ``Literal``, ``X | None``, ``tuple[X, ...]``,
 ``tuple[X, Y]``, ``Mapping[str, X]``, dataclasses, and ``Annotated`` with ``Within``, ``Text`` or ``Keys``.
@@ -83,7 +85,11 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``path``: where, as ``.law.byte_joules`` or ``[0].origin``; ``says``: what is wrong and what to give."""
+    """One fault.
+
+    - ``path``: where, as ``.law.byte_joules`` or ``[0].origin``.
+    - ``says``: what is wrong and what to give.
+    """
 
     path: str
     says: str
@@ -94,13 +100,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Every fault of a document, one at least."""
+    """All faults of a document, at least one."""
 
     every: tuple[Fault, ...]
 
     @property
     def field(self) -> str:
-        """In which field of the document the first one lies, however deep."""
+        """The field of the document in which the first fault lies, at any depth."""
         return re.split(r"[.\[]", self.every[0].path.removeprefix("."))[0]
 
     def __str__(self) -> str:
@@ -109,14 +115,18 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """``wanted``: what a value has to be, in words. ``read`` gives the value as Python has it, or adds faults."""
+    """A value that can be read.
+
+    - ``wanted``: what a value has to be, in words.
+    - ``read``: returns the value as Python has it, or adds faults.
+    """
 
     wanted: str
     read: Callable[[Any, list[Fault]], Any]
 
 
 def parse(text: str) -> Any:
-    """The JSON document in ``text``. Raises DocumentError for what is none."""
+    """Parse the JSON document in ``text``. Raises DocumentError where it is not JSON."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -126,7 +136,7 @@ def parse(text: str) -> Any:
 
 
 def read(kind: type[T], document: object, *, open_: bool = False) -> T:
-    """``document`` as a ``kind``. Raises DocumentError with every fault.
+    """Read ``document`` as a ``kind``. Raises DocumentError with every fault.
 
     ``open_``: fields that ``kind`` does not have are left out instead of refused, for documents to which a later
     version may add some.
@@ -138,14 +148,14 @@ def read(kind: type[T], document: object, *, open_: bool = False) -> T:
 
 
 def read_or_faults(kind: type[T], document: object, *, open_: bool = False) -> T | Faults:
-    """As ``read``, for who goes on with other documents: the faults instead of an error."""
+    """Read like ``read``, but return the faults instead of raising, for callers that go on with other documents."""
     faults: list[Fault] = []
     found: T = _record(kind, open_).read(document, faults)  # type: ignore[arg-type]  # classes can be hashed
     return Faults(tuple(faults)) if faults else found
 
 
 def listed(sentences: Iterable[str]) -> str:
-    """The first few sentences and how many more there are."""
+    """Join the first few sentences and say how many more there are."""
     told = list(sentences)
     more = f"; and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
     return "; ".join(told[:_LISTED]) + more
@@ -153,7 +163,7 @@ def listed(sentences: Iterable[str]) -> str:
 
 @cache
 def _record(kind: type[Any], open_: bool) -> _Shape:
-    """An object with the fields of the dataclass ``kind``; those with a default may be left out."""
+    """Return an object shape with the fields of the dataclass ``kind``; those with a default may be left out."""
     hints = get_type_hints(kind, include_extras=True)
     shapes = {own.name: _shape(hints[own.name], open_) for own in fields(kind)}
     members = [
@@ -262,7 +272,7 @@ def _optional(*hints: Any, open_: bool) -> _Shape:
 
 
 def _sequence(hints: tuple[Any, ...], open_: bool) -> _Shape:
-    """A list of any length, or of as many entries as there are ``hints``."""
+    """Return the shape of a list of any length, or of as many entries as there are ``hints``."""
     size = None if hints[-1] is Ellipsis else len(hints)
     shapes = [_shape(hint, open_) for hint in hints if hint is not Ellipsis]
     wanted = f"a list, each {shapes[0].wanted}" if size is None else f"a list of {size}, each {shapes[0].wanted}"
@@ -292,7 +302,7 @@ def _mapping(inner: _Shape, keys: Keys) -> _Shape:
 
 
 def _inside(step: str, shape: _Shape, value: Any, faults: list[Fault]) -> Any:
-    """``value`` as ``shape`` reads it; faults that it finds lie one ``step`` deeper."""
+    """Read ``value`` as ``shape``; faults that are found lie one ``step`` deeper."""
     before = len(faults)
     found = shape.read(value, faults)
     _deepen(step, faults, before)

@@ -13,5 +13,5 @@ Seconds = NewType("Seconds", float)
 
 
 def round_significant(value: float, digits: int) -> float:
-    """``value`` rounded to ``digits`` significant decimal digits: 0.0123456, 3 -> 0.0123."""
+    """Round ``value`` to ``digits`` significant decimal digits: 0.0123456, 3 -> 0.0123."""
     return float(f"{value:.{digits}g}")

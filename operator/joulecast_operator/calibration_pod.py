@@ -134,11 +134,11 @@ def against(given: Path | None, product: str, runtime: str, folder: Path) -> lis
     """The option that names the profile in use: the cluster's own, else the shipped one, else none."""
     if given is not None and given.exists():
         return ["--against", str(given)]
-    from joulecast import accelerators
+    from joulecast.accelerators import catalogue
     from joulecast.errors import JoulecastError
 
     try:
-        shipped = accelerators.find(product, runtime)
+        shipped = catalogue.find(product, runtime)
     except JoulecastError:
         return []
     path = folder / "shipped.json"

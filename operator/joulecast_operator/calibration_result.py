@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from joulecast.accelerators.superiority import bound
 from joulecast.printable import bounded
-from joulecast.superiority import bound
 from joulecast_operator.calibration_job import PROFILE, RUN, SUMMARY
 from joulecast_operator.calibration_pod import PROFILE_BYTES, SUMMARY_BYTES
 from joulecast_operator.calibration_resources import MAXIMUM_VERDICTS

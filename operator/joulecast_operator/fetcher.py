@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from joulecast import sources
 from joulecast.errors import ModelFetchError, ModelReferenceError
-from joulecast.sources.address import DENIED_NETWORKS
-from joulecast.sources.proxies import Proxies
+from joulecast.sources.registries.address import DENIED_NETWORKS
+from joulecast.sources.registries.proxies import Proxies
 from joulecast_operator.frames import Header
 from joulecast_operator.sandbox import Limits, serve
 
 log = logging.getLogger(__name__)
 
-_WARM: Final = ("joulecast.sources.registry", "zstandard", "encodings.idna")
+_WARM: Final = ("joulecast.sources.registries.registry", "zstandard", "encodings.idna")
 
 
 def work(header: Header, _: bytes) -> tuple[Header, bytes]:

@@ -18,8 +18,8 @@ from typing import Final, TypeVar
 from prometheus_client.registry import Collector
 
 from joulecast.errors import JoulecastError, ModelReferenceError
-from joulecast.sources import reference
-from joulecast.sources.proxies import VARIABLES
+from joulecast.sources.images import reference
+from joulecast.sources.registries.proxies import VARIABLES
 from joulecast_operator import shares
 from joulecast_operator.cache import Cache, key
 from joulecast_operator.fair_queue import Requester, Ticket

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from joulecast.accelerators.product_names import normalise_product
 from joulecast.errors import NotCalibratedError
-from joulecast.product_names import normalise_product
 
 _SLICE: Final = "-mig-"
 

@@ -14,12 +14,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from joulecast import accelerators, documents, estimation
+from joulecast.accelerators import catalogue
+from joulecast.accelerators.product_names import normalise_product
+from joulecast.api import documents
+from joulecast.api.profiling import profile_skeleton, workload_for
+from joulecast.energy import pricing
 from joulecast.energy.model import EnergyEstimate, LayerEnergy
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.layers import ModelProfile
-from joulecast.profiling import profile_skeleton, workload_for
 from joulecast.sources import FetchedModel
+from joulecast.workloads import WorkloadRequest
 from joulecast_operator import bounds
 from joulecast_operator.frames import Header
 from joulecast_operator.resources import MAXIMUM_TOP_LAYERS
@@ -130,9 +135,8 @@ def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelPr
     fetched = FetchedModel(**header["model"], skeleton=skeleton)
     values = {name: input_value(value) for name, value in header["input_values"].items()}
     try:
-        workload = workload_for(
-            fetched, batch_size=batch_size, input_shapes=header["input_shapes"], input_values=values
-        )
+        asked = WorkloadRequest(batch_size=batch_size, input_shapes=header["input_shapes"], input_values=values)
+        workload = workload_for(fetched, asked)
         return profile_skeleton(fetched, workload)
     except JoulecastError as error:
         raise JoulecastError(in_fields(str(error)), reason=error.reason, transient=error.transient) from error
@@ -158,19 +162,19 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
     }
 
 
-def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> accelerators.AcceleratorProfile:
+def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> AcceleratorProfile:
     """The cluster's own profile of the product, else the shipped one."""
-    wanted = accelerators.normalise_product(product)
+    wanted = normalise_product(product)
     for override in overrides:
-        if accelerators.normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
-            return replace(accelerators.AcceleratorProfile.from_json(override["document"]), product=wanted)
-    return accelerators.find(product, runtime)
+        if normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
+            return replace(AcceleratorProfile.from_json(override["document"]), product=wanted)
+    return catalogue.find(product, runtime)
 
 
-def _price(header: Header, profile: ModelProfile, accelerator: accelerators.AcceleratorProfile) -> EnergyEstimate:
+def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:
     """The forecast. Raises NotCalibratedError (NotFinite) for numbers that no status can hold, which would be written
     again and again."""
-    found = estimation.estimate(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
+    found = pricing.price(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
     numbers = (
         found.joules_per_batch_lower,
         found.joules_per_batch,
@@ -228,8 +232,8 @@ def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
 
 
 def _validate(header: Header) -> tuple[Header, bytes]:
-    profile = accelerators.refuse_simulated(accelerators.AcceleratorProfile.from_json(header["document"]))
-    named, wanted = map(accelerators.normalise_product, (profile.product, header["product"]))
+    profile = refuse_simulated(AcceleratorProfile.from_json(header["document"]))
+    named, wanted = map(normalise_product, (profile.product, header["product"]))
     if named != wanted:
         raise NotCalibratedError(
             f"the profile is of {named}, not of {wanted}: correct spec.product", reason="ProductMismatch"
@@ -246,7 +250,7 @@ def _validate(header: Header) -> tuple[Header, bytes]:
 
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
-    accelerators.installed()
+    catalogue.installed()
     serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True, warm=_WARM)
 
 

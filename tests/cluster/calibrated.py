@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from joulecast.accelerators import SIMULATED_ALLOWED
+from joulecast.energy.profile import SIMULATED_ALLOWED
 from tests.cluster.controlled import Cluster
 from tests.cluster.test_controller_profiles import profile_document
 from tests.harness import http

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from joulecast.accelerators import installed
+from joulecast.accelerators.catalogue import installed
 from tests.cluster.controlled import Cluster, controlled, estimate, metrics
 from tests.harness.installation import NAMESPACE
 

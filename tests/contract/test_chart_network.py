@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from joulecast.sources.address import DENIED_NETWORKS
+
 from tests.contract.test_chart import OUTSIDE, SECRET, Object, egress, pod_spec, render, template
 
 API_SERVER = ("networkPolicy.apiServer.cidrs={203.0.113.10/32}", "networkPolicy.apiServer.ports={6443}")

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from joulecast.accelerators import find
-from joulecast.documents import KINDS
+from joulecast.accelerators.catalogue import find
+from joulecast.api.documents import KINDS
 from tests import images, small_models
 from tests.contract.command_line import CommandLine, program
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 LIGHT = ("torch", "onnxruntime", "kopf", "kubernetes")
 
@@ -337,6 +337,6 @@ def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
 
 
 def test_the_default_accelerator_is_installed() -> None:
-    from joulecast.forecast import DEFAULT_ACCELERATOR
+    from joulecast.workloads import DEFAULT_ACCELERATOR
 
     assert find(DEFAULT_ACCELERATOR).product == DEFAULT_ACCELERATOR

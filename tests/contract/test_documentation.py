@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from joulecast import documents
+from joulecast.api import documents
 from tests import images, small_models
 from tests.contract.command_line import CommandLine, Finished
 from tests.harness.registry import Registry

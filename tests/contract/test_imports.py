@@ -16,7 +16,9 @@ def loaded(statement: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
 
 
-@pytest.mark.parametrize("module", ["joulecast", "joulecast.cli", "joulecast.cli.application", "joulecast.forecast"])
+@pytest.mark.parametrize(
+    "module", ["joulecast", "joulecast.cli", "joulecast.cli.application", "joulecast.api.forecasting"]
+)
 def test_the_library_and_the_command_line_load_no_framework_and_no_kubernetes(module: str) -> None:
     assert loaded(f"import {module}") & (FRAMEWORKS | KUBERNETES) == set()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from joulecast.counting import known
 from joulecast.counting.catalogue import DOMAINS, page
 from joulecast.counting.registry import MICROSOFT, NCHWC
-from joulecast.readers.onnx import contrib
+from joulecast.readers.onnx.shapes import contrib
 
 PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_nothing_shadows_the_module_operator_of_python() -> None:
     assert list((ROOT / "operator").glob("*.py")) == []
     assert not (ROOT / "tests" / "operator").exists()
     assert list(ROOT.glob("tests/*/operator")) == []
+
+
+def test_a_package_of_the_library_holds_at_most_fifteen_modules() -> None:
+    """ADR 0147. The laboratory beside it has a house of its own."""
+    library = ROOT / "estimator" / "joulecast"
+    modules = [path for path in library.rglob("*.py") if "calibration" not in path.relative_to(library).parts]
+    sizes = Counter(path.parent.relative_to(library) for path in modules)
+    assert {str(package): size for package, size in sizes.items() if size > 15} == {}
 
 
 def test_tracked_files_speak_of_the_project_alone() -> None:

@@ -1,5 +1,4 @@
-"""Decomposed patterns become the row that a kernel executes, so that rows from any file and from any reader are
-alike."""
+"""Rewrite decomposed patterns as the row that a kernel executes, so that rows are alike for any file and any reader."""
 
 from __future__ import annotations
 
@@ -57,7 +56,9 @@ EAGER: Mapping[str, tuple[Pattern, ...]] = {
 
 
 def canonicalise(graph: ModelGraph, *, eager: bool = False) -> ModelGraph:
-    """The same model with one node for each kernel that an inference runtime launches. MACs and parameters stay.
+    """Rewrite a model so that it has one node for each kernel that an inference runtime launches.
+
+    MACs and parameters stay.
 
     Fused: LayerNormalization, RMSNormalization, GroupNormalization, Gelu, Swish, HardSwish, HardSigmoid, Mish,
     Attention (scaled by 1/√head_size, at most one mask), Gemm (a product with a stored matrix, with its bias), Conv and
@@ -90,7 +91,7 @@ def rewrite(node: Node, draft: Draft, *, eager: bool) -> None:
 
 
 def applied(node: Node, draft: Draft, *, eager: bool) -> Iterator[Node]:
-    """The new form of the node for each pattern that fits and could be applied."""
+    """Yield the new form of the node for each pattern that matches and can be applied."""
     if node.domain or not node.outputs or not node.outputs[0]:
         return
     for pattern in (*DECOMPOSED.get(node.op_type, ()), *(EAGER if eager else WRITTEN).get(node.op_type, ())):

@@ -29,7 +29,7 @@ class Gate:
 
 
 def gates(node: Node, draft: Draft, *op_types: str) -> list[Gate]:
-    """The ways to read a product of two values as ``x · gate`` where an operator of ``op_types`` makes the gate."""
+    """List the ways to read a product as ``x · gate`` where an operator of ``op_types`` makes the gate."""
     if node.op_type == "Div" and scalar(node, 1) is None:
         return []
     whole = product(node, draft)
@@ -46,7 +46,7 @@ def activation(node: Node, op_type: str, x: str, absorbed: list[Node], **attribu
 
 
 def gelu_erf(node: Node, draft: Draft) -> Match | None:
-    """x · ½ · (1 + erf(x / √2)), multiplied in any order."""
+    """Match x · ½ · (1 + erf(x / √2)), multiplied in any order."""
     for gate in gates(node, draft, "Add"):
         erf = one_plus(gate.gate, draft, "Erf")
         if erf is None or not close(gate.whole.constant, 0.5):
@@ -59,7 +59,7 @@ def gelu_erf(node: Node, draft: Draft) -> Match | None:
 
 
 def gelu_tanh(node: Node, draft: Draft) -> Match | None:
-    """x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³))), also with x taken out of the sum."""
+    """Match x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³))), also with x factored out of the sum."""
     for gate in gates(node, draft, "Add"):
         tanh = one_plus(gate.gate, draft, "Tanh")
         if tanh is None or not close(gate.whole.constant, 0.5):
@@ -72,13 +72,13 @@ def gelu_tanh(node: Node, draft: Draft) -> Match | None:
 
 
 def one_plus(node: Node, draft: Draft, op_type: str) -> Node | None:
-    """The operator of ``op_type`` to which ``node`` adds 1."""
+    """Return the operator of ``op_type`` to which ``node`` adds 1."""
     parts = split(node)
     return draft.producer(parts[1], op_type) if parts is not None and close(parts[0], 1.0) else None
 
 
 def tanh_argument(name: str, x: str, draft: Draft) -> list[Node] | None:
-    """The nodes that compute √(2/π) · (x + 0.044715 x³), ``None`` if the value is something else."""
+    """Return the nodes that compute √(2/π) · (x + 0.044715 x³), or ``None`` where the value is computed otherwise."""
     outer = draft.producer(name, "Mul")
     if outer is None:
         return None
@@ -95,7 +95,7 @@ def tanh_argument(name: str, x: str, draft: Draft) -> list[Node] | None:
 
 
 def linear_plus_cubic(node: Node, x: str, draft: Draft, outer: float) -> list[Node] | None:
-    """``node`` is x + 0.044715 x³ and ``outer`` is √(2/π)."""
+    """Return the nodes of x + 0.044715 x³ where ``node`` is that sum and ``outer`` is √(2/π)."""
     others = [name for name in node.inputs if name != x]
     if len(others) != 1 or not close(outer, TANH_SCALE):
         return None
@@ -103,7 +103,9 @@ def linear_plus_cubic(node: Node, x: str, draft: Draft, outer: float) -> list[No
 
 
 def constant_plus_square(node: Node, x: str, draft: Draft, outer: float) -> list[Node] | None:
-    """``node`` is c + b x², where c and b times ``outer`` are √(2/π) and 0.044715 √(2/π)."""
+    """Match ``node`` as c + b x², where c and b times ``outer`` are √(2/π) and 0.044715 √(2/π), and return its
+    nodes.
+    """
     parts = split(node)
     if parts is None or not close(parts[0] * outer, TANH_SCALE):
         return None
@@ -111,7 +113,7 @@ def constant_plus_square(node: Node, x: str, draft: Draft, outer: float) -> list
 
 
 def monomial(name: str, x: str, draft: Draft, coefficient: float, degree: int) -> list[Node] | None:
-    """The nodes that compute coefficient · x^degree, by Pow or by repeated Mul."""
+    """Return the nodes that compute coefficient · x^degree, by Pow or by repeated Mul."""
     top = draft.producer(name, "Mul")
     if top is None:
         return None
@@ -130,7 +132,7 @@ def monomial(name: str, x: str, draft: Draft, coefficient: float, degree: int) -
 
 
 def swish(node: Node, draft: Draft) -> Match | None:
-    """x · sigmoid(x)."""
+    """Match x · sigmoid(x)."""
     for gate in gates(node, draft, "Sigmoid"):
         if gate.gate.inputs[0] == gate.x and gate.whole.constant == 1.0:
             return activation(node, "Swish", gate.x, [*gate.whole.nodes, gate.gate])
@@ -138,7 +140,7 @@ def swish(node: Node, draft: Draft) -> Match | None:
 
 
 def quick_gelu(node: Node, draft: Draft) -> Match | None:
-    """x · sigmoid(a x): Swish with a slope, which is CLIP's approximate Gelu at a = 1.702."""
+    """Match x · sigmoid(a x): Swish with a slope; a = 1.702 is CLIP's approximate Gelu."""
     for gate in gates(node, draft, "Sigmoid"):
         inner = multiplied(gate.gate.inputs[0], draft)
         if inner.values == [gate.x] and inner.nodes and gate.whole.constant == 1.0:
@@ -148,7 +150,7 @@ def quick_gelu(node: Node, draft: Draft) -> Match | None:
 
 
 def mish(node: Node, draft: Draft) -> Match | None:
-    """x · tanh(softplus(x))."""
+    """Match x · tanh(softplus(x))."""
     for gate in gates(node, draft, "Tanh"):
         softplus = draft.producer(gate.gate.inputs[0], "Softplus")
         if softplus is not None and softplus.inputs[0] == gate.x and gate.whole.constant == 1.0:
@@ -157,7 +159,7 @@ def mish(node: Node, draft: Draft) -> Match | None:
 
 
 def hard_swish(node: Node, draft: Draft) -> Match | None:
-    """x · hardsigmoid(x), or x · clip(x + 3, 0, 6) / 6."""
+    """Match x · hardsigmoid(x), or x · clip(x + 3, 0, 6) / 6."""
     for gate in gates(node, draft, "HardSigmoid"):
         if gate.gate.inputs[0] == gate.x and gate.whole.constant == 1.0 and sixth(gate.gate):
             return activation(node, "HardSwish", gate.x, [*gate.whole.nodes, gate.gate])
@@ -169,13 +171,12 @@ def hard_swish(node: Node, draft: Draft) -> Match | None:
 
 
 def sixth(node: Node) -> bool:
-    """Whether a HardSigmoid has the slope and offset of HardSwish: 1/6 and 1/2 (ONNX's own defaults are 0.2 and
-    0.5)."""
+    """Decide whether a HardSigmoid has HardSwish's slope and offset of 1/6 and 1/2 (ONNX's defaults: 0.2 and 0.5)."""
     return close(node.attributes.get("alpha", 0.2), 1 / 6) and close(node.attributes.get("beta", 0.5), 0.5)
 
 
 def hard_sigmoid(node: Node, draft: Draft) -> Match | None:
-    """clip(x + 3, 0, 6) / 6."""
+    """Match clip(x + 3, 0, 6) / 6."""
     whole = multiplied(node.outputs[0], draft)
     clip = draft.producer(whole.values[0], "Clip")
     shifted = clipped_shift(clip, draft) if clip is not None else None
@@ -185,7 +186,7 @@ def hard_sigmoid(node: Node, draft: Draft) -> Match | None:
 
 
 def clipped_shift(clip: Node, draft: Draft) -> tuple[str, Node] | None:
-    """x and the Add of clip(x + 3, 0, 6)."""
+    """Return x and the Add node of clip(x + 3, 0, 6)."""
     low = clip.attributes.get("min", scalar(clip, 1))
     high = clip.attributes.get("max", scalar(clip, 2))
     added = draft.producer(clip.inputs[0], "Add")

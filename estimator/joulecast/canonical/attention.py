@@ -39,13 +39,13 @@ class Scores:
 
 
 def fused(node: Node, draft: Draft) -> Match | None:
-    """What exporters make of torch's fused attention: query and key each times the root of the scale."""
+    """Match torch's fused attention as exporters write it: query and key each times the root of the scale."""
     scores = scores_of(node, draft)
     return attention(node, scores, draft) if scores is not None and scores.both_scaled else None
 
 
 def scaled(node: Node, draft: Draft) -> Match | None:
-    """Any attention that scales by 1/√head_size and adds at most one mask: what inference runtimes fuse."""
+    """Match attention that is scaled by 1/√head_size and adds at most one mask, which inference runtimes fuse."""
     scores = scores_of(node, draft)
     if scores is None or not draft.shape(scores.query):
         return None
@@ -54,7 +54,7 @@ def scaled(node: Node, draft: Draft) -> Match | None:
 
 
 def attention(node: Node, scores: Scores, draft: Draft) -> Match | None:
-    """One node for all of it, if the operands fit: (batch, heads, length, size), or (batch · heads, length, size)."""
+    """Build one Attention node if the operands fit: (batch, heads, length, size), or (batch · heads, length, size)."""
     tensors = {**draft.tensors, **{tensor.name: tensor for tensor in scores.tensors}}
     query, key, value = (tensors[name].shape or () for name in (scores.query, scores.key, node.inputs[1]))
     if len(query) not in (3, 4) or query[:-2] != key[:-2] or query[:-2] != value[:-2]:
@@ -84,7 +84,7 @@ def scores_of(node: Node, draft: Draft) -> Scores | None:
 
 
 def past(name: str, draft: Draft, scores: Scores) -> Node | None:
-    """The producer of a value behind casts, dropout and copies, which are absorbed."""
+    """Return the node that makes a value, skipping casts, dropout and copies, which the match absorbs."""
     node = draft.producer(name)
     while node is not None and node.op_type in TRANSPARENT:
         scores.nodes.append(node)
@@ -93,7 +93,7 @@ def past(name: str, draft: Draft, scores: Scores) -> Node | None:
 
 
 def safe_softmax(node: Node | None, scores: Scores, draft: Draft) -> Node | None:
-    """The softmax, also behind the Where that replaces NaN in rows that are masked out entirely."""
+    """Return the softmax node, also where a Where replaces the NaN of rows that are masked out entirely."""
     if node is None or node.op_type != "Where":
         return node
     test = draft.producer(node.inputs[0], "IsNaN")
@@ -110,7 +110,7 @@ def over_last_axis(softmax: Node, draft: Draft) -> bool:
 
 
 def product_of_scores(node: Node | None, scores: Scores, draft: Draft) -> Node | None:
-    """The MatMul behind scaling and at most one mask."""
+    """Return the MatMul that makes the scores, skipping a scale and at most one mask."""
     while node is not None and node.op_type != "MatMul":
         if node.op_type in ("Add", "Where") and not scores.mask:
             following = masked(node, scores, draft)
@@ -127,7 +127,7 @@ def product_of_scores(node: Node | None, scores: Scores, draft: Draft) -> Node |
 
 
 def masked(node: Node, scores: Scores, draft: Draft) -> str:
-    """The scores under an additive mask or a Where with a number; ``""`` if neither operand is scores."""
+    """Return the scores below an additive mask or a Where with a number, or ``""`` if neither operand is the scores."""
     if node.op_type == "Where":
         positions = [p for p in (1, 2) if scalar(node, 3 - p) is not None]
         mask = node.inputs[0]
@@ -151,13 +151,13 @@ def leads_to_product(name: str, draft: Draft) -> bool:
 
 
 def broadcasts(mask: Shape, scores: Shape) -> bool:
-    """Whether a mask of that shape spreads over the scores without enlarging them."""
+    """Decide whether a mask of that shape broadcasts to the scores without enlarging them."""
     pairs = zip(reversed(mask), reversed(scores), strict=False)
     return len(mask) <= len(scores) and all(a in (1, b) for a, b in pairs)
 
 
 def operands(product: Node, scores: Scores, draft: Draft) -> Scores | None:
-    """Query and key, without the factors that stand right before the product."""
+    """Return query and key without the factors that are applied right before the product."""
     scores.nodes.append(product)
     scores.query, query_factors = scores.take(product.inputs[0], draft)
     transposed, key_factors = scores.take(product.inputs[1], draft)
@@ -173,7 +173,7 @@ def operands(product: Node, scores: Scores, draft: Draft) -> Scores | None:
 
 
 def untransposed(name: str, scores: Scores, draft: Draft) -> str | None:
-    """The key (…, length, size) of a transposed one (…, size, length)."""
+    """Return the key (…, length, size) of which ``name`` is the transposed form (…, size, length)."""
     node = draft.producer(name, "Transpose", "Reshape", "Identity")
     if node is not None and node.op_type == "Identity":  # a copy that batched products ask for
         scores.nodes.append(node)
@@ -184,7 +184,7 @@ def untransposed(name: str, scores: Scores, draft: Draft) -> str | None:
 
 
 def flattened(node: Node, scores: Scores, draft: Draft) -> str | None:
-    """A key that was transposed with batch and heads made one dimension."""
+    """Return the key that was transposed and whose batch and heads were then joined into one dimension."""
     transpose = draft.producer(node.inputs[0], "Transpose")
     outer = draft.producer(transpose.inputs[0], "Reshape") if transpose is not None else None
     if transpose is None or outer is None or tuple(transpose.attributes.get("perm", ())) != (0, 2, 1):
@@ -196,7 +196,10 @@ def flattened(node: Node, scores: Scores, draft: Draft) -> str | None:
 
 
 def permuted(node: Node, scores: Scores, draft: Draft) -> str | None:
-    """The input of a plain transposition; of a larger one, what remains of it without the last step."""
+    """Return the input of a node that only swaps the last two dimensions.
+
+    Of a larger transposition, its remaining part.
+    """
     rank = len(draft.shape(node.inputs[0]))
     perm = tuple(node.attributes.get("perm", range(rank - 1, -1, -1)))
     left = swapped(perm)
@@ -210,12 +213,12 @@ def permuted(node: Node, scores: Scores, draft: Draft) -> str | None:
 
 
 def swapped(shape: Shape) -> Shape:
-    """The last two dimensions exchanged."""
+    """Return the shape with its last two dimensions exchanged."""
     return (*shape[:-2], shape[-1], shape[-2]) if len(shape) > 1 else shape
 
 
 def behind_views(name: str, draft: Draft) -> float:
-    """The number by which a value was multiplied before it was split into heads; that kernel stays a row."""
+    """Return the factor that a value was multiplied by before it was split into heads; that kernel remains a row."""
     node = draft.origin(name)
     while node is not None and not node.folded and node.op_type in VIEWS:
         name = node.inputs[0]

@@ -1,7 +1,7 @@
 """What a pass over a graph must keep: multiply-accumulates, parameters, operators without a rule, and every result.
 
-A breach is a defect of joulecast and raises; a wrong number would look like a right one. Only nodes that differ
-between the two graphs are counted, for the rest is the same.
+A violation is a defect of joulecast and raises an error, because a wrong number would look like a right one. Only
+nodes that differ between the two graphs are counted.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def require_same(before: ModelGraph, after: ModelGraph, changes: Sequence[Change
 
 
 def require_results(before: ModelGraph, after: ModelGraph, pass_name: str) -> None:
-    """Raise InternalInconsistencyError where a node of ``after``, or who runs the model, needs a value whose producer
-    only ``before`` has."""
+    """Raise InternalInconsistencyError where something needs a value whose producer only ``before`` has."""
     made = {name for node in after.nodes for name in node.outputs}
     gone = {name: node for node in before.nodes for name in node.outputs if name and name not in made}
     if not gone:
@@ -55,7 +54,7 @@ def require_results(before: ModelGraph, after: ModelGraph, pass_name: str) -> No
 
 
 def _differing(graph: ModelGraph, other: ModelGraph) -> list[Node]:
-    """The nodes that the other graph does not have, or has with values of another type."""
+    """List the nodes that the other graph lacks or has with values of another type."""
     same = {id(node) for node in other.nodes}
     retyped = {name for name, tensor in graph.tensors.items() if other.tensors.get(name, tensor) is not tensor}
     return [node for node in graph.nodes if id(node) not in same or (retyped and _touches(node, retyped))]
@@ -66,7 +65,7 @@ def _touches(node: Node, names: set[str]) -> bool:
 
 
 def _lost(old: Iterable[Node], before: ModelGraph, new: Iterable[Node], after: ModelGraph) -> str:
-    """What differs between two sets of nodes, in words; empty if nothing does."""
+    """Describe what differs between two sets of nodes; the text is empty if nothing differs."""
     old, new = tuple(old), tuple(new)
     sums = sum(macs(node, before) for node in old), sum(macs(node, after) for node in new)
     if sums[0] != sums[1]:

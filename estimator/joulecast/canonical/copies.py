@@ -1,4 +1,4 @@
-"""Forms of exporters for what is one kernel, or none, in the code: splits, promoted softmax; and copies they leave out.
+"""Exporters' forms of one kernel or of no kernel (splits, promoted softmax), and the copies that exporters leave out.
 
 Eager PyTorch copies a tensor where a call needs other strides than it has. A file has no strides, so the copies are
 worked out: an Identity is a clone, and a batched product first makes the leading dimensions of an operand one.
@@ -26,7 +26,7 @@ ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Neg", "Cast")
 
 
 def split(node: Node, draft: Draft) -> Match | None:
-    """A SplitToSequence whose parts are taken one by one is a Split."""
+    """Rewrite a SplitToSequence whose parts are taken one by one as a Split."""
     takers = draft.readers(node.outputs[0])
     places = [scalar(taker, 1) if taker.op_type == "SequenceAt" else None for taker in takers]
     if not takers or len(set(places)) != len(places) or None in places:
@@ -42,7 +42,7 @@ def split(node: Node, draft: Draft) -> Match | None:
 
 
 def unbind(node: Node, draft: Draft) -> Match | None:
-    """Gathers that take every position of an axis, each by its number, are views of the parts: a Split."""
+    """Rewrite Gathers that take every position of an axis by a constant index as a Split, whose parts are views."""
     data, axis = node.inputs[0], node.attributes.get("axis", 0)
     takers = draft.readers(data)
     alike = all(t.op_type == "Gather" and t.inputs[0] == data and t.attributes.get("axis", 0) == axis for t in takers)
@@ -59,7 +59,7 @@ def unbind(node: Node, draft: Draft) -> Match | None:
 
 
 def promoted_softmax(node: Node, draft: Draft) -> Match | None:
-    """Softmax, then Cast to a wider type: torch's softmax(dtype=…) computes and writes that type in one kernel."""
+    """Match a Softmax and a Cast to a wider type, which torch's softmax(dtype=…) runs as one kernel."""
     softmax = draft.producer(node.inputs[0], "Softmax", "LogSoftmax")
     if softmax is None or draft.tensors[node.outputs[0]].dtype != "float32":
         return None
@@ -67,16 +67,16 @@ def promoted_softmax(node: Node, draft: Draft) -> Match | None:
 
 
 def clone(node: Node, draft: Draft) -> Match | None:
-    """An Identity: exporters write it for ``clone`` and for a concatenation with nothing, both copies."""
+    """Keep an Identity as a copy: exporters write it for ``clone`` and for a concatenation with nothing."""
     if node.attributes or draft.stored(node.inputs[0]):
         return None
     return Match(node=replace(node, attributes=COPIES))
 
 
 def product_operands(node: Node, draft: Draft) -> Match | None:
-    """A product runs as (batch, m, k) × (batch, k, n): an operand that is no such view is copied.
+    """Add the copies of operands that are not views of shape (batch, m, k) or (batch, k, n), in which a product runs.
 
-    ``ready``: the reader saw the strides, and wrote the copies itself.
+    ``ready``: the reader saw the strides and wrote the copies itself.
     """
     if node.attributes.get("ready"):
         return None
@@ -105,14 +105,14 @@ def product_operands(node: Node, draft: Draft) -> Match | None:
 
 
 def mergeable(name: str, draft: Draft) -> bool:
-    """Whether all dimensions but the last two are one dimension in memory."""
+    """Decide whether all dimensions but the last two are one dimension in memory."""
     shape, strides = draft.shape(name), strides_of(name, draft)
     leading = [(size, stride) for size, stride in zip(shape[:-2], strides[:-2], strict=True) if size != 1]
     return all(outer == size * inner for (_, outer), (size, inner) in pairwise(leading))
 
 
 def strides_of(name: str, draft: Draft) -> Shape:
-    """Elements between neighbours along each dimension, as eager execution lays the value out."""
+    """Return the elements between neighbours along each dimension, as eager execution lays the value out."""
     shape, node = draft.shape(name), draft.producer(name)
     if node is not None and node.op_type == "Transpose":
         inner = strides_of(node.inputs[0], draft)
@@ -124,7 +124,7 @@ def strides_of(name: str, draft: Draft) -> Shape:
 
 
 def contiguous(shape: Shape) -> Shape:
-    """Strides of a tensor whose last dimension varies fastest."""
+    """Return the strides of a tensor whose last dimension varies fastest."""
     strides = [1]
     for size in reversed(shape[1:]):
         strides.append(strides[-1] * size)

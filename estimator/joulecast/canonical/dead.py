@@ -1,4 +1,4 @@
-"""What a model computes and nobody reads."""
+"""Remove what a model computes without using the result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def without_dead(graph: ModelGraph) -> ModelGraph:
-    """The graph without nodes of which no output reaches one of the model's: eager mode runs them (a pooler whose
-    result the caller drops, the mean of attention's weights), a runtime that compiles the graph does not.
+    """Remove the nodes whose results reach no output of the model.
+
+    Eager mode runs such nodes (a pooler whose result the caller drops, the mean of attention's weights); a runtime that
+    compiles the graph does not.
 
     The body of a loop stands in line, and the loop's own node reads all that any pass of it hands out, so that the
     states of a loop that is needed are needed, too. A graph without outputs is left as it is.
@@ -30,5 +32,5 @@ def without_dead(graph: ModelGraph) -> ModelGraph:
     if not dropped:
         return graph
     found = replace(graph, nodes=tuple(reversed(kept)), free_nodes=graph.free_nodes + dropped)
-    require_results(graph, found, "the removal of what nobody reads")
+    require_results(graph, found, "the removal of unread results")
     return found

@@ -1,4 +1,6 @@
-"""A graph while it is rewritten: who makes each value, who reads it, and the one operation that changes it."""
+"""A graph while it is rewritten: the node that makes each value, the nodes that read it, and the one operation that
+changes it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """What a pattern found: ``node`` takes the anchor's place and ``absorbed`` nodes go.
+    """What a pattern found.
 
-    ``rewritten``: pairs of a node that stays and its new form. ``inserted``: new nodes that run before the anchor.
-    ``tensors``: values whose type changes or that are new.
+    - ``node``: takes the anchor's place.
+    - ``absorbed``: nodes that are removed.
+    - ``rewritten``: pairs of a node that stays and its new form.
+    - ``inserted``: new nodes that run before the anchor.
+    - ``tensors``: values whose type changes or that are new.
     """
 
     node: Node
@@ -30,7 +35,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A match that was applied: the nodes that went, those in their place, and the values that are new or retyped."""
+    """A match that was applied: the removed nodes, those in their place, and the values that are new or retyped."""
 
     pattern: str
     old: tuple[Node, ...]
@@ -39,9 +44,10 @@ class Change:
 
 
 class Draft:
-    """A mutable copy of a graph. Nodes keep their place; a value has one producer and any number of readers.
+    """A mutable copy of a graph.
 
-    Folded nodes do not execute and are no readers: what one asks of a vanished value (its type) was answered before.
+    Nodes keep their place; a value has one producer and any number of readers. Folded nodes do not execute and are not
+    readers: what one needs of a removed value (its type) is known before.
     """
 
     def __init__(self, graph: ModelGraph) -> None:
@@ -59,7 +65,7 @@ class Draft:
             self._link(place, node)
 
     def __iter__(self) -> Iterator[Node]:
-        """Nodes that execute, in order, each in the form it has when its turn comes."""
+        """Iterate over the nodes that execute, in order, each in the form that it has when it is reached."""
         for place in range(len(self._graph.nodes)):
             if place in self._nodes and not self._nodes[place].folded:
                 yield self._nodes[place]
@@ -77,7 +83,7 @@ class Draft:
         return replace(self._graph, nodes=nodes, tensors=tensors)
 
     def _complete(self, node: Node) -> Node:
-        """The node without the names of values that are gone."""
+        """Return the node without the names of values that were removed."""
         if not node.folded or self._made(node.inputs):
             return node
         return replace(node, inputs=tuple(name if self._made((name,)) else "" for name in node.inputs))
@@ -86,35 +92,35 @@ class Draft:
         return all(name in self._producers or name not in self._gone for name in names)
 
     def shape(self, name: str) -> Shape:
-        """The shape of a value, ``()`` for what has none."""
+        """Return the shape of a value, or ``()`` for a value without one."""
         return self.tensors[name].shape or ()
 
     def stored(self, name: str) -> bool:
-        """Whether the value exists before the model runs."""
+        """Decide whether the value exists before the model runs."""
         return bool(name) and self.tensors[name].role in ("parameter", "constant")
 
     def origin(self, name: str) -> Node | None:
-        """The node that makes the value, folded or not."""
+        """Return the node that makes the value, folded or not."""
         place = self._producers.get(name)
         return None if place is None else self._nodes[place]
 
     def producer(self, name: str, *op_types: str) -> Node | None:
-        """The executing node of the standard domain that makes the value as its first output; of ``op_types``."""
+        """Return the executing standard node whose first output is the value, if its type is in ``op_types``."""
         node = self.origin(name)
         if node is None or node.folded or node.domain or node.outputs[0] != name:
             return None
         return node if not op_types or node.op_type in op_types else None
 
     def readers(self, name: str) -> tuple[Node, ...]:
-        """Nodes that read the value, in order."""
+        """Return the nodes that read the value, in order."""
         return tuple(self._nodes[place] for place in sorted(self._readers.get(name, ())))
 
     def private(self, name: str) -> bool:
-        """Whether exactly one node reads the value, and nobody outside."""
+        """Decide whether exactly one node reads the value and the model does not return it."""
         return len(self._readers.get(name, ())) == 1 and name not in self._outputs
 
     def apply(self, anchor: Node, match: Match, pattern: str = "") -> bool:
-        """Rewrite, unless something outside the match needs what would vanish or the nodes do not run equally often."""
+        """Apply the match unless something outside it needs a removed value or the nodes do not run equally often."""
         going = (anchor, *match.absorbed, *(old for old, _ in match.rewritten))
         often = (anchor.repeats, anchor.loaded)
         if not self._closed(going, match) or any((node.repeats, node.loaded) != often for node in going):
@@ -137,7 +143,7 @@ class Draft:
         return True
 
     def _closed(self, going: tuple[Node, ...], match: Match) -> bool:
-        """Whether every value that vanishes is read by vanishing nodes alone."""
+        """Decide whether only removed nodes read the removed values."""
         places = {self._place(node) for node in going}
         kept = set(match.node.outputs)
         return all(self._hidden(name, places) for node in going for name in node.outputs if name and name not in kept)

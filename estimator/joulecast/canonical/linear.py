@@ -17,7 +17,7 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
 def gemm(node: Node, draft: Draft) -> Match | None:
-    """A MatMul with a stored matrix is a Gemm; rows of all leading dimensions are its rows."""
+    """Rewrite a MatMul with a stored matrix as a Gemm whose rows are those of all leading dimensions."""
     if len(node.inputs) != 2:  # with a third, a product and a sum in one call
         return None
     left, right = node.inputs
@@ -29,7 +29,7 @@ def gemm(node: Node, draft: Draft) -> Match | None:
 
 
 def gemm_bias(node: Node, draft: Draft) -> Match | None:
-    """A Gemm without bias, plus a stored vector over its columns."""
+    """Join a Gemm without bias and the addition of a stored vector over its columns."""
     found = with_stored(node, draft, ("Gemm",))
     if found is None:
         return None
@@ -39,7 +39,7 @@ def gemm_bias(node: Node, draft: Draft) -> Match | None:
 
 
 def conv_bias(node: Node, draft: Draft) -> Match | None:
-    """A convolution without bias, plus a stored number a channel."""
+    """Join a convolution without bias and the addition of one stored number a channel."""
     found = with_stored(node, draft, CONVOLUTIONS)
     if found is None:
         return None
@@ -49,7 +49,7 @@ def conv_bias(node: Node, draft: Draft) -> Match | None:
 
 
 def with_stored(node: Node, draft: Draft, op_types: tuple[str, ...]) -> tuple[Node, str] | None:
-    """The bias-free operator and the stored operand of an addition."""
+    """Return the operator without bias and the stored operand of an addition."""
     for position in (0, 1) if len(node.inputs) == 2 else ():
         product, other = draft.producer(node.inputs[position], *op_types), node.inputs[1 - position]
         if product is not None and len(product.inputs) == 2 and draft.stored(other):
@@ -58,7 +58,7 @@ def with_stored(node: Node, draft: Draft, op_types: tuple[str, ...]) -> tuple[No
 
 
 def over(shape: Shape, expected: Shape) -> bool:
-    """Equal up to leading ones."""
+    """Decide whether two shapes are equal except for leading dimensions of 1."""
     while len(shape) > len(expected) and shape[0] == 1:
         shape = shape[1:]
     return shape == expected
@@ -70,7 +70,7 @@ def biased(node: Node, product: Node, vector: str) -> Match:
 
 
 def zero_bias(node: Node, draft: Draft) -> Match | None:
-    """A bias of zeros, which exporters write where the layer has none, goes."""
+    """Remove a bias of zeros, which exporters write where the layer has no bias."""
     if len(node.inputs) != 3 or not draft.stored(node.inputs[2]):
         return None
     filled = draft.origin(node.inputs[2])
@@ -81,7 +81,7 @@ def zero_bias(node: Node, draft: Draft) -> Match | None:
 
 
 def batch_norm(node: Node, draft: Draft) -> Match | None:
-    """A convolution and the inference-time batch normalisation of its channels: one kernel with a bias.
+    """Join a convolution and the inference-time batch normalisation of its channels into one kernel with a bias.
 
     Scale and shift stay inputs, for they are trained parameters; the statistics vanish into the weights.
     """

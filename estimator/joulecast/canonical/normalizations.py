@@ -16,7 +16,7 @@ NORMS = ("LayerNormalization", "RMSNormalization")
 
 
 def layer_norm(node: Node, draft: Draft) -> Match | None:
-    """(x − mean(x)) / √(mean((x − mean(x))²) + ε) over the last axes; scale and bias join later."""
+    """Match (x − mean(x)) / √(mean((x − mean(x))²) + ε) over the last axes; later patterns add scale and bias."""
     found = root(node, draft)
     if found is None:
         return None
@@ -37,7 +37,10 @@ def layer_norm(node: Node, draft: Draft) -> Match | None:
 
 
 def rms_norm(node: Node, draft: Draft) -> Match | None:
-    """x / √(mean(x²) + ε) over the last axes, computed in float32 or in x's own type; the scale joins later."""
+    """Match x / √(mean(x²) + ε) over the last axes, computed in float32 or in x's own type.
+
+    A later pattern adds the scale.
+    """
     found = root(node, draft)
     if found is None:
         return None
@@ -55,7 +58,7 @@ def rms_norm(node: Node, draft: Draft) -> Match | None:
 
 
 def root(node: Node, draft: Draft) -> tuple[str, Node, float, list[Node]] | None:
-    """Numerator, mean, ε and the nodes between, of a / √(mean + ε) or of a · 1/√(mean + ε)."""
+    """Return the numerator, mean, ε and inner nodes of a / √(mean + ε) or a · 1/√(mean + ε)."""
     if node.op_type == "Div":
         return _under_root(node.inputs[0], draft.producer(node.inputs[1], "Sqrt"), [], draft)
     for position in (0, 1):
@@ -94,7 +97,7 @@ def _mean_plus_epsilon(
 
 
 def squared(name: str, x: str, draft: Draft) -> Node | None:
-    """The node that squares ``x``, by Pow or Mul, into the value ``name``."""
+    """Return the node that squares ``x``, by Pow or Mul, into the value ``name``."""
     node = draft.producer(name, "Pow", "Mul")
     if node is None or node.inputs[0] != x:
         return None
@@ -103,7 +106,7 @@ def squared(name: str, x: str, draft: Draft) -> Node | None:
 
 
 def squares(mean: Node, centred: Node, draft: Draft) -> tuple[Node, ...]:
-    """The square under the mean, and the second subtraction where an exporter computed it twice."""
+    """Return the square below the mean, and the second subtraction where an exporter wrote it twice."""
     direct = squared(mean.inputs[0], centred.outputs[0], draft)
     if direct is not None:
         return (direct,)
@@ -120,7 +123,10 @@ def squares(mean: Node, centred: Node, draft: Draft) -> tuple[Node, ...]:
 
 
 def last_axes(mean: Node, draft: Draft) -> int | None:
-    """The first axis, counted from the end, of a mean over the last axes that keeps them; ``None`` for another mean."""
+    """Return the first axis of a mean over the last axes that keeps them, counted from the end.
+
+    ``None`` for another mean.
+    """
     axes = mean.attributes.get("axes", mean.values.get(1))
     if axes is None or not mean.attributes.get("keepdims", 1):
         return None
@@ -130,12 +136,12 @@ def last_axes(mean: Node, draft: Draft) -> int | None:
 
 
 def scale(node: Node, draft: Draft) -> Match | None:
-    """A norm without scale, times a stored one."""
+    """Join a norm without scale and the product with a stored scale."""
     return _joined(node, draft, present=1, norms=NORMS)
 
 
 def bias(node: Node, draft: Draft) -> Match | None:
-    """A scaled LayerNormalization plus a stored bias."""
+    """Join a scaled LayerNormalization and the addition of a stored bias."""
     return _joined(node, draft, present=2, norms=NORMS[:1])
 
 
@@ -151,7 +157,7 @@ def _joined(node: Node, draft: Draft, *, present: int, norms: tuple[str, ...]) -
 
 
 def group_norm(node: Node, draft: Draft) -> Match | None:
-    """An InstanceNormalization of groups made channels, back in the data's shape, scaled and shifted by channel."""
+    """Match an InstanceNormalization over groups, reshaped back, then scaled and shifted by channel."""
     shifted = _by_channel(node, draft, "Mul")
     scaled = _by_channel(shifted[0], draft, "Reshape") if shifted is not None else None
     if shifted is None or scaled is None:
@@ -175,7 +181,7 @@ def group_norm(node: Node, draft: Draft) -> Match | None:
 
 
 def _by_channel(node: Node, draft: Draft, made_by: str) -> tuple[Node, str] | None:
-    """The producer of one operand of a Mul or Add, and the stored other one: a number a channel."""
+    """Return the node that makes one operand of a Mul or Add, and the other operand: one stored number a channel."""
     output = draft.shape(node.outputs[0])
     for position in (0, 1) if len(node.inputs) == 2 else ():
         maker, other = draft.producer(node.inputs[position], made_by), node.inputs[1 - position]
@@ -187,14 +193,14 @@ def _by_channel(node: Node, draft: Draft, made_by: str) -> tuple[Node, str] | No
 
 
 def spans(shape: tuple[int, ...], output: tuple[int, ...], axis: int) -> bool:
-    """Whether a stored tensor has one element for each normalised one, up to leading ones."""
+    """Decide whether a stored tensor has one element for each normalised one, except for leading dimensions of 1."""
     while len(shape) > len(output[axis:]) and shape[0] == 1:
         shape = shape[1:]
     return shape == output[axis:]
 
 
 def returned(node: Node, draft: Draft) -> Match | None:
-    """The cast back of an RMS norm computed in float32: the kernel writes the narrower type."""
+    """Absorb the cast after an RMS norm that was computed in float32, because the kernel writes the narrower type."""
     norm = draft.producer(node.inputs[0], "RMSNormalization")
     if (
         norm is None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def joined(node: Node, draft: Draft) -> Match | None:
-    """The call as one node that reads what its parts read."""
+    """Join the parts of a call into one node that reads what they read."""
     whole = node.attributes.get("joined")
     if not whole:
         return None
@@ -29,7 +29,7 @@ def joined(node: Node, draft: Draft) -> Match | None:
 
 
 def _parts(node: Node, draft: Draft) -> tuple[Node, ...]:
-    """The parts under a node, each after those that it reads."""
+    """Return the parts of a node, each after the parts that it reads."""
     found: dict[str, Node] = {}
     for name in node.inputs:
         maker = draft.producer(name) if name else None

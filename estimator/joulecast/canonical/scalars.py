@@ -15,12 +15,12 @@ TOLERANCE = 2**-8
 
 
 def close(value: float, expected: float) -> bool:
-    """Equal up to the rounding of the coarsest floating type."""
+    """Decide whether two numbers are equal up to the rounding of the coarsest floating type."""
     return math.isclose(value, expected, rel_tol=TOLERANCE)
 
 
 def scalar(node: Node, position: int) -> float | None:
-    """The number at an input that is known and has one element, else ``None``."""
+    """Return the number at an input that is known and has one element, else ``None``."""
     content = node.values.get(position)
     while isinstance(content, tuple) and len(content) == 1:
         content = content[0]
@@ -28,7 +28,10 @@ def scalar(node: Node, position: int) -> float | None:
 
 
 def split(node: Node) -> tuple[float, str] | None:
-    """The known number and the other operand of a binary operator, whichever stands first; ``None`` without one."""
+    """Return the known number and the other operand of a binary operator in either order.
+
+    ``None`` without a known number.
+    """
     for position in (0, 1):
         number = scalar(node, position)
         if number is not None:
@@ -51,7 +54,7 @@ bound, a chain of squares would have exponentially many."""
 
 
 def product(node: Node, draft: Draft) -> Product:
-    """A Mul or a Div by a number, taken apart as far as nobody else reads the inner products."""
+    """Split a Mul or Div by a number into factors, including inner products that only this product reads."""
     whole = Product(1.0, [], [])
     _multiply(whole, node, draft)
     return whole
@@ -71,13 +74,13 @@ def _multiply(whole: Product, node: Node, draft: Draft) -> None:
 
 
 def _inner(name: str, draft: Draft) -> Node | None:
-    """The product that makes the value for this reader alone, if one does."""
+    """Return the inner product that makes the value, if no other node reads it."""
     node = draft.producer(name, "Mul", "Div") if draft.private(name) else None
     return None if node is None or (node.op_type == "Div" and scalar(node, 1) is None) else node
 
 
 def multiplied(name: str, draft: Draft) -> Product:
-    """The value as a product, also if others read it: one factor by one number, or the value itself."""
+    """Return the value as a product, also if others read it: one factor times one number, or the value itself."""
     node = draft.producer(name, "Mul", "Div")
     parts = split(node) if node is not None else None
     if node is None or parts is None or (node.op_type == "Div" and scalar(node, 1) is None):

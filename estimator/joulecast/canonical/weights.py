@@ -34,8 +34,10 @@ VIEWS = frozenset("Expand Flatten Identity Reshape Squeeze Transpose Unsqueeze".
 
 
 def without_shape_arithmetic(graph: ModelGraph) -> ModelGraph:
-    """The graph with positions and masks free, that are computed of shapes and numbers alone, and the laying of such a
-    mask over stored values: exporters write some of them as constants and others not."""
+    """Mark positions and masks that are computed of shapes and numbers alone as free.
+
+    Applying such a mask to stored values is free too. Exporters write some of these as constants and others as nodes.
+    """
     made: set[str] = set()
     weighty: set[str] = set()
     nodes = []
@@ -65,7 +67,7 @@ def _stored(node: Node, graph: ModelGraph) -> bool:
 
 
 def joined(graph: ModelGraph) -> ModelGraph:
-    """The graph with one node for all arithmetic on stored values that only one result needs."""
+    """Join all arithmetic on stored values that only one result needs into one node."""
     places = [place for place, node in enumerate(graph.nodes) if _of_stored_values(node, graph)]
     if not places:
         return graph
@@ -85,7 +87,7 @@ def _of_stored_values(node: Node, graph: ModelGraph) -> bool:
 
 
 def _roots(graph: ModelGraph, places: list[int]) -> dict[int, int]:
-    """The place of the last node of its group, for each node that is in one."""
+    """Return the place of the last node of its group, for each node that is in a group."""
     readers = _readers(graph, {graph.nodes[place].outputs[0] for place in places})
     roots: dict[int, int] = {}
     for place in reversed(places):
@@ -100,7 +102,10 @@ def _roots(graph: ModelGraph, places: list[int]) -> dict[int, int]:
 
 
 def _readers(graph: ModelGraph, names: Iterable[str]) -> dict[str, set[int]]:
-    """Places of the nodes that read each value; -1 where the model returns it, or chooses or writes by it."""
+    """Return the places of the nodes that read each value.
+
+    -1 where the model returns it or a node chooses or writes by it.
+    """
     outside = {*graph.outputs, *graph.steering}.union(*(tensor.after for tensor in graph.tensors.values()))
     readers: dict[str, set[int]] = {name: {-1} if name in outside else set() for name in names}
     for place, node in enumerate(graph.nodes):
@@ -117,8 +122,7 @@ def _runs_with(node: Node, root: Node) -> bool:
 def _nodes(
     graph: ModelGraph, roots: Mapping[int, int], members: Mapping[int, list[Node]], copies: Container[int]
 ) -> Iterable[Node]:
-    """The nodes in order, each group as one; ``copies``, which a file shows no more than those of activations, as
-    views."""
+    """Yield the nodes in order, each group as one. ``copies`` become views, because a file does not show them."""
     for place, node in enumerate(graph.nodes):
         if roots.get(place, place) != place:
             continue

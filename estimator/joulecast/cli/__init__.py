@@ -8,8 +8,11 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 a JoulecastError (one sentence on stderr), 2 wrong usage, 70 a defect of
-    joulecast, 130 interrupted."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 a JoulecastError (one sentence on stderr), 2 wrong usage, 70 a defect of joulecast, 130
+    interrupted.
+    """
     try:
         from joulecast.cli.application import run
 

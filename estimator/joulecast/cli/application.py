@@ -52,7 +52,7 @@ for _name in COMMANDS:
 
 @app.callback()
 def _root() -> None:
-    """Options of all commands would stand here."""
+    """Hold options that all commands share; there are none yet."""
 
 
 def run() -> None:
@@ -74,7 +74,7 @@ def _end(message: str, reason: str, code: int, way_out: str = "") -> NoReturn:
 
 
 def _way_out(error: JoulecastError, arguments: Sequence[str]) -> str:
-    """The command as given with the options that were missing, on a line to copy; empty where none would help."""
+    """Return the given command completed with the missing options, or an empty text where options would not help."""
     options = error.options if isinstance(error, UnresolvedShapeError) else ()
     if not options:
         return ""

@@ -19,7 +19,7 @@ _SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20
 
 
 def fetch_model(request: ModelRequest) -> FetchedModel:
-    """The model that ``request`` names. Raises ModelReferenceError, ModelFetchError, ModelFormatError."""
+    """Fetch the model that ``request`` names. Raises ModelReferenceError, ModelFetchError, ModelFormatError."""
     return fetch(
         request.source,
         path=request.path,
@@ -40,7 +40,7 @@ def budget(request: ModelRequest) -> FetchBudget:
 
 
 def byte_count(text: str) -> int:
-    """``512Mi`` or ``100000`` as a number of bytes."""
+    """Parse ``512Mi`` or ``100000`` as a number of bytes."""
     match = re.fullmatch(r"([0-9]+)(|[kMG]|[KMG]i)", text)
     if not match:
         raise typer.BadParameter(f"{text!r} is not a number of bytes, such as 512Mi", param_hint="--budget-bytes")
@@ -48,7 +48,7 @@ def byte_count(text: str) -> int:
 
 
 def access(request: ModelRequest) -> RegistryAccess:
-    """What the user's docker login allows, and what the options add to it."""
+    """Return what the user's docker login allows, together with what the options add."""
     user = RegistryAccess.of_user()
     return RegistryAccess.of_user(
         insecure_registries=(*user.insecure_registries, *(request.insecure_registry or ())),

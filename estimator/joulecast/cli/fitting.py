@@ -1,4 +1,4 @@
-"""What a fit of measured rows says for itself."""
+"""The summary of a fit of measured rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TASKS = ("vision", "nlp", "audio", "unseen_llms")
 
 
 def fitted_text(fitted: FittedRows, path: Path) -> str:
-    """A few lines: what was fitted, how wrong it is, and where the profile lies."""
+    """Describe in a few lines what was fitted, its error, and where the profile was written."""
     table, profile = fitted.table, fitted.profile
     networks = int(table.is_network.sum())
     lines = [
@@ -31,7 +31,7 @@ def fitted_text(fitted: FittedRows, path: Path) -> str:
 
 
 def left_out_of(fitted: FittedRows) -> dict[str, int]:
-    """Layers and networks of the journals that were not fitted, by reason."""
+    """Count the layers and networks of the journals that were not fitted, by reason."""
     return dict(sorted({**fitted.journal.refused, **fitted.table.left_out}.items()))
 
 
@@ -57,7 +57,7 @@ def _errors(found: Mapping[str, float], prefix: str) -> str:
 
 
 def calibrated_text(fitted: FittedRows, summary: Summary, path: Path) -> str:
-    """As ``fitted_text``, with what the rows were checked for, and whether the profile is better than the old one."""
+    """Extend ``fitted_text`` with the checks of the rows and the comparison with the old profile."""
     checks = [f"{check['state']:<5}{check['name']}: {check['says']}" for check in summary.verdict]
     steps = [
         f"{step['layers']:>4} layers fitted: median error {100 * step['median_ape']:.1f} %, mean"

@@ -13,7 +13,7 @@ from joulecast.calibration.measure.progress import PlainReporter, clock, row_lin
 
 
 class RichReporter:
-    """A bar with the row that is measured and the time left; rows in trouble and notes above it, for good."""
+    """A bar with the row that is measured and the time left; failed rows and notes stay above it."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, markup=False)
@@ -40,7 +40,7 @@ class RichReporter:
             self._plain.event(name, columns, elapsed_seconds)
 
     def write(self, text: str) -> int:
-        """A stream for plain lines: they go above the bar."""
+        """Print plain lines above the progress bar."""
         if text.strip():
             self._print(text.rstrip())
         return len(text)
@@ -49,10 +49,10 @@ class RichReporter:
         self._progress.console.print(text, markup=False, highlight=False)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, because nothing is buffered."""
 
     def keep(self, text: str) -> None:
-        """What is to be printed when the bar is gone."""
+        """Keep a line to print after the bar is removed."""
         self.kept += text
 
     def __enter__(self) -> Self:

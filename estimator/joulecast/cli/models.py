@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from joulecast.api.documents import profile_from_document
+from joulecast.api.profiling import ProfileRequest, profile_request
 from joulecast.cli.fetching import fetch_model
 from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
-from joulecast.cli.workloads import WorkloadPattern, parse
-from joulecast.documents import profile_from_document
+from joulecast.cli.workloads import parse
 from joulecast.errors import ModelFormatError, WorkloadError
-from joulecast.forecast import DEFAULT_BATCH_SIZE
-from joulecast.profiling import profile_by_default
 from joulecast.readers.named import is_named, refuse_misspelt
+from joulecast.workloads import FORECAST_BATCH_SIZE, WorkloadRequest
 
 if TYPE_CHECKING:
     from joulecast.layers import ModelProfile
@@ -36,45 +36,35 @@ _OF_FETCHING = (
 
 
 def profiles(
-    request: ModelRequest, batch_sizes: Sequence[int] | None, *, default: int = DEFAULT_BATCH_SIZE
+    request: ModelRequest, batch_sizes: Sequence[int] | None, *, default: int = FORECAST_BATCH_SIZE
 ) -> list[ModelProfile]:
-    """One profile per batch size, each once; unless said, the one that the shapes hold or the model fixes, else
-    ``default``.
+    """Return one profile for each different batch size.
+
+    Where no batch size is given, the shapes or the model decide it, else it is ``default``.
 
     A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
     """
     if _is_saved(request.source):
         _refuse(request, ("--input", "--value", "--path", "--verify", "--graph"), "is a saved profile")
         return [_saved(Path(request.source), batch_sizes)]
-    pattern = parse(request.input or [], request.value or [])
-    asked: Sequence[int | None] = batch_sizes or [None]
-    return _profiled(request, pattern, list(dict.fromkeys(asked)), default)
+    asked = replace(parse(request.input or [], request.value or []), default_batch_size=default)
+    sizes: Sequence[int | None] = batch_sizes or [None]
+    workloads = [replace(asked, batch_size=size) for size in dict.fromkeys(sizes)]
+    return _profiled(request, workloads)
 
 
-def _profiled(
-    request: ModelRequest, pattern: WorkloadPattern, batch_sizes: Sequence[int | None], default: int
-) -> list[ModelProfile]:
+def _profiled(request: ModelRequest, workloads: Sequence[WorkloadRequest]) -> list[ModelProfile]:
     if is_named(request.source):
         _refuse(request, _OF_FETCHING, "is built by an installed library")
         with progress(f"tracing {request.source}"):
-            return [
-                profile_by_default(default, request.source, batch_size=size, input_shapes=pattern.shapes)
-                for size in batch_sizes
-            ]
+            return [profile_request(ProfileRequest(source=request.source, workload=each)) for each in workloads]
     refuse_misspelt(request.source)
     with progress(f"reading {request.source}"):
         fetched = fetch_model(request)
     with progress(f"counting {request.source}"):
         return [
-            profile_by_default(
-                default,
-                fetched,
-                batch_size=batch_size,
-                input_shapes=pattern.shapes,
-                input_values=pattern.values,
-                graph=request.graph.value,
-            )
-            for batch_size in batch_sizes
+            profile_request(ProfileRequest(source=fetched, workload=each, graph=request.graph.value))
+            for each in workloads
         ]
 
 
@@ -83,7 +73,7 @@ def _is_saved(source: str) -> bool:
 
 
 def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:
-    """Options that would change what cannot be changed contradict the source."""
+    """Raise a usage error for options that would change a source that cannot be changed."""
     for option in options:
         name = option.removeprefix("--").replace("-", "_")
         if getattr(request, name) != _UNSAID[name]:
@@ -93,7 +83,7 @@ def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
@@ -102,7 +92,7 @@ def _saved(path: Path, batch_sizes: Sequence[int] | None) -> ModelProfile:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not a JSON document ({error}): {_REMEDY}") from None
     if not isinstance(document, dict):
-        raise ModelFormatError(f"{path} holds no profile: {_REMEDY}")
+        raise ModelFormatError(f"{path} does not hold a profile: {_REMEDY}")
     saved = profile_from_document(document)
     own = saved.workload.batch_size
     if any(size != own for size in batch_sizes or []):

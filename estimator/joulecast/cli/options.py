@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from joulecast.cli.output import OutputFormat
+from joulecast.workloads import FORECAST_BATCH_SIZE, PROFILE_BATCH_SIZE
 
 _MODEL, _WORKLOAD, _REGISTRY, _OUTPUT = "Model", "Workload", "Registry", "Output"
 
@@ -33,7 +34,7 @@ BatchSize = Annotated[
         "-b",
         min=1,
         help="Samples in a batch, where no --input says it.",
-        show_default="1",
+        show_default=str(PROFILE_BATCH_SIZE),
         rich_help_panel=_WORKLOAD,
     ),
 ]
@@ -44,7 +45,7 @@ BatchSizes = Annotated[
         "-b",
         min=1,
         help="Samples in a batch, where no --input says it; repeatable.",
-        show_default="32",
+        show_default=str(FORECAST_BATCH_SIZE),
         rich_help_panel=_WORKLOAD,
     ),
 ]
@@ -143,9 +144,7 @@ class ModelRequest:
 
 
 def takes_model(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with the fields of ``ModelRequest`` as parameters of its own, so that typer offers each as an
-    option.
-    """
+    """Give ``command`` the fields of ``ModelRequest`` as its own parameters, so that typer offers each as an option."""
     names = [field.name for field in fields(ModelRequest)]
 
     def with_options(**options: Any) -> None:

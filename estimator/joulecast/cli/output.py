@@ -17,7 +17,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_PIPED_COLUMNS = 160  # wide enough that no figure of ours is cut where there is no terminal to measure
+_PIPED_COLUMNS = 160  # wide enough for every figure where there is no terminal to measure
 _SIGPIPE_EXIT = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader went away
 
 
@@ -31,7 +31,7 @@ class OutputFormat(StrEnum):
 
 
 def write(text: str) -> None:
-    """``text`` to standard output at once. A reader that went away ends the command quietly."""
+    """Write ``text`` to standard output at once. A closed pipe ends the command without an error."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -41,7 +41,7 @@ def write(text: str) -> None:
 
 
 def write_document(document: Mapping[str, Any], output: OutputFormat, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``document`` as JSON or YAML, or ``rows``, its flat form, as CSV."""
+    """Write ``document`` as JSON or YAML, or ``rows``, its flat form, as CSV."""
     if output is OutputFormat.CSV:
         write(csv_text(rows))
     elif output is OutputFormat.YAML:
@@ -58,7 +58,7 @@ def yaml_text(document: Mapping[str, Any]) -> str:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A header and a line a row; lists and mappings as JSON in one cell. Empty without rows."""
+    """Return a header and one line for each row; lists and mappings become JSON in one cell. Empty without rows."""
     if not rows:
         return ""
     buffer = io.StringIO()
@@ -73,7 +73,7 @@ def _cell(value: Any) -> Any:
 
 
 def show(renderables: Sequence[RenderableType], *, color: bool = True) -> None:
-    """Tables and lines on standard output."""
+    """Print tables and lines to standard output."""
     console = _console(color=color)
     with console.capture() as captured:
         for renderable in renderables:
@@ -90,7 +90,7 @@ def _console(*, color: bool) -> Console:
 
 @contextlib.contextmanager
 def progress(message: str) -> Iterator[None]:
-    """``message`` with a spinner on standard error while the block runs, if that is a terminal; else nothing."""
+    """Show ``message`` with a spinner on standard error while the block runs, if that is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

@@ -5,31 +5,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import typer
 
-from joulecast.profiling import BATCH
+from joulecast.workloads import BATCH, WorkloadRequest
 
 _T = TypeVar("_T")
 _WORDS = {"true": True, "false": False}
-_ShapePattern = tuple[int | str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadPattern:
-    """A workload but for the batch size: shapes may hold ``batch`` in its place."""
+def parse(inputs: Sequence[str], values: Sequence[str]) -> WorkloadRequest:
+    """Return the workload that repeated ``--input`` and ``--value`` options describe.
 
-    shapes: dict[str, _ShapePattern] = field(default_factory=dict)
-    values: dict[str, object] = field(default_factory=dict)
-
-
-def parse(inputs: Sequence[str], values: Sequence[str]) -> WorkloadPattern:
-    """The pattern that repeated ``--input`` and ``--value`` options say. Raises a usage error that names the option."""
-    return WorkloadPattern(
-        shapes=_pairs(inputs, "--input", "NAME=1,3,224,224", _shape),
-        values=_pairs(values, "--value", "NAME=16000", _value),
+    Raises a usage error that names the option.
+    """
+    return WorkloadRequest(
+        input_shapes=_pairs(inputs, "--input", "NAME=1,3,224,224", _shape),
+        input_values=_pairs(values, "--value", "NAME=16000", _value),
     )
 
 
@@ -48,7 +41,7 @@ def _pairs(options: Sequence[str], option: str, example: str, parse_one: Callabl
     return found
 
 
-def _shape(text: str) -> _ShapePattern:
+def _shape(text: str) -> tuple[int | str, ...]:
     return tuple(_size(part.strip()) for part in text.split(",")) if text.strip() else ()
 
 
@@ -61,8 +54,10 @@ def _size(text: str) -> int | str:
 
 
 def _value(text: str) -> object:
-    """``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one, ``[[1,2],[3,4]]`` nested ones; whole numbers, floats,
-    true and false."""
+    """Parse a value: ``16000`` a scalar, ``1,2,3`` a list, ``5,`` a list of one, ``[[1,2],[3,4]]`` nested lists.
+
+    The elements are whole numbers, floats, true and false.
+    """
     if text.lstrip().startswith("["):
         return _nested(text)
     if "," not in text:
@@ -74,7 +69,7 @@ def _nested(text: str) -> object:
     try:
         return _checked(json.loads(text.lower(), parse_constant=_number))
     except (json.JSONDecodeError, RecursionError):
-        raise ValueError(f"{text!r} is no nested list such as [[1,2],[3,4]]") from None
+        raise ValueError(f"{text!r} is not a nested list such as [[1,2],[3,4]]") from None
 
 
 def _checked(item: object) -> object:

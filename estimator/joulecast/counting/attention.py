@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """One attention call: ``heads`` of queries; keys of ``head_size`` and values of ``value_size`` over ``keys``
-    positions, cache included."""
+    """The sizes of one attention call.
+
+    - ``heads``: heads of the queries.
+    - ``head_size``: elements of a key.
+    - ``value_size``: elements of a value.
+    - ``keys``: positions of keys and values, cache included.
+    """
 
     batch: int
     heads: int
@@ -26,8 +31,10 @@ class Heads:
     value_size: int
 
     def contractions(self) -> tuple[Contraction, Contraction]:
-        """Scores ``(queries, head_size) × (head_size, keys)`` and result ``(queries, keys) × (keys, value_size)``, a
-        product a head."""
+        """Return ``(queries, head_size) × (head_size, keys)`` and ``(queries, keys) × (keys, value_size)``.
+
+        There is one product a head.
+        """
         products = self.batch * self.heads
         return (
             Contraction(batch=products, m=self.queries, n=self.keys, k=self.head_size),
@@ -37,19 +44,22 @@ class Heads:
 
 @rule("counted", "Attention")
 def _attention(node: Node, graph: ModelGraph) -> Cost:
-    """Queries ``(batch, heads, queries, head_size)``, or ``(batch, queries, heads × head_size)`` with the head counts
-    as attributes."""
+    """Count attention.
+
+    Queries are ``(batch, heads, queries, head_size)``, or ``(batch, queries, heads × head_size)`` with the head counts
+    as attributes.
+    """
     return Cost(kind="counted", contractions=standard(node, graph).contractions())
 
 
 @rule("counted", "FlexAttention", domain="ai.onnx.preview")
 def _flex(node: Node, graph: ModelGraph) -> Cost:
-    """Its modifiers are elementwise on the scores: no MACs."""
+    """Count FlexAttention, whose modifiers are elementwise on the scores and have no MACs."""
     return Cost(kind="counted", contractions=standard(node, graph).contractions())
 
 
 def standard(node: Node, graph: ModelGraph) -> Heads:
-    """The sizes of a standard Attention call; a key cache at position 4 lengthens the keys."""
+    """Return the sizes of a standard Attention call; a key cache at position 4 lengthens the keys."""
     query, key, value = (shape_of(node, graph, position) for position in range(3))
     past = shape_of(node, graph, 4)[2] if has(node, 4) else 0
     if len(query) == 4:
@@ -83,8 +93,9 @@ def _linear_microsoft(node: Node, graph: ModelGraph) -> Cost:
 
 
 def linear(node: Node, graph: ModelGraph) -> Cost:
-    """The recurrence that defines it: each step adds ``key ⊗ value`` to a state ``(d_k, d_v)`` a key head and reads
-    it by each query.
+    """Count the recurrence that defines linear attention.
+
+    Each step adds ``key ⊗ value`` to a state ``(d_k, d_v)`` a key head and reads it by each query.
 
     The delta rules also read the state by the key. A chunked kernel does more arithmetic; the recurrence is what is
     counted.

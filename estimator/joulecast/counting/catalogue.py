@@ -36,8 +36,8 @@ Every operator call is one of four kinds:
 - **unsupported**: no rule. The row is listed, and lowers the coverage of the forecast.
 
 Some conventions: one multiply-accumulate is two FLOPs. Attention counts densely, causal or not. Padding counts in
-convolutions, as kernels compute it. Bias, activation and normalisation are no multiply-accumulates. Fourier
-transforms (`DFT`, `STFT`) and factorisations (`Det`, `Inverse`) run by algorithms that are no matrix products: they
+convolutions, as kernels compute it. Bias, activation and normalisation do not count as multiply-accumulates. Fourier
+transforms (`DFT`, `STFT`) and factorisations (`Det`, `Inverse`) run by algorithms that are not matrix products: they
 are zero. A loop counts its body as often as it runs. `Scan`, `Loop`, `If` and `SequenceMap` themselves are free;
 what they run is counted. What is computed of stored weights alone (a table of relative positions times a matrix, the
 norm of a weight) is counted, because eager mode computes it in every pass; where all that it depends on is known when
@@ -52,7 +52,7 @@ This page is written by `python -m joulecast.counting.catalogue`.
 
 
 def page() -> str:
-    """The page, a section a domain."""
+    """Return the page, one section a domain."""
     sections = [_section(domain, title) for domain, title in DOMAINS.items()]
     return "\n".join([HEAD, *sections])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def shape_of(node: Node, graph: ModelGraph, position: int) -> Shape:
-    """The shape of an input. Raises ``ModelFormatError`` where it is absent."""
+    """Return the shape of an input. Raises ``ModelFormatError`` where it is absent."""
     name = node.inputs[position] if position < len(node.inputs) else ""
     shape = graph.tensors[name].shape if name else None
     if shape is None:
@@ -25,13 +25,15 @@ def shape_of(node: Node, graph: ModelGraph, position: int) -> Shape:
 
 
 def has(node: Node, position: int) -> bool:
-    """Whether an optional input is given."""
+    """Decide whether an optional input is given."""
     return position < len(node.inputs) and bool(node.inputs[position])
 
 
 def matmul(a: Shape, b: Shape) -> Contraction:
-    """``(…, m, k) × (…, k, n)`` with numpy's broadcasting; a matrix on the right takes the left's batch into its
-    rows."""
+    """Return ``(…, m, k) × (…, k, n)`` with numpy's broadcasting.
+
+    For a matrix on the right, the left's batch joins its rows.
+    """
     a = (1, *a) if len(a) == 1 else a
     b = (*b, 1) if len(b) == 1 else b
     m, k, n = a[-2], a[-1], b[-1]
@@ -41,7 +43,7 @@ def matmul(a: Shape, b: Shape) -> Contraction:
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:
-    """The common shape of two batches, as numpy broadcasts them."""
+    """Return the common shape of two batches, as numpy broadcasts them."""
     width = max(len(a), len(b))
     pairs = zip((1,) * (width - len(a)) + tuple(a), (1,) * (width - len(b)) + tuple(b), strict=True)
     return tuple(y if x == 1 else x for x, y in pairs)
@@ -63,7 +65,7 @@ def _gemm(node: Node, graph: ModelGraph) -> Cost:
 
 
 def gemm(node: Node, graph: ModelGraph, left: int, right: int) -> Cost:
-    """``(m, k) × (k, n)`` of the inputs at two positions, each stored transposed where an attribute says so.
+    """Count ``(m, k) × (k, n)`` of the inputs at two positions, each stored transposed where an attribute says so.
 
     In a canonical graph the left one may have leading dimensions, all of them rows, and the right one may be a stack
     of matrices, of which each row meets one (experts).
@@ -77,8 +79,10 @@ def gemm(node: Node, graph: ModelGraph, left: int, right: int) -> Cost:
 
 
 def grouped(a: Shape, b: Shape, right: int) -> Cost:
-    """Rows ``(m, k)``, each with one matrix of a stack ``(matrices, k, n)``, of which only those are read that some row
-    meets: as many as expected of rows that choose evenly and independently."""
+    """Count rows ``(m, k)``, each times one matrix of a stack ``(matrices, k, n)``.
+
+    Only the matrices that some row meets are read: the number expected where rows choose evenly and independently.
+    """
     rows, matrices = math.prod(a[:-1]), b[0]
     met = matrices * (1 - (1 - 1 / matrices) ** rows) if matrices else 0.0
     product = Contraction(batch=1, m=rows, n=b[2], k=a[-1])
@@ -93,8 +97,9 @@ def _einsum(node: Node, graph: ModelGraph) -> Cost:
 
 
 def einsum(equation: str, shapes: list[Shape]) -> tuple[Contraction, ...]:
-    """The pairwise products of an Einstein sum taken from left to right; none for a lone operand or a plain outer
-    product by 1.
+    """Return the pairwise products of an Einstein sum from left to right.
+
+    None for one operand or a plain outer product by 1.
 
     An index of both operands that lives on is batch, one summed away is k, one of the left m, one of the right n.
     """
@@ -109,8 +114,10 @@ def einsum(equation: str, shapes: list[Shape]) -> tuple[Contraction, ...]:
 
 
 def _pairwise(left: list[str], right: list[str], later: set[str], sizes: dict[str, int]) -> Contraction:
-    """One product of two operands; an index that only one of them has and that nobody reads later is summed away
-    beforehand."""
+    """Return one product of two operands.
+
+    An index that only one of them has and that is not read later is summed before the product.
+    """
 
     def size(indices: list[str]) -> int:
         return math.prod(sizes[i] for i in indices)
@@ -129,8 +136,10 @@ def _distinct(indices: list[str]) -> list[str]:
 
 
 def _terms(equation: str, shapes: list[Shape]) -> tuple[list[list[str]], list[str]]:
-    """Indices of each operand and of the result; the dimensions under ``...`` get names of their own, aligned to the
-    right."""
+    """Return the indices of each operand and of the result.
+
+    The dimensions under ``...`` get own names, aligned to the right.
+    """
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
     raw = left.split(",")
@@ -169,7 +178,7 @@ def _sizes(terms: list[list[str]], shapes: list[Shape]) -> dict[str, int]:
 
 @rule("counted", "AffineGrid")
 def _affine_grid(node: Node, graph: ModelGraph) -> Cost:
-    """Every position of the grid, in homogeneous coordinates, times ``theta`` ``(batch, d, d + 1)``."""
+    """Count every position of the grid, in homogeneous coordinates, times ``theta`` ``(batch, d, d + 1)``."""
     batch, d, homogeneous = shape_of(node, graph, 0)
     grid = graph.tensors[node.outputs[0]].shape or ()
     return Cost(kind="counted", contractions=(Contraction(batch=batch, m=math.prod(grid[1:-1]), n=d, k=homogeneous),))

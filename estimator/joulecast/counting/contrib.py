@@ -20,8 +20,10 @@ def counted(*contractions: Contraction) -> Cost:
 
 
 def _last(shape: Shape, transpose: bool, batch: bool) -> Shape:
-    """The operand as it is multiplied: a batch transpose moves the first dimension to the last but one; then the last
-    two may swap."""
+    """Return the operand as it is multiplied.
+
+    A batch transpose moves the first dimension to the last but one; then the last two may swap.
+    """
     if batch and len(shape) > 2:
         shape = (*shape[1:-1], shape[0], shape[-1])
     return (*shape[:-2], shape[-1], shape[-2]) if transpose and len(shape) > 1 else shape
@@ -66,8 +68,10 @@ def _q_gemm(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("counted", "MatMulNBits", "MatMulBnb4", domain=MICROSOFT)
 def _matmul_packed(node: Node, graph: ModelGraph) -> Cost:
-    """Weights of a few bits packed into bytes: ``K`` and ``N`` are attributes, and so many parameters stand for the
-    packed ones."""
+    """Count a product whose weights of a few bits are packed into bytes.
+
+    ``K`` and ``N`` are attributes; as many parameters replace the packed ones.
+    """
     data, k, n = shape_of(node, graph, 0), int(node.attributes["K"]), int(node.attributes["N"])
     product = Contraction(batch=1, m=math.prod(data[:-1]), n=n, k=k)
     return Cost(kind="counted", contractions=(product,), params={1: k * n, 2: 0, 3: 0})
@@ -128,8 +132,10 @@ def _quantised_attention(node: Node, graph: ModelGraph) -> Cost:
 
 
 def _projected(node: Node, graph: ModelGraph, past: int) -> Cost:
-    """Input ``(batch, tokens, width)`` projected by ``(width, q + k + v)``, then attention; a cache ``(2, batch,
-    heads, past, size)``."""
+    """Count input ``(batch, tokens, width)`` projected by ``(width, q + k + v)``, then attention.
+
+    The cache is ``(2, batch, heads, past, size)``.
+    """
     data, weight = shape_of(node, graph, 0), shape_of(node, graph, 1)
     heads = int(node.attributes["num_heads"])
     query, key, value = node.attributes.get("qkv_hidden_sizes") or (weight[1] // 3,) * 3
@@ -154,8 +160,11 @@ def _multi_head(node: Node, graph: ModelGraph) -> Cost:
 
 
 def multi_head(node: Node, graph: ModelGraph) -> Heads:
-    """Query ``(batch, tokens, width)``, key and value alike, or already ``(batch, heads, tokens, size)``, or all
-    packed in five dimensions."""
+    """Return the sizes of query, key and value.
+
+    Each is ``(batch, tokens, width)``, or already ``(batch, heads, tokens, size)``, or all are packed in five
+    dimensions.
+    """
     query, heads = shape_of(node, graph, 0), int(node.attributes["num_heads"])
     past_at = 5 if node.op_type.startswith("Decoder") else 6
     past = shape_of(node, graph, past_at)[2] if has(node, past_at) else 0
@@ -177,8 +186,10 @@ def _grouped(node: Node, graph: ModelGraph) -> Cost:
 
 
 def grouped(node: Node, graph: ModelGraph) -> Heads:
-    """Query ``(batch, tokens, heads × size)``, or query, key and value packed in that order; the cache ``(batch, kv
-    heads, past, size)``.
+    """Return the sizes of grouped-query attention.
+
+    The query is ``(batch, tokens, heads × size)``, or query, key and value packed in that order; the cache is ``(batch,
+    kv heads, past, size)``.
 
     The length of the present cache is the number of keys; it is an output.
     """

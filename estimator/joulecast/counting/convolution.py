@@ -14,28 +14,35 @@ if TYPE_CHECKING:
 
 
 def convolution(output: Shape, weight: Shape, groups: int) -> Contraction:
-    """Output ``(batch, c_out, *spatial)``, weight ``(c_out, c_in / groups, *kernel)``: one product a group, a row an
-    output position."""
+    """Return one product a group with one row an output position.
+
+    Output ``(batch, c_out, *spatial)``, weight ``(c_out, c_in / groups, *kernel)``.
+    """
     rows = output[0] * math.prod(output[2:])
     return Contraction(batch=groups, m=rows, n=weight[0] // max(groups, 1), k=math.prod(weight[1:]))
 
 
 def transposed(data: Shape, weight: Shape, groups: int) -> Contraction:
-    """Input ``(batch, c_in, *spatial)``, weight ``(c_in, c_out / groups, *kernel)``: every input position is spread
-    over the kernel."""
+    """Return the products of a transposed convolution, which spreads every input position over the kernel.
+
+    Input ``(batch, c_in, *spatial)``, weight ``(c_in, c_out / groups, *kernel)``.
+    """
     rows = data[0] * math.prod(data[2:])
     return Contraction(batch=groups, m=rows, n=math.prod(weight[1:]), k=weight[0] // max(groups, 1))
 
 
 def convolved(node: Node, graph: ModelGraph, weight: int) -> tuple[Contraction, ...]:
-    """The product of a convolution whose kernel is the input at position ``weight``."""
+    """Return the product of a convolution whose kernel is the input at position ``weight``."""
     output = graph.tensors[node.outputs[0]].shape or ()
     return (convolution(output, shape_of(node, graph, weight), int(node.attributes.get("group", 1))),)
 
 
 @rule("counted", "Conv")
 def _conv(node: Node, graph: ModelGraph) -> Cost:
-    """cuDNN convolves without bias: torch adds it with a kernel of its own; onnxruntime fuses it."""
+    """Count a convolution.
+
+    cuDNN convolves without bias: torch adds it with a kernel of its own, and onnxruntime fuses it.
+    """
     return Cost(kind="counted", contractions=convolved(node, graph, 1), eager_kernels=2 if has(node, 2) else 1)
 
 
@@ -53,7 +60,7 @@ def _transposed(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("counted", "CausalConvWithState")
 def _causal(node: Node, graph: ModelGraph) -> Cost:
-    """Depthwise over time: weight ``(channels, 1, kernel)``, each channel a group."""
+    """Count a depthwise convolution over time: weight ``(channels, 1, kernel)``, each channel a group."""
     weight = shape_of(node, graph, 1)
     output = graph.tensors[node.outputs[0]].shape or ()
     return Cost(kind="counted", contractions=(convolution(output, weight, weight[0]),))

@@ -1,4 +1,4 @@
-"""Operators that run no kernel: they rename, or look at the same memory in another way."""
+"""Operators that run no kernel: they rename a tensor or make a view of its memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _view(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("free", "Identity")
 def _identity(node: Node, graph: ModelGraph) -> Cost:
-    """Nothing, except where a canonical graph says that eager execution copies here."""
+    """Count nothing, except where a canonical graph says that eager execution copies here."""
     return Cost(kind="zero") if node.attributes.get("copies") else VIEW
 
 
@@ -35,13 +35,13 @@ def _eager_view(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("free", "Dropout")
 def _dropout(node: Node, graph: ModelGraph) -> Cost:
-    """Inference drops nothing: the identity."""
+    """Count nothing, because dropout is the identity at inference."""
     return VIEW
 
 
 @rule("free", *"Constant If Loop Scan Shape Size Optional OptionalGetElement OptionalHasElement".split())
 def _nothing(node: Node, graph: ModelGraph) -> Cost:
-    """Control flow leaves its body's rows and none of its own."""
+    """Count nothing for control flow itself; the nodes of its body are rows of their own."""
     return NOTHING
 
 
@@ -50,5 +50,5 @@ def _nothing(node: Node, graph: ModelGraph) -> Cost:
     *"SequenceMap SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength".split(),
 )
 def _sequence(node: Node, graph: ModelGraph) -> Cost:
-    """Sequences hold references to tensors."""
+    """Count nothing, because sequences hold references to tensors."""
     return NOTHING

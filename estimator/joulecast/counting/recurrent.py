@@ -25,8 +25,10 @@ def _quantised(node: Node, graph: ModelGraph) -> Cost:
 
 
 def recurrent(node: Node, graph: ModelGraph, state: int | None = None) -> Cost:
-    """Input ``(steps, batch, features)`` (batch first if ``layout`` is 1), recurrent state of ``hidden`` in ``gates``
-    gates a direction. ``state``: what a step hands on to the next, where it is projected to another size.
+    """Count a recurrent layer.
+
+    Input ``(steps, batch, features)`` (batch first if ``layout`` is 1), recurrent state of ``hidden`` in ``gates``
+    gates a direction. ``state``: the size that a step passes to the next, where it is projected to another size.
 
     Every step counts at full length; ``sequence_lens`` shortens what is kept, not what a dense kernel computes.
     Launches: one product for all inputs, then a product and a pointwise kernel a step, as cuDNN's standard algorithm
@@ -45,8 +47,10 @@ def recurrent(node: Node, graph: ModelGraph, state: int | None = None) -> Cost:
 
 
 def _sizes(node: Node, graph: ModelGraph) -> tuple[int, int]:
-    """Hidden size and gate columns; quantised weights lie transposed, so both come from the declared hidden size
-    where there is one."""
+    """Return the hidden size and the gate columns.
+
+    Quantised weights are stored transposed, so both come from the declared hidden size where there is one.
+    """
     gates = GATES[node.op_type]
     hidden = node.attributes.get("hidden_size") or shape_of(node, graph, 1)[1] // gates
     return int(hidden), gates * int(hidden)

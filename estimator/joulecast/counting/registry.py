@@ -35,12 +35,11 @@ MODULES = (
 class Cost:
     """What a rule says of one call.
 
-    ``reads``: elements read of an input, by position, where not all are (the rows that a Gather touches).
-    ``kernels``: launches in
-    unfused execution (torch eager, and its CUDA graph) and in onnxruntime. ``views``: 1 if eager execution only makes
-    a view.
-    ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
-    ``attribute_params``: trainable elements that stand in the operator's attributes.
+    - ``reads``: elements read of an input, by position, where not all are (the rows that a Gather touches).
+    - ``kernels``: launches in unfused execution (torch eager, and its CUDA graph) and in onnxruntime.
+    - ``views``: 1 if eager execution only makes a view.
+    - ``params``: trainable elements of an input, by position, where stored elements are packed or hold padding.
+    - ``attribute_params``: trainable elements that stand in the operator's attributes.
     """
 
     kind: LayerKind
@@ -53,7 +52,7 @@ class Cost:
     views: int = 0
 
     def kernels(self, *, loaded: bool = False) -> dict[str, int]:
-        """Launches by runtime; ``loaded``: onnxruntime has the result ready when it has loaded the model."""
+        """Return launches by runtime. ``loaded``: onnxruntime has the result once it has loaded the model."""
         launches = (self.eager_kernels, self.eager_kernels, 0 if loaded else self.onnxruntime_kernels)
         return dict(zip(RUNTIMES, launches, strict=True))
 
@@ -69,8 +68,10 @@ _kinds: dict[tuple[str, str], LayerKind] = {}
 
 
 def rule(kind: LayerKind, *op_types: str, domain: str = "") -> Callable[[RuleT], RuleT]:
-    """Register the decorated formula for ``op_types`` of ``domain``; ``kind`` is what it gives unless the attributes
-    say otherwise."""
+    """Register the decorated formula for ``op_types`` of ``domain``.
+
+    ``kind`` is what it gives unless the attributes say otherwise.
+    """
 
     def register(formula: RuleT) -> RuleT:
         for op_type in op_types:
@@ -84,13 +85,13 @@ def rule(kind: LayerKind, *op_types: str, domain: str = "") -> Callable[[RuleT],
 
 
 def rule_for(domain: str, op_type: str) -> Rule | None:
-    """The formula of an operator, ``None`` if it is unsupported."""
+    """Return the formula of an operator, or ``None`` if it is unsupported."""
     _load()
     return _rules.get((domain, op_type))
 
 
 def known() -> Mapping[tuple[str, str], LayerKind]:
-    """The kind of every operator that has a rule, by domain and type."""
+    """Return the kind of every operator that has a rule, by domain and type."""
     _load()
     return dict(_kinds)
 

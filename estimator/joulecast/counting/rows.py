@@ -24,14 +24,16 @@ COMPLEX_PRODUCTS = 4
 
 
 def count(graph: ModelGraph) -> tuple[LayerProfile, ...]:
-    """One row a node of ``graph``, in order. A shared stored tensor's parameters stand in the row that uses it
-    first."""
+    """Return one row for each node of ``graph``, in order.
+
+    A shared stored tensor's parameters are counted in the row that uses it first.
+    """
     seen: set[str] = set()
     return tuple(_row(node, graph, cost(node, graph), seen) for node in graph.nodes)
 
 
 def cost(node: Node, graph: ModelGraph) -> Cost:
-    """What one call costs by its rule; folded nodes are free, those without a rule unsupported."""
+    """Return what one call costs by its rule; folded nodes are free, and those without a rule unsupported."""
     if node.folded:
         return FOLDED
     formula = rule_for(node.domain, node.op_type)
@@ -58,7 +60,7 @@ def _defect(node: Node, error: Exception) -> InternalInconsistencyError:
 
 
 def totals(layers: Iterable[LayerProfile]) -> Totals:
-    """Sums over all rows; bytes and inputs over those that execute as kernels of their own."""
+    """Return sums over all rows; bytes and inputs count only rows that execute as kernels of their own."""
     layers = tuple(layers)
     executed = [row for row in layers if row.kind != "free"]
     return Totals(
@@ -73,8 +75,11 @@ def totals(layers: Iterable[LayerProfile]) -> Totals:
 
 
 def coverage(layers: Iterable[LayerProfile]) -> Coverage:
-    """Shares of what has a rule. An unsupported row may hide FLOPs nobody knows, so any such row makes ``flops`` that
-    of its share of bytes."""
+    """Return the shares of what has a rule.
+
+    An unsupported row may hide an unknown number of FLOPs, so with any such row ``flops`` is the share of bytes
+    instead.
+    """
     executed = [row for row in layers if row.kind != "free"]
     missing = [row for row in executed if row.kind == "unsupported"]
     moved = sum(row.bytes_moved for row in executed)
@@ -121,7 +126,7 @@ class Traffic:
 
 
 def traffic(node: Node, graph: ModelGraph, price: Cost) -> Traffic:
-    """What the call reads and writes; an input read twice is read once, one read in part only in part."""
+    """Return what the call reads and writes. An input read twice counts once, and one read in part counts in part."""
     moved = Traffic()
     for position, name in enumerate(node.inputs):
         if name:
@@ -164,7 +169,7 @@ def _row(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> LayerPro
 
 
 def _contractions(node: Node, graph: ModelGraph, price: Cost) -> tuple[Contraction, ...]:
-    """The products of all runs of the node, real ones."""
+    """Return the products of all runs of the node that multiply at least one element."""
     if not price.contractions:
         return ()
     products = COMPLEX_PRODUCTS if dtype(node, graph) in COMPLEX_DTYPES else 1
@@ -172,17 +177,17 @@ def _contractions(node: Node, graph: ModelGraph, price: Cost) -> tuple[Contracti
 
 
 def macs(node: Node, graph: ModelGraph) -> int:
-    """Multiply-accumulates of all runs of one node."""
+    """Return the multiply-accumulates of all runs of one node."""
     return sum(c.macs for c in _contractions(node, graph, cost(node, graph)))
 
 
 def unsupported(node: Node) -> bool:
-    """Whether the node executes and has no rule."""
+    """Decide whether the node executes and has no rule."""
     return not node.folded and rule_for(node.domain, node.op_type) is None
 
 
 def parameter_names(node: Node, graph: ModelGraph) -> Iterator[str]:
-    """The trainable stored tensors that an executing node uses."""
+    """Yield the trainable stored tensors that an executing node uses."""
     for name in () if node.folded else node.inputs:
         if name and graph.tensors[name].role == "parameter":
             own = graph.tensors[name].stored or (name,)
@@ -190,8 +195,10 @@ def parameter_names(node: Node, graph: ModelGraph) -> Iterator[str]:
 
 
 def _first_output(node: Node, graph: ModelGraph) -> int:
-    """Elements of the result proper; what a recurrence or an attention hands out beside it (states, caches) are
-    copies."""
+    """Return the elements of the main result.
+
+    What a recurrence or attention also returns (states, caches) are copies.
+    """
     return next((graph.tensors[name].numel for name in node.outputs if name), 0)
 
 
@@ -203,7 +210,7 @@ def _repeated(contraction: Contraction, times: int) -> Contraction:
 
 
 def parameters(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> int:
-    """Trainable elements that this call uses and no earlier one did; ``seen`` is extended."""
+    """Count the trainable elements that this call uses and no earlier one did; extends ``seen``."""
     total = 0
     for position, name in enumerate(node.inputs):
         if not name or graph.tensors[name].role != "parameter":
@@ -216,7 +223,9 @@ def parameters(node: Node, graph: ModelGraph, price: Cost, seen: set[str]) -> in
 
 
 def dtype(node: Node, graph: ModelGraph) -> str:
-    """What the call computes in: the first floating input's type, else the first input's, else the output's."""
+    """Return the type that the call computes in: the first floating input's, else the first input's, else the
+    output's.
+    """
     tensors = [graph.tensors[name] for name in (*node.inputs, *node.outputs) if name]
     tensors = [tensor for tensor in tensors if tensor.shape is not None]
     floating = [tensor.dtype for tensor in tensors if tensor.dtype in FLOATING_DTYPES]

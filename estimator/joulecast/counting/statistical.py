@@ -15,15 +15,18 @@ ML = "ai.onnx.ml"
 
 
 def _rows(node: Node, graph: ModelGraph) -> tuple[int, int]:
-    """Rows and features of the input; a vector is one row."""
+    """Return rows and features of the input; a vector is one row."""
     shape = shape_of(node, graph, 0)
     return (1, shape[0] if shape else 1) if len(shape) < 2 else (shape[0], shape[1])
 
 
 @rule("counted", "LinearRegressor", "LinearClassifier", domain=ML)
 def _linear(node: Node, graph: ModelGraph) -> Cost:
-    """A column a target or class that the model scores: as many as it has intercepts, of which surplus coefficients
-    tell nothing; without any, as the coefficients have room for."""
+    """Count one column for each target or class that the model scores.
+
+    There are as many as intercepts, whatever surplus coefficients there are; without intercepts, as many as the
+    coefficients allow.
+    """
     rows, features = _rows(node, graph)
     intercepts = len(node.attributes.get("intercepts", ()))
     columns = intercepts or len(node.attributes.get("coefficients", ())) // max(features, 1)
@@ -36,8 +39,9 @@ def _linear(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("counted", "SVMRegressor", "SVMClassifier", domain=ML)
 def _support_vectors(node: Node, graph: ModelGraph) -> Cost:
-    """The kernel of each row with each support vector (or, without any, each row with each linear coefficient
-    vector), then the weighted sums.
+    """Count the kernel of each row with each support vector, then the weighted sums.
+
+    Without support vectors, each row meets each linear coefficient vector.
 
     A classifier of ``c`` classes has ``c - 1`` coefficients a support vector, a regressor one.
     """

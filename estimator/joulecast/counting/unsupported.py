@@ -9,7 +9,7 @@ _HOST = "works on strings or maps, on the host's processor: no accelerator kerne
 _TREES = (
     "compares its way through trees on the host's processor: no accelerator kernel exists to price; carries no MACs"
 )
-_TRAINING = "belongs to training: the derivative of a whole graph, which is no part of inference"
+_TRAINING = "belongs to training: the derivative of a whole graph, which inference does not run"
 
 STANDARD: Mapping[tuple[str, str], str] = MappingProxyType(
     {

@@ -43,7 +43,7 @@ def _zero(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("zero", *"Affine Crop DynamicSlice ImageScaler ParametricSoftplus ScaledTanh".split())
 def _dropped(node: Node, graph: ModelGraph) -> Cost:
-    """Experimental operators of ONNX's first versions, which onnxruntime still runs."""
+    """Count experimental operators of ONNX's first versions, which onnxruntime still runs."""
     return ZERO
 
 
@@ -69,7 +69,7 @@ def _features(node: Node, graph: ModelGraph) -> Cost:
 
 @rule("zero", "Gather", "GatherElements", "GatherND")
 def _gather(node: Node, graph: ModelGraph) -> Cost:
-    """Only what is gathered is read of the table."""
+    """Count only the gathered part of the table as read."""
     return Cost(
         kind="zero",
         reads={0: min(math.prod(graph.tensors[node.outputs[0]].shape or ()), graph.tensors[node.inputs[0]].numel)},

@@ -15,7 +15,7 @@ UNVERIFIED = "data-sheet-recalled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A published value and the codes of those who state it; the table's ``sources`` spells them out."""
+    """A published value and the codes of its sources; the table's ``sources`` spells them out."""
 
     value: float
     sources: tuple[str, ...]
@@ -27,10 +27,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSheet:
-    """Limits of one accelerator: ``peaks`` in dense operations per second by arithmetic; None where no source is
-    trusted.
+    """Limits of one accelerator.
 
-    ``labels``: values of the node label that name it. ``lacks``: arithmetics the hardware does not have.
+    - ``peaks``: dense operations per second by arithmetic; None where no source is trusted.
+    - ``labels``: values of the node label that name it.
+    - ``lacks``: arithmetics the hardware does not have.
     """
 
     key: str
@@ -51,7 +52,7 @@ class DataSheet:
 
     @property
     def unverified(self) -> tuple[str, ...]:
-        """Names of the values that only an unread source vouches for."""
+        """Names of the values that only an unread source states."""
         facts = {f"peak {name}": fact for name, fact in self.peaks.items()} | {
             "bandwidth": self.bandwidth_bytes_per_second,
             "power limit": self.power_limit_watts,
@@ -60,7 +61,7 @@ class DataSheet:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What no forecast can do without and no source states."""
+        """What a forecast needs and no source states."""
         needed = {
             "a peak rate": self.peaks,
             "a memory bandwidth": self.bandwidth_bytes_per_second,
@@ -71,14 +72,14 @@ class DataSheet:
 
 @cache
 def datasheets() -> tuple[DataSheet, ...]:
-    """Every accelerator of the table, in its order."""
+    """Return every accelerator of the table, in its order."""
     document = json.loads(files("joulecast.energy").joinpath("datasheets.json").read_text("utf-8"))
     return tuple(_sheet(entry) for entry in document["accelerators"])
 
 
 @cache
 def sources() -> Mapping[str, str]:
-    """What each source code of the table stands for."""
+    """Return what each source code of the table stands for."""
     document = json.loads(files("joulecast.energy").joinpath("datasheets.json").read_text("utf-8"))
     found: dict[str, str] = document["sources"]
     return found

@@ -46,14 +46,16 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 class Features:
     """Arrays over n executed rows and c contractions.
 
-    ``bytes``, ``elements``, ``kernels``, ``flops``: (n,); ``elements`` are those that a row works on one
-    after the other: of a depthwise convolution its MACs, of any other row with MACs none, of a softmax over more than
-    ``LONGEST_ROW`` each twice. ``arithmetic``: (n,)
-    position in ``ARITHMETIC``, −1 where the row carries no MACs or the law has no such arithmetic. ``family``: (n,)
-    position in ``FAMILIES``. ``priced``: (n,) False where MACs could not be priced. ``transposed``: (n,) whether a
-    product's weights lie as (n, k), as a ``Linear`` layer keeps them.
-    ``row``: (c,) the row of each contraction;
-    ``products``, ``m``, ``n``, ``k``: (c,); ``repeats``: (c,) how often it runs in turn.
+    - ``bytes``, ``kernels``, ``flops``: (n,).
+    - ``elements``: (n,) those that a row processes one after the other: of a depthwise convolution its MACs, of any
+      other row with MACs none, of a softmax over more than ``LONGEST_ROW`` each twice.
+    - ``arithmetic``: (n,) position in ``ARITHMETIC``, −1 where the row carries no MACs or the law lacks the arithmetic.
+    - ``family``: (n,) position in ``FAMILIES``.
+    - ``priced``: (n,) False where MACs could not be priced.
+    - ``transposed``: (n,) whether a product's weights lie as (n, k), as a ``Linear`` layer keeps them.
+    - ``row``: (c,) the row of each contraction.
+    - ``products``, ``m``, ``n``, ``k``: (c,) sizes of each contraction.
+    - ``repeats``: (c,) how often it runs in turn.
     """
 
     bytes: Array
@@ -73,8 +75,10 @@ class Features:
 
 
 def executed(layers: Sequence[LayerProfile], runtime: str = "torch-eager") -> tuple[LayerProfile, ...]:
-    """The rows that run a kernel in each pass of ``runtime``: counted and zero ones, but for those whose result it has
-    ready when it has loaded the model."""
+    """Return the rows that run a kernel in each pass of ``runtime``.
+
+    These are counted and zero rows, except those whose result the runtime computes when it loads the model.
+    """
     return tuple(layer for layer in layers if layer.kind in ("counted", "zero") and not _ready(layer, runtime))
 
 
@@ -83,12 +87,12 @@ def _ready(layer: LayerProfile, runtime: str) -> bool:
 
 
 def views(layers: Sequence[LayerProfile]) -> int:
-    """Free views that eager execution still pays host time for."""
+    """Count the free views for which eager execution still spends host time."""
     return sum(layer.views for layer in layers)
 
 
 def module_calls(layers: Sequence[LayerProfile]) -> int:
-    """Modules that eager execution calls, each once: all scopes of the rows and what contains them."""
+    """Count the modules that eager execution calls, each once: all scopes of the rows and the scopes around them."""
     scopes = {layer.scope for layer in layers if layer.scope}
     if not scopes:
         return _MODULES_A_PRODUCT * sum(1 for layer in layers if layer.macs)
@@ -97,7 +101,7 @@ def module_calls(layers: Sequence[LayerProfile]) -> int:
 
 
 def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()) -> str:
-    """The arithmetic of a MAC-bearing row: one of ``ARITHMETIC``, or its dtype's name where the law has none for it.
+    """Return the arithmetic of a row with MACs: one of ``ARITHMETIC``, or its dtype's name where the law lacks it.
 
     ``precision``: as asked. ``lacks``: arithmetics that the hardware does not have; ``default`` convolutions then run
     in fp32.
@@ -112,7 +116,7 @@ def arithmetic_of(layer: LayerProfile, precision: str, lacks: Sequence[str] = ()
 
 
 def family(layer: LayerProfile) -> str:
-    """Which of ``FAMILIES`` runs the row, by its operator's name."""
+    """Return the one of ``FAMILIES`` that runs the row, by its operator's name."""
     named = _named(layer.op_type)
     if named == "convolution":
         return "depthwise" if _narrow(layer) else named
@@ -125,7 +129,7 @@ def family(layer: LayerProfile) -> str:
 
 @cache
 def _named(op_type: str) -> str:
-    """The family of an operator's rows, as far as its name tells."""
+    """Return the family of an operator's rows as far as its name decides it."""
     if "Attention" in op_type:
         return "attention"
     if op_type in _CONVOLUTIONS:
@@ -145,12 +149,15 @@ def _narrow(layer: LayerProfile) -> bool:
 
 
 def _broadcasts(layer: LayerProfile) -> bool:
-    """Two operands that are no scalars, of different sizes."""
+    """Decide whether the row reads two operands of different sizes that are not scalars."""
     return len({math.prod(shape) for shape in layer.input_shapes} - {1}) > 1
 
 
 def bytes_moved(layer: LayerProfile, precision: str) -> float:
-    """Bytes of the row when its floating-point elements are stored as ``precision`` has them; ``default``: as filed."""
+    """Return the bytes of the row when its floating-point elements are stored as ``precision``.
+
+    ``default``: as in the file.
+    """
     if precision == "default" or layer.dtype not in FLOATING_DTYPES or layer.dtype not in _ARITHMETIC_OF:
         return float(layer.bytes_moved)
     change = ITEMSIZE_BYTES[_STORED[precision]] - ITEMSIZE_BYTES[layer.dtype]
@@ -158,7 +165,10 @@ def bytes_moved(layer: LayerProfile, precision: str) -> float:
 
 
 def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, lacks: Sequence[str] = ()) -> Features:
-    """Arrays of ``layers``, which are executed rows. Raises NotCalibratedError for a precision that no law knows."""
+    """Return arrays of ``layers``, which are executed rows.
+
+    Raises NotCalibratedError for a precision that no law knows.
+    """
     if precision not in PRECISIONS:
         raise NotCalibratedError(f"precision {precision!r} is not priced: choose one of {', '.join(PRECISIONS)}")
     names = [arithmetic_of(layer, precision, lacks) if layer.macs else "" for layer in layers]
@@ -190,7 +200,7 @@ def features(layers: Sequence[LayerProfile], *, precision: str, runtime: str, la
 
 
 def subset(rows: Features, kept: Flags) -> Features:
-    """Only the rows that ``kept`` (n,) names, and their contractions."""
+    """Return the rows that ``kept`` (n,) selects, with their contractions."""
     renumbered, own = np.cumsum(kept) - 1, kept[rows.row]
     per_row = {name: getattr(rows, name)[kept] for name in _PER_ROW}
     per_contraction = {name: getattr(rows, name)[own] for name in _PER_CONTRACTION}
@@ -198,7 +208,7 @@ def subset(rows: Features, kept: Flags) -> Features:
 
 
 def stack(tables: Sequence[Features]) -> Features:
-    """All rows of ``tables``, one after the other."""
+    """Concatenate the rows of ``tables``."""
     starts = np.cumsum([0, *(table.bytes.size for table in tables)])[:-1]
     joined = {
         name: np.concatenate([getattr(table, name) for table in tables]) for name in (*_PER_ROW, *_PER_CONTRACTION)
@@ -213,8 +223,11 @@ _PER_CONTRACTION = ("products", "m", "n", "k", "repeats")
 
 
 def transposed(layer: LayerProfile) -> bool:
-    """Any product with weights but those that a file shows to be (k, n) of two matrices, as GPT-2's ``Conv1D``: of
-    three axes a file holds the transpose of what a ``Linear`` layer keeps, and square weights do not tell."""
+    """Decide whether a product with weights reads them transposed.
+
+    All do except those that a file shows as (k, n) of two matrices, such as GPT-2's ``Conv1D``: for three axes a file
+    holds the transpose of what a ``Linear`` layer stores, and square weights do not tell.
+    """
     if layer.op_type != "Gemm":
         return False
     if len(layer.contractions) != 1 or len(layer.input_shapes) < 2:
@@ -224,13 +237,16 @@ def transposed(layer: LayerProfile) -> bool:
 
 
 def long_softmax(layer: LayerProfile) -> bool:
-    """A softmax whose rows stay in no registers; it runs over the last axis."""
+    """Decide whether the row is a softmax over the last axis whose rows do not fit in registers."""
     return "Softmax" in layer.op_type and bool(layer.input_shapes) and layer.input_shapes[0][-1:] > (LONGEST_ROW,)
 
 
 def _elements(layer: LayerProfile, family: str) -> float:
-    """What is written, or where more is read (a reduction), half of that: of two operands one at a time. Of a softmax
-    over long rows twice that."""
+    """Return the elements that set the cost of an elementwise row.
+
+    These are the elements written, or half of those read where a reduction reads more (two operands one at a time). A
+    softmax over long rows counts twice.
+    """
     if layer.macs:
         return float(layer.macs) if family == "depthwise" else 0.0
     own = max(float(layer.output_numel), layer.input_numel / 2)
@@ -238,6 +254,9 @@ def _elements(layer: LayerProfile, family: str) -> float:
 
 
 def _kernels(layer: LayerProfile, runtime: str) -> int:
-    """Launches of an executed row: a CUDA graph replays the eager ones; a row that does not say has one a repeat."""
+    """Return the launches of an executed row.
+
+    A CUDA graph replays the eager launches; a row that does not say has one for each repeat.
+    """
     own = layer.kernels.get(runtime, layer.kernels.get("torch-eager") if runtime == "torch-cudagraph" else None)
     return layer.repeats if own is None else own

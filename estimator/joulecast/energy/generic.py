@@ -1,5 +1,7 @@
-"""A profile from a data sheet alone: the law with coefficients that several calibrated accelerators share, as shares
-of published limits."""
+"""A profile from a data sheet alone.
+
+The law's coefficients are those that several calibrated accelerators share, as shares of published limits.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,12 @@ TYPICAL_MULTIPROCESSORS = 108.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generic:
-    """``law``: shape coefficients as in ``Law``; powers are shares of the power limit and energies shares of limit /
-    peak or bandwidth."""
+class SharedCoefficients:
+    """The shared coefficients.
+
+    - ``law``: shape coefficients as in ``Law``; powers are shares of the power limit and energies shares of limit /
+      peak or bandwidth.
+    """
 
     law: dict[str, Any]
     hosts: dict[str, Host]
@@ -34,10 +39,10 @@ class Generic:
 
 
 @cache
-def generic() -> Generic:
-    """The shipped coefficients, as ``joulecast fit`` wrote them."""
+def generic() -> SharedCoefficients:
+    """Return the shipped coefficients, as ``joulecast fit`` wrote them."""
     document = json.loads(files("joulecast.energy").joinpath("profiles", "generic.json").read_text("utf-8"))
-    return Generic(
+    return SharedCoefficients(
         law=document["law"],
         hosts={name: read(Host, host) for name, host in document["hosts"].items()},
         interval=read(Interval, document["interval"]),
@@ -46,7 +51,7 @@ def generic() -> Generic:
 
 
 def chip_of_sheet(sheet: DataSheet) -> Chip:
-    """Hardware limits of a sheet that misses none."""
+    """Return the hardware limits of a data sheet that lacks none."""
     if not (sheet.bandwidth_bytes_per_second and sheet.power_limit_watts):
         raise ValueError(f"{sheet.key} lacks {', '.join(sheet.missing)}")
     multiprocessors = sheet.multiprocessors.value if sheet.multiprocessors else TYPICAL_MULTIPROCESSORS
@@ -60,7 +65,7 @@ def chip_of_sheet(sheet: DataSheet) -> Chip:
 
 
 def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
-    """``shares`` scaled to the limits of ``sheet``."""
+    """Scale ``shares`` to the limits of ``sheet``."""
     chip = chip_of_sheet(sheet)
     limit_watts = chip.power_limit_watts
     peaks = {name: fact.value for name, fact in sheet.peaks.items()}
@@ -77,7 +82,7 @@ def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
 
 
 def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
-    """The profile of ``sheet``, which misses nothing; its origin is ``datasheet``."""
+    """Return the profile of ``sheet``, which must lack nothing; its origin is ``datasheet``."""
     chip, shared = chip_of_sheet(sheet), generic()
     return AcceleratorProfile(
         product=sheet.labels[0],

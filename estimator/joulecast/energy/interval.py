@@ -34,15 +34,14 @@ _MEASURED_RUNTIME = "torch-eager"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Widening:
-    """One reason, as a clause, and the log half-width it adds in quadrature."""
+    """One reason that widens an interval, as a clause, and the log half-width that it adds in quadrature."""
 
     reason: str
     log_half_width: float
 
 
 def half_width(interval: Interval, wider: Sequence[Widening]) -> float:
-    """Log half-width of a forecast: its profile's own and every reason, added in quadrature as independent errors
-    are."""
+    """Log half-width of a forecast: its profile's own and every reason, added in quadrature."""
     return math.sqrt(interval.log_half_width**2 + sum(widening.log_half_width**2 for widening in wider))
 
 
@@ -57,8 +56,11 @@ def widenings(
     *,
     over_the_limit: bool = False,
 ) -> tuple[Widening, ...]:
-    """Every reason that applies to this forecast. ``other_host_joules``: the same network on a host of another pace.
-    ``over_the_limit``: whether the power limit does not hold at the lowest clock of the law."""
+    """Return every reason that widens this forecast's interval.
+
+    ``other_host_joules``: the same network on a host that launches at another pace. ``over_the_limit``: whether the
+    power limit cannot be held even at the lowest clock of the law.
+    """
     found = [
         _other_host(accelerator, runtime, joules, other_host_joules),
         _other_runtime(runtime),
@@ -72,14 +74,16 @@ def widenings(
 
 
 def split_conformal(scores: Array, level: float) -> float:
-    """The ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005); infinity where n is too small for the
-    level."""
+    """Return the ⌈(n+1)·level⌉-th smallest of n scores, one a group (Vovk 2005).
+
+    Infinity where n is too small for ``level``.
+    """
     rank = math.ceil((scores.size + 1) * level - 1e-9)
     return float(np.sort(scores)[rank - 1]) if rank <= scores.size else math.inf
 
 
 def group_weighted_quantile(scores: Array, groups: Sequence[str], level: float, *, size_power: float = 0.0) -> float:
-    """Smallest score below which lie scores of weight ``level``, where a group of n rows weighs n^``size_power``.
+    """Return the smallest score below which lie scores of weight ``level``; a group of n rows weighs n^``size_power``.
 
     0: every group the same; 1: every row the same; 0.5: half way between, as the fit itself weighs them (ADR 0043).
     """
@@ -119,7 +123,7 @@ def _off_range(
 
 
 def _selected(rows: Sequence[LayerProfile], layers: Sequence[LayerEnergy], joules: float) -> Widening | None:
-    """Rows that are sized by the most that a selection may keep: all that they cost may not be there."""
+    """Return the widening for rows sized by the most that a selection may keep, whose cost may be absent."""
     bounded = [(row, layer) for row, layer in zip(rows, layers, strict=True) if row.upper_bound]
     share = sum(layer.joules for _, layer in bounded) / joules if joules else 0.0
     if not bounded:

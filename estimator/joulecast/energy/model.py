@@ -1,12 +1,11 @@
-"""What every energy model takes and gives."""
+"""The values that pass between a model's rows and a forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-from joulecast.layers import Coverage, LayerProfile
+from joulecast.layers import Coverage
 from joulecast.units import Joules, Seconds, Watts
 
 Origin = Literal["measured", "public", "transferred", "datasheet"]
@@ -28,8 +27,11 @@ FAMILIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEnergy:
-    """Predicted cost of one row, device-busy. ``joules`` = static + compute + memory. ``priced``: False where nothing
-    calibrated prices it."""
+    """Predicted cost of one row while the device is busy.
+
+    - ``joules``: static + compute + memory.
+    - ``priced``: False where no calibrated model prices the row.
+    """
 
     name: str
     op_type: str
@@ -48,12 +50,13 @@ class LayerEnergy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyEstimate:
-    """A forecast for one batch. ``joules_per_batch`` = sum of the rows' joules + ``gap_joules`` (power with no kernel
-    running).
+    """A forecast for one batch.
 
-    The interval holds the true value with probability ``interval_level``; ``interval_guaranteed`` is False where too
-    few groups
-    stood behind it. ``reasons``: why the interval is wider than the profile's own, one clause each.
+    - ``joules_per_batch``: the rows' joules + ``gap_joules``.
+    - ``gap_joules``: energy while no kernel runs.
+    - ``interval_level``: probability with which the interval holds the true value.
+    - ``interval_guaranteed``: False where the interval rests on too few groups.
+    - ``reasons``: why the interval is wider than the profile's own, one clause each.
     """
 
     accelerator: str
@@ -72,14 +75,3 @@ class EnergyEstimate:
     interval_guaranteed: bool = False
     reasons: tuple[str, ...] = ()
     layers: tuple[LayerEnergy, ...] = ()
-
-
-class EnergyModel(Protocol):
-    """Prices rows. ``precision`` is ``default``, ``tf32``, ``bf16``, ``fp16``, ``fp32``; ``clock_mhz`` an SM clock
-    lock, if any."""
-
-    def predict(
-        self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
-    ) -> tuple[LayerEnergy, ...]:
-        """One ``LayerEnergy`` per executed row (counted or zero), in order. Raises NotCalibratedError."""
-        ...

@@ -1,5 +1,6 @@
-"""Cards by the names that people and tables give them, which are seldom the driver's own, and by what is seen of
-them."""
+"""Cards by the names that people and tables give them, which often differ from the driver's, and by what rows show of
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +24,12 @@ _OVER_BOOST = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What rows tell of the card: its enforced power limit, its highest mean power, the highest clock it was locked
-    at. None where they do not tell."""
+    """What rows show of the card; None where they do not show it.
+
+    - its enforced power limit
+    - its highest mean power
+    - the highest clock that it was locked at
+    """
 
     power_limit_watts: float | None = None
     watts: float | None = None
@@ -35,9 +40,11 @@ NOTHING = Seen()
 
 
 def sheet_named(name: str, seen: Seen = NOTHING) -> DataSheet | None:
-    """The one data sheet with the same words as ``name``, in any order and case, be it without details; or the only
-    one with more words that fits what is ``seen``. None where several come into question, or a part of a name alone
-    speaks for one."""
+    """Return the data sheet that ``name`` means, or None where it is ambiguous.
+
+    It is the one sheet with the same words as ``name``, in any order and case, details aside; or the only one with more
+    words that fits what is ``seen`` of the card. A name of which only a part matches means no sheet.
+    """
     same = _same(name)
     if len(same) == 1:
         return same[0]
@@ -48,24 +55,27 @@ def sheet_named(name: str, seen: Seen = NOTHING) -> DataSheet | None:
 
 
 def candidates(name: str) -> tuple[DataSheet, ...]:
-    """Every data sheet that ``name`` may mean."""
+    """Return every data sheet that ``name`` may mean."""
     return tuple(_same(name) or _containing(name))
 
 
 def label_of(name: str, seen: Seen = NOTHING) -> str:
-    """The label of the card that ``name`` means; ``name`` itself where it is not clear."""
+    """Return the label of the card that ``name`` means, or ``name`` itself where it is ambiguous."""
     sheet = sheet_named(name, seen)
     return name if sheet is None else called(sheet)
 
 
 def called(sheet: DataSheet) -> str:
-    """The label that names ``sheet`` alone; its key where another has the same label."""
+    """Return the label that means ``sheet`` alone; its key where another sheet has the same label."""
     shared = any(sheet.labels[0] in other.labels for other in datasheets() if other is not sheet)
     return sheet.key if shared else sheet.labels[0]
 
 
 def could_be(name: str) -> str:
-    """Which cards ``name`` may mean, with power limit and boost clock; empty where it means none, or names one."""
+    """List the cards that ``name`` may mean, with power limit and boost clock.
+
+    Empty where it means none, or exactly one.
+    """
     found = candidates(name)
     if not found or [called(sheet) for sheet in found] == [name]:
         return ""
@@ -86,19 +96,19 @@ def _same(name: str) -> list[DataSheet]:
 
 
 def _same_card(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether they share what is no detail, and only details set them apart, of which one has more."""
+    """Decide whether two names differ by details only, and one of them has more."""
     told = _telling(one & other)
     return bool(told) and (one <= other or other <= one) and not _telling(one ^ other)
 
 
 def _containing(name: str) -> list[DataSheet]:
-    """Sheets whose names have all words of ``name`` and more."""
+    """Return the data sheets whose names contain all words of ``name`` and more."""
     wanted = _words(name)
     return [sheet for sheet in datasheets() if _telling(wanted) and any(wanted <= own for own in _names(sheet))]
 
 
 def _fitting(sheets: Sequence[DataSheet], seen: Seen) -> list[DataSheet]:
-    """Those that ``seen`` leaves: the power limit and the clock as they are, else what they rule out."""
+    """Return the sheets that match the power limit and clock that were seen, else those that they do not exclude."""
     left = [sheet for sheet in sheets if not _ruled_out(sheet, seen)]
     for what in ("power_limit_watts", "clock_mhz"):
         left = [sheet for sheet in left if _has(sheet, seen, what)] or left
@@ -106,7 +116,7 @@ def _fitting(sheets: Sequence[DataSheet], seen: Seen) -> list[DataSheet]:
 
 
 def _has(sheet: DataSheet, seen: Seen, what: str) -> bool:
-    """Whether the card has just the power limit or clock that was seen."""
+    """Decide whether the card has exactly the power limit or clock that was seen."""
     value, published = getattr(seen, what), _published(sheet, what)
     return bool(value and published and abs(value - published) <= _SAME_LIMIT * published)
 
@@ -123,7 +133,7 @@ def _published(sheet: DataSheet, name: str) -> float | None:
 
 
 def _telling(words: Iterable[str]) -> list[str]:
-    """Words that are no details."""
+    """Return the words that are not details."""
     return [word for word in words if not _DETAIL.fullmatch(word)]
 
 
@@ -132,5 +142,5 @@ def _names(sheet: DataSheet) -> tuple[frozenset[str], ...]:
 
 
 def _words(name: str) -> frozenset[str]:
-    """``Tesla V100-SXM2-16GB`` is v100, sxm2 and 16gb."""
+    """Split a name into lower-case words: ``Tesla V100-SXM2-16GB`` has v100, sxm2 and 16gb."""
     return frozenset(re.findall(r"[a-z0-9]+", name.lower())) - _MAKERS

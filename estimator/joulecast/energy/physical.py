@@ -57,7 +57,7 @@ _CAP_TOLERANCE = 1e-5  # of the clock and of the power that it gives, after so m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """What the law needs of the hardware. ``peak_flops`` (arithmetics,): 0 where there is none."""
+    """The limits of the hardware that the law needs. ``peak_flops`` (arithmetics,): 0 where the hardware lacks one."""
 
     peak_flops: Array
     bandwidth_bytes_per_second: float
@@ -82,7 +82,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtBoost:
-    """Each row at the boost clock, (n,) arrays: what its parts take alone, and its dynamic energy by cause."""
+    """Each row at the boost clock, (n,) arrays: the time of each part alone, and its dynamic energy by cause."""
 
     compute_seconds: Array
     issue_seconds: Array
@@ -92,25 +92,25 @@ class AtBoost:
     memory_joules: Array
 
     def subset(self, kept: Flags | Index) -> AtBoost:
-        """Only the rows that ``kept`` names: flags (n,), or positions, each as often as it occurs."""
+        """Select the rows of ``kept``: flags (n,), or positions, each as often as it occurs."""
         return AtBoost(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
-    """Which of ``size`` networks each row belongs to, (n,), and how often it occurs there, (n,)."""
+    """The network of each row, (n,), out of ``size`` networks, and how often the row occurs there, (n,)."""
 
     index: Index
     count: Array
     size: int
 
     def sum(self, values: Array) -> Array:
-        """(n,) per row to (size,) per network."""
+        """Sum values (n,) per row to (size,) per network."""
         total: Array = np.bincount(self.index, weights=values * self.count, minlength=self.size).astype(float)
         return total
 
     def subset(self, networks: Flags, rows: Flags) -> Networks:
-        """Only some networks, and only the rows that are theirs."""
+        """Select some networks and only the rows that belong to them."""
         renumbered = np.cumsum(networks) - 1
         return Networks(index=renumbered[self.index[rows]], count=self.count[rows], size=int(networks.sum()))
 
@@ -137,22 +137,25 @@ def chip_of(profile: AcceleratorProfile) -> Chip:
 
 
 def instructions_per_second(multiprocessors: float, boost_clock_mhz: float | None) -> float:
-    """Of single threads, at boost: four schedulers a multiprocessor, each a warp of 32 threads a cycle."""
+    """Return instructions per second of single threads at boost: four schedulers, each a warp of 32 threads a cycle."""
     return 4 * 32 * multiprocessors * (boost_clock_mhz or _TYPICAL_CLOCK_MHZ) * 1e6
 
 
 def voltage_squared(law: Law, clock: Array) -> Array:
-    """V² relative to boost at the clock share ``clock``."""
+    """Return V² relative to boost at the clock share ``clock``."""
     return law.voltage_floor + (1 - law.voltage_floor) * clock**law.voltage_exponent
 
 
 def busy(rows: Features, law: Law, chip: Chip, clock: Array) -> Busy:
-    """Cost of each row at its clock share ``clock`` (n,)."""
+    """Compute the cost of each row at its clock share ``clock`` (n,)."""
     return _at_clock(at_boost(rows, law, chip), law, clock)
 
 
 def at_boost(rows: Features, law: Law, chip: Chip, computing: Array | None = None) -> AtBoost:
-    """What does not depend on the clock, or in proportion to it. ``computing``: ``compute_seconds``, where known."""
+    """Compute what is independent of the clock or proportional to it.
+
+    ``computing``: ``compute_seconds``, where known.
+    """
     instructions = rows.elements * _table(law.instructions, FAMILIES)[rows.family]
     flop_joules = _table(law.flop_joules, ARITHMETIC)[rows.arithmetic]
     return AtBoost(
@@ -182,7 +185,7 @@ COMPUTE_FIELDS = ("compute_efficiency", "family_compute", "tile_edge", "depth", 
 
 
 def compute_seconds(rows: Features, law: Law, chip: Chip) -> Array:
-    """Σ t_c of each row at boost, (n,)."""
+    """Return Σ t_c of each row at boost, (n,)."""
     if not rows.row.size:
         return np.zeros_like(rows.bytes)
     arithmetic = rows.arithmetic[rows.row]
@@ -194,8 +197,10 @@ def compute_seconds(rows: Features, law: Law, chip: Chip) -> Array:
 
 
 def _tiled_seconds(rows: Features, law: Law, chip: Chip, rate: Array) -> Array:
-    """Each contraction with the tile and split that are fastest for it, (c,); ``rate`` (c,): FLOP/s of all
-    multiprocessors."""
+    """Return the seconds of each contraction (c,) with the tile and split that are fastest for it.
+
+    ``rate`` (c,): FLOP/s of all multiprocessors.
+    """
     arithmetic = rows.arithmetic[rows.row]
     edge = _table(law.tile_edge, ARITHMETIC)[arithmetic]
     turned = rows.transposed[rows.row] * _table(law.transposed_depth, ARITHMETIC)[arithmetic]
@@ -215,27 +220,27 @@ def _tiled_seconds(rows: Features, law: Law, chip: Chip, rate: Array) -> Array:
 
 
 def _slowed(rows: Features) -> Array:
-    """α of each contraction, (c,). Convolutions and fused attention pad what is odd."""
+    """Return α of each contraction, (c,). Convolutions and fused attention pad odd sizes."""
     aligned = _table(_ALIGNED_ELEMENTS, ARITHMETIC)[rows.arithmetic[rows.row]]
     odd = (rows.k % aligned > 0) | (rows.n % aligned > 0)
     return np.where(odd & (rows.family[rows.row] == FAMILIES.index("matmul")), UNALIGNED, 1.0)
 
 
 def memory_seconds(rows: Features, law: Law, chip: Chip) -> Array:
-    """t_m of each row, (n,)."""
+    """Return t_m of each row, (n,)."""
     share = law.memory_efficiency * _table(law.family_memory, FAMILIES, 1.0)[rows.family]
     return rows.bytes / (share * chip.bandwidth_bytes_per_second)
 
 
 def _longest(one: Array, other: Array, sharpness: float) -> Array:
-    """The soft maximum (one^p + other^p)^(1/p), free of overflow."""
+    """Compute the soft maximum (one^p + other^p)^(1/p) without overflow."""
     longest = np.maximum(np.maximum(one, other), np.finfo(float).tiny)
     soft: Array = longest * (1 + (np.minimum(one, other) / longest) ** sharpness) ** (1 / sharpness)
     return soft
 
 
 def compose(rows: Features, law: Law, chip: Chip, networks: Networks, clock: Array, waits: Array) -> Composed:
-    """Whole networks whose clock is locked at, or may rise to, the share ``clock`` (size,), under the power limit.
+    """Compute whole networks whose clock is locked at, or may rise to, ``clock`` (size,), under the power limit.
 
     ``waits``: (size,) seconds that the host needs to launch each (``host_seconds``).
     """
@@ -243,7 +248,7 @@ def compose(rows: Features, law: Law, chip: Chip, networks: Networks, clock: Arr
 
 
 def compose_at_boost(boost: AtBoost, law: Law, chip: Chip, networks: Networks, clock: Array, waits: Array) -> Composed:
-    """As ``compose``, of rows whose cost at the boost clock is known."""
+    """Compute the same as ``compose`` from rows whose cost at the boost clock is known."""
     top = _at(boost, law, networks, waits, clock)
     over = top.joules > held_watts(law, chip) * top.seconds
     if not over.any():
@@ -256,8 +261,7 @@ def compose_at_boost(boost: AtBoost, law: Law, chip: Chip, networks: Networks, c
 
 
 def _capped(rows: AtBoost, networks: Networks, law: Law, watts: float, waits: Array, clock: Array) -> Array:
-    """The highest clock shares below ``clock`` at which ``watts`` hold, by bisection; the lowest one where none
-    does."""
+    """Return the highest clock shares below ``clock`` at which ``watts`` hold, by bisection, else the lowest one."""
     low, high = np.minimum(LOWEST_CLOCK, clock), clock
     for _ in range(_CAP_STEPS):
         middle = (low + high) / 2
@@ -268,15 +272,17 @@ def _capped(rows: AtBoost, networks: Networks, law: Law, watts: float, waits: Ar
 
 
 def held_watts(law: Law, chip: Chip) -> float:
-    """What the card's own control holds under its limit, on average."""
+    """Return the average watts that the card's own control holds below its limit."""
     return law.held_share * chip.power_limit_watts
 
 
 def host_seconds(
     rows: Features, host: Host, networks: Networks, *, views: Array | float, modules: Array | float
 ) -> Array:
-    """a·kernels + b·views + c·modules + d of each network, (size,); ``views``, ``modules``: (size,) free views, of
-    executed rows and others, and module calls."""
+    """Return a·kernels + b·views + c·modules + d of each network, (size,).
+
+    ``views``, ``modules``: (size,) free views of executed rows and others, and module calls.
+    """
     launched = host.kernel_seconds * networks.sum(rows.kernels)
     return launched + host.view_seconds * views + host.module_call_seconds * modules + host.forward_seconds
 
@@ -291,13 +297,13 @@ def _at(rows: AtBoost, law: Law, networks: Networks, waits: Array, clock: Array)
 
 
 def _table(values: Mapping[str, float], names: Sequence[str], absent: float = 0.0) -> Array:
-    """``values`` in the order of ``names``, and a last 0 that the position −1 picks: no arithmetic, no compute."""
+    """Return ``values`` in the order of ``names``, with a last 0 for the position −1 of rows that compute nothing."""
     return np.array([*(values.get(name, absent) for name in names), 0.0])
 
 
 @dataclass(frozen=True, slots=True)
 class Physical:
-    """The law as an ``EnergyModel`` of one accelerator under one runtime."""
+    """The law of one accelerator under one runtime."""
 
     profile: AcceleratorProfile
     runtime: str = "torch-eager"
@@ -305,7 +311,7 @@ class Physical:
     def predict(
         self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
     ) -> tuple[LayerEnergy, ...]:
-        """Each executed row alone, at the clock asked for and not capped: the cap is the whole network's."""
+        """Predict each executed row alone, without the power cap, which applies to whole networks."""
         rows = executed(layers, self.runtime)
         table = features(rows, precision=precision, runtime=self.runtime, lacks=self.profile.lacks)
         clock = np.full(len(rows), clock_share(self.profile, clock_mhz))
@@ -313,8 +319,10 @@ class Physical:
 
 
 def clock_share(profile: AcceleratorProfile, clock_mhz: float | None) -> float:
-    """``clock_mhz`` as a share of boost, 1 if None. Raises NotCalibratedError where boost is unknown or the clock lies
-    outside [``LOWEST_CLOCK``, ``HIGHEST_CLOCK``]."""
+    """Return ``clock_mhz`` as a share of boost, 1 if None.
+
+    Raises NotCalibratedError where boost is unknown or the clock lies outside [``LOWEST_CLOCK``, ``HIGHEST_CLOCK``].
+    """
     if clock_mhz is None:
         return 1.0
     boost = profile.boost_clock_mhz
@@ -334,8 +342,10 @@ def clock_share(profile: AcceleratorProfile, clock_mhz: float | None) -> float:
 
 
 def over_the_limit(forecast: Composed, law: Law, chip: Chip) -> Flags:
-    """Which networks draw more than the card holds under its limit even at ``LOWEST_CLOCK``, (size,): the power limit
-    lies below the law's range for them."""
+    """Return which networks (size,) exceed the held power even at ``LOWEST_CLOCK``.
+
+    For them the power limit lies below the law's range.
+    """
     held = held_watts(law, chip) * forecast.seconds * (1 + _CAP_TOLERANCE)
     over: Flags = (forecast.joules > held) & (forecast.clock <= LOWEST_CLOCK * (1 + _CAP_TOLERANCE))
     return over
@@ -344,7 +354,7 @@ def over_the_limit(forecast: Composed, law: Law, chip: Chip) -> Flags:
 def layer_energies(
     rows: Sequence[LayerProfile], table: Features, spent: Busy, profile: AcceleratorProfile
 ) -> tuple[LayerEnergy, ...]:
-    """One ``LayerEnergy`` a row, with the origin of the joules that price it."""
+    """Return one ``LayerEnergy`` a row, with the origin of the joules that price it."""
     seconds: list[Seconds] = spent.seconds.tolist()
     causes: list[list[Joules]] = [
         values.tolist() for values in (spent.static_joules, spent.compute_joules, spent.memory_joules)
@@ -375,7 +385,7 @@ def layer_energies(
 
 
 def row_origin(profile: AcceleratorProfile, op_type: str, arithmetic: str) -> Origin:
-    """The strongest origin of joules that cover this op type in this arithmetic (``""``: it computes none)."""
+    """Return the strongest origin of joules that cover this op type in this arithmetic (``""``: none)."""
     for entry in profile.energy_rows:
         if (not arithmetic or arithmetic in entry.arithmetics) and ("*" in entry.op_types or op_type in entry.op_types):
             return entry.origin

@@ -1,9 +1,9 @@
-"""What is known of one accelerator: its limits, the law's coefficients, where they come from and how wrong they may
-be."""
+"""What is known of one accelerator: its limits, the law's coefficients, their origin and their errors."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
@@ -13,10 +13,13 @@ from joulecast.energy.model import ARITHMETIC, FAMILIES, Origin
 from joulecast.errors import DocumentError, NotCalibratedError
 from joulecast.schema import Keys, Text, Within
 
+SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
+"""Environment variable: 1 where tests make and price profiles of a simulated device."""
+
 SCHEMA_VERSION = 3
 """Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
 
-# Bounds keep out what is no value at all: a wrong sign, a mistaken unit, nothing at all. They do not say what is
+# Bounds keep out invalid values: a wrong sign, a mistaken unit, a missing number. They do not say what is
 # likely, so that no card to come is refused. ADR 0145 says why they are what they are.
 POWER_LIMIT_WATTS = Within(1, 100_000, "W")
 """From a module of a few watts to four times the 23 kW of the largest accelerator sold (Cerebras CS-3)."""
@@ -67,21 +70,22 @@ _Size = Annotated[float, Within(0, 1e30)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Law:
-    """Coefficients of ``energy.physical``; see there for the equations.
+    """Coefficients of the law; ``energy.physical`` has the equations.
 
-    ``compute_efficiency``: share of the peak that the largest tiles reach, by arithmetic. ``tile_edge``: edge in
-    elements at which a square tile spends as long on fetching its operands as on multiplying them, halved, by
-    arithmetic. ``depth``: extra k of a product's prologue, in the fastest arithmetic. ``transposed_depth``: more of it
-    where the weights lie as (n, k), by arithmetic; 0 where it is not named. ``family_compute``, ``family_memory``: what
-    a family of kernels reaches relative to a matrix product's rate and to ``memory_efficiency``; 1 where it is not
-    named.
-    ``instructions``: that one thread issues for one element of a row without MACs, by family.
-    ``sharpness``: exponent of the soft maximum.
-    ``flop_joules``, ``instruction_joules``, ``byte_joules``: dynamic energy at boost. ``static_watts`` +
-    ``clock_watts`` × x·V²(x): power of a busy chip before any dynamic energy; ``gap_watts`` + ``clock_watts`` ×
-    x·V²(x): with a context alive, clocks up and no kernel. ``held_share``: what the card's control holds under its
-    power limit. ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost
-    clock.
+    - ``compute_efficiency``: share of the peak that the largest tiles reach, by arithmetic.
+    - ``tile_edge``: edge in elements at which a square tile spends as long on fetching its operands as on multiplying
+      them, halved, by arithmetic.
+    - ``depth``: extra k of a product's prologue, in the fastest arithmetic.
+    - ``transposed_depth``: more of it where the weights lie as (n, k), by arithmetic; 0 where it is not named.
+    - ``family_compute``, ``family_memory``: what a family of kernels reaches relative to a matrix product's rate and to
+      ``memory_efficiency``; 1 where it is not named.
+    - ``instructions``: that one thread issues for one element of a row without MACs, by family.
+    - ``sharpness``: exponent of the soft maximum.
+    - ``flop_joules``, ``instruction_joules``, ``byte_joules``: dynamic energy at boost.
+    - ``static_watts`` + ``clock_watts`` × x·V²(x): power of a busy chip before any dynamic energy.
+    - ``gap_watts`` + ``clock_watts`` × x·V²(x): power with a context alive, clocks up and no kernel.
+    - ``held_share``: what the card's control holds under its power limit.
+    - ``voltage_floor``, ``voltage_exponent``: V²(x) = floor + (1 − floor)·x^exponent, x = clock over boost clock.
     """
 
     compute_efficiency: Annotated[Mapping[str, _Share], Keys(ARITHMETIC)]
@@ -107,9 +111,9 @@ class Law:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Seconds that the launching process spends: a kernel, a view, a module call, a forward pass.
+    """Seconds that the launching process spends on a kernel, a view, a module call and a forward pass.
 
-    ``measured_on``: whose they are.
+    - ``measured_on``: the host that was measured.
     """
 
     kernel_seconds: _Seconds
@@ -121,7 +125,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyRows:
-    """Joules that stand behind some rows: op types (``*``: any) in these arithmetics have ``origin``."""
+    """Rows that share an origin of joules: op types (``*``: any) in these arithmetics have ``origin``."""
 
     origin: Origin
     arithmetics: tuple[_Name, ...]
@@ -130,12 +134,13 @@ class EnergyRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Half-width of the prediction interval, as a natural logarithm: true / forecast lies within exp(±
-    ``log_half_width``).
+    """The prediction interval: true / forecast lies within exp(± ``log_half_width``).
 
-    ``groups`` calibration groups stood behind it; ``guaranteed`` from nine on. ``coverage``: on held-out rows, where
-    that was measured.
-    ``rule``: how the width was found, in one sentence.
+    - ``log_half_width``: half-width as a natural logarithm.
+    - ``groups``: calibration groups behind it.
+    - ``guaranteed``: True from nine groups on.
+    - ``coverage``: on held-out rows, where that was measured.
+    - ``rule``: how the width was found, in one sentence.
     """
 
     level: _Level
@@ -148,7 +153,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedFrom:
-    """One source of rows that were fitted: what, how many, whose, under which licence."""
+    """One source of rows that were fitted: kind, number, owner and licence."""
 
     name: _Sentence
     what: _Sentence
@@ -159,14 +164,16 @@ class FittedFrom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceleratorProfile:
-    """Everything that prices a model on one accelerator. ``product``: the node label's value, normalised.
+    """Everything that prices a model on one accelerator.
 
-    ``peak_flops``: dense operations per second at the boost clock, by arithmetic; ``lacks``: arithmetics the hardware
-    does not have.
-    ``unverified``: data-sheet values that one unread source alone vouches for. ``held_out``: figures on rows the fit
-    never saw.
-    ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted. ``driver``: None where the rows
-    do not say. ``simulated``: fitted on rows of a simulated device, good for tests alone.
+    - ``product``: the node label's value, normalised.
+    - ``peak_flops``: dense operations per second at the boost clock, by arithmetic.
+    - ``lacks``: arithmetics the hardware does not have.
+    - ``unverified``: data-sheet values that only one unread source states.
+    - ``held_out``: figures on rows that the fit did not see.
+    - ``training_range``: smallest and largest FLOPs and bytes of a row that was fitted.
+    - ``driver``: None where the rows do not say.
+    - ``simulated``: fitted on rows of a simulated device, for tests alone.
     """
 
     product: Annotated[str, PRODUCT]
@@ -202,12 +209,12 @@ class AcceleratorProfile:
         return (*(() if missing else ("default",)), *self.peak_flops)
 
     def to_json(self) -> str:
-        """The profile as JSON text, the same for the same profile."""
+        """Return the profile as JSON text; equal profiles give equal text."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, called: str = "this") -> AcceleratorProfile:
-        """The profile that ``to_json`` wrote. ``called``: what the message calls it, such as its file.
+        """Return the profile that ``to_json`` wrote. ``called``: the name in messages, such as its file.
 
         Raises NotCalibratedError (InvalidProfile), naming the field, for any other text, and for one that no
         accelerator can have: a coefficient out of bounds, an unknown field or origin, a peak without its joules.
@@ -232,7 +239,7 @@ def _profile(document: Any) -> AcceleratorProfile:
 
 
 def _contradictions(profile: AcceleratorProfile) -> Iterator[str]:
-    """What is wrong with fields that are each within their bounds."""
+    """Yield what is wrong between fields that are each within their bounds."""
     law = profile.law
     if profile.product.lower().startswith("simulated-"):
         yield f"{profile.product} does not exist, and nothing was measured on it"
@@ -246,3 +253,18 @@ def _contradictions(profile: AcceleratorProfile) -> Iterator[str]:
     for name, (low, high) in profile.training_range.items():
         if low > high:
             yield f"training_range.{name} ends at {high:g}, below its beginning {low:g}: swap them"
+
+
+def refuse_simulated(profile: AcceleratorProfile) -> AcceleratorProfile:
+    """Return ``profile`` if it was measured on hardware.
+
+    Raises NotCalibratedError (SimulatedProfile) for a profile fitted on rows of a simulated device, because they say
+    nothing about any hardware.
+    """
+    if profile.simulated and os.environ.get(SIMULATED_ALLOWED) != "1":
+        raise NotCalibratedError(
+            f"the profile of {profile.product} was fitted on rows of a simulated device, so nothing may be priced with"
+            " it: give one that was measured",
+            reason="SimulatedProfile",
+        )
+    return profile

@@ -1,1 +1,1 @@
-"""Model files into `ModelGraph`: the only modules that know a framework, each imported when it is needed."""
+"""Read model files into `ModelGraph`. Only these modules import a framework, each when it is needed."""

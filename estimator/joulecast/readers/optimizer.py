@@ -28,7 +28,7 @@ _PACKED = {"INT4": 2, "UINT4": 2, "FLOAT4E2M1": 2, "INT2": 4, "UINT2": 4}
 
 
 def optimize(skeleton: bytes, *, name: str) -> bytes:
-    """The optimised graph, again as a skeleton. ``name``: for messages.
+    """Optimise the graph and return it as a skeleton. ``name``: for messages.
 
     Raises JoulecastError (MissingDependency) without onnxruntime, and ModelFormatError for what it cannot load.
     """
@@ -90,7 +90,7 @@ def _stand_in(model: ModelProto, place: Path, name: str) -> None:
 
 
 def _lift_constants(graph: GraphProto) -> None:
-    """Constant nodes without their payload become initializers: onnxruntime reads no external data in attributes."""
+    """Turn Constant nodes without payload into initializers, whose data onnxruntime reads from a file."""
     kept = []
     for node in graph.node:
         for inner in _subgraphs(node):
@@ -114,7 +114,7 @@ def _copy(node: NodeProto) -> NodeProto:
 
 
 def _constant(node: NodeProto) -> TensorProto | None:
-    """The value of a Constant node whose payload was dropped."""
+    """Return the value of a Constant node whose payload was dropped."""
     if node.op_type != "Constant" or not node.attribute or node.attribute[0].name != "value":
         return None
     tensor = node.attribute[0].t

@@ -1,12 +1,12 @@
-"""Where model bytes come from, and what of them is kept: ``fetch`` and ``resolve``.
+"""Fetch models and keep what is needed of them: ``fetch`` and ``resolve``.
 
-Light on purpose: importing it loads neither onnx nor numpy, and the HTTP client only once a registry is asked.
+Importing it loads neither onnx nor numpy, and the HTTP client only once a registry is asked.
 """
 
-from joulecast.sources.access import RegistryAccess
 from joulecast.sources.budget import FetchBudget
 from joulecast.sources.fetched import FetchedModel, Verification
 from joulecast.sources.fetching import fetch, resolve
-from joulecast.sources.skeleton import DROPPED_LOCATION
+from joulecast.sources.registries.access import RegistryAccess
+from joulecast.sources.skeletons.skeleton import DROPPED_LOCATION
 
 __all__ = ["DROPPED_LOCATION", "FetchBudget", "FetchedModel", "RegistryAccess", "Verification", "fetch", "resolve"]

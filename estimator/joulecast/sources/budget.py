@@ -1,4 +1,4 @@
-"""What reading one model may cost, and the meter that holds it to that."""
+"""The limits on the cost of reading one model, and the meter that enforces them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 INFLATION_GRACE_BYTES = 256 * MIB
-"""Below this much output no ratio is looked at: small layers of zeros inflate a lot and harm nobody."""
+"""Below this much output the ratio is not checked, because small layers of zeros inflate a lot without harm."""
 INFLATION_LIMIT = 2048
 """Output bytes per compressed byte. Deflate cannot exceed 1032:1 (zlib, "Technical Details"), so only crafted zstd gets
 here."""
@@ -22,9 +22,10 @@ here."""
 class FetchBudget:
     """The most that one model may cost to read.
 
-    ``fetched_bytes``: body bytes received, manifests and config included. ``wall_seconds``: from the first request to
-    the last byte. ``skeleton_bytes``: what is kept of the model in memory. ``decompressed_bytes``: output of a
-    compressed layer, read or passed over.
+    - ``fetched_bytes``: body bytes received, manifests and config included.
+    - ``wall_seconds``: from the first request to the last byte.
+    - ``skeleton_bytes``: what is kept of the model in memory.
+    - ``decompressed_bytes``: output of a compressed layer, read or skipped.
     """
 
     fetched_bytes: int = 512 * MIB
@@ -58,7 +59,7 @@ class Meter:
         return self.budget.wall_seconds - (time.monotonic() - self._started)
 
     def check_time(self) -> None:
-        """Raises ModelFetchError (FetchBudgetExceeded) once the wall time is spent."""
+        """Raise ModelFetchError (FetchBudgetExceeded) once the wall time is spent."""
         if self.remaining_seconds() <= 0:
             raise _exceeded(
                 f"{self.subject}: reading the model took longer than {self.budget.wall_seconds:g} s: "
@@ -66,7 +67,7 @@ class Meter:
             )
 
     def check_inflation(self, compressed_bytes: int, decompressed_bytes: int) -> None:
-        """Raises ModelFormatError (DecompressionLimitExceeded) for a layer that unfolds beyond all reason."""
+        """Raise ModelFormatError (DecompressionLimitExceeded) for a layer that expands beyond the limits."""
         self.check_time()
         excessive_ratio = decompressed_bytes > max(INFLATION_GRACE_BYTES, INFLATION_LIMIT * compressed_bytes)
         if excessive_ratio or decompressed_bytes > self.budget.decompressed_bytes:

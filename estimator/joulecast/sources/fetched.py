@@ -1,4 +1,4 @@
-"""What fetching a model gives."""
+"""The result of fetching a model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ the content rests on the connection it came by."""
 class FetchedModel:
     """A model without its weights, and where it came from.
 
-    ``reference``: as given. ``format``: ``onnx``. ``path``: inside the image, or of the file. ``digest``: the platform
-    manifest's, or for a file the skeleton's. ``layer_digest``: of the layer that holds the model, None for a file.
-    ``skeleton``: an ONNX ModelProto in which payloads over 4 KiB are marked external. ``bytes_fetched``: body bytes
-    received, manifests and config included. ``image_bytes``: sum of the compressed layer sizes of the chosen platform,
-    or the file's size. ``verification``: None for a file.
+    - ``reference``: as given.
+    - ``format``: ``onnx``.
+    - ``path``: inside the image, or of the file.
+    - ``digest``: the platform manifest's, or for a file the skeleton's.
+    - ``layer_digest``: of the layer that holds the model, None for a file.
+    - ``skeleton``: an ONNX ModelProto in which payloads over 4 KiB are marked external.
+    - ``bytes_fetched``: body bytes received, manifests and config included.
+    - ``image_bytes``: sum of the compressed layer sizes of the chosen platform, or the file's size.
+    - ``verification``: None for a file.
     """
 
     reference: str

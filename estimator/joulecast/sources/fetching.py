@@ -1,4 +1,4 @@
-"""The one entry: a reference becomes a model without its weights."""
+"""Fetch a model without its weights by its reference."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError
-from joulecast.sources import external
-from joulecast.sources.access import RegistryAccess
 from joulecast.sources.budget import FetchBudget, Meter
 from joulecast.sources.fetched import FetchedModel
 from joulecast.sources.files import fetch_file
-from joulecast.sources.formats import check_requested
-from joulecast.sources.layer import Layer
-from joulecast.sources.layout import LayoutStore, split
-from joulecast.sources.manifest import (
+from joulecast.sources.images.layer import Layer
+from joulecast.sources.images.layout import LayoutStore, split
+from joulecast.sources.images.manifest import (
     CONFIG_TYPES,
     MAX_DOCUMENT_BYTES,
     Config,
@@ -30,18 +27,21 @@ from joulecast.sources.manifest import (
     read_config,
     select,
 )
-from joulecast.sources.manifest import (
+from joulecast.sources.images.manifest import (
     resolve as resolve_manifest,
 )
-from joulecast.sources.overlay import Found, find, survey
-from joulecast.sources.ranges import RangedStream, Windows
-from joulecast.sources.reference import is_bare, parse, refuse_address
-from joulecast.sources.skeleton import skeleton
+from joulecast.sources.images.overlay import Found, find, survey
+from joulecast.sources.images.reference import is_bare, parse, refuse_address
+from joulecast.sources.registries.access import RegistryAccess
+from joulecast.sources.skeletons import external
+from joulecast.sources.skeletons.formats import check_requested
+from joulecast.sources.skeletons.skeleton import skeleton
+from joulecast.sources.streams.ranges import RangedStream, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulecast.sources.stream import Bytes
+    from joulecast.sources.streams.stream import Bytes
 
 MODEL_PATH = "joulecast.dev/model-path"
 """Image label or manifest annotation that names the model's file."""
@@ -60,7 +60,7 @@ def fetch(
     platform: str = "linux/amd64",
     verify: bool = False,
 ) -> FetchedModel:
-    """The model that ``reference`` names, without its weights.
+    """Fetch the model that ``reference`` names, without its weights.
 
     ``reference``: path of an ONNX file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``);
     else an image in a registry. ``path``: the model inside the image; without it the image's label or manifest
@@ -90,8 +90,9 @@ def resolve(
     platform: str = "linux/amd64",
     budget: FetchBudget | None = None,
 ) -> str:
-    """The digest by which ``fetch`` would identify the model now: a registry is asked for manifests only, by HEAD if it
-    can.
+    """Return the digest by which ``fetch`` would identify the model now.
+
+    A registry is asked for manifests only, by HEAD if it can answer that.
 
     Raises what ``fetch`` raises.
     """
@@ -107,7 +108,7 @@ def resolve(
 
 
 def _local_file(reference: str, access: RegistryAccess) -> Path | None:
-    """The file of this machine that ``reference`` means; None if it means a folder or an image."""
+    """Return the local file that ``reference`` means; None if it means a folder or an image."""
     if not access.local_paths:
         return None
     path = os.path.expanduser(reference)  # noqa: PTH111 - pathlib raises for names that cannot be a file's
@@ -124,14 +125,14 @@ def _opened(reference: str, access: RegistryAccess, meter: Meter) -> tuple[Store
     if local is not None:
         return LayoutStore(local[0], meter), local[1]
     image = parse(reference)
-    from joulecast.sources.registry import RegistryStore
+    from joulecast.sources.registries.registry import RegistryStore
 
     return RegistryStore(image, access, meter), image.target
 
 
 @contextmanager
 def offering_names(reference: str) -> Iterator[None]:
-    """Where a single word is no image of Docker Hub, say how a network of a library is written."""
+    """Add to an error for a single word how a network of a library is written."""
     try:
         yield
     except ModelFetchError as error:
@@ -146,7 +147,7 @@ def offering_names(reference: str) -> Iterator[None]:
 
 
 class _Image:
-    """Finding the model in one platform's image."""
+    """The search for the model in one platform's image."""
 
     def __init__(self, manifest: Manifest, store: Store, meter: Meter, *, verify: bool) -> None:
         self._manifest = manifest
@@ -184,7 +185,7 @@ class _Image:
             if not self._sealed or error.reason != "ModelNotFound":
                 raise
             raise ModelFetchError(
-                f"{self._name} holds no model that can be read, and {len(self._sealed)} of its"
+                f"{self._name} holds no readable model, and {len(self._sealed)} of its"
                 f" {len(self._manifest.layers)} layers cannot be ({self._sealed[0].media_type}: encrypted, or kept"
                 " outside the registry): push a copy whose model lies in an ordinary layer",
                 reason="ModelNotFound",
@@ -192,8 +193,10 @@ class _Image:
             ) from error
 
     def _beside(self, found: Found[bytes]) -> list[Found[external.Contents]]:
-        """The shape constants that lie in files beside the model, where layers can be read by ranges; a compressed one
-        would have to be unfolded for some bytes."""
+        """Return the shape constants that lie in files beside the model, where layers can be read by ranges.
+
+        A compressed layer would have to be decompressed for a few bytes.
+        """
         layers = self._layers if not any(map(is_compressed, self._layers)) else [found.layer]
         if any(map(is_compressed, layers)):
             return []
@@ -252,12 +255,12 @@ class _Image:
         return read_config(content, len(self._manifest.layers), name)
 
     def _root(self) -> str:
-        """Where a model may lie: in an image under /models, in an artifact of bare files anywhere."""
+        """Return where a model may lie: in an image under /models, in an artifact of bare files anywhere."""
         config = self._manifest.config
         return _MODELS_FOLDER if config and config.media_type in CONFIG_TYPES else ""
 
     def _groups(self, config: Config) -> Iterator[list[Layer]]:
-        """Layers whose history names models first, each group top first."""
+        """Yield the layers whose history names models, then the others, each group top first."""
         digests = [layer.digest for layer in self._manifest.layers]
         hinted = {
             digest
@@ -277,5 +280,5 @@ class _Image:
 
 
 def is_compressed(layer: Layer) -> bool:
-    """Whether a layer says so, or was found to be so when it was read."""
+    """Decide whether a layer is compressed, by its media type or by what reading it found."""
     return layer.compressed or any(word in layer.descriptor.media_type for word in ("gzip", "zstd"))

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError, ModelReferenceError
-from joulecast.sources import external
 from joulecast.sources.fetched import FetchedModel
-from joulecast.sources.ranges import LOCAL, RangedStream
-from joulecast.sources.skeleton import skeleton
+from joulecast.sources.skeletons import external
+from joulecast.sources.skeletons.skeleton import skeleton
+from joulecast.sources.streams.ranges import LOCAL, RangedStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ class FileRanges:
     """``Ranges`` over an open file. Counts what it reads on ``meter``."""
 
     def __init__(self, path: Path, meter: Meter) -> None:
-        """Raises ModelFetchError if ``path`` cannot be opened or is no regular file."""
+        """Open the file. Raises ModelFetchError if ``path`` cannot be opened or is not a regular file."""
         self._meter = meter
         self._path = path
         try:
@@ -36,7 +36,9 @@ class FileRanges:
         self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):
             self.close()
-            raise ModelReferenceError(f"{path} is no regular file: give an .onnx file, an OCI image layout or an image")
+            raise ModelReferenceError(
+                f"{path} is not a regular file: give an .onnx file, an OCI image layout or an image"
+            )
 
     def read(self, offset: int, length: int) -> bytes:
         try:
@@ -51,10 +53,11 @@ class FileRanges:
 
 
 def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
-    """The model in a local ONNX file, with the shape constants that lie in files beside it. Its digest is its
-    skeleton's: weights that differ change no forecast and are never read.
+    """Read the model in a local ONNX file, with the shape constants that lie in files beside it.
 
-    Raises ModelFetchError if it cannot be read, ModelFormatError if it is no ONNX model.
+    Its digest is its skeleton's: different weights do not change a forecast and are never read.
+
+    Raises ModelFetchError if it cannot be read, ModelFormatError if it is not an ONNX model.
     """
     ranges = FileRanges(path, meter)
     try:
@@ -77,7 +80,7 @@ def fetch_file(path: Path, *, reference: str, meter: Meter) -> FetchedModel:
 
 
 def _beside(path: Path, wanted: Sequence[external.Piece], meter: Meter) -> dict[external.Piece, bytes]:
-    """The pieces of files in the model's folder; of a file that cannot be read none."""
+    """Return the pieces from files in the model's folder; a file that cannot be read gives none."""
     found: dict[external.Piece, bytes] = {}
     for location in dict.fromkeys(piece.location for piece in wanted):
         try:

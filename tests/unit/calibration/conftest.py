@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.fit.measured.profile import FittedRows, fit_measured
 from joulecast.calibration.measure.__main__ import main as measure
+from joulecast.energy.profile import SIMULATED_ALLOWED
 
 
 @pytest.fixture

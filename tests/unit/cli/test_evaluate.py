@@ -13,7 +13,7 @@ from joulecast.calibration.evaluate.evaluation import Evaluation, Unscored
 from joulecast.calibration.evaluate.scores import Score
 from joulecast.cli.commands import evaluate
 from joulecast.errors import JoulecastError, MeasurementError
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 FOUND = Evaluation(
     results=(

@@ -8,13 +8,13 @@ import pytest
 import typer
 
 import joulecast
-from joulecast import profiling
+from joulecast.api import profiling
+from joulecast.api.documents import profile_document
 from joulecast.cli.models import profiles
 from joulecast.cli.options import GraphChoice, ModelRequest
-from joulecast.documents import profile_document
 from joulecast.errors import JoulecastError, ModelReferenceError, WorkloadError
 from joulecast.readers.named import is_named
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 
 def test_a_named_network_is_profiled_once_per_batch_size() -> None:
@@ -56,7 +56,7 @@ def test_options_of_files_and_images_are_refused(option: str, given: dict[str, o
     "given", [{"path": "/m.onnx"}, {"graph": "optimized"}, {"verify": True}, {"input_values": {"x": 1}}]
 )
 def test_the_library_refuses_them_too(given: dict[str, object]) -> None:
-    with pytest.raises(WorkloadError, match=f"has no {next(iter(given))}"):
+    with pytest.raises(WorkloadError, match=f"takes no {next(iter(given))}"):
         profiling.profile("torchvision:resnet50", **given)  # type: ignore[arg-type]
 
 

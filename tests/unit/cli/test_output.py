@@ -55,7 +55,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
 
 
 def test_tables_that_are_piped_are_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from joulecast.cli.profile_tables import plain_table
+    from joulecast.cli.tables.profiles import plain_table
 
     monkeypatch.delenv("COLUMNS", raising=False)
     table = plain_table("Title", ("name", False), ("figure", True))

@@ -15,9 +15,9 @@ from joulecast.calibration.suite.index import Index, write_index
 from joulecast.calibration.suite.rebuild import Rebuilt
 from joulecast.cli.commands import suite as command_module
 from tests.contract.command_line import CommandLine
+from tests.unit.api.test_documents import validate
 from tests.unit.calibration.suite.records import linear, record, relu
 from tests.unit.calibration.suite.test_assembly import assembled
-from tests.unit.test_documents import validate
 
 DIGEST = "sha256:" + 64 * "0"
 

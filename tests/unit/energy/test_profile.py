@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from joulecast.accelerators import AcceleratorProfile, installed
+from joulecast.accelerators.catalogue import installed
 from joulecast.calibration.meter.simulated.presets import PRESETS
+from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError
 
 PROFILE = installed()["NVIDIA-A100-PCIE-40GB"]

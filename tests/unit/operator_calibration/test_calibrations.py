@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from joulecast.accelerators import installed
+from joulecast.accelerators.catalogue import installed
 from joulecast.errors import NotCalibratedError
 from joulecast_operator import profiler
 from joulecast_operator.controller_calibrations import Calibrations

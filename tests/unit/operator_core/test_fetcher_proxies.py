@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from joulecast.sources.proxies import VARIABLES
+from joulecast.sources.registries.proxies import VARIABLES
 from joulecast_operator.forecasts import Forecasts, Request
 from joulecast_operator.outcomes import Outcome
 from joulecast_operator.settings import Settings

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from joulecast import accelerators, sources
+from joulecast import sources
+from joulecast.accelerators import catalogue
+from joulecast.accelerators.catalogue import installed
+from joulecast.energy import pricing
+from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast_operator import profiler
 from joulecast_operator.outcomes import Failure, priced_outcome
@@ -56,7 +60,7 @@ def test_a_ready_profile_needs_no_skeleton(tmp_path: Path) -> None:
 
 
 def test_an_override_prices(tmp_path: Path) -> None:
-    document = json.loads(accelerators.installed()["NVIDIA-H200"].to_json())
+    document = json.loads(catalogue.installed()["NVIDIA-H200"].to_json())
     document["law"]["static_watts"] *= 10
     document["law"]["gap_watts"] = document["law"]["gap_watts"] * 10 + 100
     override = {"product": "NVIDIA-H200", "runtime": "torch-eager", "document": json.dumps(document)}
@@ -141,10 +145,10 @@ def test_input_values(text: object, value: object) -> None:
 
 
 def test_validation() -> None:
-    document = accelerators.installed()["NVIDIA-H200"].to_json()
+    document = catalogue.installed()["NVIDIA-H200"].to_json()
     header = {"operation": "validate", "product": "NVIDIA-H200", "runtime": "torch-eager", "document": document}
     assert profiler.work(header, b"")[0]["profile"]["origin"] == "measured"
-    measured = accelerators.installed()["NVIDIA-A100-PCIE-40GB"]
+    measured = catalogue.installed()["NVIDIA-A100-PCIE-40GB"]
     own = header | {"product": measured.product, "document": measured.to_json()}
     assert profiler.work(own, b"")[0]["profile"]["held_out_error"] == measured.held_out["median_ape"]
     for changes, reason in (
@@ -162,7 +166,7 @@ BAD = ({"byte_joules": -1}, {"byte_joules": float("nan")}, {"flop_joules": {}}, 
 
 @pytest.mark.parametrize("law", BAD, ids=str)
 def test_a_profile_that_prices_nothing_sound_is_refused(law: dict[str, Any]) -> None:
-    document = accelerators.installed()["NVIDIA-H200"].to_json()
+    document = catalogue.installed()["NVIDIA-H200"].to_json()
     plain = json.loads(document)
     header = {"operation": "validate", "product": "NVIDIA-H200", "runtime": "torch-eager"}
     with pytest.raises(NotCalibratedError, match=next(iter(law))) as caught:
@@ -175,7 +179,7 @@ def test_a_profile_that_prices_nothing_sound_is_refused(law: dict[str, Any]) -> 
 @pytest.mark.parametrize("law", BAD, ids=str)
 def test_a_bad_profile_takes_only_itself_out(tmp_path: Path, law: dict[str, Any]) -> None:
     """Whoever lets one in, the other accelerators of the estimate are priced."""
-    plain = json.loads(accelerators.installed()["NVIDIA-B200"].to_json())
+    plain = json.loads(catalogue.installed()["NVIDIA-B200"].to_json())
     document = json.dumps(plain | {"law": plain["law"] | law})
     override = {"product": "NVIDIA-B200", "runtime": "torch-eager", "document": document}
     names = ["NVIDIA-B200", "NVIDIA-H200"]
@@ -186,13 +190,13 @@ def test_a_bad_profile_takes_only_itself_out(tmp_path: Path, law: dict[str, Any]
 
 
 def test_numbers_that_no_status_can_hold_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    priced = profiler.estimation.estimate
+    priced = pricing.price
 
     def endless(profile: Any, accelerator: Any, **options: Any) -> Any:
         found = priced(profile, accelerator, **options)
         return replace(found, joules_per_batch=float("nan")) if accelerator.product == "NVIDIA-B200" else found
 
-    monkeypatch.setattr(profiler.estimation, "estimate", endless)
+    monkeypatch.setattr(pricing, "price", endless)
     answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-B200", "NVIDIA-H200"]))
     assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-H200"}
     assert answer["unavailable"]["NVIDIA-B200"]["reason"] == "NotFinite"
@@ -207,14 +211,14 @@ def without_runtime(document: str) -> str:
 def test_a_defect_in_one_accelerators_forecast_costs_that_accelerator_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shipped = accelerators.find
+    shipped = catalogue.find
 
-    def find(product: str, runtime: str) -> accelerators.AcceleratorProfile:
+    def find(product: str, runtime: str) -> AcceleratorProfile:
         if product == "Tesla-T4":
             raise KeyError(runtime)
         return shipped(product, runtime)
 
-    monkeypatch.setattr(accelerators, "find", find)
+    monkeypatch.setattr(catalogue, "find", find)
     answer, _ = profiler.work(*job(tmp_path / "model.onnx", accelerators=["NVIDIA-H200", "Tesla-T4"]))
     assert {row["accelerator"] for row in answer["results"]} == {"NVIDIA-H200"}
     [record] = caplog.records
@@ -224,7 +228,7 @@ def test_a_defect_in_one_accelerators_forecast_costs_that_accelerator_alone(
 
 
 def test_a_profile_and_its_results_bear_the_cards_one_name(tmp_path: Path) -> None:
-    document = json.loads(accelerators.installed()["NVIDIA-L40S"].to_json()) | {"product": "nvidia-l40s"}
+    document = json.loads(installed()["NVIDIA-L40S"].to_json()) | {"product": "nvidia-l40s"}
     override = {"product": "NVIDIA L40S", "runtime": "torch-eager", "document": json.dumps(document)}
     profiler.work({"operation": "validate"} | override, b"")
     answer, _ = profiler.work(*job(tmp_path / "c.onnx", accelerators=["NVIDIA-L40S-SHARED"], overrides=[override]))

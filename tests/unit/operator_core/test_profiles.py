@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from joulecast import accelerators
+from joulecast.accelerators import catalogue
 from joulecast_operator import profiler
 from joulecast_operator.controller_profiles import Profiles
 from joulecast_operator.index import Index, Key
@@ -87,7 +87,7 @@ class World:
 
 
 def document(product: str, **law: Any) -> str:
-    plain = json.loads(accelerators.installed()[product].to_json())
+    plain = json.loads(catalogue.installed()[product].to_json())
     return json.dumps(plain | {"law": plain["law"] | law})
 
 

@@ -121,9 +121,9 @@ def test_a_dtype_is_that_of_weights_and_inputs() -> None:
 @pytest.mark.parametrize(
     ("source", "said", "sentence"),
     [
-        ("torchvision:resnet50", {"sequence_length": 128}, "reads no text"),
-        ("hf:gpt2", {"seconds": 1}, "hears no audio"),
-        ("hf:whisper-tiny", {"seconds": 1}, "30 s at a time"),
+        ("torchvision:resnet50", {"sequence_length": 128}, "does not read text"),
+        ("hf:gpt2", {"seconds": 1}, "does not read audio"),
+        ("hf:whisper-tiny", {"seconds": 1}, "30 s of audio at a time"),
         ("hf:wav2vec2-base-960h", {"seconds": 0}, "give 1 or more"),
         ("hf:gpt2", {"sequence_length": 0}, "give 1 or more"),
         ("hf:gpt2", {"batch_size": 0}, "0 batch"),
@@ -146,7 +146,7 @@ def test_what_a_network_cannot_be_fed_is_refused(source: str, said: dict[str, An
         ("hf:gpt-neo-1.3b", "hf:gpt-neo-1.3B"),
         ("hf:", "one of them is hf:"),
         ("hf:bert-base", "did you mean hf:bert-base-uncased.* as a module"),
-        ("torchvision:fasterrcnn_resnet50_fpn", "none of the"),
+        ("torchvision:fasterrcnn_resnet50_fpn", "not among the"),
         ("resnet50", "torchvision:NAME"),
     ],
 )

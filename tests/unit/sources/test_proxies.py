@@ -16,7 +16,7 @@ import pytest
 
 from joulecast.errors import ModelFetchError, ModelReferenceError
 from joulecast.sources import RegistryAccess, fetch
-from joulecast.sources.proxies import VARIABLES, Proxies
+from joulecast.sources.registries.proxies import VARIABLES, Proxies
 from tests.harness.certificates import CertificateAuthority
 from tests.harness.ports import free_port
 from tests.harness.proxy import TunnelProxy, tunnelling

@@ -16,7 +16,7 @@ from joulecast.errors import JoulecastError, ModelFetchError, ModelFormatError, 
 from joulecast.readers.named import refuse_misspelt
 from joulecast.sources import RegistryAccess, fetch, resolve
 from joulecast.sources.fetching import offering_names
-from joulecast.sources.layer import TITLE
+from joulecast.sources.images.layer import TITLE
 from joulecast_operator import fetcher
 from tests.images import LAYER_TYPE
 from tests.unit.sources.archives import image, layout, tar
@@ -48,7 +48,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "page without a type": ("m.onnx", b"<HTML><body>", "is a web page (HTML)"),
     "empty": ("m.onnx", b"", "is empty: copy or download the file again"),
     "zeros": ("m.onnx", b"\0" * 5000, "is filled with zeros: copy or download the file again"),
-    "cut off": ("m.onnx", MODEL[:-100], "is cut off, or no ONNX model"),
+    "cut off": ("m.onnx", MODEL[:-100], "is cut off, or is not an ONNX model"),
     "gzip": ("m.onnx.gz", gzip.compress(MODEL), "is a gzip file: unpack it, and give the .onnx file in it"),
     "zip": ("m.zip", zipped(m__onnx=MODEL), "is a zip archive: unpack it, and give the .onnx file in it"),
     "safetensors": (

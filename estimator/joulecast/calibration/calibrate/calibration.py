@@ -11,14 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.calibrate.summary import Summary, verdict_of
 from joulecast.calibration.files import write_whole
 from joulecast.calibration.measure.progress import Reporter
 from joulecast.calibration.measure.request import Request, check_request, perform, report
 from joulecast.calibration.rows.journals import is_simulated, read_rows
 from joulecast.calibration.rows.typed import LayerRow, NetworkRow
-from joulecast.energy.profile import AcceleratorProfile
+from joulecast.energy.profile import SIMULATED_ALLOWED, AcceleratorProfile
 from joulecast.errors import JoulecastError, MeasurementError
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Flags
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.names import sheet_named
+from joulecast.energy.pricing import OTHER_HOST
 from joulecast.energy.profile import Host, Interval
-from joulecast.estimation import OTHER_HOST
 
 
 def transferred(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.files import write_together
 from joulecast.calibration.fit.measured.card import PRIORS
 from joulecast.calibration.fit.measured.profile import fit_measured

@@ -14,7 +14,7 @@ import torch
 
 from joulecast.errors import MeasurementError
 from joulecast.readers.module.calls import Call, TensorRef
-from joulecast.readers.module.functions import FUNCTIONS
+from joulecast.readers.module.tracing.functions import FUNCTIONS
 
 REFUSED = frozenset({"from_file", "set_", "set_data", "resize_", "resize_as_", "resize_output_", "_resize_output_"})
 """ATen operators that reach files, or change what a tensor is beside its elements."""

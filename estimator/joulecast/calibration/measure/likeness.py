@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.meter.simulated import Phase, SimulatedDevice, SimulatedLoad
 from joulecast.calibration.rows.graphs import PackedGraph

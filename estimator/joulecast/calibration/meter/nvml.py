@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from joulecast.accelerators.product_names import whole_label
 from joulecast.calibration.meter.identity import card_name
 from joulecast.calibration.meter.nvml_errors import UNSUPPORTED, refusal, translated
 from joulecast.calibration.meter.processes import Household
 from joulecast.calibration.meter.sensor import Card, DeviceState
 from joulecast.errors import MeasurementError
-from joulecast.product_names import whole_label
 
 REASONS = (
     ("GpuIdle", "gpu_idle"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.suite.architecture import MEMORY_BYTES
 from joulecast.calibration.suite.memory import stored_bytes
 from joulecast.canonical import canonicalise

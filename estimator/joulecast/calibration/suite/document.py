@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from joulecast.api.documents import header
 from joulecast.calibration.suite.architecture import Architecture
 from joulecast.calibration.suite.index import Index
-from joulecast.documents import header
 
 
 def suite_document(index: Index) -> dict[str, Any]:

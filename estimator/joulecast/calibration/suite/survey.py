@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.suite.architecture import BATCH_SIZES, MEMORY_BYTES, Batch
 from joulecast.calibration.suite.configuration import ACCELERATOR, RUNTIME, described, launched, rounded
 from joulecast.calibration.suite.contents import contents_of
 from joulecast.calibration.suite.memory import MARGIN, peak_bytes
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage, totals
+from joulecast.energy.pricing import price
 from joulecast.errors import JoulecastError
-from joulecast.estimation import estimate
 from joulecast.layers import LayerProfile, ModelProfile, Workload
 from joulecast.readers.module import graph_digest, graph_of, trace
 from joulecast.readers.module.calls import Trace
@@ -126,7 +126,7 @@ def _predicted(name: str, batch_size: int, layers: tuple[LayerProfile, ...]) -> 
         totals=totals(layers),
         coverage=coverage(layers),
     )
-    forecast = estimate(profile, find(ACCELERATOR), runtime=RUNTIME)
+    forecast = price(profile, find(ACCELERATOR), runtime=RUNTIME)
     return rounded(forecast.latency_seconds), rounded(forecast.joules_per_batch)
 
 

@@ -33,25 +33,25 @@ def command(name: Name = None, output: Output = OutputFormat.TABLE, no_color: No
 
 
 def _list(output: OutputFormat, *, color: bool) -> None:
-    from joulecast.accelerator_documents import accelerators_document
+    from joulecast.api.accelerator_documents import accelerators_document
 
     document = accelerators_document()
     if output is not OutputFormat.TABLE:
         write_document(document, output, document["accelerators"])
         return
-    from joulecast.cli.accelerator_tables import accelerator_tables
+    from joulecast.cli.tables.accelerators import accelerator_tables
 
     show(accelerator_tables(document), color=color)
 
 
 def _details(name: str, output: OutputFormat, *, color: bool) -> None:
-    from joulecast.accelerator_documents import accelerator_fields
-    from joulecast.forecast import accelerator_named
+    from joulecast.accelerators.catalogue import accelerator_named
+    from joulecast.api.accelerator_documents import accelerator_fields
 
     profile = accelerator_named(name)
     if output is not OutputFormat.TABLE:
         write_document(json.loads(profile.to_json()), output, [accelerator_fields(profile)])
         return
-    from joulecast.cli.accelerator_tables import detail_tables
+    from joulecast.cli.tables.accelerators import detail_tables
 
     show(detail_tables(profile), color=color)

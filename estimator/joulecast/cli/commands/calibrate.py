@@ -97,9 +97,9 @@ def _plan(
 
 
 def _profile(path: Path) -> AcceleratorProfile:
-    """The old profile, which need not be one that prices."""
+    """Read the old profile, which may lack what pricing needs."""
+    from joulecast.accelerators.catalogue import profile_text
     from joulecast.energy.profile import AcceleratorProfile
-    from joulecast.forecast import profile_text
 
     return AcceleratorProfile.from_json(profile_text(path), called=str(path))
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from joulecast.api.documents import estimate_document, result_row
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import estimate_document, result_row
 from joulecast.errors import JoulecastError, NotCalibratedError
-from joulecast.forecast import DEFAULT_RUNTIME
+from joulecast.workloads import DEFAULT_PRECISION, DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulecast.accelerators import AcceleratorProfile
     from joulecast.energy.model import EnergyEstimate
+    from joulecast.energy.profile import AcceleratorProfile
     from joulecast.layers import ModelProfile
 
 EXAMPLES = (
@@ -47,7 +47,7 @@ def command(
     accelerator: Accelerators = None,
     batch_size: BatchSizes = None,
     every: All = False,
-    precision: Precision = "default",
+    precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = DEFAULT_RUNTIME,
     output: Output = OutputFormat.TABLE,
     no_color: NoColor = False,
@@ -63,7 +63,7 @@ def command(
     estimates = _priced(profiled, found, unavailable, precision=precision, runtime=runtime)
     estimates.sort(key=lambda each: each.joules_per_batch / each.batch_size)
     if output is OutputFormat.TABLE:
-        from joulecast.cli.estimate_tables import comparison_tables
+        from joulecast.cli.tables.estimates import comparison_tables
 
         show(comparison_tables(profiled[0], estimates, unavailable), color=not no_color)
         return
@@ -72,16 +72,19 @@ def command(
 
 
 def _candidates(*, every: bool) -> list[str]:
-    """Those with more behind them than a data sheet; all of them if asked, or if there are no others."""
-    from joulecast.accelerators import installed
+    """Return the accelerators known by more than a data sheet; all of them if asked or if there are no others."""
+    from joulecast.accelerators.catalogue import installed
 
     backed = [name for name, accelerator in installed().items() if accelerator.origin != "datasheet"]
     return list(installed()) if every or not backed else backed
 
 
 def _found(names: Sequence[str], runtime: str) -> tuple[list[AcceleratorProfile], dict[str, JoulecastError]]:
-    """The accelerators of these names, and those that are known but not calibrated. Raises UnknownAcceleratorError."""
-    from joulecast.forecast import accelerator_named
+    """Return the accelerators of these names, and the errors of those that are known but not calibrated.
+
+    Raises UnknownAcceleratorError.
+    """
+    from joulecast.accelerators.catalogue import accelerator_named
 
     found: list[AcceleratorProfile] = []
     unavailable: dict[str, JoulecastError] = {}
@@ -101,8 +104,11 @@ def _priced(
     precision: str,
     runtime: str,
 ) -> list[EnergyEstimate]:
-    """Every forecast that can be made; what cannot joins ``unavailable``, whose first is raised if none can."""
-    from joulecast.forecast import estimate
+    """Return every forecast that can be made.
+
+    Adds the others to ``unavailable``, and raises its first if none can be made.
+    """
+    from joulecast.api.forecasting import estimate
 
     estimates: list[EnergyEstimate] = []
     for accelerator in accelerators:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from joulecast.api.documents import estimate_document, result_row
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import estimate_document, result_row
-from joulecast.forecast import DEFAULT_ACCELERATOR, DEFAULT_RUNTIME
+from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_PRECISION, DEFAULT_RUNTIME
 
 EXAMPLES = (
     "Examples: `joulecast estimate model.onnx` · `joulecast estimate model.onnx -a NVIDIA-L40S -b 1 -b 32 --explain` ·"
@@ -39,7 +39,7 @@ def command(
     request: ModelRequest,
     accelerator: Accelerators = None,
     batch_size: BatchSizes = None,
-    precision: Precision = "default",
+    precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = DEFAULT_RUNTIME,
     explain: Explain = False,
     top: Top = 10,
@@ -47,14 +47,15 @@ def command(
     no_color: NoColor = False,
 ) -> None:
     """Forecast joules, seconds and watts per batch, with an interval, on one or more accelerators."""
+    from joulecast.accelerators.catalogue import accelerator_named
+    from joulecast.api.forecasting import estimate
     from joulecast.cli.models import profiles
-    from joulecast.forecast import accelerator_named, estimate
 
     found = [accelerator_named(name, runtime) for name in accelerator or [DEFAULT_ACCELERATOR]]
     profiled = profiles(request, batch_size)
     estimates = [estimate(profile, each, None, precision, runtime) for each in found for profile in profiled]
     if output is OutputFormat.TABLE:
-        from joulecast.cli.estimate_tables import estimate_tables
+        from joulecast.cli.tables.estimates import estimate_tables
 
         show(estimate_tables(profiled[0], estimates, explain=explain, top=top), color=not no_color)
         return

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from joulecast.api.documents import header
 from joulecast.cli.output import OutputFormat, progress, write, write_document
-from joulecast.documents import header
 from joulecast.errors import JoulecastError, MeasurementError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
     if output is Report.HTML:
         from joulecast.calibration.plotting import pyplot
 
-        pyplot()  # what is missing is told before minutes of fitting, not after
+        pyplot()  # report a missing package before minutes of fitting, not after
     from joulecast.calibration.evaluate.protocol import evaluate
 
     folder = data or own_measurements()
@@ -71,7 +71,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
 
         page.write_text(as_page(found), "utf-8")
     if not (found.results or found.op_types):
-        raise MeasurementError(f"nothing in {folder} could be scored: what it holds, and why not, stands above")
+        raise MeasurementError(f"nothing in {folder} could be scored: the lines above say what it holds and why not")
 
 
 def _print(found: Evaluation, output: Report) -> None:
@@ -89,8 +89,7 @@ def _print(found: Evaluation, output: Report) -> None:
 
 
 def own_measurements() -> Path:
-    """``data/measurements`` of the checkout that this runs from. Raises MeasurementError where nothing in it can be
-    scored."""
+    """Return ``data/measurements`` of this checkout. Raises MeasurementError where it holds nothing to score."""
     root = Path(__file__).parents[4]  # estimator/joulecast/cli/commands
     if not (root / "pyproject.toml").is_file():
         raise MeasurementError("this joulecast is installed, not a checkout: name measured data sets with --data DIR")
@@ -104,7 +103,7 @@ def own_measurements() -> Path:
 
 
 def require_fit() -> None:
-    """Raises JoulecastError (MissingDependency) where the extra ``fit`` is not installed."""
+    """Raise JoulecastError (MissingDependency) where the extra ``fit`` is not installed."""
     try:
         import scipy.optimize  # noqa: F401
         import sklearn.linear_model  # noqa: F401

@@ -1,4 +1,4 @@
-"""``joulecast measure``: a nicer face of ``python -m joulecast.calibration.measure``."""
+"""``joulecast measure``: ``python -m joulecast.calibration.measure`` with progress bars and help."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Simulate = Annotated[
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Of the simulated device, as stranger=120.", rich_help_panel=_DEVICE),
+    typer.Option(metavar="NAME=VALUE", help="Fault of the simulated device, as stranger=120.", rich_help_panel=_DEVICE),
 ]
 OnCpu = Annotated[
     bool,

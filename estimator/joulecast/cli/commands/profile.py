@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from joulecast.api.documents import profile_document
 from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.documents import profile_document
+from joulecast.workloads import PROFILE_BATCH_SIZE
 
 EXAMPLES = (
     "Examples: `joulecast profile model.onnx` ·"
@@ -27,9 +28,9 @@ def command(
     """
     from joulecast.cli.models import profiles
 
-    (profile,) = profiles(request, [batch_size] if batch_size else None, default=1)
+    (profile,) = profiles(request, [batch_size] if batch_size else None, default=PROFILE_BATCH_SIZE)
     if output is OutputFormat.TABLE:
-        from joulecast.cli.profile_tables import profile_tables
+        from joulecast.cli.tables.profiles import profile_tables
 
         show(profile_tables(profile, top=top), color=not no_color)
         return

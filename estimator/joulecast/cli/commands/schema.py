@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from joulecast import documents
+from joulecast.api import documents
 from joulecast.cli.output import OutputFormat, write_document
 
 EXAMPLES = "Example: `joulecast schema estimate > estimate.schema.json`"

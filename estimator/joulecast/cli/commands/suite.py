@@ -72,7 +72,7 @@ def _document(index: Index) -> dict[str, Any]:
 
 
 def _chosen(document: dict[str, Any], task: str | None, family: str | None) -> dict[str, Any]:
-    """``document`` with the architectures and skips asked for. The totals stay those of the whole suite."""
+    """Return ``document`` with the requested architectures and skips. The totals stay those of the whole suite."""
     from joulecast.errors import JoulecastError
 
     kept = document
@@ -91,7 +91,7 @@ def _print(document: dict[str, Any], output: OutputFormat, *, color: bool) -> No
     if output is not OutputFormat.TABLE:
         write_document(document, output, document["architectures"])
         return
-    from joulecast.cli.suite_tables import suite_tables
+    from joulecast.cli.tables.suite import suite_tables
 
     show(suite_tables(document), color=color)
 
@@ -99,7 +99,7 @@ def _print(document: dict[str, Any], output: OutputFormat, *, color: bool) -> No
 def _rebuilt(out: Path | None, workers: int) -> Index:
     from joulecast.calibration.suite.index import FOLDER, existing
     from joulecast.calibration.suite.rebuild import difference, rebuild
-    from joulecast.cli.suite_tables import difference_lines
+    from joulecast.cli.tables.suite import difference_lines
     from joulecast.readers.named import entries
 
     folder = _writable(out) if out else _in_checkout(FOLDER)
@@ -114,7 +114,7 @@ def _rebuilt(out: Path | None, workers: int) -> Index:
 
 
 def _writable(folder: Path) -> Path:
-    """``folder``, made if it is not there: minutes of work need a place to go."""
+    """Create ``folder`` if it is missing, so that minutes of work are not lost for want of a place to write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,7 +125,7 @@ def _writable(folder: Path) -> Path:
 
 
 def _in_checkout(folder: Path) -> Path:
-    """``folder``, if it is part of a checkout; an installed package is not written to."""
+    """Return ``folder`` if it is part of a checkout; an installed package is not written to."""
     root = folder.parents[4]  # estimator/joulecast/calibration/suite/index
     if (root / "pyproject.toml").is_file():
         return folder
@@ -134,7 +134,7 @@ def _in_checkout(folder: Path) -> Path:
 
 @contextmanager
 def _advancing(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar with the time left, on a terminal; elsewhere a line every tenth of the way."""
+    """Show a bar with the time left on a terminal, and elsewhere a line every tenth of the way."""
     if not sys.stderr.isatty():
         yield _Lines(total)
         return

@@ -21,8 +21,12 @@ from joulecast.layers import Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A graph: ``name`` (``"gpt2-float32"``), the set's ``model`` and ``config``, ``dtype``, ``inputs`` with symbolic
-    dimensions as names."""
+    """A graph without weights.
+
+    - ``name``: ``"gpt2-float32"``.
+    - ``model``, ``config``: as the set calls them.
+    - ``inputs``: shapes with symbolic dimensions as names.
+    """
 
     name: str
     model: str
@@ -33,11 +37,11 @@ class Network:
     inputs: dict[str, tuple[int | str, ...]]
 
     def skeleton(self) -> bytes:
-        """The serialised ONNX model; its tensors have no payload."""
+        """Return the serialised ONNX model; its tensors have no payload."""
         return gzip.decompress((resources.files(__package__) / self.file).read_bytes())
 
     def workload(self, *, batch_size: int, sequence_length: int | None = None) -> Workload:
-        """Shapes of all inputs: the first symbolic dimension is the batch, the second the sequence."""
+        """Return the shapes of all inputs: the first symbolic dimension is the batch, the second the sequence."""
         shapes = {name: _bound(shape, (batch_size, sequence_length)) for name, shape in self.inputs.items()}
         return Workload(batch_size=batch_size, input_shapes=shapes)
 
@@ -52,13 +56,13 @@ def _bound(shape: tuple[int | str, ...], sizes: tuple[int, int | None]) -> tuple
 
 @cache
 def installed() -> dict[str, Network]:
-    """Every network by name."""
+    """Return every network by name."""
     index = json.loads((resources.files(__package__) / "index.json").read_text())
     return {name: _network(name, entry) for name, entry in index.items()}
 
 
 def find(*, model: str, config: str, dtype: str) -> Network:
-    """The network of a row of the set. Raises ``KeyError``."""
+    """Return the network of a row of the set. Raises ``KeyError``."""
     for network in installed().values():
         if (network.model, network.config, network.dtype) == (model, config, dtype):
             return network

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from torch.nn import Module as Module
 
     from joulecast.graph import ModelGraph
-    from joulecast.readers.module.tracing import trace as trace
+    from joulecast.readers.module.tracing.forward import trace as trace
 
 __all__ = ["arguments", "graph_digest", "graph_of", "graph_of_call", "read", "trace"]
 
 
 def read(module: Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
-    """One forward pass as a graph. ``example_inputs``: a tensor, a sequence of positional arguments, or a mapping of
-    arguments by name.
+    """Read one forward pass as a graph.
+
+    ``example_inputs``: a tensor, a sequence of positional arguments, or a mapping of arguments by name.
 
     Raises WorkloadError, ModelFormatError, UnresolvedShapeError.
     """
-    from joulecast.readers.module.tracing import trace
+    from joulecast.readers.module.tracing.forward import trace
 
     args, kwargs = arguments(example_inputs)
     return graph_of(trace(module, args, kwargs, name=name))
@@ -35,6 +36,6 @@ def read(module: Module, example_inputs: Any, *, name: str = "") -> ModelGraph:
 def __getattr__(name: str) -> object:
     if name != "trace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from joulecast.readers.module.tracing import trace
+    from joulecast.readers.module.tracing.forward import trace
 
     return trace

@@ -16,12 +16,14 @@ from joulecast.graph import Shape, TensorRole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """A tensor without its content. ``dtype``: a name of ``joulecast.graph`` (``bfloat16``). ``strides``: elements.
+    """A tensor without its content.
 
-    ``name``: unique within a trace (a parameter's own path, else a number); it is not part of a call's identity.
-    ``positive``: the value stands behind a ReLU, so real data have no negative element. ``over``: where values were
-    written into its memory through other views since it was last read, the name of the value before that and theirs;
-    nor is that part of a call's identity.
+    - ``dtype``: a name of ``joulecast.graph`` (``bfloat16``).
+    - ``strides``: elements.
+    - ``name``: unique within a trace (a parameter's own path, else a number); not part of a call's identity.
+    - ``positive``: the value follows a ReLU, so real data have no negative element.
+    - ``over``: where values were written into its memory through other views since it was last read, the name of the
+      value before that and theirs; not part of a call's identity either.
     """
 
     shape: Shape
@@ -35,7 +37,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
-    """Stands in the arguments of a call for ``call.tensors[position]``."""
+    """A reference in a call's arguments to ``call.tensors[position]``."""
 
     position: int
 
@@ -44,10 +46,12 @@ class TensorRef:
 class Call:
     """``function(*args, **kwargs)``.
 
-    ``function``: ``torch.nn.functional.conv2d``, or an operator overload, ``aten.add.Tensor``. ``args`` and ``kwargs``
-    hold plain Python values (None, bool, int, float, str, tuples, dtypes and devices as ``{"dtype": "float32"}`` and
-    ``{"device": "cpu"}``) and a ``TensorRef`` for each tensor. ``tensors``: what is read, each once; ``outputs``: what
-    is written, in the order that the call gives them. ``scope``: path of the innermost module, ``""`` at the top.
+    - ``function``: ``torch.nn.functional.conv2d``, or an operator overload, ``aten.add.Tensor``.
+    - ``args``, ``kwargs``: plain Python values (None, bool, int, float, str, tuples, dtypes and devices as ``{"dtype":
+      "float32"}`` and ``{"device": "cpu"}``) and a ``TensorRef`` for each tensor.
+    - ``tensors``: what is read, each once.
+    - ``outputs``: what is written, in the order in which the call returns them.
+    - ``scope``: path of the innermost module, ``""`` at the top.
     """
 
     function: str
@@ -58,7 +62,7 @@ class Call:
     scope: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The call as JSON values, without names and scope: equal for equal configurations."""
+        """Return the call as JSON values without names and scope: equal for equal configurations."""
         return {
             "function": self.function,
             "args": _plain(self.args),
@@ -74,7 +78,7 @@ class Call:
 
 
 def call_from_json(document: Mapping[str, Any]) -> Call:
-    """The call that ``Call.to_json`` wrote."""
+    """Return the call that ``Call.to_json`` wrote."""
     return Call(
         function=document["function"],
         args=tuple(_value(value) for value in document["args"]),
@@ -118,10 +122,10 @@ def _tensor(entry: Mapping[str, Any]) -> TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
-    """What was seen of a pass beside its calls, for the graph made of them to be held against.
+    """What a pass showed besides its calls, to check the graph that is made of them.
 
-    ``macs``: of each call, what the operators that it dispatched multiply; None where that is not known. ``needed``:
-    positions of the calls of which something is read, at whatever remove, by what the pass returns or leaves behind.
+    - ``macs``: of each call, the MACs of the operators that it dispatched; None where unknown.
+    - ``needed``: positions of the calls that the results of the pass, or what it leaves behind, depend on.
     """
 
     macs: tuple[int | None, ...]
@@ -130,9 +134,14 @@ class Witness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Every call of one forward pass, in order. ``outputs``: names of tensors that the pass returns; ``states``: of
-    values that it leaves behind in the module's memory and attributes, in its inputs' memory, or in that of what it
-    returns; ``module_calls``: how many modules were entered. ``witness``: None of a pass that was not watched."""
+    """Every call of one forward pass, in order.
+
+    - ``outputs``: names of tensors that the pass returns.
+    - ``states``: names of values that it leaves behind in the module's memory and attributes, in its inputs' memory, or
+      in that of what it returns.
+    - ``module_calls``: how many modules were entered.
+    - ``witness``: None for a pass that was not watched.
+    """
 
     name: str
     calls: tuple[Call, ...]

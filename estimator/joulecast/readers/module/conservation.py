@@ -1,7 +1,7 @@
-"""What holds between a pass and the graph made of it, checked wherever a watched pass becomes one.
+"""Checks that the graph made of a watched pass keeps what the pass showed.
 
-The products of a call's nodes are those of the operators that it dispatched, and what is left of a graph without its
-dead nodes still multiplies for every call of which something was read.
+The nodes of a call must have the products of the operators that it dispatched, and the removal of dead nodes must
+keep the products of every call whose results are read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from joulecast.readers.module.calls import Call, Witness
 
 
 def verify(calls: Sequence[Call], witness: Witness, ends: Sequence[int], graph: ModelGraph) -> None:
-    """``ends``: for each call, how many of the graph's nodes stand for it and those before it.
+    """Check that the graph keeps what the pass showed.
+
+    ``ends``: for each call, how many of the graph's nodes stand for it and the calls before it.
 
     Raises InternalInconsistencyError, which names the pass and the call.
     """

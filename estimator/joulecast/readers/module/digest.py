@@ -9,8 +9,11 @@ from joulecast.readers.module.calls import Call, Trace
 
 
 def graph_digest(trace: Trace) -> str:
-    """``sha256:`` and 64 hexadecimal digits over every call's function, arguments, shapes, dtypes and strides, over
-    which call's result each reads, and over inputs and outputs."""
+    """Return ``sha256:`` and 64 hexadecimal digits that are equal for passes that differ in names alone.
+
+    The digest covers every call's function, arguments, shapes, dtypes and strides, which call's result each reads, and
+    the inputs and outputs.
+    """
     numbers: dict[str, int] = {}
     for spec in trace.inputs:
         numbers[spec.name] = len(numbers)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from joulecast.graph import STORED, ModelGraph, Node, Tensor
 from joulecast.readers.module.calls import Call, TensorSpec, Trace
 from joulecast.readers.module.conservation import verify
-from joulecast.readers.module.names import entry_of
+from joulecast.readers.module.names import rule_of
 from joulecast.readers.module.names.reading import Reading
 from joulecast.readers.module.reads import read
 
@@ -20,9 +20,9 @@ UNNAMED = "aten"
 
 
 def graph_of(trace: Trace) -> ModelGraph:
-    """The nodes of every call, in order, and every value.
+    """Return the graph of a pass: the nodes of every call, in order, and every value.
 
-    Raises InternalInconsistencyError where they are not what was seen of the pass (``conservation``).
+    Raises InternalInconsistencyError where the graph contradicts what the pass showed (``conservation``).
     """
     tensors = {spec.name: _tensor(spec) for spec in trace.inputs}
     nodes: list[Node] = []
@@ -47,7 +47,7 @@ def graph_of(trace: Trace) -> ModelGraph:
 
 
 def _renamed(call: Call, tensors: dict[str, Tensor], latest: dict[str, str]) -> Call:
-    """The call with a new name for each tensor that others wrote under since it was named; ``latest`` is extended."""
+    """Return the call with a new name for each tensor that was overwritten since it was named; extends ``latest``."""
     for spec in call.tensors:
         if spec.over:
             parts = [latest.get(name, name) for name in spec.over]
@@ -64,7 +64,7 @@ def _renamed(call: Call, tensors: dict[str, Tensor], latest: dict[str, str]) -> 
 
 
 def _of_use(graph: ModelGraph) -> dict[str, Tensor]:
-    """The values, without a word on what those come after that nothing reads: a statistic that a kernel also writes."""
+    """Return the values without orderings that no node reads, such as those of a kernel's extra statistics."""
     used, new = set[str](), {*graph.outputs, *(name for node in graph.nodes for name in node.inputs if name)}
     while new:
         used |= new
@@ -74,13 +74,15 @@ def _of_use(graph: ModelGraph) -> dict[str, Tensor]:
 
 
 def _stored_alone(node: Node, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether all that the node makes is computed of stored values alone: eager mode does so in every pass, a runtime
-    that folds constants once, when it loads the network."""
+    """Decide whether all that the node makes is computed of stored values alone.
+
+    Eager mode computes it in every pass; a runtime that folds constants does so once, when it loads the network.
+    """
     return all(tensors[name].role in STORED for name in node.outputs if name)
 
 
 def graph_of_call(call: Call) -> ModelGraph:
-    """A lone call as a model of its own; a recurrence of several layers has a node for each."""
+    """Return a single call as a model of its own; a recurrence of several layers has a node for each."""
     named = _named(call)
     inputs = tuple(spec for spec in named.tensors if spec.role in ("activation", "input"))
     outputs = tuple(spec.name for spec in named.outputs)
@@ -88,7 +90,7 @@ def graph_of_call(call: Call) -> ModelGraph:
 
 
 def _named(call: Call) -> Call:
-    """The call with names for its tensors, which its JSON form has not."""
+    """Give names to the tensors of a call, because its JSON form has none."""
     return replace(
         call,
         tensors=tuple(replace(spec, name=spec.name or f"in{place}") for place, spec in enumerate(call.tensors)),
@@ -102,7 +104,7 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
     stored = tuple(dict.fromkeys(_stored(call.tensors, tensors)))
     for spec in call.outputs:
         tensors[spec.name] = _tensor(spec, stored=stored if spec.role in STORED else ())
-    entry = entry_of(call.function)
+    entry = rule_of(call.function)
     if entry is None:
         reading = Reading(call)
         reading.node(call.function, [spec.name for spec in call.tensors], domain=UNNAMED)
@@ -117,7 +119,7 @@ def _read(call: Call, tensors: dict[str, Tensor]) -> list[Node]:
 def _complete(call: Call, nodes: Sequence[Node], tensors: dict[str, Tensor]) -> None:
     """Let the results come after what the call reads and no node does, and those that no node makes after its first.
 
-    A rule names the operands that cost something; the others were computed for the call all the same.
+    A rule names the operands that cost something, but the others were computed for the call too.
     """
     named = {name for node in nodes for name in node.inputs}
     made = {name for node in nodes for name in node.outputs}
@@ -130,7 +132,7 @@ def _complete(call: Call, nodes: Sequence[Node], tensors: dict[str, Tensor]) -> 
 
 
 def _stored(specs: Iterable[TensorSpec], tensors: dict[str, Tensor]) -> Iterable[str]:
-    """Names of the stored tensors that the values are computed from."""
+    """Yield the names of the stored tensors that the values are computed from."""
     for spec in specs:
         if spec.role in STORED:
             yield from tensors[spec.name].stored or (spec.name,)

@@ -9,7 +9,7 @@ from joulecast.errors import WorkloadError
 
 
 def arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and named arguments: a tuple or list is positional, a mapping named, anything else one argument."""
+    """Return positional arguments of a tuple or list, named ones of a mapping, and anything else as one argument."""
     if isinstance(example_inputs, Mapping):
         strange = next((name for name in example_inputs if not isinstance(name, str)), None)
         if strange is not None:

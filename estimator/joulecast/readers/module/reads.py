@@ -18,12 +18,12 @@ DRAWN = frozenset("uniform_ normal_ random_ exponential_ log_normal_ cauchy_ geo
 
 
 def name_of(call: Call) -> str:
-    """The bare name of its function or operator: ``copy_``."""
+    """Return the bare name of the call's function or operator: ``copy_``."""
     return call.function.split(".")[1]
 
 
 def read(call: Call) -> tuple[TensorSpec, ...]:
-    """The tensors whose content matters to the call: not those that it overwrites or only looks like."""
+    """Return the tensors whose content the call reads: not those that it overwrites or only takes a shape from."""
     name = name_of(call)
     if name in SHAPED_LIKE or name in DRAWN:
         return ()

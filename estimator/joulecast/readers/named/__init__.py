@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.readers.named.catalogue import entries, known
 from joulecast.readers.named.entry import Entry
-from joulecast.readers.named.reference import LIBRARIES, is_named, refuse_misspelt
+from joulecast.readers.named.misspelt import refuse_misspelt
+from joulecast.readers.named.reference import LIBRARIES, is_named
 
 if TYPE_CHECKING:
     from joulecast.readers.named.building import build as build

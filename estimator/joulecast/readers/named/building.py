@@ -1,4 +1,4 @@
-"""From a named source to a module and its inputs."""
+"""Build the module and the inputs of a named source."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build(
     initialise: bool = False,
     input_shapes: Mapping[str, Shape] | None = None,
 ) -> Built:
-    """The network that ``source`` names (``timm:vit_base_patch16_224``), and its inputs. Nothing is ever fetched.
+    """Build the network that ``source`` names (``timm:vit_base_patch16_224``), and its inputs. Nothing is ever fetched.
 
     ``sequence_length``: tokens of a text model; ``seconds``: of an audio model; each model's own unless said.
     ``input_shapes``: full shape of an input by name, batch included, in place of its own. With ``initialise`` the
@@ -44,7 +44,7 @@ def build(
     length or shape that the network cannot have, JoulecastError if its library is not installed.
     """
     if dtype not in DTYPES:
-        raise WorkloadError(f"{dtype!r} is no dtype that networks are built in: give one of {', '.join(DTYPES)}")
+        raise WorkloadError(f"networks cannot be built in dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     entry = entry_named(source)
     with _default_dtype(dtype), nullcontext() if initialise else Uninitialised():
         module = module_of(entry)
@@ -79,7 +79,7 @@ def _default_dtype(dtype: str) -> Iterator[None]:
 
 
 def _vocabulary(module: nn.Module) -> int:
-    """How many token ids the embedding of ``module`` knows; 1 if it has none."""
+    """Return how many token ids the embedding of ``module`` has; 1 without an embedding."""
     configuration = getattr(module, "config", None)
     if configuration is None:
         return 1
@@ -87,7 +87,10 @@ def _vocabulary(module: nn.Module) -> int:
 
 
 def _placed(module: nn.Module, entry: Entry, *, dtype: str, device: str, initialise: bool) -> nn.Module:
-    """Vision networks are cast whole, as their users do; transformers keep what they hold in another dtype."""
+    """Convert and move a module: vision networks are cast whole, as their users do.
+
+    Transformers keep their own dtypes.
+    """
     if entry.library != "hf":
         module = module.to(getattr(torch, dtype))
     if torch.device(device).type == "cpu":
@@ -96,7 +99,7 @@ def _placed(module: nn.Module, entry: Entry, *, dtype: str, device: str, initial
 
 
 def _moved(tensor: torch.Tensor, device: str) -> torch.Tensor:
-    """Parameters without values need not be copied."""
+    """Return the tensor on the device; parameters without values are created there instead of copied."""
     if isinstance(tensor, torch.nn.Parameter):
         return torch.empty_like(tensor, device=device)
     return tensor.to(device)

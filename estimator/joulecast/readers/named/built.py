@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """One tensor that is fed. ``dtype``: a name of ``joulecast.graph``. ``below``: ids are whole numbers from 0 up to
-    it, not included; None for real numbers."""
+    """One tensor that is fed.
+
+    - ``dtype``: a name of ``joulecast.graph``.
+    - ``below``: ids are whole numbers from 0 up to it, not included; None for real numbers.
+    """
 
     shape: Shape
     dtype: str
@@ -26,8 +29,11 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """``module(*args, **kwargs)`` is one forward pass. ``name``: the source as given; ``inputs``: what is fed, by
-    name, in the order of ``args`` and ``kwargs``. The module is in evaluation mode and keeps no gradients."""
+    """A built network, in evaluation mode and without gradients: ``module(*args, **kwargs)`` is one forward pass.
+
+    - ``name``: the source as given.
+    - ``inputs``: what is fed, by name, in the order of ``args`` and ``kwargs``.
+    """
 
     module: nn.Module
     args: tuple[Any, ...] = ()

@@ -1,4 +1,4 @@
-"""The networks that the project lists, out of the data files beside this module."""
+"""The networks that the project lists, read from the data files beside this module."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _DECODER_TOKENS = 8  # of an encoder-decoder: a few, as in the middle of a gener
 
 
 def entries() -> tuple[Entry, ...]:
-    """The networks of the calibration suite, in the order of the files."""
+    """Return the networks of the calibration suite, in the order of the files."""
     return tuple(entry for entry in listed() if entry.suite)
 
 
 @cache
 def listed() -> tuple[Entry, ...]:
-    """Every listed network, in the order of the files."""
+    """Return every listed network, in the order of the files."""
     found = [*_images("torchvision"), *_images("timm"), *_images("torchvision", "torchvision-more", suite=False)]
     found += [*_configured(_document("text"), "nlp"), *_configured(_document("audio"), "audio")]
     return tuple(found)
 
 
 def known(library: Library | None = None) -> tuple[str, ...]:
-    """The named sources that the project lists, of one library or of all."""
+    """Return the named sources that the project lists, of one library or of all."""
     return tuple(entry.source for entry in listed() if library in (None, entry.library))
 
 
 @cache
 def by_source() -> Mapping[str, Entry]:
-    """Each listed network by its named source, those of transformers also by their published repository."""
+    """Return each listed network by its named source, those of transformers also by their published repository."""
     found = {entry.source: entry for entry in listed()}
     return {f"hf:{entry.origin}": entry for entry in listed() if entry.origin} | found
 
@@ -47,7 +47,7 @@ def _document(name: str) -> dict[str, Any]:
 
 
 def _images(library: Library, document: str = "", *, suite: bool = True) -> Iterator[Entry]:
-    """Families, each with the names of its networks by the size of their input: ``224``, or ``16x112x112`` frames."""
+    """Yield the networks of families by the size of their input: ``224``, or ``16x112x112`` frames."""
     for family, sizes in _document(document or library).items():
         for size, names in sizes.items():
             dimensions = tuple(int(part) for part in size.split("x"))
@@ -88,7 +88,7 @@ def _of_transformers(origin: str, family: str, task: Task, described: Mapping[st
 
 
 def _inputs(task: Task, described: Mapping[str, Any]) -> Mapping[str, tuple[Size, ...]]:
-    """As described, else what models of the task take."""
+    """Return the inputs as described, else those that models of the task take."""
     if "inputs" in described:
         return dict(described["inputs"])
     if task == "audio":
@@ -102,7 +102,7 @@ def _lengths(described: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _kind(described: Mapping[str, Any]) -> str:
-    """A language model's class tells it; others are encoders."""
+    """Return the kind of a model: a language model's class tells it, and others are encoders."""
     name = described["class"]
     if name.endswith(("ConditionalGeneration", "MTModel")):
         return "text-to-text"

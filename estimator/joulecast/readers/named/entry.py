@@ -1,4 +1,4 @@
-"""What the project knows of one named network before it is built."""
+"""The facts about one named network before it is built."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ Size = int | str
 class Entry:
     """A network of a library at a pinned, published configuration.
 
-    ``family``: lineage across libraries, for holding out relatives. ``suite``: whether the calibration suite takes it,
-    or leaves it for a relative that costs less. ``zero_shot``: never lends a layer to a sample.
-    ``largest_batch``: the largest of 1, 32 and 128 that is known to fit 70 GB; None: 128 fits, as far as known.
-    ``inputs``: shape by name. ``sequence_lengths``: tokens, the first one unless said otherwise; ``seconds``: of
-    audio, likewise. ``rates``: samples and frames per second. ``positional``: whether ``forward`` gets its inputs by
-    position. ``model_class``, ``config``, ``origin``: of transformers: its class, the settings that differ from that
-    class's own, and the published repository that has them.
+    - ``family``: lineage across libraries, for holding out relatives.
+    - ``suite``: whether the calibration suite takes it, or leaves it for a relative that costs less.
+    - ``zero_shot``: its layers are never taken into a sample.
+    - ``largest_batch``: the largest of 1, 32 and 128 that is known to fit 70 GB; None: 128 fits, as far as known.
+    - ``inputs``: shape by name.
+    - ``sequence_lengths``: tokens; the first is the default.
+    - ``seconds``: of audio; the first is the default.
+    - ``rates``: samples and frames per second.
+    - ``positional``: whether ``forward`` gets its inputs by position.
+    - ``model_class``, ``config``, ``origin``: of transformers: its class, the settings that differ from that class's
+      own, and the published repository that has them.
     """
 
     library: Library

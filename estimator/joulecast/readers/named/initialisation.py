@@ -17,11 +17,11 @@ RANDOM_FILLS = frozenset(
 
 
 class Uninitialised(TorchFunctionMode):
-    """Inside, in-place operations on parameters and random in-place fills of anything do nothing, so that parameters
-    stay the untouched memory that ``torch.empty`` gives: a network of 7 billion is built in a second.
+    """Suppresses the initialisation of parameters while modules are built.
 
-    Everything else runs on real values: depths and widths of some networks are read out of tensors while they are
-    built.
+    In-place operations on parameters and random in-place fills do nothing, so that parameters stay the untouched memory
+    that ``torch.empty`` gives: a network of 7 billion is built in a second. Everything else runs on real values,
+    because depths and widths of some networks are read out of tensors while they are built.
     """
 
     def __enter__(self) -> Self:

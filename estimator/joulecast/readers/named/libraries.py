@@ -1,4 +1,4 @@
-"""The module behind a named source, built by its library: never with weights, so nothing is fetched."""
+"""Build the module of a named source with its library, always without weights, so that nothing is fetched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUGGESTIONS = 5
 
 
 def entry_named(source: str) -> Entry:
-    """The network that ``source`` names: a listed one, or any other of the installed timm.
+    """Return the network that ``source`` names: a listed one, or any other of the installed timm.
 
     Raises ModelReferenceError, with the closest names, for none.
     """
@@ -30,7 +30,7 @@ def entry_named(source: str) -> Entry:
         return found
     if not is_named(source):
         forms = ", ".join(f"{library}:NAME" for library in LIBRARIES)
-        raise ModelReferenceError(f"{source!r} is no named source: write one as {forms}")
+        raise ModelReferenceError(f"{source!r} is not a named network: write one as {forms}")
     library, name = split(source)
     if library == "timm":
         return _of_timm(name)
@@ -38,7 +38,7 @@ def entry_named(source: str) -> Entry:
 
 
 def _of_timm(name: str) -> Entry:
-    """A network of timm that is not listed, at the input size that timm says."""
+    """Return a network of timm that is not listed, at the input size that timm states."""
     timm = package("timm")
     if not timm.is_model(name):
         raise _unknown(f"timm:{name}", timm.list_models())
@@ -59,11 +59,11 @@ def _unknown(source: str, names: list[str]) -> ModelReferenceError:
     else:
         hint = f"one of them is {library}:{names[0]}"
     more = " Any other goes to joulecast.profile as a module" if library == "hf" else ""
-    return ModelReferenceError(f"{source!r} is none of the {len(names)} networks known under {library}: {hint}{more}")
+    return ModelReferenceError(f"{source!r} is not among the {len(names)} networks known under {library}: {hint}{more}")
 
 
 def package(library: Library) -> Any:
-    """The Python package behind a prefix. Raises JoulecastError that says how to install it."""
+    """Import the Python package of a prefix. Raises JoulecastError that says how to install it."""
     try:
         return import_module(PACKAGES[library])
     except ImportError as error:
@@ -74,9 +74,7 @@ def package(library: Library) -> Any:
 
 
 def module_of(entry: Entry) -> nn.Module:
-    """``entry`` as its library builds it, in the default dtype. Raises ModelReferenceError if the installed library
-    lacks it.
-    """
+    """Build ``entry`` with its library in the default dtype. Raises ModelReferenceError if the library lacks it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # libraries announce what they will change in later versions
         module = _BUILDERS[entry.library](package(entry.library), entry)

@@ -1,62 +1,23 @@
-"""Named sources, as ``torchvision:resnet50``: a library and a name in it."""
+"""Named sources such as ``torchvision:resnet50``: a library and a name in it."""
 
 from __future__ import annotations
 
-import os
-from difflib import get_close_matches
 from typing import Literal, cast, get_args
-
-from joulecast.errors import ModelReferenceError
 
 Library = Literal["torchvision", "timm", "hf"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
 """The prefixes. ``hf``: Hugging Face transformers."""
-
-OTHER_WORDS: dict[str, list[Library]] = {"huggingface": ["hf"], "transformers": ["hf"]}
-"""What else the libraries are called."""
 
 PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 """The Python package behind each prefix."""
 
 
 def is_named(source: object) -> bool:
-    """Whether ``source`` is a named source: text that begins with one of the prefixes and a colon."""
+    """Decide whether ``source`` is text that begins with one of the prefixes and a colon."""
     return isinstance(source, str) and source.partition(":")[0] in LIBRARIES and ":" in source
 
 
-def refuse_misspelt(source: str) -> None:
-    """Raises ModelReferenceError for what is nearly a named source and nothing on this machine, before any registry is
-    asked for it."""
-    prefix, colon, name = source.partition(":")
-    if not colon:
-        _refuse_bare(source)
-    if not colon or prefix in LIBRARIES:
-        return
-    close = get_close_matches(prefix.lower(), LIBRARIES, 1, cutoff=0.8) or OTHER_WORDS.get(prefix.lower(), [])
-    if close and not any(os.access(path, os.F_OK) for path in (source, prefix)):
-        raise ModelReferenceError(
-            f"{source!r} is no named network: did you mean {close[0]}:{name}? An image of that name is written"
-            f" docker.io/library/{source}"
-        )
-
-
-def _refuse_bare(source: str) -> None:
-    """Raises ModelReferenceError for the bare name of a listed network that is nothing on this machine."""
-    if "/" in source or os.access(source, os.F_OK):
-        return
-    from joulecast.readers.named.catalogue import known
-
-    offered = [named for named in known() if named.partition(":")[2] == source]
-    if offered == [f"torchvision:{source}"]:
-        offered.append(f"timm:{source}")  # most are in both, and the project lists each once
-    if offered:
-        raise ModelReferenceError(
-            f"{source!r} is no file, folder or image with a registry: did you mean {' or '.join(offered)}? An image of"
-            f" that name is written docker.io/library/{source}"
-        )
-
-
 def split(source: str) -> tuple[Library, str]:
-    """Library and name of a named source."""
+    """Split a named source into library and name."""
     library, _, name = source.partition(":")
     return cast("Library", library), name

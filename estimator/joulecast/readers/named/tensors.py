@@ -23,19 +23,19 @@ _SEED = 0
 def specs(
     entry: Entry, *, batch_size: int, sequence_length: int | None, seconds: float | None, dtype: str, vocabulary: int
 ) -> dict[str, InputSpec]:
-    """What ``entry`` is fed. Raises WorkloadError for a length that it does not have, and for one below 1."""
+    """Return the inputs of ``entry``. Raises WorkloadError for a length that it does not have, and for one below 1."""
     words = {"batch": batch_size} | _lengths(entry, sequence_length, seconds)
     for word, size in words.items():
         if size < 1:
-            raise WorkloadError(f"{entry.source} is asked for {size} {word}: give 1 or more")
+            raise WorkloadError(f"{entry.source} cannot read {size} {word}: give 1 or more")
     return {name: _spec(name, shape, words, dtype, vocabulary) for name, shape in entry.inputs.items()}
 
 
 def _lengths(entry: Entry, sequence_length: int | None, seconds: float | None) -> dict[str, int]:
     if sequence_length is not None and not entry.sequence_lengths:
-        raise WorkloadError(f"{entry.source} reads no text: leave the sequence length out")
+        raise WorkloadError(f"{entry.source} does not read text: leave the sequence length out")
     if seconds is not None and not entry.seconds:
-        raise WorkloadError(f"{entry.source} hears no audio: leave the seconds out")
+        raise WorkloadError(f"{entry.source} does not read audio: leave the seconds out")
     if entry.sequence_lengths:
         return {"tokens": entry.sequence_lengths[0] if sequence_length is None else sequence_length}
     if entry.seconds:
@@ -46,7 +46,9 @@ def _lengths(entry: Entry, sequence_length: int | None, seconds: float | None) -
 def _audio_lengths(entry: Entry, seconds: float) -> dict[str, int]:
     words = {word for shape in entry.inputs.values() for word in shape}
     if not words & {"samples", "frames"} and seconds not in entry.seconds:
-        raise WorkloadError(f"{entry.source} hears {entry.seconds[0]:g} s at a time, not {seconds:g}: leave it out")
+        raise WorkloadError(
+            f"{entry.source} reads {entry.seconds[0]:g} s of audio at a time, not {seconds:g}: leave the seconds out"
+        )
     return {
         "samples": round(seconds * entry.rates.get("samples", _SAMPLES_PER_SECOND)),
         "frames": round(seconds * entry.rates.get("frames", _FRAMES_PER_SECOND)),
@@ -65,7 +67,7 @@ def _spec(name: str, shape: tuple[int | str, ...], words: Mapping[str, int], dty
 def reshaped(
     source: str, inputs: Mapping[str, InputSpec], shapes: Mapping[str, Shape], batch_size: int
 ) -> dict[str, InputSpec]:
-    """``inputs`` with some shapes replaced. Raises WorkloadError for an unknown input, another rank or batch."""
+    """Replace some shapes of ``inputs``. Raises WorkloadError for an unknown input, another rank or batch."""
     for name, shape in shapes.items():
         if name not in inputs:
             raise WorkloadError(f"{source} has no input {name!r}: it is fed {', '.join(inputs)}")
@@ -79,7 +81,7 @@ def reshaped(
 
 
 def tensors(inputs: Mapping[str, InputSpec], *, device: str, drawn: bool) -> dict[str, Any]:
-    """A tensor for each: drawn from N(0,1), ids uniformly, masks of ones; or, unless ``drawn``, zeros."""
+    """Return a tensor for each input: drawn from N(0,1), ids uniformly, masks of ones; zeros unless ``drawn``."""
     generator = torch.Generator().manual_seed(_SEED)
     return {name: _tensor(name, spec, generator if drawn else None).to(device) for name, spec in inputs.items()}
 

@@ -1,4 +1,4 @@
-"""Reads an ONNX skeleton into a graph with static shapes."""
+"""Read an ONNX skeleton into a graph with static shapes."""
 
 from __future__ import annotations
 

@@ -30,8 +30,10 @@ _SCOPES = ("pkg.torch.onnx.name_scopes", "namespace")
 
 
 def plain(node: NodeProto) -> dict[str, Any]:
-    """Numbers, strings and tuples by attribute name; a small tensor as nested tuples; graphs and large tensors left
-    out."""
+    """Return attributes by name as numbers, strings and tuples.
+
+    A small tensor becomes nested tuples; graphs and large tensors are left out.
+    """
     found: dict[str, Any] = {}
     for attribute in node.attribute:
         if attribute.type in _PLAIN:
@@ -48,7 +50,7 @@ def _add_tensor(found: dict[str, Any], name: str, tensor: TensorProto) -> None:
 
 
 def nested(array: np.ndarray[Any, Any]) -> Any:
-    """An array as nested tuples of Python scalars; rank 0 gives the scalar."""
+    """Return an array as nested tuples of Python scalars; rank 0 gives the scalar."""
     return _tuples(array.tolist())
 
 
@@ -57,8 +59,10 @@ def _tuples(value: Any) -> Any:
 
 
 def module_path(node: NodeProto) -> str:
-    """The module path that torch's exporters leave: in a node's metadata, or as ``/encoder/layer.0/attention/MatMul``
-    in its name."""
+    """Return the module path that torch's exporters write.
+
+    It stands in a node's metadata, or as ``/encoder/layer.0/attention/MatMul`` in its name.
+    """
     for entry in node.metadata_props:
         if entry.key in _SCOPES:
             names = re.findall(r"'([^']*)'", entry.value) or [
@@ -71,7 +75,7 @@ def module_path(node: NodeProto) -> str:
 
 
 def bind(node: NodeProto, actual: Mapping[str, AttributeProto]) -> NodeProto:
-    """A node of a function's body with the caller's attributes in place of its formal ones, nested graphs included."""
+    """Return a node of a function's body with the caller's attributes for its formal ones, nested graphs included."""
     bound = NodeProto()
     bound.CopyFrom(node)
     _bind_in_place(bound, actual)
@@ -101,7 +105,7 @@ def _renamed(attribute: AttributeProto, name: str) -> AttributeProto:
 
 
 def require_kinds(node: NodeProto, schema: OpSchema) -> None:
-    """Raise ``ModelFormatError`` for an attribute that is no number, text or list where its operator asks for one."""
+    """Raise ``ModelFormatError`` for an attribute that is not the number, text or list that its operator takes."""
     kinds = _kinds(schema.name, schema.since_version, schema.domain)
     for attribute in node.attribute:
         expected = kinds.get(attribute.name, attribute.type)
@@ -126,7 +130,7 @@ def _kind(number: int) -> str:
 
 
 def subgraph(node: NodeProto, name: str) -> Any:
-    """The graph attribute of that name. Raises ``ModelFormatError`` if the node has none."""
+    """Return the graph attribute of that name. Raises ``ModelFormatError`` if the node has none."""
     for attribute in node.attribute:
         if attribute.name == name and attribute.HasField("g"):
             return attribute.g

@@ -1,4 +1,4 @@
-"""Whose fault it is that a node cannot be read: the file's, or joulecast's own."""
+"""Decide whether a node that cannot be read is damaged in the file or is a defect of joulecast."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ REPORT = "this is a defect of joulecast, not of the model: please report it with
 
 
 def of_node(error: Exception, node: NodeProto, name: str, opsets: Mapping[str, int]) -> JoulecastError:
-    """The error to raise for one that reading a node met. A node that the standard's checker refuses, or of a domain
-    that no standard describes, is damaged; a valid one was read wrongly."""
+    """Return the error to raise for an exception that reading a node caused.
+
+    A node that the standard's checker refuses, or of a domain without a standard, is damaged; a valid node was read
+    wrongly, which is a defect of joulecast.
+    """
     fault = damage(node, opsets)
     if isinstance(error, RecursionError):
         fault = fault or "its graphs lie too deep inside one another"
@@ -41,9 +44,9 @@ def of_node(error: Exception, node: NodeProto, name: str, opsets: Mapping[str, i
 
 
 def of_model(error: Exception, name: str) -> JoulecastError:
-    """The same for an error outside of any node."""
+    """Return the error to raise for an exception outside of any node."""
     if isinstance(error, RecursionError):
-        return ModelFormatError(f"the graphs of {name} lie too deep inside one another; the file is damaged")
+        return ModelFormatError(f"the graphs of {name} are nested too deeply; the file is damaged, export it again")
     return internal(error, f"reading {name}")
 
 
@@ -52,13 +55,13 @@ def internal(error: Exception, doing: str) -> InternalInconsistencyError:
 
 
 def damage(node: NodeProto, opsets: Mapping[str, int]) -> str | None:
-    """What ONNX's checker says against the node, ``None`` if nothing."""
+    """Return what ONNX's checker says against the node, ``None`` if nothing."""
     context = checker.C.CheckerContext()
     context.ir_version = IR_VERSION
     context.opset_imports = dict(opsets)
     try:
         checker.check_node(node, context)
-    except Exception as error:  # the checker's own, which is what is asked, and protobuf's for what is no message
+    except Exception as error:  # the checker's own, and protobuf's for bytes that are not a message
         return one_line(error)
     return None
 

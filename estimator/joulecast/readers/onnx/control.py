@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from onnx import TensorProto
@@ -12,7 +12,7 @@ from joulecast.errors import ModelFormatError, UnresolvedShapeError
 from joulecast.readers.onnx.attributes import plain, subgraph
 from joulecast.readers.onnx.passes import Passes, carried, joined, unchanged
 from joulecast.readers.onnx.scope import Recording, Scope
-from joulecast.readers.onnx.sequences import sequence_of
+from joulecast.readers.onnx.shapes.sequences import sequence_of
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from onnx import GraphProto, NodeProto
 
-    from joulecast.readers.onnx.walk import Walk
+    from joulecast.readers.onnx.workload.hints import Hints
 
     Inputs = Sequence[Value | None]
-    Rule = Callable[[Walk, NodeProto, Inputs, Scope, Recording], list[Value]]
+    Rule = Callable[["GraphWalk", NodeProto, Inputs, Scope, Recording], list[Value]]
 
 EXACT_ITERATIONS = 32
 """Iterations followed with every known value before asking whether the rest repeat the last one."""
@@ -32,7 +32,19 @@ MAX_ITERATIONS = 100_000
 """Iterations followed one by one where each differs from the one before."""
 
 
-def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+class GraphWalk(Protocol):
+    """The walk that met the control flow: its hints, its operator set versions, and how it walks a nested graph."""
+
+    @property
+    def hints(self) -> Hints: ...
+
+    @property
+    def opsets(self) -> dict[str, int]: ...
+
+    def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]: ...
+
+
+def _if(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     condition = inputs[0]
     walk.hints.steering.update(value.name for value in inputs if value is not None and value.runtime)
     if condition is None or condition.data is None or condition.data.size != 1:
@@ -48,7 +60,7 @@ def _if(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recor
     return walk.graph(subgraph(node, "then_branch" if taken else "else_branch"), Scope(scope), record)
 
 
-def _loop(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _loop(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     body = subgraph(node, "body")
     limit, going = _content(inputs, 0), _content(inputs, 1)
     limit, going = _asked(walk, node, inputs, 0, limit), _asked(walk, node, inputs, 1, going)
@@ -74,8 +86,8 @@ def _present(value: Value | None, node: NodeProto) -> Value:
     return value
 
 
-def _asked(walk: Walk, node: NodeProto, inputs: Inputs, index: int, known: Any) -> Any:
-    """The trip count or condition; one that depends on data is asked for and taken to be 1."""
+def _asked(walk: GraphWalk, node: NodeProto, inputs: Inputs, index: int, known: Any) -> Any:
+    """Return the trip count or condition; one that depends on data is asked for and taken to be 1."""
     if known is not None or len(inputs) <= index or inputs[index] is None:
         return known
     what = "trip count" if index == 0 else "condition"
@@ -87,10 +99,10 @@ def _asked(walk: Walk, node: NodeProto, inputs: Inputs, index: int, known: Any) 
 
 
 class LoopState:
-    """A loop under way: its carried values, and what each iteration handed to the stacked outputs."""
+    """The state of a running loop: its carried values, and what each iteration added to the stacked outputs."""
 
     def __init__(
-        self, *, walk: Walk, node: NodeProto, body: GraphProto, scope: Scope, passes: Passes, carried: list[Value]
+        self, *, walk: GraphWalk, node: NodeProto, body: GraphProto, scope: Scope, passes: Passes, carried: list[Value]
     ) -> None:
         self.walk, self.node, self.body, self.scope, self.passes = walk, node, body, scope, passes
         self.carried = carried
@@ -111,7 +123,7 @@ class LoopState:
             going = self._step()
 
     def _step(self) -> bool:
-        """One iteration with every known value; whether the loop goes on."""
+        """Run one iteration with every known value; return whether the loop goes on."""
         recording = self.passes.inner()
         outputs = self._iterate(self.carried, from_array("", np.array(self.done, np.int64), runtime=True), recording)
         outputs = self.passes.add(recording, outputs)
@@ -142,8 +154,10 @@ class LoopState:
         self.stacked.append(outputs[1 + count :])
 
     def _repeat(self, left: int) -> bool:
-        """Whether all that is left repeats one iteration in which no changing content is known; if so, account for
-        it."""
+        """Decide whether the rest repeats one iteration without changing known content.
+
+        If so, record the whole rest.
+        """
         before = [value.without_data() for value in self.carried]
         recording = self.passes.inner()
         iteration = Value(name="", elem=TensorProto.INT64, shape=())
@@ -199,7 +213,7 @@ def _stacked_data(values: Sequence[Value]) -> Any:
     return np.stack([value.data for value in values])
 
 
-def _scan(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _scan(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     body, attributes = subgraph(node, "body"), plain(node)
     values = [_present(value, node) for value in inputs if value is not None]
     scanned = int(attributes["num_scan_inputs"])
@@ -239,7 +253,7 @@ def _with(value: Value, axis: int, length: int, name: str) -> Value:
 
 
 def _scan_once(
-    walk: Walk,
+    walk: GraphWalk,
     node: NodeProto,
     body: GraphProto,
     states: list[Value],
@@ -259,7 +273,7 @@ def _scan_once(
 
 
 def _scan_batches(
-    walk: Walk,
+    walk: GraphWalk,
     node: NodeProto,
     body: GraphProto,
     states: list[Value],
@@ -267,7 +281,7 @@ def _scan_batches(
     scope: Scope,
     record: Recording,
 ) -> list[Value]:
-    """The form of opset 8: a leading batch dimension on everything, each batch element scanned by itself."""
+    """Scan in the form of opset 8, where everything has a leading batch dimension and each element is scanned apart."""
     states = states[1:] if len(states) + len(slices) == len(node.input) else states
     batch = (slices[0].shape or (1,))[0] or 1
     length = (slices[0].shape or (1, 0))[1] or 0
@@ -282,7 +296,7 @@ def _scan_batches(
 
 
 def _fixed_point(
-    walk: Walk,
+    walk: GraphWalk,
     node: NodeProto,
     body: GraphProto,
     states: list[Value],
@@ -317,7 +331,7 @@ def _fixed_point(
     )
 
 
-def _sequence_map(walk: Walk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _sequence_map(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
     body = subgraph(node, "body")
     first = inputs[0]
     if first is None or first.items is None:

@@ -1,4 +1,4 @@
-"""Nodes in the order in which their inputs exist: graph editors write files in any order, and onnxruntime runs them."""
+"""Sort nodes so that their inputs exist: graph editors write files in any order, and onnxruntime runs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sort(model: ModelProto) -> None:
 
 
 def _sort_nodes(nodes: Any, given: frozenset[str]) -> None:
-    """``nodes``: of a graph or a function. ``given``: names in view before the first of them runs."""
+    """Sort the nodes of a graph or a function. ``given``: names that exist before the first of them runs."""
     made = {name for node in nodes for name in node.output}
     for node in nodes:
         for graph in _graphs(node):
@@ -40,13 +40,13 @@ def _sort_nodes(nodes: Any, given: frozenset[str]) -> None:
 
 
 def _given(graph: GraphProto) -> frozenset[str]:
-    """Names of inputs and stored tensors."""
+    """Return the names of inputs and stored tensors."""
     stored = [tensor.name for tensor in graph.initializer] + [sparse.values.name for sparse in graph.sparse_initializer]
     return frozenset(stored) | {info.name for info in graph.input}
 
 
 def _order(nodes: Sequence[NodeProto], given: frozenset[str]) -> list[int] | None:
-    """Positions in topological order, as near to the file's as may be; ``None`` if the file's order is one."""
+    """Return positions in topological order, as near to the file's as possible; ``None`` if the file's order is one."""
     makers = {name: index for index in reversed(range(len(nodes))) for name in nodes[index].output if name}
     waited = [{makers[name] for name in _reads(node) if name in makers and name not in given} for node in nodes]
     needs = [needed - {index} for index, needed in enumerate(waited)]
@@ -81,7 +81,7 @@ def _circle(nodes: Sequence[NodeProto]) -> ModelFormatError:
 
 
 def _reads(node: NodeProto) -> Iterator[str]:
-    """Names that the node reads, those that its nested graphs take from outside included."""
+    """Yield the names that the node reads, those that its nested graphs take from outside included."""
     yield from node.input
     for graph in _graphs(node):
         yield from _outer_names(graph)

@@ -1,4 +1,4 @@
-"""The passes through the body of a loop: what goes in, what each recorded, and the node that joins what comes out."""
+"""The passes through the body of a loop: their inputs, their records, and the node that joins their outputs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Passes:
-    """What the passes recorded. Neighbours that cost the same are kept once, with their number.
+    """The records of the passes. Neighbours that cost the same are kept once, with their number.
 
-    ``ends``: the names of all that the kept passes hand out.
+    - ``ends``: the names of all values that the kept passes return.
     """
 
     def __init__(self, record: Recording) -> None:
@@ -54,13 +54,15 @@ class Passes:
 
 
 def _known_as(value: Value, kept: Value, recording: Recording) -> Value:
-    """The output under the name of the pass that is kept; one made outside keeps its own."""
+    """Return the output under the name of the pass that is kept; a value made outside keeps its own."""
     return replace(value, name=kept.name) if value.name in recording.values else value
 
 
 def signature_of(recording: Recording) -> list[Any]:
-    """What makes two passes cost the same: operators, how often each runs, and the types and stored tensors that they
-    touch."""
+    """Return what decides whether two passes cost the same.
+
+    This is the operators, how often each runs, and the types and stored tensors that they touch.
+    """
     return [
         (
             node.name,
@@ -87,7 +89,7 @@ def _touched(recording: Recording, name: str) -> Any:
 
 
 def unchanged(body: GraphProto, inputs: int, outputs: int, count: int) -> frozenset[int]:
-    """Which of ``count`` carried values every pass hands on as it got them, by position.
+    """Return the positions of carried values, of ``count``, that every pass returns unchanged.
 
     ``inputs``, ``outputs``: how many formal inputs and outputs of the body stand before the carried ones.
     """
@@ -101,8 +103,11 @@ def unchanged(body: GraphProto, inputs: int, outputs: int, count: int) -> frozen
 
 
 def carried(value: Value, name: str, recording: Recording) -> Value:
-    """A value that passes change, as the body gets it: a known whole number still is shape arithmetic, anything else
-    exists only when the model runs, though the first pass may read a stored one. No runtime knows it beforehand."""
+    """Return a value that passes change, as the body reads it.
+
+    A known whole number remains shape arithmetic. Anything else exists only when the model runs, although the first
+    pass may read a stored value, so no runtime knows it beforehand.
+    """
     if value.container is None:
         counts = not value.runtime and value.known and value.dtype not in FLOATING_DTYPES
         role: TensorRole = "constant" if counts else "activation"
@@ -113,8 +118,7 @@ def carried(value: Value, name: str, recording: Recording) -> Value:
 def joined(
     node: NodeProto, inputs: Sequence[Value | None], ends: Sequence[str], outputs: Sequence[Value], record: Recording
 ) -> list[Value]:
-    """The outputs of a loop under the names that the file gives them, made by one free node of all that its body
-    handed out."""
+    """Return the outputs of a loop under the file's names, made by one free node from all that its body returned."""
     named = [
         record.add(replace(value, name=name)) if name else replace(value, name="")
         for value, name in zip(outputs, node.output, strict=False)

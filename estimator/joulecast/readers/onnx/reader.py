@@ -1,4 +1,4 @@
-"""The way of one model: bytes, bound inputs, walk, roles, framework-free graph."""
+"""Read one model: bytes, bound inputs, walk, roles, framework-free graph."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from onnx import ModelProto, defs
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, WorkloadError
 from joulecast.graph import ModelGraph, Tensor
 from joulecast.layers import Workload
-from joulecast.readers.onnx import blame, inputs, ordering, roles
-from joulecast.readers.onnx.asked import Asked
-from joulecast.readers.onnx.folding import Folding
-from joulecast.readers.onnx.hints import Hints, declared_types
-from joulecast.readers.onnx.inference import Inference
+from joulecast.readers.onnx import blame, ordering, roles
 from joulecast.readers.onnx.scope import Recording, Scope
-from joulecast.readers.onnx.selections import Selections
+from joulecast.readers.onnx.shapes.folding import Folding
+from joulecast.readers.onnx.shapes.inference import Inference
 from joulecast.readers.onnx.uncertain import differing
 from joulecast.readers.onnx.values import Value, from_type, static_shape
 from joulecast.readers.onnx.walk import Walk, add_stored
+from joulecast.readers.onnx.workload import inputs
+from joulecast.readers.onnx.workload.asked import Asked
+from joulecast.readers.onnx.workload.hints import Hints, declared_types
+from joulecast.readers.onnx.workload.selections import Selections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, ValueInfoProto
 
     from joulecast.graph import Shape
+    from joulecast.readers.onnx.workload.binding import Binding
 
 MAX_SKELETON_BYTES = 1 << 28
 """256 MiB: a skeleton holds no payload, and the largest graphs known stay below 50 MB."""
 
 
 def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
-    """The graph that ``skeleton`` executes under ``workload``, as filed (not canonicalised).
+    """Read the graph that ``skeleton`` executes under ``workload``, as the file holds it (not canonicalised).
 
     ``skeleton``: a serialised ModelProto whose tensor payloads may be absent; nothing outside it is read. ``name``:
     for messages.
@@ -48,8 +50,10 @@ def read(skeleton: bytes, workload: Workload, *, name: str) -> ModelGraph:
 
 
 def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None, default: int, name: str) -> int:
-    """The batch size that the shapes given for the model's inputs say; ``size`` where it was said and does not
-    contradict them, ``default`` where the model leaves it open and nothing says it.
+    """Return the batch size that the given shapes of the model's inputs say.
+
+    It is ``size`` where that is given and agrees with them, and ``default`` where neither the shapes nor the model say
+    it.
 
     Raises ModelFormatError, and WorkloadError where two of them disagree.
     """
@@ -58,7 +62,7 @@ def batch_size(skeleton: bytes, shapes: Mapping[str, Shape], *, size: int | None
 
 
 def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
-    """The graph; every question that the workload leaves open is asked in one error."""
+    """Read the graph; one error asks for everything that the workload leaves open."""
     ordering.sort(model)
     asked = Asked()
     try:
@@ -73,7 +77,10 @@ def _walked(model: ModelProto, workload: Workload, name: str) -> ModelGraph:
 
 
 def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> ModelGraph:
-    """The graph with the most that each selection may keep. Where a product depends on one, all are asked for."""
+    """Read the graph with the most that each selection may keep.
+
+    Where a product depends on one, ask for all of them.
+    """
     most = Selections(most=True)
     graph = _graph_of(model, workload, name, asked, most)
     if not most.found:
@@ -86,7 +93,7 @@ def _settled(model: ModelProto, workload: Workload, name: str, asked: Asked) -> 
 
 
 def _uncertain(most: ModelGraph, model: ModelProto, workload: Workload, name: str) -> frozenset[str] | None:
-    """Values whose size depends on how much the selections keep; ``None`` where a product does."""
+    """Return the values whose size depends on how much the selections keep; ``None`` where a product does."""
     try:
         least = _graph_of(model, workload, name, Asked(), Selections(most=False))
     except (UnresolvedShapeError, ModelFormatError):
@@ -119,16 +126,17 @@ def _graph_of(model: ModelProto, workload: Workload, name: str, asked: Asked, se
 
 
 def parse(skeleton: bytes, name: str) -> ModelProto:
-    """The model that the bytes hold. Raises ``ModelFormatError``."""
+    """Parse the bytes of a model. Raises ``ModelFormatError``."""
     if len(skeleton) > MAX_SKELETON_BYTES:
         raise ModelFormatError(
-            f"{name}: the graph without its weights is {len(skeleton)} bytes, over the limit of {MAX_SKELETON_BYTES}"
+            f"{name}: the graph without its weights is {len(skeleton)} bytes, and at most {MAX_SKELETON_BYTES} are"
+            " read: export the model with its weights in a file beside it"
         )
     try:
         model: ModelProto = ModelProto.FromString(skeleton)
     except Exception as error:  # protobuf's DecodeError, whose module ships no types
         raise ModelFormatError(
-            f"{name} is not an ONNX model: its bytes are no protobuf message of that kind ({error})"
+            f"{name} is not an ONNX model: its bytes are not a protobuf message of that kind ({error})"
         ) from error
     if not model.HasField("graph"):
         raise ModelFormatError(f"{name} is not an ONNX model: it holds no graph")
@@ -136,7 +144,10 @@ def parse(skeleton: bytes, name: str) -> ModelProto:
 
 
 def operator_sets(model: ModelProto, name: str) -> dict[str, int]:
-    """Version by domain; ``ai.onnx`` is the default domain. Raises ``ModelFormatError`` for one newer than we know."""
+    """Return the version by domain; ``ai.onnx`` is the default domain.
+
+    Raises ``ModelFormatError`` for an unknown version.
+    """
     found = {"" if entry.domain == "ai.onnx" else entry.domain: int(entry.version) for entry in model.opset_import}
     if any(not 0 < version < 2**31 for version in found.values()):
         raise ModelFormatError(
@@ -151,16 +162,13 @@ def operator_sets(model: ModelProto, name: str) -> dict[str, int]:
 
 
 def free_inputs(graph: GraphProto, workload: Workload) -> list[ValueInfoProto]:
-    """The inputs that the model is fed: those without a stored default, and those that the workload overrides."""
+    """Return the inputs that must be fed: those without a stored default, and those that the workload overrides."""
     stored = {tensor.name for tensor in graph.initializer} | {sparse.values.name for sparse in graph.sparse_initializer}
     return [info for info in graph.input if info.name not in stored or info.name in workload.input_values]
 
 
-def _hints(
-    graph: GraphProto, workload: Workload, binding: inputs.Binding, asked: Asked, selections: Selections
-) -> Hints:
-    """What the workload says of values inside the graph. Raises ``WorkloadError`` for a name that the model does not
-    have."""
+def _hints(graph: GraphProto, workload: Workload, binding: Binding, asked: Asked, selections: Selections) -> Hints:
+    """Return what the workload says of values inside the graph. Raises ``WorkloadError`` for an unknown name."""
     fed = {info.name for info in free_inputs(graph, workload)}
     inside = {name for node in _all_nodes(graph) for name in node.output} | set(_stored_names(graph))
     for name in (*workload.input_shapes, *workload.input_values):
@@ -178,7 +186,7 @@ def _hints(
 
 
 def _stored_names(graph: GraphProto) -> Iterator[str]:
-    """Stored tensors, those of nested graphs included."""
+    """Yield stored tensors, those of nested graphs included."""
     yield from (tensor.name for tensor in graph.initializer)
     for node in graph.node:
         for attribute in node.attribute:
@@ -187,7 +195,7 @@ def _stored_names(graph: GraphProto) -> Iterator[str]:
 
 
 def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """Every node, those of nested graphs included."""
+    """Yield every node, those of nested graphs included."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:

@@ -1,4 +1,4 @@
-"""Which stored tensors are trainable parameters: decided by how they are used, for a file does not say."""
+"""Decide which stored tensors are trainable parameters by how they are used, because a file does not say."""
 
 from __future__ import annotations
 
@@ -101,8 +101,7 @@ PRODUCTS = ("Conv", "Einsum", "Gemm", "MatMul")
 
 
 def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
-    """The values with ``role`` ``parameter`` on stored tensors in parameter positions, and on what is computed from
-    those ahead of time."""
+    """Set the role ``parameter`` on stored tensors in parameter positions, and on what they become ahead of time."""
     nodes = tuple(nodes)
     ahead = {
         node.outputs for node in nodes if node.folded or any(values[name].computed for name in node.outputs if name)
@@ -119,8 +118,11 @@ def assign(nodes: Iterable[Node], values: dict[str, Value]) -> dict[str, Value]:
 
 
 def _weighed(node: Node, *, ahead: bool) -> list[tuple[int, str]]:
-    """Inputs by position: all of a node that reads activations, of one that reads stored values alone the right side
-    of a product."""
+    """Return inputs by position that may be weights.
+
+    For a node that reads activations these are all inputs; for one that reads stored values alone, the right side of a
+    product.
+    """
     inputs = list(enumerate(node.inputs))
     if not ahead:
         return inputs
@@ -128,12 +130,12 @@ def _weighed(node: Node, *, ahead: bool) -> list[tuple[int, str]]:
 
 
 def _trainable(value: Value) -> bool:
-    """Whether a tensor from which a parameter was computed can be one itself: an axis, an index or a buffer cannot."""
+    """Decide whether a tensor that a parameter was computed from may be one: an axis, index or buffer may not."""
     return value.dtype in FLOATING_DTYPES and value.numel != 1 and not _buffer(value)
 
 
 def _buffer(value: Value) -> bool:
-    """Whether the name, and where others use it too the shape, is that of something stored but not trained."""
+    """Decide whether the name (for some names, the shape too) is that of something stored but not trained."""
     shape = value.shape or ()
     if MASKS.search(value.name):
         return len(shape) > 2 and shape[-1] == shape[-2]
@@ -143,7 +145,7 @@ def _buffer(value: Value) -> bool:
 
 
 def unpacked(nodes: Sequence[Node], values: Mapping[str, Value]) -> set[str]:
-    """The stored tables of narrow integers that are weights: some node makes numbers of their elements."""
+    """Return the stored tables of narrow integers that are weights, because a node makes numbers of them."""
     tables = quantised_tables(nodes, values)
     found: set[str] = set()
     for node in nodes:
@@ -154,7 +156,7 @@ def unpacked(nodes: Sequence[Node], values: Mapping[str, Value]) -> set[str]:
 
 
 def quantised_tables(nodes: Iterable[Node], values: Mapping[str, Value]) -> dict[str, frozenset[str]]:
-    """The stored tables of narrow integers whose elements a value holds, by the value's name."""
+    """Return the stored tables of narrow integers whose elements a value holds, by the value's name."""
     found = {
         name: frozenset({name})
         for name, value in values.items()
@@ -171,7 +173,7 @@ def quantised_tables(nodes: Iterable[Node], values: Mapping[str, Value]) -> dict
 
 
 def _unpacks(node: Node, position: int, values: Mapping[str, Value]) -> bool:
-    """Whether the node makes numbers of quantised ones, or multiplies with them."""
+    """Decide whether the node turns quantised elements into numbers, or multiplies with them."""
     if node.domain in CONTRIB_DOMAINS:
         return position in CONTRIB_SLOTS.get(node.op_type, ())
     if node.op_type == "Cast":

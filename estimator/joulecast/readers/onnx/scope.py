@@ -1,4 +1,4 @@
-"""Names in view at a node, and the nodes recorded so far."""
+"""The names that are visible at a node, and the nodes recorded so far."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Scope:
         )
 
     def optional(self, name: str) -> Value | None:
-        """The value, or ``None`` for the empty name, which stands for an absent optional input."""
+        """Return the value, or ``None`` for the empty name, which means an absent optional input."""
         return self[name] if name else None
 
 
@@ -49,7 +49,7 @@ class Names:
     copies: dict[str, int] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
-        """``name``, or ``name#2``, ``name#3``, … where another value has it."""
+        """Return ``name``, or ``name#2``, ``name#3``, … where another value has it."""
         if name not in self.copies:
             self.copies[name] = 1
             return name
@@ -65,8 +65,8 @@ class Names:
 class Recording:
     """Executed nodes in order and the values that they touch, under names that are unique in the whole model.
 
-    ``names`` and ``stored`` are shared with the recordings inside: no two iterations of a loop give one name to two
-    values, and a stored tensor has one value however often the graph that holds it runs.
+    - ``names``, ``stored``: shared with the recordings inside, so that two iterations of a loop never give one name to
+      two values, and a stored tensor has one value however often the graph that holds it runs.
     """
 
     outer: Recording | None = None
@@ -89,7 +89,7 @@ class Recording:
         self.values[value.name] = value
 
     def hold(self, proto: Any, make: Callable[[], Value]) -> Value:
-        """The value of a stored tensor, made once for each ``proto`` (a message, kept alive as the key needs it)."""
+        """Return the value of a stored tensor, made once for each ``proto``, which is kept alive as the key."""
         known = self.stored.get(id(proto))
         if known is not None:
             return known[1]
@@ -107,7 +107,7 @@ class Recording:
         return recording
 
     def inner(self) -> Recording:
-        """An empty recording inside this one."""
+        """Return an empty recording inside this one."""
         return Recording(outer=self, names=self.names, stored=self.stored)
 
     def append(self, inner: Recording, *, repeats: int = 1) -> None:

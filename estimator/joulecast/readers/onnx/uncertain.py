@@ -1,4 +1,4 @@
-"""What of a graph depends on how much its selections keep."""
+"""Find what in a graph depends on how much its selections keep."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 
 def differing(most: ModelGraph, least: ModelGraph) -> frozenset[str] | None:
-    """Names of values whose size differs between two readings of one model; ``None`` where a product's does, or where
-    the readings run other nodes."""
+    """Return the names of values whose size differs between two readings of one model.
+
+    The result is ``None`` where a product's size does, or where the readings run different nodes.
+    """
     if [_identity(node) for node in most.nodes] != [_identity(node) for node in least.nodes]:
         return None
     uncertain = {name for name in most.tensors if most.shape(name) != least.shape(name)}
@@ -30,5 +32,5 @@ def _identity(node: Node) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
 
 
 def _products(node: Node, graph: ModelGraph) -> int:
-    """Multiply-accumulates of all runs."""
+    """Return the multiply-accumulates of all runs."""
     return sum(contraction.macs for contraction in cost(node, graph).contractions) * node.repeats

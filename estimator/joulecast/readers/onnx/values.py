@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, TypeProto, helper, numpy_helper
 
 from joulecast.errors import ModelFormatError
-from joulecast.sources.skeleton import DROPPED_LOCATION
+from joulecast.sources.skeletons.skeleton import DROPPED_LOCATION
 
 if TYPE_CHECKING:
     from onnx import SparseTensorProto
@@ -33,16 +33,18 @@ _DTYPES = {
 class Value:
     """A value met while walking.
 
-    ``elem`` is ONNX's element type; ``shape`` has ``None`` for an unknown dimension and is ``None`` if the rank is
-    unknown or the
-    value is no tensor. ``data``: its content. ``runtime``: it exists only once the model runs (an input, or computed
-    from one);
-    otherwise it was stored or is computed of stored values alone: ``computed``, if eager mode does so in every pass.
-    ``open``: it depends on what a runtime does not know when it loads the file: an open dimension, the pass of a
-    loop. ``items``: the elements of a sequence (or of an optional, one or none)
-    of known length;
-    ``container``: the type of a value that is no tensor. ``location``: file of the content of a stored tensor that lies
-    outside the model's own.
+    - ``elem``: ONNX's element type.
+    - ``shape``: ``None`` for an unknown dimension; ``None`` as a whole if the rank is unknown or the value is not a
+      tensor.
+    - ``data``: its content.
+    - ``runtime``: it exists only once the model runs (an input, or computed from one); otherwise it was stored or is
+      computed of stored values alone.
+    - ``computed``: of stored values, in every pass of eager mode.
+    - ``open``: it depends on what a runtime does not know when it loads the file: an open dimension, the pass of a
+      loop.
+    - ``items``: the elements of a sequence (or of an optional, one or none) of known length.
+    - ``container``: the type of a value that is not a tensor.
+    - ``location``: file of the content of a stored tensor that lies outside the model's own.
     """
 
     name: str
@@ -89,7 +91,7 @@ class Value:
 
 @lru_cache(maxsize=64)
 def dtype_name(elem: int) -> str:
-    """The name of an ONNX element type in the field's words: ``FLOAT`` is ``float32``, every 8-bit float ``float8``."""
+    """Return the name of an ONNX element type: ``FLOAT`` is ``float32``, every 8-bit float ``float8``."""
     try:
         name = str(TensorProto.DataType.Name(elem))
     except ValueError as error:
@@ -109,7 +111,7 @@ def _tensor_type(elem: int, shape: PartialShape | None) -> TypeProto:
 
 
 def from_type(name: str, proto: TypeProto) -> Value:
-    """The value of that ONNX type: dimensions that are symbolic, absent or negative are unknown."""
+    """Return the value of an ONNX type; dimensions that are symbolic, absent or negative are unknown."""
     kind = proto.WhichOneof("value")
     if kind not in ("tensor_type", "sparse_tensor_type"):
         return Value(name=name, container=proto)
@@ -121,7 +123,7 @@ def from_type(name: str, proto: TypeProto) -> Value:
 
 
 def from_tensor(name: str, proto: TensorProto) -> Value:
-    """A stored tensor; its content only if it is inline and small. An absent payload is unknown, never zero."""
+    """Return a stored tensor with its content if that is inline and small. An absent payload is unknown, never zero."""
     shape = _stored_shape(name, proto.dims)
     data = None
     if proto.data_location != TensorProto.EXTERNAL and math.prod(shape) <= SMALL_NUMEL:
@@ -146,14 +148,16 @@ def _location(proto: TensorProto) -> str:
 
 
 def from_sparse(name: str, proto: SparseTensorProto) -> Value:
-    """A stored sparse tensor, seen as the dense one that it stands for."""
+    """Return a stored sparse tensor as the dense one that it represents."""
     shape = _stored_shape(name, proto.dims)
     return Value(name=name, elem=proto.values.data_type, shape=shape, runtime=False, role="constant", stored=(name,))
 
 
 def from_array(name: str, array: Any, *, elem: int | None = None, runtime: bool = False) -> Value:
-    """A value whose content is known. ``array``: anything that numpy takes, of ≤ ``SMALL_NUMEL`` elements to keep its
-    content."""
+    """Return a value whose content is known.
+
+    ``array``: anything that numpy takes; its content is kept for up to ``SMALL_NUMEL`` elements.
+    """
     array = np.asarray(array)
     elem = helper.np_dtype_to_tensor_dtype(array.dtype) if elem is None else elem
     data = array if array.size <= SMALL_NUMEL else None
@@ -162,7 +166,7 @@ def from_array(name: str, array: Any, *, elem: int | None = None, runtime: bool 
 
 
 def static_shape(value: Value) -> Shape | None:
-    """The shape if every dimension is known, else ``None``."""
+    """Return the shape if every dimension is known, else ``None``."""
     return tuple(d for d in value.shape if d is not None) if value.shape is not None and value.static else None
 
 

@@ -12,29 +12,20 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 
 from joulecast.errors import ModelFormatError, UnresolvedShapeError, UnsupportedOperatorError
 from joulecast.graph import Node
-from joulecast.readers.onnx import (
-    attributes,
-    blame,
-    contradictions,
-    contrib,
-    control,
-    corrections,
-    experimental,
-    guards,
-    sequences,
-    steering,
-)
+from joulecast.readers.onnx import attributes, blame, control
 from joulecast.readers.onnx.blame import one_line
-from joulecast.readers.onnx.folding import Folding
-from joulecast.readers.onnx.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.shapes import contradictions, contrib, corrections, experimental, guards, sequences
+from joulecast.readers.onnx.shapes.folding import Folding
+from joulecast.readers.onnx.shapes.inference import Inference, ShapeConflictError
 from joulecast.readers.onnx.values import Value, from_array, from_sparse, from_tensor
 from joulecast.readers.onnx.when import When
+from joulecast.readers.onnx.workload import steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from joulecast.readers.onnx.hints import Hints
+    from joulecast.readers.onnx.workload.hints import Hints
 
 MAX_NODES = 500_000
 """Nodes visited, loop iterations and inlined functions included: the largest exports seen have some 50,000."""
@@ -50,8 +41,8 @@ STEERING_NUMEL = 64
 
 
 @dataclass(slots=True)
-class Budget:
-    """What a walk may still spend. An untrusted file costs that much and no more."""
+class WalkBudget:
+    """The limits of a walk, so that an untrusted file costs at most that much."""
 
     nodes: int = MAX_NODES
     depth: int = 0
@@ -68,13 +59,12 @@ class Budget:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """One graph or function deeper, until the block ends, by an error or not."""
+        """Count one graph or function more of depth until the block ends, by an error or not."""
         self.depth += 1
         try:
             if self.depth > MAX_DEPTH:
                 raise ModelFormatError(
-                    f"graphs or functions lie more than {MAX_DEPTH} deep inside one another; the file is cyclic or"
-                    " damaged"
+                    f"graphs or functions are nested more than {MAX_DEPTH} deep; the file is cyclic or damaged"
                 )
             yield
         finally:
@@ -83,14 +73,16 @@ class Budget:
 
 @dataclass(slots=True)
 class Walk:
-    """The walk of one model under one set of operator set versions; ``using`` gives a sibling for a function's own
-    versions."""
+    """The walk of one model under one set of operator set versions.
+
+    ``using`` returns a walk for a function's own versions.
+    """
 
     inference: Inference
     folding: Folding
     functions: Mapping[tuple[str, str, str], FunctionProto]
     hints: Hints
-    budget: Budget = field(default_factory=Budget)
+    budget: WalkBudget = field(default_factory=WalkBudget)
     bodies: dict[tuple[Any, ...], Sequence[NodeProto]] = field(default_factory=dict)
 
     @property
@@ -129,7 +121,10 @@ class Walk:
     def _special(
         self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording
     ) -> list[Value] | None:
-        """Constants, control flow and functions, which leave no node of their own; ``None`` for any other node."""
+        """Walk constants, control flow and functions, which leave no node of their own.
+
+        Return ``None`` for other nodes.
+        """
         function = self.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
             record.free_nodes += 1
@@ -157,8 +152,10 @@ class Walk:
         return [scope[name] for name in function.output]
 
     def _body(self, function: FunctionProto, call: NodeProto) -> Sequence[NodeProto]:
-        """The function's nodes with the attributes of the call; the same nodes for equal calls, so that what they
-        store is one tensor."""
+        """Return the function's nodes with the attributes of the call.
+
+        Equal calls get the same nodes, so that what they store is one tensor.
+        """
         actual = {attribute.name: attribute for attribute in (*function.attribute_proto, *call.attribute)}
         told = (*function.attribute, *(attribute.name for attribute in function.attribute_proto))
         key = (id(function), *(actual[name].SerializeToString() for name in told if name in actual))
@@ -182,7 +179,7 @@ class Walk:
         return known
 
     def _shaped(self, value: Value, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> Value:
-        """The value with a static shape: where the workload does not say one, an example, which is asked for."""
+        """Return the value with a static shape; where the workload does not say one, take an example and ask for it."""
         if not value.name or value.container is not None or value.static:
             return value
         problem = (
@@ -204,7 +201,7 @@ class Walk:
         return outputs
 
     def _typed(self, node: NodeProto, inputs: list[Value | None]) -> list[Value]:
-        """Raises ``ShapeConflictError``."""
+        """Infer the outputs by the first rule that applies. Raises ``ShapeConflictError``."""
         own = contrib.outputs(node, inputs, self.inference)
         if own is not None:
             return own
@@ -219,7 +216,7 @@ class Walk:
         return corrections.after(node, inputs, self.inference.outputs(schema, node, inputs))
 
     def _unsupported(self, node: NodeProto) -> list[Value]:
-        """Shapes that the file itself declares, so that the walk can go on; the row lowers coverage."""
+        """Return the shapes that the file declares, so that the walk can go on; the row lowers coverage."""
         declared = [self.hints.declared(name) for name in node.output]
         if any(name and value is None for name, value in zip(node.output, declared, strict=True)):
             raise UnsupportedOperatorError(
@@ -252,7 +249,7 @@ def _stored(tensor: TensorProto, hints: Hints) -> Value:
 
 
 def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
-    """The node of a function without the names of formal inputs that the call leaves out."""
+    """Return the node of a function without the names of formal inputs that the call leaves out."""
     absent = [index for index, name in enumerate(node.input) if name and scope[name].name == ""]
     if not absent:
         return node
@@ -264,7 +261,7 @@ def _without_absent(node: NodeProto, scope: Scope) -> NodeProto:
 
 
 def constant(node: NodeProto) -> Value:
-    """The value of a Constant node, whichever of its attribute forms it uses."""
+    """Return the value of a Constant node in any of its attribute forms."""
     (name,) = node.output
     for attribute in node.attribute:
         if attribute.type == AttributeProto.TENSOR:
@@ -294,7 +291,7 @@ def _constant_array(attribute: AttributeProto) -> Any:
 
 
 def recorded(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value], when: When) -> Node:
-    """The framework-free form of a node."""
+    """Return the framework-free form of a node."""
     values = {i: attributes.nested(v.data) for i, v in enumerate(inputs) if v is not None and _steers(v)}
     return Node(
         name=label(node),
@@ -315,11 +312,11 @@ def _steers(value: Value) -> bool:
 
 
 def label(node: NodeProto) -> str:
-    """The node's name, or its first output's."""
+    """Return the node's name, or its first output's."""
     return node.name or next((name for name in node.output if name), node.op_type)
 
 
 def _described(value: Value) -> str:
     if value.container is not None:
-        return f"{value.name}: no tensor"
+        return f"{value.name}: not a tensor"
     return f"{value.name}: {value.dtype}{list(value.shape) if value.shape is not None else ''}"

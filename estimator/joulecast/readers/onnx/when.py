@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from joulecast.readers.onnx.folding import SHAPE_READERS
+from joulecast.readers.onnx.shapes.folding import SHAPE_READERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +28,12 @@ weights."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """When the outputs of one operator exist.
+    """When the outputs of one operator exist; without any mark they are activations.
 
-    ``folded``: before the model runs, whatever runs it: shape arithmetic, and stored tensors in another layout.
-    ``computed``: of stored values alone, which eager mode does in every pass; unless ``open``, what they depend on is
-    known when the file is loaded. ``stored``: the stored tensors that they come from. Neither: they are activations.
+    - ``folded``: before the model runs, in any runtime: shape arithmetic, and stored tensors in another layout.
+    - ``computed``: from stored values alone, which eager mode does in every pass.
+    - ``open``: what a computed output depends on is not known when the file is loaded.
+    - ``stored``: the stored tensors that they come from.
     """
 
     folded: bool
@@ -54,7 +55,7 @@ class When:
         return When(folded=folded, computed=not folded, open=late, stored=tuple(stored))
 
     def placed(self, value: Value) -> Value:
-        """The output marked so."""
+        """Return the output with these marks."""
         ahead = self.folded or self.computed
         if not ahead and value.runtime and value.role == "activation" and not value.stored and value.open == self.open:
             return value
@@ -69,7 +70,7 @@ class When:
 
 
 def _of_stored_values(node: NodeProto, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> bool:
-    """Whether nothing that the model is fed goes in, apart from shapes."""
+    """Decide whether the node reads stored values alone, apart from shapes of what is fed."""
     if node.op_type in AT_RUN_TIME or node.domain:
         return False
     if node.op_type not in SHAPE_READERS and any(value is not None and value.runtime for value in inputs):

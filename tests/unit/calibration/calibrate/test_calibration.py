@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.calibrate.calibration import QUICK_SECONDS
 from joulecast.calibration.calibrate.summary import PREFIX
 from joulecast.calibration.measure.gain import gain
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.typed import LayerRow, NetworkRow
-from joulecast.energy.profile import AcceleratorProfile
+from joulecast.energy.profile import SIMULATED_ALLOWED, AcceleratorProfile
 from tests.contract.command_line import CommandLine
 
 # A process that looks from outside may come too late: a quick calibration of a simulated card takes seconds.

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from joulecast import estimate
-from joulecast.accelerators import find, refuse_simulated
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.fit.measured.profile import FittedRows, fit_measured
-from joulecast.energy.profile import AcceleratorProfile
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
 from tests import small_models
 
@@ -97,5 +97,5 @@ def test_layers_alone_make_a_profile_that_promises_less(changed: Changed, allowe
 
 def test_an_accelerator_that_nobody_knows(changed: Changed, allowed: None) -> None:
     unknown = changed(lambda row: row | ({"accelerator": "simulated-unheard"} if "accelerator" in row else {}))
-    with pytest.raises(UnknownAcceleratorError, match="no accelerator is named 'simulated-unheard'"):
+    with pytest.raises(UnknownAcceleratorError, match="unknown accelerator 'simulated-unheard'"):
         fit_measured([unknown])

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration import suite
 from joulecast.calibration.measure.configuration import Configuration
 from joulecast.calibration.measure.likeness import Likeness

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.evaluate.evaluation import Unscored
 from joulecast.calibration.evaluate.measured.folder import NamedJournal, read_journals
 from joulecast.calibration.fit.measured.journal import read
@@ -23,6 +22,7 @@ from joulecast.calibration.fit.measured.table import table_of
 from joulecast.calibration.measure import window
 from joulecast.calibration.rows.journals import read_rows
 from joulecast.calibration.rows.typed import ConstantsRow, SessionRow
+from joulecast.energy.profile import SIMULATED_ALLOWED
 from tests.unit.calibration.measure.command import written
 
 SCRIPT = Path(__file__).resolve().parents[4] / "scripts" / "measure-window"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.evaluate.protocol import evaluate
 from joulecast.calibration.fit.__main__ import main as fit
 from joulecast.calibration.rows.journals import measured_rows, read_rows

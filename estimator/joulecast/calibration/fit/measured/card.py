@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from joulecast.accelerators import find
+from joulecast.accelerators.catalogue import find
 from joulecast.calibration.fit.coefficients import Coefficient, Laws
 from joulecast.calibration.fit.measured.journal import Journal
 from joulecast.calibration.fit.measured.table import Table

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from joulecast.accelerators import refuse_simulated
+from joulecast.accelerators.superiority import bound
 from joulecast.calibration.fit.measured.heldout import FEWEST_FOLDS, HeldOut, percent_errors
 from joulecast.calibration.fit.measured.search import forecast_by
-from joulecast.energy.profile import AcceleratorProfile
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError
-from joulecast.superiority import bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.meter.simulated.presets import PRESETS
 from joulecast.calibration.rows.graphs import MeasuredGraph, graphs_of
 from joulecast.calibration.rows.journals import (
@@ -23,6 +22,7 @@ from joulecast.calibration.rows.journals import (
 )
 from joulecast.calibration.rows.typed import ConstantsRow, SessionRow, TypedRow
 from joulecast.energy.names import Seen, label_of
+from joulecast.energy.profile import SIMULATED_ALLOWED
 from joulecast.errors import MeasurementError
 
 

@@ -20,9 +20,9 @@ from joulecast.readers.module.names import (
     reductions,
     views,
 )
-from joulecast.readers.module.names.reading import Entry
+from joulecast.readers.module.names.reading import NamingRule
 
-__all__ = ["entry_of", "table"]
+__all__ = ["rule_of", "table"]
 
 PARTS = (
     attention,
@@ -41,10 +41,13 @@ PARTS = (
 
 
 @cache
-def table() -> Mapping[str, Entry]:
-    """Every rule, by ``torch.…`` function or by ATen operator without its overload (``aten.add``), or with it where
-    overloads differ (``aten.max.dim``)."""
-    found: dict[str, Entry] = {}
+def table() -> Mapping[str, NamingRule]:
+    """Return every rule by the name of its function.
+
+    Names are ``torch.…`` functions, or ATen operators without their overload (``aten.add``), or with it where overloads
+    differ (``aten.max.dim``).
+    """
+    found: dict[str, NamingRule] = {}
     for part in PARTS:
         twice = found.keys() & part.TABLE.keys()
         if twice:
@@ -53,9 +56,12 @@ def table() -> Mapping[str, Entry]:
     return found
 
 
-def entry_of(function: str) -> Entry | None:
-    """The rule of a recorded function. An operator that works in place has that of its other form, and one of lists of
-    tensors that of its other form for each."""
+def rule_of(function: str) -> NamingRule | None:
+    """Return the rule of a recorded function, or None.
+
+    An operator that works in place has the rule of its other form; one of lists of tensors applies the rule of its
+    single form to each tensor.
+    """
     known = table()
     if function in known or not function.startswith("aten."):
         return known.get(function)
@@ -69,6 +75,6 @@ def entry_of(function: str) -> Entry | None:
     return next((known[name] for name in candidates if name in known), None)
 
 
-def _of_each(operator: str) -> Entry | None:
-    single = entry_of(operator)
+def _of_each(operator: str) -> NamingRule | None:
+    single = rule_of(operator)
     return foreach.of_each(single, operator) if single is not None else None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _attention(reading: Reading) -> None:
-    """One kernel. Operands without heads are one head; further leading dimensions are part of the batch."""
+    """Add one attention kernel.
+
+    Operands without heads are one head; further leading dimensions are part of the batch.
+    """
     query = reading.given("query")
     scale = reading.value("scale")
     attributes = {
@@ -29,7 +32,7 @@ def _attention(reading: Reading) -> None:
 
 
 def _in_four(reading: Reading, name: str) -> str:
-    """The operand with four dimensions, through a view where it has another number of them but three."""
+    """Return the operand with four dimensions, through a view where it has neither three nor four."""
     given = reading.given(name)
     if len(given.shape) in (3, 4):
         return given.name
@@ -43,7 +46,7 @@ def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (math.prod(shape[:-3]), *shape[-3:])
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "torch.nn.functional.scaled_dot_product_attention": entry(
         _attention, "query key value attn_mask dropout_p is_causal scale enable_gqa"
     ),

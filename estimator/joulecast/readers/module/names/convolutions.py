@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _convolution(reading: Reading) -> None:
@@ -26,7 +26,7 @@ DEFORMED = """input weight offset mask bias stride_h stride_w pad_h pad_w dilati
 
 
 def _deformed(reading: Reading) -> None:
-    """ONNX's order: bias before mask."""
+    """Add a deformable convolution in ONNX's order of inputs: bias before mask."""
     reading.node(
         "DeformConv",
         tuple(reading.name(name) for name in ("input", "weight", "offset", "bias")),
@@ -34,7 +34,7 @@ def _deformed(reading: Reading) -> None:
     )
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.convolution": entry(
         _convolution, "input weight bias stride padding dilation transposed output_padding groups"
     ),

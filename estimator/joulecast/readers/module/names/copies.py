@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
 def _copied(reading: Reading, source: str) -> None:
-    """To memory of its own, or to another type."""
+    """Add a copy to other memory or to another type."""
     given, output = reading.given(source), reading.output
     if given.dtype != output.dtype:
         reading.node("Cast", (given.name,), to=output.dtype)
@@ -23,12 +23,12 @@ def _clone(reading: Reading) -> None:
 
 
 def _copy(reading: Reading) -> None:
-    """``src`` over all of ``self``, whose content is not read."""
+    """Add a copy of ``src`` over all of ``self``, whose content is not read."""
     _copied(reading, "src")
 
 
 def _roll(reading: Reading) -> None:
-    """A kernel for each dimension, as torch rolls one after the other."""
+    """Add one kernel for each dimension, because torch rolls them one after the other."""
     dims = reading.value("dims") or (0,)
     name = reading.name("self")
     for dim in dims[:-1]:
@@ -38,7 +38,7 @@ def _roll(reading: Reading) -> None:
     reading.node("Concat", (name,), axis=dims[-1])
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.clone": entry(_clone, "self"),
     "aten.contiguous": entry(_clone, "self"),
     "aten._to_copy": entry(_clone, "self"),

@@ -1,19 +1,19 @@
-"""Tensors made of nothing: one kernel that writes."""
+"""Tensors that are made without reading any: one kernel that writes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, over_tensors
 
 
-def made(op_type: str) -> Entry:
-    """Nothing is read, also where the call looks at another tensor's shape."""
+def made(op_type: str) -> NamingRule:
+    """Return the rule of an operator that reads nothing, even where the call takes its shape from another tensor."""
 
     def rule(reading: Reading) -> None:
         reading.node(op_type, ())
 
-    return Entry(rule)
+    return NamingRule(rule)
 
 
 FILLED = "zeros ones full new_zeros new_ones new_full zeros_like ones_like full_like scalar_tensor zero fill"
@@ -21,7 +21,7 @@ FILLED = "zeros ones full new_zeros new_ones new_full zeros_like ones_like full_
 UNFILLED = "empty new_empty empty_like empty_strided new_empty_strided empty_permuted _efficientzerotensor"
 """No kernel runs."""
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     **{f"aten.{name}": made("ConstantOfShape") for name in FILLED.split()},
     **{f"aten.{name}": made("Constant") for name in UNFILLED.split()},
     "aten.arange": made("Range"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, elementwise, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, elementwise, entry, over_tensors
 
 SAME_NAME = {
     1: """abs:Abs acos:Acos acosh:Acosh asin:Asin asinh:Asinh atan:Atan atanh:Atanh bitwise_not:Not ceil:Ceil cos:Cos
@@ -57,7 +57,7 @@ def _where(reading: Reading) -> None:
 
 
 def _glu(reading: Reading) -> None:
-    """One half times the sigmoid of the other."""
+    """Add the product of one half and the sigmoid of the other."""
     shape, dtype = reading.output.shape, reading.output.dtype
     halves = [reading.tensor(name, shape, dtype) for name in ("value", "gate")]
     gate = reading.tensor("sigmoid", shape, dtype)
@@ -66,8 +66,8 @@ def _glu(reading: Reading) -> None:
     reading.node("Mul", (halves[0], gate), joined="Mul")
 
 
-def _added(op_type: str) -> Entry:
-    """``self + value · tensor1 · tensor2``, or the quotient instead of the product."""
+def _added(op_type: str) -> NamingRule:
+    """Return the rule of ``self + value · tensor1 · tensor2``, or of the quotient instead of the product."""
 
     def rule(reading: Reading) -> None:
         inner = reading.tensor("inner", reading.output.shape, reading.output.dtype)
@@ -78,7 +78,7 @@ def _added(op_type: str) -> Entry:
 
 
 def _lerp(reading: Reading) -> None:
-    """``self + weight · (end − self)``."""
+    """Add ``self + weight · (end − self)``."""
     shape, dtype = reading.output.shape, reading.output.dtype
     difference, step = (reading.tensor(name, shape, dtype) for name in ("difference", "step"))
     weight = reading.value("weight")
@@ -94,7 +94,7 @@ def _masked_fill(reading: Reading) -> None:
     reading.node("Where", (reading.name("mask"), reading.name("value"), reading.name("self")), values=values)
 
 
-def _rules() -> dict[str, Entry]:
+def _rules() -> dict[str, NamingRule]:
     found = {}
     for count, text in SAME_NAME.items():
         for pair in text.split():
@@ -103,7 +103,7 @@ def _rules() -> dict[str, Entry]:
     return found
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     **_rules(),
     "aten.rsub": entry(_rsub, "self other"),
     "aten.rsqrt": entry(_rsqrt, "self"),

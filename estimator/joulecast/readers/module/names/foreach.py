@@ -1,4 +1,4 @@
-"""Operators over lists of tensors (``_foreach_add_``): what they do to each."""
+"""Operators over lists of tensors (``_foreach_add_``), applied to each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from joulecast.readers.module.calls import Call, TensorRef
-from joulecast.readers.module.names.reading import Entry, Reading
+from joulecast.readers.module.names.reading import NamingRule, Reading
 
 PREFIX = "_foreach_"
 
 
-def of_each(single: Entry, operator: str) -> Entry:
-    """The rule of ``operator`` for each tensor of the list. CUDA's kernel takes several tensors at a time; exported,
-    there are as many operators as tensors, and so many rows there are."""
+def of_each(single: NamingRule, operator: str) -> NamingRule:
+    """Apply the rule of ``operator`` to each tensor of the list.
+
+    CUDA's kernel takes several tensors at a time; an exported file has one operator a tensor, so there is one row a
+    tensor.
+    """
 
     def rule(reading: Reading) -> None:
         for place in range(len(reading.call.outputs)):
@@ -23,11 +26,11 @@ def of_each(single: Entry, operator: str) -> Entry:
             reading.nodes += one.nodes
             reading.tensors.update(one.tensors)
 
-    return Entry(rule)
+    return NamingRule(rule)
 
 
 def _one(call: Call, place: int, operator: str) -> Call:
-    """The call for the tensors at one place of its lists."""
+    """Return the call for the tensors at one place of its lists."""
     count = len(call.outputs)
 
     def picked(value: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
-def _gather(op_type: str, data: str, indices: str) -> Entry:
+def _gather(op_type: str, data: str, indices: str) -> NamingRule:
     def rule(reading: Reading) -> None:
         names = (reading.name(data), *(name for name in reading.names(indices) if name))
         reading.node(op_type, names)
@@ -19,7 +19,7 @@ PARAMETERS = {"weight": "weight indices", "self": "self dim index"}
 
 
 def _index(reading: Reading) -> None:
-    """Whole slices along one dimension, or single elements by the indices of several."""
+    """Add a read of whole slices along one dimension, or of single elements by the indices of several."""
     given = [(axis, name) for axis, name in enumerate(reading.names("indices")) if name]
     if len(given) == 1:
         reading.node("Gather", (reading.name("self"), given[0][1]), axis=given[0][0])
@@ -28,14 +28,14 @@ def _index(reading: Reading) -> None:
 
 
 def _bag(reading: Reading) -> None:
-    """The rows of each bag, picked and summed (or averaged) in one kernel."""
+    """Add one kernel that picks the rows of each bag and sums or averages them."""
     weight, indices = reading.given("weight"), reading.given("indices")
     rows = reading.tensor("rows", (*indices.shape, weight.shape[-1]), weight.dtype)
     reading.node("Gather", (weight.name, indices.name), (rows,), part=1)
     reading.node("ReduceSum", (rows,), reading.outputs[:1], axes=(0,), joined="Gather")
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.embedding": _gather("Gather", "weight", "indices"),
     **{f"aten.{name}": entry(_bag, "weight indices") for name in ("_embedding_bag", "_embedding_bag_forward_only")},
     "aten.index_select": _gather("Gather", "self", "index"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 
 def _layer_norm(reading: Reading) -> None:
-    """The statistics that the kernel also writes are a few numbers a row, which nobody reads at inference."""
+    """Add one node.
+
+    The statistics that the kernel also writes are a few numbers a row, which inference does not read.
+    """
     reading.node(
         "LayerNormalization",
         _present(reading, "input weight bias"),
@@ -25,7 +28,7 @@ def _rms_norm(reading: Reading) -> None:
 
 
 def _batch_norm(reading: Reading) -> None:
-    """ONNX's order: scale, shift, mean, variance; a missing scale is ones, a missing shift zeros."""
+    """Add a node in ONNX's order: scale, shift, mean, variance; a missing scale is ones, a missing shift zeros."""
     given = reading.given("input")
     channels = given.shape[1:2]
     scale, shift = (
@@ -51,7 +54,7 @@ def _instance_norm(reading: Reading) -> None:
     reading.node("InstanceNormalization", inputs, epsilon=reading.value("eps", 1e-5))
 
 
-def _softmax(op_type: str) -> Entry:
+def _softmax(op_type: str) -> NamingRule:
     def rule(reading: Reading) -> None:
         reading.node(op_type, (reading.name("input"),), axis=reading.value("dim", -1))
 
@@ -69,7 +72,7 @@ def _present(reading: Reading, names: str) -> tuple[str, ...]:
     return found
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "aten.native_layer_norm": entry(_layer_norm, "input normalized_shape weight bias eps"),
     "torch.nn.functional.rms_norm": entry(_rms_norm, "input normalized_shape weight eps"),
     "aten._fused_rms_norm": entry(_rms_norm, "input normalized_shape weight eps"),

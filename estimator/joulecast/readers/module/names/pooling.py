@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
-def _adaptive(op_type: str) -> Entry:
-    """To one position a channel, or to several."""
+def _adaptive(op_type: str) -> NamingRule:
+    """Return the rule of pooling to one position a channel, or to several."""
 
     def rule(reading: Reading) -> None:
         given = reading.given("self")
@@ -20,7 +20,7 @@ def _adaptive(op_type: str) -> Entry:
 
 
 def _max_pool(reading: Reading) -> None:
-    """The places of the maxima are written too, but stored files have no such output unless somebody reads it."""
+    """Add a pooling; the places of the maxima are an output only if some call reads them, as in stored files."""
     reading.node("MaxPool", (reading.name("self"),), reading.outputs[:1], kernel_shape=reading.value("kernel_size"))
 
 
@@ -28,7 +28,7 @@ def _average(reading: Reading) -> None:
     reading.node("AveragePool", (reading.name("self"),), kernel_shape=reading.value("kernel_size"))
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     **{f"aten._adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (2, 3)},
     **{f"aten.adaptive_avg_pool{n}d": _adaptive("AveragePool") for n in (1, 2, 3)},
     **{f"aten.adaptive_max_pool{n}d": _adaptive("MaxPool") for n in (1, 2, 3)},

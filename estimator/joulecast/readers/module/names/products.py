@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, elementwise, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, elementwise, entry
 
 
 def _linear(reading: Reading) -> None:
-    """A product with a stored matrix; with one computed by the model, that of two activations."""
+    """Add a product with a stored matrix, or of two activations where the model computes the matrix."""
     data, weight, bias = reading.given("input"), reading.given("weight"), reading.name("bias")
     reading.node("Gemm", (data.name, weight.name, *((bias,) if bias else ())), transB=1)
 
 
-def _matmul(first: str, second: str) -> Entry:
+def _matmul(first: str, second: str) -> NamingRule:
     def rule(reading: Reading) -> None:
         reading.node("MatMul", (reading.name(first), reading.name(second)), ready=1)
 
@@ -21,7 +21,7 @@ def _matmul(first: str, second: str) -> Entry:
 
 
 def _addmm(reading: Reading) -> None:
-    """A product with a bias over its columns; with a whole matrix it is a sum of its own."""
+    """Add a product with a bias over its columns; the addition of a whole matrix is a node of its own."""
     if len(reading.given("self").shape) == 1:
         reading.node("Gemm", (reading.name("mat1"), reading.name("mat2"), reading.name("self")))
     else:
@@ -37,7 +37,7 @@ def _addmv(reading: Reading) -> None:
 
 
 def _summed(reading: Reading, left: str, right: str) -> None:
-    """``alpha · left · right + beta · self`` in one kernel, for which ONNX has only the parts."""
+    """Add ``alpha · left · right + beta · self``, which is one kernel although ONNX has only the parts."""
     shape, dtype, alpha = reading.output.shape, reading.output.dtype, reading.value("alpha", 1)
     result = reading.tensor("product", shape, dtype)
     reading.node("MatMul", (reading.name(left), reading.name(right)), (result,), ready=1, part=1)
@@ -52,7 +52,7 @@ def _summed(reading: Reading, left: str, right: str) -> None:
 
 
 def _addbmm(reading: Reading) -> None:
-    """``alpha · Σ batch1 · batch2 + beta · self``."""
+    """Add ``alpha · Σ batch1 · batch2 + beta · self``."""
     first, output = reading.given("batch1"), reading.output
     products = reading.tensor("products", (first.shape[0], *output.shape), output.dtype)
     total = reading.tensor("total", output.shape, output.dtype)
@@ -66,7 +66,7 @@ def _einsum(reading: Reading) -> None:
 
 
 def _bilinear(reading: Reading) -> None:
-    """``input1 · weight · input2`` for each output feature."""
+    """Add ``input1 · weight · input2`` for each output feature."""
     inputs = (reading.name("input1"), reading.name("weight"), reading.name("input2"))
     bias, output = reading.name("bias"), reading.output
     if not bias:
@@ -78,7 +78,7 @@ def _bilinear(reading: Reading) -> None:
 
 
 def _distances(reading: Reading) -> None:
-    """Distances of all pairs by one product: either operand takes two columns more, its squares and ones."""
+    """Add distances of all pairs by one product: each operand takes two more columns, its squares and ones."""
     operands = [reading.given(name) for name in ("x1", "x2")]
     widened = [
         reading.tensor(each, (*spec.shape[:-1], spec.shape[-1] + 2), spec.dtype)
@@ -95,7 +95,7 @@ def _distances(reading: Reading) -> None:
 
 
 def _grouped(reading: Reading) -> None:
-    """Rows sorted by expert, each group times its own matrix. A product of other forms is one of batches."""
+    """Add rows sorted by expert, each group times its own matrix; other forms are products of batches."""
     left, right = reading.given("self"), reading.given("mat2")
     if len(left.shape) == 2 and len(right.shape) == 3:
         reading.node("Gemm", (left.name, right.name, reading.name("offs")))
@@ -103,7 +103,7 @@ def _grouped(reading: Reading) -> None:
         reading.node("MatMul", (left.name, right.name))
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     "torch.nn.functional.linear": entry(_linear, "input weight bias"),
     "torch.nn.functional.bilinear": entry(_bilinear, "input1 input2 weight bias"),
     "torch.matmul": _matmul("input", "other"),

@@ -1,4 +1,4 @@
-"""A recorded call while it becomes nodes: its arguments by name, and what its rule writes."""
+"""A recorded call while it is turned into nodes: its arguments by name, and what its rule writes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ ABSENT = object()
 
 @dataclass(slots=True)
 class Reading:
-    """``parameters``: names of the positional arguments, in order. Rules add ``nodes``, and ``tensors`` that no call
-    made."""
+    """A call that a rule turns into nodes.
+
+    - ``parameters``: names of the positional arguments, in order.
+    - ``nodes``, ``tensors``: what rules add; the tensors are those that no call made.
+    """
 
     call: Call
     parameters: tuple[str, ...] = ()
@@ -23,31 +26,31 @@ class Reading:
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
     def value(self, name: str, default: Any = None) -> Any:
-        """The argument as recorded; the default where it was left out."""
+        """Return the argument as recorded, or the default where it was left out."""
         if name in self.call.kwargs:
             return self.call.kwargs[name]
         place = self.parameters.index(name) if name in self.parameters else len(self.call.args)
         return self.call.args[place] if place < len(self.call.args) else default
 
     def spec(self, name: str) -> TensorSpec | None:
-        """The tensor given for an argument."""
+        """Return the tensor given for an argument."""
         value = self.value(name)
         return self.call.tensors[value.position] if isinstance(value, TensorRef) else None
 
     def given(self, name: str) -> TensorSpec:
-        """The tensor given for an argument that is never left out."""
+        """Return the tensor given for an argument that is never left out."""
         spec = self.spec(name)
         if spec is None:
             raise ValueError(f"{self.call.function} lacks its argument {name}")
         return spec
 
     def name(self, name: str) -> str:
-        """The name of the tensor given for an argument, ``""`` for none."""
+        """Return the name of the tensor given for an argument, or ``""`` for none."""
         spec = self.spec(name)
         return spec.name if spec is not None else ""
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Names of a list of tensors; ``""`` for an absent one."""
+        """Return the names of a list of tensors; ``""`` for an absent one."""
         value = self.value(name) or ()
         value = value if isinstance(value, tuple) else (value,)
         return tuple(self.call.tensors[v.position].name if isinstance(v, TensorRef) else "" for v in value)
@@ -70,7 +73,10 @@ class Reading:
         domain: str = "",
         **attributes: Any,
     ) -> None:
-        """One node; it writes the call's outputs unless said otherwise. Its name tells its module: ``encoder.0%12``."""
+        """Add one node, which writes the call's outputs by default.
+
+        Its name starts with its module: ``encoder.0%12``.
+        """
         outputs = self.outputs if outputs is None else tuple(outputs)
         written = next((name for name in outputs if name), op_type)
         self.nodes.append(
@@ -89,7 +95,7 @@ class Reading:
     def tensor(
         self, suffix: str, shape: Shape, dtype: str, *, role: TensorRole = "activation", of: Sequence[str] = ()
     ) -> str:
-        """A new value beside the call's own; ``of``: the stored ones that it is made of."""
+        """Add a value that is not one of the call's own. ``of``: the stored values that it is computed from."""
         name = f"{self.output.name}#{suffix}"
         self.tensors[name] = Tensor(name=name, dtype=dtype, shape=shape, role=role, stored=tuple(of))
         return name
@@ -99,19 +105,19 @@ Rule = Callable[[Reading], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A rule and the names of the positional arguments that it asks for."""
+class NamingRule:
+    """A rule and the names of the positional arguments that it needs."""
 
     rule: Rule
     parameters: tuple[str, ...] = ()
 
 
-def entry(rule: Rule, parameters: str = "") -> Entry:
-    return Entry(rule, tuple(parameters.split()))
+def entry(rule: Rule, parameters: str = "") -> NamingRule:
+    return NamingRule(rule, tuple(parameters.split()))
 
 
 def operands(reading: Reading, *, positions: Sequence[int]) -> tuple[list[str], dict[int, Any]]:
-    """Names of the operands in order, ``""`` for what is no tensor, and content of those that are numbers."""
+    """Return the names of the operands in order, ``""`` for numbers, and the content of those numbers."""
     names: list[str] = []
     values: dict[int, Any] = {}
     args = reading.call.args
@@ -122,20 +128,23 @@ def operands(reading: Reading, *, positions: Sequence[int]) -> tuple[list[str], 
     return names, values
 
 
-def elementwise(op_type: str, count: int = 2) -> Entry:
-    """An operator of its first ``count`` arguments, numbers among them."""
+def elementwise(op_type: str, count: int = 2) -> NamingRule:
+    """Return the rule of an operator over its first ``count`` arguments, numbers included."""
 
     def rule(reading: Reading) -> None:
         names, values = operands(reading, positions=range(count))
         reading.node(op_type, names, values=values)
 
-    return Entry(rule)
+    return NamingRule(rule)
 
 
-def over_tensors(op_type: str, **attributes: Any) -> Entry:
-    """An operator of every tensor that the call reads, in order; what else it is told does not steer its cost."""
+def over_tensors(op_type: str, **attributes: Any) -> NamingRule:
+    """Return the rule of an operator over every tensor that the call reads, in order.
+
+    Other arguments do not change its cost.
+    """
 
     def rule(reading: Reading) -> None:
         reading.node(op_type, [spec.name for spec in reading.call.tensors], **attributes)
 
-    return Entry(rule)
+    return NamingRule(rule)

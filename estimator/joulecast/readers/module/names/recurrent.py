@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from joulecast.readers.module.calls import TensorSpec
-from joulecast.readers.module.names.reading import Entry, Reading, entry
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STATES = {"LSTM": 2, "GRU": 1, "RNN": 1}
@@ -13,8 +13,11 @@ PROJECTED = (3, 5)
 """Weights a direction where the last one projects the state: of input and state, perhaps with biases, and it."""
 
 
-def _recurrent(op_type: str) -> Entry:
-    """``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)``."""
+def _recurrent(op_type: str) -> NamingRule:
+    """Return the rule of a layer with all weights in ``params``.
+
+    The call is ``op(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)``.
+    """
 
     def rule(reading: Reading) -> None:
         given = reading.given("input")
@@ -41,13 +44,13 @@ def _recurrent(op_type: str) -> Entry:
 
 
 def _cells(reading: Reading, layer: int, projections: Sequence[TensorSpec], output: TensorSpec) -> str:
-    """What the cells of a layer give before it is projected."""
+    """Add the cells of a layer and return their output before it is projected."""
     shape = (*output.shape[:-1], len(projections) * projections[0].shape[1])
     return reading.tensor(f"cells{layer}", shape, output.dtype)
 
 
 def _projected(reading: Reading, layer: int, projections: Sequence[TensorSpec], cells: str, result: str) -> None:
-    """Each direction's cells ``(…, hidden)`` times its own matrix ``(state, hidden)``."""
+    """Add the product of each direction's cells ``(…, hidden)`` and its own matrix ``(state, hidden)``."""
     state, hidden = projections[0].shape
     leading, dtype = (reading.tensors[cells].shape or ())[:-1], reading.output.dtype
     halves = [reading.tensor(f"half{layer}.{d}", (*leading, hidden), dtype) for d in range(len(projections))]
@@ -87,7 +90,7 @@ def _layer(
 
 
 def _stacked(reading: Reading, suffix: str, parts: Sequence[TensorSpec]) -> str:
-    """The weights of all directions as one stored value."""
+    """Return the weights of all directions as one stored value."""
     rows = sum(part.shape[0] for part in parts)
     return reading.tensor(
         suffix,
@@ -102,8 +105,8 @@ def _specs(reading: Reading, name: str) -> list[TensorSpec]:
     return [reading.call.tensors[value.position] for value in reading.value(name)]
 
 
-def _cell(op_type: str) -> Entry:
-    """``op(input, hx, w_ih, w_hh, b_ih, b_hh)``: one step."""
+def _cell(op_type: str) -> NamingRule:
+    """Return the rule of ``op(input, hx, w_ih, w_hh, b_ih, b_hh)``: one step."""
 
     def rule(reading: Reading) -> None:
         given = reading.given("input")
@@ -119,7 +122,7 @@ def _cell(op_type: str) -> Entry:
 
 _V = "torch._C._VariableFunctions"
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     f"{_V}.lstm": _recurrent("LSTM"),
     f"{_V}.gru": _recurrent("GRU"),
     f"{_V}.rnn_tanh": _recurrent("RNN"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
-def _reduction(op_type: str, parameters: str = "self dim keepdim") -> Entry:
+def _reduction(op_type: str, parameters: str = "self dim keepdim") -> NamingRule:
     def rule(reading: Reading) -> None:
         given = reading.given("self")
         axes = reading.value("dim")
@@ -26,7 +26,7 @@ SIMPLE = """mean:ReduceMean sum:ReduceSum nansum:ReduceSum amax:ReduceMax amin:R
     logsumexp:ReduceLogSumExp any:ReduceMax all:ReduceMin max:ReduceMax min:ReduceMin argmax:ArgMax argmin:ArgMin
     aminmax:ReduceMax count_nonzero:ReduceSum"""
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     **{f"aten.{pair.split(':')[0]}": _reduction(pair.split(":")[1]) for pair in SIMPLE.split()},
     **{f"aten.{name}.other": over_tensors(op_type) for name, op_type in (("max", "Max"), ("min", "Min"))},
     "aten.linalg_vector_norm": _reduction("ReduceL2", "self ord dim keepdim"),

@@ -1,10 +1,10 @@
-"""Other looks at the same memory: no kernel runs."""
+"""Other views of the same memory: no kernel runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from joulecast.readers.module.names.reading import Entry, Reading, entry, over_tensors
+from joulecast.readers.module.names.reading import NamingRule, Reading, entry, over_tensors
 
 
 def _axes(reading: Reading, perm: tuple[int, ...]) -> None:
@@ -33,7 +33,7 @@ def _split(reading: Reading) -> None:
     reading.node("Split", (reading.name("self"),), axis=reading.value("dim", 0))
 
 
-TABLE: Mapping[str, Entry] = {
+TABLE: Mapping[str, NamingRule] = {
     **{
         f"aten.{name}": over_tensors("Reshape")
         for name in (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast.calibration.evaluate.evaluation import Evaluation
 from joulecast.calibration.evaluate.protocol import evaluate
+from joulecast.energy.profile import SIMULATED_ALLOWED
 
 
 @pytest.fixture(scope="session")

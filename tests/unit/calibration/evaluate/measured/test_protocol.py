@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from joulecast.accelerators import SIMULATED_ALLOWED
+from joulecast.api.documents import header
 from joulecast.calibration.evaluate.contenders import SYSTEMS
 from joulecast.calibration.evaluate.document import as_html
 from joulecast.calibration.evaluate.evaluation import (
@@ -34,9 +34,9 @@ from joulecast.calibration.evaluate.scores import Score
 from joulecast.calibration.fit.measured.profile import FittedRows
 from joulecast.calibration.lineage import TASKS, zero_shot_names
 from joulecast.calibration.systems.catalogue import LAYER_WISE
-from joulecast.documents import header
+from joulecast.energy.profile import SIMULATED_ALLOWED
 from joulecast.errors import MeasurementError
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 NAME = "bench simulated"
 

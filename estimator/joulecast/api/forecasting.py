@@ -1,0 +1,97 @@
+"""From a model, or its profile, to a forecast on an accelerator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from joulecast.errors import WorkloadError
+from joulecast.layers import ModelProfile
+from joulecast.workloads import (
+    DEFAULT_ACCELERATOR,
+    DEFAULT_PRECISION,
+    DEFAULT_RUNTIME,
+    FORECAST_BATCH_SIZE,
+    WorkloadRequest,
+)
+
+if TYPE_CHECKING:
+    from joulecast.api.profiling import GraphForm
+    from joulecast.energy.model import EnergyEstimate
+    from joulecast.energy.profile import AcceleratorProfile
+    from joulecast.readers.module import Module
+    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
+
+
+def estimate(
+    source: str | os.PathLike[str] | FetchedModel | Module | ModelProfile,
+    accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
+    batch_size: int | None = None,
+    precision: str = DEFAULT_PRECISION,
+    runtime: str = DEFAULT_RUNTIME,
+    *,
+    example_inputs: object = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_values: Mapping[str, object] | None = None,
+    path: str | None = None,
+    graph: GraphForm = "exported",
+    budget: FetchBudget | None = None,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+    verify: bool = False,
+    clock_mhz: float | None = None,
+) -> EnergyEstimate:
+    """Forecast joules, seconds and watts of one batch on ``accelerator``.
+
+    - ``source``: anything that ``joulecast.profile`` takes, or a profile that it returned.
+    - ``accelerator``: a product name as in the node label ``nvidia.com/gpu.product``, or a profile of one.
+    - ``batch_size``: by default what ``input_shapes`` hold, else what the model fixes, else 32. A ready profile keeps
+      its own, and another is refused; a module's ``example_inputs`` hold a batch already.
+    - ``precision``: ``default`` (what torch uses by default), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
+    - ``runtime``: ``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``.
+    - ``clock_mhz``: an SM clock lock, in MHz.
+
+    The other arguments are those of ``joulecast.profile``.
+
+    Raises UnknownAcceleratorError, NotCalibratedError, WorkloadError, and what ``joulecast.profile`` raises.
+    """
+    from joulecast.accelerators.catalogue import accelerator_named
+    from joulecast.energy.pricing import price
+
+    priced_by = accelerator_named(accelerator, runtime) if isinstance(accelerator, str) else accelerator
+    if isinstance(source, ModelProfile):
+        profiled = _as_asked(source, batch_size)
+    else:
+        from joulecast.api.profiling import ProfileRequest, profile_request
+
+        workload = WorkloadRequest(
+            batch_size=batch_size,
+            default_batch_size=FORECAST_BATCH_SIZE,
+            input_shapes=input_shapes or {},
+            input_values=input_values or {},
+        )
+        profiled = profile_request(
+            ProfileRequest(
+                source=source,
+                example_inputs=example_inputs,
+                workload=workload,
+                path=path,
+                graph=graph,
+                budget=budget,
+                access=access,
+                platform=platform,
+                verify=verify,
+            )
+        )
+    return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
+
+
+def _as_asked(profile: ModelProfile, batch_size: int | None) -> ModelProfile:
+    own = profile.workload.batch_size
+    if batch_size not in (None, own):
+        raise WorkloadError(
+            f"the profile of {profile.source} was made for batch size {own}, not {batch_size}:"
+            f" profile the model again with batch_size={batch_size}"
+        )
+    return profile

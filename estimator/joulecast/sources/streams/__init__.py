@@ -1,0 +1,1 @@
+"""Bytes read forward: windows over random access, decompression, tar archives."""
