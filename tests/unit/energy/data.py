@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from joulecast.calibration.fit.cards import problem_of
-from joulecast.calibration.fit.networks import clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import sheet_of
-from joulecast.calibration.rows.networks import NetworkRow, stacked
+from joulecast_calibration.fit.cards import problem_of
+from joulecast_calibration.fit.networks import clock_shares, forecast_networks
+from joulecast_calibration.fit.shared import sheet_of
+from joulecast_calibration.rows.networks import NetworkRow, stacked
 
 COLUMNS = (
     "set", "gpu", "model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz", "iterations",

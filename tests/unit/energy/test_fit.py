@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from joulecast.calibration.fit.__main__ import main
-from joulecast.calibration.fit.cards import problem_of
-from joulecast.calibration.fit.holdout import fit_rows, forecast_rows, leave_one_architecture_out
-from joulecast.calibration.fit.profiles import SHIPPED
-from joulecast.calibration.rows.networks import Truth, read_set
 from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import AcceleratorProfile
+from joulecast_calibration.fit.__main__ import main
+from joulecast_calibration.fit.cards import problem_of
+from joulecast_calibration.fit.holdout import fit_rows, forecast_rows, leave_one_architecture_out
+from joulecast_calibration.fit.profiles import SHIPPED
+from joulecast_calibration.rows.networks import Truth, read_set
 from tests.unit.energy import data
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from joulecast.calibration.fit.operators import fit_latency, fit_power, power_errors
-from joulecast.calibration.fit.shared import BF16, START, share, sheet_of
-from joulecast.calibration.rows.operators import OperatorRows, gemm_latency, gemm_power
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.physical import busy
+from joulecast_calibration.fit.operators import fit_latency, fit_power, power_errors
+from joulecast_calibration.fit.shared import BF16, START, share, sheet_of
+from joulecast_calibration.rows.operators import OperatorRows, gemm_latency, gemm_power
 
 H200 = "NVIDIA-H200"
 SIZES = (64, 256, 1024, 4096, 8192)

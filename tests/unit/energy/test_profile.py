@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from joulecast.accelerators import AcceleratorProfile, installed
-from joulecast.calibration.meter.simulated.presets import PRESETS
 from joulecast.errors import NotCalibratedError
+from joulecast_calibration.meter.simulated.presets import PRESETS
 
 PROFILE = installed()["NVIDIA-A100-PCIE-40GB"]
 """Has everything that a profile can have."""

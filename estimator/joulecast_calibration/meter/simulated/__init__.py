@@ -1,0 +1,29 @@
+"""A device and its meter that do not exist, to test the meter and the runner where no card is.
+
+Whatever is measured on them says so: ``card.simulated`` and an accelerator named ``simulated-…``.
+"""
+
+from joulecast_calibration.meter.simulated.chip import Chip, Execution, Phase
+from joulecast_calibration.meter.simulated.device import SimulatedDevice
+from joulecast_calibration.meter.simulated.faults import Faults, Stranger
+from joulecast_calibration.meter.simulated.loads import DeviceOutOfMemoryError, SimulatedLoad
+from joulecast_calibration.meter.simulated.presets import PRESETS, DeviceSpec, preset
+from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
+from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
+
+__all__ = [
+    "PRESETS",
+    "Chip",
+    "DeviceOutOfMemoryError",
+    "DeviceSpec",
+    "Execution",
+    "Faults",
+    "Phase",
+    "RealTimeSimulatedSensor",
+    "Register",
+    "SensorSpec",
+    "SimulatedDevice",
+    "SimulatedLoad",
+    "Stranger",
+    "preset",
+]
