@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from joulecast.units import round_significant
 from joulecast_calibration.files import write_whole
-from joulecast_calibration.measure.report.finding import Finding
+from joulecast_calibration.measure.report.smoke import Finding
 
 KIND, SCHEMA_VERSION = "calibration-summary", 1
 PREFIX = "joulecast-calibration: "

@@ -6,8 +6,7 @@
 
 from joulecast_calibration.meter.characterising import characterise
 from joulecast_calibration.meter.constants import CounterConstants
-from joulecast_calibration.meter.measuring import measure
+from joulecast_calibration.meter.measuring import Window, measure
 from joulecast_calibration.meter.policy import Policy
-from joulecast_calibration.meter.window import Window
 
 __all__ = ["CounterConstants", "Policy", "Window", "characterise", "measure"]

@@ -27,9 +27,9 @@ from typing import Any, TextIO
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.edges import grown
+from joulecast_calibration.meter.measuring import Window
 from joulecast_calibration.meter.policy import Policy
 from joulecast_calibration.meter.sensor import Clock, Load, Sensor
-from joulecast_calibration.meter.window import Window
 
 FEWEST_EXECUTIONS = 4000  # the publication's protocol
 LONGEST_SECONDS = 0.0025  # of one execution: longer ones would take more than ten seconds each

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 from joulecast.accelerators import normalise_product
 from joulecast.errors import MeasurementError
-from joulecast_calibration.meter.identity import card_name
 from joulecast_calibration.meter.nvml_errors import UNSUPPORTED, refusal, translated
 from joulecast_calibration.meter.processes import Household
 from joulecast_calibration.meter.sensor import Card, DeviceState
@@ -328,3 +329,15 @@ def _text(value: str | bytes) -> str:
 
 def _float(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+_SALT = b"joulecast: which card measured this"  # public and fixed, so that one card has one name everywhere
+_ROUNDS = 600_000  # PBKDF2-HMAC-SHA256 (OWASP Password Storage Cheat Sheet)
+_DIGITS = 16  # 64 bits: two of 10,000 cards share a name with a probability of 3e-12
+
+
+@cache
+def card_name(uuid: str) -> str:
+    """``card-`` and a slow hash of a device's UUID, which it does not reveal to who does not have it already."""
+    digest = hashlib.pbkdf2_hmac("sha256", uuid.encode(), _SALT, _ROUNDS)
+    return f"card-{digest.hex()[:_DIGITS]}"

@@ -5,6 +5,7 @@ Each has a real form (NVML, a CUDA stream, the machine's clock), and a simulated
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,3 +82,13 @@ class Load(Protocol):
 
     def drain(self) -> None:
         """Wait until all that was enqueued is finished."""
+
+
+class MonotonicClock:
+    """CLOCK_MONOTONIC: never set back, not stopped by anything short of suspension."""
+
+    def seconds(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

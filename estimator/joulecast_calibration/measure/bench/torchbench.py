@@ -25,8 +25,7 @@ from joulecast_calibration.measure.loads.precision import built_dtype
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
-from joulecast_calibration.meter.clock import MonotonicClock
-from joulecast_calibration.meter.sensor import Clock, Load, Sensor
+from joulecast_calibration.meter.sensor import Clock, Load, MonotonicClock, Sensor
 
 _PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
 _LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-
-from joulecast_calibration.measure.loads.outputs import all_finite, leaves, standard_deviation
+from torch.utils._pytree import tree_leaves
 
 SMALLEST_DEVIATION = 1e-3
 LARGEST_DEVIATION = 1e3
@@ -68,3 +67,23 @@ def witnessed(module: nn.Module) -> Iterator[Witness]:
 
 def _weighted(part: nn.Module) -> bool:
     return any(parameter is not None and parameter.dim() > 1 for parameter in part._parameters.values())
+
+
+def leaves(value: Any) -> list[torch.Tensor]:
+    """All tensors in nested containers, and in the output classes of transformers, in order."""
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+def all_finite(tensors: Iterable[torch.Tensor], *, infinite: bool = False) -> bool:
+    """No NaN and, unless ``infinite`` ones are meant, no infinity."""
+    for tensor in tensors:
+        if tensor.is_floating_point() or tensor.is_complex():
+            bad = tensor.isnan() if infinite else tensor.isfinite().logical_not()
+            if bool(bad.any()):
+                return False
+    return True
+
+
+def standard_deviation(tensor: torch.Tensor) -> float:
+    """Of all elements."""
+    return float(tensor.float().std(correction=0))

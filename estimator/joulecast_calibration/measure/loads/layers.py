@@ -12,17 +12,16 @@ from typing import Any
 import torch
 
 from joulecast.errors import MeasurementError
-from joulecast.readers.module.calls import Call
+from joulecast.readers.module.calls import Call, TensorRef
 from joulecast_calibration.measure.loads.buffers import set_count, shared_positions
-from joulecast_calibration.measure.loads.callables import callable_of, invocation, out_of_place
+from joulecast_calibration.measure.loads.callables import callable_of, invocation, named_arguments, out_of_place
 from joulecast_calibration.measure.loads.capture import graph_load
-from joulecast_calibration.measure.loads.data import tensors_of
+from joulecast_calibration.measure.loads.data import base_name, tensors_of
 from joulecast_calibration.measure.loads.devices import Device, described_errors
 from joulecast_calibration.measure.loads.features import call_features
-from joulecast_calibration.measure.loads.outputs import all_finite, leaves
+from joulecast_calibration.measure.loads.health import all_finite, leaves
 from joulecast_calibration.measure.loads.precision import arithmetic, in_precision
 from joulecast_calibration.measure.loads.prepared import Prepared
-from joulecast_calibration.measure.loads.recurrent import flattened
 from joulecast_calibration.measure.loads.streams import Run
 
 L2_STATES = ("rotated", "hot")
@@ -142,3 +141,47 @@ def _finite(call: Call, result: Sequence[torch.Tensor]) -> bool:
 
 def _infinite(value: Any) -> bool:
     return isinstance(value, float) and math.isinf(value)
+
+
+_MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU"}
+
+
+def flattened(call: Call, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """``tensors`` with the weights moved into one block, on a CUDA device; they keep their values."""
+    mode = _MODES.get(base_name(call.function))
+    if mode is None or not tensors[0].is_cuda or not torch.backends.cudnn.is_acceptable(tensors[0]):  # type: ignore[no-untyped-call]
+        return tensors
+    from torch.backends.cudnn.rnn import get_cudnn_mode
+
+    named = named_arguments(call)
+    places = [reference.position for reference in named["params"]]
+    weights = [tensors[place].clone() for place in places]
+    input_size, hidden_size, projected = _sizes(call, named)
+    torch._cudnn_rnn_flatten_weight(
+        weights,
+        len(weights) // (named["num_layers"] * (2 if named["bidirectional"] else 1)),
+        input_size,
+        get_cudnn_mode(mode),  # type: ignore[no-untyped-call]
+        hidden_size,
+        projected,
+        named["num_layers"],
+        named["batch_first"],
+        named["bidirectional"],
+    )
+    return _replaced(tensors, places, weights)
+
+
+def _sizes(call: Call, named: dict[str, Any]) -> tuple[int, int, int]:
+    """Of the input, the hidden state, and its projection, 0 where there is none."""
+    states = [call.tensors[state.position] for state in _listed(named["hx"])]
+    hidden, output = states[-1].shape[-1], states[0].shape[-1]
+    return call.tensors[named["input"].position].shape[-1], hidden, output if output != hidden else 0
+
+
+def _listed(value: Any) -> Sequence[TensorRef]:
+    return [value] if isinstance(value, TensorRef) else value
+
+
+def _replaced(tensors: list[torch.Tensor], places: Sequence[int], new: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    given = dict(zip(places, new, strict=True))
+    return [given.get(place, tensor) for place, tensor in enumerate(tensors)]

@@ -11,13 +11,11 @@ import torch
 from torch import nn
 
 from joulecast.errors import MeasurementError
-from joulecast.readers.named import Built
+from joulecast.readers.named import Built, InputSpec
 from joulecast_calibration.measure.loads.capture import graph_load
 from joulecast_calibration.measure.loads.devices import Device, described_errors
-from joulecast_calibration.measure.loads.fastpath import fused_calls
 from joulecast_calibration.measure.loads.features import network_features
 from joulecast_calibration.measure.loads.health import witnessed
-from joulecast_calibration.measure.loads.inputs import inputs_of
 from joulecast_calibration.measure.loads.precision import HALVES, arithmetic, half_of
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.loads.streams import ClosableLoad, Run, eager_load
@@ -151,3 +149,45 @@ _LOADS: Mapping[str, Callable[[Any, Device], ClosableLoad]] = {
 }  # fmt: skip
 
 _OF_TORCH = ("torch-eager", "torch-cudagraph")  # runtimes that call torch's Python functions
+
+
+def inputs_of(
+    built: Built, batch_size: int, device: torch.device, generator: torch.Generator
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """``args`` and ``kwargs`` of one pass: reals from N(0,1), ids uniform over the vocabulary, masks of ones."""
+    fed = {name: _drawn(spec, batch_size, device, generator) for name, spec in built.inputs.items()}
+    return (tuple(fed.values()), {}) if built.args else ((), fed)
+
+
+def _drawn(spec: InputSpec, batch_size: int, device: torch.device, generator: torch.Generator) -> torch.Tensor:
+    dtype: torch.dtype = getattr(torch, spec.dtype)
+    tensor = torch.empty((batch_size, *spec.shape[1:]), dtype=dtype, device=device)
+    if spec.below is not None:
+        return tensor.random_(0, spec.below, generator=generator)
+    return tensor.normal_(generator=generator) if dtype.is_floating_point else tensor.fill_(1)
+
+
+FUSED = ("_native_multi_head_attention", "_transformer_encoder_layer_fwd")
+"""What ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` call on their fast paths, by attribute of torch."""
+
+
+@contextmanager
+def fused_calls() -> Iterator[list[str]]:
+    """The names of ``FUSED`` that were called inside, each as often as it was."""
+    called: list[str] = []
+    before = {name: getattr(torch, name) for name in FUSED}
+    for name, function in before.items():
+        setattr(torch, name, _noting(name, function, called))
+    try:
+        yield called
+    finally:
+        for name, function in before.items():
+            setattr(torch, name, function)
+
+
+def _noting(name: str, function: Callable[..., Any], called: list[str]) -> Callable[..., Any]:
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        called.append(name)
+        return function(*args, **kwargs)
+
+    return noted

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
-from joulecast_calibration.measure.report.finding import Finding
 from joulecast_calibration.measure.report.gain import Gain, gain
+from joulecast_calibration.measure.report.smoke import Finding
 from joulecast_calibration.measure.report.verdict import judge
 from joulecast_calibration.rows.journals import Rows, read_rows
 from joulecast_calibration.rows.typed import FailureRow, InvalidRow, TypedRow

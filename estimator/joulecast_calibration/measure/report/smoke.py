@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from joulecast_calibration.measure.plan.history import UNMETERED
-from joulecast_calibration.measure.report.finding import Finding
 from joulecast_calibration.rows.typed import (
     FailureRow,
     InvalidRow,
@@ -15,6 +16,18 @@ from joulecast_calibration.rows.typed import (
     TypedRow,
     WindowRow,
 )
+
+Outcome = Literal["holds", "fails", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check. ``figure``: what was found, in words."""
+
+    name: str
+    outcome: Outcome
+    figure: str
+
 
 Tried = MeasuredRow | InvalidRow | FailureRow
 

@@ -7,8 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from joulecast_calibration.measure.plan.history import UNMETERED
-from joulecast_calibration.measure.report.finding import Finding, Outcome
-from joulecast_calibration.measure.report.smoke import smoke
+from joulecast_calibration.measure.report.smoke import Finding, Outcome, smoke
 from joulecast_calibration.rows.journals import FEWEST_ROWS, Rows, is_executed
 from joulecast_calibration.rows.typed import (
     ConstantsRow,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from joulecast_calibration.calibrate.summary import KIND, MOST_BYTES, Summary, verdict_of
-from joulecast_calibration.measure.report.finding import Finding
+from joulecast_calibration.measure.report.smoke import Finding
 
 
 def test_a_summary_is_one_line_of_json(tmp_path: Path) -> None:

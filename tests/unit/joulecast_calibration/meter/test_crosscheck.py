@@ -15,11 +15,11 @@ import pytest
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter import crosscheck
-from joulecast_calibration.meter.clock import MonotonicClock
 from joulecast_calibration.meter.crosscheck import FEWEST_EXECUTIONS, CodeCarbonProcess, run, serve
 from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.nvml import NvmlSensor
 from joulecast_calibration.meter.policy import Policy
+from joulecast_calibration.meter.sensor import MonotonicClock
 from joulecast_calibration.meter.simulated import Faults, SimulatedDevice
 
 from .stand_in import RunningNvml

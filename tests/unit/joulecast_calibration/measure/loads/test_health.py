@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from joulecast_calibration.measure.loads.health import Health, witnessed
-from joulecast_calibration.measure.loads.outputs import all_finite, leaves
+from joulecast_calibration.measure.loads.health import Health, all_finite, leaves, witnessed
 
 
 def seen(module: nn.Module, x: torch.Tensor) -> Health:

@@ -9,8 +9,8 @@ from joulecast.errors import MeasurementError
 from joulecast.readers.module.calls import Call, TensorRef
 from joulecast_calibration.measure.loads.callables import callable_of, invocation
 from joulecast_calibration.measure.loads.devices import Processor
+from joulecast_calibration.measure.loads.health import leaves
 from joulecast_calibration.measure.loads.layers import LayerRuns, layer_load
-from joulecast_calibration.measure.loads.outputs import leaves
 from tests.unit.joulecast_calibration.measure.loads import calls
 
 DEVICE = Processor(cache_bytes=1 << 16)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from joulecast_calibration.measure.plan.configuration import Configuration
-from joulecast_calibration.measure.report.finding import Finding
-from joulecast_calibration.measure.report.smoke import STEPS
+from joulecast_calibration.measure.report.smoke import STEPS, Finding
 from joulecast_calibration.measure.report.verdict import judge
 from joulecast_calibration.rows.journals import Placed, Rows
 from joulecast_calibration.rows.typed import TypedRow, row_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from joulecast_calibration.meter.identity import card_name
+from joulecast_calibration.meter.nvml import card_name
 
 
 def test_a_name_is_the_same_in_every_run() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from joulecast_calibration.meter.clock import MonotonicClock
+from joulecast_calibration.meter.sensor import MonotonicClock
 
 
 def test_time_only_goes_on() -> None:
