@@ -34,11 +34,11 @@ WINDOW = {
 
 def section() -> str:
     os.environ[SIMULATED_ALLOWED] = "1"
-    from joulecast_calibration.fit.measured.card import known_of, prior_of
-    from joulecast_calibration.fit.measured.heldout import figures, leave_families_out
-    from joulecast_calibration.fit.measured.journal import read
-    from joulecast_calibration.fit.measured.search import search
-    from joulecast_calibration.fit.measured.table import table_of
+    from joulecast_calibration.fit.heldout import figures, leave_families_out
+    from joulecast_calibration.fit.journal import read
+    from joulecast_calibration.fit.prior import known_of, prior_of
+    from joulecast_calibration.fit.search import search
+    from joulecast_calibration.fit.table import table_of
 
     with tempfile.TemporaryDirectory() as folder:
         networks = write_rows(Path(folder) / "rows.jsonl")

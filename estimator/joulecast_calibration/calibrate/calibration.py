@@ -23,7 +23,7 @@ from joulecast_calibration.rows.journals import is_simulated, read_rows
 from joulecast_calibration.rows.typed import LayerRow, NetworkRow
 
 if TYPE_CHECKING:
-    from joulecast_calibration.fit.measured.profile import FittedRows
+    from joulecast_calibration.fit.profiles import FittedRows
 
 QUICK_SECONDS = 300.0
 """A quick calibration: five minutes of a GPU."""
@@ -104,9 +104,9 @@ class Calibration:
         self._now(rows=networks + layers, networks=networks, layers=layers)
 
     def _fit(self) -> FittedRows:
-        from joulecast_calibration.fit.measured.comparison import compare
-        from joulecast_calibration.fit.measured.learning import learning
-        from joulecast_calibration.fit.measured.profile import fit_measured
+        from joulecast_calibration.calibrate.comparison import compare
+        from joulecast_calibration.fit.learning import learning
+        from joulecast_calibration.fit.profiles import fit_measured
 
         folder = self._plan.request.folder
         self._now(phase="fitting", progress=_MEASURING, message="fitting", verdict=verdict_of(report(folder).findings))
@@ -173,7 +173,7 @@ def _spent_seconds(folder: Path) -> float:
 
 def _product(accelerator: str) -> str:
     """What a simulated card is a likeness of; else itself."""
-    from joulecast_calibration.fit.measured.journal import product_of
+    from joulecast_calibration.fit.journal import product_of
 
     return product_of(accelerator, simulated=is_simulated(accelerator))
 

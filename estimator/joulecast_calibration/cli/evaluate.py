@@ -67,7 +67,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
         found = evaluate(folder, measured_only=page is not None)
     _print(found, output)
     if page:
-        from joulecast_calibration.evaluate.page import as_page
+        from joulecast_calibration.evaluate.report.page import as_page
 
         page.write_text(as_page(found), "utf-8")
     if not (found.results or found.op_types):
@@ -75,12 +75,12 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
 
 
 def _print(found: Evaluation, output: Report) -> None:
-    from joulecast_calibration.evaluate.report import as_json, as_table
+    from joulecast_calibration.evaluate.report.tables import as_json, as_table
 
     if output is Report.TABLE:
         write(as_table(found))
     elif output is Report.HTML:
-        from joulecast_calibration.evaluate.document import as_html
+        from joulecast_calibration.evaluate.report.document import as_html
 
         write(as_html(found))
     else:

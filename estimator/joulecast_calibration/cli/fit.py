@@ -52,7 +52,7 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
     if out.is_dir():
         raise typer.BadParameter(f"{out} is a folder: give the file of the profile, as --out {out / 'profile.json'}")
     from joulecast_calibration.files import write_whole
-    from joulecast_calibration.fit.measured.profile import fit_measured
+    from joulecast_calibration.fit.profiles import fit_measured
 
     with progress(f"fitting {', '.join(map(str, rows))}"):
         fitted = fit_measured(rows)
@@ -63,7 +63,7 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
 def _fit_data(data: Path, out: Path) -> None:
     if out.is_file():
         raise typer.BadParameter(f"{out} is a file: with --data, --out is a folder for many profiles")
-    from joulecast_calibration.fit.shipped import write as fit_and_write
+    from joulecast_calibration.fit.profiles import write as fit_and_write
 
     with progress(f"fitting {data}"):
         written = list(fit_and_write(data, out))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
     from joulecast_calibration.calibrate.summary import Summary
-    from joulecast_calibration.fit.measured.profile import FittedRows
+    from joulecast_calibration.fit.profiles import FittedRows
 
 _TASKS = ("vision", "nlp", "audio", "unseen_llms")
 

@@ -3,83 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from joulecast.energy.features import Array, Index
-from joulecast_calibration.evaluate.systems.catalogue import FORMS, fit_system
-from joulecast_calibration.evaluate.systems.features import network_features
-from joulecast_calibration.fit.holdout import Problem, fit_rows, forecast_rows, interval_width
-from joulecast_calibration.rows.networks import NetworkSet
+from joulecast.energy.features import Array, Flags, Index
+from joulecast_calibration.evaluate.systems.adaptation import Weigh
+from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE, fit_system
+from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
+from joulecast_calibration.evaluate.systems.tables import measured_features
+from joulecast_calibration.fit.crossvalidation import Forecast, Refits
+from joulecast_calibration.fit.networks import Problem, refits
+from joulecast_calibration.fit.prior import Prior
+from joulecast_calibration.fit.search import Found, law_refits, weights
+from joulecast_calibration.fit.table import Table
+from joulecast_calibration.rows.journals import FEWEST_ROWS
+from joulecast_calibration.rows.networks import NetworkRow, Truth
 
 _Row = TypeVar("_Row")
 PHYSICAL = "physical"
 SYSTEMS = (PHYSICAL, *FORMS)
 """In the order of every table."""
 
-Forecast = Callable[[Index], Array]
-"""Joules of rows by their positions."""
-
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A system on one set. ``fit``: from positions of rows to fit to what then forecasts; every fit is made once."""
+    """A system on one set, and the rows ``among`` (size,) which it may be fitted; ``on_layers``: on layers alone, as
+    its paper has it."""
 
     name: str
-    fit: Callable[[Index], Forecast]
-    _made: dict[bytes, Forecast] = field(default_factory=dict)
+    refits: Refits
+    among: Flags
+    on_layers: bool = False
 
-    def fitted(self, kept: Index) -> Forecast:
-        """Fitted on the rows ``kept``, in their order."""
-        key = np.sort(kept).tobytes()
-        if key not in self._made:
-            self._made[key] = self.fit(np.sort(kept))
-        return self._made[key]
+    def everything(self) -> Array:
+        """Joules of all rows by a fit on all that it may see, (size,)."""
+        return self.refits.fitted(np.flatnonzero(self.among))(np.arange(self.among.size))
 
 
-def contenders(problem: Problem, found: NetworkSet) -> tuple[Contender, ...]:
-    """Every system on the rows of ``found``, ``physical`` first. ``neuralpower`` only where seconds were measured."""
-    names = [name for name in FORMS if name != "neuralpower" or np.isfinite(found.truth.seconds).all()]
-    return _physical(problem, found), *(_published(name, found) for name in names)
+def published_contenders(problem: Problem, rows: Sequence[NetworkRow], table: Table) -> tuple[Contender, ...]:
+    """Every system on networks that others measured, ``physical`` first. ``neuralpower`` only where seconds were
+    measured."""
+    everything = np.ones(table.size, dtype=bool)
+    names = [name for name in FORMS if name != "neuralpower" or np.isfinite(table.seconds).all()]
+    features = network_features(rows)
+    return (
+        Contender(PHYSICAL, refits(problem, table), everything),
+        *(Contender(name, _form(name, table, features), everything) for name in names),
+    )
 
 
-def _physical(problem: Problem, found: NetworkSet) -> Contender:
+def measured_contenders(prior: Prior, table: Table, whole: Found) -> tuple[Contender, ...]:
+    """Every system, ``physical`` first, on layers and networks; the published ones on networks alone, which serves
+    their forecasts of networks better, and those that are made of layers once more on layers alone. ``whole``: the law
+    on all rows."""
+    features = measured_features(table)
+
+    def weigh(kept: Index) -> Weigh:
+        """As ``physical`` is weighted."""
+        known = _taken(table.rows, kept)
+        return lambda some: weights(_taken(known, some))
+
+    networks, everything = table.is_network, np.ones(table.size, dtype=bool)
+    seen = networks if networks.sum() >= FEWEST_ROWS else everything
+    found = [Contender(PHYSICAL, law_refits(prior, table, whole), everything)]
+    found += [Contender(name, _form(name, table, features, weigh), seen) for name in FORMS]
+    if (~networks).sum() >= FEWEST_ROWS:
+        layer_wise = [name for name in FORMS if name in LAYER_WISE]
+        found += [
+            Contender(name, _form(name, table, features, weigh), ~networks, on_layers=True) for name in layer_wise
+        ]
+    return tuple(found)
+
+
+def _form(
+    name: str,
+    table: Table,
+    rows: Sequence[NetworkFeatures],
+    weigh: Callable[[Index], Weigh | None] = lambda _: None,
+) -> Refits:
+    truth = Truth(joules=table.joules, seconds=table.seconds)
+
     def fit(kept: Index) -> Forecast:
-        fitted = fit_rows(problem, _taken(found.rows, kept), found.truth.take(kept))
-        return lambda asked: forecast_rows(problem, fitted, _taken(found.rows, asked))[0]
+        system = fit_system(name, _taken(rows, kept), truth.take(kept), weigh(kept))
+        return lambda asked: system.predict(_taken(rows, asked))
 
-    return Contender(PHYSICAL, fit)
-
-
-def _published(name: str, found: NetworkSet) -> Contender:
-    table = network_features(found.rows)
-
-    def fit(kept: Index) -> Forecast:
-        system = fit_system(name, _taken(table, kept), found.truth.take(kept))
-        return lambda asked: system.predict(_taken(table, asked))
-
-    return Contender(name, fit)
-
-
-def nested(contender: Contender, groups: Array, truth: Array, train: Index, test: Index) -> tuple[Array, float]:
-    """Joules of the rows ``test`` by a fit on ``train``, and the log half-width that fits without each group of
-    ``train`` in turn say; ``groups`` and ``truth``: (rows,) of the whole set."""
-    errors = {}
-    for name in sorted(set(groups[train].tolist())):
-        inner, out = train[groups[train] != name], train[groups[train] == name]
-        errors[name] = np.log(contender.fitted(inner)(out) / truth[out])
-    return contender.fitted(train)(test), interval_width(errors)
-
-
-def each_left_out(contender: Contender, groups: Array, truth: Array, among: Index) -> tuple[Array, Array]:
-    """Joules of the rows ``among``, each group by a fit on the others, and log half-widths: (among,) each."""
-    joules, width = np.zeros(among.size), np.zeros(among.size)
-    for name in sorted(set(groups[among].tolist())):
-        own = groups[among] == name
-        joules[own], width[own] = nested(contender, groups, truth, among[~own], among[own])
-    return joules, width
+    return Refits(fit)
 
 
 def _taken(rows: Sequence[_Row], kept: Index) -> list[_Row]:

@@ -14,9 +14,10 @@ from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import Law
 from joulecast_calibration.evaluate.evaluation import PowerScore
 from joulecast_calibration.fit.cards import network_sets, problem_of
-from joulecast_calibration.fit.holdout import Problem, fit_rows
+from joulecast_calibration.fit.networks import Problem, fit_networks
 from joulecast_calibration.fit.operators import PowerShares, mean_shares, power_errors
 from joulecast_calibration.fit.shared import BF16, Shared, share, sheet_of, transferred_law
+from joulecast_calibration.fit.table import table_of_set
 from joulecast_calibration.rows.networks import NetworkSet
 from joulecast_calibration.rows.operators import METERED, gemm_power
 
@@ -65,7 +66,8 @@ def _by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[N
             continue
         if any(row.precision == "bf16" for row in found.rows):
             problem = _without(problem_of(folder, sheet), transferred_law(shared, sheet))
-            yield found, _shares(fit_rows(problem, found.rows, found.truth).law, sheet)
+            table = table_of_set(found.rows, found.truth, lacks=sheet.lacks)
+            yield found, _shares(fit_networks(problem, table).law, sheet)
 
 
 def _without(problem: Problem, law: Law) -> Problem:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from joulecast.energy.datasheets import DataSheet
-from joulecast.energy.features import Array, Flags
+from joulecast.energy.features import Array, Index
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.names import sheet_named
+from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.profile import Host, Interval
 from joulecast.estimation import OTHER_HOST
 from joulecast_calibration.evaluate.contenders import PHYSICAL
@@ -20,42 +21,70 @@ from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
 from joulecast_calibration.evaluate.scores import Forecasts
 from joulecast_calibration.evaluate.systems.catalogue import FORMS, fit_system
 from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
+from joulecast_calibration.evaluate.trial import Trial
 from joulecast_calibration.fit.cards import HOST, network_sets, transferred_card, transferred_interval
-from joulecast_calibration.fit.holdout import interval_width
-from joulecast_calibration.fit.networks import Fitted, clock_shares, forecast_networks
-from joulecast_calibration.fit.shared import share, shares_of_others
-from joulecast_calibration.rows.networks import NetworkRow, NetworkSet, Truth, stacked
+from joulecast_calibration.fit.crossvalidation import Forecast, Refits, nested
+from joulecast_calibration.fit.networks import Fitted, clock_shares
+from joulecast_calibration.fit.prior import known_of
+from joulecast_calibration.fit.shared import share, shares_of_others, sheet_of
+from joulecast_calibration.fit.table import Table
+from joulecast_calibration.rows.networks import NetworkRow, NetworkSet, Truth
+
+Moved = tuple[str, Array, Array]
+"""A study, and joules and log half-widths of every row."""
 
 
-def transferred(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts]:
-    """Every row by each system that can; ``physical`` by a profile that saw no joule and no watt of this card."""
-    card = transferred_card(folder, sheet)
-    yield _forecasts(found, PHYSICAL, *forecast_on(card.fitted, card.interval, sheet, found))
-    yield replace(_forecasts(found, PHYSICAL, *_from_datasheet(folder, sheet, found)), study=DATASHEET)
+def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
+    """Rows of this project by the latency tables and other cards' operators of ``folder``, and by the data sheet alone;
+    where it has no tables, by the profile that is shipped for the card, unless joules or watts of the card itself are
+    in that. Nothing where there is none."""
+    sheet, clock = sheet_of(product), np.ones(table.size)
+    if sheet is not None and not sheet.missing and _has_tables(folder, product):
+        yield from _by_tables(folder, sheet, table, clock)
+        return
+    known = known_of(product)
+    if known.origin in ("transferred", "datasheet"):
+        fitted = Fitted(law=known.law, host=known.hosts["torch-eager"])
+        yield "", *_forecast(chip_of(known), fitted, known.interval, table, clock)
+
+
+def transferred_set(
+    folder: Path, sheet: DataSheet, found: NetworkSet, table: Table, trial: Trial
+) -> Iterator[Forecasts]:
+    """Rows of others by each system that can, each at its locked clock; ``physical`` by a profile that saw no joule and
+    no watt of this card."""
+    clock = clock_shares(table, sheet.boost_mhz or math.nan)
+    for study, joules, width in _by_tables(folder, sheet, table, clock):
+        yield trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
     donors = _donors(folder, sheet)
     if donors is not None and len({row.row.architecture for row in donors.rows}) > 1:
         for name in FORMS:
             if name != "neuralpower" or np.isfinite(donors.truth.seconds).all():
-                yield _forecasts(found, name, *_published(name, donors, found))
+                yield trial.forecasts(TRANSFERRED, name, *_by_donors(name, donors, found))
 
 
-def _from_datasheet(folder: Path, sheet: DataSheet, found: NetworkSet) -> tuple[Array, Array]:
-    """By the limits of the sheet and what cards of other chips have in common."""
-    product = sheet.labels[0]
+def _has_tables(folder: Path, product: str) -> bool:
     shared = share(folder, product)
-    fitted = Fitted(law=law_of(shares_of_others(shared, sheet), sheet), host=HOST)
+    return bool(shared.laws or shared.power)
+
+
+def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> Iterator[Moved]:
+    """By tables of latencies and of other cards, and by the limits of the sheet and what cards of other chips share."""
+    card, chip, product = transferred_card(folder, sheet), chip_of_sheet(sheet), sheet.labels[0]
+    yield "", *_forecast(chip, card.fitted, card.interval, table, clock)
+    shared = share(folder, product)
+    alone = Fitted(law=law_of(shares_of_others(shared, sheet), sheet), host=HOST)
     interval = transferred_interval(folder, shared, own=False, without=product)
-    return forecast_on(fitted, interval, sheet, found)
+    yield DATASHEET, *_forecast(chip, alone, interval, table, clock)
 
 
-def forecast_on(fitted: Fitted, interval: Interval, sheet: DataSheet, found: NetworkSet) -> tuple[Array, Array]:
-    """Joules of the set's rows and their log half-widths, widened by what another host would change (ADR 0042)."""
-    table = stacked(found.rows, lacks=sheet.lacks)
-    boost = sheet.boost_mhz or math.nan
-    chip, clock = chip_of_sheet(sheet), clock_shares(table, boost)
-    joules = forecast_networks(fitted.law, fitted.host, chip, table, clock).joules
-    slower = forecast_networks(fitted.law, slower_host(fitted.host), chip, table, clock).joules
-    return joules, np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
+def _forecast(chip: Chip, fitted: Fitted, interval: Interval, table: Table, clock: Array) -> tuple[Array, Array]:
+    """Joules and log half-widths, widened by what another host would change (ADR 0042)."""
+    with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
+        joules = table.compose(fitted.law, fitted.host, chip, clock).joules
+        slower = table.compose(fitted.law, slower_host(fitted.host), chip, clock).joules
+        width: Array = np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
+    return joules, width
 
 
 def slower_host(host: Host) -> Host:
@@ -103,29 +132,14 @@ def _joules_per_flop(sheet: DataSheet) -> float:
     return (sheet.power_limit_watts.value if sheet.power_limit_watts else 1.0) / _peak(sheet)
 
 
-def _published(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Array]:
-    joules = fit_system(name, donors.rows, donors.truth).predict(network_features(found.rows))
-    groups = np.array([row.row.architecture for row in donors.rows])
-    errors = {str(group): _left_out(name, donors, groups != group) for group in np.unique(groups)}
-    return joules, np.full(joules.size, interval_width(errors))
+def _by_donors(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Array]:
+    def fit(kept: Index) -> Forecast:
+        system = fit_system(name, [donors.rows[i] for i in kept.tolist()], donors.truth.take(kept))
+        return lambda asked: system.predict([features[i] for i in asked.tolist()])
 
-
-def _left_out(name: str, donors: _Donors, kept: Flags) -> Array:
-    """Log errors of the rows that are not ``kept``."""
-    train, test = np.flatnonzero(kept), np.flatnonzero(~kept)
-    fitted = fit_system(name, [donors.rows[i] for i in train.tolist()], donors.truth.take(train))
-    forecast = fitted.predict([donors.rows[i] for i in test.tolist()])
-    errors: Array = np.log(forecast / donors.truth.joules[test])
-    return errors
-
-
-def _forecasts(found: NetworkSet, system: str, joules: Array, width: Array) -> Forecasts:
-    return Forecasts(
-        set=found.name,
-        split=TRANSFERRED,
-        system=system,
-        rows=found.rows,
-        joules=joules,
-        truth=found.truth.joules,
-        log_half_width=width,
-    )
+    features = (*donors.rows, *network_features(found.rows))
+    groups = np.array([row.row.architecture for row in features])
+    number, size = len(donors.rows), len(features)
+    train, test = np.arange(number), np.arange(number, size)
+    joules, width = nested(Refits(fit), groups, donors.truth.joules, train, test)
+    return joules, np.full(joules.size, width)

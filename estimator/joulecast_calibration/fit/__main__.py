@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        from joulecast_calibration.fit.shipped import write
+        from joulecast_calibration.fit.profiles import write
 
         for path in write(chosen.data, chosen.out, chosen.measured):
             print(path)

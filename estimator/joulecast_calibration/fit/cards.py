@@ -16,19 +16,12 @@ from joulecast.energy.interval import group_weighted_quantile
 from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import Host, Interval, Law
 from joulecast.errors import MeasurementError
-from joulecast_calibration.fit.coefficients import Coefficient, Laws
-from joulecast_calibration.fit.holdout import (
-    LEVEL,
-    Problem,
-    fit_rows,
-    group_errors,
-    interval_width,
-    leave_one_architecture_out,
-)
-from joulecast_calibration.fit.networks import Fitted, clock_shares, forecast_networks
+from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws
+from joulecast_calibration.fit.crossvalidation import LEVEL, by_group, each_left_out, interval_width
+from joulecast_calibration.fit.networks import Fitted, Problem, clock_shares, fit_networks, refits
 from joulecast_calibration.fit.shared import Shared, share, transferred_law
-from joulecast_calibration.fit.spreads import SPREADS
-from joulecast_calibration.rows.networks import NetworkSet, find_sets, read_latencies, read_set, stacked
+from joulecast_calibration.fit.table import table_of_set
+from joulecast_calibration.rows.networks import NetworkSet, Truth, find_sets, read_latencies, read_set
 
 HOST = Host(
     kernel_seconds=13e-6, view_seconds=3e-6, module_call_seconds=14e-6, forward_seconds=1e-4, measured_on="one host"
@@ -81,11 +74,12 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
 
 def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: str) -> tuple[Card, dict[str, float]]:
     """A card with joules of its own, and its figures on held-out architectures."""
-    problem = problem_of(folder, sheet)
-    fitted = fit_rows(problem, own.rows, own.truth)
-    held = leave_one_architecture_out(problem, own.rows, own.truth)
-    errors = group_errors(own.rows, own.truth, held.joules)
-    off = np.abs(np.log(held.joules / own.truth.joules))
+    problem, table = problem_of(folder, sheet), table_of_set(own.rows, own.truth, lacks=sheet.lacks)
+    fitted = fit_networks(problem, table)
+    names = np.array([row.architecture for row in own.rows])
+    joules, widths = each_left_out(refits(problem, table), names, table.joules, np.arange(names.size))
+    off = np.log(joules / own.truth.joules)
+    errors = by_group(off, names)
     interval = Interval(
         level=LEVEL,
         log_half_width=interval_width(errors),
@@ -93,9 +87,9 @@ def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: st
         guaranteed=False,
         rule="quantile of errors on architectures left out of the fit,"
         " architectures weighing half way between rows and architectures",
-        coverage=float(np.mean(off <= held.log_half_width)),
+        coverage=float(np.mean(np.abs(off) <= widths)),
     )
-    percent = np.abs(held.joules / own.truth.joules - 1)
+    percent = np.abs(joules / own.truth.joules - 1)
     figures = {"median_ape": float(np.median(percent)), "mean_ape": float(percent.mean()), "rows": float(percent.size)}
     named = _as_bf16(replace(fitted, host=replace(fitted.host, measured_on=measured_on)))
     return Card(sheet=sheet, fitted=named, interval=interval, donors=(own,)), figures
@@ -145,7 +139,8 @@ def _donated_by(folder: Path, name: str) -> Fitted:
     sheet = sheet_named(donor.gpu)
     if sheet is None:
         raise ValueError(f"no data sheet of {donor.gpu}")
-    return _as_bf16(fit_rows(problem_of(folder, sheet), donor.rows, donor.truth))
+    table = table_of_set(donor.rows, donor.truth, lacks=sheet.lacks)
+    return _as_bf16(fit_networks(problem_of(folder, sheet), table))
 
 
 def _donated(folder: Path, donor: NetworkSet) -> Fitted:
@@ -174,8 +169,8 @@ def _seconds_error(folder: Path, without: str, own: bool) -> float | None:
         if sheet is None or sheet.missing or "fp32" not in sheet.peaks:
             continue
         law = transferred_law(shared, sheet) if own else law_of(shared.shares, sheet)
-        table = stacked(rows, lacks=sheet.lacks)
-        found = forecast_networks(law, HOST, chip_of_sheet(sheet), table, clock_shares(table, 1.0))
+        table = table_of_set(rows, Truth(joules=np.full(seconds.size, np.nan), seconds=seconds), lacks=sheet.lacks)
+        found = table.compose(law, HOST, chip_of_sheet(sheet), clock_shares(table, 1.0))
         scores.append(np.abs(np.log(found.seconds / seconds)))
     if not scores:
         return None

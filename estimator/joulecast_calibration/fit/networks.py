@@ -1,4 +1,4 @@
-"""The law fitted on whole networks: energies and times of measured forward passes, with priors on every coefficient."""
+"""The law fitted on whole networks that others measured: energies and times, with priors on every coefficient."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from joulecast.energy.features import Array
-from joulecast.energy.physical import LOWEST_CLOCK, Chip, Composed, compose, host_seconds
+from joulecast.energy.features import Array, Index
+from joulecast.energy.physical import LOWEST_CLOCK, Chip, Composed
 from joulecast.energy.profile import Host, Law
 from joulecast_calibration.fit.coefficients import Laws
-from joulecast_calibration.rows.networks import NetworkRow, Stacked, Truth
+from joulecast_calibration.fit.crossvalidation import Forecast, Refits
+from joulecast_calibration.fit.table import Measured, Table
 
 TIME_WEIGHT = 0.5
 """A second's residual beside a joule's: time steers the fit, joules decide it."""
+PRIOR_WEIGHT = 0.1
+"""A prior's residual of one standard deviation weighs as a log residual of a tenth on a row of average weight."""
 _ROBUST = 0.1  # log residuals beyond it count linearly, so that one odd network does not bend the law
 
 
@@ -28,21 +31,29 @@ class Fitted:
     host: Host
 
 
-def fit_networks(
-    laws: Laws, chip: Chip, boost_clock_mhz: float, rows: Sequence[NetworkRow], table: Stacked, truth: Truth
-) -> Fitted:
-    """The coefficients whose forecasts come nearest to ``truth``, in robust least squares of logarithms, priors
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Everything a fit on one card needs; ``lacks`` as the data sheet says."""
+
+    laws: Laws
+    chip: Chip
+    boost_clock_mhz: float
+    lacks: tuple[str, ...]
+
+
+def fit_networks(problem: Problem, table: Table) -> Fitted:
+    """The coefficients whose forecasts come nearest to ``table``, in robust least squares of logarithms, priors
     included.
 
     A row without seconds (nan) counts with its joules alone.
     """
-    weight = _balanced(rows)
-    clock = clock_shares(table, boost_clock_mhz)
-    joules, seconds = np.log(truth.joules), np.log(truth.seconds)
+    laws, weight = problem.laws, _balanced(table.rows)
+    clock = clock_shares(table, problem.boost_clock_mhz)
+    joules, seconds = np.log(table.joules), np.log(table.seconds)
 
     def residuals(vector: Array) -> Array:
         law, host = laws.at(vector)
-        forecast = forecast_networks(law, host, chip, table, clock)
+        forecast = table.compose(law, host, problem.chip, clock)
         return np.concatenate(
             [
                 weight * _robust(np.log(forecast.joules) - joules),
@@ -65,25 +76,30 @@ def fit_networks(
     return Fitted(law=law, host=host)
 
 
-PRIOR_WEIGHT = 0.1
-"""A prior's residual of one standard deviation weighs as a log residual of a tenth on a row of average weight."""
+def forecast_networks(problem: Problem, fitted: Fitted, table: Table) -> Composed:
+    """Every network at the clock that it was locked at, under the power limit."""
+    return table.compose(fitted.law, fitted.host, problem.chip, clock_shares(table, problem.boost_clock_mhz))
 
 
-def forecast_networks(law: Law, host: Host, chip: Chip, table: Stacked, clock: Array) -> Composed:
-    """Every network at its clock share ``clock`` (networks,)."""
-    waits = host_seconds(table.table, host, table.networks, views=table.views, modules=table.modules)
-    return compose(table.table, law, chip, table.networks, clock, waits)
+def refits(problem: Problem, table: Table) -> Refits:
+    """Fits of the law on some rows of ``table``, which forecast joules."""
+
+    def fit(kept: Index) -> Forecast:
+        fitted = fit_networks(problem, table.take(table.flags(kept)))
+        return lambda asked: forecast_networks(problem, fitted, table.take(table.flags(asked))).joules
+
+    return Refits(fit)
 
 
-def clock_shares(table: Stacked, boost_clock_mhz: float) -> Array:
+def clock_shares(table: Table, boost_clock_mhz: float) -> Array:
     """Clock over boost of each network, (networks,): 1 where none is locked."""
     return np.clip(np.nan_to_num(table.clock_mhz, nan=boost_clock_mhz) / boost_clock_mhz, LOWEST_CLOCK, None)
 
 
-def _balanced(rows: Sequence[NetworkRow]) -> Array:
+def _balanced(rows: Sequence[Measured]) -> Array:
     """Weights whose squares lie half way between one a row and one an architecture; their mean square is 1."""
-    counts = Counter(row.architecture for row in rows)
-    weight = np.array([counts[row.architecture] ** -0.25 for row in rows])
+    counts = Counter(row.name for row in rows)
+    weight = np.array([counts[row.name] ** -0.25 for row in rows])
     scaled: Array = weight / np.sqrt(np.mean(weight**2))
     return scaled
 

@@ -1,21 +1,26 @@
-"""From fitted cards to the profiles that are shipped: what was fitted from what, under which licence, and how good it
-is."""
+"""From fits to profiles: what was fitted from what, under which licence, and how good it is.
+
+``fit`` reads published sets, ``fit_measured`` the rows of ``joulecast measure``; ``write`` makes what is
+shipped of both.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from joulecast.accelerators import find
 from joulecast.energy.features import ARITHMETIC
 from joulecast.energy.generic import chip_of_sheet
 from joulecast.energy.model import Origin
 from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
+from joulecast_calibration.files import write_together
 from joulecast_calibration.fit.cards import (
     HOST,
     Card,
@@ -23,8 +28,13 @@ from joulecast_calibration.fit.cards import (
     transferred_card,
     transferred_interval,
 )
+from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
+from joulecast_calibration.fit.journal import Journal, read
+from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
+from joulecast_calibration.fit.search import Found, search
 from joulecast_calibration.fit.shared import share, sheet_of
-from joulecast_calibration.rows.networks import NetworkRow, find_sets, read_set, stacked
+from joulecast_calibration.fit.table import Table, table_of, table_of_set
+from joulecast_calibration.rows.networks import find_sets, read_set
 from joulecast_calibration.rows.operators import CARDS, FP32_CARDS
 
 _DIGITS = 6  # significant digits of a shipped coefficient: beyond any error, and the same on every machine
@@ -91,7 +101,7 @@ def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, flo
         fitted_from=tuple(_sources(folder, card)),
         unverified=sheet.unverified,
         held_out=figures,
-        training_range=_range(card) if figures else {},
+        training_range=_range(_own_table(card)) if figures else {},
     )
     return as_shipped(profile)
 
@@ -168,14 +178,9 @@ def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
     )
 
 
-def _range(card: Card) -> dict[str, tuple[float, float]]:
-    """Smallest and largest FLOPs and bytes of a row of the networks that were fitted."""
-    rows: tuple[NetworkRow, ...] = card.donors[0].rows
-    table = stacked(rows, lacks=card.sheet.lacks).table
-    return {
-        name: (float(values[values > 0].min()), float(values.max()))
-        for name, values in (("flops", table.flops), ("bytes", table.bytes))
-    }
+def _own_table(card: Card) -> Table:
+    own = card.donors[0]
+    return table_of_set(own.rows, own.truth, lacks=card.sheet.lacks)
 
 
 def _generic(folder: Path) -> str:
@@ -211,3 +216,118 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(entry) for entry in value]
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float | np.floating) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRows:
+    """Everything that a fit made: ``profile`` is what is kept."""
+
+    journal: Journal
+    table: Table
+    prior: Prior
+    found: Found
+    held: HeldOut
+    profile: AcceleratorProfile
+
+
+def fit_measured(
+    paths: Sequence[Path],
+    *,
+    known: AcceleratorProfile | None = None,
+    advanced: Callable[[float], None] = lambda _: None,
+) -> FittedRows:
+    """The profile of the rows in ``paths``, journals or folders of them. ``known``: of the accelerator before; what is
+    shipped of it unless given. ``advanced`` is told the share that is done.
+
+    Raises MeasurementError for rows that cannot be fitted, UnknownAcceleratorError and NotCalibratedError for an
+    accelerator whose limits nobody states.
+    """
+    journal = read(paths)
+    known = known or known_of(journal.product)
+    table = table_of(journal, lacks=known.lacks)
+    prior = prior_of(journal, table, known)
+    found = search(prior, table)
+    advanced(0.1)  # of the time: one search from the prior, and a short one for each family
+    held = leave_families_out(prior, table, found, advanced=lambda share: advanced(0.1 + 0.9 * share))
+    profile = _measured_profile(journal, table, prior, found, held)
+    return FittedRows(journal=journal, table=table, prior=prior, found=found, held=held, profile=profile)
+
+
+def _measured_profile(journal: Journal, table: Table, prior: Prior, found: Found, held: HeldOut) -> AcceleratorProfile:
+    known = prior.profile
+    eager = found.fitted.host
+    owner = journal.hosts[0] if journal.hosts else "the host that was measured"
+    if any(row.eager for row in table.rows) or prior.measured_host:
+        eager = replace(eager, measured_on=owner)
+    profile = replace(
+        known,
+        origin="measured",
+        law=found.fitted.law,
+        hosts=hosts(eager),
+        interval=interval_of(held, known.interval),
+        energy_rows=_measured_energy_rows(table),
+        fitted_from=(_own_source(journal, table), *known.fitted_from),
+        held_out=figures(held),
+        training_range=_range(table),
+        driver=journal.drivers[0] if journal.drivers else None,
+        suite=journal.suite,
+        simulated=journal.simulated,
+    )
+    return AcceleratorProfile.from_json(profile.to_json())
+
+
+def _measured_energy_rows(table: Table) -> tuple[EnergyRows, ...]:
+    """Which op types, in which arithmetics, have joules of this accelerator: any where networks were measured."""
+    seen = sorted({ARITHMETIC[kind] for kind in table.features.arithmetic.tolist() if kind >= 0})
+    op_types = {"*"} if table.is_network.any() else {row.op_type for row in table.rows}
+    return (EnergyRows(origin="measured", arithmetics=tuple(seen), op_types=tuple(sorted(op_types))),)
+
+
+def _own_source(journal: Journal, table: Table) -> FittedFrom:
+    networks = int(table.is_network.sum())
+    cards = len({row.hold.split("|")[0] for row in table.rows})
+    runs = len({row.hold for row in table.rows})
+    made = "simulated device" if journal.simulated else "joulecast measure"
+    return FittedFrom(
+        name=made,
+        what=f"joules of {networks} networks and {table.size - networks} layers, {runs} runs on {cards} cards",
+        rows=table.size,
+        origin="the rows given to joulecast fit",
+        licence="of whoever measured them",
+    )
+
+
+def _range(table: Table) -> dict[str, tuple[float, float]]:
+    """Smallest and largest FLOPs and bytes of a row that was fitted; both 0 where no row had any."""
+    columns = {"flops": table.features.flops, "bytes": table.features.bytes}
+    positive = {name: values[values > 0] for name, values in columns.items()}
+    return {
+        name: (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+        for name, values in positive.items()
+    }
+
+
+def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
+    """As ``texts`` of ``fit``, but cards that have rows in a subfolder of ``measured`` are fitted on those.
+
+    What was known of such a card before stands under ``priors/``: a fit begins there, so that no row is used twice.
+
+    Raises MeasurementError for rows that cannot be fitted.
+    """
+    found = dict(texts)
+    for folder in sorted(path for path in measured.iterdir() if any(path.glob("*.jsonl"))):
+        product = folder.name
+        known = AcceleratorProfile.from_json(texts[product]) if product in texts else find(product)
+        profile = fit_measured([folder], known=known).profile
+        found[product] = as_shipped(profile).to_json()
+        found[f"{PRIORS}/{product}"] = known.to_json()
+    return found
+
+
+def write(folder: Path, target: Path, measured: Path | None = None) -> tuple[Path, ...]:
+    """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``; nothing is written before all are made."""
+    texts = fit(folder)
+    texts = texts if measured is None else fit_own(texts, measured)
+    contents = {target / f"{name}.json": text for name, text in sorted(texts.items())}
+    write_together(contents)
+    return tuple(contents)

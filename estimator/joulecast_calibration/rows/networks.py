@@ -11,17 +11,16 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from joulecast.energy.features import Array, Features, executed, features, module_calls, stack, views
+from joulecast.energy.features import Array
 from joulecast.energy.names import Seen, label_of
 from joulecast.energy.networks import find, installed
-from joulecast.energy.physical import Networks
 from joulecast.errors import MeasurementError
 from joulecast.layers import LayerProfile
 from joulecast_calibration.rows.journals import is_simulated
@@ -59,18 +58,6 @@ class Truth:
 
     def take(self, kept: Any) -> Truth:
         return Truth(joules=self.joules[kept], seconds=self.seconds[kept])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stacked:
-    """Rows of many networks as one table: ``clock_mhz`` (networks,), nan if unlocked; ``views``, ``modules``
-    (networks,)."""
-
-    table: Features
-    networks: Networks
-    clock_mhz: Array
-    views: Array
-    modules: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,45 +242,3 @@ def _layers(
     workload = network.workload(batch_size=batch_size, sequence_length=sequence)
     layers = count(canonicalise(onnx.read(network.skeleton(), workload, name=network.name), eager=True))
     return layers, "default" if stored == _DTYPES[precision] else precision
-
-
-def stacked(rows: Sequence[NetworkRow], *, runtime: str = "torch-eager", lacks: Sequence[str] = ()) -> Stacked:
-    """All executed rows of ``rows`` as one table, equal ones of a network once with their number."""
-    tables = [_table(row, runtime, tuple(lacks)) for row in rows]
-    sizes = [count.size for _, count, *_ in tables]
-    return Stacked(
-        table=stack([table for table, *_ in tables]),
-        networks=Networks(
-            index=np.repeat(np.arange(len(rows)), sizes),
-            count=np.concatenate([count for _, count, *_ in tables]),
-            size=len(rows),
-        ),
-        clock_mhz=np.array([np.nan if row.clock_mhz is None else row.clock_mhz for row in rows]),
-        views=np.array([views for _, _, views, _ in tables]),
-        modules=np.array([modules for *_, modules in tables]),
-    )
-
-
-def _table(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float, float]:
-    return _distinct(replace(row, clock_mhz=None, mode="", attention=""), runtime, lacks)
-
-
-@cache
-def _distinct(row: NetworkRow, runtime: str, lacks: tuple[str, ...]) -> tuple[Features, Array, float, float]:
-    """Different rows of the network, how often each occurs, and the network's views and module calls."""
-    layers, precision = layers_of(row)
-    found: dict[Any, list[Any]] = {}
-    for layer in executed(layers, runtime):
-        moved = (layer.bytes_moved, layer.float_numel, layer.output_numel)
-        key = (
-            layer.op_type,
-            layer.dtype,
-            moved,
-            layer.contractions,
-            layer.kernels.get(runtime),
-            layer.repeats,
-        )
-        found.setdefault(key, [layer, 0])[1] += 1
-    table = features([layer for layer, _ in found.values()], precision=precision, runtime=runtime, lacks=lacks)
-    counts = np.array([count for _, count in found.values()], dtype=float)
-    return table, counts, float(views(layers)), float(module_calls(layers))

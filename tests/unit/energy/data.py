@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
+
 from joulecast_calibration.fit.cards import problem_of
-from joulecast_calibration.fit.networks import clock_shares, forecast_networks
+from joulecast_calibration.fit.networks import Fitted, forecast_networks
 from joulecast_calibration.fit.shared import sheet_of
-from joulecast_calibration.rows.networks import NetworkRow, stacked
+from joulecast_calibration.fit.table import table_of_set
+from joulecast_calibration.rows.networks import NetworkRow, Truth
 
 COLUMNS = (
     "set", "gpu", "model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz", "iterations",
@@ -29,9 +32,9 @@ def write(folder: Path, name: str = "a_set", gpu: str = GPU) -> Path:
     assert sheet is not None
     (folder / name).mkdir(parents=True)
     problem = problem_of(folder, sheet)
-    table = stacked(rows)
-    shares = clock_shares(table, problem.boost_clock_mhz)
-    found = forecast_networks(problem.laws.law, problem.laws.host, problem.chip, table, shares)
+    unknown = np.full(len(rows), np.nan)
+    table = table_of_set(rows, Truth(joules=unknown, seconds=unknown))
+    found = forecast_networks(problem, Fitted(law=problem.laws.law, host=problem.laws.host), table)
     with (folder / name / "model_energy.csv").open("w", newline="", encoding="utf-8") as text:
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from joulecast.accelerators import SIMULATED_ALLOWED
-from joulecast_calibration.fit.measured.profile import FittedRows, fit_measured
+from joulecast_calibration.fit.profiles import FittedRows, fit_measured
 from joulecast_calibration.measure.__main__ import main as measure
 
 

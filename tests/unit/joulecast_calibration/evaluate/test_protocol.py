@@ -14,9 +14,9 @@ import pytest
 from joulecast.errors import MeasurementError
 from joulecast_calibration.evaluate.contenders import SYSTEMS
 from joulecast_calibration.evaluate.evaluation import SPLITS, Evaluation
-from joulecast_calibration.evaluate.page import as_page
 from joulecast_calibration.evaluate.protocol import evaluate
-from joulecast_calibration.evaluate.report import as_csv, as_json, as_table
+from joulecast_calibration.evaluate.report.page import as_page
+from joulecast_calibration.evaluate.report.tables import as_csv, as_json, as_table
 from joulecast_calibration.evaluate.scores import Forecasts, Score, half_widths_percent, scores
 from joulecast_calibration.rows.networks import read_set
 from tests.unit.energy import data

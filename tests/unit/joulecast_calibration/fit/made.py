@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from joulecast_calibration.fit.measured.profile import FittedRows
-from joulecast_calibration.fit.measured.search import composed
+from joulecast_calibration.fit.profiles import FittedRows
+from joulecast_calibration.fit.search import composed
 
 
 def made_by(fitted: FittedRows, factor: float) -> FittedRows:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from joulecast.energy.profile import Interval
-from joulecast_calibration.fit.measured.heldout import (
+from joulecast_calibration.fit.heldout import (
     HeldOut,
     figures,
     interval_of,
     leave_families_out,
     nested_coverage,
 )
-from joulecast_calibration.fit.measured.profile import FittedRows
-from joulecast_calibration.fit.measured.search import forecast, search
 from joulecast_calibration.fit.networks import Fitted
+from joulecast_calibration.fit.profiles import FittedRows
+from joulecast_calibration.fit.search import forecast, search
 from tests.unit.joulecast_calibration.fit.made import made_at_boost
 
 KNOWN = Interval(level=0.9, log_half_width=0.4, groups=3, guaranteed=False, rule="known before")

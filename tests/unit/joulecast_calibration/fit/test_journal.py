@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.fit.measured.journal import journal_of, product_of, read
+from joulecast_calibration.fit.journal import journal_of, product_of, read
 from joulecast_calibration.rows.journals import Executed, Placed, is_executed, read_rows
 from tests.unit.joulecast_calibration.rows.made import as_measured
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from joulecast.energy.generic import datasheet_profile
-from joulecast_calibration.fit.measured.card import Prior, prior_of
-from joulecast_calibration.fit.measured.learning import learning
-from joulecast_calibration.fit.measured.profile import FittedRows
+from joulecast_calibration.fit.learning import learning
+from joulecast_calibration.fit.prior import Prior, prior_of
+from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.fit.shared import sheet_of
 from tests.unit.joulecast_calibration.fit.made import made_at_boost
 

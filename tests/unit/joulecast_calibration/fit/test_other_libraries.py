@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from joulecast_calibration import suite
-from joulecast_calibration.evaluate.measured.folder import NamedJournal, read_journals
-from joulecast_calibration.fit.measured.journal import read
-from joulecast_calibration.fit.measured.profile import fit_measured
-from joulecast_calibration.fit.measured.table import table_of
+from joulecast_calibration.evaluate.folder import NamedJournal, read_journals
+from joulecast_calibration.fit.journal import read
+from joulecast_calibration.fit.profiles import fit_measured
+from joulecast_calibration.fit.table import table_of
 
 RECORDED = Path(__file__).resolve().parents[4] / "data" / "measurements" / "NVIDIA-H200"
 REASONS = {"the graph has operators without a counting rule", "weights hot in L2"}

@@ -12,7 +12,7 @@ from joulecast import estimate
 from joulecast.accelerators import find, refuse_simulated
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
-from joulecast_calibration.fit.measured.profile import FittedRows, fit_measured
+from joulecast_calibration.fit.profiles import FittedRows, fit_measured
 from tests import small_models
 
 Changed = Callable[[Callable[[dict[str, Any]], dict[str, Any] | None]], Path]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from joulecast.energy.physical import COMPUTE_FIELDS, compute_seconds
-from joulecast_calibration.fit.measured.profile import FittedRows
-from joulecast_calibration.fit.measured.search import (
+from joulecast_calibration.fit.profiles import FittedRows
+from joulecast_calibration.fit.search import (
     forecast,
     forecast_by,
     search,

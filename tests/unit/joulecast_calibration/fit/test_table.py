@@ -10,9 +10,9 @@ import pytest
 
 from joulecast.energy.profile import Host
 from joulecast.errors import MeasurementError
-from joulecast_calibration.fit.measured.journal import Journal
-from joulecast_calibration.fit.measured.profile import FittedRows
-from joulecast_calibration.fit.measured.table import layers_of_suite, table_of
+from joulecast_calibration.fit.journal import Journal
+from joulecast_calibration.fit.profiles import FittedRows
+from joulecast_calibration.fit.table import layers_of_suite, table_of
 from joulecast_calibration.rows.journals import Executed
 from joulecast_calibration.rows.typed import LayerRow, NetworkRow
 

@@ -17,9 +17,9 @@ import pytest
 
 from joulecast.accelerators import SIMULATED_ALLOWED
 from joulecast_calibration.evaluate.evaluation import Unscored
-from joulecast_calibration.evaluate.measured.folder import NamedJournal, read_journals
-from joulecast_calibration.fit.measured.journal import read
-from joulecast_calibration.fit.measured.table import table_of
+from joulecast_calibration.evaluate.folder import NamedJournal, read_journals
+from joulecast_calibration.fit.journal import read
+from joulecast_calibration.fit.table import table_of
 from joulecast_calibration.measure.run import window
 from joulecast_calibration.rows.journals import read_rows
 from joulecast_calibration.rows.typed import ConstantsRow, SessionRow
