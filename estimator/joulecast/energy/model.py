@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-from joulecast.layers import Coverage, LayerProfile
+from joulecast.layers import Coverage
 from joulecast.units import Joules, Seconds, Watts
 
 Origin = Literal["measured", "public", "transferred", "datasheet"]
@@ -72,14 +71,3 @@ class EnergyEstimate:
     interval_guaranteed: bool = False
     reasons: tuple[str, ...] = ()
     layers: tuple[LayerEnergy, ...] = ()
-
-
-class EnergyModel(Protocol):
-    """Prices rows. ``precision`` is ``default``, ``tf32``, ``bf16``, ``fp16``, ``fp32``; ``clock_mhz`` an SM clock
-    lock, if any."""
-
-    def predict(
-        self, layers: Sequence[LayerProfile], *, precision: str, clock_mhz: float | None = None
-    ) -> tuple[LayerEnergy, ...]:
-        """One ``LayerEnergy`` per executed row (counted or zero), in order. Raises NotCalibratedError."""
-        ...

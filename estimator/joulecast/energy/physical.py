@@ -297,7 +297,7 @@ def _table(values: Mapping[str, float], names: Sequence[str], absent: float = 0.
 
 @dataclass(frozen=True, slots=True)
 class Physical:
-    """The law as an ``EnergyModel`` of one accelerator under one runtime."""
+    """The law of one accelerator under one runtime."""
 
     profile: AcceleratorProfile
     runtime: str = "torch-eager"

@@ -172,7 +172,7 @@ def _spent_seconds(folder: Path) -> float:
 
 
 def _product(accelerator: str) -> str:
-    """What a simulated card is a likeness of; else itself."""
+    """The card that a simulated one simulates; else itself."""
     from joulecast_calibration.fit.journal import product_of
 
     return product_of(accelerator, simulated=is_simulated(accelerator))

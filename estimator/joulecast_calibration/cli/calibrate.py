@@ -80,14 +80,14 @@ def _plan(
     slices: list[str], runtime: str, precision: str, simulate: str | None, device: int, seed: int,
 ) -> Plan:  # fmt: skip
     from joulecast_calibration.calibrate.calibration import Plan
-    from joulecast_calibration.measure.run.options import Choice, request_of
+    from joulecast_calibration.measure.run.options import CommandOptions, request_of
 
-    choice = Choice(
+    options = CommandOptions(
         resume=folder, budget=budget or ("5m" if quick else "25m"), slice=tuple(slices), runtime=runtime,
         precision=precision, simulate=simulate, device=device, seed=seed,
     )  # fmt: skip
     try:
-        request = request_of(choice)
+        request = request_of(options)
     except MeasurementError as error:
         raise _as_usage(error) from None
     return Plan(

@@ -12,7 +12,7 @@ from joulecast.cli.output import write
 from joulecast.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from joulecast_calibration.measure.run.options import Choice
+    from joulecast_calibration.measure.run.options import CommandOptions
 
 EXAMPLES = (
     "Examples: `joulecast measure --dry-run` · `joulecast measure --budget 9.5m --resume rows` ·"
@@ -99,31 +99,31 @@ def command(
 
     Killed at any moment, the same command goes on from the rows in its folder.
     """
-    from joulecast_calibration.measure.run.options import Choice
+    from joulecast_calibration.measure.run.options import CommandOptions
 
-    choice = Choice(
+    options = CommandOptions(
         resume=resume, budget=budget, slice=tuple(slices or ()), precision=precision, runtime=runtime, device=device,
         seed=seed, process_minutes=process_minutes, one_process=one_process, continues=continues, dry_run=dry_run,
         order=order, simulate=simulate, fault=tuple(fault or ()), simulate_on_cpu=simulate_on_cpu, check=check,
         report=report,
     )  # fmt: skip
     try:
-        _act(choice)
+        _run(options)
     except MeasurementError as error:
         if error.reason == "WrongUsage":
             raise typer.BadParameter(str(error)) from None
         raise
 
 
-def _act(choice: Choice) -> None:
-    from joulecast_calibration.measure.run.options import act
+def _run(options: CommandOptions) -> None:
+    from joulecast_calibration.measure.run.options import run_command
     from joulecast_calibration.measure.run.progress import PlainReporter
 
     if not sys.stderr.isatty():
-        raise typer.Exit(act(choice, PlainReporter(), write))
+        raise typer.Exit(run_command(options, PlainReporter(), write))
     from joulecast_calibration.cli.measurement import RichReporter
 
     with RichReporter() as reporter:
-        code = act(choice, reporter, reporter.keep)
+        code = run_command(options, reporter, reporter.keep)
     write(reporter.kept)
     raise typer.Exit(code)

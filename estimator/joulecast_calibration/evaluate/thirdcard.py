@@ -16,7 +16,7 @@ from joulecast_calibration.evaluate.evaluation import PowerScore
 from joulecast_calibration.fit.cards import network_sets, problem_of
 from joulecast_calibration.fit.networks import Problem, fit_networks
 from joulecast_calibration.fit.operators import PowerShares, mean_shares, power_errors
-from joulecast_calibration.fit.shared import BF16, Shared, share, sheet_of, transferred_law
+from joulecast_calibration.fit.shared import BF16, Shared, shared_coefficients, sheet_of, transferred_law
 from joulecast_calibration.fit.table import table_of_set
 from joulecast_calibration.rows.networks import NetworkSet
 from joulecast_calibration.rows.operators import METERED, gemm_power
@@ -31,7 +31,7 @@ def third_card_power(folder: Path) -> Iterator[PowerScore]:
     metered = [product for product in METERED if sheet_of(product) and gemm_power(folder, product) is not None]
     if len(metered) > _FEWEST:
         for product in metered:
-            yield from _of_card(folder, product, share(folder, product))
+            yield from _of_card(folder, product, shared_coefficients(folder, product))
 
 
 def _of_card(folder: Path, product: str, shared: Shared) -> Iterator[PowerScore]:

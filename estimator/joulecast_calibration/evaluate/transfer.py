@@ -26,7 +26,7 @@ from joulecast_calibration.fit.cards import HOST, network_sets, transferred_card
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits, nested
 from joulecast_calibration.fit.networks import Fitted, clock_shares
 from joulecast_calibration.fit.prior import known_of
-from joulecast_calibration.fit.shared import share, shares_of_others, sheet_of
+from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others, sheet_of
 from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.networks import NetworkRow, NetworkSet, Truth
 
@@ -64,7 +64,7 @@ def transferred_set(
 
 
 def _has_tables(folder: Path, product: str) -> bool:
-    shared = share(folder, product)
+    shared = shared_coefficients(folder, product)
     return bool(shared.laws or shared.power)
 
 
@@ -72,7 +72,7 @@ def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> It
     """By tables of latencies and of other cards, and by the limits of the sheet and what cards of other chips share."""
     card, chip, product = transferred_card(folder, sheet), chip_of_sheet(sheet), sheet.labels[0]
     yield "", *_forecast(chip, card.fitted, card.interval, table, clock)
-    shared = share(folder, product)
+    shared = shared_coefficients(folder, product)
     alone = Fitted(law=law_of(shares_of_others(shared, sheet), sheet), host=HOST)
     interval = transferred_interval(folder, shared, own=False, without=product)
     yield DATASHEET, *_forecast(chip, alone, interval, table, clock)

@@ -19,7 +19,7 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws
 from joulecast_calibration.fit.crossvalidation import LEVEL, by_group, each_left_out, interval_width
 from joulecast_calibration.fit.networks import Fitted, Problem, clock_shares, fit_networks, refits
-from joulecast_calibration.fit.shared import Shared, share, transferred_law
+from joulecast_calibration.fit.shared import Shared, shared_coefficients, transferred_law
 from joulecast_calibration.fit.table import table_of_set
 from joulecast_calibration.rows.networks import NetworkSet, Truth, find_sets, read_latencies, read_set
 
@@ -59,7 +59,7 @@ def _readable(path: Path) -> tuple[NetworkSet, ...]:
 
 def problem_of(folder: Path, sheet: DataSheet) -> Problem:
     """A fit of ``sheet``'s own rows: priors from whatever is known of the card without a joule of it."""
-    law = transferred_law(share(folder, sheet.labels[0]), sheet)
+    law = transferred_law(shared_coefficients(folder, sheet.labels[0]), sheet)
     laws = Laws(law=law, host=HOST, unknown=())
     unknown = tuple(
         Coefficient(path=path, centre=centre, spread=spread)
@@ -112,7 +112,7 @@ def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False)
     ``own_watts``: whether operator power and power at rest of the card itself may be used; never in a ``transferred``
     score.
     """
-    shared = share(folder, "" if own_watts else sheet.labels[0])
+    shared = shared_coefficients(folder, "" if own_watts else sheet.labels[0])
     law = transferred_law(shared, sheet)
     donors = _donors(folder, sheet)
     fitted = Fitted(law=law, host=HOST)
@@ -162,7 +162,7 @@ def _rescaled(donor: Fitted, own: Law) -> Fitted:
 @cache
 def _seconds_error(folder: Path, without: str, own: bool) -> float | None:
     """``w_time`` of ADR 0041; ``own``: with each card's own latency tables, else with shared coefficients alone."""
-    shared = share(folder, without)
+    shared = shared_coefficients(folder, without)
     scores: list[Array] = []
     for name, (rows, seconds) in sorted(read_latencies(folder).items()):
         sheet = _sheet_of_table(name)

@@ -30,7 +30,7 @@ from joulecast_calibration.rows.typed import ConstantsRow, SessionRow, TypedRow
 class Journal:
     """``rows``: valid layers and networks. ``graphs``: those that were traced where they were measured, by digest.
     ``constants``: of every run. ``product``: label of what they were measured on, told by the power limit where the
-    rows have a shorter name; of a simulated card that of which it is a likeness. ``suite``: digest of the index that
+    rows have a shorter name; of a simulated card the one that it simulates. ``suite``: digest of the index that
     planned most of the sessions. ``drivers``, ``hosts``: of the sessions, the most frequent first. ``refused``: layers
     and networks that cannot be fitted and lines that are no rows of their kind, by reason."""
 
@@ -126,7 +126,7 @@ def _only_accelerator(accelerators: Iterable[str | None], named: str) -> str:
 
 
 def product_of(accelerator: str, *, simulated: bool) -> str:
-    """The product of an accelerator's name; of a simulated card the one that it is a likeness of."""
+    """The product of an accelerator's name; of a simulated card the one that it simulates."""
     if not simulated:
         return accelerator
     found = PRESETS.get(accelerator.lower().removeprefix(SIMULATED))

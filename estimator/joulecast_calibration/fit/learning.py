@@ -10,7 +10,7 @@ import numpy as np
 from joulecast.energy.features import Flags
 from joulecast_calibration.fit.heldout import percent_errors
 from joulecast_calibration.fit.networks import Fitted
-from joulecast_calibration.fit.prior import Prior, unknown
+from joulecast_calibration.fit.prior import Prior, movable_coefficients
 from joulecast_calibration.fit.search import forecast, search
 from joulecast_calibration.fit.table import Table, layers_of_suite
 
@@ -59,7 +59,7 @@ def _fitted(prior: Prior, few: Table) -> Fitted:
     """``prior`` moved by ``few`` layers; with none, as it is."""
     if not few.size:
         return Fitted(law=prior.laws.law, host=prior.laws.host)
-    own = replace(prior, laws=replace(prior.laws, unknown=unknown(prior.laws, few)))
+    own = replace(prior, laws=replace(prior.laws, unknown=movable_coefficients(prior.laws, few)))
     return search(own, few).fitted
 
 

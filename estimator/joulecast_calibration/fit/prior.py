@@ -66,7 +66,7 @@ def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior
     laws = Laws(law=profile.law, host=host or profile.hosts["torch-eager"], unknown=())
     return Prior(
         profile=profile,
-        laws=replace(laws, unknown=unknown(laws, table)),
+        laws=replace(laws, unknown=movable_coefficients(laws, table)),
         chip=chip_of(profile),
         measured_host=host,
     )
@@ -105,8 +105,8 @@ def _launch_seconds(host: HostConstants) -> tuple[float | None, ...]:
     return host.kernel_seconds, host.view_seconds, host.module_call_seconds, host.forward_seconds
 
 
-def unknown(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
-    """Those of ``SPREADS`` that the rows can tell, and the pace of every family of kernels among them.
+def movable_coefficients(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
+    """Return the coefficients of ``SPREADS`` that the rows can tell, and the pace of each family of kernels there.
 
     A host's launch costs move too where they were measured: on tiny modules they take less than half of what they take
     in a real network.

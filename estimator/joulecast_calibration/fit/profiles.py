@@ -32,7 +32,7 @@ from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, lea
 from joulecast_calibration.fit.journal import Journal, read
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
 from joulecast_calibration.fit.search import Found, search
-from joulecast_calibration.fit.shared import share, sheet_of
+from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
 from joulecast_calibration.fit.table import Table, table_of, table_of_set
 from joulecast_calibration.rows.networks import find_sets, read_set
 from joulecast_calibration.rows.operators import CARDS, FP32_CARDS
@@ -77,7 +77,7 @@ def fit(folder: Path) -> Mapping[str, str]:
             card, figures = public_card(folder, sheet, sets[product], owner)
             texts[product] = _profile(folder, card, "public", figures).to_json()
         else:
-            origin: Origin = "public" if product in share(folder).power else "transferred"
+            origin: Origin = "public" if product in shared_coefficients(folder).power else "transferred"
             texts[product] = _profile(folder, transferred_card(folder, sheet, own_watts=True), origin, {}).to_json()
     return texts
 
@@ -160,12 +160,12 @@ def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
             origin=_OPERATORS[1],
             licence=_OPERATORS[2],
         )
-    if share(folder).power:
-        cards = ", ".join(share(folder).power)
+    if shared_coefficients(folder).power:
+        cards = ", ".join(shared_coefficients(folder).power)
         yield FittedFrom(
             name=_OPERATORS[0],
             what=f"upper mode of power of bf16 products over 0.1 ms on {cards}",
-            rows=len(share(folder).power) * 40,
+            rows=len(shared_coefficients(folder).power) * 40,
             origin=_OPERATORS[1],
             licence=_OPERATORS[2],
         )
@@ -184,7 +184,7 @@ def _own_table(card: Card) -> Table:
 
 
 def _generic(folder: Path) -> str:
-    shared = share(folder)
+    shared = shared_coefficients(folder)
     document = {
         "law": dict(shared.shares),
         "hosts": {name: asdict(host) for name, host in hosts(HOST).items()},

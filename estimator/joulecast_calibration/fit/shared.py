@@ -107,7 +107,7 @@ def shares_of_others(shared: Shared, sheet: DataSheet) -> Mapping[str, Any]:
 
 
 @cache
-def share(folder: Path, without: str = "") -> Shared:
+def shared_coefficients(folder: Path, without: str = "") -> Shared:
     """Everything the operator tables of ``folder`` tell, without any joule or watt of the product ``without``."""
     laws = {sheet.labels[0]: law for sheet in datasheets() if (law := _timed(folder, sheet.labels[0])) is not None}
     rest = {p: r for p, r in rest_power(folder).items() if p != without and sheet_of(p) and not sheet_of(p).missing}  # type: ignore[union-attr]

@@ -37,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from joulecast_calibration.measure.run.options import Choice, act
+    from joulecast_calibration.measure.run.options import CommandOptions, run_command
     from joulecast_calibration.measure.run.progress import PlainReporter
 
-    choice = Choice(**{name: getattr(chosen, name) for name in Choice.__dataclass_fields__})
-    return act(choice, PlainReporter(), sys.stdout.write)
+    options = CommandOptions(**{name: getattr(chosen, name) for name in CommandOptions.__dataclass_fields__})
+    return run_command(options, PlainReporter(), sys.stdout.write)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.constants import COUNTER, POWER, CounterConstants
 from joulecast_calibration.meter.edges import Edge, EdgeRecorder
 from joulecast_calibration.meter.feeder import Feeder, Step
-from joulecast_calibration.meter.measuring import refuse_strangers
+from joulecast_calibration.meter.measuring import refuse_foreign_processes
 from joulecast_calibration.meter.policy import Policy
 from joulecast_calibration.meter.recording import undisturbed
 from joulecast_calibration.meter.sensor import Clock, Load, Sensor
@@ -62,7 +62,7 @@ def characterise(sensor: Sensor, clock: Clock, load: Load, policy: Policy | None
     does, and where the load's power cannot be told from idle (``NoStep``).
     """
     policy = policy or Policy()
-    refuse_strangers(sensor)
+    refuse_foreign_processes(sensor)
     method = POWER if sensor.energy_joules() is None else COUNTER
     read_seconds = _read_seconds(sensor, clock, method)
     load.enqueue(load.multiple)
@@ -77,7 +77,7 @@ def characterise(sensor: Sensor, clock: Clock, load: Load, policy: Policy | None
             found = _constants(sensor, method, read_seconds, idle, busy, after, _pace_settling(feeder.steps))
             if max(found.lag_seconds, found.power_lag_seconds) < 0.9 * (length - _TAIL_SECONDS):
                 break
-    refuse_strangers(sensor)
+    refuse_foreign_processes(sensor)
     return found
 
 

@@ -83,7 +83,7 @@ def measure(
     policy = policy or Policy()
     redone = 0
     while True:
-        refuse_strangers(sensor)
+        refuse_foreign_processes(sensor)
         try:
             return _attempt(load, sensor, clock, constants, policy, redone)
         except MeasurementError as error:
@@ -104,15 +104,15 @@ def _attempt(
             load.drain()
         raise
     load.drain()
-    refuse_strangers(sensor)
+    refuse_foreign_processes(sensor)
     return _window(recording, found, cut, constants, policy, redone)
 
 
-def refuse_strangers(sensor: Sensor) -> None:
+def refuse_foreign_processes(sensor: Sensor) -> None:
     """Raises MeasurementError (``StrangerOnDevice``) where another process is on the device."""
-    strangers = sensor.strangers()
-    if strangers:
-        listed = ", ".join(str(process) for process in strangers)
+    foreign = sensor.foreign_processes()
+    if foreign:
+        listed = ", ".join(str(process) for process in foreign)
         raise MeasurementError(
             f"process {listed} is on {sensor.card.accelerator} as well, so its energy is not only the load's:"
             " end it, or take a device of your own",

@@ -13,7 +13,7 @@ from typing import Any
 from joulecast.accelerators import normalise_product
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.nvml_errors import UNSUPPORTED, refusal, translated
-from joulecast_calibration.meter.processes import Household
+from joulecast_calibration.meter.processes import DeviceProcesses
 from joulecast_calibration.meter.sensor import Card, DeviceState
 
 REASONS = (
@@ -91,9 +91,9 @@ class NvmlSensor:
             throttle_reasons=self._throttle_reasons(),
         )
 
-    def strangers(self) -> tuple[int, ...]:
+    def foreign_processes(self) -> tuple[int, ...]:
         listed = self._listed()
-        return self._household.strangers(listed) if listed is not None else ()
+        return self._device_processes.foreign_processes(listed) if listed is not None else ()
 
     def close(self) -> None:
         """Let go of NVML; a second time does nothing."""
@@ -113,7 +113,7 @@ class NvmlSensor:
         self._handle = self._device(index)
         self._name = f"device {index} ({_text(self._read(nvml.nvmlDeviceGetName, self._handle))})"
         self._refuse_shared()
-        self._household = Household()
+        self._device_processes = DeviceProcesses()
         self._refuse_occupied()
         self._counts = self._optional(nvml.nvmlDeviceGetTotalEnergyConsumption, self._handle) is not None
         self._instant = self._instant_watts() is not None
@@ -154,9 +154,9 @@ class NvmlSensor:
 
     def _occupation(self) -> str | None:
         listed = self._listed()
-        outsiders = self._household.outsiders(listed or ())
-        if outsiders:
-            processes = ", ".join(str(process) for process in outsiders)
+        foreign = self._device_processes.foreign_before_context(listed or ())
+        if foreign:
+            processes = ", ".join(str(process) for process in foreign)
             return (
                 f"is in use by process {processes} (in a container this may be your own,"
                 " if it used the device before its sensor was made)"

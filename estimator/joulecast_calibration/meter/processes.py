@@ -1,4 +1,4 @@
-"""Which of the processes on a device are strangers, also where a container hides who is who."""
+"""Which of the processes on a device are foreign, also where a container hides process ids."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 _GENERATIONS = 64  # how far up a process's ancestors are followed: more than any real tree, and an end to a false one
 
 
-class Household:
-    """This process, its descendants and, where NVML lists none of them, one whom it does not name.
+class DeviceProcesses:
+    """Tells this process and its descendants from the foreign processes on a device.
 
-    NVML lists processes by the host's numbers in many containers, so that this process is not found among them. Made
-    before this process has a context on the device, the household takes the first unknown one to appear for itself.
+    NVML lists processes by the host's ids in many containers, so that this process is not found among them. An object
+    made before this process has a context on the device then takes the first unknown id to appear for its own.
     """
 
     def __init__(self, *, process: int | None = None, proc: Path = Path("/proc")) -> None:
@@ -21,8 +21,8 @@ class Household:
         self._proc = proc
         self._adopted: int | None = None
 
-    def strangers(self, listed: Sequence[int]) -> tuple[int, ...]:
-        """Those of the listed process ids that are not of the household, in order."""
+    def foreign_processes(self, listed: Sequence[int]) -> tuple[int, ...]:
+        """Return the listed process ids that use the device and do not belong to this run, in order."""
         unknown = [process for process in listed if not self._is_kin(process)]
         if len(unknown) < len(listed):
             return tuple(sorted(unknown))
@@ -32,8 +32,8 @@ class Household:
             unknown.remove(self._adopted)
         return tuple(sorted(unknown))
 
-    def outsiders(self, listed: Sequence[int]) -> tuple[int, ...]:
-        """The same before this process has a context: nobody unknown can be it."""
+    def foreign_before_context(self, listed: Sequence[int]) -> tuple[int, ...]:
+        """Return the same before this process has a context, when no unknown id can be its own."""
         return tuple(sorted(process for process in listed if not self._is_kin(process)))
 
     def _is_kin(self, process: int) -> bool:

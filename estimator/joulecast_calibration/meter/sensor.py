@@ -50,7 +50,7 @@ class Sensor(Protocol):
 
     def state(self) -> DeviceState: ...
 
-    def strangers(self) -> tuple[int, ...]:
+    def foreign_processes(self) -> tuple[int, ...]:
         """Process ids on the device that are neither this process nor its children."""
 
     def close(self) -> None: ...

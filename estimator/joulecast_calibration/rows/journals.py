@@ -206,7 +206,7 @@ def _columns(line: bytes) -> dict[str, Any] | None:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def refusal_of(line: Line) -> str:
@@ -256,8 +256,8 @@ def refuse_unfit(lines: Iterable[Line], *, simulated: bool = False) -> None:
     """As ``measured_rows`` refuses them; ``simulated``: rows of a simulated card pass, as long as all say that they
     are."""
     for line in lines:
-        of_a_likeness = is_simulated(line.accelerator) or bool(line.session_flaw)
-        if not (simulated and line.simulated is True and of_a_likeness):
+        of_a_simulation = is_simulated(line.accelerator) or bool(line.session_flaw)
+        if not (simulated and line.simulated is True and of_a_simulation):
             _refuse_simulated(line)
         if line.schema > SCHEMA_VERSION:
             raise MeasurementError(

@@ -131,7 +131,7 @@ def _entries(folder: Path) -> list[dict[str, str]]:
         with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
             return [{name: value or "" for name, value in entry.items() if name} for entry in csv.DictReader(text)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise MeasurementError(f"{folder.name}/{FILE_NAME} is no table of text: {error}") from None
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} cannot be read as a table of text: {error}") from None
 
 
 def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: int) -> NetworkSet:

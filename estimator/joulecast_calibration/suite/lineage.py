@@ -47,7 +47,7 @@ def is_language_model(architecture: str) -> bool:
 
 @cache
 def language_models() -> frozenset[str]:
-    """Families of decoders that read and write text. One that writes sound or reads images is none."""
+    """Return the families of decoders that read and write text, and neither write sound nor read images."""
     return frozenset(e.family for e in listed() if e.task == "nlp" and _GENERATES.search(e.model_class))
 
 

@@ -1,6 +1,6 @@
-"""What a made-up card is given to run: a configuration's own rows, as the law forecasts them on a data sheet.
+"""Loads of a simulated card: a configuration's own rows, as the law forecasts them on a data sheet.
 
-A preset of ``meter.simulated`` is the likeness of a card: with that card's peaks, bandwidth, multiprocessors and host,
+A preset of ``meter.simulated`` simulates a real card: with that card's peaks, bandwidth, multiprocessors and host,
 ``energy.physical`` says how long a forward pass or a layer takes and what it draws, its power limit held. The rest is
 the device's: waits for the host, clocks, temperature, noise.
 """
@@ -27,7 +27,7 @@ _LEAST_SECONDS = 1e-6  # an execution shorter than the start of a kernel is none
 _MOST_WATTS = 1.2  # of the limit: what a made-up load asks for at boost; above 1 the card is capped
 
 
-class Likeness:
+class SimulatedLoads:
     """Makes loads for ``device``, a preset's."""
 
     def __init__(self, device: SimulatedDevice) -> None:
@@ -35,7 +35,7 @@ class Likeness:
 
     @cached_property
     def profile(self) -> AcceleratorProfile:
-        """Of the card that the device is a likeness of."""
+        """Of the card that the device simulates."""
         return find(self._device.spec.product)
 
     def load(self, configuration: Configuration) -> SimulatedLoad:

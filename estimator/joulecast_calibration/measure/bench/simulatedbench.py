@@ -1,4 +1,4 @@
-"""A bench that does not exist: the simulated device in virtual time, with the loads of the card it is a likeness of."""
+"""The bench of a simulated device in virtual time, with the loads of the card that it simulates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.bench.simulated_loads import Likeness, graph_of
+from joulecast_calibration.measure.bench.simulated_loads import SimulatedLoads, graph_of
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.measure.plan.expectation import build_seconds
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast_calibration.meter.sensor import Clock, Sensor
-from joulecast_calibration.meter.simulated import DeviceOutOfMemoryError, Faults, SimulatedDevice, Stranger
+from joulecast_calibration.meter.simulated import DeviceOutOfMemoryError, Faults, ForeignProcess, SimulatedDevice
 
 _STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
 _HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
@@ -34,12 +34,12 @@ class SimulatedBench:
     def __init__(self, preset: str, *, seed: int, faults: Mapping[str, str]) -> None:
         if unknown := sorted(set(faults) - set(FAULTS)):
             raise MeasurementError(
-                f"{unknown[0]!r} is no fault of a simulated device: choose from {', '.join(FAULTS)}",
+                f"unknown fault {unknown[0]!r} of a simulated device: choose from {', '.join(FAULTS)}",
                 reason="WrongUsage",
             )
         self._faults = faults
         self._device = SimulatedDevice(preset, seed=seed, faults=_device_faults(faults))
-        self._likeness = Likeness(self._device)
+        self._loads = SimulatedLoads(self._device)
         self.sensor: Sensor = self._device.sensor
         self.clock: Clock = self._device.clock
         self._group = ""
@@ -62,7 +62,7 @@ class SimulatedBench:
         self._befall(configuration)
         self.clock.sleep(build_seconds(configuration, shared_build=configuration.group == self._group))
         self._group = configuration.group
-        load = self._likeness.load(configuration)
+        load = self._loads.load(configuration)
         columns: dict[str, Any] = {"finite": True, "valid": not self._is("broken", configuration)}
         if not columns["valid"]:
             columns |= {"finite": False, "invalid_reason": "not finite"}
@@ -95,7 +95,7 @@ def _device_faults(faults: Mapping[str, str]) -> Faults:
         return Faults()
     start, _, end = faults["stranger"].partition("-")
     try:
-        return Faults(strangers=(Stranger(start=float(start), end=float(end or "inf")),))
+        return Faults(foreign_processes=(ForeignProcess(start=float(start), end=float(end or "inf")),))
     except ValueError:
         raise MeasurementError(
             f"stranger={faults['stranger']} names no time: give stranger=120 or stranger=120-180, in seconds",

@@ -33,7 +33,7 @@ def callable_of(name: str) -> Callable[..., Any]:
     if parts[0] == "aten" and len(parts) == 3:
         return _operator(name, parts[1], parts[2])
     if name not in FUNCTIONS:
-        raise _refused(name, "it is none of the functions that are measured")
+        raise _refused(name, "it is not among the functions that are measured")
     return _attribute(name, parts[1:])
 
 
@@ -117,7 +117,7 @@ def _special(value: Mapping[str, Any], device: torch.device) -> Any:
         return complex(*content)
     found = getattr(torch, content, None) if kind in _SPECIAL and str(content).isidentifier() else None
     if not isinstance(found, _SPECIAL.get(kind, ())):
-        raise MeasurementError(f"an argument {dict(value)!r} is none that torch knows", reason="RefusedFunction")
+        raise MeasurementError(f"torch does not know the argument {dict(value)!r}", reason="RefusedFunction")
     return found
 
 

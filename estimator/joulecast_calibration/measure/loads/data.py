@@ -222,7 +222,7 @@ def storage_numel(spec: TensorSpec) -> int:
     """Elements from the first to the last that the tensor reaches."""
     if len(spec.strides) != len(spec.shape) or min(spec.shape, default=1) < 0 or min(spec.strides, default=0) < 0:
         raise MeasurementError(
-            f"a tensor of shape {spec.shape} and strides {spec.strides} is none that torch could make",
+            f"torch cannot make a tensor of shape {spec.shape} and strides {spec.strides}",
             reason="RefusedFunction",
         )
     if 0 in spec.shape:

@@ -123,7 +123,7 @@ def device_of(name: str, *, index: int = 0, cache_bytes: int = 0) -> Device:
         return Cuda(index)
     if name == "cpu":
         return Processor(cache_bytes)
-    raise MeasurementError(f"{name!r} is no device that can be measured: choose cuda or cpu", reason="NoDevice")
+    raise MeasurementError(f"unknown device {name!r}: choose cuda or cpu", reason="NoDevice")
 
 
 def _last_level_cache_bytes() -> int:

@@ -45,7 +45,7 @@ def layer_load(
     Raises MeasurementError (RefusedFunction, OutOfMemory, CaptureFailed, ExecutionFailed, DeviceLost).
     """
     if l2_state not in L2_STATES:
-        raise MeasurementError(f"{l2_state!r} is no state of the cache: choose from {', '.join(L2_STATES)}")
+        raise MeasurementError(f"unknown state of the cache {l2_state!r}: choose from {', '.join(L2_STATES)}")
     with described_errors(device, f"layer {call.function} {call.digest}"), arithmetic(precision):
         device.reset_peak()
         layer = LayerRuns(in_precision(call, precision), device, sets=1 if l2_state == "hot" else 0, seed=seed)

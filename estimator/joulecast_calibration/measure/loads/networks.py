@@ -67,7 +67,7 @@ class PreparedNetwork:
         if self._built is None:
             raise MeasurementError("a network was used after it had been closed")
         if runtime not in RUNTIMES:
-            raise MeasurementError(f"{runtime!r} is no runtime: choose from {', '.join(RUNTIMES)}")
+            raise MeasurementError(f"unknown runtime {runtime!r}: choose from {', '.join(RUNTIMES)}")
         with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):
             generator = torch.Generator(self._device.torch).manual_seed(self._seed)
             args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)

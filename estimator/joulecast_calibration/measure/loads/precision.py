@@ -19,7 +19,7 @@ HALVES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float
 def half_of(precision: str) -> torch.dtype | None:
     """What float32 tensors become; None where they stay."""
     if precision not in PRECISIONS:
-        raise MeasurementError(f"{precision!r} is no precision: choose from {', '.join(PRECISIONS)}")
+        raise MeasurementError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
     return HALVES.get(precision)
 
 

@@ -1,4 +1,4 @@
-"""What a budget buys: the plan walked through with the expected seconds, without a device."""
+"""Allocate a time budget to the rows of a plan, by their expected seconds and without a device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ STARTUP_SECONDS = 25.0  # imports and context of a process: 15 to 30 s, docs/mea
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
-    """``rows``: bought, in order. ``processes``: how many. ``seconds``: expected, of the budget. ``left``: rows that
-    the budget does not buy."""
+class Allocation:
+    """``rows``: allocated, in order. ``processes``: how many. ``seconds``: expected, of the budget. ``left``: rows that
+    the budget does not cover."""
 
     rows: tuple[Configuration, ...]
     processes: int
@@ -32,12 +32,12 @@ class Purchase:
         return found
 
 
-def buy(plan: Plan, budget_seconds: float, process_seconds: float, history: History | None = None) -> Purchase:
-    """``history``: of the folder that is resumed; it learns what would be bought."""
+def allocate(plan: Plan, budget_seconds: float, process_seconds: float, history: History | None = None) -> Allocation:
+    """``history``: of the folder that is resumed; it learns what would be allocated."""
     known = history or History()
     processes = math.ceil(budget_seconds / process_seconds)
     spent = processes * STARTUP_SECONDS + _sum(plan.opening) + _sum(plan.closing)
-    bought: list[Configuration] = []
+    allocated: list[Configuration] = []
     left = 0
     for row in plan.rows:
         if not known.wants(row):
@@ -46,10 +46,10 @@ def buy(plan: Plan, budget_seconds: float, process_seconds: float, history: Hist
             left += 1
             continue
         spent += row.expected_seconds
-        bought.append(row)
+        allocated.append(row)
         known.suppose(row)
-    rows = (*plan.opening, *bought, *plan.closing)
-    return Purchase(rows=rows, processes=processes, seconds=spent, left=left)
+    rows = (*plan.opening, *allocated, *plan.closing)
+    return Allocation(rows=rows, processes=processes, seconds=spent, left=left)
 
 
 def _sum(rows: Iterable[Configuration]) -> float:

@@ -42,7 +42,7 @@ Item = TypeVar("Item")
 
 
 class Suite(Protocol):
-    """What the plan needs of ``joulecast_calibration.suite``, which is one."""
+    """What the plan needs of the module ``joulecast_calibration.suite``."""
 
     def networks(self) -> Sequence[Network]: ...
 
@@ -60,9 +60,9 @@ class Suite(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the user asks for. No ``slices``: the first run, then, with ``rest``, whatever is left. ``precision`` and
-    ``runtime``: other than each slice's own.
+class PlanOptions:
+    """What of the plan the user asks for. No ``slices``: the first run, then, with ``rest``, whatever is left.
+    ``precision`` and ``runtime``: other than each slice's own.
     """
 
     slices: tuple[str, ...] = ()
@@ -81,16 +81,16 @@ class Plan:
     closing: tuple[Configuration, ...]
 
 
-def make_plan(suite: Suite, wish: Wish) -> Plan:
+def make_plan(suite: Suite, options: PlanOptions) -> Plan:
     """The whole plan, budget aside."""
-    slices = _Slices(suite=suite, wish=wish)
-    if wish.slices:
-        rows = _interleaved([row for name in SLICES if name in wish.slices for row in slices.whole(name)])
+    slices = _Slices(suite=suite, options=options)
+    if options.slices:
+        rows = _interleaved([row for name in SLICES if name in options.slices for row in slices.whole(name)])
     else:
-        rows = slices.first_run() + [row for name in _AFTERWARDS if wish.rest for row in slices.whole(name)]
+        rows = slices.first_run() + [row for name in _AFTERWARDS if options.rest for row in slices.whole(name)]
     early = [row for row in rows if row.slice == "llm" or row.forward_seconds <= LONG_SECONDS]
     late = sorted((row for row in rows if row.slice != "llm" and row.forward_seconds > LONG_SECONDS), key=_forward)
-    anchors = [] if set(wish.slices) == {"smoke"} else [_layer(layer, slice="anchors") for layer in suite.anchors()]
+    anchors = [] if set(options.slices) == {"smoke"} else [_layer(layer, slice="anchors") for layer in suite.anchors()]
     anchors = _timed(anchors)
     constants = timed(Configuration(kind="constants", slice="constants", name="constants", runtime="", precision=""))
     return Plan(
@@ -125,7 +125,7 @@ _AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Slices:
     suite: Suite
-    wish: Wish
+    options: PlanOptions
     _made: dict[str, list[Configuration]] = field(default_factory=dict)
 
     def whole(self, name: str) -> list[Configuration]:
@@ -192,7 +192,7 @@ class _Slices:
     def repeats(self) -> list[Configuration]:
         """A tenth of everything, chosen by hash; a session repeats those that have been measured."""
         every = map(self._as_asked, [*self.networks(), *self.cudagraph(), *self.layers()])
-        chosen = [row for row in every if _short(row) and _share(self.wish.seed, row.identity) < REPEATED_SHARE]
+        chosen = [row for row in every if _short(row) and _share(self.options.seed, row.identity) < REPEATED_SHARE]
         return [replace(row, repeat=1) for row in _once(chosen)]
 
     def crosscheck(self) -> list[Configuration]:
@@ -222,13 +222,13 @@ class _Slices:
 
     def _as_asked(self, row: Configuration) -> Configuration:
         """``row`` in the precision and runtime that the user named; a layer always runs in a CUDA graph."""
-        precision = self.wish.precision if self.wish.precision and row.precision == "default" else row.precision
+        precision = self.options.precision if self.options.precision and row.precision == "default" else row.precision
         eager = row.kind == "network" and row.runtime == "torch-eager"
-        runtime = self.wish.runtime if self.wish.runtime and eager else row.runtime
+        runtime = self.options.runtime if self.options.runtime and eager else row.runtime
         return replace(row, precision=precision, runtime=runtime)
 
     def _shuffled(self, rows: Sequence[Configuration], what: str) -> list[Configuration]:
-        return random.Random(f"{self.wish.seed} {what}").sample(list(rows), len(rows))  # noqa: S311 (no secret)
+        return random.Random(f"{self.options.seed} {what}").sample(list(rows), len(rows))  # noqa: S311 (no secret)
 
 
 _MAKERS: Mapping[str, Callable[[_Slices], list[Configuration]]] = {

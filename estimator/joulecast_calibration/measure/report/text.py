@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from joulecast_calibration.measure.plan.allocation import Purchase
+from joulecast_calibration.measure.plan.allocation import Allocation
 from joulecast_calibration.measure.report.report import Report
 from joulecast_calibration.suite.configuration import ACCELERATOR
 
@@ -12,24 +12,24 @@ _SIGNS = {"holds": "ok  ", "fails": "FAIL", "unknown": "?   "}
 _MOST_TROUBLES = 40  # lines; the rest is in the rows
 
 
-def purchase_text(bought: Purchase, budget_seconds: float) -> str:
+def allocation_text(allocated: Allocation, budget_seconds: float) -> str:
     """What the budget buys, slice by slice, and the first rows of each."""
     total = 0.0
     lines = []
-    for name, (count, seconds) in bought.by_slice().items():
+    for name, (count, seconds) in allocated.by_slice().items():
         total += seconds
         lines.append((name, str(count), clock(seconds), clock(total)))
-    rows = len(bought.rows)
+    rows = len(allocated.rows)
     text = table(("slice", "rows", "minutes", "in all"), lines)
-    processes = "1 process" if bought.processes == 1 else f"{bought.processes} processes"
-    text += f"\n{rows} rows in {clock(bought.seconds)} of {clock(budget_seconds)}, in {processes};"
-    text += f" {bought.left} rows are left for later runs\n"
+    processes = "1 process" if allocated.processes == 1 else f"{allocated.processes} processes"
+    text += f"\n{rows} rows in {clock(allocated.seconds)} of {clock(budget_seconds)}, in {processes};"
+    text += f" {allocated.left} rows are left for later runs\n"
     return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget buys less\n"
 
 
-def order_text(bought: Purchase) -> str:
+def order_text(allocated: Allocation) -> str:
     """Every row in its order, with the expected seconds."""
-    return "".join(f"{row.slice:<11} {row.expected_seconds:6.1f} s  {row.label}\n" for row in bought.rows)
+    return "".join(f"{row.slice:<11} {row.expected_seconds:6.1f} s  {row.label}\n" for row in allocated.rows)
 
 
 def report_text(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""What a command line chooses, and what follows from it: a plan printed, a report printed, or a measurement."""
+"""Command-line options of a measurement, and the run that they ask for: a plan or report printed, or rows measured."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
-from joulecast_calibration.measure.plan.allocation import buy
+from joulecast_calibration.measure.plan.allocation import allocate
 from joulecast_calibration.measure.plan.history import History
 from joulecast_calibration.measure.plan.plan import make_plan
 from joulecast_calibration.measure.report.report import report
-from joulecast_calibration.measure.report.text import clock, order_text, purchase_text, report_text
+from joulecast_calibration.measure.report.text import allocation_text, clock, order_text, report_text
 from joulecast_calibration.measure.run.chain import Ending
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import check_rows, duration_seconds, wrong_usage
@@ -27,7 +27,7 @@ _ENDINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class CommandOptions:
     """The options by their names, as given."""
 
     resume: Path | None = None
@@ -49,17 +49,17 @@ class Choice:
     report: Path | None = None
 
 
-def act(choice: Choice, reporter: Reporter, write: Callable[[str], object]) -> int:
-    """Do what was chosen; the exit status. Raises MeasurementError."""
-    if choice.report:
-        write(report_text(report(choice.report)))
+def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[str], object]) -> int:
+    """Print the plan or the report, or measure; return the exit status. Raises MeasurementError."""
+    if options.report:
+        write(report_text(report(options.report)))
         return 0
-    request = request_of(choice)
+    request = request_of(options)
     check_request(request)
-    if choice.dry_run:
-        write(_dry_run(request, order=choice.order))
+    if options.dry_run:
+        write(_dry_run(request, order=options.order))
         return 0
-    if choice.resume is None:
+    if options.resume is None:
         raise wrong_usage("no folder for the rows: give --resume DIR (it is made if it is not there)")
     ending = perform(request, reporter)
     write(_ending_text(ending))
@@ -69,36 +69,36 @@ def act(choice: Choice, reporter: Reporter, write: Callable[[str], object]) -> i
     return 0
 
 
-def request_of(choice: Choice) -> Request:
+def request_of(options: CommandOptions) -> Request:
     """Raises MeasurementError (WrongUsage) for options that contradict each other or say nothing."""
-    devices = [choice.simulate is not None, choice.simulate_on_cpu or choice.check]
+    devices = [options.simulate is not None, options.simulate_on_cpu or options.check]
     if all(devices):
         raise wrong_usage("--simulate is a device of its own: leave out --simulate-on-cpu and --check")
-    budget = duration_seconds(choice.budget, "--budget")
+    budget = duration_seconds(options.budget, "--budget")
     return Request(
-        folder=choice.resume or Path(),
-        slices=tuple(name for text in choice.slice for name in text.split(",")),
-        budget_seconds=max(budget, CHECK_BUDGET_SECONDS) if choice.check else budget,
-        process_seconds=60 * choice.process_minutes,
-        device=_device(choice),
-        seed=choice.seed,
-        precision=choice.precision,
-        runtime=choice.runtime,
-        single=choice.one_process,
-        continues=choice.continues,
-        check=choice.check,
-        faults=_faults(choice),
+        folder=options.resume or Path(),
+        slices=tuple(name for text in options.slice for name in text.split(",")),
+        budget_seconds=max(budget, CHECK_BUDGET_SECONDS) if options.check else budget,
+        process_seconds=60 * options.process_minutes,
+        device=_device(options),
+        seed=options.seed,
+        precision=options.precision,
+        runtime=options.runtime,
+        single=options.one_process,
+        continues=options.continues,
+        check=options.check,
+        faults=_faults(options),
     )
 
 
-def _device(choice: Choice) -> str:
-    if choice.simulate is not None:
-        return f"simulated:{choice.simulate}"
-    return "processor" if choice.simulate_on_cpu or choice.check else f"cuda:{choice.device}"
+def _device(options: CommandOptions) -> str:
+    if options.simulate is not None:
+        return f"simulated:{options.simulate}"
+    return "processor" if options.simulate_on_cpu or options.check else f"cuda:{options.device}"
 
 
-def _faults(choice: Choice) -> dict[str, str]:
-    parts = [text.partition("=") for text in choice.fault]
+def _faults(options: CommandOptions) -> dict[str, str]:
+    parts = [text.partition("=") for text in options.fault]
     if bad := [name for name, sign, value in parts if not sign or not value]:
         raise wrong_usage(f"--fault {bad[0]!r} says nothing: give NAME=VALUE, as stranger=120")
     return {name: value for name, _, value in parts}
@@ -107,8 +107,10 @@ def _faults(choice: Choice) -> dict[str, str]:
 def _dry_run(request: Request, *, order: bool) -> str:
     found = read_rows(request.folder) if request.folder != Path() else Rows()
     check_rows(found.lines, request.folder)
-    bought = buy(make_plan(suite, request.wish), request.budget_seconds, request.process_seconds, History(found.rows))
-    return purchase_text(bought, request.budget_seconds) + (order_text(bought) if order else "")
+    allocated = allocate(
+        make_plan(suite, request.plan_options), request.budget_seconds, request.process_seconds, History(found.rows)
+    )
+    return allocation_text(allocated, request.budget_seconds) + (order_text(allocated) if order else "")
 
 
 def _ending_text(ending: Ending) -> str:

@@ -23,7 +23,7 @@ from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.plan.configuration import PARENT, SLICES, Configuration
 from joulecast_calibration.measure.plan.history import History, Holder, Run, current_run
-from joulecast_calibration.measure.plan.plan import Plan, Wish, make_plan, smallest
+from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
 from joulecast_calibration.measure.run.journal import Journal
 from joulecast_calibration.measure.run.refusals import check_accelerator
 from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Limits, Session
@@ -46,7 +46,7 @@ class Job:
     """
 
     folder: str
-    wish: Wish
+    options: PlanOptions
     device: str
     seconds: float
     budget_seconds: float
@@ -63,8 +63,8 @@ class Job:
 def job_from_json(text: str) -> Job:
     """What ``Job.to_json`` wrote."""
     document = json.loads(text)
-    wish = document.pop("wish")
-    return Job(wish=Wish(**wish | {"slices": tuple(wish["slices"])}), **document)
+    options = document.pop("options")
+    return Job(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
 
 
 def main(text: str) -> int:
@@ -102,7 +102,7 @@ def _work(job: Job, events: TextIO) -> int:
 def _measure(
     job: Job, bench: Bench, journal: Journal, run: Run, history: History, emit: Any, seconds: Callable[[], float]
 ) -> int:
-    plan = smallest(make_plan(suite, job.wish)) if job.check else make_plan(suite, job.wish)
+    plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
     plan, skipped = _possible(plan, bench)
     gc.freeze()  # plan and libraries stay; each network is collected, and to look at them too takes 0.2 s more
     session = Session(
@@ -149,7 +149,7 @@ def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
 
 
 def _bench(job: Job) -> Bench:
-    seed = job.wish.seed
+    seed = job.options.seed
     if job.device.startswith("simulated:"):
         from joulecast_calibration.measure.bench.simulatedbench import SimulatedBench
 
@@ -190,8 +190,8 @@ def _session_columns(job: Job, bench: Bench) -> dict[str, Any]:
         "notes": list(card.notes),
         "versions": dict(bench.versions()),
         "host": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "boot": _boot()},
-        "seed": job.wish.seed,
-        "slices": list(job.wish.slices or SLICES),
+        "seed": job.options.seed,
+        "slices": list(job.options.slices or SLICES),
         "budget_seconds": job.budget_seconds,
         "suite_digest": suite.suite_digest(),
     }

@@ -27,7 +27,7 @@ def duration_seconds(text: str, option: str) -> float:
     """``25m``, ``90s``, ``1.5h`` or a number of seconds. Raises MeasurementError (WrongUsage)."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     if not match:
-        raise wrong_usage(f"{option} {text!r} is no length of time: give 25m, 90s or a number of seconds")
+        raise wrong_usage(f"{option} {text!r} cannot be read as a length of time: give 25m, 90s or a number of seconds")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
@@ -53,7 +53,7 @@ def check_names(slices: Iterable[str], precision: str, runtime: str) -> None:
         *([("runtime", runtime, RUNTIMES)] if runtime else []),
     ):
         if value not in known:
-            raise wrong_usage(f"{value!r} is no {word}: choose from {', '.join(known)}")
+            raise wrong_usage(f"unknown {word} {value!r}: choose from {', '.join(known)}")
 
 
 def wrong_usage(sentence: str) -> MeasurementError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.plan.plan import Wish
+from joulecast_calibration.measure.plan.plan import PlanOptions
 from joulecast_calibration.measure.run.chain import Chain, Ending
 from joulecast_calibration.measure.run.process import Job
 from joulecast_calibration.measure.run.progress import Reporter
@@ -49,9 +49,11 @@ class Request:
     faults: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def wish(self) -> Wish:
+    def plan_options(self) -> PlanOptions:
         rest = not self.check
-        return Wish(slices=self.slices, seed=self.seed, precision=self.precision, runtime=self.runtime, rest=rest)
+        return PlanOptions(
+            slices=self.slices, seed=self.seed, precision=self.precision, runtime=self.runtime, rest=rest
+        )
 
 
 def perform(request: Request, reporter: Reporter) -> Ending:
@@ -104,7 +106,7 @@ def check_request(request: Request) -> None:
 def _job(request: Request) -> Job:
     return Job(
         folder=str(request.folder.resolve()),
-        wish=request.wish,
+        options=request.plan_options,
         device=request.device,
         seconds=0.0,
         budget_seconds=request.budget_seconds,

@@ -31,9 +31,9 @@ _LONG = Policy.fixed(LONG_WINDOW_SECONDS)
 
 _SPARE = 1.3  # rows may take a third longer than expected and still end in time
 _SPARE_SECONDS = 1.0
-_STRANGER_WAIT_SECONDS = 30.0  # a monitoring tool that opens a context comes and goes
-_STRANGER_POLL_SECONDS = 1.0
-_MOST_STRANGERS = 5  # visits in one process; then the card is not ours
+_FOREIGN_WAIT_SECONDS = 30.0  # a monitoring tool that opens a context comes and goes
+_FOREIGN_POLL_SECONDS = 1.0
+_MOST_INTERRUPTIONS = 5  # visits in one process; then the card is not ours
 _FATAL = frozenset({"DiskFull", "FolderNotWritable", "SharedDevice", "NoDevice", "NoPermission", "NoCounter"})
 """Reasons that end the session; any other costs one row."""
 
@@ -79,7 +79,7 @@ class Session:
         self._policy = policy
         self._left = [row for row in plan.rows if not history.over(row)]
         self._pace = Pace()
-        self._strangers = 0
+        self._interruptions = 0
         self._graphs = set(run.graphs)
         self._constants: ConstantsRow | None = None
         self._counter: CounterConstants | None = None
@@ -93,7 +93,7 @@ class Session:
         """Measure; the ``end`` row is the last one written."""
         try:
             ended = self._measure_all()
-        except _StrangerStays:
+        except _ForeignProcessStays:
             ended = "stranger"
         self._journal.record("end", {"reason": ended})
         return ended
@@ -156,7 +156,7 @@ class Session:
     def _measure(self, configuration: Configuration) -> None:
         """One row, or as many as foreign processes make necessary while the time lasts."""
         while self._is_disturbed(configuration):
-            self._wait_for_strangers()
+            self._wait_for_foreign_processes()
             if not self._fits(configuration):
                 return
 
@@ -253,18 +253,18 @@ class Session:
             "power_limit_watts": self._bench.sensor.card.power_limit_watts,
         }
 
-    def _wait_for_strangers(self) -> None:
-        self._strangers += 1
-        deadline = self._seconds() + _STRANGER_WAIT_SECONDS
+    def _wait_for_foreign_processes(self) -> None:
+        self._interruptions += 1
+        deadline = self._seconds() + _FOREIGN_WAIT_SECONDS
         self._emit("note", text="another process is on the GPU: the row is invalid; waiting for it to leave")
-        while self._strangers <= _MOST_STRANGERS and self._seconds() < deadline:
-            if not self._bench.sensor.strangers():
+        while self._interruptions <= _MOST_INTERRUPTIONS and self._seconds() < deadline:
+            if not self._bench.sensor.foreign_processes():
                 return
-            self._bench.clock.sleep(_STRANGER_POLL_SECONDS)
-        raise _StrangerStays
+            self._bench.clock.sleep(_FOREIGN_POLL_SECONDS)
+        raise _ForeignProcessStays
 
 
-class _StrangerStays(Exception):  # noqa: N818 (an ending, not an error)
+class _ForeignProcessStays(Exception):  # noqa: N818 (an ending, not an error)
     pass
 
 

@@ -5,7 +5,7 @@ Whatever is measured on them says so: ``card.simulated`` and an accelerator name
 
 from joulecast_calibration.meter.simulated.chip import Chip, Execution, Phase
 from joulecast_calibration.meter.simulated.device import SimulatedDevice
-from joulecast_calibration.meter.simulated.faults import Faults, Stranger
+from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
 from joulecast_calibration.meter.simulated.loads import DeviceOutOfMemoryError, SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import PRESETS, DeviceSpec, preset
 from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
@@ -18,12 +18,12 @@ __all__ = [
     "DeviceSpec",
     "Execution",
     "Faults",
+    "ForeignProcess",
     "Phase",
     "RealTimeSimulatedSensor",
     "Register",
     "SensorSpec",
     "SimulatedDevice",
     "SimulatedLoad",
-    "Stranger",
     "preset",
 ]

@@ -11,7 +11,7 @@ from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.sensor import Card, DeviceState
 from joulecast_calibration.meter.simulated.chip import Chip, Phase
 from joulecast_calibration.meter.simulated.device import SimulatedDevice
-from joulecast_calibration.meter.simulated.faults import Faults, Stranger
+from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
 from joulecast_calibration.meter.simulated.loads import SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import DeviceSpec, preset
 
@@ -133,17 +133,19 @@ CASES: tuple[Case, ...] = (
     Case(
         name="a stranger comes",
         load=_steady,
-        faults=lambda begins: Faults(strangers=(Stranger(start=begins.seconds + 0.4, watts=60.0),)),
+        faults=lambda begins: Faults(foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0),)),
     ),
     Case(
         name="a hidden stranger comes",
         load=_steady,
-        faults=lambda begins: Faults(strangers=(Stranger(start=begins.seconds + 0.4, watts=60.0, visible=False),)),
+        faults=lambda begins: Faults(
+            foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0, visible=False),)
+        ),
     ),
     Case(
         name="a hidden stranger all the time",
         load=_steady,
-        faults=lambda _: Faults(strangers=(Stranger(start=0.0, watts=60.0, visible=False),)),
+        faults=lambda _: Faults(foreign_processes=(ForeignProcess(start=0.0, watts=60.0, visible=False),)),
         blind="it looks like the load's own energy",
     ),
     Case(
@@ -176,8 +178,8 @@ class _Watched:
     def state(self) -> DeviceState:
         return self._device.sensor.state()
 
-    def strangers(self) -> tuple[int, ...]:
-        found = self._device.sensor.strangers()
+    def foreign_processes(self) -> tuple[int, ...]:
+        found = self._device.sensor.foreign_processes()
         self.looked.append(self._device.now)
         return found
 
@@ -209,7 +211,7 @@ def run(case: Case, name: str, seed: int, constants: CounterConstants, policy: P
         window, true = _measured(case, SimulatedDevice(spec, seed=seed, faults=faults), constants, policy)
     except MeasurementError as error:
         return Outcome(error=None, standard_error=0.0, flags=(error.reason,))
-    if faults.strangers:  # what the load costs when it is alone
+    if faults.foreign_processes:  # what the load costs when it is alone
         _, true = _measured(case, SimulatedDevice(spec, seed=seed), constants, policy)
     return Outcome(
         error=window.joules / true - 1,

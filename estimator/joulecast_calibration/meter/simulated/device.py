@@ -165,8 +165,8 @@ class SimulatedDevice:
             throttle_reasons=self._throttle_reasons(),
         )
 
-    def strangers_at(self, at: float) -> tuple[int, ...]:
-        return tuple(s.pid for s in self.faults.strangers if s.visible and s.start <= at < s.end)
+    def foreign_processes_at(self, at: float) -> tuple[int, ...]:
+        return tuple(s.pid for s in self.faults.foreign_processes if s.visible and s.start <= at < s.end)
 
     def _card(self) -> Card:
         return Card(
@@ -190,7 +190,7 @@ class SimulatedDevice:
 
     def _next_event(self) -> float:
         times = [self._ticked * TICK_SECONDS]
-        times += [t for s in self.faults.strangers for t in (s.start, s.end) if t > self._began]
+        times += [t for s in self.faults.foreign_processes for t in (s.start, s.end) if t > self._began]
         return min(*times, self._completion())
 
     def _completion(self) -> float:
@@ -257,7 +257,7 @@ class SimulatedDevice:
         self._due = self._next_event()
 
     def _pattern_at(self, step: int) -> Pattern:
-        others = [s for s in self.faults.strangers if s.start <= self.now < s.end]
+        others = [s for s in self.faults.foreign_processes if s.start <= self.now < s.end]
         at = Conditions(
             clock=step / self._chip.steps,
             celsius=self.celsius,

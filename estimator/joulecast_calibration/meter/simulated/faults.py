@@ -21,7 +21,7 @@ def kill() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stranger:
+class ForeignProcess:
     """Another process's kernels from ``start`` until ``end``: they add ``watts`` and stretch ours by ``slowdown``.
 
     ``visible``: whether the driver lists the process.
@@ -51,6 +51,6 @@ class Faults:
     missing_share: float = 0.0
     raising: tuple[Span, ...] = ()
     transient: bool = True
-    strangers: tuple[Stranger, ...] = ()
+    foreign_processes: tuple[ForeignProcess, ...] = ()
     end_at_call: int | None = None
     end: Callable[[], None] = kill

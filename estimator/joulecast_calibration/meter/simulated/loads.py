@@ -56,7 +56,7 @@ class SimulatedLoad:
     def enqueue(self, executions: int) -> None:
         """Takes the host's time, while the device runs already."""
         if executions % self._multiple:
-            raise ValueError(f"{executions} executions are no multiple of {self._multiple}")
+            raise ValueError(f"{executions} executions are not a multiple of {self._multiple}")
         self._device.call(0.0)
         if executions <= 0:
             return

@@ -18,7 +18,7 @@ from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSpec:
-    """A chip and its meter. ``product``: the card that the chip is a likeness of, as data sheets call it; what runs on
+    """A chip and its meter. ``product``: the card that the chip simulates, as data sheets call it; what runs on
     it takes the time that this card's limits allow. ``power_noise``, ``pace_noise``: relative standard deviation, from
     tick to tick, of the dynamic power and of the time of an execution."""
 

@@ -38,8 +38,8 @@ class _Follower:
     def state(self) -> DeviceState:
         return self._device.state()
 
-    def strangers_at(self, at: float) -> tuple[int, ...]:
-        return self._device.strangers_at(at)
+    def foreign_processes_at(self, at: float) -> tuple[int, ...]:
+        return self._device.foreign_processes_at(at)
 
     def begin(self, watts: float) -> None:
         with self._lock:

@@ -56,7 +56,7 @@ class Source(Protocol):
 
     def state(self) -> DeviceState: ...
 
-    def strangers_at(self, at: float) -> tuple[int, ...]: ...
+    def foreign_processes_at(self, at: float) -> tuple[int, ...]: ...
 
 
 class _Figure:
@@ -94,7 +94,7 @@ class SimulatedSensor:
     def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: Faults) -> None:
         if not card.simulated or not card.accelerator.startswith("simulated-"):
             raise MeasurementError(
-                f"{card.accelerator!r} is no name for a simulated card: begin it with simulated-, marked simulated"
+                f"{card.accelerator!r} cannot name a simulated card: begin it with simulated-, marked simulated"
             )
         self.card = card
         self.spec = spec
@@ -127,8 +127,8 @@ class SimulatedSensor:
         self._read()
         return self._source.state()
 
-    def strangers(self) -> tuple[int, ...]:
-        return self._source.strangers_at(self._read())
+    def foreign_processes(self) -> tuple[int, ...]:
+        return self._source.foreign_processes_at(self._read())
 
     def close(self) -> None:
         """Nothing is held."""

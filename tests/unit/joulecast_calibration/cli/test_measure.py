@@ -37,8 +37,8 @@ def test_a_plan_is_printed_without_a_gpu(joulecast: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--slice", "layer"], "is no slice"),
-        (["--budget", "soon"], "is no length of time"),
+        (["--slice", "layer"], "unknown slice"),
+        (["--budget", "soon"], "cannot be read as a length of time"),
         ([], "no folder for the rows"),
     ],
 )

@@ -164,7 +164,7 @@ def test_a_file_without_the_columns_is_one_sentence(columns: str, tmp_path: Path
 def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
     broken(tmp_path, "")
     (tmp_path / "odd" / "model_energy.csv").write_bytes(b"gpu,model\n\xff\xfe,\n")
-    with pytest.raises(MeasurementError, match=r"^odd/model_energy.csv is no table of text"):
+    with pytest.raises(MeasurementError, match=r"^odd/model_energy.csv cannot be read as a table of text"):
         evaluate(tmp_path)
 
 

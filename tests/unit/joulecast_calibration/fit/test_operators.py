@@ -12,7 +12,7 @@ import pytest
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.physical import busy
 from joulecast_calibration.fit.operators import fit_latency, fit_power, power_errors
-from joulecast_calibration.fit.shared import BF16, START, share, sheet_of
+from joulecast_calibration.fit.shared import BF16, START, shared_coefficients, sheet_of
 from joulecast_calibration.rows.operators import OperatorRows, gemm_latency, gemm_power
 
 H200 = "NVIDIA-H200"
@@ -77,7 +77,7 @@ def test_power_is_read_in_cells_and_never_from_short_runs(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_tables_gives_the_starting_shares(tmp_path: Path) -> None:
-    found = share(tmp_path)
+    found = shared_coefficients(tmp_path)
     assert found.laws == {}
     assert found.power == {}
     assert found.power_error is None

@@ -6,7 +6,7 @@ import pytest
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter import characterise
-from joulecast_calibration.meter.simulated import Faults, SimulatedDevice, Stranger
+from joulecast_calibration.meter.simulated import Faults, ForeignProcess, SimulatedDevice
 
 from .test_measuring import constants_of
 
@@ -97,14 +97,14 @@ def test_a_counter_that_never_moves_is_refused() -> None:
 
 
 def test_strangers_are_refused_before_anything_is_learnt() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(strangers=(Stranger(start=0.0),)))
+    device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=0.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
     assert caught.value.reason == "StrangerOnDevice"
 
 
 def test_a_stranger_who_comes_while_it_is_learnt_is_refused() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(strangers=(Stranger(start=8.0),)))
+    device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=8.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
     assert caught.value.reason == "StrangerOnDevice"

@@ -16,11 +16,11 @@ from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.simulated import (
     DeviceOutOfMemoryError,
     Faults,
+    ForeignProcess,
     Phase,
     Register,
     SimulatedDevice,
     SimulatedLoad,
-    Stranger,
     preset,
 )
 
@@ -222,7 +222,7 @@ def test_missing_and_late_samples_leave_the_mean() -> None:
 
 def test_a_stranger_before_or_after_ends_it() -> None:
     for start in (0.0, 0.5):
-        device = SimulatedDevice("ampere", faults=Faults(strangers=(Stranger(start=start),)))
+        device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=start),)))
         with pytest.raises(MeasurementError, match="process 4242 is on simulated-ampere") as caught:
             measured(device, device.load(1e-3, watts=150.0))
         assert caught.value.reason == "StrangerOnDevice"
@@ -230,12 +230,12 @@ def test_a_stranger_before_or_after_ends_it() -> None:
 
 
 @pytest.mark.parametrize("card", CARDS)
-@pytest.mark.parametrize("stranger", [Stranger(start=0.0), Stranger(start=0.0, watts=25.0, slowdown=1.1)])
-def test_a_stranger_that_no_driver_lists_is_told_by_a_step(card: str, stranger: Stranger) -> None:
+@pytest.mark.parametrize("stranger", [ForeignProcess(start=0.0), ForeignProcess(start=0.0, watts=25.0, slowdown=1.1)])
+def test_a_stranger_that_no_driver_lists_is_told_by_a_step(card: str, stranger: ForeignProcess) -> None:
     """Good without its beginning, the window would be the stranger's as well, and not say so."""
     lag = constants_of(card).lag_seconds
     hidden = replace(stranger, start=1.0 + lag + 0.3, visible=False)
-    device = SimulatedDevice(card, seed=3, faults=Faults(strangers=(hidden,)))
+    device = SimulatedDevice(card, seed=3, faults=Faults(foreign_processes=(hidden,)))
     load = device.load(2e-3, watts=share(device, 0.6))
     load.enqueue(1)
     device.advance(1.0 - device.now)
@@ -252,8 +252,8 @@ def test_a_stranger_that_no_driver_lists_is_told_by_a_step(card: str, stranger: 
 def test_a_hidden_stranger_that_leaves_is_cut_off() -> None:
     for card in CARDS:
         lag = constants_of(card).lag_seconds
-        hidden = Stranger(start=0.0, end=1.0 + lag + 0.3, visible=False)
-        device = SimulatedDevice(card, seed=3, faults=Faults(strangers=(hidden,)))
+        hidden = ForeignProcess(start=0.0, end=1.0 + lag + 0.3, visible=False)
+        device = SimulatedDevice(card, seed=3, faults=Faults(foreign_processes=(hidden,)))
         load = device.load(2e-3, watts=share(device, 0.6))
         load.enqueue(1)
         device.advance(1.0 - device.now)
@@ -286,7 +286,7 @@ def test_a_launch_bound_load_is_in_step_with_its_host_and_not_with_the_counter()
 
 
 def test_a_stranger_who_is_about_to_leave_is_refused_at_once() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(strangers=(Stranger(start=0.0, end=0.3),)))
+    device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=0.0, end=0.3),)))
     with pytest.raises(MeasurementError) as caught:
         measured(device, device.load(1e-3, watts=150.0))
     assert caught.value.reason == "StrangerOnDevice"

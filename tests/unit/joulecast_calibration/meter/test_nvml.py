@@ -139,14 +139,14 @@ def test_a_process_that_is_just_leaving_is_waited_for(monkeypatch: pytest.Monkey
     card = FakeCard(compute=[999_999_991])
     monkeypatch.setattr(module, "_GRACE_SECONDS", 60.0)
     monkeypatch.setattr(module.time, "sleep", lambda seconds: card.compute.clear())
-    assert sensor(card).strangers() == ()
+    assert sensor(card).foreign_processes() == ()
 
 
 def test_a_driver_that_lists_no_processes_is_noted() -> None:
     for code in (getattr(pynvml, name) for name in UNSUPPORTED):
         calls = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetComputeRunningProcesses_v2")
         opened = sensor(None, **dict.fromkeys(calls, code))
-        assert opened.strangers() == ()
+        assert opened.foreign_processes() == ()
         assert any("unseen" in note for note in opened.card.notes)
 
 
@@ -156,9 +156,9 @@ def test_strangers_are_neither_this_process_nor_its_children() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         card.compute = [os.getpid(), child.pid]
-        assert opened.strangers() == ()
+        assert opened.foreign_processes() == ()
         card.compute = [os.getpid(), child.pid, os.getppid()]
-        assert opened.strangers() == (os.getppid(),)
+        assert opened.foreign_processes() == (os.getppid(),)
     finally:
         child.communicate()
 
@@ -168,7 +168,7 @@ def test_an_older_driver_lists_processes_by_the_second_form_of_the_call() -> Non
     opened = NvmlSensor(nvml=nvml)
     assert not any("unseen" in note for note in opened.card.notes)
     nvml.cards[0].compute = [os.getpid(), 999_999_992]
-    assert opened.strangers() == (999_999_992,)
+    assert opened.foreign_processes() == (999_999_992,)
 
 
 def test_a_driver_that_does_not_know_instant_power_gives_its_usual_figure() -> None:
@@ -204,7 +204,7 @@ def test_a_card_that_is_lost_between_two_windows_is_no_card() -> None:
     lost = pynvml.NVML_ERROR_GPU_IS_LOST
     calls = ("TotalEnergyConsumption", "FieldValues", "ClockInfo", "ComputeRunningProcesses")
     nvml.broken.update({f"nvmlDeviceGet{call}": lost for call in calls})
-    for read in (opened.energy_joules, opened.power_watts, opened.state, opened.strangers):
+    for read in (opened.energy_joules, opened.power_watts, opened.state, opened.foreign_processes):
         with pytest.raises(MeasurementError, match="fallen off the bus") as caught:
             read()
         assert (caught.value.reason, caught.value.transient) == ("NoDevice", False)
@@ -216,16 +216,16 @@ def test_under_mps_its_server_is_a_stranger() -> None:
     card = FakeCard()
     opened = sensor(card)
     card.compute, card.mps = [os.getpid(), 999_999_993], [os.getpid()]
-    assert opened.strangers() == (999_999_993,)
+    assert opened.foreign_processes() == (999_999_993,)
 
 
 def test_in_a_container_that_hides_us_the_first_to_appear_is_taken_for_us() -> None:
     card = FakeCard()
     opened = sensor(card)
     card.compute = [999_999_991]
-    assert opened.strangers() == ()
+    assert opened.foreign_processes() == ()
     card.compute = [999_999_991, 999_999_992]
-    assert opened.strangers() == (999_999_992,)
+    assert opened.foreign_processes() == (999_999_992,)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_the_real_library_without_a_driver() -> None:
 def test_nothing_is_ever_set_or_reset() -> None:
     nvml = FakeNvml(FakeCard())
     opened = NvmlSensor(nvml=nvml)
-    opened.energy_joules(), opened.power_watts(), opened.state(), opened.strangers()
+    opened.energy_joules(), opened.power_watts(), opened.state(), opened.foreign_processes()
     opened.close()
     opened.close()
     assert nvml.open == 0

@@ -21,7 +21,7 @@ from joulecast_calibration.measure.loads.devices import Processor
 from joulecast_calibration.measure.loads.features import network_features
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import prepared_network
-from joulecast_calibration.measure.plan.plan import Wish, make_plan
+from joulecast_calibration.measure.plan.plan import PlanOptions, make_plan
 from joulecast_calibration.measure.run.session import failure_columns
 from joulecast_calibration.meter import characterise, measure
 from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
@@ -57,7 +57,7 @@ DESIGNED = {
     "network": ("digest", "digest_expected", "hidden_std", "module_calls"),
     "layer": ("digest", "l2_state", "buffer_sets"),
 }
-LAYER = make_plan(HandmadeSuite(1, 2), Wish(slices=("layers",))).rows[0]
+LAYER = make_plan(HandmadeSuite(1, 2), PlanOptions(slices=("layers",))).rows[0]
 BOTH = (
     "idle_watts gap_watts sm_clock_mhz memory_clock_mhz temperature_celsius throttle_reasons power_limit_watts run_id"
     " rows macs params activations input_numel bytes_moved kernels views joules joules_standard_error seconds watts"

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from joulecast_calibration.measure.plan.allocation import buy
+from joulecast_calibration.measure.plan.allocation import allocate
 from joulecast_calibration.measure.plan.configuration import SLICES
 from joulecast_calibration.measure.plan.history import History
-from joulecast_calibration.measure.plan.plan import BLOCK, LONG_SECONDS, Wish, make_plan, smallest
+from joulecast_calibration.measure.plan.plan import BLOCK, LONG_SECONDS, PlanOptions, make_plan, smallest
 from joulecast_calibration.measure.report.smoke import STEPS, step_of
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
 
@@ -17,7 +17,7 @@ SUITE = HandmadeSuite()
 
 @pytest.fixture(scope="module")
 def first():
-    return make_plan(SUITE, Wish())
+    return make_plan(SUITE, PlanOptions())
 
 
 def order(plan):
@@ -59,8 +59,8 @@ def test_the_first_minutes_are_short_and_try_each_kind_of_row(first) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_window_may_be_cut_anywhere_without_losing_a_task_a_batch_or_a_runtime(seed: int) -> None:
-    rows = make_plan(SUITE, Wish(seed=seed)).rows
-    start = order_of(make_plan(SUITE, Wish(seed=seed)), "networks")
+    rows = make_plan(SUITE, PlanOptions(seed=seed)).rows
+    start = order_of(make_plan(SUITE, PlanOptions(seed=seed)), "networks")
     for length in (20, 50, 100, 200, 400):
         cut = rows[start : start + length]
         networks = [row for row in cut if row.kind == "network"]
@@ -92,19 +92,19 @@ def test_no_row_is_planned_twice(first) -> None:
 
 def test_anchors_open_and_close_every_run_whatever_its_seed(first) -> None:
     assert len(first.closing) == 12
-    other = make_plan(SUITE, Wish(seed=7, slices=("networks",)))
+    other = make_plan(SUITE, PlanOptions(seed=7, slices=("networks",)))
     assert [row.identity for row in other.closing] == [row.identity for row in first.closing]
     assert [row.identity for row in first.opening[1:]] == [row.identity for row in first.closing]
 
 
 def test_the_plan_depends_on_nothing_but_suite_and_wish() -> None:
-    assert make_plan(SUITE, Wish(seed=3)) == make_plan(HandmadeSuite(), Wish(seed=3))
-    assert make_plan(SUITE, Wish(seed=3)).rows != make_plan(SUITE, Wish(seed=4)).rows
+    assert make_plan(SUITE, PlanOptions(seed=3)) == make_plan(HandmadeSuite(), PlanOptions(seed=3))
+    assert make_plan(SUITE, PlanOptions(seed=3)).rows != make_plan(SUITE, PlanOptions(seed=4)).rows
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_any_prefix_of_layers_is_a_prefix_of_the_coverage_order_up_to_a_block(seed: int) -> None:
-    rows = make_plan(SUITE, Wish(slices=("layers",), seed=seed)).rows
+    rows = make_plan(SUITE, PlanOptions(slices=("layers",), seed=seed)).rows
     coverage = [layer.digest for layer in SUITE.layers()]
     for length in range(0, len(rows), 37):
         taken = {row.digest for row in rows[:length]}
@@ -113,12 +113,12 @@ def test_any_prefix_of_layers_is_a_prefix_of_the_coverage_order_up_to_a_block(se
 
 
 def test_inside_a_block_the_order_is_drawn() -> None:
-    rows = make_plan(SUITE, Wish(slices=("layers",))).rows
+    rows = make_plan(SUITE, PlanOptions(slices=("layers",))).rows
     assert [row.digest for row in rows[:BLOCK]] != [layer.digest for layer in SUITE.layers()[:BLOCK]]
 
 
 def test_batches_of_a_network_share_its_build_and_come_in_a_drawn_order() -> None:
-    rows = make_plan(SUITE, Wish(slices=("networks",))).rows
+    rows = make_plan(SUITE, PlanOptions(slices=("networks",))).rows
     short = [row for row in rows if row.forward_seconds <= LONG_SECONDS and row.name != "timm:huge"]
     names = [row.name for row in short]
     assert all(len({*names[start : start + 3]}) == 1 for start in range(0, len(names), 3))
@@ -147,10 +147,10 @@ def test_a_tenth_is_repeated_and_only_what_is_measured(first) -> None:
 
 
 def test_every_tenth_layer_is_measured_hot_as_well() -> None:
-    hot = make_plan(SUITE, Wish(slices=("hot",))).rows
+    hot = make_plan(SUITE, PlanOptions(slices=("hot",))).rows
     assert [row.digest for row in hot] == [layer.digest for layer in SUITE.layers()[::10]]
     assert {row.l2_state for row in hot} == {"hot"}
-    assert not {row.key for row in hot} & {row.key for row in make_plan(SUITE, Wish(slices=("layers",))).rows}
+    assert not {row.key for row in hot} & {row.key for row in make_plan(SUITE, PlanOptions(slices=("layers",))).rows}
 
 
 def test_cross_checks_have_enough_windows_of_the_right_length(first) -> None:
@@ -160,7 +160,9 @@ def test_cross_checks_have_enough_windows_of_the_right_length(first) -> None:
 
 
 def test_a_named_precision_and_runtime_replace_the_slices_own() -> None:
-    rows = make_plan(SUITE, Wish(slices=("networks", "layers"), precision="tf32", runtime="onnxruntime-cuda")).rows
+    rows = make_plan(
+        SUITE, PlanOptions(slices=("networks", "layers"), precision="tf32", runtime="onnxruntime-cuda")
+    ).rows
     assert {row.precision for row in rows} == {"tf32"}
     assert {row.runtime for row in rows if row.kind == "network"} == {"onnxruntime-cuda"}
     assert {row.runtime for row in rows if row.kind == "layer"} == {"torch-cudagraph"}
@@ -168,32 +170,32 @@ def test_a_named_precision_and_runtime_replace_the_slices_own() -> None:
 
 @pytest.mark.parametrize("name", SLICES[1:])
 def test_every_slice_has_rows_of_its_own(name: str) -> None:
-    rows = make_plan(SUITE, Wish(slices=(name,))).rows
+    rows = make_plan(SUITE, PlanOptions(slices=(name,))).rows
     assert rows
     assert {row.slice for row in rows} == {name}
 
 
 def test_slices_keep_their_order_however_they_are_named() -> None:
-    assert order(make_plan(SUITE, Wish(slices=("layers", "networks")))) == ["networks", "layers"]
+    assert order(make_plan(SUITE, PlanOptions(slices=("layers", "networks")))) == ["networks", "layers"]
 
 
 def test_twenty_five_minutes_buy_what_is_promised() -> None:
     suite = HandmadeSuite(200, 2000)
-    bought = buy(make_plan(suite, Wish(slices=("networks",))), 1500, 570)
-    assert sum(row.kind == "network" for row in bought.rows) >= 350
-    bought = buy(make_plan(suite, Wish(slices=("layers",))), 1500, 570)
-    assert sum(row.slice == "layers" for row in bought.rows) >= 900
+    allocated = allocate(make_plan(suite, PlanOptions(slices=("networks",))), 1500, 570)
+    assert sum(row.kind == "network" for row in allocated.rows) >= 350
+    allocated = allocate(make_plan(suite, PlanOptions(slices=("layers",))), 1500, 570)
+    assert sum(row.slice == "layers" for row in allocated.rows) >= 900
 
 
 @pytest.mark.parametrize("budget", [200.0, 600.0, 1500.0, 6000.0])
 def test_what_is_bought_never_exceeds_the_budget(first, budget: float) -> None:
-    bought = buy(first, budget, 570)
-    assert bought.seconds <= budget
-    assert bought.left + len(bought.rows) >= 25
+    allocated = allocate(first, budget, 570)
+    assert allocated.seconds <= budget
+    assert allocated.left + len(allocated.rows) >= 25
 
 
 def test_a_check_runs_each_network_of_the_first_run_once_at_its_smallest_batch() -> None:
-    rows = smallest(make_plan(SUITE, Wish(rest=False))).rows
+    rows = smallest(make_plan(SUITE, PlanOptions(rest=False))).rows
     networks = [row for row in rows if row.kind == "network"]
     assert {row.batch_size for row in networks} == {1}
     assert len({row.name for row in networks}) == len(networks) == 96 + 3
@@ -202,7 +204,7 @@ def test_a_check_runs_each_network_of_the_first_run_once_at_its_smallest_batch()
 
 
 def test_a_smoke_run_has_each_kind_once_and_nothing_else() -> None:
-    plan = make_plan(SUITE, Wish(slices=("smoke",)))
+    plan = make_plan(SUITE, PlanOptions(slices=("smoke",)))
     assert [step_of(row.key) for row in plan.rows] == list(STEPS)
     assert [row.kind for row in plan.opening] == ["constants"]
     assert plan.closing == ()
@@ -210,13 +212,13 @@ def test_a_smoke_run_has_each_kind_once_and_nothing_else() -> None:
 
 
 def test_a_smoke_slice_beside_others_has_their_anchors() -> None:
-    plan = make_plan(SUITE, Wish(slices=("smoke", "layers")))
+    plan = make_plan(SUITE, PlanOptions(slices=("smoke", "layers")))
     assert len(plan.closing) == 12
 
 
 @pytest.mark.parametrize("name", ["layers", "networks"])
 def test_a_slice_that_outlasts_its_budget_has_its_repeats_all_the_same(name: str) -> None:
-    rows = make_plan(SUITE, Wish(slices=(name, "repeats"))).rows
+    rows = make_plan(SUITE, PlanOptions(slices=(name, "repeats"))).rows
     own = [position for position, row in enumerate(rows) if row.slice == name]
     repeats = [row for row in rows[: own[3 * BLOCK]] if row.repeat]
     assert 0.05 * 3 * BLOCK <= len(repeats) <= 0.2 * 3 * BLOCK

@@ -60,11 +60,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--slice", "layer"], "'layer' is no slice: choose from constants, smoke, llm"),
-        (["--precision", "fp8"], "'fp8' is no precision: choose from default, tf32, bf16, fp16"),
-        (["--runtime", "jax"], "'jax' is no runtime: choose from torch-eager"),
-        (["--budget", "soon"], "--budget 'soon' is no length of time: give 25m"),
-        (["--budget", "-5m"], "--budget '-5m' is no length of time"),
+        (["--slice", "layer"], "unknown slice 'layer': choose from constants, smoke, llm"),
+        (["--precision", "fp8"], "unknown precision 'fp8': choose from default, tf32, bf16, fp16"),
+        (["--runtime", "jax"], "unknown runtime 'jax': choose from torch-eager"),
+        (["--budget", "soon"], "--budget 'soon' cannot be read as a length of time: give 25m"),
+        (["--budget", "-5m"], "--budget '-5m' cannot be read as a length of time"),
         (["--budget", "1m"], "a budget of 60 s is too small"),
         (["--process-minutes", "1"], "give --process-minutes 2 or more"),
         (["--simulate", "abacus"], "no simulated device is called 'abacus': choose one of hopper"),
@@ -93,7 +93,7 @@ def _joined(arguments: list[str]) -> list[str]:
 def test_a_fault_that_nobody_knows_is_refused_by_name(measuring: Measuring) -> None:
     done = measuring("--budget", "5m", "--fault", "flood=1")
     assert done.returncode == 2
-    assert "'flood' is no fault of a simulated device: choose from stranger" in done.stderr
+    assert "unknown fault 'flood' of a simulated device: choose from stranger" in done.stderr
 
 
 @pytest.fixture
@@ -246,12 +246,12 @@ def test_durations_are_read_as_people_write_them() -> None:
 
 def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: Path) -> None:
     """What libraries print cannot disturb them."""
-    from joulecast_calibration.measure.plan.plan import Wish
+    from joulecast_calibration.measure.plan.plan import PlanOptions
     from joulecast_calibration.measure.run.process import PARENT, Job
 
     measuring.folder.mkdir()
     job = Job(
-        folder=str(measuring.folder), wish=Wish(slices=("layers",)), device="simulated:hopper", seconds=200.0,
+        folder=str(measuring.folder), options=PlanOptions(slices=("layers",)), device="simulated:hopper", seconds=200.0,
         budget_seconds=200.0, last=True, closing=False, spawned_at=0.0,
     )  # fmt: skip
     done = subprocess.run(

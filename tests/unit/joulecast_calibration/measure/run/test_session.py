@@ -16,7 +16,7 @@ from joulecast_calibration.measure.bench.simulatedbench import SimulatedBench
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.measure.plan.history import History, Run
-from joulecast_calibration.measure.plan.plan import Plan, Wish, make_plan
+from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan
 from joulecast_calibration.measure.report.smoke import smoke
 from joulecast_calibration.measure.report.verdict import judge
 from joulecast_calibration.measure.run.journal import Journal
@@ -29,7 +29,7 @@ from joulecast_calibration.rows.typed import ConstantsRow
 from tests.unit.joulecast_calibration.measure.command import written
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
 
-PLAN = make_plan(HandmadeSuite(3, 10), Wish(slices=("layers", "networks")))
+PLAN = make_plan(HandmadeSuite(3, 10), PlanOptions(slices=("layers", "networks")))
 
 
 class TroubledBench(SimulatedBench):
@@ -208,7 +208,7 @@ def test_a_fault_of_our_own_is_told_apart_and_measured_again_later(tmp_path: Pat
 
 
 def test_a_first_network_that_is_slow_to_build_leaves_the_others_their_time(tmp_path: Path) -> None:
-    plan = make_plan(HandmadeSuite(30, 200), Wish(slices=("networks",)))
+    plan = make_plan(HandmadeSuite(30, 200), PlanOptions(slices=("networks",)))
     done = Measured(tmp_path, TroubledBench(plan.rows[0], slow_seconds=40.0), plan=plan, seconds=200.0)
     assert done.ended == "budget"
     assert max(row["at_seconds"] for row in done.rows()) <= 200.0
@@ -230,7 +230,7 @@ def test_a_network_that_could_not_be_traced_has_no_digest_of_its_own(tmp_path: P
 
 
 def test_nothing_is_expected_of_a_digest_in_half_precision(tmp_path: Path) -> None:
-    plan = make_plan(HandmadeSuite(1, 1), Wish(slices=("networks",), precision="bf16"))
+    plan = make_plan(HandmadeSuite(1, 1), PlanOptions(slices=("networks",), precision="bf16"))
     done = Measured(tmp_path, TroubledBench(plan.rows[0], digest="sha256:half"), plan=plan)
     (row,) = [row for row in done.rows("network") if row["key"] == plan.rows[0].key]
     assert (row["digest"], row["digest_expected"]) == ("sha256:half", None)
@@ -246,7 +246,7 @@ def test_a_capped_card_is_seen_in_the_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [115.0, 130.0, 150.0])
 def test_no_row_ends_after_its_time_and_the_anchors_close(tmp_path: Path, seconds: float) -> None:
-    plan = make_plan(HandmadeSuite(30, 200), Wish(slices=("networks", "layers")))
+    plan = make_plan(HandmadeSuite(30, 200), PlanOptions(slices=("networks", "layers")))
     done = Measured(tmp_path, SimulatedBench("hopper", seed=0, faults={}), plan=plan, seconds=seconds)
     assert done.ended == "budget"
     assert max(row["at_seconds"] for row in done.rows()) <= seconds
@@ -276,7 +276,7 @@ def test_what_runs_too_long_for_a_meter_on_the_same_processor_passes_a_check_unm
         def measure(self, prepared: Prepared, policy: Policy, counter: Any) -> Any:
             raise MeasurementError("no update", reason="CounterSilent")
 
-    plan = make_plan(HandmadeSuite(3, 10), Wish(slices=("smoke",)))
+    plan = make_plan(HandmadeSuite(3, 10), PlanOptions(slices=("smoke",)))
     done = Measured(tmp_path, Silent("hopper", seed=0, faults={}), plan=plan, policy=CHECK)
     found = read_rows(tmp_path)
     assert {(row["valid"], row["invalid_reason"]) for row in done.rows("layer", "network")} == {(False, "unmetered")}

@@ -177,7 +177,7 @@ def test_a_measurement_that_does_not_end_is_ended_in_time(
 @pytest.mark.parametrize(
     ("options", "status", "sentence"),
     [
-        (("--seconds", "soon"), 2, "--seconds 'soon' is no length of time"),
+        (("--seconds", "soon"), 2, "--seconds 'soon' cannot be read as a length of time"),
         (("--simulate", "unheard"), 1, "unheard"),
     ],
 )

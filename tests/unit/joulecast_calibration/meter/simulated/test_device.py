@@ -11,9 +11,9 @@ from joulecast_calibration.meter.simulated import (
     DeviceOutOfMemoryError,
     DeviceSpec,
     Faults,
+    ForeignProcess,
     Phase,
     SimulatedDevice,
-    Stranger,
 )
 
 QUIET = {"power_noise": 0.0, "pace_noise": 0.0}
@@ -165,7 +165,7 @@ def test_power_of_a_drifting_load_rises():
 
 def test_a_stranger_adds_power_and_takes_time():
     quiet = device()
-    shared = device(faults=Faults(strangers=(Stranger(start=2.0, end=4.0, watts=40.0, slowdown=1.5),)))
+    shared = device(faults=Faults(foreign_processes=(ForeignProcess(start=2.0, end=4.0, watts=40.0, slowdown=1.5),)))
     done = []
     for one in (quiet, shared):
         load = one.load(0.01, watts=150.0)
@@ -177,13 +177,13 @@ def test_a_stranger_adds_power_and_takes_time():
     assert shared.true_joules(0.0, 2.0) == pytest.approx(quiet.true_joules(0.0, 2.0))
     assert shared.true_joules(2.5, 3.5) > quiet.true_joules(2.5, 3.5)
     assert done[1] == pytest.approx(done[0] / 1.5, abs=1.5)
-    assert shared.sensor.strangers() == (4242,)
+    assert shared.sensor.foreign_processes() == (4242,)
 
 
 def test_a_hidden_stranger_is_not_listed():
-    one = device(faults=Faults(strangers=(Stranger(start=0.0, visible=False),)))
+    one = device(faults=Faults(foreign_processes=(ForeignProcess(start=0.0, visible=False),)))
     one.advance(1.0)
-    assert one.sensor.strangers() == ()
+    assert one.sensor.foreign_processes() == ()
 
 
 def test_too_large_a_load_is_out_of_memory():

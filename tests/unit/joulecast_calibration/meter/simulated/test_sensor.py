@@ -185,7 +185,7 @@ def test_a_call_that_raises_says_whether_to_try_again(transient):
     one = device(faults=Faults(raising=((1.0, 2.0),), transient=transient))
     one.sensor.energy_joules()
     one.clock.sleep(1.5)
-    for read in (one.sensor.energy_joules, one.sensor.power_watts, one.sensor.state, one.sensor.strangers):
+    for read in (one.sensor.energy_joules, one.sensor.power_watts, one.sensor.state, one.sensor.foreign_processes):
         with pytest.raises(MeasurementError, match="did not answer") as caught:
             read()
         assert caught.value.transient is transient
