@@ -18,7 +18,7 @@ from joulecast_calibration.calibrate.summary import Summary, verdict_of
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.measure.report.report import report
 from joulecast_calibration.measure.run.progress import Reporter
-from joulecast_calibration.measure.run.request import Request, check_request, perform
+from joulecast_calibration.measure.run.request import MeasurementRequest, check_request, perform
 from joulecast_calibration.rows.journals import is_simulated, read_rows
 from joulecast_calibration.rows.typed import LayerRow, NetworkRow
 
@@ -35,11 +35,11 @@ _EVERY_SECONDS = 1.0  # between two writes of the summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CalibrationPlan:
     """What to do. ``request``: its budget is the folder's, however often the command is begun anew. ``against``: the
     profile there is. ``out``, ``summary``: where the results go."""
 
-    request: Request
+    request: MeasurementRequest
     out: Path
     quick: bool = False
     against: AcceleratorProfile | None = None
@@ -49,7 +49,7 @@ class Plan:
 class Calibration:
     """``run`` does all of it; ``summary`` is its state, written to the plan's file at every step."""
 
-    def __init__(self, plan: Plan, reporter: Reporter) -> None:
+    def __init__(self, plan: CalibrationPlan, reporter: Reporter) -> None:
         self._plan, self._reporter = plan, reporter
         self._written = -_EVERY_SECONDS
         self._spent = 0.0
@@ -142,7 +142,7 @@ class Calibration:
         self._written = time.monotonic()
 
 
-def check(plan: Plan) -> None:
+def check(plan: CalibrationPlan) -> None:
     """Raises MeasurementError for what cannot be asked, before anything is measured."""
     check_request(plan.request)
     if plan.request.device.startswith("simulated:") and os.environ.get(SIMULATED_ALLOWED) != "1":
@@ -152,7 +152,7 @@ def check(plan: Plan) -> None:
         )
 
 
-def _stages(plan: Plan) -> tuple[Request, ...]:
+def _stages(plan: CalibrationPlan) -> tuple[MeasurementRequest, ...]:
     """Requests in turn, each with the seconds that the folder may have cost when it ends."""
     request = plan.request
     if not plan.quick:

@@ -15,7 +15,7 @@ from joulecast_calibration.cli.measure import Device, Precision, Runtime, Seed, 
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
-    from joulecast_calibration.calibrate.calibration import Plan
+    from joulecast_calibration.calibrate.calibration import CalibrationPlan
 
 EXAMPLES = (
     "Examples: `joulecast calibrate --folder rows --quick` ·"
@@ -78,8 +78,8 @@ def command(
 def _plan(
     folder: Path, *, quick: bool, budget: str | None, out: Path | None, against: Path | None, summary: Path | None,
     slices: list[str], runtime: str, precision: str, simulate: str | None, device: int, seed: int,
-) -> Plan:  # fmt: skip
-    from joulecast_calibration.calibrate.calibration import Plan
+) -> CalibrationPlan:  # fmt: skip
+    from joulecast_calibration.calibrate.calibration import CalibrationPlan
     from joulecast_calibration.measure.run.options import CommandOptions, request_of
 
     options = CommandOptions(
@@ -90,7 +90,7 @@ def _plan(
         request = request_of(options)
     except MeasurementError as error:
         raise _as_usage(error) from None
-    return Plan(
+    return CalibrationPlan(
         request=request, out=out or folder / "profile.json", quick=quick, summary=summary,
         against=_profile(against) if against else None,
     )  # fmt: skip
@@ -104,7 +104,7 @@ def _profile(path: Path) -> AcceleratorProfile:
     return AcceleratorProfile.from_json(profile_text(path), called=str(path))
 
 
-def _run(plan: Plan) -> None:
+def _run(plan: CalibrationPlan) -> None:
     from joulecast_calibration.calibrate.calibration import Calibration
     from joulecast_calibration.calibrate.summary import PREFIX
     from joulecast_calibration.cli.fitting import calibrated_text

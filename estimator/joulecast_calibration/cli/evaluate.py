@@ -37,7 +37,7 @@ Page = Annotated[
 ]
 
 
-class Report(StrEnum):
+class EvaluationFormat(StrEnum):
     """What the command prints."""
 
     TABLE = "table"
@@ -47,16 +47,16 @@ class Report(StrEnum):
     HTML = "html"
 
 
-Output = Annotated[Report, typer.Option("--output", "-o", help="What to print.", case_sensitive=False)]
+Output = Annotated[EvaluationFormat, typer.Option("--output", "-o", help="What to print.", case_sensitive=False)]
 
 
-def command(data: Measured = None, page: Page = None, output: Output = Report.TABLE) -> None:
+def command(data: Measured = None, page: Page = None, output: Output = EvaluationFormat.TABLE) -> None:
     """Score forecasts of every system against networks that were measured.
 
     Each is forecast by a fit that never saw its architecture. Takes minutes.
     """
     require_fit()
-    if output is Report.HTML:
+    if output is EvaluationFormat.HTML:
         from joulecast_calibration.plotting import pyplot
 
         pyplot()  # what is missing is told before minutes of fitting, not after
@@ -74,12 +74,12 @@ def command(data: Measured = None, page: Page = None, output: Output = Report.TA
         raise MeasurementError(f"nothing in {folder} could be scored: what it holds, and why not, stands above")
 
 
-def _print(found: Evaluation, output: Report) -> None:
+def _print(found: Evaluation, output: EvaluationFormat) -> None:
     from joulecast_calibration.evaluate.report.tables import as_json, as_table
 
-    if output is Report.TABLE:
+    if output is EvaluationFormat.TABLE:
         write(as_table(found))
-    elif output is Report.HTML:
+    elif output is EvaluationFormat.HTML:
         from joulecast_calibration.evaluate.report.document import as_html
 
         write(as_html(found))

@@ -19,7 +19,7 @@ from joulecast_calibration.fit.prior import Prior
 from joulecast_calibration.fit.search import Found, law_refits, weights
 from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.journals import FEWEST_ROWS
-from joulecast_calibration.rows.networks import NetworkRow, Truth
+from joulecast_calibration.rows.networks import ForecastRow, Truth
 
 _Row = TypeVar("_Row")
 PHYSICAL = "physical"
@@ -42,7 +42,7 @@ class Contender:
         return self.refits.fitted(np.flatnonzero(self.among))(np.arange(self.among.size))
 
 
-def published_contenders(problem: Problem, rows: Sequence[NetworkRow], table: Table) -> tuple[Contender, ...]:
+def published_contenders(problem: Problem, rows: Sequence[ForecastRow], table: Table) -> tuple[Contender, ...]:
     """Every system on networks that others measured, ``physical`` first. ``neuralpower`` only where seconds were
     measured."""
     everything = np.ones(table.size, dtype=bool)

@@ -14,12 +14,12 @@ import numpy as np
 from joulecast_calibration import suite
 from joulecast_calibration.fit.crossvalidation import Fold, folds, strict_folds
 from joulecast_calibration.fit.table import Measured, Table
-from joulecast_calibration.rows.networks import NetworkRow, layers_of
+from joulecast_calibration.rows.networks import ForecastRow, layers_of
 from joulecast_calibration.suite.lineage import family_of
 from joulecast_calibration.suite.survey.kinship import KIN
 
 
-def families(rows: Sequence[NetworkRow]) -> tuple[str, ...]:
+def families(rows: Sequence[ForecastRow]) -> tuple[str, ...]:
     """The family of each row, named after all the lineages that are one: two are where networks of theirs share more
     than ``KIN`` of one's FLOPs in identical configurations, at equal batch and sequence.
 
@@ -34,7 +34,7 @@ def families(rows: Sequence[NetworkRow]) -> tuple[str, ...]:
     return tuple(" + ".join(sorted(merged[name])) for name in lineages)
 
 
-def _kin(rows: Sequence[NetworkRow], lineages: Sequence[str]) -> Sequence[tuple[str, str]]:
+def _kin(rows: Sequence[ForecastRow], lineages: Sequence[str]) -> Sequence[tuple[str, str]]:
     """Pairs of lineages that are one."""
     found = set()
     for same in _comparable(rows, lineages).values():
@@ -45,10 +45,10 @@ def _kin(rows: Sequence[NetworkRow], lineages: Sequence[str]) -> Sequence[tuple[
 
 
 def _comparable(
-    rows: Sequence[NetworkRow], lineages: Sequence[str]
+    rows: Sequence[ForecastRow], lineages: Sequence[str]
 ) -> Mapping[tuple[int, int | None], Mapping[tuple[str, ...], Counter[Any]]]:
     """Work of each network by lineage, architecture and configuration, under the workloads that several have."""
-    named: dict[tuple[int, int | None], dict[tuple[str, ...], NetworkRow]] = {}
+    named: dict[tuple[int, int | None], dict[tuple[str, ...], ForecastRow]] = {}
     for row, lineage in zip(rows, lineages, strict=True):
         key = lineage, row.architecture, row.config
         named.setdefault((row.batch_size, row.sequence), {}).setdefault(key, row)
@@ -61,7 +61,7 @@ def _comparable(
     return found
 
 
-def _work(row: NetworkRow) -> Counter[Any]:
+def _work(row: ForecastRow) -> Counter[Any]:
     """FLOPs by configuration."""
     found: Counter[Any] = Counter()
     for layer in layers_of(row)[0]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.evaluate.evaluation import SIMULATED, Unscored
-from joulecast_calibration.fit.journal import Journal, journal_of, simulated_allowed
+from joulecast_calibration.fit.journal import MeasuredRows, journal_of, simulated_allowed
 from joulecast_calibration.rows.journals import (
     FEWEST_ROWS,
     Line,
@@ -28,7 +28,7 @@ class NamedJournal:
     """Rows of one accelerator under the name that their scores bear."""
 
     name: str
-    journal: Journal
+    journal: MeasuredRows
 
 
 def find_journals(folder: Path) -> tuple[Path, ...]:

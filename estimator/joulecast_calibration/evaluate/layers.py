@@ -10,7 +10,7 @@ from joulecast.energy.features import Array
 from joulecast.energy.generic import datasheet_profile
 from joulecast_calibration.evaluate.evaluation import LearningScore, NoiseScore, OpTypeScore
 from joulecast_calibration.fit.heldout import percent_errors
-from joulecast_calibration.fit.journal import Journal
+from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.fit.learning import learning
 from joulecast_calibration.fit.prior import known_of, prior_of
 from joulecast_calibration.fit.shared import sheet_of
@@ -36,7 +36,7 @@ def op_type_scores(name: str, system: str, table: Table, joules: Array) -> Itera
         )
 
 
-def learning_scores(name: str, journal: Journal, table: Table) -> Iterator[LearningScore]:
+def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[LearningScore]:
     """From the data sheet of the card on, if there is one, else from what is shipped of it."""
     sheet = sheet_of(journal.product)
     known = known_of(journal.product) if sheet is None or sheet.missing else datasheet_profile(sheet)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.energy.features import Array, Flags
-from joulecast_calibration.rows.networks import NetworkRow
+from joulecast_calibration.rows.networks import ForecastRow
 from joulecast_calibration.suite.lineage import TASKS, task_of
 
 
@@ -41,7 +41,7 @@ class Forecasts:
     set: str
     split: str
     system: str
-    rows: tuple[NetworkRow, ...]
+    rows: tuple[ForecastRow, ...]
     joules: Array
     truth: Array
     log_half_width: Array

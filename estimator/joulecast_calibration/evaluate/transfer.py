@@ -28,7 +28,7 @@ from joulecast_calibration.fit.networks import Fitted, clock_shares
 from joulecast_calibration.fit.prior import known_of
 from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others, sheet_of
 from joulecast_calibration.fit.table import Table
-from joulecast_calibration.rows.networks import NetworkRow, NetworkSet, Truth
+from joulecast_calibration.rows.networks import ForecastRow, NetworkSet, Truth
 
 Moved = tuple[str, Array, Array]
 """A study, and joules and log half-widths of every row."""
@@ -116,7 +116,7 @@ def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
     return _Donors(rows=tables, truth=Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds)))
 
 
-def _at_boost(row: NetworkRow, scale: float) -> NetworkRow:
+def _at_boost(row: ForecastRow, scale: float) -> ForecastRow:
     return row if row.clock_mhz is None else replace(row, clock_mhz=row.clock_mhz * scale)
 
 

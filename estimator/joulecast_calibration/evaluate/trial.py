@@ -18,7 +18,7 @@ from joulecast_calibration.evaluate.evaluation import (
     Unscored,
 )
 from joulecast_calibration.evaluate.scores import Forecasts
-from joulecast_calibration.rows.networks import NetworkRow
+from joulecast_calibration.rows.networks import ForecastRow
 
 Outcome = Forecasts | Unscored | MeasuredSet | OpTypeScore | LearningScore | NoiseScore
 
@@ -28,7 +28,7 @@ class Trial:
     """``rows``, ``truth``: (size,) what a forecast may know, and joules. ``networks`` (size,): rows that are scored."""
 
     name: str
-    rows: tuple[NetworkRow, ...]
+    rows: tuple[ForecastRow, ...]
     truth: Array
     networks: Flags
     contenders: tuple[Contender, ...]

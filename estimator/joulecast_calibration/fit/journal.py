@@ -27,7 +27,7 @@ from joulecast_calibration.rows.typed import ConstantsRow, SessionRow, TypedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
+class MeasuredRows:
     """``rows``: valid layers and networks. ``graphs``: those that were traced where they were measured, by digest.
     ``constants``: of every run. ``product``: label of what they were measured on, told by the power limit where the
     rows have a shorter name; of a simulated card the one that it simulates. ``suite``: digest of the index that
@@ -46,7 +46,7 @@ class Journal:
     refused: Mapping[str, int]
 
 
-def read(paths: Sequence[Path]) -> Journal:
+def read(paths: Sequence[Path]) -> MeasuredRows:
     """All rows of ``paths``, each a journal or a folder of them.
 
     Raises MeasurementError where there are none, too few, of two accelerators, or simulated ones without leave.
@@ -82,11 +82,11 @@ def journal_of(
     *,
     refused: Mapping[str, int],
     simulated: bool,
-) -> Journal:
+) -> MeasuredRows:
     """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
     sessions = [row for row in rows if isinstance(row, SessionRow)]
     limit_watts = _limit(kept)
-    return Journal(
+    return MeasuredRows(
         rows=tuple(kept),
         graphs=graphs_of(rows),
         constants=tuple(row for row in rows if isinstance(row, ConstantsRow)),

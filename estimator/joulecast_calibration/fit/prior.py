@@ -14,7 +14,7 @@ from joulecast.energy.features import ARITHMETIC, FAMILIES, Array
 from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.profile import AcceleratorProfile, Host
 from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws, spread_of
-from joulecast_calibration.fit.journal import Journal
+from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.typed import HostConstants
 
@@ -59,7 +59,7 @@ def known_of(product: str) -> AcceleratorProfile:
     return AcceleratorProfile.from_json(path.read_text("utf-8")) if path.is_file() else found
 
 
-def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior:
+def prior_of(journal: MeasuredRows, table: Table, known: AcceleratorProfile) -> Prior:
     """``known`` as the card was measured, with the coefficients that rows of ``table`` can tell."""
     profile = _as_measured(known, journal, table)
     host = _host(journal)
@@ -72,7 +72,7 @@ def prior_of(journal: Journal, table: Table, known: AcceleratorProfile) -> Prior
     )
 
 
-def _as_measured(known: AcceleratorProfile, journal: Journal, table: Table) -> AcceleratorProfile:
+def _as_measured(known: AcceleratorProfile, journal: MeasuredRows, table: Table) -> AcceleratorProfile:
     """Limit and boost clock as they were; peaks hold at the boost clock, and move with it."""
     limit = journal.power_limit_watts or known.power_limit_watts
     clocks = table.clock_mhz[np.isfinite(table.clock_mhz)]
@@ -84,7 +84,7 @@ def _as_measured(known: AcceleratorProfile, journal: Journal, table: Table) -> A
     return replace(known, power_limit_watts=limit, boost_clock_mhz=boost, peak_flops=peaks)
 
 
-def _host(journal: Journal) -> Host | None:
+def _host(journal: MeasuredRows) -> Host | None:
     """Means over the runs that measured them."""
     found = [_launch_seconds(row.host_constants) for row in journal.constants if row.host_constants]
     whole = [seconds for seconds in found if None not in seconds]

@@ -29,7 +29,7 @@ from joulecast_calibration.fit.cards import (
     transferred_interval,
 )
 from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
-from joulecast_calibration.fit.journal import Journal, read
+from joulecast_calibration.fit.journal import MeasuredRows, read
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
 from joulecast_calibration.fit.search import Found, search
 from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
@@ -222,7 +222,7 @@ def _rounded(value: Any) -> Any:
 class FittedRows:
     """Everything that a fit made: ``profile`` is what is kept."""
 
-    journal: Journal
+    journal: MeasuredRows
     table: Table
     prior: Prior
     found: Found
@@ -253,7 +253,9 @@ def fit_measured(
     return FittedRows(journal=journal, table=table, prior=prior, found=found, held=held, profile=profile)
 
 
-def _measured_profile(journal: Journal, table: Table, prior: Prior, found: Found, held: HeldOut) -> AcceleratorProfile:
+def _measured_profile(
+    journal: MeasuredRows, table: Table, prior: Prior, found: Found, held: HeldOut
+) -> AcceleratorProfile:
     known = prior.profile
     eager = found.fitted.host
     owner = journal.hosts[0] if journal.hosts else "the host that was measured"
@@ -283,7 +285,7 @@ def _measured_energy_rows(table: Table) -> tuple[EnergyRows, ...]:
     return (EnergyRows(origin="measured", arithmetics=tuple(seen), op_types=tuple(sorted(op_types))),)
 
 
-def _own_source(journal: Journal, table: Table) -> FittedFrom:
+def _own_source(journal: MeasuredRows, table: Table) -> FittedFrom:
     networks = int(table.is_network.sum())
     cards = len({row.hold.split("|")[0] for row in table.rows})
     runs = len({row.hold for row in table.rows})

@@ -32,12 +32,12 @@ from joulecast.energy.profile import Host, Law
 from joulecast.errors import MeasurementError
 from joulecast.layers import LayerProfile
 from joulecast_calibration import suite
-from joulecast_calibration.fit.journal import Journal
-from joulecast_calibration.rows import typed
+from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.rows.counted import Counted
 from joulecast_calibration.rows.graphs import MeasuredGraph
 from joulecast_calibration.rows.journals import Executed, ExecutedRow
-from joulecast_calibration.rows.networks import NetworkRow, Truth, layers_of
+from joulecast_calibration.rows.networks import ForecastRow, Truth, layers_of
+from joulecast_calibration.rows.typed import NetworkRow
 from joulecast_calibration.suite.contents import Key, belongs, contents, rows_of_layer, rows_of_network
 
 EAGER = "torch-eager"
@@ -139,7 +139,7 @@ class Table:
         return compose_at_boost(rows, law, chip, self.networks, clock, self.launch_seconds(host))
 
 
-def table_of_set(rows: Sequence[NetworkRow], truth: Truth, *, lacks: Sequence[str] = ()) -> Table:
+def table_of_set(rows: Sequence[ForecastRow], truth: Truth, *, lacks: Sequence[str] = ()) -> Table:
     """``rows`` that others measured, on the graphs that are shipped; equal rows of the law of a network stand once."""
     parts = [_graph(replace(row, clock_mhz=None, mode="", attention=""), tuple(lacks)) for row in rows]
     found = stack([part.features for part in parts])
@@ -164,7 +164,7 @@ def table_of_set(rows: Sequence[NetworkRow], truth: Truth, *, lacks: Sequence[st
     )
 
 
-def _published(row: NetworkRow, position: int) -> Measured:
+def _published(row: ForecastRow, position: int) -> Measured:
     return Measured(
         is_network=True,
         families=(row.architecture,),
@@ -192,7 +192,7 @@ class _Graph:
 
 
 @cache
-def _graph(row: NetworkRow, lacks: tuple[str, ...]) -> _Graph:
+def _graph(row: ForecastRow, lacks: tuple[str, ...]) -> _Graph:
     layers, precision = layers_of(row)
     found: dict[Any, list[Any]] = {}
     for layer in executed(layers, EAGER):
@@ -209,7 +209,7 @@ def _graph(row: NetworkRow, lacks: tuple[str, ...]) -> _Graph:
     )
 
 
-def table_of(journal: Journal, *, lacks: Sequence[str] = ()) -> Table:
+def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
     """The rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
     parts: list[tuple[Executed, Counted]] = []
     left_out: Counter[str] = Counter()
@@ -272,13 +272,13 @@ def _distinct(parts: Sequence[tuple[Executed, Counted]], lacks: tuple[str, ...])
 
 
 def _launched(row: ExecutedRow, kernels: float) -> tuple[float, float, float, float]:
-    if not isinstance(row, typed.NetworkRow) or row.runtime != EAGER:
+    if not isinstance(row, NetworkRow) or row.runtime != EAGER:
         return (0.0, 0.0, 0.0, 0.0)
     return (kernels, float(row.views), float(row.module_calls or 0), 1.0)
 
 
 def _measured(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Measured:
-    row, network = line.row, isinstance(line.row, typed.NetworkRow)
+    row, network = line.row, isinstance(line.row, NetworkRow)
     return Measured(
         is_network=network,
         families=(families_of_suite().get(row.name, row.name),) if network else _families_of_layer(row, graphs),
@@ -322,14 +322,14 @@ def _of_index(line: Executed) -> Counted | str:
     row = line.row
     if row.digest_expected:
         return "another graph than the suite's, which its journal does not hold"
-    if not isinstance(row, typed.NetworkRow):
+    if not isinstance(row, NetworkRow):
         return _of_layer(_layer_digest(row))
     if line.suite_digest != suite.suite_digest() and not _same_graph(row):
         return "measured with another suite, and its journal does not hold the graph"
     return _of_network(row)
 
 
-def _same_graph(row: typed.NetworkRow) -> bool:
+def _same_graph(row: NetworkRow) -> bool:
     """Whether the graph that was traced where the row was measured is this index's."""
     return row.digest is not None and row.digest == _graphs().get(_key(row))
 
@@ -345,11 +345,11 @@ def _graphs() -> Mapping[Key, str]:
     }
 
 
-def _key(row: typed.NetworkRow) -> Key:
+def _key(row: NetworkRow) -> Key:
     return row.name, row.batch_size, row.sequence_length, row.audio_seconds
 
 
-def _of_network(row: typed.NetworkRow) -> Counted | str:
+def _of_network(row: NetworkRow) -> Counted | str:
     found = contents()
     if found is None or not belongs(found):
         return "networks, for the suite's contents are not those of its index"

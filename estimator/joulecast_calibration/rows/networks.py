@@ -35,7 +35,7 @@ _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkRow:
+class ForecastRow:
     """What a forecast may know of a row. ``sequence``: tokens, None for images; ``clock_mhz``: SM clock lock, None if
     unlocked."""
 
@@ -67,7 +67,7 @@ class NetworkSet:
 
     name: str
     gpu: str
-    rows: tuple[NetworkRow, ...]
+    rows: tuple[ForecastRow, ...]
     truth: Truth
     unscored: tuple[tuple[str, int], ...]
 
@@ -76,10 +76,10 @@ LATENCY_MODELS = {"bert_large": ("bertmodel", "large"), "opt_13": ("optmodel", "
 """Networks of the fp32 latency table whose graphs are shipped."""
 
 
-def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[NetworkRow, ...], Array]]:
+def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[ForecastRow, ...], Array]]:
     """Seconds of whole fp32 networks by the table's name of the card; matrix products in fp32, nothing fused."""
     path = folder / "neusight_latency" / "model_inference_latency.csv"
-    found: dict[str, list[tuple[NetworkRow, float]]] = {}
+    found: dict[str, list[tuple[ForecastRow, float]]] = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as text:
             for entry in csv.DictReader(text):
@@ -90,9 +90,9 @@ def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[NetworkRow, ...], A
     return {name: (tuple(row for row, _ in rows), np.array([s for _, s in rows])) for name, rows in found.items()}
 
 
-def _latency_row(entry: Mapping[str, str]) -> NetworkRow:
+def _latency_row(entry: Mapping[str, str]) -> ForecastRow:
     architecture, config = LATENCY_MODELS[entry["model"]]
-    return NetworkRow(
+    return ForecastRow(
         architecture=architecture,
         config=config,
         precision="fp32",
@@ -204,8 +204,8 @@ def _milliseconds(text: str) -> float:
     return float(text) if _is_positive(text) else math.nan
 
 
-def _row(entry: dict[str, str]) -> NetworkRow:
-    return NetworkRow(
+def _row(entry: dict[str, str]) -> ForecastRow:
+    return ForecastRow(
         architecture=entry["model"],
         config=entry["config"],
         precision=entry["precision"],
@@ -223,7 +223,7 @@ def _known() -> frozenset[tuple[str, str, str]]:
     return frozenset((network.model, network.config, network.dtype) for network in installed().values())
 
 
-def layers_of(row: NetworkRow) -> tuple[tuple[LayerProfile, ...], str]:
+def layers_of(row: ForecastRow) -> tuple[tuple[LayerProfile, ...], str]:
     """The rows of the row's network, and the precision to price them in (``default`` where the graph is stored in
     it)."""
     return _layers(row.architecture, row.config, row.precision, row.batch_size, row.sequence)

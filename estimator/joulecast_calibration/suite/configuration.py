@@ -16,6 +16,7 @@ from joulecast.layers import LayerProfile
 from joulecast.readers.module.calls import Call
 from joulecast.readers.module.graph import graph_of_call
 from joulecast.units import round_significant
+from joulecast_calibration.rows.counted import launched_rows
 from joulecast_calibration.suite.architecture import MEMORY_BYTES
 from joulecast_calibration.suite.memory import stored_bytes
 
@@ -27,15 +28,10 @@ _DIGITS = 4  # of a forecast that is ± 36 % at best
 _SUMMED = ("macs", "params", "activations", "input_numel", "bytes_moved", "views")
 
 
-def launched(layers: Sequence[LayerProfile]) -> list[LayerProfile]:
-    """The executed rows: counted and zero ones that launch a kernel."""
-    return [row for row in layers if row.kind in ("counted", "zero") and row.kernels.get(RUNTIME, 0)]
-
-
 def described(call: Call) -> dict[str, Any]:
     """A configuration: the fields of ``Layer`` that it has by itself, its call as ``document``, and ``signature``,
     equal for configurations that no count can tell apart. Without a kernel: ``kernels`` alone, 0."""
-    rows = launched(count(canonicalise(graph_of_call(call), eager=True)))
+    rows = launched_rows(count(canonicalise(graph_of_call(call), eager=True)))
     if not rows:
         return {"kernels": 0}
     largest = max(rows, key=lambda row: (row.bytes_moved, row.macs))

@@ -14,7 +14,7 @@ from functools import cache
 from joulecast.readers.named.catalogue import by_source, listed
 from joulecast.readers.named.entry import Entry
 from joulecast_calibration import suite
-from joulecast_calibration.rows.networks import NetworkRow
+from joulecast_calibration.rows.networks import ForecastRow
 from joulecast_calibration.suite.index import committed
 
 TASKS = ("vision", "nlp", "audio")
@@ -32,7 +32,7 @@ def family_of(architecture: str) -> str:
     return entry.family if entry else _stem(architecture)
 
 
-def task_of(row: NetworkRow) -> str:
+def task_of(row: ForecastRow) -> str:
     """vision, nlp or audio: as the suite's lists have it, else by whether the network reads tokens."""
     entry = _entry(row.architecture)
     if entry:

@@ -11,7 +11,7 @@ from joulecast_calibration.fit.cards import problem_of
 from joulecast_calibration.fit.networks import Fitted, forecast_networks
 from joulecast_calibration.fit.shared import sheet_of
 from joulecast_calibration.fit.table import table_of_set
-from joulecast_calibration.rows.networks import NetworkRow, Truth
+from joulecast_calibration.rows.networks import ForecastRow, Truth
 
 COLUMNS = (
     "set", "gpu", "model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz", "iterations",
@@ -43,8 +43,8 @@ def write(folder: Path, name: str = "a_set", gpu: str = GPU) -> Path:
     return folder
 
 
-def row(model: str, config: str, sequence: int | None, batch: int, clock: float) -> NetworkRow:
-    return NetworkRow(
+def row(model: str, config: str, sequence: int | None, batch: int, clock: float) -> ForecastRow:
+    return ForecastRow(
         architecture=model,
         config=config,
         precision="bf16",
@@ -69,7 +69,7 @@ def edit(folder: Path, change: dict[str, str], where: dict[str, str] | None = No
             writer.writerow({**line, **(change if hit else {})})
 
 
-def _line(name: str, gpu: str, entry: NetworkRow, joules: float, seconds: float) -> dict[str, object]:
+def _line(name: str, gpu: str, entry: ForecastRow, joules: float, seconds: float) -> dict[str, object]:
     return {
         "set": name, "gpu": gpu, "model": entry.architecture, "config": entry.config, "precision": entry.precision,
         "batch": entry.batch_size, "seq": entry.sequence or "", "mode": entry.mode, "attn": entry.attention,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.energy.features import Array
-from joulecast_calibration.rows.networks import NetworkRow
+from joulecast_calibration.rows.networks import ForecastRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,9 @@ class Repeats:
         )
 
 
-def repeats(rows: Sequence[NetworkRow], joules: Array) -> Repeats:
+def repeats(rows: Sequence[ForecastRow], joules: Array) -> Repeats:
     """Distances of rows to the first row with the same inputs."""
-    seen: defaultdict[NetworkRow, list[float]] = defaultdict(list)
+    seen: defaultdict[ForecastRow, list[float]] = defaultdict(list)
     for row, value in zip(rows, joules.tolist(), strict=True):
         seen[row].append(value)
     found = [100 * abs(value / values[0] - 1) for values in seen.values() for value in values[1:]]

@@ -10,7 +10,7 @@ import numpy as np
 
 from joulecast.energy.features import Array, Index, bytes_moved, executed, family
 from joulecast.layers import LayerProfile
-from joulecast_calibration.rows.networks import NetworkRow, layers_of
+from joulecast_calibration.rows.networks import ForecastRow, layers_of
 
 KINDS = (
     "convolution", "linear", "attention", "recurrent", "normalisation", "rectifier", "squashing", "pooling", "other",
@@ -36,7 +36,7 @@ class NetworkFeatures:
     ``params``: trainable elements, a shared tensor once.
     """
 
-    row: NetworkRow
+    row: ForecastRow
     counts: Array
     sums: Array
     products: Array
@@ -67,18 +67,18 @@ def products_of(rows: Sequence[NetworkFeatures]) -> Array:
     return np.array([row.products for row in rows])
 
 
-def network_features(rows: Sequence[NetworkRow]) -> tuple[NetworkFeatures, ...]:
-    """Features of ``rows``: functions of what a ``NetworkRow`` holds, and of nothing else."""
+def network_features(rows: Sequence[ForecastRow]) -> tuple[NetworkFeatures, ...]:
+    """Features of ``rows``: functions of what a ``ForecastRow`` holds, and of nothing else."""
     return tuple(replace(_of(replace(row, clock_mhz=None)), row=row) for row in rows)
 
 
 @cache
-def _of(row: NetworkRow) -> NetworkFeatures:
+def _of(row: ForecastRow) -> NetworkFeatures:
     layers, precision = layers_of(row)
     return features_of(row, executed(layers), precision)
 
 
-def features_of(row: NetworkRow, layers: Sequence[LayerProfile], precision: str) -> NetworkFeatures:
+def features_of(row: ForecastRow, layers: Sequence[LayerProfile], precision: str) -> NetworkFeatures:
     """Features of executed ``layers``, priced in ``precision``."""
     kinds, sizes = kinds_of(layers), sizes_of(layers, precision)
     belongs = (kinds[None, :] == np.arange(len(KINDS))[:, None]).astype(float)

@@ -12,12 +12,12 @@ from joulecast.layers import LayerProfile
 from joulecast_calibration import suite
 from joulecast_calibration.evaluate.systems.features import KINDS, SIZES, NetworkFeatures, kinds_of
 from joulecast_calibration.fit.table import Measured, Table
-from joulecast_calibration.rows.networks import NetworkRow
+from joulecast_calibration.rows.networks import ForecastRow
 
 
-def network_row(row: Measured, batch_size: int) -> NetworkRow:
+def network_row(row: Measured, batch_size: int) -> ForecastRow:
     """What a forecast may know of a row; of a layer its op type stands for its architecture."""
-    return NetworkRow(
+    return ForecastRow(
         architecture=row.name if row.is_network else row.op_type,
         config="" if row.audio_seconds is None else f"{row.audio_seconds:g} s",
         precision=row.precision,

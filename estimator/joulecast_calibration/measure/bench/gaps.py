@@ -19,7 +19,7 @@ import torch
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.loads.capture import graph_load
 from joulecast_calibration.measure.loads.devices import Device
-from joulecast_calibration.measure.loads.streams import ClosableLoad, Run, eager_load
+from joulecast_calibration.measure.loads.streams import ClosableLoad, Runnable, eager_load
 from joulecast_calibration.meter.sensor import Load
 
 BUSY_SHARES = (0.05, 0.15, 0.4)  # launch-bound networks lie between the outer two
@@ -74,13 +74,13 @@ def gap_watts(device: Device, measure: Measure) -> GapPower:
     return extrapolated(points, busy.watts)
 
 
-def _copy(device: Device) -> Run:
+def _copy(device: Device) -> Runnable:
     source = torch.randn(NUMEL[device.torch.type], device=device.torch)
     target = torch.empty_like(source)
     return lambda: target.copy_(source)
 
 
-def paused_load(run: Run, device: Device, *, seconds: float) -> ClosableLoad:
+def paused_load(run: Runnable, device: Device, *, seconds: float) -> ClosableLoad:
     """``run`` every ``seconds``; the host waits without sleeping, as it does between the launches of a network."""
     due = time.perf_counter()
 

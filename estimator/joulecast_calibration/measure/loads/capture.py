@@ -14,14 +14,14 @@ from contextlib import contextmanager
 import torch
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, Run, StreamLoad, Turns
+from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, Runnable, StreamLoad, Turns
 
 WARM_UPS = 3  # as torch's notes on CUDA semantics do
 REPLAY_SECONDS = 1e-3  # two replays lie a few microseconds apart: less than 1 % of this
 MOST_EXECUTIONS = 4096  # in one graph: about a second of capturing
 
 
-def graph_load(runs: Sequence[Run], device: torch.device) -> ClosableLoad:
+def graph_load(runs: Sequence[Runnable], device: torch.device) -> ClosableLoad:
     """Replays of ``runs`` in turn, captured once each or so often that one replay lasts ``REPLAY_SECONDS``.
 
     On a processor, which has no graphs, plain repetition. Raises MeasurementError (CaptureFailed, DeviceLost).
@@ -43,7 +43,7 @@ def executions_wanted(seconds: float, executions: int) -> int:
     return max(executions, min(rounds * executions, MOST_EXECUTIONS // executions * executions))
 
 
-def warm_up(runs: Sequence[Run]) -> None:
+def warm_up(runs: Sequence[Runnable]) -> None:
     """On a side stream; the last run may not wait for the device, which no graph can hold.
 
     ``set_sync_debug_mode`` names such a wait in a sentence, where a broken capture would leave the allocator in doubt.
@@ -72,7 +72,7 @@ def _no_waiting() -> Iterator[None]:
 class Graph:
     """So many executions of ``runs`` in turn, captured. It owns the memory of all that they give."""
 
-    def __init__(self, runs: Sequence[Run], executions: int) -> None:
+    def __init__(self, runs: Sequence[Runnable], executions: int) -> None:
         self._turns = Turns(runs)
         self._graph = torch.cuda.CUDAGraph()
         pool = torch.cuda.graph_pool_handle()

@@ -16,13 +16,13 @@ from joulecast.readers.module.calls import Call, TensorRef
 from joulecast_calibration.measure.loads.buffers import set_count, shared_positions
 from joulecast_calibration.measure.loads.callables import callable_of, invocation, named_arguments, out_of_place
 from joulecast_calibration.measure.loads.capture import graph_load
+from joulecast_calibration.measure.loads.counts import call_features
 from joulecast_calibration.measure.loads.data import base_name, tensors_of
 from joulecast_calibration.measure.loads.devices import Device, described_errors
-from joulecast_calibration.measure.loads.features import call_features
 from joulecast_calibration.measure.loads.health import all_finite, leaves
 from joulecast_calibration.measure.loads.precision import arithmetic, in_precision
 from joulecast_calibration.measure.loads.prepared import Prepared
-from joulecast_calibration.measure.loads.streams import Run
+from joulecast_calibration.measure.loads.streams import Runnable
 
 L2_STATES = ("rotated", "hot")
 
@@ -70,7 +70,7 @@ class LayerRuns:
             buffers = self._buffers(call, count, seed)
             self.executed, self.finite, self.call = executed(call, buffers[0], device.torch)
         function = callable_of(self.executed)
-        self.runs: list[Run] = [_run(function, call, tensors, device.torch) for tensors in buffers]
+        self.runs: list[Runnable] = [_run(function, call, tensors, device.torch) for tensors in buffers]
 
     def _buffers(self, call: Call, count: int, seed: int) -> list[list[torch.Tensor]]:
         generator = torch.Generator(self._device.torch).manual_seed(seed)
@@ -93,7 +93,7 @@ class LayerRuns:
         }
 
 
-def _run(function: Callable[..., Any], call: Call, tensors: Sequence[torch.Tensor], device: torch.device) -> Run:
+def _run(function: Callable[..., Any], call: Call, tensors: Sequence[torch.Tensor], device: torch.device) -> Runnable:
     args, kwargs = invocation(call, tensors, device)
     return partial(function, *args, **kwargs)
 

@@ -13,12 +13,12 @@ from torch import nn
 from joulecast.errors import MeasurementError
 from joulecast.readers.named import Built, InputSpec
 from joulecast_calibration.measure.loads.capture import graph_load
+from joulecast_calibration.measure.loads.counts import network_features
 from joulecast_calibration.measure.loads.devices import Device, described_errors
-from joulecast_calibration.measure.loads.features import network_features
 from joulecast_calibration.measure.loads.health import witnessed
 from joulecast_calibration.measure.loads.precision import HALVES, arithmetic, half_of
 from joulecast_calibration.measure.loads.prepared import Prepared
-from joulecast_calibration.measure.loads.streams import ClosableLoad, Run, eager_load
+from joulecast_calibration.measure.loads.streams import ClosableLoad, Runnable, eager_load
 from joulecast_calibration.measure.loads.weights import calibrated_statistics, fill
 from joulecast_calibration.measure.plan.configuration import RUNTIMES
 
@@ -123,11 +123,11 @@ def _check_dtype(built: Built, half: torch.dtype | None) -> None:
         raise MeasurementError(f"{built.name} was built in another dtype: build it with dtype={wanted!r}")
 
 
-def _eager(run: Run, device: Device) -> ClosableLoad:
+def _eager(run: Runnable, device: Device) -> ClosableLoad:
     return eager_load(run, device.torch)
 
 
-def _captured(run: Run, device: Device) -> ClosableLoad:
+def _captured(run: Runnable, device: Device) -> ClosableLoad:
     return graph_load([run], device.torch)
 
 

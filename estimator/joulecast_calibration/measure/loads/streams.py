@@ -11,7 +11,7 @@ import torch
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.sensor import Load
 
-Run = Callable[[], object]
+Runnable = Callable[[], object]
 """One execution, which gives what it computes."""
 
 
@@ -25,7 +25,7 @@ class Turns:
     """Several runs, one a call, in turn. What a run gave is kept until its next turn, so that no other run's output
     comes to lie in the same memory."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Runnable]) -> None:
         self._runs = list(runs)
         self.kept: list[object] = [None] * len(runs)
         self._turn = 0
@@ -43,8 +43,8 @@ class ProcessorLoad:
 
     multiple = 1
 
-    def __init__(self, run: Run) -> None:
-        self._run: Run | None = run
+    def __init__(self, run: Runnable) -> None:
+        self._run: Runnable | None = run
         self._completed = 0
 
     def enqueue(self, executions: int) -> None:
@@ -66,9 +66,9 @@ class ProcessorLoad:
 class StreamLoad:
     """Runs on the current CUDA stream. ``run`` stands for ``multiple`` executions; an event follows each."""
 
-    def __init__(self, run: Run, *, multiple: int = 1) -> None:
+    def __init__(self, run: Runnable, *, multiple: int = 1) -> None:
         self.multiple = multiple
-        self._run: Run | None = run
+        self._run: Runnable | None = run
         self._pending: deque[tuple[torch.cuda.Event, int]] = deque()
         self._spare: list[torch.cuda.Event] = []
         self._enqueued = 0
@@ -107,12 +107,12 @@ class StreamLoad:
             self._run = None
 
 
-def _alive(run: Run | None) -> Run:
+def _alive(run: Runnable | None) -> Runnable:
     if run is None:
         raise MeasurementError("a load was used after it had been closed")
     return run
 
 
-def eager_load(run: Run, device: torch.device) -> ClosableLoad:
+def eager_load(run: Runnable, device: torch.device) -> ClosableLoad:
     """``run``, launched again and again."""
     return ProcessorLoad(run) if device.type == "cpu" else StreamLoad(run)

@@ -18,7 +18,7 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.plan.configuration import PARENT
 from joulecast_calibration.measure.plan.history import MOST_CRASHES
 from joulecast_calibration.measure.run.journal import Journal
-from joulecast_calibration.measure.run.process import Job
+from joulecast_calibration.measure.run.process import ProcessJob
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.rows.journals import read_rows
 from joulecast_calibration.rows.typed import FailureRow
@@ -65,7 +65,7 @@ class Chain:
     """
 
     def __init__(
-        self, job: Job, *, process_seconds: float, reporter: Reporter, lock: int, single: bool = False
+        self, job: ProcessJob, *, process_seconds: float, reporter: Reporter, lock: int, single: bool = False
     ) -> None:  # fmt: skip
         self._job, self._process_seconds, self._reporter = job, process_seconds, reporter
         self._lock, self._single = lock, single
@@ -110,7 +110,7 @@ class Chain:
         self._judge(watched)
         return watched
 
-    def _watch(self, job: Job) -> _Watched:
+    def _watch(self, job: ProcessJob) -> _Watched:
         watched = _Watched()
         with (Path(job.folder) / LOG).open("ab") as log:
             child = subprocess.Popen(

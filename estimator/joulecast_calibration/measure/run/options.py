@@ -16,7 +16,7 @@ from joulecast_calibration.measure.report.text import allocation_text, clock, or
 from joulecast_calibration.measure.run.chain import Ending
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import check_rows, duration_seconds, wrong_usage
-from joulecast_calibration.measure.run.request import CHECK_BUDGET_SECONDS, Request, check_request, perform
+from joulecast_calibration.measure.run.request import CHECK_BUDGET_SECONDS, MeasurementRequest, check_request, perform
 from joulecast_calibration.rows.journals import Rows, read_rows
 
 _ENDINGS = {
@@ -69,13 +69,13 @@ def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[st
     return 0
 
 
-def request_of(options: CommandOptions) -> Request:
+def request_of(options: CommandOptions) -> MeasurementRequest:
     """Raises MeasurementError (WrongUsage) for options that contradict each other or say nothing."""
     devices = [options.simulate is not None, options.simulate_on_cpu or options.check]
     if all(devices):
         raise wrong_usage("--simulate is a device of its own: leave out --simulate-on-cpu and --check")
     budget = duration_seconds(options.budget, "--budget")
-    return Request(
+    return MeasurementRequest(
         folder=options.resume or Path(),
         slices=tuple(name for text in options.slice for name in text.split(",")),
         budget_seconds=max(budget, CHECK_BUDGET_SECONDS) if options.check else budget,
@@ -104,7 +104,7 @@ def _faults(options: CommandOptions) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
-def _dry_run(request: Request, *, order: bool) -> str:
+def _dry_run(request: MeasurementRequest, *, order: bool) -> str:
     found = read_rows(request.folder) if request.folder != Path() else Rows()
     check_rows(found.lines, request.folder)
     allocated = allocate(

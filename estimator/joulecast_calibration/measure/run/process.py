@@ -26,7 +26,7 @@ from joulecast_calibration.measure.plan.history import History, Holder, Run, cur
 from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
 from joulecast_calibration.measure.run.journal import Journal
 from joulecast_calibration.measure.run.refusals import check_accelerator
-from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Limits, Session
+from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits
 from joulecast_calibration.meter import Policy
 from joulecast_calibration.rows.journals import read_rows
 from joulecast_calibration.rows.typed import TypedRow
@@ -39,10 +39,10 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ProcessJob:
     """What a parent asks of a child. ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``. ``seconds``: since
     ``spawned_at`` of the machine's monotonic clock. ``faults``: of a simulated device, by name.
-    ``last``, ``closing``: see ``Limits``. ``check``: everything once, at its smallest.
+    ``last``, ``closing``: see ``SessionLimits``. ``check``: everything once, at its smallest.
     """
 
     folder: str
@@ -60,11 +60,11 @@ class Job:
         return json.dumps(asdict(self))
 
 
-def job_from_json(text: str) -> Job:
-    """What ``Job.to_json`` wrote."""
+def job_from_json(text: str) -> ProcessJob:
+    """What ``ProcessJob.to_json`` wrote."""
     document = json.loads(text)
     options = document.pop("options")
-    return Job(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
+    return ProcessJob(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
 
 
 def main(text: str) -> int:
@@ -82,7 +82,7 @@ def main(text: str) -> int:
         return 130
 
 
-def _work(job: Job, events: TextIO) -> int:
+def _work(job: ProcessJob, events: TextIO) -> int:
     bench = _bench(job)
     with contextlib.closing(bench):
         began = 0.0 if job.device.startswith("simulated") else job.spawned_at
@@ -100,7 +100,7 @@ def _work(job: Job, events: TextIO) -> int:
 
 
 def _measure(
-    job: Job, bench: Bench, journal: Journal, run: Run, history: History, emit: Any, seconds: Callable[[], float]
+    job: ProcessJob, bench: Bench, journal: Journal, run: Run, history: History, emit: Any, seconds: Callable[[], float]
 ) -> int:
     plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
     plan, skipped = _possible(plan, bench)
@@ -111,7 +111,7 @@ def _measure(
         history=history,
         plan=plan,
         run=run,
-        limits=Limits(seconds=job.seconds, last=job.last, closing=job.closing),
+        limits=SessionLimits(seconds=job.seconds, last=job.last, closing=job.closing),
         emit=emit,
         seconds=seconds,
         policy=CHECK if job.check else Policy(),
@@ -148,7 +148,7 @@ def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
     return missing.get(row.name.partition(":")[0]) or missing.get(row.runtime) or ""
 
 
-def _bench(job: Job) -> Bench:
+def _bench(job: ProcessJob) -> Bench:
     seed = job.options.seed
     if job.device.startswith("simulated:"):
         from joulecast_calibration.measure.bench.simulatedbench import SimulatedBench
@@ -172,13 +172,13 @@ def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
     return Run(run_id=f"{now:%Y%m%dT%H%M%SZ}-{unique}", process=1)
 
 
-def _journal(job: Job, run: Run, bench: Bench, seconds: Callable[[], float]) -> Journal:
+def _journal(job: ProcessJob, run: Run, bench: Bench, seconds: Callable[[], float]) -> Journal:
     path = Path(job.folder) / f"{run.run_id}.jsonl"
     simulated = bench.sensor.card.simulated
     return Journal(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
 
 
-def _session_columns(job: Job, bench: Bench) -> dict[str, Any]:
+def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
     card = bench.sensor.card
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),

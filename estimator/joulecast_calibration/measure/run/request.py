@@ -10,7 +10,7 @@ from pathlib import Path
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.plan.plan import PlanOptions
 from joulecast_calibration.measure.run.chain import Chain, Ending
-from joulecast_calibration.measure.run.process import Job
+from joulecast_calibration.measure.run.process import ProcessJob
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import (
     LONGEST_PROCESS_SECONDS,
@@ -28,7 +28,7 @@ CHECK_BUDGET_SECONDS = 6 * 3600.0  # a check ends when everything has run once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class MeasurementRequest:
     """``folder``: of the rows; what it holds is not measured again. ``device``: ``cuda:N``, ``simulated:PRESET`` or
     ``processor``. ``single``: one process and no more. ``continues``: another command follows on this card at once, so
     the closing anchors are left to it. ``check``: run everything once, at its smallest. ``faults``: of a simulated
@@ -56,7 +56,7 @@ class Request:
         )
 
 
-def perform(request: Request, reporter: Reporter) -> Ending:
+def perform(request: MeasurementRequest, reporter: Reporter) -> Ending:
     """Measure what ``check_request`` has passed. Raises MeasurementError where that is refused or cannot go on; rows so
     far are kept."""
     check_folder(request.folder)
@@ -91,7 +91,7 @@ def _with_way_out(error: MeasurementError) -> MeasurementError:
     return MeasurementError(f"{error}, or give --simulate to try the runner without a GPU", reason=error.reason)
 
 
-def check_request(request: Request) -> None:
+def check_request(request: MeasurementRequest) -> None:
     """Raises MeasurementError (WrongUsage) for what cannot be asked."""
     check_names(request.slices, request.precision, request.runtime)
     check_times(request.budget_seconds, request.process_seconds)
@@ -103,8 +103,8 @@ def check_request(request: Request) -> None:
         preset(request.device.partition(":")[2])
 
 
-def _job(request: Request) -> Job:
-    return Job(
+def _job(request: MeasurementRequest) -> ProcessJob:
+    return ProcessJob(
         folder=str(request.folder.resolve()),
         options=request.plan_options,
         device=request.device,

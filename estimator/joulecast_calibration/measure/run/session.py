@@ -45,7 +45,7 @@ class Emit(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class SessionLimits:
     """``seconds``: by the bench's clock, since the process began, when its last row must have ended. ``last``: whether
     no other process follows. ``closing``: whether the last one measures the anchors once more."""
 
@@ -69,7 +69,7 @@ class Session:
         history: History,
         plan: Plan,
         run: Run,
-        limits: Limits,
+        limits: SessionLimits,
         emit: Emit,
         seconds: Callable[[], float],
         policy: Policy,

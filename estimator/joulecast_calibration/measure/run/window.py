@@ -39,7 +39,7 @@ _KILL_SECONDS = 8.0  # before the end, a measurement that has not ended by itsel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class MeasuringWindow:
     """``out``: folder that is kept. ``rows``: folder whose ``<accelerator>/*.jsonl`` the window goes on from.
     ``seconds``: from ``began`` of the monotonic clock until everything has ended. ``device``: options of
     ``joulecast measure`` that choose it. ``slices``: of the plan; none for all."""
@@ -93,19 +93,19 @@ def _parser(rows: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def _window(chosen: argparse.Namespace, began: float) -> Window:
+def _window(chosen: argparse.Namespace, began: float) -> MeasuringWindow:
     device: tuple[str, ...] = ("--device", chosen.device)
     if chosen.simulate:
         device = ("--simulate", chosen.simulate)
     if chosen.simulate_on_cpu:
         device = ("--simulate-on-cpu",)
     seconds = duration_seconds(chosen.seconds, "--seconds")
-    return Window(
+    return MeasuringWindow(
         out=chosen.out, rows=chosen.rows, seconds=seconds, began=began, device=device, slices=tuple(chosen.slice)
     )
 
 
-def _run(window: Window) -> int:
+def _run(window: MeasuringWindow) -> int:
     name = _accelerator(window.device)
     folder = window.out / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _take_away(pairs: Sequence[tuple[Path, Path]]) -> None:
             copy.unlink()
 
 
-def _measure(window: Window, folder: Path) -> int:
+def _measure(window: MeasuringWindow, folder: Path) -> int:
     """Run the measurement in a process of its own, so that nothing in it can hold the window up; its exit status."""
     budget = max(window.left - _REPORT_SECONDS, SMALLEST_BUDGET_SECONDS)
     command = [

@@ -3,7 +3,7 @@
 Whatever is measured on them says so: ``card.simulated`` and an accelerator named ``simulated-…``.
 """
 
-from joulecast_calibration.meter.simulated.chip import Chip, Execution, Phase
+from joulecast_calibration.meter.simulated.chip import Execution, Phase, SimulatedChip
 from joulecast_calibration.meter.simulated.device import SimulatedDevice
 from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
 from joulecast_calibration.meter.simulated.loads import DeviceOutOfMemoryError, SimulatedLoad
@@ -13,7 +13,6 @@ from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
 
 __all__ = [
     "PRESETS",
-    "Chip",
     "DeviceOutOfMemoryError",
     "DeviceSpec",
     "Execution",
@@ -23,6 +22,7 @@ __all__ = [
     "RealTimeSimulatedSensor",
     "Register",
     "SensorSpec",
+    "SimulatedChip",
     "SimulatedDevice",
     "SimulatedLoad",
     "preset",

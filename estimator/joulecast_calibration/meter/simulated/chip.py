@@ -17,7 +17,7 @@ TICK_SECONDS = 0.02  # between two decisions on the clock; short against the 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chip:
+class SimulatedChip:
     """``static_watts`` at 25 °C, rising by ``leakage_per_celsius``; ``clock_watts`` at boost. Parked: at rest, clocks
     down. ``thermal_seconds``: time constant of its heat sink.
     """
@@ -118,7 +118,7 @@ class Conditions:
     more_watts: float = 0.0
 
 
-def pattern_of(chip: Chip, execution: Execution, at: Conditions) -> Pattern:
+def pattern_of(chip: SimulatedChip, execution: Execution, at: Conditions) -> Pattern:
     """Steps of one execution; a wait for the host, if any, is the last."""
     squared, rest = chip.voltage_squared(at.clock), chip.rest_watts(at.clock, at.celsius) + at.more_watts
     busy = chip.busy_watts(at.clock, at.celsius) + at.more_watts

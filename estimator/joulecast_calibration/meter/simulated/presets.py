@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.meter.simulated.chip import Chip
+from joulecast_calibration.meter.simulated.chip import SimulatedChip
 from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
 
 
@@ -23,9 +23,9 @@ class DeviceSpec:
     tick to tick, of the dynamic power and of the time of an execution."""
 
     name: str
-    chip: Chip
+    chip: SimulatedChip
     sensor: SensorSpec
-    product: str = "NVIDIA-A100-PCIE-40GB"  # as the defaults of ``Chip``
+    product: str = "NVIDIA-A100-PCIE-40GB"  # as the defaults of ``SimulatedChip``
     power_noise: float = 0.003  # chosen, as the next: repeats on an idle host differ by a few parts in a thousand
     pace_noise: float = 0.001
 
@@ -43,7 +43,7 @@ _CAPACITOR = Register(  # GTX TITAN X: 101 ms, delay 95 ms; rise from 10 to 90 %
 _H100, _A100 = "NVIDIA-H100-80GB-HBM3", "NVIDIA-A100-PCIE-40GB"
 _V100, _TITAN_X = "Tesla-V100-SXM2-16GB", "NVIDIA-GeForce-GTX-TITAN-X"
 
-_HOPPER = Chip(
+_HOPPER = SimulatedChip(
     boost_mhz=1830.0,  # H100-SXM5-80GB (data sheet), as the three next
     memory_mhz=2619.0,
     power_limit_watts=700.0,
@@ -56,7 +56,7 @@ _HOPPER = Chip(
     parked_watts=70.0,  # chosen
     celsius_per_watt=0.06,  # chosen: 72 °C at 700 W
 )
-_VOLTA = Chip(
+_VOLTA = SimulatedChip(
     boost_mhz=1530.0,  # V100-SXM2-16GB (data sheet), as the three next
     memory_mhz=877.0,
     power_limit_watts=300.0,
@@ -67,7 +67,7 @@ _VOLTA = Chip(
     voltage_floor=0.5,
     voltage_exponent=4.03,
 )
-_MAXWELL = Chip(
+_MAXWELL = SimulatedChip(
     boost_mhz=1080.0,  # GTX TITAN X (data sheet), as the three next
     memory_mhz=3505.0,
     power_limit_watts=250.0,
@@ -81,7 +81,7 @@ _MAXWELL = Chip(
 )
 
 
-def _spec(name: str, product: str, chip: Chip, power: Register, counter: Register | None) -> DeviceSpec:
+def _spec(name: str, product: str, chip: SimulatedChip, power: Register, counter: Register | None) -> DeviceSpec:
     return DeviceSpec(name=name, product=product, chip=chip, sensor=SensorSpec(name=name, power=power, counter=counter))
 
 
@@ -90,8 +90,8 @@ PRESETS: Mapping[str, DeviceSpec] = {
     for spec in (
         _spec("hopper", _H100, _HOPPER, _ONE_SECOND, _HOPPER_PART_TIME),
         _spec("hopper-averaged", _H100, _HOPPER, _ONE_SECOND, _ONE_SECOND),
-        _spec("ampere", _A100, Chip(), _PART_TIME, _PART_TIME),
-        _spec("turing", _A100, Chip(), _WHOLE_TIME, _WHOLE_TIME),
+        _spec("ampere", _A100, SimulatedChip(), _PART_TIME, _PART_TIME),
+        _spec("turing", _A100, SimulatedChip(), _WHOLE_TIME, _WHOLE_TIME),
         _spec("volta", _V100, _VOLTA, _FAST, _FAST),
         _spec("maxwell", _TITAN_X, _MAXWELL, _CAPACITOR, None),
     )

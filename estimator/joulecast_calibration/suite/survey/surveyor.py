@@ -18,9 +18,9 @@ from joulecast.readers.module.calls import Trace
 from joulecast.readers.named import Entry
 from joulecast.readers.named.building import build
 from joulecast.readers.named.tensors import specs, tensors
-from joulecast_calibration.rows.counted import contents_of
+from joulecast_calibration.rows.counted import contents_of, launched_rows
 from joulecast_calibration.suite.architecture import BATCH_SIZES, MEMORY_BYTES, Batch
-from joulecast_calibration.suite.configuration import ACCELERATOR, RUNTIME, described, launched, rounded
+from joulecast_calibration.suite.configuration import ACCELERATOR, RUNTIME, described, rounded
 from joulecast_calibration.suite.memory import MARGIN, peak_bytes
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _counted(
     batch = Batch(
         batch_size=batch_size,
         digest=graph_digest(traced),
-        rows=len(launched(layers)),
+        rows=len(launched_rows(layers)),
         macs=sums.macs,
         params=sums.params,
         activations=sums.activations,

@@ -17,7 +17,7 @@ from joulecast_calibration.evaluate.evaluation import (
     Unscored,
 )
 from joulecast_calibration.evaluate.scores import Forecasts, scores
-from joulecast_calibration.rows.networks import NetworkRow
+from joulecast_calibration.rows.networks import ForecastRow
 from tests.unit.energy import data
 
 ROWS = tuple(
@@ -26,7 +26,7 @@ ROWS = tuple(
 
 
 def forecasts(
-    system: str, split: str, study: str = "", rows: tuple[NetworkRow, ...] = ROWS, *, off: float = 0.1
+    system: str, split: str, study: str = "", rows: tuple[ForecastRow, ...] = ROWS, *, off: float = 0.1
 ) -> Forecasts:
     """Off by ``off`` (a logarithm) at the first row, by twice that at the second and so on in turn of three."""
     truth = np.arange(1.0, 1.0 + len(rows))

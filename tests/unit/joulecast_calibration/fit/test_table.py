@@ -10,7 +10,7 @@ import pytest
 
 from joulecast.energy.profile import Host
 from joulecast.errors import MeasurementError
-from joulecast_calibration.fit.journal import Journal
+from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.fit.table import layers_of_suite, table_of
 from joulecast_calibration.rows.journals import Executed
@@ -21,7 +21,7 @@ HOST = Host(
 )
 
 
-def only(journal: Journal, *lines: Executed) -> Journal:
+def only(journal: MeasuredRows, *lines: Executed) -> MeasuredRows:
     return replace(journal, rows=lines)
 
 

@@ -17,8 +17,8 @@ from joulecast_calibration.measure.bench import torchbench
 from joulecast_calibration.measure.bench.ceilings import COPY_BYTES, ceilings
 from joulecast_calibration.measure.bench.gaps import Point, extrapolated
 from joulecast_calibration.measure.bench.host import HostConstants
+from joulecast_calibration.measure.loads.counts import network_features
 from joulecast_calibration.measure.loads.devices import Processor
-from joulecast_calibration.measure.loads.features import network_features
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import prepared_network
 from joulecast_calibration.measure.plan.plan import PlanOptions, make_plan

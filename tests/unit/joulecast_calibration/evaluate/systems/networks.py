@@ -7,13 +7,13 @@ import numpy as np
 from joulecast.energy.features import Array
 from joulecast.layers import Contraction, LayerProfile
 from joulecast_calibration.evaluate.systems.features import KINDS, SIZES, NetworkFeatures, features_of
-from joulecast_calibration.rows.networks import NetworkRow, Truth
+from joulecast_calibration.rows.networks import ForecastRow, Truth
 
 
 def network(
     name: str, layers: list[LayerProfile], *, batch: int = 1, precision: str = "bf16", clock: float | None = 900.0
 ) -> NetworkFeatures:
-    row = NetworkRow(
+    row = ForecastRow(
         architecture=name,
         config="",
         precision=precision,

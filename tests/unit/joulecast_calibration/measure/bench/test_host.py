@@ -5,8 +5,8 @@ import torch
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.bench.host import MIXTURES, Mixture, Sample, fitted, host_constants
+from joulecast_calibration.measure.loads.counts import network_features
 from joulecast_calibration.measure.loads.devices import Processor
-from joulecast_calibration.measure.loads.features import network_features
 from joulecast_calibration.meter.sensor import MonotonicClock
 
 PLANTED = (13e-6, 3e-6, 14e-6, 20e-6)  # of one host, in the order kernel, view, module call, pass

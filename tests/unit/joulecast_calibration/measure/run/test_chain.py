@@ -16,7 +16,7 @@ import pytest
 from joulecast_calibration import suite
 from joulecast_calibration.measure.run import chain
 from joulecast_calibration.measure.run.progress import PlainReporter
-from joulecast_calibration.measure.run.request import Request, perform
+from joulecast_calibration.measure.run.request import MeasurementRequest, perform
 from tests.unit.joulecast_calibration.measure.command import Measuring
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite, layer
 from tests.unit.joulecast_calibration.measure.handmade_site import environment
@@ -262,7 +262,7 @@ def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkey
     monkeypatch.setenv("PYTHONPATH", site["PYTHONPATH"])
     monkeypatch.setattr(suite, "suite_digest", HandmadeSuite().suite_digest)
     victim = layer(13).digest
-    request = Request(
+    request = MeasurementRequest(
         folder=tmp_path / "rows", slices=("layers",), budget_seconds=600.0, device="simulated:hopper",
         faults={"hang": victim},
     )  # fmt: skip

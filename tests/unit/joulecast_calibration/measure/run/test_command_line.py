@@ -247,10 +247,10 @@ def test_durations_are_read_as_people_write_them() -> None:
 def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: Path) -> None:
     """What libraries print cannot disturb them."""
     from joulecast_calibration.measure.plan.plan import PlanOptions
-    from joulecast_calibration.measure.run.process import PARENT, Job
+    from joulecast_calibration.measure.run.process import PARENT, ProcessJob
 
     measuring.folder.mkdir()
-    job = Job(
+    job = ProcessJob(
         folder=str(measuring.folder), options=PlanOptions(slices=("layers",)), device="simulated:hopper", seconds=200.0,
         budget_seconds=200.0, last=True, closing=False, spawned_at=0.0,
     )  # fmt: skip

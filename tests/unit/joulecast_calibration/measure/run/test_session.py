@@ -20,7 +20,7 @@ from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan
 from joulecast_calibration.measure.report.smoke import smoke
 from joulecast_calibration.measure.report.verdict import judge
 from joulecast_calibration.measure.run.journal import Journal
-from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Limits, Session, failure_reason
+from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits, failure_reason
 from joulecast_calibration.meter import Policy
 from joulecast_calibration.rows.graphs import PackedGraph
 from joulecast_calibration.rows.journals import read_rows
@@ -82,7 +82,7 @@ class Measured:
         with Journal(path, run_id="r", process=run.process, simulated=True, seconds=clock) as journal:
             session = Session(
                 bench=bench, journal=journal, history=History(), plan=plan, run=run,
-                limits=Limits(seconds=seconds, last=True, closing=closing), emit=self._hear, seconds=clock,
+                limits=SessionLimits(seconds=seconds, last=True, closing=closing), emit=self._hear, seconds=clock,
                 policy=policy or Policy(),
             )  # fmt: skip
             self.ended = session.run()

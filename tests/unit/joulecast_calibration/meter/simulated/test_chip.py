@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulecast_calibration.meter.simulated import PRESETS, Chip, Execution, Phase
+from joulecast_calibration.meter.simulated import PRESETS, Execution, Phase, SimulatedChip
 from joulecast_calibration.meter.simulated.chip import Conditions, pattern_of
 
 CLOCKS = st.floats(0.15, 1.0)
-CHIP = Chip()
+CHIP = SimulatedChip()
 
 
 def at(clock=1.0, celsius=25.0, **more):
@@ -61,5 +61,5 @@ def test_a_fast_host_adds_nothing():
 def test_a_hot_chip_leaks_and_is_allowed_less():
     assert CHIP.busy_watts(1.0, 80.0) > CHIP.busy_watts(1.0, 25.0)
     assert CHIP.limit_watts(25.0) == CHIP.power_limit_watts
-    hot = Chip(celsius_per_watt=0.4)
+    hot = SimulatedChip(celsius_per_watt=0.4)
     assert hot.settled_celsius(hot.limit_watts(hot.highest_celsius)) < hot.highest_celsius

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.simulated import (
     PRESETS,
-    Chip,
     DeviceOutOfMemoryError,
     DeviceSpec,
     Faults,
     ForeignProcess,
     Phase,
+    SimulatedChip,
     SimulatedDevice,
 )
 
@@ -20,7 +20,9 @@ QUIET = {"power_noise": 0.0, "pace_noise": 0.0}
 
 
 def device(chip=None, **options):
-    spec = DeviceSpec(name="test", chip=chip or Chip(leakage_per_celsius=0.0), sensor=PRESETS["turing"].sensor, **QUIET)
+    spec = DeviceSpec(
+        name="test", chip=chip or SimulatedChip(leakage_per_celsius=0.0), sensor=PRESETS["turing"].sensor, **QUIET
+    )
     return SimulatedDevice(spec, **options)
 
 
@@ -85,7 +87,7 @@ def test_the_cap_holds_on_average_and_executions_last_longer(over, period):
 @settings(deadline=None, max_examples=20)
 @given(resistance=st.floats(0.2, 0.5), share=st.floats(0.3, 1.5))
 def test_temperature_stays_below_its_bound_whatever_runs(resistance, share):
-    chip = Chip(celsius_per_watt=resistance, thermal_seconds=3.0)
+    chip = SimulatedChip(celsius_per_watt=resistance, thermal_seconds=3.0)
     one = device(chip)
     load = one.load(0.01, watts=share * chip.power_limit_watts)
     load.enqueue(3000)
@@ -95,7 +97,7 @@ def test_temperature_stays_below_its_bound_whatever_runs(resistance, share):
 
 
 def test_a_hot_chip_says_why_it_is_slow():
-    one = device(Chip(celsius_per_watt=0.4, thermal_seconds=3.0))
+    one = device(SimulatedChip(celsius_per_watt=0.4, thermal_seconds=3.0))
     load = one.load(0.01, watts=240.0)
     load.enqueue(3000)
     one.advance(20.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from joulecast_calibration.meter.simulated import PRESETS, Chip, DeviceSpec, Faults, RealTimeSimulatedSensor
+from joulecast_calibration.meter.simulated import PRESETS, DeviceSpec, Faults, RealTimeSimulatedSensor, SimulatedChip
 
 
 class Hands:
@@ -40,7 +40,11 @@ class Work:
 def quiet(**options):
     clock = Hands()
     spec = DeviceSpec(
-        name="test", chip=Chip(leakage_per_celsius=0.0), sensor=PRESETS["turing"].sensor, power_noise=0, pace_noise=0
+        name="test",
+        chip=SimulatedChip(leakage_per_celsius=0.0),
+        sensor=PRESETS["turing"].sensor,
+        power_noise=0,
+        pace_noise=0,
     )
     return clock, RealTimeSimulatedSensor(clock, spec, **options)
 
@@ -54,7 +58,7 @@ def test_joules_are_those_of_the_time_in_which_work_ran():
     clock.sleep(1.0)
     sensor.energy_joules()
     assert sensor.true_joules(1.0, 3.0) == pytest.approx(2 * 0.6 * 250.0, rel=1e-6)
-    assert sensor.true_joules(3.0, 4.0) == pytest.approx(Chip().rest_watts(1.0, 25.0), rel=0.01)
+    assert sensor.true_joules(3.0, 4.0) == pytest.approx(SimulatedChip().rest_watts(1.0, 25.0), rel=0.01)
 
 
 def test_its_counter_shows_the_work():
@@ -87,7 +91,7 @@ def test_work_that_fails_is_over():
         raise ZeroDivisionError
     clock.sleep(1.0)
     sensor.state()
-    assert sensor.true_joules(1.0, 2.0) == pytest.approx(Chip().rest_watts(1.0, 25.0), rel=0.01)
+    assert sensor.true_joules(1.0, 2.0) == pytest.approx(SimulatedChip().rest_watts(1.0, 25.0), rel=0.01)
 
 
 def test_a_metered_load_is_busy_while_it_is_enqueued():

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.simulated import (
     PRESETS,
-    Chip,
     DeviceSpec,
     Faults,
     Phase,
     Register,
     SensorSpec,
+    SimulatedChip,
     SimulatedDevice,
 )
 from joulecast_calibration.meter.simulated.sensor import SimulatedSensor
@@ -26,7 +26,7 @@ EXACT = Register(period_seconds=0.1)
 
 def device(counter=EXACT, power=EXACT, faults=None, seed=0, **sensor):
     spec = SensorSpec(name="test", power=power, counter=counter, **sensor)
-    chip = Chip(leakage_per_celsius=0.0)
+    chip = SimulatedChip(leakage_per_celsius=0.0)
     return SimulatedDevice(
         DeviceSpec(name="test", chip=chip, sensor=spec, power_noise=0.0, pace_noise=0.0), seed=seed, faults=faults
     )

@@ -9,7 +9,7 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.sensor import Card, DeviceState
-from joulecast_calibration.meter.simulated.chip import Chip, Phase
+from joulecast_calibration.meter.simulated.chip import Phase, SimulatedChip
 from joulecast_calibration.meter.simulated.device import SimulatedDevice
 from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
 from joulecast_calibration.meter.simulated.loads import SimulatedLoad
@@ -80,7 +80,7 @@ def _phases(device: SimulatedDevice, seconds: float, count: int = 2) -> Simulate
 
 def _hot(spec: DeviceSpec) -> DeviceSpec:
     """Its fan has failed: too hot after a second at 80 % of its limit."""
-    chip: Chip = replace(
+    chip: SimulatedChip = replace(
         spec.chip, celsius_per_watt=130.0 / spec.chip.power_limit_watts, thermal_seconds=2.0, leakage_per_celsius=0.002
     )
     return replace(spec, chip=chip)

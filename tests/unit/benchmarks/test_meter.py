@@ -4,10 +4,10 @@ from functools import cache
 
 import pytest
 
+from benchmarks.meter import main
+from benchmarks.meter_cases import CASES, LARGEST_ERROR, Outcome, constants_of, faults_of, run
 from joulecast_calibration.meter import Policy
 from joulecast_calibration.meter.simulated import PRESETS, SimulatedDevice, preset
-from joulecast_calibration.meter.simulated.__main__ import main
-from joulecast_calibration.meter.simulated.cases import CASES, LARGEST_ERROR, Outcome, constants_of, faults_of, run
 
 BY_NAME = {case.name: case for case in CASES}
 STEADY = (

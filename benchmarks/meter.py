@@ -1,4 +1,4 @@
-"""The meter's error by kind of load and of sensor, on simulated devices: ``python -m …simulated [--seeds N]``."""
+"""The meter's error by kind of load and of sensor, on simulated devices: ``python -m benchmarks.meter [--seeds N]``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
+from benchmarks.meter_cases import CASES, Case, Outcome, constants_of, run
 from joulecast_calibration.meter import CounterConstants, Policy
-from joulecast_calibration.meter.simulated.cases import CASES, Case, Outcome, constants_of, run
 from joulecast_calibration.meter.simulated.presets import PRESETS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m joulecast_calibration.meter.simulated", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.meter", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="devices of each kind (default: 5)")
     parser.add_argument("--seconds", type=float, help="windows of this length, else as long as the meter finds good")
     parser.add_argument("--sensor", choices=sorted(PRESETS), action="append", help="only this one; may be repeated")
