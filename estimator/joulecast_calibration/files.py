@@ -11,7 +11,8 @@ from joulecast.errors import MeasurementError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """``content`` into ``path``, all of it or nothing, whoever dies meanwhile; text as UTF-8. Its folder is made.
+    """Write ``content`` to ``path`` completely or not at all, even if the process is killed; text as UTF-8. Makes
+    the folder.
     Raises MeasurementError (NotWritable)."""
     write_together({path: content})
 

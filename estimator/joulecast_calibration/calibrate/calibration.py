@@ -97,7 +97,7 @@ class Calibration:
         self._count()
 
     def _count(self) -> None:
-        """The rows that are there, whoever wrote them."""
+        """Return every row in the folder, also those of earlier commands."""
         rows = read_rows(self._plan.request.folder).rows
         networks = sum(isinstance(row, NetworkRow) for row in rows)
         layers = sum(isinstance(row, LayerRow) for row in rows)

@@ -1,4 +1,4 @@
-"""The state of a calibration, for whoever started it: one small JSON file that is whole whenever it is read."""
+"""The state of a calibration as a small JSON file, which is complete whenever it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit of measured rows says for itself."""
+"""Text that reports a fit of measured rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``joulecast measure``: a nicer face of ``python -m joulecast_calibration.measure``."""
+"""``joulecast measure``: ``python -m joulecast_calibration.measure`` with a progress bar."""
 
 from __future__ import annotations
 

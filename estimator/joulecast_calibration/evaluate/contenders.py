@@ -1,4 +1,4 @@
-"""All systems behind one question: fitted on these rows, what are those worth?"""
+"""All systems behind one interface: fit on some rows, forecast others."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[Forecasts | 
 
 
 def _lacking(sheet: DataSheet | None, found: NetworkSet) -> str:
-    """What a forecast of the set needs and nobody states."""
+    """Name what a forecast of the set needs and no trusted source states."""
     if sheet is None:
         several = could_be(found.gpu)
         if several:

@@ -1,4 +1,4 @@
-"""One set of rows on trial: its truth, its systems, and the forecasts that are made of it."""
+"""A set of rows with its measured joules, the systems fitted on it, and the forecasts that they make."""
 
 from __future__ import annotations
 

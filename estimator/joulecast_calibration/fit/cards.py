@@ -53,7 +53,7 @@ def network_sets(folder: Path) -> tuple[NetworkSet, ...]:
 def _readable(path: Path) -> tuple[NetworkSet, ...]:
     try:
         return read_set(path)
-    except MeasurementError:  # whoever fits or scores the folder says so
+    except MeasurementError:  # the fit and the score of the folder report it
         return ()
 
 

@@ -37,7 +37,7 @@ class Prior:
     measured_host: Host | None
 
     def clock_shares(self, table: Table) -> Array:
-        """Clock of each row over boost, as measured; 1 where nobody looked."""
+        """Clock of each row over boost, as measured; 1 where it was not read."""
         boost = self.profile.boost_clock_mhz or math.nan
         return np.nan_to_num(np.minimum(table.clock_mhz / boost, 1.0), nan=1.0)
 

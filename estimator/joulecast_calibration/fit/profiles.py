@@ -63,7 +63,7 @@ _LICENCES = {"energaizer": ("EnergAIzer, measured networks", "github.com/yifueve
 def fit(folder: Path) -> Mapping[str, str]:
     """Name to text of every file that a fit of ``folder`` writes: profiles by product, and the shared coefficients.
 
-    Raises MeasurementError if ``folder`` is no folder or a set in it lacks its columns.
+    Raises MeasurementError if ``folder`` is not a folder or a set in it lacks its columns.
     """
     read = [found for path in find_sets(folder) for found in read_set(path) if found.rows]
     sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
@@ -240,7 +240,7 @@ def fit_measured(
     shipped of it unless given. ``advanced`` is told the share that is done.
 
     Raises MeasurementError for rows that cannot be fitted, UnknownAcceleratorError and NotCalibratedError for an
-    accelerator whose limits nobody states.
+    accelerator without stated limits.
     """
     journal = read(paths)
     known = known or known_of(journal.product)

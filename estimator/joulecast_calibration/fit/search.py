@@ -37,7 +37,7 @@ family is a hundredth of them, and the largest, with all its relatives, a quarte
 _STEPS = 40  # evaluations of a search from the prior
 _CHORDS = 2  # steps with the slopes of the solution of nearly the same rows
 _FAR = 0.2  # change of a coefficient's logarithm beyond which they are no longer its slopes
-_SETTLED = 1e-3  # change below which no further step is worth its time
+_SETTLED = 1e-3  # change below which a further step gains nothing
 _DIFFERENCE = 1e-6  # of a logarithm, between two evaluations of a derivative
 
 

@@ -42,13 +42,13 @@ from joulecast_calibration.suite.contents import Key, belongs, contents, rows_of
 
 EAGER = "torch-eager"
 RUNTIMES = (EAGER, "torch-cudagraph")
-"""Those whose kernels are counted; a compiler fuses them, and nobody knows which."""
+"""Runtimes whose kernels are counted; which ones a compiler fuses is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What is known of a row beside its numbers. ``families``: of a network its lineage, of a layer all that have it.
-    ``configuration``: equal for equal ones, whoever measured them. ``batch_size``: 0 of a layer, whose shapes hold it;
+    ``configuration``: equal for equal ones of all runs and cards. ``batch_size``: 0 of a layer, whose shapes hold it;
     ``sequence_length`` in tokens and ``audio_seconds``: of a network, where it was fed so many."""
 
     is_network: bool

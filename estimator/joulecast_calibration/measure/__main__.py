@@ -1,5 +1,5 @@
 """``python -m joulecast_calibration.measure --resume DIR``: measure this machine's GPU. Needs torch, numpy and
-nvidia-ml-py alone; ``joulecast measure`` is the same with a nicer face.
+nvidia-ml-py alone; ``joulecast measure`` adds a progress bar.
 """
 
 from __future__ import annotations

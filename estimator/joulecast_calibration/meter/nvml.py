@@ -43,7 +43,7 @@ _MEMBERS = (
 
 _SLOW = ("NVML_DEVICE_ARCH_KEPLER", "NVML_DEVICE_ARCH_MAXWELL")
 _SLOW_NOTE = "power readings of this generation follow a step as a capacitor charges, over some 0.35 s (Yang et al.)"
-_UNLISTED_NOTE = "the driver does not list processes: a stranger on the device would go unseen"
+_UNLISTED_NOTE = "the driver does not list processes: a foreign process on the device would go unseen"
 _GRACE_SECONDS = 5.0  # for a process that has just ended to leave the driver's list
 _LOOK_SECONDS = 0.25
 _FOREIGN_BYTES = 200 * 2**20  # less than one CUDA context takes (some 250 to 500 MiB since Volta)

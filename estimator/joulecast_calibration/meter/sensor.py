@@ -43,7 +43,7 @@ class Sensor(Protocol):
     card: Card
 
     def energy_joules(self) -> float | None:
-        """The cumulative counter, unwrapped by nobody yet; None where the device has none."""
+        """The cumulative counter as read, before any unwrapping; None where the device has none."""
 
     def power_watts(self) -> float:
         """The driver's own power figure, whatever it averages over."""

@@ -86,7 +86,7 @@ class Placed(_Line, Generic[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(_Line):
-    """A line that says which ``kind`` of row it is, and is none. ``simulated``: as the line has it, of any type."""
+    """A line that names its ``kind`` of row but breaks its schema. ``simulated``: as the line has it, of any type."""
 
     kind: str
     schema: int
@@ -147,7 +147,7 @@ def read_journals(paths: Iterable[Path]) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """The session of a process: its line, and the row or why it is none."""
+    """The session of a process: its line, and the row or why it is refused."""
 
     text: bytes = b""
     row: SessionRow | None = None
@@ -266,7 +266,7 @@ def refuse_unfit(lines: Iterable[Line], *, simulated: bool = False) -> None:
 
 
 def is_simulated(name: str | None) -> bool:
-    """Whether an accelerator or a card of that name does not exist."""
+    """Whether the name is that of a simulated accelerator or card."""
     return str(name).lower().startswith(SIMULATED)
 
 

@@ -105,7 +105,7 @@ def _latency_row(entry: Mapping[str, str]) -> ForecastRow:
 
 
 def find_sets(folder: Path) -> tuple[Path, ...]:
-    """Every subfolder of ``folder`` with network rows, by name. Raises MeasurementError if ``folder`` is none."""
+    """Subfolders of ``folder`` with network rows, by name. Raises MeasurementError if ``folder`` is not a folder."""
     if not folder.is_dir():
         raise MeasurementError(f"{folder} is not a folder: name the one that holds the data sets")
     return tuple(sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}")))

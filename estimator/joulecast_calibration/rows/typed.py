@@ -1,7 +1,7 @@
 """Measured rows as frozen values: the columns of ``rows.measured`` with their types and bounds.
 
 ``row_of`` reads a line as its journal has it. Of layers, networks and windows only valid rows have every column, and
-only they become a ``LayerRow``, ``NetworkRow`` or ``WindowRow``; any other is an ``InvalidRow``, which nobody can fit
+only they become a ``LayerRow``, ``NetworkRow`` or ``WindowRow``; any other is an ``InvalidRow``, which is never fitted
 by mistake. Columns that a later version adds are left out. ``None`` is what is not known.
 """
 

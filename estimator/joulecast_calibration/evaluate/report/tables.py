@@ -63,7 +63,7 @@ def as_table(found: Evaluation) -> str:
 
 
 def warning(found: Evaluation) -> str:
-    """What has to be said first of rows that nobody measured; empty where there are none."""
+    """Return the warning that comes before scores of simulated rows; empty where there are none."""
     if not found.simulated:
         return ""
     named = ", ".join(found.simulated)

@@ -32,7 +32,7 @@ class ClockFactor:
 
 
 def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
-    """From rows that differ in the clock alone: within each such group, whatever the network is worth cancels. Without
+    """From rows that differ in the clock alone: within each such group, what the network itself costs cancels. Without
     such groups the factor is 1."""
     clocks = [row.row.clock_mhz for row in rows if row.row.clock_mhz is not None] or [1.0]
     factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))

@@ -23,7 +23,7 @@ from joulecast_calibration.suite.configuration import ACCELERATOR, RUNTIME
 from joulecast_calibration.suite.contents import rows_of_layer, rows_of_network
 from joulecast_calibration.suite.index import committed
 
-_LEAST_SECONDS = 1e-6  # an execution shorter than the start of a kernel is none
+_LEAST_SECONDS = 1e-6  # the start of one kernel: no execution is shorter
 _MOST_WATTS = 1.2  # of the limit: what a made-up load asks for at boost; above 1 the card is capped
 
 

@@ -55,7 +55,7 @@ def network_features(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 
 
 def _reasoned(known: Mapping[str, Any], counted: Callable[[], Counts]) -> Counts:
-    """Joules are worth having without their counts."""
+    """Return the reason instead of raising it: joules are kept without their counts."""
     try:
         return counted()
     except Exception as error:

@@ -43,7 +43,7 @@ class Device(Protocol):
     def reset_peak(self) -> None: ...
 
     def peak_bytes(self) -> int | None:
-        """The most that tensors occupied at once since ``reset_peak``; None where nobody counts."""
+        """The most bytes that tensors occupied at once since ``reset_peak``; None where they are not counted."""
 
     def versions(self) -> Mapping[str, str | None]: ...
 

@@ -77,7 +77,7 @@ def main(text: str) -> int:
         _tell(events, "refused", {"message": str(error), "reason": error.reason, "at_seconds": 0.0})
         return REFUSED
     except BrokenPipeError:
-        return REFUSED  # nobody watches any more: what is measured is on the disk
+        return REFUSED  # the parent has ended: what is measured is on the disk
     except KeyboardInterrupt:
         return 130
 

@@ -1,4 +1,4 @@
-"""What a person sees of a measurement while it runs: plain lines, safe in a log."""
+"""Progress of a measurement as plain lines, which a log can hold."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _FATAL = frozenset({"DiskFull", "FolderNotWritable", "SharedDevice", "NoDevice",
 
 
 class Emit(Protocol):
-    """Tells whoever watches."""
+    """Reports an event to the parent process."""
 
     def __call__(self, event: str, **columns: Any) -> None: ...
 

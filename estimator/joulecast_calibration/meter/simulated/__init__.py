@@ -1,4 +1,4 @@
-"""A device and its meter that do not exist, to test the meter and the runner where no card is.
+"""A simulated device and its meter, to test the meter and the runner without a card.
 
 Whatever is measured on them says so: ``card.simulated`` and an accelerator named ``simulated-…``.
 """

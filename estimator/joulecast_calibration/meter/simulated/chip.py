@@ -1,4 +1,4 @@
-"""A made-up chip: what executions take and draw at a clock and a temperature.
+"""A simulated chip: the time and power of executions at a clock and a temperature.
 
 The law is ``energy.physical``'s, seen from inside: dynamic energy of arithmetic ∝ V², of memory constant, static power
 and the power of the clock tree beside them. The shares of the power limit are those that the law's fit gave for an
