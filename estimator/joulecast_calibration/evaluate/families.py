@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from joulecast_calibration import suite
-from joulecast_calibration.fit.crossvalidation import Fold, folds, strict_folds
+from joulecast_calibration.fit.crossvalidation import Fold, fold_names, strict_folds
 from joulecast_calibration.fit.table import Measured, Table
 from joulecast_calibration.rows.networks import ForecastRow, layers_of
 from joulecast_calibration.suite.lineage import family_of
@@ -98,7 +98,7 @@ def vision_folds(table: Table) -> tuple[Fold, ...]:
     sees = np.array([row.task == "vision" if row.is_network else _of_vision(row) for row in table.rows], dtype=bool)
     networks = table.is_network
     rest = Fold(name=THE_REST, scored=networks & ~sees, trains=sees)
-    names = folds(row for row, own in zip(table.rows, (networks & sees).tolist(), strict=True) if own)
+    names = fold_names(row for row, own in zip(table.rows, (networks & sees).tolist(), strict=True) if own)
     families = strict_folds(table, names)
     own = (Fold(name=f.name, scored=f.scored & networks & sees, trains=f.trains & sees) for f in families)
     return rest, *own

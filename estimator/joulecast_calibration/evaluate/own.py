@@ -35,7 +35,7 @@ from joulecast_calibration.evaluate.trial import Outcome, Trial, in_sample
 from joulecast_calibration.fit.crossvalidation import (
     UNSEEN_LLMS,
     Fold,
-    folds,
+    fold_names,
     left_out,
     loose_folds,
     strict_folds,
@@ -88,7 +88,7 @@ def _facts(found: NamedJournal, table: Table) -> MeasuredSet:
         simulated=found.journal.simulated,
         networks=networks,
         layers=table.size - networks,
-        families=len(folds(row for row in table.rows if row.is_network)),
+        families=len(fold_names(row for row in table.rows if row.is_network)),
         runs=len(holds),
         cards=len({hold.split("|")[0] for hold in holds}),
     )
@@ -114,7 +114,7 @@ def _by_family(trial: _Trial) -> Iterator[Outcome]:
     """Strictly, layers too, those of families without networks as well: the headline, the unseen language models out
     of it, and errors by op type."""
     table = trial.table
-    cut = strict_folds(table, folds(table.rows))
+    cut = strict_folds(table, fold_names(table.rows))
     unseen = [fold.scored for fold in cut if fold.name == UNSEEN_LLMS]
     for contender in trial.contenders:
         joules = left_out(contender.refits, cut, contender.among)

@@ -124,7 +124,7 @@ def fold_of(row: Measured) -> str:
     return row.families[0] if row.families else row.name
 
 
-def folds(rows: Iterable[Measured]) -> tuple[str, ...]:
+def fold_names(rows: Iterable[Measured]) -> tuple[str, ...]:
     return tuple(sorted({fold_of(row) for row in rows}))
 
 

@@ -14,8 +14,8 @@ from joulecast_calibration.fit.crossvalidation import (
     LEVEL,
     UNSEEN_LLMS,
     by_group,
+    fold_names,
     fold_of,
-    folds,
     interval_width,
     left_out,
     strict_folds,
@@ -81,11 +81,11 @@ def leave_families_out(
 def family_names(table: Table) -> tuple[str, ...]:
     """Which families are left out in turn: those of networks, or of all rows where networks have too few."""
     by_network = _by_network(table)
-    return folds(row for row in table.rows if row.is_network or not by_network)
+    return fold_names(row for row in table.rows if row.is_network or not by_network)
 
 
 def _by_network(table: Table) -> bool:
-    return len(folds(row for row in table.rows if row.is_network)) >= FEWEST_FOLDS
+    return len(fold_names(row for row in table.rows if row.is_network)) >= FEWEST_FOLDS
 
 
 def percent_errors(joules: Array, truth: Array) -> Array:

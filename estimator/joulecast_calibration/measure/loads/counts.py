@@ -37,13 +37,13 @@ class Counts:
         return PackedGraph(digest=digest, name=name, families=families, unsupported=unsupported, contents=self.contents)
 
 
-def call_features(call: Call) -> Counts:
+def call_counts(call: Call) -> Counts:
     """Of a lone layer. ``digest``: the call's. ``untraced_reason``: instead of counts that cannot be had."""
     known = {"digest": call.digest, "function": call.function, "module_calls": 0}
     return _reasoned(known, lambda: _counted(graph_of_call(call), known))
 
 
-def network_features(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> Counts:
+def network_counts(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> Counts:
     """Of one forward pass. ``digest``: of the graph as traced here, None where it cannot be traced."""
 
     def counted() -> Counts:

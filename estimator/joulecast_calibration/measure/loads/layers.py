@@ -16,7 +16,7 @@ from joulecast.readers.module.calls import Call, TensorRef
 from joulecast_calibration.measure.loads.buffers import set_count, shared_positions
 from joulecast_calibration.measure.loads.callables import callable_of, invocation, named_arguments, out_of_place
 from joulecast_calibration.measure.loads.capture import graph_load
-from joulecast_calibration.measure.loads.counts import call_features
+from joulecast_calibration.measure.loads.counts import call_counts
 from joulecast_calibration.measure.loads.data import base_name, tensors_of
 from joulecast_calibration.measure.loads.devices import Device, described_errors
 from joulecast_calibration.measure.loads.health import all_finite, leaves
@@ -50,7 +50,7 @@ def layer_load(
         device.reset_peak()
         layer = LayerRuns(in_precision(call, precision), device, sets=1 if l2_state == "hot" else 0, seed=seed)
         load = graph_load(layer.runs, device.torch)
-        counts = call_features(layer.call)
+        counts = call_counts(layer.call)
         columns = {**counts.columns, **layer.columns(), "l2_state": l2_state, "precision": precision}
         layer.runs.clear()
         graph = counts.graph(name=call.function, families=families)

@@ -13,7 +13,7 @@ from torch import nn
 from joulecast.errors import MeasurementError
 from joulecast.readers.named import Built, InputSpec
 from joulecast_calibration.measure.loads.capture import graph_load
-from joulecast_calibration.measure.loads.counts import network_features
+from joulecast_calibration.measure.loads.counts import network_counts
 from joulecast_calibration.measure.loads.devices import Device, described_errors
 from joulecast_calibration.measure.loads.health import witnessed
 from joulecast_calibration.measure.loads.precision import HALVES, arithmetic, half_of
@@ -72,7 +72,7 @@ class PreparedNetwork:
             generator = torch.Generator(self._device.torch).manual_seed(self._seed)
             args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)
             own = self._columns(batch_size, runtime, args, kwargs)  # it runs: a first pass may fill caches
-            counts = network_features(self._module, args, kwargs, name=self._built.name)
+            counts = network_counts(self._module, args, kwargs, name=self._built.name)
             columns = {**counts.columns, **own}
             self._device.reset_peak()
             load, fused = self._load(runtime, args, kwargs)

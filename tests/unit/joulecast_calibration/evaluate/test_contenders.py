@@ -16,7 +16,14 @@ from joulecast_calibration.evaluate.own import widths
 from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE
 from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.evaluate.transfer import transferred
-from joulecast_calibration.fit.crossvalidation import Forecast, Refits, folds, interval_width, left_out, strict_folds
+from joulecast_calibration.fit.crossvalidation import (
+    Forecast,
+    Refits,
+    fold_names,
+    interval_width,
+    left_out,
+    strict_folds,
+)
 from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.fit.search import forecast, search
 
@@ -35,7 +42,7 @@ def remembering(fitted: FittedRows) -> tuple[Contender, list[Index]]:
 def test_a_fit_sees_what_its_fold_and_its_system_allow(fitted: FittedRows) -> None:
     table = fitted.table
     contender, fits = remembering(fitted)
-    cut = strict_folds(table, folds(row for row in table.rows if row.is_network))
+    cut = strict_folds(table, fold_names(row for row in table.rows if row.is_network))
     joules = left_out(contender.refits, cut, contender.among)
     seen = {tuple(kept.tolist()) for kept in fits}
     assert len(seen) == len(fits)  # equal ones are made once
@@ -48,7 +55,7 @@ def test_a_fit_sees_what_its_fold_and_its_system_allow(fitted: FittedRows) -> No
 
 def test_a_width_is_by_what_the_other_folds_were_off(fitted: FittedRows) -> None:
     table = fitted.table
-    cut = strict_folds(table, folds(row for row in table.rows if row.is_network))
+    cut = strict_folds(table, fold_names(row for row in table.rows if row.is_network))
     joules = np.where(cut[0].scored, 3.0, 1.01) * table.joules
     width = widths(joules, table, cut)
     assert width[cut[0].scored] == pytest.approx(np.log(1.01))

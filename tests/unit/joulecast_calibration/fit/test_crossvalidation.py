@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from joulecast_calibration.fit.crossvalidation import (
     UNSEEN_LLMS,
+    fold_names,
     fold_of,
-    folds,
     held_with,
     loose_folds,
     scored,
@@ -18,7 +18,7 @@ from joulecast_calibration.suite.lineage import language_models, zero_shot_names
 
 def test_no_relative_and_no_layer_of_a_held_out_family_is_fitted(fitted: FittedRows) -> None:
     table = fitted.table
-    for fold in folds(table.rows):
+    for fold in fold_names(table.rows):
         held = held_with(fold)
         kept = [row for row, trained in zip(table.rows, trains(table, fold).tolist(), strict=True) if trained]
         assert not {family for row in kept for family in row.families} & held
@@ -26,7 +26,7 @@ def test_no_relative_and_no_layer_of_a_held_out_family_is_fitted(fitted: FittedR
 
 
 def test_every_row_is_scored_once(fitted: FittedRows) -> None:
-    times = sum(scored(fitted.table, fold).astype(int) for fold in folds(fitted.table.rows))
+    times = sum(scored(fitted.table, fold).astype(int) for fold in fold_names(fitted.table.rows))
     assert set(times.tolist()) == {1}
 
 
@@ -44,7 +44,7 @@ def test_unseen_language_models_are_forecast_without_any_decoder(fitted: FittedR
 
 def test_the_loose_split_keeps_the_layers_that_others_have_too(fitted: FittedRows) -> None:
     table = fitted.table
-    names = folds(row for row in table.rows if row.is_network)
+    names = fold_names(row for row in table.rows if row.is_network)
     pairs = zip(strict_folds(table, names), loose_folds(table, names), strict=True)
     more = 0
     for strict, loose in pairs:

@@ -17,7 +17,7 @@ from joulecast_calibration.measure.bench import torchbench
 from joulecast_calibration.measure.bench.ceilings import COPY_BYTES, ceilings
 from joulecast_calibration.measure.bench.gaps import Point, extrapolated
 from joulecast_calibration.measure.bench.host import HostConstants
-from joulecast_calibration.measure.loads.counts import network_features
+from joulecast_calibration.measure.loads.counts import network_counts
 from joulecast_calibration.measure.loads.devices import Processor
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import prepared_network
@@ -147,7 +147,7 @@ def real_work() -> dict[str, set[str]]:
         graph_columns = {*EVERY, *layer.graph.columns()}
     with prepared_network(vision(), device=Processor()) as network, network.load(batch_size=1) as made:
         network_columns = set(made.columns)
-    untraced = set(network_features(torch.nn.LSTM(2, 2), (None,), {}, name="not traceable").columns)
+    untraced = set(network_counts(torch.nn.LSTM(2, 2), (None,), {}, name="not traceable").columns)
     assert "untraced_reason" in untraced
     return {
         "constants": set(names(constants())),

@@ -5,7 +5,7 @@ import torch
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.bench.host import MIXTURES, Mixture, Sample, fitted, host_constants
-from joulecast_calibration.measure.loads.counts import network_features
+from joulecast_calibration.measure.loads.counts import network_counts
 from joulecast_calibration.measure.loads.devices import Processor
 from joulecast_calibration.meter.sensor import MonotonicClock
 
@@ -51,7 +51,7 @@ def test_a_clock_that_stands_still_is_refused() -> None:
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_a_mixture_is_what_it_says(mixture: dict[str, int]) -> None:
-    counted = network_features(Mixture(**mixture).eval(), (torch.zeros(64),), {}, name="mixture").columns
+    counted = network_counts(Mixture(**mixture).eval(), (torch.zeros(64),), {}, name="mixture").columns
     assert counted["kernels"] == mixture.get("kernels", 0)
     assert counted["views"] == mixture.get("views", 0)
     assert counted["module_calls"] == 1 + mixture.get("layers", 0)
