@@ -22,4 +22,4 @@ def test_a_measuring_machine_needs_numpy_and_pynvml_only() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in loaded if not name.startswith("_")}  # underscores: what installed packages hook in
-    assert ours <= {"joulecast", "numpy", "pynvml", "sitecustomize", "usercustomize"}
+    assert ours <= {"joulecast", "joulecast_calibration", "numpy", "pynvml", "sitecustomize", "usercustomize"}

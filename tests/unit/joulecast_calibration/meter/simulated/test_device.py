@@ -197,7 +197,7 @@ def test_too_large_a_load_is_out_of_memory():
 
 def test_a_load_runs_in_its_multiples_only():
     load = device().load(0.01, multiple=10)
-    with pytest.raises(ValueError, match="no multiple of 10"):
+    with pytest.raises(ValueError, match="not a multiple of 10"):
         load.enqueue(15)
     load.enqueue(20)
     load.drain()
