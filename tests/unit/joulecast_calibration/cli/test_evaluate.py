@@ -34,7 +34,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("scored")
 def test_scores_are_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.command(tmp_path, output=evaluate.Report.JSON)
+    evaluate.command(tmp_path, output=evaluate.EvaluationFormat.JSON)
     document = json.loads(capsys.readouterr().out)
     validate(document)
     assert document["results"][0]["median_ape"] == 9.12346
@@ -43,7 +43,7 @@ def test_scores_are_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.usefixtures("scored")
 def test_scores_are_rows_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.command(tmp_path, output=evaluate.Report.CSV)
+    evaluate.command(tmp_path, output=evaluate.EvaluationFormat.CSV)
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["set"], row["n"]) == ("a-set", "3")
     evaluate.command(tmp_path)
@@ -58,7 +58,7 @@ def test_the_page_is_written_when_asked(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("scored")
 def test_the_report_is_html(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.command(tmp_path, output=evaluate.Report.HTML)
+    evaluate.command(tmp_path, output=evaluate.EvaluationFormat.HTML)
     printed = capsys.readouterr().out
     assert printed.startswith("<!DOCTYPE html>")
     assert "no joules" in printed
@@ -95,7 +95,7 @@ def test_without_matplotlib_the_report_ends_before_it_fits(tmp_path: Path, monke
     monkeypatch.setattr(protocol, "evaluate", lambda folder, measured_only: pytest.fail("fitted first"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(JoulecastError, match=r"joulecast\[report\]"):
-        evaluate.command(tmp_path, output=evaluate.Report.HTML)
+        evaluate.command(tmp_path, output=evaluate.EvaluationFormat.HTML)
 
 
 def test_without_a_folder_it_is_the_checkouts_own_that_is_scored(
