@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from joulecast.calibration import suite
-from joulecast.calibration.rows.measured import SCHEMA_VERSION
 from joulecast.energy.profile import SIMULATED_ALLOWED
+from joulecast_calibration import suite
+from joulecast_calibration.rows.measured import SCHEMA_VERSION
 
 ROWS = 10_000
 NOISE = 0.01  # of the made-up joules and seconds: what a window's standard error may be
@@ -34,11 +34,11 @@ WINDOW = {
 
 def section() -> str:
     os.environ[SIMULATED_ALLOWED] = "1"
-    from joulecast.calibration.fit.measured.card import known_of, prior_of
-    from joulecast.calibration.fit.measured.heldout import figures, leave_families_out
-    from joulecast.calibration.fit.measured.journal import read
-    from joulecast.calibration.fit.measured.search import search
-    from joulecast.calibration.fit.measured.table import table_of
+    from joulecast_calibration.fit.heldout import figures, leave_families_out
+    from joulecast_calibration.fit.journal import read
+    from joulecast_calibration.fit.prior import known_of, prior_of
+    from joulecast_calibration.fit.search import search
+    from joulecast_calibration.fit.table import table_of
 
     with tempfile.TemporaryDirectory() as folder:
         networks = write_rows(Path(folder) / "rows.jsonl")

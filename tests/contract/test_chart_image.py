@@ -124,6 +124,7 @@ def test_the_jobs_command_line_finds_its_programs_in_the_calibration_stage() -> 
     assert program in project["project"]["scripts"]
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [
         "estimator/joulecast",
+        "estimator/joulecast_calibration",
         "operator/joulecast_operator",
     ]
 
@@ -152,9 +153,9 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 assert "kopf" in outside and "torch" not in outside
 import joulecast_operator.calibration_pod
-import joulecast.calibration
-for found in pkgutil.walk_packages(joulecast.calibration.__path__, "joulecast.calibration."):
-    if not found.name.startswith("joulecast.calibration.evaluate") and not found.name.endswith("__main__"):
+import joulecast_calibration
+for found in pkgutil.walk_packages(joulecast_calibration.__path__, "joulecast_calibration."):
+    if not found.name.startswith("joulecast_calibration.evaluate") and not found.name.endswith("__main__"):
         __import__(found.name)
 from joulecast.cli import main
 sys.argv = ["joulecast", "calibrate", "--help"]

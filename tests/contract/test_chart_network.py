@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from joulecast.sources.address import DENIED_NETWORKS
 
+from joulecast.sources.registries.address import DENIED_NETWORKS
 from tests.contract.test_chart import OUTSIDE, SECRET, Object, egress, pod_spec, render, template
 
 API_SERVER = ("networkPolicy.apiServer.cidrs={203.0.113.10/32}", "networkPolicy.apiServer.ports={6443}")
@@ -139,7 +139,7 @@ def test_what_fetchers_are_denied_is_denied_by_the_network_too() -> None:
         for denied in map(ipaddress.ip_network, DENIED_NETWORKS)
         if not any(_within(denied, ipaddress.ip_network(each)) for each in excepted)
     ]
-    assert missing == [], "of joulecast.sources.address.DENIED_NETWORKS in the chart's networkPolicy.clusterRanges"
+    assert missing == [], "of DENIED_NETWORKS in the chart's networkPolicy.clusterRanges"
 
 
 def _within(inner: Any, outer: Any) -> bool:

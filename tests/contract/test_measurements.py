@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from joulecast.calibration.rows.journals import measured_rows
-from joulecast.calibration.rows.measured import SCHEMA_VERSION
+from joulecast_calibration.rows.journals import measured_rows
+from joulecast_calibration.rows.measured import SCHEMA_VERSION
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "measurements"
 MOST_BYTES = 20 << 20

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from joulecast.calibration import suite
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage, totals
 from joulecast.energy import networks as filed_networks
 from joulecast.readers.onnx import read
+from joulecast_calibration import suite
 from tests.contract.node_tests import node_tests
 from tests.contract.test_onnx_conformance import graph_of as graph_of_test
 from tests.contract.test_onnx_conformance import skipped

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {"joulecast": ROOT / "estimator", "joulecast_operator": ROOT / "operator"}
+PACKAGES = {
+    "joulecast": ROOT / "estimator",
+    "joulecast_calibration": ROOT / "estimator",
+    "joulecast_operator": ROOT / "operator",
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     return zipfile.Path(path)
 
 
-def test_it_holds_both_packages_with_their_data_and_types(wheel: zipfile.Path) -> None:
+def test_it_holds_every_package_with_its_data_and_types(wheel: zipfile.Path) -> None:
     held = set(wheel.root.namelist())
     wanted = subprocess.run(
-        ["git", "ls-files", *map(str, PACKAGES.values())], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "ls-files", *map(str, set(PACKAGES.values()))], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.splitlines()
     assert {name.partition("/")[2] for name in wanted if (ROOT / name).exists()} - held == set()
     assert {f"{package}/py.typed" for package in PACKAGES} <= held

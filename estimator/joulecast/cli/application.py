@@ -6,8 +6,9 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NoReturn
 
 import typer
@@ -43,11 +44,48 @@ COMMANDS = (
     "profile", "estimate", "compare", "accelerators", "evaluate", "fit", "suite", "measure", "calibrate", "schema",
     "version",
 )  # fmt: skip
-"""In the order of the help; each is a function ``command`` in the module of ``commands`` that bears its name."""
+"""In the order of the help; each is a function ``command`` in the module that bears its name, in the package
+``joulecast.cli.commands`` or, for a command of the laboratory, in ``LABORATORY``."""
 
-for _name in COMMANDS:
-    _module = import_module(f"joulecast.cli.commands.{_name}")
-    app.command(_name, epilog=_module.EXAMPLES)(_module.command)
+LABORATORY = "joulecast_calibration.cli"
+LABORATORY_COMMANDS = {
+    "evaluate": "fit",
+    "fit": "fit",
+    "suite": "report",
+    "measure": "calibrate",
+    "calibrate": "calibrate,fit",
+}
+"""Commands that the library does not import but finds, each with the extra of this distribution that it needs."""
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add every command. One of the laboratory raises JoulecastError (MissingDependency) where that is left out."""
+    has_laboratory = find_spec(LABORATORY.partition(".")[0]) is not None
+    for name in COMMANDS:
+        if name in LABORATORY_COMMANDS and not has_laboratory:
+            settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+            application.command(name, context_settings=settings)(_absent(name))
+            continue
+        package = LABORATORY if name in LABORATORY_COMMANDS else "joulecast.cli.commands"
+        module = import_module(f"{package}.{name}")
+        application.command(name, epilog=module.EXAMPLES)(module.command)
+
+
+def _absent(name: str) -> Callable[[], None]:
+    """Make the command ``name`` for where the laboratory is not installed."""
+
+    def command() -> None:
+        """Not available: this installation leaves out the package joulecast_calibration."""
+        raise JoulecastError(
+            f"`joulecast {name}` needs the package joulecast_calibration, which this installation leaves out: pip"
+            f" install 'joulecast[{LABORATORY_COMMANDS[name]}]'",
+            reason="MissingDependency",
+        )
+
+    return command
+
+
+add_commands(app)
 
 
 @app.callback()

@@ -9,9 +9,12 @@ from typing import Any
 
 import onnx
 import pytest
+import typer
 from onnx import parser
+from typer.testing import CliRunner
 
 from joulecast.cli import application
+from joulecast.errors import JoulecastError
 from tests import small_models
 
 OPEN = """
@@ -73,3 +76,15 @@ def test_what_has_no_example_is_a_form_to_fill_in(tmp_path: Path, monkeypatch: p
 def test_an_error_without_options_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     code, _, said = ended(["profile", str(tmp_path / "absent.onnx")], monkeypatch, capsys)
     assert (code, len(said.splitlines())) == (1, 1)
+
+
+def test_a_command_of_an_absent_laboratory_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "find_spec", lambda _: None)
+    without = typer.Typer()
+    application.add_commands(without)
+    for command, extra in application.LABORATORY_COMMANDS.items():
+        found = CliRunner().invoke(without, [command, "--quick", "rows"])
+        assert isinstance(found.exception, JoulecastError)
+        assert found.exception.reason == "MissingDependency"
+        assert f"pip install 'joulecast[{extra}]'" in str(found.exception)
+    assert CliRunner().invoke(without, ["version"]).exit_code == 0

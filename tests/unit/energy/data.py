@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from joulecast.calibration.fit.cards import problem_of
-from joulecast.calibration.fit.networks import clock_shares, forecast_networks
-from joulecast.calibration.fit.shared import sheet_of
-from joulecast.calibration.rows.networks import NetworkRow, stacked
+import numpy as np
+
+from joulecast_calibration.fit.cards import problem_of
+from joulecast_calibration.fit.networks import Fitted, forecast_networks
+from joulecast_calibration.fit.shared import sheet_of
+from joulecast_calibration.fit.table import table_of_set
+from joulecast_calibration.rows.networks import ForecastRow, Truth
 
 COLUMNS = (
     "set", "gpu", "model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz", "iterations",
@@ -29,9 +32,9 @@ def write(folder: Path, name: str = "a_set", gpu: str = GPU) -> Path:
     assert sheet is not None
     (folder / name).mkdir(parents=True)
     problem = problem_of(folder, sheet)
-    table = stacked(rows)
-    shares = clock_shares(table, problem.boost_clock_mhz)
-    found = forecast_networks(problem.laws.law, problem.laws.host, problem.chip, table, shares)
+    unknown = np.full(len(rows), np.nan)
+    table = table_of_set(rows, Truth(joules=unknown, seconds=unknown))
+    found = forecast_networks(problem, Fitted(law=problem.laws.law, host=problem.laws.host), table)
     with (folder / name / "model_energy.csv").open("w", newline="", encoding="utf-8") as text:
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
@@ -40,8 +43,8 @@ def write(folder: Path, name: str = "a_set", gpu: str = GPU) -> Path:
     return folder
 
 
-def row(model: str, config: str, sequence: int | None, batch: int, clock: float) -> NetworkRow:
-    return NetworkRow(
+def row(model: str, config: str, sequence: int | None, batch: int, clock: float) -> ForecastRow:
+    return ForecastRow(
         architecture=model,
         config=config,
         precision="bf16",
@@ -66,7 +69,7 @@ def edit(folder: Path, change: dict[str, str], where: dict[str, str] | None = No
             writer.writerow({**line, **(change if hit else {})})
 
 
-def _line(name: str, gpu: str, entry: NetworkRow, joules: float, seconds: float) -> dict[str, object]:
+def _line(name: str, gpu: str, entry: ForecastRow, joules: float, seconds: float) -> dict[str, object]:
     return {
         "set": name, "gpu": gpu, "model": entry.architecture, "config": entry.config, "precision": entry.precision,
         "batch": entry.batch_size, "seq": entry.sequence or "", "mode": entry.mode, "attn": entry.attention,

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from joulecast.calibration.fit.shared import START, sheet_of
 from joulecast.energy.features import LONGEST_ROW, Array, features
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.physical import UNALIGNED, Busy, Chip, busy, compute_seconds
 from joulecast.energy.profile import Law
 from joulecast.layers import LayerProfile
+from joulecast_calibration.fit.shared import START, sheet_of
 from tests.unit.energy.profiles import elementwise, product
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from joulecast.accelerators.catalogue import installed
-from joulecast.calibration.meter.simulated.presets import PRESETS
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError
+from joulecast_calibration.meter.simulated.presets import PRESETS
 
 PROFILE = installed()["NVIDIA-A100-PCIE-40GB"]
 """Has everything that a profile can have."""

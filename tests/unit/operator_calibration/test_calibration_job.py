@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from joulecast.calibration.measure.configuration import PRECISIONS, RUNTIMES, SLICES
+from joulecast_calibration.measure.plan.configuration import PRECISIONS, RUNTIMES, SLICES
 from joulecast_operator import calibration_job, calibration_pod, calibration_resources
 from joulecast_operator.calibration_job import Run, account, asked, job, profile_name
 from joulecast_operator.calibration_nodes import Target

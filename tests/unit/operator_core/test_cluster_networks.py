@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from joulecast.sources.address import AddressPolicy
 
+from joulecast.sources.registries.address import AddressPolicy
 from joulecast_operator.cluster_networks import ClusterNetworks
 from joulecast_operator.controller import Controller
 from joulecast_operator.fetcher import access_of

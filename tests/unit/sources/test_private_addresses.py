@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from joulecast.sources.address import AddressPolicy
 
 from joulecast.errors import ModelFetchError
 from joulecast.sources import RegistryAccess, fetch
+from joulecast.sources.registries.address import AddressPolicy
 from tests.harness.certificates import CertificateAuthority
 
 DISCREET = RegistryAccess(denied_networks=(), denied_hosts=(), hides_private_addresses=True)

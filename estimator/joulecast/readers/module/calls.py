@@ -1,6 +1,6 @@
 """One call of a torch function as plain data: enough to count it, to compare it with another, and to run it again.
 
-No torch is needed to read one; ``joulecast.calibration.measure`` makes real tensors of it.
+No torch is needed to read one; ``joulecast_calibration.measure`` makes real tensors of it.
 """
 
 from __future__ import annotations

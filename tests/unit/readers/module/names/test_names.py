@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from joulecast.calibration import suite
 from joulecast.canonical import canonicalise
 from joulecast.counting import count, coverage
 from joulecast.counting.registry import rule_for
@@ -16,6 +15,7 @@ from joulecast.readers.module import graph_of, graph_of_call, trace
 from joulecast.readers.module.names import rule_of, table
 from joulecast.readers.module.tracing.functions import FUNCTIONS
 from joulecast.readers.module.tracing.modes import attribute, resolved
+from joulecast_calibration import suite
 from tests.unit.readers.small_modules import Function
 
 F = nn.functional

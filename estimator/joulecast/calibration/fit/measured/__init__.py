@@ -1,1 +1,0 @@
-"""A profile from the rows that ``joulecast measure`` wrote: one accelerator, its layers and its networks."""

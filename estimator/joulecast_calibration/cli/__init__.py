@@ -1,0 +1,1 @@
+"""The laboratory's commands of ``joulecast``: evaluate, fit, suite, measure and calibrate."""

@@ -1,0 +1,96 @@
+"""All systems behind one interface: fit on some rows, forecast others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from joulecast.energy.features import Array, Flags, Index
+from joulecast_calibration.evaluate.systems.adaptation import Weigh
+from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE, fit_system
+from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
+from joulecast_calibration.evaluate.systems.tables import measured_features
+from joulecast_calibration.fit.crossvalidation import Forecast, Refits
+from joulecast_calibration.fit.networks import Problem, refits
+from joulecast_calibration.fit.prior import Prior
+from joulecast_calibration.fit.search import Found, law_refits, weights
+from joulecast_calibration.fit.table import Table
+from joulecast_calibration.rows.journals import FEWEST_ROWS
+from joulecast_calibration.rows.networks import ForecastRow, Truth
+
+_Row = TypeVar("_Row")
+PHYSICAL = "physical"
+SYSTEMS = (PHYSICAL, *FORMS)
+"""In the order of every table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A system on one set, and the rows ``among`` (size,) which it may be fitted; ``on_layers``: on layers alone, as
+    its paper has it."""
+
+    name: str
+    refits: Refits
+    among: Flags
+    on_layers: bool = False
+
+    def everything(self) -> Array:
+        """Joules of all rows by a fit on all that it may see, (size,)."""
+        return self.refits.fitted(np.flatnonzero(self.among))(np.arange(self.among.size))
+
+
+def published_contenders(problem: Problem, rows: Sequence[ForecastRow], table: Table) -> tuple[Contender, ...]:
+    """Every system on networks that others measured, ``physical`` first. ``neuralpower`` only where seconds were
+    measured."""
+    everything = np.ones(table.size, dtype=bool)
+    names = [name for name in FORMS if name != "neuralpower" or np.isfinite(table.seconds).all()]
+    features = network_features(rows)
+    return (
+        Contender(PHYSICAL, refits(problem, table), everything),
+        *(Contender(name, _form(name, table, features), everything) for name in names),
+    )
+
+
+def measured_contenders(prior: Prior, table: Table, whole: Found) -> tuple[Contender, ...]:
+    """Every system, ``physical`` first, on layers and networks; the published ones on networks alone, which serves
+    their forecasts of networks better, and those that are made of layers once more on layers alone. ``whole``: the law
+    on all rows."""
+    features = measured_features(table)
+
+    def weigh(kept: Index) -> Weigh:
+        """As ``physical`` is weighted."""
+        known = _taken(table.rows, kept)
+        return lambda some: weights(_taken(known, some))
+
+    networks, everything = table.is_network, np.ones(table.size, dtype=bool)
+    seen = networks if networks.sum() >= FEWEST_ROWS else everything
+    found = [Contender(PHYSICAL, law_refits(prior, table, whole), everything)]
+    found += [Contender(name, _form(name, table, features, weigh), seen) for name in FORMS]
+    if (~networks).sum() >= FEWEST_ROWS:
+        layer_wise = [name for name in FORMS if name in LAYER_WISE]
+        found += [
+            Contender(name, _form(name, table, features, weigh), ~networks, on_layers=True) for name in layer_wise
+        ]
+    return tuple(found)
+
+
+def _form(
+    name: str,
+    table: Table,
+    rows: Sequence[NetworkFeatures],
+    weigh: Callable[[Index], Weigh | None] = lambda _: None,
+) -> Refits:
+    truth = Truth(joules=table.joules, seconds=table.seconds)
+
+    def fit(kept: Index) -> Forecast:
+        system = fit_system(name, _taken(rows, kept), truth.take(kept), weigh(kept))
+        return lambda asked: system.predict(_taken(rows, asked))
+
+    return Refits(fit)
+
+
+def _taken(rows: Sequence[_Row], kept: Index) -> list[_Row]:
+    return [rows[position] for position in kept.tolist()]

@@ -1,0 +1,66 @@
+"""What layer rows tell: errors by op type, errors against the number of layers that were measured, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from joulecast.energy.features import Array
+from joulecast.energy.generic import datasheet_profile
+from joulecast_calibration.evaluate.evaluation import LearningScore, NoiseScore, OpTypeScore
+from joulecast_calibration.fit.heldout import percent_errors
+from joulecast_calibration.fit.journal import MeasuredRows
+from joulecast_calibration.fit.learning import learning
+from joulecast_calibration.fit.prior import known_of, prior_of
+from joulecast_calibration.fit.shared import sheet_of
+from joulecast_calibration.fit.table import Table
+
+
+def op_type_scores(name: str, system: str, table: Table, joules: Array) -> Iterator[OpTypeScore]:
+    """Of layers with a forecast, each op type; ``joules`` (size,): nan where there is none."""
+    op_types = np.array([row.op_type for row in table.rows])
+    kept = ~table.is_network & np.isfinite(joules)
+    percent = 100 * percent_errors(joules, table.joules)
+    for op_type in sorted(set(op_types[kept].tolist())):
+        own = percent[kept & (op_types == op_type)]
+        yield OpTypeScore(
+            set=name,
+            system=system,
+            op_type=op_type,
+            n=own.size,
+            mean_ape=float(own.mean()),
+            median_ape=float(np.median(own)),
+            max_ape=float(own.max()),
+            min_ape=float(own.min()),
+        )
+
+
+def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[LearningScore]:
+    """From the data sheet of the card on, if there is one, else from what is shipped of it."""
+    sheet = sheet_of(journal.product)
+    known = known_of(journal.product) if sheet is None or sheet.missing else datasheet_profile(sheet)
+    for step in learning(prior_of(journal, table, known), table):
+        yield LearningScore(
+            set=name,
+            layers=step.layers,
+            on=step.on,
+            n=step.rows,
+            mean_ape=100 * step.mean_ape,
+            median_ape=100 * step.median_ape,
+        )
+
+
+def noise_scores(name: str, table: Table) -> Iterator[NoiseScore]:
+    """Of networks and of layers that were measured more than once."""
+    first: dict[str, float] = {}
+    distances: dict[str, list[float]] = {"networks": [], "layers": []}
+    for row, joules in zip(table.rows, table.joules.tolist(), strict=True):
+        if row.configuration in first:
+            distance = 100 * abs(joules / first[row.configuration] - 1)
+            distances["networks" if row.is_network else "layers"].append(distance)
+        else:
+            first[row.configuration] = joules
+    for on, percent in distances.items():
+        if percent:
+            yield NoiseScore(set=name, on=on, n=len(percent), median=float(np.median(percent)), max=max(percent))

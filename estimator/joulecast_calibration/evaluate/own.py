@@ -1,0 +1,188 @@
+"""Which forecasts are made of rows of ``joulecast measure``: families left out strictly and loosely, architectures left
+out, fits that saw no language model or vision alone, transferred, in-sample; errors by op type and by number of layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from joulecast.energy.features import Array
+from joulecast.errors import JoulecastError
+from joulecast_calibration.evaluate.contenders import PHYSICAL, measured_contenders
+from joulecast_calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    FAMILY,
+    LAYER_FITTED,
+    LOOSE,
+    TRANSFERRED,
+    VISION_TRAINED,
+    ZERO_SHOT,
+    MeasuredSet,
+    Unscored,
+)
+from joulecast_calibration.evaluate.families import THE_REST, architecture_folds, vision_folds
+from joulecast_calibration.evaluate.folder import NamedJournal
+from joulecast_calibration.evaluate.layers import learning_scores, noise_scores, op_type_scores
+from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.evaluate.systems.catalogue import FORMS
+from joulecast_calibration.evaluate.systems.tables import network_row
+from joulecast_calibration.evaluate.transfer import transferred
+from joulecast_calibration.evaluate.trial import Outcome, Trial, in_sample
+from joulecast_calibration.fit.crossvalidation import (
+    UNSEEN_LLMS,
+    Fold,
+    fold_names,
+    left_out,
+    loose_folds,
+    strict_folds,
+    widths_of_others,
+)
+from joulecast_calibration.fit.heldout import FEWEST_FOLDS, family_names
+from joulecast_calibration.fit.prior import known_of, prior_of
+from joulecast_calibration.fit.search import search
+from joulecast_calibration.fit.table import Table, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial(Trial):
+    table: Table
+
+
+def evaluate_journal(folder: Path, found: NamedJournal) -> Iterator[Outcome]:
+    """Everything that the rows of ``found`` can tell; ``folder`` may hold tables of other cards."""
+    journal = found.journal
+    try:
+        known = known_of(journal.product)
+        table = table_of(journal, lacks=known.lacks)
+    except JoulecastError as error:
+        yield Unscored(set=found.name, split="all", reason=str(error), n=len(journal.rows))
+        return
+    yield from (Unscored(set=found.name, split="all", reason=why, n=n) for why, n in sorted(table.left_out.items()))
+    yield _facts(found, table)
+    prior = prior_of(journal, table, known)
+    trial = _Trial(
+        found.name,
+        tuple(network_row(row, row.batch_size) for row in table.rows),
+        table.joules,
+        table.is_network,
+        measured_contenders(prior, table, search(prior, table)),
+        table,
+    )
+    yield from _held_out(trial)
+    yield from _transferred(trial, folder, journal.product)
+    yield from in_sample(trial)
+    yield from learning_scores(trial.name, journal, table)
+    yield from noise_scores(trial.name, table)
+
+
+def _facts(found: NamedJournal, table: Table) -> MeasuredSet:
+    networks = int(table.is_network.sum())
+    holds = {row.hold for row in table.rows}
+    return MeasuredSet(
+        set=found.name,
+        accelerator=found.journal.product,
+        simulated=found.journal.simulated,
+        networks=networks,
+        layers=table.size - networks,
+        families=len(fold_names(row for row in table.rows if row.is_network)),
+        runs=len(holds),
+        cards=len({hold.split("|")[0] for hold in holds}),
+    )
+
+
+def _held_out(trial: _Trial) -> Iterator[Outcome]:
+    table = trial.table
+    names = family_names(table)
+    if len(names) < FEWEST_FOLDS:
+        for split in (FAMILY, ARCHITECTURE):
+            yield trial.unscored(split, "fewer than three families")
+        return
+    yield from _by_family(trial)
+    if not trial.networks.any():
+        yield trial.unscored("all", "layers alone were measured: their errors stand by op type")
+        return
+    yield from _split(trial, FAMILY, loose_folds(table, names), LOOSE)
+    yield from _split(trial, ARCHITECTURE, architecture_folds(table))
+    yield from _vision_trained(trial)
+
+
+def _by_family(trial: _Trial) -> Iterator[Outcome]:
+    """Strictly, layers too, those of families without networks as well: the headline, the unseen language models out
+    of it, and errors by op type."""
+    table = trial.table
+    cut = strict_folds(table, fold_names(table.rows))
+    unseen = [fold.scored for fold in cut if fold.name == UNSEEN_LLMS]
+    for contender in trial.contenders:
+        joules = left_out(contender.refits, cut, contender.among)
+        width = widths(joules, table, cut)
+        if trial.networks.any():
+            yield trial.forecasts(FAMILY, contender.name, joules, width, LAYER_FITTED if contender.on_layers else "")
+        if unseen and not contender.on_layers and np.isfinite(joules[unseen[0]]).any():
+            yield trial.forecasts(FAMILY, contender.name, np.where(unseen[0], joules, np.nan), width, ZERO_SHOT)
+        if contender.name == PHYSICAL or contender.on_layers:
+            yield from op_type_scores(trial.name, contender.name, table, joules)
+        if contender.name == PHYSICAL:
+            yield from _missing(trial, joules)
+
+
+def _missing(trial: _Trial, joules: Array) -> Iterator[Unscored]:
+    """Rows that no fit could be made for."""
+    for what, kind in (("networks", trial.networks), ("layers", ~trial.networks)):
+        count = int((kind & ~np.isfinite(joules)).sum())
+        if count:
+            reason = f"{what} with too few rows left to fit without their family"
+            yield trial.unscored(FAMILY, reason, count)
+
+
+def _split(
+    trial: _Trial, split: str, cut: Sequence[Fold], study: str = "", *, telling: Sequence[str] | None = None
+) -> Iterator[Forecasts]:
+    for contender in trial.systems:
+        joules = left_out(contender.refits, cut, contender.among)
+        width = widths(joules, trial.table, cut, telling=telling)
+        yield trial.forecasts(split, contender.name, joules, width, study)
+
+
+def _vision_trained(trial: _Trial) -> Iterator[Outcome]:
+    cut = vision_folds(trial.table)
+    own = [fold.name for fold in cut if fold.name != THE_REST]
+    if len(own) < FEWEST_FOLDS or not cut[0].scored.any():
+        return
+    yield from _split(trial, FAMILY, cut, VISION_TRAINED, telling=own)
+
+
+def _transferred(trial: _Trial, folder: Path, product: str) -> Iterator[Outcome]:
+    if not trial.networks.any():
+        return
+    number = int(trial.networks.sum())
+    moved = list(transferred(folder, product, trial.table))
+    for study, joules, width in moved:
+        found = trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
+        if found.rows:
+            yield found
+        if len(found.rows) < number:
+            reason = f"{PHYSICAL}: an arithmetic that nothing is known of"
+            yield trial.unscored(TRANSFERRED, reason, number - len(found.rows))
+    if not moved:
+        reason = f"{PHYSICAL}: what is shipped of {product} has joules or watts of it, and there are no tables beside"
+        yield trial.unscored(TRANSFERRED, reason, number)
+    reason = f"{', '.join(FORMS)}: each is fitted on the card that it forecasts"
+    yield trial.unscored(TRANSFERRED, reason, number)
+
+
+def widths(joules: Array, table: Table, folds: Sequence[Fold], *, telling: Sequence[str] | None = None) -> Array:
+    """Log half-width of each network's interval by what the other folds were off: (size,), nan where none is forecast.
+    ``telling``: names of the folds that tell, all unless given."""
+    errors = np.log(joules / table.joules)
+    kept = np.isfinite(errors) & table.is_network
+    groups = {fold.name: errors[fold.scored & kept] for fold in folds if (fold.scored & kept).any()}
+    tells = {name: values for name, values in groups.items() if telling is None or name in telling}
+    found = widths_of_others(tells, (fold.name for fold in folds))
+    width = np.full(table.size, np.nan)
+    for fold in folds:
+        width[fold.scored] = found.get(fold.name, np.nan)
+    return width

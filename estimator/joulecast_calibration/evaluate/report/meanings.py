@@ -1,0 +1,98 @@
+"""What sets, splits and studies are, in words for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from joulecast_calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    DATASHEET,
+    FAMILY,
+    IN_SAMPLE,
+    LAYER_FITTED,
+    LOOSE,
+    SIMULATED,
+    TRANSFERRED,
+    VISION_TRAINED,
+    ZERO_SHOT,
+    Evaluation,
+    MeasuredSet,
+)
+from joulecast_calibration.evaluate.systems.catalogue import LAYER_WISE
+
+_PUBLISHED: Mapping[str, str] = {
+    ARCHITECTURE: "Each architecture forecast by a fit of the others; its interval nested in the same way.",
+    FAMILY: "Each family forecast by a fit of the others; its interval nested in the same way. Families are lineages "
+    "across libraries, and those of which two networks share more than half of one's FLOPs in identical configurations "
+    "are one.",
+    TRANSFERRED: "No joule and no watt of this card was used: latency tables, data sheet, operator power of other "
+    "cards.",
+    IN_SAMPLE: "The rows that were fitted themselves: how well the form can do at all. Not a forecast.",
+}
+_MEASURED: Mapping[str, str] = {
+    FAMILY: "The headline, strict: each family forecast by a fit without any network of it or of its relatives, and "
+    "without any layer configuration that occurs in one of them, even if others have it. Relatives are lineages across "
+    "libraries that share more than half of their FLOPs. Intervals by what the other families were off.",
+    ARCHITECTURE: "Architectures forecast by a fit of the other ones, relatives and layers included; where there are "
+    "more than twenty, in twenty groups. Intervals by what the other groups were off.",
+    TRANSFERRED: "No joule and no watt of this card was used: what tables of latencies and of other cards say of it.",
+    IN_SAMPLE: _PUBLISHED[IN_SAMPLE],
+}
+
+STUDIES: Mapping[str, str] = {
+    LOOSE: "Families left out loosely: layer configurations that other families have too are fitted.",
+    LAYER_FITTED: "Layer-wise systems as their papers have them: fitted on measured layers alone, networks their sums, "
+    "families left out strictly.",
+    ZERO_SHOT: "Language models that generate text, by fits that saw none of them.",
+    DATASHEET: "`physical` as if no table of this card or of its chip were known: the limits of its data sheet, and "
+    "coefficients that cards of other chips share.",
+    VISION_TRAINED: "By fits of vision networks alone: those by a fit of the other ones, the rest by a fit of all.",
+}
+
+LEARNING = (
+    "`physical` begun at the data sheet, with so many layers of the card fitted, in the order in which they are "
+    "measured; networks have no part in the fit."
+)
+OP_TYPES = (
+    "Measured layers, each forecast by a fit without the family that it is scored with. `physical` is fitted on layers "
+    "and networks, layer-wise systems on layers alone; the others have no price for a layer."
+)
+THIRD_CARD = (
+    "What joules of a card without energy rows rest on: the upper mode of the power of its bf16 products, forecast "
+    "from other cards' shares of their limits, in the middle of those named; no watt of the card itself is seen."
+)
+
+_SETS = {
+    "energaizer_a100": "Whole forward passes on one A100-PCIE-40GB with locked clocks, seven architectures, "
+    "PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
+    "Four language models are most of the rows, so read the macro average too. FP32 rows run convolutions in TF32.",
+}
+"""What a set is, where that is known; any other one is named after its folder."""
+
+_OTHER_SET = "A folder of measured networks in the same columns."
+
+
+def measured_set(found: Evaluation, name: str) -> MeasuredSet | None:
+    """The facts of a set of this project's own rows; None of a published one."""
+    return next((each for each in found.measured if each.set == name), None)
+
+
+def meanings_of(found: Evaluation, name: str) -> Mapping[str, str]:
+    """What each split means in the set ``name``, in the order of the page."""
+    return _MEASURED if measured_set(found, name) else _PUBLISHED
+
+
+def described(found: Evaluation, name: str) -> str:
+    """What a set is."""
+    own = measured_set(found, name)
+    if own is None:
+        return _SETS.get(name, _OTHER_SET)
+    rows = f"{own.networks} rows of networks of {own.families} families and {own.layers} of layers"
+    if own.simulated:
+        return f"{SIMULATED.upper()}: {rows} that a simulated device made up. They say nothing of any hardware."
+    return f"Measured by this project on {own.accelerator}: {rows}, in {own.runs} runs on {own.cards} cards."
+
+
+def labelled(system: str, study: str = "") -> str:
+    """The system's name, marked where it is aggregate-fitted."""
+    return system + " *" * (system in LAYER_WISE and study != LAYER_FITTED)

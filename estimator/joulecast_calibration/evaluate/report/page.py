@@ -1,0 +1,285 @@
+"""An evaluation as the page ``docs/accuracy.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
+from joulecast_calibration.evaluate.evaluation import ARCHITECTURE, FAMILY, Evaluation
+from joulecast_calibration.evaluate.families import families
+from joulecast_calibration.evaluate.report.biases import Bias, biases
+from joulecast_calibration.evaluate.report.meanings import (
+    LEARNING,
+    OP_TYPES,
+    STUDIES,
+    THIRD_CARD,
+    described,
+    labelled,
+    meanings_of,
+    measured_set,
+)
+from joulecast_calibration.evaluate.report.repeats import repeats
+from joulecast_calibration.evaluate.report.tables import (
+    HEADER,
+    LEARNING_HEADER,
+    OP_TYPE_HEADER,
+    POWER_HEADER,
+    cells,
+    learning_cells,
+    op_type_cells,
+    percent,
+    power_cells,
+)
+from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, targets_of
+from joulecast_calibration.evaluate.scores import Forecasts, Score
+
+_INTRODUCTION = """# Accuracy
+
+Written by `joulecast evaluate --data DIR --page docs/accuracy.md`; nothing here is edited by hand.
+
+APE is the absolute percentage error of joules per batch. Coverage is the share of rows inside the 90 % interval, \
+half-width its median half length in percent of the
+forecast. The row `macro` counts every architecture once. \
+A forecast sees a row's model, configuration, precision, batch, sequence, mode, attention and clock lock, \
+and nothing else of it.
+
+{own} The sets of others \
+are development checks:
+the form of the law, the priors of its coefficients and the graph of OPT were chosen with one of them in sight \
+(ADRs [0116](adr/0116-tiles-waves-and-instructions.md) and \
+[0136](adr/0136-prologues-transposed-weights-and-long-rows.md)). Transferred intervals follow a rule \
+fixed before the rows were first scored that way
+([ADR 0041](adr/0041-width-of-transferred-intervals.md)) and are never tuned.
+
+The other systems are those of the literature, on the same rows and by the same protocol, each fitted by precision and \
+given a factor for the clock:
+[wattlayer](systems/wattlayer.md), [mac-linear](systems/mac-linear.md), [hidden-joules](systems/hidden-joules.md), \
+[neuralpower](systems/neuralpower.md), [getzner](systems/getzner.md).
+They are our reading of their papers, not their authors' code. Those marked \\* are aggregate-fitted: their papers fit \
+them on measured layers, here they are fitted
+on sums by layer type.
+"""
+
+_NONE_OF_OUR_OWN = (
+    "No joules measured by this project stand behind these figures yet: every row below was measured by others."
+)
+_OUR_OWN = "Rows measured by this project are told apart from those that others measured."
+
+_RESIDUALS = """
+### What the residuals of physical show
+
+Forecast less measured on architectures left out, in percent of measured: the median says to which side a group is \
+off, half its middle half what is left beside that.
+What was tried is told in the record of decisions on the law (ADRs [0116](adr/0116-tiles-waves-and-instructions.md) \
+and [0136](adr/0136-prologues-transposed-weights-and-long-rows.md)).
+
+"""
+
+
+def as_page(found: Evaluation) -> str:
+    """docs/accuracy.md. Raises MeasurementError where rows of a simulated device were scored."""
+    if found.simulated:
+        raise MeasurementError(f"{found.simulated[0]}: the accuracy page is not written from rows that nobody measured")
+    parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
+    for name in sets_of(found):
+        parts += _of_set(found, name)
+    parts += _third_card(found)
+    if not found.measured:
+        parts += [f"\n## Targets on {MEASURED_ROWS}\n\nThere are none yet.\n", *_targets(found, MEASURED_ROWS)]
+    if found.unscored:
+        parts.append("\n## Not scored\n\n| set | split | rows | why |\n|---|---|---:|---|\n")
+        parts += [f"| {entry.set} | {entry.split} | {entry.n} | {entry.reason} |\n" for entry in found.unscored]
+    return "".join(parts)
+
+
+def sets_of(found: Evaluation) -> tuple[str, ...]:
+    """Names of the sets that were scored."""
+    scored = [each.set for each in found.forecasts]
+    return tuple(dict.fromkeys([*scored, *(each.set for each in found.measured)]))
+
+
+def own_lines(found: Evaluation, name: str) -> tuple[Score, ...]:
+    """The scores of the set ``name`` and its parts."""
+    return tuple(line for line in found.results if line.set == name or line.set.startswith(f"{name} "))
+
+
+def _of_set(found: Evaluation, name: str) -> Iterator[str]:
+    own = own_lines(found, name)
+    yield f"\n## {name}\n\n{described(found, name)}\n"
+    yield from _targets(found, name)
+    yield from _compared(found, own, name)
+    yield from _studied(own, name)
+    yield from _residuals(found, name)
+    for split, meaning in meanings_of(found, name).items():
+        if not (split == FAMILY and repeated(own, name)):
+            yield from _split(split, meaning, own, name)
+    yield from _layers(found, name)
+    yield from _noise(found, name)
+
+
+def _targets(found: Evaluation, name: str) -> Iterator[str]:
+    known = list(targets_of(found, name))
+    if known:
+        yield "\n### Targets\n\n" + _markdown(("target", "wanted", "found", "")) + _markdown(["---"] * 4)
+        yield from (_markdown((each.name, each.wanted, each.found, each.verdict)) for each in known)
+
+
+def _compared(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
+    """All systems, a row each, for every task of a split."""
+    yield "\n### All systems\n"
+    for split in meanings_of(found, name):
+        own = [line for line in lines if line.split == split and line.set == name]
+        if split == FAMILY and repeated(lines, name):
+            yield f"\n{split}: the same, for every architecture is a family of its own.\n"
+        else:
+            yield from _beside(split, own)
+
+
+def repeated(lines: Sequence[Score], name: str) -> bool:
+    """Whether leaving families out says what leaving architectures out does."""
+    by_family, by_architecture = (
+        [replace(line, split="") for line in lines if line.split == split and line.set == name]
+        for split in (FAMILY, ARCHITECTURE)
+    )
+    return by_family == by_architecture
+
+
+def _residuals(found: Evaluation, name: str) -> Iterator[str]:
+    """Where ``physical`` is off on architectures that it did not see."""
+    for own in found.forecasts:
+        if (own.set, own.split, own.system, own.study) == (name, found.headline(name), PHYSICAL, ""):
+            yield _RESIDUALS + _markdown(BIAS_HEADER) + _markdown(["---"] + ["---:"] * 3)
+            yield from (_markdown(bias_cells(each)) for each in biases(own))
+
+
+BIAS_HEADER = ("rows of", "n", "median, signed", "half the middle half")
+
+
+def bias_cells(each: Bias) -> tuple[str, ...]:
+    """A bias under ``BIAS_HEADER``."""
+    return each.group, str(each.n), f"{each.signed:+.1f} %", f"{each.spread:.1f} %"
+
+
+def _studied(lines: Sequence[Score], name: str) -> Iterator[str]:
+    for study, meaning in STUDIES.items():
+        own = [line for line in lines if line.set == f"{name} {study}"]
+        yield from _beside(f"{study}: {meaning[0].lower()}{meaning[1:]}", own, study)
+
+
+def _beside(title: str, lines: Sequence[Score], study: str = "") -> Iterator[str]:
+    if not lines:
+        return
+    tasks = [
+        task
+        for task in dict.fromkeys(line.task for line in lines)
+        if len({e.task for e in lines}) != 2 or task != "all"
+    ]
+    yield f"\n{title}\n\n"
+    yield _markdown(("system", *(f"{task}: median / mean / max APE, coverage" for task in tasks)))
+    yield _markdown(["---"] * (1 + len(tasks)))
+    for system in SYSTEMS:
+        own = {line.task: line for line in lines if line.system == system}
+        if own:
+            yield _markdown((_starred(system, study), *(_short(own[task]) for task in tasks)))
+
+
+def _starred(system: str, study: str) -> str:
+    return labelled(system, study).replace("*", "\\*")
+
+
+def _short(line: Score) -> str:
+    return (
+        f"{percent(line.median_ape)} / {percent(line.mean_ape)} / {percent(line.max_ape)} %,"
+        f" {line.interval_coverage:.2f} (± {line.interval_half_width:,.0f} %)"
+    )
+
+
+def _split(split: str, meaning: str, lines: Sequence[Score], name: str) -> Iterator[str]:
+    """Every part of a split, of ``physical`` alone."""
+    own = [line for line in lines if (line.split, line.system) == (split, PHYSICAL) and not _of_study(line, name)]
+    if not own:
+        return
+    yield f"\n### physical, {split}\n\n{meaning}\n\n"
+    yield _markdown(HEADER) + _markdown(["---"] * 2 + ["---:"] * 7)
+    for line in telling(own, name):
+        yield _markdown(cells(line, line.set.removeprefix(name).strip() or "all"))
+
+
+def telling(lines: Sequence[Score], name: str) -> Sequence[Score]:
+    """``lines`` of the set ``name``; of more parts than ``MOST_PARTS``, those with the largest mean errors."""
+    parts = [line for line in lines if line.set not in (name, f"{name} bf16", f"{name} macro")]
+    kept = sorted(parts, key=lambda line: -line.mean_ape)[:MOST_PARTS] if len(parts) > MOST_PARTS else parts
+    return [line for line in lines if line not in parts or line in kept]
+
+
+MOST_PARTS = 20
+"""Architectures that a table names; of more, those that are forecast worst."""
+
+
+def _of_study(line: Score, name: str) -> bool:
+    return any(line.set.startswith(f"{name} {study}") for study in STUDIES)
+
+
+def _layers(found: Evaluation, name: str) -> Iterator[str]:
+    """Errors by op type, and against the number of layers that were measured."""
+    if any(each.set == name for each in found.op_types):
+        yield f"\n### Errors by op type\n\n{OP_TYPES}\n\n"
+        yield _markdown(OP_TYPE_HEADER) + _markdown(["---"] * 2 + ["---:"] * 4)
+        own = [each for each in found.op_types if each.set == name and each.system == PHYSICAL]
+        yield from (_markdown(op_type_cells(each)) for each in own)
+    if any(each.set == name for each in found.learning):
+        yield f"\n### Errors against the number of calibration layers\n\n{LEARNING}\n\n"
+        yield _markdown(LEARNING_HEADER) + _markdown(["---:"] * len(LEARNING_HEADER))
+        yield from (_markdown(learning_cells(each)) for each in found.learning if each.set == name)
+
+
+def _third_card(found: Evaluation) -> Iterator[str]:
+    if found.third_card:
+        yield f"\n## Power of a card that was left out\n\n{THIRD_CARD}\n\n"
+        yield _markdown(POWER_HEADER) + _markdown(["---"] * 2 + ["---:"] * 5)
+        yield from (_markdown(power_cells(each)) for each in found.third_card)
+
+
+def _noise(found: Evaluation, name: str) -> Iterator[str]:
+    if not any(each.set == name for each in found.forecasts):
+        return
+    yield f"\n### Noise and families\n\n{noise_sentence(found, name)}\n\n{kin_sentence(found, name)}\n"
+
+
+def noise_sentence(found: Evaluation, name: str) -> str:
+    """What repeats differ by."""
+    own = [each for each in found.noise if each.set == name]
+    if measured_set(found, name) is None:
+        reference_rows = reference(found, name)
+        return str(repeats(reference_rows.rows, reference_rows.truth))
+    if not own:
+        return "No row repeats another one, so the noise of these measurements is not known."
+    told = (
+        f"{each.n} rows of {each.on} repeat another one; they differ from it by {each.median:.2f} % in the median and"
+        f" {each.max:.2f} % at most."
+        for each in own
+    )
+    return " ".join(told)
+
+
+def reference(found: Evaluation, name: str) -> Forecasts:
+    """Forecasts of every row of the set ``name``."""
+    return next(each for each in found.forecasts if each.set == name and not each.study)
+
+
+def kin_sentence(found: Evaluation, name: str) -> str:
+    """Which families stand together, and how the strict rule compares with the loose one."""
+    own = measured_set(found, name)
+    if own:
+        return f"{own.families} families are held out in turn, relatives together: docs/suite.md says who they are."
+    named = sorted(set(families(reference(found, name).rows)))
+    return (
+        f"Families held out together: {'; '.join(named)}. Networks alone are fitted here, no layers of their own, so "
+        "the strict split (no layer configuration of the held-out family in the fit) and the loose one are the same."
+    )
+
+
+def _markdown(row: Iterable[str]) -> str:
+    return "| " + " | ".join(row) + " |\n"

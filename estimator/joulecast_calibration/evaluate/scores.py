@@ -1,0 +1,139 @@
+"""Scores of forecasts against truth: absolute percentage errors, and how often and how widely the interval held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.energy.features import Array, Flags
+from joulecast_calibration.rows.networks import ForecastRow
+from joulecast_calibration.suite.lineage import TASKS, task_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One line of the report. Errors and half-widths in percent, coverage 0–1; ``interval_half_width`` is a median."""
+
+    set: str
+    split: str
+    system: str
+    task: str
+    n: int
+    mean_ape: float
+    median_ape: float
+    max_ape: float
+    min_ape: float
+    interval_coverage: float
+    interval_half_width: float
+
+
+MOST_GROUPS = 12
+"""Colours that an eye tells apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecasts:
+    """Forecast and true joules of rows, with log half-widths: (rows,) each. ``study``: what is special about the fit
+    behind them, in a word or two; empty for the split as it is."""
+
+    set: str
+    split: str
+    system: str
+    rows: tuple[ForecastRow, ...]
+    joules: Array
+    truth: Array
+    log_half_width: Array
+    study: str = ""
+
+    @property
+    def percent(self) -> Array:
+        return 100 * np.abs(self.joules / self.truth - 1)
+
+    @property
+    def inside(self) -> Flags:
+        held: Flags = np.abs(np.log(self.joules / self.truth)) <= self.log_half_width
+        return held
+
+    @property
+    def architectures(self) -> Array:
+        """Names, (rows,)."""
+        return np.array([row.architecture for row in self.rows])
+
+    @property
+    def groups(self) -> Array:
+        """Architectures, or tasks where there are too many of those to tell apart in a picture, (rows,)."""
+        return self.architectures if np.unique(self.architectures).size <= MOST_GROUPS else self.tasks
+
+    @property
+    def tasks(self) -> Array:
+        """vision, nlp or audio, (rows,)."""
+        return np.array([task_of(row) for row in self.rows])
+
+
+def scores(found: Forecasts) -> Iterator[Score]:
+    """Pooled and by task; then BF16 alone, each architecture, and the mean over architectures."""
+    precisions = np.array([row.precision for row in found.rows])
+    everything = np.ones(len(found.rows), dtype=bool)
+    yield score(found, everything)
+    for task in TASKS:
+        yield from _some(found, found.tasks == task, task=task)
+    if (precisions == "bf16").any() and (precisions != "bf16").any():
+        yield from _some(found, precisions == "bf16", suffix=" bf16")
+    names = found.architectures
+    each = [score(found, names == name, suffix=f" {name}") for name in sorted(set(names.tolist()))]
+    yield from each
+    yield macro(found, each)
+
+
+def _some(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Iterator[Score]:
+    if kept.any():
+        yield score(found, kept, task=task, suffix=suffix)
+
+
+def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Score:
+    """The line of the rows ``kept``, which are some."""
+    percent = found.percent[kept]
+    widths = half_widths_percent(found.log_half_width[kept])
+    return Score(
+        set=named(found) + suffix,
+        split=found.split,
+        system=found.system,
+        task=task,
+        n=int(kept.sum()),
+        mean_ape=float(percent.mean()),
+        median_ape=float(np.median(percent)),
+        max_ape=float(percent.max()),
+        min_ape=float(percent.min()),
+        interval_coverage=float(found.inside[kept].mean()),
+        interval_half_width=float(np.median(widths)),
+    )
+
+
+def macro(found: Forecasts, each: Sequence[Score]) -> Score:
+    """Every architecture once: means of their figures; the largest and smallest error of any."""
+    return Score(
+        set=f"{named(found)} macro",
+        split=found.split,
+        system=found.system,
+        task="all",
+        n=len(each),
+        mean_ape=float(np.mean([line.mean_ape for line in each])),
+        median_ape=float(np.mean([line.median_ape for line in each])),
+        max_ape=max(line.max_ape for line in each),
+        min_ape=min(line.min_ape for line in each),
+        interval_coverage=float(np.mean([line.interval_coverage for line in each])),
+        interval_half_width=float(np.mean([line.interval_half_width for line in each])),
+    )
+
+
+def named(found: Forecasts) -> str:
+    """The set's name, and what was special about the fit."""
+    return f"{found.set} {found.study}".strip()
+
+
+def half_widths_percent(log_half_width: Array) -> Array:
+    """Half the interval's length, in percent of the forecast: 100·(eʷ − e⁻ʷ)/2."""
+    widths: Array = 100 * np.sinh(log_half_width)
+    return widths

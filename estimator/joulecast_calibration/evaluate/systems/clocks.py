@@ -1,0 +1,53 @@
+"""How joules and seconds change with the clock, for forms that have no place for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from joulecast.energy.features import Array, Index
+from joulecast_calibration.evaluate.systems.features import NetworkFeatures
+from joulecast_calibration.evaluate.systems.least_squares import ordinary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFactor:
+    """exp(b₁·l + b₂·l²) with l the logarithm of clock over ``reference_mhz``; an unlocked clock is ``highest_mhz``."""
+
+    reference_mhz: float
+    highest_mhz: float
+    coefficients: Array
+
+    def at(self, rows: Sequence[NetworkFeatures]) -> Array:
+        """The factor of each row, (rows,)."""
+        found: Array = np.exp(self.terms(rows) @ self.coefficients)
+        return found
+
+    def terms(self, rows: Sequence[NetworkFeatures]) -> Array:
+        clocks = [self.highest_mhz if row.row.clock_mhz is None else row.row.clock_mhz for row in rows]
+        logarithm = np.log(np.array(clocks) / self.reference_mhz)
+        return np.column_stack([logarithm, logarithm**2])
+
+
+def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
+    """From rows that differ in the clock alone: within each such group, what the network itself costs cancels. Without
+    such groups the factor is 1."""
+    clocks = [row.row.clock_mhz for row in rows if row.row.clock_mhz is not None] or [1.0]
+    factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))
+    if len(set(clocks)) < 2:
+        return factor
+    _, group = np.unique([repr(replace(row.row, clock_mhz=None)) for row in rows], return_inverse=True)
+    known = np.isfinite(values)
+    table = np.column_stack([factor.terms(rows)[known], np.log(values[known])])
+    within = _within(table, group[known])
+    return replace(factor, coefficients=ordinary(within[:, :-1], within[:, -1]))
+
+
+def _within(values: Array, group: Index) -> Array:
+    """``values`` (rows, columns) less their group's mean."""
+    counts = np.maximum(np.bincount(group), 1)
+    means = np.column_stack([np.bincount(group, column) / counts for column in values.T])
+    found: Array = values - means[group]
+    return found

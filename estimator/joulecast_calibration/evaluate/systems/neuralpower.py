@@ -1,0 +1,102 @@
+"""``neuralpower``: sparse polynomials (Lasso) for runtime and for power, energy = runtime × power (Cai et al. 2017)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LassoCV
+
+from joulecast.energy.features import Array
+from joulecast.errors import MeasurementError
+from joulecast_calibration.evaluate.systems.features import SIZES, NetworkFeatures, counts_of, products_of, sums_of
+from joulecast_calibration.rows.networks import Truth
+
+_FEATURES = [SIZES.index(name) for name in ("macs", "bytes", "input")]
+_PAIRS = tuple(combinations_with_replacement(_FEATURES, 2))
+_PENALTIES = 20
+_FOLDS = 5
+_ITERATIONS = 3000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparse:
+    """A polynomial: ``intercept`` + columns · ``coefficients``."""
+
+    coefficients: Array
+    intercept: float
+
+    def at(self, columns: Array) -> Array:
+        found: Array = columns @ self.coefficients + self.intercept
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuralPower:
+    """``seconds``, ``watts``: the two polynomials; outside ``watts_range``, the powers seen, none is forecast."""
+
+    seconds: Sparse
+    watts: Sparse
+    watts_range: tuple[float, float]
+
+    def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
+        watts = np.clip(self.watts.at(_power_columns(rows)), *self.watts_range)
+        found: Array = self.seconds.at(_runtime_columns(rows)) * watts
+        return found
+
+
+def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralPower:
+    """Both by Lasso, its penalty by cross-validation; rows without seconds are left out.
+
+    Raises MeasurementError where none has any.
+    """
+    timed = np.flatnonzero(np.isfinite(truth.seconds))
+    if not timed.size:
+        raise MeasurementError("no seconds were measured, which a model of runtime needs")
+    kept, own, weight = [rows[i] for i in timed.tolist()], truth.take(timed), weight[timed]
+    watts = own.joules / own.seconds
+    relative = weight / own.seconds
+    seconds = _lasso(_runtime_columns(kept) * relative[:, None], own.seconds * relative, positive=True)
+    power = _lasso(_power_columns(kept), watts, weight=weight**2)
+    return NeuralPower(seconds=seconds, watts=power, watts_range=(float(watts.min()), float(watts.max())))
+
+
+def _runtime_columns(rows: Sequence[NetworkFeatures]) -> Array:
+    """By layer type: number of layers, sums of FLOPs, memory accesses and input size, and of their products."""
+    products = products_of(rows)
+    pairs = np.stack([products[:, :, one, other] for one, other in _PAIRS], axis=2)
+    terms = [counts_of(rows)[:, :, None], sums_of(rows)[:, :, _FEATURES], pairs]
+    return np.concatenate(terms, axis=2).reshape(len(rows), -1)
+
+
+def _power_columns(rows: Sequence[NetworkFeatures]) -> Array:
+    """Logarithms, since power saturates, and their products: batch, and the mean layer's FLOPs, bytes and input."""
+    sizes = sums_of(rows)[:, :, _FEATURES].sum(axis=1) / counts_of(rows).sum(axis=1)[:, None]
+    batches = np.array([row.batch_size for row in rows], dtype=float)
+    logs = np.log(np.maximum(np.column_stack([batches, sizes]), 1.0))
+    pairs = combinations_with_replacement(range(logs.shape[1]), 2)
+    return np.column_stack([logs, *(logs[:, one] * logs[:, other] for one, other in pairs)])
+
+
+def _lasso(columns: Array, target: Array, *, positive: bool = False, weight: Array | None = None) -> Sparse:
+    """``positive``: no negative coefficients and no constant, for a runtime that is a sum over layers."""
+    centre = np.zeros(columns.shape[1]) if positive else columns.mean(axis=0)
+    spread = np.sqrt(np.mean((columns - centre) ** 2, axis=0))
+    scale = np.where(spread > 0, spread, 1.0)
+    model = LassoCV(
+        alphas=_PENALTIES,
+        cv=min(_FOLDS, target.size),
+        positive=positive,
+        fit_intercept=not positive,
+        max_iter=_ITERATIONS,
+        tol=1e-3,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a penalty that is too small to converge is not chosen
+        model.fit((columns - centre) / scale, target, sample_weight=weight)
+    coefficients = model.coef_ / scale
+    return Sparse(coefficients=coefficients, intercept=float(model.intercept_ - centre @ coefficients))

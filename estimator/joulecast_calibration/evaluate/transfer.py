@@ -1,0 +1,145 @@
+"""Forecasts of a card's networks by fits that saw no joule of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from joulecast.energy.datasheets import DataSheet
+from joulecast.energy.features import Array, Index
+from joulecast.energy.generic import chip_of_sheet, law_of
+from joulecast.energy.names import sheet_named
+from joulecast.energy.physical import Chip, chip_of
+from joulecast.energy.pricing import OTHER_HOST
+from joulecast.energy.profile import Host, Interval
+from joulecast_calibration.evaluate.contenders import PHYSICAL
+from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
+from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.evaluate.systems.catalogue import FORMS, fit_system
+from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
+from joulecast_calibration.evaluate.trial import Trial
+from joulecast_calibration.fit.cards import HOST, network_sets, transferred_card, transferred_interval
+from joulecast_calibration.fit.crossvalidation import Forecast, Refits, nested
+from joulecast_calibration.fit.networks import Fitted, clock_shares
+from joulecast_calibration.fit.prior import known_of
+from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others, sheet_of
+from joulecast_calibration.fit.table import Table
+from joulecast_calibration.rows.networks import ForecastRow, NetworkSet, Truth
+
+Moved = tuple[str, Array, Array]
+"""A study, and joules and log half-widths of every row."""
+
+
+def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
+    """Rows of this project by the latency tables and other cards' operators of ``folder``, and by the data sheet alone;
+    where it has no tables, by the profile that is shipped for the card, unless joules or watts of the card itself are
+    in that. Nothing where there is none."""
+    sheet, clock = sheet_of(product), np.ones(table.size)
+    if sheet is not None and not sheet.missing and _has_tables(folder, product):
+        yield from _by_tables(folder, sheet, table, clock)
+        return
+    known = known_of(product)
+    if known.origin in ("transferred", "datasheet"):
+        fitted = Fitted(law=known.law, host=known.hosts["torch-eager"])
+        yield "", *_forecast(chip_of(known), fitted, known.interval, table, clock)
+
+
+def transferred_set(
+    folder: Path, sheet: DataSheet, found: NetworkSet, table: Table, trial: Trial
+) -> Iterator[Forecasts]:
+    """Rows of others by each system that can, each at its locked clock; ``physical`` by a profile that saw no joule and
+    no watt of this card."""
+    clock = clock_shares(table, sheet.boost_mhz or math.nan)
+    for study, joules, width in _by_tables(folder, sheet, table, clock):
+        yield trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
+    donors = _donors(folder, sheet)
+    if donors is not None and len({row.row.architecture for row in donors.rows}) > 1:
+        for name in FORMS:
+            if name != "neuralpower" or np.isfinite(donors.truth.seconds).all():
+                yield trial.forecasts(TRANSFERRED, name, *_by_donors(name, donors, found))
+
+
+def _has_tables(folder: Path, product: str) -> bool:
+    shared = shared_coefficients(folder, product)
+    return bool(shared.laws or shared.power)
+
+
+def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> Iterator[Moved]:
+    """By tables of latencies and of other cards, and by the limits of the sheet and what cards of other chips share."""
+    card, chip, product = transferred_card(folder, sheet), chip_of_sheet(sheet), sheet.labels[0]
+    yield "", *_forecast(chip, card.fitted, card.interval, table, clock)
+    shared = shared_coefficients(folder, product)
+    alone = Fitted(law=law_of(shares_of_others(shared, sheet), sheet), host=HOST)
+    interval = transferred_interval(folder, shared, own=False, without=product)
+    yield DATASHEET, *_forecast(chip, alone, interval, table, clock)
+
+
+def _forecast(chip: Chip, fitted: Fitted, interval: Interval, table: Table, clock: Array) -> tuple[Array, Array]:
+    """Joules and log half-widths, widened by what another host would change (ADR 0042)."""
+    with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
+        joules = table.compose(fitted.law, fitted.host, chip, clock).joules
+        slower = table.compose(fitted.law, slower_host(fitted.host), chip, clock).joules
+        width: Array = np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
+    return joules, width
+
+
+def slower_host(host: Host) -> Host:
+    names = [field.name for field in fields(host) if field.name.endswith("_seconds")]
+    return replace(host, **{name: getattr(host, name) * OTHER_HOST for name in names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Donors:
+    rows: Sequence[NetworkFeatures]
+    truth: Truth
+
+
+def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
+    """Networks of other cards as if this one had run them: joules in proportion to power limit over peak, which is what
+    a data sheet says of a card's efficiency, and clocks in proportion to boost. None where there are none."""
+    tables: list[NetworkFeatures] = []
+    joules, seconds = [], []
+    for own in network_sets(folder):
+        other = sheet_named(own.gpu)
+        if other is None or other is sheet or other.missing:
+            continue
+        rows = [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]
+        tables += network_features(rows)
+        joules.append(own.truth.joules * _joules_per_flop(sheet) / _joules_per_flop(other))
+        seconds.append(own.truth.seconds * _peak(other) / _peak(sheet))
+    if not tables:
+        return None
+    return _Donors(rows=tables, truth=Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds)))
+
+
+def _at_boost(row: ForecastRow, scale: float) -> ForecastRow:
+    return row if row.clock_mhz is None else replace(row, clock_mhz=row.clock_mhz * scale)
+
+
+def _boost(sheet: DataSheet) -> float:
+    return sheet.boost_mhz or 1.0
+
+
+def _peak(sheet: DataSheet) -> float:
+    return float(max(fact.value for fact in sheet.peaks.values()))
+
+
+def _joules_per_flop(sheet: DataSheet) -> float:
+    return (sheet.power_limit_watts.value if sheet.power_limit_watts else 1.0) / _peak(sheet)
+
+
+def _by_donors(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Array]:
+    def fit(kept: Index) -> Forecast:
+        system = fit_system(name, [donors.rows[i] for i in kept.tolist()], donors.truth.take(kept))
+        return lambda asked: system.predict([features[i] for i in asked.tolist()])
+
+    features = (*donors.rows, *network_features(found.rows))
+    groups = np.array([row.row.architecture for row in features])
+    number, size = len(donors.rows), len(features)
+    train, test = np.arange(number), np.arange(number, size)
+    joules, width = nested(Refits(fit), groups, donors.truth.joules, train, test)
+    return joules, np.full(joules.size, width)

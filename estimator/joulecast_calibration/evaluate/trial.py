@@ -1,0 +1,73 @@
+"""A set of rows with its measured joules, the systems fitted on it, and the forecasts that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.energy.features import Array, Flags
+from joulecast_calibration.evaluate.contenders import Contender
+from joulecast_calibration.evaluate.evaluation import (
+    IN_SAMPLE,
+    LearningScore,
+    MeasuredSet,
+    NoiseScore,
+    OpTypeScore,
+    Unscored,
+)
+from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.rows.networks import ForecastRow
+
+Outcome = Forecasts | Unscored | MeasuredSet | OpTypeScore | LearningScore | NoiseScore
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """``rows``, ``truth``: (size,) what a forecast may know, and joules. ``networks`` (size,): rows that are scored."""
+
+    name: str
+    rows: tuple[ForecastRow, ...]
+    truth: Array
+    networks: Flags
+    contenders: tuple[Contender, ...]
+
+    @property
+    def systems(self) -> tuple[Contender, ...]:
+        """Each system once."""
+        return tuple(contender for contender in self.contenders if not contender.on_layers)
+
+    @property
+    def architectures(self) -> Array:
+        """Names, (size,)."""
+        return np.array([row.architecture for row in self.rows])
+
+    def forecasts(self, split: str, system: str, joules: Array, width: Array, study: str = "") -> Forecasts:
+        """Of the networks that have one; ``joules``, ``width``: of all rows, (size,), nan where there is none."""
+        kept = self.networks & np.isfinite(joules) & np.isfinite(width)
+        return Forecasts(
+            set=self.name,
+            split=split,
+            system=system,
+            rows=tuple(row for row, own in zip(self.rows, kept.tolist(), strict=True) if own),
+            joules=joules[kept],
+            truth=self.truth[kept],
+            log_half_width=width[kept],
+            study=study,
+        )
+
+    def unscored(self, split: str, reason: str, number: int | None = None) -> Unscored:
+        """``number``: of rows; all unless given."""
+        return Unscored(set=self.name, split=split, reason=reason, n=len(self.rows) if number is None else number)
+
+
+def in_sample(trial: Trial) -> Iterator[Forecasts]:
+    """Rows that were fitted themselves: how well the form can do at all. The width is that of its own errors."""
+    if not trial.networks.any():
+        return
+    for contender in trial.systems:
+        joules = contender.everything()
+        errors = np.abs(np.log(joules / trial.truth))[trial.networks]
+        width = np.full(joules.size, float(np.quantile(errors, 0.9)))
+        yield trial.forecasts(IN_SAMPLE, contender.name, joules, width)

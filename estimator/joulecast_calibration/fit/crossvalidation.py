@@ -1,0 +1,174 @@
+"""Cross-validation: forecasts of rows by fits that never saw them, and intervals from what other fits missed.
+
+What is left out together is a fold of measured rows, or a group of a published set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from joulecast.energy.features import Array, Flags, Index
+from joulecast.energy.interval import MINIMUM_GROUPS, group_weighted_quantile, split_conformal
+from joulecast_calibration.fit.table import Measured, Table
+from joulecast_calibration.rows.journals import FEWEST_ROWS
+from joulecast_calibration.suite.lineage import kin, language_models, zero_shot_names
+
+LEVEL = 0.9
+SIZE_POWER = 0.5
+"""Groups weigh in an interval as architectures do in the fit: half way between one a row and one a group (ADR 0043)."""
+
+UNSEEN_LLMS = "unseen language models"
+"""The fold of the three that lend no layer to the sample; no decoder language model trains it."""
+
+
+Forecast = Callable[[Index], Array]
+"""Joules of rows by their positions, (rows,), or several quantities, (quantities, rows)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refits:
+    """``fit``: from positions of rows to fit to what then forecasts. Every fit is made once."""
+
+    fit: Callable[[Index], Forecast]
+    _made: dict[bytes, Forecast] = field(default_factory=dict)
+
+    def fitted(self, kept: Index) -> Forecast:
+        """Fitted on the rows ``kept``, in their order."""
+        key = np.sort(kept).tobytes()
+        if key not in self._made:
+            self._made[key] = self.fit(np.sort(kept))
+        return self._made[key]
+
+
+def interval_width(errors: dict[str, Array]) -> float:
+    """Log half-width at ``LEVEL`` from log errors by group: split-conformal over groups from nine on, else
+    group-weighted."""
+    scores = {name: np.abs(values) for name, values in errors.items()}
+    if len(scores) >= MINIMUM_GROUPS:
+        return split_conformal(np.array([np.quantile(values, LEVEL) for values in scores.values()]), LEVEL)
+    groups = [name for name, values in scores.items() for _ in values]
+    return group_weighted_quantile(np.concatenate(list(scores.values())), groups, LEVEL, size_power=SIZE_POWER)
+
+
+def by_group(values: Array, names: Array) -> dict[str, Array]:
+    """``values`` (rows,) by their names (rows,), in order of the names."""
+    return {name: values[names == name] for name in sorted(set(names.tolist()))}
+
+
+def nested(refits: Refits, groups: Array, truth: Array, train: Index, test: Index) -> tuple[Array, float]:
+    """Joules of the rows ``test`` by a fit on ``train``, and the log half-width that fits without each group of
+    ``train`` in turn say; ``groups`` and ``truth``: (rows,) of the whole set."""
+    errors = {}
+    for name in sorted(set(groups[train].tolist())):
+        inner, out = train[groups[train] != name], train[groups[train] == name]
+        errors[name] = np.log(refits.fitted(inner)(out) / truth[out])
+    return refits.fitted(train)(test), interval_width(errors)
+
+
+def each_left_out(refits: Refits, groups: Array, truth: Array, among: Index) -> tuple[Array, Array]:
+    """Joules of the rows ``among``, each group by a fit on the others, and log half-widths: (among,) each."""
+    joules, width = np.zeros(among.size), np.zeros(among.size)
+    for name in sorted(set(groups[among].tolist())):
+        own = groups[among] == name
+        joules[own], width[own] = nested(refits, groups, truth, among[~own], among[own])
+    return joules, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """``scored``, ``trains``: (size,) rows of a table that are forecast, and those that this may be fitted on."""
+
+    name: str
+    scored: Flags
+    trains: Flags
+
+
+def left_out(
+    refits: Refits,
+    folds: Sequence[Fold],
+    among: Flags,
+    *,
+    shape: tuple[int, ...] = (),
+    advanced: Callable[[float], None] = lambda _: None,
+) -> Array:
+    """What is forecast of every row that is scored in one of ``folds``, by a fit of what that one trains on; nan where
+    none is, or too few rows are left to fit. (*shape, size)
+
+    ``among`` (size,): rows that may be fitted. ``advanced`` is told the share that is done.
+    """
+    found = np.full((*shape, among.size), np.nan)
+    with threadpool_limits(limits=1):  # tall and narrow matrices: threads spend their time waiting
+        for done, fold in enumerate(folds):
+            kept = fold.trains & among
+            if kept.sum() >= FEWEST_ROWS and fold.scored.any():
+                found[..., fold.scored] = refits.fitted(np.flatnonzero(kept))(np.flatnonzero(fold.scored))
+            advanced((done + 1) / len(folds))
+    return found
+
+
+def widths_of_others(errors: Mapping[str, Array], names: Iterable[str]) -> dict[str, float]:
+    """Log half-width for each of ``names`` by the log errors of the other groups; without it where there are none."""
+    others = {name: {other: values for other, values in errors.items() if other != name} for name in names}
+    return {name: interval_width(rest) for name, rest in others.items() if rest}
+
+
+def fold_of(row: Measured) -> str:
+    """The fold that a row is scored in: its family, or that of the unseen language models. A layer of many families is
+    scored once, with the first."""
+    if row.name in zero_shot_names():
+        return UNSEEN_LLMS
+    return row.families[0] if row.families else row.name
+
+
+def fold_names(rows: Iterable[Measured]) -> tuple[str, ...]:
+    return tuple(sorted({fold_of(row) for row in rows}))
+
+
+def held_with(fold: str) -> frozenset[str]:
+    """Every family that the fold must not be trained on."""
+    if fold == UNSEEN_LLMS:
+        return language_models()
+    return kin().get(fold, frozenset({fold}))
+
+
+def trains(table: Table, fold: str) -> Flags:
+    """(size,) rows that may be fitted when ``fold`` is held out: no network of it or its kin, no layer configuration
+    that occurs in any of them, and nothing that is scored in it."""
+    held = held_with(fold)
+    return np.array([not held & set(row.families) and fold_of(row) != fold for row in table.rows], dtype=bool)
+
+
+def trains_loosely(table: Table, fold: str) -> Flags:
+    """As ``trains``, but layer configurations that other families have too are fitted."""
+    held = held_with(fold)
+    return np.array([not _loosely_held(row, held) and not _scored_network(row, fold) for row in table.rows], dtype=bool)
+
+
+def _loosely_held(row: Measured, held: frozenset[str]) -> bool:
+    families = set(row.families)
+    return bool(held & families) if row.is_network else bool(families) and families <= held
+
+
+def _scored_network(row: Measured, fold: str) -> bool:
+    return row.is_network and fold_of(row) == fold
+
+
+def scored(table: Table, fold: str) -> Flags:
+    """(size,) rows that are scored with ``fold``."""
+    return np.array([fold_of(row) == fold for row in table.rows], dtype=bool)
+
+
+def strict_folds(table: Table, names: Iterable[str]) -> tuple[Fold, ...]:
+    return tuple(Fold(name=name, scored=scored(table, name), trains=trains(table, name)) for name in names)
+
+
+def loose_folds(table: Table, names: Iterable[str]) -> tuple[Fold, ...]:
+    """Of networks alone: a layer that is fitted cannot be scored."""
+    networks = table.is_network
+    return tuple(
+        Fold(name=name, scored=scored(table, name) & networks, trains=trains_loosely(table, name)) for name in names
+    )

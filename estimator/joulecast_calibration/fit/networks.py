@@ -1,0 +1,111 @@
+"""The law fitted on whole networks that others measured: energies and times, with priors on every coefficient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from joulecast.energy.features import Array, Index
+from joulecast.energy.physical import LOWEST_CLOCK, Chip, Composed
+from joulecast.energy.profile import Host, Law
+from joulecast_calibration.fit.coefficients import Laws
+from joulecast_calibration.fit.crossvalidation import Forecast, Refits
+from joulecast_calibration.fit.table import Measured, Table
+
+TIME_WEIGHT = 0.5
+"""A second's residual beside a joule's: time steers the fit, joules decide it."""
+PRIOR_WEIGHT = 0.1
+"""A prior's residual of one standard deviation weighs as a log residual of a tenth on a row of average weight."""
+_ROBUST = 0.1  # log residuals beyond it count linearly, so that one odd network does not bend the law
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A law and its host, as found."""
+
+    law: Law
+    host: Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Everything a fit on one card needs; ``lacks`` as the data sheet says."""
+
+    laws: Laws
+    chip: Chip
+    boost_clock_mhz: float
+    lacks: tuple[str, ...]
+
+
+def fit_networks(problem: Problem, table: Table) -> Fitted:
+    """The coefficients whose forecasts come nearest to ``table``, in robust least squares of logarithms, priors
+    included.
+
+    A row without seconds (nan) counts with its joules alone.
+    """
+    laws, weight = problem.laws, _balanced(table.rows)
+    clock = clock_shares(table, problem.boost_clock_mhz)
+    joules, seconds = np.log(table.joules), np.log(table.seconds)
+
+    def residuals(vector: Array) -> Array:
+        law, host = laws.at(vector)
+        forecast = table.compose(law, host, problem.chip, clock)
+        return np.concatenate(
+            [
+                weight * _robust(np.log(forecast.joules) - joules),
+                TIME_WEIGHT * weight * np.nan_to_num(_robust(np.log(forecast.seconds) - seconds)),
+                (vector - laws.centre) / laws.spread * PRIOR_WEIGHT,
+            ]
+        )
+
+    found = least_squares(
+        residuals,
+        laws.start,
+        bounds=(-np.inf, laws.highest),
+        method="trf",
+        x_scale=laws.spread,
+        max_nfev=40,
+        ftol=1e-5,
+        xtol=1e-5,
+    )
+    law, host = laws.at(found.x)
+    return Fitted(law=law, host=host)
+
+
+def forecast_networks(problem: Problem, fitted: Fitted, table: Table) -> Composed:
+    """Every network at the clock that it was locked at, under the power limit."""
+    return table.compose(fitted.law, fitted.host, problem.chip, clock_shares(table, problem.boost_clock_mhz))
+
+
+def refits(problem: Problem, table: Table) -> Refits:
+    """Fits of the law on some rows of ``table``, which forecast joules."""
+
+    def fit(kept: Index) -> Forecast:
+        fitted = fit_networks(problem, table.take(table.flags(kept)))
+        return lambda asked: forecast_networks(problem, fitted, table.take(table.flags(asked))).joules
+
+    return Refits(fit)
+
+
+def clock_shares(table: Table, boost_clock_mhz: float) -> Array:
+    """Clock over boost of each network, (networks,): 1 where none is locked."""
+    return np.clip(np.nan_to_num(table.clock_mhz, nan=boost_clock_mhz) / boost_clock_mhz, LOWEST_CLOCK, None)
+
+
+def _balanced(rows: Sequence[Measured]) -> Array:
+    """Weights whose squares lie half way between one a row and one an architecture; their mean square is 1."""
+    counts = Counter(row.name for row in rows)
+    weight = np.array([counts[row.name] ** -0.25 for row in rows])
+    scaled: Array = weight / np.sqrt(np.mean(weight**2))
+    return scaled
+
+
+def _robust(residual: Array) -> Array:
+    """Signed square root of the soft-l1 loss 2·s²·(√(1 + (r/s)²) − 1), s = 0.1."""
+    scaled = residual / _ROBUST
+    robust: Array = np.sign(residual) * _ROBUST * np.sqrt(2 * (np.sqrt(1 + scaled**2) - 1))
+    return robust

@@ -1,0 +1,161 @@
+"""What is known of the accelerator before a joule of it is fitted, and which coefficients its rows may move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+
+import numpy as np
+
+from joulecast.accelerators.catalogue import find
+from joulecast.energy.features import ARITHMETIC, FAMILIES, Array
+from joulecast.energy.physical import Chip, chip_of
+from joulecast.energy.profile import AcceleratorProfile, Host
+from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws, spread_of
+from joulecast_calibration.fit.journal import MeasuredRows
+from joulecast_calibration.fit.table import Table
+from joulecast_calibration.rows.typed import HostConstants
+
+_OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
+"""Families that multiply at a pace of their own, relative to a matrix product's."""
+_SEEN = 3
+"""Rows of an arithmetic or family from which on its own coefficients are moved; fewer would follow their noise."""
+_UNCAPPED = 0.9
+"""Quantile of the clocks measured that counts as boost: the highest one may be a reading that is off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """``profile``: as shipped or from the data sheet, at the limit and boost clock of the measured card. ``laws``: its
+    law with what may move. ``measured_host``: as measured; None where the rows have to tell."""
+
+    profile: AcceleratorProfile
+    laws: Laws
+    chip: Chip
+    measured_host: Host | None
+
+    def clock_shares(self, table: Table) -> Array:
+        """Clock of each row over boost, as measured; 1 where it was not read."""
+        boost = self.profile.boost_clock_mhz or math.nan
+        return np.nan_to_num(np.minimum(table.clock_mhz / boost, 1.0), nan=1.0)
+
+    @property
+    def uncapped(self) -> Chip:
+        """For rows at their own clock, which the cap has already lowered."""
+        return replace(self.chip, power_limit_watts=math.inf)
+
+
+PRIORS = "priors"
+"""Folder beside the shipped profiles: what was known of a card before its own rows were fitted."""
+
+
+def known_of(product: str) -> AcceleratorProfile:
+    """What is shipped or stated of ``product`` without a row of ours, so that no fit begins at what it is scored on.
+    Raises UnknownAcceleratorError, NotCalibratedError."""
+    found = find(product)
+    path = files("joulecast.energy").joinpath("profiles", PRIORS, f"{found.product}.json")
+    return AcceleratorProfile.from_json(path.read_text("utf-8")) if path.is_file() else found
+
+
+def prior_of(journal: MeasuredRows, table: Table, known: AcceleratorProfile) -> Prior:
+    """``known`` as the card was measured, with the coefficients that rows of ``table`` can tell."""
+    profile = _as_measured(known, journal, table)
+    host = _host(journal)
+    laws = Laws(law=profile.law, host=host or profile.hosts["torch-eager"], unknown=())
+    return Prior(
+        profile=profile,
+        laws=replace(laws, unknown=movable_coefficients(laws, table)),
+        chip=chip_of(profile),
+        measured_host=host,
+    )
+
+
+def _as_measured(known: AcceleratorProfile, journal: MeasuredRows, table: Table) -> AcceleratorProfile:
+    """Limit and boost clock as they were; peaks hold at the boost clock, and move with it."""
+    limit = journal.power_limit_watts or known.power_limit_watts
+    clocks = table.clock_mhz[np.isfinite(table.clock_mhz)]
+    if not clocks.size:
+        return replace(known, power_limit_watts=limit)
+    boost = float(np.quantile(clocks, _UNCAPPED))
+    rise = boost / known.boost_clock_mhz if known.boost_clock_mhz else 1.0
+    peaks = {name: peak * rise for name, peak in known.peak_flops.items()}
+    return replace(known, power_limit_watts=limit, boost_clock_mhz=boost, peak_flops=peaks)
+
+
+def _host(journal: MeasuredRows) -> Host | None:
+    """Means over the runs that measured them."""
+    found = [_launch_seconds(row.host_constants) for row in journal.constants if row.host_constants]
+    whole = [seconds for seconds in found if None not in seconds]
+    if not whole:
+        return None
+    owner = journal.hosts[0] if journal.hosts else "the host that was measured"
+    kernel, view, module_call, forward = np.mean(np.array(whole, dtype=float), axis=0).tolist()
+    return Host(
+        kernel_seconds=kernel,
+        view_seconds=view,
+        module_call_seconds=module_call,
+        forward_seconds=forward,
+        measured_on=owner,
+    )
+
+
+def _launch_seconds(host: HostConstants) -> tuple[float | None, ...]:
+    return host.kernel_seconds, host.view_seconds, host.module_call_seconds, host.forward_seconds
+
+
+def movable_coefficients(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
+    """Return the coefficients of ``SPREADS`` that the rows can tell, and the pace of each family of kernels there.
+
+    A host's launch costs move too where they were measured: on tiny modules they take less than half of what they take
+    in a real network.
+    """
+    families, arithmetics = _seen(table)
+    paths = dict.fromkeys([*SPREADS, *_own_paths(families, arithmetics)])
+    told = [path for path in paths if _told(path, families, arithmetics, table)]
+    return tuple(
+        Coefficient(path=path, centre=centre, spread=spread_of(path))
+        for path in told
+        if (centre := _centre(laws, path)) is not None and centre > 0
+    )
+
+
+def _own_paths(families: Sequence[str], arithmetics: Sequence[str]) -> Iterator[str]:
+    """Coefficients of the families and arithmetics that rows are of."""
+    for family in families:
+        yield f"law.family_memory.{family}"
+        if family in _OWN_PACE:
+            yield f"law.family_compute.{family}"
+    for arithmetic in arithmetics:
+        yield f"law.compute_efficiency.{arithmetic}"
+        yield f"law.flop_joules.{arithmetic}"
+
+
+def _told(path: str, families: Sequence[str], arithmetics: Sequence[str], table: Table) -> bool:
+    part, _, rest = path.partition(".")
+    key = rest.partition(".")[2]
+    if part == "host":
+        return any(row.eager for row in table.rows)
+    if key in ARITHMETIC:
+        return key in arithmetics
+    return key not in FAMILIES or key in families
+
+
+def _centre(laws: Laws, path: str) -> float | None:
+    """Where the law has it; 1 for a family that it does not name."""
+    try:
+        found = laws.value(path)
+    except AttributeError:  # a coefficient of another form of the law
+        return None
+    return 1.0 if found is None and path.startswith("law.family_") else found
+
+
+def _seen(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Families and arithmetics with enough measured rows that have any."""
+    names = []
+    for column, known in ((table.features.family, FAMILIES), (table.features.arithmetic, ARITHMETIC)):
+        pairs = set(zip(table.networks.index.tolist(), column[table.which].tolist(), strict=True))
+        counts = np.bincount([kind for _, kind in pairs if kind >= 0], minlength=len(known))
+        names.append(tuple(name for name, count in zip(known, counts.tolist(), strict=True) if count >= _SEEN))
+    return names[0], names[1]

@@ -1,0 +1,335 @@
+"""From fits to profiles: what was fitted from what, under which licence, and how good it is.
+
+``fit`` reads published sets, ``fit_measured`` the rows of ``joulecast measure``; ``write`` makes what is
+shipped of both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from joulecast.accelerators.catalogue import find
+from joulecast.energy.features import ARITHMETIC
+from joulecast.energy.generic import chip_of_sheet
+from joulecast.energy.model import Origin
+from joulecast.energy.names import sheet_named
+from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
+from joulecast_calibration.files import write_together
+from joulecast_calibration.fit.cards import (
+    HOST,
+    Card,
+    public_card,
+    transferred_card,
+    transferred_interval,
+)
+from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
+from joulecast_calibration.fit.journal import MeasuredRows, read
+from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
+from joulecast_calibration.fit.search import Found, search
+from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
+from joulecast_calibration.fit.table import Table, table_of, table_of_set
+from joulecast_calibration.rows.networks import find_sets, read_set
+from joulecast_calibration.rows.operators import CARDS, FP32_CARDS
+
+_DIGITS = 6  # significant digits of a shipped coefficient: beyond any error, and the same on every machine
+
+SHIPPED = (
+    "NVIDIA-A100-PCIE-40GB",
+    "NVIDIA-A100-SXM4-80GB",
+    "NVIDIA-A100-SXM4-40GB",
+    "NVIDIA-A100-80GB-PCIe",
+    "NVIDIA-H100-80GB-HBM3",
+    "NVIDIA-H200",
+    "NVIDIA-B200",
+    "NVIDIA-GB200",
+    "NVIDIA-L40S",
+)
+"""Cards with a profile of their own: joules, operator power or latency tables tell more of them than their data
+sheet."""
+
+PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")
+
+_OPERATORS = "NVIDIA aiconfigurator, operator benchmarks", "github.com/ai-dynamo/aiconfigurator", "Apache-2.0"
+_NEUSIGHT = "NeuSight, operator latency", "github.com/sitar-lab/NeuSight", "MIT"
+_LICENCES = {"energaizer": ("EnergAIzer, measured networks", "github.com/yifueve/energaizer-ispass26-artifact", "MIT")}
+
+
+def fit(folder: Path) -> Mapping[str, str]:
+    """Name to text of every file that a fit of ``folder`` writes: profiles by product, and the shared coefficients.
+
+    Raises MeasurementError if ``folder`` is not a folder or a set in it lacks its columns.
+    """
+    read = [found for path in find_sets(folder) for found in read_set(path) if found.rows]
+    sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
+    texts = {"generic": _generic(folder)}
+    for product in SHIPPED:
+        sheet = sheet_of(product)
+        if sheet is None:
+            continue
+        if product in sets:
+            owner = f"the host that {sets[product].name} was measured on"
+            card, figures = public_card(folder, sheet, sets[product], owner)
+            texts[product] = _profile(folder, card, "public", figures).to_json()
+        else:
+            origin: Origin = "public" if product in shared_coefficients(folder).power else "transferred"
+            texts[product] = _profile(folder, transferred_card(folder, sheet, own_watts=True), origin, {}).to_json()
+    return texts
+
+
+def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
+    sheet, chip = card.sheet, chip_of_sheet(card.sheet)
+    profile = AcceleratorProfile(
+        product=sheet.labels[0],
+        origin=origin,
+        architecture=sheet.architecture,
+        peak_flops={name: sheet.peaks[name].value for name in ARITHMETIC if name in sheet.peaks},
+        lacks=sheet.lacks,
+        bandwidth_bytes_per_second=chip.bandwidth_bytes_per_second,
+        power_limit_watts=chip.power_limit_watts,
+        boost_clock_mhz=sheet.boost_mhz,
+        multiprocessors=chip.multiprocessors,
+        law=card.fitted.law,
+        hosts=hosts(card.fitted.host),
+        interval=card.interval,
+        energy_rows=_energy_rows(card, origin),
+        fitted_from=tuple(_sources(folder, card)),
+        unverified=sheet.unverified,
+        held_out=figures,
+        training_range=_range(_own_table(card)) if figures else {},
+    )
+    return as_shipped(profile)
+
+
+def as_shipped(profile: AcceleratorProfile) -> AcceleratorProfile:
+    """Round every coefficient of ``profile`` to the digits that are shipped."""
+    return AcceleratorProfile.from_json(json.dumps(_rounded(json.loads(profile.to_json()))))
+
+
+def hosts(eager: Host) -> dict[str, Host]:
+    """Launch times by runtime: a CUDA graph is launched once; onnxruntime calls kernels without Python, at about half
+    the cost.
+
+    Only eager mode was measured; forecasts for the others are wider and say so.
+    """
+    forward = min(eager.forward_seconds, HOST.forward_seconds)  # no modules are called
+    graph = replace(eager, kernel_seconds=0.0, view_seconds=0.0, module_call_seconds=0.0, forward_seconds=forward)
+    compiled = replace(graph, kernel_seconds=eager.kernel_seconds / 2)
+    return {"torch-eager": eager, "torch-cudagraph": graph, "onnxruntime-cuda": compiled}
+
+
+def _energy_rows(card: Card, origin: Origin) -> tuple[EnergyRows, ...]:
+    """Which rows have joules of this card behind them."""
+    if origin != "public":
+        return ()
+    if card.donors and sheet_named(card.donors[0].gpu) is card.sheet:
+        seen = {row.precision for row in card.donors[0].rows}
+        return (
+            EnergyRows(
+                origin="public",
+                arithmetics=tuple(sorted({*seen, *({"tf32"} if "fp32" in seen else ())})),
+                op_types=("*",),
+            ),
+        )
+    return (EnergyRows(origin="public", arithmetics=("bf16",), op_types=PRODUCTS_OF_A_LAYER),)
+
+
+def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
+    for donor in card.donors:
+        name, origin, licence = _LICENCES.get(
+            donor.name.split("_")[0], (donor.name, "a set of its own", "as its folder says")
+        )
+        yield FittedFrom(
+            name=name,
+            what=f"joules and seconds of whole networks on {donor.gpu}",
+            rows=len(donor.rows),
+            origin=origin,
+            licence=licence,
+        )
+    product = card.sheet.labels[0]
+    if product in CARDS or card.sheet.architecture == "Ampere GA100":
+        yield FittedFrom(
+            name=_OPERATORS[0],
+            what="seconds of bf16 products and attention",
+            rows=3000,
+            origin=_OPERATORS[1],
+            licence=_OPERATORS[2],
+        )
+    if shared_coefficients(folder).power:
+        cards = ", ".join(shared_coefficients(folder).power)
+        yield FittedFrom(
+            name=_OPERATORS[0],
+            what=f"upper mode of power of bf16 products over 0.1 ms on {cards}",
+            rows=len(shared_coefficients(folder).power) * 40,
+            origin=_OPERATORS[1],
+            licence=_OPERATORS[2],
+        )
+    yield FittedFrom(
+        name=_NEUSIGHT[0],
+        what=f"seconds of fp32 operators on {len(FP32_CARDS)} cards",
+        rows=3000,
+        origin=_NEUSIGHT[1],
+        licence=_NEUSIGHT[2],
+    )
+
+
+def _own_table(card: Card) -> Table:
+    own = card.donors[0]
+    return table_of_set(own.rows, own.truth, lacks=card.sheet.lacks)
+
+
+def _generic(folder: Path) -> str:
+    shared = shared_coefficients(folder)
+    document = {
+        "law": dict(shared.shares),
+        "hosts": {name: asdict(host) for name, host in hosts(HOST).items()},
+        "interval": asdict(transferred_interval(folder, shared, own=False)),
+        "fitted_from": [
+            {
+                "name": _OPERATORS[0],
+                "what": "seconds of bf16 products and attention, power of bf16 products",
+                "rows": 3000 * len(CARDS),
+                "origin": _OPERATORS[1],
+                "licence": _OPERATORS[2],
+            },
+            {
+                "name": _NEUSIGHT[0],
+                "what": "seconds of fp32 operators",
+                "rows": 3000 * len(FP32_CARDS),
+                "origin": _NEUSIGHT[1],
+                "licence": _NEUSIGHT[2],
+            },
+        ],
+    }
+    return json.dumps(_rounded(document), indent=1, sort_keys=True) + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Every float of a document at ``_DIGITS`` significant digits."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float | np.floating) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRows:
+    """Everything that a fit made: ``profile`` is what is kept."""
+
+    journal: MeasuredRows
+    table: Table
+    prior: Prior
+    found: Found
+    held: HeldOut
+    profile: AcceleratorProfile
+
+
+def fit_measured(
+    paths: Sequence[Path],
+    *,
+    known: AcceleratorProfile | None = None,
+    advanced: Callable[[float], None] = lambda _: None,
+) -> FittedRows:
+    """The profile of the rows in ``paths``, journals or folders of them. ``known``: of the accelerator before; what is
+    shipped of it unless given. ``advanced`` is told the share that is done.
+
+    Raises MeasurementError for rows that cannot be fitted, UnknownAcceleratorError and NotCalibratedError for an
+    accelerator without stated limits.
+    """
+    journal = read(paths)
+    known = known or known_of(journal.product)
+    table = table_of(journal, lacks=known.lacks)
+    prior = prior_of(journal, table, known)
+    found = search(prior, table)
+    advanced(0.1)  # of the time: one search from the prior, and a short one for each family
+    held = leave_families_out(prior, table, found, advanced=lambda share: advanced(0.1 + 0.9 * share))
+    profile = _measured_profile(journal, table, prior, found, held)
+    return FittedRows(journal=journal, table=table, prior=prior, found=found, held=held, profile=profile)
+
+
+def _measured_profile(
+    journal: MeasuredRows, table: Table, prior: Prior, found: Found, held: HeldOut
+) -> AcceleratorProfile:
+    known = prior.profile
+    eager = found.fitted.host
+    owner = journal.hosts[0] if journal.hosts else "the host that was measured"
+    if any(row.eager for row in table.rows) or prior.measured_host:
+        eager = replace(eager, measured_on=owner)
+    profile = replace(
+        known,
+        origin="measured",
+        law=found.fitted.law,
+        hosts=hosts(eager),
+        interval=interval_of(held, known.interval),
+        energy_rows=_measured_energy_rows(table),
+        fitted_from=(_own_source(journal, table), *known.fitted_from),
+        held_out=figures(held),
+        training_range=_range(table),
+        driver=journal.drivers[0] if journal.drivers else None,
+        suite=journal.suite,
+        simulated=journal.simulated,
+    )
+    return AcceleratorProfile.from_json(profile.to_json())
+
+
+def _measured_energy_rows(table: Table) -> tuple[EnergyRows, ...]:
+    """Which op types, in which arithmetics, have joules of this accelerator: any where networks were measured."""
+    seen = sorted({ARITHMETIC[kind] for kind in table.features.arithmetic.tolist() if kind >= 0})
+    op_types = {"*"} if table.is_network.any() else {row.op_type for row in table.rows}
+    return (EnergyRows(origin="measured", arithmetics=tuple(seen), op_types=tuple(sorted(op_types))),)
+
+
+def _own_source(journal: MeasuredRows, table: Table) -> FittedFrom:
+    networks = int(table.is_network.sum())
+    cards = len({row.hold.split("|")[0] for row in table.rows})
+    runs = len({row.hold for row in table.rows})
+    made = "simulated device" if journal.simulated else "joulecast measure"
+    return FittedFrom(
+        name=made,
+        what=f"joules of {networks} networks and {table.size - networks} layers, {runs} runs on {cards} cards",
+        rows=table.size,
+        origin="the rows given to joulecast fit",
+        licence="of whoever measured them",
+    )
+
+
+def _range(table: Table) -> dict[str, tuple[float, float]]:
+    """Smallest and largest FLOPs and bytes of a row that was fitted; both 0 where no row had any."""
+    columns = {"flops": table.features.flops, "bytes": table.features.bytes}
+    positive = {name: values[values > 0] for name, values in columns.items()}
+    return {
+        name: (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+        for name, values in positive.items()
+    }
+
+
+def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
+    """As ``texts`` of ``fit``, but cards that have rows in a subfolder of ``measured`` are fitted on those.
+
+    What was known of such a card before stands under ``priors/``: a fit begins there, so that no row is used twice.
+
+    Raises MeasurementError for rows that cannot be fitted.
+    """
+    found = dict(texts)
+    for folder in sorted(path for path in measured.iterdir() if any(path.glob("*.jsonl"))):
+        product = folder.name
+        known = AcceleratorProfile.from_json(texts[product]) if product in texts else find(product)
+        profile = fit_measured([folder], known=known).profile
+        found[product] = as_shipped(profile).to_json()
+        found[f"{PRIORS}/{product}"] = known.to_json()
+    return found
+
+
+def write(folder: Path, target: Path, measured: Path | None = None) -> tuple[Path, ...]:
+    """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``; nothing is written before all are made."""
+    texts = fit(folder)
+    texts = texts if measured is None else fit_own(texts, measured)
+    contents = {target / f"{name}.json": text for name, text in sorted(texts.items())}
+    write_together(contents)
+    return tuple(contents)

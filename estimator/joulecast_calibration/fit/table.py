@@ -1,0 +1,381 @@
+"""Measured layers and networks as one table of rows of the law, whether others measured them or this project did.
+
+A layer is a network without launch time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from joulecast.energy.features import (
+    PRECISIONS,
+    Array,
+    Features,
+    Flags,
+    Index,
+    executed,
+    features,
+    module_calls,
+    stack,
+    subset,
+    views,
+)
+from joulecast.energy.physical import Chip, Composed, Networks, at_boost, compose_at_boost
+from joulecast.energy.profile import Host, Law
+from joulecast.errors import MeasurementError
+from joulecast.layers import LayerProfile
+from joulecast_calibration import suite
+from joulecast_calibration.fit.journal import MeasuredRows
+from joulecast_calibration.rows.counted import Counted
+from joulecast_calibration.rows.graphs import MeasuredGraph
+from joulecast_calibration.rows.journals import Executed, ExecutedRow
+from joulecast_calibration.rows.networks import ForecastRow, Truth, layers_of
+from joulecast_calibration.rows.typed import NetworkRow
+from joulecast_calibration.suite.contents import Key, belongs, contents, rows_of_layer, rows_of_network
+
+EAGER = "torch-eager"
+RUNTIMES = (EAGER, "torch-cudagraph")
+"""Runtimes whose kernels are counted; which ones a compiler fuses is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is known of a row beside its numbers. ``families``: of a network its lineage, of a layer all that have it.
+    ``configuration``: equal for equal ones of all runs and cards. ``batch_size``: 0 of a layer, whose shapes hold it;
+    ``sequence_length`` in tokens and ``audio_seconds``: of a network, where it was fed so many."""
+
+    is_network: bool
+    families: tuple[str, ...]
+    task: str
+    op_type: str
+    name: str
+    runtime: str
+    precision: str
+    batch_size: int
+    sequence_length: int | None
+    audio_seconds: float | None
+    configuration: str
+    hold: str
+
+    @property
+    def eager(self) -> bool:
+        """Whether a host launches its kernels one by one."""
+        return self.is_network and self.runtime == EAGER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """``size`` measured rows, of n rows of the law: ``networks``. ``layers`` (d,) and ``features``: the different ones
+    of those; ``which`` (n,): position of each in them. ``clock_mhz`` (size,): as measured, nan where unknown;
+    ``launched`` (size, 4): kernels, views, module calls and forward passes that a host pays for, 0 but in eager mode.
+    ``left_out``: reasons, with numbers of rows.
+    """
+
+    rows: tuple[Measured, ...]
+    layers: NDArray[np.object_]
+    features: Features
+    which: Index
+    networks: Networks
+    clock_mhz: Array
+    launched: Array
+    joules: Array
+    seconds: Array
+    left_out: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_network(self) -> Flags:
+        return np.array([row.is_network for row in self.rows], dtype=bool)
+
+    def take(self, kept: Flags) -> Table:
+        """Only the rows that ``kept`` (size,) names."""
+        own = kept[self.networks.index]
+        used = np.zeros(self.features.bytes.size, dtype=bool)
+        used[self.which[own]] = True
+        return Table(
+            rows=tuple(row for row, here in zip(self.rows, kept.tolist(), strict=True) if here),
+            layers=self.layers[used],
+            features=subset(self.features, used),
+            which=(np.cumsum(used) - 1)[self.which[own]],
+            networks=self.networks.subset(kept, own),
+            clock_mhz=self.clock_mhz[kept],
+            launched=self.launched[kept],
+            joules=self.joules[kept],
+            seconds=self.seconds[kept],
+            left_out=self.left_out,
+        )
+
+    def flags(self, positions: Index) -> Flags:
+        """(size,) whether each row is at one of ``positions``."""
+        found = np.zeros(self.size, dtype=bool)
+        found[positions] = True
+        return found
+
+    def sum(self, column: str) -> Array:
+        """(size,) sums of a column of ``features``."""
+        return self.networks.sum(getattr(self.features, column)[self.which])
+
+    def launch_seconds(self, host: Host) -> Array:
+        """What the host takes to launch each row, (size,)."""
+        kernels, views, module_calls, passes = self.launched.T
+        launched = host.kernel_seconds * kernels + host.view_seconds * views
+        seconds: Array = launched + host.module_call_seconds * module_calls + host.forward_seconds * passes
+        return seconds
+
+    def compose(self, law: Law, host: Host, chip: Chip, clock: Array, computing: Array | None = None) -> Composed:
+        """Every row at its clock share ``clock`` (size,), or below where ``chip`` has a power limit. ``computing``:
+        ``compute_seconds`` of ``features``, where they are known."""
+        rows = at_boost(self.features, law, chip, computing).subset(self.which)
+        return compose_at_boost(rows, law, chip, self.networks, clock, self.launch_seconds(host))
+
+
+def table_of_set(rows: Sequence[ForecastRow], truth: Truth, *, lacks: Sequence[str] = ()) -> Table:
+    """``rows`` that others measured, on the graphs that are shipped; equal rows of the law of a network stand once."""
+    parts = [_graph(replace(row, clock_mhz=None, mode="", attention=""), tuple(lacks)) for row in rows]
+    found = stack([part.features for part in parts])
+    sizes = [part.counts.size for part in parts]
+    networks = Networks(
+        index=np.repeat(np.arange(len(rows)), sizes),
+        count=np.concatenate([part.counts for part in parts]),
+        size=len(rows),
+    )
+    launched = [networks.sum(found.kernels), *np.array([part.launched for part in parts]).T, np.ones(len(rows))]
+    return Table(
+        rows=tuple(_published(row, position) for position, row in enumerate(rows)),
+        layers=np.concatenate([part.layers for part in parts]),
+        features=found,
+        which=np.arange(found.bytes.size),
+        networks=networks,
+        clock_mhz=np.array([np.nan if row.clock_mhz is None else row.clock_mhz for row in rows]),
+        launched=np.stack(launched, axis=-1),
+        joules=truth.joules,
+        seconds=truth.seconds,
+        left_out={},
+    )
+
+
+def _published(row: ForecastRow, position: int) -> Measured:
+    return Measured(
+        is_network=True,
+        families=(row.architecture,),
+        task="",
+        op_type="",
+        name=row.architecture,
+        runtime=EAGER,
+        precision=row.precision,
+        batch_size=row.batch_size,
+        sequence_length=row.sequence,
+        audio_seconds=None,
+        configuration=str(position),
+        hold="",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    """Different rows of a network (d,), how often each occurs, and its free views and module calls."""
+
+    layers: NDArray[np.object_]
+    features: Features
+    counts: Array
+    launched: tuple[float, float]
+
+
+@cache
+def _graph(row: ForecastRow, lacks: tuple[str, ...]) -> _Graph:
+    layers, precision = layers_of(row)
+    found: dict[Any, list[Any]] = {}
+    for layer in executed(layers, EAGER):
+        moved = (layer.bytes_moved, layer.float_numel, layer.output_numel)
+        key = (layer.op_type, layer.dtype, moved, layer.contractions, layer.kernels.get(EAGER), layer.repeats)
+        found.setdefault(key, [layer, 0])[1] += 1
+    distinct = np.empty(len(found), dtype=object)
+    distinct[:] = [layer for layer, _ in found.values()]
+    return _Graph(
+        layers=distinct,
+        features=features(distinct.tolist(), precision=precision, runtime=EAGER, lacks=lacks),
+        counts=np.array([count for _, count in found.values()], dtype=float),
+        launched=(float(views(layers)), float(module_calls(layers))),
+    )
+
+
+def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
+    """The rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
+    parts: list[tuple[Executed, Counted]] = []
+    left_out: Counter[str] = Counter()
+    for line in journal.rows:
+        found = _counted(line, journal.graphs)
+        if isinstance(found, str):
+            left_out[found] += 1
+        else:
+            parts.append((line, found))
+    if not parts:
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
+        raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
+    return _joined(parts, left_out, journal.graphs, tuple(lacks))
+
+
+def _joined(
+    parts: Sequence[tuple[Executed, Counted]],
+    left_out: Mapping[str, int],
+    graphs: Mapping[str, MeasuredGraph],
+    lacks: tuple[str, ...],
+) -> Table:
+    rows = [line.row for line, _ in parts]
+    layers, found, which = _distinct(parts, lacks)
+    networks = Networks(
+        index=np.repeat(np.arange(len(parts)), [len(counted) for _, counted in parts]),
+        count=np.array([times for _, counted in parts for _, times in counted], dtype=float),
+        size=len(parts),
+    )
+    kernels = networks.sum(found.kernels[which])
+    launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
+    return Table(
+        rows=tuple(_measured(line, graphs) for line, _ in parts),
+        layers=layers,
+        features=found,
+        which=which,
+        networks=networks,
+        clock_mhz=np.array([row.sm_clock_mhz or np.nan for row in rows], dtype=float),
+        launched=launched,
+        joules=np.array([row.joules for row in rows], dtype=float),
+        seconds=np.array([row.seconds for row in rows], dtype=float),
+        left_out=dict(left_out),
+    )
+
+
+_Distinct = tuple[NDArray[np.object_], Features, Index]
+
+
+def _distinct(parts: Sequence[tuple[Executed, Counted]], lacks: tuple[str, ...]) -> _Distinct:
+    """The different rows of the law, precision by precision, and which of them each row is."""
+    groups: dict[str, dict[int, LayerProfile]] = {}
+    for line, counted in parts:
+        groups.setdefault(line.row.precision, {}).update({id(layer): layer for layer, _ in counted})
+    tables = [features(list(g.values()), precision=p, runtime=EAGER, lacks=lacks) for p, g in groups.items()]
+    keys = [(precision, key) for precision, group in groups.items() for key in group]
+    place = {key: position for position, key in enumerate(keys)}
+    which = [place[line.row.precision, id(layer)] for line, counted in parts for layer, _ in counted]
+    layers = np.empty(len(keys), dtype=object)
+    layers[:] = [layer for group in groups.values() for layer in group.values()]
+    return layers, stack(tables), np.array(which, dtype=np.intp)
+
+
+def _launched(row: ExecutedRow, kernels: float) -> tuple[float, float, float, float]:
+    if not isinstance(row, NetworkRow) or row.runtime != EAGER:
+        return (0.0, 0.0, 0.0, 0.0)
+    return (kernels, float(row.views), float(row.module_calls or 0), 1.0)
+
+
+def _measured(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Measured:
+    row, network = line.row, isinstance(line.row, NetworkRow)
+    return Measured(
+        is_network=network,
+        families=(families_of_suite().get(row.name, row.name),) if network else _families_of_layer(row, graphs),
+        task=row.task,
+        op_type=row.op_type or "",
+        name=row.name,
+        runtime=row.runtime,
+        precision=row.precision,
+        batch_size=row.batch_size or 0,
+        sequence_length=row.sequence_length,
+        audio_seconds=row.audio_seconds,
+        configuration=row.identity,
+        hold=f"{line.card}|{row.run_id}",
+    )
+
+
+def _families_of_layer(row: ExecutedRow, graphs: Mapping[str, MeasuredGraph]) -> tuple[str, ...]:
+    """All that are known to have it: those of the index, and of the one that the row was planned with."""
+    known = layers_of_suite().get(_layer_digest(row))
+    own = graphs.get(row.digest or "")
+    return tuple(sorted({*(known.families if known else ()), *(own.families if own else ())}))
+
+
+def _counted(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Counted | str:
+    """Rows of the law and how often each runs, or why there are none: by the graph that was traced where the row was
+    measured. A journal without graphs is of an older version; the suite's index then has to hold the same one."""
+    row = line.row
+    if row.runtime not in RUNTIMES:
+        return f"kernels of {row.runtime} cannot be counted"
+    if row.l2_state == "hot":
+        return "weights hot in L2"
+    if row.precision not in PRECISIONS:
+        return f"precision {row.precision}"
+    if row.untraced_reason:
+        return "not traced where it was measured"
+    own = graphs.get(row.digest or "")
+    return _of_index(line) if own is None else own.counted
+
+
+def _of_index(line: Executed) -> Counted | str:
+    row = line.row
+    if row.digest_expected:
+        return "another graph than the suite's, which its journal does not hold"
+    if not isinstance(row, NetworkRow):
+        return _of_layer(_layer_digest(row))
+    if line.suite_digest != suite.suite_digest() and not _same_graph(row):
+        return "measured with another suite, and its journal does not hold the graph"
+    return _of_network(row)
+
+
+def _same_graph(row: NetworkRow) -> bool:
+    """Whether the graph that was traced where the row was measured is this index's."""
+    return row.digest is not None and row.digest == _graphs().get(_key(row))
+
+
+@cache
+def _graphs() -> Mapping[Key, str]:
+    """The index's digest of every forward pass."""
+    return {
+        (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
+        for entry in suite.architectures()
+        for network in entry.workloads
+        for batch in network.batches
+    }
+
+
+def _key(row: NetworkRow) -> Key:
+    return row.name, row.batch_size, row.sequence_length, row.audio_seconds
+
+
+def _of_network(row: NetworkRow) -> Counted | str:
+    found = contents()
+    if found is None or not belongs(found):
+        return "networks, for the suite's contents are not those of its index"
+    counted = rows_of_network(_key(row))
+    return "networks that the suite has no contents of" if counted is None else counted
+
+
+def _layer_digest(row: ExecutedRow) -> str:
+    """The index's digest, which stands in the identity; in half precision the row's own is another."""
+    parts = row.identity.split("|")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def _of_layer(digest: str) -> Counted | str:
+    counted = rows_of_layer(digest)
+    return "layers that the suite does not have" if counted is None else counted
+
+
+@cache
+def layers_of_suite() -> Mapping[str, suite.Layer]:
+    """Every layer that the index can run, by digest."""
+    summed: Iterable[suite.Layer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
+    return {layer.digest: layer for layer in (*suite.layers(), *summed)}
+
+
+@cache
+def families_of_suite() -> Mapping[str, str]:
+    """Lineage by name of an architecture."""
+    return {entry.name: entry.family for entry in suite.architectures()}

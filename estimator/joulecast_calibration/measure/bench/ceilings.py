@@ -1,0 +1,110 @@
+"""What the device reaches at most: bytes a second of a large copy, operations a second of a large matrix product.
+
+On random data, and on zeros, on which a product runs up to 13 % faster: no row is measured on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from joulecast_calibration.measure.bench.gaps import Measure
+from joulecast_calibration.measure.loads.capture import graph_load
+from joulecast_calibration.measure.loads.devices import Device, described_errors
+from joulecast_calibration.measure.loads.precision import arithmetic
+from joulecast_calibration.measure.loads.streams import ClosableLoad
+
+COPY_BYTES: Mapping[str, int] = {"cuda": 1 << 30, "cpu": 1 << 27}  # many times the last cache
+PRODUCT_SIZE: Mapping[str, int] = {"cuda": 8192, "cpu": 512}  # fills every multiprocessor of an H100 many times over
+DATA = ("random", "zeros")
+PRODUCTS: Mapping[str, tuple[torch.dtype, str]] = {
+    "float32": (torch.float32, "default"), "tf32": (torch.float32, "tf32"), "bfloat16": (torch.bfloat16, "default"),
+    "float16": (torch.float16, "default"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """A load, and how many bytes (read and written) or operations one execution is."""
+
+    what: str
+    dtype: str
+    data: str
+    bytes: int = 0
+    flops: int = 0
+
+
+def ceilings(device: Device, measure: Measure) -> list[dict[str, Any]]:
+    """One entry each: ``what`` (copy, gemm), ``dtype``, ``data``, its rate, watts, and joules and seconds of one
+    execution. Raises what ``measure`` raises."""
+    found = [_measured(ceiling, device, measure) for ceiling in copies(device)]
+    return found + [_measured(ceiling, device, measure) for ceiling in products(device)]
+
+
+def copies(device: Device) -> Iterator[Ceiling]:
+    moved = 2 * COPY_BYTES[device.torch.type]
+    yield from (Ceiling(what="copy", dtype="float32", data=data, bytes=moved) for data in DATA)
+
+
+def products(device: Device) -> Iterator[Ceiling]:
+    """Processors multiply in float32 only: their half precision says nothing of a network."""
+    flops = 2 * PRODUCT_SIZE[device.torch.type] ** 3
+    for dtype in PRODUCTS if device.torch.type == "cuda" else ("float32",):
+        yield from (Ceiling(what="gemm", dtype=dtype, data=data, flops=flops) for data in DATA)
+
+
+def _measured(ceiling: Ceiling, device: Device, measure: Measure) -> dict[str, Any]:
+    with ceiling_load(ceiling, device) as load:
+        window = measure(load)
+    rate = {"bytes_per_second": ceiling.bytes / window.seconds} if ceiling.bytes else {}
+    rate |= {"flops_per_second": ceiling.flops / window.seconds} if ceiling.flops else {}
+    return {
+        "what": ceiling.what,
+        "dtype": ceiling.dtype,
+        "data": ceiling.data,
+        **rate,
+        "watts": window.watts,
+        "joules": window.watts * window.seconds,
+        "seconds": window.seconds,
+    }
+
+
+@contextmanager
+def ceiling_load(ceiling: Ceiling, device: Device) -> Iterator[ClosableLoad]:
+    """The load of one ceiling; its memory is free after the block."""
+    dtype, precision = PRODUCTS[ceiling.dtype]
+    with (
+        described_errors(device, f"{ceiling.what} of {ceiling.dtype}"),
+        arithmetic(precision),
+        closing(_load(ceiling, _shape(ceiling, dtype, device), dtype, device)) as load,
+    ):
+        yield load
+
+
+def _shape(ceiling: Ceiling, dtype: torch.dtype, device: Device) -> tuple[int, ...]:
+    kind = device.torch.type
+    return (PRODUCT_SIZE[kind],) * 2 if ceiling.what == "gemm" else (COPY_BYTES[kind] // dtype.itemsize,)
+
+
+def _load(ceiling: Ceiling, shape: tuple[int, ...], dtype: torch.dtype, device: Device) -> ClosableLoad:
+    generator = torch.Generator(device.torch).manual_seed(0)
+    left, right = (torch.zeros(shape, dtype=dtype, device=device.torch) for _ in range(2))
+    if ceiling.data == "random":
+        left.normal_(generator=generator)
+        right.normal_(generator=generator)
+    if ceiling.what == "copy":
+        return graph_load([lambda: right.copy_(left)], device.torch)
+    result = torch.empty_like(left)
+    return graph_load([lambda: torch.mm(left, right, out=result)], device.torch)
+
+
+@contextmanager
+def busy_load(device: Device) -> Iterator[ClosableLoad]:
+    """A steady load at high power: the float32 product of random matrices."""
+    flops = 2 * PRODUCT_SIZE[device.torch.type] ** 3
+    with ceiling_load(Ceiling(what="gemm", dtype="float32", data="random", flops=flops), device) as load:
+        yield load

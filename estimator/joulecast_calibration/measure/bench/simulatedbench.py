@@ -1,0 +1,103 @@
+"""The bench of a simulated device in virtual time, with the loads of the card that it simulates."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration.measure.bench.simulated_loads import SimulatedLoads, graph_of
+from joulecast_calibration.measure.loads.prepared import Prepared
+from joulecast_calibration.measure.plan.configuration import Configuration
+from joulecast_calibration.measure.plan.expectation import build_seconds
+from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast_calibration.meter.sensor import Clock, Sensor
+from joulecast_calibration.meter.simulated import DeviceOutOfMemoryError, Faults, ForeignProcess, SimulatedDevice
+
+_STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
+_HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
+_BUSY_SECONDS = 0.001
+_COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
+"""A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
+
+FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
+"""``stranger=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
+
+
+class SimulatedBench:
+    """``faults``: of ``FAULTS``. Each process of a chain sees a device of its own that begins at 0 s."""
+
+    def __init__(self, preset: str, *, seed: int, faults: Mapping[str, str]) -> None:
+        if unknown := sorted(set(faults) - set(FAULTS)):
+            raise MeasurementError(
+                f"unknown fault {unknown[0]!r} of a simulated device: choose from {', '.join(FAULTS)}",
+                reason="WrongUsage",
+            )
+        self._faults = faults
+        self._device = SimulatedDevice(preset, seed=seed, faults=_device_faults(faults))
+        self._loads = SimulatedLoads(self._device)
+        self.sensor: Sensor = self._device.sensor
+        self.clock: Clock = self._device.clock
+        self._group = ""
+        self.clock.sleep(_STARTUP_SECONDS)
+
+    def versions(self) -> Mapping[str, str | None]:
+        return {"joulecast": None, "torch": None}
+
+    def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002
+        return {}
+
+    def constants(self) -> Mapping[str, Any]:
+        load = self._device.load(_BUSY_SECONDS)
+        counter = characterise(self.sensor, self.clock, load)
+        self.clock.sleep(_HOST_CONSTANTS_SECONDS)
+        return {**counter.row(), "gap_watts": self._device.spec.chip.gap_watts}
+
+    @contextlib.contextmanager
+    def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
+        self._befall(configuration)
+        self.clock.sleep(build_seconds(configuration, shared_build=configuration.group == self._group))
+        self._group = configuration.group
+        load = self._loads.load(configuration)
+        columns: dict[str, Any] = {"finite": True, "valid": not self._is("broken", configuration)}
+        if not columns["valid"]:
+            columns |= {"finite": False, "invalid_reason": "not finite"}
+        yield Prepared(load=load, columns=columns, graph=graph_of(configuration))
+        load.drain()
+
+    def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
+        return measure(prepared.load, self.sensor, self.clock, counter, replace(policy, **_COARSE))
+
+    def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:  # noqa: ARG002
+        raise MeasurementError("CodeCarbon cannot see a simulated device", reason="NoCodeCarbon")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _befall(self, configuration: Configuration) -> None:
+        if self._is("crash", configuration):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self._is("hang", configuration):
+            signal.pause()
+        if self._is("out-of-memory", configuration):
+            raise DeviceOutOfMemoryError(f"out of memory: {configuration.label} does not fit")
+
+    def _is(self, fault: str, configuration: Configuration) -> bool:
+        return fault in self._faults and self._faults[fault] in configuration.key
+
+
+def _device_faults(faults: Mapping[str, str]) -> Faults:
+    if "stranger" not in faults:
+        return Faults()
+    start, _, end = faults["stranger"].partition("-")
+    try:
+        return Faults(foreign_processes=(ForeignProcess(start=float(start), end=float(end or "inf")),))
+    except ValueError:
+        raise MeasurementError(
+            f"stranger={faults['stranger']} names no time: give stranger=120 or stranger=120-180, in seconds",
+            reason="WrongUsage",
+        ) from None

@@ -1,0 +1,207 @@
+"""The bench of real work: torch on a CUDA device under NVML, or on the processor under a simulated meter."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from importlib import metadata, util
+from typing import Any
+
+from joulecast.errors import MeasurementError
+from joulecast.readers import named
+from joulecast_calibration import suite
+from joulecast_calibration.measure.bench.ceilings import busy_load, ceilings
+from joulecast_calibration.measure.bench.companion import Companion, Comparing
+from joulecast_calibration.measure.bench.gaps import gap_watts
+from joulecast_calibration.measure.bench.host import host_constants
+from joulecast_calibration.measure.loads.devices import Device, described_errors, device_of
+from joulecast_calibration.measure.loads.exported import PROVIDERS
+from joulecast_calibration.measure.loads.layers import layer_load
+from joulecast_calibration.measure.loads.networks import PreparedNetwork, prepared_network
+from joulecast_calibration.measure.loads.precision import built_dtype
+from joulecast_calibration.measure.loads.prepared import Prepared
+from joulecast_calibration.measure.plan.configuration import Configuration
+from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast_calibration.meter.sensor import Clock, Load, MonotonicClock, Sensor
+
+_PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
+_LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+_ONNXRUNTIME = "onnxruntime-cuda"
+_REHEARSAL_CACHE_BYTES = 1 << 20  # few sets of buffers, so that a processor is done with a layer soon
+
+
+class TorchBench:
+    """``index``: as NVML counts. ``metered``: what the meter must know of a load before it sees it run."""
+
+    def __init__(
+        self,
+        device: Device,
+        sensor: Sensor,
+        clock: Clock,
+        *,
+        seed: int,
+        index: int = 0,
+        metered: Callable[[Load], Load] = lambda load: load,
+    ) -> None:
+        self.sensor, self.clock = sensor, clock
+        self._device, self._seed, self._metered = device, seed, metered
+        self._codecarbon = Companion(partial(_codecarbon, index))
+        self._network: PreparedNetwork | None = None
+        self._group = ""
+        self._held = contextlib.ExitStack()
+        self._layers = _calls()
+
+    def versions(self) -> Mapping[str, str | None]:
+        packages = {name: _version(name) for name in _PACKAGES}
+        return {"python": platform.python_version(), **packages, **self._device.versions()}
+
+    def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
+        absent = {prefix: name for prefix, name in _LIBRARIES.items() if not _installed(name)}
+        provider = PROVIDERS[self._device.torch.type]
+        if _ONNXRUNTIME in runtimes and not _has(provider):
+            absent[_ONNXRUNTIME] = f"onnxruntime with {provider}"
+        if not _installed("codecarbon"):
+            absent["codecarbon"] = "codecarbon"
+        return absent
+
+    def constants(self) -> Mapping[str, Any]:
+        with busy_load(self._device) as load:
+            counter = characterise(self.sensor, self.clock, self._metered(load))
+
+        def window(load: Load) -> Window:
+            return measure(self._metered(load), self.sensor, self.clock, counter)
+
+        gap = _part("gap", lambda: gap_watts(self._device, window).row())
+        host = _part("host", lambda: host_constants(self._device, self.clock).row())
+        reached = _part("ceilings", lambda: {"ceilings": ceilings(self._device, window)})
+        return {**counter.row(), "gap": gap, "gap_watts": gap.get("watts"), "host_constants": host, **reached}
+
+    @contextlib.contextmanager
+    def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
+        made = self._layer(configuration) if configuration.op_type else self._batch(configuration)
+        with made as ready:
+            yield replace(ready, load=self._metered(ready.load))
+
+    def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
+        return measure(prepared.load, self.sensor, self.clock, counter, policy)
+
+    def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
+        if self.sensor.card.simulated:
+            raise MeasurementError("CodeCarbon cannot see a simulated meter", reason="NoCodeCarbon")
+        return self._codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
+
+    def close(self) -> None:
+        self._codecarbon.close()
+        self._held.close()
+        self.sensor.close()
+
+    def _layer(self, configuration: Configuration) -> Any:
+        self._release()
+        layer = self._layers[configuration.digest]
+        return layer_load(
+            layer.call,
+            families=layer.families,
+            device=self._device,
+            precision=configuration.precision,
+            l2_state=configuration.l2_state,
+            seed=self._seed,
+        )
+
+    def _batch(self, configuration: Configuration) -> Any:
+        network = self._built(configuration)
+        return network.load(batch_size=configuration.batch_size, runtime=configuration.runtime)
+
+    def _built(self, configuration: Configuration) -> PreparedNetwork:
+        """The network of the last row, if this one shares its build."""
+        if self._network is None or self._group != configuration.group:
+            self._release()
+            prepared = prepared_network(
+                _made(configuration, self._device), device=self._device, precision=configuration.precision,
+                seed=self._seed,
+            )  # fmt: skip
+            self._network, self._group = self._held.enter_context(prepared), configuration.group
+        return self._network
+
+    def _release(self) -> None:
+        """Close the network that is held, and give its memory back."""
+        self._network, self._group = None, ""
+        self._held.close()
+
+
+def _made(configuration: Configuration, device: Device) -> named.Built:
+    """Built with its parameters on the device from the start: those of a network of six billion would need ten
+    seconds to get there, and have no values yet."""
+    with described_errors(device, configuration.name):
+        return named.build(
+            configuration.name,
+            batch_size=1,
+            sequence_length=configuration.sequence_length,
+            seconds=configuration.audio_seconds,
+            dtype=built_dtype(configuration.precision),
+            device=str(device.torch),
+        )
+
+
+def _codecarbon(index: int) -> Comparing:
+    from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
+
+    return CodeCarbonProcess.start(index=index)
+
+
+def cuda_bench(index: int, *, seed: int) -> TorchBench:
+    """The GPU that CUDA calls ``index``. Raises MeasurementError for none, a shared one or a slice of one."""
+    from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
+
+    own = nvml_index(index)
+    sensor = NvmlSensor(own)  # before this process has a context, so that it knows itself
+    return TorchBench(device_of("cuda", index=index), sensor, MonotonicClock(), seed=seed, index=own)
+
+
+def processor_bench(*, seed: int) -> TorchBench:
+    """Real work on the processor beneath a meter that is simulated, and says so."""
+    from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
+
+    clock = MonotonicClock()
+    sensor = RealTimeSimulatedSensor(clock, seed=seed)
+    device = device_of("cpu", cache_bytes=_REHEARSAL_CACHE_BYTES)
+    return TorchBench(device, sensor, clock, seed=seed, metered=sensor.metered)
+
+
+def _calls() -> Mapping[str, suite.Layer]:
+    summed = (layer for sum_of in suite.additivity() for layer, _ in sum_of.layers)
+    return {layer.digest: layer for layer in (*suite.layers(), *suite.anchors(), *summed)}
+
+
+def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What was measured; where it could not be, the reason: rows are worth having without it."""
+    try:
+        return dict(measured())
+    except MeasurementError as error:
+        if error.reason in ("DeviceLost", "StrangerOnDevice"):
+            raise
+        return {f"{name}_error": str(error)}
+
+
+def _installed(package: str) -> bool:
+    try:
+        return util.find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+def _has(provider: str) -> bool:
+    try:
+        import onnxruntime
+    except ImportError:
+        return False
+    return provider in onnxruntime.get_available_providers()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""Layers and networks as loads that a GPU executes again and again. Needs torch."""

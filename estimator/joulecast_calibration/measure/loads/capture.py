@@ -1,0 +1,176 @@
+"""CUDA graphs: a device kept busy without a gap between its kernels.
+
+Follows torch's notes on CUDA semantics ("CUDA Graphs"): warm up on a side stream, capture, replay.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, Runnable, StreamLoad, Turns
+
+WARM_UPS = 3  # as torch's notes on CUDA semantics do
+REPLAY_SECONDS = 1e-3  # two replays lie a few microseconds apart: less than 1 % of this
+MOST_EXECUTIONS = 4096  # in one graph: about a second of capturing
+
+
+def graph_load(runs: Sequence[Runnable], device: torch.device) -> ClosableLoad:
+    """Replays of ``runs`` in turn, captured once each or so often that one replay lasts ``REPLAY_SECONDS``.
+
+    On a processor, which has no graphs, plain repetition. Raises MeasurementError (CaptureFailed, DeviceLost).
+    """
+    if device.type == "cpu":
+        return ProcessorLoad(Turns(runs))
+    warm_up(runs)
+    graph = Graph(runs, len(runs))
+    wanted = executions_wanted(replay_seconds(graph.replay), len(runs))
+    if wanted > len(runs):
+        graph.reset()
+        graph = Graph(runs, wanted)
+    return StreamLoad(graph.replay, multiple=wanted)
+
+
+def executions_wanted(seconds: float, executions: int) -> int:
+    """How many executions make a replay long enough, where ``executions`` of them take ``seconds``."""
+    rounds = math.ceil(REPLAY_SECONDS / max(seconds, 1e-7))
+    return max(executions, min(rounds * executions, MOST_EXECUTIONS // executions * executions))
+
+
+def warm_up(runs: Sequence[Runnable]) -> None:
+    """On a side stream; the last run may not wait for the device, which no graph can hold.
+
+    ``set_sync_debug_mode`` names such a wait in a sentence, where a broken capture would leave the allocator in doubt.
+    """
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream), torch.inference_mode():
+        for turn in range(max(WARM_UPS, len(runs))):
+            runs[turn % len(runs)]()
+        with _capturable(), _no_waiting():
+            runs[0]()
+    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.synchronize()
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+class Graph:
+    """So many executions of ``runs`` in turn, captured. It owns the memory of all that they give."""
+
+    def __init__(self, runs: Sequence[Runnable], executions: int) -> None:
+        self._turns = Turns(runs)
+        self._graph = torch.cuda.CUDAGraph()
+        pool = torch.cuda.graph_pool_handle()
+        with (
+            _capturable(self._graph, pool),
+            _same_stream(),
+            torch.inference_mode(),
+            torch.cuda.graph(self._graph, pool=pool),
+        ):
+            for _ in range(executions):
+                self._turns()
+
+    def replay(self) -> None:
+        self._graph.replay()
+
+    def reset(self) -> None:
+        """Give the memory back."""
+        self._turns.kept.clear()
+        self._graph.reset()
+
+
+@contextmanager
+def _same_stream() -> Iterator[None]:
+    """``torch.cuda.graph`` leaves its own stream the current one where a capture does not end."""
+    with torch.cuda.stream(torch.cuda.current_stream()):
+        yield
+
+
+@contextmanager
+def _capturable(graph: torch.cuda.CUDAGraph | None = None, pool: tuple[int, int] = (0, 0)) -> Iterator[None]:
+    """Says why a capture failed, and closes what it left open."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        _abandon(graph, pool)
+        raise
+    except Exception as error:
+        failure = MeasurementError(
+            f"the forward pass cannot be captured in a CUDA graph ({_first_cause(error)}): measure it in torch-eager",
+            reason="CaptureFailed",
+        )
+        traceback.clear_frames(error.__traceback__)
+    else:
+        return
+    _abandon(graph, pool)
+    _check_context()
+    raise failure
+
+
+_abandoned: list[torch.cuda.CUDAGraph] = []
+
+
+def _abandon(graph: torch.cuda.CUDAGraph | None, pool: tuple[int, int]) -> None:
+    """Give back what a failed capture took.
+
+    Where it did not end, torch leaves the allocator allocating to its pool, counts the graph among the pool's users,
+    and asks the graph itself whether it should: so the pool is closed and released here, and the graph kept
+    (``ATen/cuda/CUDAGraph.cpp``). Where it did, as after running out of memory, the graph lets go of it.
+    """
+    if graph is None:
+        return
+    device = torch.cuda.current_device()
+    try:
+        torch._C._cuda_endAllocateToPool(device, pool)
+    except RuntimeError:  # closed already
+        graph.reset()
+        return
+    _abandoned.append(graph)
+    torch._C._cuda_releasePool(device, pool)
+
+
+def _first_cause(error: BaseException) -> str:
+    """What ended the capture, not what its end then said."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_context() -> None:
+    try:
+        _probe()
+    except RuntimeError as error:
+        raise MeasurementError(
+            "the device's context is broken after a failed capture: start a new process", reason="DeviceLost"
+        ) from error
+
+
+def _probe() -> None:
+    torch.cuda.synchronize()
+    torch.ones(1, device="cuda").add_(1).item()
+
+
+def replay_seconds(replay: Callable[[], None], repetitions: int = 3) -> float:
+    """One replay, the first one apart, which uploads the graph."""
+    replay()
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(repetitions):
+        replay()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - began) / repetitions

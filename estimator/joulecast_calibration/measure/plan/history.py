@@ -1,0 +1,159 @@
+"""What the rows of a folder mean to the next process: what is done, what is given up, and which run goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from joulecast_calibration.measure.plan.configuration import Configuration
+from joulecast_calibration.rows.typed import (
+    ConstantsRow,
+    FailureRow,
+    GraphRow,
+    InvalidRow,
+    LayerRow,
+    MeasuredRow,
+    NetworkRow,
+    SessionRow,
+    TypedRow,
+    WindowRow,
+)
+
+MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is given up
+PASSING = ("stranger",)
+"""Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
+UNMETERED = "unmetered"
+"""Reason of an invalid row of a check, which asks whether a configuration runs: it did, and no meter was read."""
+
+_OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError")
+"""Failures that say nothing of the configuration: a later run tries again. An internal error is a fault of joulecast,
+which a later version may have mended."""
+
+_SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds which card: equal for processes that may belong to one run. ``boot``: of the machine."""
+
+    accelerator: str
+    card: str
+    driver: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run that a new process belongs to. ``constants``: its row of that kind. ``opened``: keys of opening rows.
+    ``graphs``: digests whose graphs its file holds."""
+
+    run_id: str
+    process: int
+    constants: ConstantsRow | None = None
+    opened: frozenset[str] = frozenset()
+    graphs: frozenset[str] = frozenset()
+    continues: bool = False
+
+
+class History:
+    """Kept up to date as rows are written."""
+
+    def __init__(self, rows: Iterable[TypedRow] = ()) -> None:
+        self._done: set[str] = set()
+        self._identities: set[str] = set()
+        self._crashes: Counter[str] = Counter()
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: TypedRow) -> None:
+        """Learn from one row."""
+        if isinstance(row, FailureRow):
+            self._learn_failure(row)
+        elif isinstance(row, InvalidRow):
+            self._learn_invalid(row)
+        elif isinstance(row, ConstantsRow):
+            self._done.add(row.key)
+        elif isinstance(row, LayerRow | NetworkRow | WindowRow) and not row.anchor:
+            self._learn(row)
+
+    def suppose(self, configuration: Configuration) -> None:
+        """Take a configuration as measured."""
+        self._done.add(configuration.key)
+        self._identities.add(configuration.identity)
+
+    def _learn(self, row: MeasuredRow | InvalidRow) -> None:
+        self._done.add(row.key)
+        self._identities.add(row.identity)
+
+    def _learn_invalid(self, row: InvalidRow) -> None:
+        if row.anchor or _passing(row):
+            return
+        if row.invalid_reason == UNMETERED:
+            self._learn(row)
+        self._done.add(row.key)
+
+    def _learn_failure(self, row: FailureRow) -> None:
+        if row.reason == "Crash":
+            self._crashes[row.key] += 1
+        elif not row.anchor and row.reason not in _OF_THE_MOMENT:
+            self._done.add(row.key)
+
+    def crashes(self, key: str) -> int:
+        return self._crashes[key]
+
+    def over(self, configuration: Configuration) -> bool:
+        """Whether it is done or given up."""
+        key = configuration.key
+        return key in self._done or self._crashes[key] >= MOST_CRASHES
+
+    def wants(self, configuration: Configuration) -> bool:
+        """Whether it is to be measured now: not over, and no repeat of what was never measured."""
+        if self.over(configuration):
+            return False
+        return not configuration.repeat or configuration.identity in self._identities
+
+
+def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Run | None:
+    """The folder's last run, if ``holder`` still has the card that it was made on; else None: a new run begins."""
+    rows = list(rows)
+    sessions = [row for row in rows if isinstance(row, SessionRow)]
+    if not sessions or _holder(sessions[-1]) != holder:
+        return None
+    last = sessions[-1]
+    own = [row for row in rows if row.run_id == last.run_id]
+    ended = datetime.fromisoformat(last.started_at) + timedelta(
+        seconds=max(row.at_seconds for row in own if row.process == last.process)
+    )
+    if now - ended > _SAME_HOLD:
+        return None
+    constants = [row for row in own if isinstance(row, ConstantsRow)]
+    return Run(
+        run_id=last.run_id,
+        process=1 + max(row.process for row in own),
+        constants=constants[-1] if constants else None,
+        opened=frozenset(key for row in own if (key := _opened(row))),
+        graphs=frozenset(row.digest for row in own if isinstance(row, GraphRow)),
+        continues=True,
+    )
+
+
+def _holder(session: SessionRow) -> Holder:
+    return Holder(
+        accelerator=session.accelerator,
+        card=session.card,
+        driver=session.driver or "",
+        boot=session.host.boot or "",
+    )
+
+
+def _opened(row: TypedRow) -> str:
+    """Key of a row that opens a run; "" of any other."""
+    if not isinstance(row, LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow):
+        return ""
+    return row.key if row.anchor == "start" and not _passing(row) else ""
+
+
+def _passing(row: TypedRow) -> bool:
+    return isinstance(row, InvalidRow) and row.invalid_reason in PASSING

@@ -1,0 +1,58 @@
+"""A folder of rows, summed up and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration import suite
+from joulecast_calibration.measure.report.gain import Gain, gain
+from joulecast_calibration.measure.report.smoke import Finding
+from joulecast_calibration.measure.report.verdict import judge
+from joulecast_calibration.rows.journals import Rows, read_rows
+from joulecast_calibration.rows.typed import FailureRow, InvalidRow, TypedRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A folder of rows, summed up and judged. ``window``: what the command at hand added; None where none did.
+    ``troubles``: key and reason of each row that is not fitted; the place of one that is refused."""
+
+    gain: Gain
+    window: Gain | None
+    findings: tuple[Finding, ...]
+    troubles: tuple[tuple[str, str], ...]
+
+
+def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
+    """Of a folder that holds rows. ``processes``: run id and number of those whose rows are told apart as what was
+    gained. Raises MeasurementError (NoRows)."""
+    rows = read_rows(folder)
+    if not rows.lines:
+        raise MeasurementError(
+            f"{folder} holds no rows: measure with --resume {folder} first, or give another folder", reason="NoRows"
+        )
+    return report_of(rows, processes)
+
+
+def report_of(rows: Rows, processes: Collection[tuple[str, int]] = ()) -> Report:
+    new = [row for row in rows.rows if (row.run_id, row.process) in processes]
+    return Report(
+        gain=gain(rows.rows, suite.layers(), _networks()),
+        window=gain(new) if new else None,
+        findings=judge(rows, suite.additivity()),
+        troubles=(*_troubles(rows.rows), *((line.place, line.flaw.says) for line in rows.refused)),
+    )
+
+
+def _troubles(rows: Iterable[TypedRow]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        if isinstance(row, FailureRow | InvalidRow):
+            reason = row.reason if isinstance(row, FailureRow) else row.invalid_reason
+            yield row.key, f"{reason}: {row.message or 'the row is kept, and not fitted'}"
+
+
+def _networks() -> tuple[suite.Network, ...]:
+    return (*suite.networks(), *suite.llms())

@@ -1,0 +1,212 @@
+"""A budget as a chain of processes: each starts afresh, does what is left, and costs one row at most if it dies."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration.measure.plan.configuration import PARENT
+from joulecast_calibration.measure.plan.history import MOST_CRASHES
+from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.process import ProcessJob
+from joulecast_calibration.measure.run.progress import Reporter
+from joulecast_calibration.rows.journals import read_rows
+from joulecast_calibration.rows.typed import FailureRow
+from joulecast_calibration.suite.survey.workers import ORDER_OF_SETS
+
+_SILENCE_SECONDS = 300.0  # the longest row is a compilation; a process that tells nothing for longer hangs
+_SMALLEST_REST_SECONDS = 60.0  # imports and context alone take 15 to 30 s
+_MOST_IDLE_DEATHS = 3  # processes in a row that die without having begun a row
+LOG = "process.log"
+"""What measuring processes write to standard error, in the folder of the rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """``reason``: ``complete``, ``budget``, ``process`` (the one process asked for is over) or ``stranger``. ``rows``:
+    how many were written by this command. ``skipped``: rows left out, by what they lack. ``processes``: run id and
+    number of each that measured."""
+
+    reason: str
+    rows: int
+    seconds: float
+    skipped: Mapping[str, int]
+    processes: frozenset[tuple[str, int]] = frozenset()
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What a parent knows of its child."""
+
+    started: Mapping[str, Any] | None = None
+    ended: str = ""
+    lost: str = ""
+    refused: Mapping[str, Any] | None = None
+    key: str = ""
+    label: str = ""
+    slice: str = ""
+    at_seconds: float = 0.0
+    hung: bool = False
+
+
+class Chain:
+    """``job``: what every process gets, times aside. ``process_seconds``: the most that one may last. ``single``: one
+    process is all. ``lock``: a descriptor that the children keep open.
+    """
+
+    def __init__(
+        self, job: ProcessJob, *, process_seconds: float, reporter: Reporter, lock: int, single: bool = False
+    ) -> None:  # fmt: skip
+        self._job, self._process_seconds, self._reporter = job, process_seconds, reporter
+        self._lock, self._single = lock, single
+        self._virtual = job.device.startswith("simulated:")
+        self._began, self._virtual_seconds = time.monotonic(), 0.0
+        self._rows, self._idle_deaths = 0, 0
+        self._skipped: Mapping[str, int] = {}
+        self._processes: set[tuple[str, int]] = set()
+
+    def run(self) -> Ending:
+        """Start processes until the budget or the plan is over.
+
+        Raises MeasurementError with what a process refused, or where processes die without measuring anything.
+        """
+        reason = "budget"
+        while (left := self._job.budget_seconds - self._elapsed()) >= _SMALLEST_REST_SECONDS:
+            watched = self._process(left)
+            if watched.ended in ("complete", "budget", "stranger"):
+                reason = watched.ended
+                break
+            if self._single and watched.ended:
+                reason = watched.ended
+                break
+        return Ending(
+            reason=reason,
+            rows=self._rows,
+            seconds=self._elapsed(),
+            skipped=self._skipped,
+            processes=frozenset(self._processes),
+        )
+
+    def _process(self, left: float) -> _Watched:
+        """One child, from its start to its end. Equal shares, so that none is left too short to be worth its start."""
+        count = math.ceil(left / self._process_seconds)
+        seconds = min(left, self._process_seconds) if self._single else left / count
+        last = count == 1 or self._single
+        spawned = time.monotonic()
+        job = replace(self._job, seconds=seconds, last=last, spawned_at=spawned)
+        watched = self._watch(job)
+        if self._virtual:
+            self._virtual_seconds += watched.at_seconds
+        self._judge(watched)
+        return watched
+
+    def _watch(self, job: ProcessJob) -> _Watched:
+        watched = _Watched()
+        with (Path(job.folder) / LOG).open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "joulecast_calibration.measure", "--job", job.to_json()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, pass_fds=[self._lock],
+                env=os.environ | ORDER_OF_SETS | {PARENT: str(os.getpid())},
+            )  # fmt: skip
+            try:
+                for event in _events(child, watched):
+                    self._hear(event, watched)
+                child.wait()
+            finally:
+                child.kill()
+                child.wait()
+        return watched
+
+    def _hear(self, event: dict[str, Any], watched: _Watched) -> None:
+        name = event.pop("event")
+        watched.at_seconds = max(watched.at_seconds, event["at_seconds"])
+        if name == "started":
+            watched.started, self._skipped = event, event["skipped"]
+            self._processes.add((event["run_id"], event["process"]))
+        elif name == "begin":
+            watched.key, watched.label, watched.slice = event["key"], event["label"], event["slice"]
+        elif name == "row":
+            watched.key, self._rows, self._idle_deaths = "", self._rows + 1, 0
+        elif name == "ended":
+            watched.ended = event["reason"]
+        elif name == "lost":
+            watched.lost = event["message"]
+        elif name == "refused":
+            watched.refused = event
+        elapsed = self._virtual_seconds + event["at_seconds"] if self._virtual else self._elapsed()
+        self._reporter.event(name, event, elapsed)
+
+    def _judge(self, watched: _Watched) -> None:
+        """Whether the chain may go on after this process. Raises MeasurementError if not."""
+        if watched.refused:
+            raise MeasurementError(watched.refused["message"], reason=watched.refused["reason"])
+        if watched.ended:
+            return
+        if watched.started and watched.key:
+            self._record_crash(watched)
+            return
+        self._idle_deaths += 1
+        if not watched.started or self._idle_deaths >= _MOST_IDLE_DEATHS:
+            raise MeasurementError(f"a measuring process died before it measured anything: {self._last_words()}")
+
+    def _record_crash(self, watched: _Watched) -> None:
+        """The row of a configuration that ended its process."""
+        assert watched.started is not None  # noqa: S101 (the caller has looked)
+        path = Path(watched.started["path"])
+        message = watched.lost or ("it hung and was ended" if watched.hung else self._last_words())
+        crashes = 1 + _crashes(path.parent, watched.key)
+        with Journal(
+            path, run_id=watched.started["run_id"], process=watched.started["process"],
+            simulated=watched.started["simulated"], seconds=lambda: watched.at_seconds,
+        ) as journal:  # fmt: skip
+            journal.record(
+                "failure",
+                {"key": watched.key, "name": watched.label, "slice": watched.slice, "reason": "Crash",
+                 "message": message, "crashes": crashes, "given_up": crashes >= MOST_CRASHES},
+            )  # fmt: skip
+        text = f"{watched.label} ended its process ({message})"
+        text += ": given up" if crashes >= MOST_CRASHES else ": tried once more"
+        self._reporter.event("note", {"text": text}, self._elapsed())
+        if watched.key.startswith("constants") and crashes >= MOST_CRASHES:
+            raise MeasurementError(f"the device's constants cannot be measured: {message}")
+
+    def _last_words(self) -> str:
+        """The end of what the children wrote to standard error."""
+        log = Path(self._job.folder) / LOG
+        lines = log.read_bytes()[-4096:].decode("utf-8", errors="replace").strip().splitlines()
+        return f"{lines[-1][:300]} (see {log})" if lines else "it said nothing"
+
+    def _elapsed(self) -> float:
+        return self._virtual_seconds if self._virtual else time.monotonic() - self._began
+
+
+def _events(child: subprocess.Popen[bytes], watched: _Watched) -> Iterator[dict[str, Any]]:
+    """What a child tells until it closes its output; one that is silent for too long is ended."""
+    assert child.stdout is not None  # noqa: S101 (a pipe was asked for)
+    pending = b""
+    while True:
+        ready, _, _ = select.select([child.stdout], [], [], _SILENCE_SECONDS)
+        if not ready:
+            watched.hung = True
+            child.kill()
+            return
+        chunk = os.read(child.stdout.fileno(), 1 << 16)
+        if not chunk:
+            return
+        *lines, pending = (pending + chunk).split(b"\n")
+        yield from (json.loads(line) for line in lines)
+
+
+def _crashes(folder: Path, key: str) -> int:
+    rows = read_rows(folder).rows
+    return sum(isinstance(row, FailureRow) and row.reason == "Crash" and row.key == key for row in rows)

@@ -1,0 +1,238 @@
+"""A child of the chain: holds the device for one session and tells its parent, line by line, what it does."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import hashlib
+import json
+import os
+import platform
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration import suite
+from joulecast_calibration.measure.bench.bench import Bench
+from joulecast_calibration.measure.plan.configuration import PARENT, SLICES, Configuration
+from joulecast_calibration.measure.plan.history import History, Holder, Run, current_run
+from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
+from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.refusals import check_accelerator
+from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits
+from joulecast_calibration.meter import Policy
+from joulecast_calibration.rows.journals import read_rows
+from joulecast_calibration.rows.typed import TypedRow
+
+LOST = 75  # exit status of a process whose device context is beyond repair: EX_TEMPFAIL of sysexits.h
+REFUSED = 1
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessJob:
+    """What a parent asks of a child. ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``. ``seconds``: since
+    ``spawned_at`` of the machine's monotonic clock. ``faults``: of a simulated device, by name.
+    ``last``, ``closing``: see ``SessionLimits``. ``check``: everything once, at its smallest.
+    """
+
+    folder: str
+    options: PlanOptions
+    device: str
+    seconds: float
+    budget_seconds: float
+    last: bool
+    closing: bool
+    spawned_at: float
+    check: bool = False
+    faults: Mapping[str, str] | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def job_from_json(text: str) -> ProcessJob:
+    """What ``ProcessJob.to_json`` wrote."""
+    document = json.loads(text)
+    options = document.pop("options")
+    return ProcessJob(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
+
+
+def main(text: str) -> int:
+    """Do the job; the exit status."""
+    die_with_parent()
+    events = _own_output()
+    try:
+        return _work(job_from_json(text), events)
+    except MeasurementError as error:
+        _tell(events, "refused", {"message": str(error), "reason": error.reason, "at_seconds": 0.0})
+        return REFUSED
+    except BrokenPipeError:
+        return REFUSED  # the parent has ended: what is measured is on the disk
+    except KeyboardInterrupt:
+        return 130
+
+
+def _work(job: ProcessJob, events: TextIO) -> int:
+    bench = _bench(job)
+    with contextlib.closing(bench):
+        began = 0.0 if job.device.startswith("simulated") else job.spawned_at
+        seconds: Callable[[], float] = lambda: bench.clock.seconds() - began  # noqa: E731 (read as a value)
+
+        def emit(event: str, **columns: Any) -> None:
+            _tell(events, event, columns | {"at_seconds": seconds()})
+
+        rows = read_rows(Path(job.folder)).rows
+        check_accelerator(rows, Path(job.folder), bench.sensor.card.accelerator)
+        run = _run(rows, bench)
+        with _journal(job, run, bench, seconds) as journal:
+            journal.record("session", _session_columns(job, bench))
+            return _measure(job, bench, journal, run, History(rows), emit, seconds)
+
+
+def _measure(
+    job: ProcessJob, bench: Bench, journal: Journal, run: Run, history: History, emit: Any, seconds: Callable[[], float]
+) -> int:
+    plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
+    plan, skipped = _possible(plan, bench)
+    gc.freeze()  # plan and libraries stay; each network is collected, and to look at them too takes 0.2 s more
+    session = Session(
+        bench=bench,
+        journal=journal,
+        history=history,
+        plan=plan,
+        run=run,
+        limits=SessionLimits(seconds=job.seconds, last=job.last, closing=job.closing),
+        emit=emit,
+        seconds=seconds,
+        policy=CHECK if job.check else Policy(),
+    )
+    emit(
+        "started", run_id=run.run_id, process=run.process, continues=run.continues, seconds=job.seconds,
+        accelerator=bench.sensor.card.accelerator, rows_left=session.rows_left, skipped=skipped, path=str(journal.path),
+        simulated=bench.sensor.card.simulated,
+    )  # fmt: skip
+    try:
+        emit("ended", reason=session.run())
+    except DeviceLostError as error:
+        emit("lost", message=str(error))
+        return LOST
+    finally:
+        gc.unfreeze()  # else libraries report at exit that they leak
+    return 0
+
+
+def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
+    """The plan without rows whose library or runtime is not here; how many rows that took, by what they lack."""
+    missing = bench.missing({row.runtime for row in plan.rows})
+    lacks = [_lack(row, missing) for row in plan.rows]
+    rows = tuple(row for row, lack in zip(plan.rows, lacks, strict=True) if not lack)
+    return replace(plan, rows=rows), dict(Counter(filter(None, lacks)))
+
+
+def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
+    """What a row needs and this machine lacks; "" for nothing. A layer needs torch alone."""
+    if row.window == "codecarbon" and "codecarbon" in missing:
+        return missing["codecarbon"]
+    if row.op_type:
+        return ""
+    return missing.get(row.name.partition(":")[0]) or missing.get(row.runtime) or ""
+
+
+def _bench(job: ProcessJob) -> Bench:
+    seed = job.options.seed
+    if job.device.startswith("simulated:"):
+        from joulecast_calibration.measure.bench.simulatedbench import SimulatedBench
+
+        return SimulatedBench(job.device.partition(":")[2], seed=seed, faults=job.faults or {})
+    from joulecast_calibration.measure.bench.torchbench import cuda_bench, processor_bench
+
+    if job.device == "processor":
+        return processor_bench(seed=seed)
+    return cuda_bench(int(job.device.partition(":")[2] or 0), seed=seed)
+
+
+def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
+    """The folder's last run if it goes on, else a new one."""
+    card, now = bench.sensor.card, datetime.now(UTC)
+    holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())
+    found = current_run(rows, holder, now)
+    if found:
+        return found
+    unique = hashlib.sha256(f"{now.isoformat()} {card.card} {os.getpid()}".encode()).hexdigest()[:6]
+    return Run(run_id=f"{now:%Y%m%dT%H%M%SZ}-{unique}", process=1)
+
+
+def _journal(job: ProcessJob, run: Run, bench: Bench, seconds: Callable[[], float]) -> Journal:
+    path = Path(job.folder) / f"{run.run_id}.jsonl"
+    simulated = bench.sensor.card.simulated
+    return Journal(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
+
+
+def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
+    card = bench.sensor.card
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "accelerator": card.accelerator,
+        "card": card.card,
+        "driver": card.driver,
+        "power_limit_watts": card.power_limit_watts,
+        "memory_bytes": card.memory_bytes,
+        "notes": list(card.notes),
+        "versions": dict(bench.versions()),
+        "host": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "boot": _boot()},
+        "seed": job.options.seed,
+        "slices": list(job.options.slices or SLICES),
+        "budget_seconds": job.budget_seconds,
+        "suite_digest": suite.suite_digest(),
+    }
+
+
+def _processor() -> str:
+    """Its model's name, where the system tells."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _boot() -> str:
+    """Salted hash of what names this start of the machine; "" where nothing does."""
+    try:
+        boot = _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"joulecast boot {boot}".encode()).hexdigest()[:12]
+
+
+def _own_output() -> TextIO:
+    """Standard output for events alone: what libraries print goes to standard error."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return events
+
+
+def _tell(events: TextIO, event: str, columns: Mapping[str, Any]) -> None:
+    events.write(json.dumps({"event": event, **columns}) + "\n")
+    events.flush()
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, so that none that is killed leaves another on the GPU. Linux
+    alone offers this."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if str(os.getppid()) != os.environ.get(PARENT):
+        os.kill(os.getpid(), signal.SIGKILL)  # it died before we asked

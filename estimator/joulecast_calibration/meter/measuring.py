@@ -1,0 +1,228 @@
+"""Joules per execution of a load: warm it up, watch the counter, stop when it is known well enough."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration.meter.constants import POWER, CounterConstants
+from joulecast_calibration.meter.edges import joules_at
+from joulecast_calibration.meter.estimate import Beginning, Estimate, beginning, estimate
+from joulecast_calibration.meter.policy import Policy
+from joulecast_calibration.meter.recording import Recording, undisturbed
+from joulecast_calibration.meter.sensor import Clock, DeviceState, Load, Sensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One measured configuration.
+
+    ``joules``, ``seconds``: of one execution; ``watts``: the mean while ``executions`` of them ran without a gap for
+    ``window_seconds``, seen through ``edges`` edges. ``drift``: relative rise of power from begin to end; ``steady``:
+    whether that is within the policy or its own noise; both None where fewer than three executions longer than the
+    counter's period were seen. ``phase_gap``: the largest share of an execution in which no edge fell, None where
+    executions are too short to alias with the sensor; near 1 they keep step with it, and no standard error knows of
+    that bias. ``single``: just one execution. ``power_joules``: of one execution by integration of the power reading
+    over the same window, None where that reading averages over more than what ran, or is what was measured.
+    ``warmup_seconds``: for which the load ran before the window; ``dropped_seconds``: the end of that, cut off because
+    the window was not good with it, with ``dropped_watts`` and ``dropped_execution_seconds`` over its whole executions
+    (None where it has none). Where an execution took far less there, something came: it is not steady.
+    ``redone``: windows thrown away because the counter was reset in them; ``missed``: samples that the sensor did not
+    give. Clocks and temperature are means over the window, throttle reasons their union.
+    """
+
+    method: str
+    executions: int
+    seconds: float
+    seconds_standard_error: float
+    watts: float
+    watts_standard_error: float
+    joules: float
+    joules_standard_error: float
+    window_seconds: float
+    warmup_seconds: float
+    dropped_seconds: float
+    dropped_watts: float | None
+    dropped_execution_seconds: float | None
+    edges: int
+    drift: float | None
+    steady: bool | None
+    phase_gap: float | None
+    single: bool
+    power_joules: float | None
+    sm_clock_mhz: float | None
+    memory_clock_mhz: float | None
+    temperature_celsius: float | None
+    throttle_reasons: tuple[str, ...]
+    redone: int
+    missed: int
+
+    def row(self) -> dict[str, Any]:
+        """JSON values by column name; an infinite standard error (nothing to tell it from) becomes None."""
+        row = asdict(self) | {"throttle_reasons": list(self.throttle_reasons)}
+        return {name: None if isinstance(value, float) and math.isinf(value) else value for name, value in row.items()}
+
+
+_WARM_STEPS = 3  # the moment of beginning, then an execution that may still initialise, then one that does not
+_JUDGED_SECONDS = 0.05  # between two looks at whether a window is good: half a period of the usual counter
+
+
+def measure(
+    load: Load, sensor: Sensor, clock: Clock, constants: CounterConstants, policy: Policy | None = None
+) -> Window:
+    """Joules, seconds and watts of one execution of ``load``, which runs again and again meanwhile.
+
+    Raises MeasurementError: another process on the device before or after (``StrangerOnDevice``), a counter that is
+    reset in every attempt or stands still (``CounterReset``, ``CounterSilent``), a load that hangs (``LoadStalled``).
+    What the load itself raises passes through.
+    """
+    policy = policy or Policy()
+    redone = 0
+    while True:
+        refuse_foreign_processes(sensor)
+        try:
+            return _attempt(load, sensor, clock, constants, policy, redone)
+        except MeasurementError as error:
+            redone += 1
+            if error.reason != "CounterReset" or redone >= policy.attempts:
+                raise
+
+
+def _attempt(
+    load: Load, sensor: Sensor, clock: Clock, constants: CounterConstants, policy: Policy, redone: int
+) -> Window:
+    try:
+        with undisturbed():
+            recording = Recording(load, sensor, clock, constants, policy)
+            found, cut = _watch(recording, clock, constants, policy)
+    except MeasurementError as error:
+        if error.reason != "LoadStalled":
+            load.drain()
+        raise
+    load.drain()
+    refuse_foreign_processes(sensor)
+    return _window(recording, found, cut, constants, policy, redone)
+
+
+def refuse_foreign_processes(sensor: Sensor) -> None:
+    """Raises MeasurementError (``StrangerOnDevice``) where another process is on the device."""
+    foreign = sensor.foreign_processes()
+    if foreign:
+        listed = ", ".join(str(process) for process in foreign)
+        raise MeasurementError(
+            f"process {listed} is on {sensor.card.accelerator} as well, so its energy is not only the load's:"
+            " end it, or take a device of your own",
+            reason="StrangerOnDevice",
+            transient=True,
+        )
+
+
+def _watch(
+    recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy
+) -> tuple[Estimate, Beginning]:
+    warm = _warm_up(recording, clock, constants, policy)
+    skipped, judged = len(recording.edges), 0
+    due = clock.seconds() + policy.shortest_seconds
+    while True:
+        recording.turn()
+        edges = len(recording.edges) - skipped
+        if edges > judged and edges >= policy.fewest_edges and clock.seconds() >= due:
+            judged, due = edges, clock.seconds() + _JUDGED_SECONDS
+            found = _judge(recording, skipped, warm, constants, policy)
+            if found is not None:
+                return found
+
+
+def _warm_up(recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy) -> float:
+    """At least the lag, and until executions come at their own pace. The time at which that was."""
+    feeder = recording.feeder
+    while True:
+        recording.turn()
+        now, pace = clock.seconds(), feeder.seconds_per_execution()
+        enough = _WARM_STEPS if pace is None or pace <= policy.single_seconds else _WARM_STEPS - 1
+        if len(feeder.steps) >= enough and now - recording.begun >= constants.lag_seconds:
+            return feeder.steps[-1].after
+
+
+def _judge(
+    recording: Recording, skipped: int, warm: float, constants: CounterConstants, policy: Policy
+) -> tuple[Estimate, Beginning] | None:
+    """The window if it may close: all of it, or without its beginning if only the rest is good; at the limit as is."""
+    edges, steps = recording.edges[skipped:], recording.feeder.steps
+    whole = estimate(edges, steps, constants, policy, warm)
+    if whole is None or not _long_enough(whole, policy):
+        return None
+    if whole.settled(policy):
+        return whole, Beginning()
+    for dropped in sorted({1, 2, 3, len(edges) // 4, len(edges) // 2}):
+        rest = estimate(edges[dropped:], steps, constants, policy, warm)
+        if rest is not None and _long_enough(rest, policy) and rest.settled(policy):
+            return rest, beginning(edges, dropped, steps, warm)
+    long = whole.seconds > policy.single_seconds
+    return (whole, Beginning()) if long or whole.ends - whole.begins >= policy.longest_seconds else None
+
+
+def _long_enough(found: Estimate, policy: Policy) -> bool:
+    if found.edges < policy.fewest_edges:
+        return False
+    if found.seconds > policy.single_seconds:
+        return True
+    return found.executions > 1 and found.ends - found.begins >= policy.shortest_seconds
+
+
+def _window(
+    recording: Recording, found: Estimate, cut: Beginning, constants: CounterConstants, policy: Policy, redone: int
+) -> Window:
+    states = [each.state for each in recording.conditions if found.begins <= each.seconds <= found.ends]
+    states = states or [each.state for each in recording.conditions[-1:]]
+    joules = found.watts * found.seconds
+    relative = found.watts_standard_error / found.watts, found.seconds_standard_error / found.seconds
+    return Window(
+        method=constants.method,
+        executions=found.executions,
+        seconds=found.seconds,
+        seconds_standard_error=found.seconds_standard_error,
+        watts=found.watts,
+        watts_standard_error=found.watts_standard_error,
+        joules=joules,
+        joules_standard_error=joules * (relative[0] ** 2 + relative[1] ** 2) ** 0.5,
+        window_seconds=found.ends - found.begins,
+        warmup_seconds=found.begins - recording.begun,
+        dropped_seconds=cut.seconds,
+        dropped_watts=cut.watts,
+        dropped_execution_seconds=cut.execution_seconds,
+        edges=found.edges,
+        drift=found.drift,
+        steady=found.steady(policy) if cut.undisturbed(found, policy) else False,
+        phase_gap=found.phase_gap,
+        single=found.executions == 1,
+        power_joules=_power_joules(recording, found, constants),
+        sm_clock_mhz=_mean(states, "sm_clock_mhz"),
+        memory_clock_mhz=_mean(states, "memory_clock_mhz"),
+        temperature_celsius=_mean(states, "temperature_celsius"),
+        throttle_reasons=tuple(sorted({reason for state in states for reason in state.throttle_reasons})),
+        redone=redone,
+        missed=recording.missed,
+    )
+
+
+def _power_joules(recording: Recording, found: Estimate, constants: CounterConstants) -> float | None:
+    """By the power readings of the window, from where they no longer average over what was before the load."""
+    if constants.method == POWER:
+        return None
+    settled = max(found.begins, recording.begun + constants.power_lag_seconds)
+    edges = [edge for edge in recording.power.edges if edge.seconds >= settled]
+    if len(edges) < 2:
+        return None
+    begins, ends = edges[0].seconds, min(edges[-1].seconds, max(found.ends, edges[1].seconds))
+    energy = joules_at(edges, [begins, ends])
+    return float((energy[1] - energy[0]) / (ends - begins)) * found.seconds
+
+
+def _mean(states: Sequence[DeviceState], name: str) -> float | None:
+    values = [value for state in states if (value := getattr(state, name)) is not None]
+    return statistics.fmean(values) if values else None

@@ -1,0 +1,78 @@
+"""A counted row as a list of JSON values, as the index and the journals hold it, and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from joulecast.energy.features import long_softmax, transposed
+from joulecast.layers import Contraction, LayerProfile
+
+_RUNTIME = "torch-eager"
+_NUMBERS = ("input_numel", "output_numel", "weight_numel", "float_numel", "bytes_moved", "repeats")
+_CONTRACTION = ("batch", "m", "n", "k", "repeats")
+
+
+Counted = list[tuple[LayerProfile, int]]
+"""Rows of the law, and how often each runs."""
+
+
+def launched_rows(layers: Iterable[LayerProfile]) -> tuple[LayerProfile, ...]:
+    return tuple(row for row in layers if row.kind in ("counted", "zero") and row.kernels.get(_RUNTIME, 0))
+
+
+def contents_of(layers: Iterable[LayerProfile]) -> list[list[Any]]:
+    """Distinct rows with a kernel as lists of JSON values, each with how often it occurs."""
+    counts: Counter[tuple[Any, ...]] = Counter(frozen(row_document(row)) for row in launched_rows(layers))
+    return [[list(row), times] for row, times in counts.items()]
+
+
+def row_document(row: LayerProfile) -> list[Any]:
+    """A row as a list of JSON values: what a forecast may depend on."""
+    products = [[getattr(entry, name) for name in _CONTRACTION] for entry in row.contractions]
+    numbers = (getattr(row, name) for name in _NUMBERS)
+    return [row.op_type, row.dtype, *numbers, _telling(row), row.kernels[_RUNTIME], products]
+
+
+def _telling(row: LayerProfile) -> list[list[int]]:
+    """Shapes of which a forecast asks more than sizes: weights that lie as (k, n), and long rows of a softmax."""
+    if long_softmax(row):
+        return [[row.input_shapes[0][-1]]]
+    if row.op_type == "Gemm" and not transposed(row):
+        return [list(shape) for shape in row.input_shapes[:2]]
+    return []
+
+
+def frozen(row: Sequence[Any]) -> tuple[Any, ...]:
+    """The list as a value that can be compared and hashed."""
+    return (*row[:-3], _tuples(row[-3]), row[-2], _tuples(row[-1]))
+
+
+def _tuples(lists: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(numbers) for numbers in lists)
+
+
+def layer_of(row: Sequence[Any]) -> LayerProfile:
+    """The row that ``contents_of`` wrote as a list."""
+    contractions = tuple(Contraction(**dict(zip(_CONTRACTION, product, strict=True))) for product in row[-1])
+    macs = sum(product.macs for product in contractions)
+    return LayerProfile(
+        name=row[0],
+        op_type=row[0],
+        kind="counted" if macs else "zero",
+        dtype=row[1],
+        macs=macs,
+        kernels={_RUNTIME: row[-2]},
+        contractions=contractions,
+        input_shapes=_tuples(row[-3]) or (_shapes(row) if not macs else ()),
+        **dict(zip(_NUMBERS, row[2:-3], strict=True)),
+    )
+
+
+def _shapes(row: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+    """Sizes of two operands of which one is as large as the output, from their sum: whether one is broadcast is all
+    that a forecast asks of them."""
+    read, written, weights = row[2:5]
+    other = read + weights - written
+    return ((written,), (other,)) if 0 < other < written else ()

@@ -1,0 +1,244 @@
+"""Whole networks with measured joules: ``model_energy.csv`` of a data folder, and the graphs of the networks it names.
+
+Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth. The
+card is told by ``gpu`` and, where that names several, by ``power_limit_watts``, a column that may be left out, by the
+highest power and by the highest clock lock. No other column is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from joulecast.energy.features import Array
+from joulecast.energy.names import Seen, label_of
+from joulecast.energy.networks import find, installed
+from joulecast.errors import MeasurementError
+from joulecast.layers import LayerProfile
+from joulecast_calibration.rows.journals import is_simulated
+
+INPUTS = ("model", "config", "precision", "batch", "seq", "mode", "attn", "sm_clock_locked_mhz")
+"""Columns that a forecast may see."""
+
+TRUTH = ("energy_j_per_forward", "time_ms_per_forward")
+LIMIT = "power_limit_watts"
+FILE_NAME = "model_energy.csv"
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastRow:
+    """What a forecast may know of a row. ``sequence``: tokens, None for images; ``clock_mhz``: SM clock lock, None if
+    unlocked."""
+
+    architecture: str
+    config: str
+    precision: str
+    batch_size: int
+    sequence: int | None
+    mode: str
+    attention: str
+    clock_mhz: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Measured joules and seconds of one forward pass, (rows,)."""
+
+    joules: Array
+    seconds: Array
+
+    def take(self, kept: Any) -> Truth:
+        return Truth(joules=self.joules[kept], seconds=self.seconds[kept])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSet:
+    """One folder's rows. ``gpu``: its label, where it is clear which card it is, else as the table has it.
+    ``unscored``: what cannot be forecast, and why, with its number of rows."""
+
+    name: str
+    gpu: str
+    rows: tuple[ForecastRow, ...]
+    truth: Truth
+    unscored: tuple[tuple[str, int], ...]
+
+
+LATENCY_MODELS = {"bert_large": ("bertmodel", "large"), "opt_13": ("optmodel", "opt-1p3b")}
+"""Networks of the fp32 latency table whose graphs are shipped."""
+
+
+def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[ForecastRow, ...], Array]]:
+    """Seconds of whole fp32 networks by the table's name of the card; matrix products in fp32, nothing fused."""
+    path = folder / "neusight_latency" / "model_inference_latency.csv"
+    found: dict[str, list[tuple[ForecastRow, float]]] = {}
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as text:
+            for entry in csv.DictReader(text):
+                if entry["model"] in LATENCY_MODELS and not entry["variant"]:
+                    found.setdefault(entry["device"], []).append(
+                        (_latency_row(entry), float(entry["fw_latency"]) / 1e3)
+                    )
+    return {name: (tuple(row for row, _ in rows), np.array([s for _, s in rows])) for name, rows in found.items()}
+
+
+def _latency_row(entry: Mapping[str, str]) -> ForecastRow:
+    architecture, config = LATENCY_MODELS[entry["model"]]
+    return ForecastRow(
+        architecture=architecture,
+        config=config,
+        precision="fp32",
+        batch_size=int(entry["batch"]),
+        sequence=int(entry["seq"]),
+        mode="prefill",
+        attention="eager",
+        clock_mhz=None,
+    )
+
+
+def find_sets(folder: Path) -> tuple[Path, ...]:
+    """Subfolders of ``folder`` with network rows, by name. Raises MeasurementError if ``folder`` is not a folder."""
+    if not folder.is_dir():
+        raise MeasurementError(f"{folder} is not a folder: name the one that holds the data sets")
+    return tuple(sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}")))
+
+
+def read_set(folder: Path) -> tuple[NetworkSet, ...]:
+    """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns
+    needed, and for cards that are simulated."""
+    entries = _entries(folder)
+    absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
+    if absent:
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
+    cards = sorted({entry["gpu"] for entry in entries})
+    for card in filter(is_simulated, cards):
+        raise MeasurementError(
+            f"{folder.name}/{FILE_NAME} holds rows of {card}, which were not measured: take them out"
+        )
+    return tuple(_of_card(folder.name, card, [e for e in entries if e["gpu"] == card], len(cards)) for card in cards)
+
+
+def _entries(folder: Path) -> list[dict[str, str]]:
+    try:
+        with (folder / FILE_NAME).open(newline="", encoding="utf-8") as text:
+            return [{name: value or "" for name, value in entry.items() if name} for entry in csv.DictReader(text)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} cannot be read as a table of text: {error}") from None
+
+
+def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: int) -> NetworkSet:
+    reasons = [_reason(entry) for entry in entries]
+    kept = [entry for entry, reason in zip(entries, reasons, strict=True) if not reason]
+    return NetworkSet(
+        name=folder if cards == 1 else f"{folder}/{card}",
+        gpu=label_of(card, _seen(entries)),
+        rows=tuple(_row(entry) for entry in kept),
+        truth=Truth(
+            joules=np.array([float(entry[TRUTH[0]]) for entry in kept]),
+            seconds=np.array([_milliseconds(entry[TRUTH[1]]) / 1e3 for entry in kept]),
+        ),
+        unscored=tuple(sorted(Counter(reason for reason in reasons if reason).items())),
+    )
+
+
+def _seen(entries: Sequence[Mapping[str, str]]) -> Seen:
+    """What the rows tell of their card. Of several power limits the highest: limits are lowered, never raised."""
+    watts = [
+        1e3 * float(entry[TRUTH[0]]) / float(entry[TRUTH[1]])
+        for entry in entries
+        if _is_positive(entry[TRUTH[0]]) and _is_positive(entry[TRUTH[1]])
+    ]
+    return Seen(
+        power_limit_watts=_highest(entry.get(LIMIT, "") for entry in entries),
+        watts=max(watts, default=None),
+        clock_mhz=_highest(entry["sm_clock_locked_mhz"] for entry in entries),
+    )
+
+
+def _highest(texts: Iterable[str]) -> float | None:
+    return max((float(text) for text in texts if _is_positive(text)), default=None)
+
+
+def _reason(entry: dict[str, str]) -> str:
+    """Why a row cannot be scored; empty if it can."""
+    if (entry["model"], entry["config"], "float32") not in _known():
+        return f"no graph of {entry['model']} {entry['config']}".strip()
+    if entry["precision"] not in _DTYPES:
+        return f"precision {entry['precision']}"
+    if entry["mode"] not in ("", "prefill"):
+        return f"mode {entry['mode']}"
+    if _reads_sequence(entry["model"], entry["config"]) and not entry["seq"]:
+        return "no seq"
+    odd = [name for name in _NUMBERS if not _is_positive(entry[name]) and (entry[name] or name == "batch")]
+    if odd:
+        return f"{odd[0]} {entry[odd[0]] or 'missing'}"
+    return "" if _is_positive(entry[TRUTH[0]]) else "no joules"
+
+
+_NUMBERS = ("batch", "seq", "sm_clock_locked_mhz")
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+@cache
+def _reads_sequence(model: str, config: str) -> bool:
+    """Whether an input has a second free dimension."""
+    inputs = find(model=model, config=config, dtype="float32").inputs.values()
+    return any(sum(isinstance(size, str) for size in shape) > 1 for shape in inputs)
+
+
+def _milliseconds(text: str) -> float:
+    return float(text) if _is_positive(text) else math.nan
+
+
+def _row(entry: dict[str, str]) -> ForecastRow:
+    return ForecastRow(
+        architecture=entry["model"],
+        config=entry["config"],
+        precision=entry["precision"],
+        batch_size=int(float(entry["batch"])),
+        sequence=int(float(entry["seq"])) if entry["seq"] else None,
+        mode=entry["mode"],
+        attention=entry["attn"] or ("eager" if entry["mode"] else ""),  # blank on a language model is eager
+        clock_mhz=float(entry["sm_clock_locked_mhz"]) if entry["sm_clock_locked_mhz"] else None,
+    )
+
+
+@cache
+def _known() -> frozenset[tuple[str, str, str]]:
+    """Model, config and dtype of every graph that is shipped."""
+    return frozenset((network.model, network.config, network.dtype) for network in installed().values())
+
+
+def layers_of(row: ForecastRow) -> tuple[tuple[LayerProfile, ...], str]:
+    """The rows of the row's network, and the precision to price them in (``default`` where the graph is stored in
+    it)."""
+    return _layers(row.architecture, row.config, row.precision, row.batch_size, row.sequence)
+
+
+@cache
+def _layers(
+    model: str, config: str, precision: str, batch_size: int, sequence: int | None
+) -> tuple[tuple[LayerProfile, ...], str]:
+    from joulecast.canonical import canonicalise
+    from joulecast.counting import count
+    from joulecast.readers import onnx
+
+    stored = _DTYPES[precision] if (model, config, _DTYPES[precision]) in _known() else "float32"
+    network = find(model=model, config=config, dtype=stored)
+    workload = network.workload(batch_size=batch_size, sequence_length=sequence)
+    layers = count(canonicalise(onnx.read(network.skeleton(), workload, name=network.name), eager=True))
+    return layers, "default" if stored == _DTYPES[precision] else precision

@@ -1,0 +1,27 @@
+"""The architectures that are measured, and an order of their layers of which any prefix covers the feature space.
+
+Reading the committed index needs the standard library alone; ``rebuild`` traces everything anew.
+"""
+
+from __future__ import annotations
+
+from joulecast_calibration.suite.architecture import Architecture, Batch, Network, Skip
+from joulecast_calibration.suite.index import (
+    additivity,
+    anchors,
+    architectures,
+    cudagraphs,
+    layers,
+    llms,
+    networks,
+    skipped,
+    suite_digest,
+    versions,
+)
+from joulecast_calibration.suite.layer import Additivity, Layer
+
+__all__ = [
+    "Additivity", "Architecture", "Batch", "Layer", "Network", "Skip",
+    "additivity", "anchors", "architectures", "cudagraphs", "layers", "llms", "networks", "skipped", "suite_digest",
+    "versions",
+]  # fmt: skip

@@ -1,0 +1,131 @@
+"""What every network of the suite consists of: its rows with a kernel and how often each runs, without a trace.
+
+A fourth compressed file beside the index, so that rows of networks can be fitted and scored where no torch is. It names
+the index that it belongs to, whose digest does not cover it. Rows that no forecast can tell apart stand once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from joulecast.canonical import canonicalise
+from joulecast.counting import count
+from joulecast.errors import MeasurementError
+from joulecast.layers import LayerProfile
+from joulecast.readers.module.calls import call_from_json
+from joulecast.readers.module.graph import graph_of_call
+from joulecast_calibration.files import write_whole
+from joulecast_calibration.rows.counted import Counted, frozen, launched_rows, layer_of
+from joulecast_calibration.suite.index import FOLDER, Index, committed
+
+FILE_NAME = "contents.json.gz"
+
+Key = tuple[str, int, int | None, float | None]
+"""Name, batch size, tokens, seconds of sound: what tells a forward pass of the suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """``layers``: distinct rows. ``networks``: positions in them and counts, by ``Key``."""
+
+    suite: str
+    layers: tuple[LayerProfile, ...]
+    networks: Mapping[Key, tuple[tuple[int, int], ...]]
+
+
+@cache
+def contents(folder: Path = FOLDER) -> Contents | None:
+    """What lies in ``folder``; None where it has none. Raises MeasurementError where it cannot be read."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError) as error:
+        raise MeasurementError(f"{path} cannot be read ({error}): rebuild the index") from None
+    return Contents(
+        suite=document["suite"],
+        layers=tuple(layer_of(_named(document["names"], row)) for row in document["rows"]),
+        networks={_key(entry): _pairs(entry) for entry in document["networks"]},
+    )
+
+
+def rows_of_call(document: Mapping[str, Any]) -> tuple[LayerProfile, ...]:
+    """The rows with a kernel of a layer's call as JSON."""
+    return launched_rows(count(canonicalise(graph_of_call(call_from_json(document)), eager=True)))
+
+
+@cache
+def rows_of_layer(digest: str) -> Counted | None:
+    """The rows of a layer of the committed index; None if it has no such layer."""
+    layer = committed().known.get(digest)
+    return None if layer is None else [(row, 1) for row in rows_of_call(layer.document)]
+
+
+def rows_of_network(key: Key) -> Counted | None:
+    """The rows of a forward pass of the committed index; None where its contents are not known."""
+    found = contents()
+    if found is None or not belongs(found) or key not in found.networks:
+        return None
+    return [(found.layers[place], times) for place, times in found.networks[key]]
+
+
+def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """``records`` of a survey, whose batches have ``contents``; one without them, or with operators that have no
+    counting rule, is left out."""
+    networks = list(_batches(records))
+    distinct = sorted({frozen(row) for _, found in networks for row, _ in found}, key=repr)
+    place = {row: position for position, row in enumerate(distinct)}
+    names = sorted({name for row in distinct for name in row[:2]})
+    number = {name: position for position, name in enumerate(names)}
+    document = {
+        "suite": Index(folder).digest,
+        "names": names,
+        "rows": [[number[row[0]], number[row[1]], *row[2:]] for row in distinct],
+        "networks": [_network(key, found, place) for key, found in networks],
+    }
+    text = json.dumps(document, separators=(",", ":"))
+    write_whole(folder / FILE_NAME, gzip.compress(text.encode(), mtime=0))
+
+
+def belongs(found: Contents) -> bool:
+    """Whether the contents are those of the committed index."""
+    return found.suite == committed().digest
+
+
+def _batches(records: Sequence[Mapping[str, Any]]) -> Iterable[tuple[list[Any], Sequence[Any]]]:
+    for record in sorted(records, key=lambda record: str(record["name"])):
+        for workload in record["workloads"]:
+            for batch in workload["batches"]:
+                key = [record["name"], batch["batch_size"], workload["sequence_length"], workload["seconds"]]
+                if batch.get("contents") and not batch.get("unsupported"):
+                    yield key, batch["contents"]
+
+
+def _network(key: list[Any], found: Sequence[Any], place: Mapping[Any, int]) -> list[Any]:
+    ordered = sorted((place[frozen(row)], times) for row, times in found)
+    positions = [position for position, _ in ordered]
+    steps = [now - before for now, before in zip(positions, [0, *positions], strict=False)]
+    return [*key, steps, [times for _, times in ordered]]
+
+
+def _key(entry: Sequence[Any]) -> Key:
+    return entry[0], entry[1], entry[2], entry[3]
+
+
+def _pairs(entry: Sequence[Any]) -> tuple[tuple[int, int], ...]:
+    position, found = 0, []
+    for step, times in zip(entry[4], entry[5], strict=True):
+        position += step
+        found.append((position, times))
+    return tuple(found)
+
+
+def _named(names: Sequence[str], row: Sequence[Any]) -> list[Any]:
+    return [names[row[0]], names[row[1]], *row[2:]]

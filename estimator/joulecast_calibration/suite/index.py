@@ -1,0 +1,173 @@
+"""The index: what a rebuild found, as compressed JSON beside this module.
+
+``architectures``: every architecture with its counts, what was skipped, the versions traced with. ``layers``: the
+ordered sample and the layers of the networks that are summed, each with its call. ``space``: the feature space of all
+distinct layers in cells, which the sample is judged by.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from joulecast.errors import MeasurementError
+from joulecast_calibration.files import write_together
+from joulecast_calibration.suite.architecture import Architecture, Network, Skip, architecture_from_json
+from joulecast_calibration.suite.layer import Additivity, Layer, layer_from_json
+from joulecast_calibration.suite.ordering import ordered_networks
+from joulecast_calibration.suite.selection import anchor_layers, captured_networks, unseen_networks
+
+FOLDER = Path(__file__).parent / "index"
+"""The committed index."""
+
+SCHEMA_VERSION = 1
+PARTS = ("architectures", "layers", "space")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index in ``folder``; each part is read when first asked for. Raises MeasurementError where one cannot be."""
+
+    folder: Path
+
+    @cached_property
+    def head(self) -> Mapping[str, Any]:
+        return self._read("architectures")
+
+    @cached_property
+    def architectures(self) -> tuple[Architecture, ...]:
+        return tuple(architecture_from_json(entry) for entry in self.head["architectures"])
+
+    @cached_property
+    def skipped(self) -> tuple[Skip, ...]:
+        return tuple(Skip(**entry) for entry in self.head["skipped"])
+
+    @cached_property
+    def _body(self) -> Mapping[str, Any]:
+        return self._read("layers")
+
+    @cached_property
+    def known(self) -> Mapping[str, Layer]:
+        """Every layer that it can run, by digest."""
+        return {entry["digest"]: layer_from_json(entry) for entry in self._body["layers"]}
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The sample, in its order."""
+        return tuple(self.known[digest] for digest in self._body["sample"])
+
+    @cached_property
+    def additivity(self) -> tuple[Additivity, ...]:
+        return tuple(self._additivity(entry) for entry in self._body["additivity"])
+
+    @cached_property
+    def space(self) -> Mapping[str, Any]:
+        """Columns of cells, see ``joulecast_calibration.suite.survey.space``."""
+        return self._read("space")
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what is in it, however it is compressed."""
+        content = b"\0".join(self._text(part) for part in PARTS)
+        return "sha256:" + hashlib.sha256(content).hexdigest()
+
+    def _additivity(self, entry: Mapping[str, Any]) -> Additivity:
+        layers = tuple((self.known[digest], count) for digest, count in entry["layers"])
+        return Additivity(**{**entry, "layers": layers})
+
+    def _read(self, part: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self._text(part))
+        if found.get("schema") != SCHEMA_VERSION:
+            raise MeasurementError(f"{self.folder} holds an index of another version: rebuild it")
+        return found
+
+    def _text(self, part: str) -> bytes:
+        path = self.folder / f"{part}.json.gz"
+        try:
+            return gzip.decompress(path.read_bytes())
+        except (OSError, EOFError) as error:
+            raise MeasurementError(f"{path} cannot be read ({error}): rebuild the index") from None
+
+
+def write_index(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """``parts`` into ``folder``, all or none of them: the same bytes for the same content."""
+    write_together({folder / f"{part}.json.gz": _packed(parts[part]) for part in PARTS})
+
+
+def _packed(part: Mapping[str, Any]) -> bytes:
+    text = json.dumps({"schema": SCHEMA_VERSION, **part}, separators=(",", ":"), sort_keys=True)
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def existing(folder: Path) -> Index | None:
+    """The index in ``folder`` as it is now, whatever is written there later; None if there is none."""
+    if not (folder / f"{PARTS[0]}.json.gz").is_file():
+        return None
+    index = Index(folder)
+    _ = index.head, index.architectures
+    return index
+
+
+@cache
+def committed() -> Index:
+    """The index that came with the package."""
+    return Index(FOLDER)
+
+
+def architectures() -> tuple[Architecture, ...]:
+    """Every architecture of the suite, by task, family and name."""
+    return committed().architectures
+
+
+def networks() -> tuple[Network, ...]:
+    """What to measure of them, in order: any prefix covers tasks and families, long forward passes come last, what
+    does not fit is left out, and so are the networks that must stay unseen."""
+    return ordered_networks(architectures())
+
+
+def layers() -> tuple[Layer, ...]:
+    """The sample of layers: any prefix covers the feature space, long ones come last; none that does not fit, and
+    none that a network which must stay unseen has."""
+    return committed().layers
+
+
+def llms() -> tuple[Network, ...]:
+    """The language models that lend no layer to the sample."""
+    return unseen_networks(architectures())
+
+
+def cudagraphs() -> tuple[Network, ...]:
+    """What to run as CUDA graphs too, each at one batch size."""
+    return captured_networks(networks())
+
+
+def anchors() -> tuple[Layer, ...]:
+    """Layers that every run measures at its start and at its end."""
+    return anchor_layers(layers())
+
+
+def additivity() -> tuple[Additivity, ...]:
+    """Networks whose layers are all measured."""
+    return committed().additivity
+
+
+def skipped() -> tuple[Skip, ...]:
+    """What could not be traced."""
+    return committed().skipped
+
+
+def versions() -> Mapping[str, str]:
+    """Of the libraries that the index was traced with."""
+    found: Mapping[str, str] = committed().head["versions"]
+    return found
+
+
+def suite_digest() -> str:
+    """Identity of the index: ``sha256:`` and 64 hexadecimal digits."""
+    return committed().digest

@@ -1,0 +1,63 @@
+"""Small selections of the suite that a run needs beside its two orders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from joulecast_calibration.suite.architecture import BATCH_SIZES, Architecture, Batch, Network
+from joulecast_calibration.suite.layer import Layer
+
+ANCHORS = 12
+"""Measured at the start and at the end of every run: docs/measuring.md."""
+
+CAPTURED = 36
+"""Networks that are also run as CUDA graphs, one batch size each: docs/measuring.md. 30 are asked for, and four of
+these make tensors on the host in each pass and copy them to the device, which no capture can hold."""
+
+_ANCHOR_SECONDS = 1e-3  # long beside a launch, short beside a window
+_LONGEST_CAPTURED_SECONDS = 0.1  # a window of the shortest length then holds several
+
+
+def unseen_networks(architectures: Iterable[Architecture]) -> tuple[Network, ...]:
+    """The networks that lend no layer to the sample, with the batches that fit."""
+    first = [each.workloads[0] for each in architectures if each.zero_shot]
+    return tuple(replace(network, batches=tuple(b for b in network.batches if b.fits)) for network in first)
+
+
+def captured_networks(networks: Sequence[Network]) -> tuple[Network, ...]:
+    """The first ``CAPTURED`` of ``networks`` that are short enough, batch sizes in turn."""
+    return tuple(_captured(networks))[:CAPTURED]
+
+
+def _captured(networks: Sequence[Network]) -> Iterator[Network]:
+    turn = 0
+    for network in networks:
+        size = BATCH_SIZES[turn % len(BATCH_SIZES)]
+        batches = tuple(batch for batch in network.batches if _suits(batch, size))
+        if batches:
+            turn += 1
+            yield replace(network, batches=batches)
+
+
+def _suits(batch: Batch, size: int) -> bool:
+    return batch.batch_size == size and batch.predicted_seconds <= _LONGEST_CAPTURED_SECONDS
+
+
+def anchor_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """One layer of each of the op types that the suite spends most time in: the one nearest to a millisecond."""
+    groups: defaultdict[str, list[Layer]] = defaultdict(list)
+    for layer in layers:
+        groups[layer.op_type].append(layer)
+    heaviest = sorted(groups.values(), key=lambda group: (-sum(map(_suite_seconds, group)), group[0].op_type))
+    return tuple(min(group, key=_from_a_millisecond) for group in heaviest[:ANCHORS])
+
+
+def _suite_seconds(layer: Layer) -> float:
+    return layer.predicted_seconds * layer.multiplicity
+
+
+def _from_a_millisecond(layer: Layer) -> tuple[float, str]:
+    ratio = layer.predicted_seconds / _ANCHOR_SECONDS
+    return (max(ratio, 1 / ratio) if ratio else float("inf"), layer.digest)

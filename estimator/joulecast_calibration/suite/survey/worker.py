@@ -1,0 +1,46 @@
+"""``python -m joulecast_calibration.suite.survey.worker``: trace the architectures that standard input names.
+
+Each name is answered with a line of JSON. The process ends with its input, so that it never outlives its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+
+
+def main() -> None:
+    """Standard output belongs to the answers; what libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import torch
+
+    from joulecast.readers.named import entries
+    from joulecast_calibration.suite.survey.surveyor import Surveyor, failure
+
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    torch.set_num_threads(1)  # tracing computes nothing, and the other worker has the other core
+    known = {entry.source: entry for entry in entries()}
+    surveyor = Surveyor()
+    for line in sys.stdin:
+        entry = known[line.strip()]
+        try:
+            found = surveyor.survey(entry)
+        except Exception as error:
+            found = failure(entry, error)
+        answers.write(json.dumps(found) + "\n")
+        answers.flush()
+
+
+def end_with(parent: int) -> None:
+    """Do not go on for one that was killed."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
