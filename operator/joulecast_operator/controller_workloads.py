@@ -98,9 +98,9 @@ class Workloads:
 
     def concerned(self, estimate: Resource) -> Concerned:
         """Deployments whose annotations may depend on ``estimate``; looks at no other."""
-        metadata, spec = estimate["metadata"], estimate.get("spec") or {}
-        namespace, image = metadata["namespace"], (spec.get("model") or {}).get("image") or ""
-        target = (spec.get("targetRef") or {}).get("name")
+        metadata, spec = estimate["metadata"], _mapping(estimate.get("spec"))
+        namespace, image = metadata["namespace"], _text(_mapping(spec.get("model")).get("image"))
+        target = _text(_mapping(spec.get("targetRef")).get("name"))
         named = self._index.deployments_of(namespace, estimate=metadata["name"])
         if target and self._index.deployment(namespace, target) is not None:
             named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
@@ -108,10 +108,8 @@ class Workloads:
 
     def owner(self, estimate: Resource) -> Key | None:
         """The Deployment that ``estimate`` was made for; None of any other estimate."""
-        spec = estimate.get("spec")
-        target = spec.get("targetRef") if isinstance(spec, Mapping) else None
-        name = target.get("name") if isinstance(target, Mapping) else None
-        if not discovery.is_made(estimate) or not isinstance(name, str):
+        name = _text(_mapping(_mapping(estimate.get("spec")).get("targetRef")).get("name"))
+        if not discovery.is_made(estimate) or not name:
             return None
         return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
 
@@ -196,3 +194,11 @@ def _suffix(uid: str) -> str:
 def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
     return named and choice.same_question(estimate.get("spec") or {}, wanted["spec"])
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -110,8 +110,7 @@ class Watches:
                 async for event in self._cluster.watch(kind.path(), self._versions[kind.kind]):
                     self._versions[kind.kind] = version_of(event["object"])
                     if event["type"] != "BOOKMARK":
-                        self._index.heard(kind)
-                        self._take(kind, event["type"], event["object"])
+                        self._event(kind, event)
                     if time.perf_counter() - since > _TURN_SECONDS:
                         await asyncio.sleep(0)
                         since = time.perf_counter()
@@ -120,6 +119,10 @@ class Watches:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 log.info("the watch of %s ended: %s", kind.plural, error)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _event(self, kind: Kind, event: Resource) -> None:
+        self._index.heard(kind)
+        self._take(kind, event["type"], event["object"])
 
     async def _refused(self, kind: Kind, error: ApiError) -> None:
         """List anew where the server has forgotten our version; else come back later."""

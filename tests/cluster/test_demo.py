@@ -63,7 +63,8 @@ def test_a_dry_run_answers_for_its_own_batch_size(output: str) -> None:
 
 
 def test_metrics_and_the_dearest_rows_are_shown(output: str) -> None:
-    assert 'joulecast_predicted_joules_per_batch{accelerator="NVIDIA-H200",batch_size="32"' in output
+    series = [line for line in output.splitlines() if line.startswith("joulecast_predicted_joules_per_batch{")]
+    assert any('accelerator="NVIDIA-H200"' in line and 'batch_size="32"' in line for line in series), output
     rows = output.partition("The ten rows that cost most")[2].partition("Clean up")[0]
     assert rows.count(" J  ") == 10
 
