@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from joulecast.accelerators.catalogue import find, installed
+from joulecast.accelerators.product_names import normalise_product
 from joulecast.api.documents import Document, header, problem, rounded
 from joulecast.energy.datasheets import datasheets
 from joulecast.errors import NotCalibratedError
@@ -48,8 +49,8 @@ def accelerator_fields(profile: AcceleratorProfile) -> Document:
 
 
 def _unavailable() -> Iterator[tuple[str, NotCalibratedError]]:
-    """Yield each label of the data sheets that cannot be priced, with the reason."""
-    for label in sorted({label for sheet in datasheets() for label in sheet.labels}):
+    """Yield the name of each card with a data sheet that cannot be priced, with the reason."""
+    for label in sorted({normalise_product(label) for sheet in datasheets() for label in sheet.labels}):
         try:
             find(label)
         except NotCalibratedError as error:

@@ -13,7 +13,6 @@ import pytest
 
 from joulecast.errors import ModelFetchError
 from joulecast.sources import RegistryAccess, fetch
-from joulecast.sources.registries.address import AddressPolicy
 from tests.harness.certificates import CertificateAuthority
 
 DISCREET = RegistryAccess(denied_networks=(), denied_hosts=(), hides_private_addresses=True)
@@ -116,4 +115,4 @@ def test_of_which_addresses_strangers_may_learn(host: str, port: int, address: s
     access = RegistryAccess(
         permitted_hosts=("registry.svc:5000", "company.internal"), denied_networks=("203.0.114.0/24",)
     )
-    assert AddressPolicy.of(access).may_tell_of(host, port, address) is may
+    assert access.address_policy.may_tell_of(host, port, address) is may
