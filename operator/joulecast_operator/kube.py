@@ -111,6 +111,11 @@ class Cluster:
                 return
             parameters = {"limit": str(limit), "continue": following}
 
+    async def version(self, path: str) -> str:
+        """The version of the collection at ``path`` now. Raises ApiError."""
+        page = await self.request("GET", path, parameters={"limit": "1"}, headers={"Accept": METADATA_ONLY})
+        return str(page["metadata"]["resourceVersion"])
+
     async def watch(self, path: str, version: str) -> AsyncIterator[Resource]:
         """Events of the collection at ``path`` after ``version``, until the server ends the connection.
 

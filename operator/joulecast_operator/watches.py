@@ -22,17 +22,15 @@ import kopf
 from joulecast_operator.index import Index, Key, Resource, key_of
 from joulecast_operator.kinds import Kind
 from joulecast_operator.kube import ApiError, Cluster, login
-from joulecast_operator.stores import version_of
+from joulecast_operator.stores import later, version_of
 
 log = logging.getLogger(__name__)
 
-COMPARE_SECONDS: Final = 60.0  # between two comparisons, at least
-FIRST_COMPARE_SECONDS: Final = 5.0  # the work of a start is done by then
+CHECK_SECONDS: Final = 75.0  # between two looks at the server's version: it sends a bookmark every minute or so
+COMPARE_SECONDS: Final = 600.0  # between two comparisons, each of which costs the server seconds for 10,000 objects
 RETRY_SECONDS: Final = 2.0
 _TURN_SECONDS: Final = 0.002  # of events in a row, before a review has its turn
-LONGEST_COMPARE_SECONDS: Final = 300.0
-_REST: Final = 100  # times as long as a comparison took passes before the next: 1 % of a core
-STALE_SECONDS: Final = 150.0  # two comparisons and a half
+STALE_SECONDS: Final = 150.0  # two looks
 
 OnChange = Callable[[Key, Resource | None, Resource | None], None]
 """Called with the key, what the index held and what it holds now; None where there is nothing."""
@@ -59,6 +57,7 @@ class Watches:
         kopf.on.startup(registry=self.registry)(self._startup)
         kopf.on.cleanup(registry=self.registry)(self._cleanup)
         self._versions: dict[str, str] = {}
+        self._asked: dict[str, str] = {}
 
     def then(self, work: Work) -> None:
         """Have ``work`` run from when the index is filled until the process ends; if it fails, so does the process."""
@@ -81,6 +80,13 @@ class Watches:
             stale |= await self._compare(kind)
         if stale:
             log.warning("the watch is behind the server", extra={"objects": len(stale)})
+
+    async def check(self) -> None:
+        """Compare the kinds whose watch has not come to the version that the server had at the last look."""
+        for kind in self._kinds:
+            if later(self._asked.get(kind.kind, "0"), self._versions[kind.kind]):
+                await self._compare(kind)
+            self._asked[kind.kind] = await self._cluster.version(kind.path())
 
     # -- kopf's handlers
 
@@ -213,15 +219,16 @@ class Watches:
             self._on_change(key, before, None)
 
     async def _comparing(self) -> None:
-        await asyncio.sleep(FIRST_COMPARE_SECONDS)
+        compared = time.monotonic()
         while True:
-            before = time.process_time()
+            await asyncio.sleep(min(CHECK_SECONDS, COMPARE_SECONDS))
+            is_due = time.monotonic() - compared >= COMPARE_SECONDS
             try:
-                await self.compare()
+                await (self.compare() if is_due else self.check())
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("cannot compare the index with the server now: %s", error)
-            rest = _REST * (time.process_time() - before)
-            await asyncio.sleep(max(COMPARE_SECONDS, min(rest, LONGEST_COMPARE_SECONDS)))
+            else:
+                compared = time.monotonic() if is_due else compared
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -32,7 +32,7 @@ DEAF = """
 import joulecast_operator.watches as watches
 import joulecast_operator.webhook as webhook
 watches.Watches._event = lambda *_: None
-watches.FIRST_COMPARE_SECONDS = watches.COMPARE_SECONDS = 1.0
+watches.COMPARE_SECONDS = 1.0
 webhook.STALE_SECONDS = 4.0
 """
 

@@ -44,6 +44,9 @@ class Server:
         if not self.connections:
             await asyncio.Event().wait()
 
+    async def version(self, _: str) -> str:
+        return "1005"
+
     async def close(self) -> None:
         pass
 
@@ -157,3 +160,19 @@ def test_a_comparison_takes_versions_alone_and_drops_what_is_gone() -> None:
 
     ((key, _, after),) = asyncio.run(run())
     assert (key, after) == (Key(kind=ESTIMATES.kind, namespace="shop", name="small-00000"), None)
+
+
+@pytest.mark.parametrize(("reached", "is_compared"), [("1005", False), ("1004", True)])
+def test_only_a_watch_that_stays_behind_the_servers_version_is_compared(reached: str, is_compared: bool) -> None:
+    server, index = Server(many.estimate(0)), Index()
+    watching = Watches(index=index, cluster=server, kinds=(ESTIMATES,))  # type: ignore[arg-type]
+
+    async def run() -> None:
+        await watching.load()
+        server.held = []
+        await watching.check()  # the first look knows nothing to hold the watch against
+        watching._versions[ESTIMATES.kind] = reached
+        await watching.check()
+
+    asyncio.run(run())
+    assert names(index) == (set() if is_compared else {"small-00000"})
