@@ -13,29 +13,32 @@ from typing import Any, Final
 
 import kopf
 
-from joulecast_operator import discovery, isolation, reconcile, trouble
-from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
-from joulecast_operator.calibration_line import waits
-from joulecast_operator.calibration_status import CALIBRATED, holds
-from joulecast_operator.cluster_networks import ClusterNetworks
-from joulecast_operator.controller_calibrations import Calibrations
-from joulecast_operator.controller_estimates import Estimates
-from joulecast_operator.controller_profiles import Profiles
-from joulecast_operator.controller_workloads import Workloads
-from joulecast_operator.forecasts import Forecasts
-from joulecast_operator.health import Health
-from joulecast_operator.index import Index, Key, Resource
-from joulecast_operator.journal import Journal
-from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
-from joulecast_operator.kube import ApiError, Cluster
-from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
-from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
-from joulecast_operator.questions import product_of
-from joulecast_operator.serving import opened
+from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outputs
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.calibrations.queue import waits
+from joulecast_operator.calibrations.status import CALIBRATED, holds
+from joulecast_operator.cluster import defects
+from joulecast_operator.cluster.client import ApiError, Cluster
+from joulecast_operator.cluster.networks import ClusterNetworks
+from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
+from joulecast_operator.cluster.workqueue import WorkQueue
+from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers.calibrations import Calibrations
+from joulecast_operator.controllers.estimates import Estimates
+from joulecast_operator.controllers.journal import Journal
+from joulecast_operator.controllers.profiles import Profiles
+from joulecast_operator.controllers.workloads import Workloads
+from joulecast_operator.estimates import status as reconcile
+from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.questions import product_of
+from joulecast_operator.index.index import Index, Key, Resource
+from joulecast_operator.metrics.page import EstimateCollector, refused_writes, registry_with, show_isolation, shown
+from joulecast_operator.metrics.reconciles import Reconciles, show_index, show_queue
+from joulecast_operator.serving.health import Health
+from joulecast_operator.serving.ports import opened
 from joulecast_operator.settings import Settings
-from joulecast_operator.watches import STALE_SECONDS, Watches
-from joulecast_operator.workqueue import WorkQueue
-from joulecast_operator.writer import Writer
+from joulecast_operator.workers import isolation
+from joulecast_operator.workloads import discovery
 
 _OF_IMAGE: Final = "DeploymentsOfImage"
 """Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them together."""
@@ -141,8 +144,8 @@ class Controller:
             with self.reconciles.timed(key.kind):
                 await self._reconcile(key)
         except Exception as error:
-            self.reconciles.failed(key.kind, trouble.reason_of(error))
-            if trouble.is_defect(error):
+            self.reconciles.failed(key.kind, defects.reason_of(error))
+            if defects.is_defect(error):
                 await self._say_defect(key, error)
             raise
 
@@ -152,7 +155,7 @@ class Controller:
         if resource is None or kind is None:
             return
         try:
-            said = trouble.sentence(error)
+            said = defects.sentence(error)
             status = reconcile.defect_status(resource, kind.condition, said, now=datetime.now(UTC))
             await self._writer.status(kind.kind, resource, status, warning=True)
         except Exception:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from joulecast_operator.calibration_allowed import Allowed, AllowedSetting
+from joulecast_operator.calibrations.allowed import Allowed, AllowedSetting
 
 PREFIX: Final = "JOULECAST_"
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

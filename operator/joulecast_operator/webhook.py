@@ -18,19 +18,19 @@ from typing import Any, Final, Protocol
 
 import kopf
 
-from joulecast_operator import slim
-from joulecast_operator.admission_server import AdmissionServer
-from joulecast_operator.certificate import Certificate, CertificateError
-from joulecast_operator.health import Health
-from joulecast_operator.index import Index
-from joulecast_operator.kinds import ESTIMATES
-from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import AdmissionMetrics, registry_with, show_expiry
-from joulecast_operator.operator_metrics import show_index
-from joulecast_operator.serving import opened
+from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
+from joulecast_operator.index import slim
+from joulecast_operator.index.index import Index
+from joulecast_operator.metrics.page import AdmissionMetrics, registry_with, show_expiry
+from joulecast_operator.metrics.reconciles import show_index
+from joulecast_operator.serving.admission_server import AdmissionServer
+from joulecast_operator.serving.certificate import Certificate, CertificateError
+from joulecast_operator.serving.health import Health
+from joulecast_operator.serving.ports import opened
 from joulecast_operator.settings import Settings
-from joulecast_operator.watches import STALE_SECONDS, Watches
-from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
+from joulecast_operator.workloads.admission import ALLOW_UNPATCHED, Decision, decide
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from joulecast_operator import kube
-from joulecast_operator.kinds import ESTIMATES
+from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.cluster import client as kube
 from tests.cluster.controlled import Cluster, controlled, estimate
 from tests.waiting import eventually
 

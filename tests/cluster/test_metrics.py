@@ -30,15 +30,15 @@ VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"
 EXPORTER = """
 import asyncio, sys, kopf
 from joulecast_operator import isolation
-from joulecast_operator.forecasts import Forecasts
-from joulecast_operator.health import Health, served
-from joulecast_operator.index import Index
-from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
-from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
-from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
+from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.serving.health import Health, served
+from joulecast_operator.index.index import Index
+from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.metrics.page import EstimateCollector, refused_writes, registry_with, show_isolation, shown
+from joulecast_operator.metrics.reconciles import Reconciles, show_index, show_queue
 from joulecast_operator.settings import Settings
-from joulecast_operator.watches import Watches
+from joulecast_operator.cluster.watches import Watches
 
 async def main():
     index = Index(shown=shown)

@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-from joulecast_operator import metrics
+from joulecast_operator.metrics import page as metrics
 from tests.contract.test_chart import CHART, SECRET, render
 from tests.harness.environment import ROOT
 

@@ -1,0 +1,308 @@
+"""Estimates: ask their question, write the answer's status, and look tags up again now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from joulecast import defects
+from joulecast_operator.api.estimates import EstimateSpec
+from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.cluster import defects as trouble
+from joulecast_operator.cluster.access import PullSecrets
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.workqueue import WorkQueue
+from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers.journal import UNCOUNTED, Journal
+from joulecast_operator.estimates import questions
+from joulecast_operator.estimates import status as reconcile
+from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.outcomes import Failure, Outcome
+from joulecast_operator.estimates.request import Override, Request
+from joulecast_operator.estimates.status import Result, Status, Waiting, Wrong
+from joulecast_operator.index.index import Index, Key, Resource
+from joulecast_operator.workers.fair_queue import Position, Requester
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
+_PATIENT: Final = 16  # reconcilers that may be waiting so long, half of them by default
+_QUIET_SECONDS: Final = 10.0  # after what was said of a question: stages follow each other, and each would be a write
+_LONGEST_LOOK_SECONDS: Final = 300.0  # between two looks at a position; a second for each job before it up to that
+_JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
+
+_UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fetched and profiled")
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A question that is being answered.
+
+    ``began``: when it was asked, on the clock of ``Estimates``. ``quiet_until``: when the status may say next that it
+    is open. ``said``: what it said last; ``position``: with what before it. ``is_heeded``: whether its end brings the
+    estimate up again.
+    """
+
+    request: Request
+    began: float
+    requester: Requester
+    task: asyncio.Task[Outcome]
+    quiet_until: float
+    said: Waiting | None = None
+    position: Position | None = None
+    is_heeded: bool = False
+
+
+class Estimates:
+    """Reconciles estimates. ``overrides`` gives the cluster's own accelerator profiles as they are now.
+
+    ``patient``: how many at a time may be held up by an answer that does not come at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        cluster: Cluster,
+        writer: Writer,
+        forecasts: Forecasts,
+        queue: WorkQueue[Key],
+        overrides: Callable[[], Iterable[Override]],
+        resolves_per_second: float,
+        journal: Journal = UNCOUNTED,
+        patient: int = _PATIENT,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index = index
+        self._journal = journal
+        self._secrets = PullSecrets(cluster)
+        self._writer = writer
+        self._forecasts = forecasts
+        self._queue = queue
+        self._overrides = overrides
+        self._rate = Rate(resolves_per_second, now)
+        self._patience = asyncio.Semaphore(patient)
+        self._now = now
+        self._jobs: dict[Key, Job] = {}
+        self._due: dict[Key, float] = {}
+
+    async def reconcile(self, key: Key) -> bool:
+        """Bring the status of ``key`` to what it should be; says whether it was written."""
+        estimate = self._index.resource(key)
+        if estimate is None:
+            self._forget(key)
+            return False
+        if (estimate.get("metadata") or {}).get("deletionTimestamp"):
+            self._drop_job(key)
+            return False
+        spec = questions.spec_of(estimate)
+        if isinstance(spec, Wrong):
+            return await self._unasked(key, estimate, spec)
+        request = await self._request(estimate, spec)
+        if not isinstance(request, Request):
+            return await self._unasked(key, estimate, request)
+        if spec.suspend:
+            return await self._suspended(key, estimate, request)
+        if reconcile.settled(estimate, reconcile.inputs_hash(request)) and not self._is_due(key, spec):
+            return await self._put(estimate, reconcile.same_generation(estimate))
+        return await self._ask(key, estimate, spec, request)
+
+    # -- the question
+
+    async def _request(self, estimate: Resource, spec: EstimateSpec) -> Request | Waiting | Wrong:
+        namespace, target = estimate["metadata"]["namespace"], spec.target_ref
+        workload = self._index.deployment(namespace, target.name) if target else None
+        named = [reference.name for reference in spec.image_pull_secrets]
+        found = await self._secrets.credentials(namespace, named, workload)
+        if isinstance(found, Wrong):
+            return found
+        return questions.request_of(estimate, spec, self._index, self._overrides(), found)
+
+    async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: Request) -> bool:
+        job = self._job(key, estimate, request)
+        await self._wait_a_moment(job)
+        if not job.task.done():
+            return await self._unanswered(key, estimate, job)
+        self._jobs.pop(key, None)
+        outcome = job.task.result()
+        written = await self._write(self._latest(key, estimate), outcome, request)
+        self._journal.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
+        self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
+        return written
+
+    async def _wait_a_moment(self, job: Job) -> None:
+        """Wait for an answer that may come soon, unless so many wait already that others would not be reconciled."""
+        remaining = job.quiet_until - self._now()
+        if job.said is None and remaining > 0 and not self._patience.locked():
+            async with self._patience:
+                await asyncio.wait({job.task}, timeout=remaining)
+
+    async def _unanswered(self, key: Key, estimate: Resource, job: Job) -> bool:
+        """Say that the question is open, once it has been for a moment; its answer brings ``key`` up again."""
+        if not job.is_heeded:
+            job.is_heeded = True
+            job.task.add_done_callback(lambda _: self._queue.add(key))
+        if reconcile.stands(estimate, job.request):
+            return False  # the numbers of before stay until there are new ones
+        remaining = job.quiet_until - self._now()
+        if remaining > 0:
+            self._queue.add_later(key, remaining)
+            return False
+        waiting = self._open(key, job)
+        if waiting != job.said:
+            job.said, job.quiet_until = waiting, self._now() + _QUIET_SECONDS
+        return await self._write(self._latest(key, estimate), waiting, job.request)
+
+    def _open(self, key: Key, job: Job) -> Waiting:
+        """What a question waits for. A position is told anew when it is half of the last one: each is a write."""
+        position = job.requester.position()
+        if position is None:
+            job.position = None
+            return _UNDER_WAY
+        if job.position is None or 2 * position.total <= job.position.total:
+            job.position = position
+        self._queue.add_later(key, min(max(_QUIET_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
+        return Waiting(reason="Queued", message=_before(job.position))
+
+    def _queue_changed(self, key: Key) -> None:
+        """Look at ``key`` again after a moment: its job waits for a turn now, or has it. What passes is not shown."""
+        job = self._jobs.get(key)
+        remaining = job.quiet_until - self._now() if job else 0
+        self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
+
+    def _job(self, key: Key, estimate: Resource, request: Request) -> Job:
+        """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
+        known = self._jobs.get(key)
+        if known is not None and known.request == request:
+            return known
+        if known is not None:
+            known.task.cancel()
+        status = estimate.get("status") or {}
+        changed = status.get("inputsHash") != reconcile.inputs_hash(request)
+        requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
+        task = asyncio.create_task(self._answer(request, requester, again=not changed))
+        now = self._now()
+        job = Job(request=request, began=now, requester=requester, task=task, quiet_until=now + _PATIENCE_SECONDS)
+        self._jobs[key] = job
+        return job
+
+    async def _answer(self, request: Request, requester: Requester, *, again: bool) -> Outcome:
+        """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
+        if again:
+            await self._rate.wait()
+        try:
+            return await self._forecasts.forecast(request, fresh=bool(request.refresh), requester=requester)
+        except Exception as error:  # a new estimate would have no status, and an old one would say that all is well
+            log.error("a forecast failed", exc_info=error, extra=trouble.id_of(error))
+            return Failure(stage="profile", reason=defects.REASON, message=trouble.sentence(error), transient=True)
+
+    # -- time
+
+    def _is_due(self, key: Key, spec: EstimateSpec) -> bool:
+        """Whether the tag is to be looked up again; what was settled before a restart is spread over an interval."""
+        interval = questions.seconds_of(spec.resolve_interval)
+        due = self._due.get(key)
+        if due is None:
+            due = self._now() + random.uniform(0, interval)  # noqa: S311  # spreads load, guards nothing
+            self._due[key] = due
+        remaining = due - self._now()
+        if remaining > interval:
+            remaining = interval
+            self._due[key] = self._now() + interval
+        if remaining <= 0:
+            return True
+        self._queue.add_later(key, remaining)
+        return False
+
+    def _schedule(self, key: Key, spec: EstimateSpec, outcome: Outcome) -> None:
+        interval = questions.seconds_of(spec.resolve_interval)
+        pause = interval * random.uniform(1 - _JITTER, 1)  # noqa: S311  # spreads load, guards nothing
+        if isinstance(outcome, Failure) and _may_heal(outcome):
+            pause = min(pause, self._queue.pause_seconds(key))
+        else:
+            self._queue.forget(key)
+        self._due[key] = self._now() + pause
+        self._queue.add_later(key, pause)
+
+    # -- the answer
+
+    async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
+        self._drop_job(key)
+        written = await self._write(estimate, result, None)
+        self._journal.estimate(estimate, result, written=written)
+        if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
+            self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
+        else:
+            self._queue.forget(key)
+        return written
+
+    async def _suspended(self, key: Key, estimate: Resource, request: Request) -> bool:
+        self._drop_job(key)
+        if reconcile.settled(estimate, reconcile.inputs_hash(request)):
+            written = await self._put(estimate, reconcile.same_generation(estimate))
+        else:
+            waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
+            written = await self._write(estimate, waiting, request)
+        self._queue.forget(key)
+        return written
+
+    async def _write(self, estimate: Resource, result: Result, request: Request | None) -> bool:
+        return await self._put(
+            estimate, reconcile.desired_status(estimate, result, request=request, now=datetime.now(UTC))
+        )
+
+    async def _put(self, estimate: Resource, desired: Status) -> bool:
+        return await self._writer.status(ESTIMATES, estimate, desired)
+
+    def _latest(self, key: Key, estimate: Resource) -> Resource:
+        """``estimate`` as it was asked about, with the status of now: its generation is what the answer observed."""
+        latest = self._index.resource(key) or estimate
+        return {**estimate, "status": latest.get("status") or {}}
+
+    def _drop_job(self, key: Key) -> None:
+        """End the question under way, whose answer nobody wants any more."""
+        job = self._jobs.pop(key, None)
+        if job is not None:
+            job.task.cancel()
+
+    def _forget(self, key: Key) -> None:
+        self._drop_job(key)
+        self._due.pop(key, None)
+        self._queue.forget(key)
+
+
+class Rate:
+    """At most so many per second, evenly spaced."""
+
+    def __init__(self, per_second: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._pause_seconds = 1 / per_second
+        self._now = now
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        """Return when it is this caller's turn."""
+        turn = max(self._next, self._now())
+        self._next = turn + self._pause_seconds
+        await asyncio.sleep(turn - self._now())
+
+
+def _before(position: Position) -> str:
+    if not position.total:
+        return "it is next: its turn comes when a job under way ends"
+    jobs = "job" if position.own == 1 else "jobs"
+    return f"at most {position.own} {jobs} of this namespace and {position.others} of others have their turn before it"
+
+
+def _may_heal(failure: Failure) -> bool:
+    """A registry comes back and a missing tag is pushed; a malformed reference stays one until the spec changes.
+
+    An image beyond the budget is not read over and over either.
+    """
+    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded")
+    return failure.transient or (failure.stage == "resolve" and not lasting)

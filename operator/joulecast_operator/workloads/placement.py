@@ -1,0 +1,61 @@
+"""Which accelerators a pod may be placed on, by its node selector and its required node affinity; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from joulecast_operator.api.products import product_named
+
+PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
+
+Resource = Mapping[str, Any]
+
+
+def products(pod: Resource) -> tuple[str, ...]:
+    """The products that the node of ``pod``, a pod's spec, must have one of; () where the pod leaves that open.
+
+    Preferences are left out: a pod may be placed elsewhere.
+    """
+    selected = _mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
+    return (product_named(selected),) if isinstance(selected, str) and selected else _by_affinity(pod)
+
+
+def kept(pod: Resource) -> dict[str, Any]:
+    """The least of ``pod`` of which ``products`` says the same."""
+    found = list(products(pod))
+    if not found:
+        return {}
+    term = {"matchExpressions": [{"key": PRODUCT_LABEL, "operator": "In", "values": found}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    return {"affinity": {"nodeAffinity": required}}
+
+
+def _by_affinity(pod: Resource) -> tuple[str, ...]:
+    """One of the terms must hold, so each of them has to name products."""
+    node_affinity = _mapping(_mapping(pod.get("affinity")).get("nodeAffinity"))
+    required = _mapping(node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
+    terms = [_of_term(term) for term in _mappings(required.get("nodeSelectorTerms"))]
+    if not all(terms):
+        return ()
+    return tuple(dict.fromkeys(name for term in terms for name in term))
+
+
+def _of_term(term: Resource) -> tuple[str, ...]:
+    """The products that all expressions of a term allow."""
+    expressions = _mappings(term.get("matchExpressions"))
+    named = [_values(each) for each in expressions if each.get("key") == PRODUCT_LABEL and each.get("operator") == "In"]
+    return tuple(name for name in named[0] if all(name in other for other in named)) if named else ()
+
+
+def _values(expression: Resource) -> tuple[str, ...]:
+    values = expression.get("values")
+    return tuple(product_named(value) for value in values if isinstance(value, str)) if isinstance(values, list) else ()
+
+
+def _mappings(value: object) -> Iterable[Resource]:
+    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
+
+
+def _mapping(value: object) -> Resource:
+    return value if isinstance(value, Mapping) else {}
