@@ -28,9 +28,9 @@ def webhook(chosen: settings.Settings) -> None:
 
 def null_outputs(chosen: settings.Settings) -> None:
     from joulecast_operator.api.kinds import DEPLOYMENTS
+    from joulecast_operator.api.objects import Key
     from joulecast_operator.cluster import writer
     from joulecast_operator.cluster.client import Cluster
-    from joulecast_operator.index.index import Key
 
     async def clean() -> int:
         cluster = Cluster(concurrency=chosen.api_requests)

@@ -14,7 +14,9 @@ from typing import Any, Final
 import kopf
 
 from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outputs
+from joulecast_operator.api.conditions import READY, USABLE, defect_status
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.calibrations.queue import waits
 from joulecast_operator.calibrations.status import CALIBRATED, holds
 from joulecast_operator.cluster import defects
@@ -28,12 +30,14 @@ from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.controllers.journal import Journal
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.controllers.workloads import Workloads
-from joulecast_operator.estimates import status as reconcile
 from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.estimates.questions import product_of
-from joulecast_operator.index.index import Index, Key, Resource
-from joulecast_operator.metrics.page import EstimateCollector, refused_writes, registry_with, show_isolation, shown
-from joulecast_operator.metrics.reconciles import Reconciles, show_index, show_queue
+from joulecast_operator.index.index import Index
+from joulecast_operator.metrics.collector import EstimateCollector
+from joulecast_operator.metrics.estimates import shown
+from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
+from joulecast_operator.metrics.registry import registry_with
+from joulecast_operator.metrics.work import show_isolation
 from joulecast_operator.serving.health import Health
 from joulecast_operator.serving.ports import opened
 from joulecast_operator.settings import Settings
@@ -64,8 +68,8 @@ class _Said:
 
 
 _SAID: Final = {
-    ESTIMATES.kind: _Said(kind=ESTIMATES, condition=reconcile.READY),
-    PROFILES.kind: _Said(kind=PROFILES, condition=reconcile.USABLE),
+    ESTIMATES.kind: _Said(kind=ESTIMATES, condition=READY),
+    PROFILES.kind: _Said(kind=PROFILES, condition=USABLE),
     CALIBRATIONS.kind: _Said(kind=CALIBRATIONS, condition=CALIBRATED),
 }
 
@@ -156,7 +160,7 @@ class Controller:
             return
         try:
             said = defects.sentence(error)
-            status = reconcile.defect_status(resource, kind.condition, said, now=datetime.now(UTC))
+            status = defect_status(resource, kind.condition, said, now=datetime.now(UTC))
             await self._writer.status(kind.kind, resource, status, warning=True)
         except Exception:
             log.exception("the defect cannot be said on the object", extra={"key": str(key)})

@@ -23,8 +23,9 @@ from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
-from joulecast_operator.metrics.page import AdmissionMetrics, registry_with, show_expiry
 from joulecast_operator.metrics.reconciles import show_index
+from joulecast_operator.metrics.registry import registry_with
+from joulecast_operator.metrics.webhook import AdmissionMetrics, show_expiry
 from joulecast_operator.serving.admission_server import AdmissionServer
 from joulecast_operator.serving.certificate import Certificate, CertificateError
 from joulecast_operator.serving.health import Health

@@ -6,12 +6,11 @@ or a copied manifest says there is replaced or taken away. No key is both: a cop
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
-from joulecast_operator.api import bounds
+from joulecast_operator.api.objects import mapping
 
 PREFIX: Final = "joulecast.dev/"
 
@@ -101,80 +100,6 @@ def ready_condition(estimate: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None if ready is None or _outdated(ready, estimate) else ready
 
 
-def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
-    """What ``row`` of a Ready estimate says about a workload, as annotations."""
-    status = _status(estimate)
-    found = _numbers(row) | {
-        ACCELERATOR: row.get("accelerator"),
-        ORIGIN: row.get("origin"),
-        MODEL_DIGEST: status.get("modelDigest"),
-        ESTIMATED_AT: status.get("estimatedAt"),
-        ESTIMATED_BATCH_SIZE: row.get("batchSize"),
-        ESTIMATED_PRECISION: row.get("precision"),
-        ESTIMATED_RUNTIME: row.get("runtime"),
-    }
-    written = {key: bounds.text(str(value)) for key, value in found.items() if value is not None}
-    return {STATE: READY} | _by(estimate) | written
-
-
-def outputs_without_numbers(estimate: Mapping[str, Any] | None, state: str, reason: str | None) -> Outputs:
-    """What a workload says while there is no forecast of it; ``reason``: None where it is merely under way."""
-    why = {} if reason is None else {REASON: bounds.text(reason)}
-    return {STATE: state} | why | ({} if estimate is None else _by(estimate))
-
-
-def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
-    """The changes that turn ``current``'s outputs into ``desired``; {} where only ``estimated-at`` would differ."""
-    present = outputs(current)
-    changes: Changes = {key: value for key, value in desired.items() if present.get(key) != value}
-    changes |= {key: None for key in present if key not in desired}
-    has_time = ESTIMATED_AT in present and ESTIMATED_AT in desired
-    return {} if has_time and set(changes) <= {ESTIMATED_AT} else changes
-
-
-def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs) -> Changes:
-    """The changes to make to ``new`` at admission, whatever outputs it carries.
-
-    ``old``: annotations of oldObject where model, images and inputs are still those of oldObject, else {}; its outputs
-    stand, unless ``desired`` was estimated later and says something else.
-    """
-    stands = outputs(old)
-    newer = _later(desired, stands) and bool(merge(stands, desired))
-    return _replace(new, stands if stands and not newer else desired)
-
-
-def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
-    present = outputs(new)
-    changes: Changes = {key: value for key, value in wanted.items() if present.get(key) != value}
-    return changes | {key: None for key in present if key not in wanted}
-
-
-def _later(desired: Outputs, stands: Outputs) -> bool:
-    """RFC 3339 in UTC with a trailing Z sorts as text; outputs without a time hold no numbers and give way to any."""
-    return bool(desired) and (ESTIMATED_AT not in stands or desired.get(ESTIMATED_AT, "") > stands[ESTIMATED_AT])
-
-
-def _by(estimate: Mapping[str, Any]) -> Outputs:
-    name = _mapping(estimate.get("metadata")).get("name")
-    return {} if name is None else {ESTIMATED_BY: bounds.text(str(name))}
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
-    return {
-        JOULES: _number(row.get("joulesPerBatch")),
-        JOULES_LOWER: _number(row.get("joulesPerBatchLower")),
-        JOULES_UPPER: _number(row.get("joulesPerBatchUpper")),
-        WATTS: _number(row.get("averagePowerWatts")),
-        COVERAGE: _number(row.get("coverage"), rounding=ROUND_DOWN),  # 0.9996 must not read as everything
-    }
-
-
-def _number(value: object, *, rounding: str = ROUND_HALF_EVEN) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return significant(value, rounding=rounding)
-
-
 def _condition(estimate: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     conditions = _status(estimate).get("conditions")
     listed = conditions if isinstance(conditions, (list, tuple)) else ()
@@ -182,14 +107,10 @@ def _condition(estimate: Mapping[str, Any], kind: str) -> Mapping[str, Any] | No
 
 
 def _outdated(condition: Mapping[str, Any], estimate: Mapping[str, Any]) -> bool:
-    generation = _mapping(estimate.get("metadata")).get("generation")
+    generation = mapping(estimate.get("metadata")).get("generation")
     observed = condition.get("observedGeneration")
     return isinstance(generation, int) and isinstance(observed, int) and observed < generation
 
 
 def _status(estimate: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(estimate.get("status"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return mapping(estimate.get("status"))

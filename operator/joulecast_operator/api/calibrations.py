@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from joulecast_operator.api.estimates import (
+from joulecast_operator.api.parts import (
     SET,
     Accelerator,
     Conditions,

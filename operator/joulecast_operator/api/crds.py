@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from joulecast_operator.api import calibrations, estimates, kinds
+from joulecast_operator.api.profiles import AcceleratorEnergyProfile
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 KEEP: Final = {"helm.sh/resource-policy": "keep"}
@@ -32,7 +33,7 @@ def definitions() -> dict[str, Schema]:
     """Every CustomResourceDefinition by its plural name."""
     found = (
         _definition(kinds.ESTIMATES, estimates.InferenceEnergyEstimate, "iee", _estimate_columns()),
-        _definition(kinds.PROFILES, estimates.AcceleratorEnergyProfile, "aep", _profile_columns()),
+        _definition(kinds.PROFILES, AcceleratorEnergyProfile, "aep", _profile_columns()),
         _definition(kinds.CALIBRATIONS, calibrations.EnergyCalibration, "ecal", _calibration_columns()),
     )
     return {definition["spec"]["names"]["plural"]: definition for definition in found}

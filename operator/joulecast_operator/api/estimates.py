@@ -1,4 +1,4 @@
-"""The custom resources of joulecast.dev/v1alpha1, one source for validation, documentation and the CRDs.
+"""The custom resource InferenceEnergyEstimate of joulecast.dev/v1alpha1: validation, documentation and CRD in one.
 
 Everything in a spec is bounded: the API server prices a CEL rule by the largest object that a schema admits.
 Spec numbers are integers; status numbers are finite and rounded to six significant digits.
@@ -6,18 +6,26 @@ Spec numbers are integers; status numbers are finite and rounded to six signific
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from joulecast.energy.model import Origin
-from joulecast.energy.profile import POWER_LIMIT_WATTS, PRODUCT
-from joulecast_operator.api.bounds import LISTED, NAME_CHARACTERS, TEXT_CHARACTERS
-
-GROUP: Final = "joulecast.dev"
-VERSION: Final = "v1alpha1"
-API_VERSION: Final = f"{GROUP}/{VERSION}"
+from joulecast_operator.api.bounds import LISTED
+from joulecast_operator.api.parts import (
+    SET,
+    Accelerator,
+    Conditions,
+    Name,
+    NodeSelector,
+    Part,
+    Runtime,
+    SecretReference,
+    Shown,
+    ShownName,
+    rules,
+)
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
 MAXIMUM_TOP_LAYERS: Final = 20
@@ -25,18 +33,14 @@ MAXIMUM_NAMED_ACCELERATORS: Final = 10
 BATCH: Final = "batch"
 """Stands for the batch size in an input shape; the N of the command line is a boolean in YAML."""
 
-_NAME_CHARACTERS: Final = 253  # RFC 1123 subdomain, the longest name of a Kubernetes object
 _IMAGE_CHARACTERS: Final = (
     512  # registry host 255 + repository 255, then a tag or digest; longer references do not occur
 )
 _PATH_CHARACTERS: Final = 512
+_UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 _TENSOR_CHARACTERS: Final = 128
 _DIMENSION: Final = 2**31 - 1  # onnxruntime and torch index dimensions with 64 bits, kernels with 32
-_MESSAGE_CHARACTERS: Final = 32768  # as metav1.Condition
 
-Name = Annotated[str, Field(min_length=1, max_length=_NAME_CHARACTERS)]
-Label = Annotated[str, Field(max_length=63)]
-Accelerator = Annotated[str, Field(min_length=PRODUCT.shortest, max_length=PRODUCT.longest)]
 Dimension = Annotated[
     int | str,
     WithJsonSchema(
@@ -53,27 +57,9 @@ InputValue = Annotated[
     int | str,
     WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": "^[-+.,0-9A-Za-z \\[\\]]+$", "maxLength": 1024}),
 ]
-Shown = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
-"""A text of a status; the controller cuts what is longer."""
 
-ShownName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
 TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
 Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
-Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
-
-
-class Part(BaseModel):
-    """Common settings: camelCase on the wire, unknown fields ignored as the API server prunes them."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, allow_inf_nan=False)
-
-
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """CEL rules with their messages, for ``json_schema_extra``."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
-
-
-SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
 
 
 class Model(Part):
@@ -128,12 +114,6 @@ class Workload(Part):
     )
 
 
-class NodeSelector(Part):
-    """Nodes by their labels."""
-
-    match_labels: dict[Annotated[str, Field(max_length=317)], Label] = Field(min_length=1, max_length=16)
-
-
 class Accelerators(Part):
     """Which accelerators to forecast for."""
 
@@ -151,12 +131,6 @@ class Accelerators(Part):
         json_schema_extra=SET,
     )
     node_selector: NodeSelector | None = Field(None, description="The products of the nodes that carry these labels.")
-
-
-class SecretReference(Part):
-    """A Secret of the same namespace, of type kubernetes.io/dockerconfigjson."""
-
-    name: Name
 
 
 _RESULTS_RULE: Final = (
@@ -200,23 +174,6 @@ class EstimateSpec(Part):
         description="Secrets of this namespace to pull the image with; its admin must allow joulecast to read them.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-
-
-class Condition(Part):
-    """As metav1.Condition."""
-
-    type: str = Field(max_length=316)
-    status: Literal["True", "False", "Unknown"]
-    observed_generation: int | None = Field(None, ge=0, json_schema_extra={"format": "int64"})
-    last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
-    reason: str = Field(min_length=1, max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
-    message: str = Field(max_length=_MESSAGE_CHARACTERS)
-
-
-Conditions = Annotated[
-    list[Condition],
-    Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-]
 
 
 class Result(Part):
@@ -298,57 +255,6 @@ class InferenceEnergyEstimate(Part):
     status: EstimateStatus | None = None
 
 
-class ConfigMapReference(Part):
-    """A key of a ConfigMap in joulecast's own namespace, and the digest of its content."""
-
-    name: Name
-    key: str = Field("profile.json", min_length=1, max_length=_NAME_CHARACTERS)
-    digest: str = Field(pattern="^sha256:[0-9a-f]{64}$", max_length=71, description="sha256 of the key's content.")
-
-
-class ProfileSpec(Part):
-    """A calibrated model of one accelerator under one runtime."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("has(self.coefficients) != has(self.configMapRef)", "give exactly one of coefficients and configMapRef")
-        )
-    )
-
-    product: Accelerator = Field(description="Product name as in the node label nvidia.com/gpu.product.")
-    runtime: Runtime = "torch-eager"
-    power_limit_watts: int | None = Field(
-        None,
-        ge=int(POWER_LIMIT_WATTS.low),
-        le=int(POWER_LIMIT_WATTS.high),
-        description="The power limit that it was calibrated at, in watts.",
-    )
-    coefficients: str | None = Field(
-        None, min_length=2, max_length=262_144, description="The profile as JSON, as `joulecast` writes it."
-    )
-    config_map_ref: ConfigMapReference | None = None
-
-
-class ProfileSummary(Part):
-    """The profile as text, for columns and people."""
-
-    origin: Shown
-    error: Shown
-
-
-class ProfileStatus(Part):
-    """Whether the profile can price models."""
-
-    observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
-    held_out_error: float | None = Field(None, description="Median relative error on held-out models, 0 to 1.")
-    calibrated_at: Shown | None = None
-    digest: Shown | None = Field(None, description="sha256 of the profile in use.")
-    summary: ProfileSummary | None = None
-    conditions: Conditions | None = None
-
-
-class AcceleratorEnergyProfile(Part):
-    """Takes the place of the shipped profile of an accelerator."""
-
-    spec: ProfileSpec
-    status: ProfileStatus | None = None
+def seconds_of(duration: str) -> float:
+    """A duration such as 1h30m, in seconds."""
+    return float(sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from joulecast_operator.api.estimates import GROUP, VERSION
+GROUP: Final = "joulecast.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "joulecast"
+"""Label, and its value, of every object that joulecast makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

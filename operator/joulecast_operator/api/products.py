@@ -7,6 +7,9 @@ from typing import Final
 from joulecast.errors import NotCalibratedError
 from joulecast.product_names import normalise_product
 
+PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
+"""Label of a node whose GPUs NVIDIA's feature discovery has named."""
+
 _SLICE: Final = "-mig-"
 
 

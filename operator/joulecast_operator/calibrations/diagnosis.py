@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-Resource = Mapping[str, Any]
+from joulecast_operator.api.objects import Resource
 
 REFUSED: Final = "FailedCreate"
 RETRYING: Final = "Retrying"

@@ -9,11 +9,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joulecast_operator.api.calibrations import CalibrationSpec
-from joulecast_operator.api.kinds import CALIBRATIONS, CONFIG_MAPS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Kind
+from joulecast_operator.api.estimates import seconds_of
+from joulecast_operator.api.kinds import (
+    CALIBRATIONS,
+    CONFIG_MAPS,
+    JOBS,
+    MANAGED_BY_LABEL,
+    MANAGER,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    Kind,
+)
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.products import PRODUCT_LABEL
 from joulecast_operator.calibrations.nodes import SHARING, SHARING_LABEL, Target
-from joulecast_operator.estimates.questions import seconds_of
-from joulecast_operator.workloads.discovery import MANAGED_BY_LABEL, MANAGER
-from joulecast_operator.workloads.placement import PRODUCT_LABEL
 
 RUN: Final = "run"
 SUMMARY: Final = "summary.json"
@@ -48,7 +58,6 @@ _PLACEMENT: Final = {
 
 
 Manifest = dict[str, Any]
-Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

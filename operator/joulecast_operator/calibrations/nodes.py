@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from joulecast_operator.api.calibrations import CalibrationSpec
-from joulecast_operator.api.products import is_slice, product_named, whole_name
-from joulecast_operator.estimates.status import Waiting, Wrong
-from joulecast_operator.workloads.placement import PRODUCT_LABEL
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.products import PRODUCT_LABEL, is_slice, product_named, whole_name
 
 SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"
 SHARING: Final = ("time-slicing", "mps")
@@ -22,8 +22,6 @@ _SHARED: Final = "-shared"
 _MIG_COUNT: Final = re.compile(r"nvidia\.com/mig-.+\.count")
 _MIG_RESOURCE: Final = "nvidia.com/mig-"
 _NAMED: Final = 3  # nodes named in a message
-
-Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,12 @@ and runtime: one at a time, and of those that wait the one that has waited longe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.status import State, holds, status_of
-
-Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

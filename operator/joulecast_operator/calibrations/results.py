@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from joulecast.printable import bounded
 from joulecast.superiority import bound
 from joulecast_operator.api.calibrations import MAXIMUM_VERDICTS
+from joulecast_operator.api.conditions import Wrong
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.jobs import PROFILE, RUN, SUMMARY
 from joulecast_operator.calibrations.pod import PROFILE_BYTES, SUMMARY_BYTES
-from joulecast_operator.estimates.status import Wrong
 
 _MESSAGE_CHARACTERS: Final = 512
 _WORD_CHARACTERS: Final = 64
 _DIGEST_CHARACTERS: Final = 71  # "sha256:" and 64 hexadecimal digits
 _ROUNDING: Final = 1e-6  # a summary has six significant digits
-
-Resource = Mapping[str, Any]
 
 
 def _cut(characters: int) -> BeforeValidator:

@@ -10,11 +10,11 @@ from typing import Any, Final
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import REFRESH, annotations_of, significant
 from joulecast_operator.api.calibrations import CalibrationSpec, Phase
+from joulecast_operator.api.conditions import Status, Truth, condition, condition_of
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.jobs import asked, placed
 from joulecast_operator.calibrations.results import Summary
 from joulecast_operator.calibrations.schedule import parse
-from joulecast_operator.estimates import status as reconcile
-from joulecast_operator.estimates.status import Truth
 
 ACCEPTED: Final = "Accepted"
 CALIBRATED: Final = "Calibrated"
@@ -23,9 +23,6 @@ HOLDING: Final = frozenset({"Queued", "Starting", "Measuring", "Fitting"})
 """Phases of a run that has a Job, and with it an accelerator that no other calibration may have."""
 
 ENDED: Final = frozenset({"Done", "Failed"})
-
-Resource = Mapping[str, Any]
-Status = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +86,7 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
     status = {name: value for name, value in status.items() if value is not None}
     status["summary"] = _columns(status)
     status["conditions"] = [
-        reconcile.condition_of(current, kind, truth, reason, message, generation, now)
+        condition_of(current, kind, truth, reason, message, generation, now)
         for kind, truth, reason, message in _conditions(current, state)
     ]
     return status
@@ -137,7 +134,7 @@ def _truth(current: Resource, phase: Phase) -> Truth:
         return "True"
     if phase in ("Failed", "Refused"):
         return "False"
-    before = reconcile.condition(current, CALIBRATED)
+    before = condition(current, CALIBRATED)
     return "True" if before is not None and before.get("status") == "True" else "Unknown"
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.kinds import ACCESS_REVIEWS, SECRETS, SERVICE_ACCOUNTS
 from joulecast_operator.cluster.client import ApiError, Cluster
-from joulecast_operator.estimates.status import Wrong
 from joulecast_operator.workloads import discovery
 
 _ALLOWED_SECONDS: Final = 10.0  # that an answer on our rights counts; who binds the role waits no longer than that

@@ -10,10 +10,11 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.cluster.client import ApiError, Cluster
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ _API_HOST: Final = "KUBERNETES_SERVICE_HOST"
 """Address of the Service `kubernetes`, which every pod has in its environment."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Resource = Mapping[str, Any]
 
 
 class ClusterNetworks:

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from joulecast_operator.api.conditions import EventToPost
 from joulecast_operator.api.kinds import Kind
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.cluster.client import ApiError
-from joulecast_operator.estimates.status import EventToPost
-from joulecast_operator.index.index import Resource
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ import aiohttp
 import kopf
 
 from joulecast_operator.api.kinds import Kind
+from joulecast_operator.api.objects import Key, Resource, key_of, version_of
 from joulecast_operator.cluster.client import ApiError, Cluster, login
-from joulecast_operator.index.index import Index, Key, Resource, key_of
-from joulecast_operator.index.stores import version_of
+from joulecast_operator.index.index import Index
 
 log = logging.getLogger(__name__)
 

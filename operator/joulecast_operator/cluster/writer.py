@@ -11,12 +11,19 @@ from typing import Any, Final
 
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import REST_UNTIL, RESTING_UNTIL, Changes, annotations_of, outputs
+from joulecast_operator.api.conditions import (
+    EventToPost,
+    event_of,
+    refusal_event,
+    refused_status,
+    status_patch,
+    timestamp,
+)
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.refusals import Refusals
-from joulecast_operator.estimates import status as reconcile
-from joulecast_operator.estimates.status import EventToPost
-from joulecast_operator.index.index import Index, Key, Resource
+from joulecast_operator.index.index import Index
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +60,12 @@ class Writer:
         except ApiError as error:
             if not error.lasting:
                 raise
-            refused = reconcile.refused_status(resource, desired, str(error), now=datetime.now(UTC))
+            refused = refused_status(resource, desired, str(error), now=datetime.now(UTC))
             return await self._refused_status(kind, resource, refused, error)
 
     async def _status(self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool) -> bool:
         current = resource.get("status")
-        patch = reconcile.status_patch(current, dict(desired))
+        patch = status_patch(current, dict(desired))
         if not patch:
             return False
         metadata = resource["metadata"]
@@ -71,7 +78,7 @@ class Writer:
                 return False
             raise
         self._index.refresh(kind, answer)
-        event = reconcile.event_of(current, dict(desired), warning=warning)
+        event = event_of(current, dict(desired), warning=warning)
         if event is not None:
             await self.event(kind, resource, event)
         return True
@@ -144,12 +151,12 @@ class Writer:
             return
         if not error.lasting:
             raise error
-        await self._refusals.tell(kind, resource, reconcile.refusal_event(what, str(error)), error)
+        await self._refusals.tell(kind, resource, refusal_event(what, str(error)), error)
 
-    async def event(self, kind: Kind, resource: Resource, event: reconcile.EventToPost) -> None:
+    async def event(self, kind: Kind, resource: Resource, event: EventToPost) -> None:
         """Post an event; a namespace that is going takes none, and that is no failure."""
         metadata = resource["metadata"]
-        namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, reconcile.timestamp(datetime.now(UTC))
+        namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, timestamp(datetime.now(UTC))
         body = {
             "metadata": {
                 "name": f"{metadata['name'][:_NAME_CHARACTERS]}.{secrets.token_hex(8)}",

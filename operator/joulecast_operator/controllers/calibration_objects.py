@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from joulecast_operator.api.kinds import CONFIG_MAPS, EVENTS, JOBS, PODS, Kind
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations import diagnosis, jobs
 from joulecast_operator.calibrations.diagnosis import Trouble
 from joulecast_operator.calibrations.jobs import Run
 from joulecast_operator.cluster.client import ApiError, Cluster
-
-Resource = Mapping[str, Any]
 
 
 class NameTakenError(Exception):

@@ -10,18 +10,17 @@ from typing import Any, Final
 from joulecast.errors import JoulecastError
 from joulecast_operator.api.annotations import PREFIX
 from joulecast_operator.api.calibrations import CalibrationSpec, Phase
-from joulecast_operator.api.kinds import PROFILES
+from joulecast_operator.api.conditions import Wrong, condition, timestamp
+from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER, PROFILES
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.calibrations import diagnosis, jobs, results
 from joulecast_operator.calibrations.results import Product, Summary
 from joulecast_operator.calibrations.status import CALIBRATED, State, facts_of, quality_of, status_of
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.estimates.forecasts import Forecasts
-from joulecast_operator.estimates.request import Override
-from joulecast_operator.estimates.status import Wrong, condition, timestamp
-from joulecast_operator.index.index import Index, Key, Resource
-from joulecast_operator.profiles.usable import CALIBRATED_AT
-from joulecast_operator.workloads.discovery import MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import CALIBRATED_AT, Override
 
 _OTHERS: Final = "ProfileOfOthers"
 _SIMULATED: Final = "SimulatedProfile"

@@ -14,16 +14,28 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from joulecast_operator.api.calibrations import CalibrationSpec, EnergyCalibration, Phase
+from joulecast_operator.api.conditions import Waiting, Wrong, condition, timestamp
 from joulecast_operator.api.kinds import CALIBRATIONS, JOBS
-from joulecast_operator.calibrations import allowed as calibration_allowed
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.calibrations import jobs, results
-from joulecast_operator.calibrations import queue as calibration_line
-from joulecast_operator.calibrations import status as calibration_status
+from joulecast_operator.calibrations import queue as run_queue
+from joulecast_operator.calibrations.allowed import REASON, refusal_of
 from joulecast_operator.calibrations.diagnosis import RETRYING
 from joulecast_operator.calibrations.jobs import Run
 from joulecast_operator.calibrations.nodes import Target, target_of
 from joulecast_operator.calibrations.queue import Place, place_of, waits
-from joulecast_operator.calibrations.status import ENDED, State, facts_of, holds, is_open, status_of
+from joulecast_operator.calibrations.status import (
+    CALIBRATED,
+    ENDED,
+    State,
+    desired_status,
+    facts_of,
+    holds,
+    is_open,
+    next_run,
+    refresh_of,
+    status_of,
+)
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
@@ -32,8 +44,7 @@ from joulecast_operator.controllers.calibration_outcomes import Endings
 from joulecast_operator.controllers.journal import UNCOUNTED, Journal
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.estimates.forecasts import Forecasts
-from joulecast_operator.estimates.status import Waiting, Wrong, condition, timestamp
-from joulecast_operator.index.index import Index, Key, Resource
+from joulecast_operator.index.index import Index
 from joulecast_operator.settings import Settings
 
 _LOOK_AGAIN_SECONDS: Final = 3600.0  # at most, towards a time of the schedule: clocks are set
@@ -128,7 +139,7 @@ class Calibrations:
             )
         try:
             spec = EnergyCalibration.model_validate(calibration).spec
-            calibration_status.next_run(calibration, spec, datetime.now(UTC))
+            next_run(calibration, spec, datetime.now(UTC))
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             place = ".".join(map(str, problem["loc"]))
@@ -136,8 +147,8 @@ class Calibrations:
         except ValueError as error:
             return Wrong(reason="InvalidSchedule", message=f"spec.schedule {spec.schedule!r}: {error}")
         settings = self._settings
-        refused = calibration_allowed.refusal_of(spec, settings.calibration_allowed, settings.calibration_image)
-        return spec if refused is None else Wrong(reason=calibration_allowed.REASON, message=refused)
+        refused = refusal_of(spec, settings.calibration_allowed, settings.calibration_image)
+        return spec if refused is None else Wrong(reason=REASON, message=refused)
 
     async def _step(self, calibration: Resource, spec: CalibrationSpec) -> State | None:
         under_way = is_open(calibration, spec)
@@ -150,7 +161,7 @@ class Calibrations:
         if under_way:
             return await self._begun(calibration, spec, status_of(calibration)["run"])
         now = datetime.now(UTC)
-        due = calibration_status.next_run(calibration, spec, now)
+        due = next_run(calibration, spec, now)
         if due is not None and due <= now:
             return await self._begun(calibration, spec, status_of(calibration).get("run", 0) + 1)
         return await self._resting(calibration, spec, due)
@@ -196,7 +207,7 @@ class Calibrations:
         place = Place(product=target.product, runtime=spec.runtime)
         async with self._claiming:
             others = self._index.calibrations()
-            waiting = calibration_line.waiting(calibration, place, others, datetime.now(UTC))
+            waiting = run_queue.waiting(calibration, place, others, datetime.now(UTC))
             if waiting is not None:
                 return waiting
             claimed = await self._claim(calibration, spec, number, target)
@@ -231,7 +242,7 @@ class Calibrations:
             "starts": status.get("starts", 0) + 1 if again else 1,
             "specHash": jobs.asked(spec),
             "placementHash": jobs.placed(spec),
-            "refresh": calibration_status.refresh_of(calibration) or None,
+            "refresh": refresh_of(calibration) or None,
             "job": jobs.job_name(calibration, number),
             "accelerator": target.product,
             "runtime": spec.runtime,
@@ -248,7 +259,7 @@ class Calibrations:
         await self._objects.delete_job(run.calibration, run.number - 1)
         run = replace(run, against=(result.get("data") or {}).get(jobs.AGAINST))
         found = await self._objects.made(JOBS, run, jobs.job(run))
-        said = condition(status_of(run.calibration), calibration_status.CALIBRATED) or {}
+        said = condition(status_of(run.calibration), CALIBRATED) or {}
         return State(
             phase="Queued" if (found.get("spec") or {}).get("suspend") else "Starting",
             reason=said.get("reason", "Starting"),
@@ -301,7 +312,7 @@ class Calibrations:
         return in_use[1].document if in_use else None
 
     async def _put(self, calibration: Resource, state: State) -> None:
-        status = calibration_status.desired_status(calibration, state, now=datetime.now(UTC))
+        status = desired_status(calibration, state, now=datetime.now(UTC))
         written = await self._writer.status(CALIBRATIONS, calibration, status, warning=state.warning)
         self._journal.calibration(calibration, state, written=written)
 
@@ -330,7 +341,7 @@ def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
 
 def _starting(calibration: Resource, job: Resource) -> State:
     """A run that goes on or begins anew says so until it measures."""
-    named, said = job["metadata"]["name"], condition(status_of(calibration), calibration_status.CALIBRATED) or {}
+    named, said = job["metadata"]["name"], condition(status_of(calibration), CALIBRATED) or {}
     if said.get("reason") in _AGAIN:
         return State(phase="Starting", reason=said["reason"], message=said["message"])
     message = f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
@@ -359,7 +370,7 @@ def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> State:
 def _same(calibration: Resource, facts: Mapping[str, Any]) -> State:
     """As it was, but for ``facts``."""
     status = status_of(calibration)
-    said = condition(status, calibration_status.CALIBRATED) or {}
+    said = condition(status, CALIBRATED) or {}
     return State(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)
 
 

@@ -12,21 +12,23 @@ from datetime import UTC, datetime
 from typing import Final
 
 from joulecast import defects
-from joulecast_operator.api.estimates import EstimateSpec
+from joulecast_operator.api.conditions import Status, Waiting, Wrong
+from joulecast_operator.api.estimates import EstimateSpec, seconds_of
 from joulecast_operator.api.kinds import ESTIMATES
-from joulecast_operator.cluster import defects as trouble
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.cluster.access import PullSecrets
 from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.defects import id_of, sentence
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.journal import UNCOUNTED, Journal
 from joulecast_operator.estimates import questions
-from joulecast_operator.estimates import status as reconcile
 from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.estimates.outcomes import Failure, Outcome
-from joulecast_operator.estimates.request import Override, Request
-from joulecast_operator.estimates.status import Result, Status, Waiting, Wrong
-from joulecast_operator.index.index import Index, Key, Resource
+from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.status import Result, desired_status, inputs_hash, same_generation, settled, stands
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.fair_queue import Position, Requester
 
 log = logging.getLogger(__name__)
@@ -109,8 +111,8 @@ class Estimates:
             return await self._unasked(key, estimate, request)
         if spec.suspend:
             return await self._suspended(key, estimate, request)
-        if reconcile.settled(estimate, reconcile.inputs_hash(request)) and not self._is_due(key, spec):
-            return await self._put(estimate, reconcile.same_generation(estimate))
+        if settled(estimate, inputs_hash(request)) and not self._is_due(key, spec):
+            return await self._put(estimate, same_generation(estimate))
         return await self._ask(key, estimate, spec, request)
 
     # -- the question
@@ -148,7 +150,7 @@ class Estimates:
         if not job.is_heeded:
             job.is_heeded = True
             job.task.add_done_callback(lambda _: self._queue.add(key))
-        if reconcile.stands(estimate, job.request):
+        if stands(estimate, job.request):
             return False  # the numbers of before stay until there are new ones
         remaining = job.quiet_until - self._now()
         if remaining > 0:
@@ -184,7 +186,7 @@ class Estimates:
         if known is not None:
             known.task.cancel()
         status = estimate.get("status") or {}
-        changed = status.get("inputsHash") != reconcile.inputs_hash(request)
+        changed = status.get("inputsHash") != inputs_hash(request)
         requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
         task = asyncio.create_task(self._answer(request, requester, again=not changed))
         now = self._now()
@@ -199,14 +201,14 @@ class Estimates:
         try:
             return await self._forecasts.forecast(request, fresh=bool(request.refresh), requester=requester)
         except Exception as error:  # a new estimate would have no status, and an old one would say that all is well
-            log.error("a forecast failed", exc_info=error, extra=trouble.id_of(error))
-            return Failure(stage="profile", reason=defects.REASON, message=trouble.sentence(error), transient=True)
+            log.error("a forecast failed", exc_info=error, extra=id_of(error))
+            return Failure(stage="profile", reason=defects.REASON, message=sentence(error), transient=True)
 
     # -- time
 
     def _is_due(self, key: Key, spec: EstimateSpec) -> bool:
         """Whether the tag is to be looked up again; what was settled before a restart is spread over an interval."""
-        interval = questions.seconds_of(spec.resolve_interval)
+        interval = seconds_of(spec.resolve_interval)
         due = self._due.get(key)
         if due is None:
             due = self._now() + random.uniform(0, interval)  # noqa: S311  # spreads load, guards nothing
@@ -221,7 +223,7 @@ class Estimates:
         return False
 
     def _schedule(self, key: Key, spec: EstimateSpec, outcome: Outcome) -> None:
-        interval = questions.seconds_of(spec.resolve_interval)
+        interval = seconds_of(spec.resolve_interval)
         pause = interval * random.uniform(1 - _JITTER, 1)  # noqa: S311  # spreads load, guards nothing
         if isinstance(outcome, Failure) and _may_heal(outcome):
             pause = min(pause, self._queue.pause_seconds(key))
@@ -244,8 +246,8 @@ class Estimates:
 
     async def _suspended(self, key: Key, estimate: Resource, request: Request) -> bool:
         self._drop_job(key)
-        if reconcile.settled(estimate, reconcile.inputs_hash(request)):
-            written = await self._put(estimate, reconcile.same_generation(estimate))
+        if settled(estimate, inputs_hash(request)):
+            written = await self._put(estimate, same_generation(estimate))
         else:
             waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
             written = await self._write(estimate, waiting, request)
@@ -253,9 +255,7 @@ class Estimates:
         return written
 
     async def _write(self, estimate: Resource, result: Result, request: Request | None) -> bool:
-        return await self._put(
-            estimate, reconcile.desired_status(estimate, result, request=request, now=datetime.now(UTC))
-        )
+        return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:
         return await self._writer.status(ESTIMATES, estimate, desired)

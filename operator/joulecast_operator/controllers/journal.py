@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from joulecast_operator.api import bounds
+from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, Kind
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.status import ENDED, HOLDING, State
 from joulecast_operator.estimates.outcomes import Failure, Forecast
-from joulecast_operator.estimates.status import Result, Waiting, Wrong
-from joulecast_operator.index.index import Resource
+from joulecast_operator.estimates.status import Result
 from joulecast_operator.profiles.usable import SUPERSEDED
 
 log = logging.getLogger("joulecast_operator.estimates.outcomes")

@@ -11,18 +11,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from joulecast.errors import JoulecastError
-from joulecast_operator.api.estimates import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
+from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.kinds import CONFIG_MAPS, PROFILES
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.api.products import product_named
+from joulecast_operator.api.profiles import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.journal import UNCOUNTED, Journal
-from joulecast_operator.estimates import status as reconcile
 from joulecast_operator.estimates.forecasts import Forecasts
-from joulecast_operator.estimates.request import Override
-from joulecast_operator.estimates.status import Waiting, Wrong
-from joulecast_operator.index.index import Index, Key, Resource
-from joulecast_operator.profiles.usable import SUPERSEDED, Candidate, UsableProfiles, calibrated_at
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.status import profile_status
+from joulecast_operator.profiles.usable import SUPERSEDED, Candidate, Override, UsableProfiles, calibrated_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class Profiles:
     async def _say(self, profile: Resource, result: Checked | Wrong | Waiting) -> None:
         facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, Checked) else result
         digest = result.candidate.override.digest if isinstance(result, Checked) else None
-        status = reconcile.profile_status(profile, facts, digest=digest, now=datetime.now(UTC))
+        status = profile_status(profile, facts, digest=digest, now=datetime.now(UTC))
         written = await self._writer.status(PROFILES, profile, status)
         self._journal.profile(profile, facts, written=written)
 

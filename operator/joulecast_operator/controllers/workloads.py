@@ -18,14 +18,15 @@ from joulecast_operator.api.annotations import (
     Changes,
     Outputs,
     annotations_of,
-    merge,
 )
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.conditions import EventToPost
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.journal import UNCOUNTED, Journal
-from joulecast_operator.estimates.status import EventToPost
-from joulecast_operator.index.index import Index, Key, Resource
+from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import choice, discovery
+from joulecast_operator.workloads.outputs import merge
 from joulecast_operator.workloads.verdict import Verdict, verdict_on
 
 _NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
@@ -181,7 +182,7 @@ def made_for(deployment: Resource) -> dict[str, Any]:
         "metadata": {
             "name": f"{metadata['name'][:_NAME_CHARACTERS].rstrip('.-')}-{_suffix(metadata['uid'])}",
             "namespace": metadata["namespace"],
-            "labels": {discovery.MANAGED_BY_LABEL: discovery.MANAGER},
+            "labels": {MANAGED_BY_LABEL: MANAGER},
             "ownerReferences": [owner],
         },
         "spec": spec,

@@ -30,8 +30,9 @@ from joulecast_operator.estimates.outcomes import (
     nowhere,
     priced_outcome,
 )
-from joulecast_operator.estimates.request import Override, Request
+from joulecast_operator.estimates.request import Request
 from joulecast_operator.metrics.work import TurnsCollector, WorkMetrics
+from joulecast_operator.profiles.usable import Override
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers.cache import Cache, key
 from joulecast_operator.workers.fair_queue import Requester, Ticket

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
 
 from pydantic import ValidationError
 
 from joulecast_operator.api.annotations import REFRESH, annotations_of
+from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
-from joulecast_operator.api.products import product_named
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.cluster.access import Credentials
-from joulecast_operator.estimates.request import Override, Request
-from joulecast_operator.estimates.status import Waiting, Wrong
+from joulecast_operator.estimates.request import Request
 from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workloads import discovery
-from joulecast_operator.workloads.placement import PRODUCT_LABEL
-
-Resource = Mapping[str, Any]
-_UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 
 def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
@@ -115,11 +111,6 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
         return None
     label = labels.get(PRODUCT_LABEL)
     return product_named(label) if label else None
-
-
-def seconds_of(duration: str) -> float:
-    """A duration such as 1h30m, in seconds."""
-    return float(sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))
 
 
 def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:

@@ -6,18 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.cache import key
 from joulecast_operator.workers.stored_models import READER_VERSION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """An accelerator profile of the cluster: its ``document`` as JSON text, and the digest of that."""
-
-    product: str
-    runtime: str
-    digest: str
-    document: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,57 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from joulecast.defects import REASON
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import significant
+from joulecast_operator.api.conditions import (
+    PROFILED,
+    READY,
+    RESOLVED,
+    Status,
+    Truth,
+    Waiting,
+    Wrong,
+    condition,
+    condition_of,
+    timestamp,
+)
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
-from joulecast_operator.api.products import product_named
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.estimates.outcomes import Failure, Forecast, why_none
 from joulecast_operator.estimates.request import Request
 from joulecast_operator.workers.cache import key
-
-RESOLVED: Final = "ModelResolved"
-PROFILED: Final = "Profiled"
-READY: Final = "Ready"
-USABLE: Final = "Usable"
-
-Resource = Mapping[str, Any]
-Status = dict[str, Any]
-Truth = Literal["True", "False", "Unknown"]
 
 _OUTPUTS: Final = (
     "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
     "results", "unsupportedOperators", "summary", "topLayers",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Nothing is known yet: why, and what to wait for or do."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wrong:
-    """The resource itself, or what it names, must be changed."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventToPost:
-    """One event on a resource."""
-
-    kind: Literal["Normal", "Warning"]
-    reason: str
-    message: str
 
 
 Result = Forecast | Failure | Waiting | Wrong
@@ -116,86 +92,9 @@ def same_generation(estimate: Resource) -> Status:
     return status
 
 
-def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
-    """The merge patch that turns ``current`` into ``desired``; {} where nothing differs."""
-    before = current or {}
-    changed: dict[str, Any] = {name: value for name, value in desired.items() if before.get(name) != value}
-    return changed | {name: None for name in before if name not in desired}
-
-
-def event_of(current: Resource | None, desired: Status, *, warning: bool = False) -> EventToPost | None:
-    """The event that tells of a changed reason of the last condition (Ready, Usable); None where it is unchanged.
-
-    ``warning``: somebody should see to it, although the condition is not False.
-    """
-    after = (desired.get("conditions") or [None])[-1]
-    if after is None:
-        return None
-    before = condition(current or {}, after["type"])
-    if before is not None and before.get("reason") == after["reason"]:
-        return None
-    kind: Literal["Normal", "Warning"] = "Warning" if warning or after["status"] == "False" else "Normal"
-    return EventToPost(kind=kind, reason=after["reason"], message=after["message"])
-
-
-def refused_status(resource: Resource, desired: Status | Mapping[str, Any], error: str, *, now: datetime) -> Status:
-    """The current status but for the last condition of ``desired``, which says that the API server refused the rest."""
-    current: Resource = resource.get("status") or {}
-    generation = (resource.get("metadata") or {}).get("generation")
-    last = desired["conditions"][-1]["type"]
-    message = f"the API server refuses the status, which is tried again at the next sweep: {error}"
-    others = [found for found in current.get("conditions") or () if found.get("type") != last]
-    refused = condition_of(current, last, "False", "StatusRefused", message, generation, now)
-    return {**current, "conditions": [*others, refused]}
-
-
-def defect_status(resource: Resource, kind: str, message: str, *, now: datetime) -> Status:
-    """The current status but for the condition ``kind``, which says that joulecast failed, so that nothing is known."""
-    current: Resource = resource.get("status") or {}
-    generation = (resource.get("metadata") or {}).get("generation")
-    others = [found for found in current.get("conditions") or () if found.get("type") != kind]
-    return {
-        **current,
-        "conditions": [*others, condition_of(current, kind, "Unknown", REASON, message, generation, now)],
-    }
-
-
-def refusal_event(what: str, error: str) -> EventToPost:
-    """The event on an object that tells that the API server refuses a write of ``what``."""
-    message = f"the API server refuses what joulecast writes, which is tried again at the next sweep: {error}"
-    return EventToPost(kind="Warning", reason=f"{what}Refused", message=bounds.message(message))
-
-
-def profile_status(
-    profile: Resource, result: Wrong | Waiting | Mapping[str, Any], *, digest: str | None, now: datetime
-) -> Status:
-    """The status of an AcceleratorEnergyProfile: facts of one in use, or why it is none, or why that is not known."""
-    generation = (profile.get("metadata") or {}).get("generation")
-    current = profile.get("status") or {}
-    status: Status = {"observedGeneration": generation}
-    if isinstance(result, (Wrong, Waiting)):
-        truth: Truth = "False" if isinstance(result, Wrong) else "Unknown"
-        reason, message = result.reason, result.message
-    else:
-        truth, reason = "True", "Valid"
-        message = f"forecasts for {product_named(profile['spec']['product'])} are made with this profile"
-        status |= {"digest": digest, **_profile_facts(result)}
-    status["conditions"] = [condition_of(current, USABLE, truth, reason, message, generation, now)]
-    return {name: value for name, value in status.items() if value is not None}
-
-
 def inputs_hash(request: Request) -> str:
     """Hash of all that decides the numbers, and of what asks to look again."""
     return f"{request.hash}-{key(request.refresh)[:8]}" if request.refresh else request.hash
-
-
-def condition(status: Resource, kind: str) -> Resource | None:
-    return next((found for found in status.get("conditions") or () if found.get("type") == kind), None)
-
-
-def timestamp(now: datetime) -> str:
-    """RFC 3339 in UTC, to the second, as Kubernetes writes times."""
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def model_title(image: str, path: str | None) -> str:
@@ -271,22 +170,6 @@ def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str
     return resolved, profiled, ready
 
 
-def condition_of(
-    current: Resource, kind: str, truth: Truth, reason: str, message: str, generation: int | None, now: datetime
-) -> dict[str, Any]:
-    """A condition of a status; its time moves with its truth alone."""
-    before = condition(current, kind)
-    moved = before is None or before.get("status") != truth
-    found: dict[str, Any] = {
-        "type": kind,
-        "status": truth,
-        "reason": reason,
-        "message": bounds.message(message),
-        "lastTransitionTime": timestamp(now) if moved or before is None else before["lastTransitionTime"],
-    }
-    return found if generation is None else found | {"observedGeneration": generation}
-
-
 def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
     results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
     status: Status = {
@@ -318,16 +201,6 @@ def _summary(row: Mapping[str, Any], model: str) -> dict[str, str]:
         "interval": f"{lower}–{upper} J",
         "coverage": f"{percent:g} %",
         "origin": str(row["origin"]),
-    }
-
-
-def _profile_facts(facts: Mapping[str, Any]) -> Status:
-    error = facts.get("held_out_error")
-    shown = "unknown" if error is None else f"{significant(100 * error)} %"
-    return {
-        "heldOutError": error,
-        "calibratedAt": facts.get("calibrated_at"),
-        "summary": {"origin": str(facts["origin"]), "error": shown},
     }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import ready_condition
-from joulecast_operator.index.stores import Key, Resource
+from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.workloads.discovery import is_made
 
 KINDS: Final = 32
@@ -28,7 +28,7 @@ Summary = tuple[bytes, str]
 
 def summary(estimate: Resource) -> Summary:
     """All that a choice may depend on except the name."""
-    created = str(_mapping(estimate.get("metadata")).get("creationTimestamp") or "")
+    created = str(mapping(estimate.get("metadata")).get("creationTimestamp") or "")
     text = json.dumps(_traits(estimate), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest(), created
 
@@ -102,7 +102,7 @@ class _Alike:
 
 def _traits(estimate: Resource) -> list[Any]:
     """Whose it is, what it asks, and whether it holds the answer."""
-    metadata, spec, status = (_mapping(estimate.get(part)) for part in ("metadata", "spec", "status"))
+    metadata, spec, status = (mapping(estimate.get(part)) for part in ("metadata", "spec", "status"))
     owners = [owner.get("uid") for owner in metadata.get("ownerReferences") or () if isinstance(owner, Mapping)]
     ready = ready_condition(estimate)
     rows = [row for row in status.get("results") or () if isinstance(row, Mapping)]
@@ -112,7 +112,3 @@ def _traits(estimate: Resource) -> list[Any]:
 
 
 _HELD: Final = ("accelerator", "runtime", "precision", "batchSize")
-
-
-def _mapping(value: object) -> Resource:
-    return value if isinstance(value, Mapping) else {}

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key as Key
+from joulecast_operator.api.objects import Resource as Resource
+from joulecast_operator.api.objects import key_of as key_of
+from joulecast_operator.api.objects import version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
 from joulecast_operator.index.slim import DEVICES as DEVICES
 from joulecast_operator.index.slim import IMAGE, MADE, NAMED, TARGET
-from joulecast_operator.index.stores import Entry, Keeping, Link, Store, version_of
-from joulecast_operator.index.stores import Key as Key
-from joulecast_operator.index.stores import Resource as Resource
-from joulecast_operator.index.stores import key_of as key_of
+from joulecast_operator.index.stores import Entry, Keeping, Link, Store
 
 Slim = Callable[[Resource], Resource]
 
@@ -209,11 +210,6 @@ class Index:
                 self._estimates[link].remove(key, entry.summary[0])
                 if not self._estimates[link]:
                     del self._estimates[link]
-
-
-def _mapping(value: object) -> Resource:
-    """``value``, unless it has another shape than the CRD of today gives it."""
-    return value if isinstance(value, Mapping) else {}
 
 
 def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from joulecast_operator.api.annotations import ESTIMATE, PREFIX, annotations_of
-from joulecast_operator.api.kinds import DEPLOYMENTS
-from joulecast_operator.index.stores import Link, Resource
+from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement
-from joulecast_operator.workloads.discovery import MANAGED_BY_LABEL
 
 DEVICES: Final = "nvidia.com/"
 """What NVIDIA's device plugin calls the resources of a node begins with it."""
@@ -37,7 +37,7 @@ _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedG
 
 def without_noise(resource: Resource) -> Resource:
     """All but what field managers and kubectl write for themselves."""
-    metadata = {key: value for key, value in _mapping(resource.get("metadata")).items() if key != "managedFields"}
+    metadata = {key: value for key, value in mapping(resource.get("metadata")).items() if key != "managedFields"}
     if _NOISE in (metadata.get("annotations") or {}):
         metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != _NOISE}
     return {**resource, "metadata": metadata}
@@ -51,8 +51,8 @@ def estimate(resource: Resource) -> Resource:
 
 def admission_estimate(resource: Resource) -> Resource:
     """What an admission needs."""
-    spec, status = _mapping(resource.get("spec")), _mapping(resource.get("status"))
-    model, workload = _mapping(spec.get("model")), _mapping(spec.get("workload"))
+    spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
+    model, workload = mapping(spec.get("model")), mapping(spec.get("workload"))
     kept_spec = _some(spec, _ADMISSION_SPEC)
     if model:
         kept_spec["model"] = _some(model, ("image",))
@@ -60,10 +60,10 @@ def admission_estimate(resource: Resource) -> Resource:
         kept_spec["workload"] = _some(workload, _ADMISSION_WORKLOAD)
     kept_status = _some(status, _ADMISSION_STATUS)
     if "summary" in status:
-        kept_status["summary"] = _some(_mapping(status["summary"]), _ADMISSION_SUMMARY)
-    kept_status["results"] = [_some(row, _ADMISSION_RESULT) for row in _mappings(status.get("results"))]
+        kept_status["summary"] = _some(mapping(status["summary"]), _ADMISSION_SUMMARY)
+    kept_status["results"] = [_some(row, _ADMISSION_RESULT) for row in mappings(status.get("results"))]
     kept_status["conditions"] = [
-        _some(each, _ADMISSION_CONDITION) for each in _mappings(status.get("conditions")) if each.get("type") == "Ready"
+        _some(each, _ADMISSION_CONDITION) for each in mappings(status.get("conditions")) if each.get("type") == "Ready"
     ]
     return {"metadata": _estimate_metadata(resource), "spec": kept_spec, "status": kept_status}
 
@@ -88,9 +88,9 @@ def deployment(resource: Resource) -> Resource:
 
 def node(resource: Resource) -> Resource:
     """Labels, how many GPUs there are, and the addresses that nobody is to fetch from."""
-    spec, status = _mapping(resource.get("spec")), _mapping(resource.get("status"))
+    spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
     devices = {name: count for name, count in (status.get("allocatable") or {}).items() if name.startswith(DEVICES)}
-    addresses = [_some(each, ("address",)) for each in _mappings(status.get("addresses"))]
+    addresses = [_some(each, ("address",)) for each in mappings(status.get("addresses"))]
     ranges = list(spec.get("podCIDRs") or ())
     kept_status = ({"allocatable": devices} if devices else {}) | ({"addresses": addresses} if addresses else {})
     kept = {"metadata": _some(resource.get("metadata") or {}, ("name", "uid", "resourceVersion", "labels"))}
@@ -99,8 +99,8 @@ def node(resource: Resource) -> Resource:
 
 def estimate_links(resource: Resource) -> Iterable[Link]:
     """An estimate is found by the workload it targets, or by the image of its model."""
-    spec, namespace = _mapping(resource.get("spec")), _namespace(resource)
-    target, image = _mapping(spec.get("targetRef")), _mapping(spec.get("model")).get("image")
+    spec, namespace = mapping(resource.get("spec")), _namespace(resource)
+    target, image = mapping(spec.get("targetRef")), mapping(spec.get("model")).get("image")
     if target.get("name"):
         kind = str(target.get("kind") or DEPLOYMENTS.kind)
         yield TARGET + kind, namespace, str(target["name"])
@@ -121,9 +121,9 @@ def deployment_links(resource: Resource) -> Iterable[Link]:
 
 
 def _estimate_metadata(resource: Resource) -> dict[str, Any]:
-    metadata = _mapping(resource.get("metadata"))
+    metadata = mapping(resource.get("metadata"))
     kept = _some(metadata, (*_IDENTITY, *_AGES))
-    labels, notes = _mapping(metadata.get("labels")), _our_annotations(resource)
+    labels, notes = mapping(metadata.get("labels")), _our_annotations(resource)
     if MANAGED_BY_LABEL in labels:
         kept["labels"] = {MANAGED_BY_LABEL: labels[MANAGED_BY_LABEL]}
     return kept | ({"annotations": notes} if notes else {})
@@ -134,16 +134,8 @@ def _our_annotations(resource: Resource) -> dict[str, str]:
 
 
 def _namespace(resource: Resource) -> str:
-    return str(_mapping(resource.get("metadata")).get("namespace") or "")
+    return str(mapping(resource.get("metadata")).get("namespace") or "")
 
 
 def _some(whole: Resource, names: Iterable[str]) -> dict[str, Any]:
     return {name: whole[name] for name in names if name in whole}
-
-
-def _mappings(value: object) -> Iterable[Resource]:
-    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
-
-
-def _mapping(value: object) -> Resource:
-    return value if isinstance(value, Mapping) else {}

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from prometheus_client.core import GaugeMetricFamily
+
+from joulecast_operator.api.objects import Resource, mapping
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
@@ -16,3 +20,14 @@ class Metric:
     text: str
     process: Literal["controller", "webhook", "each"] = "controller"
     field: str = ""
+
+
+def family_of(metric: Metric) -> GaugeMetricFamily:
+    """Return an empty family of the metric."""
+    return GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
+
+
+def identity_of(resource: Resource) -> tuple[str, str]:
+    """Return namespace and name, the first two labels of every series about an object."""
+    metadata = mapping(resource.get("metadata"))
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))

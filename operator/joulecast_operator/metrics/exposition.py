@@ -46,10 +46,10 @@ class _Alone:
     """What generate_latest asks of a registry, for one family."""
 
     def __init__(self, family: Family) -> None:
-        self._family = family
+        self.family_of = family
 
     def collect(self) -> Iterable[Family]:
-        return (self._family,)
+        return (self.family_of,)
 
 
 def page(registry: CollectorRegistry) -> bytes:

@@ -1,15 +1,19 @@
-"""Reasons of failures that are counted by name; every other word, whoever says it, is counted as ``Other``.
+"""The values of the labels ``reason``. A reason of a failure that is not listed here is counted as ``Other``.
 
-A worker that was taken over may answer with any word, and each would be a series for ever.
+A worker that was taken over may answer with any word, and each word would be a time series that never ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 from joulecast.errors import JoulecastError
 from joulecast_operator.workers.pool import WorkerError
+
+Refused = Literal["certificate", "rate", "size", "slow", "malformed"]
+REFUSALS: Final[tuple[Refused, ...]] = ("certificate", "rate", "size", "slow", "malformed")
+"""Why the webhook refuses a request before it decides about a review."""
 
 OTHER: Final = "Other"
 

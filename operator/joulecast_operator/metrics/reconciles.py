@@ -7,11 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+)
 
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
 from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.metrics.reasons import counted
+
+REFUSED: Final = Metric(
+    name="joulecast_refused_writes_total",
+    kind="counter",
+    labels=("kind",),
+    text="Writes that the API server refused for good (a policy, a schema, a right), by the kind of the object.",
+)
+
 
 QUEUE_DEPTH: Final = Metric(
     name="joulecast_queue_depth",
@@ -90,3 +103,11 @@ def show_queue(registry: CollectorRegistry, depth: Callable[[], float], age_seco
 def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float]) -> None:
     """Serve how current the index is at scrape time."""
     Gauge(INDEX_BEHIND.name, INDEX_BEHIND.text, registry=registry).set_function(behind_seconds)
+
+
+def refused_writes() -> Counter:
+    """Counts refusals by kind; in no registry yet."""
+    counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
+    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+        counter.labels(kind.kind)  # a rate needs the zero before the first refusal
+    return counter

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from joulecast_operator.metrics.declaration import Metric
+from joulecast_operator.workers.sandbox import BARRIERS
 from joulecast_operator.workers.turns import Turns
+
+ISOLATED: Final = Metric(
+    name="joulecast_profiler_isolated",
+    kind="gauge",
+    labels=("barrier",),
+    text="1 for each barrier that keeps whoever reads models from the network, 0 where the kernel does not grant it:"
+    f" {', '.join(BARRIERS)}, strongest first. The last one alone holds no hostile native code.",
+)
+
 
 QUEUED: Final = Metric(
     name="joulecast_queued_jobs",
@@ -99,12 +114,19 @@ class TurnsCollector(Collector):
         self._pools = tuple(pools)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield self._family(QUEUED, lambda pool: pool.waiting)
-        yield self._family(OLDEST, Turns.oldest_seconds)
-        yield self._family(RUNNING, lambda pool: pool.running)
+        yield self.family_of(QUEUED, lambda pool: pool.waiting)
+        yield self.family_of(OLDEST, Turns.oldest_seconds)
+        yield self.family_of(RUNNING, lambda pool: pool.running)
 
-    def _family(self, metric: Metric, value: Callable[[Turns], float]) -> GaugeMetricFamily:
+    def family_of(self, metric: Metric, value: Callable[[Turns], float]) -> GaugeMetricFamily:
         family = GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
         for pool in self._pools:
             family.add_metric((pool.pool,), value(pool))
         return family
+
+
+def show_isolation(registry: CollectorRegistry, standing: Collection[str]) -> None:
+    """Serve which barriers stand between the profiler and the network; it is found out once, at the start."""
+    gauge = Gauge(ISOLATED.name, ISOLATED.text, ISOLATED.labels, registry=registry)
+    for barrier in BARRIERS:
+        gauge.labels(barrier).set(barrier in standing)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from joulecast_operator.api.annotations import PREFIX, annotations_of
-from joulecast_operator.estimates.request import Override
-from joulecast_operator.estimates.status import timestamp
-from joulecast_operator.index.index import Key, Resource
+from joulecast_operator.api.conditions import timestamp
+from joulecast_operator.api.objects import Key, Resource
 
 CALIBRATED_AT: Final = PREFIX + "calibrated-at"
 """On a profile that a calibration made: when, RFC 3339. Any other counts from its creation."""
 
-
 SUPERSEDED: Final = "Superseded"
 """Reason of a usable profile's condition while another one of its product and runtime is in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """An accelerator profile of the cluster: its ``document`` as JSON text, and the digest of that."""
+
+    product: str
+    runtime: str
+    digest: str
+    document: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,11 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import nullcontext
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from joulecast_operator.metrics.reasons import Refused
 from joulecast_operator.serving.certificate import CHECK_SECONDS, Certificate
 from joulecast_operator.serving.health import listening
 from joulecast_operator.serving.rates import AddressRates
@@ -33,8 +34,6 @@ _READ_OF_ONE_ADDRESS: Final = 16
 _BODY_SECONDS: Final = 2.0  # the API server waits no longer for its answer
 _LINGER_SECONDS: Final = 0.5  # for what a refused client still sends; aiohttp's own 10 s would keep its connection
 
-Refused = Literal["certificate", "rate", "size", "slow", "malformed"]
-REFUSALS: Final[tuple[Refused, ...]] = ("certificate", "rate", "size", "slow", "malformed")
 
 _ANSWERS: Final[Mapping[Refused, tuple[int, str]]] = {
     "certificate": (403, "only the API server is answered, by its client certificate: see webhook.clientAuthority"),

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from joulecast_operator.api import bounds
-from joulecast_operator.api.annotations import FAILED, PENDING, READY, STATE, Changes, admitted, annotations_of, outputs
+from joulecast_operator.api.annotations import FAILED, PENDING, READY, STATE, Changes, annotations_of, outputs
 from joulecast_operator.api.kinds import DEPLOYMENTS
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads import ineffective
-from joulecast_operator.workloads.choice import EstimateLookup, Resource, estimate_for
+from joulecast_operator.workloads.choice import EstimateLookup, estimate_for
 from joulecast_operator.workloads.discovery import annotatable, inputs_hash, skipped
+from joulecast_operator.workloads.outputs import admitted
 from joulecast_operator.workloads.verdict import verdict_on
 
 Outcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]

@@ -21,11 +21,11 @@ from joulecast_operator.api.annotations import (
     annotations_of,
     state_of,
 )
-from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, Runtime, Workload
+from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, Workload
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.parts import Runtime
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import discovery
-
-Resource = Mapping[str, Any]
 
 _DEFAULT_PRECISION: Final[str] = Workload.model_fields["precision"].default
 _DEFAULT_RUNTIME: Final[str] = EstimateSpec.model_fields["runtime"].default
@@ -82,7 +82,7 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     """
     if not discovery.annotatable(workload):
         return None
-    metadata = _mapping(workload.get("metadata"))
+    metadata = mapping(workload.get("metadata"))
     namespace = namespace or str(metadata.get("namespace") or "default")
     named = annotations_of(workload).get(ESTIMATE, "").strip()
     if named:
@@ -100,7 +100,7 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
 def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
     """The row of the estimate's results that answers what is ``wanted``; of several the one nearest to the summary's.
     None: no row does."""
-    summary = _mapping(_mapping(estimate.get("status")).get("summary"))
+    summary = mapping(mapping(estimate.get("status")).get("summary"))
     return max(
         (row for row in rows_of(estimate) if _answers(row, wanted)),
         key=lambda row: [str(row.get(field)) == str(summary.get(field)) for field in ("accelerator", "batchSize")],
@@ -110,7 +110,7 @@ def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
 
 def rows_of(estimate: Resource) -> Sequence[Resource]:
     """The results of an estimate."""
-    results = _mapping(estimate.get("status")).get("results")
+    results = mapping(estimate.get("status")).get("results")
     return [row for row in results if isinstance(row, Mapping)] if isinstance(results, list) else []
 
 
@@ -169,7 +169,7 @@ def _preferred(estimates: Iterable[Resource], uid: object) -> list[Resource]:
 
 def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
     """Times of creation, RFC 3339 in UTC, sort as text."""
-    metadata = _mapping(estimate.get("metadata"))
+    metadata = mapping(estimate.get("metadata"))
     created, owners = str(metadata.get("creationTimestamp") or ""), metadata.get("ownerReferences")
     if not owners:
         return False, True, created
@@ -190,7 +190,7 @@ def _holds(estimate: Resource, wanted: Wanted) -> bool:
 
 def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
     """Whether an estimate without numbers may come to hold what is wanted."""
-    batch_sizes, precision, runtime, names = _question(_mapping(estimate.get("spec")))
+    batch_sizes, precision, runtime, names = _question(mapping(estimate.get("spec")))
     may_hold = {
         "batchSize": [str(size) for size in batch_sizes or ()],
         "precision": [precision],
@@ -205,7 +205,7 @@ def _answers(row: Resource, wanted: Wanted) -> bool:
 
 
 def _question(spec: Resource) -> tuple[Any, ...]:
-    of_model, accelerators = _mapping(spec.get("workload")), _mapping(spec.get("accelerators"))
+    of_model, accelerators = mapping(spec.get("workload")), mapping(spec.get("accelerators"))
     return (
         of_model.get("batchSizes"),
         of_model.get("precision") or _DEFAULT_PRECISION,
@@ -224,8 +224,4 @@ def _is_product(name: str) -> bool:
 
 
 def _name(estimate: Resource) -> str:
-    return str(_mapping(estimate.get("metadata")).get("name", ""))
-
-
-def _mapping(value: object) -> Resource:
-    return value if isinstance(value, Mapping) else {}
+    return str(mapping(estimate.get("metadata")).get("name", ""))

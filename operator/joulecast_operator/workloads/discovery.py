@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from joulecast_operator.api.annotations import (
     BATCH_SIZE,
@@ -19,17 +19,14 @@ from joulecast_operator.api.annotations import (
     SKIP,
     annotations_of,
 )
+from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement
-
-MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
-MANAGER: Final = "joulecast"
 
 _DEFAULT_ACCOUNT: Final = "default"  # of a pod that names none, made in every namespace
 _BATCH_SIZES: Final = range(1, 65537)  # as the CRD has it
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
-
-Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ def resting(controller: Resource, now: datetime) -> bool:
 
 def top_owner(resource: Resource) -> Owner | None:
     """The controller that owns a resource, or None where the resource is itself the top-most."""
-    for owner in _mappings(_mapping(resource.get("metadata")).get("ownerReferences")):
+    for owner in mappings(mapping(resource.get("metadata")).get("ownerReferences")):
         if owner.get("controller"):
             fields = {key: str(owner.get(key, "")) for key in ("kind", "name", "uid")}
             return Owner(api_version=str(owner.get("apiVersion", "")), **fields)
@@ -110,7 +107,7 @@ def pull_secrets(workload: Resource) -> tuple[str, ...]:
 
 def secret_names(holder: Resource) -> tuple[str, ...]:
     """Names in ``imagePullSecrets`` of a pod's spec or a ServiceAccount."""
-    named = (secret.get("name") for secret in _mappings(holder.get("imagePullSecrets")))
+    named = (secret.get("name") for secret in mappings(holder.get("imagePullSecrets")))
     return tuple(str(name) for name in named if name)
 
 
@@ -134,9 +131,9 @@ def wants_estimate(workload: Resource) -> bool:
 
 def is_made(estimate: Resource) -> bool:
     """Whether joulecast made the estimate, for a workload that names a model."""
-    metadata = _mapping(estimate.get("metadata"))
-    labelled = _mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
-    return labelled and any(owner.get("kind") == "Deployment" for owner in _mappings(metadata.get("ownerReferences")))
+    metadata = mapping(estimate.get("metadata"))
+    labelled = mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
+    return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
 
 
 def asked_batch_size(workload: Resource) -> int | None:
@@ -161,27 +158,19 @@ def inputs_hash(workload: Resource) -> str:
 
 
 def _volume_images(spec: Resource) -> Iterable[str]:
-    for volume in _mappings(spec.get("volumes")):
-        reference = _mapping(volume.get("image")).get("reference")
+    for volume in mappings(spec.get("volumes")):
+        reference = mapping(volume.get("image")).get("reference")
         if reference:
             yield str(reference)
 
 
 def _container_images(spec: Resource) -> Iterable[str]:
     for group in ("containers", "initContainers"):
-        for container in _mappings(spec.get(group)):
+        for container in mappings(spec.get(group)):
             if container.get("image"):
                 yield str(container["image"])
 
 
 def _pod_spec(workload: Resource) -> Resource:
-    template = _mapping(_mapping(workload.get("spec")).get("template"))
-    return _mapping(template.get("spec"))
-
-
-def _mappings(value: object) -> Iterable[Resource]:
-    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
-
-
-def _mapping(value: object) -> Resource:
-    return value if isinstance(value, Mapping) else {}
+    template = mapping(mapping(workload.get("spec")).get("template"))
+    return mapping(template.get("spec"))

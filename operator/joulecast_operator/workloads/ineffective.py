@@ -18,9 +18,8 @@ from joulecast_operator.api.annotations import (
     annotations_of,
 )
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.workloads.discovery import top_owner
-
-Resource = Mapping[str, Any]
 
 _KNOWN: Final = INPUT_KEYS | OUTPUT_KEYS | {REST_UNTIL, RESTING_UNTIL}
 _INPUT_NAMES: Final = sorted(key.removeprefix(PREFIX) for key in INPUT_KEYS)
@@ -84,9 +83,5 @@ def _ours(annotations: Mapping[str, Any]) -> set[str]:
 
 
 def _of_template(workload: Resource) -> Mapping[str, Any]:
-    template = _mapping(_mapping(workload.get("spec")).get("template"))
+    template = mapping(mapping(workload.get("spec")).get("template"))
     return annotations_of(template)
-
-
-def _mapping(value: object) -> Resource:
-    return value if isinstance(value, Mapping) else {}

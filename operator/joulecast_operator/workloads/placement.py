@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
-from joulecast_operator.api.products import product_named
-
-PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
-
-Resource = Mapping[str, Any]
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 
 
 def products(pod: Resource) -> tuple[str, ...]:
@@ -17,7 +13,7 @@ def products(pod: Resource) -> tuple[str, ...]:
 
     Preferences are left out: a pod may be placed elsewhere.
     """
-    selected = _mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
+    selected = mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
     return (product_named(selected),) if isinstance(selected, str) and selected else _by_affinity(pod)
 
 
@@ -33,9 +29,9 @@ def kept(pod: Resource) -> dict[str, Any]:
 
 def _by_affinity(pod: Resource) -> tuple[str, ...]:
     """One of the terms must hold, so each of them has to name products."""
-    node_affinity = _mapping(_mapping(pod.get("affinity")).get("nodeAffinity"))
-    required = _mapping(node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
-    terms = [_of_term(term) for term in _mappings(required.get("nodeSelectorTerms"))]
+    node_affinity = mapping(mapping(pod.get("affinity")).get("nodeAffinity"))
+    required = mapping(node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
+    terms = [_of_term(term) for term in mappings(required.get("nodeSelectorTerms"))]
     if not all(terms):
         return ()
     return tuple(dict.fromkeys(name for term in terms for name in term))
@@ -43,7 +39,7 @@ def _by_affinity(pod: Resource) -> tuple[str, ...]:
 
 def _of_term(term: Resource) -> tuple[str, ...]:
     """The products that all expressions of a term allow."""
-    expressions = _mappings(term.get("matchExpressions"))
+    expressions = mappings(term.get("matchExpressions"))
     named = [_values(each) for each in expressions if each.get("key") == PRODUCT_LABEL and each.get("operator") == "In"]
     return tuple(name for name in named[0] if all(name in other for other in named)) if named else ()
 
@@ -51,11 +47,3 @@ def _of_term(term: Resource) -> tuple[str, ...]:
 def _values(expression: Resource) -> tuple[str, ...]:
     values = expression.get("values")
     return tuple(product_named(value) for value in values if isinstance(value, str)) if isinstance(values, list) else ()
-
-
-def _mappings(value: object) -> Iterable[Resource]:
-    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
-
-
-def _mapping(value: object) -> Resource:
-    return value if isinstance(value, Mapping) else {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from joulecast.printable import bounded
 from joulecast_operator.api import bounds
@@ -21,16 +21,14 @@ from joulecast_operator.api.annotations import (
     STATE,
     Outputs,
     annotations_of,
-    outputs_of,
-    outputs_without_numbers,
     ready_condition,
     significant,
     state_of,
 )
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.choice import Dimension, Wanted
-
-Resource = Mapping[str, Any]
+from joulecast_operator.workloads.outputs import outputs_of, outputs_without_numbers
 
 NO_ESTIMATE: Final = "EstimateNotFound"
 INVALID_BATCH_SIZE: Final = "InvalidBatchSize"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.controller import Controller, is_lasting
-from joulecast_operator.index.index import Key
 from joulecast_operator.settings import Settings
 from tests.waiting import PATIENCE_SECONDS
 

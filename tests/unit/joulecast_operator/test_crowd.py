@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.controller import Controller
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.index.index import Index
 from joulecast_operator.settings import Settings
 from tests.unit.joulecast_operator.samples import many
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.watches import STALE_SECONDS
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.index.index import Index
 from joulecast_operator.serving.admission_server import AdmissionServer
 from joulecast_operator.serving.certificate import Certificate
 from joulecast_operator.settings import Settings

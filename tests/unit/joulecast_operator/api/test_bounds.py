@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api import bounds
+from joulecast_operator.api.conditions import Waiting
 from joulecast_operator.api.estimates import EstimateStatus
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import Result, Waiting, desired_status, stands
+from joulecast_operator.estimates.status import Result, desired_status, stands
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast, row
 
 LONG = "\x1b]0;owned\x07 long\n" * 3_000  # 60 kB

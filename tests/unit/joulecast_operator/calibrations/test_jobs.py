@@ -10,9 +10,9 @@ from joulecast.calibration.measure.configuration import PRECISIONS, RUNTIMES, SL
 from joulecast_operator.api import calibrations
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.calibrations import jobs
-from joulecast_operator.calibrations import pod as calibration_pod
 from joulecast_operator.calibrations.jobs import Run, account, asked, job, profile_name
 from joulecast_operator.calibrations.nodes import Target
+from joulecast_operator.calibrations.pod import _parser
 from tests.unit.joulecast_operator.samples.calibrations import L40S, calibration
 
 
@@ -114,7 +114,7 @@ def test_what_is_asked_reaches_the_command() -> None:
 
 def test_the_pod_understands_its_arguments() -> None:
     words = pod(run(against="{}"))["containers"][0]["args"]
-    given = calibration_pod._parser().parse_args(words)
+    given = _parser().parse_args(words)
     assert (given.config_map, given.namespace, given.run) == ("l40s-calibration", "lab", "3")
     mounts = {mount["mountPath"] for mount in pod(run(against="{}"))["containers"][0]["volumeMounts"]}
     assert str(given.against.parent) in mounts

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.calibrations import CalibrationSpec
+from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.calibrations.nodes import Target, target_of, trouble_of
-from joulecast_operator.estimates.status import Waiting, Wrong
 from tests.unit.joulecast_operator.samples.calibrations import L40S, node
 
 ASKED = CalibrationSpec(accelerator=L40S)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.calibrations.results import Product, Summary, is_better, product_of, summary_of
-from joulecast_operator.estimates.status import Wrong
 from tests.unit.joulecast_operator.samples.calibrations import config_map, summary
 
 

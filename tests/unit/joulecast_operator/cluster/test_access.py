@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
+from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.cluster.access import Credentials, PullSecrets, merged_docker_configs
 from joulecast_operator.cluster.client import ApiError, Cluster
-from joulecast_operator.estimates.status import Wrong
 
 
 class Secrets:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster import watches
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.watches import Watches
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples import many
 from tests.waiting import PATIENCE_SECONDS
 

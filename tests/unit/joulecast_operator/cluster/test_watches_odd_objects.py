@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES, Kind
+from joulecast_operator.api.objects import Key, Resource, key_of
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.watches import Watches
-from joulecast_operator.index.index import Index, Key, Resource, key_of
+from joulecast_operator.index.index import Index
 
 
 class Unexpected(Index):

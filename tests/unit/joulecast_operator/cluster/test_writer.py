@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.api.conditions import condition
 from joulecast_operator.api.kinds import ESTIMATES
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.workloads import made_for
-from joulecast_operator.estimates.status import condition, desired_status
+from joulecast_operator.estimates.status import desired_status
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
 

@@ -13,14 +13,15 @@ import pytest
 
 from joulecast.accelerators import installed
 from joulecast.errors import NotCalibratedError
+from joulecast_operator.api.conditions import condition, timestamp
 from joulecast_operator.api.kinds import CALIBRATIONS, JOBS, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key, key_of
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.calibrations import Calibrations
-from joulecast_operator.estimates.request import Override
-from joulecast_operator.estimates.status import condition, timestamp
-from joulecast_operator.index.index import Index, Key, key_of
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import profiler
 from tests.unit.joulecast_operator.samples.calibrations import L40S, PROFILE_TEXT, calibration, config_map, node

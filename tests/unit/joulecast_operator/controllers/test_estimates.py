@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers.estimates import Estimates, Rate
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import Request
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.index.index import Index
 from joulecast_operator.workers.fair_queue import Requester
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from joulecast_operator.api.conditions import condition
 from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers import estimates
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.estimates.outcomes import Outcome
 from joulecast_operator.estimates.request import Request
-from joulecast_operator.estimates.status import condition
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.index.index import Index
 from joulecast_operator.workers.fair_queue import Bounds, Requester, Ticket
 from joulecast_operator.workers.turns import Turns
 from tests.unit.joulecast_operator.samples.estimates import estimate, forecast

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.bounds import MESSAGE_CHARACTERS
+from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.calibrations.status import State
 from joulecast_operator.controllers.journal import Journal
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import Waiting, Wrong
 from joulecast_operator.logs import JsonFormatter
 from tests.unit.joulecast_operator.samples.estimates import estimate, forecast
 

@@ -10,10 +10,11 @@ import pytest
 
 from joulecast import accelerators
 from joulecast_operator.api.kinds import PROFILES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.controllers.profiles import Profiles
-from joulecast_operator.estimates.request import Override
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers import profiler
 from joulecast_operator.workers.pool import WorkerError
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from joulecast_operator.api.conditions import EventToPost, Waiting
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.objects import Key
 from joulecast_operator.controllers.workloads import Workloads, made_for
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import EventToPost, Result, Waiting, desired_status
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.estimates.status import Result, desired_status
+from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
 
 OWN = Key(kind=DEPLOYMENTS.kind, namespace="joulecast", name="joulecast-controller")

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.estimates import EstimateSpec
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.estimates import EstimateSpec, seconds_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
 from joulecast_operator.cluster.access import Credentials, merged_docker_configs
 from joulecast_operator.estimates import questions
-from joulecast_operator.estimates.request import Override, Request
-from joulecast_operator.estimates.status import Waiting, Wrong
+from joulecast_operator.estimates.request import Request
 from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
 from tests.unit.joulecast_operator.samples.estimates import estimate
 
 
@@ -160,7 +161,7 @@ def test_a_malformed_spec_is_one_sentence(spec: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("15m", 900), ("1h30m", 5400), ("60s", 60), ("1m30s", 90)])
 def test_durations(text: str, seconds: float) -> None:
-    assert questions.seconds_of(text) == seconds
+    assert seconds_of(text) == seconds
 
 
 def test_the_first_pull_secret_that_names_a_registry_wins() -> None:

@@ -7,10 +7,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from joulecast_operator.api.conditions import Waiting, Wrong, condition, event_of, status_patch
 from joulecast_operator.api.estimates import EstimateStatus
-from joulecast_operator.estimates import status as reconcile
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import Result, Waiting, Wrong, condition, desired_status
+from joulecast_operator.estimates.status import (
+    Result,
+    desired_status,
+    inputs_hash,
+    model_title,
+    same_generation,
+    settled,
+    stands,
+)
+from joulecast_operator.profiles.status import profile_status
 from tests.unit.joulecast_operator.samples.estimates import DIGEST, REQUEST, estimate, forecast, row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -46,12 +55,12 @@ def test_a_forecast_is_ready_and_fits_the_schema() -> None:
 
 def test_the_same_forecast_changes_nothing() -> None:
     before = status(forecast())
-    assert reconcile.status_patch(before, status(forecast(), before, now=LATER)) == {}
+    assert status_patch(before, status(forecast(), before, now=LATER)) == {}
 
 
 def test_negative_numbers_of_an_earlier_version_do_not_stand() -> None:
     before = status(forecast(results=(row(-0.5),)))
-    assert not reconcile.stands(estimate(status=before), REQUEST)
+    assert not stands(estimate(status=before), REQUEST)
     after = status(AWAY, before)
     assert truths(after)["Ready"] == "Unknown"
     assert "results" not in after
@@ -100,7 +109,7 @@ def test_numbers_by_another_profile_stay_until_there_are_new_ones_and_are_not_ta
     before = status(forecast()) | {"inputsHash": "another"}
     after = status(AWAY, before)
     assert after["results"] == before["results"]
-    assert not reconcile.settled(estimate(status=after), reconcile.inputs_hash(REQUEST))
+    assert not settled(estimate(status=after), inputs_hash(REQUEST))
 
 
 def test_a_wrong_spec_is_false_and_waits_for_nothing() -> None:
@@ -126,48 +135,48 @@ def test_operators_without_a_rule_are_named() -> None:
 
 def test_settled_only_while_the_question_is_the_same() -> None:
     before = status(forecast())
-    assert reconcile.settled(estimate(status=before), before["inputsHash"])
-    assert not reconcile.settled(estimate(status=before), "another")
-    assert not reconcile.settled(estimate(status=status(AWAY)), before["inputsHash"])
+    assert settled(estimate(status=before), before["inputsHash"])
+    assert not settled(estimate(status=before), "another")
+    assert not settled(estimate(status=status(AWAY)), before["inputsHash"])
 
 
 def test_a_generation_that_decides_no_number_is_observed() -> None:
     before = status(forecast())
-    after = reconcile.same_generation(estimate(status=before, generation=2, model={"image": REQUEST.image}))
+    after = same_generation(estimate(status=before, generation=2, model={"image": REQUEST.image}))
     assert {each["observedGeneration"] for each in after["conditions"]} == {2}
-    assert set(reconcile.status_patch(before, after)) == {"observedGeneration", "conditions"}
+    assert set(status_patch(before, after)) == {"observedGeneration", "conditions"}
 
 
 def test_a_patch_removes_what_is_no_longer_there() -> None:
-    assert reconcile.status_patch({"a": 1, "b": 2}, {"a": 1, "c": 3}) == {"b": None, "c": 3}
+    assert status_patch({"a": 1, "b": 2}, {"a": 1, "c": 3}) == {"b": None, "c": 3}
 
 
 def test_an_event_only_when_the_reason_changes() -> None:
-    first = reconcile.event_of(None, status(forecast()))
+    first = event_of(None, status(forecast()))
     assert first is not None
     assert (first.kind, first.reason) == ("Normal", "Estimated")
-    assert reconcile.event_of(status(forecast()), status(forecast(results=(row(9.0),)))) is None
-    broken = reconcile.event_of(status(forecast()), status(BROKEN))
+    assert event_of(status(forecast()), status(forecast(results=(row(9.0),)))) is None
+    broken = event_of(status(forecast()), status(BROKEN))
     assert broken is not None
     assert (broken.kind, broken.reason) == ("Warning", "InvalidModelFormat")
 
 
 def test_a_refresh_is_another_question() -> None:
     texts = ("", "now", "2026-01-01T00:00:00Z" * 9 + "1", "2026-01-01T00:00:00Z" * 9 + "2")
-    assert len({reconcile.inputs_hash(replace(REQUEST, refresh=text)) for text in texts}) == len(texts)
+    assert len({inputs_hash(replace(REQUEST, refresh=text)) for text in texts}) == len(texts)
 
 
 def test_a_title_names_no_registry() -> None:
-    assert reconcile.model_title("ghcr.io/team/model:1", None) == "team/model:1"
-    assert reconcile.model_title("localhost:5000/m@sha256:ab", None) == "m"
-    assert reconcile.model_title("team/model:1", None) == "team/model:1"
+    assert model_title("ghcr.io/team/model:1", None) == "team/model:1"
+    assert model_title("localhost:5000/m@sha256:ab", None) == "m"
+    assert model_title("team/model:1", None) == "team/model:1"
 
 
 def test_profile_status() -> None:
     profile = {"metadata": {"name": "h200", "generation": 3}, "spec": {"product": "NVIDIA-H200"}}
-    usable = reconcile.profile_status(profile, {"origin": "measured", "held_out_error": 0.1234}, digest=DIGEST, now=NOW)
+    usable = profile_status(profile, {"origin": "measured", "held_out_error": 0.1234}, digest=DIGEST, now=NOW)
     assert usable["summary"] == {"origin": "measured", "error": "12.3 %"}
     assert truths(usable) == {"Usable": "True"}
-    bad = reconcile.profile_status(profile, Wrong(reason="InvalidProfile", message="…"), digest=None, now=NOW)
+    bad = profile_status(profile, Wrong(reason="InvalidProfile", message="…"), digest=None, now=NOW)
     assert truths(bad) == {"Usable": "False"}
     assert "digest" not in bad

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NODES
-from joulecast_operator.index.index import Index, Key
+from joulecast_operator.api.objects import Key
+from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery
 
 

@@ -6,13 +6,13 @@ import copy
 import json
 import tracemalloc
 
-from joulecast_operator.api.annotations import outputs_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
 from joulecast_operator.index.stores import packed, unpacked
 from joulecast_operator.workloads.admission import decide
 from joulecast_operator.workloads.choice import rows_of
+from joulecast_operator.workloads.outputs import outputs_of
 from tests.unit.joulecast_operator.samples import many
 
 COUNT = 300

@@ -11,7 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.metrics import exposition, reconciles
-from joulecast_operator.metrics import page as metrics
+from joulecast_operator.metrics.collector import EstimateCollector
+from joulecast_operator.metrics.estimates import FORECAST_LABELS, FORECASTS, INFO, shown
+from joulecast_operator.metrics.page import METRICS
+from joulecast_operator.metrics.reconciles import refused_writes
+from joulecast_operator.metrics.webhook import AdmissionMetrics, show_expiry
+from joulecast_operator.metrics.work import show_isolation
 from joulecast_operator.settings import Settings
 from tests.unit.joulecast_operator.samples import many
 from tests.unit.joulecast_operator.samples.workloads import H200, IMAGE, Estimates, estimate, row
@@ -53,7 +58,7 @@ def scrape(
     calibrations: tuple[dict[str, Any], ...] = (),
 ) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     registry = CollectorRegistry()
-    registry.register(metrics.EstimateCollector(Index(*held, profiles=profiles, calibrations=calibrations)))
+    registry.register(EstimateCollector(Index(*held, profiles=profiles, calibrations=calibrations)))
     return samples(registry)
 
 
@@ -78,19 +83,19 @@ def test_a_ready_estimate_has_one_series_a_row_of_every_forecast() -> None:
     assert found["joulecast_predicted_latency_seconds", key] == 0.00123456
     assert found["joulecast_predicted_power_watts", key] == 341.2
     assert found["joulecast_coverage_ratio", key] == 1.0
-    assert names(found) == {metric.name for metric in (*metrics.FORECASTS, metrics.INFO)}
+    assert names(found) == {metric.name for metric in (*FORECASTS, INFO)}
 
 
 def test_an_estimate_has_the_series_of_its_summary_unless_all_are_asked_for() -> None:
     held = many.estimate(1)
     assert len(held["status"]["results"]) == 20
-    families = len(metrics.FORECASTS) + 1
+    families = len(FORECASTS) + 1
     for all_results, rows in ((False, 1), (True, 20)):
         index = Index()
-        shown = metrics.shown(held, all_results=all_results)
-        index.shown = lambda shown=shown: [shown]  # type: ignore[method-assign, misc]
+        served = shown(held, all_results=all_results)
+        index.shown = lambda served=served: [served]  # type: ignore[method-assign, misc]
         registry = CollectorRegistry()
-        registry.register(metrics.EstimateCollector(index))
+        registry.register(EstimateCollector(index))
         assert len(samples(registry)) == rows * families
     (labels,) = (labels for name, labels in scrape(held) if name == "joulecast_coverage_ratio")
     assert {("accelerator", many.ACCELERATORS[0]), ("batch_size", "1")} <= labels
@@ -99,7 +104,7 @@ def test_an_estimate_has_the_series_of_its_summary_unless_all_are_asked_for() ->
 def test_ten_thousand_estimates_are_a_page_of_few_bytes() -> None:
     count = 200
     registry = CollectorRegistry()
-    registry.register(metrics.EstimateCollector(Index(*(many.estimate(number) for number in range(count)))))
+    registry.register(EstimateCollector(Index(*(many.estimate(number) for number in range(count)))))
     page = exposition.page(registry)
     assert len(page) * 10_000 / count < 20e6
     assert len(gzip.compress(page)) * 10_000 / count < 5e6
@@ -108,8 +113,8 @@ def test_ten_thousand_estimates_are_a_page_of_few_bytes() -> None:
 def test_the_page_says_what_the_client_library_would_write() -> None:
     odd = estimate("odd", spec={"model": {"image": 'a"b\\c'}})
     registry = CollectorRegistry()
-    metrics.AdmissionMetrics(registry)
-    registry.register(metrics.EstimateCollector(Index(estimate(), odd, estimate("waits", ready="False"))))
+    AdmissionMetrics(registry)
+    registry.register(EstimateCollector(Index(estimate(), odd, estimate("waits", ready="False"))))
     ours, theirs = (
         list(text_string_to_metric_families(page.decode()))
         for page in (exposition.page(registry), generate_latest(registry))
@@ -120,7 +125,7 @@ def test_the_page_says_what_the_client_library_would_write() -> None:
 def test_a_deleted_estimates_series_go() -> None:
     index = Index(estimate("a"), estimate("b"))
     registry = CollectorRegistry()
-    registry.register(metrics.EstimateCollector(index))
+    registry.register(EstimateCollector(index))
     assert any(("estimate", "b") in labels for _, labels in samples(registry))
     index.held = (estimate("a"),)
     assert not any(("estimate", "b") in labels for _, labels in samples(registry))
@@ -143,7 +148,7 @@ def test_the_model_of_a_targeted_workload_is_the_image_that_was_read() -> None:
 
 def test_the_info_alone_carries_digest_origin_and_runtime() -> None:
     for name, labels in scrape(estimate()):
-        extra = {label for label, _ in labels} - set(metrics.FORECAST_LABELS)
+        extra = {label for label, _ in labels} - set(FORECAST_LABELS)
         assert extra == ({"state", "origin", "runtime", "model", "model_digest"} if name.endswith("_info") else set())
 
 
@@ -171,7 +176,7 @@ def test_the_worst_profile_of_an_accelerator_speaks_for_it() -> None:
 
 def test_admission_is_counted_by_decision_from_zero() -> None:
     registry = CollectorRegistry()
-    counted = metrics.AdmissionMetrics(registry)
+    counted = AdmissionMetrics(registry)
     counted.observe("annotated", 0.003)
     found = samples(registry)
     assert found["joulecast_admission_requests_total", frozenset({("decision", "annotated")})] == 1
@@ -181,19 +186,19 @@ def test_admission_is_counted_by_decision_from_zero() -> None:
 
 def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     registry = CollectorRegistry()
-    metrics.AdmissionMetrics(registry)
-    metrics.show_isolation(registry, ["seccomp"])
-    metrics.show_expiry(registry, lambda: 0.0)
-    registry.register(metrics.refused_writes())
+    AdmissionMetrics(registry)
+    show_isolation(registry, ["seccomp"])
+    show_expiry(registry, lambda: 0.0)
+    registry.register(refused_writes())
     reconciles.Reconciles(registry)
     reconciles.show_queue(registry, lambda: 0, lambda: 0.0)
     reconciles.show_index(registry, lambda: 0.0)
     for collector in Forecasts(Settings(cache_dir=tmp_path)).collectors:
         registry.register(collector)
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
-    registry.register(metrics.EstimateCollector(Index(estimate(), profiles=(profile,))))
+    registry.register(EstimateCollector(Index(estimate(), profiles=(profile,))))
     served = {family.name for family in text_string_to_metric_families(generate_latest(registry).decode())}
-    assert served == {metric.name.removesuffix("_total") for metric in metrics.METRICS}
+    assert served == {metric.name.removesuffix("_total") for metric in METRICS}
 
 
 def test_a_calibration_shows_its_phase_and_how_far_it_is() -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
 
-from joulecast_operator.metrics.page import CERTIFICATE_EXPIRY, show_expiry
+from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, show_expiry
 from joulecast_operator.serving import der
 from joulecast_operator.serving.certificate import Certificate, CertificateError
 from tests.harness.certificates import VALIDITY, CertificateAuthority, KeyPair

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from joulecast_operator.metrics import page
+from joulecast_operator.metrics.work import ISOLATED, show_isolation
 from joulecast_operator.workers import isolation
 from joulecast_operator.workers.sandbox import BARRIERS
 
@@ -45,8 +45,8 @@ def test_what_stands_is_said_once_and_served(
     assert asyncio.run(isolation.checked()) == standing
     assert [record.levelname for record in caplog.records if record.name == isolation.__name__] == [level]
     registry = CollectorRegistry()
-    page.show_isolation(registry, standing)
-    served = {barrier: registry.get_sample_value(page.ISOLATED.name, {"barrier": barrier}) for barrier in BARRIERS}
+    show_isolation(registry, standing)
+    served = {barrier: registry.get_sample_value(ISOLATED.name, {"barrier": barrier}) for barrier in BARRIERS}
     assert served == {barrier: float(barrier in standing) for barrier in BARRIERS}
 
 

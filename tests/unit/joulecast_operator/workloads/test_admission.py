@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from joulecast_operator.api import annotations as notes
 from joulecast_operator.workloads.admission import Decision, decide
+from joulecast_operator.workloads.outputs import outputs_of
 from tests.unit.joulecast_operator.samples.workloads import A100, IMAGE, Estimates, deployment, estimate, row
 
 MODEL = {"joulecast.dev/model": IMAGE}
@@ -24,8 +25,8 @@ def update(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
     return create(new, operation="UPDATE", oldObject=old)
 
 
-def outputs_of(found: dict[str, Any]) -> notes.Outputs:
-    return notes.outputs_of(found, found["status"]["results"][0])
+def first_outputs_of(found: dict[str, Any]) -> notes.Outputs:
+    return outputs_of(found, found["status"]["results"][0])
 
 
 def after(workload: dict[str, Any], decision: Decision) -> dict[str, str]:
@@ -38,7 +39,7 @@ def test_a_known_model_is_annotated_and_the_client_is_told() -> None:
     workload = deployment(image=IMAGE)
     decision = decide(create(workload), Estimates(estimate()))
     assert decision.outcome == "annotated"
-    assert notes.outputs(after(workload, decision)) == outputs_of(estimate())
+    assert notes.outputs(after(workload, decision)) == first_outputs_of(estimate())
     (text,) = decision.warnings
     forecast, _, source = text.partition("; ")
     assert forecast == "0.421 J per batch of 32 on NVIDIA-H200 (0.392–0.463, public), 31 % below NVIDIA-A100-SXM4-80GB"
@@ -196,7 +197,7 @@ def test_forged_outputs_go_also_where_a_controller_owns_the_workload() -> None:
 
 
 def test_an_update_that_changes_nothing_of_ours_keeps_what_the_controller_wrote() -> None:
-    old = deployment(image=IMAGE, annotations=outputs_of(estimate(rows=[row(joules=0.9)])))
+    old = deployment(image=IMAGE, annotations=first_outputs_of(estimate(rows=[row(joules=0.9)])))
     new = copy.deepcopy(old)
     new["spec"]["replicas"] = 3
     decision = decide(update(new, old), Estimates(estimate()))
@@ -205,30 +206,30 @@ def test_an_update_that_changes_nothing_of_ours_keeps_what_the_controller_wrote(
 
 
 def test_an_update_that_drops_our_outputs_gets_them_back() -> None:
-    old = deployment(image=IMAGE, annotations=outputs_of(estimate()))
+    old = deployment(image=IMAGE, annotations=first_outputs_of(estimate()))
     new = deployment(image=IMAGE)
-    assert after(new, decide(update(new, old), Estimates())) == outputs_of(estimate())
+    assert after(new, decide(update(new, old), Estimates())) == first_outputs_of(estimate())
 
 
 def test_a_rollout_undo_to_another_image_drops_its_stale_outputs() -> None:
-    stale = outputs_of(estimate(rows=[row(joules=9.0)]))
-    old = deployment(image="r/other:2", annotations=outputs_of(estimate()))
+    stale = first_outputs_of(estimate(rows=[row(joules=9.0)]))
+    old = deployment(image="r/other:2", annotations=first_outputs_of(estimate()))
     new = deployment(image=IMAGE, annotations=stale)
-    assert after(new, decide(update(new, old), Estimates(estimate()))) == outputs_of(estimate())
+    assert after(new, decide(update(new, old), Estimates(estimate()))) == first_outputs_of(estimate())
     gone = decide(update(new, old), Estimates())
     assert after(new, gone) == {}
 
 
 def test_a_later_estimate_replaces_what_stood() -> None:
-    old = deployment(image=IMAGE, annotations=outputs_of(estimate(rows=[row(joules=0.9)])))
+    old = deployment(image=IMAGE, annotations=first_outputs_of(estimate(rows=[row(joules=0.9)])))
     later = estimate()
     later["status"]["estimatedAt"] = "2027-01-01T00:00:00Z"
-    assert after(old, decide(update(old, old), Estimates(later))) == outputs_of(later)
+    assert after(old, decide(update(old, old), Estimates(later))) == first_outputs_of(later)
 
 
 def test_taking_the_model_annotation_away_takes_the_outputs_away() -> None:
-    old = deployment(annotations=MODEL | outputs_of(estimate()))
-    new = deployment(annotations=outputs_of(estimate()))
+    old = deployment(annotations=MODEL | first_outputs_of(estimate()))
+    new = deployment(annotations=first_outputs_of(estimate()))
     assert after(new, decide(update(new, old), Estimates(estimate()))) == {}
 
 
@@ -259,8 +260,8 @@ def test_a_target_is_priced_by_any_of_its_images(images: list[str], outcome: str
     "inputs", [{notes.MODEL: "registry.example/models/next:2"}, {notes.MODEL: IMAGE, notes.BATCH_SIZE: "8"}]
 )
 def test_a_changed_model_or_batch_size_is_pending_until_it_is_estimated(inputs: dict[str, str]) -> None:
-    old = deployment(annotations=MODEL | outputs_of(estimate()))
-    new = deployment(annotations=inputs | outputs_of(estimate()))
+    old = deployment(annotations=MODEL | first_outputs_of(estimate()))
+    new = deployment(annotations=inputs | first_outputs_of(estimate()))
     decision = decide(update(new, old), Estimates(made()))
     assert decision.outcome == "pending"
     assert after(new, decision) == inputs | {notes.STATE: "Pending"}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.annotations import BATCH_SIZE, ESTIMATE, FOR_ACCELERATOR, PRECISION, RUNTIME
-from joulecast_operator.workloads import choice, discovery
+from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.workloads import choice
 from tests.unit.joulecast_operator.samples.workloads import A100, H200, IMAGE, Estimates, deployment, estimate, row
 
 L40S = "NVIDIA-L40S"
@@ -151,7 +152,7 @@ def test_an_annotated_model_is_not_confused_with_the_containers() -> None:
 
 def test_of_several_with_the_image_the_workloads_own_wins_then_a_users() -> None:
     made = estimate("a-made")
-    made["metadata"]["labels"] = {discovery.MANAGED_BY_LABEL: discovery.MANAGER}
+    made["metadata"]["labels"] = {MANAGED_BY_LABEL: MANAGER}
     made["metadata"]["ownerReferences"] = [{"kind": "Deployment", "uid": "uid-another"}]
     own = copy.deepcopy(made)
     own["metadata"] |= {"name": "z-own", "ownerReferences": [{"kind": "Deployment", "uid": "uid-web"}]}

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from joulecast_operator.api.products import PRODUCT_LABEL
 from joulecast_operator.workloads import placement
 
-LABEL = placement.PRODUCT_LABEL
+LABEL = PRODUCT_LABEL
 
 
 def term(*expressions: tuple[str, str, list[str]]) -> dict[str, Any]:
