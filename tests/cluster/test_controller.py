@@ -408,7 +408,7 @@ def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
 def test_a_worker_killed_during_its_job(cluster: Cluster, namespace: str, program: str) -> None:
     """Stopped first, so that it is certainly in the middle of the job that is sent to it."""
     cluster.push(f"killed-{program}", salt=namespace)
-    module = f"joulecast_operator.{program}"
+    module = f"joulecast_operator.workers.{program}"
     cluster.until(lambda: processes(cluster, module), "a worker is ready")
     workers = processes(cluster, module)
     for pid in workers:

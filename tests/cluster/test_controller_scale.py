@@ -21,7 +21,7 @@ SECONDS = 1200.0  # a minute on two cores
 
 # run before the controller: estimates named "doomed" meet a bug, all others do not
 BUG = """
-from joulecast_operator import questions
+from joulecast_operator.estimates import questions
 genuine = questions.spec_of
 def broken(estimate):
     if estimate["metadata"]["name"] == "doomed":
