@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from prometheus_client import disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 
 from joulecast_operator.api.objects import Resource, mapping
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a gauge `_created` that is not declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

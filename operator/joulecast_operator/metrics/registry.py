@@ -6,11 +6,8 @@ from prometheus_client import (
     CollectorRegistry,
     PlatformCollector,
     ProcessCollector,
-    disable_created_metrics,
 )
 from prometheus_client.registry import Collector
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` gauge beside each counter is in no list of ours
 
 
 def registry_with(*collectors: Collector) -> CollectorRegistry:

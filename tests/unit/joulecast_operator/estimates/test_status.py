@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from joulecast_operator.api.conditions import Waiting, Wrong, condition, event_of, status_patch
+from joulecast_operator.api.conditions import Waiting, Wrong, condition, status_patch
 from joulecast_operator.api.estimates import EstimateStatus
 from joulecast_operator.estimates.outcomes import Failure
 from joulecast_operator.estimates.status import (
@@ -19,7 +19,6 @@ from joulecast_operator.estimates.status import (
     settled,
     stands,
 )
-from joulecast_operator.profiles.status import profile_status
 from tests.unit.joulecast_operator.samples.estimates import DIGEST, REQUEST, estimate, forecast, row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -147,20 +146,6 @@ def test_a_generation_that_decides_no_number_is_observed() -> None:
     assert set(status_patch(before, after)) == {"observedGeneration", "conditions"}
 
 
-def test_a_patch_removes_what_is_no_longer_there() -> None:
-    assert status_patch({"a": 1, "b": 2}, {"a": 1, "c": 3}) == {"b": None, "c": 3}
-
-
-def test_an_event_only_when_the_reason_changes() -> None:
-    first = event_of(None, status(forecast()))
-    assert first is not None
-    assert (first.kind, first.reason) == ("Normal", "Estimated")
-    assert event_of(status(forecast()), status(forecast(results=(row(9.0),)))) is None
-    broken = event_of(status(forecast()), status(BROKEN))
-    assert broken is not None
-    assert (broken.kind, broken.reason) == ("Warning", "InvalidModelFormat")
-
-
 def test_a_refresh_is_another_question() -> None:
     texts = ("", "now", "2026-01-01T00:00:00Z" * 9 + "1", "2026-01-01T00:00:00Z" * 9 + "2")
     assert len({inputs_hash(replace(REQUEST, refresh=text)) for text in texts}) == len(texts)
@@ -170,13 +155,3 @@ def test_a_title_names_no_registry() -> None:
     assert model_title("ghcr.io/team/model:1", None) == "team/model:1"
     assert model_title("localhost:5000/m@sha256:ab", None) == "m"
     assert model_title("team/model:1", None) == "team/model:1"
-
-
-def test_profile_status() -> None:
-    profile = {"metadata": {"name": "h200", "generation": 3}, "spec": {"product": "NVIDIA-H200"}}
-    usable = profile_status(profile, {"origin": "measured", "held_out_error": 0.1234}, digest=DIGEST, now=NOW)
-    assert usable["summary"] == {"origin": "measured", "error": "12.3 %"}
-    assert truths(usable) == {"Usable": "True"}
-    bad = profile_status(profile, Wrong(reason="InvalidProfile", message="…"), digest=None, now=NOW)
-    assert truths(bad) == {"Usable": "False"}
-    assert "digest" not in bad
