@@ -171,7 +171,7 @@ class Errors(Part):
     rows: int | None = None
 
 
-class Verdict(Part):
+class ModelVerdict(Part):
     """One check of the rows."""
 
     name: Shown
@@ -186,7 +186,7 @@ class Quality(Part):
     against_median_error: float | None = Field(None, description="Of the profile in use, on the same rows.")
     better: bool | None = None
     simulated: bool | None = None
-    verdict: list[Verdict] | None = Field(None, max_length=MAXIMUM_VERDICTS)
+    verdict: list[ModelVerdict] | None = Field(None, max_length=MAXIMUM_VERDICTS)
 
 
 class ProducedProfile(Part):

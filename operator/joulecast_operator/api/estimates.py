@@ -62,7 +62,7 @@ TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
 Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
 
 
-class Model(Part):
+class ModelImage(Part):
     """A model inside an image of an OCI registry."""
 
     image: str = Field(
@@ -152,7 +152,7 @@ class EstimateSpec(Part):
         )
     )
 
-    model: Model | None = None
+    model: ModelImage | None = None
     target_ref: TargetReference | None = None
     workload: Workload = Field(default_factory=lambda: Workload(batch_sizes=None), json_schema_extra={"default": {}})
     accelerators: Accelerators | None = Field(
@@ -193,7 +193,7 @@ class Result(Part):
     origin: Origin
 
 
-class Summary(Part):
+class EstimateSummary(Part):
     """The first result as text, for columns and people."""
 
     model: Shown
@@ -243,7 +243,7 @@ class EstimateStatus(Part):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     unsupported_operators: list[ShownName] | None = Field(None, max_length=LISTED)
-    summary: Summary | None = None
+    summary: EstimateSummary | None = None
     top_layers: list[TopLayer] | None = Field(None, max_length=MAXIMUM_TOP_LAYERS)
     conditions: Conditions | None = None
 

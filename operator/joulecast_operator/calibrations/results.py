@@ -64,7 +64,7 @@ class Against(_Read):
     median_ape: Share | None = None
 
 
-class Summary(_Read):
+class RunSummary(_Read):
     """The document that `joulecast calibrate --summary` writes."""
 
     kind: Literal["calibration-summary"]
@@ -93,7 +93,7 @@ class Product:
     document: str
 
 
-def summary_of(config_map: Resource, number: int) -> Summary | Wrong | None:
+def summary_of(config_map: Resource, number: int) -> RunSummary | Wrong | None:
     """What run ``number`` said last; None where it has said nothing yet."""
     data = config_map.get("data") or {}
     text = data.get(SUMMARY)
@@ -105,7 +105,7 @@ def summary_of(config_map: Resource, number: int) -> Summary | Wrong | None:
         found = json.loads(text)
         if isinstance(found, dict) and isinstance(found.get("verdict"), list):
             found["verdict"] = found["verdict"][:MAXIMUM_VERDICTS]
-        return Summary.model_validate(found)
+        return RunSummary.model_validate(found)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         return _unreadable(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
@@ -113,7 +113,7 @@ def summary_of(config_map: Resource, number: int) -> Summary | Wrong | None:
         return _unreadable("is no JSON")
 
 
-def product_of(config_map: Resource, summary: Summary) -> Product | Wrong:
+def product_of(config_map: Resource, summary: RunSummary) -> Product | Wrong:
     """The profile of a run that is done."""
     text = (config_map.get("data") or {}).get(PROFILE)
     if not isinstance(text, str) or not text:
@@ -130,7 +130,7 @@ def product_of(config_map: Resource, summary: Summary) -> Product | Wrong:
     return Product(digest=f"sha256:{digest}", document=text)
 
 
-def is_better(summary: Summary) -> bool:
+def is_better(summary: RunSummary) -> bool:
     """Whether the pod says so and its own figures, where there are two, bear it out."""
     if summary.better is not True:
         return False

@@ -13,7 +13,7 @@ from joulecast_operator.api.calibrations import CalibrationSpec, Phase
 from joulecast_operator.api.conditions import Status, Truth, condition, condition_of
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations.jobs import asked, placed
-from joulecast_operator.calibrations.results import Summary
+from joulecast_operator.calibrations.results import RunSummary
 from joulecast_operator.calibrations.schedule import parse
 
 ACCEPTED: Final = "Accepted"
@@ -92,7 +92,7 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
     return status
 
 
-def facts_of(summary: Summary) -> Status:
+def facts_of(summary: RunSummary) -> Status:
     """What the status says of a run that runs or ended."""
     return {
         "progress": round(summary.progress, 2),  # whole percents: each change is a write
@@ -102,7 +102,7 @@ def facts_of(summary: Summary) -> Status:
     }
 
 
-def quality_of(summary: Summary) -> Status:
+def quality_of(summary: RunSummary) -> Status:
     """The status' ``quality``."""
     held = summary.held_out
     errors = None if held is None else _present(

@@ -14,7 +14,7 @@ from joulecast_operator.api.conditions import Wrong, condition, timestamp
 from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER, PROFILES
 from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.calibrations import diagnosis, jobs, results
-from joulecast_operator.calibrations.results import Product, Summary
+from joulecast_operator.calibrations.results import Product, RunSummary
 from joulecast_operator.calibrations.status import CALIBRATED, State, facts_of, quality_of, status_of
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.controllers.profiles import Profiles
@@ -30,7 +30,7 @@ _JUDGED_AGAIN: Final = (_OTHERS, _SIMULATED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ProfileVerdict:
     """Whether a profile is put in use, and why."""
 
     taken: bool
@@ -111,28 +111,35 @@ class Endings:
         return None
 
     def _judge(
-        self, calibration: Resource, spec: CalibrationSpec, summary: Summary, product: Product, simulated: Wrong | None
-    ) -> Verdict:
+        self,
+        calibration: Resource,
+        spec: CalibrationSpec,
+        summary: RunSummary,
+        product: Product,
+        simulated: Wrong | None,
+    ) -> ProfileVerdict:
         accelerator = status_of(calibration)["accelerator"]
         name = jobs.profile_name(accelerator, spec.runtime)
         in_use = self._profiles.in_use(accelerator, spec.runtime)
         says = summary.says or "it says no more"
         if simulated is not None:
-            return Verdict(taken=False, reason=_SIMULATED, message=simulated.message)
+            return ProfileVerdict(taken=False, reason=_SIMULATED, message=simulated.message)
         if self._is_in_use(calibration, spec, product):
             reason = "Better" if results.is_better(summary) else "Same"
-            return Verdict(taken=True, reason=reason, message=f"in use as AcceleratorEnergyProfile {name}: {says}")
+            return ProfileVerdict(
+                taken=True, reason=reason, message=f"in use as AcceleratorEnergyProfile {name}: {says}"
+            )
         others = [key for key in (_profile_key(name), in_use[0] if in_use else None) if key and self._is_others(key)]
         if not results.is_better(summary):
             stays = _stays(in_use, status_of(calibration).get("against"))
-            return Verdict(taken=False, reason="NotBetter", message=f"{stays}: {says}")
+            return ProfileVerdict(taken=False, reason="NotBetter", message=f"{stays}: {says}")
         if others:
             message = f"{says}; yet AcceleratorEnergyProfile {others[0].name} was made by somebody else: delete it"
-            return Verdict(taken=False, reason=_OTHERS, message=message)
+            return ProfileVerdict(taken=False, reason=_OTHERS, message=message)
         if in_use is not None and in_use[1].digest != status_of(calibration).get("against"):
             message = "the profile in use changed during the run, which compared with the one before: run it again"
-            return Verdict(taken=False, reason="ProfileChanged", message=message)
-        return Verdict(taken=True, reason="Better", message=f"in use as AcceleratorEnergyProfile {name}: {says}")
+            return ProfileVerdict(taken=False, reason="ProfileChanged", message=message)
+        return ProfileVerdict(taken=True, reason="Better", message=f"in use as AcceleratorEnergyProfile {name}: {says}")
 
     def _is_in_use(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> bool:
         in_use = self._profiles.in_use(status_of(calibration)["accelerator"], spec.runtime)
@@ -170,11 +177,11 @@ class Endings:
         summary = results.summary_of(result, status_of(calibration)["run"])
         conditions = (job.get("status") or {}).get("conditions") or ()
         why = next((each.get("message", "") for each in conditions if each["type"] == "Failed"), "")
-        if isinstance(summary, Summary) and summary.phase == "failed" and summary.message:
+        if isinstance(summary, RunSummary) and summary.phase == "failed" and summary.message:
             why = summary.message
         elif end := diagnosis.end_of(pods):
             why = f"{end}: {why}"
-        facts = facts_of(summary) if isinstance(summary, Summary) else {}
+        facts = facts_of(summary) if isinstance(summary, RunSummary) else {}
         return _end("Failed", "RunFailed", f"{why}; a new value of the refresh annotation runs it again", facts)
 
 

@@ -25,7 +25,7 @@ from joulecast_operator.controllers.journal import UNCOUNTED, Journal
 from joulecast_operator.estimates import questions
 from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.estimates.outcomes import Failure, Outcome
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.status import Result, desired_status, inputs_hash, same_generation, settled, stands
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
@@ -43,7 +43,7 @@ _UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fet
 
 
 @dataclass(slots=True, kw_only=True)
-class Job:
+class OpenRequest:
     """A question that is being answered.
 
     ``began``: when it was asked, on the clock of ``Estimates``. ``quiet_until``: when the status may say next that it
@@ -51,7 +51,7 @@ class Job:
     estimate up again.
     """
 
-    request: Request
+    request: ForecastRequest
     began: float
     requester: Requester
     task: asyncio.Task[Outcome]
@@ -91,7 +91,7 @@ class Estimates:
         self._rate = Rate(resolves_per_second, now)
         self._patience = asyncio.Semaphore(patient)
         self._now = now
-        self._jobs: dict[Key, Job] = {}
+        self._jobs: dict[Key, OpenRequest] = {}
         self._due: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> bool:
@@ -107,7 +107,7 @@ class Estimates:
         if isinstance(spec, Wrong):
             return await self._unasked(key, estimate, spec)
         request = await self._request(estimate, spec)
-        if not isinstance(request, Request):
+        if not isinstance(request, ForecastRequest):
             return await self._unasked(key, estimate, request)
         if spec.suspend:
             return await self._suspended(key, estimate, request)
@@ -117,7 +117,7 @@ class Estimates:
 
     # -- the question
 
-    async def _request(self, estimate: Resource, spec: EstimateSpec) -> Request | Waiting | Wrong:
+    async def _request(self, estimate: Resource, spec: EstimateSpec) -> ForecastRequest | Waiting | Wrong:
         namespace, target = estimate["metadata"]["namespace"], spec.target_ref
         workload = self._index.deployment(namespace, target.name) if target else None
         named = [reference.name for reference in spec.image_pull_secrets]
@@ -126,7 +126,7 @@ class Estimates:
             return found
         return questions.request_of(estimate, spec, self._index, self._overrides(), found)
 
-    async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: Request) -> bool:
+    async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: ForecastRequest) -> bool:
         job = self._job(key, estimate, request)
         await self._wait_a_moment(job)
         if not job.task.done():
@@ -138,14 +138,14 @@ class Estimates:
         self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
         return written
 
-    async def _wait_a_moment(self, job: Job) -> None:
+    async def _wait_a_moment(self, job: OpenRequest) -> None:
         """Wait for an answer that may come soon, unless so many wait already that others would not be reconciled."""
         remaining = job.quiet_until - self._now()
         if job.said is None and remaining > 0 and not self._patience.locked():
             async with self._patience:
                 await asyncio.wait({job.task}, timeout=remaining)
 
-    async def _unanswered(self, key: Key, estimate: Resource, job: Job) -> bool:
+    async def _unanswered(self, key: Key, estimate: Resource, job: OpenRequest) -> bool:
         """Say that the question is open, once it has been for a moment; its answer brings ``key`` up again."""
         if not job.is_heeded:
             job.is_heeded = True
@@ -161,7 +161,7 @@ class Estimates:
             job.said, job.quiet_until = waiting, self._now() + _QUIET_SECONDS
         return await self._write(self._latest(key, estimate), waiting, job.request)
 
-    def _open(self, key: Key, job: Job) -> Waiting:
+    def _open(self, key: Key, job: OpenRequest) -> Waiting:
         """What a question waits for. A position is told anew when it is half of the last one: each is a write."""
         position = job.requester.position()
         if position is None:
@@ -178,7 +178,7 @@ class Estimates:
         remaining = job.quiet_until - self._now() if job else 0
         self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
 
-    def _job(self, key: Key, estimate: Resource, request: Request) -> Job:
+    def _job(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
         """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
         known = self._jobs.get(key)
         if known is not None and known.request == request:
@@ -190,11 +190,13 @@ class Estimates:
         requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
         task = asyncio.create_task(self._answer(request, requester, again=not changed))
         now = self._now()
-        job = Job(request=request, began=now, requester=requester, task=task, quiet_until=now + _PATIENCE_SECONDS)
+        job = OpenRequest(
+            request=request, began=now, requester=requester, task=task, quiet_until=now + _PATIENCE_SECONDS
+        )
         self._jobs[key] = job
         return job
 
-    async def _answer(self, request: Request, requester: Requester, *, again: bool) -> Outcome:
+    async def _answer(self, request: ForecastRequest, requester: Requester, *, again: bool) -> Outcome:
         """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
         if again:
             await self._rate.wait()
@@ -244,7 +246,7 @@ class Estimates:
             self._queue.forget(key)
         return written
 
-    async def _suspended(self, key: Key, estimate: Resource, request: Request) -> bool:
+    async def _suspended(self, key: Key, estimate: Resource, request: ForecastRequest) -> bool:
         self._drop_job(key)
         if settled(estimate, inputs_hash(request)):
             written = await self._put(estimate, same_generation(estimate))
@@ -254,7 +256,7 @@ class Estimates:
         self._queue.forget(key)
         return written
 
-    async def _write(self, estimate: Resource, result: Result, request: Request | None) -> bool:
+    async def _write(self, estimate: Resource, result: Result, request: ForecastRequest | None) -> bool:
         return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:

@@ -30,7 +30,7 @@ from joulecast_operator.estimates.outcomes import (
     nowhere,
     priced_outcome,
 )
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.metrics.work import TurnsCollector, WorkMetrics
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.settings import Settings
@@ -39,7 +39,7 @@ from joulecast_operator.workers.fair_queue import Requester, Ticket
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.pool import Pool, Program
 from joulecast_operator.workers.shared_jobs import SharedJobs
-from joulecast_operator.workers.stored_models import Model, StoredModels
+from joulecast_operator.workers.stored_models import StoredModel, StoredModels
 from joulecast_operator.workers.turns import Turns
 
 _FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
@@ -86,7 +86,9 @@ class Forecasts:
         self._jobs.cancel()
         await asyncio.gather(self._fetchers.close(), self._profilers.close())
 
-    async def forecast(self, request: Request, *, fresh: bool = False, requester: Requester | None = None) -> Outcome:
+    async def forecast(
+        self, request: ForecastRequest, *, fresh: bool = False, requester: Requester | None = None
+    ) -> Outcome:
         """The forecast, or what stands in its way.
 
         ``fresh``: look the tag up now, whatever was found a moment ago. ``requester``: in whose turns; joulecast's own
@@ -101,7 +103,7 @@ class Forecasts:
             outcome = await self._of(replace(request, image=image, alternatives=()), asking, fresh=fresh)
         return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
 
-    async def _of(self, request: Request, requester: Requester, *, fresh: bool) -> Outcome:
+    async def _of(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> Outcome:
         """The forecast of the request's first image."""
         digest: str | None = None
         stage: Stage = "resolve"
@@ -124,7 +126,7 @@ class Forecasts:
 
     # -- stages
 
-    async def _digest(self, request: Request, requester: Requester, *, fresh: bool) -> str:
+    async def _digest(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> str:
         name = key("digest", request.image, request.docker_config)
         known = self._resolved.get(name)
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
@@ -142,11 +144,11 @@ class Forecasts:
         self._resolved[name] = (self._now(), digest)
         return digest
 
-    async def _resolve(self, request: Request, ticket: Ticket) -> str:
+    async def _resolve(self, request: ForecastRequest, ticket: Ticket) -> str:
         answer, _ = await self._fetch_job(request, {"operation": "resolve"}, ticket)
         return str(answer["digest"])
 
-    async def _model(self, request: Request, requester: Requester, digest: str) -> Model:
+    async def _model(self, request: ForecastRequest, requester: Requester, digest: str) -> StoredModel:
         """The model that the request's registry gave under ``digest``, read now unless it was read before."""
         claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
         kept = self._models.find(claim)
@@ -169,13 +171,13 @@ class Forecasts:
                 _remember(self._barren, own, str(error))
             raise
 
-    def _can_price(self, request: Request, model: Model) -> bool:
+    def _can_price(self, request: ForecastRequest, model: StoredModel) -> bool:
         """Whether the cache still holds what a price needs."""
         if _price_key(request, model) in self._priced:
             return True
         return self._models.can_profile(model, request.workload, request.batch_sizes)
 
-    async def _fetch(self, request: Request, digest: str, claim: str, ticket: Ticket) -> Model:
+    async def _fetch(self, request: ForecastRequest, digest: str, claim: str, ticket: Ticket) -> StoredModel:
         header = {
             "operation": "fetch",
             "path": request.path,
@@ -186,7 +188,7 @@ class Forecasts:
         self._metrics.received(answer["model"]["bytes_fetched"])
         return await self._models.keep(claim, answer["model"], skeleton)
 
-    async def _price(self, request: Request, requester: Requester, model: Model) -> Header:
+    async def _price(self, request: ForecastRequest, requester: Requester, model: StoredModel) -> Header:
         """The worker's answer, shared by all requesters of one content, in the words of this one."""
         name = _price_key(request, model)
         known = name in self._priced
@@ -201,11 +203,11 @@ class Forecasts:
         self._priced.move_to_end(name)
         return _in_words_of(request, model, self._priced[name])
 
-    async def _forecast(self, request: Request, model: Model, ticket: Ticket) -> Header:
+    async def _forecast(self, request: ForecastRequest, model: StoredModel, ticket: Ticket) -> Header:
         async with self._profiling.turn(ticket):
             return await self._profiled(request, model)
 
-    async def _profiled(self, request: Request, model: Model) -> Header:
+    async def _profiled(self, request: ForecastRequest, model: StoredModel) -> Header:
         kept = self._models.profiles(model, request.workload, request.batch_sizes)
         missing = len(set(request.batch_sizes)) - len(kept)
         self._metrics.looked_up("profile", hits=len(kept), misses=missing)
@@ -227,7 +229,7 @@ class Forecasts:
         self._models.keep_profiles(model, request.workload, answer.pop("made"), made)
         return answer
 
-    def _skeleton(self, model: Model) -> bytes:
+    def _skeleton(self, model: StoredModel) -> bytes:
         kept = self._models.skeleton(model)
         if kept is None:
             raise JoulecastError(
@@ -237,7 +239,7 @@ class Forecasts:
             )
         return kept
 
-    async def _fetch_job(self, request: Request, header: Header, ticket: Ticket) -> tuple[Header, bytes]:
+    async def _fetch_job(self, request: ForecastRequest, header: Header, ticket: Ticket) -> tuple[Header, bytes]:
         async with self._fetching.turn(ticket):
             began = self._now()
             try:
@@ -245,7 +247,7 @@ class Forecasts:
             finally:
                 self._metrics.fetched(header["operation"], self._now() - began)
 
-    def _fetch_header(self, request: Request) -> Header:
+    def _fetch_header(self, request: ForecastRequest) -> Header:
         return {
             "image": request.image,
             "platform": self._settings.platform,
@@ -254,7 +256,7 @@ class Forecasts:
             "wall_seconds": self._settings.fetch_seconds,
         }
 
-    def _access(self, request: Request) -> Header:
+    def _access(self, request: ForecastRequest) -> Header:
         settings = self._settings
         return {
             "docker_config": json.loads(request.docker_config or "{}"),
@@ -287,7 +289,7 @@ def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
         memory.popitem(last=False)
 
 
-def _failure(error: JoulecastError, request: Request, stage: Stage, digest: str | None) -> Failure:
+def _failure(error: JoulecastError, request: ForecastRequest, stage: Stage, digest: str | None) -> Failure:
     message = str(error)
     if error.reason == "Unauthorized":
         message = "; ".join([message, *request.missing_secrets])
@@ -301,11 +303,11 @@ def _failure(error: JoulecastError, request: Request, stage: Stage, digest: str 
     )
 
 
-def _price_key(request: Request, model: Model) -> str:
+def _price_key(request: ForecastRequest, model: StoredModel) -> str:
     return key("price", model.content, model.format, request.workload, request.pricing)
 
 
-def _in_words_of(request: Request, model: Model, priced: Header) -> Header:
+def _in_words_of(request: ForecastRequest, model: StoredModel, priced: Header) -> Header:
     """A shared answer with the requester's own image where messages name the content."""
     unavailable = {
         product: entry | {"message": entry["message"].replace(model.content, request.image)}

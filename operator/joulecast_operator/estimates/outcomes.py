@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.stored_models import Model
+from joulecast_operator.workers.stored_models import StoredModel
 
 _LISTED: Final = 3  # accelerators named in a message; the rest are counted
 
@@ -67,7 +67,7 @@ def why_none(unavailable: Mapping[str, Header]) -> str:
     return "; ".join(f"{name}: {entry['message']}" for name, entry in list(unavailable.items())[:_LISTED])
 
 
-def priced_outcome(image: str, digest: str, model: Model, priced: Header) -> Outcome:
+def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) -> Outcome:
     """The worker's answer as an outcome: a failure where no accelerator could be priced."""
     unavailable = priced["unavailable"]
     if not priced["results"]:

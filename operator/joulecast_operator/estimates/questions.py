@@ -12,7 +12,7 @@ from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, Infe
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 from joulecast_operator.cluster.access import Credentials
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workloads import discovery
@@ -32,7 +32,7 @@ def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
 
 def request_of(
     estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: Credentials
-) -> Request | Waiting | Wrong:
+) -> ForecastRequest | Waiting | Wrong:
     """The question, or why it cannot be asked."""
     images = images_of(estimate, spec, index)
     if not isinstance(images, tuple):
@@ -47,7 +47,7 @@ def request_of(
             message=f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes are more than"
             f" {MAXIMUM_RESULTS} results: name fewer of either",
         )
-    return Request(
+    return ForecastRequest(
         image=images[0],
         alternatives=images[1:],
         path=spec.model.path if spec.model else None,

@@ -12,7 +12,7 @@ from joulecast_operator.workers.stored_models import READER_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ForecastRequest:
     """Everything that decides a forecast.
 
     ``batch_sizes``: None stands for the one that the shapes say, or that the model fixes, or 1. ``alternatives``:

@@ -24,7 +24,7 @@ from joulecast_operator.api.conditions import (
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.estimates.outcomes import Failure, Forecast, why_none
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.workers.cache import key
 
 _OUTPUTS: Final = (
@@ -43,7 +43,7 @@ def settled(estimate: Resource, inputs_hash: str) -> bool:
     return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
 
 
-def stands(estimate: Resource, request: Request | None) -> bool:
+def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
     """Whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
@@ -61,7 +61,7 @@ def _sound(status: Resource) -> bool:
     return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
 
 
-def desired_status(estimate: Resource, result: Result, *, request: Request | None, now: datetime) -> Status:
+def desired_status(estimate: Resource, result: Result, *, request: ForecastRequest | None, now: datetime) -> Status:
     """The whole status that ``result`` calls for. ``request``: what was asked, None if it could not be."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
@@ -92,7 +92,7 @@ def same_generation(estimate: Resource) -> Status:
     return status
 
 
-def inputs_hash(request: Request) -> str:
+def inputs_hash(request: ForecastRequest) -> str:
     """Hash of all that decides the numbers, and of what asks to look again."""
     return f"{request.hash}-{key(request.refresh)[:8]}" if request.refresh else request.hash
 
@@ -105,7 +105,7 @@ def model_title(image: str, path: str | None) -> str:
     return f"{short}//{path}" if path else short
 
 
-def _image(result: Result, request: Request | None) -> str | None:
+def _image(result: Result, request: ForecastRequest | None) -> str | None:
     """The image that the result speaks of."""
     found = result.image if isinstance(result, (Forecast, Failure)) else None
     image = found or (request.image if request else None)

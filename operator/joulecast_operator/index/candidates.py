@@ -22,11 +22,11 @@ KINDS: Final = 32
 
 _DIGEST_BYTES: Final = 8  # of thousands of estimates two are confused once in 10^12 clusters
 
-Summary = tuple[bytes, str]
+Traits = tuple[bytes, str]
 """What an estimate asks and holds, as a digest, and when it was created."""
 
 
-def summary(estimate: Resource) -> Summary:
+def summary(estimate: Resource) -> Traits:
     """All that a choice may depend on except the name."""
     created = str(mapping(estimate.get("metadata")).get("creationTimestamp") or "")
     text = json.dumps(_traits(estimate), sort_keys=True, default=str)
@@ -44,11 +44,11 @@ class Candidates:
     def __bool__(self) -> bool:
         return bool(self._alike)
 
-    def add(self, key: Key, traits: Summary) -> None:
+    def add(self, key: Key, traits: Traits) -> None:
         digest, created = traits
         self._alike.setdefault(digest, _Alike()).add(created, key)
 
-    def remove(self, key: Key, traits: Summary) -> None:
+    def remove(self, key: Key, traits: Traits) -> None:
         digest, created = traits
         alike = self._alike.get(digest)
         if alike is not None and not alike.remove(created, key):

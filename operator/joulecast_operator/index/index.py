@@ -12,13 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
-from joulecast_operator.api.objects import Key as Key
-from joulecast_operator.api.objects import Resource as Resource
-from joulecast_operator.api.objects import key_of as key_of
-from joulecast_operator.api.objects import version_of
+from joulecast_operator.api.objects import Key, Resource, key_of, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
-from joulecast_operator.index.slim import DEVICES as DEVICES
 from joulecast_operator.index.slim import IMAGE, MADE, NAMED, TARGET
 from joulecast_operator.index.stores import Entry, Keeping, Link, Store
 

@@ -18,7 +18,7 @@ from joulecast.errors import ModelFetchError, ModelReferenceError
 from joulecast.sources.address import DENIED_NETWORKS
 from joulecast.sources.proxies import Proxies
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.sandbox import Limits, serve
+from joulecast_operator.workers.sandbox import WorkerLimits, serve
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _fetch(header: Header, access: sources.RegistryAccess, budget: sources.Fetch
 
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
-    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=False, warm=_WARM)
+    serve(work, WorkerLimits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=False, warm=_WARM)
 
 
 if __name__ == "__main__":

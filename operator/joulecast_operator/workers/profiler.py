@@ -23,7 +23,7 @@ from joulecast.sources import FetchedModel
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.sandbox import Limits, serve, told
+from joulecast_operator.workers.sandbox import WorkerLimits, serve, told
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
 
@@ -247,7 +247,7 @@ def _validate(header: Header) -> tuple[Header, bytes]:
 def main(arguments: list[str]) -> None:
     seconds, memory_bytes = arguments
     accelerators.installed()
-    serve(work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True, warm=_WARM)
+    serve(work, WorkerLimits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True, warm=_WARM)
 
 
 if __name__ == "__main__":

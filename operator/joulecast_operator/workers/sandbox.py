@@ -64,14 +64,14 @@ _FORBIDDEN: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class WorkerLimits:
     """What one job may use. ``memory_bytes`` is address space above what the process has when the job begins."""
 
     seconds: float
     memory_bytes: int
 
 
-def serve(work: Work, limits: Limits, *, isolated: bool, warm: Sequence[str]) -> None:
+def serve(work: Work, limits: WorkerLimits, *, isolated: bool, warm: Sequence[str]) -> None:
     """Answer jobs from standard input on standard output until the input ends.
 
     ``isolated``: jobs get no network. ``warm``: modules that jobs import on their way, imported once for all of them.
@@ -133,7 +133,7 @@ def told(error: BaseException) -> frames.Header:
     return {"reason": defects.REASON, "message": defects.sentence(error, where=_WHERE), "transient": False}
 
 
-def _child(work: Work, limits: Limits, writer: int, *, isolated: bool) -> NoReturn:
+def _child(work: Work, limits: WorkerLimits, writer: int, *, isolated: bool) -> NoReturn:
     try:
         _die_with_parent(os.getppid())
         _limit(limits)
@@ -153,7 +153,7 @@ def _guarded(work: Work, header: frames.Header, body: bytes) -> tuple[frames.Hea
         return failure(error), b""
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: WorkerLimits) -> None:
     seconds = int(limits.seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

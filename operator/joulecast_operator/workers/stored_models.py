@@ -26,7 +26,7 @@ _REMEMBERED: Final = 1024  # credentials, 128 bytes each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class StoredModel:
     """A model as one requester's registry gave it.
 
     ``content``: digest of the skeleton, computed here from the bytes that were read.
@@ -66,15 +66,15 @@ class StoredModels:
         """The key of what ``registry`` claims to whoever comes with ``docker_config``; ``parts`` identify the model."""
         return key("claim", registry, self._stretched(docker_config), parts, READER_VERSION)
 
-    def find(self, claim: str) -> Model | None:
+    def find(self, claim: str) -> StoredModel | None:
         """The model that was read under ``claim``."""
         kept = self._cache.get(claim)
-        return None if kept is None else Model(**json.loads(kept))
+        return None if kept is None else StoredModel(**json.loads(kept))
 
-    async def keep(self, claim: str, facts: Mapping[str, Any], skeleton: bytes) -> Model:
+    async def keep(self, claim: str, facts: Mapping[str, Any], skeleton: bytes) -> StoredModel:
         """Keep what was read under ``claim``. ``facts``: fields of FetchedModel."""
         digest = await asyncio.to_thread(hashlib.sha256, skeleton)
-        model = Model(
+        model = StoredModel(
             content=f"sha256:{digest.hexdigest()}",
             path=facts["path"],
             format=facts["format"],
@@ -84,21 +84,21 @@ class StoredModels:
         self._cache.put(claim, json.dumps(asdict(model)).encode())
         return model
 
-    def skeleton(self, model: Model) -> bytes | None:
+    def skeleton(self, model: StoredModel) -> bytes | None:
         return self._cache.get(_skeleton_key(model))
 
-    def can_profile(self, model: Model, workload: Any, batch_sizes: Iterable[int | None]) -> bool:
+    def can_profile(self, model: StoredModel, workload: Any, batch_sizes: Iterable[int | None]) -> bool:
         """Whether the profiles at all ``batch_sizes`` are here, or the skeleton to make them from."""
         if _skeleton_key(model) in self._cache:
             return True
         return all(_profile_key(model, workload, size) in self._cache for size in batch_sizes)
 
-    def profiles(self, model: Model, workload: Any, batch_sizes: Iterable[int | None]) -> dict[str, bytes]:
+    def profiles(self, model: StoredModel, workload: Any, batch_sizes: Iterable[int | None]) -> dict[str, bytes]:
         """The profiles that are here, by batch size as JSON."""
         found = {json.dumps(size): self._cache.get(_profile_key(model, workload, size)) for size in batch_sizes}
         return {size: text for size, text in found.items() if text is not None}
 
-    def keep_profiles(self, model: Model, workload: Any, sizes: Mapping[str, int], made: bytes) -> None:
+    def keep_profiles(self, model: StoredModel, workload: Any, sizes: Mapping[str, int], made: bytes) -> None:
         """Keep the profiles that follow each other in ``made``. ``sizes``: length in bytes by batch size as JSON."""
         position = 0
         for batch_size, length in sizes.items():
@@ -119,9 +119,9 @@ class StoredModels:
         return self._credentials[name]
 
 
-def _skeleton_key(model: Model) -> str:
+def _skeleton_key(model: StoredModel) -> str:
     return key("skeleton", model.content)
 
 
-def _profile_key(model: Model, workload: Any, batch_size: int | None) -> str:
+def _profile_key(model: StoredModel, workload: Any, batch_size: int | None) -> str:
     return key("profile", model.content, model.format, READER_VERSION, workload, batch_size, "exported")

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.calibrations.results import Product, Summary, is_better, product_of, summary_of
+from joulecast_operator.calibrations.results import Product, RunSummary, is_better, product_of, summary_of
 from tests.unit.joulecast_operator.samples.calibrations import config_map, summary
 
 
-def read(**changes: Any) -> Summary:
+def read(**changes: Any) -> RunSummary:
     found = summary_of(config_map(**changes), 1)
-    assert isinstance(found, Summary)
+    assert isinstance(found, RunSummary)
     return found
 
 

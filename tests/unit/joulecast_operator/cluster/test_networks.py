@@ -14,7 +14,7 @@ from joulecast_operator.api.kinds import NODES
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.networks import ClusterNetworks
 from joulecast_operator.controller import Controller
-from joulecast_operator.estimates.forecasts import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers.fetcher import access_of
 
@@ -79,7 +79,7 @@ def test_what_was_known_stands_while_it_cannot_be_read(caplog: pytest.LogCapture
 
 def test_nodes_that_come_and_go_count_at_once(tmp_path: Path) -> None:
     controller = Controller(Settings(cache_dir=tmp_path, permitted_hosts=("registry.lab:5000",)))
-    request = Request(image="registry.example/x:1", accelerators=())
+    request = ForecastRequest(image="registry.example/x:1", accelerators=())
 
     def admits(host: str, port: int) -> bool:
         policy = AddressPolicy.of(access_of(controller.forecasts._access(request)))

@@ -12,7 +12,7 @@ from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers.estimates import Estimates, Rate
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.workers.fair_queue import Requester
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
@@ -31,7 +31,7 @@ class World:
     def __init__(self, outcome: Outcome) -> None:
         self.now = 1000.0
         self.outcome = outcome
-        self.asked: list[Request] = []
+        self.asked: list[ForecastRequest] = []
         self.statuses: list[dict[str, Any]] = []
         self.version = 1
         self.failing_writes = 0
@@ -57,11 +57,11 @@ class World:
         resource["metadata"]["resourceVersion"] = str(self.version)
         self.index.put(ESTIMATES, resource)
 
-    async def forecast(self, request: Request, *, fresh: bool, requester: Requester) -> Outcome:
+    async def forecast(self, request: ForecastRequest, *, fresh: bool, requester: Requester) -> Outcome:
         self.asked.append(request)
         return self.outcome
 
-    async def broken(self, request: Request, *, fresh: bool, requester: object) -> Outcome:
+    async def broken(self, request: ForecastRequest, *, fresh: bool, requester: object) -> Outcome:
         raise OSError("no space left")
 
     async def status(self, _: object, resource: dict[str, Any], desired: dict[str, Any]) -> bool:

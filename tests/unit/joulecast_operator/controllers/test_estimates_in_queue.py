@@ -15,7 +15,7 @@ from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.controllers import estimates
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.estimates.outcomes import Outcome
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.workers.fair_queue import Bounds, Requester, Ticket
 from joulecast_operator.workers.turns import Turns
@@ -49,7 +49,7 @@ class World:
             now=lambda: self.now,
         )
 
-    async def forecast(self, request: Request, *, fresh: bool, requester: Requester) -> Outcome:
+    async def forecast(self, request: ForecastRequest, *, fresh: bool, requester: Requester) -> Outcome:
         ticket = Ticket(registry="r")
         with ticket.held_by(requester):
             async with self.turns.turn(ticket):

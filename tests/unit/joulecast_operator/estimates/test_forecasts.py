@@ -14,7 +14,7 @@ import pytest
 from joulecast.errors import JoulecastError, ModelFetchError
 from joulecast_operator.estimates.forecasts import Forecasts, host_of, line_of
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import pool
 from joulecast_operator.workers.frames import Header
@@ -74,7 +74,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     return found
 
 
-def ask(folder: Path, *requests: Request, fresh: bool = False) -> list[Outcome]:
+def ask(folder: Path, *requests: ForecastRequest, fresh: bool = False) -> list[Outcome]:
     async def run() -> list[Outcome]:
         forecasts = Forecasts(Settings(cache_dir=folder))
         return await asyncio.gather(*(forecasts.forecast(request, fresh=fresh) for request in requests))

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import pool
 from joulecast_operator.workers.fair_queue import Requester
@@ -66,11 +66,11 @@ def with_forecasts(
     return registry
 
 
-async def ask(forecasts: Forecasts, request: Request, namespace: str) -> Outcome:
+async def ask(forecasts: Forecasts, request: ForecastRequest, namespace: str) -> Outcome:
     return await forecasts.forecast(request, requester=Requester(namespace=namespace))
 
 
-async def started(forecasts: Forecasts, requests: list[Request], namespace: str) -> list[asyncio.Task[Outcome]]:
+async def started(forecasts: Forecasts, requests: list[ForecastRequest], namespace: str) -> list[asyncio.Task[Outcome]]:
     tasks = [asyncio.create_task(ask(forecasts, request, namespace)) for request in requests]
     await asyncio.sleep(0.01)
     return tasks

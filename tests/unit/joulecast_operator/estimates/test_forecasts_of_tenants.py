@@ -14,7 +14,7 @@ import pytest
 from joulecast.errors import JoulecastError
 from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
 from joulecast_operator.workers import pool
 from joulecast_operator.workers.frames import Header
@@ -83,7 +83,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Registries:
     return found
 
 
-def ask(folder: Path, *requests: Request) -> list[Outcome]:
+def ask(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
     """The answers of one controller, one after another; the next call is a controller that was started again."""
 
     async def run() -> list[Outcome]:
@@ -93,7 +93,7 @@ def ask(folder: Path, *requests: Request) -> list[Outcome]:
     return asyncio.run(run())
 
 
-def ask_at_once(folder: Path, *requests: Request) -> list[Outcome]:
+def ask_at_once(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
     async def run() -> list[Outcome]:
         forecasts = Forecasts(Settings(cache_dir=folder))
         return await asyncio.gather(*(forecasts.forecast(request) for request in requests))
@@ -107,7 +107,7 @@ def model_of(outcome: Outcome) -> str:
     return str(outcome.top_layers[0]["name"])
 
 
-def ordered(liar_first: bool) -> tuple[list[Request], list[str]]:
+def ordered(liar_first: bool) -> tuple[list[ForecastRequest], list[str]]:
     """Who asks, and whose model each must get."""
     pairs = [(TENANT, "tenant's"), (LIAR, "liar's")]
     turned = pairs[::-1] if liar_first else pairs
@@ -137,7 +137,9 @@ def test_a_claim_at_the_same_moment_joins_nobody_elses_work(
 
 
 @pytest.mark.parametrize("first", [TENANT, PASSWORD])
-def test_another_credential_reads_the_model_itself(registries: Registries, tmp_path: Path, first: Request) -> None:
+def test_another_credential_reads_the_model_itself(
+    registries: Registries, tmp_path: Path, first: ForecastRequest
+) -> None:
     second = TENANT if first is PASSWORD else PASSWORD
     ask(tmp_path, first)
     ask(tmp_path, second)

@@ -9,13 +9,15 @@ from joulecast_operator.api.estimates import EstimateSpec, seconds_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
 from joulecast_operator.cluster.access import Credentials, merged_docker_configs
 from joulecast_operator.estimates import questions
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from tests.unit.joulecast_operator.samples.estimates import estimate
 
 
-def asked(index: Index | None = None, overrides: tuple[Override, ...] = (), **spec: Any) -> Request | Waiting | Wrong:
+def asked(
+    index: Index | None = None, overrides: tuple[Override, ...] = (), **spec: Any
+) -> ForecastRequest | Waiting | Wrong:
     resource = estimate(**spec)
     checked = questions.spec_of(resource)
     assert isinstance(checked, EstimateSpec), checked
@@ -38,7 +40,7 @@ def test_a_model_and_named_accelerators() -> None:
         accelerators=NAMED,
         workload={"batchSizes": [4], "inputShapes": {"x": ["batch", 3]}},
     )
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert (found.image, found.path, found.batch_sizes, found.accelerators) == ("i", "p", (4,), ("NVIDIA-H200",))
     assert found.input_shapes == {"x": ["batch", 3]}
 
@@ -57,12 +59,12 @@ def test_a_target_gives_its_images_likeliest_first_and_the_annotated_one_alone()
     metadata = {"name": "web", "namespace": "shop", "resourceVersion": "1"}
     index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": template}})
     found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.images == ("model:1", "app:1", "proxy:1")
     metadata = metadata | {"resourceVersion": "2", "annotations": {"joulecast.dev/model": "named:1"}}
     index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": template}})
     found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.images == ("named:1",)
 
 
@@ -72,10 +74,10 @@ def test_the_estimate_or_its_target_asks_for_a_new_look() -> None:
     spec = {"template": {"spec": {"containers": [{"name": "c", "image": "served:1"}]}}}
     index.put(DEPLOYMENTS, {"metadata": metadata | {"resourceVersion": "1"}, "spec": spec})
     found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.refresh == "now"
     found = asked(index, model={"image": "served:1"}, accelerators=NAMED)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.refresh == ""
 
 
@@ -90,7 +92,7 @@ def test_a_target_gives_its_image() -> None:
         },
     )
     found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.image == "served:1"
 
 
@@ -101,10 +103,10 @@ def test_accelerators_of_nodes() -> None:
         ("c", {"pool": "x"}),
     )
     everything = asked(index, model={"image": "i"})
-    assert isinstance(everything, Request)
+    assert isinstance(everything, ForecastRequest)
     assert everything.accelerators == ("NVIDIA-H200", "NVIDIA-L40S")
     chosen = asked(index, model={"image": "i"}, accelerators={"nodeSelector": {"matchLabels": {"pool": "x"}}})
-    assert isinstance(chosen, Request)
+    assert isinstance(chosen, ForecastRequest)
     assert chosen.accelerators == ("NVIDIA-H200",)
     nothing = asked(model={"image": "i"})
     assert isinstance(nothing, Waiting)
@@ -128,16 +130,16 @@ def test_only_profiles_of_these_accelerators_decide() -> None:
         )
     )
     found = asked(overrides=overrides, model={"image": "i"}, accelerators=NAMED)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.overrides == overrides[:1]
     plain = asked(model={"image": "i"}, accelerators=NAMED)
-    assert isinstance(plain, Request)
+    assert isinstance(plain, ForecastRequest)
     assert plain.hash != found.hash
 
 
 def test_credentials_are_no_part_of_the_identity_nor_of_what_is_printed() -> None:
-    first = Request(image="i", accelerators=("a",), docker_config='{"auths": {"h": {"auth": "c2VjcmV0"}}}')
-    assert first.hash == Request(image="i", accelerators=("a",)).hash
+    first = ForecastRequest(image="i", accelerators=("a",), docker_config='{"auths": {"h": {"auth": "c2VjcmV0"}}}')
+    assert first.hash == ForecastRequest(image="i", accelerators=("a",)).hash
     assert "c2VjcmV0" not in repr(first)
 
 
@@ -173,11 +175,11 @@ def test_a_card_is_asked_about_once_however_it_is_spelt() -> None:
     names = {"names": ["NVIDIA L40S", "nvidia-l40s", "NVIDIA-L40S-SHARED", "NVIDIA-L40S-MIG-1g.5gb"]}
     override = Override(product="NVIDIA-L40S", runtime="torch-eager", digest="sha256:1", document="{}")
     found = asked(overrides=(override,), model={"image": "i"}, accelerators=names)
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.accelerators == ("NVIDIA-L40S", "NVIDIA-L40S-MIG-1g.5gb")
     assert found.overrides == (override,)
     label = "nvidia.com/gpu.product"
     index = index_with(("a", {label: "nvidia-l40s"}), ("b", {label: "NVIDIA-L40S-SHARED"}))
     found = asked(index, model={"image": "i"})
-    assert isinstance(found, Request)
+    assert isinstance(found, ForecastRequest)
     assert found.accelerators == ("NVIDIA-L40S",)

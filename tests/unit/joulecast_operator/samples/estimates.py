@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from joulecast_operator.estimates.outcomes import Forecast
-from joulecast_operator.estimates.request import Request
+from joulecast_operator.estimates.request import ForecastRequest
 
 DIGEST = "sha256:" + "ab" * 32
-REQUEST = Request(image="registry.example/models/detector:1", accelerators=("NVIDIA-H200",), batch_sizes=(32,))
+REQUEST = ForecastRequest(image="registry.example/models/detector:1", accelerators=("NVIDIA-H200",), batch_sizes=(32,))
 
 
 def estimate(*, status: dict[str, Any] | None = None, generation: int = 1, **spec: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from joulecast.errors import ModelFormatError
 from joulecast_operator.workers import sandbox, seccomp
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.sandbox import Limits, serve
+from joulecast_operator.workers.sandbox import WorkerLimits, serve
 
 MACHINE = platform.machine()
 LIBC = ctypes.CDLL(None, use_errno=True)  # as native code has it: no hook of Python is asked
@@ -131,7 +131,10 @@ def main(arguments: list[str]) -> None:
         assert seccomp.refuse({"unshare": seccomp.KERNEL["unshare"]})
         assert not sandbox.without_network()
     serve(
-        work, Limits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated="ISOLATED" in os.environ, warm=()
+        work,
+        WorkerLimits(seconds=float(seconds), memory_bytes=int(memory_bytes)),
+        isolated="ISOLATED" in os.environ,
+        warm=(),
     )
 
 

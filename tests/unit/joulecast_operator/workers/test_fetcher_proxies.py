@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from joulecast.sources.proxies import VARIABLES
-from joulecast_operator.estimates.forecasts import Forecasts, Request
+from joulecast_operator.estimates.forecasts import Forecasts
 from joulecast_operator.estimates.outcomes import Outcome
+from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
 from tests.harness.proxy import tunnelling
 from tests.images import build
@@ -24,7 +25,7 @@ def forecast(folder: Path) -> Outcome:
     async def run() -> Outcome:
         forecasts = Forecasts(Settings(cache_dir=folder / "cache", insecure_registries=(HOST,)))
         try:
-            request = Request(image=f"{HOST}/team/model:1", batch_sizes=(1,), accelerators=("NVIDIA-H200",))
+            request = ForecastRequest(image=f"{HOST}/team/model:1", batch_sizes=(1,), accelerators=("NVIDIA-H200",))
             return await forecasts.forecast(request)
         finally:
             await forecasts.close()

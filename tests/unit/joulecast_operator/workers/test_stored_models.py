@@ -11,7 +11,7 @@ import pytest
 
 from joulecast.sources import FetchedModel
 from joulecast_operator.workers.cache import Cache
-from joulecast_operator.workers.stored_models import Model, StoredModels
+from joulecast_operator.workers.stored_models import StoredModel, StoredModels
 
 FACTS = {"path": "models/m.onnx", "format": "onnx", "verification": "Manifest"}
 PASSWORD = json.dumps({"auths": {"registry.example": {"auth": "dTpw"}}})
@@ -22,7 +22,7 @@ def stored(tmp_path: Path) -> StoredModels:
     return StoredModels(Cache(tmp_path, capacity_bytes=10_000))
 
 
-def keep(stored: StoredModels, claim: str, skeleton: bytes) -> Model:
+def keep(stored: StoredModels, claim: str, skeleton: bytes) -> StoredModel:
     return asyncio.run(stored.keep(claim, FACTS, skeleton))
 
 
