@@ -298,7 +298,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether the API server would refuse the same again."""
+    """Tell whether the API server would refuse the same again."""
     return isinstance(error, ApiError) and error.lasting
 
 

@@ -136,7 +136,7 @@ def _json(line: Mapping[str, Any]) -> str:
 
 
 def _escaped(line: str) -> str:
-    """Marks of direction and the controls that JSON leaves as they are, as escapes that mean the same in JSON."""
+    """Escape marks of writing direction and control characters that JSON does not escape."""
     return line if line.isprintable() else "".join(map(_shown, line))
 
 

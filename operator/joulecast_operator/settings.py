@@ -137,7 +137,7 @@ class Settings(BaseModel):
 
 
 def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Settings from flags, then the environment. Ends the program with a sentence where one is wrong."""
+    """Load settings from flags, then the environment. Ends the program with a sentence where one is wrong."""
     parser = _parser()
     given = {name: value for name, value in vars(parser.parse_args(list(arguments))).items() if value is not None}
     named = {name: environ[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in environ}

@@ -55,7 +55,7 @@ class Admission:
         self._observer = observer
 
     def review(self, review: Review) -> dict[str, Any]:
-        """The AdmissionReview with its response."""
+        """Return the AdmissionReview with its response."""
         started = time.perf_counter()
         decision = self._guarded(review)
         self._observer.observe(decision.outcome, time.perf_counter() - started)

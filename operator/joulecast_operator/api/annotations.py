@@ -95,7 +95,7 @@ def state_of(estimate: Mapping[str, Any]) -> str:
 
 
 def ready_condition(estimate: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The Ready condition, if it speaks of the estimate's current generation."""
+    """Return the Ready condition, None where it is absent or describes an older generation."""
     ready = _condition(estimate, "Ready")
     return None if ready is None or _outdated(ready, estimate) else ready
 

@@ -24,17 +24,17 @@ def bounded_status(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(value: str) -> str:
-    """A text as a status shows it; what is compared with one there has to pass through this too."""
+    """Cut and escape a text for a status; compare a text with a status only after this."""
     return bounded(value, TEXT_CHARACTERS)
 
 
 def message(value: str) -> str:
-    """A message as a condition, an event or a warning shows it."""
+    """Cut and escape a message for a condition, an event or a warning."""
     return bounded(value, MESSAGE_CHARACTERS)
 
 
 def name(value: str) -> str:
-    """The name of a layer or an operator."""
+    """Cut and escape the name of a layer or an operator."""
     return bounded(value, NAME_CHARACTERS)
 
 

@@ -49,14 +49,14 @@ class EventToPost:
 
 
 def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
-    """The merge patch that turns ``current`` into ``desired``; {} where nothing differs."""
+    """Return the merge patch that turns ``current`` into ``desired``; {} where nothing differs."""
     before = current or {}
     changed: dict[str, Any] = {name: value for name, value in desired.items() if before.get(name) != value}
     return changed | {name: None for name in before if name not in desired}
 
 
 def event_of(current: Resource | None, desired: Status, *, warning: bool = False) -> EventToPost | None:
-    """The event that tells of a changed reason of the last condition (Ready, Usable); None where it is unchanged.
+    """Return an event if the reason of the last condition (Ready, Usable) changed, else None.
 
     ``warning``: somebody should see to it, although the condition is not False.
     """
@@ -71,7 +71,7 @@ def event_of(current: Resource | None, desired: Status, *, warning: bool = False
 
 
 def refused_status(resource: Resource, desired: Status | Mapping[str, Any], error: str, *, now: datetime) -> Status:
-    """The current status but for the last condition of ``desired``, which says that the API server refused the rest."""
+    """Return the current status with the last condition of ``desired`` set to: the API server refused the status."""
     current: Resource = resource.get("status") or {}
     generation = (resource.get("metadata") or {}).get("generation")
     last = desired["conditions"][-1]["type"]
@@ -82,7 +82,7 @@ def refused_status(resource: Resource, desired: Status | Mapping[str, Any], erro
 
 
 def defect_status(resource: Resource, kind: str, message: str, *, now: datetime) -> Status:
-    """The current status but for the condition ``kind``, which says that joulecast failed, so that nothing is known."""
+    """Return the current status with the condition ``kind`` set to Unknown because of a defect of joulecast."""
     current: Resource = resource.get("status") or {}
     generation = (resource.get("metadata") or {}).get("generation")
     others = [found for found in current.get("conditions") or () if found.get("type") != kind]
@@ -93,7 +93,7 @@ def defect_status(resource: Resource, kind: str, message: str, *, now: datetime)
 
 
 def refusal_event(what: str, error: str) -> EventToPost:
-    """The event on an object that tells that the API server refuses a write of ``what``."""
+    """Return the event that reports a write of ``what`` that the API server refused."""
     message = f"the API server refuses what joulecast writes, which is tried again at the next sweep: {error}"
     return EventToPost(kind="Warning", reason=f"{what}Refused", message=bounds.message(message))
 
@@ -111,7 +111,7 @@ def timestamp(now: datetime) -> str:
 def condition_of(
     current: Resource, kind: str, truth: Truth, reason: str, message: str, generation: int | None, now: datetime
 ) -> dict[str, Any]:
-    """A condition of a status; its time moves with its truth alone."""
+    """Return a condition for a status; ``lastTransitionTime`` changes only if its status changes."""
     before = condition(current, kind)
     moved = before is None or before.get("status") != truth
     found: dict[str, Any] = {

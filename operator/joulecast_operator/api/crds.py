@@ -48,7 +48,7 @@ def structural(model: type[BaseModel]) -> Schema:
 
 
 def files() -> dict[Path, str]:
-    """What each generated file must hold."""
+    """Return the content of each generated file by its path."""
     written: dict[Path, str] = {}
     for plural, definition in definitions().items():
         written[ROOT / "crds" / f"{plural}.yaml"] = _yaml(definition)
@@ -58,7 +58,7 @@ def files() -> dict[Path, str]:
 
 
 def drifted() -> list[Path]:
-    """Generated files that do not hold what they must."""
+    """Return the generated files whose content is out of date."""
     return [path for path, text in files().items() if not path.exists() or path.read_text() != text]
 
 
@@ -146,7 +146,7 @@ def _calibration_columns() -> list[Schema]:
 
 
 def _column(name: str, path: str) -> Schema:
-    """A text column: number columns print as 1.234567891e+06."""
+    """Return a column of texts; a number column would print 1.234567891e+06."""
     title = "".join(f" {letter}" if letter.isupper() else letter for letter in name)
     return {"name": title.title(), "type": "string", "jsonPath": path}
 
@@ -156,12 +156,12 @@ def _condition(kind: str, field: str = "status") -> Schema:
 
 
 def _standing(kind: str) -> list[Schema]:
-    """Whether the condition holds, and beside it why or why not."""
+    """Tell whether the condition holds, and beside it why or why not."""
     return [_condition(kind), _condition(kind, "reason") | {"name": "Reason"}]
 
 
 def _message(kind: str) -> Schema:
-    """What `kubectl get -o wide` says of the condition at length."""
+    """Return a column with the condition's message for `kubectl get -o wide`."""
     return _condition(kind, "message") | _WIDE | {"name": "Message"}
 
 
@@ -170,7 +170,7 @@ def _age() -> Schema:
 
 
 def _plain(schema: Any, shared: Mapping[str, Schema]) -> Any:
-    """References in line, and what the API server rejects rewritten or left out."""
+    """Inline the references of a schema, and rewrite or drop what the API server rejects."""
     if isinstance(schema, list):
         return [_plain(item, shared) for item in schema]
     if not isinstance(schema, dict):
@@ -191,7 +191,7 @@ def _resolved(schema: Schema, shared: Mapping[str, Schema]) -> Schema:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """An optional field is one that may be left out; the server rejects a null branch."""
+    """Replace "T or null" by T: the API server rejects a null branch, and an optional field may be left out."""
     options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) != 1:
         return schema

@@ -256,5 +256,5 @@ class InferenceEnergyEstimate(Part):
 
 
 def seconds_of(duration: str) -> float:
-    """A duration such as 1h30m, in seconds."""
+    """Convert a duration such as 1h30m into seconds."""
     return float(sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))

@@ -14,7 +14,7 @@ _SLICE: Final = "-mig-"
 
 
 def product_named(label: str) -> str:
-    """The card's one name; a MIG slice, which is no whole card and is refused where it is priced, stays as it is."""
+    """Return the normal spelling of a card's name; a MIG slice, which cannot be priced, keeps its spelling."""
     try:
         return normalise_product(label)
     except NotCalibratedError:
@@ -22,10 +22,10 @@ def product_named(label: str) -> str:
 
 
 def is_slice(label: str) -> bool:
-    """Whether the label is of a slice that MIG makes of a card."""
+    """Tell whether the label is of a slice that MIG makes of a card."""
     return _SLICE in label.casefold()
 
 
 def whole_name(label: str) -> str:
-    """The one name of the card that the label's slice, share or whole is of."""
+    """Return the name of the whole card, also for a label that names a slice of it."""
     return product_named(label[: label.casefold().index(_SLICE)] if is_slice(label) else label)

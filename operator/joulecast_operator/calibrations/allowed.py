@@ -89,7 +89,7 @@ def _is_listed(value: str, patterns: Sequence[str]) -> bool:
 
 
 def _covers(pattern: str, toleration: Toleration) -> bool:
-    """A toleration without a key or an effect tolerates every one, so only a pattern without it covers that."""
+    """Tell whether a pattern allows a toleration. Without key or effect it tolerates all, as the pattern must then."""
     if pattern == ANY:
         return True
     taint, _, effect = pattern.partition(":")

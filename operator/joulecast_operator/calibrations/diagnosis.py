@@ -53,7 +53,7 @@ class Trouble:
 
 
 def of_pods(pods: Iterable[Resource]) -> Trouble | None:
-    """Why the Job has no container that runs, as far as its pods say."""
+    """Say why the Job has no container that runs, as far as its pods say."""
     known = sorted(pods, key=_created)
     if any(_phase(pod) == "Running" for pod in known):
         return None
@@ -66,7 +66,7 @@ def of_pods(pods: Iterable[Resource]) -> Trouble | None:
 
 
 def of_creation(events: Iterable[Resource], pods: Iterable[Resource]) -> Trouble | None:
-    """Why the Job cannot have a pod, where the last that it tried to make was refused."""
+    """Say why the Job cannot have a pod, where the last that it tried to make was refused."""
     refused = [event for event in events if event.get("reason") == REFUSED]
     newest = max(refused, key=_time, default=None)
     if newest is None or any(_created(pod) > _time(newest) or _phase(pod) in ("Pending", "Running") for pod in pods):
@@ -76,7 +76,7 @@ def of_creation(events: Iterable[Resource], pods: Iterable[Resource]) -> Trouble
 
 
 def of_events(pod: Resource, events: Iterable[Resource]) -> Trouble | None:
-    """What the kubelet warns of while a container is being created: volumes, the runtime class, the network."""
+    """Return the kubelet's newest warning while it creates a container: volumes, runtime class, network."""
     newest = max(events, key=_time, default=None)
     if newest is None:
         return None
@@ -85,7 +85,7 @@ def of_events(pod: Resource, events: Iterable[Resource]) -> Trouble | None:
 
 
 def creating(pods: Iterable[Resource]) -> Resource | None:
-    """The pod that has a node and no container yet."""
+    """Return the first pod that is scheduled to a node but has no running container."""
     for pod in pods:
         scheduled = any(
             each.get("type") == "PodScheduled" and each.get("status") == "True" for each in _conditions(pod)
@@ -122,7 +122,7 @@ def _terminated(state: Resource) -> list[str]:
 
 
 def _pending(pod: Resource) -> Trouble | None:
-    """What the scheduler or the kubelet says of a pod."""
+    """Return why a pod is pending, from the scheduler's condition or the kubelet's waiting state."""
     name = pod["metadata"]["name"]
     for each in _conditions(pod):
         if each.get("type") == "PodScheduled" and each.get("status") == "False":

@@ -114,13 +114,13 @@ def _hash(said: Mapping[str, Any]) -> str:
 
 
 def owned(found: Resource, calibration: Resource) -> bool:
-    """Whether an object was made for exactly this calibration."""
+    """Tell whether an object was made for exactly this calibration."""
     owners = (found.get("metadata") or {}).get("ownerReferences") or ()
     return any(owner.get("uid") == calibration["metadata"]["uid"] for owner in owners)
 
 
 def account(run: Run) -> list[tuple[Kind, Manifest]]:
-    """The ConfigMap for the result, and a ServiceAccount that may patch it and nothing else."""
+    """Return the ConfigMap for the result, and a ServiceAccount that may patch it and nothing else."""
     name, namespace = run.result, run.calibration["metadata"]["namespace"]
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["patch"]}
     reference = {"apiGroup": ROLES.group, "kind": ROLES.kind, "name": name}
@@ -134,13 +134,13 @@ def account(run: Run) -> list[tuple[Kind, Manifest]]:
 
 
 def fresh_result(run: Run) -> dict[str, str]:
-    """The ConfigMap's data when a run begins."""
+    """Return the ConfigMap's data when a run begins."""
     data = {RUN: str(run.number)}
     return data if run.against is None else data | {AGAINST: run.against}
 
 
 def job(run: Run) -> Manifest:
-    """The run's Job: one GPU, one pod at a time, started again where it was when a node goes."""
+    """Return the run's Job: one GPU, one pod at a time, resumed from its stored rows if the node is lost."""
     found = _object(JOBS, run, run.job)
     if run.spec.queue_name:
         found["metadata"]["labels"][QUEUE_LABEL] = run.spec.queue_name
@@ -280,7 +280,7 @@ def _command(run: Run) -> list[str]:
 
 
 def _folder(run: Run) -> str:
-    """A run's own folder: whoever starts again goes on in it, and calibrations may share a claim."""
+    """Return a folder of this run alone: a restart resumes from it, and calibrations may share a volume claim."""
     metadata = run.calibration["metadata"]
     return f"{ROWS_PATH}/{metadata['name']}-{metadata['uid'][:8]}/{run.number}"
 

@@ -59,7 +59,7 @@ def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Wait
 
 
 def trouble_of(node: Resource) -> str | None:
-    """Why the GPUs of a node cannot be measured; None where they can."""
+    """Say why the GPUs of a node cannot be measured; None where they can."""
     labels = _labels(node)
     devices = (node.get("status") or {}).get("allocatable") or {}
     if _is_sliced(labels, devices):
@@ -70,7 +70,7 @@ def trouble_of(node: Resource) -> str | None:
 
 
 def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
-    """The label mig.strategy alone says nothing: the GPU operator sets it on cards that are whole as well."""
+    """Tell whether MIG divides the node's cards. The label mig.strategy is not enough: whole cards carry it too."""
     counts = [labels[name] for name in labels if _MIG_COUNT.fullmatch(name)]
     counts += [count for name, count in devices.items() if name.startswith(_MIG_RESOURCE)]
     return is_slice(labels.get(PRODUCT_LABEL, "")) or any(count != "0" for count in counts)

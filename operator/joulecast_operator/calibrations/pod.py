@@ -131,7 +131,7 @@ def run(command: Sequence[str], reporter: Reporter) -> int:
 
 
 def against(given: Path | None, product: str, runtime: str, folder: Path) -> list[str]:
-    """The option that names the profile in use: the cluster's own, else the shipped one, else none."""
+    """Return the option `--against` with the profile in use: the cluster's, else the shipped one, else no option."""
     if given is not None and given.exists():
         return ["--against", str(given)]
     from joulecast import accelerators
@@ -184,7 +184,7 @@ def _wait(child: subprocess.Popen[bytes]) -> None:
 
 
 def _read(path: Path, most_bytes: int) -> str:
-    """The file's text; "" where there is none, or more than may be."""
+    """Read a file's text; "" where there is no file or it is too large."""
     try:
         if path.stat().st_size > most_bytes:
             print(f"{path.name} has more than {most_bytes} bytes and is not reported", file=sys.stderr)

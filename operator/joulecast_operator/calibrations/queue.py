@@ -26,7 +26,7 @@ class Place:
 
 
 def waits(calibration: Resource) -> bool:
-    """Whether it stands in a line."""
+    """Tell whether it stands in a line."""
     return "waitingSince" in status_of(calibration)
 
 

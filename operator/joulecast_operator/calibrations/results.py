@@ -94,7 +94,7 @@ class Product:
 
 
 def summary_of(config_map: Resource, number: int) -> RunSummary | Wrong | None:
-    """What run ``number`` said last; None where it has said nothing yet."""
+    """Return the last summary that run ``number`` wrote; None where it has written none."""
     data = config_map.get("data") or {}
     text = data.get(SUMMARY)
     if data.get(RUN) != str(number) or not isinstance(text, str):
@@ -114,7 +114,7 @@ def summary_of(config_map: Resource, number: int) -> RunSummary | Wrong | None:
 
 
 def product_of(config_map: Resource, summary: RunSummary) -> Product | Wrong:
-    """The profile of a run that is done."""
+    """Return the profile that a finished run wrote."""
     text = (config_map.get("data") or {}).get(PROFILE)
     if not isinstance(text, str) or not text:
         return Wrong(reason="NoProfile", message="the run ended without a profile: look at the log of its pod")
@@ -131,7 +131,7 @@ def product_of(config_map: Resource, summary: RunSummary) -> Product | Wrong:
 
 
 def is_better(summary: RunSummary) -> bool:
-    """Whether the pod says so and its own figures, where there are two, bear it out."""
+    """Tell whether the pod says so and its own figures, where there are two, bear it out."""
     if summary.better is not True:
         return False
     new = summary.held_out.median_ape if summary.held_out else None

@@ -30,7 +30,7 @@ class Schedule:
     text: str
 
     def next(self, after: datetime) -> datetime:
-        """The first time of the schedule later than ``after``. Raises ValueError where there is none."""
+        """Return the first time of the schedule later than ``after``. Raises ValueError where there is none."""
         try:
             found: datetime = croniter(self.text, after.astimezone(UTC)).get_next(datetime)
         except CroniterBadDateError as error:
@@ -39,7 +39,7 @@ class Schedule:
 
 
 def parse(text: str) -> Schedule:
-    """The schedule that ``text`` says. Raises ValueError, which names the field."""
+    """Parse a schedule in cron's syntax. Raises ValueError, which names the field."""
     parts = text.split()
     if text.strip() not in NICKNAMES:
         if len(parts) != len(_FIELDS):
@@ -68,7 +68,7 @@ def _check(text: str, position: int) -> None:
 
 
 def _ascending(text: str, names: list[str] | tuple[()]) -> bool:
-    """Whether no range ends before it begins."""
+    """Tell whether no range ends before it begins."""
     places = {name: place for place, name in enumerate(names, start=names is _MONTHS)}
     ranges = re.findall(r"(\w+)-(\w+)", text)
     return all(places.get(a, a) == b or int(places.get(a, a)) <= int(places.get(b, b)) for a, b in ranges)

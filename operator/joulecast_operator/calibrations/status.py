@@ -43,12 +43,12 @@ def status_of(calibration: Resource) -> Resource:
 
 
 def holds(calibration: Resource) -> bool:
-    """Whether it has an accelerator."""
+    """Tell whether it has an accelerator."""
     return status_of(calibration).get("phase") in HOLDING
 
 
 def is_open(calibration: Resource, spec: CalibrationSpec) -> bool:
-    """Whether its last run has not ended and is still what is asked for."""
+    """Tell whether its last run has not ended and is still what is asked for."""
     status = status_of(calibration)
     return bool(status.get("run")) and not status.get("finishedAt") and status.get("specHash") == asked(spec)
 
@@ -77,7 +77,7 @@ def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> dat
 
 
 def desired_status(calibration: Resource, state: State, *, now: datetime) -> Status:
-    """The whole status that ``state`` calls for."""
+    """Return the complete status for ``state``."""
     current = status_of(calibration)
     generation = calibration["metadata"].get("generation")
     kept = {name: value for name, value in current.items() if name != "waitingSince"}  # said again while it waits
@@ -93,7 +93,7 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
 
 
 def facts_of(summary: RunSummary) -> Status:
-    """What the status says of a run that runs or ended."""
+    """Return the fields of the status that describe a run under way or at its end."""
     return {
         "progress": round(summary.progress, 2),  # whole percents: each change is a write
         "rows": summary.rows,
@@ -103,7 +103,7 @@ def facts_of(summary: RunSummary) -> Status:
 
 
 def quality_of(summary: RunSummary) -> Status:
-    """The status' ``quality``."""
+    """Return the field ``quality`` of the status."""
     held = summary.held_out
     errors = None if held is None else _present(
         medianError=_rounded(held.median_ape),
@@ -129,7 +129,7 @@ def _conditions(current: Resource, state: State) -> tuple[tuple[str, Truth, str,
 
 
 def _truth(current: Resource, phase: Phase) -> Truth:
-    """A run that is under way takes nothing from the one before it."""
+    """Return the truth of Calibrated; while a run is under way it stays as the run before left it."""
     if phase == "Done":
         return "True"
     if phase in ("Failed", "Refused"):

@@ -38,7 +38,7 @@ class PullSecrets:
     async def credentials(
         self, namespace: str, named: Iterable[str], workload: Mapping[str, Any] | None
     ) -> Credentials | Wrong:
-        """What the Secrets hold: those ``named`` by the estimate must be there, those of ``workload`` may be missing.
+        """Read the Secrets: those ``named`` by the estimate must exist, those of ``workload`` may be missing.
 
         So it is with the kubelet, and most images need none.
         """
@@ -75,7 +75,7 @@ class PullSecrets:
             return (), [_unreadable_account(namespace, account, absent=error.status == 404)]
 
     async def _may_read(self, namespace: str, account: str) -> bool:
-        """Whether we may read a ServiceAccount. Asked first, so that where we may not no request of ours is refused."""
+        """Tell whether joulecast may read a ServiceAccount, by a review, so that no read is refused and audited."""
         key, now = (namespace, account), self._now()
         asked, allowed = self._allowed.get(key, (None, False))
         if asked is not None and now - asked < _ALLOWED_SECONDS:

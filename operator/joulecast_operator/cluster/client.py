@@ -61,13 +61,13 @@ class ApiError(Exception):
 
     @property
     def lasting(self) -> bool:
-        """Whether the same request will be refused again until somebody changes the object, a right or a policy."""
+        """Tell whether the same request is refused again until the object, a right or a policy changes."""
         too_large = any(part in str(self) for part in _TOO_LARGE)
         return too_large or (400 <= self.status < 500 and self.status not in _PASSING_REFUSALS)
 
     @property
     def of_going_namespace(self) -> bool:
-        """Whether the object has no place any more because its namespace is being deleted."""
+        """Tell whether the object has no place any more because its namespace is being deleted."""
         return self.status == 403 and _TERMINATING in str(self)
 
 
@@ -94,7 +94,7 @@ class Cluster:
             await client.close()
 
     async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[Resource]:
-        """The collection at ``path``, a List at a time, of one version. Raises ApiError, 410 where that was forgotten.
+        """List the collection at ``path`` page by page, at one version. Raises ApiError; 410: the version expired.
 
         How many objects a page has follows from their size, so that parsing one never holds up the event loop long.
         """
@@ -250,7 +250,7 @@ def _refusal(status: int, content: bytes) -> ApiError:
 
 
 def _reported(status: Mapping[str, Any]) -> ApiError:
-    """The error of a Status that came as an event of a watch."""
+    """Convert a Status that came as an event of a watch into an error."""
     return ApiError(int(status.get("code") or 500), str(status.get("reason", "")), str(status.get("message", "")))
 
 

@@ -17,7 +17,7 @@ _WHERE: Final = "please report it with the traceback that the controller's log h
 
 
 def reason_of(error: Exception) -> str:
-    """The word that an error is counted under."""
+    """Return the reason that an error is counted under."""
     if isinstance(error, JoulecastError):
         return error.reason
     if isinstance(error, ApiError):
@@ -26,12 +26,12 @@ def reason_of(error: Exception) -> str:
 
 
 def is_defect(error: Exception) -> bool:
-    """Whether joulecast itself is at fault, and not the object, the API server or the way to it."""
+    """Tell whether joulecast itself is at fault, and not the object, the API server or the way to it."""
     return reason_of(error) == defects.REASON
 
 
 def sentence(error: Exception) -> str:
-    """What a condition says of a defect; ``id_of`` ties it to a line of the log."""
+    """Return the message of a condition for a defect; ``id_of`` gives the id of its log line."""
     return defects.sentence(error, where=_WHERE)
 
 

@@ -80,7 +80,7 @@ class ClusterNetworks:
 
 
 def of_node(node: Resource) -> Iterator[str]:
-    """A node's addresses and the ranges of its pods."""
+    """Return a node's addresses and the ranges of its pods."""
     for address in (node.get("status") or {}).get("addresses") or ():
         yield str(address.get("address"))
     yield from (node.get("spec") or {}).get("podCIDRs") or ()
@@ -94,7 +94,7 @@ def _joined(texts: Iterable[str]) -> list[str]:
 
 
 def _network(text: str) -> Network | None:
-    """The range, or the address as one; None for a host name."""
+    """Convert a range or an address into a network; None for a host name."""
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:

@@ -238,7 +238,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 def _stop_on_failure(task: asyncio.Task[None]) -> None:
-    """A background task that ends by an error ends the process: a fresh one starts from what the server holds."""
+    """End the process if a background task fails: a new process starts from what the API server holds."""
     if not task.cancelled() and task.exception() is not None:
         log.critical("a background task failed; stopping", exc_info=task.exception())
         signal.raise_signal(signal.SIGTERM)

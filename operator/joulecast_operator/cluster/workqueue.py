@@ -148,6 +148,6 @@ class WorkQueue(Generic[K]):
 
 
 def _is_cancelled() -> bool:
-    """Whether the running task itself was asked to end, and not only something that it waited for."""
+    """Tell whether the running task itself was asked to end, and not only something that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -236,7 +236,7 @@ async def _stop_writing(cluster: Cluster, own: Key) -> None:
 
 
 async def _rests(cluster: Cluster, own: Key, until: str) -> bool:
-    """Whether the controller has answered; by a listing, as the Job may not ``get``."""
+    """Tell whether the controller has answered; by a listing, as the Job may not ``get``."""
     named = {"fieldSelector": f"metadata.name={own.name}"}
     found = await cluster.request("GET", DEPLOYMENTS.path(own.namespace), parameters=named)
     return any(annotations_of(each).get(RESTING_UNTIL) == until for each in found.get("items") or ())

@@ -24,7 +24,7 @@ class Objects:
         self._cluster = cluster
 
     async def account(self, run: Run) -> Resource:
-        """The run's ConfigMap, and the account that may write it."""
+        """Create or update the run's ConfigMap and the account that may write it."""
         result: Resource = {}
         for kind, body in jobs.account(run):
             found = await self.made(kind, run, body)
@@ -38,7 +38,7 @@ class Objects:
         return await self._cluster.merge_patch(path, {"data": fresh})
 
     async def made(self, kind: Kind, run: Run, body: Mapping[str, Any]) -> Resource:
-        """The object that ``body`` describes, created unless it is there. Raises NameTakenError."""
+        """Return the object that ``body`` describes, and create it if it is absent. Raises NameTakenError."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         try:
             return await self._cluster.create(kind.path(namespace), body)
@@ -54,7 +54,7 @@ class Objects:
         return found
 
     async def trouble(self, job: Resource) -> Trouble | None:
-        """Why the Job has no container that runs; None where it has, or where nothing says why."""
+        """Say why the Job has no container that runs; None where it has, or where nothing says why."""
         pods = await self.pods(job)
         if not any((pod.get("status") or {}).get("phase") in ("Pending", "Running") for pod in pods):
             refused = diagnosis.of_creation(await self._warnings(job), pods)
@@ -66,7 +66,7 @@ class Objects:
         return found
 
     async def pods(self, job: Resource) -> list[Resource]:
-        """The Job's pods, but for those that are going."""
+        """Return the Job's pods except those that are being deleted."""
         metadata = job["metadata"]
         selector = {"labelSelector": f"{jobs.JOB_LABEL}={metadata['name']}"}
         found = await self._cluster.request("GET", PODS.path(metadata["namespace"]), parameters=selector)
@@ -93,7 +93,7 @@ class Objects:
             return None
 
     async def is_going(self, calibration: Resource, number: int) -> bool:
-        """Whether a run's Job was taken away and is still there, or its pod."""
+        """Tell whether a run's Job was taken away and is still there, or its pod."""
         found = await self.found(JOBS, calibration, jobs.job_name(calibration, number))
         return found is not None and bool(found["metadata"].get("deletionTimestamp"))
 

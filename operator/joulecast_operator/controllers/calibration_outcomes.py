@@ -31,7 +31,7 @@ _JUDGED_AGAIN: Final = (_OTHERS, _SIMULATED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileVerdict:
-    """Whether a profile is put in use, and why."""
+    """Tell whether a profile is put in use, and why."""
 
     taken: bool
     reason: str
@@ -48,7 +48,7 @@ class Endings:
         self._profiles = profiles
 
     async def complete(self, calibration: Resource, spec: CalibrationSpec, result: Resource) -> State:
-        """The Job is complete: is its profile one, and better?"""
+        """Decide, after the Job completed, whether the new profile is valid and replaces the one in use."""
         summary = results.summary_of(result, status_of(calibration)["run"])
         if summary is None:
             return _end("Failed", "NoResult", "the Job ended and said nothing: look at the log of its pod", {})
@@ -70,12 +70,12 @@ class Endings:
         return _end("Done", verdict.reason, verdict.message, {**facts, "profile": profile})
 
     def is_open(self, calibration: Resource) -> bool:
-        """Whether what came of the last run may be judged otherwise by now."""
+        """Tell whether what came of the last run may be judged otherwise by now."""
         said = (condition(status_of(calibration), CALIBRATED) or {}).get("reason")
         return said in _JUDGED_AGAIN or (said == _NOT_IN_USE and self._is_used(calibration))
 
     def outlived(self, calibration: Resource) -> State | None:
-        """What to say once the profile that was put in use is so no more: deleted by hand, or replaced; it stays so."""
+        """Return the state once the profile is no longer in use: deleted by hand or replaced. It is not restored."""
         status = status_of(calibration)
         profile = status.get("profile") or {}
         if status.get("phase") != "Done" or not profile.get("taken") or self._is_used(calibration):
@@ -91,11 +91,11 @@ class Endings:
         return in_use is not None and in_use[1].digest == (status.get("profile") or {}).get("digest")
 
     def _in_use(self, status: Resource) -> tuple[Key, Override] | None:
-        """The profile that is in use where the last run measured."""
+        """Return the profile in use for the accelerator and runtime that the last run measured."""
         return self._profiles.in_use(status.get("accelerator", ""), status.get("runtime", ""))
 
     async def _invalid(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> Wrong | None:
-        """Why the profile is none of the asked accelerator and runtime; read where it can do no harm."""
+        """Say why the profile is none of the asked accelerator and runtime; read where it can do no harm."""
         override = Override(
             product=status_of(calibration)["accelerator"],
             runtime=spec.runtime,
@@ -146,7 +146,7 @@ class Endings:
         return in_use is not None and in_use[1].digest == product.digest
 
     def _is_others(self, key: Key) -> bool:
-        """Whether there is such a profile and joulecast did not make it."""
+        """Tell whether there is such a profile and joulecast did not make it."""
         profile = self._index.resource(key)
         return profile is not None and (profile["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGER
 
@@ -173,7 +173,7 @@ class Endings:
         await self._profiles.reconcile(_profile_key(name))  # in use before another run asks what to compare with
 
     def failed(self, calibration: Resource, job: Resource, result: Resource, pods: Sequence[Resource]) -> State:
-        """The Job gave up; its pods say why where the run itself could not."""
+        """Return the state after the Job failed, with the reason of its pods where the run wrote none."""
         summary = results.summary_of(result, status_of(calibration)["run"])
         conditions = (job.get("status") or {}).get("conditions") or ()
         why = next((each.get("message", "") for each in conditions if each["type"] == "Failed"), "")

@@ -340,7 +340,7 @@ def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
 
 
 def _starting(calibration: Resource, job: Resource) -> State:
-    """A run that goes on or begins anew says so until it measures."""
+    """Return the state of a run that starts; one that resumes or restarts keeps that reason until it measures."""
     named, said = job["metadata"]["name"], condition(status_of(calibration), CALIBRATED) or {}
     if said.get("reason") in _AGAIN:
         return State(phase="Starting", reason=said["reason"], message=said["message"])
@@ -359,7 +359,7 @@ def _queued(spec: CalibrationSpec, job: Resource) -> str:
 
 
 def _standing(calibration: Resource) -> tuple[bool, bool, Place]:
-    """What others that wait for their turn ask of it."""
+    """Return what calibrations that wait compare: whether it holds an accelerator, whether it waits, its place."""
     return holds(calibration), waits(calibration), place_of(calibration)
 
 
@@ -368,7 +368,7 @@ def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> State:
 
 
 def _same(calibration: Resource, facts: Mapping[str, Any]) -> State:
-    """As it was, but for ``facts``."""
+    """Return the current state with ``facts`` changed."""
     status = status_of(calibration)
     said = condition(status, CALIBRATED) or {}
     return State(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)

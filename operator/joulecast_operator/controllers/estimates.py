@@ -162,7 +162,7 @@ class Estimates:
         return await self._write(self._latest(key, estimate), waiting, job.request)
 
     def _open(self, key: Key, job: OpenRequest) -> Waiting:
-        """What a question waits for. A position is told anew when it is half of the last one: each is a write."""
+        """Return what a request waits for. A position is written again only when it has halved, to save writes."""
         position = job.requester.position()
         if position is None:
             job.position = None
@@ -179,7 +179,7 @@ class Estimates:
         self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
 
     def _job(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
-        """The job that answers ``request`` for ``key``: the one under way, or a new one in place of an outdated one."""
+        """Return the job that answers ``request`` for ``key``: the one under way, or a new one if it changed."""
         known = self._jobs.get(key)
         if known is not None and known.request == request:
             return known
@@ -209,7 +209,7 @@ class Estimates:
     # -- time
 
     def _is_due(self, key: Key, spec: EstimateSpec) -> bool:
-        """Whether the tag is to be looked up again; what was settled before a restart is spread over an interval."""
+        """Tell whether to resolve the tag again; after a restart these times are spread over an interval."""
         interval = seconds_of(spec.resolve_interval)
         due = self._due.get(key)
         if due is None:
@@ -302,7 +302,7 @@ def _before(position: Position) -> str:
 
 
 def _may_heal(failure: Failure) -> bool:
-    """A registry comes back and a missing tag is pushed; a malformed reference stays one until the spec changes.
+    """Tell whether trying again may help: a registry may come back, but a malformed reference stays malformed.
 
     An image beyond the budget is not read over and over either.
     """

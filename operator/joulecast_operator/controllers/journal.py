@@ -44,7 +44,7 @@ class Journal:
             _line(logging.INFO, "an estimate is ready", "EstimateReady", ESTIMATES, estimate, **facts)
 
     def profile(self, profile: Resource, result: Mapping[str, Any] | Wrong | Waiting, *, written: bool) -> None:
-        """``result``: facts of a profile in use, or why it is not."""
+        """Log that a profile is in use or why it is not. ``result``: the facts of a profile in use, or the reason."""
         if not written:
             return
         if isinstance(result, Wrong) and result.reason == SUPERSEDED:
@@ -71,7 +71,7 @@ class Journal:
             _said("a calibration began", "CalibrationBegan", CALIBRATIONS, before, state)
 
     def annotated(self, deployment: Resource, changes: Mapping[str, Any]) -> None:
-        """Outputs of a Deployment were written or removed."""
+        """Log that annotations of a Deployment were written or removed."""
         _line(logging.DEBUG, "a Deployment was annotated", "Annotated", DEPLOYMENTS, deployment, changes=len(changes))
 
 

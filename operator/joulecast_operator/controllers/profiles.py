@@ -63,11 +63,11 @@ class Profiles:
         self._known: dict[Key, Checked] = {}
 
     def overrides(self) -> list[Override]:
-        """The profiles in use, one a product and runtime."""
+        """Return the profiles in use, one for each product and runtime."""
         return [candidate.override for candidate in self._usable.all_in_use()]
 
     def in_use(self, product: str, runtime: str) -> tuple[Key, Override] | None:
-        """The usable profile of the cluster that prices an accelerator under a runtime."""
+        """Return the cluster's profile that prices an accelerator under a runtime, None where there is none."""
         found = self._usable.in_use(product_named(product), runtime)
         return (found.key, found.override) if found else None
 
@@ -115,7 +115,7 @@ class Profiles:
         return checked
 
     def _superseded(self, checked: Checked) -> Checked | Wrong:
-        """``checked``, or what to say of it while another profile prices its accelerator."""
+        """Return ``checked``, or Wrong with reason Superseded while another profile prices its accelerator."""
         product, runtime = checked.candidate.place
         used = self._usable.in_use(product, runtime)
         if used is None or used.key == checked.candidate.key:

@@ -108,7 +108,7 @@ class Workloads:
         return Concerned(image=image, of_image=self._index.deployments_of(namespace, image=image), named=named)
 
     def owner(self, estimate: Resource) -> Key | None:
-        """The Deployment that ``estimate`` was made for; None of any other estimate."""
+        """Return the Deployment that joulecast made ``estimate`` for; None for any other estimate."""
         spec = estimate.get("spec")
         target = spec.get("targetRef") if isinstance(spec, Mapping) else None
         name = target.get("name") if isinstance(target, Mapping) else None
@@ -165,7 +165,7 @@ class Workloads:
 
 
 def made_for(deployment: Resource) -> dict[str, Any]:
-    """The estimate of a Deployment that names a model: same name every time, gone with its owner."""
+    """Return the estimate to create for a Deployment: its name is always the same, its owner the Deployment."""
     metadata = deployment["metadata"]
     owner = {
         "apiVersion": DEPLOYMENTS.api_version,

@@ -89,7 +89,7 @@ class Forecasts:
     async def forecast(
         self, request: ForecastRequest, *, fresh: bool = False, requester: Requester | None = None
     ) -> Outcome:
-        """The forecast, or what stands in its way.
+        """Return the forecast, or the failure that prevents it.
 
         ``fresh``: look the tag up now, whatever was found a moment ago. ``requester``: in whose turns; joulecast's own
         when None.
@@ -104,7 +104,7 @@ class Forecasts:
         return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
 
     async def _of(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> Outcome:
-        """The forecast of the request's first image."""
+        """Return the forecast of the request's first image."""
         digest: str | None = None
         stage: Stage = "resolve"
         try:
@@ -149,7 +149,7 @@ class Forecasts:
         return str(answer["digest"])
 
     async def _model(self, request: ForecastRequest, requester: Requester, digest: str) -> StoredModel:
-        """The model that the request's registry gave under ``digest``, read now unless it was read before."""
+        """Return the model that the request's registry serves under ``digest``, cached if it was read before."""
         claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
         kept = self._models.find(claim)
         if kept is not None and self._can_price(request, kept):
@@ -172,7 +172,7 @@ class Forecasts:
             raise
 
     def _can_price(self, request: ForecastRequest, model: StoredModel) -> bool:
-        """Whether the cache still holds what a price needs."""
+        """Tell whether the cache still holds what a price needs."""
         if _price_key(request, model) in self._priced:
             return True
         return self._models.can_profile(model, request.workload, request.batch_sizes)
@@ -189,7 +189,7 @@ class Forecasts:
         return await self._models.keep(claim, answer["model"], skeleton)
 
     async def _price(self, request: ForecastRequest, requester: Requester, model: StoredModel) -> Header:
-        """The worker's answer, shared by all requesters of one content, in the words of this one."""
+        """Return the worker's answer, shared by all requests for the same content, with this request's image name."""
         name = _price_key(request, model)
         known = name in self._priced
         self._metrics.looked_up("price", hits=known, misses=not known)
@@ -270,7 +270,7 @@ class Forecasts:
 
 
 def host_of(image: str) -> str:
-    """The registry that an image is read from: ``docker.io`` for every short name of Docker Hub (``nginx``,
+    """Return the registry that an image is read from: ``docker.io`` for short names of Docker Hub (``nginx``,
     ``team/model``). What is no reference, the fetcher refuses; it counts as a host of its own."""
     try:
         return reference.parse(image).registry
@@ -279,7 +279,7 @@ def host_of(image: str) -> str:
 
 
 def line_of(image: str) -> str:
-    """The registry in whose line a job waits: one for all spellings of a host."""
+    """Return the registry whose queue a job waits in: the same for all spellings of a host."""
     return host_of(image).lower().removesuffix(":443")
 
 
@@ -308,7 +308,7 @@ def _price_key(request: ForecastRequest, model: StoredModel) -> str:
 
 
 def _in_words_of(request: ForecastRequest, model: StoredModel, priced: Header) -> Header:
-    """A shared answer with the requester's own image where messages name the content."""
+    """Replace the content's name in the messages of a shared answer by the requester's own image."""
     unavailable = {
         product: entry | {"message": entry["message"].replace(model.content, request.image)}
         for product, entry in priced["unavailable"].items()

@@ -51,24 +51,24 @@ Outcome = Forecast | Failure
 
 
 def holds_no_model(outcome: Outcome) -> bool:
-    """Whether the image was read and holds none."""
+    """Tell whether the image was read and holds none."""
     return isinstance(outcome, Failure) and outcome.reason == NO_MODEL
 
 
 def nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
-    """The failure of the likeliest image, which says that the others were looked into as well."""
+    """Return the failure of the likeliest image; its message names the other images that were read."""
     if not others or isinstance(first, Forecast):
         return first
     return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
 
 
 def why_none(unavailable: Mapping[str, Header]) -> str:
-    """Why the first accelerators have no forecast, each by its name."""
+    """Say why the first accelerators have no forecast, each by its name."""
     return "; ".join(f"{name}: {entry['message']}" for name, entry in list(unavailable.items())[:_LISTED])
 
 
 def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) -> Outcome:
-    """The worker's answer as an outcome: a failure where no accelerator could be priced."""
+    """Convert the worker's answer into an outcome: a failure where no accelerator could be priced."""
     unavailable = priced["unavailable"]
     if not priced["results"]:
         first = next(iter(unavailable.values()))

@@ -19,7 +19,7 @@ from joulecast_operator.workloads import discovery
 
 
 def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
-    """The checked spec. An object may be older than the CRD that would refuse it."""
+    """Validate the spec again: an object may be older than the CRD that would refuse it today."""
     try:
         return InferenceEnergyEstimate.model_validate(estimate).spec
     except ValidationError as error:
@@ -33,7 +33,7 @@ def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
 def request_of(
     estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: Credentials
 ) -> ForecastRequest | Waiting | Wrong:
-    """The question, or why it cannot be asked."""
+    """Return the request for a forecast, or the reason why there is none."""
     images = images_of(estimate, spec, index)
     if not isinstance(images, tuple):
         return images
@@ -66,7 +66,7 @@ def request_of(
 
 
 def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str, ...] | Wrong:
-    """The image that holds the model: the spec's own, or one of the workload's that it targets, likeliest first."""
+    """Return the images that may hold the model: the spec's own, or those of the target, likeliest first."""
     if spec.model is not None:
         return (spec.model.image,)
     if spec.target_ref is None:
@@ -105,7 +105,7 @@ def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiti
 
 
 def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
-    """The GPU product of a node that carries the ``wanted`` labels, as ``product_named`` spells it."""
+    """Return the GPU product of a node that carries the ``wanted`` labels, as ``product_named`` spells it."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return None
@@ -114,7 +114,7 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
 
 
 def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
-    """What asks to look the tag up again: the annotation of the estimate, or of the workload that it targets."""
+    """Return the annotations `refresh` of the estimate and its target, which ask to resolve the tag again."""
     namespace, target = estimate["metadata"]["namespace"], spec.target_ref
     workload = index.deployment(namespace, target.name) if target else None
     asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, workload))

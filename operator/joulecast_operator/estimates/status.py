@@ -37,14 +37,14 @@ Result = Forecast | Failure | Waiting | Wrong
 
 
 def settled(estimate: Resource, inputs_hash: str) -> bool:
-    """Whether the status already answers exactly this question with numbers."""
+    """Tell whether the status already answers exactly this question with numbers."""
     status = estimate.get("status") or {}
     ready = condition(status, READY)
     return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
 
 
 def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
-    """Whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
+    """Tell whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
     return bool(
@@ -56,13 +56,13 @@ def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
 
 
 def _sound(status: Resource) -> bool:
-    """Whether there are numbers and none is negative, as profiles priced that an earlier version did not refuse."""
+    """Tell whether there are numbers and none is negative; earlier versions accepted profiles that gave such."""
     results = status.get("results") or ()
     return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
 
 
 def desired_status(estimate: Resource, result: Result, *, request: ForecastRequest | None, now: datetime) -> Status:
-    """The whole status that ``result`` calls for. ``request``: what was asked, None if it could not be."""
+    """Return the complete status for ``result``. ``request``: what was asked, None if nothing could be asked."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
     kept = stands(estimate, request) and _passes(result)
@@ -84,7 +84,7 @@ def desired_status(estimate: Resource, result: Result, *, request: ForecastReque
 
 
 def same_generation(estimate: Resource) -> Status:
-    """The current status, said of the current generation: what changed in the spec decides no number."""
+    """Return the current status for the current generation: the change of the spec affects no number."""
     status = dict(estimate.get("status") or {})
     generation = (estimate.get("metadata") or {}).get("generation")
     status["observedGeneration"] = generation
@@ -98,7 +98,7 @@ def inputs_hash(request: ForecastRequest) -> str:
 
 
 def model_title(image: str, path: str | None) -> str:
-    """An image without its registry, for a column: "models/resnet50:1"."""
+    """Return an image without its registry, for a column: "models/resnet50:1"."""
     head, _, rest = image.partition("/")
     named = rest if rest and ("." in head or ":" in head or head == "localhost") else image
     short = named.partition("@")[0]
@@ -106,14 +106,14 @@ def model_title(image: str, path: str | None) -> str:
 
 
 def _image(result: Result, request: ForecastRequest | None) -> str | None:
-    """The image that the result speaks of."""
+    """Return the image that the result is about."""
     found = result.image if isinstance(result, (Forecast, Failure)) else None
     image = found or (request.image if request else None)
     return bounds.text(image) if image else None
 
 
 def _passes(result: Result) -> bool:
-    """Whether ``result`` says nothing against numbers that are there: a registry is away, a new look is under way."""
+    """Tell whether the present numbers stay valid: a registry is unavailable, or a new look-up is under way."""
     return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
 
 

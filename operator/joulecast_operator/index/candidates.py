@@ -94,7 +94,7 @@ class _Alike:
         return self._by_age[-1][:2]
 
     def ends(self) -> Iterable[Key]:
-        """The first by name, and of the newest the first and the last by name."""
+        """Return the first by name, and of the newest the first and the last by name."""
         _, _, last = self._by_age[-1]
         first_of_newest = self._by_age[bisect_left(self._by_age, self._by_age[-1][0], key=lambda each: each[0])][2]
         return Key(kind=last.kind, namespace=last.namespace, name=self._by_name[0]), first_of_newest, last

@@ -57,7 +57,7 @@ class Index:
     # -- change
 
     def is_news(self, kind: Kind, resource: Resource) -> bool:
-        """Whether ``resource`` is later than what is held of it."""
+        """Tell whether ``resource`` is later than what is held of it."""
         return self._stores[kind.kind].is_news(key_of(kind, resource), version_of(resource))
 
     def put(self, kind: Kind, resource: Resource) -> bool:
@@ -97,7 +97,7 @@ class Index:
         return self._stores[key.kind].get(key)
 
     def get(self, namespace: str, name: str) -> Resource | None:
-        """The estimate of that name."""
+        """Return the estimate of that name, None where there is none."""
         return self.resource(Key(kind=ESTIMATES.kind, namespace=namespace, name=name))
 
     def by_target(self, namespace: str, kind: str, name: str) -> list[Resource]:
@@ -125,7 +125,7 @@ class Index:
         return self._stores[ESTIMATES.kind].resources()
 
     def shown(self) -> list[Any]:
-        """What is kept readable of every estimate."""
+        """Return the unpacked part of every estimate."""
         return [shown for _, shown in self._stores[ESTIMATES.kind].summaries()]
 
     def profiles(self) -> list[Resource]:
@@ -153,7 +153,7 @@ class Index:
         return self._now() - min(self._behind_since.values()) if self._behind_since else 0.0
 
     def heard(self, kind: Kind) -> None:
-        """The watch of ``kind`` lives: it brought something."""
+        """Record that the watch of ``kind`` delivered an event, so that it is not behind."""
         self._behind_since.pop(kind.kind, None)
 
     def compare(self, kind: Kind, listed: Mapping[Key, str], version: str) -> tuple[set[Key], set[Key]]:

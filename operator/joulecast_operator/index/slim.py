@@ -50,7 +50,7 @@ def estimate(resource: Resource) -> Resource:
 
 
 def admission_estimate(resource: Resource) -> Resource:
-    """What an admission needs."""
+    """Keep the fields that an admission reads."""
     spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
     model, workload = mapping(spec.get("model")), mapping(spec.get("workload"))
     kept_spec = _some(spec, _ADMISSION_SPEC)
@@ -98,7 +98,7 @@ def node(resource: Resource) -> Resource:
 
 
 def estimate_links(resource: Resource) -> Iterable[Link]:
-    """An estimate is found by the workload it targets, or by the image of its model."""
+    """Yield what an estimate is found by: the workload that it targets, or the image of its model."""
     spec, namespace = mapping(resource.get("spec")), _namespace(resource)
     target, image = mapping(spec.get("targetRef")), mapping(spec.get("model")).get("image")
     if target.get("name"):
@@ -111,7 +111,7 @@ def estimate_links(resource: Resource) -> Iterable[Link]:
 
 
 def deployment_links(resource: Resource) -> Iterable[Link]:
-    """A Deployment is found by each image that may hold its model, and by the estimate that it names."""
+    """Yield what a Deployment is found by: each image that may hold its model, and the estimate that it names."""
     namespace = _namespace(resource)
     for model in discovery.models(resource):
         yield IMAGE, namespace, model.reference

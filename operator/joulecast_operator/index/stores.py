@@ -91,12 +91,12 @@ class Store:
         return [entry.summary for entry in self._entries.values()]
 
     def is_news(self, key: Key, version: str) -> bool:
-        """Whether ``version`` is later than what is held of ``key``."""
+        """Tell whether ``version`` is later than what is held of ``key``."""
         known = self._entries.get(key)
         return known is None or later(version, known.version)
 
     def is_newer(self, key: Key, version: str) -> bool:
-        """Whether what is held of ``key`` is later than ``version``."""
+        """Tell whether what is held of ``key`` is later than ``version``."""
         return later(self._entries[key].version, version)
 
     def put(self, key: Key, resource: Resource) -> Entry:

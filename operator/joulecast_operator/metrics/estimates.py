@@ -82,7 +82,7 @@ class Shown(NamedTuple):
 
 
 def shown(estimate: Resource, *, all_results: bool = False) -> tuple[Shown, ...]:
-    """The rows of an estimate that are served: the one that its summary names, or all."""
+    """Return the rows of an estimate to serve: the one that its summary names, or all."""
     state, status = state_of(estimate), mapping(estimate.get("status"))
     image = mapping(mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
     model, digest = bounds.text(str(image)), str(status.get("modelDigest", ""))
@@ -104,7 +104,7 @@ def _finite(value: object) -> float | None:
 
 
 def estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
-    """A family's series stand together, as the text format demands."""
+    """Yield the families of all rows; the text format requires the series of a family side by side."""
     points: list[list[Point]] = [[] for _ in (*FORECASTS, INFO)]
     for row in rows:
         text = label_text(FORECAST_LABELS, row.labels)
@@ -118,7 +118,7 @@ def estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
 
 
 def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...], Resource]]:
-    """The rows of a Ready estimate with their labels; each label set once, as a second would void the scrape."""
+    """Return the rows of a Ready estimate by their labels; two rows with equal labels would make the page invalid."""
     if state_of(estimate) != READY:
         return []
     chosen = None if all_results else row_for(estimate, {})
@@ -131,7 +131,7 @@ def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...
 
 
 def _workload(estimate: Resource) -> str:
-    """The name of the workload that the estimate targets or was made for."""
+    """Return the name of the workload that the estimate targets or was made for."""
     target = mapping(mapping(estimate.get("spec")).get("targetRef")).get("name")
     owners = mappings(mapping(estimate.get("metadata")).get("ownerReferences"))
     made_for = next((owner.get("name") for owner in owners if owner.get("kind") == "Deployment"), "")

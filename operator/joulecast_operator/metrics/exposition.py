@@ -34,7 +34,7 @@ class LargeFamily(GaugeMetricFamily):
 
     @samples.setter
     def samples(self, _: list[Sample]) -> None:
-        """The client's constructor sets none."""
+        """Ignore what the constructor of the base class sets."""
 
     def text(self) -> str:
         """As generate_latest writes it."""

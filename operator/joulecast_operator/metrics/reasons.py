@@ -46,7 +46,7 @@ _OF_WORKERS: Final = (
 
 
 def counted(reason: str) -> str:
-    """The value of the label: ``reason`` itself if it is one of ours."""
+    """Return the value of the label: ``reason`` if it is listed in ``REASONS``, else ``Other``."""
     return reason if reason in REASONS else OTHER
 
 

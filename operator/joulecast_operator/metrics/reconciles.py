@@ -106,7 +106,7 @@ def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float])
 
 
 def refused_writes() -> Counter:
-    """Counts refusals by kind; in no registry yet."""
+    """Return a counter of refused writes by kind; the caller registers it."""
     counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
     for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
         counter.labels(kind.kind)  # a rate needs the zero before the first refusal

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 
 def registry_with(*collectors: Collector) -> CollectorRegistry:
-    """A registry of the process's own memory and CPU figures, and of ``collectors``."""
+    """Return a registry with ``collectors`` and the process's own memory and CPU metrics."""
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)

@@ -94,7 +94,7 @@ class WorkMetrics:
         return (self._seconds, self._bytes, self._requests)
 
     def fetched(self, operation: str, seconds: float) -> None:
-        """A fetcher is done with a job."""
+        """Record how long a fetcher took for a job."""
         self._seconds.labels(operation).observe(seconds)
 
     def received(self, number: int) -> None:
@@ -102,7 +102,7 @@ class WorkMetrics:
         self._bytes.inc(number)
 
     def looked_up(self, kind: Kind, *, hits: int = 0, misses: int = 0) -> None:
-        """The cache was asked."""
+        """Count hits and misses of the cache."""
         self._requests.labels(kind, "hit").inc(hits)
         self._requests.labels(kind, "miss").inc(misses)
 

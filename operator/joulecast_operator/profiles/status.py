@@ -22,7 +22,7 @@ from joulecast_operator.api.products import product_named
 def profile_status(
     profile: Resource, result: Wrong | Waiting | Mapping[str, Any], *, digest: str | None, now: datetime
 ) -> Status:
-    """The status of an AcceleratorEnergyProfile: facts of one in use, or why it is none, or why that is not known."""
+    """Return the status of an AcceleratorEnergyProfile: its facts, or why it is not usable or not checked."""
     generation = (profile.get("metadata") or {}).get("generation")
     current = profile.get("status") or {}
     status: Status = {"observedGeneration": generation}

@@ -62,12 +62,12 @@ class UsableProfiles:
         return True
 
     def in_use(self, product: str, runtime: str) -> Candidate | None:
-        """The candidate that prices a product under a runtime."""
+        """Return the candidate that prices a product under a runtime, None where there is none."""
         found = [each for each in self._candidates.values() if each.place == (product, runtime)]
         return _first(found) if found else None
 
     def all_in_use(self) -> list[Candidate]:
-        """The one in use of each product and runtime."""
+        """Return the candidate in use for each product and runtime."""
         places: dict[tuple[str, str], list[Candidate]] = {}
         for candidate in self._candidates.values():
             places.setdefault(candidate.place, []).append(candidate)

@@ -64,7 +64,7 @@ class Door:
         self._of_address: dict[str | None, asyncio.Semaphore] = {}
 
     def refusal(self, certificate: Mapping[str, Any] | None, address: str | None) -> Refused | None:
-        """Why a request is not even read."""
+        """Say why a request is not even read."""
         if self._client_names is None:
             return None if self._rates.admits(address) else "rate"
         named = common_name(certificate or {})
@@ -72,7 +72,7 @@ class Door:
         return None if is_known else "certificate"
 
     async def read(self, request: web.Request) -> bytes:
-        """The body, once it is this address' turn. Raises TimeoutError for one that comes too slowly and
+        """Read the body when it is this address's turn. Raises TimeoutError for one that comes too slowly and
         HTTPRequestEntityTooLarge for a large one."""
         address = request.remote
         turn = self._of_address.setdefault(address, asyncio.Semaphore(_READ_OF_ONE_ADDRESS))

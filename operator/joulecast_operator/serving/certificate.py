@@ -51,7 +51,7 @@ class Certificate:
         self._warned = False
         self.expires = 0.0
         self.refused: str | None = None
-        """Why the files as they are now are not served; None where they are."""
+        """Say why the files as they are now are not served; None where they are."""
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -99,12 +99,12 @@ class Certificate:
             log.warning("%s is valid until %s only: renew it", self._server, _time(self.expires))
 
     def expired(self) -> str | None:
-        """A sentence where the certificate in use is past its end: no API server takes it."""
+        """Return a sentence if the certificate in use has expired, so that no API server accepts it."""
         over = self._current is not None and self.expires <= self._now()
         return f"{self._server} expired at {_time(self.expires)}: renew it" if over else None
 
     def notes(self) -> list[str]:
-        """What /readyz shows."""
+        """Return the lines that /readyz shows."""
         if self._current is None:
             return []
         known = f"{self._server} is valid until {_time(self.expires)}"

@@ -33,7 +33,7 @@ class Health:
 async def served(
     port: int, registry: CollectorRegistry, health: Health, *, host: str | None = None
 ) -> AsyncIterator[int]:
-    """Serves all three pages to everybody in plain HTTP; gives the port, a free one where 0 was asked."""
+    """Serve all three pages in plain HTTP without access control; yields the port, a free one where 0 was asked."""
     app = health_application(health)
     app.add_routes(_metrics_routes(registry))
     async with listening(app, port, host=host) as opened:
@@ -49,7 +49,7 @@ async def listening(
     tls: ssl.SSLContext | None = None,
     linger_seconds: float = 10.0,
 ) -> AsyncIterator[int]:
-    """Serves until left, on all addresses where no ``host`` is given; gives the port. ``linger_seconds``: how long a
+    """Serve until left, on all addresses where no ``host`` is given; yields the port. ``linger_seconds``: how long a
     connection is read on whose request was answered before all of it came."""
     runner = web.AppRunner(app, access_log=None, lingering_time=linger_seconds)
     await runner.setup()

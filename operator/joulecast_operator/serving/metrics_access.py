@@ -60,7 +60,7 @@ class MetricsAccess:
         self._rates = AddressRates(per_second=_NEW_TOKENS_PER_SECOND, burst=_NEW_TOKENS_AT_ONCE, now=now)
 
     async def refusal(self, authorization: str, address: str | None) -> Refusal | None:
-        """Why a request with that header from that address gets nothing; None where it may pass."""
+        """Say why a request with that header from that address gets nothing; None where it may pass."""
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:

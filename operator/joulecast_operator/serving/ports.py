@@ -53,7 +53,7 @@ async def _secured(settings: Settings, registry: CollectorRegistry) -> AsyncIter
 
 
 async def _context(settings: Settings) -> tuple[ssl.SSLContext, asyncio.Task[None] | None]:
-    """The TLS of /metrics, and what looks whether its files change."""
+    """Return the TLS context of /metrics, and the task that reloads its files when they change."""
     if not settings.metrics_certfile:
         return await self_signed.context(), None
     certificate = Certificate(settings.metrics_certfile, settings.metrics_keyfile, server="the certificate of /metrics")
@@ -65,7 +65,7 @@ async def _context(settings: Settings) -> tuple[ssl.SSLContext, asyncio.Task[Non
 
 
 def guarded(access: MetricsAccess) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """A middleware that lets pass whom ``access`` does not refuse."""
+    """Return a middleware that refuses the requests that ``access`` refuses."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -30,7 +30,7 @@ class AddressRates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admits(self, address: str | None) -> bool:
-        """Whether one more request of ``address`` may pass; counts it if so."""
+        """Tell whether one more request of ``address`` may pass; counts it if so."""
         source, now = _host(address), self._now()
         left, since = self._buckets.get(source, (self._burst, now))
         left = min(self._burst, left + (now - since) * self._per_second)
@@ -43,7 +43,7 @@ class AddressRates:
 
 
 def _host(address: str | None) -> str:
-    """The address as a key: of IPv6 the network of one host."""
+    """Return the key to count an address under: the address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:

@@ -14,7 +14,7 @@ _SLACK: Final = 0.8  # what remains after a clean-up, so that not every write st
 
 
 def key(*parts: Any) -> str:
-    """A file name for whatever identifies a result."""
+    """Return a file name, a hash of the parts that identify a result."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

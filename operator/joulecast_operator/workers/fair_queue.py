@@ -73,7 +73,7 @@ class Requester:
     ticket: Ticket | None = None
 
     def position(self) -> Position | None:
-        """What is before this requester; None where its job does not wait for a turn."""
+        """Return what is before this requester; None where its job does not wait for a turn."""
         if self.ticket is None or self.ticket.queue is None:
             return None
         return self.ticket.queue.position(self.ticket, self.namespace)
@@ -132,17 +132,17 @@ class _Lengths:
         self._longer: list[int] = []  # [length]: how many lines are longer
 
     def grow(self, length: int) -> None:
-        """A line of this length has one more."""
+        """Replace a line of this length by one with one more job."""
         if length == len(self._longer):
             self._longer.append(0)
         self._longer[length] += 1
 
     def shrink(self, length: int) -> None:
-        """A line of this length has one less."""
+        """Replace a line of this length by one with one job less."""
         self._longer[length - 1] -= 1
 
     def up_to(self, limit: int) -> int:
-        """The sum of all lengths, each counted up to ``limit``."""
+        """Return the sum of all lengths, each counted up to ``limit``."""
         return sum(self._longer[:limit])
 
 
@@ -254,7 +254,7 @@ class FairQueue:
         ticket.queue = None
 
     def take(self) -> Ticket | None:
-        """The ticket whose turn it is, counted as under way from now on; None where nothing may begin."""
+        """Take the ticket whose turn it is and count it as running; None where no job may begin."""
         found = self._next() if self._running < self._bounds.running else None
         if found is None:
             return None
@@ -266,11 +266,11 @@ class FairQueue:
         return ticket
 
     def done(self, ticket: Ticket) -> None:
-        """The job of a ticket that was taken is over."""
+        """Record that the job of a taken ticket has ended."""
         self._count(ticket, -1)
 
     def position(self, ticket: Ticket, namespace: str) -> Position:
-        """What is before a ticket that waits, seen from one of its requesters' namespaces."""
+        """Return what is before a waiting ticket, as one of its requesters' namespaces sees it."""
         line = self._lines[namespace]
         own = line.before(ticket)
         others = self._lengths.up_to(own + 1) - min(len(line), own + 1)

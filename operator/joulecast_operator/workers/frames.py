@@ -42,7 +42,7 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
 
 
 def read(descriptor: int) -> tuple[Header, bytes]:
-    """The next frame from a file descriptor, and not a byte more. Raises FrameError."""
+    """Read the next frame from a file descriptor and nothing beyond it. Raises FrameError."""
     header_bytes, body_bytes = lengths(_exactly(descriptor, PREFIX.size))
     return _header(_exactly(descriptor, header_bytes)), _exactly(descriptor, body_bytes)
 

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 async def checked() -> tuple[str, ...]:
-    """The barriers before profilers, strongest first; said in the log, once, as a warning where only Python's own is
+    """Return the barriers around profilers, strongest first, and log them once; as a warning if only Python's own is
     left."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "joulecast_operator.workers.isolation", stdout=asyncio.subprocess.PIPE

@@ -82,7 +82,7 @@ class Pool:
         self._idle.clear()
 
     async def run(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
-        """The answer to one job. Raises JoulecastError with the worker's reason, WorkerError where it gave none."""
+        """Run one job and return its answer. Raises JoulecastError with the worker's reason, else WorkerError."""
         answer, rest = await self._asked(frames.pack(header, body))
         _raise_for(answer, self._program)
         return answer, rest
@@ -108,7 +108,7 @@ class Pool:
                 await process.wait()
 
     def _waiting_one(self) -> asyncio.subprocess.Process | None:
-        """A worker that waits for a job; one that was killed meanwhile is forgotten, and costs no job."""
+        """Return an idle worker; workers that were killed while idle are dropped, so that no job is lost."""
         while self._idle:
             process = self._idle.pop()
             if process.returncode is None:

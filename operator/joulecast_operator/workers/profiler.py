@@ -41,7 +41,7 @@ def work(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 
 def in_fields(message: str) -> str:
-    """A message whose way out is options of the command line, with fields of the spec in their place: options that
+    """Replace options of the command line in a message by the fields of the spec: options that
     stand one after another become one entry."""
     message = _OPTIONS.sub(_entry, message)
     for option, field in _FIELDS.items():
@@ -74,12 +74,12 @@ def _given(option: str, name: str, value: str) -> str:
 
 
 def _key(name: str) -> str:
-    """The name as a key of YAML's flow style."""
+    """Quote a name as a key in YAML's flow style."""
     return name if re.fullmatch(r"[\w/.-]+", name) else json.dumps(name)
 
 
 def input_value(text: object) -> object:
-    """A steering input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.
+    """Parse an input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.
     Raises ValueError."""
     if not isinstance(text, str):
         return text
@@ -116,7 +116,7 @@ def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 
 def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]:
-    """The body holds the skeleton, then the profiles that are ready, in the order of their lengths."""
+    """Split the body: the skeleton, then the profiles that are ready, in the order of their lengths."""
     position = header["skeleton_bytes"]
     skeleton, ready = body[:position], {}
     for batch_size, length in header["ready"].items():
@@ -159,7 +159,7 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
 
 
 def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> accelerators.AcceleratorProfile:
-    """The cluster's own profile of the product, else the shipped one."""
+    """Return the cluster's own profile of the product, else the shipped one."""
     wanted = accelerators.normalise_product(product)
     for override in overrides:
         if accelerators.normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
@@ -168,8 +168,10 @@ def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> acc
 
 
 def _price(header: Header, profile: ModelProfile, accelerator: accelerators.AcceleratorProfile) -> EnergyEstimate:
-    """The forecast. Raises NotCalibratedError (NotFinite) for numbers that no status can hold, which would be written
-    again and again."""
+    """Compute the forecast. Raises NotCalibratedError (NotFinite) for numbers that no status can hold.
+
+    They would be written again and again.
+    """
     found = estimation.estimate(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
     numbers = (
         found.joules_per_batch_lower,

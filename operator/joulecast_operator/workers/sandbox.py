@@ -120,7 +120,7 @@ def forbid() -> None:
 
 
 def failure(error: BaseException) -> frames.Header:
-    """An exception as a header: what kind, what to say, whether a later try may help."""
+    """Convert an exception into a header: its reason, its message, whether a later try may help."""
     return {"killed": "memory"} if isinstance(error, MemoryError) else {"error": told(error)}
 
 
@@ -207,7 +207,7 @@ def _whole(answer: bytes) -> bool:
 
 
 def _cause(status: int) -> str:
-    """Why a child gave no answer: ``time``, ``cpu`` or ``memory`` for our limits, else how it ended."""
+    """Say why a child gave no answer: ``time``, ``cpu`` or ``memory`` for our limits, else how it ended."""
     if not os.WIFSIGNALED(status):
         return f"exit code {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)

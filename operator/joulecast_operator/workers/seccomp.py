@@ -85,8 +85,11 @@ def refuse(calls: Mapping[str, Call]) -> bool:
 
 
 def program(numbers: Sequence[int], architecture: int) -> bytes:
-    """The filter: EPERM for ``numbers``, ENOSYS for numbers above the newest known, an end for calls of another
-    architecture (the 32-bit ones, whose numbers mean other things)."""
+    """Assemble the filter of system calls.
+
+    It answers EPERM to ``numbers`` and ENOSYS to numbers above the newest known, and ends the process at a call of
+    another architecture (the 32-bit ones, whose numbers mean other calls).
+    """
     refused = len(numbers)
     lines = [
         _line(_LOAD, _ARCHITECTURE_OFFSET),

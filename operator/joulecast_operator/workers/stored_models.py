@@ -63,11 +63,11 @@ class StoredModels:
         self._credentials: dict[str, str] = {}
 
     def claim(self, registry: str, docker_config: str, *parts: Any) -> str:
-        """The key of what ``registry`` claims to whoever comes with ``docker_config``; ``parts`` identify the model."""
+        """Return the key of a model as ``registry`` serves it for ``docker_config``; ``parts`` identify the model."""
         return key("claim", registry, self._stretched(docker_config), parts, READER_VERSION)
 
     def find(self, claim: str) -> StoredModel | None:
-        """The model that was read under ``claim``."""
+        """Return the model that was read under ``claim``, None where none was."""
         kept = self._cache.get(claim)
         return None if kept is None else StoredModel(**json.loads(kept))
 
@@ -88,13 +88,13 @@ class StoredModels:
         return self._cache.get(_skeleton_key(model))
 
     def can_profile(self, model: StoredModel, workload: Any, batch_sizes: Iterable[int | None]) -> bool:
-        """Whether the profiles at all ``batch_sizes`` are here, or the skeleton to make them from."""
+        """Tell whether the profiles at all ``batch_sizes`` are here, or the skeleton to make them from."""
         if _skeleton_key(model) in self._cache:
             return True
         return all(_profile_key(model, workload, size) in self._cache for size in batch_sizes)
 
     def profiles(self, model: StoredModel, workload: Any, batch_sizes: Iterable[int | None]) -> dict[str, bytes]:
-        """The profiles that are here, by batch size as JSON."""
+        """Return the stored profiles as JSON, by batch size."""
         found = {json.dumps(size): self._cache.get(_profile_key(model, workload, size)) for size in batch_sizes}
         return {size: text for size, text in found.items() if text is not None}
 
@@ -107,7 +107,7 @@ class StoredModels:
             position += length
 
     def _stretched(self, docker_config: str) -> str:
-        """What stands for a credential in the name of a file: guessing a password from it costs time."""
+        """Derive the part of a file name that stands for a credential, slowly, so that passwords are hard to guess."""
         if not docker_config:
             return ""
         name = key(docker_config)

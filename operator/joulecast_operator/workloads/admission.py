@@ -39,7 +39,7 @@ ALLOW_UNPATCHED: Final = Decision(outcome="error")
 
 
 def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
-    """The decision about ``request``, the ``request`` part of an AdmissionReview that creates or updates an object.
+    """Decide about ``request``, the ``request`` part of an AdmissionReview that creates or updates an object.
 
     Deployments are annotated; for objects of other kinds there are only warnings.
     """

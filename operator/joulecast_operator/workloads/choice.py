@@ -64,7 +64,7 @@ class EstimateLookup(Protocol):
 
 
 def wanted_by(workload: Resource) -> Wanted:
-    """What ``workload`` says about itself: its annotations, and where its pods must be placed."""
+    """Return what ``workload`` asks for, by its annotations and by where its pods must be placed."""
     inputs = annotations_of(workload)
     found = {each.field: inputs.get(each.annotation, "").strip() for each in DIMENSIONS}
     batch_size = discovery.asked_batch_size(workload)
@@ -76,7 +76,7 @@ def wanted_by(workload: Resource) -> Wanted:
 
 
 def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
-    """The estimate that speaks for ``workload``, if one does.
+    """Return the estimate that applies to ``workload``, None where there is none.
 
     Only the workload's own namespace is asked; ``namespace`` stands in where an object under admission lacks it.
     """
@@ -98,7 +98,7 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
 
 
 def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
-    """The row of the estimate's results that answers what is ``wanted``; of several the one nearest to the summary's.
+    """Return the result that matches what is ``wanted``; of several the one nearest to the summary's.
     None: no row does."""
     summary = mapping(mapping(estimate.get("status")).get("summary"))
     return max(
@@ -109,13 +109,13 @@ def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
 
 
 def rows_of(estimate: Resource) -> Sequence[Resource]:
-    """The results of an estimate."""
+    """Return the results of an estimate."""
     results = mapping(estimate.get("status")).get("results")
     return [row for row in results if isinstance(row, Mapping)] if isinstance(results, list) else []
 
 
 def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
-    """The first dimension of which no row has a ``wanted`` value; None where each has one, if perhaps not together."""
+    """Return the first dimension in which no row has a ``wanted`` value; None where each is found in some row."""
     rows = rows_of(estimate)
     for dimension in DIMENSIONS:
         values = wanted.get(dimension.field)
@@ -125,7 +125,7 @@ def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
 
 
 def asked_spec(workload: Resource) -> dict[str, Any]:
-    """The spec of the estimate that is made for ``workload``; values that no estimate can take are left out."""
+    """Return the spec of the estimate to make for ``workload``; values that no estimate accepts are left out."""
     wanted = wanted_by(workload)
     of_model: dict[str, Any] = {}
     batch_size = discovery.asked_batch_size(workload)
@@ -144,12 +144,12 @@ def asked_spec(workload: Resource) -> dict[str, Any]:
 
 
 def same_question(spec: Resource, other: Resource) -> bool:
-    """Whether two specs of estimates of one model ask the same."""
+    """Tell whether two specs of estimates of one model ask the same."""
     return _question(spec) == _question(other)
 
 
 def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resource | None:
-    """The first, in the order of preference, that holds what is wanted; else the first of the next best standing.
+    """Return the first in order of preference that holds what is wanted; else the first of the next best state.
 
     Statuses are read only until one is found that could not be better: there may be thousands of estimates of an image.
     """
@@ -168,7 +168,7 @@ def _preferred(estimates: Iterable[Resource], uid: object) -> list[Resource]:
 
 
 def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
-    """Times of creation, RFC 3339 in UTC, sort as text."""
+    """Return the sort key of an estimate; times of creation, RFC 3339 in UTC, sort as text."""
     metadata = mapping(estimate.get("metadata"))
     created, owners = str(metadata.get("creationTimestamp") or ""), metadata.get("ownerReferences")
     if not owners:
@@ -178,7 +178,7 @@ def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
 
 
 def _standing(estimate: Resource, wanted: Wanted) -> tuple[bool, bool]:
-    """Whether the estimate answers what is wanted, and whether it has numbers."""
+    """Tell whether the estimate answers what is wanted, and whether it has numbers."""
     if state_of(estimate) == READY:
         return _holds(estimate, wanted), True
     return _asks_for(estimate, wanted), False
@@ -189,7 +189,7 @@ def _holds(estimate: Resource, wanted: Wanted) -> bool:
 
 
 def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
-    """Whether an estimate without numbers may come to hold what is wanted."""
+    """Tell whether an estimate without numbers may come to hold what is wanted."""
     batch_sizes, precision, runtime, names = _question(mapping(estimate.get("spec")))
     may_hold = {
         "batchSize": [str(size) for size in batch_sizes or ()],
@@ -215,7 +215,7 @@ def _question(spec: Resource) -> tuple[Any, ...]:
 
 
 def _one(wanted: Wanted, field: str, known: Any) -> str | None:
-    """The wanted value, if it is one of those ``known``, a Literal."""
+    """Return the wanted value if it is among those ``known``, a Literal, else None."""
     return next((value for value in wanted.get(field, ()) if value in get_args(known)), None)
 
 

@@ -48,12 +48,12 @@ class Owner:
 
 
 def skipped(workload: Resource) -> bool:
-    """Whether the workload asks to be left alone with ``joulecast.dev/skip: "true"``."""
+    """Tell whether the workload asks to be left alone with ``joulecast.dev/skip: "true"``."""
     return annotations_of(workload).get(SKIP, "").strip().lower() in _TRUE
 
 
 def resting(controller: Resource, now: datetime) -> bool:
-    """Whether the controller's own Deployment asks it to write no annotations now, as an uninstall under way does."""
+    """Tell whether the controller's own Deployment asks it to write no annotations, as during an uninstall."""
     try:
         until = datetime.fromisoformat(annotations_of(controller).get(REST_UNTIL, ""))
     except ValueError:
@@ -62,7 +62,7 @@ def resting(controller: Resource, now: datetime) -> bool:
 
 
 def top_owner(resource: Resource) -> Owner | None:
-    """The controller that owns a resource, or None where the resource is itself the top-most."""
+    """Return the controller that owns a resource, or None where no controller owns it."""
     for owner in mappings(mapping(resource.get("metadata")).get("ownerReferences")):
         if owner.get("controller"):
             fields = {key: str(owner.get(key, "")) for key in ("kind", "name", "uid")}
@@ -71,7 +71,7 @@ def top_owner(resource: Resource) -> Owner | None:
 
 
 def annotatable(workload: Resource) -> bool:
-    """Whether annotations belong on this workload: what another controller owns is written by that controller."""
+    """Tell whether annotations belong on this workload: what another controller owns is written by that controller."""
     return top_owner(workload) is None and not skipped(workload)
 
 
@@ -88,12 +88,12 @@ def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
 
 
 def model_reference(workload: Resource) -> ModelInWorkload | None:
-    """The image that most likely holds the model: the annotation's, else an image volume's, else a container's."""
+    """Return the image that most likely holds the model: the annotation's, an image volume's, or a container's."""
     return next(iter(models(workload)), None)
 
 
 def model_references(workload: Resource) -> tuple[str, ...]:
-    """The images to look for the model in, likeliest first: the annotation's alone, where there is one."""
+    """Return the images to look for the model in, likeliest first: only the annotation's where there is one."""
     found = models(workload)
     if found and found[0].found_in == "annotation":
         found = found[:1]
@@ -112,32 +112,32 @@ def secret_names(holder: Resource) -> tuple[str, ...]:
 
 
 def service_account(workload: Resource) -> str:
-    """The ServiceAccount of the workload's pods: its pull secrets count where the template gives none."""
+    """Return the ServiceAccount of the workload's pods: its pull secrets apply where the template names none."""
     return str(_pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
 
 
 def products(workload: Resource) -> tuple[str, ...]:
-    """The accelerators that the workload runs on: the annotated one, else those that its pods must be placed on."""
+    """Return the accelerators of the workload: the annotated one, else those that its pods must be placed on."""
     named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
     return (product_named(named),) if named else placement.products(_pod_spec(workload))
 
 
 def wants_estimate(workload: Resource) -> bool:
-    """Whether the workload asks for an estimate of its own: it names a model and no estimate, and may be annotated."""
+    """Tell whether the workload needs its own estimate: it names a model, no estimate, and may be annotated."""
     inputs = annotations_of(workload)
     asks = bool(inputs.get(MODEL, "").strip()) and not inputs.get(ESTIMATE, "").strip()
     return asks and annotatable(workload)
 
 
 def is_made(estimate: Resource) -> bool:
-    """Whether joulecast made the estimate, for a workload that names a model."""
+    """Tell whether joulecast made the estimate, for a workload that names a model."""
     metadata = mapping(estimate.get("metadata"))
     labelled = mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
     return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
 
 
 def asked_batch_size(workload: Resource) -> int | None:
-    """The batch size that the annotation asks for; None where it is absent, or no number that an estimate takes."""
+    """Return the batch size that the annotation asks for; None where it is absent or not a valid batch size."""
     text = annotations_of(workload).get(BATCH_SIZE, "").strip()
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_BATCH_SIZES[-1])) else 0
     return number if number in _BATCH_SIZES else None

@@ -28,7 +28,7 @@ _NAMED: Final = 4  # keys with a sentence each: a tenant may write thousands, an
 
 
 def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
-    """A sentence for each annotation of ``new``, an object of ``kind``, that has no effect. ``old``: what it replaces.
+    """Return a sentence for each annotation of ``new``, a ``kind``, that has no effect. ``old``: what it replaces.
 
     Of what a controller owns nothing is said: nobody reads it.
     """
@@ -62,7 +62,7 @@ def _on_template(key: str) -> str:
 
 
 def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
-    """The one output whose name reads like a question."""
+    """Return a sentence where the output `accelerator` was given as if it were an input."""
     given = annotations_of(new).get(ACCELERATOR)
     if given is None or old or FOR_ACCELERATOR in annotations_of(new):
         return ()

@@ -34,7 +34,7 @@ from joulecast_operator.api.objects import mapping
 
 
 def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
-    """What ``row`` of a Ready estimate says about a workload, as annotations."""
+    """Return the annotations for ``row`` of a Ready estimate."""
     status = mapping(estimate.get("status"))
     found = _numbers(row) | {
         ACCELERATOR: row.get("accelerator"),
@@ -50,13 +50,13 @@ def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
 
 
 def outputs_without_numbers(estimate: Mapping[str, Any] | None, state: str, reason: str | None) -> Outputs:
-    """What a workload says while there is no forecast of it; ``reason``: None where it is merely under way."""
+    """Return the annotations of a workload without a forecast; ``reason``: None while the forecast is under way."""
     why = {} if reason is None else {REASON: bounds.text(reason)}
     return {STATE: state} | why | ({} if estimate is None else _by(estimate))
 
 
 def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
-    """The changes that turn ``current``'s outputs into ``desired``; {} where only ``estimated-at`` would differ."""
+    """Return the changes from ``current``'s outputs to ``desired``; {} where only ``estimated-at`` differs."""
     present = outputs(current)
     changes: Changes = {key: value for key, value in desired.items() if present.get(key) != value}
     changes |= {key: None for key in present if key not in desired}
@@ -65,7 +65,7 @@ def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
 
 
 def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs) -> Changes:
-    """The changes to make to ``new`` at admission, whatever outputs it carries.
+    """Return the changes to make to ``new`` at admission, whatever outputs it carries.
 
     ``old``: annotations of oldObject where model, images and inputs are still those of oldObject, else {}; its outputs
     stand, unless ``desired`` was estimated later and says something else.

@@ -9,7 +9,7 @@ from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 
 
 def products(pod: Resource) -> tuple[str, ...]:
-    """The products that the node of ``pod``, a pod's spec, must have one of; () where the pod leaves that open.
+    """Return the products that ``pod``, a pod's spec, may be placed on; () where it requires none.
 
     Preferences are left out: a pod may be placed elsewhere.
     """
@@ -18,7 +18,7 @@ def products(pod: Resource) -> tuple[str, ...]:
 
 
 def kept(pod: Resource) -> dict[str, Any]:
-    """The least of ``pod`` of which ``products`` says the same."""
+    """Return the smallest part of ``pod`` for which ``products`` gives the same answer."""
     found = list(products(pod))
     if not found:
         return {}
@@ -38,7 +38,7 @@ def _by_affinity(pod: Resource) -> tuple[str, ...]:
 
 
 def _of_term(term: Resource) -> tuple[str, ...]:
-    """The products that all expressions of a term allow."""
+    """Return the products that all expressions of a term allow."""
     expressions = mappings(term.get("matchExpressions"))
     named = [_values(each) for each in expressions if each.get("key") == PRODUCT_LABEL and each.get("operator") == "In"]
     return tuple(name for name in named[0] if all(name in other for other in named)) if named else ()

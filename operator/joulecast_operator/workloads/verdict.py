@@ -56,12 +56,12 @@ class Verdict:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no forecast, None where there is one or it is merely under way."""
+        """Say why there is no forecast, None where there is one or it is merely under way."""
         return self.outputs.get(REASON)
 
 
 def verdict_on(workload: Resource, estimate: Resource | None, namespace: str) -> Verdict | None:
-    """What ``estimate``, the one that speaks for ``workload``, says about it; None where nothing is to be said."""
+    """Return what to write to ``workload`` from ``estimate``, the one that applies; None for nothing."""
     if not discovery.annotatable(workload):
         return None
     if estimate is None:
@@ -93,8 +93,11 @@ def _being_made(workload: Resource) -> Verdict:
 
 
 def _overtaken(workload: Resource, estimate: Resource) -> bool:
-    """Whether ``estimate`` only stands in until the workload's own is made, and cannot: it speaks of what the workload
-    was before it changed its model or how it is run, or is another's that does not hold what this one wants."""
+    """Tell whether ``estimate`` cannot stand in until the workload's own estimate is made.
+
+    It describes the workload before its model or the way it is run changed, or it belongs to another workload and has
+    no row for what this one wants.
+    """
     if not estimate.get("spec", {}).get("targetRef"):
         row = choice.row_for(estimate, choice.wanted_by(workload))
         return discovery.wants_estimate(workload) and (state_of(estimate) != READY or row is None)
@@ -119,7 +122,7 @@ def _not_ready(estimate: Resource) -> Verdict:
 
 
 def _no_such_row(workload: Resource, estimate: Resource, wanted: Wanted) -> Verdict:
-    """The workload says how it is run, and the estimate holds no such row: another one's number would be misread."""
+    """Explain that the estimate has no row for how the workload is run; another row's number would be wrong."""
     dimension = choice.lacking(estimate, wanted)
     if dimension is None:
         reason, said = NOT_TOGETHER, _not_together(estimate, wanted)
@@ -157,12 +160,12 @@ _WAYS_OUT: Final[Mapping[str, str]] = {
 
 
 def _is_one_of_many(workload: Resource, estimate: Resource) -> bool:
-    """Whether the estimate was found by its image, so that others of it were looked at."""
+    """Tell whether the estimate was found by its image, so that others of it were looked at."""
     return not (annotations_of(workload).get(ESTIMATE, "").strip() or estimate.get("spec", {}).get("targetRef"))
 
 
 def _held(estimate: Resource, dimension: Dimension) -> str:
-    """What the estimate's rows have there, numbers in their order."""
+    """Return the values that the estimate's rows have in a dimension, numbers in their order."""
     found = {str(row[dimension.field]) for row in choice.rows_of(estimate) if dimension.field in row}
     listed = sorted(found, key=lambda value: (len(value), value) if value.isdecimal() else (0, value))
     more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
