@@ -212,7 +212,7 @@ class Controller:
                 and before is not None
                 and (holds(before) or waits(before))
             ):
-                self.calibrations.queue_all()  # whoever waits for its turn
+                self.calibrations.queue_all()  # others may wait for its turn
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and _rest(before) != _rest(after):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from joulecast.printable import bounded
 
-MESSAGE_CHARACTERS: Final = 1024  # of a condition, an event or a warning; longer ones help nobody
+MESSAGE_CHARACTERS: Final = 1024  # of a condition, an event or a warning; a reader takes in no more
 TEXT_CHARACTERS: Final = 512  # of any other text, as long as the longest image reference that a spec may hold
 NAME_CHARACTERS: Final = 128  # of a layer or an operator: up to 52 of them stand in a status
 LISTED: Final = 32  # entries of any list

@@ -56,7 +56,7 @@ class ProfileSummary(Part):
 
 
 class ProfileStatus(Part):
-    """Tell whether the profile can price models."""
+    """Whether the profile can price models."""
 
     observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
     held_out_error: float | None = Field(None, description="Median relative error on held-out models, 0 to 1.")

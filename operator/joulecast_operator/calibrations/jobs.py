@@ -47,7 +47,7 @@ _TOKEN_SECONDS: Final = 3600  # the kubelet renews it
 _USER: Final = 65532  # as the chart's processes
 _REQUESTS: Final = {"cpu": "2", "memory": "8Gi"}  # a host that is late leaves gaps between kernels
 _GPU_TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-"""As the admission plugin ExtendedResourceToleration adds to whoever asks for a GPU, where it is switched on."""
+"""As the admission plugin ExtendedResourceToleration adds to pods that ask for a GPU, where it is enabled."""
 
 _WHEN: Final = {"suspend", "schedule"}
 _PLACEMENT: Final = {
@@ -93,7 +93,9 @@ def result_name(calibration: Resource) -> str:
 def profile_name(product: str, runtime: str) -> str:
     """Name of the AcceleratorEnergyProfile: one a product and runtime."""
     text = f"calibrated-{product}-{runtime}".lower()
-    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in text)  # "a.-b" is no name
+    return "".join(
+        letter if letter.isascii() and letter.isalnum() else "-" for letter in text
+    )  # a name may not hold "a.-b"
 
 
 def asked(spec: CalibrationSpec) -> str:

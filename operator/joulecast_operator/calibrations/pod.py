@@ -120,7 +120,7 @@ def run(command: Sequence[str], reporter: Reporter) -> int:
     while child.poll() is None:
         reporter.progress()
         _wait(child)
-    if stopped:  # the next pod goes on: that is no end to report
+    if stopped:  # the next pod resumes the run, so that there is no end to report
         reporter.progress()
         return 128 + stopped[0]
     failure = (

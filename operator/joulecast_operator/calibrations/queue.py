@@ -59,7 +59,7 @@ def _says(holder: Resource | None, before: list[Resource], place: Place) -> str:
 
 
 def _since(calibration: Resource, place: Place, now: datetime) -> str:
-    """Since when it waits here; whoever changes to another line stands at its end."""
+    """Return since when it waits here; after a change of accelerator it starts at the end of that queue."""
     since = status_of(calibration).get("waitingSince")
     if since and place_of(calibration) == place:
         return str(since)

@@ -35,7 +35,7 @@ Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Read(BaseModel):
-    """Types as JSON has them: a number in quotes is none."""
+    """Types as JSON has them: a number in quotes is refused."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, strict=True)
 
@@ -77,7 +77,7 @@ class RunSummary(_Read):
     rows: Count = 0
     networks: Count = 0
     layers: Count = 0
-    verdict: Annotated[tuple[Check, ...], Field(strict=False)] = ()  # a list, which strictly is no tuple
+    verdict: Annotated[tuple[Check, ...], Field(strict=False)] = ()  # JSON has lists, which strict mode refuses
     held_out: HeldOut | None = None
     against: Against | None = None
     better: bool | None = None
@@ -110,7 +110,7 @@ def summary_of(config_map: Resource, number: int) -> RunSummary | Wrong | None:
         problem = error.errors(include_url=False, include_input=False)[0]
         return _unreadable(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
     except (ValueError, RecursionError):
-        return _unreadable("is no JSON")
+        return _unreadable("is not JSON")
 
 
 def product_of(config_map: Resource, summary: RunSummary) -> Product | Wrong:

@@ -50,7 +50,7 @@ def parse(text: str) -> Schedule:
         for position, part in enumerate(parts):
             _check(part, position)
     schedule = Schedule(text=" ".join(parts))
-    schedule.next(datetime.now(UTC))  # a 31 February is no time
+    schedule.next(datetime.now(UTC))  # 31 February never comes
     return schedule
 
 
@@ -64,7 +64,7 @@ def _check(text: str, position: int) -> None:
     try:
         croniter(alone if fits else "")
     except CroniterError as error:
-        raise ValueError(f"{text!r} is no {name}: give {values}, *, a range, a step or a list") from error
+        raise ValueError(f"{text!r} is not a valid {name}: give {values}, *, a range, a step or a list") from error
 
 
 def _ascending(text: str, names: list[str] | tuple[()]) -> bool:

@@ -48,7 +48,7 @@ _TOO_LARGE: Final = ("request is too large", "trying to send message larger than
 
 
 _TERMINATING: Final = "because it is being terminated"
-"""What the admission plugin NamespaceLifecycle says to whoever creates something in a namespace that goes."""
+"""Part of the refusal of the admission plugin NamespaceLifecycle to create an object in a namespace being deleted."""
 
 
 class ApiError(Exception):
@@ -145,7 +145,7 @@ class Cluster:
         return await self.request("PATCH", path, body=body, kind="application/merge-patch+json", parameters=parameters)
 
     async def apply(self, path: str, body: Mapping[str, Any]) -> Resource:
-        """Server-side apply as ``joulecast-controller``, taking fields from whoever holds them."""
+        """Server-side apply as ``joulecast-controller``, taking fields over from other managers."""
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self.request("PATCH", path, body=body, kind="application/apply-patch+yaml", parameters=parameters)
 

@@ -195,7 +195,7 @@ class Watches:
         return stale
 
     async def _fetch(self, kind: Kind, key: Key) -> None:
-        """Take an object as it is now; one that went since the listing is no reason to leave the others."""
+        """Read an object as it is now; if it was deleted since the listing, go on with the others."""
         try:
             found = await self._cluster.get(kind.path(key.namespace or None, key.name))
         except ApiError as error:

@@ -78,7 +78,7 @@ class WorkQueue(Generic[K]):
         self._woken.set()
 
     def add_within(self, key: K, seconds: float) -> None:
-        """Have ``key`` worked on in ``seconds`` at the latest: whoever asks again meanwhile asks for nothing more."""
+        """Queue ``key`` in ``seconds`` at the latest; asking again meanwhile changes nothing."""
         if key not in self._waiting and key not in self._due:
             self.add_later(key, seconds)
 
@@ -93,7 +93,7 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def work(self, handle: Callable[[K], Coroutine[Any, Any, None]], *, workers: int) -> None:
-        """Work on keys for ever. An error of ``handle`` is logged and costs that key a pause, nobody else anything."""
+        """Work on keys for ever. An error of ``handle`` is logged and delays that key alone."""
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._worker(handle))

@@ -1,4 +1,4 @@
-"""Every write to the API server: only differences, and an object that went meanwhile is no error."""
+"""Write to the API server: only differences, and without an error if the object was deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Writer:
         await self._refusals.tell(kind, resource, refusal_event(what, str(error)), error)
 
     async def event(self, kind: Kind, resource: Resource, event: EventToPost) -> None:
-        """Post an event; a namespace that is going takes none, and that is no failure."""
+        """Post an event; a namespace that is being deleted accepts none, which is not a failure."""
         metadata = resource["metadata"]
         namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, timestamp(datetime.now(UTC))
         body = {

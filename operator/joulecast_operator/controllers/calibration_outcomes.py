@@ -31,7 +31,7 @@ _JUDGED_AGAIN: Final = (_OTHERS, _SIMULATED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileVerdict:
-    """Tell whether a profile is put in use, and why."""
+    """Whether a profile is put in use, and why."""
 
     taken: bool
     reason: str
@@ -81,8 +81,8 @@ class Endings:
         if status.get("phase") != "Done" or not profile.get("taken") or self._is_used(calibration):
             return None
         in_use = self._in_use(status)
-        now = f"AcceleratorEnergyProfile {in_use[0].name} holds another one" if in_use else "it was deleted"
-        message = f"its profile was in use and is no more: {now}; a new value of the refresh annotation measures again"
+        now = f"AcceleratorEnergyProfile {in_use[0].name} took its place" if in_use else "it was deleted"
+        message = f"its profile was in use until {now}; a new value of the refresh annotation measures again"
         return State(phase="Done", reason=_NOT_IN_USE, message=message, facts={"profile": {**profile, "taken": False}})
 
     def _is_used(self, calibration: Resource) -> bool:
@@ -95,7 +95,7 @@ class Endings:
         return self._profiles.in_use(status.get("accelerator", ""), status.get("runtime", ""))
 
     async def _invalid(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> Wrong | None:
-        """Say why the profile is none of the asked accelerator and runtime; read where it can do no harm."""
+        """Say why the profile does not fit the accelerator and runtime asked for; a profiler reads it."""
         override = Override(
             product=status_of(calibration)["accelerator"],
             runtime=spec.runtime,
@@ -121,7 +121,7 @@ class Endings:
         accelerator = status_of(calibration)["accelerator"]
         name = jobs.profile_name(accelerator, spec.runtime)
         in_use = self._profiles.in_use(accelerator, spec.runtime)
-        says = summary.says or "it says no more"
+        says = summary.says or "the run gave no details"
         if simulated is not None:
             return ProfileVerdict(taken=False, reason=_SIMULATED, message=simulated.message)
         if self._is_in_use(calibration, spec, product):

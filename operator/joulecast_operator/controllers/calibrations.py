@@ -1,4 +1,4 @@
-"""EnergyCalibrations: one Job each on a GPU that nobody else measures, and its profile in use where it is better.
+"""Reconcile EnergyCalibrations: run one Job each on a GPU of its own, and use its profile where it is better.
 
 Jobs are looked at, not watched: a watch of Jobs needs rights in all namespaces, and a run lasts for minutes.
 """
@@ -88,12 +88,12 @@ class Calibrations:
         await self._put(current, state)
         stood = {_standing(each) for each in (calibration, current, self._index.resource(key) or current)}
         if len(stood) > 1:
-            self.queue_all()  # whoever waits for its turn
+            self.queue_all()  # another calibration may wait for its turn
         if state.again_seconds is not None:
             self._queue.add_later(key, state.again_seconds)
 
     def queue_all(self) -> None:
-        """Have every calibration looked at: nodes, profiles or another calibration are no longer what they were."""
+        """Queue every calibration: nodes, profiles or another calibration have changed."""
         for key in self._index.keys(CALIBRATIONS):
             self._queue.add(key)
 
@@ -118,7 +118,7 @@ class Calibrations:
             return _refused(Wrong(reason="Forbidden", message=message), again_seconds=_FORBIDDEN_SECONDS)
 
     async def _stopped(self, calibration: Resource, wrong: Wrong) -> State:
-        """Refused; a Job that runs, whose spec was changed to what makes no sense, would be read by nobody."""
+        """Refuse the calibration and delete its Job: the result of an invalid spec would not be read."""
         if holds(calibration) and self._is_allowed(calibration):
             await self._objects.delete_job(calibration, status_of(calibration)["run"])
         return replace(_refused(wrong), facts={"nextRunAt": None})

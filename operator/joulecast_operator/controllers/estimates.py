@@ -268,7 +268,7 @@ class Estimates:
         return {**estimate, "status": latest.get("status") or {}}
 
     def _drop_job(self, key: Key) -> None:
-        """End the question under way, whose answer nobody wants any more."""
+        """Cancel the job of ``key``, whose answer is no longer needed."""
         job = self._jobs.pop(key, None)
         if job is not None:
             job.task.cancel()

@@ -1,4 +1,4 @@
-"""What came of reconciling, for whoever reads the log or counts failures: one line an event, one count a failure.
+"""Log and count the outcomes of reconciling: one line an event, one count a failure.
 
 Texts of images and models are bounded and escaped here as everywhere they are shown.
 """

@@ -39,7 +39,7 @@ class Checked:
 
 
 class Profiles:
-    """Reconciles profiles. ``on_change`` is called when what prices estimates is no longer what it was."""
+    """Reconciles profiles. ``on_change`` is called when the profiles in use have changed."""
 
     def __init__(
         self,

@@ -271,7 +271,7 @@ class Forecasts:
 
 def host_of(image: str) -> str:
     """Return the registry that an image is read from: ``docker.io`` for short names of Docker Hub (``nginx``,
-    ``team/model``). What is no reference, the fetcher refuses; it counts as a host of its own."""
+    ``team/model``). A malformed reference counts as a host of its own; the fetcher refuses it."""
     try:
         return reference.parse(image).registry
     except ModelReferenceError:

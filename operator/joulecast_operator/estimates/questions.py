@@ -122,5 +122,5 @@ def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
 
 
 def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:
-    """Profiles that speak for one of the accelerators."""
+    """Return the profiles of the accelerators asked for."""
     return (each for each in overrides if each.runtime == runtime and each.product in accelerators)

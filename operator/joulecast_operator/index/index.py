@@ -24,7 +24,7 @@ Slim = Callable[[Resource], Resource]
 class Index:
     """Estimates, profiles, calibrations, Deployments and nodes.
 
-    ``estimate``: what is kept of an estimate. ``shown``: what of it is kept readable, for whoever reads all of them
+    ``estimate``: what is kept of an estimate. ``shown``: what of it is kept readable, for readers of all of them
     often. ``now`` counts seconds, for tests.
     """
 

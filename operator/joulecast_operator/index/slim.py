@@ -87,7 +87,7 @@ def deployment(resource: Resource) -> Resource:
 
 
 def node(resource: Resource) -> Resource:
-    """Labels, how many GPUs there are, and the addresses that nobody is to fetch from."""
+    """Keep labels, the number of GPUs, and the addresses that fetchers may not connect to."""
     spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
     devices = {name: count for name, count in (status.get("allocatable") or {}).items() if name.startswith(DEVICES)}
     addresses = [_some(each, ("address",)) for each in mappings(status.get("addresses"))]

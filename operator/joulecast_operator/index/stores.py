@@ -39,8 +39,8 @@ class Entry:
 class Keeping:
     """What a store keeps of its objects.
 
-    ``slim`` takes away what nobody reads. ``packed``: as bytes, for kinds with thousands of objects that are read one
-    at a time. ``links`` says what an object is found by.
+    ``slim`` drops the fields that are not read. ``packed``: as bytes, for kinds with thousands of objects that are read
+    one at a time. ``links`` says what an object is found by.
     """
 
     slim: Callable[[Resource], Resource]

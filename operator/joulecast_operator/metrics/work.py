@@ -22,8 +22,8 @@ ISOLATED: Final = Metric(
     name="joulecast_profiler_isolated",
     kind="gauge",
     labels=("barrier",),
-    text="1 for each barrier that keeps whoever reads models from the network, 0 where the kernel does not grant it:"
-    f" {', '.join(BARRIERS)}, strongest first. The last one alone holds no hostile native code.",
+    text="1 for each barrier that keeps the processes that read models off the network, 0 where the kernel does not"
+    f" grant it: {', '.join(BARRIERS)}, strongest first. The last one alone holds no hostile native code.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The HTTPS server of admission reviews: it hears the API server, and nobody else can keep it from doing so.
+"""The HTTPS server of admission reviews: other clients cannot keep it from answering the API server.
 
 Where the authority of the API server's client certificate is known, others are refused before they are read. Else every
 address has a rate of its own. Either way bodies, how many of them are read at a time and how long are bounded, and a
@@ -40,7 +40,7 @@ _ANSWERS: Final[Mapping[Refused, tuple[int, str]]] = {
     "rate": (429, "more reviews than an API server sends: wait a moment"),
     "size": (413, f"a review may have {REVIEW_BYTES:,} bytes"),
     "slow": (408, f"a review must arrive within {_BODY_SECONDS:g} s"),
-    "malformed": (400, "this is no AdmissionReview in JSON"),
+    "malformed": (400, "the body is not an AdmissionReview in JSON"),
 }
 
 Review = Callable[[Any], dict[str, Any]]
@@ -164,7 +164,7 @@ def _is_small(request: web.Request) -> bool:
 
 
 def common_name(certificate: Mapping[str, Any]) -> str | None:
-    """Of the subject of a certificate as `ssl` describes it; None where there is no certificate."""
+    """Return the common name in a certificate's subject; None where there is no certificate."""
     for part in certificate.get("subject") or ():
         for name, value in part:
             if name == "commonName":

@@ -17,7 +17,7 @@ from joulecast_operator.serving import der
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 60.0
-"""Between two looks at the files: a mounted Secret tells nobody that it changed, and the kubelet takes as long."""
+"""Between two looks at the files: a change of a mounted Secret causes no event, and the kubelet updates it as often."""
 
 _WARNED_SECONDS: Final = 7 * 86400.0  # before the end: issuers renew weeks ahead, and a week is time to see to it
 
@@ -51,7 +51,7 @@ class Certificate:
         self._warned = False
         self.expires = 0.0
         self.refused: str | None = None
-        """Say why the files as they are now are not served; None where they are."""
+        """Why the files as they are now are not served; None where they are."""
 
     @property
     def context(self) -> ssl.SSLContext:

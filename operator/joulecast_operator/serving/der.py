@@ -12,7 +12,7 @@ _VALIDITY: Final = 3  # after serial number, signature algorithm and issuer
 
 
 def not_after(certificate: bytes) -> datetime:
-    """When a certificate ends. Raises ValueError for what is none."""
+    """Return when a certificate ends. Raises ValueError for bytes that are not a certificate."""
     try:
         ((_, whole),) = _parts(certificate)
         _, signed = next(_parts(whole))

@@ -1,4 +1,4 @@
-"""Who may read /metrics: whoever the API server says, by TokenReview and SubjectAccessReview.
+"""Decide who may read /metrics by asking the API server: TokenReview and SubjectAccessReview.
 
 The pages name every namespace's models and forecasts, so they are for those whom an administrator lets get the URL
 /metrics (a rule with nonResourceURLs), as the metrics of Kubernetes' own components are.
@@ -27,7 +27,7 @@ REFUSED_SECONDS: Final = 10.0  # a right that is given counts as soon
 _REVIEW_SECONDS: Final = 5.0  # of the 10 s that a scrape has by default
 _REMEMBERED: Final = 1024  # tokens, by digest; some 200 bytes each
 
-# Prometheus brings a new token every hour; whoever guesses tokens must not make the API server busy
+# Prometheus brings a new token every hour; guesses of tokens must not load the API server
 _NEW_TOKENS_PER_SECOND: Final = 5.0
 _NEW_TOKENS_AT_ONCE: Final = 20.0
 

@@ -13,7 +13,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_VALIDITY: Final = timedelta(days=3650)  # it lives as long as the process, and nobody checks its end
+_VALIDITY: Final = timedelta(days=3650)  # it lives as long as the process, and clients do not check it
 _BACKDATE: Final = timedelta(hours=1)  # for clocks that differ, as client-go's
 
 

@@ -15,7 +15,7 @@ Header = dict[str, Any]
 
 
 class FrameError(Exception):
-    """The other side said something that is no frame, or less than one."""
+    """The other side sent an incomplete or malformed frame."""
 
 
 def pack(header: Mapping[str, Any], body: bytes = b"") -> bytes:
@@ -57,9 +57,9 @@ def _header(text: bytes) -> Header:
     try:
         header = json.loads(text)
     except ValueError as error:
-        raise FrameError("the frame's header is no JSON") from error
+        raise FrameError("the frame's header is not JSON") from error
     if not isinstance(header, dict):
-        raise FrameError("the frame's header is no object")
+        raise FrameError("the frame's header is not a JSON object")
     return header
 
 

@@ -19,7 +19,7 @@ from joulecast_operator.workers.sandbox import GO
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 5.0  # a job ends itself at its limit; whoever is still there after this much more is killed
+GRACE_SECONDS: Final = 5.0  # a job ends itself at its limit; a job that still runs after this much more is killed
 
 _PASSED: Final = (
     "PATH",
@@ -33,7 +33,7 @@ _PASSED: Final = (
     "PYTHONPATH",
     "JOULECAST_ALLOW_SIMULATED_PROFILES",  # of tests
 )
-"""What a worker sees of the environment: none of the controller's own settings and credentials."""
+"""Variables that a worker inherits: none holds settings or credentials of the controller."""
 
 
 class WorkerError(JoulecastError):

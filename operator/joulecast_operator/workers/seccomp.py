@@ -65,7 +65,7 @@ KERNEL: Final[Mapping[str, Call]] = {
     "keyctl": Call(250, 219),
     "open_by_handle_at": Call(304, 265),
 }
-"""What nobody who only computes needs, and faults of the kernel are looked for in."""
+"""System calls that computing does not need and whose faults are used to attack kernels."""
 
 _AUDIT_ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
 _LOAD, _EQUAL, _GREATER, _RETURN = 0x20, 0x15, 0x25, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGT|K, BPF_RET|K

@@ -34,7 +34,7 @@ class SharedJobs:
         requester: Requester,
         registry: str = "",
     ) -> T:
-        """Return the result of ``work``, shared with whoever asks for the same ``name`` meanwhile.
+        """Return the result of ``work``, shared with all who ask for the same ``name`` meanwhile.
 
         ``work`` is given the ticket by which it waits for its turn, at ``registry``. A requester that is cancelled
         leaves the job to the others. With the last one the job is cancelled, too, so that nothing is fetched for an
@@ -64,6 +64,6 @@ class SharedJobs:
 
 
 def _heed(task: asyncio.Task[Any]) -> None:
-    """Retrieve a failure that nobody waits for any more, of which asyncio would complain in the log."""
+    """Retrieve a failure that no task awaits any more, else asyncio logs it as never retrieved."""
     if not task.cancelled():
         task.exception()

@@ -1,7 +1,7 @@
 """Models that were read, kept on disk under the digest of what was read.
 
-A registry may claim any digest for a layer or a manifest. So a claim leads to a stored model only for whoever asks the
-same registry with the same credential; profiles belong to a skeleton, whoever read it.
+A registry may claim any digest for a layer or a manifest. So a claim leads to a stored model only for requests to the
+same registry with the same credential; profiles belong to a skeleton, independent of who read it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which of several estimates speaks for a workload, and which of its rows; pure, the same rule for both processes.
+"""Choose which of several estimates applies to a workload, and which of its rows; pure, the same in both processes.
 
 The estimate that the workload names, else one whose targetRef is the workload, else one of the same image. Of several
 in one of these groups: what the workload says about itself decides, then whether there are numbers, then the newest.

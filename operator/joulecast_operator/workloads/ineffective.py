@@ -30,7 +30,7 @@ _NAMED: Final = 4  # keys with a sentence each: a tenant may write thousands, an
 def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
     """Return a sentence for each annotation of ``new``, a ``kind``, that has no effect. ``old``: what it replaces.
 
-    Of what a controller owns nothing is said: nobody reads it.
+    Objects that a controller owns get no warning: a controller ignores it.
     """
     if top_owner(new) is not None:
         return ()

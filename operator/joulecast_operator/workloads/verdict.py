@@ -45,7 +45,7 @@ _LISTED: Final = 8  # values of a dimension named in a sentence: as many as a sp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """``outputs``: the annotations. ``sentence``: the same for whoever applies the workload or looks at its events."""
+    """``outputs``: the annotations. ``sentence``: the same in words, for the warning at admission and the event."""
 
     outputs: Outputs
     sentence: str

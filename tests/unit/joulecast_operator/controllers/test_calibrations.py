@@ -285,7 +285,7 @@ def test_a_profile_that_is_deleted_or_replaced_is_not_said_to_be_in_use_and_not_
     status = world.step(key)
     assert (reason(status), status["profile"]["taken"], status["finishedAt"]) == ("Better", True, finished)
     world.profiles.use(name="theirs")
-    assert "theirs holds another one" in message(world.step(key))
+    assert "theirs took its place" in message(world.step(key))
 
 
 def test_the_very_profile_that_is_in_use_stays_in_use() -> None:

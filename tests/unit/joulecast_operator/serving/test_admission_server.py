@@ -67,7 +67,7 @@ def test_a_review_is_answered_as_json() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_is_refused_in_a_sentence(body: bytes) -> None:
     reviews = Reviews()
-    assert served(reviews, lambda url: post(url, body)) == (400, "this is no AdmissionReview in JSON\n")
+    assert served(reviews, lambda url: post(url, body)) == (400, "the body is not an AdmissionReview in JSON\n")
     assert reviews.refusals == {"malformed": 1}
 
 
