@@ -131,7 +131,7 @@ class Controller:
     # -- work
 
     async def work(self) -> None:
-        """Everything the index holds once, then whatever changes, then everything again every sweep."""
+        """Reconcile all objects once, then each that changes, and all again at every sweep."""
         await self.networks.look()  # before anything is fetched
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
@@ -166,7 +166,7 @@ class Controller:
             log.exception("the defect cannot be said on the object", extra={"key": str(key)})
 
     async def _reconcile(self, key: Key) -> None:
-        """Estimates say themselves when they went well."""
+        """Reconcile the object of ``key``, and reset its pauses after success; estimates reset theirs themselves."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
             return

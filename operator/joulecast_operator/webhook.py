@@ -106,7 +106,7 @@ async def _serve(settings: Settings, certificate: Certificate) -> None:
 
 
 def health_of(index: Index, server: AdmissionServer) -> Health:
-    """Sick while the watch is stale; ready once the index is filled and the port open, until the certificate ends."""
+    """Report sick while the watch is stale; ready while the index is filled, the port open, the certificate valid."""
 
     def sick() -> str | None:
         behind = index.behind_seconds()

@@ -66,19 +66,19 @@ _SIGNIFICANT_DIGITS: Final = 3  # an interval is never narrower than 1 %; more d
 
 
 def annotations_of(resource: Mapping[str, Any]) -> dict[str, str]:
-    """All annotations of a resource; {} where it has none."""
+    """Return all annotations of a resource; {} where it has none."""
     metadata = resource.get("metadata")
     found = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     return dict(found) if isinstance(found, Mapping) else {}
 
 
 def outputs(current: Mapping[str, str]) -> Outputs:
-    """Those of the ``current`` annotations that are joulecast's own."""
+    """Return those of the ``current`` annotations that are joulecast's own."""
     return {key: value for key, value in current.items() if key in OUTPUT_KEYS}
 
 
 def significant(value: float, *, rounding: str = ROUND_HALF_EVEN) -> str:
-    """``value`` to three significant digits as a plain decimal: no exponent, no trailing zeros after the point."""
+    """Format ``value`` with three significant digits as a plain decimal: no exponent, no trailing zeros."""
     number = Decimal(repr(float(value)))
     if number == 0:
         return "0"
@@ -89,7 +89,7 @@ def significant(value: float, *, rounding: str = ROUND_HALF_EVEN) -> str:
 
 
 def state_of(estimate: Mapping[str, Any]) -> str:
-    """``Ready``, ``Failed`` or ``Pending``, from the Ready condition of the estimate's current generation."""
+    """Return ``Ready``, ``Failed`` or ``Pending``, from the Ready condition of the estimate's current generation."""
     ready = ready_condition(estimate)
     return {"True": READY, "False": FAILED}.get(str(ready.get("status")), PENDING) if ready else PENDING
 

@@ -19,7 +19,7 @@ _MESSAGE: Final = "message"
 
 
 def bounded_status(status: Mapping[str, Any]) -> dict[str, Any]:
-    """``status`` with every text escaped and cut, and every list cut."""
+    """Return ``status`` with every text escaped and cut, and every list cut."""
     return {name: _bounded(value, _characters(name)) for name, value in status.items()}
 
 

@@ -104,7 +104,7 @@ def condition(status: Resource, kind: str) -> Resource | None:
 
 
 def timestamp(now: datetime) -> str:
-    """RFC 3339 in UTC, to the second, as Kubernetes writes times."""
+    """Format a time as Kubernetes does: RFC 3339 in UTC, to the second."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

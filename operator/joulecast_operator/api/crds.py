@@ -30,7 +30,7 @@ Schema = dict[str, Any]
 
 
 def definitions() -> dict[str, Schema]:
-    """Every CustomResourceDefinition by its plural name."""
+    """Return every CustomResourceDefinition by its plural name."""
     found = (
         _definition(kinds.ESTIMATES, estimates.InferenceEnergyEstimate, "iee", _estimate_columns()),
         _definition(kinds.PROFILES, AcceleratorEnergyProfile, "aep", _profile_columns()),
@@ -40,7 +40,7 @@ def definitions() -> dict[str, Schema]:
 
 
 def structural(model: type[BaseModel]) -> Schema:
-    """``model`` as the structural schema that the API server accepts."""
+    """Return ``model`` as the structural schema that the API server accepts."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     shared = schema.pop("$defs", {})
     plain: Schema = _plain(schema, shared)
@@ -138,7 +138,7 @@ def _profile_columns() -> list[Schema]:
 
 
 def _calibration_columns() -> list[Schema]:
-    """Where it is and what came of it; the last column says why, as long as it likes."""
+    """Return the columns of a calibration: accelerator, phase, figures, age, message; the reason with `-o wide`."""
     accelerator, *figures = (_column(name, f".status.summary.{name}") for name in _CALIBRATION_COLUMNS)
     reason = _condition("Calibrated", "reason") | _WIDE | {"name": "Reason"}
     shown = _condition("Calibrated", "message") | {"name": "Why"}

@@ -34,7 +34,7 @@ class Part(BaseModel):
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """CEL rules with their messages, for ``json_schema_extra``."""
+    """Return CEL rules with their messages, for ``json_schema_extra``."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
 
 

@@ -99,7 +99,7 @@ def _covers(pattern: str, toleration: Toleration) -> bool:
 
 
 def _written(toleration: Toleration) -> str:
-    """As ``Allowed.tolerations`` would have it."""
+    """Write a toleration as ``Allowed.tolerations`` has it."""
     if not toleration.key:
         return ANY
     value = "" if toleration.operator == "Exists" else f"={toleration.value or ''}"

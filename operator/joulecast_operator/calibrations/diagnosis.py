@@ -96,7 +96,7 @@ def creating(pods: Iterable[Resource]) -> Resource | None:
 
 
 def end_of(pods: Sequence[Resource]) -> str:
-    """How the Job's last pod ended, with the last line that it left; "" where none did."""
+    """Return how the Job's last pod ended, with the last line that it left; "" where none did."""
     ended = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_created)
     if not ended:
         return ""
@@ -157,7 +157,7 @@ def _created(pod: Resource) -> str:
 
 
 def _time(event: Resource) -> str:
-    """When it was seen last; the scheduler and newer components write other fields than older ones."""
+    """Return when an event was seen last; newer components write other fields than older ones."""
     series = (event.get("series") or {}).get("lastObservedTime")
     metadata = event.get("metadata") or {}
     found = series or event.get("lastTimestamp") or event.get("eventTime") or metadata.get("creationTimestamp")

@@ -86,12 +86,12 @@ def job_name(calibration: Resource, number: int) -> str:
 
 
 def result_name(calibration: Resource) -> str:
-    """Name of the ConfigMap, and of the account that may write it."""
+    """Return the name of the ConfigMap, and of the account that may write it."""
     return f"{calibration['metadata']['name']}-calibration"
 
 
 def profile_name(product: str, runtime: str) -> str:
-    """Name of the AcceleratorEnergyProfile: one a product and runtime."""
+    """Return the name of the AcceleratorEnergyProfile: one a product and runtime."""
     text = f"calibrated-{product}-{runtime}".lower()
     return "".join(
         letter if letter.isascii() and letter.isalnum() else "-" for letter in text
@@ -99,7 +99,7 @@ def profile_name(product: str, runtime: str) -> str:
 
 
 def asked(spec: CalibrationSpec) -> str:
-    """Hash of all that decides what is measured; another one asks for another run.
+    """Hash all that decides what is measured; another hash asks for another run.
 
     Without defaults: a version with one more field must not measure every GPU anew.
     """
@@ -107,7 +107,7 @@ def asked(spec: CalibrationSpec) -> str:
 
 
 def placed(spec: CalibrationSpec) -> str:
-    """Hash of all that decides how a run's pod is placed; another one asks for another Job of the same run."""
+    """Hash all that decides how a run's pod is placed; another hash asks for another Job of the same run."""
     return _hash(spec.model_dump(mode="json", include=_PLACEMENT, exclude_defaults=True))
 
 
@@ -211,7 +211,7 @@ def _pod(run: Run) -> Manifest:
 
 
 def _whole_cards(target: Target) -> Manifest:
-    """Nodes of the product, also those that come later; a shared one carries another product or the label."""
+    """Select nodes of the product, also later ones; a shared node has another product or the sharing label."""
     expressions = [
         {"key": PRODUCT_LABEL, "operator": "In", "values": sorted({target.product, *target.spellings})},
         {"key": SHARING_LABEL, "operator": "NotIn", "values": list(SHARING)},
@@ -244,7 +244,7 @@ def _container(run: Run) -> Manifest:
 
 
 def _resources(spec: CalibrationSpec) -> Manifest:
-    """One GPU, and what was asked for; who is given a limit alone asks for as much, as Kubernetes has it."""
+    """Return one GPU and what was asked for; where only a limit is given it is the request too."""
     given = _plain(spec.resources) if spec.resources else {}
     requests, limits = given.get("requests", {}), given.get("limits", {})
     unasked = {name: amount for name, amount in _REQUESTS.items() if name not in limits}
@@ -252,7 +252,7 @@ def _resources(spec: CalibrationSpec) -> Manifest:
 
 
 def _reporting(run: Run) -> list[str]:
-    """Arguments of `calibration_pod`: where the result goes, and what to compare with."""
+    """Return the arguments of `calibrations.pod`: where the result goes, and what to compare with."""
     namespace = run.calibration["metadata"]["namespace"]
     known = [f"--against={INPUT_PATH}/{AGAINST}"] if run.against is not None else []
     return [

@@ -35,7 +35,7 @@ class Target:
 
 
 def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Waiting | Wrong:
-    """Where to run, or why nowhere."""
+    """Return where to run, or why there is no such place."""
     asked = spec.accelerator
     labels = dict(spec.node_selector.match_labels) if spec.node_selector else {}
     if asked is not None and (trouble := _no_whole_card(asked)):

@@ -70,7 +70,7 @@ class Reporter:
         self._told = ""
 
     def progress(self) -> None:
-        """Hand over a new summary; what goes wrong is tried again with the next one."""
+        """Send the summary if it is new; after an error the next call tries again."""
         text = _read(self._summary, SUMMARY_BYTES)
         if text and text != self._told:
             try:
@@ -80,7 +80,7 @@ class Reporter:
                 print(f"progress could not be reported: {error}", file=sys.stderr)
 
     def result(self, failure: str | None) -> bool:
-        """Hand over the end, for as long as it takes; whether that went well. ``failure``: None after exit code 0."""
+        """Send the last summary until it succeeds or times out; tells which. ``failure``: None after exit code 0."""
         text = _read(self._summary, SUMMARY_BYTES)
         if failure is not None and not _says_failed(text):
             text = json.dumps(_FAILED | {"message": failure})

@@ -31,13 +31,13 @@ def waits(calibration: Resource) -> bool:
 
 
 def place_of(calibration: Resource) -> Place:
-    """Where it measures, or stands in line."""
+    """Return the place where it measures or waits."""
     status = status_of(calibration)
     return Place(product=status.get("accelerator", ""), runtime=status.get("runtime", ""))
 
 
 def waiting(calibration: Resource, place: Place, others: Iterable[Resource], now: datetime) -> State | None:
-    """Its state while somebody else measures or came before it; None where it may begin."""
+    """Return its state while another one measures or is before it; None where it may begin."""
     if holds(calibration):
         return None  # its Job went, its turn did not
     rivals = [other for other in others if _is_rival(other, calibration, place)]

@@ -58,8 +58,10 @@ def refresh_of(calibration: Resource) -> str:
 
 
 def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> datetime | None:
-    """When the next run is due: ``now`` or earlier for at once, None for never. Raises ValueError for a schedule that
-    is none."""
+    """Return when the next run is due: ``now`` or earlier for at once, None for never.
+
+    Raises ValueError for a malformed schedule.
+    """
     status, refresh = status_of(calibration), refresh_of(calibration)
     schedule = parse(spec.schedule) if spec.schedule is not None else None
     if refresh and refresh != status.get("refresh"):
@@ -152,7 +154,7 @@ def _columns(status: Resource) -> dict[str, str]:
 
 
 def _better(status: Resource, quality: Resource) -> str:
-    """ "yes, in use", or by which figures not."""
+    """Return "yes, in use", or the figures by which it is not better."""
     if quality.get("better") is None:
         return ""
     if quality["better"]:
@@ -171,7 +173,7 @@ def _shown(schedule: str | None) -> str | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Six significant digits, as every number of a status."""
+    """Round to six significant digits, as every number of a status."""
     return None if value is None else float(f"{value:.6g}")
 
 

@@ -59,8 +59,10 @@ class PullSecrets:
         return Credentials(docker_config=merged, missing=tuple(missing))
 
     async def _of_workload(self, namespace: str, workload: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
-        """Names of the workload's Secrets, and what is missing: those of its template, and those of its ServiceAccount
-        where the template has none, as admission fills a pod in."""
+        """Return the names of the workload's Secrets, and sentences on what could not be read.
+
+        They are those of its template, else those of its ServiceAccount, as admission completes a pod.
+        """
         named = discovery.pull_secrets(workload)
         if named:
             return named, []
@@ -112,7 +114,7 @@ class PullSecrets:
 
 
 def merged_docker_configs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Pull secrets as one docker configuration; the first that names a registry wins, as with the kubelet."""
+    """Merge pull secrets into one docker configuration; the first that names a registry wins, as in the kubelet."""
     auths: dict[str, Any] = {}
     for config in configs:
         entries = config.get("auths")

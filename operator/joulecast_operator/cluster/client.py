@@ -72,7 +72,7 @@ class ApiError(Exception):
 
 
 def login(settings: kopf.OperatorSettings | None = None) -> kopf.ConnectionInfo:
-    """Credentials from the pod's ServiceAccount, else from KUBECONFIG. Raises kopf.LoginError."""
+    """Return credentials from the pod's ServiceAccount, else from KUBECONFIG. Raises kopf.LoginError."""
     settings = settings or kopf.OperatorSettings()
     info = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
     if info is None:
@@ -112,7 +112,7 @@ class Cluster:
             parameters = {"limit": str(limit), "continue": following}
 
     async def watch(self, path: str, version: str) -> AsyncIterator[Resource]:
-        """Events of the collection at ``path`` after ``version``, until the server ends the connection.
+        """Yield events of the collection at ``path`` after ``version``, until the server ends the connection.
 
         Raises ApiError, 410 where the server remembers no such version, and aiohttp's errors: TimeoutError where not
         even a bookmark came.
@@ -145,7 +145,7 @@ class Cluster:
         return await self.request("PATCH", path, body=body, kind="application/merge-patch+json", parameters=parameters)
 
     async def apply(self, path: str, body: Mapping[str, Any]) -> Resource:
-        """Server-side apply as ``joulecast-controller``, taking fields over from other managers."""
+        """Apply on the server's side as ``joulecast-controller``, taking fields over from other managers."""
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self.request("PATCH", path, body=body, kind="application/apply-patch+yaml", parameters=parameters)
 
@@ -159,7 +159,7 @@ class Cluster:
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Resource:
-        """One request, tried again while the server is busy or away. Raises ApiError or, at the end, aiohttp's."""
+        """Send a request, again while the server is busy or unavailable. Raises ApiError or, at the end, aiohttp's."""
         content = await self._content(method, path, body=body, kind=kind, parameters=parameters, headers=headers)
         answer: Resource = json.loads(content) if content else {}
         return answer
@@ -255,12 +255,12 @@ def _reported(status: Mapping[str, Any]) -> ApiError:
 
 
 def _next_limit(limit: int, size_bytes: int) -> int:
-    """How many objects of the size that ``limit`` objects had make a page of PAGE_BYTES."""
+    """Return how many objects make a page of PAGE_BYTES, from the size of the last page of ``limit`` objects."""
     return max(1, min(PAGE_OBJECTS, limit * PAGE_BYTES // max(size_bytes, 1)))
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length; aiohttp's own reader ends with an error at 128 KiB."""
+    """Yield lines of any length; aiohttp's own reader fails at 128 KiB."""
     rest = bytearray()
     async for chunk in stream.iter_any():
         first, *others = chunk.split(b"\n")

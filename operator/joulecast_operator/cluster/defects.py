@@ -36,5 +36,5 @@ def sentence(error: Exception) -> str:
 
 
 def id_of(error: Exception) -> dict[str, str]:
-    """Fields of the log line that holds the error's traceback."""
+    """Return fields of the log line that holds the error's traceback."""
     return {"defect": defects.defect_id(error)} if is_defect(error) else {}

@@ -42,7 +42,7 @@ class ClusterNetworks:
         self._trouble: str | None = None
 
     def denied(self) -> tuple[str, ...]:
-        """All of them, each range once and neighbours joined."""
+        """Return all ranges, each once and neighbours joined."""
         if self._known is None:
             texts = [*self._own, *self._services, *(text for node in self._nodes() for text in of_node(node))]
             self._known = tuple(_joined(texts))

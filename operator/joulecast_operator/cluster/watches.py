@@ -227,7 +227,7 @@ class Watches:
 
 
 def settings() -> kopf.OperatorSettings:
-    """kopf logs in and serves; it watches nothing, keeps no state, scans nothing and has no peers."""
+    """Configure kopf to log in and run, but to watch nothing, keep no state, scan nothing and have no peers."""
     chosen = kopf.OperatorSettings()
     chosen.scanning.disabled = True
     chosen.peering.standalone = True

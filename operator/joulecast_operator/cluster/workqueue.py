@@ -53,7 +53,7 @@ class WorkQueue(Generic[K]):
         return len(self._waiting) + len(self._active)
 
     def age_seconds(self) -> float:
-        """For how long the oldest key has waited or been worked on; 0.0 where there is none."""
+        """Return for how long the oldest key has waited or been worked on; 0.0 where there is none."""
         return self._now() - next(iter(self._since.values()), self._now())
 
     def add(self, key: K) -> None:
@@ -83,13 +83,13 @@ class WorkQueue(Generic[K]):
             self.add_later(key, seconds)
 
     def pause_seconds(self, key: K) -> float:
-        """Note a failure of ``key``; how long to wait before it is tried again."""
+        """Count a failure of ``key`` and return how long to wait before the next try."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         return float(min(self._first_pause_seconds * 2 ** min(failures, 16), LONGEST_PAUSE_SECONDS))
 
     def forget(self, key: K) -> None:
-        """``key`` went well: its next failure is a first one."""
+        """Forget the failures of ``key``, so that its next failure counts as the first."""
         self._failures.pop(key, None)
 
     async def work(self, handle: Callable[[K], Coroutine[Any, Any, None]], *, workers: int) -> None:

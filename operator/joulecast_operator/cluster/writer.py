@@ -146,7 +146,7 @@ class Writer:
             await self._refused(ESTIMATES, estimate, "Deletion", error)
 
     async def _refused(self, kind: Kind, resource: Resource, what: str, error: ApiError) -> None:
-        """Pass over an object that went, tell of a refusal for good, and raise what may be tried again."""
+        """Ignore a deleted object, report a final refusal, and raise what may be tried again."""
         if error.status in _GONE or error.of_going_namespace:
             return
         if not error.lasting:

@@ -73,7 +73,7 @@ class Objects:
         return [pod for pod in found.get("items") or () if not pod["metadata"].get("deletionTimestamp")]
 
     async def _warnings(self, about: Resource) -> list[Resource]:
-        """Warning events on an object."""
+        """Return warning events on an object."""
         metadata = about["metadata"]
         selector = {"fieldSelector": f"involvedObject.uid={metadata['uid']},type=Warning"}
         found = await self._cluster.request("GET", EVENTS.path(metadata["namespace"]), parameters=selector)

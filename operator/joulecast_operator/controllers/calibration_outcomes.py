@@ -186,7 +186,7 @@ class Endings:
 
 
 def _stays(in_use: tuple[Key, Override] | None, against: str | None) -> str:
-    """Which profile stays where the new one is not better."""
+    """Name the profile that stays in use where the new one is not better."""
     if in_use is not None:
         return f"AcceleratorEnergyProfile {in_use[0].name} stays in use"
     if against is not None:

@@ -178,7 +178,7 @@ class Calibrations:
         )
 
     async def _resting(self, calibration: Resource, spec: CalibrationSpec, due: datetime | None) -> State | None:
-        """Between runs, or after the only one."""
+        """Return the state between runs, or after the only one."""
         status, again = status_of(calibration), _seconds_to(due)
         facts = {"nextRunAt": None if due is None else timestamp(due)}
         if status.get("phase") == "Done" and self._endings.is_open(calibration):
@@ -331,7 +331,7 @@ _GOING: Final = State(
 
 
 def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
-    """Reason and message of a run that begins."""
+    """Return the reason and message of a run that begins."""
     if not again:
         return "Starting", "the Job is being made"
     if spec.storage is not None:

@@ -197,7 +197,7 @@ class Estimates:
         return job
 
     async def _answer(self, request: ForecastRequest, requester: Requester, *, again: bool) -> Outcome:
-        """``again``: nothing but time has passed, so that this look-up counts against the rate of all."""
+        """Ask for the forecast. ``again``: for the same inputs, so that the look-up counts against the rate of all."""
         if again:
             await self._rate.wait()
         try:
@@ -263,7 +263,7 @@ class Estimates:
         return await self._writer.status(ESTIMATES, estimate, desired)
 
     def _latest(self, key: Key, estimate: Resource) -> Resource:
-        """``estimate`` as it was asked about, with the status of now: its generation is what the answer observed."""
+        """Return ``estimate`` as it was asked about, with its present status: the answer observed that generation."""
         latest = self._index.resource(key) or estimate
         return {**estimate, "status": latest.get("status") or {}}
 

@@ -33,7 +33,7 @@ class Journal:
         self._count = count or (lambda *_: None)
 
     def estimate(self, estimate: Resource, result: Result, *, written: bool, seconds: float | None = None) -> None:
-        """``seconds``: from question to answer. A failure that is tried again counts each time; its line comes once."""
+        """Log the outcome, and count a failure at every try. ``seconds``: from question to answer."""
         if isinstance(result, (Failure, Wrong)):
             if written or isinstance(result, Failure):
                 self._count(ESTIMATES.kind, result.reason)
@@ -58,7 +58,7 @@ class Journal:
             _line(logging.INFO, "a profile is in use", "ProfileTaken", PROFILES, profile)
 
     def calibration(self, before: Resource, state: State, *, written: bool) -> None:
-        """``before``: the calibration as it was when ``state`` was written."""
+        """Log a new phase. ``before``: the calibration as it was when ``state`` was written."""
         was = (before.get("status") or {}).get("phase")
         if not written or was == state.phase:
             return

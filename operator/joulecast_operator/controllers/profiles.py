@@ -34,7 +34,7 @@ class Checked:
 
     @property
     def shown(self) -> Mapping[str, Any]:
-        """The facts that the status shows."""
+        """Return the facts that the status shows."""
         return {**self.facts, "calibrated_at": self.candidate.calibrated_at or None}
 
 

@@ -98,7 +98,7 @@ class Workloads:
             await self._writer.event(DEPLOYMENTS, deployment, event)
 
     def concerned(self, estimate: Resource) -> Concerned:
-        """Deployments whose annotations may depend on ``estimate``; looks at no other."""
+        """Return the Deployments whose annotations may depend on ``estimate``; reads no others."""
         metadata, spec = estimate["metadata"], estimate.get("spec") or {}
         namespace, image = metadata["namespace"], (spec.get("model") or {}).get("image") or ""
         target = (spec.get("targetRef") or {}).get("name")
@@ -117,7 +117,7 @@ class Workloads:
         return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
 
     def targeting(self, key: Key) -> list[Key]:
-        """Estimates that take their model from the Deployment of ``key``."""
+        """Return estimates that take their model from the Deployment of ``key``."""
         return self._index.targeting(key.namespace, DEPLOYMENTS.kind, key.name)
 
     async def _make(self, key: Key, deployment: Resource) -> None:
@@ -190,7 +190,7 @@ def made_for(deployment: Resource) -> dict[str, Any]:
 
 
 def _suffix(uid: str) -> str:
-    """Another Deployment of the same name gets another estimate, while the old one may still be going."""
+    """Derive the estimate's name: a new Deployment of the same name gets another estimate than the old one."""
     return hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 

@@ -75,7 +75,7 @@ class Forecasts:
 
     @property
     def collectors(self) -> Sequence[Collector]:
-        """What Prometheus sees of this work."""
+        """Return the collectors of metrics about this work."""
         return (TurnsCollector((self._fetching, self._profiling)), *self._metrics.collectors)
 
     async def start(self) -> None:
@@ -117,7 +117,7 @@ class Forecasts:
         return priced_outcome(request.image, digest, model, priced)
 
     async def validate(self, override: Override) -> Header:
-        """Facts of an accelerator profile. Raises JoulecastError."""
+        """Return the facts of an accelerator profile. Raises JoulecastError."""
         header = {"operation": "validate", **_plain(override)}
         ticket = Ticket()
         with ticket.held_by(Requester(namespace="")):

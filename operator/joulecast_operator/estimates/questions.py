@@ -88,7 +88,7 @@ def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
-    """Product names, each card once: those given, else of the nodes selected, else of all nodes."""
+    """Return the product names, each card once: those given, else of the nodes selected, else of all nodes."""
     if spec.accelerators is not None and spec.accelerators.names:
         return tuple(dict.fromkeys(map(product_named, spec.accelerators.names)))
     selector = spec.accelerators.node_selector if spec.accelerators else None

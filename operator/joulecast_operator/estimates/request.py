@@ -38,7 +38,7 @@ class ForecastRequest:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """All images that may hold the model, likeliest first."""
+        """Return all images that may hold the model, likeliest first."""
         return (self.image, *self.alternatives)
 
     @property
@@ -59,5 +59,5 @@ class ForecastRequest:
 
     @property
     def hash(self) -> str:
-        """Identity of the question, without credentials."""
+        """Return the identity of the request, without credentials."""
         return key(self.images, self.path, self.format, self.workload, self.pricing)[:16]

@@ -12,7 +12,7 @@ _OF_REGISTRY: Final = 3 / 4  # of the fetchers; above a namespace's, so that one
 
 
 def of_fetchers(settings: Settings) -> Bounds:
-    """Bounds of jobs that ask registries."""
+    """Return the bounds of jobs that ask registries."""
     return Bounds(
         running=settings.fetchers,
         running_per_namespace=settings.fetches_per_namespace or _part(_OF_NAMESPACE, settings.fetchers),
@@ -23,7 +23,7 @@ def of_fetchers(settings: Settings) -> Bounds:
 
 
 def of_profilers(settings: Settings) -> Bounds:
-    """Bounds of jobs that read models, which no registry can slow down."""
+    """Return the bounds of jobs that read models, which registries cannot slow down."""
     return Bounds(
         running=settings.profilers,
         running_per_namespace=settings.profiles_per_namespace or _part(_OF_NAMESPACE, settings.profilers),

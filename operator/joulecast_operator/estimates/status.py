@@ -93,7 +93,7 @@ def same_generation(estimate: Resource) -> Status:
 
 
 def inputs_hash(request: ForecastRequest) -> str:
-    """Hash of all that decides the numbers, and of what asks to look again."""
+    """Return the hash of all that decides the numbers, and of what asks to look again."""
     return f"{request.hash}-{key(request.refresh)[:8]}" if request.refresh else request.hash
 
 

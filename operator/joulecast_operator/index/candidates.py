@@ -27,7 +27,7 @@ Traits = tuple[bytes, str]
 
 
 def summary(estimate: Resource) -> Traits:
-    """All that a choice may depend on except the name."""
+    """Return all that a choice may depend on except the name."""
     created = str(mapping(estimate.get("metadata")).get("creationTimestamp") or "")
     text = json.dumps(_traits(estimate), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest(), created
@@ -55,11 +55,11 @@ class Candidates:
             del self._alike[digest]
 
     def keys(self) -> Iterable[Key]:
-        """All of them."""
+        """Return all keys."""
         return [key for alike in self._alike.values() for key in alike.members()]
 
     def chosen(self) -> list[Key]:
-        """Those that a choice has to look at, of the newest ``KINDS`` kinds."""
+        """Return the keys that a choice has to read, of the newest ``KINDS`` kinds."""
         groups: Iterable[_Alike] = self._alike.values()
         if len(self._alike) > KINDS:
             groups = heapq.nlargest(KINDS, groups, key=_Alike.age)
@@ -101,7 +101,7 @@ class _Alike:
 
 
 def _traits(estimate: Resource) -> list[Any]:
-    """Whose it is, what it asks, and whether it holds the answer."""
+    """Return its owners, what it asks, and whether it holds the answer."""
     metadata, spec, status = (mapping(estimate.get(part)) for part in ("metadata", "spec", "status"))
     owners = [owner.get("uid") for owner in metadata.get("ownerReferences") or () if isinstance(owner, Mapping)]
     ready = ready_condition(estimate)

@@ -101,23 +101,23 @@ class Index:
         return self.resource(Key(kind=ESTIMATES.kind, namespace=namespace, name=name))
 
     def by_target(self, namespace: str, kind: str, name: str) -> list[Resource]:
-        """Estimates of the namespace whose targetRef is that workload; of those that are alike, a few."""
+        """Return estimates whose targetRef is that workload; of those that are alike, a few."""
         return self._chosen((TARGET + kind, namespace, name))
 
     def by_image(self, namespace: str, image: str) -> list[Resource]:
-        """Estimates of the namespace that name that image, letter for letter; of those that are alike, a few."""
+        """Return estimates that name exactly that image; of those that are alike, a few."""
         return self._chosen((IMAGE, namespace, image))
 
     def targeting(self, namespace: str, kind: str, name: str) -> list[Key]:
-        """Every estimate of the namespace whose targetRef is that workload."""
+        """Return every estimate of the namespace whose targetRef is that workload."""
         return self._all((TARGET + kind, namespace, name))
 
     def made_for(self, namespace: str, kind: str, name: str) -> list[Key]:
-        """Those of them that joulecast made."""
+        """Return the estimates with that targetRef that joulecast made."""
         return self._all((MADE + kind, namespace, name))
 
     def deployments_of(self, namespace: str, *, image: str = "", estimate: str = "") -> set[Key]:
-        """Deployments of the namespace that may run a model out of ``image``, or that name ``estimate``."""
+        """Return Deployments of the namespace that may run a model out of ``image``, or that name ``estimate``."""
         of_image = self._deployments.get((IMAGE, namespace, image), set())
         return of_image | self._deployments.get((NAMED, namespace, estimate), set())
 
@@ -141,7 +141,7 @@ class Index:
         return self.resource(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=name))
 
     def keys(self, kind: Kind, namespace: str | None = None) -> list[Key]:
-        """Keys of a kind, of one namespace or of all."""
+        """Return keys of a kind, of one namespace or of all."""
         if namespace is not None:
             return sorted(self._in_namespace.get((kind.kind, namespace), ()), key=lambda key: key.name)
         return self._stores[kind.kind].keys()
@@ -149,7 +149,7 @@ class Index:
     # -- lag
 
     def behind_seconds(self) -> float:
-        """For how long a watch is known to bring nothing although something changed; 0.0 while none is."""
+        """Return for how long a watch has missed changes; 0.0 while none has."""
         return self._now() - min(self._behind_since.values()) if self._behind_since else 0.0
 
     def heard(self, kind: Kind) -> None:
@@ -173,7 +173,7 @@ class Index:
         return self.gone(kind, listed, version), stale
 
     def gone(self, kind: Kind, listed: Mapping[Key, str], version: str) -> set[Key]:
-        """Keys that a listing taken at ``version`` lacks; what is newer than the listing is not judged by it."""
+        """Return the keys that a listing taken at ``version`` lacks, without those newer than the listing."""
         store = self._stores[kind.kind]
         return {key for key in store if key not in listed and not store.is_newer(key, version)}
 

@@ -36,7 +36,7 @@ _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedG
 
 
 def without_noise(resource: Resource) -> Resource:
-    """All but what field managers and kubectl write for themselves."""
+    """Drop what field managers and kubectl write for themselves."""
     metadata = {key: value for key, value in mapping(resource.get("metadata")).items() if key != "managedFields"}
     if _NOISE in (metadata.get("annotations") or {}):
         metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != _NOISE}
@@ -44,7 +44,7 @@ def without_noise(resource: Resource) -> Resource:
 
 
 def estimate(resource: Resource) -> Resource:
-    """Spec and status whole, as the controller compares them; of the metadata what it reads."""
+    """Keep spec and status whole, which the controller compares, and the metadata that it reads."""
     kept = {key: resource[key] for key in ("spec", "status") if key in resource}
     return {"metadata": _estimate_metadata(resource)} | kept
 
@@ -69,7 +69,7 @@ def admission_estimate(resource: Resource) -> Resource:
 
 
 def deployment(resource: Resource) -> Resource:
-    """Only what ``discovery`` reads: identity, owners, our annotations; of the template images, pull secrets, account
+    """Keep what ``discovery`` reads: identity, owners, our annotations; of the template images, pull secrets, account
     and accelerators."""
     metadata = resource.get("metadata") or {}
     kept = _some(metadata, _IDENTITY)

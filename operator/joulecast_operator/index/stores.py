@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def resource(self) -> Resource:
-        """The object, made anew at each call where it is packed."""
+        """Return the object, unpacked anew at each call."""
         return unpacked(self.content) if isinstance(self.content, bytes) else self.content
 
 
@@ -83,7 +83,7 @@ class Store:
         return list(self._entries)
 
     def resources(self) -> Iterator[Resource]:
-        """One after the other: all at once would take the memory that packing saves."""
+        """Yield objects one by one: all at once would take the memory that packing saves."""
         for entry in list(self._entries.values()):
             yield entry.resource
 
@@ -108,7 +108,7 @@ class Store:
 
 
 def packed(resource: Resource) -> bytes:
-    """``resource`` as bytes of this process alone; it consists of what JSON can say."""
+    """Pack a resource, which consists of JSON values, into bytes for this process alone."""
     return zlib.compress(marshal.dumps(dict(resource)), _LEVEL)
 
 
@@ -118,7 +118,7 @@ def unpacked(content: bytes) -> Resource:
 
 
 def later(version: str, than: str) -> bool:
-    """Resource versions are numbers that grow, and may be compared as such since Kubernetes 1.35."""
+    """Tell which version is later; comparing them as numbers is allowed since Kubernetes 1.35."""
     if version.isdigit() and than.isdigit():
         return int(version) > int(than)
     return version != than

@@ -65,6 +65,6 @@ def run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamily
 
 
 def _reason(status: Resource) -> str:
-    """Of the last condition, Calibrated."""
+    """Return the reason of the last condition, Calibrated."""
     conditions = mappings(status.get("conditions")) or [{}]
     return str(conditions[-1].get("reason", ""))

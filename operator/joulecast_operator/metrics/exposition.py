@@ -37,7 +37,7 @@ class LargeFamily(GaugeMetricFamily):
         """Ignore what the constructor of the base class sets."""
 
     def text(self) -> str:
-        """As generate_latest writes it."""
+        """Format the family as generate_latest does."""
         lines = [f"{self.name}{{{text}}} {value!r}\n" for _, text, value in self._points]
         return f"# HELP {self.name} {_line(self.documentation)}\n# TYPE {self.name} gauge\n{''.join(lines)}"
 
@@ -53,7 +53,7 @@ class _Alone:
 
 
 def page(registry: CollectorRegistry) -> bytes:
-    """Everything that ``registry`` collects, in text format 0.0.4."""
+    """Return everything that ``registry`` collects, in text format 0.0.4."""
     return b"".join(
         family.text().encode() if isinstance(family, LargeFamily) else generate_latest(_Alone(family))
         for family in registry.collect()
@@ -61,7 +61,7 @@ def page(registry: CollectorRegistry) -> bytes:
 
 
 def label_text(names: Sequence[str], values: Labels) -> str:
-    """Labels as they stand between the braces."""
+    """Format labels as they stand between the braces."""
     return ",".join(f'{name}="{_quoted(value)}"' for name, value in zip(names, values, strict=True))
 
 

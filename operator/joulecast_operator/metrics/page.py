@@ -30,7 +30,7 @@ METRICS: Final = (
 
 
 def reference() -> str:
-    """docs/metrics.md, from the declarations above."""
+    """Return docs/metrics.md, from the declarations above."""
     lines = [
         "# Metrics",
         "",

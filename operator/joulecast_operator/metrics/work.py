@@ -98,7 +98,7 @@ class WorkMetrics:
         self._seconds.labels(operation).observe(seconds)
 
     def received(self, number: int) -> None:
-        """So many bytes came from a registry."""
+        """Count bytes received from a registry."""
         self._bytes.inc(number)
 
     def looked_up(self, kind: Kind, *, hits: int = 0, misses: int = 0) -> None:

@@ -38,7 +38,7 @@ class Candidate:
 
     @property
     def place(self) -> tuple[str, str]:
-        """What it prices."""
+        """Return the product and the runtime that it prices."""
         return self.override.product, self.override.runtime
 
 
@@ -75,7 +75,7 @@ class UsableProfiles:
 
 
 def calibrated_at(profile: Resource) -> str:
-    """When the profile was calibrated, as far as the object says."""
+    """Return when the profile was calibrated, as far as the object says."""
     said = (annotations_of(profile).get(CALIBRATED_AT), profile["metadata"].get("creationTimestamp"))
     return next((time for text in said if (time := _time(text))), "")
 

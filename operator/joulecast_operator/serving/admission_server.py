@@ -127,7 +127,7 @@ class AdmissionServer:
 
 
 def application(review: Review, door: Door, observer: RefusalObserver) -> web.Application:
-    """Reviews by POST, at any path."""
+    """Return the application that answers reviews by POST, at any path."""
 
     def refused(reason: Refused, request: web.Request) -> web.Response:
         observer.refused(reason)

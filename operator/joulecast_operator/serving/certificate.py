@@ -55,7 +55,7 @@ class Certificate:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """The context to listen with: every new connection gets the certificate of that moment. Raises
+        """Return the context to listen with: every new connection gets the certificate of that moment. Raises
         CertificateError."""
         if self._current is None:
             self.load()
@@ -115,7 +115,7 @@ class Certificate:
             connection.context = self._current
 
     def _bare(self) -> ssl.SSLContext:
-        """TLS without a certificate yet, that asks clients for theirs where their authority is known."""
+        """Return a TLS context without a certificate, that asks for clients' where their authority is known."""
         made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         if self._client_authority is not None:
             made.load_verify_locations(self._client_authority)
@@ -131,7 +131,7 @@ class Certificate:
         return fresh, der.not_after(ssl.PEM_cert_to_DER_cert(own)).timestamp()
 
     def _read_digest(self) -> str:
-        """Of all files; the key itself is not kept."""
+        """Return a digest of all files; the key itself is not kept."""
         paths = [self._certfile, self._keyfile, *([self._client_authority] if self._client_authority else [])]
         return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 

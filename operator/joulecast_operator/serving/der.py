@@ -24,7 +24,7 @@ def not_after(certificate: bytes) -> datetime:
 
 
 def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element, one after the other."""
+    """Yield tag and content of each element."""
     position = 0
     while position < len(content):
         tag, length, position = content[position], content[position + 1], position + 2

@@ -61,7 +61,7 @@ async def listening(
 
 
 def health_application(health: Health) -> web.Application:
-    """/healthz and /readyz."""
+    """Return the application of /healthz and /readyz."""
 
     async def healthz(_: web.Request) -> web.Response:
         return _answer(health.sick())
@@ -75,7 +75,7 @@ def health_application(health: Health) -> web.Application:
 
 
 def metrics_application(registry: CollectorRegistry, guard: Any) -> web.Application:
-    """/metrics behind ``guard``, a middleware."""
+    """Return the application of /metrics behind ``guard``, a middleware."""
     app = web.Application(middlewares=[guard])
     app.add_routes(_metrics_routes(registry))
     return app

@@ -18,7 +18,7 @@ _BACKDATE: Final = timedelta(hours=1)  # for clocks that differ, as client-go's
 
 
 async def context() -> ssl.SSLContext:
-    """TLS with a fresh certificate; its key lies in a file for a moment only. Raises OSError where none can be made."""
+    """Return a TLS context with a new certificate. Raises OSError where none can be made."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "joulecast_operator.serving.self_signed", stdout=asyncio.subprocess.PIPE
     )
@@ -34,7 +34,7 @@ async def context() -> ssl.SSLContext:
 
 
 def make(name: str) -> bytes:
-    """Key and certificate of ``name``."""
+    """Make a key and a certificate for ``name``."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -181,7 +181,7 @@ class _Line:
             del self.registries[ticket.registry]
 
     def before(self, ticket: Ticket) -> int:
-        """How many jobs of this namespace have their turn before ``ticket`` at most, its registries taking turns."""
+        """Return how many jobs of this namespace at most precede ``ticket``, as its registries take turns."""
         return self._lengths.up_to(self._index(ticket) + 1) - 1
 
     def _index(self, ticket: Ticket) -> int:

@@ -48,7 +48,7 @@ def _done(header: Header) -> tuple[Header, bytes]:
 
 
 def access_of(plain: dict[str, Any]) -> sources.RegistryAccess:
-    """``plain``: fields of RegistryAccess as JSON; ``denied_networks`` come on top of the default ones."""
+    """Build a RegistryAccess from its fields as JSON; ``denied_networks`` extend the default ones."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
     values["denied_networks"] = DENIED_NETWORKS + tuple(values.get("denied_networks", ()))
     return sources.RegistryAccess(

@@ -24,7 +24,7 @@ def pack(header: Mapping[str, Any], body: bytes = b"") -> bytes:
 
 
 def lengths(prefix: bytes) -> tuple[int, int]:
-    """Lengths of header and body. Raises FrameError where they are beyond what is ever sent."""
+    """Return the lengths of header and body. Raises FrameError where they are beyond what is ever sent."""
     if len(prefix) != PREFIX.size:
         raise FrameError("the frame ends early")
     header_bytes, body_bytes = PREFIX.unpack(prefix)
@@ -34,7 +34,7 @@ def lengths(prefix: bytes) -> tuple[int, int]:
 
 
 def unpack(data: bytes) -> tuple[Header, bytes]:
-    """Header and body of one whole frame. Raises FrameError."""
+    """Return header and body of one whole frame. Raises FrameError."""
     header_bytes, body_bytes = lengths(data[: PREFIX.size])
     if len(data) != PREFIX.size + header_bytes + body_bytes:
         raise FrameError("the frame ends early")

@@ -54,7 +54,7 @@ _OPTIONS: Final = re.compile(rf"{_OPTION}(?: {_OPTION})*")
 
 
 def _entry(found: re.Match[str]) -> str:
-    """``{x: [1, 3]}`` of one field, or of both ``{inputShapes: {x: [1, 3]}, inputValues: {n: 5}}``."""
+    """Write ``{x: [1, 3]}`` for one field, for both ``{inputShapes: {x: [1, 3]}, inputValues: {n: 5}}``."""
     entries: dict[str, list[str]] = {}
     for option, quoted, quoted_value, name, value in re.findall(_OPTION, found[0]):
         shown = _given(option, name or quoted, value or quoted_value)
@@ -126,7 +126,7 @@ def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]
 
 
 def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelProfile:
-    """``batch_size``: None where the shapes say it, or nothing does and one is meant."""
+    """Profile the model. ``batch_size``: None where the shapes give it, else 1 is meant."""
     fetched = FetchedModel(**header["model"], skeleton=skeleton)
     values = {name: input_value(value) for name, value in header["input_values"].items()}
     try:
@@ -189,7 +189,7 @@ def _price(header: Header, profile: ModelProfile, accelerator: accelerators.Acce
 
 
 def _distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
-    """Two labels may name one accelerator; its rows stand once."""
+    """Return the accelerators, each once although two labels may name it."""
     found: dict[tuple[str, int], EnergyEstimate] = {}
     for estimate in estimates:
         found.setdefault((estimate.accelerator, estimate.batch_size), estimate)

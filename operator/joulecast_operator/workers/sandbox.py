@@ -107,7 +107,7 @@ def isolate() -> list[str]:
 
 
 def without_network() -> bool:
-    """Leave the network for good, where the kernel lets a process of one thread do so; says whether it did."""
+    """Leave the network for good where the kernel allows it to a process of one thread; tells whether it did."""
     try:
         return bool(ctypes.CDLL(None).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
     except (AttributeError, OSError):
@@ -115,7 +115,7 @@ def without_network() -> bool:
 
 
 def forbid() -> None:
-    """From here on this process opens no socket, starts no program and writes no file."""
+    """Forbid this process, by an audit hook, to open sockets, start programs or write files."""
     sys.addaudithook(_refuse)
 
 
@@ -125,7 +125,7 @@ def failure(error: BaseException) -> frames.Header:
 
 
 def told(error: BaseException) -> frames.Header:
-    """Reason, message and whether a later try may help. A programming error's traceback goes to the log, under the id
+    """Return reason, message and whether to try again. A programming error's traceback goes to the log, under the id
     that its message names."""
     if isinstance(error, JoulecastError) and not defects.is_defect(error):
         return {"reason": error.reason, "message": str(error), "transient": error.transient}

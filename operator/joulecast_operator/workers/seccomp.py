@@ -106,7 +106,7 @@ def program(numbers: Sequence[int], architecture: int) -> bytes:
 
 
 def _line(code: int, operand: int, *, if_true: int = 0) -> bytes:
-    """struct sock_filter: ``if_true`` lines are passed over where a comparison holds, none where it does not."""
+    """Pack a struct sock_filter: where a comparison holds, ``if_true`` lines are skipped, else none."""
     return struct.pack("=HBBI", code, if_true, 0, operand)
 
 

@@ -39,7 +39,7 @@ class StoredModel:
 
     @property
     def nameless(self) -> Header:
-        """The fields of a FetchedModel without the skeleton and without where it came from.
+        """Return the fields of a FetchedModel without the skeleton and without where it came from.
 
         What a profiler makes of them serves every requester of this content, so it must not name anyone's image.
         """

@@ -29,7 +29,7 @@ class Turns:
         return self._queue.running
 
     def oldest_seconds(self) -> float:
-        """How long the job that has waited longest has waited by now; it may be asked by another thread."""
+        """Return how long the oldest waiting job has waited; other threads may call this."""
         since = self._oldest
         return 0.0 if since is None else self._now() - since
 

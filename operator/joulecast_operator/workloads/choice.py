@@ -163,7 +163,7 @@ def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resourc
 
 
 def _preferred(estimates: Iterable[Resource], uid: object) -> list[Resource]:
-    """Those made for the workload of ``uid``, then those not made for another, each the newest first, then by name."""
+    """Sort: those made for the workload of ``uid``, then those not made for another; newest first, then by name."""
     return sorted(sorted(estimates, key=_name), key=lambda estimate: _precedence(estimate, uid), reverse=True)
 
 

@@ -76,7 +76,7 @@ def annotatable(workload: Resource) -> bool:
 
 
 def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
-    """Every image that may hold the workload's model, likeliest first, none twice."""
+    """Return every image that may hold the workload's model, likeliest first, none twice."""
     named = annotations_of(workload).get(MODEL, "").strip()
     found = {named: "annotation"} if named else {}
     spec = _pod_spec(workload)
@@ -101,12 +101,12 @@ def model_references(workload: Resource) -> tuple[str, ...]:
 
 
 def pull_secrets(workload: Resource) -> tuple[str, ...]:
-    """Names of the Secrets that the workload's images are pulled with, as its pod template gives them."""
+    """Return the names of the Secrets that the workload's images are pulled with, as its pod template gives them."""
     return secret_names(_pod_spec(workload))
 
 
 def secret_names(holder: Resource) -> tuple[str, ...]:
-    """Names in ``imagePullSecrets`` of a pod's spec or a ServiceAccount."""
+    """Return the names in ``imagePullSecrets`` of a pod's spec or a ServiceAccount."""
     named = (secret.get("name") for secret in mappings(holder.get("imagePullSecrets")))
     return tuple(str(name) for name in named if name)
 
@@ -144,7 +144,7 @@ def asked_batch_size(workload: Resource) -> int | None:
 
 
 def inputs_hash(workload: Resource) -> str:
-    """Hash of all that decides the forecast: template images with their pull secrets and account, the accelerators that
+    """Hash all that decides the forecast: template images with their pull secrets and account, the accelerators that
     it may run on, and input annotations.
 
     The generation would not do as a trigger: our own writes of annotations move it.

@@ -78,7 +78,7 @@ def _uncovered(kind: str, keys: set[str]) -> str:
 
 
 def _ours(annotations: Mapping[str, Any]) -> set[str]:
-    """Keys under our prefix; Kubernetes takes capital letters in it."""
+    """Return the keys under our prefix, which Kubernetes accepts in capitals too."""
     return {key for key in annotations if str(key).lower().startswith(PREFIX)}
 
 

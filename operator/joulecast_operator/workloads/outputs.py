@@ -82,7 +82,7 @@ def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
 
 
 def _later(desired: Outputs, stands: Outputs) -> bool:
-    """RFC 3339 in UTC with a trailing Z sorts as text; outputs without a time hold no numbers and give way to any."""
+    """Tell whether ``desired`` is later, as text in RFC 3339; outputs without a time are older than any."""
     return bool(desired) and (ESTIMATED_AT not in stands or desired.get(ESTIMATED_AT, "") > stands[ESTIMATED_AT])
 
 

@@ -28,7 +28,7 @@ def kept(pod: Resource) -> dict[str, Any]:
 
 
 def _by_affinity(pod: Resource) -> tuple[str, ...]:
-    """One of the terms must hold, so each of them has to name products."""
+    """Return the products of a required affinity: one term must hold, so each has to name products."""
     node_affinity = mapping(mapping(pod.get("affinity")).get("nodeAffinity"))
     required = mapping(node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
     terms = [_of_term(term) for term in mappings(required.get("nodeSelectorTerms"))]

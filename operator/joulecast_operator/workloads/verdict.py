@@ -185,7 +185,7 @@ def _forecast(row: Resource, estimate: Resource) -> str:
 
 
 def _comparison(row: Resource, estimate: Resource) -> tuple[str, ...]:
-    """Against the thriftiest other accelerator at the same batch size and precision."""
+    """Compare with the other accelerator that needs least energy at the same batch size and precision."""
     others = [other for other in choice.rows_of(estimate) if _comparable(other, row)]
     if not others:
         return ()
