@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from examples.demo.terminal import answer, command, console, heading, say
-from joulecast_operator.annotations import OUTPUT_KEYS
+from joulecast_operator.api.annotations import OUTPUT_KEYS
 from tests.harness import binaries
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation

@@ -27,10 +27,10 @@ def webhook(chosen: settings.Settings) -> None:
 
 
 def null_outputs(chosen: settings.Settings) -> None:
-    from joulecast_operator import writer
-    from joulecast_operator.index import Key
-    from joulecast_operator.kinds import DEPLOYMENTS
-    from joulecast_operator.kube import Cluster
+    from joulecast_operator.api.kinds import DEPLOYMENTS
+    from joulecast_operator.api.objects import Key
+    from joulecast_operator.cluster import writer
+    from joulecast_operator.cluster.client import Cluster
 
     async def clean() -> int:
         cluster = Cluster(concurrency=chosen.api_requests)

@@ -13,29 +13,36 @@ from typing import Any, Final
 
 import kopf
 
-from joulecast_operator import discovery, isolation, reconcile, trouble
-from joulecast_operator.annotations import REST_UNTIL, annotations_of, outputs
-from joulecast_operator.calibration_line import waits
-from joulecast_operator.calibration_status import CALIBRATED, holds
-from joulecast_operator.cluster_networks import ClusterNetworks
-from joulecast_operator.controller_calibrations import Calibrations
-from joulecast_operator.controller_estimates import Estimates
-from joulecast_operator.controller_profiles import Profiles
-from joulecast_operator.controller_workloads import Workloads
-from joulecast_operator.forecasts import Forecasts
-from joulecast_operator.health import Health
-from joulecast_operator.index import Index, Key, Resource
-from joulecast_operator.journal import Journal
-from joulecast_operator.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
-from joulecast_operator.kube import ApiError, Cluster
-from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
-from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
-from joulecast_operator.questions import product_of
-from joulecast_operator.serving import opened
+from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outputs
+from joulecast_operator.api.conditions import READY, USABLE, defect_status
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key, Resource
+from joulecast_operator.calibrations.queue import waits
+from joulecast_operator.calibrations.status import CALIBRATED, holds
+from joulecast_operator.cluster import defects
+from joulecast_operator.cluster.client import ApiError, Cluster
+from joulecast_operator.cluster.networks import ClusterNetworks
+from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
+from joulecast_operator.cluster.workqueue import WorkQueue
+from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers.calibrations import Calibrations
+from joulecast_operator.controllers.estimates import Estimates
+from joulecast_operator.controllers.journal import Journal
+from joulecast_operator.controllers.profiles import Profiles
+from joulecast_operator.controllers.workloads import Workloads
+from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.questions import product_of
+from joulecast_operator.index.index import Index
+from joulecast_operator.metrics.collector import EstimateCollector
+from joulecast_operator.metrics.estimates import shown
+from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
+from joulecast_operator.metrics.registry import registry_with
+from joulecast_operator.metrics.work import show_isolation
+from joulecast_operator.serving.health import Health
+from joulecast_operator.serving.ports import opened
 from joulecast_operator.settings import Settings
-from joulecast_operator.watches import STALE_SECONDS, Watches
-from joulecast_operator.workqueue import WorkQueue
-from joulecast_operator.writer import Writer
+from joulecast_operator.workers import isolation
+from joulecast_operator.workloads import discovery
 
 _OF_IMAGE: Final = "DeploymentsOfImage"
 """Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them together."""
@@ -61,8 +68,8 @@ class _Said:
 
 
 _SAID: Final = {
-    ESTIMATES.kind: _Said(kind=ESTIMATES, condition=reconcile.READY),
-    PROFILES.kind: _Said(kind=PROFILES, condition=reconcile.USABLE),
+    ESTIMATES.kind: _Said(kind=ESTIMATES, condition=READY),
+    PROFILES.kind: _Said(kind=PROFILES, condition=USABLE),
     CALIBRATIONS.kind: _Said(kind=CALIBRATIONS, condition=CALIBRATED),
 }
 
@@ -124,7 +131,7 @@ class Controller:
     # -- work
 
     async def work(self) -> None:
-        """Everything the index holds once, then whatever changes, then everything again every sweep."""
+        """Reconcile all objects once, then each that changes, and all again at every sweep."""
         await self.networks.look()  # before anything is fetched
         for key in self.index.keys(PROFILES):
             await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
@@ -141,8 +148,8 @@ class Controller:
             with self.reconciles.timed(key.kind):
                 await self._reconcile(key)
         except Exception as error:
-            self.reconciles.failed(key.kind, trouble.reason_of(error))
-            if trouble.is_defect(error):
+            self.reconciles.failed(key.kind, defects.reason_of(error))
+            if defects.is_defect(error):
                 await self._say_defect(key, error)
             raise
 
@@ -152,14 +159,14 @@ class Controller:
         if resource is None or kind is None:
             return
         try:
-            said = trouble.sentence(error)
-            status = reconcile.defect_status(resource, kind.condition, said, now=datetime.now(UTC))
+            said = defects.sentence(error)
+            status = defect_status(resource, kind.condition, said, now=datetime.now(UTC))
             await self._writer.status(kind.kind, resource, status, warning=True)
         except Exception:
             log.exception("the defect cannot be said on the object", extra={"key": str(key)})
 
     async def _reconcile(self, key: Key) -> None:
-        """Estimates say themselves when they went well."""
+        """Reconcile the object of ``key``, and reset its pauses after success; estimates reset theirs themselves."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
             return
@@ -205,7 +212,7 @@ class Controller:
                 and before is not None
                 and (holds(before) or waits(before))
             ):
-                self.calibrations.queue_all()  # whoever waits for its turn
+                self.calibrations.queue_all()  # others may wait for its turn
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and _rest(before) != _rest(after):
@@ -291,7 +298,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether the API server would refuse the same again."""
+    """Tell whether the API server would refuse the same again."""
     return isinstance(error, ApiError) and error.lasting
 
 

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line on standard error, whoever speaks: joulecast, a library, Python's warnings, a print.
+"""Log one JSON object a line to standard error, for joulecast, libraries, Python's warnings and prints alike.
 
 What the C code of a library writes by itself passes by; so does the usage of a wrong command line.
 """
@@ -27,7 +27,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 
 MESSAGE_CHARACTERS: Final = 2048
 TRACEBACK_CHARACTERS: Final = 8192
-"""Container runtimes cut a line after 16 KiB, and half a line is no JSON."""
+"""Container runtimes cut a line after 16 KiB, and half a line is not JSON."""
 
 _ESCAPE_CHARACTERS: Final = 6  # \u202e
 
@@ -81,7 +81,7 @@ class _Printed(io.TextIOBase):
 
 
 def configure(level: str) -> None:
-    """Set up logging before kopf, which sets up none. Also names the user, which kopf asks for, where nobody did."""
+    """Set up logging before kopf, which sets up none. Also sets the user name, which kopf needs, where it is unset."""
     handler = _Handler(sys.__stderr__)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -126,7 +126,7 @@ def _cut(value: Any) -> Any:
 
 
 def _json(line: Mapping[str, Any]) -> str:
-    """One line of JSON, in which a number that is none stands as text."""
+    """Return one line of JSON, with NaN and infinities as text."""
     try:
         text = json.dumps(line, default=str, ensure_ascii=False, allow_nan=False)
     except ValueError:
@@ -136,7 +136,7 @@ def _json(line: Mapping[str, Any]) -> str:
 
 
 def _escaped(line: str) -> str:
-    """Marks of direction and the controls that JSON leaves as they are, as escapes that mean the same in JSON."""
+    """Escape marks of writing direction and control characters that JSON does not escape."""
     return line if line.isprintable() else "".join(map(_shown, line))
 
 

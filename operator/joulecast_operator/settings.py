@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from joulecast_operator.calibration_allowed import Allowed, AllowedSetting
+from joulecast_operator.calibrations.allowed import Allowed, AllowedSetting
 
 PREFIX: Final = "JOULECAST_"
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -137,7 +137,7 @@ class Settings(BaseModel):
 
 
 def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Settings from flags, then the environment. Ends the program with a sentence where one is wrong."""
+    """Load settings from flags, then the environment. Ends the program with a sentence where one is wrong."""
     parser = _parser()
     given = {name: value for name, value in vars(parser.parse_args(list(arguments))).items() if value is not None}
     named = {name: environ[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in environ}

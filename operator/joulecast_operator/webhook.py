@@ -18,19 +18,20 @@ from typing import Any, Final, Protocol
 
 import kopf
 
-from joulecast_operator import slim
-from joulecast_operator.admission_server import AdmissionServer
-from joulecast_operator.certificate import Certificate, CertificateError
-from joulecast_operator.health import Health
-from joulecast_operator.index import Index
-from joulecast_operator.kinds import ESTIMATES
-from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import AdmissionMetrics, registry_with, show_expiry
-from joulecast_operator.operator_metrics import show_index
-from joulecast_operator.serving import opened
+from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
+from joulecast_operator.index import slim
+from joulecast_operator.index.index import Index
+from joulecast_operator.metrics.reconciles import show_index
+from joulecast_operator.metrics.registry import registry_with
+from joulecast_operator.metrics.webhook import AdmissionMetrics, show_expiry
+from joulecast_operator.serving.admission_server import AdmissionServer
+from joulecast_operator.serving.certificate import Certificate, CertificateError
+from joulecast_operator.serving.health import Health
+from joulecast_operator.serving.ports import opened
 from joulecast_operator.settings import Settings
-from joulecast_operator.watches import STALE_SECONDS, Watches
-from joulecast_operator.webhook_decision import ALLOW_UNPATCHED, Decision, decide
+from joulecast_operator.workloads.admission import ALLOW_UNPATCHED, Decision, decide
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Admission:
         self._observer = observer
 
     def review(self, review: Review) -> dict[str, Any]:
-        """The AdmissionReview with its response."""
+        """Return the AdmissionReview with its response."""
         started = time.perf_counter()
         decision = self._guarded(review)
         self._observer.observe(decision.outcome, time.perf_counter() - started)
@@ -105,7 +106,7 @@ async def _serve(settings: Settings, certificate: Certificate) -> None:
 
 
 def health_of(index: Index, server: AdmissionServer) -> Health:
-    """Sick while the watch is stale; ready once the index is filled and the port open, until the certificate ends."""
+    """Report sick while the watch is stale; ready while the index is filled, the port open, the certificate valid."""
 
     def sick() -> str | None:
         behind = index.behind_seconds()

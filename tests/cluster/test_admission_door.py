@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from joulecast_operator.admission_server import REVIEW_BYTES
+from joulecast_operator.serving.admission_server import REVIEW_BYTES
 from tests.cluster.release import Release, deployment
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from joulecast.accelerators import installed
-from joulecast_operator.calibration_resources import NAME_CHARACTERS
+from joulecast_operator.api.calibrations import NAME_CHARACTERS
 from tests import small_models
 from tests.cluster.calibrated import (
     ALLOWED,

@@ -14,12 +14,12 @@ from uuid import uuid4
 
 import pytest
 
-from joulecast_operator import kube
+from joulecast_operator.cluster import client as kube
 from tests import small_models
 from tests.cluster.controlled import CONTROLLER, Cluster, controlled, estimate, merge, metrics
 from tests.cluster.release import deployment
 from tests.harness.installation import NAMESPACE
-from tests.unit.operator_core.estimates import row as result_row
+from tests.unit.joulecast_operator.samples.estimates import row as result_row
 
 
 @pytest.fixture(scope="module")
@@ -408,7 +408,7 @@ def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
 def test_a_worker_killed_during_its_job(cluster: Cluster, namespace: str, program: str) -> None:
     """Stopped first, so that it is certainly in the middle of the job that is sent to it."""
     cluster.push(f"killed-{program}", salt=namespace)
-    module = f"joulecast_operator.{program}"
+    module = f"joulecast_operator.workers.{program}"
     cluster.until(lambda: processes(cluster, module), "a worker is ready")
     workers = processes(cluster, module)
     for pid in workers:
@@ -426,7 +426,7 @@ def test_a_worker_killed_during_its_job(cluster: Cluster, namespace: str, progra
 
 def test_a_worker_killed_while_it_waits_costs_nobody_a_failure(cluster: Cluster, namespace: str) -> None:
     cluster.push("idle", salt=namespace)
-    modules = ("joulecast_operator.fetcher", "joulecast_operator.profiler")
+    modules = ("joulecast_operator.workers.fetcher", "joulecast_operator.workers.profiler")
     workers = [pid for module in modules for pid in processes(cluster, module)]
     for pid in workers:
         os.killpg(pid, signal.SIGKILL)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.calibration_allowed import Allowed, refusal_of
-from joulecast_operator.calibration_job import Run, account, job
-from joulecast_operator.calibration_nodes import Target
-from joulecast_operator.calibration_resources import CalibrationSpec
-from joulecast_operator.kinds import CONFIG_MAPS, ESTIMATES, EVENTS, JOBS, PROFILES, ROLE_BINDINGS, ROLES, Kind
-from joulecast_operator.kinds import SERVICE_ACCOUNTS as ACCOUNTS
+from joulecast_operator.api.calibrations import CalibrationSpec
+from joulecast_operator.api.kinds import CONFIG_MAPS, ESTIMATES, EVENTS, JOBS, PROFILES, ROLE_BINDINGS, ROLES, Kind
+from joulecast_operator.api.kinds import SERVICE_ACCOUNTS as ACCOUNTS
+from joulecast_operator.calibrations.allowed import Allowed, refusal_of
+from joulecast_operator.calibrations.jobs import Run, account, job
+from joulecast_operator.calibrations.nodes import Target
 from tests.cluster.controlled import estimate
 from tests.cluster.release import Release
 from tests.harness.control_plane import ControlPlane

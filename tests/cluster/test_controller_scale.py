@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from joulecast_operator import kube
-from joulecast_operator.kinds import ESTIMATES
+from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.cluster import client as kube
 from tests.cluster.controlled import Cluster, controlled, estimate
 from tests.waiting import eventually
 
@@ -21,7 +21,7 @@ SECONDS = 1200.0  # a minute on two cores
 
 # run before the controller: estimates named "doomed" meet a bug, all others do not
 BUG = """
-from joulecast_operator import questions
+from joulecast_operator.estimates import questions
 genuine = questions.spec_of
 def broken(estimate):
     if estimate["metadata"]["name"] == "doomed":

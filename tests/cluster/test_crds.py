@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator import crds
+from joulecast_operator.api import crds
 from tests.harness.control_plane import ControlPlane
 from tests.waiting import eventually
 

@@ -29,16 +29,19 @@ VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"
 # the controller's view of the cluster without its hand in it: it would fetch the images that these tests invent
 EXPORTER = """
 import asyncio, sys, kopf
-from joulecast_operator import isolation
-from joulecast_operator.forecasts import Forecasts
-from joulecast_operator.health import Health, served
-from joulecast_operator.index import Index
-from joulecast_operator.kinds import CALIBRATIONS, ESTIMATES, PROFILES
-from joulecast_operator.kube import Cluster
-from joulecast_operator.metrics import EstimateCollector, refused_writes, registry_with, show_isolation, shown
-from joulecast_operator.operator_metrics import Reconciles, show_index, show_queue
+from joulecast_operator.workers import isolation
+from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.serving.health import Health, served
+from joulecast_operator.index.index import Index
+from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.metrics.collector import EstimateCollector
+from joulecast_operator.metrics.estimates import shown
+from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
+from joulecast_operator.metrics.registry import registry_with
+from joulecast_operator.metrics.work import show_isolation
 from joulecast_operator.settings import Settings
-from joulecast_operator.watches import Watches
+from joulecast_operator.cluster.watches import Watches
 
 async def main():
     index = Index(shown=shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from joulecast_operator.metrics_access import REFUSED_SECONDS
+from joulecast_operator.serving.metrics_access import REFUSED_SECONDS
 from tests.cluster.release import Release
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane

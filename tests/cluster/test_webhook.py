@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from joulecast_operator import annotations as notes
+from joulecast_operator.api import annotations as notes
 from tests.cluster.release import PREFIX, Release, deployment, ready_status, text
 from tests.harness.control_plane import ControlPlane
 from tests.harness.http import TIMEOUT_SECONDS
@@ -26,10 +26,10 @@ IMAGE = "registry.invalid/detector:1"
 OTHER = "registry.invalid/segmenter:2"
 BUG = "import joulecast_operator.webhook as webhook\ndef decide(*_): raise KeyError('bug')\nwebhook.decide = decide"
 
-LOOKS_OFTEN = "import joulecast_operator.certificate as certificate\ncertificate.CHECK_SECONDS = 0.2"
+LOOKS_OFTEN = "import joulecast_operator.serving.certificate as certificate\ncertificate.CHECK_SECONDS = 0.2"
 
 DEAF = """
-import joulecast_operator.watches as watches
+import joulecast_operator.cluster.watches as watches
 import joulecast_operator.webhook as webhook
 watches.Watches._event = lambda *_: None
 watches.COMPARE_SECONDS = 1.0

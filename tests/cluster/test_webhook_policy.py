@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator import annotations as notes
+from joulecast_operator.api import annotations as notes
 from tests.cluster.release import Release, deployment
 from tests.harness.control_plane import ControlPlane
 from tests.waiting import eventually

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from joulecast_operator import crds
 from joulecast_operator.__main__ import COMMANDS
-from joulecast_operator.calibration_allowed import Allowed
+from joulecast_operator.api import crds
+from joulecast_operator.calibrations.allowed import Allowed
 from joulecast_operator.settings import PREFIX, Settings, load
 from tests.harness import binaries
 from tests.harness.environment import ROOT

@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-from joulecast_operator import metrics
+from joulecast_operator.metrics.page import METRICS
 from tests.contract.test_chart import CHART, SECRET, render
 from tests.harness.environment import ROOT
 
@@ -23,7 +23,7 @@ def test_the_chart_ships_them_where_they_are_asked_for() -> None:
 
 
 def test_they_ask_for_metrics_that_exist() -> None:
-    served = {metric.name for metric in metrics.METRICS}
+    served = {metric.name for metric in METRICS}
     asked = {name for alert in ALERTS for name in re.findall(r"\bjoulecast_\w+", alert["expr"])}
     assert {name.removesuffix("_bucket") for name in asked} <= served
 

@@ -9,7 +9,7 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from joulecast_operator import metrics
+from joulecast_operator.metrics import page
 from tests.contract.test_chart import CHART, SECRET, render
 
 TEXT = (CHART / "dashboards" / "joulecast.json").read_text()
@@ -40,7 +40,7 @@ def test_the_chart_ships_it_where_the_sidecar_looks() -> None:
 
 
 def test_its_queries_name_metrics_that_exist_and_every_metric_is_shown() -> None:
-    served = {metric.name for metric in metrics.METRICS}
+    served = {metric.name for metric in page.METRICS}
     asked = {name.removesuffix("_bucket") for query in queries() for name in re.findall(r"\bjoulecast_\w+", query)}
     assert asked == served
 

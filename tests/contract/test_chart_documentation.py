@@ -8,8 +8,8 @@ import shlex
 import pytest
 import yaml
 
-from joulecast_operator import annotations
-from joulecast_operator.usable_profiles import CALIBRATED_AT
+from joulecast_operator.api import annotations
+from joulecast_operator.profiles.usable import CALIBRATED_AT
 from tests.contract.test_chart import CHART, SECRET, helm, render, rules
 from tests.harness.environment import ROOT
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from joulecast_operator.calibration_job import _USER, Run, job
-from joulecast_operator.calibration_nodes import Target
-from joulecast_operator.calibration_resources import CalibrationSpec
+from joulecast_operator.api.calibrations import CalibrationSpec
+from joulecast_operator.calibrations.jobs import _USER, Run, job
+from joulecast_operator.calibrations.nodes import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = (ROOT / "Dockerfile").read_text()
@@ -118,7 +118,7 @@ def test_the_jobs_command_line_finds_its_programs_in_the_calibration_stage() -> 
     made = job(Run(calibration={"metadata": metadata}, spec=spec, number=1, target=target, image="joulecast-torch"))
     (container,) = made["spec"]["template"]["spec"]["containers"]
     python, *module = container["command"]
-    assert (python, module) == ("python3", ["-m", "joulecast_operator.calibration_pod"])
+    assert (python, module) == ("python3", ["-m", "joulecast_operator.calibrations.pod"])
     program = container["args"][container["args"].index("--") + 1]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert program in project["project"]["scripts"]
@@ -152,7 +152,7 @@ class Absent:
             raise ModuleNotFoundError(name + " is not in the image", name=name)
 sys.meta_path.insert(0, Absent())
 assert "kopf" in outside and "torch" not in outside
-import joulecast_operator.calibration_pod
+import joulecast_operator.calibrations.pod
 import joulecast_calibration
 for found in pkgutil.walk_packages(joulecast_calibration.__path__, "joulecast_calibration."):
     if not found.name.startswith("joulecast_calibration.evaluate") and not found.name.endswith("__main__"):

@@ -46,6 +46,18 @@ def test_a_package_of_the_library_holds_at_most_fifteen_modules() -> None:
     assert {str(package): size for package, size in sizes.items() if size > 15} == {}
 
 
+def test_a_package_of_the_operator_has_at_most_fifteen_modules() -> None:
+    packages = {path.parent for path in (ROOT / "operator").rglob("*.py")}
+    assert len(packages) > 1
+    assert {str(each): number for each in packages if (number := len(list(each.glob("*.py")))) > 15} == {}
+
+
+def test_the_tests_of_the_operator_lie_where_its_packages_do() -> None:
+    source, tests = ROOT / "operator" / "joulecast_operator", ROOT / "tests" / "unit" / "joulecast_operator"
+    packages = {each.name for each in source.iterdir() if (each / "__init__.py").exists()}
+    assert {each.name for each in tests.iterdir() if (each / "__init__.py").exists()} == packages | {"samples"}
+
+
 def test_tracked_files_speak_of_the_project_alone() -> None:
     bad = {}
     for path in tracked_files():

@@ -17,7 +17,7 @@ from joulecast.readers.named import refuse_misspelt
 from joulecast.sources import RegistryAccess, fetch, resolve
 from joulecast.sources.fetching import offering_names
 from joulecast.sources.images.layer import TITLE
-from joulecast_operator import fetcher
+from joulecast_operator.workers import fetcher
 from tests.images import LAYER_TYPE
 from tests.unit.sources.archives import image, layout, tar
 from tests.unit.sources.models import gemm_model

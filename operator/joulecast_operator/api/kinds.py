@@ -1,0 +1,61 @@
+"""The Kubernetes kinds that joulecast reads and writes, and their API paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+GROUP: Final = "joulecast.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "joulecast"
+"""Label, and its value, of every object that joulecast makes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One resource of the API. ``group`` is "" for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of the collection, of one object or of its subresource."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if self.namespaced and namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part is not None]
+        return "/" + "/".join(parts)
+
+
+ESTIMATES: Final = Kind(group=GROUP, version=VERSION, plural="inferenceenergyestimates", kind="InferenceEnergyEstimate")
+PROFILES: Final = Kind(
+    group=GROUP, version=VERSION, plural="acceleratorenergyprofiles", kind="AcceleratorEnergyProfile", namespaced=False
+)
+CALIBRATIONS: Final = Kind(group=GROUP, version=VERSION, plural="energycalibrations", kind="EnergyCalibration")
+DEPLOYMENTS: Final = Kind(group="apps", version="v1", plural="deployments", kind="Deployment")
+NODES: Final = Kind(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
+CONFIG_MAPS: Final = Kind(group="", version="v1", plural="configmaps", kind="ConfigMap")
+SECRETS: Final = Kind(group="", version="v1", plural="secrets", kind="Secret")
+EVENTS: Final = Kind(group="", version="v1", plural="events", kind="Event")
+JOBS: Final = Kind(group="batch", version="v1", plural="jobs", kind="Job")
+PODS: Final = Kind(group="", version="v1", plural="pods", kind="Pod")
+SERVICE_ACCOUNTS: Final = Kind(group="", version="v1", plural="serviceaccounts", kind="ServiceAccount")
+ROLES: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="roles", kind="Role")
+ROLE_BINDINGS: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="rolebindings", kind="RoleBinding")
+ACCESS_REVIEWS: Final = Kind(
+    group="authorization.k8s.io",
+    version="v1",
+    plural="selfsubjectaccessreviews",
+    kind="SelfSubjectAccessReview",
+    namespaced=False,
+)

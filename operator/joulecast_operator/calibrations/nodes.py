@@ -1,0 +1,124 @@
+"""Where a calibration may run: nodes with a whole GPU of one product, never a shared one or a slice; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from joulecast_operator.api.calibrations import CalibrationSpec
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.products import PRODUCT_LABEL, is_slice, product_named, whole_name
+
+SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"
+SHARING: Final = ("time-slicing", "mps")
+"""What GPU feature discovery says of a GPU that several pods hold at once."""
+
+_REPLICAS_LABEL: Final = "nvidia.com/gpu.replicas"
+_SHARED_RESOURCE: Final = "nvidia.com/gpu.shared"
+_SHARED: Final = "-shared"
+_MIG_COUNT: Final = re.compile(r"nvidia\.com/mig-.+\.count")
+_MIG_RESOURCE: Final = "nvidia.com/mig-"
+_NAMED: Final = 3  # nodes named in a message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """``product``: the card's one name. ``labels``: what the nodes must carry beside it. ``spellings``: what the nodes'
+    label calls the card where that is not its one name."""
+
+    product: str
+    labels: Mapping[str, str]
+    spellings: tuple[str, ...] = ()
+
+
+def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Waiting | Wrong:
+    """Return where to run, or why there is no such place."""
+    asked = spec.accelerator
+    labels = dict(spec.node_selector.match_labels) if spec.node_selector else {}
+    if asked is not None and (trouble := _no_whole_card(asked)):
+        return Wrong(reason="SharedAccelerator", message=f"spec.accelerator {asked!r} {trouble}")
+    if asked is None and not labels:
+        return Wrong(reason="InvalidSpec", message="spec has neither accelerator nor nodeSelector: give exactly one")
+    chosen = [node for node in nodes if _fits(node, asked, labels)]
+    if not chosen:
+        return _nowhere(asked, labels)
+    whole = [node for node in chosen if not trouble_of(node)]
+    if not whole:
+        return _refused(chosen)
+    found = {_labels(node)[PRODUCT_LABEL] for node in whole}
+    products = sorted(set(map(product_named, found)))
+    if len(products) > 1:
+        return Wrong(
+            reason="SeveralAccelerators",
+            message=f"spec.nodeSelector selects nodes with {', '.join(products)}: give one of them as spec.accelerator",
+        )
+    return Target(product=products[0], labels=labels, spellings=tuple(sorted(found - set(products))))
+
+
+def trouble_of(node: Resource) -> str | None:
+    """Say why the GPUs of a node cannot be measured; None where they can."""
+    labels = _labels(node)
+    devices = (node.get("status") or {}).get("allocatable") or {}
+    if _is_sliced(labels, devices):
+        return "is divided by MIG"
+    if _is_shared(labels, devices):
+        return "is shared between pods (time slicing or MPS)"
+    return None
+
+
+def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
+    """Tell whether MIG divides the node's cards. The label mig.strategy is not enough: whole cards carry it too."""
+    counts = [labels[name] for name in labels if _MIG_COUNT.fullmatch(name)]
+    counts += [count for name, count in devices.items() if name.startswith(_MIG_RESOURCE)]
+    return is_slice(labels.get(PRODUCT_LABEL, "")) or any(count != "0" for count in counts)
+
+
+def _is_shared(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
+    return (
+        labels.get(PRODUCT_LABEL, "").casefold().endswith(_SHARED)
+        or labels.get(SHARING_LABEL) in SHARING
+        or labels.get(_REPLICAS_LABEL, "1") not in ("0", "1")
+        or devices.get(_SHARED_RESOURCE, "0") != "0"
+    )
+
+
+def _no_whole_card(product: str) -> str | None:
+    if is_slice(product):
+        return f"is a MIG slice, whose share of the power is unknown: give {whole_name(product)!r}"
+    if product.casefold().endswith(_SHARED):
+        return f"is shared between pods: give {whole_name(product)!r} and a node where it is not"
+    return None
+
+
+def _fits(node: Resource, product: str | None, labels: Mapping[str, str]) -> bool:
+    own = _labels(node)
+    if any(own.get(name) != value for name, value in labels.items()) or PRODUCT_LABEL not in own:
+        return False
+    return product is None or whole_name(own[PRODUCT_LABEL]) == product_named(product)
+
+
+def _nowhere(product: str | None, labels: Mapping[str, str]) -> Waiting:
+    wanted = " and ".join([", ".join(f"{name}={labels[name]}" for name in sorted(labels)), PRODUCT_LABEL])
+    if product:
+        wanted = f"{PRODUCT_LABEL}={product_named(product)}"
+    return Waiting(
+        reason="NoNode",
+        message=f"no node carries {wanted}: it starts when there is one; or correct the spec",
+    )
+
+
+def _refused(nodes: Sequence[Resource]) -> Wrong:
+    named = [f"{node['metadata']['name']} {trouble_of(node)}" for node in nodes[:_NAMED]]
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return Wrong(
+        reason="SharedAccelerator",
+        message=f"{'; '.join(named)}{more}: what is measured there is not one process's energy;"
+        " take a node's sharing off for the time of the calibration, or give another",
+    )
+
+
+def _labels(node: Resource) -> Mapping[str, str]:
+    return (node.get("metadata") or {}).get("labels") or {}

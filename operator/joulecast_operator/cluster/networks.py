@@ -1,0 +1,101 @@
+"""Which addresses belong to the cluster itself: its Services, nodes and pods, where no registry of a tenant lives.
+
+Nodes come from the index, Service ranges from the API server's ServiceCIDR objects, where the cluster has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+import aiohttp
+
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.cluster.client import ApiError, Cluster
+
+log = logging.getLogger(__name__)
+
+SERVICE_RANGES_PATH: Final = "/apis/networking.k8s.io/v1/servicecidrs"
+LOOK_SECONDS: Final = 60.0  # a range is added by an administrator, rarely; one small listing a minute costs nothing
+
+_API_HOST: Final = "KUBERNETES_SERVICE_HOST"
+"""Address of the Service `kubernetes`, which every pod has in its environment."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class ClusterNetworks:
+    """``nodes`` gives the nodes as they are known now. ``environ``: of the process, for tests."""
+
+    def __init__(
+        self, cluster: Cluster, nodes: Callable[[], Iterable[Resource]], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._cluster = cluster
+        self._nodes = nodes
+        self._services: tuple[str, ...] = ()
+        self._own = (environ[_API_HOST],) if _API_HOST in environ else ()
+        self._known: tuple[str, ...] | None = None
+        self._trouble: str | None = None
+
+    def denied(self) -> tuple[str, ...]:
+        """Return all ranges, each once and neighbours joined."""
+        if self._known is None:
+            texts = [*self._own, *self._services, *(text for node in self._nodes() for text in of_node(node))]
+            self._known = tuple(_joined(texts))
+        return self._known
+
+    def node_changed(self, before: Resource | None, after: Resource | None) -> None:
+        """Take notice of a node that comes, goes or gets another address."""
+        if set(of_node(before or {})) != set(of_node(after or {})):
+            self._known = None
+
+    async def look(self) -> None:
+        """Read the Service ranges; what was known stands where they cannot be read."""
+        try:
+            page = await self._cluster.get(SERVICE_RANGES_PATH)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            self._say(f"the cluster's Service ranges cannot be read ({error}): those of --denied-networks are denied")
+            return
+        self._trouble = None
+        items = page.get("items") or ()
+        found = tuple(str(cidr) for item in items for cidr in (item.get("spec") or {}).get("cidrs") or ())
+        if found != self._services:
+            self._services, self._known = found, None
+            log.info("fetchers may not connect to the cluster's Services: %s", ", ".join(found))
+
+    async def watch(self) -> None:
+        """Look for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning(trouble)
+        self._trouble = trouble
+
+
+def of_node(node: Resource) -> Iterator[str]:
+    """Return a node's addresses and the ranges of its pods."""
+    for address in (node.get("status") or {}).get("addresses") or ():
+        yield str(address.get("address"))
+    yield from (node.get("spec") or {}).get("podCIDRs") or ()
+
+
+def _joined(texts: Iterable[str]) -> list[str]:
+    networks = [network for text in texts if (network := _network(text)) is not None]
+    fours = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    sixes = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
+    return [str(each) for each in (*ipaddress.collapse_addresses(fours), *ipaddress.collapse_addresses(sixes))]
+
+
+def _network(text: str) -> Network | None:
+    """Convert a range or an address into a network; None for a host name."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None

@@ -1,0 +1,255 @@
+"""Fill the index by one listing before anything is served, and keep it by watching; kopf logs in and runs the process.
+
+kopf's own watches list everything a second time, hold all of it as dicts until each object had its turn, and take 1 ms
+an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+import aiohttp
+import kopf
+
+from joulecast_operator.api.kinds import Kind
+from joulecast_operator.api.objects import Key, Resource, key_of, version_of
+from joulecast_operator.cluster.client import ApiError, Cluster, login
+from joulecast_operator.index.index import Index
+from joulecast_operator.index.stores import later
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 75.0  # between two looks at the server's version: it sends a bookmark every minute or so
+COMPARE_SECONDS: Final = 600.0  # between two comparisons, each of which costs the server seconds for 10,000 objects
+RETRY_SECONDS: Final = 2.0
+_TURN_SECONDS: Final = 0.002  # of events in a row, before a review has its turn
+STALE_SECONDS: Final = 150.0  # two looks
+
+OnChange = Callable[[Key, Resource | None, Resource | None], None]
+"""Called with the key, what the index held and what it holds now; None where there is nothing."""
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Watches:
+    """kopf's registry and settings for a process that only reads ``kinds`` into ``index``."""
+
+    def __init__(
+        self, *, index: Index, cluster: Cluster, kinds: Sequence[Kind], on_change: OnChange | None = None
+    ) -> None:
+        self.registry = kopf.OperatorRegistry()
+        self.settings = settings()
+        self._index = index
+        self._cluster = cluster
+        self._kinds = kinds
+        self._on_change = on_change or (lambda *_: None)
+        self._works: list[Work] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unreadable: dict[Key, str] = {}
+        kopf.on.login(registry=self.registry)(self._login)
+        kopf.on.startup(registry=self.registry)(self._startup)
+        kopf.on.cleanup(registry=self.registry)(self._cleanup)
+        self._versions: dict[str, str] = {}
+        self._asked: dict[str, str] = {}
+
+    def then(self, work: Work) -> None:
+        """Have ``work`` run from when the index is filled until the process ends; if it fails, so does the process."""
+        self._works.append(work)
+
+    async def load(self) -> None:
+        """Fill the index; waits for the kinds to exist."""
+        gc.disable()  # nothing of thousands of fresh objects is garbage, and each collection would walk them all
+        try:
+            for kind in self._kinds:
+                await self._listed(kind, self._put)
+        finally:
+            gc.enable()
+        self._index.ready = True
+
+    async def compare(self) -> None:
+        """Look whether the index still follows the server; drop what is gone, fetch what the watch did not bring."""
+        stale: set[Key] = set()
+        for kind in self._kinds:
+            stale |= await self._compare(kind)
+        if stale:
+            log.warning("the watch is behind the server", extra={"objects": len(stale)})
+
+    async def check(self) -> None:
+        """Compare the kinds whose watch has not come to the version that the server had at the last look."""
+        for kind in self._kinds:
+            if later(self._asked.get(kind.kind, "0"), self._versions[kind.kind]):
+                await self._compare(kind)
+            self._asked[kind.kind] = await self._cluster.version(kind.path())
+
+    # -- kopf's handlers
+
+    async def _login(self, settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
+        return login(settings)
+
+    async def _startup(self, **_: Any) -> None:
+        await self.load()
+        for kind in self._kinds:
+            self._spawn(self._follow(kind))
+        for work in (self._comparing, *self._works):
+            self._spawn(work())
+
+    async def _cleanup(self, **_: Any) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cluster.close()
+
+    # -- watching
+
+    async def _follow(self, kind: Kind) -> None:
+        """Take the events of ``kind`` for ever, from the version of its listing on."""
+        while True:
+            try:
+                since = time.perf_counter()
+                async for event in self._cluster.watch(kind.path(), self._versions[kind.kind]):
+                    self._versions[kind.kind] = version_of(event["object"])
+                    if event["type"] != "BOOKMARK":
+                        self._event(kind, event)
+                    if time.perf_counter() - since > _TURN_SECONDS:
+                        await asyncio.sleep(0)
+                        since = time.perf_counter()
+            except ApiError as error:
+                await self._refused(kind, error)
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                log.info("the watch of %s ended: %s", kind.plural, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _event(self, kind: Kind, event: Resource) -> None:
+        self._index.heard(kind)
+        self._take(kind, event["type"], event["object"])
+
+    async def _refused(self, kind: Kind, error: ApiError) -> None:
+        """List anew where the server has forgotten our version; else come back later."""
+        if error.status == HTTPStatus.GONE:
+            await self._listed(kind, lambda kind, resource: self._take(kind, "MODIFIED", resource))
+            return
+        log.warning("cannot watch %s now: %s", kind.plural, error)
+        await asyncio.sleep(RETRY_SECONDS)
+
+    # -- the index
+
+    def _take(self, kind: Kind, event_type: str | None, resource: Resource) -> None:
+        key = key_of(kind, resource)
+        with self._passing_over(kind, resource):
+            if event_type != "DELETED" and not self._index.is_news(kind, resource):
+                return  # mostly the echo of our own write
+            before = self._index.resource(key)
+            if self._index.apply(kind, event_type, resource):
+                self._on_change(key, before, self._index.resource(key))
+
+    @contextmanager
+    def _passing_over(self, kind: Kind, resource: Resource) -> Iterator[None]:
+        """Log an object that cannot be taken, so that it stops no LIST and no watch of the others."""
+        key = key_of(kind, resource)
+        try:
+            yield
+            self._unreadable.pop(key, None)
+        except Exception as error:
+            self._unreadable[key] = version_of(resource)
+            told = {"kind": kind.kind, "namespace": key.namespace, "object": key.name}
+            log.error("an object cannot be read and is passed over", exc_info=error, extra=told)
+
+    def _put(self, kind: Kind, resource: Resource) -> None:
+        with self._passing_over(kind, resource):
+            self._index.put(kind, resource)
+
+    async def _listed(self, kind: Kind, take: Callable[[Kind, Resource], object]) -> None:
+        """Have every object of ``kind`` taken, and those dropped that are gone; tries until it succeeds."""
+        while True:
+            try:
+                listed, version = await self._read(kind, take, metadata_only=False)
+            except ApiError as error:
+                log.warning("cannot list %s yet: %s", kind.plural, error)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                log.warning("cannot reach the API server yet: %s", error)
+            else:
+                self._drop(self._index.gone(kind, listed, version))
+                self._versions[kind.kind] = version
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(
+        self, kind: Kind, take: Callable[[Kind, Resource], object], *, metadata_only: bool
+    ) -> tuple[dict[Key, str], str]:
+        """Have each object taken, a page at a time; gives the version of each and of the listing."""
+        listed: dict[Key, str] = {}
+        version = ""
+        async for page in self._cluster.pages(kind.path(), metadata_only=metadata_only):
+            version = str(page["metadata"].get("resourceVersion") or version)
+            for resource in page.get("items") or ():
+                listed[key_of(kind, resource)] = version_of(resource)
+                take(kind, resource)
+        return listed, version
+
+    async def _compare(self, kind: Kind) -> set[Key]:
+        listed, version = await self._read(kind, lambda *_: None, metadata_only=True)
+        # a version that was passed over is one that the index lacks for good, and is not behind for
+        listed = {key: found for key, found in listed.items() if self._unreadable.get(key) != found}
+        gone, stale = self._index.compare(kind, listed, version)
+        self._drop(gone)
+        for key in stale:
+            await self._fetch(kind, key)
+        return stale
+
+    async def _fetch(self, kind: Kind, key: Key) -> None:
+        """Read an object as it is now; if it was deleted since the listing, go on with the others."""
+        try:
+            found = await self._cluster.get(kind.path(key.namespace or None, key.name))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._take(kind, "MODIFIED", found)
+
+    def _drop(self, gone: Iterable[Key]) -> None:
+        for key in gone:
+            before = self._index.drop(key)
+            self._on_change(key, before, None)
+
+    async def _comparing(self) -> None:
+        compared = time.monotonic()
+        while True:
+            await asyncio.sleep(min(CHECK_SECONDS, COMPARE_SECONDS))
+            is_due = time.monotonic() - compared >= COMPARE_SECONDS
+            try:
+                await (self.compare() if is_due else self.check())
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                log.info("cannot compare the index with the server now: %s", error)
+            else:
+                compared = time.monotonic() if is_due else compared
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_stop_on_failure)
+        self._tasks.append(task)
+
+
+def settings() -> kopf.OperatorSettings:
+    """Configure kopf to log in and run, but to watch nothing, keep no state, scan nothing and have no peers."""
+    chosen = kopf.OperatorSettings()
+    chosen.scanning.disabled = True
+    chosen.peering.standalone = True
+    chosen.posting.enabled = False
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 10
+    return chosen
+
+
+def _stop_on_failure(task: asyncio.Task[None]) -> None:
+    """End the process if a background task fails: a new process starts from what the API server holds."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("a background task failed; stopping", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)

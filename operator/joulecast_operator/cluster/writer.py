@@ -1,0 +1,242 @@
+"""Write to the API server: only differences, and without an error if the object was deleted meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import REST_UNTIL, RESTING_UNTIL, Changes, annotations_of, outputs
+from joulecast_operator.api.conditions import (
+    EventToPost,
+    event_of,
+    refusal_event,
+    refused_status,
+    status_patch,
+    timestamp,
+)
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, EVENTS, Kind
+from joulecast_operator.api.objects import Key, Resource
+from joulecast_operator.cluster.client import ApiError, Cluster
+from joulecast_operator.cluster.refusals import Refusals
+from joulecast_operator.index.index import Index
+
+log = logging.getLogger(__name__)
+
+COMPONENT: Final = "joulecast-controller"
+_REST: Final = timedelta(minutes=10)  # Helm waits five for the Job, then deletes; where it gave up, work goes on
+_ANSWER_SECONDS: Final = 20.0  # a busy controller answers in a second; one that is gone writes nothing either
+_POLL_SECONDS: Final = 0.2
+_GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
+_NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
+_PASSES: Final = 5
+_PASS_SECONDS: Final = 1.0  # longer than one request takes
+_CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
+
+
+class Writer:
+    """Writes through ``cluster`` and tells ``index`` at once what came of it. ``count``: takes the kind of an object
+    whose write was refused for good."""
+
+    def __init__(self, cluster: Cluster, index: Index, *, count: Callable[[str], None] = lambda _: None) -> None:
+        self._cluster = cluster
+        self._index = index
+        self._refusals = Refusals(self.event, count)
+
+    async def status(
+        self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool = False
+    ) -> bool:
+        """Make ``desired`` the status of ``resource``, post the event of a changed reason; says whether it wrote.
+
+        A status that the API server refuses for good is not sent again: its last condition says why instead.
+        """
+        desired = bounds.bounded_status(desired)
+        try:
+            return await self._status(kind, resource, desired, warning=warning)
+        except ApiError as error:
+            if not error.lasting:
+                raise
+            refused = refused_status(resource, desired, str(error), now=datetime.now(UTC))
+            return await self._refused_status(kind, resource, refused, error)
+
+    async def _status(self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool) -> bool:
+        current = resource.get("status")
+        patch = status_patch(current, dict(desired))
+        if not patch:
+            return False
+        metadata = resource["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"], "status")
+        try:
+            # the uid keeps a status from landing on another object of the same name
+            answer = await self._cluster.merge_patch(path, {"metadata": {"uid": metadata["uid"]}, "status": patch})
+        except ApiError as error:
+            if error.status in _GONE:
+                return False
+            raise
+        self._index.refresh(kind, answer)
+        event = event_of(current, dict(desired), warning=warning)
+        if event is not None:
+            await self.event(kind, resource, event)
+        return True
+
+    async def _refused_status(self, kind: Kind, resource: Resource, refused: Resource, error: ApiError) -> bool:
+        """Write the condition that tells of the refusal; where that is refused too, an event has to do."""
+        try:
+            written = await self._status(kind, resource, refused, warning=True)
+        except ApiError as second:
+            if not second.lasting:
+                raise
+            said = refused["conditions"][-1]
+            event = EventToPost(kind="Warning", reason=said["reason"], message=said["message"])
+            await self._refusals.tell(kind, resource, event, error)
+            return False
+        self._refusals.note(kind, resource, error)
+        return written
+
+    async def annotations(self, deployment: Resource, desired: Mapping[str, str], changes: Changes) -> None:
+        """Make ``desired`` the outputs of ``deployment``: what is set by server-side apply, what goes by a merge patch.
+
+        What a webhook set belongs to no field manager, so applying a smaller set would leave it there.
+        """
+        metadata = deployment["metadata"]
+        path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+        kept = {"apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind}
+        removed = {key: None for key, value in changes.items() if value is None}
+        try:
+            if any(value is not None for value in changes.values()):
+                body = kept | {"metadata": identity | {"annotations": dict(desired)}}
+                self._index.refresh(DEPLOYMENTS, await self._cluster.apply(path, body))
+            if removed:
+                body = {"metadata": {"uid": metadata["uid"], "annotations": removed}}
+                self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
+        except ApiError as error:
+            await self._refused(DEPLOYMENTS, deployment, "Annotations", error)
+
+    async def acknowledge_rest(self, own: Resource, until: str) -> None:
+        """Answer on joulecast's ``own`` Deployment that no annotation is written any more."""
+        metadata = own["metadata"]
+        path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+        body = {"metadata": {"uid": metadata["uid"], "annotations": {RESTING_UNTIL: until}}}
+        try:
+            self._index.refresh(DEPLOYMENTS, await self._cluster.merge_patch(path, body))
+        except ApiError as error:
+            if error.status not in _GONE:
+                raise
+
+    async def create_estimate(self, body: Resource) -> None:
+        """Create an estimate, unless there is one of that name. The watch brings it into the index, as news."""
+        try:
+            await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body)
+        except ApiError as error:
+            (owner,) = body["metadata"]["ownerReferences"]
+            deployment = {"metadata": {**owner, "namespace": body["metadata"]["namespace"]}}
+            await self._refused(DEPLOYMENTS, deployment, "Estimate", error)
+
+    async def delete_estimate(self, estimate: Resource) -> None:
+        """Delete exactly this estimate. The watch takes it out of the index, as news."""
+        metadata = estimate["metadata"]
+        try:
+            await self._cluster.delete(ESTIMATES.path(metadata["namespace"], metadata["name"]), uid=metadata["uid"])
+        except ApiError as error:
+            await self._refused(ESTIMATES, estimate, "Deletion", error)
+
+    async def _refused(self, kind: Kind, resource: Resource, what: str, error: ApiError) -> None:
+        """Ignore a deleted object, report a final refusal, and raise what may be tried again."""
+        if error.status in _GONE or error.of_going_namespace:
+            return
+        if not error.lasting:
+            raise error
+        await self._refusals.tell(kind, resource, refusal_event(what, str(error)), error)
+
+    async def event(self, kind: Kind, resource: Resource, event: EventToPost) -> None:
+        """Post an event; a namespace that is being deleted accepts none, which is not a failure."""
+        metadata = resource["metadata"]
+        namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, timestamp(datetime.now(UTC))
+        body = {
+            "metadata": {
+                "name": f"{metadata['name'][:_NAME_CHARACTERS]}.{secrets.token_hex(8)}",
+                "namespace": namespace,
+            },
+            "involvedObject": {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "name": metadata["name"],
+                "namespace": metadata.get("namespace") or "",
+                "uid": metadata["uid"],
+            },
+            "type": event.kind,
+            "reason": event.reason,
+            "message": bounds.message(event.message),
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._cluster.create(EVENTS.path(namespace), body)
+        except ApiError as error:
+            log.info("an event could not be posted", extra={"object": metadata["name"], "reason": error.reason})
+
+
+async def null_outputs(cluster: Cluster, own: Key | None) -> int:
+    """Take all outputs from all Deployments; how many had some. ``own``: joulecast's, told first to stop writing."""
+    if own is not None:
+        await _stop_writing(cluster, own)
+    touched: set[tuple[str, str]] = set()
+    for _ in range(_PASSES):
+        found = [name async for name in _removed(cluster)]
+        touched.update(found)
+        if not found:
+            break
+        await asyncio.sleep(_PASS_SECONDS)  # a write that was under way lands, and the next pass finds it
+    return len(touched)
+
+
+async def _removed(cluster: Cluster) -> AsyncIterator[tuple[str, str]]:
+    async for page in cluster.pages(DEPLOYMENTS.path()):
+        for deployment in page.get("items") or ():
+            present = outputs(annotations_of(deployment))
+            if present:
+                await _remove(cluster, deployment, present)
+                yield deployment["metadata"]["namespace"], deployment["metadata"]["name"]
+
+
+async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, str]) -> None:
+    metadata = deployment["metadata"]
+    path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
+    try:
+        await cluster.merge_patch(path, {"metadata": {"annotations": dict.fromkeys(present)}})
+    except ApiError as error:
+        if error.status not in _GONE:
+            raise
+
+
+async def _stop_writing(cluster: Cluster, own: Key) -> None:
+    """Ask the controller for rest and wait for its answer, or until it must be gone."""
+    until = (datetime.now(UTC) + _REST).isoformat(timespec="seconds")
+    try:
+        path = DEPLOYMENTS.path(own.namespace, own.name)
+        await cluster.merge_patch(path, {"metadata": {"annotations": {REST_UNTIL: until}}})
+    except ApiError as error:
+        if error.status not in _GONE:
+            raise
+        return
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            while not await _rests(cluster, own, until):
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        log.warning("the controller did not answer: its last write may still come; going on")
+
+
+async def _rests(cluster: Cluster, own: Key, until: str) -> bool:
+    """Tell whether the controller has answered; by a listing, as the Job may not ``get``."""
+    named = {"fieldSelector": f"metadata.name={own.name}"}
+    found = await cluster.request("GET", DEPLOYMENTS.path(own.namespace), parameters=named)
+    return any(annotations_of(each).get(RESTING_UNTIL) == until for each in found.get("items") or ())

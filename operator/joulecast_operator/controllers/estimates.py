@@ -1,0 +1,310 @@
+"""Estimates: ask their question, write the answer's status, and look tags up again now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from joulecast import defects
+from joulecast_operator.api.conditions import Status, Waiting, Wrong
+from joulecast_operator.api.estimates import EstimateSpec, seconds_of
+from joulecast_operator.api.kinds import ESTIMATES
+from joulecast_operator.api.objects import Key, Resource
+from joulecast_operator.cluster.access import PullSecrets
+from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.cluster.defects import id_of, sentence
+from joulecast_operator.cluster.workqueue import WorkQueue
+from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers.journal import UNCOUNTED, Journal
+from joulecast_operator.estimates import questions
+from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.outcomes import Failure, Outcome
+from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.estimates.status import Result, desired_status, inputs_hash, same_generation, settled, stands
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
+from joulecast_operator.workers.fair_queue import Position, Requester
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
+_PATIENT: Final = 16  # reconcilers that may be waiting so long, half of them by default
+_QUIET_SECONDS: Final = 10.0  # after what was said of a question: stages follow each other, and each would be a write
+_LONGEST_LOOK_SECONDS: Final = 300.0  # between two looks at a position; a second for each job before it up to that
+_JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
+
+_UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fetched and profiled")
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenRequest:
+    """A question that is being answered.
+
+    ``began``: when it was asked, on the clock of ``Estimates``. ``quiet_until``: when the status may say next that it
+    is open. ``said``: what it said last; ``position``: with what before it. ``is_heeded``: whether its end brings the
+    estimate up again.
+    """
+
+    request: ForecastRequest
+    began: float
+    requester: Requester
+    task: asyncio.Task[Outcome]
+    quiet_until: float
+    said: Waiting | None = None
+    position: Position | None = None
+    is_heeded: bool = False
+
+
+class Estimates:
+    """Reconciles estimates. ``overrides`` gives the cluster's own accelerator profiles as they are now.
+
+    ``patient``: how many at a time may be held up by an answer that does not come at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        cluster: Cluster,
+        writer: Writer,
+        forecasts: Forecasts,
+        queue: WorkQueue[Key],
+        overrides: Callable[[], Iterable[Override]],
+        resolves_per_second: float,
+        journal: Journal = UNCOUNTED,
+        patient: int = _PATIENT,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index = index
+        self._journal = journal
+        self._secrets = PullSecrets(cluster)
+        self._writer = writer
+        self._forecasts = forecasts
+        self._queue = queue
+        self._overrides = overrides
+        self._rate = Rate(resolves_per_second, now)
+        self._patience = asyncio.Semaphore(patient)
+        self._now = now
+        self._jobs: dict[Key, OpenRequest] = {}
+        self._due: dict[Key, float] = {}
+
+    async def reconcile(self, key: Key) -> bool:
+        """Bring the status of ``key`` to what it should be; says whether it was written."""
+        estimate = self._index.resource(key)
+        if estimate is None:
+            self._forget(key)
+            return False
+        if (estimate.get("metadata") or {}).get("deletionTimestamp"):
+            self._drop_job(key)
+            return False
+        spec = questions.spec_of(estimate)
+        if isinstance(spec, Wrong):
+            return await self._unasked(key, estimate, spec)
+        request = await self._request(estimate, spec)
+        if not isinstance(request, ForecastRequest):
+            return await self._unasked(key, estimate, request)
+        if spec.suspend:
+            return await self._suspended(key, estimate, request)
+        if settled(estimate, inputs_hash(request)) and not self._is_due(key, spec):
+            return await self._put(estimate, same_generation(estimate))
+        return await self._ask(key, estimate, spec, request)
+
+    # -- the question
+
+    async def _request(self, estimate: Resource, spec: EstimateSpec) -> ForecastRequest | Waiting | Wrong:
+        namespace, target = estimate["metadata"]["namespace"], spec.target_ref
+        workload = self._index.deployment(namespace, target.name) if target else None
+        named = [reference.name for reference in spec.image_pull_secrets]
+        found = await self._secrets.credentials(namespace, named, workload)
+        if isinstance(found, Wrong):
+            return found
+        return questions.request_of(estimate, spec, self._index, self._overrides(), found)
+
+    async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: ForecastRequest) -> bool:
+        job = self._job(key, estimate, request)
+        await self._wait_a_moment(job)
+        if not job.task.done():
+            return await self._unanswered(key, estimate, job)
+        self._jobs.pop(key, None)
+        outcome = job.task.result()
+        written = await self._write(self._latest(key, estimate), outcome, request)
+        self._journal.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
+        self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
+        return written
+
+    async def _wait_a_moment(self, job: OpenRequest) -> None:
+        """Wait for an answer that may come soon, unless so many wait already that others would not be reconciled."""
+        remaining = job.quiet_until - self._now()
+        if job.said is None and remaining > 0 and not self._patience.locked():
+            async with self._patience:
+                await asyncio.wait({job.task}, timeout=remaining)
+
+    async def _unanswered(self, key: Key, estimate: Resource, job: OpenRequest) -> bool:
+        """Say that the question is open, once it has been for a moment; its answer brings ``key`` up again."""
+        if not job.is_heeded:
+            job.is_heeded = True
+            job.task.add_done_callback(lambda _: self._queue.add(key))
+        if stands(estimate, job.request):
+            return False  # the numbers of before stay until there are new ones
+        remaining = job.quiet_until - self._now()
+        if remaining > 0:
+            self._queue.add_later(key, remaining)
+            return False
+        waiting = self._open(key, job)
+        if waiting != job.said:
+            job.said, job.quiet_until = waiting, self._now() + _QUIET_SECONDS
+        return await self._write(self._latest(key, estimate), waiting, job.request)
+
+    def _open(self, key: Key, job: OpenRequest) -> Waiting:
+        """Return what a request waits for. A position is written again only when it has halved, to save writes."""
+        position = job.requester.position()
+        if position is None:
+            job.position = None
+            return _UNDER_WAY
+        if job.position is None or 2 * position.total <= job.position.total:
+            job.position = position
+        self._queue.add_later(key, min(max(_QUIET_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
+        return Waiting(reason="Queued", message=_before(job.position))
+
+    def _queue_changed(self, key: Key) -> None:
+        """Look at ``key`` again after a moment: its job waits for a turn now, or has it. What passes is not shown."""
+        job = self._jobs.get(key)
+        remaining = job.quiet_until - self._now() if job else 0
+        self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
+
+    def _job(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
+        """Return the job that answers ``request`` for ``key``: the one under way, or a new one if it changed."""
+        known = self._jobs.get(key)
+        if known is not None and known.request == request:
+            return known
+        if known is not None:
+            known.task.cancel()
+        status = estimate.get("status") or {}
+        changed = status.get("inputsHash") != inputs_hash(request)
+        requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
+        task = asyncio.create_task(self._answer(request, requester, again=not changed))
+        now = self._now()
+        job = OpenRequest(
+            request=request, began=now, requester=requester, task=task, quiet_until=now + _PATIENCE_SECONDS
+        )
+        self._jobs[key] = job
+        return job
+
+    async def _answer(self, request: ForecastRequest, requester: Requester, *, again: bool) -> Outcome:
+        """Ask for the forecast. ``again``: for the same inputs, so that the look-up counts against the rate of all."""
+        if again:
+            await self._rate.wait()
+        try:
+            return await self._forecasts.forecast(request, fresh=bool(request.refresh), requester=requester)
+        except Exception as error:  # a new estimate would have no status, and an old one would say that all is well
+            log.error("a forecast failed", exc_info=error, extra=id_of(error))
+            return Failure(stage="profile", reason=defects.REASON, message=sentence(error), transient=True)
+
+    # -- time
+
+    def _is_due(self, key: Key, spec: EstimateSpec) -> bool:
+        """Tell whether to resolve the tag again; after a restart these times are spread over an interval."""
+        interval = seconds_of(spec.resolve_interval)
+        due = self._due.get(key)
+        if due is None:
+            due = self._now() + random.uniform(0, interval)  # noqa: S311  # spreads load, guards nothing
+            self._due[key] = due
+        remaining = due - self._now()
+        if remaining > interval:
+            remaining = interval
+            self._due[key] = self._now() + interval
+        if remaining <= 0:
+            return True
+        self._queue.add_later(key, remaining)
+        return False
+
+    def _schedule(self, key: Key, spec: EstimateSpec, outcome: Outcome) -> None:
+        interval = seconds_of(spec.resolve_interval)
+        pause = interval * random.uniform(1 - _JITTER, 1)  # noqa: S311  # spreads load, guards nothing
+        if isinstance(outcome, Failure) and _may_heal(outcome):
+            pause = min(pause, self._queue.pause_seconds(key))
+        else:
+            self._queue.forget(key)
+        self._due[key] = self._now() + pause
+        self._queue.add_later(key, pause)
+
+    # -- the answer
+
+    async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
+        self._drop_job(key)
+        written = await self._write(estimate, result, None)
+        self._journal.estimate(estimate, result, written=written)
+        if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
+            self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
+        else:
+            self._queue.forget(key)
+        return written
+
+    async def _suspended(self, key: Key, estimate: Resource, request: ForecastRequest) -> bool:
+        self._drop_job(key)
+        if settled(estimate, inputs_hash(request)):
+            written = await self._put(estimate, same_generation(estimate))
+        else:
+            waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
+            written = await self._write(estimate, waiting, request)
+        self._queue.forget(key)
+        return written
+
+    async def _write(self, estimate: Resource, result: Result, request: ForecastRequest | None) -> bool:
+        return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
+
+    async def _put(self, estimate: Resource, desired: Status) -> bool:
+        return await self._writer.status(ESTIMATES, estimate, desired)
+
+    def _latest(self, key: Key, estimate: Resource) -> Resource:
+        """Return ``estimate`` as it was asked about, with its present status: the answer observed that generation."""
+        latest = self._index.resource(key) or estimate
+        return {**estimate, "status": latest.get("status") or {}}
+
+    def _drop_job(self, key: Key) -> None:
+        """Cancel the job of ``key``, whose answer is no longer needed."""
+        job = self._jobs.pop(key, None)
+        if job is not None:
+            job.task.cancel()
+
+    def _forget(self, key: Key) -> None:
+        self._drop_job(key)
+        self._due.pop(key, None)
+        self._queue.forget(key)
+
+
+class Rate:
+    """At most so many per second, evenly spaced."""
+
+    def __init__(self, per_second: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._pause_seconds = 1 / per_second
+        self._now = now
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        """Return when it is this caller's turn."""
+        turn = max(self._next, self._now())
+        self._next = turn + self._pause_seconds
+        await asyncio.sleep(turn - self._now())
+
+
+def _before(position: Position) -> str:
+    if not position.total:
+        return "it is next: its turn comes when a job under way ends"
+    jobs = "job" if position.own == 1 else "jobs"
+    return f"at most {position.own} {jobs} of this namespace and {position.others} of others have their turn before it"
+
+
+def _may_heal(failure: Failure) -> bool:
+    """Tell whether trying again may help: a registry may come back, but a malformed reference stays malformed.
+
+    An image beyond the budget is not read over and over either.
+    """
+    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded")
+    return failure.transient or (failure.stage == "resolve" and not lasting)

@@ -1,0 +1,98 @@
+"""Log and count the outcomes of reconciling: one line an event, one count a failure.
+
+Texts of images and models are bounded and escaped here as everywhere they are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, Kind
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.calibrations.status import ENDED, HOLDING, State
+from joulecast_operator.estimates.outcomes import Failure, Forecast
+from joulecast_operator.estimates.status import Result
+from joulecast_operator.profiles.usable import SUPERSEDED
+
+log = logging.getLogger("joulecast_operator.estimates.outcomes")
+
+Count = Callable[[str, str], None]
+"""Takes the kind of an object and the reason of a failure."""
+
+_Said = Failure | Wrong | Waiting | State
+
+
+class Journal:
+    """Tells of outcomes. ``written``: whether the object's status says anything new, without which no line is due."""
+
+    def __init__(self, count: Count | None = None) -> None:
+        self._count = count or (lambda *_: None)
+
+    def estimate(self, estimate: Resource, result: Result, *, written: bool, seconds: float | None = None) -> None:
+        """Log the outcome, and count a failure at every try. ``seconds``: from question to answer."""
+        if isinstance(result, (Failure, Wrong)):
+            if written or isinstance(result, Failure):
+                self._count(ESTIMATES.kind, result.reason)
+            if written:
+                _warn("an estimate failed", "EstimateFailed", ESTIMATES, estimate, result, **_took(seconds))
+        elif isinstance(result, Forecast) and written:
+            facts = {"results": len(result.results), "without_forecast": len(result.unavailable), **_took(seconds)}
+            _line(logging.INFO, "an estimate is ready", "EstimateReady", ESTIMATES, estimate, **facts)
+
+    def profile(self, profile: Resource, result: Mapping[str, Any] | Wrong | Waiting, *, written: bool) -> None:
+        """Log that a profile is in use or why it is not. ``result``: the facts of a profile in use, or the reason."""
+        if not written:
+            return
+        if isinstance(result, Wrong) and result.reason == SUPERSEDED:
+            _said("a profile is superseded", "ProfileSuperseded", PROFILES, profile, result)
+        elif isinstance(result, Wrong):
+            self._count(PROFILES.kind, result.reason)
+            _warn("a profile is refused", "ProfileRefused", PROFILES, profile, result)
+        elif isinstance(result, Waiting):  # what it waits for is raised and counted
+            _warn("a profile cannot be checked", "ProfileUnchecked", PROFILES, profile, result)
+        else:
+            _line(logging.INFO, "a profile is in use", "ProfileTaken", PROFILES, profile)
+
+    def calibration(self, before: Resource, state: State, *, written: bool) -> None:
+        """Log a new phase. ``before``: the calibration as it was when ``state`` was written."""
+        was = (before.get("status") or {}).get("phase")
+        if not written or was == state.phase:
+            return
+        if state.phase in ("Failed", "Refused"):
+            self._count(CALIBRATIONS.kind, state.reason)
+            _warn("a calibration failed", f"Calibration{state.phase}", CALIBRATIONS, before, state)
+        elif state.phase in ENDED:
+            _said("a calibration ended", "CalibrationEnded", CALIBRATIONS, before, state)
+        elif state.phase in HOLDING and was not in HOLDING:
+            _said("a calibration began", "CalibrationBegan", CALIBRATIONS, before, state)
+
+    def annotated(self, deployment: Resource, changes: Mapping[str, Any]) -> None:
+        """Log that annotations of a Deployment were written or removed."""
+        _line(logging.DEBUG, "a Deployment was annotated", "Annotated", DEPLOYMENTS, deployment, changes=len(changes))
+
+
+UNCOUNTED: Final = Journal()
+"""Writes lines and counts nothing."""
+
+
+def _warn(text: str, event: str, kind: Kind, resource: Resource, said: _Said, **facts: Any) -> None:
+    _line(logging.WARNING, text, event, kind, resource, reason=said.reason, detail=said.message, **facts)
+
+
+def _said(text: str, event: str, kind: Kind, resource: Resource, said: _Said) -> None:
+    _line(logging.INFO, text, event, kind, resource, reason=said.reason, detail=said.message)
+
+
+def _line(level: int, text: str, event: str, kind: Kind, resource: Resource, **facts: Any) -> None:
+    metadata = resource.get("metadata") or {}
+    where = {"kind": kind.kind, "namespace": metadata.get("namespace") or "", "object": metadata.get("name") or ""}
+    shown = {key: bounds.message(value) if isinstance(value, str) else value for key, value in facts.items()}
+    log.log(level, text, extra={"event": event, **where, **shown})
+
+
+def _took(seconds: float | None) -> dict[str, float]:
+    return {} if seconds is None else {"seconds": round(seconds, 3)}

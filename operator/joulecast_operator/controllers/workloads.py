@@ -1,0 +1,201 @@
+"""Deployments: their annotations, and the estimates made for those that name a model."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from joulecast_operator.api.annotations import (
+    FAILED,
+    READY,
+    REASON,
+    REST_UNTIL,
+    RESTING_UNTIL,
+    Changes,
+    Outputs,
+    annotations_of,
+)
+from joulecast_operator.api.conditions import EventToPost
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.api.objects import Key, Resource, mapping
+from joulecast_operator.cluster.writer import Writer
+from joulecast_operator.controllers.journal import UNCOUNTED, Journal
+from joulecast_operator.index.index import Index
+from joulecast_operator.workloads import choice, discovery
+from joulecast_operator.workloads.outputs import merge
+from joulecast_operator.workloads.verdict import Verdict, verdict_on
+
+_NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
+_ESTIMATED: Final = "Estimated"  # as the condition Ready has it
+_POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """Deployments that run the estimate's ``image``, and those that name the estimate or are named by it."""
+
+    image: str
+    of_image: Set[Key]
+    named: Set[Key]
+
+
+class Workloads:
+    """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it asks for rest."""
+
+    def __init__(self, *, index: Index, writer: Writer, own: Key | None, journal: Journal = UNCOUNTED) -> None:
+        self._journal = journal
+        self._index = index
+        self._writer = writer
+        self._own = own
+        self._writing: set[Key] = set()
+        self._told: dict[Key, tuple[str, str]] = {}
+
+    def remember_reasons(self) -> None:
+        """Take what Deployments already say as told, so that a restart repeats no event."""
+        for key in self._index.keys(DEPLOYMENTS):
+            deployment = self._index.resource(key) or {}
+            reason = annotations_of(deployment).get(REASON)
+            if reason:
+                self._told[key] = deployment["metadata"]["uid"], reason
+
+    async def reconcile(self, key: Key) -> None:
+        """Make or remove the estimate of ``key`` and write its annotations."""
+        deployment = self._index.resource(key)
+        if deployment is None:
+            self._told.pop(key, None)
+            await self._remove_made(key)
+            return
+        await self._make(key, deployment)
+        if self._stopped():
+            await self._rest(key, deployment)
+            return
+        # the webhook asks these same two functions, so that both always agree
+        verdict = verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
+        desired = verdict.outputs if verdict else {}
+        changes = merge(annotations_of(deployment), desired)
+        if changes:
+            await self._write(key, deployment, desired, changes)
+        await self._tell(key, deployment, verdict)
+
+    async def _tell(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
+        """Post an event where the reason is another than the one told last, or where there is a forecast at last."""
+        told, uid = self._told.get(key), deployment["metadata"]["uid"]
+        if verdict is None or verdict.state == READY:
+            self._told.pop(key, None)
+        if verdict is None:
+            return
+        if verdict.reason is not None and told != (uid, verdict.reason):
+            kind: Literal["Normal", "Warning"] = "Warning" if verdict.state == FAILED else "Normal"
+            event = EventToPost(kind=kind, reason=verdict.reason, message=verdict.sentence)
+            await self._writer.event(DEPLOYMENTS, deployment, event)
+            self._told[key] = uid, verdict.reason
+        elif verdict.state == READY and told is not None:
+            event = EventToPost(kind="Normal", reason=_ESTIMATED, message=verdict.sentence)
+            await self._writer.event(DEPLOYMENTS, deployment, event)
+
+    def concerned(self, estimate: Resource) -> Concerned:
+        """Return the Deployments whose annotations may depend on ``estimate``; reads no others."""
+        metadata, spec = estimate["metadata"], mapping(estimate.get("spec"))
+        namespace, image = metadata["namespace"], _text(mapping(spec.get("model")).get("image"))
+        target = _text(mapping(spec.get("targetRef")).get("name"))
+        named = self._index.deployments_of(namespace, estimate=metadata["name"])
+        if target and self._index.deployment(namespace, target) is not None:
+            named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
+        return Concerned(image=image, of_image=self._index.deployments_of(namespace, image=image), named=named)
+
+    def owner(self, estimate: Resource) -> Key | None:
+        """Return the Deployment that joulecast made ``estimate`` for; None for any other estimate."""
+        name = _text(mapping(mapping(estimate.get("spec")).get("targetRef")).get("name"))
+        if not discovery.is_made(estimate) or not name:
+            return None
+        return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
+
+    def targeting(self, key: Key) -> list[Key]:
+        """Return estimates that take their model from the Deployment of ``key``."""
+        return self._index.targeting(key.namespace, DEPLOYMENTS.kind, key.name)
+
+    async def _make(self, key: Key, deployment: Resource) -> None:
+        if not discovery.wants_estimate(deployment):
+            await self._remove_made(key)
+            return
+        wanted = made_for(deployment)
+        kept = False
+        for estimate in self._made(key):
+            if _answers(estimate, wanted):
+                kept = True
+            else:
+                await self._writer.delete_estimate(estimate)
+        if not kept:
+            await self._writer.create_estimate(wanted)
+
+    async def _remove_made(self, key: Key) -> None:
+        for estimate in self._made(key):
+            await self._writer.delete_estimate(estimate)
+
+    def _made(self, key: Key) -> list[Resource]:
+        made = self._index.made_for(key.namespace, DEPLOYMENTS.kind, key.name)
+        return [estimate for each in made if (estimate := self._index.resource(each)) is not None]
+
+    async def _write(self, key: Key, deployment: Resource, desired: Outputs, changes: Changes) -> None:
+        self._writing.add(key)
+        try:
+            await self._writer.annotations(deployment, desired, changes)
+            self._journal.annotated(deployment, changes)
+        finally:
+            self._writing.discard(key)
+
+    async def _rest(self, key: Key, deployment: Resource) -> None:
+        """Tell who asked for rest that no write is under way any more; none begins while it lasts."""
+        notes = annotations_of(deployment)
+        if key != self._own or notes.get(RESTING_UNTIL) == notes[REST_UNTIL]:
+            return
+        while self._writing:
+            await asyncio.sleep(_POLL_SECONDS)
+        await self._writer.acknowledge_rest(deployment, notes[REST_UNTIL])
+
+    def _stopped(self) -> bool:
+        own = self._index.resource(self._own) if self._own else None
+        return own is not None and discovery.resting(own, datetime.now(UTC))
+
+
+def made_for(deployment: Resource) -> dict[str, Any]:
+    """Return the estimate to create for a Deployment: its name is always the same, its owner the Deployment."""
+    metadata = deployment["metadata"]
+    owner = {
+        "apiVersion": DEPLOYMENTS.api_version,
+        "kind": DEPLOYMENTS.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": False,
+        "blockOwnerDeletion": False,  # setting it would need a right on finalizers
+    }
+    spec = choice.asked_spec(deployment) | {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
+    return {
+        "apiVersion": ESTIMATES.api_version,
+        "kind": ESTIMATES.kind,
+        "metadata": {
+            "name": f"{metadata['name'][:_NAME_CHARACTERS].rstrip('.-')}-{_suffix(metadata['uid'])}",
+            "namespace": metadata["namespace"],
+            "labels": {MANAGED_BY_LABEL: MANAGER},
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }
+
+
+def _suffix(uid: str) -> str:
+    """Derive the estimate's name: a new Deployment of the same name gets another estimate than the old one."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+
+
+def _answers(estimate: Resource, wanted: Resource) -> bool:
+    named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
+    return named and choice.same_question(estimate.get("spec") or {}, wanted["spec"])
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

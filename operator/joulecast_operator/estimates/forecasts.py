@@ -1,0 +1,341 @@
+"""From an image to results: resolve, fetch, profile and price in worker processes, each thing once however many ask.
+
+What is cached serves a requester only after the requester's own credentials resolved the manifest, and what a registry
+claims of a model counts for that registry and that credential alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from prometheus_client.registry import Collector
+
+from joulecast.errors import JoulecastError, ModelReferenceError
+from joulecast.sources.images import reference
+from joulecast.sources.registries.proxies import VARIABLES
+from joulecast_operator.estimates import shares
+from joulecast_operator.estimates.outcomes import (
+    NO_MODEL,
+    Failure,
+    Outcome,
+    Stage,
+    holds_no_model,
+    nowhere,
+    priced_outcome,
+)
+from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.metrics.work import TurnsCollector, WorkMetrics
+from joulecast_operator.profiles.usable import Override
+from joulecast_operator.settings import Settings
+from joulecast_operator.workers.cache import Cache, key
+from joulecast_operator.workers.fair_queue import Requester, Ticket
+from joulecast_operator.workers.frames import Header
+from joulecast_operator.workers.pool import Pool, Program
+from joulecast_operator.workers.shared_jobs import SharedJobs
+from joulecast_operator.workers.stored_models import StoredModel, StoredModels
+from joulecast_operator.workers.turns import Turns
+
+_FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
+_REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and images that hold no model
+_FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message says more
+
+T = TypeVar("T")
+
+
+class Forecasts:
+    """Answers requests with the help of two pools of workers and a cache. ``denied_networks`` gives address ranges that
+    fetchers may not connect to now, beside those of the settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], float] = time.monotonic,
+        denied_networks: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
+        self._settings = settings
+        self._denied_networks = denied_networks
+        self._now = now
+        self._fetchers = Pool(_fetcher(settings))
+        self._profilers = Pool(_profiler(settings))
+        self._fetching = Turns("fetch", shares.of_fetchers(settings))
+        self._profiling = Turns("profile", shares.of_profilers(settings))
+        self._models = StoredModels(Cache(settings.cache_dir, capacity_bytes=settings.cache_bytes))
+        self._jobs = SharedJobs()
+        self._resolved: dict[str, tuple[float, str]] = {}
+        self._priced: OrderedDict[str, Header] = OrderedDict()
+        self._barren: OrderedDict[str, str] = OrderedDict()
+        self._metrics = WorkMetrics()
+
+    @property
+    def collectors(self) -> Sequence[Collector]:
+        """Return the collectors of metrics about this work."""
+        return (TurnsCollector((self._fetching, self._profiling)), *self._metrics.collectors)
+
+    async def start(self) -> None:
+        """Have workers ready before the first request."""
+        await asyncio.gather(self._fetchers.start(), self._profilers.start())
+
+    async def close(self) -> None:
+        self._jobs.cancel()
+        await asyncio.gather(self._fetchers.close(), self._profilers.close())
+
+    async def forecast(
+        self, request: ForecastRequest, *, fresh: bool = False, requester: Requester | None = None
+    ) -> Outcome:
+        """Return the forecast, or the failure that prevents it.
+
+        ``fresh``: look the tag up now, whatever was found a moment ago. ``requester``: in whose turns; joulecast's own
+        when None.
+        """
+        asking = requester or Requester(namespace="")
+        first = await self._of(replace(request, alternatives=()), asking, fresh=fresh)
+        outcome = first
+        for image in request.alternatives:
+            if not holds_no_model(outcome):
+                break
+            outcome = await self._of(replace(request, image=image, alternatives=()), asking, fresh=fresh)
+        return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
+
+    async def _of(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> Outcome:
+        """Return the forecast of the request's first image."""
+        digest: str | None = None
+        stage: Stage = "resolve"
+        try:
+            digest = await self._digest(request, requester, fresh=fresh)
+            model = await self._model(request, requester, digest)
+            stage = "profile"
+            priced = await self._price(request, requester, model)
+        except JoulecastError as error:
+            return _failure(error, request, stage, digest)
+        return priced_outcome(request.image, digest, model, priced)
+
+    async def validate(self, override: Override) -> Header:
+        """Return the facts of an accelerator profile. Raises JoulecastError."""
+        header = {"operation": "validate", **_plain(override)}
+        ticket = Ticket()
+        with ticket.held_by(Requester(namespace="")):
+            async with self._profiling.turn(ticket):
+                return (await self._profilers.run(header))[0]["profile"]  # type: ignore[no-any-return]
+
+    # -- stages
+
+    async def _digest(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> str:
+        name = key("digest", request.image, request.docker_config)
+        known = self._resolved.get(name)
+        if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
+            return known[1]
+        # a look that began before the question may have seen what was there before a push, so a fresh one is not shared
+        digest = await self._jobs.once(
+            key(name, requester.arrival) if fresh else name,
+            lambda ticket: self._resolve(request, ticket),
+            requester=requester,
+            registry=line_of(request.image),
+        )
+        self._resolved = {
+            each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
+        }
+        self._resolved[name] = (self._now(), digest)
+        return digest
+
+    async def _resolve(self, request: ForecastRequest, ticket: Ticket) -> str:
+        answer, _ = await self._fetch_job(request, {"operation": "resolve"}, ticket)
+        return str(answer["digest"])
+
+    async def _model(self, request: ForecastRequest, requester: Requester, digest: str) -> StoredModel:
+        """Return the model that the request's registry serves under ``digest``, cached if it was read before."""
+        claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
+        kept = self._models.find(claim)
+        if kept is not None and self._can_price(request, kept):
+            self._metrics.looked_up("claim", hits=1)
+            return kept
+        self._metrics.looked_up("claim", misses=1)
+        own = key(claim, request.image)  # a message names the image as its requester does
+        if own in self._barren:
+            raise JoulecastError(self._barren[own], reason=NO_MODEL)
+        try:
+            return await self._jobs.once(
+                own,
+                lambda ticket: self._fetch(request, digest, claim, ticket),
+                requester=requester,
+                registry=line_of(request.image),
+            )
+        except JoulecastError as error:
+            if error.reason == NO_MODEL:
+                _remember(self._barren, own, str(error))
+            raise
+
+    def _can_price(self, request: ForecastRequest, model: StoredModel) -> bool:
+        """Tell whether the cache still holds what a price needs."""
+        if _price_key(request, model) in self._priced:
+            return True
+        return self._models.can_profile(model, request.workload, request.batch_sizes)
+
+    async def _fetch(self, request: ForecastRequest, digest: str, claim: str, ticket: Ticket) -> StoredModel:
+        header = {
+            "operation": "fetch",
+            "path": request.path,
+            "format": request.format,
+            "digest": digest,
+        }
+        answer, skeleton = await self._fetch_job(request, header, ticket)
+        self._metrics.received(answer["model"]["bytes_fetched"])
+        return await self._models.keep(claim, answer["model"], skeleton)
+
+    async def _price(self, request: ForecastRequest, requester: Requester, model: StoredModel) -> Header:
+        """Return the worker's answer, shared by all requests for the same content, with this request's image name."""
+        name = _price_key(request, model)
+        known = name in self._priced
+        self._metrics.looked_up("price", hits=known, misses=not known)
+        try:
+            if not known:
+                work = lambda ticket: self._forecast(request, model, ticket)  # noqa: E731
+                _remember(self._priced, name, await self._jobs.once(name, work, requester=requester))
+        except JoulecastError as error:
+            message = str(error).replace(model.content, request.image)
+            raise JoulecastError(message, reason=error.reason, transient=error.transient) from error
+        self._priced.move_to_end(name)
+        return _in_words_of(request, model, self._priced[name])
+
+    async def _forecast(self, request: ForecastRequest, model: StoredModel, ticket: Ticket) -> Header:
+        async with self._profiling.turn(ticket):
+            return await self._profiled(request, model)
+
+    async def _profiled(self, request: ForecastRequest, model: StoredModel) -> Header:
+        kept = self._models.profiles(model, request.workload, request.batch_sizes)
+        missing = len(set(request.batch_sizes)) - len(kept)
+        self._metrics.looked_up("profile", hits=len(kept), misses=missing)
+        skeleton = self._skeleton(model) if missing else b""
+        header = {
+            "operation": "forecast",
+            "model": model.nameless,
+            "skeleton_bytes": len(skeleton),
+            "ready": {size: len(text) for size, text in kept.items()},
+            "batch_sizes": list(request.batch_sizes),
+            "input_shapes": dict(request.input_shapes),
+            "input_values": dict(request.input_values),
+            "precision": request.precision,
+            "runtime": request.runtime,
+            "accelerators": list(request.accelerators),
+            "overrides": [_plain(override) for override in request.overrides],
+        }
+        answer, made = await self._profilers.run(header, skeleton + b"".join(kept.values()))
+        self._models.keep_profiles(model, request.workload, answer.pop("made"), made)
+        return answer
+
+    def _skeleton(self, model: StoredModel) -> bytes:
+        kept = self._models.skeleton(model)
+        if kept is None:
+            raise JoulecastError(
+                "the cache folder holds nothing: give the controller a writable cache folder with room",
+                reason="CacheFailed",
+                transient=True,
+            )
+        return kept
+
+    async def _fetch_job(self, request: ForecastRequest, header: Header, ticket: Ticket) -> tuple[Header, bytes]:
+        async with self._fetching.turn(ticket):
+            began = self._now()
+            try:
+                return await self._fetchers.run(self._fetch_header(request) | header)
+            finally:
+                self._metrics.fetched(header["operation"], self._now() - began)
+
+    def _fetch_header(self, request: ForecastRequest) -> Header:
+        return {
+            "image": request.image,
+            "platform": self._settings.platform,
+            "access": self._access(request),
+            "fetched_bytes": self._settings.fetch_bytes,
+            "wall_seconds": self._settings.fetch_seconds,
+        }
+
+    def _access(self, request: ForecastRequest) -> Header:
+        settings = self._settings
+        return {
+            "docker_config": json.loads(request.docker_config or "{}"),
+            "certificate_authority": settings.registry_ca_file or None,
+            "insecure_registries": list(settings.insecure_registries),
+            "allowed_registries": list(settings.allowed_registries),
+            "denied_registries": list(settings.denied_registries),
+            "permitted_hosts": list(settings.permitted_hosts),
+            "denied_networks": [*settings.denied_networks, *self._denied_networks()],
+        }
+
+
+def host_of(image: str) -> str:
+    """Return the registry that an image is read from: ``docker.io`` for short names of Docker Hub (``nginx``,
+    ``team/model``). A malformed reference counts as a host of its own; the fetcher refuses it."""
+    try:
+        return reference.parse(image).registry
+    except ModelReferenceError:
+        return image
+
+
+def line_of(image: str) -> str:
+    """Return the registry whose queue a job waits in: the same for all spellings of a host."""
+    return host_of(image).lower().removesuffix(":443")
+
+
+def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
+    memory[name] = found
+    while len(memory) > _REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _failure(error: JoulecastError, request: ForecastRequest, stage: Stage, digest: str | None) -> Failure:
+    message = str(error)
+    if error.reason == "Unauthorized":
+        message = "; ".join([message, *request.missing_secrets])
+    return Failure(
+        stage=stage,
+        reason=error.reason,
+        message=message,
+        transient=error.transient,
+        digest=digest,
+        image=request.image,
+    )
+
+
+def _price_key(request: ForecastRequest, model: StoredModel) -> str:
+    return key("price", model.content, model.format, request.workload, request.pricing)
+
+
+def _in_words_of(request: ForecastRequest, model: StoredModel, priced: Header) -> Header:
+    """Replace the content's name in the messages of a shared answer by the requester's own image."""
+    unavailable = {
+        product: entry | {"message": entry["message"].replace(model.content, request.image)}
+        for product, entry in priced["unavailable"].items()
+    }
+    return priced | {"unavailable": unavailable}
+
+
+def _plain(override: Override) -> Header:
+    return {"product": override.product, "runtime": override.runtime, "document": override.document}
+
+
+def _fetcher(settings: Settings) -> Program:
+    return Program(
+        name="fetcher",
+        module="joulecast_operator.workers.fetcher",
+        seconds=settings.fetch_seconds + _FETCHER_SECONDS,
+        memory_bytes=settings.fetch_memory_bytes,
+        environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        waits_for_others=True,
+    )
+
+
+def _profiler(settings: Settings) -> Program:
+    return Program(
+        name="profiler",
+        module="joulecast_operator.workers.profiler",
+        seconds=settings.profile_seconds,
+        memory_bytes=settings.profile_memory_bytes,
+        environment={"OPENBLAS_NUM_THREADS": "1"},
+    )

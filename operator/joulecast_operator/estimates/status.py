@@ -1,0 +1,209 @@
+"""What an estimate's status should be, and which event says so: pure functions over resources as plain dicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import significant
+from joulecast_operator.api.conditions import (
+    PROFILED,
+    READY,
+    RESOLVED,
+    Status,
+    Truth,
+    Waiting,
+    Wrong,
+    condition,
+    condition_of,
+    timestamp,
+)
+from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.estimates.outcomes import Failure, Forecast, why_none
+from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.workers.cache import key
+
+_OUTPUTS: Final = (
+    "modelDigest", "modelPath", "verification", "estimatedAt", "totals",
+    "results", "unsupportedOperators", "summary", "topLayers",
+)  # fmt: skip
+
+
+Result = Forecast | Failure | Waiting | Wrong
+
+
+def settled(estimate: Resource, inputs_hash: str) -> bool:
+    """Tell whether the status already answers exactly this question with numbers."""
+    status = estimate.get("status") or {}
+    ready = condition(status, READY)
+    return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
+
+
+def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
+    """Tell whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
+    status = estimate.get("status") or {}
+    same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
+    return bool(
+        request
+        and _sound(status)
+        and same_spec
+        and status.get("image") in [bounds.text(each) for each in request.images]
+    )
+
+
+def _sound(status: Resource) -> bool:
+    """Tell whether there are numbers and none is negative; earlier versions accepted profiles that gave such."""
+    results = status.get("results") or ()
+    return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
+
+
+def desired_status(estimate: Resource, result: Result, *, request: ForecastRequest | None, now: datetime) -> Status:
+    """Return the complete status for ``result``. ``request``: what was asked, None if nothing could be asked."""
+    current: Resource = estimate.get("status") or {}
+    generation = (estimate.get("metadata") or {}).get("generation")
+    kept = stands(estimate, request) and _passes(result)
+    image = current["image"] if kept else _image(result, request)
+    status: Status = {"observedGeneration": generation, "image": image}
+    if request is not None:
+        status["inputsHash"] = current.get("inputsHash") if kept else inputs_hash(request)
+    if isinstance(result, Forecast):
+        status |= _outputs(result, current, now)
+    elif kept:
+        status |= {name: current[name] for name in _OUTPUTS if name in current}
+    elif isinstance(result, Failure) and result.digest:
+        status["modelDigest"] = result.digest
+    status["conditions"] = [
+        condition_of(current, kind, truth, reason, message, generation, now)
+        for kind, truth, reason, message in _conditions(result, kept=kept)
+    ]
+    return {name: value for name, value in status.items() if value is not None}
+
+
+def same_generation(estimate: Resource) -> Status:
+    """Return the current status for the current generation: the change of the spec affects no number."""
+    status = dict(estimate.get("status") or {})
+    generation = (estimate.get("metadata") or {}).get("generation")
+    status["observedGeneration"] = generation
+    status["conditions"] = [found | {"observedGeneration": generation} for found in status.get("conditions") or ()]
+    return status
+
+
+def inputs_hash(request: ForecastRequest) -> str:
+    """Return the hash of all that decides the numbers, and of what asks to look again."""
+    return f"{request.hash}-{key(request.refresh)[:8]}" if request.refresh else request.hash
+
+
+def model_title(image: str, path: str | None) -> str:
+    """Return an image without its registry, for a column: "models/resnet50:1"."""
+    head, _, rest = image.partition("/")
+    named = rest if rest and ("." in head or ":" in head or head == "localhost") else image
+    short = named.partition("@")[0]
+    return f"{short}//{path}" if path else short
+
+
+def _image(result: Result, request: ForecastRequest | None) -> str | None:
+    """Return the image that the result is about."""
+    found = result.image if isinstance(result, (Forecast, Failure)) else None
+    image = found or (request.image if request else None)
+    return bounds.text(image) if image else None
+
+
+def _passes(result: Result) -> bool:
+    """Tell whether the present numbers stay valid: a registry is unavailable, or a new look-up is under way."""
+    return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
+
+
+def _conditions(result: Result, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+    if isinstance(result, Forecast):
+        return _conditions_of_forecast(result)
+    if isinstance(result, Failure):
+        return _conditions_of_failure(result, kept=kept)
+    truth: Truth = "Unknown" if isinstance(result, Waiting) else "False"
+    if kept:
+        ready: tuple[str, Truth, str, str] = (READY, "True", "Estimated", "the last forecast stands: " + result.message)
+    else:
+        ready = (READY, truth, result.reason, result.message)
+    waits = "waits for what the condition Ready names"
+    return ((RESOLVED, "Unknown", result.reason, waits), (PROFILED, "Unknown", result.reason, waits), ready)
+
+
+def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str, str]]:
+    number = len(result.results)
+    message = f"{number} forecast{'s' if number != 1 else ''}"
+    if result.unavailable:
+        why = why_none(result.unavailable)
+        message += f"; no forecast for {len(result.unavailable)} of the accelerators: {why}"
+    profiled = "every operator is counted or costs nothing"
+    if result.unsupported:
+        named = ", ".join(map(bounds.name, result.unsupported))
+        profiled = f"operators without a rule, whose cost is missing: {named}"
+    return (
+        (RESOLVED, "True", "Resolved", f"read {result.path} of {result.digest}"),
+        (PROFILED, "True", "PartlyProfiled" if result.unsupported else "Profiled", profiled),
+        (READY, "True", "Estimated", message),
+    )
+
+
+def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+    truth: Truth = "Unknown" if result.transient else "False"
+    again = "; it is tried again with growing pauses" if result.transient and "again" not in result.message else ""
+    message = result.message + again
+    ready: tuple[str, Truth, str, str] = (READY, truth, result.reason, message)
+    if kept:
+        ready = (
+            READY,
+            "True",
+            "Estimated",
+            f"the last forecast stands although the model cannot be looked up now: {message}",
+        )
+    resolved: tuple[str, Truth, str, str] = (RESOLVED, "True", "Resolved", f"the image is {result.digest}")
+    profiled: tuple[str, Truth, str, str] = (PROFILED, "True", "Profiled", "the model's rows are counted")
+    if result.stage == "resolve":
+        resolved = (RESOLVED, truth, result.reason, message)
+        profiled = (PROFILED, "Unknown", "NotResolved", "waits for the model")
+    elif result.stage == "profile":
+        profiled = (PROFILED, truth, result.reason, message)
+    return resolved, profiled, ready
+
+
+def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
+    results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
+    status: Status = {
+        "modelDigest": result.digest,
+        "modelPath": bounds.text(result.path),
+        "verification": result.verification,
+        "totals": {_camel(name): value for name, value in result.totals.items()},
+        "results": results,
+        "unsupportedOperators": [bounds.name(each) for each in result.unsupported[: bounds.LISTED]] or None,
+        "summary": _summary(results[0], bounds.text(model_title(result.image, None))),
+        "topLayers": [
+            {**layer, "name": bounds.name(layer["name"]), "opType": bounds.name(layer["opType"])}
+            for layer in result.top_layers[:MAXIMUM_TOP_LAYERS]
+        ],
+    }
+    unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
+    status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)
+    return status
+
+
+def _summary(row: Mapping[str, Any], model: str) -> dict[str, str]:
+    lower, upper = (significant(row[name]) for name in ("joulesPerBatchLower", "joulesPerBatchUpper"))
+    percent = math.floor(row["coverage"] * 1000) / 10  # 99.96 % must not read as everything
+    return {
+        "model": model,
+        "accelerator": str(row["accelerator"]),
+        "batchSize": str(row["batchSize"]),
+        "joules": f"{significant(row['joulesPerBatch'])} J",
+        "interval": f"{lower}–{upper} J",
+        "coverage": f"{percent:g} %",
+        "origin": str(row["origin"]),
+    }
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)

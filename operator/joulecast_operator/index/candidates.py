@@ -1,0 +1,114 @@
+"""Estimates of one image or one workload, reduced to those among which there is a choice.
+
+Thousands of estimates may name one image. A choice looks at what an estimate asks and holds and, where two are alike
+in that, at their names and ages; so of those that are alike the first by name and the newest stand for all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from joulecast_operator.api.annotations import ready_condition
+from joulecast_operator.api.objects import Key, Resource, mapping
+from joulecast_operator.workloads.discovery import is_made
+
+KINDS: Final = 32
+"""How many different questions about one image are looked at, those asked last: each costs an admission 0.1 ms."""
+
+_DIGEST_BYTES: Final = 8  # of thousands of estimates two are confused once in 10^12 clusters
+
+Traits = tuple[bytes, str]
+"""What an estimate asks and holds, as a digest, and when it was created."""
+
+
+def summary(estimate: Resource) -> Traits:
+    """Return all that a choice may depend on except the name."""
+    created = str(mapping(estimate.get("metadata")).get("creationTimestamp") or "")
+    text = json.dumps(_traits(estimate), sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest(), created
+
+
+class Candidates:
+    """The estimates of one image or workload. Adding, removing and choosing look at few of them."""
+
+    __slots__ = ("_alike",)
+
+    def __init__(self) -> None:
+        self._alike: dict[bytes, _Alike] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._alike)
+
+    def add(self, key: Key, traits: Traits) -> None:
+        digest, created = traits
+        self._alike.setdefault(digest, _Alike()).add(created, key)
+
+    def remove(self, key: Key, traits: Traits) -> None:
+        digest, created = traits
+        alike = self._alike.get(digest)
+        if alike is not None and not alike.remove(created, key):
+            del self._alike[digest]
+
+    def keys(self) -> Iterable[Key]:
+        """Return all keys."""
+        return [key for alike in self._alike.values() for key in alike.members()]
+
+    def chosen(self) -> list[Key]:
+        """Return the keys that a choice has to read, of the newest ``KINDS`` kinds."""
+        groups: Iterable[_Alike] = self._alike.values()
+        if len(self._alike) > KINDS:
+            groups = heapq.nlargest(KINDS, groups, key=_Alike.age)
+        return list(dict.fromkeys(key for alike in groups for key in alike.ends()))
+
+
+class _Alike:
+    """Estimates that differ in name and age alone."""
+
+    __slots__ = ("_by_age", "_by_name")
+
+    def __init__(self) -> None:
+        self._by_name: list[str] = []
+        self._by_age: list[tuple[str, str, Key]] = []
+
+    def add(self, created: str, key: Key) -> None:
+        insort(self._by_age, (created, key.name, key), key=lambda each: each[:2])
+        insort(self._by_name, key.name)
+
+    def remove(self, created: str, key: Key) -> bool:
+        """Take ``key`` out; says whether any are left."""
+        place = bisect_left(self._by_age, (created, key.name), key=lambda each: each[:2])
+        if place < len(self._by_age) and self._by_age[place][2] == key:
+            del self._by_age[place]
+            del self._by_name[bisect_left(self._by_name, key.name)]
+        return bool(self._by_age)
+
+    def members(self) -> Iterable[Key]:
+        return (key for _, _, key in self._by_age)
+
+    def age(self) -> tuple[str, str]:
+        return self._by_age[-1][:2]
+
+    def ends(self) -> Iterable[Key]:
+        """Return the first by name, and of the newest the first and the last by name."""
+        _, _, last = self._by_age[-1]
+        first_of_newest = self._by_age[bisect_left(self._by_age, self._by_age[-1][0], key=lambda each: each[0])][2]
+        return Key(kind=last.kind, namespace=last.namespace, name=self._by_name[0]), first_of_newest, last
+
+
+def _traits(estimate: Resource) -> list[Any]:
+    """Return its owners, what it asks, and whether it holds the answer."""
+    metadata, spec, status = (mapping(estimate.get(part)) for part in ("metadata", "spec", "status"))
+    owners = [owner.get("uid") for owner in metadata.get("ownerReferences") or () if isinstance(owner, Mapping)]
+    ready = ready_condition(estimate)
+    rows = [row for row in status.get("results") or () if isinstance(row, Mapping)]
+    held = sorted({str([row.get(name) for name in _HELD]) for row in rows})
+    asked = [spec.get("workload"), spec.get("runtime"), spec.get("accelerators")]
+    return [is_made(estimate), owners, asked, ready.get("status") if ready else None, status.get("image"), held]
+
+
+_HELD: Final = ("accelerator", "runtime", "precision", "batchSize")

@@ -1,0 +1,216 @@
+"""The resources that joulecast works on, in memory: filled by one listing, kept by watch events.
+
+A resource is replaced only by a newer version of itself, so that an answer to our own write and a late event about an
+older state may come in any order. Estimates and Deployments are packed: what is asked for is made anew at each call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
+from joulecast_operator.api.objects import Key, Resource, key_of, version_of
+from joulecast_operator.index import candidates, slim
+from joulecast_operator.index.candidates import Candidates
+from joulecast_operator.index.slim import IMAGE, MADE, NAMED, TARGET
+from joulecast_operator.index.stores import Entry, Keeping, Link, Store
+
+Slim = Callable[[Resource], Resource]
+
+
+class Index:
+    """Estimates, profiles, calibrations, Deployments and nodes.
+
+    ``estimate``: what is kept of an estimate. ``shown``: what of it is kept readable, for readers of all of them
+    often. ``now`` counts seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        estimate: Slim = slim.estimate,
+        shown: Callable[[Resource], Any] = lambda _: None,
+    ) -> None:
+        self._now = now
+        self.ready = False
+        summary = lambda resource: (candidates.summary(resource), shown(resource))  # noqa: E731
+        self._stores = {
+            kind.kind: Store(kind, keeping)
+            for kind, keeping in (
+                (ESTIMATES, Keeping(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
+                (PROFILES, Keeping(slim=slim.without_noise)),
+                (CALIBRATIONS, Keeping(slim=slim.without_noise)),
+                (DEPLOYMENTS, Keeping(slim=slim.deployment, packed=True, links=slim.deployment_links)),
+                (NODES, Keeping(slim=slim.node)),
+            )
+        }
+        self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
+        self._deployments: defaultdict[Link, set[Key]] = defaultdict(set)
+        self._in_namespace: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+        self._suspects: dict[Key, str] = {}
+        self._behind_since: dict[str, float] = {}
+
+    # -- change
+
+    def is_news(self, kind: Kind, resource: Resource) -> bool:
+        """Tell whether ``resource`` is later than what is held of it."""
+        return self._stores[kind.kind].is_news(key_of(kind, resource), version_of(resource))
+
+    def put(self, kind: Kind, resource: Resource) -> bool:
+        """Add or replace; says whether it was news."""
+        if not self.is_news(kind, resource):
+            return False
+        key = key_of(kind, resource)
+        store = self._stores[kind.kind]
+        before = store.entry(key)
+        after = store.put(key, resource)
+        self._unlink(key, before)
+        self._link(key, after)
+        return True
+
+    def refresh(self, kind: Kind, resource: Resource) -> None:
+        """Take the answer to our own write, unless the object went meanwhile."""
+        if self._stores[kind.kind].entry(key_of(kind, resource)) is not None:
+            self.put(kind, resource)
+
+    def drop(self, key: Key) -> Resource | None:
+        before = self._stores[key.kind].drop(key)
+        if before is None:
+            return None
+        self._unlink(key, before)
+        _remove(self._in_namespace, (key.kind, key.namespace), key)
+        return before.resource
+
+    def apply(self, kind: Kind, event_type: str | None, resource: Resource) -> bool:
+        """Take a watch event; says whether it was news."""
+        if event_type == "DELETED":
+            return self.drop(key_of(kind, resource)) is not None
+        return self.put(kind, resource)
+
+    # -- ask
+
+    def resource(self, key: Key) -> Resource | None:
+        return self._stores[key.kind].get(key)
+
+    def get(self, namespace: str, name: str) -> Resource | None:
+        """Return the estimate of that name, None where there is none."""
+        return self.resource(Key(kind=ESTIMATES.kind, namespace=namespace, name=name))
+
+    def by_target(self, namespace: str, kind: str, name: str) -> list[Resource]:
+        """Return estimates whose targetRef is that workload; of those that are alike, a few."""
+        return self._chosen((TARGET + kind, namespace, name))
+
+    def by_image(self, namespace: str, image: str) -> list[Resource]:
+        """Return estimates that name exactly that image; of those that are alike, a few."""
+        return self._chosen((IMAGE, namespace, image))
+
+    def targeting(self, namespace: str, kind: str, name: str) -> list[Key]:
+        """Return every estimate of the namespace whose targetRef is that workload."""
+        return self._all((TARGET + kind, namespace, name))
+
+    def made_for(self, namespace: str, kind: str, name: str) -> list[Key]:
+        """Return the estimates with that targetRef that joulecast made."""
+        return self._all((MADE + kind, namespace, name))
+
+    def deployments_of(self, namespace: str, *, image: str = "", estimate: str = "") -> set[Key]:
+        """Return Deployments of the namespace that may run a model out of ``image``, or that name ``estimate``."""
+        of_image = self._deployments.get((IMAGE, namespace, image), set())
+        return of_image | self._deployments.get((NAMED, namespace, estimate), set())
+
+    def estimates(self) -> Iterator[Resource]:
+        return self._stores[ESTIMATES.kind].resources()
+
+    def shown(self) -> list[Any]:
+        """Return the unpacked part of every estimate."""
+        return [shown for _, shown in self._stores[ESTIMATES.kind].summaries()]
+
+    def profiles(self) -> list[Resource]:
+        return list(self._stores[PROFILES.kind].resources())
+
+    def calibrations(self) -> list[Resource]:
+        return list(self._stores[CALIBRATIONS.kind].resources())
+
+    def nodes(self) -> list[Resource]:
+        return list(self._stores[NODES.kind].resources())
+
+    def deployment(self, namespace: str, name: str) -> Resource | None:
+        return self.resource(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=name))
+
+    def keys(self, kind: Kind, namespace: str | None = None) -> list[Key]:
+        """Return keys of a kind, of one namespace or of all."""
+        if namespace is not None:
+            return sorted(self._in_namespace.get((kind.kind, namespace), ()), key=lambda key: key.name)
+        return self._stores[kind.kind].keys()
+
+    # -- lag
+
+    def behind_seconds(self) -> float:
+        """Return for how long a watch has missed changes; 0.0 while none has."""
+        return self._now() - min(self._behind_since.values()) if self._behind_since else 0.0
+
+    def heard(self, kind: Kind) -> None:
+        """Record that the watch of ``kind`` delivered an event, so that it is not behind."""
+        self._behind_since.pop(kind.kind, None)
+
+    def compare(self, kind: Kind, listed: Mapping[Key, str], version: str) -> tuple[set[Key], set[Key]]:
+        """Compare with the versions that a listing taken at ``version`` holds.
+
+        Gives the keys that are gone from the server, and those of which the index still lacks what the comparison
+        before this one saw: the watch is stale, not merely late, and stays so until it is heard.
+        """
+        store = self._stores[kind.kind]
+        late = {key: held for key, held in listed.items() if store.is_news(key, held)}
+        stale = {key for key in late if key in self._suspects and store.is_news(key, self._suspects[key])}
+        for key in [key for key in self._suspects if key.kind == kind.kind]:
+            del self._suspects[key]
+        self._suspects.update(late)
+        if stale:
+            self._behind_since.setdefault(kind.kind, self._now())
+        return self.gone(kind, listed, version), stale
+
+    def gone(self, kind: Kind, listed: Mapping[Key, str], version: str) -> set[Key]:
+        """Return the keys that a listing taken at ``version`` lacks, without those newer than the listing."""
+        store = self._stores[kind.kind]
+        return {key for key in store if key not in listed and not store.is_newer(key, version)}
+
+    # -- links
+
+    def _all(self, link: Link) -> list[Key]:
+        found = self._estimates.get(link)
+        return sorted(found.keys(), key=lambda key: key.name) if found else []
+
+    def _chosen(self, link: Link) -> list[Resource]:
+        found = self._estimates.get(link)
+        resources = (self.resource(key) for key in found.chosen()) if found else ()
+        return [resource for resource in resources if resource is not None]
+
+    def _link(self, key: Key, entry: Entry) -> None:
+        self._in_namespace[key.kind, key.namespace].add(key)
+        for link in entry.links:
+            if key.kind == ESTIMATES.kind:
+                self._estimates[link].add(key, entry.summary[0])
+            else:
+                self._deployments[link].add(key)
+
+    def _unlink(self, key: Key, entry: Entry | None) -> None:
+        if entry is None:
+            return
+        for link in entry.links:
+            if key.kind != ESTIMATES.kind:
+                _remove(self._deployments, link, key)
+            elif link in self._estimates:
+                self._estimates[link].remove(key, entry.summary[0])
+                if not self._estimates[link]:
+                    del self._estimates[link]
+
+
+def _remove(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:
+    keys = index.get(entry)
+    if keys is not None:
+        keys.discard(key)
+        if not keys:
+            del index[entry]

@@ -1,0 +1,141 @@
+"""What is kept of each kind: the fields that this process reads, and nothing else that a user may have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from joulecast_operator.api.annotations import ESTIMATE, PREFIX, annotations_of
+from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.index.stores import Link
+from joulecast_operator.workloads import discovery, placement
+
+DEVICES: Final = "nvidia.com/"
+"""What NVIDIA's device plugin calls the resources of a node begins with it."""
+
+IMAGE: Final = "image"
+TARGET: Final = "target "
+MADE: Final = "made for "
+NAMED: Final = "estimate"
+
+_IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+_AGES: Final = ("generation", "creationTimestamp", "deletionTimestamp")
+_NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+# what an admission's annotations, warnings and its choice among estimates are made from
+_ADMISSION_SPEC: Final = ("targetRef", "runtime", "accelerators")
+_ADMISSION_WORKLOAD: Final = ("batchSizes", "precision", "phase")
+_ADMISSION_STATUS: Final = ("observedGeneration", "image", "modelDigest", "estimatedAt")
+_ADMISSION_SUMMARY: Final = ("accelerator", "batchSize")
+_ADMISSION_RESULT: Final = (
+    "accelerator", "runtime", "precision", "batchSize", "joulesPerBatch", "joulesPerBatchLower",
+    "joulesPerBatchUpper", "averagePowerWatts", "coverage", "origin",
+)  # fmt: skip
+_ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration")
+
+
+def without_noise(resource: Resource) -> Resource:
+    """Drop what field managers and kubectl write for themselves."""
+    metadata = {key: value for key, value in mapping(resource.get("metadata")).items() if key != "managedFields"}
+    if _NOISE in (metadata.get("annotations") or {}):
+        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != _NOISE}
+    return {**resource, "metadata": metadata}
+
+
+def estimate(resource: Resource) -> Resource:
+    """Keep spec and status whole, which the controller compares, and the metadata that it reads."""
+    kept = {key: resource[key] for key in ("spec", "status") if key in resource}
+    return {"metadata": _estimate_metadata(resource)} | kept
+
+
+def admission_estimate(resource: Resource) -> Resource:
+    """Keep the fields that an admission reads."""
+    spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
+    model, workload = mapping(spec.get("model")), mapping(spec.get("workload"))
+    kept_spec = _some(spec, _ADMISSION_SPEC)
+    if model:
+        kept_spec["model"] = _some(model, ("image",))
+    if workload:
+        kept_spec["workload"] = _some(workload, _ADMISSION_WORKLOAD)
+    kept_status = _some(status, _ADMISSION_STATUS)
+    if "summary" in status:
+        kept_status["summary"] = _some(mapping(status["summary"]), _ADMISSION_SUMMARY)
+    kept_status["results"] = [_some(row, _ADMISSION_RESULT) for row in mappings(status.get("results"))]
+    kept_status["conditions"] = [
+        _some(each, _ADMISSION_CONDITION) for each in mappings(status.get("conditions")) if each.get("type") == "Ready"
+    ]
+    return {"metadata": _estimate_metadata(resource), "spec": kept_spec, "status": kept_status}
+
+
+def deployment(resource: Resource) -> Resource:
+    """Keep what ``discovery`` reads: identity, owners, our annotations; of the template images, pull secrets, account
+    and accelerators."""
+    metadata = resource.get("metadata") or {}
+    kept = _some(metadata, _IDENTITY)
+    kept["annotations"] = _our_annotations(resource)
+    pod = ((resource.get("spec") or {}).get("template") or {}).get("spec") or {}
+    template = {
+        "volumes": [{"image": volume["image"]} for volume in pod.get("volumes") or () if volume.get("image")],
+        "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
+        "containers": [{"image": each.get("image")} for each in pod.get("containers") or ()],
+        "imagePullSecrets": pod.get("imagePullSecrets") or (),
+        **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
+        **placement.kept(pod),
+    }
+    return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
+
+
+def node(resource: Resource) -> Resource:
+    """Keep labels, the number of GPUs, and the addresses that fetchers may not connect to."""
+    spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
+    devices = {name: count for name, count in (status.get("allocatable") or {}).items() if name.startswith(DEVICES)}
+    addresses = [_some(each, ("address",)) for each in mappings(status.get("addresses"))]
+    ranges = list(spec.get("podCIDRs") or ())
+    kept_status = ({"allocatable": devices} if devices else {}) | ({"addresses": addresses} if addresses else {})
+    kept = {"metadata": _some(resource.get("metadata") or {}, ("name", "uid", "resourceVersion", "labels"))}
+    return kept | ({"status": kept_status} if kept_status else {}) | ({"spec": {"podCIDRs": ranges}} if ranges else {})
+
+
+def estimate_links(resource: Resource) -> Iterable[Link]:
+    """Yield what an estimate is found by: the workload that it targets, or the image of its model."""
+    spec, namespace = mapping(resource.get("spec")), _namespace(resource)
+    target, image = mapping(spec.get("targetRef")), mapping(spec.get("model")).get("image")
+    if target.get("name"):
+        kind = str(target.get("kind") or DEPLOYMENTS.kind)
+        yield TARGET + kind, namespace, str(target["name"])
+        if discovery.is_made(resource):
+            yield MADE + kind, namespace, str(target["name"])
+    if image:
+        yield IMAGE, namespace, str(image)
+
+
+def deployment_links(resource: Resource) -> Iterable[Link]:
+    """Yield what a Deployment is found by: each image that may hold its model, and the estimate that it names."""
+    namespace = _namespace(resource)
+    for model in discovery.models(resource):
+        yield IMAGE, namespace, model.reference
+    named = annotations_of(resource).get(ESTIMATE, "").strip()
+    if named:
+        yield NAMED, namespace, named
+
+
+def _estimate_metadata(resource: Resource) -> dict[str, Any]:
+    metadata = mapping(resource.get("metadata"))
+    kept = _some(metadata, (*_IDENTITY, *_AGES))
+    labels, notes = mapping(metadata.get("labels")), _our_annotations(resource)
+    if MANAGED_BY_LABEL in labels:
+        kept["labels"] = {MANAGED_BY_LABEL: labels[MANAGED_BY_LABEL]}
+    return kept | ({"annotations": notes} if notes else {})
+
+
+def _our_annotations(resource: Resource) -> dict[str, str]:
+    return {key: value for key, value in annotations_of(resource).items() if key.startswith(PREFIX)}
+
+
+def _namespace(resource: Resource) -> str:
+    return str(mapping(resource.get("metadata")).get("namespace") or "")
+
+
+def _some(whole: Resource, names: Iterable[str]) -> dict[str, Any]:
+    return {name: whole[name] for name in names if name in whole}

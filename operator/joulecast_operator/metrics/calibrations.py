@@ -1,0 +1,70 @@
+"""Metrics of accelerator profiles and of the calibrations that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily
+
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.products import product_named
+from joulecast_operator.metrics.declaration import Metric, family_of, identity_of
+
+CALIBRATION_ERROR: Final = Metric(
+    name="joulecast_calibration_error_ratio",
+    kind="gauge",
+    labels=("accelerator",),
+    text="Held-out error of the accelerator's profile, as a ratio; of several profiles the largest.",
+)
+
+CALIBRATION_LABELS: Final = ("namespace", "calibration", "accelerator")
+
+CALIBRATION_PROGRESS: Final = Metric(
+    name="joulecast_calibration_progress_ratio",
+    kind="gauge",
+    labels=CALIBRATION_LABELS,
+    text="How far an EnergyCalibration's last run is, 0 to 1.",
+)
+
+CALIBRATION_INFO: Final = Metric(
+    name="joulecast_calibration_info",
+    kind="gauge",
+    labels=(*CALIBRATION_LABELS, "phase", "reason", "better"),
+    text="Always 1: an EnergyCalibration's phase, why, and whether its last profile is better than the one before.",
+)
+
+
+def calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
+    """Return the held-out error of each accelerator."""
+    worst: dict[str, float] = {}
+    for profile in profiles:
+        product = product_named(str(mapping(profile.get("spec")).get("product") or ""))
+        error = mapping(profile.get("status")).get("heldOutError")
+        if product and isinstance(error, (int, float)):
+            worst[product] = max(error, worst.get(product, 0.0))
+    family = family_of(CALIBRATION_ERROR)
+    for product, error in sorted(worst.items()):
+        family.add_metric((product,), error)
+    return family
+
+
+def run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamily]:
+    """Yield progress and state of each calibration."""
+    progress, info = family_of(CALIBRATION_PROGRESS), family_of(CALIBRATION_INFO)
+    for calibration in sorted(calibrations, key=identity_of):
+        status = mapping(calibration.get("status"))
+        labels = (*identity_of(calibration), str(status.get("accelerator", "")))
+        if isinstance(status.get("progress"), (int, float)):
+            progress.add_metric(labels, status["progress"])
+        better = mapping(status.get("quality")).get("better")
+        shown = "" if better is None else str(better).lower()
+        info.add_metric((*labels, str(status.get("phase", "")), _reason(status), shown), 1)
+    yield progress
+    yield info
+
+
+def _reason(status: Resource) -> str:
+    """Return the reason of the last condition, Calibrated."""
+    conditions = mappings(status.get("conditions")) or [{}]
+    return str(conditions[-1].get("reason", ""))

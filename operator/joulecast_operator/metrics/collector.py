@@ -1,0 +1,49 @@
+"""Collect the series of estimates, profiles and calibrations from the live index at scrape time.
+
+Nothing is stored here, so the series of a deleted estimate end with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.metrics.calibrations import (
+    CALIBRATION_ERROR,
+    CALIBRATION_INFO,
+    CALIBRATION_PROGRESS,
+    calibration_family,
+    run_families,
+)
+from joulecast_operator.metrics.declaration import family_of
+from joulecast_operator.metrics.estimates import FORECASTS, INFO, Shown, estimate_families
+
+
+class LiveIndex(Protocol):
+    """What is read at scrape time: the resources as the last events left them."""
+
+    def shown(self) -> Iterable[tuple[Shown, ...]]: ...
+
+    def profiles(self) -> Iterable[Resource]: ...
+
+    def calibrations(self) -> Iterable[Resource]: ...
+
+
+class EstimateCollector(Collector):
+    """Series of every estimate, profile and calibration that the index holds now."""
+
+    def __init__(self, index: LiveIndex) -> None:
+        self._index = index
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield from estimate_families([row for rows in self._index.shown() for row in rows])
+        yield calibration_family(self._index.profiles())
+        yield from run_families(self._index.calibrations())
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        for metric in (*FORECASTS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
+            yield family_of(metric)

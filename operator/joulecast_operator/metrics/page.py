@@ -1,0 +1,59 @@
+"""The reference page docs/metrics.md, from the declarations of all metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from joulecast_operator.metrics import work
+from joulecast_operator.metrics.calibrations import CALIBRATION_ERROR, CALIBRATION_INFO, CALIBRATION_PROGRESS
+from joulecast_operator.metrics.declaration import Metric
+from joulecast_operator.metrics.estimates import FORECASTS, INFO
+from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
+from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, DURATION, REFUSED_REQUESTS, REQUESTS
+from joulecast_operator.metrics.work import ISOLATED
+
+METRICS: Final = (
+    *FORECASTS,
+    INFO,
+    CALIBRATION_ERROR,
+    CALIBRATION_PROGRESS,
+    CALIBRATION_INFO,
+    ISOLATED,
+    REFUSED,
+    *work.METRICS,
+    REQUESTS,
+    REFUSED_REQUESTS,
+    DURATION,
+    CERTIFICATE_EXPIRY,
+    *OPERATOR,
+)
+
+
+def reference() -> str:
+    """Return docs/metrics.md, from the declarations above."""
+    lines = [
+        "# Metrics",
+        "",
+        "Both processes serve `/metrics` on `--metrics-port`, over TLS, to accounts that may get that URL:",
+        "[security.md](security.md#metrics). This page is generated:",
+        "`python -m joulecast_operator.metrics > docs/metrics.md`.",
+        "",
+        "| metric | kind | served by | labels | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [_reference_row(metric) for metric in METRICS]
+    return "\n".join([*lines, "", *_REFERENCE_NOTES])
+
+
+_REFERENCE_NOTES: Final = (
+    "`workload` is the Deployment that an estimate targets or was made for, empty for an estimate of a bare image. A",
+    "forecast is served while its estimate is Ready, of each estimate the result that its summary names; with",
+    "`--metrics-all-results` (`metrics.allResults` of the chart) all of them. A deleted estimate's series end. The",
+    "usual `process_*` and `python_info` metrics are served too.",
+    "",
+)
+
+
+def _reference_row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind} | {metric.process} | {labels} | {metric.text} |"

@@ -1,0 +1,70 @@
+"""The values of the labels ``reason``. A reason of a failure that is not listed here is counted as ``Other``.
+
+A worker that was taken over may answer with any word, and each word would be a time series that never ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from joulecast.errors import JoulecastError
+from joulecast_operator.workers.pool import WorkerError
+
+Refused = Literal["certificate", "rate", "size", "slow", "malformed"]
+REFUSALS: Final[tuple[Refused, ...]] = ("certificate", "rate", "size", "slow", "malformed")
+"""Why the webhook refuses a request before it decides about a review."""
+
+OTHER: Final = "Other"
+
+API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
+
+_OF_REGISTRIES: Final = (
+    "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",
+    "ForbiddenRegistry", "ImageChanged", "InvalidCertificateAuthority", "InvalidCredentials", "InvalidProxy",
+    "MissingDependency", "ModelNotFound", "ModelTooLarge", "NotFound", "PlatformNotFound", "RegistryMisbehaved",
+    "RegistryUnavailable", "TooLong", "Truncated", "Unauthorized", "Unreadable", "UnsupportedFormat",
+    "UnsupportedMediaType", "UntrustedCertificate",
+)  # fmt: skip
+_OF_PRICES: Final = (
+    "AmbiguousAccelerator", "ClockOutOfRange", "ConfigMapKeyNotFound", "ConfigMapNotFound", "ConfigMapRefused",
+    "DigestMismatch", "InvalidProfile", "MigSlice", "NotFinite", "NothingPriced", "ProductMismatch",
+    "RuntimeMismatch", "SimulatedProfile", "Superseded",
+)  # fmt: skip
+_OF_SPECS: Final = (
+    "InvalidPullSecret", "InvalidSchedule", "InvalidSpec", "NamespaceNotAllowed", "NameTaken", "PullSecretForbidden",
+    "PullSecretNotFound", "SharedAccelerator", "SeveralAccelerators", "TargetHasNoImage", "TargetNotFound",
+    "TooManyResults",
+)  # fmt: skip
+_OF_RUNS: Final = (
+    "Forbidden", "InvalidResult", "NoImage", "NoProfile", "NoResult", "ProfileTooLarge", "RequestRefused", "RunFailed",
+)  # fmt: skip
+_OF_WORKERS: Final = (
+    "FetcherKilled", "FetcherOutOfMemory", "FetcherTimeout", "ProfilerKilled", "ProfilerOutOfMemory",
+    "ProfilerTimeout", "QueueFull",
+)  # fmt: skip
+
+
+def counted(reason: str) -> str:
+    """Return the value of the label: ``reason`` if it is listed in ``REASONS``, else ``Other``."""
+    return reason if reason in REASONS else OTHER
+
+
+def _defaults(kind: type[JoulecastError]) -> Iterator[str]:
+    yield kind.default_reason
+    for derived in kind.__subclasses__():
+        yield from _defaults(derived)
+
+
+REASONS: Final = frozenset(
+    {
+        *_defaults(JoulecastError),
+        WorkerError.default_reason,
+        *API_REASONS,
+        *_OF_REGISTRIES,
+        *_OF_PRICES,
+        *_OF_SPECS,
+        *_OF_RUNS,
+        *_OF_WORKERS,
+    }
+)

@@ -1,0 +1,113 @@
+"""Metrics of the operator itself: its queue, its reconciles and their failures, and how current its index is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+)
+
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
+from joulecast_operator.metrics.declaration import Metric
+from joulecast_operator.metrics.reasons import counted
+
+REFUSED: Final = Metric(
+    name="joulecast_refused_writes_total",
+    kind="counter",
+    labels=("kind",),
+    text="Writes that the API server refused for good (a policy, a schema, a right), by the kind of the object.",
+)
+
+
+QUEUE_DEPTH: Final = Metric(
+    name="joulecast_queue_depth",
+    kind="gauge",
+    labels=(),
+    text="Objects that wait to be reconciled or are being reconciled.",
+)
+QUEUE_AGE: Final = Metric(
+    name="joulecast_queue_oldest_seconds",
+    kind="gauge",
+    labels=(),
+    text="For how long the oldest of them has waited, in seconds.",
+)
+RECONCILE_DURATION: Final = Metric(
+    name="joulecast_reconcile_duration_seconds",
+    kind="histogram",
+    labels=("kind",),
+    text="Time of one reconcile in seconds, by the kind of the object; a fetch that lasts longer goes on beside it.",
+)
+RECONCILE_ERRORS: Final = Metric(
+    name="joulecast_reconcile_errors_total",
+    kind="counter",
+    labels=("kind", "reason"),
+    text="Failures by the kind of the object and the reason of its condition; `ApiUnavailable` and `ApiRefused` of the"
+    " API server, `InternalError` of joulecast itself, `Other` of a word that joulecast does not know.",
+)
+INDEX_BEHIND: Final = Metric(
+    name="joulecast_index_behind_seconds",
+    kind="gauge",
+    labels=(),
+    text="For how long the process has known that its watch misses changes, in seconds; 0 while it misses none.",
+    process="each",
+)
+OPERATOR: Final = (QUEUE_DEPTH, QUEUE_AGE, RECONCILE_DURATION, RECONCILE_ERRORS, INDEX_BEHIND)
+
+# from a look that changes nothing to the second after which an estimate is shown as pending, and API retries beyond
+_DURATION_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+
+
+class Reconciles:
+    """How long reconciles took and how they failed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._duration = Histogram(
+            RECONCILE_DURATION.name,
+            RECONCILE_DURATION.text,
+            RECONCILE_DURATION.labels,
+            buckets=_DURATION_BUCKETS,
+            registry=registry,
+        )
+        self._errors = Counter(RECONCILE_ERRORS.name, RECONCILE_ERRORS.text, RECONCILE_ERRORS.labels, registry=registry)
+        for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+            self._duration.labels(kind.kind)
+            self._errors.labels(kind.kind, counted("InternalError"))  # a rate needs the zero before the first error
+
+    @contextmanager
+    def timed(self, kind: str) -> Iterator[None]:
+        """Time what is done inside, whether it fails or not."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._duration.labels(kind).observe(time.perf_counter() - started)
+
+    def failed(self, kind: str, reason: str) -> None:
+        """Count a failure."""
+        self._errors.labels(kind, counted(reason)).inc()
+
+
+def show_queue(registry: CollectorRegistry, depth: Callable[[], float], age_seconds: Callable[[], float]) -> None:
+    """Serve the queue as it is at scrape time."""
+    Gauge(QUEUE_DEPTH.name, QUEUE_DEPTH.text, registry=registry).set_function(depth)
+    Gauge(QUEUE_AGE.name, QUEUE_AGE.text, registry=registry).set_function(age_seconds)
+
+
+def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float]) -> None:
+    """Serve how current the index is at scrape time."""
+    Gauge(INDEX_BEHIND.name, INDEX_BEHIND.text, registry=registry).set_function(behind_seconds)
+
+
+def refused_writes() -> Counter:
+    """Return a counter of refused writes by kind; the caller registers it."""
+    counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
+    for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
+        counter.labels(kind.kind)  # a rate needs the zero before the first refusal
+    return counter

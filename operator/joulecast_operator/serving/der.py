@@ -1,0 +1,36 @@
+"""The end of a certificate's validity, which `ssl` does not tell, from its DER form (X.690, RFC 5280 section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+_VERSION_TAG: Final = 0xA0
+_FORMATS: Final = {0x17: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}  # UTCTime and GeneralizedTime
+_VALIDITY: Final = 3  # after serial number, signature algorithm and issuer
+
+
+def not_after(certificate: bytes) -> datetime:
+    """Return when a certificate ends. Raises ValueError for bytes that are not a certificate."""
+    try:
+        ((_, whole),) = _parts(certificate)
+        _, signed = next(_parts(whole))
+        fields = [content for tag, content in _parts(signed) if tag != _VERSION_TAG]
+        _, (tag, text) = _parts(fields[_VALIDITY])
+        return datetime.strptime(text.decode("ascii"), _FORMATS[tag]).replace(tzinfo=UTC)
+    except (IndexError, KeyError, StopIteration, ValueError) as error:
+        raise ValueError("the certificate does not say until when it is valid") from error
+
+
+def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of each element."""
+    position = 0
+    while position < len(content):
+        tag, length, position = content[position], content[position + 1], position + 2
+        if length & 0x80:  # the low bits say how many bytes hold the length
+            following = length & 0x7F
+            length = int.from_bytes(content[position : position + following], "big")
+            position += following
+        yield tag, content[position : position + length]
+        position += length

@@ -1,0 +1,96 @@
+"""The pages of both processes: /healthz and /readyz, and /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from joulecast_operator.metrics import exposition
+
+Reason = Callable[[], str | None]
+"""Says in a sentence what is wrong now, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """``sick``: why the process should be restarted. ``unready``: why it should get no requests yet. ``notes``: what
+    /readyz shows besides."""
+
+    sick: Reason
+    unready: Reason
+    notes: Callable[[], Sequence[str]] = tuple
+
+
+@asynccontextmanager
+async def served(
+    port: int, registry: CollectorRegistry, health: Health, *, host: str | None = None
+) -> AsyncIterator[int]:
+    """Serve all three pages in plain HTTP without access control; yields the port, a free one where 0 was asked."""
+    app = health_application(health)
+    app.add_routes(_metrics_routes(registry))
+    async with listening(app, port, host=host) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application,
+    port: int,
+    *,
+    host: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    linger_seconds: float = 10.0,
+) -> AsyncIterator[int]:
+    """Serve until left, on all addresses where no ``host`` is given; yields the port. ``linger_seconds``: how long a
+    connection is read on whose request was answered before all of it came."""
+    runner = web.AppRunner(app, access_log=None, lingering_time=linger_seconds)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def health_application(health: Health) -> web.Application:
+    """Return the application of /healthz and /readyz."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(health.sick())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(health.sick() or health.unready(), health.notes())
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    return app
+
+
+def metrics_application(registry: CollectorRegistry, guard: Any) -> web.Application:
+    """Return the application of /metrics behind ``guard``, a middleware."""
+    app = web.Application(middlewares=[guard])
+    app.add_routes(_metrics_routes(registry))
+    return app
+
+
+def _metrics_routes(registry: CollectorRegistry) -> list[web.RouteDef]:
+    async def metrics(_: web.Request) -> web.Response:
+        page = await asyncio.to_thread(exposition.page, registry)  # thousands of series; the loop has watches to serve
+        response = web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST}, zlib_executor_size=1024)
+        response.enable_compression()  # where the client accepts it, in a thread too: a fifteenth of the bytes
+        return response
+
+    return [web.get("/metrics", metrics)]
+
+
+def _answer(problem: str | None, notes: Sequence[str] = ()) -> web.Response:
+    text = "".join(f"{line}\n" for line in (problem or "ok", *notes))
+    return web.Response(text=text, status=503 if problem else 200)

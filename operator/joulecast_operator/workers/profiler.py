@@ -1,0 +1,260 @@
+"""The worker that reads models and prices them: `python -m joulecast_operator.workers.profiler SECONDS MEMORY_BYTES`.
+
+It gets a skeleton or ready profiles, no credentials, no network. Jobs: ``forecast``; ``validate`` a profile of an
+accelerator.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from joulecast.accelerators import catalogue
+from joulecast.accelerators.product_names import normalise_product
+from joulecast.api import documents
+from joulecast.api.profiling import profile_skeleton, workload_for
+from joulecast.energy import pricing
+from joulecast.energy.model import EnergyEstimate, LayerEnergy
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
+from joulecast.errors import JoulecastError, NotCalibratedError
+from joulecast.layers import ModelProfile
+from joulecast.sources import FetchedModel
+from joulecast.workloads import WorkloadRequest
+from joulecast_operator.api import bounds
+from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
+from joulecast_operator.workers.frames import Header
+from joulecast_operator.workers.sandbox import WorkerLimits, serve, told
+
+_WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
+
+_SHAPES: Final = "spec.workload.inputShapes"
+_FIELDS: Final = {
+    "--input": _SHAPES,
+    "--value": "spec.workload.inputValues",
+    "--batch-size": "spec.workload.batchSizes",
+}
+
+
+def work(header: Header, body: bytes) -> tuple[Header, bytes]:
+    """Do one job. Raises JoulecastError."""
+    return _validate(header) if header["operation"] == "validate" else _forecast(header, body)
+
+
+def in_fields(message: str) -> str:
+    """Replace options of the command line in a message by the fields of the spec: options that
+    stand one after another become one entry."""
+    message = _OPTIONS.sub(_entry, message)
+    for option, field in _FIELDS.items():
+        message = message.replace(option, field)
+    return message
+
+
+_OPTION: Final = r"(--input|--value) (?:'([^']*)=([^'=]*)'|(\S+?)=(\[[^\s]*\]|[\w….-]+(?:,[\w….-]+)*))"
+_OPTIONS: Final = re.compile(rf"{_OPTION}(?: {_OPTION})*")
+
+
+def _entry(found: re.Match[str]) -> str:
+    """Write ``{x: [1, 3]}`` for one field, for both ``{inputShapes: {x: [1, 3]}, inputValues: {n: 5}}``."""
+    entries: dict[str, list[str]] = {}
+    for option, quoted, quoted_value, name, value in re.findall(_OPTION, found[0]):
+        shown = _given(option, name or quoted, value or quoted_value)
+        entries.setdefault(_FIELDS[option], []).append(shown)
+    if len(entries) == 1:
+        ((field, shown_ones),) = entries.items()
+        return f"{field} {{{', '.join(shown_ones)}}}"
+    inner = ", ".join(f"{field.rpartition('.')[2]}: {{{', '.join(shown)}}}" for field, shown in entries.items())
+    return f"spec.workload {{{inner}}}"
+
+
+def _given(option: str, name: str, value: str) -> str:
+    if option == "--input":
+        return f"{_key(name)}: [{', '.join(value.split(','))}]"
+    is_scalar = not re.search(r"[,\[]", value)
+    return f"{_key(name)}: {value if is_scalar else json.dumps(value)}"
+
+
+def _key(name: str) -> str:
+    """Quote a name as a key in YAML's flow style."""
+    return name if re.fullmatch(r"[\w/.-]+", name) else json.dumps(name)
+
+
+def input_value(text: object) -> object:
+    """Parse an input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.
+    Raises ValueError."""
+    if not isinstance(text, str):
+        return text
+    if text.lstrip().startswith("["):
+        return json.loads(text.lower())
+    if "," not in text:
+        return _number(text)
+    return [_number(part) for part in text.strip().removesuffix(",").split(",")]
+
+
+def _number(text: str) -> int | float | bool:
+    words = {"true": True, "false": False}
+    bare = text.strip()
+    if bare.lower() in words:
+        return words[bare.lower()]
+    try:
+        return int(bare)
+    except ValueError:
+        return float(bare)
+
+
+def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
+    skeleton, ready = _parts(header, body)
+    profiles: dict[int | None, ModelProfile] = {}
+    made: dict[str, bytes] = {}
+    for batch_size in header["batch_sizes"]:
+        if batch_size in ready:
+            profiles[batch_size] = documents.profile_from_document(json.loads(ready[batch_size]))
+        else:
+            profiles[batch_size] = _profile(header, skeleton, batch_size)
+            made[json.dumps(batch_size)] = json.dumps(documents.profile_document(profiles[batch_size])).encode()
+    answer = _priced(header, profiles) | {"made": {size: len(text) for size, text in made.items()}}
+    return answer, b"".join(made.values())
+
+
+def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]:
+    """Split the body: the skeleton, then the profiles that are ready, in the order of their lengths."""
+    position = header["skeleton_bytes"]
+    skeleton, ready = body[:position], {}
+    for batch_size, length in header["ready"].items():
+        ready[json.loads(batch_size)] = body[position : position + length]
+        position += length
+    return skeleton, ready
+
+
+def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelProfile:
+    """Profile the model. ``batch_size``: None where the shapes give it, else 1 is meant."""
+    fetched = FetchedModel(**header["model"], skeleton=skeleton)
+    values = {name: input_value(value) for name, value in header["input_values"].items()}
+    try:
+        asked = WorkloadRequest(batch_size=batch_size, input_shapes=header["input_shapes"], input_values=values)
+        workload = workload_for(fetched, asked)
+        return profile_skeleton(fetched, workload)
+    except JoulecastError as error:
+        raise JoulecastError(in_fields(str(error)), reason=error.reason, transient=error.transient) from error
+
+
+def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Header:
+    estimates: list[EnergyEstimate] = []
+    unavailable: dict[str, Header] = {}
+    for product in header["accelerators"]:
+        try:
+            accelerator = _accelerator(product, header["runtime"], header["overrides"])
+            estimates += [_price(header, profile, accelerator) for profile in profiles.values()]
+        except Exception as error:  # a defect, too, costs this accelerator alone
+            entry = told(error)
+            unavailable[product] = {"reason": entry["reason"], "message": entry["message"]}
+    first = profiles[header["batch_sizes"][0]]
+    return {
+        "results": [_result(estimate) for estimate in _distinct(estimates)],
+        "top_layers": _top_layers(estimates[0]) if estimates else [],
+        "unavailable": unavailable,
+        "totals": {name: getattr(first.totals, name) for name in ("macs", "params", "activations", "bytes_moved")},
+        "unsupported": [bounds.name(each) for each in first.coverage.unsupported[: bounds.LISTED]],
+    }
+
+
+def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> AcceleratorProfile:
+    """Return the cluster's own profile of the product, else the shipped one."""
+    wanted = normalise_product(product)
+    for override in overrides:
+        if normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
+            return replace(AcceleratorProfile.from_json(override["document"]), product=wanted)
+    return catalogue.find(product, runtime)
+
+
+def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:
+    """Compute the forecast. Raises NotCalibratedError (NotFinite) for numbers that no status can hold.
+
+    They would be written again and again.
+    """
+    found = pricing.price(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
+    numbers = (
+        found.joules_per_batch_lower,
+        found.joules_per_batch,
+        found.joules_per_batch_upper,
+        found.latency_seconds,
+    )
+    if not all(0 <= number < math.inf for number in numbers):
+        raise NotCalibratedError(
+            f"the profile of {found.accelerator} prices this model at {found.joules_per_batch:g} J in"
+            f" {found.latency_seconds:g} s, which nothing can take: correct the profile",
+            reason="NotFinite",
+        )
+    return found
+
+
+def _distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
+    """Return the accelerators, each once although two labels may name it."""
+    found: dict[tuple[str, int], EnergyEstimate] = {}
+    for estimate in estimates:
+        found.setdefault((estimate.accelerator, estimate.batch_size), estimate)
+    return list(found.values())
+
+
+def _result(estimate: EnergyEstimate) -> Header:
+    fields = documents.result_fields(estimate)
+    names = (
+        ("accelerator", "accelerator"),
+        ("runtime", "runtime"),
+        ("precision", "precision"),
+        ("batchSize", "batch_size"),
+        ("joulesPerBatch", "joules_per_batch"),
+        ("joulesPerBatchLower", "joules_per_batch_lower"),
+        ("joulesPerBatchUpper", "joules_per_batch_upper"),
+        ("intervalLevel", "interval_level"),
+        ("latencySeconds", "latency_seconds"),
+        ("averagePowerWatts", "average_power_watts"),
+        ("origin", "origin"),
+    )
+    return {theirs: fields[ours] for theirs, ours in names} | {"coverage": float(f"{estimate.coverage.flops:.6g}")}
+
+
+def _top_layers(estimate: EnergyEstimate) -> list[Header]:
+    ranked = sorted(estimate.layers, key=lambda layer: layer.joules, reverse=True)[:MAXIMUM_TOP_LAYERS]
+    return [_top_layer(layer, estimate.joules_per_batch) for layer in ranked if layer.joules > 0]
+
+
+def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
+    share = layer.joules / total_joules if total_joules else 0.0
+    return {
+        "name": bounds.name(layer.name),
+        "opType": bounds.name(layer.op_type),
+        "joules": float(f"{layer.joules:.6g}"),
+        "share": float(f"{share:.6g}"),
+    }
+
+
+def _validate(header: Header) -> tuple[Header, bytes]:
+    profile = refuse_simulated(AcceleratorProfile.from_json(header["document"]))
+    named, wanted = map(normalise_product, (profile.product, header["product"]))
+    if named != wanted:
+        raise NotCalibratedError(
+            f"the profile is of {named}, not of {wanted}: correct spec.product", reason="ProductMismatch"
+        )
+    if header["runtime"] not in profile.hosts:
+        known = ", ".join(profile.runtimes)
+        raise NotCalibratedError(
+            f"the profile is of runtime {known}, not {header['runtime']}: correct spec.runtime",
+            reason="RuntimeMismatch",
+        )
+    facts: dict[str, Any] = {"origin": profile.origin, "held_out_error": profile.held_out.get("median_ape")}
+    return {"profile": facts}, b""
+
+
+def main(arguments: list[str]) -> None:
+    seconds, memory_bytes = arguments
+    catalogue.installed()
+    serve(work, WorkerLimits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True, warm=_WARM)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,128 @@
+"""Refuses system calls for good: a filter that the kernel runs before each call of this process and of its children.
+
+The filter is a program of classic BPF (linux/filter.h, linux/seccomp.h): load the call's number, compare, answer. An
+unprivileged process may install one, in a container with the profile RuntimeDefault too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+EPERM: Final = 1
+_ENOSYS: Final = 38
+_NEWEST: Final = 469
+"""Number of file_setattr, the last call of Linux 6.17: later ones were not looked at and are answered as unknown, which
+the C library takes for an older kernel. x32 calls (bit 30 set) are above it as well."""
+
+
+class Call(NamedTuple):
+    """Numbers of a system call: arch/x86/entry/syscalls/syscall_64.tbl, scripts/syscall.tbl."""
+
+    x86_64: int
+    aarch64: int
+
+
+NETWORK: Final[Mapping[str, Call]] = {
+    "socket": Call(41, 198),
+    "socketpair": Call(53, 199),
+    "connect": Call(42, 203),
+    "bind": Call(49, 200),
+    "listen": Call(50, 201),
+    "accept": Call(43, 202),
+    "accept4": Call(288, 242),
+    "sendto": Call(44, 206),
+    "sendmsg": Call(46, 211),
+    "sendmmsg": Call(307, 269),
+    "io_uring_setup": Call(425, 425),  # opens sockets without the calls above
+    "io_uring_enter": Call(426, 426),
+    "io_uring_register": Call(427, 427),
+}
+"""Ways to open a connection, to serve one, or to send on one that is open."""
+PROCESSES: Final[Mapping[str, Call]] = {
+    "execve": Call(59, 221),
+    "execveat": Call(322, 281),
+    "ptrace": Call(101, 117),
+    "process_vm_readv": Call(310, 270),
+    "process_vm_writev": Call(311, 271),
+    "pidfd_open": Call(434, 434),
+    "pidfd_getfd": Call(438, 438),  # would take an open socket from the controller
+}
+"""Ways to start a program, or to act through another process of the same user."""
+KERNEL: Final[Mapping[str, Call]] = {
+    "unshare": Call(272, 97),
+    "setns": Call(308, 268),
+    "mount": Call(165, 40),
+    "bpf": Call(321, 280),
+    "userfaultfd": Call(323, 282),
+    "perf_event_open": Call(298, 241),
+    "add_key": Call(248, 217),
+    "request_key": Call(249, 218),
+    "keyctl": Call(250, 219),
+    "open_by_handle_at": Call(304, 265),
+}
+"""System calls that computing does not need and whose faults are used to attack kernels."""
+
+_AUDIT_ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
+_LOAD, _EQUAL, _GREATER, _RETURN = 0x20, 0x15, 0x25, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGT|K, BPF_RET|K
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4  # struct seccomp_data
+_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000  # SECCOMP_RET_…
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38  # linux/prctl.h
+_MODE_FILTER: Final = 2
+
+
+def refuse(calls: Mapping[str, Call]) -> bool:
+    """Have the kernel answer these calls with EPERM from now on; says whether it will. It cannot be undone."""
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in _AUDIT_ARCHITECTURES:
+        return False
+    numbers = [getattr(call, machine) for call in calls.values()]
+    return _installed(program(numbers, _AUDIT_ARCHITECTURES[machine]))
+
+
+def program(numbers: Sequence[int], architecture: int) -> bytes:
+    """Assemble the filter of system calls.
+
+    It answers EPERM to ``numbers`` and ENOSYS to numbers above the newest known, and ends the process at a call of
+    another architecture (the 32-bit ones, whose numbers mean other calls).
+    """
+    refused = len(numbers)
+    lines = [
+        _line(_LOAD, _ARCHITECTURE_OFFSET),
+        _line(_EQUAL, architecture, if_true=1),
+        _line(_RETURN, _KILL),
+        _line(_LOAD, _NUMBER_OFFSET),
+        _line(_GREATER, _NEWEST, if_true=refused + 2),
+        *(_line(_EQUAL, number, if_true=refused - place) for place, number in enumerate(numbers)),
+        _line(_RETURN, _ALLOW),
+        _line(_RETURN, _ERRNO | EPERM),
+        _line(_RETURN, _ERRNO | _ENOSYS),
+    ]
+    return b"".join(lines)
+
+
+def _line(code: int, operand: int, *, if_true: int = 0) -> bytes:
+    """Pack a struct sock_filter: where a comparison holds, ``if_true`` lines are skipped, else none."""
+    return struct.pack("=HBBI", code, if_true, 0, operand)
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("lines", ctypes.c_char_p))
+
+
+def _installed(lines: bytes) -> bool:
+    arguments = ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)
+    fprog = _Program(len(lines) // len(_line(0, 0)), lines)
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (AttributeError, OSError):
+        return False
+    if prctl(_PR_SET_NO_NEW_PRIVS, *arguments) != 0:
+        return False
+    return bool(prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), ctypes.byref(fprog)) == 0)

@@ -1,0 +1,97 @@
+"""What to do about one object under admission; pure. A decision can annotate and warn, and has no way to deny."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import FAILED, PENDING, READY, STATE, Changes, annotations_of, outputs
+from joulecast_operator.api.kinds import DEPLOYMENTS
+from joulecast_operator.api.objects import Resource
+from joulecast_operator.workloads import ineffective
+from joulecast_operator.workloads.choice import EstimateLookup, estimate_for
+from joulecast_operator.workloads.discovery import annotatable, inputs_hash, skipped
+from joulecast_operator.workloads.outputs import admitted
+from joulecast_operator.workloads.verdict import verdict_on
+
+Outcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]
+"""annotated: numbers given. pending: an estimate is being made. failed: an estimate says why it has no numbers.
+skipped: the workload, or a controller that owns it, wants no annotations. unknown: no estimate is concerned.
+error: a defect of ours."""
+
+OUTCOMES: Final[tuple[Outcome, ...]] = ("annotated", "pending", "failed", "skipped", "unknown", "error")
+
+_BY_STATE: Final[Mapping[str, Outcome]] = {READY: "annotated", PENDING: "pending", FAILED: "failed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """``patch``: RFC 6902 operations on the workload's annotations. ``warnings``: sentences that the client prints."""
+
+    outcome: Outcome
+    patch: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+ALLOW_UNPATCHED: Final = Decision(outcome="error")
+
+
+def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
+    """Decide about ``request``, the ``request`` part of an AdmissionReview that creates or updates an object.
+
+    Deployments are annotated; for objects of other kinds there are only warnings.
+    """
+    kind, new = _kind(request), _object(request, "object")
+    warnings = () if skipped(new) else ineffective.warnings(kind, new, _object(request, "oldObject"))
+    if kind != DEPLOYMENTS.kind:
+        return Decision(outcome="unknown", warnings=_shown(warnings))
+    found = _on_deployment(request, new, index)
+    return replace(found, warnings=_shown((*found.warnings, *warnings)))
+
+
+def _on_deployment(request: Mapping[str, Any], new: Resource, index: EstimateLookup) -> Decision:
+    old, current = _object(request, "oldObject"), annotations_of(new)
+    if not annotatable(new):
+        return Decision(outcome="skipped", patch=_patch(new, admitted(old={}, new=current, desired={})))
+    namespace = str(request.get("namespace") or "default")
+    verdict = verdict_on(new, estimate_for(new, index, namespace=namespace), namespace)
+    unchanged = request.get("operation") == "UPDATE" and inputs_hash(new) == inputs_hash(old)
+    desired = verdict.outputs if verdict else {}
+    changes = admitted(old=annotations_of(old) if unchanged else {}, new=current, desired=desired)
+    final = outputs(current | {key: value for key, value in changes.items() if value is not None})
+    return Decision(
+        outcome=_BY_STATE.get(final.get(STATE, ""), "unknown"),
+        patch=_patch(new, changes),
+        warnings=(verdict.sentence,) if verdict else (),
+    )
+
+
+def _shown(warnings: Iterable[str]) -> tuple[str, ...]:
+    return tuple(map(bounds.message, warnings))
+
+
+def _kind(request: Mapping[str, Any]) -> str:
+    kind = request.get("kind")
+    return str((kind.get("kind") if isinstance(kind, Mapping) else None) or DEPLOYMENTS.kind)
+
+
+def _patch(workload: Resource, changes: Changes) -> tuple[dict[str, Any], ...]:
+    if not changes:
+        return ()
+    operations = [_operation(key, value) for key, value in sorted(changes.items())]
+    holder = workload.get("metadata", {}).get("annotations")
+    if isinstance(holder, Mapping):
+        return tuple(operations)
+    return {"op": "add", "path": "/metadata/annotations", "value": {}}, *operations
+
+
+def _operation(key: str, value: str | None) -> dict[str, Any]:
+    path = "/metadata/annotations/" + key.replace("~", "~0").replace("/", "~1")
+    return {"op": "remove", "path": path} if value is None else {"op": "add", "path": path, "value": value}
+
+
+def _object(request: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = request.get(key)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,227 @@
+"""Choose which of several estimates applies to a workload, and which of its rows; pure, the same in both processes.
+
+The estimate that the workload names, else one whose targetRef is the workload, else one of the same image. Of several
+in one of these groups: what the workload says about itself decides, then whether there are numbers, then the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, get_args
+
+from joulecast.energy.profile import PRODUCT
+from joulecast_operator.api.annotations import (
+    BATCH_SIZE,
+    ESTIMATE,
+    FOR_ACCELERATOR,
+    PRECISION,
+    READY,
+    RUNTIME,
+    annotations_of,
+    state_of,
+)
+from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, Workload
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.parts import Runtime
+from joulecast_operator.api.products import product_named
+from joulecast_operator.workloads import discovery
+
+_DEFAULT_PRECISION: Final[str] = Workload.model_fields["precision"].default
+_DEFAULT_RUNTIME: Final[str] = EstimateSpec.model_fields["runtime"].default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimension:
+    """One thing in which rows of estimates differ: its field in a row, its name in a sentence, the annotation that
+    chooses it, and the reason why there is no number where no row has it."""
+
+    field: str
+    words: str
+    annotation: str
+    reason: str
+
+
+DIMENSIONS: Final = (
+    Dimension(field="batchSize", words="batch size", annotation=BATCH_SIZE, reason="BatchSizeNotEstimated"),
+    Dimension(field="precision", words="precision", annotation=PRECISION, reason="PrecisionNotEstimated"),
+    Dimension(field="runtime", words="runtime", annotation=RUNTIME, reason="RuntimeNotEstimated"),
+    Dimension(field="accelerator", words="accelerator", annotation=FOR_ACCELERATOR, reason="AcceleratorNotEstimated"),
+)
+
+Wanted = Mapping[str, tuple[str, ...]]
+"""What a workload says about itself: by field of a row, the values that will do. What it leaves open is not there."""
+
+
+class EstimateLookup(Protocol):
+    """What the index answers; every answer holds estimates of one namespace only."""
+
+    def get(self, namespace: str, name: str) -> Resource | None: ...
+
+    def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]: ...
+
+    def by_image(self, namespace: str, image: str) -> Iterable[Resource]: ...
+
+
+def wanted_by(workload: Resource) -> Wanted:
+    """Return what ``workload`` asks for, by its annotations and by where its pods must be placed."""
+    inputs = annotations_of(workload)
+    found = {each.field: inputs.get(each.annotation, "").strip() for each in DIMENSIONS}
+    batch_size = discovery.asked_batch_size(workload)
+    if batch_size is not None:
+        found["batchSize"] = str(batch_size)
+    named = {field: (value,) for field, value in found.items() if value}
+    products = discovery.products(workload)
+    return named | {"accelerator": products} if products else named
+
+
+def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
+    """Return the estimate that applies to ``workload``, None where there is none.
+
+    Only the workload's own namespace is asked; ``namespace`` stands in where an object under admission lacks it.
+    """
+    if not discovery.annotatable(workload):
+        return None
+    metadata = mapping(workload.get("metadata"))
+    namespace = namespace or str(metadata.get("namespace") or "default")
+    named = annotations_of(workload).get(ESTIMATE, "").strip()
+    if named:
+        return index.get(namespace, named)
+    kind, name = str(workload.get("kind") or "Deployment"), metadata.get("name")
+    wanted, uid = wanted_by(workload), metadata.get("uid")
+    targeting = _best(index.by_target(namespace, kind, str(name)), wanted, uid) if name else None
+    if targeting is not None:
+        return targeting
+    of_image = (index.by_image(namespace, image) for image in discovery.model_references(workload))
+    found = (_best(estimates, wanted, uid) for estimates in of_image)
+    return next((estimate for estimate in found if estimate is not None), None)
+
+
+def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
+    """Return the result that matches what is ``wanted``; of several the one nearest to the summary's.
+    None: no row does."""
+    summary = mapping(mapping(estimate.get("status")).get("summary"))
+    return max(
+        (row for row in rows_of(estimate) if _answers(row, wanted)),
+        key=lambda row: [str(row.get(field)) == str(summary.get(field)) for field in ("accelerator", "batchSize")],
+        default=None,
+    )
+
+
+def rows_of(estimate: Resource) -> Sequence[Resource]:
+    """Return the results of an estimate."""
+    results = mapping(estimate.get("status")).get("results")
+    return [row for row in results if isinstance(row, Mapping)] if isinstance(results, list) else []
+
+
+def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
+    """Return the first dimension in which no row has a ``wanted`` value; None where each is found in some row."""
+    rows = rows_of(estimate)
+    for dimension in DIMENSIONS:
+        values = wanted.get(dimension.field)
+        if values and not any(_answers(row, {dimension.field: values}) for row in rows):
+            return dimension
+    return None
+
+
+def asked_spec(workload: Resource) -> dict[str, Any]:
+    """Return the spec of the estimate to make for ``workload``; values that no estimate accepts are left out."""
+    wanted = wanted_by(workload)
+    of_model: dict[str, Any] = {}
+    batch_size = discovery.asked_batch_size(workload)
+    if batch_size is not None:
+        of_model["batchSizes"] = [batch_size]
+    precision, runtime = _one(wanted, "precision", Precision), _one(wanted, "runtime", Runtime)
+    if precision:
+        of_model["precision"] = precision
+    spec: dict[str, Any] = {"workload": of_model} if of_model else {}
+    if runtime:
+        spec["runtime"] = runtime
+    products = wanted.get("accelerator", ())
+    if 0 < len(products) <= MAXIMUM_NAMED_ACCELERATORS and all(map(_is_product, products)):
+        spec["accelerators"] = {"names": list(products)}
+    return spec
+
+
+def same_question(spec: Resource, other: Resource) -> bool:
+    """Tell whether two specs of estimates of one model ask the same."""
+    return _question(spec) == _question(other)
+
+
+def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resource | None:
+    """Return the first in order of preference that holds what is wanted; else the first of the next best state.
+
+    Statuses are read only until one is found that could not be better: there may be thousands of estimates of an image.
+    """
+    first_of: dict[tuple[bool, bool], Resource] = {}
+    for estimate in _preferred(estimates, uid):
+        standing = _standing(estimate, wanted)
+        first_of.setdefault(standing, estimate)
+        if standing == (True, True):
+            break
+    return first_of[max(first_of)] if first_of else None
+
+
+def _preferred(estimates: Iterable[Resource], uid: object) -> list[Resource]:
+    """Sort: those made for the workload of ``uid``, then those not made for another; newest first, then by name."""
+    return sorted(sorted(estimates, key=_name), key=lambda estimate: _precedence(estimate, uid), reverse=True)
+
+
+def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
+    """Return the sort key of an estimate; times of creation, RFC 3339 in UTC, sort as text."""
+    metadata = mapping(estimate.get("metadata"))
+    created, owners = str(metadata.get("creationTimestamp") or ""), metadata.get("ownerReferences")
+    if not owners:
+        return False, True, created
+    owned = uid is not None and any(isinstance(owner, Mapping) and owner.get("uid") == uid for owner in owners)
+    return owned, not discovery.is_made(estimate), created
+
+
+def _standing(estimate: Resource, wanted: Wanted) -> tuple[bool, bool]:
+    """Tell whether the estimate answers what is wanted, and whether it has numbers."""
+    if state_of(estimate) == READY:
+        return _holds(estimate, wanted), True
+    return _asks_for(estimate, wanted), False
+
+
+def _holds(estimate: Resource, wanted: Wanted) -> bool:
+    return any(_answers(row, wanted) for row in rows_of(estimate))
+
+
+def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
+    """Tell whether an estimate without numbers may come to hold what is wanted."""
+    batch_sizes, precision, runtime, names = _question(mapping(estimate.get("spec")))
+    may_hold = {
+        "batchSize": [str(size) for size in batch_sizes or ()],
+        "precision": [precision],
+        "runtime": [runtime],
+        "accelerator": [product_named(str(name)) for name in names or ()],
+    }
+    return all(not may_hold[field] or set(values) & set(may_hold[field]) for field, values in wanted.items())
+
+
+def _answers(row: Resource, wanted: Wanted) -> bool:
+    return all(str(row.get(field)) in values for field, values in wanted.items())
+
+
+def _question(spec: Resource) -> tuple[Any, ...]:
+    of_model, accelerators = mapping(spec.get("workload")), mapping(spec.get("accelerators"))
+    return (
+        of_model.get("batchSizes"),
+        of_model.get("precision") or _DEFAULT_PRECISION,
+        spec.get("runtime") or _DEFAULT_RUNTIME,
+        accelerators.get("names"),
+    )
+
+
+def _one(wanted: Wanted, field: str, known: Any) -> str | None:
+    """Return the wanted value if it is among those ``known``, a Literal, else None."""
+    return next((value for value in wanted.get(field, ()) if value in get_args(known)), None)
+
+
+def _is_product(name: str) -> bool:
+    return PRODUCT.shortest <= len(name) <= PRODUCT.longest
+
+
+def _name(estimate: Resource) -> str:
+    return str(mapping(estimate.get("metadata")).get("name", ""))

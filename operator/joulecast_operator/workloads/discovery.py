@@ -1,0 +1,176 @@
+"""Which model a workload runs, and what it says about how; pure functions over resources as plain dicts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from joulecast_operator.api.annotations import (
+    BATCH_SIZE,
+    ESTIMATE,
+    FOR_ACCELERATOR,
+    INPUT_KEYS,
+    MODEL,
+    REST_UNTIL,
+    SKIP,
+    annotations_of,
+)
+from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.api.products import product_named
+from joulecast_operator.workloads import placement
+
+_DEFAULT_ACCOUNT: Final = "default"  # of a pod that names none, made in every namespace
+_BATCH_SIZES: Final = range(1, 65537)  # as the CRD has it
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInWorkload:
+    """An image reference that may hold a workload's model, and where it was found."""
+
+    reference: str
+    found_in: Literal["annotation", "volume", "container"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The controller that owns a resource."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+def skipped(workload: Resource) -> bool:
+    """Tell whether the workload asks to be left alone with ``joulecast.dev/skip: "true"``."""
+    return annotations_of(workload).get(SKIP, "").strip().lower() in _TRUE
+
+
+def resting(controller: Resource, now: datetime) -> bool:
+    """Tell whether the controller's own Deployment asks it to write no annotations, as during an uninstall."""
+    try:
+        until = datetime.fromisoformat(annotations_of(controller).get(REST_UNTIL, ""))
+    except ValueError:
+        return False
+    return now < (until if until.tzinfo else until.replace(tzinfo=UTC))
+
+
+def top_owner(resource: Resource) -> Owner | None:
+    """Return the controller that owns a resource, or None where no controller owns it."""
+    for owner in mappings(mapping(resource.get("metadata")).get("ownerReferences")):
+        if owner.get("controller"):
+            fields = {key: str(owner.get(key, "")) for key in ("kind", "name", "uid")}
+            return Owner(api_version=str(owner.get("apiVersion", "")), **fields)
+    return None
+
+
+def annotatable(workload: Resource) -> bool:
+    """Tell whether annotations belong on this workload: what another controller owns is written by that controller."""
+    return top_owner(workload) is None and not skipped(workload)
+
+
+def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
+    """Return every image that may hold the workload's model, likeliest first, none twice."""
+    named = annotations_of(workload).get(MODEL, "").strip()
+    found = {named: "annotation"} if named else {}
+    spec = _pod_spec(workload)
+    for image in _volume_images(spec):
+        found.setdefault(image, "volume")
+    for image in _container_images(spec):
+        found.setdefault(image, "container")
+    return tuple(ModelInWorkload(reference=image, found_in=place) for image, place in found.items())  # type: ignore[arg-type]
+
+
+def model_reference(workload: Resource) -> ModelInWorkload | None:
+    """Return the image that most likely holds the model: the annotation's, an image volume's, or a container's."""
+    return next(iter(models(workload)), None)
+
+
+def model_references(workload: Resource) -> tuple[str, ...]:
+    """Return the images to look for the model in, likeliest first: only the annotation's where there is one."""
+    found = models(workload)
+    if found and found[0].found_in == "annotation":
+        found = found[:1]
+    return tuple(model.reference for model in found)
+
+
+def pull_secrets(workload: Resource) -> tuple[str, ...]:
+    """Return the names of the Secrets that the workload's images are pulled with, as its pod template gives them."""
+    return secret_names(_pod_spec(workload))
+
+
+def secret_names(holder: Resource) -> tuple[str, ...]:
+    """Return the names in ``imagePullSecrets`` of a pod's spec or a ServiceAccount."""
+    named = (secret.get("name") for secret in mappings(holder.get("imagePullSecrets")))
+    return tuple(str(name) for name in named if name)
+
+
+def service_account(workload: Resource) -> str:
+    """Return the ServiceAccount of the workload's pods: its pull secrets apply where the template names none."""
+    return str(_pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
+
+
+def products(workload: Resource) -> tuple[str, ...]:
+    """Return the accelerators of the workload: the annotated one, else those that its pods must be placed on."""
+    named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
+    return (product_named(named),) if named else placement.products(_pod_spec(workload))
+
+
+def wants_estimate(workload: Resource) -> bool:
+    """Tell whether the workload needs its own estimate: it names a model, no estimate, and may be annotated."""
+    inputs = annotations_of(workload)
+    asks = bool(inputs.get(MODEL, "").strip()) and not inputs.get(ESTIMATE, "").strip()
+    return asks and annotatable(workload)
+
+
+def is_made(estimate: Resource) -> bool:
+    """Tell whether joulecast made the estimate, for a workload that names a model."""
+    metadata = mapping(estimate.get("metadata"))
+    labelled = mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
+    return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
+
+
+def asked_batch_size(workload: Resource) -> int | None:
+    """Return the batch size that the annotation asks for; None where it is absent or not a valid batch size."""
+    text = annotations_of(workload).get(BATCH_SIZE, "").strip()
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_BATCH_SIZES[-1])) else 0
+    return number if number in _BATCH_SIZES else None
+
+
+def inputs_hash(workload: Resource) -> str:
+    """Hash all that decides the forecast: template images with their pull secrets and account, the accelerators that
+    it may run on, and input annotations.
+
+    The generation would not do as a trigger: our own writes of annotations move it.
+    """
+    current = annotations_of(workload)
+    inputs = {key: value for key, value in current.items() if key in INPUT_KEYS}
+    spec = _pod_spec(workload)
+    images = [list(_volume_images(spec)), list(_container_images(spec))]
+    seen = [inputs, *images, pull_secrets(workload), service_account(workload), products(workload)]
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def _volume_images(spec: Resource) -> Iterable[str]:
+    for volume in mappings(spec.get("volumes")):
+        reference = mapping(volume.get("image")).get("reference")
+        if reference:
+            yield str(reference)
+
+
+def _container_images(spec: Resource) -> Iterable[str]:
+    for group in ("containers", "initContainers"):
+        for container in mappings(spec.get(group)):
+            if container.get("image"):
+                yield str(container["image"])
+
+
+def _pod_spec(workload: Resource) -> Resource:
+    template = mapping(mapping(workload.get("spec")).get("template"))
+    return mapping(template.get("spec"))

@@ -1,0 +1,87 @@
+"""Annotations under joulecast.dev/ that have no effect where somebody wrote them, and what was likely meant; pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from joulecast_operator.api.annotations import (
+    ACCELERATOR,
+    FOR_ACCELERATOR,
+    INPUT_KEYS,
+    OUTPUT_KEYS,
+    PREFIX,
+    REFRESH,
+    REST_UNTIL,
+    RESTING_UNTIL,
+    annotations_of,
+)
+from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.workloads.discovery import top_owner
+
+_KNOWN: Final = INPUT_KEYS | OUTPUT_KEYS | {REST_UNTIL, RESTING_UNTIL}
+_INPUT_NAMES: Final = sorted(key.removeprefix(PREFIX) for key in INPUT_KEYS)
+_OWN_KINDS: Final = frozenset({ESTIMATES.kind, CALIBRATIONS.kind})
+_NAMED: Final = 4  # keys with a sentence each: a tenant may write thousands, and each costs a search for a near name
+
+
+def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
+    """Return a sentence for each annotation of ``new``, a ``kind``, that has no effect. ``old``: what it replaces.
+
+    Objects that a controller owns get no warning: a controller ignores it.
+    """
+    if top_owner(new) is not None:
+        return ()
+    keys = _ours(annotations_of(new))
+    if kind == DEPLOYMENTS.kind:
+        misplaced = _sentences(_ours(_of_template(new)), _on_template)
+        return (*_sentences(keys - _KNOWN, _unknown), *misplaced, *_output_as_input(new, old))
+    if kind in _OWN_KINDS:
+        return _sentences(keys - {REFRESH}, lambda key: f"{key} has no effect on an {kind}; only {REFRESH} has")
+    return (_uncovered(kind, keys),) if keys else ()
+
+
+def _sentences(keys: Iterable[str], sentence: Callable[[str], str]) -> tuple[str, ...]:
+    listed = sorted(keys)
+    more = len(listed) - _NAMED
+    said = tuple(map(sentence, listed[:_NAMED]))
+    return (*said, f"{more} more annotations under {PREFIX} have no effect either") if more > 0 else said
+
+
+def _unknown(key: str) -> str:
+    near = difflib.get_close_matches(key[len(PREFIX) :].lower(), _INPUT_NAMES, n=1)
+    if near:
+        return f"unknown annotation {key}: did you mean {PREFIX}{near[0]}?"
+    return f"unknown annotation {key}: joulecast reads {', '.join(sorted(INPUT_KEYS))}"
+
+
+def _on_template(key: str) -> str:
+    return f"{key} has no effect on the pod template: write it in the Deployment's own metadata.annotations"
+
+
+def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
+    """Return a sentence where the output `accelerator` was given as if it were an input."""
+    given = annotations_of(new).get(ACCELERATOR)
+    if given is None or old or FOR_ACCELERATOR in annotations_of(new):
+        return ()
+    return (f"{ACCELERATOR} is written by joulecast and replaced: to choose one write {FOR_ACCELERATOR}",)
+
+
+def _uncovered(kind: str, keys: set[str]) -> str:
+    listed = ", ".join(sorted(keys)[:_NAMED])
+    return (
+        f"joulecast annotates Deployments, no {kind}, so that {listed} has no effect here:"
+        f" apply an {ESTIMATES.kind} whose spec.model names the image"
+    )
+
+
+def _ours(annotations: Mapping[str, Any]) -> set[str]:
+    """Return the keys under our prefix, which Kubernetes accepts in capitals too."""
+    return {key for key in annotations if str(key).lower().startswith(PREFIX)}
+
+
+def _of_template(workload: Resource) -> Mapping[str, Any]:
+    template = mapping(mapping(workload.get("spec")).get("template"))
+    return annotations_of(template)

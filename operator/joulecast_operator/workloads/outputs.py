@@ -1,0 +1,107 @@
+"""The annotations that joulecast writes to a workload, and what to change so that it carries them; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN
+from typing import Any
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import (
+    ACCELERATOR,
+    COVERAGE,
+    ESTIMATED_AT,
+    ESTIMATED_BATCH_SIZE,
+    ESTIMATED_BY,
+    ESTIMATED_PRECISION,
+    ESTIMATED_RUNTIME,
+    JOULES,
+    JOULES_LOWER,
+    JOULES_UPPER,
+    MODEL_DIGEST,
+    ORIGIN,
+    READY,
+    REASON,
+    STATE,
+    WATTS,
+    Changes,
+    Outputs,
+    outputs,
+    significant,
+)
+from joulecast_operator.api.objects import mapping
+
+
+def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
+    """Return the annotations for ``row`` of a Ready estimate."""
+    status = mapping(estimate.get("status"))
+    found = _numbers(row) | {
+        ACCELERATOR: row.get("accelerator"),
+        ORIGIN: row.get("origin"),
+        MODEL_DIGEST: status.get("modelDigest"),
+        ESTIMATED_AT: status.get("estimatedAt"),
+        ESTIMATED_BATCH_SIZE: row.get("batchSize"),
+        ESTIMATED_PRECISION: row.get("precision"),
+        ESTIMATED_RUNTIME: row.get("runtime"),
+    }
+    written = {key: bounds.text(str(value)) for key, value in found.items() if value is not None}
+    return {STATE: READY} | _by(estimate) | written
+
+
+def outputs_without_numbers(estimate: Mapping[str, Any] | None, state: str, reason: str | None) -> Outputs:
+    """Return the annotations of a workload without a forecast; ``reason``: None while the forecast is under way."""
+    why = {} if reason is None else {REASON: bounds.text(reason)}
+    return {STATE: state} | why | ({} if estimate is None else _by(estimate))
+
+
+def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
+    """Return the changes from ``current``'s outputs to ``desired``; {} where only ``estimated-at`` differs."""
+    present = outputs(current)
+    changes: Changes = {key: value for key, value in desired.items() if present.get(key) != value}
+    changes |= {key: None for key in present if key not in desired}
+    has_time = ESTIMATED_AT in present and ESTIMATED_AT in desired
+    return {} if has_time and set(changes) <= {ESTIMATED_AT} else changes
+
+
+def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs) -> Changes:
+    """Return the changes to make to ``new`` at admission, whatever outputs it carries.
+
+    ``old``: annotations of oldObject where model, images and inputs are still those of oldObject, else {}; its outputs
+    stand, unless ``desired`` was estimated later and says something else.
+    """
+    stands = outputs(old)
+    newer = _later(desired, stands) and bool(merge(stands, desired))
+    return _replace(new, stands if stands and not newer else desired)
+
+
+def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
+    present = outputs(new)
+    changes: Changes = {key: value for key, value in wanted.items() if present.get(key) != value}
+    return changes | {key: None for key in present if key not in wanted}
+
+
+def _later(desired: Outputs, stands: Outputs) -> bool:
+    """Tell whether ``desired`` is later, as text in RFC 3339; outputs without a time are older than any."""
+    return bool(desired) and (ESTIMATED_AT not in stands or desired.get(ESTIMATED_AT, "") > stands[ESTIMATED_AT])
+
+
+def _by(estimate: Mapping[str, Any]) -> Outputs:
+    name = mapping(estimate.get("metadata")).get("name")
+    return {} if name is None else {ESTIMATED_BY: bounds.text(str(name))}
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return {
+        JOULES: _number(row.get("joulesPerBatch")),
+        JOULES_LOWER: _number(row.get("joulesPerBatchLower")),
+        JOULES_UPPER: _number(row.get("joulesPerBatchUpper")),
+        WATTS: _number(row.get("averagePowerWatts")),
+        COVERAGE: _number(row.get("coverage"), rounding=ROUND_DOWN),  # 0.9996 must not read as everything
+    }
+
+
+def _number(value: object, *, rounding: str = ROUND_HALF_EVEN) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return significant(value, rounding=rounding)

@@ -1,0 +1,158 @@
+"""The controller rests when it is asked to, and says so only when its last write has landed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from joulecast_operator.api.conditions import EventToPost, Waiting
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
+from joulecast_operator.api.objects import Key
+from joulecast_operator.controllers.workloads import Workloads, made_for
+from joulecast_operator.estimates.outcomes import Failure
+from joulecast_operator.estimates.status import Result, desired_status
+from joulecast_operator.index.index import Index
+from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
+
+OWN = Key(kind=DEPLOYMENTS.kind, namespace="joulecast", name="joulecast-controller")
+SERVED = Key(kind=DEPLOYMENTS.kind, namespace="shop", name="server")
+
+
+class World:
+    """An index with a Deployment to annotate and joulecast's own, and a writer whose writes land when they may."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self.versions = 0
+        self.landing = asyncio.Event()
+        self.log: list[str] = []
+        self.workloads = Workloads(index=self.index, writer=self, own=OWN)  # type: ignore[arg-type]
+        self.answer(forecast())
+        self.put(SERVED, "1")
+        self.put(OWN, "1")
+
+    def put(self, key: Key, version: str, **annotations: str) -> None:
+        containers = [{"image": REQUEST.image if key == SERVED else "joulecast"}]
+        notes = {f"joulecast.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        metadata = {"name": key.name, "namespace": key.namespace, "uid": key.name, "resourceVersion": version}
+        spec = {"template": {"spec": {"containers": containers}}}
+        self.index.put(DEPLOYMENTS, {"metadata": metadata | {"annotations": notes}, "spec": spec})
+
+    def answer(self, result: Result) -> None:
+        """The estimate gets another status."""
+        self.versions += 1
+        known = estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]})
+        known["metadata"]["resourceVersion"] = str(self.versions)
+        known["status"] = desired_status(known, result, request=REQUEST, now=datetime.now(UTC))
+        self.index.put(ESTIMATES, known)
+
+    async def annotations(self, deployment: Mapping[str, Any], *_: object) -> None:
+        self.log.append("begun")
+        await self.landing.wait()
+        self.log.append("landed")
+
+    async def event(self, _: object, deployment: Mapping[str, Any], event: EventToPost) -> None:
+        self.log.append(f"{event.kind} {event.reason} on {deployment['metadata']['name']}: {event.message}")
+
+    async def acknowledge_rest(self, own: Mapping[str, Any], until: str) -> None:
+        self.log.append(until)
+        self.put(OWN, "3", rest_until=until, resting_until=until)
+
+
+def test_rest_is_acknowledged_when_the_last_write_has_landed_and_none_begins_meanwhile() -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+
+    async def play() -> list[str]:
+        world = World()
+        writing = asyncio.create_task(world.workloads.reconcile(SERVED))
+        await asyncio.sleep(0)
+        world.put(OWN, "2", rest_until=until)
+        resting = asyncio.create_task(world.workloads.reconcile(OWN))
+        await asyncio.sleep(0.2)
+        assert world.log == ["begun"], "rest is acknowledged while a write is under way"
+        world.landing.set()
+        await asyncio.gather(writing, resting)
+        await world.workloads.reconcile(SERVED)
+        await world.workloads.reconcile(OWN)
+        return world.log
+
+    assert asyncio.run(play()) == ["begun", "landed", until]
+
+
+def test_work_goes_on_after_the_time() -> None:
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.put(OWN, "2", rest_until=past)
+        await world.workloads.reconcile(OWN)
+        await world.workloads.reconcile(SERVED)
+        return world.log
+
+    assert asyncio.run(play()) == ["begun", "landed"]
+
+
+ABSENT = Failure(stage="resolve", reason="NotFound", message="there is no such tag", transient=False)
+AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="it is away", transient=True)
+
+
+def test_a_reason_is_an_event_once_and_so_is_the_forecast_after_it() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        for result in (ABSENT, ABSENT, AWAY, Waiting(reason="Estimating", message=""), AWAY, forecast(), forecast()):
+            world.answer(result)
+            await world.workloads.reconcile(SERVED)
+        return [line for line in world.log if " on server: " in line]
+
+    failed, away, estimated = asyncio.run(play())
+    assert failed.startswith("Warning NotFound on server: no forecast: the estimate")
+    assert "there is no such tag" in failed
+    assert away.startswith("Normal RegistryUnavailable on server: no forecast yet")
+    assert estimated.startswith("Normal Estimated on server: 0.421 J per batch of 32")
+
+
+def test_a_restart_repeats_no_event() -> None:
+    async def play() -> list[str]:
+        world = World()
+        world.landing.set()
+        world.answer(ABSENT)
+        world.put(SERVED, "2", state="Failed", reason="NotFound", estimated_by="detector")
+        world.workloads.remember_reasons()
+        await world.workloads.reconcile(SERVED)
+        return world.log
+
+    assert asyncio.run(play()) == []
+
+
+def test_a_deployment_made_anew_is_told_again() -> None:
+    async def play() -> int:
+        world = World()
+        world.landing.set()
+        world.answer(ABSENT)
+        await world.workloads.reconcile(SERVED)
+        world.index.drop(SERVED)
+        world.put(SERVED, "9")
+        await world.workloads.reconcile(SERVED)
+        world.index.drop(SERVED)
+        await world.workloads.reconcile(SERVED)
+        world.put(SERVED, "10")
+        await world.workloads.reconcile(SERVED)
+        return sum("NotFound on server" in line for line in world.log)
+
+    assert asyncio.run(play()) == 2, "an object of the same uid is the same, one that was gone is another"
+
+
+def test_a_refresh_of_the_deployment_keeps_the_estimate_made_for_it() -> None:
+    """Made anew it would have no numbers until the tag is looked up again."""
+    plain = {
+        "metadata": {"name": "server", "namespace": "shop", "uid": "u", "annotations": {"joulecast.dev/model": "m:1"}},
+        "spec": {"template": {"spec": {"containers": [{"image": "app:1"}]}}},
+    }
+    refreshed = copy.deepcopy(plain)
+    refreshed["metadata"]["annotations"] = {"joulecast.dev/model": "m:1", "joulecast.dev/refresh": "now"}
+    assert made_for(refreshed) == made_for(plain)

@@ -1,0 +1,275 @@
+"""Each thing is done once however many ask, and nobody is served by another's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulecast.errors import JoulecastError, ModelFetchError
+from joulecast_operator.estimates.forecasts import Forecasts, host_of, line_of
+from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
+from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.settings import Settings
+from joulecast_operator.workers import pool
+from joulecast_operator.workers.frames import Header
+from tests.unit.joulecast_operator.samples.estimates import DIGEST, REQUEST, row
+
+MODEL = {
+    "reference": REQUEST.image,
+    "format": "onnx",
+    "path": "models/detector.onnx",
+    "digest": DIGEST,
+    "layer_digest": "sha256:" + "cd" * 32,
+    "bytes_fetched": 10,
+    "image_bytes": 100,
+    "verification": "Manifest",
+}
+PRICED = {
+    "results": [row()],
+    "top_layers": [],
+    "unavailable": {},
+    "totals": {"macs": 1, "params": 1, "activations": 1, "bytes_moved": 1},
+    "unsupported": [],
+}
+
+
+class Registry:
+    """Stands for both pools: remembers each job, and lets in whoever has credentials, or everybody."""
+
+    def __init__(self, *, private: bool = False) -> None:
+        self.jobs: list[Header] = []
+        self.private = private
+        self.digest = DIGEST
+        self.barren: set[str] = set()
+
+    async def run(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        self.jobs.append(dict(header))
+        await asyncio.sleep(0.01)
+        if "access" in header and self.private and not header["access"]["docker_config"]:
+            raise ModelFetchError("the registry wants to know who asks", reason="Unauthorized", transient=False)
+        if header["operation"] == "resolve":
+            return {"digest": self.digest}, b""
+        if header["operation"] == "fetch" and header["image"] in self.barren:
+            raise ModelFetchError(f"{header['image']} holds no /models", reason="ModelNotFound", transient=False)
+        if header["operation"] == "fetch":
+            return {"model": MODEL | {"digest": self.digest}}, b"skeleton"
+        missing = [size for size in header["batch_sizes"] if json.dumps(size) not in header["ready"]]
+        assert body.startswith(b"skeleton") == bool(missing)
+        return PRICED | {"made": {json.dumps(size): 7 for size in missing}}, b"profile" * len(missing)
+
+    def count(self, operation: str) -> int:
+        return sum(job["operation"] == operation for job in self.jobs)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    found = Registry()
+    monkeypatch.setattr(pool.Pool, "run", lambda _, header, body=b"": found.run(header, body))
+    return found
+
+
+def ask(folder: Path, *requests: ForecastRequest, fresh: bool = False) -> list[Outcome]:
+    async def run() -> list[Outcome]:
+        forecasts = Forecasts(Settings(cache_dir=folder))
+        return await asyncio.gather(*(forecasts.forecast(request, fresh=fresh) for request in requests))
+
+    return asyncio.run(run())
+
+
+def test_many_ask_and_it_is_done_once(registry: Registry, tmp_path: Path) -> None:
+    outcomes = ask(tmp_path, *[REQUEST] * 50)
+    assert all(isinstance(outcome, Forecast) for outcome in outcomes)
+    assert [registry.count(operation) for operation in ("resolve", "fetch", "forecast")] == [1, 1, 1]
+
+
+def test_after_a_restart_only_the_tag_is_looked_up_and_rows_are_priced(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    ask(tmp_path, REQUEST)
+    assert [registry.count(operation) for operation in ("resolve", "fetch", "forecast")] == [2, 1, 2]
+    assert registry.jobs[-1]["skeleton_bytes"] == 0
+    assert registry.jobs[-1]["ready"] == {"32": 7}
+
+
+def test_another_batch_size_needs_no_fetch(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    ask(tmp_path, replace(REQUEST, batch_sizes=(32, 64)))
+    assert registry.count("fetch") == 1
+    assert registry.jobs[-1]["ready"] == {"32": 7}
+    assert registry.jobs[-1]["skeleton_bytes"] == len(b"skeleton")
+
+
+def test_the_cache_serves_only_whose_credentials_resolved(registry: Registry, tmp_path: Path) -> None:
+    registry.private = True
+    (known,) = ask(tmp_path, replace(REQUEST, docker_config=json.dumps({"auths": {"registry.example": {}}})))
+    assert isinstance(known, Forecast)
+    (stranger,) = ask(tmp_path, REQUEST)
+    assert isinstance(stranger, Failure)
+    assert (stranger.stage, stranger.reason) == ("resolve", "Unauthorized")
+
+
+APP, SIDECAR = "registry.example/app:1", "registry.example/sidecar:1"
+SEVERAL = replace(REQUEST, image=APP, alternatives=(SIDECAR, REQUEST.image))
+
+
+def test_the_next_image_is_tried_where_one_holds_no_model(registry: Registry, tmp_path: Path) -> None:
+    registry.barren = {APP, SIDECAR}
+    (outcome,) = ask(tmp_path, SEVERAL)
+    assert isinstance(outcome, Forecast)
+    assert outcome.image == REQUEST.image
+    assert [job["image"] for job in registry.jobs if job["operation"] == "fetch"] == [APP, SIDECAR, REQUEST.image]
+
+
+def test_the_likeliest_image_with_a_model_is_taken_alone(registry: Registry, tmp_path: Path) -> None:
+    (outcome,) = ask(tmp_path, SEVERAL)
+    assert isinstance(outcome, Forecast)
+    assert outcome.image == APP
+    assert {job["image"] for job in registry.jobs if "image" in job} == {APP}
+
+
+def test_no_image_with_a_model_is_said_of_all(registry: Registry, tmp_path: Path) -> None:
+    registry.barren = {APP, SIDECAR, REQUEST.image}
+    (outcome,) = ask(tmp_path, SEVERAL)
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.image) == ("ModelNotFound", APP)
+    assert outcome.message == f"{APP} holds no /models; nor is there one in {SIDECAR}, {REQUEST.image}"
+
+
+def test_only_a_missing_model_leads_on_to_the_next_image(registry: Registry, tmp_path: Path) -> None:
+    registry.private = True
+    (outcome,) = ask(tmp_path, replace(SEVERAL, missing_secrets=("joulecast may not read Secret 'pull'",)))
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.image) == ("Unauthorized", APP)
+    assert outcome.message == "the registry wants to know who asks; joulecast may not read Secret 'pull'"
+    assert registry.count("resolve") == 1
+
+
+def test_an_image_without_a_model_is_read_once(registry: Registry, tmp_path: Path) -> None:
+    registry.barren = {REQUEST.image}
+
+    async def run() -> list[Outcome]:
+        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        return [await forecasts.forecast(REQUEST, fresh=True) for _ in range(3)]
+
+    first, *others = asyncio.run(run())
+    assert isinstance(first, Failure)
+    assert others == [first, first]
+    assert (registry.count("resolve"), registry.count("fetch")) == (3, 1)
+    registry.barren, registry.digest = set(), "sha256:" + "ef" * 32
+    assert isinstance(ask(tmp_path, REQUEST)[0], Forecast)
+
+
+def test_a_look_that_is_asked_for_now_does_not_join_one_that_began_before(registry: Registry, tmp_path: Path) -> None:
+    async def run() -> tuple[Outcome, Outcome]:
+        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        earlier = asyncio.create_task(forecasts.forecast(REQUEST))
+        while not registry.jobs:
+            await asyncio.sleep(0)
+        later = await forecasts.forecast(REQUEST, fresh=True)
+        return await earlier, later
+
+    asyncio.run(run())
+    assert registry.count("resolve") == 2
+
+
+def test_a_moved_tag_is_another_model(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    registry.digest = "sha256:" + "ef" * 32
+    (outcome,) = ask(tmp_path, REQUEST, fresh=True)
+    assert isinstance(outcome, Forecast)
+    assert outcome.digest == registry.digest
+    assert registry.count("fetch") == 2
+
+
+def test_the_profiler_gets_no_credentials(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, replace(REQUEST, docker_config=json.dumps({"auths": {"h": {"auth": "c2VjcmV0"}}})))
+    assert "c2VjcmV0" not in json.dumps([job for job in registry.jobs if job["operation"] == "forecast"])
+
+
+def test_a_lost_skeleton_is_fetched_again(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, REQUEST)
+    for path in tmp_path.iterdir():
+        if path.read_bytes() in (b"skeleton", b"profile"):
+            path.unlink()
+    (outcome,) = ask(tmp_path, REQUEST)
+    assert isinstance(outcome, Forecast)
+    assert registry.count("fetch") == 2
+
+
+def test_nothing_priced_is_a_failure_that_names_the_first_reason(registry: Registry, tmp_path: Path) -> None:
+    nothing = {"results": [], "unavailable": {"X": {"reason": "UnknownAccelerator", "message": "no X"}}}
+
+    async def run(header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        answer, rest = await Registry.run(registry, header, body)
+        return (answer | nothing if header["operation"] == "forecast" else answer), rest
+
+    registry.run = run  # type: ignore[method-assign]
+    (outcome,) = ask(tmp_path, REQUEST)
+    assert isinstance(outcome, Failure)
+    assert (outcome.stage, outcome.reason, outcome.transient) == ("price", "UnknownAccelerator", False)
+
+
+def test_a_folder_without_room_is_said(registry: Registry, tmp_path: Path) -> None:
+    async def run() -> Outcome:
+        return await Forecasts(Settings(cache_dir=tmp_path / "x", cache_bytes=0)).forecast(REQUEST)
+
+    outcome = asyncio.run(run())
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.transient) == ("CacheFailed", True)
+
+
+def test_errors_of_workers_are_failures_not_exceptions(registry: Registry, tmp_path: Path) -> None:
+    async def run(*_: Any) -> tuple[Header, bytes]:
+        raise JoulecastError("no room", reason="QueueFull", transient=True)
+
+    registry.run = run  # type: ignore[method-assign]
+    assert all(isinstance(outcome, Failure) for outcome in ask(tmp_path, REQUEST, REQUEST))
+
+
+@pytest.mark.parametrize("image", ["nginx", "team/model:1", "docker.io/team/model", "index.docker.io/library/nginx"])
+def test_short_names_of_docker_hub_are_one_host(image: str) -> None:
+    assert host_of(image) == "docker.io"
+    assert host_of(f"registry.example:5000/{image}") == "registry.example:5000"
+
+
+@pytest.mark.parametrize("host", ["registry.example", "Registry.EXAMPLE", "registry.example:443"])
+def test_all_spellings_of_a_host_stand_in_one_line(host: str) -> None:
+    assert line_of(f"{host}/team/model:1") == "registry.example"
+
+
+def test_what_is_no_image_is_a_host_of_its_own() -> None:
+    assert host_of("no image/at all") == "no image/at all"
+
+
+@pytest.mark.parametrize("operation", ["resolve", "fetch", "forecast"])
+def test_work_ends_with_the_last_who_asked_for_it(registry: Registry, tmp_path: Path, operation: str) -> None:
+    ended: list[str] = []
+
+    async def run(header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        if header["operation"] != operation:
+            return await Registry.run(registry, header, body)
+        registry.jobs.append(dict(header))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(operation)
+        raise AssertionError
+
+    async def leave() -> None:
+        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        tasks = [asyncio.create_task(forecasts.forecast(REQUEST)) for _ in range(2)]
+        while not registry.count(operation):
+            await asyncio.sleep(0.001)
+        for task, left in zip(tasks, ([], [operation]), strict=True):
+            task.cancel()
+            await asyncio.wait({task})
+            await asyncio.sleep(0.01)
+            assert ended == left
+
+    registry.run = run  # type: ignore[method-assign]
+    asyncio.run(leave())

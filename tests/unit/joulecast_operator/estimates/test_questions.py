@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast_operator.api.conditions import Waiting, Wrong
+from joulecast_operator.api.estimates import EstimateSpec, seconds_of
+from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.cluster.access import Credentials, merged_docker_configs
+from joulecast_operator.estimates import questions
+from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.index.index import Index
+from joulecast_operator.profiles.usable import Override
+from tests.unit.joulecast_operator.samples.estimates import estimate
+
+
+def asked(
+    index: Index | None = None, overrides: tuple[Override, ...] = (), **spec: Any
+) -> ForecastRequest | Waiting | Wrong:
+    resource = estimate(**spec)
+    checked = questions.spec_of(resource)
+    assert isinstance(checked, EstimateSpec), checked
+    return questions.request_of(resource, checked, index or Index(), overrides, Credentials())
+
+
+def index_with(*nodes: tuple[str, dict[str, str]]) -> Index:
+    index = Index()
+    for name, labels in nodes:
+        index.put(NODES, {"metadata": {"name": name, "resourceVersion": "1", "labels": labels}})
+    return index
+
+
+NAMED = {"names": ["NVIDIA-H200"]}
+
+
+def test_a_model_and_named_accelerators() -> None:
+    found = asked(
+        model={"image": "i", "path": "p"},
+        accelerators=NAMED,
+        workload={"batchSizes": [4], "inputShapes": {"x": ["batch", 3]}},
+    )
+    assert isinstance(found, ForecastRequest)
+    assert (found.image, found.path, found.batch_sizes, found.accelerators) == ("i", "p", (4,), ("NVIDIA-H200",))
+    assert found.input_shapes == {"x": ["batch", 3]}
+
+
+def test_a_target_that_is_not_there() -> None:
+    found = asked(targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, Wrong)
+    assert (found.reason, "'web'" in found.message) == ("TargetNotFound", True)
+
+
+def test_a_target_gives_its_images_likeliest_first_and_the_annotated_one_alone() -> None:
+    index = Index()
+    volumes = [{"name": "m", "image": {"reference": "model:1"}}]
+    containers = [{"name": "a", "image": "app:1"}, {"name": "b", "image": "app:1"}, {"name": "s", "image": "proxy:1"}]
+    template = {"spec": {"volumes": volumes, "containers": containers}}
+    metadata = {"name": "web", "namespace": "shop", "resourceVersion": "1"}
+    index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": template}})
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, ForecastRequest)
+    assert found.images == ("model:1", "app:1", "proxy:1")
+    metadata = metadata | {"resourceVersion": "2", "annotations": {"joulecast.dev/model": "named:1"}}
+    index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": template}})
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, ForecastRequest)
+    assert found.images == ("named:1",)
+
+
+def test_the_estimate_or_its_target_asks_for_a_new_look() -> None:
+    index = Index()
+    metadata = {"name": "web", "namespace": "shop", "annotations": {"joulecast.dev/refresh": "now"}}
+    spec = {"template": {"spec": {"containers": [{"name": "c", "image": "served:1"}]}}}
+    index.put(DEPLOYMENTS, {"metadata": metadata | {"resourceVersion": "1"}, "spec": spec})
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, ForecastRequest)
+    assert found.refresh == "now"
+    found = asked(index, model={"image": "served:1"}, accelerators=NAMED)
+    assert isinstance(found, ForecastRequest)
+    assert found.refresh == ""
+
+
+def test_a_target_gives_its_image() -> None:
+    index = Index()
+    containers = [{"name": "c", "image": "served:1"}]
+    index.put(
+        DEPLOYMENTS,
+        {
+            "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "1"},
+            "spec": {"template": {"spec": {"containers": containers}}},
+        },
+    )
+    found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
+    assert isinstance(found, ForecastRequest)
+    assert found.image == "served:1"
+
+
+def test_accelerators_of_nodes() -> None:
+    index = index_with(
+        ("a", {"nvidia.com/gpu.product": "NVIDIA-H200", "pool": "x"}),
+        ("b", {"nvidia.com/gpu.product": "NVIDIA-L40S"}),
+        ("c", {"pool": "x"}),
+    )
+    everything = asked(index, model={"image": "i"})
+    assert isinstance(everything, ForecastRequest)
+    assert everything.accelerators == ("NVIDIA-H200", "NVIDIA-L40S")
+    chosen = asked(index, model={"image": "i"}, accelerators={"nodeSelector": {"matchLabels": {"pool": "x"}}})
+    assert isinstance(chosen, ForecastRequest)
+    assert chosen.accelerators == ("NVIDIA-H200",)
+    nothing = asked(model={"image": "i"})
+    assert isinstance(nothing, Waiting)
+    assert nothing.reason == "NoAccelerator"
+
+
+def test_too_many_results() -> None:
+    index = index_with(*((str(number), {"nvidia.com/gpu.product": f"GPU-{number}"}) for number in range(7)))
+    found = asked(index, model={"image": "i"}, workload={"batchSizes": [1, 2, 3]})
+    assert isinstance(found, Wrong)
+    assert found.reason == "TooManyResults"
+
+
+def test_only_profiles_of_these_accelerators_decide() -> None:
+    overrides = tuple(
+        Override(product=product, runtime=runtime, digest="d", document="{}")
+        for product, runtime in (
+            ("NVIDIA-H200", "torch-eager"),
+            ("NVIDIA-L40S", "torch-eager"),
+            ("NVIDIA-H200", "torch-cudagraph"),
+        )
+    )
+    found = asked(overrides=overrides, model={"image": "i"}, accelerators=NAMED)
+    assert isinstance(found, ForecastRequest)
+    assert found.overrides == overrides[:1]
+    plain = asked(model={"image": "i"}, accelerators=NAMED)
+    assert isinstance(plain, ForecastRequest)
+    assert plain.hash != found.hash
+
+
+def test_credentials_are_no_part_of_the_identity_nor_of_what_is_printed() -> None:
+    first = ForecastRequest(image="i", accelerators=("a",), docker_config='{"auths": {"h": {"auth": "c2VjcmV0"}}}')
+    assert first.hash == ForecastRequest(image="i", accelerators=("a",)).hash
+    assert "c2VjcmV0" not in repr(first)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"model": [1, 2]},
+        {"model": {"image": 7}},
+        {"model": {"image": "i"}, "workload": "many"},
+        {"model": {"image": "i"}, "workload": {"batchSizes": ["x"]}},
+        {"model": {"image": "i"}, "workload": {"batchSizes": [0]}},
+        {"targetRef": {"kind": "StatefulSet", "name": "x"}},
+    ],
+)
+def test_a_malformed_spec_is_one_sentence(spec: dict[str, Any]) -> None:
+    found = questions.spec_of(estimate(**spec))
+    assert isinstance(found, Wrong)
+    assert found.reason == "InvalidSpec"
+    assert "\n" not in found.message
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("15m", 900), ("1h30m", 5400), ("60s", 60), ("1m30s", 90)])
+def test_durations(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+def test_the_first_pull_secret_that_names_a_registry_wins() -> None:
+    configs = [{"auths": {"a": 1}}, {"auths": {"a": 2, "b": 3}}, {"auths": "nonsense"}, {}]
+    assert merged_docker_configs(configs) == {"auths": {"a": 1, "b": 3}}
+
+
+def test_a_card_is_asked_about_once_however_it_is_spelt() -> None:
+    names = {"names": ["NVIDIA L40S", "nvidia-l40s", "NVIDIA-L40S-SHARED", "NVIDIA-L40S-MIG-1g.5gb"]}
+    override = Override(product="NVIDIA-L40S", runtime="torch-eager", digest="sha256:1", document="{}")
+    found = asked(overrides=(override,), model={"image": "i"}, accelerators=names)
+    assert isinstance(found, ForecastRequest)
+    assert found.accelerators == ("NVIDIA-L40S", "NVIDIA-L40S-MIG-1g.5gb")
+    assert found.overrides == (override,)
+    label = "nvidia.com/gpu.product"
+    index = index_with(("a", {label: "nvidia-l40s"}), ("b", {label: "NVIDIA-L40S-SHARED"}))
+    found = asked(index, model={"image": "i"})
+    assert isinstance(found, ForecastRequest)
+    assert found.accelerators == ("NVIDIA-L40S",)

@@ -1,0 +1,103 @@
+"""Estimates and Deployments as the API server would hand them out, for the tests of the admission half."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from joulecast_operator.metrics.estimates import Shown, shown
+
+A100 = "NVIDIA-A100-SXM4-80GB"
+H200 = "NVIDIA-H200"
+IMAGE = "registry.example/models/detector:1"
+
+
+def row(accelerator: str = H200, *, joules: float = 0.42123, batch_size: int = 32, **more: Any) -> dict[str, Any]:
+    return {
+        "accelerator": accelerator,
+        "runtime": "torch-eager",
+        "precision": "default",
+        "batchSize": batch_size,
+        "joulesPerBatch": joules,
+        "joulesPerBatchLower": joules * 0.93,
+        "joulesPerBatchUpper": joules * 1.1,
+        "latencySeconds": 0.00123456,
+        "averagePowerWatts": 341.2,
+        "coverage": 1.0,
+        "origin": "public",
+    } | more
+
+
+def estimate(
+    name: str = "detector",
+    *,
+    namespace: str = "shop",
+    ready: str = "True",
+    rows: Iterable[dict[str, Any]] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    results = [row(), row(A100, joules=0.61)] if rows is None else list(rows)
+    resource = {
+        "apiVersion": "joulecast.dev/v1alpha1",
+        "kind": "InferenceEnergyEstimate",
+        "metadata": {"name": name, "namespace": namespace, "generation": 1, "uid": f"uid-{name}"},
+        "spec": {"model": {"image": IMAGE}, "workload": {"batchSizes": [32]}},
+        "status": {
+            "modelDigest": "sha256:" + "ab" * 32,
+            "estimatedAt": "2026-01-02T03:04:05Z",
+            "results": results,
+            "summary": {"accelerator": H200, "batchSize": "32"},
+            "conditions": [{"type": "Ready", "status": ready, "reason": "Estimated", "observedGeneration": 1}],
+        },
+    }
+    return resource | copy.deepcopy(more)
+
+
+def deployment(
+    name: str = "web",
+    *,
+    namespace: str = "shop",
+    image: str = "nginx:1",
+    annotations: dict[str, str] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, "uid": f"uid-{name}"}
+    if annotations is not None:
+        metadata["annotations"] = annotations
+    containers = [{"name": "main", "image": image}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {"template": {"spec": {"containers": containers} | spec}},
+    }
+
+
+class Estimates:
+    """An index of a fixed list of estimates."""
+
+    def __init__(self, *held: dict[str, Any]) -> None:
+        self.held = held
+
+    def estimates(self) -> list[dict[str, Any]]:
+        return list(self.held)
+
+    def shown(self) -> list[tuple[Shown, ...]]:
+        return [shown(found) for found in self.held]
+
+    def profiles(self) -> list[dict[str, Any]]:
+        return []
+
+    def get(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return next((found for found in self._of(namespace) if found["metadata"]["name"] == name), None)
+
+    def by_target(self, namespace: str, kind: str, name: str) -> list[dict[str, Any]]:
+        wanted = {"kind": kind, "name": name}
+        return [found for found in self._of(namespace) if wanted.items() <= found["spec"].get("targetRef", {}).items()]
+
+    def by_image(self, namespace: str, image: str) -> list[dict[str, Any]]:
+        return [found for found in self._of(namespace) if found["spec"].get("model", {}).get("image") == image]
+
+    def _of(self, namespace: str) -> list[dict[str, Any]]:
+        return [found for found in self.held if found["metadata"]["namespace"] == namespace]

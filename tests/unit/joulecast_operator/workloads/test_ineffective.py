@@ -1,0 +1,86 @@
+"""Annotations that have no effect are told of, with what was likely meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast_operator.api.annotations import ACCELERATOR, FOR_ACCELERATOR, INPUT_KEYS, OUTPUT_KEYS
+from joulecast_operator.workloads import ineffective
+from tests.unit.joulecast_operator.samples.workloads import deployment
+
+
+def said(kind: str = "Deployment", *, template: dict[str, str] | None = None, **annotations: str) -> tuple[str, ...]:
+    keys = {f"joulecast.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    workload = deployment(annotations=keys)
+    workload["spec"]["template"]["metadata"] = {"annotations": template or {}}
+    return ineffective.warnings(kind, workload, {})
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("modle", "model"),
+        ("Model", "model"),
+        ("batchsize", "batch-size"),
+        ("batch_sizes", "batch-size"),
+        ("estimates", "estimate"),
+        ("runtimes", "runtime"),
+        ("accelerators", "for-accelerator"),
+    ],
+)
+def test_a_misspelt_key_is_told_with_the_nearest(written: str, meant: str) -> None:
+    workload = deployment(annotations={f"joulecast.dev/{written}": "x"})
+    expected = f"unknown annotation joulecast.dev/{written}: did you mean joulecast.dev/{meant}?"
+    assert ineffective.warnings("Deployment", workload, {}) == (expected,)
+
+
+def test_a_key_that_is_near_to_none_is_told_with_all() -> None:
+    (text,) = ineffective.warnings("Deployment", deployment(annotations={"joulecast.dev/zzzzzzzz": "x"}), {})
+    assert all(key in text for key in INPUT_KEYS)
+
+
+def test_known_and_foreign_keys_are_no_matter() -> None:
+    known = dict.fromkeys(INPUT_KEYS | OUTPUT_KEYS, "x") | {"joulecast.development/modle": "x", "team": "x"}
+    assert ineffective.warnings("Deployment", deployment(annotations=known), {}) == ()
+    assert ineffective.warnings("Deployment", deployment(), {}) == ()
+
+
+def test_thousands_of_keys_cost_a_few_sentences() -> None:
+    many = {f"joulecast.dev/k{number}": "x" for number in range(3000)}
+    texts = ineffective.warnings("Deployment", deployment(annotations=many), {})
+    assert len(texts) == 5
+    assert texts[-1] == "2996 more annotations under joulecast.dev/ have no effect either"
+
+
+def test_what_stands_on_the_pod_template_belongs_on_the_deployment() -> None:
+    (text,) = said(template={"joulecast.dev/model": "r/m:1", "team": "a"})
+    assert "joulecast.dev/model has no effect on the pod template" in text
+
+
+def test_an_output_that_reads_like_a_question_is_told_once_at_creation() -> None:
+    (text,) = said(accelerator="NVIDIA-L40S")
+    assert FOR_ACCELERATOR in text
+    workload = deployment(annotations={ACCELERATOR: "NVIDIA-L40S"})
+    assert ineffective.warnings("Deployment", workload, workload) == ()
+    assert said(accelerator="NVIDIA-L40S", for_accelerator="NVIDIA-L40S") == ()
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "InferenceService"])
+def test_kinds_that_are_not_covered_are_told(kind: str) -> None:
+    (text,) = said(kind, model="r/m:1", batch_size="8")
+    assert f"no {kind}, so that joulecast.dev/batch-size, joulecast.dev/model has no effect" in text
+    assert said(kind) == ()
+
+
+@pytest.mark.parametrize("kind", ["InferenceEnergyEstimate", "EnergyCalibration"])
+def test_our_own_kinds_read_one_key(kind: str) -> None:
+    (text,) = said(kind, refresh="now", batch_size="8")
+    assert "joulecast.dev/batch-size has no effect on an " + kind in text
+
+
+def test_of_what_a_controller_owns_nothing_is_said() -> None:
+    workload: dict[str, Any] = deployment(annotations={"joulecast.dev/model": "x"})
+    workload["metadata"]["ownerReferences"] = [{"kind": "Job", "controller": True}]
+    assert ineffective.warnings("Pod", workload, {}) == ()
