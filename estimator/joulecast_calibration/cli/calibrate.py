@@ -1,4 +1,4 @@
-"""``joulecast calibrate``."""
+"""The command ``joulecast calibrate``."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _plan(
 
 
 def _profile(path: Path) -> AcceleratorProfile:
-    """Read the old profile, which may lack what pricing needs."""
+    """Read the old profile, which may lack coefficients that pricing needs."""
     from joulecast.accelerators.catalogue import profile_text
     from joulecast.energy.profile import AcceleratorProfile
 

@@ -1,4 +1,4 @@
-"""``joulecast evaluate``."""
+"""The command ``joulecast evaluate``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Page = Annotated[
 
 
 class EvaluationFormat(StrEnum):
-    """What the command prints."""
+    """Output formats of the command."""
 
     TABLE = "table"
     JSON = "json"

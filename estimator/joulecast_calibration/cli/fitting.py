@@ -1,4 +1,4 @@
-"""The summary of a fit of measured rows."""
+"""Text that summarises a fit of measured rows."""
 
 from __future__ import annotations
 

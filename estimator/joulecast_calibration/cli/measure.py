@@ -1,4 +1,4 @@
-"""``joulecast measure``: ``python -m joulecast_calibration.measure`` with progress bars and help."""
+"""The command ``joulecast measure``: ``python -m joulecast_calibration.measure`` with progress bars and help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the forecasts are to reach, and by how much they do or do not."""
+"""Accuracy targets, and by how much the forecasts meet or miss them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ _Lines = Mapping[tuple[str, str, str, str], Score]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One of them: what was wanted, what was found, and how far apart they are. ``met``: None where there are no rows
-    to tell."""
+    """One target: the wanted value, the value found, and the difference.
+
+    - ``met``: None where there are no rows to decide it.
+    """
 
     name: str
     wanted: str
@@ -60,15 +62,17 @@ class Target:
 
 
 def targets_of(found: Evaluation, name: str) -> Iterator[Target]:
-    """Those that the set ``name`` can tell of, and for rows of this project those too that it cannot;
-    ``MEASURED_ROWS``: those of a set that there is not."""
+    """Yield the targets that the set ``name`` can decide, and for rows of this project also those that it cannot.
+
+    ``MEASURED_ROWS`` stands for the set of this project where there is none.
+    """
     if name == MEASURED_ROWS or any(each.set == name for each in found.measured):
         return measured_targets(found.results, name)
     return targets(found.results, name)
 
 
 def targets(results: Sequence[Score], name: str) -> Iterator[Target]:
-    """Those that the published set ``name`` can tell of."""
+    """Yield the targets that the published set ``name`` can decide."""
     own = _by_key(results)
     for split, figure, limit in _LIMITS:
         line = own.get((name, split, PHYSICAL, "all"))
@@ -84,7 +88,7 @@ def targets(results: Sequence[Score], name: str) -> Iterator[Target]:
 
 
 def measured_targets(results: Sequence[Score], name: str) -> Iterator[Target]:
-    """Those of a set of this project's own rows, families left out strictly; "no rows" where it has none."""
+    """Yield the targets of a set of this project's own rows, with families left out strictly."""
     own = _by_key(results)
     for task in TASKS:
         line = own.get((name, FAMILY, PHYSICAL, task))
@@ -145,7 +149,7 @@ def _covered(line: Score) -> Target:
 
 
 def _ahead(own: _Lines, name: str, split: str, task: str) -> Iterator[Target]:
-    """Lower median and mean than every other system, held out by ``split``."""
+    """Compare median and mean with the best other system, held out by ``split``."""
     mine = own.get((name, split, PHYSICAL, task))
     others = [line for key, line in own.items() if key[:2] == (name, split) and key[3] == task]
     others = [line for line in others if line.system != PHYSICAL]
