@@ -32,6 +32,8 @@ def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
     """Score every set of ``folder``: tables of networks, and journals of ``joulecast measure``.
 
     ``measured_only``: refuse rows of a simulated device, even where they are otherwise allowed.
+
+    Raises MeasurementError if the folder holds no set that can be read, or one that is refused.
     """
     paths, journals = find_sets(folder), find_journals(folder)
     if not paths and not journals:

@@ -1,4 +1,4 @@
-"""The published systems by name."""
+"""List the published systems by name."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ type. The others are forms of whole networks."""
 
 
 def fit_system(name: str, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:
-    """The system ``name``, one of ``FORMS``, fitted on ``rows``; ``weigh``: as ``fit_adapted`` has it."""
+    """Fit the system ``name``, one of ``FORMS``, on ``rows``; ``weigh``: see ``fit_adapted``."""
     return fit_adapted(FORMS[name], rows, truth, weigh)
