@@ -29,7 +29,10 @@ FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
 
 
 class SimulatedBench:
-    """``faults``: of ``FAULTS``. Each process of a chain sees a device of its own that begins at 0 s."""
+    """A bench on a simulated device; each process of a chain makes its own device, which starts at 0 s.
+
+    - ``faults``: faults by name, see ``FAULTS``.
+    """
 
     def __init__(self, preset: str, *, seed: int, faults: Mapping[str, str]) -> None:
         if unknown := sorted(set(faults) - set(FAULTS)):
@@ -76,7 +79,7 @@ class SimulatedBench:
         raise MeasurementError("CodeCarbon cannot see a simulated device", reason="NoCodeCarbon")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resource is held."""
 
     def _befall(self, configuration: Configuration) -> None:
         if self._is("crash", configuration):
