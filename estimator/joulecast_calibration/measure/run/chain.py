@@ -1,4 +1,7 @@
-"""A budget as a chain of processes: each starts afresh, does what is left, and costs one row at most if it dies."""
+"""Measure a budget in a chain of processes.
+
+Each process starts afresh and measures what is left; a process that dies costs one row at most.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,13 @@ LOG = "process.log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """``reason``: ``complete``, ``budget``, ``process`` (the one process asked for is over) or ``stranger``. ``rows``:
-    how many were written by this command. ``skipped``: rows left out, by what they lack. ``processes``: run id and
-    number of each that measured."""
+    """How a command ended.
+
+    - ``reason``: ``complete``, ``budget``, ``process`` (the one process asked for has ended) or ``foreign process``.
+    - ``rows``: number of rows written by this command.
+    - ``skipped``: number of rows left out, by what is missing for them.
+    - ``processes``: run id and number of each process that measured.
+    """
 
     reason: str
     rows: int
@@ -60,8 +67,12 @@ class _Watched:
 
 
 class Chain:
-    """``job``: what every process gets, times aside. ``process_seconds``: the most that one may last. ``single``: one
-    process is all. ``lock``: a descriptor that the children keep open.
+    """Starts and watches measuring processes.
+
+    - ``job``: what every process is asked, without times.
+    - ``process_seconds``: the most that one process may last.
+    - ``single``: whether one process is enough.
+    - ``lock``: a descriptor that the children keep open.
     """
 
     def __init__(
@@ -76,7 +87,7 @@ class Chain:
         self._processes: set[tuple[str, int]] = set()
 
     def run(self) -> Ending:
-        """Start processes until the budget or the plan is over.
+        """Start processes until the budget or the plan is finished.
 
         Raises MeasurementError with what a process refused, or where processes die without measuring anything.
         """
@@ -98,7 +109,8 @@ class Chain:
         )
 
     def _process(self, left: float) -> _Watched:
-        """One child, from its start to its end. Equal shares, so that none is left too short to be worth its start."""
+        """Run one child to its end, with equal shares of the time, so that no process is too short to be worth its
+        start."""
         count = math.ceil(left / self._process_seconds)
         seconds = min(left, self._process_seconds) if self._single else left / count
         last = count == 1 or self._single
@@ -147,7 +159,7 @@ class Chain:
         self._reporter.event(name, event, elapsed)
 
     def _judge(self, watched: _Watched) -> None:
-        """Whether the chain may go on after this process. Raises MeasurementError if not."""
+        """Decide whether the chain may continue after this process. Raises MeasurementError if not."""
         if watched.refused:
             raise MeasurementError(watched.refused["message"], reason=watched.refused["reason"])
         if watched.ended:
@@ -160,7 +172,7 @@ class Chain:
             raise MeasurementError(f"a measuring process died before it measured anything: {self._last_words()}")
 
     def _record_crash(self, watched: _Watched) -> None:
-        """The row of a configuration that ended its process."""
+        """Write the row of a configuration that ended its process."""
         assert watched.started is not None  # noqa: S101 (the caller has looked)
         path = Path(watched.started["path"])
         message = watched.lost or ("it hung and was ended" if watched.hung else self._last_words())
@@ -181,7 +193,7 @@ class Chain:
             raise MeasurementError(f"the device's constants cannot be measured: {message}")
 
     def _last_words(self) -> str:
-        """The end of what the children wrote to standard error."""
+        """Return the end of what the children wrote to standard error."""
         log = Path(self._job.folder) / LOG
         lines = log.read_bytes()[-4096:].decode("utf-8", errors="replace").strip().splitlines()
         return f"{lines[-1][:300]} (see {log})" if lines else "it said nothing"
@@ -191,7 +203,7 @@ class Chain:
 
 
 def _events(child: subprocess.Popen[bytes], watched: _Watched) -> Iterator[dict[str, Any]]:
-    """What a child tells until it closes its output; one that is silent for too long is ended."""
+    """Yield the events of a child until it closes its output; end a child that is silent for too long."""
     assert child.stdout is not None  # noqa: S101 (a pipe was asked for)
     pending = b""
     while True:

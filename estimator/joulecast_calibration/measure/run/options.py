@@ -70,7 +70,8 @@ def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[st
 
 
 def request_of(options: CommandOptions) -> MeasurementRequest:
-    """Raises MeasurementError (WrongUsage) for options that contradict each other or say nothing."""
+    """Build the request. Raises MeasurementError (WrongUsage) for options that contradict each other or are incomplete.
+    """
     devices = [options.simulate is not None, options.simulate_on_cpu or options.check]
     if all(devices):
         raise wrong_usage("--simulate is a device of its own: leave out --simulate-on-cpu and --check")
@@ -114,7 +115,7 @@ def _dry_run(request: MeasurementRequest, *, order: bool) -> str:
 
 
 def _ending_text(ending: Ending) -> str:
-    """How a command ended."""
+    """Describe how a command ended."""
     text = f"{_ENDINGS[ending.reason]}: {ending.rows} rows in {clock(ending.seconds)}\n"
     for library, count in ending.skipped.items():
         text += f"not measured: {count} rows, for want of {library}\n"

@@ -1,4 +1,4 @@
-"""A child of the chain: holds the device for one session and tells its parent, line by line, what it does."""
+"""A child of the chain: hold the device for one session and report every event to the parent, one line each."""
 
 from __future__ import annotations
 
@@ -40,9 +40,13 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessJob:
-    """What a parent asks of a child. ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``. ``seconds``: since
-    ``spawned_at`` of the machine's monotonic clock. ``faults``: of a simulated device, by name.
-    ``last``, ``closing``: see ``SessionLimits``. ``check``: everything once, at its smallest.
+    """What a parent asks of a child.
+
+    - ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``.
+    - ``seconds``: since ``spawned_at`` of the machine's monotonic clock.
+    - ``faults``: of a simulated device, by name.
+    - ``last``, ``closing``: see ``SessionLimits``.
+    - ``check``: run everything once, at its smallest.
     """
 
     folder: str
@@ -61,14 +65,14 @@ class ProcessJob:
 
 
 def job_from_json(text: str) -> ProcessJob:
-    """What ``ProcessJob.to_json`` wrote."""
+    """Read what ``ProcessJob.to_json`` wrote."""
     document = json.loads(text)
     options = document.pop("options")
     return ProcessJob(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
 
 
 def main(text: str) -> int:
-    """Do the job; the exit status."""
+    """Do the job; return the exit status."""
     die_with_parent()
     events = _own_output()
     try:
@@ -132,7 +136,7 @@ def _measure(
 
 
 def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
-    """The plan without rows whose library or runtime is not here; how many rows that took, by what they lack."""
+    """Return the plan without rows whose library or runtime is missing here, and how many rows each of these costs."""
     missing = bench.missing({row.runtime for row in plan.rows})
     lacks = [_lack(row, missing) for row in plan.rows]
     rows = tuple(row for row, lack in zip(plan.rows, lacks, strict=True) if not lack)
@@ -140,7 +144,7 @@ def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
 
 
 def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
-    """What a row needs and this machine lacks; "" for nothing. A layer needs torch alone."""
+    """Return what a row needs and this machine does not have, or "". A layer needs torch alone."""
     if row.window == "codecarbon" and "codecarbon" in missing:
         return missing["codecarbon"]
     if row.op_type:
@@ -162,7 +166,7 @@ def _bench(job: ProcessJob) -> Bench:
 
 
 def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
-    """The folder's last run if it goes on, else a new one."""
+    """Return the folder's last run if it continues, else a new run."""
     card, now = bench.sensor.card, datetime.now(UTC)
     holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())
     found = current_run(rows, holder, now)
@@ -198,7 +202,7 @@ def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its model's name, where the system tells."""
+    """Return the processor's model name, where the system gives it."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
     except OSError:
@@ -208,7 +212,7 @@ def _processor() -> str:
 
 
 def _boot() -> str:
-    """Salted hash of what names this start of the machine; "" where nothing does."""
+    """Return a salted hash that identifies this start of the machine; "" where none is available."""
     try:
         boot = _BOOT_ID.read_text().strip()
     except OSError:
@@ -217,7 +221,7 @@ def _boot() -> str:
 
 
 def _own_output() -> TextIO:
-    """Standard output for events alone: what libraries print goes to standard error."""
+    """Reserve standard output for events: redirect what libraries print to standard error."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return events
@@ -229,8 +233,10 @@ def _tell(events: TextIO, event: str, columns: Mapping[str, Any]) -> None:
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it ends, so that none that is killed leaves another on the GPU. Linux
-    alone offers this."""
+    """End this process when the process that started it ends, so that no process stays on the GPU after a kill.
+
+    Only Linux offers this.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
