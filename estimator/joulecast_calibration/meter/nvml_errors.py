@@ -1,4 +1,4 @@
-"""NVML's error codes as one sentence each, with the way out."""
+"""Describe NVML's error codes in one sentence each, with a remedy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _KNOWN = {
 
 
 def translated(nvml: Any, error: Any, name: str) -> MeasurementError:
-    """``name``: what was read, as it is to appear in the sentence."""
+    """Describe an NVML error; ``name``: what was read, as it is to appear in the sentence."""
     for constant, (reason, sentence) in _KNOWN.items():
         if error.value == getattr(nvml, constant):
             return MeasurementError(sentence.format(name=name), reason=reason)
@@ -61,7 +61,7 @@ def translated(nvml: Any, error: Any, name: str) -> MeasurementError:
 
 
 def refusal(name: str, problem: str, way_out: str, reason: str = "SharedDevice") -> MeasurementError:
-    """A device that is there, but that must not be measured as it is."""
+    """Refuse to measure a device that exists but must not be measured in its present state."""
     return MeasurementError(
         f"{name} {problem}, so its energy is not one load's alone: {way_out}",
         reason=reason,

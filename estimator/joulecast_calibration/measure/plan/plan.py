@@ -76,12 +76,8 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Rows of a run in three parts.
-
-    - ``opening``: constants and anchors of a run.
-    - ``rows``: the slices.
-    - ``closing``: the anchors once more.
-    """
+    """The rows of a run: ``opening`` (constants and anchors), ``rows`` (the slices), ``closing`` (the anchors once
+    more)."""
 
     opening: tuple[Configuration, ...]
     rows: tuple[Configuration, ...]
@@ -108,10 +104,7 @@ def make_plan(suite: Suite, options: PlanOptions) -> Plan:
 
 
 def smallest(plan: Plan) -> Plan:
-    """Reduce a plan to a check, from light to heavy: each network once at its smallest batch, and quick layers.
-
-    These are every network once, eager at its smallest batch, and every layer that a processor can run in seconds.
-    """
+    """Reduce a plan to a check, from light to heavy: each network once at its smallest batch, and quick layers."""
     rows = [row for row in plan.rows if not row.repeat]
     batches: dict[tuple[object, ...], Configuration] = {}
     for row in sorted((row for row in rows if row.kind == "network"), key=lambda row: row.batch_size):
@@ -261,10 +254,7 @@ _MAKERS: Mapping[str, Callable[[_Slices], list[Configuration]]] = {
 
 def _smoke_rows(layer: Configuration, network: Configuration, language_model: Configuration) -> list[Configuration]:
     """Return a row of each step of the smoke slice; ``network``: not of ``hf``, whose networks here are language
-    models.
-
-    ``network``: of any library but ``hf``, whose networks here are language models.
-    """
+    models."""
     return [
         layer,
         replace(layer, l2_state="hot"),
@@ -374,10 +364,7 @@ def _own_graph(captured: dict[str, Configuration], group: str) -> list[Configura
 
 def _interleaved(rows: Sequence[Configuration], *, unmeasured: bool = True) -> list[Configuration]:
     """Place repeats after the block that they repeat, as a slice may exceed any budget; append others if
-    ``unmeasured``.
-
-    ``unmeasured``: also append the other repeats at the end.
-    """
+    ``unmeasured``."""
     repeats = {row.identity: row for row in rows if row.repeat}
     others = [row for row in rows if not row.repeat]
     made: list[Configuration] = []
