@@ -53,8 +53,7 @@ class CodeCarbonProcess:
 
     @classmethod
     def start(cls, *, index: int = 0, environ: Mapping[str, str] = os.environ) -> CodeCarbonProcess:
-        """Start the process; ``index``: NVML's number. Raises MeasurementError (``NoCodeCarbon``) if it cannot be used.
-        """
+        """Start the process; ``index``: NVML's number. Raises MeasurementError (``NoCodeCarbon``) if it cannot be used."""
         if find_spec("codecarbon") is None:
             raise MeasurementError(
                 "CodeCarbon is not installed, so the cross-check by it is skipped: pip install 'joulecast[calibrate]'",
@@ -197,8 +196,7 @@ def _silent(process: subprocess.Popen[str]) -> MeasurementError:
 
 
 def serve(questions: TextIO, answers: TextIO, tracker_of: Callable[[], Any]) -> None:
-    """Answer ``start`` and ``stop`` with one tracker for each pair, which is made in advance so that a start is quick.
-    """
+    """Answer ``start`` and ``stop`` with one tracker for each pair, which is made in advance so that a start is quick."""
     tracker = tracker_of()
     began = 0.0
     for line in questions:

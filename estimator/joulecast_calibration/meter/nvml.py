@@ -182,8 +182,7 @@ class NvmlSensor:
         return computing + [int(process.pid) for process in graphics or () if int(process.pid) not in computing]
 
     def _processes(self, call: str) -> Any:
-        """Call the newest version of ``call`` that the driver supports: the third came with 510, the second with 450.
-        """
+        """Call the newest version of ``call`` that the driver supports: the third came with 510, the second with 450."""
         found = self._optional(getattr(self._nvml, call), self._handle)
         return self._optional(getattr(self._nvml, f"{call}_v2"), self._handle) if found is None else found
 

@@ -23,9 +23,13 @@ KINDS = ("session", "constants", "graph", *CONFIGURED, "end")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """``unit``: of the number, "" for what is none; counts and shares have the unit 1. ``name``: with a dot for what
-    lies inside an object, or in each of a list of them. ``always``: in every row of these ``kinds`` that was measured
-    on a GPU and is valid; else ``meaning`` says when."""
+    """A column of a row.
+
+    - ``name``: with a dot for what lies inside an object, or in each object of a list.
+    - ``unit``: of the number; counts and shares have the unit 1, other values "".
+    - ``always``: whether every valid row of these ``kinds`` that was measured on a GPU has it; else ``meaning`` says
+      when.
+    """
 
     name: str
     unit: str
@@ -264,12 +268,12 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def columns_of(kind: str) -> frozenset[str]:
-    """Every name that a row of ``kind`` may have."""
+    """Return every name that a row of ``kind`` may have."""
     return frozenset(column.name for column in COLUMNS if kind in column.kinds)
 
 
 def required_of(kind: str) -> frozenset[str]:
-    """Those in each valid row of ``kind`` that was measured on a GPU, but for what lies inside another."""
+    """Return the columns of each valid row of ``kind`` measured on a GPU, without those that lie inside another."""
     return frozenset(column.name for column in COLUMNS if kind in column.kinds and column.always)
 
 

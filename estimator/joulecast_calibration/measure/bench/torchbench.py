@@ -158,8 +158,7 @@ def _codecarbon(index: int) -> Comparing:
 
 
 def cuda_bench(index: int, *, seed: int) -> TorchBench:
-    """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a missing, shared or divided GPU.
-    """
+    """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a missing, shared or divided GPU."""
     from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
 
     own = nvml_index(index)

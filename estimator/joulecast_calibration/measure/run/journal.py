@@ -122,8 +122,7 @@ def _as_read(row: Columns) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert to JSON values: numbers that are not finite become null, others keep nine digits, finer than any sensor.
-    """
+    """Convert to JSON values: numbers that are not finite become null, others keep nine digits, finer than any sensor."""
     if isinstance(value, float):
         return float(f"{value:.9g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -70,8 +70,7 @@ def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[st
 
 
 def request_of(options: CommandOptions) -> MeasurementRequest:
-    """Build the request. Raises MeasurementError (WrongUsage) for options that contradict each other or are incomplete.
-    """
+    """Build the request. Raises MeasurementError (WrongUsage) for options that contradict each other or are incomplete."""
     devices = [options.simulate is not None, options.simulate_on_cpu or options.check]
     if all(devices):
         raise wrong_usage("--simulate is a device of its own: leave out --simulate-on-cpu and --check")

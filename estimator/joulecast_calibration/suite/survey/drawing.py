@@ -1,4 +1,4 @@
-"""The coverage of the sample as a picture. Needs matplotlib (extra ``report``)."""
+"""Draw the coverage of the sample. Needs matplotlib (extra ``report``)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ _SIZE_INCHES = (10.0, 4.2)
 
 
 def draw_coverage(index: Index, path: Path) -> None:
-    """Two panels by prefix length: distances of the suite's cells to the sample, and the share of its predicted time
-    that is near. The suffix of ``path`` says the format. Raises JoulecastError without matplotlib, or for a format that
-    it does not know."""
+    """Draw two panels by prefix length: distances of the suite's cells, and the share of its predicted time that is
+    near.
+
+    The suffix of ``path`` gives the format. Raises JoulecastError without matplotlib, or for an unknown format.
+    """
     plot = pyplot()
     ordered, drawn = _curves(index)
     figure, (left, right) = plot.subplots(1, 2, figsize=_SIZE_INCHES, layout="constrained")
@@ -61,7 +63,7 @@ def _undated(path: Path) -> dict[str, Any]:
 
 
 def _curves(index: Index) -> tuple[Sequence[Coverage], Sequence[Sequence[Coverage]]]:
-    """The coverage of prefixes of the sample, and of random orders of the same cells."""
+    """Compute the coverage of prefixes of the sample, and of random orders of the same cells."""
     space = space_from_json(index.space)
     sample = cells_of(space, index.layers)
     lengths = sorted({round(math.exp(math.log(len(sample)) * step / _POINTS)) for step in range(_POINTS + 1)})
