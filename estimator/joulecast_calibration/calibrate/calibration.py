@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.energy.profile import SIMULATED_ALLOWED, AcceleratorProfile
 from joulecast.errors import JoulecastError, MeasurementError
-from joulecast_calibration.calibrate.summary import Summary, verdict_of
+from joulecast_calibration.calibrate.summary import CalibrationState, verdict_of
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.measure.report.report import report
 from joulecast_calibration.measure.run.progress import Reporter
@@ -60,7 +60,7 @@ class Calibration:
         self._written = -_EVERY_SECONDS
         self._spent = 0.0
         simulated = plan.request.device.startswith("simulated:")
-        self.summary = Summary(
+        self.summary = CalibrationState(
             phase="measuring", progress=0.0, message="beginning", simulated=simulated,
             runtime=plan.request.runtime or "torch-eager",
         )  # fmt: skip

@@ -24,7 +24,7 @@ _SAID = 500  # characters of one sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class CalibrationState:
     """State of a calibration; errors are shares.
 
     - ``progress``: from 0 to 1.

@@ -60,7 +60,9 @@ Simulate = Annotated[
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Fault of the simulated device, as stranger=120.", rich_help_panel=_DEVICE),
+    typer.Option(
+        metavar="NAME=VALUE", help="Fault of the simulated device, as foreign-process=120.", rich_help_panel=_DEVICE
+    ),
 ]
 OnCpu = Annotated[
     bool,

@@ -16,7 +16,7 @@ from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
 from joulecast_calibration.fit.networks import Problem, refits
 from joulecast_calibration.fit.prior import Prior
-from joulecast_calibration.fit.search import Found, law_refits, weights
+from joulecast_calibration.fit.search import SearchResult, law_refits, weights
 from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.journals import FEWEST_ROWS
 from joulecast_calibration.rows.networks import ForecastRow, Truth
@@ -59,7 +59,7 @@ def published_contenders(problem: Problem, rows: Sequence[ForecastRow], table: T
     )
 
 
-def measured_contenders(prior: Prior, table: Table, whole: Found) -> tuple[Contender, ...]:
+def measured_contenders(prior: Prior, table: Table, whole: SearchResult) -> tuple[Contender, ...]:
     """Return every system for rows of this project, ``physical`` first, which is fitted on layers and networks.
 
     The published systems are fitted on networks alone, which gives better forecasts of networks; the layer-wise ones

@@ -37,7 +37,7 @@ def op_type_scores(name: str, system: str, table: Table, joules: Array) -> Itera
 
 
 def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[LearningScore]:
-    """Yield the errors by number of fitted layers, from the card's data sheet, or from its shipped profile without one."""
+    """Yield the errors by number of fitted layers, from the card's data sheet, or its shipped profile without one."""
     sheet = sheet_of(journal.product)
     known = known_of(journal.product) if sheet is None or sheet.missing else datasheet_profile(sheet)
     for step in learning(prior_of(journal, table, known), table):

@@ -101,7 +101,7 @@ def zero_shot(trial: Trial, kin: Array) -> Iterator[Forecasts]:
 
 
 def vision_trained(trial: Trial) -> Iterator[Forecasts]:
-    """Forecast all networks by fits of vision networks alone: vision by the other groups, other tasks by all of vision."""
+    """Forecast all networks by fits of vision networks alone: vision by other groups, the rest by all of vision."""
     sees = np.array([task_of(row) == "vision" for row in trial.rows])
     train, test = np.flatnonzero(sees), np.flatnonzero(~sees)
     yield from _study(trial, ARCHITECTURE, trial.architectures, train, test, VISION_TRAINED, of_train=True)

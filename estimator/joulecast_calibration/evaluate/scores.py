@@ -78,7 +78,7 @@ class Forecasts:
 
 
 def scores(found: Forecasts) -> Iterator[Score]:
-    """Yield the pooled score and those by task, of BF16 alone, of each architecture, and the mean over architectures."""
+    """Yield the pooled score and those by task, of BF16, of each architecture, and the mean over architectures."""
     precisions = np.array([row.precision for row in found.rows])
     everything = np.ones(len(found.rows), dtype=bool)
     yield score(found, everything)

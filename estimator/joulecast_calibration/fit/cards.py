@@ -36,7 +36,7 @@ NO_ROWS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class FittedCard:
     """A card with its fitted or transferred law, its interval, and the sets that the law was transferred from."""
 
     sheet: DataSheet
@@ -72,7 +72,9 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
     )
 
 
-def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: str) -> tuple[Card, dict[str, float]]:
+def public_card(
+    folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: str
+) -> tuple[FittedCard, dict[str, float]]:
     """Fit a card that has joules of its own, and return it with its figures on left-out architectures."""
     problem, table = problem_of(folder, sheet), table_of_set(own.rows, own.truth, lacks=sheet.lacks)
     fitted = fit_networks(problem, table)
@@ -92,7 +94,7 @@ def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: st
     percent = np.abs(joules / own.truth.joules - 1)
     figures = {"median_ape": float(np.median(percent)), "mean_ape": float(percent.mean()), "rows": float(percent.size)}
     named = _as_bf16(replace(fitted, host=replace(fitted.host, measured_on=measured_on)))
-    return Card(sheet=sheet, fitted=named, interval=interval, donors=(own,)), figures
+    return FittedCard(sheet=sheet, fitted=named, interval=interval, donors=(own,)), figures
 
 
 def _as_bf16(fitted: Fitted) -> Fitted:
@@ -106,7 +108,7 @@ def _as_bf16(fitted: Fitted) -> Fitted:
     return replace(fitted, law=replace(law, compute_efficiency=efficiency, tile_edge=edge, flop_joules=joules))
 
 
-def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> Card:
+def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> FittedCard:
     """Transfer a law to a card without joules of networks from operators, and from networks of cards with its chip.
 
     ``own_watts``: whether operator power and power at rest of the card itself may be used; never in a ``transferred``
@@ -120,7 +122,7 @@ def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False)
         # the host that the donor was measured on says nothing of this card's: all cards without rows share one
         fitted = replace(_rescaled(_donated(folder, donors[0]), law), host=HOST)
     interval = transferred_interval(folder, shared, own=True, without="" if own_watts else sheet.labels[0])
-    return Card(sheet=sheet, fitted=fitted, interval=interval, donors=donors)
+    return FittedCard(sheet=sheet, fitted=fitted, interval=interval, donors=donors)
 
 
 def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:

@@ -22,7 +22,7 @@ from joulecast_calibration.fit.crossvalidation import (
     widths_of_others,
 )
 from joulecast_calibration.fit.prior import Prior
-from joulecast_calibration.fit.search import Found, law_refits
+from joulecast_calibration.fit.search import SearchResult, law_refits
 from joulecast_calibration.fit.table import Table
 
 FEWEST_FOLDS = 3
@@ -67,7 +67,7 @@ class HeldOut:
 
 
 def leave_families_out(
-    prior: Prior, table: Table, whole: Found, *, advanced: Callable[[float], None] = lambda _: None
+    prior: Prior, table: Table, whole: SearchResult, *, advanced: Callable[[float], None] = lambda _: None
 ) -> HeldOut:
     """Forecast each family's rows by a fit of the rows that are not related to it.
 

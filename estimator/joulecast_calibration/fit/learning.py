@@ -18,7 +18,7 @@ SIZES = (0, 15, 50, 150)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class LearningStep:
     """Errors, as shares, on rows that were not fitted.
 
     - ``layers``: number of layers that were fitted.
@@ -32,7 +32,7 @@ class Step:
     mean_ape: float
 
 
-def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[Step, ...]:
+def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[LearningStep, ...]:
     """Compute a step for each of ``sizes`` that the rows suffice for.
 
     The first layers in the suite's order are fitted; the forecasts are of all networks, or of the layers that come
@@ -50,7 +50,7 @@ def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[
         joules = forecast(prior, _fitted(prior, table.take(_only(table, ordered[:size]))), scored).joules
         errors = percent_errors(joules, scored.joules)
         steps.append(
-            Step(
+            LearningStep(
                 layers=size,
                 on="networks" if networks.any() else "layers",
                 rows=int(held.sum()),

@@ -23,7 +23,7 @@ from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom,
 from joulecast_calibration.files import write_together
 from joulecast_calibration.fit.cards import (
     HOST,
-    Card,
+    FittedCard,
     public_card,
     transferred_card,
     transferred_interval,
@@ -31,7 +31,7 @@ from joulecast_calibration.fit.cards import (
 from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
-from joulecast_calibration.fit.search import Found, search
+from joulecast_calibration.fit.search import SearchResult, search
 from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
 from joulecast_calibration.fit.table import Table, table_of, table_of_set
 from joulecast_calibration.rows.networks import find_sets, read_set
@@ -82,7 +82,7 @@ def fit(folder: Path) -> Mapping[str, str]:
     return texts
 
 
-def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
+def _profile(folder: Path, card: FittedCard, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
     sheet, chip = card.sheet, chip_of_sheet(card.sheet)
     profile = AcceleratorProfile(
         product=sheet.labels[0],
@@ -123,7 +123,7 @@ def hosts(eager: Host) -> dict[str, Host]:
     return {"torch-eager": eager, "torch-cudagraph": graph, "onnxruntime-cuda": compiled}
 
 
-def _energy_rows(card: Card, origin: Origin) -> tuple[EnergyRows, ...]:
+def _energy_rows(card: FittedCard, origin: Origin) -> tuple[EnergyRows, ...]:
     """List the rows that have joules of this card as their origin."""
     if origin != "public":
         return ()
@@ -139,7 +139,7 @@ def _energy_rows(card: Card, origin: Origin) -> tuple[EnergyRows, ...]:
     return (EnergyRows(origin="public", arithmetics=("bf16",), op_types=PRODUCTS_OF_A_LAYER),)
 
 
-def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
+def _sources(folder: Path, card: FittedCard) -> Iterable[FittedFrom]:
     for donor in card.donors:
         name, origin, licence = _LICENCES.get(
             donor.name.split("_")[0], (donor.name, "a set of its own", "as its folder says")
@@ -178,7 +178,7 @@ def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
     )
 
 
-def _own_table(card: Card) -> Table:
+def _own_table(card: FittedCard) -> Table:
     own = card.donors[0]
     return table_of_set(own.rows, own.truth, lacks=card.sheet.lacks)
 
@@ -228,7 +228,7 @@ class FittedRows:
     journal: MeasuredRows
     table: Table
     prior: Prior
-    found: Found
+    found: SearchResult
     held: HeldOut
     profile: AcceleratorProfile
 
@@ -259,7 +259,7 @@ def fit_measured(
 
 
 def _measured_profile(
-    journal: MeasuredRows, table: Table, prior: Prior, found: Found, held: HeldOut
+    journal: MeasuredRows, table: Table, prior: Prior, found: SearchResult, held: HeldOut
 ) -> AcceleratorProfile:
     known = prior.profile
     eager = found.fitted.host

@@ -42,7 +42,7 @@ _DIFFERENCE = 1e-6  # of a logarithm, between two evaluations of a derivative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchResult:
     """The result of a search.
 
     - ``vector``: logarithms of the coefficients.
@@ -56,7 +56,7 @@ class Found:
     slopes: Array
 
 
-def search(prior: Prior, table: Table) -> Found:
+def search(prior: Prior, table: Table) -> SearchResult:
     """Search the coefficients nearest to the rows of ``table``."""
     fit, laws = _Fit(prior, table), prior.laws
     with threadpool_limits(limits=1):  # its matrices are tall and narrow: threads spend their time waiting
@@ -66,7 +66,7 @@ def search(prior: Prior, table: Table) -> Found:
         )  # fmt: skip
     law, host = laws.at(found.x)
     effects = dict(zip(fit.holds.names.tolist(), (-fit.effects(fit.logs(found.x)[0])).tolist(), strict=True))
-    return Found(
+    return SearchResult(
         fitted=Fitted(law=law, host=host), vector=found.x, effects=effects, slopes=fit.slopes(found.x)
     )  # fmt: skip
 
@@ -241,7 +241,7 @@ def _robust_slope(residual: Array) -> Array:
     return slope
 
 
-def law_refits(prior: Prior, table: Table, whole: Found, *, seconds: bool = False) -> Refits:
+def law_refits(prior: Prior, table: Table, whole: SearchResult, *, seconds: bool = False) -> Refits:
     """Prepare fits of the law on some rows of ``table``, which forecast joules, (rows,), or also ``seconds``, (2,
     rows).
 
@@ -261,7 +261,7 @@ def law_refits(prior: Prior, table: Table, whole: Found, *, seconds: bool = Fals
     return Refits(fit)
 
 
-def _refitted(prior: Prior, table: Table, kept: Flags, solved: list[tuple[Flags, Found]]) -> Fitted:
+def _refitted(prior: Prior, table: Table, kept: Flags, solved: list[tuple[Flags, SearchResult]]) -> Fitted:
     """Fit near the solution of most of the same rows where one is known, else from the prior.
 
     ``solved`` gets the new solution. Its first element, the fit of all rows, is considered last.

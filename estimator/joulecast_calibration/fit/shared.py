@@ -130,7 +130,7 @@ def shared_coefficients(folder: Path, without: str = "") -> Shared:
 
 
 def transferred_law(shared: Shared, sheet: DataSheet) -> Law:
-    """Build the law of a card from its own latency coefficients and rest where tables have them, else the shared ones."""
+    """Build a card's law from its own latency coefficients and rest where tables have them, else the shared ones."""
     product = sheet.labels[0]
     law = law_of(shared.shares, sheet)
     timed = shared.laws.get(product)

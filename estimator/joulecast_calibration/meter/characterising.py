@@ -32,7 +32,7 @@ _SMALLEST_STEP = 1.1  # busy over idle power: five times the tolerance, so that 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class ObservedPhase:
     """Readings between ``begins`` and ``ends``: intervals of the counter, and power readings."""
 
     begins: float
@@ -91,7 +91,9 @@ def _read_seconds(sensor: Sensor, clock: Clock, method: str) -> float:
     return statistics.median(spent)
 
 
-def _observe(sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds: float, feeder: Feeder | None) -> Phase:
+def _observe(
+    sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds: float, feeder: Feeder | None
+) -> ObservedPhase:
     begins = clock.seconds()
     recorder = EdgeRecorder(sensor, clock, policy)
     times: list[float] = []
@@ -106,7 +108,7 @@ def _observe(sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds:
             watts.append(power)
         if not worked:
             clock.sleep(policy.poll_seconds)
-    return Phase(
+    return ObservedPhase(
         begins=begins, ends=clock.seconds(), edges=tuple(recorder.edges),
         power_times=tuple(times), power_watts=tuple(watts),
     )  # fmt: skip
@@ -123,7 +125,13 @@ def _tolerated(read: Callable[[], float | None]) -> float | None:
 
 
 def _constants(
-    sensor: Sensor, method: str, read_seconds: float, idle: Phase, busy: Phase, after: Phase, pace_rise: float
+    sensor: Sensor,
+    method: str,
+    read_seconds: float,
+    idle: ObservedPhase,
+    busy: ObservedPhase,
+    after: ObservedPhase,
+    pace_rise: float,
 ) -> CounterConstants:
     for phase in (idle, busy, after):
         _refuse_too_few(phase, method)
@@ -164,7 +172,7 @@ def _typical(gaps: np.ndarray) -> float:
     return float(np.mean(gaps[np.abs(gaps - median) < median / 2.0]))
 
 
-def _refuse_too_few(phase: Phase, method: str) -> None:
+def _refuse_too_few(phase: ObservedPhase, method: str) -> None:
     count = len(phase.series(method)[0])
     if count < 3:
         raise MeasurementError(
@@ -175,14 +183,14 @@ def _refuse_too_few(phase: Phase, method: str) -> None:
         )
 
 
-def _tail(phase: Phase, times: Sequence[float], watts: Sequence[float]) -> tuple[float, float, float]:
+def _tail(phase: ObservedPhase, times: Sequence[float], watts: Sequence[float]) -> tuple[float, float, float]:
     """Return the mean and standard deviation of the phase's settled end, and the time when that begins."""
     from_seconds = phase.ends - _TAIL_SECONDS
     settled = [value for time, value in zip(times, watts, strict=True) if time >= from_seconds] or list(watts[-1:])
     return statistics.fmean(settled), statistics.pstdev(settled), from_seconds
 
 
-def _settling(phase: Phase, previous: Phase, method: str) -> float:
+def _settling(phase: ObservedPhase, previous: ObservedPhase, method: str) -> float:
     """Return the seconds from the phase's begin until readings stay at their final level."""
     times, watts = phase.series(method)
     level, scatter, tail_from = _tail(phase, times, watts)
@@ -214,7 +222,7 @@ def _pace_settling(steps: Sequence[Step]) -> float:
     return outside[-1] - steps[0].seconds if outside else 0.0
 
 
-def _power_period(phases: Sequence[Phase]) -> float:
+def _power_period(phases: Sequence[ObservedPhase]) -> float:
     gaps: list[float] = []
     for phase in phases:
         pairs = list(zip(phase.power_watts, phase.power_watts[1:], phase.power_times[1:], strict=False))

@@ -53,7 +53,7 @@ class CodeCarbonProcess:
 
     @classmethod
     def start(cls, *, index: int = 0, environ: Mapping[str, str] = os.environ) -> CodeCarbonProcess:
-        """Start the process; ``index``: NVML's number. Raises MeasurementError (``NoCodeCarbon``) if it cannot be used."""
+        """Start the process; ``index``: NVML's. Raises MeasurementError (``NoCodeCarbon``) if it is not usable."""
         if find_spec("codecarbon") is None:
             raise MeasurementError(
                 "CodeCarbon is not installed, so the cross-check by it is skipped: pip install 'joulecast[calibrate]'",
@@ -196,7 +196,7 @@ def _silent(process: subprocess.Popen[str]) -> MeasurementError:
 
 
 def serve(questions: TextIO, answers: TextIO, tracker_of: Callable[[], Any]) -> None:
-    """Answer ``start`` and ``stop`` with one tracker for each pair, which is made in advance so that a start is quick."""
+    """Answer ``start`` and ``stop`` with one tracker for each pair, made in advance for a quick start."""
     tracker = tracker_of()
     began = 0.0
     for line in questions:

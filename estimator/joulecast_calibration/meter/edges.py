@@ -28,7 +28,7 @@ _EARLY_JITTERS = 6.0  # standard deviations of its jitter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """An increase: the cumulative energy became ``joules`` (from an arbitrary zero) between ``before`` and ``after``."""
+    """An increase: cumulative energy became ``joules`` (from an arbitrary zero) between ``before`` and ``after``."""
 
     before: float
     after: float
@@ -153,7 +153,7 @@ class PowerRecorder:
     """Integrates a power reading by trapezoids; each reading is an edge of the cumulative energy."""
 
     def __init__(self, sensor: Sensor, clock: Clock, spacing_seconds: float, share: float = 1.0) -> None:
-        """Set up the recorder; ``share``: of all time that reading may take, which makes slow readings less frequent."""
+        """Set up the recorder; ``share``: of time that reading may take, so slow readings are less frequent."""
         self.edges: list[Edge] = []
         self.missed = 0
         self.due = -math.inf

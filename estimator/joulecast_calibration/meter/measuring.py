@@ -121,7 +121,7 @@ def refuse_foreign_processes(sensor: Sensor) -> None:
         raise MeasurementError(
             f"process {listed} is on {sensor.card.accelerator} as well, so its energy is not only the load's:"
             " end it, or take a device of your own",
-            reason="StrangerOnDevice",
+            reason="ForeignProcessOnDevice",
             transient=True,
         )
 

@@ -149,7 +149,7 @@ class NvmlSensor:
         deadline = time.monotonic() + _GRACE_SECONDS
         while (problem := self._occupation()) is not None:
             if time.monotonic() >= deadline:
-                raise refusal(self._name, problem, "end it, or take a card of your own", "StrangerOnDevice")
+                raise refusal(self._name, problem, "end it, or take a card of your own", "ForeignProcessOnDevice")
             time.sleep(_LOOK_SECONDS)
 
     def _occupation(self) -> str | None:
@@ -182,7 +182,7 @@ class NvmlSensor:
         return computing + [int(process.pid) for process in graphics or () if int(process.pid) not in computing]
 
     def _processes(self, call: str) -> Any:
-        """Call the newest version of ``call`` that the driver supports: the third came with 510, the second with 450."""
+        """Call the newest version of ``call`` that the driver supports (third: 510, second: 450)."""
         found = self._optional(getattr(self._nvml, call), self._handle)
         return self._optional(getattr(self._nvml, f"{call}_v2"), self._handle) if found is None else found
 

@@ -65,5 +65,5 @@ def refusal(name: str, problem: str, way_out: str, reason: str = "SharedDevice")
     return MeasurementError(
         f"{name} {problem}, so its energy is not one load's alone: {way_out}",
         reason=reason,
-        transient=reason == "StrangerOnDevice",
+        transient=reason == "ForeignProcessOnDevice",
     )

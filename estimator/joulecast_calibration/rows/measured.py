@@ -207,9 +207,9 @@ COLUMNS: tuple[Column, ...] = (
         (
             "invalid_reason",
             "",
-            "stranger, not finite, refused, unmetered, or what hidden activations did",
+            "foreign process, not finite, refused, unmetered, or what hidden activations did",
         ),
-        ("message", "", "which stranger it was; or, where it is refused, what is wrong with which column"),
+        ("message", "", "which foreign process it was; of a refused row, what is wrong with which column"),
         ("untraced_reason", "", "of a row that could not be traced here: its counts are the index's"),
     ),
     *_always(
@@ -263,7 +263,7 @@ COLUMNS: tuple[Column, ...] = (
         ("crashes", "1", "of a Crash: how often the configuration has ended its process"),
         ("given_up", "", "of a Crash: whether it is not tried again"),
     ),
-    *_always(("end",), ("reason", "", "complete, budget, process (another one follows) or stranger")),
+    *_always(("end",), ("reason", "", "complete, budget, process (another one follows) or foreign process")),
 )
 
 

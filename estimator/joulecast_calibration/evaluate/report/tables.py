@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from joulecast_calibration.evaluate.contenders import PHYSICAL
 from joulecast_calibration.evaluate.evaluation import Evaluation, LearningScore, OpTypeScore, PowerScore
 from joulecast_calibration.evaluate.report.meanings import STUDIES
-from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, Target, targets_of
+from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, AccuracyTarget, targets_of
 from joulecast_calibration.evaluate.scores import Score
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _others(found: Evaluation) -> Iterator[str]:
         yield f"target: {name}, {target.name}, wanted {target.wanted}, {said}"
 
 
-def _targets(found: Evaluation) -> Iterator[tuple[str, Target]]:
+def _targets(found: Evaluation) -> Iterator[tuple[str, AccuracyTarget]]:
     names = dict.fromkeys(forecasts.set for forecasts in found.forecasts)
     for name in (*names, *(() if found.measured else (MEASURED_ROWS,))):
         yield from ((name, target) for target in targets_of(found, name))

@@ -79,7 +79,7 @@ def _runtime_columns(rows: Sequence[NetworkFeatures]) -> Array:
 
 
 def _power_columns(rows: Sequence[NetworkFeatures]) -> Array:
-    """Return logarithms of batch and the mean layer's FLOPs, bytes and input, and their products, as power saturates."""
+    """Return logarithms of batch and the mean layer's FLOPs, bytes and input, and products, as power saturates."""
     sizes = sums_of(rows)[:, :, _FEATURES].sum(axis=1) / counts_of(rows).sum(axis=1)[:, None]
     batches = np.array([row.batch_size for row in rows], dtype=float)
     logs = np.log(np.maximum(np.column_stack([batches, sizes]), 1.0))

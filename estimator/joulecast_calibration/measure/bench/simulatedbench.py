@@ -24,8 +24,8 @@ _BUSY_SECONDS = 0.001
 _COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
 """A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
 
-FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
-"""``stranger=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
+FAULTS = ("foreign-process", "out-of-memory", "crash", "hang", "broken")
+"""``foreign-process=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
 
 
 class SimulatedBench:
@@ -94,13 +94,14 @@ class SimulatedBench:
 
 
 def _device_faults(faults: Mapping[str, str]) -> Faults:
-    if "stranger" not in faults:
+    if "foreign-process" not in faults:
         return Faults()
-    start, _, end = faults["stranger"].partition("-")
+    start, _, end = faults["foreign-process"].partition("-")
     try:
         return Faults(foreign_processes=(ForeignProcess(start=float(start), end=float(end or "inf")),))
     except ValueError:
         raise MeasurementError(
-            f"stranger={faults['stranger']} names no time: give stranger=120 or stranger=120-180, in seconds",
+            f"foreign-process={faults['foreign-process']} does not give a time:"
+            " write foreign-process=120 or foreign-process=120-180, in seconds",
             reason="WrongUsage",
         ) from None

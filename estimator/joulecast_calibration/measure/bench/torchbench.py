@@ -158,7 +158,7 @@ def _codecarbon(index: int) -> Comparing:
 
 
 def cuda_bench(index: int, *, seed: int) -> TorchBench:
-    """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a missing, shared or divided GPU."""
+    """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a shared or missing GPU."""
     from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
 
     own = nvml_index(index)
@@ -186,7 +186,7 @@ def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any
     try:
         return dict(measured())
     except MeasurementError as error:
-        if error.reason in ("DeviceLost", "StrangerOnDevice"):
+        if error.reason in ("DeviceLost", "ForeignProcessOnDevice"):
             raise
         return {f"{name}_error": str(error)}
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, Runnable, StreamLoad, Turns
+from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, RotatingRuns, Runnable, StreamLoad
 
 WARM_UPS = 3  # as torch's notes on CUDA semantics do
 REPLAY_SECONDS = 1e-3  # two replays lie a few microseconds apart: less than 1 % of this
@@ -28,7 +28,7 @@ def graph_load(runs: Sequence[Runnable], device: torch.device) -> ClosableLoad:
     DeviceLost).
     """
     if device.type == "cpu":
-        return ProcessorLoad(Turns(runs))
+        return ProcessorLoad(RotatingRuns(runs))
     warm_up(runs)
     graph = Graph(runs, len(runs))
     wanted = executions_wanted(replay_seconds(graph.replay), len(runs))
@@ -75,7 +75,7 @@ class Graph:
     """A captured graph of some executions of ``runs`` in turn. It owns the memory of their outputs."""
 
     def __init__(self, runs: Sequence[Runnable], executions: int) -> None:
-        self._turns = Turns(runs)
+        self._turns = RotatingRuns(runs)
         self._graph = torch.cuda.CUDAGraph()
         pool = torch.cuda.graph_pool_handle()
         with (

@@ -16,7 +16,7 @@ LARGEST_DEVIATION = 1e3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class PassHealth:
     """Health of one pass.
 
     - ``hidden_std``: standard deviation of the input of the last weighted layer; None where there is no such layer.
@@ -42,14 +42,14 @@ class Health:
 
 
 @dataclass(slots=True)
-class Witness:
+class InputObserver:
     """Keeps the last real tensor that was the input of a weighted layer."""
 
     seen: list[torch.Tensor] = field(default_factory=list)
 
-    def health(self, result: Any) -> Health:
+    def health(self, result: Any) -> PassHealth:
         deviation = standard_deviation(self.seen[0]) if self.seen else None
-        return Health(finite=all_finite([*leaves(result), *self.seen]), hidden_std=deviation)
+        return PassHealth(finite=all_finite([*leaves(result), *self.seen]), hidden_std=deviation)
 
     def note(self, _: nn.Module, args: Sequence[Any]) -> None:
         if args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point():
@@ -57,9 +57,9 @@ class Witness:
 
 
 @contextmanager
-def witnessed(module: nn.Module) -> Iterator[Witness]:
+def witnessed(module: nn.Module) -> Iterator[InputObserver]:
     """Observe the inputs of weighted layers of a pass that runs inside the block."""
-    witness = Witness()
+    witness = InputObserver()
     handles = [part.register_forward_pre_hook(witness.note) for part in module.modules() if _weighted(part)]
     try:
         yield witness

@@ -21,7 +21,7 @@ class ClosableLoad(Load, Protocol):
     def close(self) -> None: ...
 
 
-class Turns:
+class RotatingRuns:
     """Executes several runs in turn, one per call.
 
     The output of a run is kept until its next turn, so that another run's output is not written to the same memory.

@@ -75,7 +75,7 @@ class Pace:
         self._taken[kind] = self._taken.get(kind, 0.0) + seconds
 
     def seconds(self, configuration: Configuration) -> float:
-        """Return the seconds expected now; the prediction counts as one row, so that the first row does not dominate."""
+        """Return the seconds expected now; the prediction counts as one row, so the first does not dominate."""
         kind, prior = _kind(configuration), configuration.expected_seconds
         return prior * (self._taken.get(kind, 0.0) + prior) / (self._expected.get(kind, 0.0) + prior)
 

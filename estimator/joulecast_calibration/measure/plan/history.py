@@ -22,8 +22,10 @@ from joulecast_calibration.rows.typed import (
 )
 
 MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is given up
-PASSING = ("stranger",)
-"""Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
+PASSING = ("foreign process", "stranger")
+"""Reasons of an invalid row that do not depend on the configuration, so it is measured again.
+
+Journals of earlier versions say ``stranger`` for a foreign process."""
 UNMETERED = "unmetered"
 """Reason of an invalid row of a check, which asks whether a configuration runs: it did, and no meter was read."""
 
@@ -48,7 +50,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class MeasurementRun:
     """The run that a new process belongs to.
 
     - ``constants``: its row of that kind.
@@ -122,7 +124,7 @@ class History:
         return not configuration.repeat or configuration.identity in self._identities
 
 
-def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Run | None:
+def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> MeasurementRun | None:
     """Return the folder's last run if ``holder`` still has its card; None to begin a new run."""
     rows = list(rows)
     sessions = [row for row in rows if isinstance(row, SessionRow)]
@@ -136,7 +138,7 @@ def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Run 
     if now - ended > _SAME_HOLD:
         return None
     constants = [row for row in own if isinstance(row, ConstantsRow)]
-    return Run(
+    return MeasurementRun(
         run_id=last.run_id,
         process=1 + max(row.process for row in own),
         constants=constants[-1] if constants else None,

@@ -149,7 +149,7 @@ class _Slices:
         return rows + self.whole("additivity") + _alternating(own, self.whole("crosscheck")) + self.whole("repeats")
 
     def _networks_and_layers(self) -> list[Configuration]:
-        """Return networks with all batches and their CUDA graph, which share a build, and layers evenly between them."""
+        """Return networks with all batches and CUDA graph, which share a build, and layers evenly between them."""
         captured = {row.group: row for row in self.whole("cudagraph")}
         networks = _first_groups(self.whole("networks"), _FIRST_NETWORKS)
         units = [[*rows, *_own_graph(captured, rows[0].group)] for rows in _grouped(networks)]
@@ -199,7 +199,7 @@ class _Slices:
         return [replace(row, repeat=1) for row in _once(chosen)]
 
     def crosscheck(self) -> list[Configuration]:
-        """Return networks whose executions alias with the sensor, in long windows, and short layers beside CodeCarbon."""
+        """Return networks that alias with the sensor, in long windows, and short layers beside CodeCarbon."""
         low, high = _ALIASING_SECONDS
         slow = [row for row in self.networks() if low < row.forward_seconds < high][:_LONG_WINDOWS]
         quick = [row for row in self.layers()[:_FIRST_LAYERS] if row.forward_seconds <= _CODECARBON_LONGEST_SECONDS]

@@ -33,7 +33,7 @@ _SHORT_WINDOW = 0.02
 
 
 def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, ...]:
-    """Perform every check on all rows of a folder. Only checks of differences between cards compare rows across cards."""
+    """Perform every check on all rows of a folder. Only checks of differences of cards compare several."""
     every = rows.rows
     good = [row for row in every if isinstance(row, LayerRow | NetworkRow | WindowRow)]
     invalid = [row for row in every if isinstance(row, InvalidRow)]
@@ -206,7 +206,7 @@ def _failures(rows: Iterable[TypedRow]) -> Finding:
 
 
 def _is_answer(failure: FailureRow) -> bool:
-    """Return whether a failure is final: what does not fit, or waits for the device or copies from the host, stays so."""
+    """Return whether a failure is final: it does not fit, waits for the device or copies from the host."""
     uncaptured = failure.measured_kind == "network" and failure.reason == "CaptureFailed"
     return failure.reason == "OutOfMemory" or uncaptured
 

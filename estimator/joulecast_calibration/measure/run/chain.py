@@ -20,7 +20,7 @@ from typing import Any
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.plan.configuration import PARENT
 from joulecast_calibration.measure.plan.history import MOST_CRASHES
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.process import ProcessJob
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.rows.journals import read_rows
@@ -94,7 +94,7 @@ class Chain:
         reason = "budget"
         while (left := self._job.budget_seconds - self._elapsed()) >= _SMALLEST_REST_SECONDS:
             watched = self._process(left)
-            if watched.ended in ("complete", "budget", "stranger"):
+            if watched.ended in ("complete", "budget", "foreign process"):
                 reason = watched.ended
                 break
             if self._single and watched.ended:
@@ -177,7 +177,7 @@ class Chain:
         path = Path(watched.started["path"])
         message = watched.lost or ("it hung and was ended" if watched.hung else self._last_words())
         crashes = 1 + _crashes(path.parent, watched.key)
-        with Journal(
+        with JournalWriter(
             path, run_id=watched.started["run_id"], process=watched.started["process"],
             simulated=watched.started["simulated"], seconds=lambda: watched.at_seconds,
         ) as journal:  # fmt: skip

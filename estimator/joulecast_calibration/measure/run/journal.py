@@ -22,7 +22,7 @@ REFUSED = "refused"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Journal:
+class JournalWriter:
     """Appends rows of one process to the file of its run, after removing an incomplete line of a killed process.
 
     Raises MeasurementError (DiskFull, FolderNotWritable) and then leaves the file as it was before the row.
@@ -122,7 +122,7 @@ def _as_read(row: Columns) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert to JSON values: numbers that are not finite become null, others keep nine digits, finer than any sensor."""
+    """Convert to JSON values: numbers that are not finite become null, others keep nine digits."""
     if isinstance(value, float):
         return float(f"{value:.9g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -70,7 +70,7 @@ def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[st
 
 
 def request_of(options: CommandOptions) -> MeasurementRequest:
-    """Build the request. Raises MeasurementError (WrongUsage) for options that contradict each other or are incomplete."""
+    """Build the request. Raises MeasurementError (WrongUsage) for contradicting or incomplete options."""
     devices = [options.simulate is not None, options.simulate_on_cpu or options.check]
     if all(devices):
         raise wrong_usage("--simulate is a device of its own: leave out --simulate-on-cpu and --check")
@@ -100,7 +100,7 @@ def _device(options: CommandOptions) -> str:
 def _faults(options: CommandOptions) -> dict[str, str]:
     parts = [text.partition("=") for text in options.fault]
     if bad := [name for name, sign, value in parts if not sign or not value]:
-        raise wrong_usage(f"--fault {bad[0]!r} says nothing: give NAME=VALUE, as stranger=120")
+        raise wrong_usage(f"--fault {bad[0]!r} says nothing: give NAME=VALUE, as foreign-process=120")
     return {name: value for name, _, value in parts}
 
 

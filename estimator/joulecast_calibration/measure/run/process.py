@@ -22,9 +22,9 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.plan.configuration import PARENT, SLICES, Configuration
-from joulecast_calibration.measure.plan.history import History, Holder, Run, current_run
+from joulecast_calibration.measure.plan.history import History, Holder, MeasurementRun, current_run
 from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.refusals import check_accelerator
 from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits
 from joulecast_calibration.meter import Policy
@@ -104,7 +104,13 @@ def _work(job: ProcessJob, events: TextIO) -> int:
 
 
 def _measure(
-    job: ProcessJob, bench: Bench, journal: Journal, run: Run, history: History, emit: Any, seconds: Callable[[], float]
+    job: ProcessJob,
+    bench: Bench,
+    journal: JournalWriter,
+    run: MeasurementRun,
+    history: History,
+    emit: Any,
+    seconds: Callable[[], float],
 ) -> int:
     plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
     plan, skipped = _possible(plan, bench)
@@ -165,7 +171,7 @@ def _bench(job: ProcessJob) -> Bench:
     return cuda_bench(int(job.device.partition(":")[2] or 0), seed=seed)
 
 
-def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
+def _run(rows: tuple[TypedRow, ...], bench: Bench) -> MeasurementRun:
     """Return the folder's last run if it continues, else a new run."""
     card, now = bench.sensor.card, datetime.now(UTC)
     holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())
@@ -173,13 +179,13 @@ def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
     if found:
         return found
     unique = hashlib.sha256(f"{now.isoformat()} {card.card} {os.getpid()}".encode()).hexdigest()[:6]
-    return Run(run_id=f"{now:%Y%m%dT%H%M%SZ}-{unique}", process=1)
+    return MeasurementRun(run_id=f"{now:%Y%m%dT%H%M%SZ}-{unique}", process=1)
 
 
-def _journal(job: ProcessJob, run: Run, bench: Bench, seconds: Callable[[], float]) -> Journal:
+def _journal(job: ProcessJob, run: MeasurementRun, bench: Bench, seconds: Callable[[], float]) -> JournalWriter:
     path = Path(job.folder) / f"{run.run_id}.jsonl"
     simulated = bench.sensor.card.simulated
-    return Journal(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
+    return JournalWriter(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
 
 
 def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:

@@ -81,11 +81,11 @@ def perform(request: MeasurementRequest, reporter: Reporter) -> Ending:
         raise _with_way_out(error) from None
     finally:
         os.close(held)
-    if ending.reason == "stranger":
+    if ending.reason == "foreign process":
         raise MeasurementError(
             f"another process stays on the GPU: {ending.rows} rows are kept in {request.folder}; end it, or take a card"
             f" of your own, and give --resume {request.folder} again",
-            reason="StrangerOnDevice",
+            reason="ForeignProcessOnDevice",
         )
     return ending
 

@@ -16,9 +16,9 @@ from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.measure.plan.expectation import LONG_WINDOW_SECONDS, Pace
-from joulecast_calibration.measure.plan.history import PASSING, UNMETERED, History, Run
+from joulecast_calibration.measure.plan.history import PASSING, UNMETERED, History, MeasurementRun
 from joulecast_calibration.measure.plan.plan import Plan
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.meter import CounterConstants, Policy, Window
 from joulecast_calibration.rows.graphs import KIND, PackedGraph
 from joulecast_calibration.rows.typed import ConstantsRow, InvalidRow, TypedRow
@@ -73,10 +73,10 @@ class Session:
         self,
         *,
         bench: Bench,
-        journal: Journal,
+        journal: JournalWriter,
         history: History,
         plan: Plan,
-        run: Run,
+        run: MeasurementRun,
         limits: SessionLimits,
         emit: Emit,
         seconds: Callable[[], float],
@@ -102,7 +102,7 @@ class Session:
         try:
             ended = self._measure_all()
         except _ForeignProcessStays:
-            ended = "stranger"
+            ended = "foreign process"
         self._journal.record("end", {"reason": ended})
         return ended
 
@@ -220,8 +220,8 @@ class Session:
             raise DeviceLostError(str(error)) from error
         if error.reason in _FATAL:
             raise error
-        if error.reason == "StrangerOnDevice":
-            invalid = {"valid": False, "invalid_reason": "stranger", "message": str(error)}
+        if error.reason == "ForeignProcessOnDevice":
+            invalid = {"valid": False, "invalid_reason": "foreign process", "message": str(error)}
             return self._journal.record(configuration.kind, _known(configuration) | invalid)
         return self._failure(configuration, error.reason, str(error))
 

@@ -137,7 +137,7 @@ def _accelerator(device: Sequence[str]) -> str:
 
 
 def _bring(rows: Path, folder: Path) -> list[tuple[Path, Path]]:
-    """Copy the journals of earlier windows beside the new one, so that their rows are not repeated; return both paths."""
+    """Copy the journals of earlier windows beside the new one, so that no row is repeated; return both paths."""
     pairs = [(path, folder / path.name) for path in sorted(rows.glob("*.jsonl"))]
     for path, copy in pairs:
         if not copy.exists():

@@ -13,7 +13,7 @@ class DeviceOutOfMemoryError(MemoryError):
     """The load does not fit into the device's memory; replaces torch's OutOfMemoryError where torch is missing."""
 
 
-class Device(Protocol):
+class LoadDevice(Protocol):
     """What a load needs of the device it runs on."""
 
     now: float
@@ -37,7 +37,7 @@ class Device(Protocol):
 class SimulatedLoad:
     """A ``Load`` whose executions cost what ``execution`` says. Raises DeviceOutOfMemoryError if it does not fit."""
 
-    def __init__(self, device: Device, execution: Execution, *, multiple: int = 1) -> None:
+    def __init__(self, device: LoadDevice, execution: Execution, *, multiple: int = 1) -> None:
         if execution.memory_bytes > device.memory_bytes:
             raise DeviceOutOfMemoryError(
                 f"{execution.memory_bytes:,} bytes do not fit into the {device.memory_bytes:,} of the device"

@@ -19,7 +19,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class SampleCoverage:
     """Coverage of a sample of ``length`` layers.
 
     - ``octaves``: quantiles (``QUANTILES``) of the distance of all cells to the sample, 16 where it has nothing of
@@ -36,7 +36,7 @@ class Coverage:
     reached: float
 
 
-def coverages(space: Space, sample: Iterable[int], lengths: Sequence[int]) -> tuple[Coverage, ...]:
+def coverages(space: Space, sample: Iterable[int], lengths: Sequence[int]) -> tuple[SampleCoverage, ...]:
     """Compute the coverage of each prefix of ``sample``, cells by position, whose length is one of ``lengths``."""
     nearest = np.full(len(space.keys), FARTHEST, dtype=np.int64)
     reached = np.zeros(len(space.strata), dtype=bool)
@@ -49,10 +49,10 @@ def coverages(space: Space, sample: Iterable[int], lengths: Sequence[int]) -> tu
     return tuple(found)
 
 
-def _coverage(space: Space, length: int, nearest: Whole, reached: NDArray[np.bool_]) -> Coverage:
+def _coverage(space: Space, length: int, nearest: Whole, reached: NDArray[np.bool_]) -> SampleCoverage:
     octaves = nearest / PER_OCTAVE
     total = max(int(space.nanoseconds.sum()), 1)
-    return Coverage(
+    return SampleCoverage(
         length=length,
         octaves=tuple(float(value) for value in np.quantile(octaves, QUANTILES, method="higher")),
         farthest_octaves=float(octaves.max()),

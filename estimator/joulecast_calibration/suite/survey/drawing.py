@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from joulecast.errors import JoulecastError
 from joulecast_calibration.plotting import pyplot
 from joulecast_calibration.suite.index import Index
-from joulecast_calibration.suite.survey.coverage import NEAR, Coverage, cells_of, coverages, random_sample
+from joulecast_calibration.suite.survey.coverage import NEAR, SampleCoverage, cells_of, coverages, random_sample
 from joulecast_calibration.suite.survey.space import PER_OCTAVE, space_from_json
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _DISTANCES = {
 }
 
 
-def _near_percent(coverage: Coverage) -> float:
+def _near_percent(coverage: SampleCoverage) -> float:
     return 100 * coverage.near
 
 
@@ -62,7 +62,7 @@ def _undated(path: Path) -> dict[str, Any]:
     return {"Date": None} if path.suffix == ".svg" else {}
 
 
-def _curves(index: Index) -> tuple[Sequence[Coverage], Sequence[Sequence[Coverage]]]:
+def _curves(index: Index) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
     """Compute the coverage of prefixes of the sample, and of random orders of the same cells."""
     space = space_from_json(index.space)
     sample = cells_of(space, index.layers)
@@ -72,7 +72,13 @@ def _curves(index: Index) -> tuple[Sequence[Coverage], Sequence[Sequence[Coverag
 
 
 def _plot(
-    axes: Axes, ordered: Sequence[Coverage], drawn: Sequence[Sequence[Coverage]], value: Any, *, color: str, label: str
+    axes: Axes,
+    ordered: Sequence[SampleCoverage],
+    drawn: Sequence[Sequence[SampleCoverage]],
+    value: Any,
+    *,
+    color: str,
+    label: str,
 ) -> None:
     lengths = [coverage.length for coverage in ordered]
     means = [sum(map(value, column)) / len(column) for column in zip(*drawn, strict=True)]

@@ -95,7 +95,7 @@ def _inputs(entry: Entry) -> Iterator[tuple[int | None, float | None]]:
 def _counted(
     traced: Trace, batch_size: int, kernels: Sequence[int], *, known_to_fit: bool
 ) -> tuple[Batch, dict[str, Any]]:
-    """Return the sums of a forward pass, how often each op type without a rule occurs, and the ``contents``, its rows."""
+    """Return a pass's sums, how often each op type without a rule occurs, and the ``contents``, its rows."""
     layers = count(canonicalise(graph_of(traced), eager=True))
     sums = totals(layers)
     peak = peak_bytes(traced, [launched > 0 for launched in kernels])

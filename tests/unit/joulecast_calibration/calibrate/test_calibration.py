@@ -27,15 +27,15 @@ from tests.contract.command_line import CommandLine
 DIES = """
 import os, signal, sys
 if "calibrate" in sys.orig_argv:
-    from joulecast_calibration.calibrate.summary import Summary
-    write = Summary.write
+    from joulecast_calibration.calibrate.summary import CalibrationState
+    write = CalibrationState.write
 
     def last(self, path):
         write(self, path)
         if self.rows >= {rows}:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Summary.write = last
+    CalibrationState.write = last
 """
 
 
