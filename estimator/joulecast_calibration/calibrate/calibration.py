@@ -153,7 +153,8 @@ def check(plan: CalibrationPlan) -> None:
     check_request(plan.request)
     if plan.request.device.startswith("simulated:") and os.environ.get(SIMULATED_ALLOWED) != "1":
         raise MeasurementError(
-            f"a simulated device has no profile: leave out --simulate, or, in a test, set {SIMULATED_ALLOWED}=1",
+            f"a simulated device cannot be calibrated for use: leave out --simulate,"
+            f" or, in a test, set {SIMULATED_ALLOWED}=1",
             reason="SimulatedProfile",
         )
 

@@ -35,7 +35,7 @@ def compare(held: HeldOut, old: AcceleratorProfile | None) -> Comparison:
     The old profile may have been fitted on these rows, which is in its favour.
     """
     if old is None:
-        return Comparison(better=True, says="there is no old profile")
+        return Comparison(better=True, says="no old profile was given")
     try:
         refuse_simulated(old)
     except NotCalibratedError:
@@ -54,7 +54,7 @@ def compare(held: HeldOut, old: AcceleratorProfile | None) -> Comparison:
 
 def _judged(new: float, old: float, rows: int) -> Comparison:
     if not np.isfinite(old):
-        says = f"the old profile has no forecast for half of the {rows} held-out rows"
+        says = f"the old profile cannot forecast half of the {rows} held-out rows"
         return Comparison(better=True, says=says, new_median_ape=new, rows=rows)
     better = bool(new <= old - bound(old))
     verb = "is" if better else "is not"

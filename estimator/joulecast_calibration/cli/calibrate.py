@@ -66,7 +66,7 @@ def command(
     Killed at any moment, the same command goes on from its folder. The last line printed is the summary, as JSON.
     """
     if quick and slices:
-        raise typer.BadParameter("--quick chooses what is measured: leave out --slice, or --quick")
+        raise typer.BadParameter("--quick and --slice both choose what is measured: leave out one of them")
     require_fit()
     plan = _plan(
         folder, quick=quick, budget=budget, slices=slices or [], runtime=runtime, precision=precision,

@@ -52,7 +52,7 @@ Continues = Annotated[
     bool,
     typer.Option("--continues", help="Another command follows at once: no closing anchors."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the budget buys, and measure nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the budget covers, and measure nothing.")]
 Order = Annotated[bool, typer.Option("--order", help="With --dry-run: every row in its order.")]
 Simulate = Annotated[
     str | None,

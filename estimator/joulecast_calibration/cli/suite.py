@@ -79,7 +79,7 @@ def _chosen(document: dict[str, Any], task: str | None, family: str | None) -> d
     for column, wanted in (("task", task), ("family", family)):
         known = {entry[column] for entry in document["architectures"]}
         if wanted is not None and wanted.lower() not in {name.lower() for name in known}:
-            raise JoulecastError(f"the suite has no {column} {wanted!r}: choose one of {', '.join(sorted(known))}")
+            raise JoulecastError(f"unknown {column} {wanted!r} of the suite: choose one of {', '.join(sorted(known))}")
         kept = kept | {
             part: [entry for entry in kept[part] if wanted is None or entry[column].lower() == wanted.lower()]
             for part in ("architectures", "skipped")

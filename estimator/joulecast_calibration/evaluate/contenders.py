@@ -24,7 +24,7 @@ from joulecast_calibration.rows.networks import ForecastRow, Truth
 _Row = TypeVar("_Row")
 PHYSICAL = "physical"
 SYSTEMS = (PHYSICAL, *FORMS)
-"""In the order of every table."""
+"""Names of systems, in the order of every table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ LAYER_FITTED = "fitted on layers"
 """Study: layer-wise systems as their papers have them, on measured layers alone."""
 
 SIMULATED = "simulated"
-"""Last word of the name of a set that a simulated device made up."""
+"""Last word of the name of a set that was measured on a simulated device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

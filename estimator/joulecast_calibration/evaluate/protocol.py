@@ -69,7 +69,7 @@ def _refuse_simulated(read: Sequence[NamedJournal | Unscored]) -> None:
     for each in read:
         if isinstance(each, NamedJournal) and each.journal.simulated:
             raise MeasurementError(
-                f"{each.name}: the accuracy page is not written from rows that nobody measured: leave out --page, or"
+                f"{each.name}: the accuracy page cannot be written from simulated rows: leave out --page, or"
                 " take the folder out"
             )
 

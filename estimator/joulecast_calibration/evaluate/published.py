@@ -34,7 +34,7 @@ from joulecast_calibration.rows.networks import NetworkSet
 from joulecast_calibration.suite.lineage import is_language_model, task_of
 
 FEWEST_GROUPS = 3
-"""Leaving one out, and in turn another for the interval, must leave one to fit."""
+"""Fewest groups: one is left out, another one for the interval, and one is fitted."""
 
 
 def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts | Unscored]:

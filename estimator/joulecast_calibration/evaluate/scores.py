@@ -33,7 +33,7 @@ class Score:
 
 
 MOST_GROUPS = 12
-"""Colours that an eye tells apart."""
+"""Colours that are easy to distinguish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from joulecast_calibration.fit.search import SearchResult, law_refits
 from joulecast_calibration.fit.table import Table
 
 FEWEST_FOLDS = 3
-"""Below that nothing can be said of a family that was not measured."""
+"""Fewest folds for statements about families that were not measured."""
 _NOT_NETWORKS = 0.25
 """Log half-width that is added where no network was measured: what a profile adds for rows without joules (ADR
 0042)."""

@@ -17,7 +17,7 @@ from joulecast_calibration.fit.crossvalidation import Forecast, Refits
 from joulecast_calibration.fit.table import Measured, Table
 
 TIME_WEIGHT = 0.5
-"""A second's residual beside a joule's: time steers the fit, joules decide it."""
+"""Weight of a second's residual relative to a joule's, since joules are what is forecast."""
 PRIOR_WEIGHT = 0.1
 """A prior's residual of one standard deviation weighs as a log residual of a tenth on a row of average weight."""
 _ROBUST = 0.1  # log residuals beyond it count linearly, so that one odd network does not bend the law

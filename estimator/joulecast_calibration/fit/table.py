@@ -368,7 +368,7 @@ def _of_network(row: NetworkRow) -> Counted | str:
     if found is None or not belongs(found):
         return "networks, for the suite's contents are not those of its index"
     counted = rows_of_network(_key(row))
-    return "networks that the suite has no contents of" if counted is None else counted
+    return "networks whose contents are missing in the suite" if counted is None else counted
 
 
 def _layer_digest(row: ExecutedRow) -> str:

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--process-minutes", type=float, default=9.5, metavar="N", help="longest process")
     parser.add_argument("--one-process", action="store_true", help="end with the first process")
     parser.add_argument("--continues", action="store_true", help="another command follows at once: no closing anchors")
-    parser.add_argument("--dry-run", action="store_true", help="print what the budget buys, and measure nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what the budget covers, and measure nothing")
     parser.add_argument("--order", action="store_true", help="with --dry-run: every row in its order")
     parser.add_argument("--simulate", nargs="?", const="hopper", metavar="PRESET", help="a device in virtual time")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE", help="of the simulated device")

@@ -138,7 +138,7 @@ def _constants(
     levels = idle.level(method), busy.level(method)
     if levels[1] < _SMALLEST_STEP * levels[0]:
         raise MeasurementError(
-            f"the power under the load ({levels[1]:.1f} W) hardly exceeds the idle power ({levels[0]:.1f} W):"
+            f"the power under the load ({levels[1]:.1f} W) is too close to the idle power ({levels[0]:.1f} W):"
             " the load does not run on this device, or something else keeps it busy; characterise with a larger load",
             reason="NoStep",
         )
@@ -177,7 +177,7 @@ def _refuse_too_few(phase: ObservedPhase, method: str) -> None:
     if count < 3:
         raise MeasurementError(
             f"the {'energy counter' if method == COUNTER else 'power reading'} moved {count} times in"
-            f" {phase.ends - phase.begins:.1f} s, too seldom to measure with: reload the driver, or look whether its"
+            f" {phase.ends - phase.begins:.1f} s, too seldom to measure with: reload the driver, or check whether its"
             " monitoring is disabled",
             reason="CounterSilent",
         )

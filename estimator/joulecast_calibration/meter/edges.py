@@ -55,8 +55,8 @@ def grown(previous: float, reading: float, elapsed: float) -> float:
         if 0.0 <= growth <= most:
             return growth
     raise MeasurementError(
-        f"the energy counter went from {previous:.3f} J to {reading:.3f} J in {elapsed:.3f} s, which is neither use nor"
-        " a wrap: it was reset, so the window is void; measure it again",
+        f"the energy counter went from {previous:.3f} J to {reading:.3f} J in {elapsed:.3f} s, which is"
+        " neither consumption nor a wrap: it was reset, so the window is void; measure it again",
         reason="CounterReset",
         transient=True,
     )

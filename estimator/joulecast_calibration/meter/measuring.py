@@ -119,7 +119,7 @@ def refuse_foreign_processes(sensor: Sensor) -> None:
     if foreign:
         listed = ", ".join(str(process) for process in foreign)
         raise MeasurementError(
-            f"process {listed} is on {sensor.card.accelerator} as well, so its energy is not only the load's:"
+            f"process {listed} also uses {sensor.card.accelerator}, so its energy is not the load's alone:"
             " end it, or take a device of your own",
             reason="ForeignProcessOnDevice",
             transient=True,

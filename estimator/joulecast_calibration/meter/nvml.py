@@ -76,7 +76,7 @@ class NvmlSensor:
         if self._instant:
             watts = self._instant_watts()
             if watts is None:  # nvmlDeviceGetPowerUsage may average over a second: never both in one window
-                raise MeasurementError(f"{self._name} did not tell its power: try again", transient=True)
+                raise MeasurementError(f"{self._name} did not report its power: try again", transient=True)
             return watts
         return float(self._read(self._nvml.nvmlDeviceGetPowerUsage, self._handle)) / 1000.0
 
@@ -125,7 +125,7 @@ class NvmlSensor:
         count = self._read(self._nvml.nvmlDeviceGetCount)
         if not 0 <= index < count:
             raise MeasurementError(
-                f"there is no NVIDIA device {index}: the driver lists {count}, numbered from 0;"
+                f"NVIDIA device {index} does not exist: the driver lists {count}, numbered from 0;"
                 " choose one, or in a container let it have the device",
                 reason="NoDevice",
             )
@@ -136,7 +136,7 @@ class NvmlSensor:
         mode = self._optional(nvml.nvmlDeviceGetMigMode, self._handle)
         if mode is not None and mode[0] == nvml.NVML_DEVICE_MIG_ENABLE:
             raise refusal(
-                self._name, "is divided by MIG, and no slice has an energy counter", "measure on a card in whole"
+                self._name, "is divided by MIG, whose slices do not count energy", "measure on a card in whole"
             )
         virtual = self._optional(nvml.nvmlDeviceGetVirtualizationMode, self._handle)
         whole = (None, nvml.NVML_GPU_VIRTUALIZATION_MODE_NONE, nvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH)
@@ -189,7 +189,7 @@ class NvmlSensor:
     def _refuse_unpowered(self) -> None:
         if self._optional(self._nvml.nvmlDeviceGetPowerUsage, self._handle) is None and not self._counts:
             raise MeasurementError(
-                f"{self._name} tells neither energy nor power: measure on a card of a newer generation",
+                f"{self._name} reports neither energy nor power: measure on a card of a newer generation",
                 reason="NoCounter",
             )
 
@@ -277,13 +277,13 @@ def nvml_index(cuda_index: int = 0, *, environ: Mapping[str, str] = os.environ, 
         return _ordered(cuda_index, environ, nvml)
     if cuda_index >= len(visible):
         raise MeasurementError(
-            f"CUDA_VISIBLE_DEVICES={','.join(visible)} shows {len(visible)} devices, so there is no number"
+            f"CUDA_VISIBLE_DEVICES={','.join(visible)} shows {len(visible)} devices, which do not include number"
             f" {cuda_index}: choose a smaller one",
             reason="NoDevice",
         )
     entry = visible[cuda_index]
     if entry.startswith("MIG"):
-        raise refusal(entry, "is a MIG slice, which has no energy counter", "measure on a card in whole")
+        raise refusal(entry, "is a MIG slice, whose energy is not counted", "measure on a card in whole")
     return _ordered(int(entry), environ, nvml) if entry.isdigit() else _index_of_uuid(entry, nvml)
 
 

@@ -13,7 +13,7 @@ UNSUPPORTED = (
     "NVML_ERROR_DEPRECATED",
     "NVML_ERROR_UNKNOWN",  # what a sandbox answers that passes on only some calls
 )
-"""The card or the driver lacks it, now and later."""
+"""Error codes of what the card or the driver does not support."""
 
 _TRANSIENT = (
     "NVML_ERROR_TIMEOUT",
@@ -22,12 +22,12 @@ _TRANSIENT = (
     "NVML_ERROR_NOT_READY",
     "NVML_ERROR_UNKNOWN",
 )
-"""A later read may succeed."""
+"""Error codes after which a later read may succeed."""
 
 _KNOWN = {
     "NVML_ERROR_LIBRARY_NOT_FOUND": (
         "NoDevice",
-        "there is no NVIDIA driver here (libnvidia-ml.so.1): measure where one is, or let the container have it",
+        "the NVIDIA driver (libnvidia-ml.so.1) is missing here: measure where one is, or let the container have it",
     ),
     "NVML_ERROR_DRIVER_NOT_LOADED": (
         "NoDevice",

@@ -27,7 +27,7 @@ from joulecast_calibration.rows.typed import (
 )
 
 SIMULATED = "simulated-"
-"""How the accelerator of a simulated card begins."""
+"""Prefix of the accelerator of a simulated card."""
 FEWEST_ROWS = 10
 """Fewer cannot move the coefficients that every forecast needs: what is asked of a first look is 15 layers."""
 _MOST_BYTES = 64 * 2**20  # of a file: four times what a measuring machine hands over in one
@@ -104,7 +104,7 @@ class Refused(_Line):
 Line = Placed[TypedRow] | Refused
 ExecutedRow = LayerRow | NetworkRow
 Executed = Placed[ExecutedRow]
-"""What can be fitted and scored."""
+"""Kinds of rows that can be fitted and scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +249,7 @@ def left_out(lines: Iterable[Line], damaged: tuple[str, ...] = ()) -> Counter[st
         elif reason and line.kind in LAYER_AND_NETWORK:
             counts[reason] += 1
     if damaged:
-        counts[f"lines that are no rows, the first at {Path(damaged[0]).name}"] = len(damaged)
+        counts[f"lines that cannot be read as rows, the first at {Path(damaged[0]).name}"] = len(damaged)
     return counts
 
 

@@ -128,9 +128,7 @@ def read_set(folder: Path) -> tuple[NetworkSet, ...]:
         raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
     cards = sorted({entry["gpu"] for entry in entries})
     for card in filter(is_simulated, cards):
-        raise MeasurementError(
-            f"{folder.name}/{FILE_NAME} holds rows of {card}, which were not measured: take them out"
-        )
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} holds rows of {card}, which were simulated: remove them")
     return tuple(_of_card(folder.name, card, [e for e in entries if e["gpu"] == card], len(cards)) for card in cards)
 
 

@@ -28,7 +28,7 @@ Megahertz = Annotated[float, Within(above=0, unit="MHz")]
 Spread = Annotated[float, Within(0)]
 """A standard error or deviation; in the unit of what it belongs to."""
 Duration = Annotated[float, Within(0, unit="s")]
-"""Of what may take no time."""
+"""A duration that may be 0."""
 Share = Annotated[float, Within(0, 1)]
 Method = Literal["counter", "power"]
 
@@ -376,7 +376,7 @@ def row_of(columns: Mapping[str, Any], place: str = "a row") -> TypedRow:
     """
     found = row_or_flaw(columns)
     if isinstance(found, Flaw):
-        raise MeasurementError(f"{place}: {found.says}; correct the row or take it out", reason="InvalidRow")
+        raise MeasurementError(f"{place}: {found.says}; correct or remove the row", reason="InvalidRow")
     return found
 
 
@@ -395,6 +395,6 @@ def row_or_flaw(columns: Mapping[str, Any]) -> TypedRow | Flaw:
     if isinstance(found, schema.Faults):
         return Flaw(column=found.field, says=str(found))
     if valid and not found.simulated and (lacking := sorted(_ALWAYS[kind] - document.keys())):
-        says = f"{', '.join(lacking)} is missing, which every valid {kind} row has that was measured"
+        says = f"{', '.join(lacking)} is missing, which every measured valid {kind} row needs"
         return Flaw(column=lacking[0], says=says)
     return found

@@ -22,7 +22,7 @@ from joulecast_calibration.suite.memory import stored_bytes
 
 RUNTIME = "torch-eager"
 ACCELERATOR = "NVIDIA-H100-80GB-HBM3"
-"""Whose forecasts order and budget the suite: the accelerator that is measured first."""
+"""Accelerator whose forecasts order and budget the suite: the one that is measured first."""
 
 _DIGITS = 4  # of a forecast that is ± 36 % at best
 _SUMMED = ("macs", "params", "activations", "input_numel", "bytes_moved", "views")

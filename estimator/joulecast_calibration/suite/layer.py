@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from joulecast.readers.module.calls import Call
 
 LONG_SECONDS = 0.5
-"""What is predicted to last longer is measured last: it would take the budget of many others."""
+"""Layers that are predicted to take longer are measured last, as each costs the time of many others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ TASKS = ("vision", "nlp", "audio")
 _HEAD = re.compile(r"(model|for[A-Z]\w*|lmhead\w*)$", re.IGNORECASE)
 _SIZE = re.compile(r"[\d._-]+[a-z]?\d*$")
 _GENERATES = re.compile("CausalLM|LMHead")
-"""In a class's name: its head tells the next token."""
+"""Part of a class's name if its head predicts the next token."""
 
 
 def family_of(architecture: str) -> str:

@@ -11,9 +11,9 @@ from joulecast.energy.features import Array
 from joulecast_calibration.evaluate.scores import Forecasts
 
 _Place = tuple[float, str] | None
-"""Where a group stands among its like, and its name; None of a row that is in none."""
+"""Sort key and name of a row's group; None for a row without a group."""
 _FEW = 4
-"""Different values that are told one by one."""
+"""Number of different values up to which each is shown by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

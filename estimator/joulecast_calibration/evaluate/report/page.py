@@ -81,7 +81,7 @@ and [0136](adr/0136-prologues-transposed-weights-and-long-rows.md)).
 def as_page(found: Evaluation) -> str:
     """Return the text of docs/accuracy.md. Raises MeasurementError where rows of a simulated device were scored."""
     if found.simulated:
-        raise MeasurementError(f"{found.simulated[0]}: the accuracy page is not written from rows that nobody measured")
+        raise MeasurementError(f"{found.simulated[0]}: the accuracy page cannot be written from simulated rows")
     parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
     for name in sets_of(found):
         parts += _of_set(found, name)

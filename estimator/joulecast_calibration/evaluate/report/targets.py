@@ -32,7 +32,7 @@ _COVERAGE = (0.85, 0.95)
 _UNSEEN = 10.0  # percent, of each language model by a fit that saw none
 
 MEASURED_ROWS = "rows measured by this project"
-"""Whose targets they are, before there is a set of such rows."""
+"""Name of the set of this project's rows before there is one."""
 
 _Lines = Mapping[tuple[str, str, str, str], Score]
 

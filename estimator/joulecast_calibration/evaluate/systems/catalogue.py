@@ -16,7 +16,7 @@ FORMS: Mapping[str, Form] = {
     "neuralpower": neuralpower.fit,
     "getzner": getzner.fit,
 }
-"""In the order of every table."""
+"""Names of systems, in the order of every table."""
 
 LAYER_WISE = frozenset({"wattlayer", "neuralpower", "getzner"})
 """Those that their papers fit on measured layers. Fitted on whole networks they are aggregate-fitted: on sums by layer

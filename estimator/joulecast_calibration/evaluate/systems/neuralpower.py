@@ -60,7 +60,9 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralP
     """
     timed = np.flatnonzero(np.isfinite(truth.seconds))
     if not timed.size:
-        raise MeasurementError("no seconds were measured, which a model of runtime needs")
+        raise MeasurementError(
+            "the rows have no measured seconds: a model of runtime needs rows with time_ms_per_forward"
+        )
     kept, own, weight = [rows[i] for i in timed.tolist()], truth.take(timed), weight[timed]
     watts = own.joules / own.seconds
     relative = weight / own.seconds

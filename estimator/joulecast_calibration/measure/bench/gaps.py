@@ -103,9 +103,14 @@ def extrapolated(points: Sequence[Point], busy_watts: float) -> GapPower:
     shares = np.array([point.share for point in points])
     watts = np.array([point.watts for point in points])
     if np.ptp(shares) <= 0:
-        raise MeasurementError("pauses did not change how busy the device was, so no gap power can be told")
+        raise MeasurementError(
+            "pauses did not change the device's busy time, so the gap power cannot be found: measure on an idle host"
+        )
     slope, intercept = np.polyfit(shares, watts, 1)
     if intercept <= 0:
-        raise MeasurementError(f"the line through the pauses gives {intercept:.3g} W at no load, which no device draws")
+        raise MeasurementError(
+            f"the line through the pauses gives {intercept:.3g} W at no load, which is impossible:"
+            " measure on an idle device"
+        )
     residual = float(np.sqrt(np.mean((watts - (intercept + slope * shares)) ** 2)))
     return GapPower(watts=float(intercept), busy_watts=busy_watts, residual_watts=residual, points=tuple(points))

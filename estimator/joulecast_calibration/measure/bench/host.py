@@ -83,7 +83,7 @@ _KERNELS: tuple[Callable[[torch.Tensor, Mixture], torch.Tensor], ...] = (
     lambda x, own: torch.nn.functional.layer_norm(x, (WIDTH,), own.bias, own.bias),
     lambda x, own: x + own.bias,
 )
-"""One kernel each, as networks mix them."""
+"""Operators of one kernel each, mixed as in networks."""
 
 MIXTURES: tuple[Mapping[str, int], ...] = (
     {"kernels": COUNT}, {"kernels": 4 * COUNT}, {"views": COUNT}, {"views": 4 * COUNT}, {"layers": COUNT},
@@ -125,7 +125,7 @@ def fitted(samples: Sequence[Sample]) -> HostConstants:
     """
     seconds = np.array([sample.seconds for sample in samples])
     if not (seconds > 0).all():
-        raise MeasurementError("the clock stood still while the host's constants were measured: use a real clock")
+        raise MeasurementError("the clock did not advance while the host's constants were measured: use a real clock")
     causes = np.array([(sample.kernels, sample.views, sample.module_calls, 1.0) for sample in samples])
     scaled = causes / seconds[:, None]
     constants = _non_negative(scaled)

@@ -22,7 +22,7 @@ _STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
 _HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
 _BUSY_SECONDS = 0.001
 _COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
-"""A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
+"""A meter that polls ten times less often than a real one, so that tests of minutes run in seconds."""
 
 FAULTS = ("foreign-process", "out-of-memory", "crash", "hang", "broken")
 """``foreign-process=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
@@ -76,7 +76,7 @@ class SimulatedBench:
         return measure(prepared.load, self.sensor, self.clock, counter, replace(policy, **_COARSE))
 
     def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:  # noqa: ARG002
-        raise MeasurementError("CodeCarbon cannot see a simulated device", reason="NoCodeCarbon")
+        raise MeasurementError("CodeCarbon cannot measure a simulated device", reason="NoCodeCarbon")
 
     def close(self) -> None:
         """Do nothing, because no resource is held."""

@@ -94,7 +94,7 @@ class TorchBench:
 
     def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
         if self.sensor.card.simulated:
-            raise MeasurementError("CodeCarbon cannot see a simulated meter", reason="NoCodeCarbon")
+            raise MeasurementError("CodeCarbon cannot use a simulated meter", reason="NoCodeCarbon")
         return self._codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
 
     def close(self) -> None:

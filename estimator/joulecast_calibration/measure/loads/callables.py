@@ -33,17 +33,17 @@ def callable_of(name: str) -> Callable[..., Any]:
     if parts[0] == "aten" and len(parts) == 3:
         return _operator(name, parts[1], parts[2])
     if name not in FUNCTIONS:
-        raise _refused(name, "it is not among the functions that are measured")
+        raise _refused(name, "it is not one of the functions that are measured")
     return _attribute(name, parts[1:])
 
 
 def _operator(name: str, base: str, overload: str) -> Callable[..., Any]:
     if base in REFUSED or base.startswith("__") or overload.startswith("__"):
-        raise _refused(name, "it does more than compute")
+        raise _refused(name, "it has side effects")
     packet = getattr(torch.ops.aten, base, None) if base.isidentifier() else None
     known = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ()  # type: ignore[no-untyped-call]
     if overload not in known:
-        raise _refused(name, f"torch {torch.__version__} has no such operator")
+        raise _refused(name, f"torch {torch.__version__} does not have this operator")
     operator: Callable[..., Any] = getattr(packet, overload)
     return operator
 
@@ -51,7 +51,7 @@ def _operator(name: str, base: str, overload: str) -> Callable[..., Any]:
 def _attribute(name: str, path: Sequence[str]) -> Callable[..., Any]:
     function = reduce(lambda found, part: getattr(found, part, None), path, torch)  # type: ignore[arg-type,return-value]
     if not callable(function):
-        raise _refused(name, f"torch {torch.__version__} has no such function")
+        raise _refused(name, f"torch {torch.__version__} does not have this function")
     return function
 
 
@@ -117,7 +117,7 @@ def _special(value: Mapping[str, Any], device: torch.device) -> Any:
         return complex(*content)
     found = getattr(torch, content, None) if kind in _SPECIAL and str(content).isidentifier() else None
     if not isinstance(found, _SPECIAL.get(kind, ())):
-        raise MeasurementError(f"torch does not know the argument {dict(value)!r}", reason="RefusedFunction")
+        raise MeasurementError(f"unknown argument {dict(value)!r}", reason="RefusedFunction")
     return found
 
 

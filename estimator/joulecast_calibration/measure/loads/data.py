@@ -170,7 +170,10 @@ def _table(call: Call, named: Mapping[str, Any], role: Role, base: str) -> int |
 
 def _shape(call: Call, value: Any) -> tuple[int, ...]:
     if not isinstance(value, TensorRef):
-        raise MeasurementError(f"{call.function} is recorded without the tensor that it indexes", reason="BadCall")
+        raise MeasurementError(
+            f"{call.function} is recorded without the tensor that it indexes: rebuild the suite's index",
+            reason="BadCall",
+        )
     return call.tensors[value.position].shape
 
 
@@ -219,7 +222,9 @@ def torch_dtype(name: str) -> torch.dtype:
     """Return torch's dtype of that name. Raises MeasurementError for one that cannot be filled."""
     dtype = getattr(torch, name, None) if name.isidentifier() else None
     if not isinstance(dtype, torch.dtype):
-        raise MeasurementError(f"tensors of {name!r} are not measured", reason="RefusedFunction")
+        raise MeasurementError(
+            f"tensors of dtype {name!r} cannot be filled: leave the layer out", reason="RefusedFunction"
+        )
     return dtype
 
 

@@ -108,7 +108,7 @@ class Processor:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
-        raise MeasurementError("/proc/meminfo names no MemAvailable: a processor is measured on Linux only")
+        raise MeasurementError("/proc/meminfo does not contain MemAvailable: measure a processor on Linux")
 
     def synchronize(self) -> None: ...
 

@@ -49,7 +49,8 @@ def _runtime(provider: str) -> Any:
         if provider in available:
             return onnxruntime
     raise MeasurementError(
-        f"onnxruntime has no {provider} here (it has {', '.join(available) or 'not been installed'}): install"
+        f"onnxruntime does not offer {provider} here (available:"
+        f" {', '.join(available) or 'nothing, it is not installed'}): install"
         " onnxruntime-gpu, or leave the runtime onnxruntime-cuda out",
         reason="RuntimeUnavailable",
     )

@@ -65,7 +65,7 @@ class PreparedNetwork:
         Raises MeasurementError (OutOfMemory, CaptureFailed, RuntimeUnavailable, ExecutionFailed, DeviceLost).
         """
         if self._built is None:
-            raise MeasurementError("a network was used after it had been closed")
+            raise MeasurementError("the network is closed: prepare it again before loading it")
         if runtime not in RUNTIMES:
             raise MeasurementError(f"unknown runtime {runtime!r}: choose from {', '.join(RUNTIMES)}")
         with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):

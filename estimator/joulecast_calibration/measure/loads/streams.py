@@ -114,7 +114,7 @@ class StreamLoad:
 
 def _alive(run: Runnable | None) -> Runnable:
     if run is None:
-        raise MeasurementError("a load was used after it had been closed")
+        raise MeasurementError("the load is closed: build it again")
     return run
 
 

@@ -30,7 +30,7 @@ UNMETERED = "unmetered"
 """Reason of an invalid row of a check, which asks whether a configuration runs: it did, and no meter was read."""
 
 _OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError")
-"""Failures that say nothing of the configuration: a later run tries again. An internal error is a fault of joulecast,
+"""Failures that do not depend on the configuration: a later run tries again. An internal error is a fault of joulecast,
 which a later version may have mended."""
 
 _SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile

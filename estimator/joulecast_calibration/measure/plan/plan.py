@@ -121,7 +121,7 @@ def _is_light(layer: Configuration) -> bool:
 
 
 _AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")
-"""What a run without named slices goes on with."""
+"""Slices that follow in a run without named slices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

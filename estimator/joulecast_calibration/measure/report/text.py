@@ -24,7 +24,7 @@ def allocation_text(allocated: Allocation, budget_seconds: float) -> str:
     processes = "1 process" if allocated.processes == 1 else f"{allocated.processes} processes"
     text += f"\n{rows} rows in {clock(allocated.seconds)} of {clock(budget_seconds)}, in {processes};"
     text += f" {allocated.left} rows are left for later runs\n"
-    return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget buys less\n"
+    return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget covers fewer rows\n"
 
 
 def order_text(allocated: Allocation) -> str:

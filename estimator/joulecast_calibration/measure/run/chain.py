@@ -169,7 +169,9 @@ class Chain:
             return
         self._idle_deaths += 1
         if not watched.started or self._idle_deaths >= _MOST_IDLE_DEATHS:
-            raise MeasurementError(f"a measuring process died before it measured anything: {self._last_words()}")
+            raise MeasurementError(
+                f"a measuring process ended before it measured anything; see its last output: {self._last_words()}"
+            )
 
     def _record_crash(self, watched: _Watched) -> None:
         """Write the row of a configuration that ended its process."""
@@ -196,7 +198,7 @@ class Chain:
         """Return the end of what the children wrote to standard error."""
         log = Path(self._job.folder) / LOG
         lines = log.read_bytes()[-4096:].decode("utf-8", errors="replace").strip().splitlines()
-        return f"{lines[-1][:300]} (see {log})" if lines else "it said nothing"
+        return f"{lines[-1][:300]} (see {log})" if lines else "it did not print anything"
 
     def _elapsed(self) -> float:
         return self._virtual_seconds if self._virtual else time.monotonic() - self._began

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Span = tuple[float, float]
-"""From, until: seconds of the device's time."""
+"""Begin and end in seconds of the device's time."""
 
 
 def inside(at: float, spans: tuple[Span, ...]) -> bool:

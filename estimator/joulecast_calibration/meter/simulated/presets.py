@@ -106,6 +106,6 @@ def preset(name: str) -> DeviceSpec:
     """Return the preset of that name. Raises MeasurementError if there is none."""
     if name not in PRESETS:
         raise MeasurementError(
-            f"no simulated device is called {name!r}: choose one of {', '.join(PRESETS)}", reason="WrongUsage"
+            f"unknown simulated device {name!r}: choose one of {', '.join(PRESETS)}", reason="WrongUsage"
         )
     return PRESETS[name]

@@ -99,7 +99,8 @@ class SimulatedSensor:
     def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: Faults) -> None:
         if not card.simulated or not card.accelerator.startswith("simulated-"):
             raise MeasurementError(
-                f"{card.accelerator!r} cannot name a simulated card: begin it with simulated-, marked simulated"
+                f"{card.accelerator!r} is not a name of a simulated card:"
+                " begin it with simulated-, and mark the card as simulated"
             )
         self.card = card
         self.spec = spec

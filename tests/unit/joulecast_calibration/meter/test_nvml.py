@@ -183,7 +183,7 @@ def test_instant_and_averaged_power_are_never_mixed() -> None:
     opened = sensor(card)
     assert "power reading: NVML_FI_DEV_POWER_INSTANT" in opened.card.notes
     card.instant_milliwatts = None
-    with pytest.raises(MeasurementError, match="did not tell its power") as caught:
+    with pytest.raises(MeasurementError, match="did not report its power") as caught:
         opened.power_watts()
     assert caught.value.transient, "a sample missed"
 

@@ -67,10 +67,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
         (["--budget", "-5m"], "--budget '-5m' cannot be read as a length of time"),
         (["--budget", "1m"], "a budget of 60 s is too small"),
         (["--process-minutes", "1"], "give --process-minutes 2 or more"),
-        (["--simulate", "abacus"], "no simulated device is called 'abacus': choose one of hopper"),
-        (["--simulate", "--check"], "--simulate is a device of its own"),
+        (["--simulate", "abacus"], "unknown simulated device 'abacus': choose one of hopper"),
+        (["--simulate", "--check"], "--simulate replaces the device"),
         (["--fault", "foreign-process=1"], "--fault is for a simulated device"),
-        (["--simulate", "--fault", "foreign-process"], "--fault 'foreign-process' says nothing: give NAME=VALUE"),
+        (["--simulate", "--fault", "foreign-process"], "--fault 'foreign-process' has no value: give NAME=VALUE"),
     ],
 )
 def test_wrong_options_are_one_sentence_and_write_nothing(
@@ -105,7 +105,7 @@ def measuring(tmp_path: Path) -> Measuring:
 def test_a_folder_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "--simulate") == (
         2,
-        "error: no folder for the rows: give --resume DIR (it is made if it is not there) [WrongUsage]\n",
+        "error: the folder for the rows is missing: give --resume DIR (it is made if it is not there) [WrongUsage]\n",
     )
 
 

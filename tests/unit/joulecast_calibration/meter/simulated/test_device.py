@@ -237,7 +237,7 @@ def test_it_ends_at_the_call_asked_for():
 
 
 def test_a_wrong_preset_names_the_right_ones():
-    with pytest.raises(MeasurementError, match="no simulated device is called 'pascal': choose one of hopper"):
+    with pytest.raises(MeasurementError, match="unknown simulated device 'pascal': choose one of hopper"):
         SimulatedDevice("pascal")
 
 
