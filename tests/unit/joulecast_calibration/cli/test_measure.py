@@ -39,7 +39,7 @@ def test_a_plan_is_printed_without_a_gpu(joulecast: CommandLine) -> None:
     [
         (["--slice", "layer"], "unknown slice"),
         (["--budget", "soon"], "cannot be read as a length of time"),
-        ([], "no folder for the rows"),
+        ([], "the folder for the rows is missing"),
     ],
 )
 def test_wrong_usage_ends_with_two(joulecast: CommandLine, arguments: list[str], sentence: str) -> None:

@@ -105,7 +105,7 @@ def measuring(tmp_path: Path) -> Measuring:
 def test_a_folder_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "--simulate") == (
         2,
-        "error: the folder for the rows is missing: give --resume DIR (it is made if it is not there) [WrongUsage]\n",
+        "error: the folder for the rows is missing: give --resume DIR, which is created if necessary [WrongUsage]\n",
     )
 
 
