@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 QUICK_SECONDS = 300.0
 """A quick calibration: five minutes of a GPU."""
 _QUICK_LAYERS_SECONDS = 180.0
-"""Of these for the constants, the anchors and the first layers in coverage order; networks have the rest."""
+"""Part of a quick calibration for constants, anchors and the first layers in coverage order; networks get the rest."""
 _LEAST_SECONDS = 60.0  # what a process costs before its first row is not worth less: measure.chain
 _MEASURING = 0.9  # share of the progress that measuring makes
 _EVERY_SECONDS = 1.0  # between two writes of the summary

@@ -14,7 +14,7 @@ from joulecast_calibration.measure.report.smoke import Finding
 
 KIND, SCHEMA_VERSION = "calibration-summary", 1
 PREFIX = "joulecast-calibration: "
-"""Before the summary on the last line of standard output."""
+"""Prefix of the summary on the last line of standard output."""
 MOST_BYTES = 64 * 1024  # what fits a Kubernetes ConfigMap with ease
 Phase = Literal["measuring", "fitting", "done", "failed"]
 

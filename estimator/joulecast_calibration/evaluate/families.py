@@ -79,7 +79,7 @@ def shared_work(one: Counter[Any], other: Counter[Any]) -> float:
 
 
 MOST_GROUPS = 20
-"""Architectures are left out one by one while there are no more, else in so many groups: hundreds of fits that differ
+"""Most architectures that are left out one by one; more are left out in so many groups: hundreds of fits that differ
 in one network of a thousand say the same, and each takes its time. A fit then sees less than it might, never more."""
 
 THE_REST = "networks of other tasks"

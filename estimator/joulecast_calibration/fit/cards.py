@@ -119,7 +119,7 @@ def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False)
     donors = _donors(folder, sheet)
     fitted = Fitted(law=law, host=HOST)
     if donors:
-        # the host that the donor was measured on says nothing of this card's: all cards without rows share one
+        # the host that the donor was measured on does not describe this card's: all cards without rows share one
         fitted = replace(_rescaled(_donated(folder, donors[0]), law), host=HOST)
     interval = transferred_interval(folder, shared, own=True, without="" if own_watts else sheet.labels[0])
     return FittedCard(sheet=sheet, fitted=fitted, interval=interval, donors=donors)

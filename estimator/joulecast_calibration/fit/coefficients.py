@@ -128,7 +128,7 @@ _OF_THE_REST: Mapping[str, float] = {
     "law.family_compute": 0.5,
     "law.family_memory": 0.5,
 }
-"""Of arithmetics and families that ``SPREADS`` does not name: nothing but the card's own rows tells them, so that they
+"""Spread of arithmetics and families that ``SPREADS`` does not name: only the card's own rows determine them, so they
 are known to within a factor of about two."""
 
 

@@ -22,7 +22,7 @@ SIZE_POWER = 0.5
 """Groups weigh in an interval as architectures do in the fit: half way between one a row and one a group (ADR 0043)."""
 
 UNSEEN_LLMS = "unseen language models"
-"""The fold of the three that lend no layer to the sample; no decoder language model trains it."""
+"""Fold of the three models that contribute no layer to the sample; decoder language models are not fitted for it."""
 
 
 Forecast = Callable[[Index], Array]

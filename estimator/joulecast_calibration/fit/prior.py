@@ -19,11 +19,11 @@ from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.typed import HostConstants
 
 _OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
-"""Families that multiply at a pace of their own, relative to a matrix product's."""
+"""Families whose multiplication rate differs from a matrix product's."""
 _SEEN = 3
-"""Rows of an arithmetic or family from which on its own coefficients are moved; fewer would follow their noise."""
+"""Fewest rows of an arithmetic or family that move its own coefficients; fewer would fit noise."""
 _UNCAPPED = 0.9
-"""Quantile of the clocks measured that counts as boost: the highest one may be a reading that is off."""
+"""Quantile of the clocks measured that counts as boost: the highest one may be a wrong reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

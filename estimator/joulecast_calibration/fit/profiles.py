@@ -50,7 +50,7 @@ SHIPPED = (
     "NVIDIA-GB200",
     "NVIDIA-L40S",
 )
-"""Cards with a profile of their own: joules, operator power or latency tables tell more of them than their data
+"""Cards with a profile of their own: joules, operator power or latency tables say more of them than their data
 sheet."""
 
 PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")

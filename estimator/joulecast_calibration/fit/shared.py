@@ -50,7 +50,7 @@ INSTRUCTIONS: Mapping[str, float] = {
     "softmax": 48.0,
     "depthwise": 8.0,  # of each MAC; no table tells, and libraries differ most here
 }
-"""That one thread issues for one element: counts in round numbers, no table tells them apart from bandwidth."""
+"""Instructions of one thread for one element, in round numbers, because no table separates them from bandwidth."""
 
 START: Mapping[str, Any] = {
     # where searches begin, and what stays where no table tells
@@ -196,7 +196,7 @@ def _timed(folder: Path, product: str) -> Law | None:
 
 
 _SAME_TABLE = {"softmax": "normalisation", "broadcast": "other"}
-"""Families that a table does not tell apart, and the one it is read as."""
+"""Families that a table does not distinguish, and the family that they are read as."""
 
 
 def _with_fp32(law: Law, product: str, families: Mapping[str, OperatorRows]) -> Law:

@@ -42,7 +42,7 @@ from joulecast_calibration.suite.contents import Key, belongs, contents, rows_of
 
 EAGER = "torch-eager"
 RUNTIMES = (EAGER, "torch-cudagraph")
-"""Runtimes whose kernels are counted; which ones a compiler fuses is not known."""
+"""Runtimes whose kernels are counted; those that a compiler fuses are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ REASONS = (
     ("BoardLimit", "board_limit"),
     ("Reliability", "reliability"),
 )
-"""nvml.h's nvmlClocksEventReason… and its older spelling nvmlClocksThrottleReason…, and our word for each."""
+"""nvml.h's nvmlClocksEventReason… and its older spelling nvmlClocksThrottleReason…, and the name used here for each."""
 
 _MEMBERS = (
     ("NVML_VALUE_TYPE_UNSIGNED_INT", "uiVal"),

@@ -71,7 +71,7 @@ _CONFIGURATION = (
     ("views", "1", "calls that launch nothing"),
     ("module_calls", "1", "of one forward pass; 0 for a layer"),
 )
-"""What is known of a configuration before it runs; counts are the index's until the measuring machine counts anew."""
+"""Columns known before a configuration runs; counts are the index's until the measuring machine counts again."""
 
 COLUMNS: tuple[Column, ...] = (
     *_always(
@@ -278,7 +278,7 @@ def required_of(kind: str) -> frozenset[str]:
 
 
 EVERY = tuple(column.name for column in COLUMNS if column.always and column.kinds == KINDS)
-"""In every row."""
+"""Columns of every row."""
 
 MEASURED = tuple(sorted(required_of("layer") & required_of("network")))
-"""In each valid layer and network row."""
+"""Columns of each valid layer and network row."""

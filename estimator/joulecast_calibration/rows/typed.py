@@ -395,6 +395,6 @@ def row_or_flaw(columns: Mapping[str, Any]) -> TypedRow | Flaw:
     if isinstance(found, schema.Faults):
         return Flaw(column=found.field, says=str(found))
     if valid and not found.simulated and (lacking := sorted(_ALWAYS[kind] - document.keys())):
-        says = f"{', '.join(lacking)} is missing, which every measured valid {kind} row needs"
+        says = f"{', '.join(lacking)} is missing, which each valid measured {kind} row needs"
         return Flaw(column=lacking[0], says=says)
     return found

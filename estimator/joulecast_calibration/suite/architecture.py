@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BATCH_SIZES = (1, 32, 128)
-"""Those of published layer-wise energy studies (WattLayer, arXiv 2606.27841)."""
+"""Batch sizes of published layer-wise energy studies (WattLayer, arXiv 2606.27841)."""
 
 MEMORY_BYTES = 70e9
-"""What a network may take: an 80 GB accelerator less its context, the allocator's slack and other people's safety."""
+"""Most memory of a network: an 80 GB accelerator less its context, the allocator's overhead and a margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

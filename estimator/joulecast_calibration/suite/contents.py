@@ -28,7 +28,7 @@ from joulecast_calibration.suite.index import FOLDER, Index, committed
 FILE_NAME = "contents.json.gz"
 
 Key = tuple[str, int, int | None, float | None]
-"""Name, batch size, tokens, seconds of sound: what tells a forward pass of the suite."""
+"""Identity of a forward pass of the suite: name, batch size, tokens, seconds of audio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from joulecast.graph import ITEMSIZE_BYTES, STORED
 from joulecast.readers.module.calls import TensorSpec, Trace
 
 MARGIN = 1.15
-"""Workspaces of libraries and the allocator's fragments, which a trace does not show."""
+"""Margin for workspaces of libraries and the allocator's fragments, which a trace does not show."""
 
 
 def stored_bytes(spec: TensorSpec) -> float:

@@ -67,7 +67,7 @@ _SETS = {
     "PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
     "Four language models are most of the rows, so read the macro average too. FP32 rows run convolutions in TF32.",
 }
-"""What a set is, where that is known; any other one is named after its folder."""
+"""Descriptions of known sets; any other set is named after its folder."""
 
 _OTHER_SET = "A folder of measured networks in the same columns."
 

@@ -215,7 +215,7 @@ def telling(lines: Sequence[Score], name: str) -> Sequence[Score]:
 
 
 MOST_PARTS = 20
-"""Architectures that a table names; of more, those that are forecast worst."""
+"""Most architectures in a table; of more, those with the largest errors are shown."""
 
 
 def _of_study(line: Score, name: str) -> bool:

@@ -24,7 +24,7 @@ _LIMITS = (
     (TRANSFERRED, "median_ape", 15.0),
 )
 _OF_EACH_TASK = (("median_ape", 5.0), ("mean_ape", 8.0), ("max_ape", 40.0))
-"""Of measured rows, strict families left out: figure, percent at most."""
+"""Targets of measured rows with families left out strictly: figure and most percent."""
 _NAMES = {"median_ape": "median error", "mean_ape": "mean error", "max_ape": "largest error"}
 _AHEAD = ("median_ape", "mean_ape")
 _DATASHEET_ALONE = 20.0  # percent

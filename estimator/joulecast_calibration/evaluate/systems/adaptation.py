@@ -36,7 +36,7 @@ Weigh = Callable[[Index], Array]
 """Weights of the rows at some positions, (positions,); their mean square is 1."""
 
 FEWEST = 2
-"""Rows of a precision below which it is left to the fit of all: a cross-validation needs two."""
+"""Fewest rows of a precision that are fitted by themselves; a cross-validation needs two."""
 
 Form = Callable[[Sequence[NetworkFeatures], Truth, Array], System]
 """How a paper's form is fitted: rows, their truth at one clock, weights of the rows."""

@@ -19,7 +19,7 @@ FORMS: Mapping[str, Form] = {
 """Names of systems, in the order of every table."""
 
 LAYER_WISE = frozenset({"wattlayer", "neuralpower", "getzner"})
-"""Those that their papers fit on measured layers. Fitted on whole networks they are aggregate-fitted: on sums by layer
+"""Systems that papers fit on measured layers. Fitted on whole networks they are aggregate-fitted: on sums by layer
 type. The others are forms of whole networks."""
 
 

@@ -19,7 +19,7 @@ KINDS = (
 element by element with one smooth or sharp bend (ReLU, GELU, SiLU); ``squashing``: Softmax, Sigmoid, Tanh."""
 
 SIZES = ("macs", "activations", "params", "input", "bytes")
-"""Of a layer. ``activations``: elements of its outputs, whether it carries MACs or not."""
+"""Sizes of a layer; ``activations``: elements of its outputs, whether it carries MACs or not."""
 
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu", "PRelu", "Gelu", "Swish", "Elu", "Selu", "Mish", "HardSwish", "Clip"})
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh"})

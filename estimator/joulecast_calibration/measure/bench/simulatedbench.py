@@ -25,7 +25,7 @@ _COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_se
 """A meter that polls ten times less often than a real one, so that tests of minutes run in seconds."""
 
 FAULTS = ("foreign-process", "out-of-memory", "crash", "hang", "broken")
-"""``foreign-process=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
+"""``foreign-process=AT`` or ``AT-UNTIL`` seconds; the others: part of the key of the affected configurations."""
 
 
 class SimulatedBench:

@@ -17,7 +17,7 @@ from joulecast.readers.module.calls import Call, TensorRef
 from joulecast.readers.module.tracing.functions import FUNCTIONS
 
 REFUSED = frozenset({"from_file", "set_", "set_data", "resize_", "resize_as_", "resize_output_", "_resize_output_"})
-"""ATen operators that reach files, or change what a tensor is beside its elements."""
+"""ATen operators that access files, or change a tensor beyond its elements."""
 
 KEPT_IN_PLACE = frozenset(
     """copy_ fill_ zero_ masked_fill_ masked_scatter_ index_put_ index_fill_ index_copy_ index_add_ scatter_

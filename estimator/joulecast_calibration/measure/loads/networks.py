@@ -171,7 +171,7 @@ def _drawn(spec: InputSpec, batch_size: int, device: torch.device, generator: to
 
 
 FUSED = ("_native_multi_head_attention", "_transformer_encoder_layer_fwd")
-"""What ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` call on their fast paths, by attribute of torch."""
+"""Functions ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` call on fast paths, by name."""
 
 
 @contextmanager

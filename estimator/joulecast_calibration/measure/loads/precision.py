@@ -13,7 +13,7 @@ from joulecast.readers.module.calls import Call, TensorSpec
 from joulecast_calibration.measure.plan.configuration import PRECISIONS
 
 HALVES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precisions that convert the model, as ``module.to(dtype)`` does; nothing is done by autocast."""
+"""Precisions that convert the model, as ``module.to(dtype)`` does; autocast is not used."""
 
 
 def half_of(precision: str) -> torch.dtype | None:

@@ -12,7 +12,7 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.sensor import Load
 
 Runnable = Callable[[], object]
-"""One execution, which gives what it computes."""
+"""One execution, which returns its results."""
 
 
 class ClosableLoad(Load, Protocol):

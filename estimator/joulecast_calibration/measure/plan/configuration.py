@@ -13,7 +13,7 @@ SLICES = (
     "constants", "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck", "bf16",
     "compile", "hot",
 )  # fmt: skip
-"""Slices of a run that does not name any, in the order in which each begins."""
+"""Names of slices, in the order in which each begins in a run."""
 
 RUNTIMES = ("torch-eager", "torch-cudagraph", "torch-compile", "onnxruntime-cuda")
 PRECISIONS = ("default", "tf32", "bf16", "fp16")

@@ -27,13 +27,13 @@ PASSING = ("foreign process", "stranger")
 
 Journals of earlier versions say ``stranger`` for a foreign process."""
 UNMETERED = "unmetered"
-"""Reason of an invalid row of a check, which asks whether a configuration runs: it did, and no meter was read."""
+"""Reason of an invalid row of a check, where a configuration ran and the meter was not read."""
 
 _OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError")
 """Failures that do not depend on the configuration: a later run tries again. An internal error is a fault of joulecast,
 which a later version may have mended."""
 
-_SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile
+_SAME_HOLD = timedelta(minutes=10)  # a card released for longer may have been used by others meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

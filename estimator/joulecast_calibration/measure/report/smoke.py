@@ -38,7 +38,7 @@ STEPS = (
     "layer", "layer with a hot cache", "network, torch-eager", "network, torch-cudagraph", "network, bf16",
     "language model", "window beside CodeCarbon",
 )  # fmt: skip
-"""In the order in which they are measured. Not a compiled network, which takes as long as all of these."""
+"""Steps in the order in which they are measured, without a compiled network, which takes as long as all of these."""
 
 
 def smoke(rows: Iterable[TypedRow]) -> tuple[Finding, ...]:

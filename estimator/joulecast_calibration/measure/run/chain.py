@@ -31,7 +31,7 @@ _SILENCE_SECONDS = 300.0  # the longest row is a compilation; a process that tel
 _SMALLEST_REST_SECONDS = 60.0  # imports and context alone take 15 to 30 s
 _MOST_IDLE_DEATHS = 3  # processes in a row that die without having begun a row
 LOG = "process.log"
-"""What measuring processes write to standard error, in the folder of the rows."""
+"""File in the folder of the rows with the standard error of measuring processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from joulecast_calibration.rows.typed import Flaw, TypedRow, row_of, row_or_flaw
 Columns = Mapping[str, Any]
 
 REFUSED = "refused"
-"""Reason of a row that no instrument can have measured: it is kept as invalid, with what is wrong as its message."""
+"""Reason of a row with impossible values, which is kept as invalid with the fault as its message."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

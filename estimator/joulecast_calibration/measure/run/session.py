@@ -24,7 +24,7 @@ from joulecast_calibration.rows.graphs import KIND, PackedGraph
 from joulecast_calibration.rows.typed import ConstantsRow, InvalidRow, TypedRow
 
 CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
-"""Windows of a check, which asks whether everything runs, not what it costs."""
+"""Policy of a check, which finds out whether everything runs, not what it costs."""
 
 _PACKAGES = tuple(Path(package.__path__[0]) for package in (joulecast, joulecast_calibration))
 _LONG = Policy.fixed(LONG_WINDOW_SECONDS)
@@ -35,7 +35,7 @@ _FOREIGN_WAIT_SECONDS = 30.0  # a monitoring tool that opens a context comes and
 _FOREIGN_POLL_SECONDS = 1.0
 _MOST_INTERRUPTIONS = 5  # visits in one process; then the card is not ours
 _FATAL = frozenset({"DiskFull", "FolderNotWritable", "SharedDevice", "NoDevice", "NoPermission", "NoCounter"})
-"""Reasons that end the session; any other costs one row."""
+"""Failures that end the session; any other failure costs one row."""
 
 
 class Emit(Protocol):

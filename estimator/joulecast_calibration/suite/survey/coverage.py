@@ -13,7 +13,7 @@ from joulecast_calibration.suite.survey.sampling import approach
 from joulecast_calibration.suite.survey.space import FARTHEST, PER_OCTAVE, Space, Whole, key_of
 
 NEAR = PER_OCTAVE
-"""An octave in all: a layer so near differs from a sampled one by less than a factor of two in what it costs."""
+"""One octave: a layer within it differs from a sampled one by less than a factor of two in cost."""
 
 QUANTILES = (0.5, 0.9, 0.99)
 

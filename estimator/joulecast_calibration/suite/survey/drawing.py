@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DRAWS = 5
-"""Random orders beside ours; their mean is drawn."""
+"""Number of random orders for comparison; their mean is drawn."""
 
 _POINTS = 40
 _SIZE_INCHES = (10.0, 4.2)

@@ -25,7 +25,7 @@ ORDER_OF_SETS = {"PYTHONHASHSEED": "0"}
 with another order of its rows a graph has another digest."""
 
 LONGEST_SECONDS = 180.0
-"""For one architecture; the slowest takes a tenth of it."""
+"""Time limit of one architecture; the slowest takes a tenth of it."""
 
 _TAIL_BYTES = 4000  # of a worker's standard error: its last line tells why it ended
 

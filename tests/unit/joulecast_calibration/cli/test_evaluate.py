@@ -13,7 +13,7 @@ from joulecast_calibration.cli import evaluate
 from joulecast_calibration.evaluate import protocol
 from joulecast_calibration.evaluate.evaluation import Evaluation, Unscored
 from joulecast_calibration.evaluate.scores import Score
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 FOUND = Evaluation(
     results=(

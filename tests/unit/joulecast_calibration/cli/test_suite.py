@@ -15,9 +15,9 @@ from joulecast_calibration.suite import index as index_module
 from joulecast_calibration.suite.index import Index, write_index
 from joulecast_calibration.suite.survey.rebuild import Rebuilt
 from tests.contract.command_line import CommandLine
+from tests.unit.api.test_documents import validate
 from tests.unit.joulecast_calibration.suite.records import linear, record, relu
 from tests.unit.joulecast_calibration.suite.survey.test_assembly import assembled
-from tests.unit.test_documents import validate
 
 DIGEST = "sha256:" + 64 * "0"
 

@@ -36,7 +36,7 @@ from joulecast_calibration.evaluate.scores import Score
 from joulecast_calibration.evaluate.systems.catalogue import LAYER_WISE
 from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.suite.lineage import TASKS, zero_shot_names
-from tests.unit.test_documents import validate
+from tests.unit.api.test_documents import validate
 
 NAME = "bench simulated"
 

@@ -161,7 +161,7 @@ def test_a_flaw_names_the_column_that_it_is_counted_by(
 
 def test_a_row_that_was_measured_lacks_nothing(layer: dict[str, Any]) -> None:
     """What a simulated device cannot tell, a real one always does."""
-    with pytest.raises(MeasurementError, match=r"buffer_sets, .* is missing, which every measured valid layer row needs"):
+    with pytest.raises(MeasurementError, match=r"buffer_sets, .* is missing, which each valid measured layer row"):
         row_of(layer | {"simulated": False})
     whole = layer | {"buffer_sets": 2, "executed": "relu", "function": "relu", "module_calls": 0}
     row = row_of(whole | {"peak_memory_bytes": None, "unsupported": 0, "simulated": False})
