@@ -181,7 +181,7 @@ def test_a_simulated_card_is_refused_unasked(joulecast: CommandLine, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--quick", "--slice", "layers"), "--quick chooses what is measured"),
+        (("--quick", "--slice", "layers"), "--quick and --slice both choose what is measured"),
         (("--budget", "soon"), "--budget"),
         (("--slice", "everything"), "everything"),
         (("--against", "nowhere.json"), "nowhere.json"),

@@ -245,7 +245,7 @@ def test_a_driver_that_does_not_open_is_one_sentence(code: str, reason: str) -> 
 
 
 def test_no_such_device() -> None:
-    with pytest.raises(MeasurementError, match="there is no NVIDIA device 3: the driver lists 1"):
+    with pytest.raises(MeasurementError, match="NVIDIA device 3 does not exist: the driver lists 1"):
         NvmlSensor(3, nvml=FakeNvml(FakeCard()))
 
 

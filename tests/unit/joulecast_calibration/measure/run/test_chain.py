@@ -291,4 +291,4 @@ def test_processes_that_die_before_they_measure_end_the_chain_with_their_last_wo
     site = environment(tmp_path / "site", more="import sys\nif '--job' in sys.argv: sys.exit('no such luck')\n")
     done = Measuring(folder=tmp_path / "rows", environment=site)("--budget", "5m")
     assert done.returncode == 1
-    assert "died before it measured anything: SystemExit: no such luck" in done.stderr
+    assert "ended before it measured anything; see its last output: SystemExit: no such luck" in done.stderr
