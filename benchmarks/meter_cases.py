@@ -131,19 +131,19 @@ CASES: tuple[Case, ...] = (
         faults=lambda begins: Faults(lost=((begins.seconds + 0.2, begins.seconds + 0.5),)),
     ),
     Case(
-        name="a stranger comes",
+        name="a foreign process comes",
         load=_steady,
         faults=lambda begins: Faults(foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0),)),
     ),
     Case(
-        name="a hidden stranger comes",
+        name="a hidden foreign process comes",
         load=_steady,
         faults=lambda begins: Faults(
             foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0, visible=False),)
         ),
     ),
     Case(
-        name="a hidden stranger all the time",
+        name="a hidden foreign process all the time",
         load=_steady,
         faults=lambda _: Faults(foreign_processes=(ForeignProcess(start=0.0, watts=60.0, visible=False),)),
         blind="it looks like the load's own energy",
@@ -162,7 +162,7 @@ def _wrapping(joules: float) -> Faults:
 
 
 class _Watched:
-    """A ``Sensor`` that notes when each attempt began: the meter looks for strangers before and after it."""
+    """A ``Sensor`` that notes when each attempt began: the meter looks for foreign processes before and after it."""
 
     def __init__(self, device: SimulatedDevice) -> None:
         self._device = device

@@ -1,1 +1,1 @@
-"""From measured rows to an accelerator's profile, and the proof of how good it is."""
+"""The laboratory: fit an accelerator's profile on measured rows and evaluate its forecasts."""

@@ -1,4 +1,4 @@
-"""Files that are whole whenever they are read."""
+"""Write files that are complete whenever they are read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from joulecast.errors import MeasurementError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path`` completely or not at all, even if the process is killed; text as UTF-8. Makes
-    the folder.
-    Raises MeasurementError (NotWritable)."""
+    """Write ``content`` to ``path`` completely or not at all, even if the process is killed.
+
+    Text is written as UTF-8, and the folder is created. Raises MeasurementError (NotWritable).
+    """
     write_together({path: content})
 
 
 def write_together(contents: Mapping[Path, str | bytes]) -> None:
-    """As ``write_whole``; no file takes its place before all of them are on the disk."""
+    """Write several files as ``write_whole`` does; none takes its place before all of them are on the disk."""
     fresh: dict[Path, Path] = {}
     path = Path()
     try:

@@ -1,4 +1,7 @@
-"""matplotlib without a display, and drawing the same bytes for the same figures. Needs the extra ``report``."""
+"""Set up matplotlib without a display, so that equal figures give equal bytes.
+
+Needs the extra ``report``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from joulecast.errors import JoulecastError
 
 
 def pyplot() -> Any:
-    """``matplotlib.pyplot``. Raises JoulecastError (MissingDependency) where it is not installed."""
+    """Return ``matplotlib.pyplot``. Raises JoulecastError (MissingDependency) where it is not installed."""
     try:
         import matplotlib as mpl
     except ImportError:

@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_SECONDS
 LAB = "lab"
 SHORT = "short-lived"
 """A namespace where calibrations run too, until a test deletes it."""
-H100 = "NVIDIA-H100-80GB-HBM3"  # what the simulated hopper is a likeness of
+H100 = "NVIDIA-H100-80GB-HBM3"  # what the simulated hopper simulates
 PROFILE = "calibrated-nvidia-h100-80gb-hbm3-torch-eager"
 ALLOWED = {SIMULATED_ALLOWED: "1"}
 IMAGE = "registry.invalid/joulecast-torch:1"

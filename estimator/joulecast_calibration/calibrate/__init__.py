@@ -1,1 +1,1 @@
-"""Measure an accelerator, fit its profile, and say whether it is better than the one there was."""
+"""Measure an accelerator, fit its profile, and compare it with the previous profile."""

@@ -1,5 +1,7 @@
-"""One calibration: measure what the budget buys, fit it, compare it. Killed at any moment, it goes on from its
-folder."""
+"""Run one calibration: measure rows within the budget, fit them, and compare the new profile with the old one.
+
+A calibration that is killed at any moment continues from the rows in its folder.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.energy.profile import SIMULATED_ALLOWED, AcceleratorProfile
 from joulecast.errors import JoulecastError, MeasurementError
-from joulecast_calibration.calibrate.summary import Summary, verdict_of
+from joulecast_calibration.calibrate.summary import CalibrationState, verdict_of
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.measure.report.report import report
 from joulecast_calibration.measure.run.progress import Reporter
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 QUICK_SECONDS = 300.0
 """A quick calibration: five minutes of a GPU."""
 _QUICK_LAYERS_SECONDS = 180.0
-"""Of these for the constants, the anchors and the first layers in coverage order; networks have the rest."""
+"""Part of a quick calibration for constants, anchors and the first layers in coverage order; networks get the rest."""
 _LEAST_SECONDS = 60.0  # what a process costs before its first row is not worth less: measure.chain
 _MEASURING = 0.9  # share of the progress that measuring makes
 _EVERY_SECONDS = 1.0  # between two writes of the summary
@@ -35,8 +37,13 @@ _EVERY_SECONDS = 1.0  # between two writes of the summary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationPlan:
-    """What to do. ``request``: its budget is the folder's, however often the command is begun anew. ``against``: the
-    profile there is. ``out``, ``summary``: where the results go."""
+    """What a calibration is asked to do.
+
+    - ``request``: the measurement; its budget applies to the folder, however often the command is started.
+    - ``against``: the previous profile, None where there is none.
+    - ``out``: file of the fitted profile.
+    - ``summary``: file of the calibration's state.
+    """
 
     request: MeasurementRequest
     out: Path
@@ -46,20 +53,20 @@ class CalibrationPlan:
 
 
 class Calibration:
-    """``run`` does all of it; ``summary`` is its state, written to the plan's file at every step."""
+    """Performs all stages with ``run`` and writes its state, ``summary``, to the plan's file at every step."""
 
     def __init__(self, plan: CalibrationPlan, reporter: Reporter) -> None:
         self._plan, self._reporter = plan, reporter
         self._written = -_EVERY_SECONDS
         self._spent = 0.0
         simulated = plan.request.device.startswith("simulated:")
-        self.summary = Summary(
+        self.summary = CalibrationState(
             phase="measuring", progress=0.0, message="beginning", simulated=simulated,
             runtime=plan.request.runtime or "torch-eager",
         )  # fmt: skip
 
     def run(self) -> FittedRows:
-        """Raises JoulecastError, which the summary then tells as well."""
+        """Measure, fit and compare. Raises JoulecastError, which is also written into the summary."""
         try:
             check(self._plan)
             self._now(message="beginning to measure")
@@ -73,7 +80,7 @@ class Calibration:
             raise
 
     def event(self, name: str, columns: Mapping[str, Any], elapsed_seconds: float) -> None:
-        """As a ``Reporter``: hears of every row."""
+        """Update the summary after an event of the measurement, as a ``Reporter``."""
         self._reporter.event(name, columns, elapsed_seconds)
         budget = self._plan.request.budget_seconds
         share = min((self._spent + elapsed_seconds) / budget, 1.0)
@@ -86,7 +93,7 @@ class Calibration:
             self._now(wait=True, progress=_MEASURING * share, message=message, **more)
 
     def _measure(self) -> None:
-        """Until the budget of the folder is spent; what earlier commands spent of it counts."""
+        """Measure until the budget of the folder is spent, counting the seconds that earlier commands spent."""
         request = self._plan.request
         for stage in _stages(self._plan):
             self._spent = _spent_seconds(request.folder)
@@ -133,7 +140,7 @@ class Calibration:
         self._now(wait=True, progress=_MEASURING + (1 - _MEASURING) * share, message="leaving out one family at a time")
 
     def _now(self, *, wait: bool = False, **changes: Any) -> None:
-        """``wait``: for the next time, where the last write is recent."""
+        """Write the summary with ``changes``; ``wait`` postpones the write if the last one is recent."""
         self.summary = replace(self.summary, **changes)
         if wait and time.monotonic() - self._written < _EVERY_SECONDS:
             return
@@ -142,17 +149,18 @@ class Calibration:
 
 
 def check(plan: CalibrationPlan) -> None:
-    """Raises MeasurementError for what cannot be asked, before anything is measured."""
+    """Check that the calibration can be performed, before anything is measured. Raises MeasurementError."""
     check_request(plan.request)
     if plan.request.device.startswith("simulated:") and os.environ.get(SIMULATED_ALLOWED) != "1":
         raise MeasurementError(
-            f"a simulated device has no profile: leave out --simulate, or, in a test, set {SIMULATED_ALLOWED}=1",
+            f"a simulated device cannot be calibrated for use: leave out --simulate,"
+            f" or, in a test, set {SIMULATED_ALLOWED}=1",
             reason="SimulatedProfile",
         )
 
 
 def _stages(plan: CalibrationPlan) -> tuple[MeasurementRequest, ...]:
-    """Requests in turn, each with the seconds that the folder may have cost when it ends."""
+    """Return the requests in order, each with the seconds that the folder may have cost when it ends."""
     request = plan.request
     if not plan.quick:
         return (request,)
@@ -164,14 +172,14 @@ def _stages(plan: CalibrationPlan) -> tuple[MeasurementRequest, ...]:
 
 
 def _spent_seconds(folder: Path) -> float:
-    """What the rows in ``folder`` took to measure: every process from its begin to its last row."""
+    """Return the seconds that the rows in ``folder`` took to measure, from each process's start to its last row."""
     from joulecast_calibration.measure.report.gain import gain
 
     return 60 * gain(read_rows(folder).rows).minutes
 
 
 def _product(accelerator: str) -> str:
-    """The card that a simulated one simulates; else itself."""
+    """Return the product that a simulated accelerator simulates, or the accelerator itself."""
     from joulecast_calibration.fit.journal import product_of
 
     return product_of(accelerator, simulated=is_simulated(accelerator))

@@ -1,4 +1,4 @@
-"""Whether a new profile takes the place of an old one: held-out rows decide, by a stated bound."""
+"""Decide by held-out rows, and a stated bound, whether a new profile replaces the old one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from joulecast_calibration.fit.search import forecast_by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Median errors as shares on the same ``rows``; None where there is none. ``says``: why, in one sentence."""
+    """Median errors, as shares, of two profiles on the same ``rows``.
+
+    - ``better``: whether the new profile replaces the old one.
+    - ``says``: the reason, in one sentence.
+    - errors are None where there is no forecast.
+    """
 
     better: bool
     says: str
@@ -25,9 +30,12 @@ class Comparison:
 
 
 def compare(held: HeldOut, old: AcceleratorProfile | None) -> Comparison:
-    """``held``: forecasts by fits that never saw the row's family; the old profile may have seen them."""
+    """Compare forecasts of fits that did not see the row's family, ``held``, with those of the old profile.
+
+    The old profile may have been fitted on these rows, which is in its favour.
+    """
     if old is None:
-        return Comparison(better=True, says="there is no old profile")
+        return Comparison(better=True, says="no old profile was given")
     try:
         refuse_simulated(old)
     except NotCalibratedError:
@@ -46,7 +54,7 @@ def compare(held: HeldOut, old: AcceleratorProfile | None) -> Comparison:
 
 def _judged(new: float, old: float, rows: int) -> Comparison:
     if not np.isfinite(old):
-        says = f"the old profile has no forecast for half of the {rows} held-out rows"
+        says = f"the old profile cannot forecast half of the {rows} held-out rows"
         return Comparison(better=True, says=says, new_median_ape=new, rows=rows)
     better = bool(new <= old - bound(old))
     verb = "is" if better else "is not"

@@ -1,4 +1,4 @@
-"""The state of a calibration as a small JSON file, which is complete whenever it is read."""
+"""The state of a calibration as a small JSON file that is always complete when it is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joulecast_calibration.measure.report.smoke import Finding
 
 KIND, SCHEMA_VERSION = "calibration-summary", 1
 PREFIX = "joulecast-calibration: "
-"""Before the summary on the last line of standard output."""
+"""Prefix of the summary on the last line of standard output."""
 MOST_BYTES = 64 * 1024  # what fits a Kubernetes ConfigMap with ease
 Phase = Literal["measuring", "fitting", "done", "failed"]
 
@@ -24,10 +24,16 @@ _SAID = 500  # characters of one sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """``progress``: 0 to 1. Errors are shares. ``verdict``: what the rows were checked for. ``held_out``, ``against``:
-    errors of the new profile and of the old one on the same held-out rows. ``learning``: error on rows that were not
-    fitted, by number of layers that were. ``better``: None until it is known; ``says`` why."""
+class CalibrationState:
+    """State of a calibration; errors are shares.
+
+    - ``progress``: from 0 to 1.
+    - ``verdict``: results of the checks of the rows.
+    - ``held_out``, ``against``: errors of the new and of the old profile on the same held-out rows.
+    - ``learning``: error on rows that were not fitted, by number of fitted layers.
+    - ``better``: whether the new profile replaces the old one; None until that is known.
+    - ``says``: the reason for ``better``.
+    """
 
     phase: Phase
     progress: float
@@ -49,7 +55,7 @@ class Summary:
     schema_version: int = field(default=SCHEMA_VERSION, init=False)
 
     def to_json(self) -> str:
-        """One line, at most ``MOST_BYTES``: a verdict that is too long is cut."""
+        """Return one line of JSON of at most ``MOST_BYTES``; a longer verdict is cut."""
         text = _line(asdict(self))
         checks = list(self.verdict)
         while len(text.encode()) > MOST_BYTES and checks:

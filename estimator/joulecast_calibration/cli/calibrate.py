@@ -1,4 +1,4 @@
-"""``joulecast calibrate``."""
+"""The command ``joulecast calibrate``."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def command(
     Killed at any moment, the same command goes on from its folder. The last line printed is the summary, as JSON.
     """
     if quick and slices:
-        raise typer.BadParameter("--quick chooses what is measured: leave out --slice, or --quick")
+        raise typer.BadParameter("--quick and --slice both choose what is measured: leave out one of them")
     require_fit()
     plan = _plan(
         folder, quick=quick, budget=budget, slices=slices or [], runtime=runtime, precision=precision,
@@ -97,7 +97,7 @@ def _plan(
 
 
 def _profile(path: Path) -> AcceleratorProfile:
-    """Read the old profile, which may lack what pricing needs."""
+    """Read the old profile, which may lack coefficients that pricing needs."""
     from joulecast.accelerators.catalogue import profile_text
     from joulecast.energy.profile import AcceleratorProfile
 

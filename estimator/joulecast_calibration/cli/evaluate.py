@@ -1,4 +1,4 @@
-"""``joulecast evaluate``."""
+"""The command ``joulecast evaluate``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Page = Annotated[
 
 
 class EvaluationFormat(StrEnum):
-    """What the command prints."""
+    """Output formats of the command."""
 
     TABLE = "table"
     JSON = "json"
@@ -71,7 +71,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Evaluatio
 
         page.write_text(as_page(found), "utf-8")
     if not (found.results or found.op_types):
-        raise MeasurementError(f"nothing in {folder} could be scored: the lines above say what it holds and why not")
+        raise MeasurementError(f"nothing in {folder} could be scored: correct what the lines above name")
 
 
 def _print(found: Evaluation, output: EvaluationFormat) -> None:

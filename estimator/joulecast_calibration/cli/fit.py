@@ -1,4 +1,4 @@
-"""``joulecast fit``."""
+"""The command ``joulecast fit``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary of a fit of measured rows."""
+"""Text that summarises a fit of measured rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
-    from joulecast_calibration.calibrate.summary import Summary
+    from joulecast_calibration.calibrate.summary import CalibrationState
     from joulecast_calibration.fit.profiles import FittedRows
 
 _TASKS = ("vision", "nlp", "audio", "unseen_llms")
@@ -56,7 +56,7 @@ def _errors(found: Mapping[str, float], prefix: str) -> str:
     return "median {:.1f} %, mean {:.1f} %, max {:.1f} %".format(*values)
 
 
-def calibrated_text(fitted: FittedRows, summary: Summary, path: Path) -> str:
+def calibrated_text(fitted: FittedRows, summary: CalibrationState, path: Path) -> str:
     """Extend ``fitted_text`` with the checks of the rows and the comparison with the old profile."""
     checks = [f"{check['state']:<5}{check['name']}: {check['says']}" for check in summary.verdict]
     steps = [

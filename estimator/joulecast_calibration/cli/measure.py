@@ -1,4 +1,4 @@
-"""``joulecast measure``: ``python -m joulecast_calibration.measure`` with progress bars and help."""
+"""The command ``joulecast measure``: ``python -m joulecast_calibration.measure`` with progress bars and help."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Continues = Annotated[
     bool,
     typer.Option("--continues", help="Another command follows at once: no closing anchors."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the budget buys, and measure nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the budget covers, and measure nothing.")]
 Order = Annotated[bool, typer.Option("--order", help="With --dry-run: every row in its order.")]
 Simulate = Annotated[
     str | None,
@@ -60,7 +60,9 @@ Simulate = Annotated[
 ]
 Fault = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Fault of the simulated device, as stranger=120.", rich_help_panel=_DEVICE),
+    typer.Option(
+        metavar="NAME=VALUE", help="Fault of the simulated device, as foreign-process=120.", rich_help_panel=_DEVICE
+    ),
 ]
 OnCpu = Annotated[
     bool,

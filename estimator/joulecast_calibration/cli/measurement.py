@@ -1,4 +1,4 @@
-"""Progress of a measurement on a terminal."""
+"""Show the progress of a measurement on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joulecast_calibration.measure.run.progress import PlainReporter, row_line
 
 
 class RichReporter:
-    """A bar with the row that is measured and the time left; failed rows and notes stay above it."""
+    """Shows a bar with the row that is measured and the time left, and failed rows and notes above it."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, markup=False)

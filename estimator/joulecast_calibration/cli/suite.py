@@ -1,4 +1,4 @@
-"""``joulecast suite``."""
+"""The command ``joulecast suite``."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _chosen(document: dict[str, Any], task: str | None, family: str | None) -> d
     for column, wanted in (("task", task), ("family", family)):
         known = {entry[column] for entry in document["architectures"]}
         if wanted is not None and wanted.lower() not in {name.lower() for name in known}:
-            raise JoulecastError(f"the suite has no {column} {wanted!r}: choose one of {', '.join(sorted(known))}")
+            raise JoulecastError(f"unknown {column} {wanted!r} of the suite: choose one of {', '.join(sorted(known))}")
         kept = kept | {
             part: [entry for entry in kept[part] if wanted is None or entry[column].lower() == wanted.lower()]
             for part in ("architectures", "skipped")
@@ -114,7 +114,7 @@ def _rebuilt(out: Path | None, workers: int) -> Index:
 
 
 def _writable(folder: Path) -> Path:
-    """Create ``folder`` if it is missing, so that minutes of work are not lost for want of a place to write."""
+    """Create ``folder`` if it is missing and check that it is writable, before minutes of work depend on it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,7 +125,7 @@ def _writable(folder: Path) -> Path:
 
 
 def _in_checkout(folder: Path) -> Path:
-    """Return ``folder`` if it is part of a checkout; an installed package is not written to."""
+    """Return ``folder`` if it is part of a checkout, because files of an installed package are never overwritten."""
     root = folder.parents[3]  # estimator/joulecast_calibration/suite/index
     if (root / "pyproject.toml").is_file():
         return folder
@@ -134,7 +134,7 @@ def _in_checkout(folder: Path) -> Path:
 
 @contextmanager
 def _advancing(total: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar with the time left on a terminal, and elsewhere a line every tenth of the way."""
+    """Show a bar with the time left on a terminal; print a line at every tenth of the work elsewhere."""
     if not sys.stderr.isatty():
         yield _Lines(total)
         return
@@ -148,7 +148,7 @@ def _advancing(total: int) -> Iterator[Callable[[str], None]]:
 
 
 class _Lines:
-    """Progress for a log."""
+    """Prints progress as lines for a log."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0

@@ -1,4 +1,4 @@
-"""What ``joulecast suite`` shows."""
+"""Tables that ``joulecast suite`` prints."""
 
 from __future__ import annotations
 

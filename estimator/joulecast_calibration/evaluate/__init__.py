@@ -1,1 +1,1 @@
-"""How good forecasts are, on rows that were measured. Needs scipy (extra ``fit``)."""
+"""Measure how accurate forecasts are on measured rows. Needs scipy (extra ``fit``)."""

@@ -1,4 +1,4 @@
-"""All systems behind one interface: fit on some rows, forecast others."""
+"""Give all systems one interface: fit some rows, forecast others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
 from joulecast_calibration.fit.networks import Problem, refits
 from joulecast_calibration.fit.prior import Prior
-from joulecast_calibration.fit.search import Found, law_refits, weights
+from joulecast_calibration.fit.search import SearchResult, law_refits, weights
 from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.journals import FEWEST_ROWS
 from joulecast_calibration.rows.networks import ForecastRow, Truth
@@ -24,13 +24,16 @@ from joulecast_calibration.rows.networks import ForecastRow, Truth
 _Row = TypeVar("_Row")
 PHYSICAL = "physical"
 SYSTEMS = (PHYSICAL, *FORMS)
-"""In the order of every table."""
+"""Names of systems, in the order of every table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A system on one set, and the rows ``among`` (size,) which it may be fitted; ``on_layers``: on layers alone, as
-    its paper has it."""
+    """A system on one set of rows.
+
+    - ``among``: (size,) rows that it may be fitted on.
+    - ``on_layers``: whether it is fitted on layers alone, as in its paper.
+    """
 
     name: str
     refits: Refits
@@ -38,13 +41,15 @@ class Contender:
     on_layers: bool = False
 
     def everything(self) -> Array:
-        """Joules of all rows by a fit on all that it may see, (size,)."""
+        """Return the joules of all rows, (size,), by a fit on all rows that the system may use."""
         return self.refits.fitted(np.flatnonzero(self.among))(np.arange(self.among.size))
 
 
 def published_contenders(problem: Problem, rows: Sequence[ForecastRow], table: Table) -> tuple[Contender, ...]:
-    """Every system on networks that others measured, ``physical`` first. ``neuralpower`` only where seconds were
-    measured."""
+    """Return every system for networks that others measured, ``physical`` first.
+
+    ``neuralpower`` is included only where seconds were measured.
+    """
     everything = np.ones(table.size, dtype=bool)
     names = [name for name in FORMS if name != "neuralpower" or np.isfinite(table.seconds).all()]
     features = network_features(rows)
@@ -54,14 +59,16 @@ def published_contenders(problem: Problem, rows: Sequence[ForecastRow], table: T
     )
 
 
-def measured_contenders(prior: Prior, table: Table, whole: Found) -> tuple[Contender, ...]:
-    """Every system, ``physical`` first, on layers and networks; the published ones on networks alone, which serves
-    their forecasts of networks better, and those that are made of layers once more on layers alone. ``whole``: the law
-    on all rows."""
+def measured_contenders(prior: Prior, table: Table, whole: SearchResult) -> tuple[Contender, ...]:
+    """Return every system for rows of this project, ``physical`` first, which is fitted on layers and networks.
+
+    The published systems are fitted on networks alone, which gives better forecasts of networks; the layer-wise ones
+    are added a second time, fitted on layers alone. ``whole``: the law fitted on all rows.
+    """
     features = measured_features(table)
 
     def weigh(kept: Index) -> Weigh:
-        """As ``physical`` is weighted."""
+        """Return the weights that ``physical`` gives to the rows ``kept``."""
         known = _taken(table.rows, kept)
         return lambda some: weights(_taken(known, some))
 

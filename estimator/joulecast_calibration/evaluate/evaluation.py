@@ -1,4 +1,4 @@
-"""What an evaluation found, and the names of what it tells apart."""
+"""The results of an evaluation, and the names of its splits and sets."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ ZERO_SHOT = "zero-shot"
 VISION_TRAINED = "trained on vision"
 """Study: a fit of vision networks alone."""
 DATASHEET = "data sheet alone"
-"""Study: as if no table of this card or of its chip were known either."""
+"""Study: transfer without tables of this card or of its chip."""
 LOOSE = "loose"
 """Study: layer configurations of the held-out family that others have too are fitted."""
 LAYER_FITTED = "fitted on layers"
 """Study: layer-wise systems as their papers have them, on measured layers alone."""
 
 SIMULATED = "simulated"
-"""Last word of the name of a set that a simulated device made up."""
+"""Last word of the name of a set that was measured on a simulated device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unscored:
-    """Rows of a set that were not forecast under a split, and why."""
+    """Rows of a set that were not forecast under a split, and the reason."""
 
     set: str
     split: str
@@ -37,8 +37,12 @@ class Unscored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredSet:
-    """Rows of ``joulecast measure`` on one accelerator. ``networks``, ``layers``: rows that are fitted and scored;
-    ``families``: of networks; ``runs``, ``cards``: that measured them."""
+    """Rows of ``joulecast measure`` on one accelerator.
+
+    - ``networks``, ``layers``: numbers of rows that are fitted and scored.
+    - ``families``: number of families of the networks.
+    - ``runs``, ``cards``: numbers of runs and cards that measured the rows.
+    """
 
     set: str
     accelerator: str
@@ -52,8 +56,10 @@ class MeasuredSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpTypeScore:
-    """Errors of a system on measured layers of one op type, each by a fit that saw no family that runs it; in
-    percent."""
+    """Errors, in percent, of a system on measured layers of one op type.
+
+    Each layer is forecast by a fit that saw no family that runs it.
+    """
 
     set: str
     system: str
@@ -67,8 +73,11 @@ class OpTypeScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningScore:
-    """Errors of ``physical``, begun at the data sheet, after so many ``layers`` of the card were measured; ``on``:
-    what is scored, networks, or layers where there are none. In percent."""
+    """Errors, in percent, of ``physical`` after some layers of the card were measured, starting from the data sheet.
+
+    - ``layers``: number of measured layers.
+    - ``on``: what is scored: networks, or layers where there are no networks.
+    """
 
     set: str
     layers: int
@@ -80,8 +89,11 @@ class LearningScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerScore:
-    """Errors of the power of ``card``'s matrix products, forecast from other cards: ``fitted_on``. In percent;
-    ``bias``: median of forecast less measured."""
+    """Errors, in percent, of the power of ``card``'s matrix products as forecast from other cards.
+
+    - ``fitted_on``: the other cards.
+    - ``bias``: median of forecast less measured.
+    """
 
     card: str
     fitted_on: str
@@ -94,8 +106,10 @@ class PowerScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseScore:
-    """Distances of repeated rows of a set to the first with the same inputs, in percent; ``on``: networks or
-    layers."""
+    """Differences, in percent, between repeated rows of a set and the first row with the same inputs.
+
+    - ``on``: networks or layers.
+    """
 
     set: str
     on: str
@@ -106,8 +120,11 @@ class NoiseScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Everything that ``evaluate`` found: one score a line, and what could not be scored. ``forecasts``: what the
-    scores were made of; ``measured``: the sets that are rows of this project."""
+    """All results of ``evaluate``: one score a line, and what could not be scored.
+
+    - ``forecasts``: what the scores were computed from.
+    - ``measured``: the sets that hold rows of this project.
+    """
 
     results: tuple[Score, ...]
     unscored: tuple[Unscored, ...]
@@ -120,9 +137,9 @@ class Evaluation:
 
     @property
     def simulated(self) -> tuple[str, ...]:
-        """Names of the sets that no hardware stands behind."""
+        """Return the names of the sets that were measured on simulated hardware."""
         return tuple(found.set for found in self.measured if found.simulated)
 
     def headline(self, name: str) -> str:
-        """The split that the set ``name`` is judged by: families left out where there are dozens of them."""
+        """Return the split that the set ``name`` is judged by: left-out families where there are dozens of them."""
         return FAMILY if any(found.set == name for found in self.measured) else ARCHITECTURE

@@ -1,5 +1,8 @@
-"""What is left out of a fit together: lineages that do most of their work in the same layers, groups of architectures,
-and networks of other tasks than vision."""
+"""Choose what is left out of a fit together.
+
+These are lineages that do most of their work in the same layers, groups of architectures, and networks of other tasks
+than vision.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ from joulecast_calibration.suite.survey.kinship import KIN
 
 
 def families(rows: Sequence[ForecastRow]) -> tuple[str, ...]:
-    """The family of each row, named after all the lineages that are one: two are where networks of theirs share more
-    than ``KIN`` of one's FLOPs in identical configurations, at equal batch and sequence.
+    """Return the family of each row, named after all lineages that it joins.
 
-    On whole networks alone the strict rule (no layer configuration of the family is left in the fit) and the loose one
-    are the same: a fit holds no layer rows that could be taken out.
+    Two lineages are one family if networks of them share more than ``KIN`` of one network's FLOPs in identical
+    configurations, at equal batch size and sequence length. On whole networks alone the strict rule (no layer
+    configuration of the family is left in the fit) equals the loose one, because the fit holds no layer rows.
     """
     lineages = [family_of(row.architecture) for row in rows]
     merged = {name: {name} for name in lineages}
@@ -35,7 +38,7 @@ def families(rows: Sequence[ForecastRow]) -> tuple[str, ...]:
 
 
 def _kin(rows: Sequence[ForecastRow], lineages: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """Pairs of lineages that are one."""
+    """Return the pairs of lineages that belong to one family."""
     found = set()
     for same in _comparable(rows, lineages).values():
         for (first, one), (second, other) in combinations(same.items(), 2):
@@ -47,7 +50,7 @@ def _kin(rows: Sequence[ForecastRow], lineages: Sequence[str]) -> Sequence[tuple
 def _comparable(
     rows: Sequence[ForecastRow], lineages: Sequence[str]
 ) -> Mapping[tuple[int, int | None], Mapping[tuple[str, ...], Counter[Any]]]:
-    """Work of each network by lineage, architecture and configuration, under the workloads that several have."""
+    """Return the work of each network by lineage, architecture and configuration, for workloads of several lineages."""
     named: dict[tuple[int, int | None], dict[tuple[str, ...], ForecastRow]] = {}
     for row, lineage in zip(rows, lineages, strict=True):
         key = lineage, row.architecture, row.config
@@ -62,7 +65,7 @@ def _comparable(
 
 
 def _work(row: ForecastRow) -> Counter[Any]:
-    """FLOPs by configuration."""
+    """Return the FLOPs of a network by configuration."""
     found: Counter[Any] = Counter()
     for layer in layers_of(row)[0]:
         if layer.flops:
@@ -71,20 +74,23 @@ def _work(row: ForecastRow) -> Counter[Any]:
 
 
 def shared_work(one: Counter[Any], other: Counter[Any]) -> float:
-    """FLOPs in configurations of both, as a share of the smaller network's."""
+    """Return the FLOPs in configurations of both networks, as a share of the smaller network's FLOPs."""
     return sum((one & other).values()) / min(one.total(), other.total())
 
 
 MOST_GROUPS = 20
-"""Architectures are left out one by one while there are no more, else in so many groups: hundreds of fits that differ
+"""Most architectures that are left out one by one; more are left out in so many groups: hundreds of fits that differ
 in one network of a thousand say the same, and each takes its time. A fit then sees less than it might, never more."""
 
 THE_REST = "networks of other tasks"
 
 
 def architecture_folds(table: Table) -> tuple[Fold, ...]:
-    """Networks of some architectures, fitted on all other rows; layers stay, and relatives do. Neighbours by name, who
-    are relatives most often, are in different groups."""
+    """Return folds that each leave out some architectures and train on all other rows.
+
+    Layers and related architectures stay in the fit. Neighbours by name, which are usually related, go to different
+    folds.
+    """
     names = sorted({row.name for row in table.rows if row.is_network})
     group = {name: position % MOST_GROUPS for position, name in enumerate(names)}
     place = np.array([group[row.name] if row.is_network else -1 for row in table.rows])
@@ -94,7 +100,10 @@ def architecture_folds(table: Table) -> tuple[Fold, ...]:
 
 
 def vision_folds(table: Table) -> tuple[Fold, ...]:
-    """Fits on vision alone: first everything else by a fit of all of it, then its families, each by the others."""
+    """Return folds that train on vision networks alone.
+
+    The first one scores all other tasks by a fit of all vision networks; the rest leave out one vision family each.
+    """
     sees = np.array([row.task == "vision" if row.is_network else _of_vision(row) for row in table.rows], dtype=bool)
     networks = table.is_network
     rest = Fold(name=THE_REST, scored=networks & ~sees, trains=sees)
@@ -110,7 +119,7 @@ def _of_vision(layer: Measured) -> bool:
 
 @cache
 def _tasks() -> dict[str, set[str]]:
-    """What each family of the suite does."""
+    """Return the tasks of each family of the suite."""
     found: dict[str, set[str]] = defaultdict(set)
     for entry in suite.architectures():
         found[entry.family].add(entry.task)

@@ -1,4 +1,4 @@
-"""Folders of journals: which rows of them can be scored, and why the others cannot."""
+"""Find folders of journals, and tell which of their rows can be scored and why the others cannot."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from joulecast_calibration.rows.networks import FILE_NAME
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedJournal:
-    """Rows of one accelerator under the name that their scores bear."""
+    """Rows of one accelerator, and the name under which their scores are reported."""
 
     name: str
     journal: MeasuredRows
 
 
 def find_journals(folder: Path) -> tuple[Path, ...]:
-    """``folder`` itself and every subfolder that holds journals, by name."""
+    """Return ``folder`` and every subfolder that holds journals, by name."""
     return tuple(path for path in (folder, *sorted(folder.iterdir())) if path.is_dir() and any(path.glob("*.jsonl")))
 
 
 def read_journals(folder: Path) -> Iterator[NamedJournal | Unscored]:
-    """The rows of ``folder``, a journal for each accelerator, and everything in it that is not scored."""
+    """Yield a journal for each accelerator of ``folder``, and the reasons for all rows that are not scored."""
     name = folder.resolve().name
     try:
         found = read_rows(folder)
@@ -78,7 +78,7 @@ def _of_accelerator(name: str, accelerator: str, lines: Sequence[Line]) -> Itera
 
 
 def _refusal(line: Line) -> str:
-    """Why a row of any kind is not read; empty if it is."""
+    """Return why a row of any kind is not read, or an empty string if it is."""
     if line.schema > SCHEMA_VERSION:
         return f"schema {line.schema} is newer than {SCHEMA_VERSION}: upgrade joulecast to score it"
     accelerator = line.accelerator
@@ -98,7 +98,7 @@ def _counted(name: str, reasons: Counter[str]) -> Iterator[Unscored]:
 
 
 def _lines(folder: Path) -> int:
-    """Lines of all journals, in whatever state they are."""
+    """Count the lines of all journals, whether they can be read or not."""
     count = 0
     for path in filter(Path.is_file, folder.glob("*.jsonl")):
         with path.open("rb") as text:

@@ -1,4 +1,4 @@
-"""What layer rows tell: errors by op type, errors against the number of layers that were measured, noise."""
+"""Scores of layer rows: errors by op type, errors by number of measured layers, and noise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from joulecast_calibration.fit.table import Table
 
 
 def op_type_scores(name: str, system: str, table: Table, joules: Array) -> Iterator[OpTypeScore]:
-    """Of layers with a forecast, each op type; ``joules`` (size,): nan where there is none."""
+    """Yield the error of each op type over layers with a forecast; ``joules`` (size,) is nan where there is none."""
     op_types = np.array([row.op_type for row in table.rows])
     kept = ~table.is_network & np.isfinite(joules)
     percent = 100 * percent_errors(joules, table.joules)
@@ -37,7 +37,7 @@ def op_type_scores(name: str, system: str, table: Table, joules: Array) -> Itera
 
 
 def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[LearningScore]:
-    """From the data sheet of the card on, if there is one, else from what is shipped of it."""
+    """Yield the errors by number of fitted layers, from the card's data sheet, or its shipped profile without one."""
     sheet = sheet_of(journal.product)
     known = known_of(journal.product) if sheet is None or sheet.missing else datasheet_profile(sheet)
     for step in learning(prior_of(journal, table, known), table):
@@ -52,7 +52,7 @@ def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[
 
 
 def noise_scores(name: str, table: Table) -> Iterator[NoiseScore]:
-    """Of networks and of layers that were measured more than once."""
+    """Yield the differences between repeated measurements of networks and of layers."""
     first: dict[str, float] = {}
     distances: dict[str, list[float]] = {"networks": [], "layers": []}
     for row, joules in zip(table.rows, table.joules.tolist(), strict=True):

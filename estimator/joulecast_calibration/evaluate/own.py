@@ -1,5 +1,7 @@
-"""Which forecasts are made of rows of ``joulecast measure``: families left out strictly and loosely, architectures left
-out, fits that saw no language model or vision alone, transferred, in-sample; errors by op type and by number of layers.
+"""Make the forecasts of rows of ``joulecast measure``.
+
+The splits leave out families (strictly and loosely) or architectures, train without language models or on vision alone,
+transfer from other cards, or score fitted rows; errors are also reported by op type and number of layers.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class _Trial(Trial):
 
 
 def evaluate_journal(folder: Path, found: NamedJournal) -> Iterator[Outcome]:
-    """Everything that the rows of ``found`` can tell; ``folder`` may hold tables of other cards."""
+    """Yield all results that the rows of ``found`` allow; ``folder`` may hold tables of other cards."""
     journal = found.journal
     try:
         known = known_of(journal.product)
@@ -111,8 +113,11 @@ def _held_out(trial: _Trial) -> Iterator[Outcome]:
 
 
 def _by_family(trial: _Trial) -> Iterator[Outcome]:
-    """Strictly, layers too, those of families without networks as well: the headline, the unseen language models out
-    of it, and errors by op type."""
+    """Score each family by a fit of the others, strictly: the headline split.
+
+    Layers are scored too, also those of families without networks. The unseen language models and the errors by op type
+    are taken from the same forecasts.
+    """
     table = trial.table
     cut = strict_folds(table, fold_names(table.rows))
     unseen = [fold.scored for fold in cut if fold.name == UNSEEN_LLMS]
@@ -130,7 +135,7 @@ def _by_family(trial: _Trial) -> Iterator[Outcome]:
 
 
 def _missing(trial: _Trial, joules: Array) -> Iterator[Unscored]:
-    """Rows that no fit could be made for."""
+    """Yield the rows that have no forecast because no fit could be made for them."""
     for what, kind in (("networks", trial.networks), ("layers", ~trial.networks)):
         count = int((kind & ~np.isfinite(joules)).sum())
         if count:
@@ -175,8 +180,10 @@ def _transferred(trial: _Trial, folder: Path, product: str) -> Iterator[Outcome]
 
 
 def widths(joules: Array, table: Table, folds: Sequence[Fold], *, telling: Sequence[str] | None = None) -> Array:
-    """Log half-width of each network's interval by what the other folds were off: (size,), nan where none is forecast.
-    ``telling``: names of the folds that tell, all unless given."""
+    """Return the log half-width, (size,), of each network's interval from the errors of the other folds.
+
+    Nan where there is no forecast. ``telling``: names of the folds whose errors are used, all unless given.
+    """
     errors = np.log(joules / table.joules)
     kept = np.isfinite(errors) & table.is_network
     groups = {fold.name: errors[fold.scored & kept] for fold in folds if (fold.scored & kept).any()}

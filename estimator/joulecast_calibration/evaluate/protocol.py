@@ -1,4 +1,4 @@
-"""Score every set of a data folder, whether others measured its rows or this project did."""
+"""Score every set of a data folder: published sets and rows of this project."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ _Kind = TypeVar("_Kind")
 
 
 def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
-    """Score every set of ``folder``: tables of networks, and journals of ``joulecast measure``. ``measured_only``:
-    refuse rows of a simulated device, wherever they are allowed.
+    """Score every set of ``folder``: tables of networks, and journals of ``joulecast measure``.
 
-    Raises MeasurementError if it holds none that can be read, or some that are refused.
+    ``measured_only``: refuse rows of a simulated device, even where they are otherwise allowed.
+
+    Raises MeasurementError if the folder holds no set that can be read, or one that is refused.
     """
     paths, journals = find_sets(folder), find_journals(folder)
     if not paths and not journals:
@@ -68,13 +69,13 @@ def _refuse_simulated(read: Sequence[NamedJournal | Unscored]) -> None:
     for each in read:
         if isinstance(each, NamedJournal) and each.journal.simulated:
             raise MeasurementError(
-                f"{each.name}: the accuracy page is not written from rows that nobody measured: leave out --page, or"
+                f"{each.name}: the accuracy page cannot be written from simulated rows: leave out --page, or"
                 " take the folder out"
             )
 
 
 def _sets(paths: Sequence[Path], *, alone: bool) -> Iterator[NetworkSet | Unscored]:
-    """The sets of ``paths``; of a file that cannot be read why, unless it is all there is: ``alone``."""
+    """Yield the sets of ``paths``; report an unreadable file with its reason, or raise it if ``alone`` is true."""
     for path in paths:
         try:
             yield from read_set(path)

@@ -1,5 +1,8 @@
-"""Which forecasts are made of networks that others measured: families and architectures left out, language models and
-vision alone, transferred, in-sample."""
+"""Make the forecasts of networks that others measured.
+
+The splits leave out families or architectures, train without language models or on vision alone, transfer from other
+cards, or score fitted rows.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,11 @@ from joulecast_calibration.rows.networks import NetworkSet
 from joulecast_calibration.suite.lineage import is_language_model, task_of
 
 FEWEST_GROUPS = 3
-"""Leaving one out, and in turn another for the interval, must leave one to fit."""
+"""Fewest groups: one is left out, another one for the interval, and one is fitted."""
 
 
 def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts | Unscored]:
-    """Everything that the rows of ``found``, on the card of ``sheet``, can tell."""
+    """Yield all results that the rows of ``found``, on the card of ``sheet``, allow."""
     problem, table = problem_of(folder, sheet), table_of_set(found.rows, found.truth, lacks=sheet.lacks)
     contenders = published_contenders(problem, found.rows, table)
     trial = Trial(found.name, found.rows, table.joules, table.is_network, contenders)
@@ -54,8 +57,11 @@ def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[
 def by_family(
     trial: Trial, kin: Array, by_architecture: Sequence[Forecasts | Unscored]
 ) -> Iterator[Forecasts | Unscored]:
-    """Each family by a fit of the others: where every architecture is a family of its own, the forecasts at hand.
-    ``kin`` (size,): the family of each row."""
+    """Forecast each family by a fit of the others.
+
+    Where every architecture is a family of its own, the existing forecasts are used. ``kin`` (size,): the family of
+    each row.
+    """
     if len(set(zip(trial.architectures, kin, strict=True))) == len(set(kin)):
         for outcome in by_architecture:
             yield _moved(outcome, FAMILY)
@@ -68,7 +74,7 @@ def _moved(outcome: Forecasts | Unscored, split: str) -> Forecasts | Unscored:
 
 
 def _left_out(trial: Trial, split: str, groups: Array, called: str) -> Iterator[Forecasts | Unscored]:
-    """Every group by a fit of the others, its interval nested."""
+    """Forecast every group by a fit of the others, with an interval from nested cross-validation."""
     if len(set(groups.tolist())) < FEWEST_GROUPS:
         yield trial.unscored(split, f"fewer than three {called}")
         return
@@ -88,14 +94,14 @@ def _absent(trial: Trial, split: str, made: Sequence[Forecasts], why: str) -> It
 
 
 def zero_shot(trial: Trial, kin: Array) -> Iterator[Forecasts]:
-    """Every language model that generates text, by a fit that saw none of them."""
+    """Forecast every language model that generates text by a fit that saw none of them."""
     generates = np.array([is_language_model(name) for name in trial.architectures.tolist()])
     train, test = np.flatnonzero(~generates), np.flatnonzero(generates)
     yield from _study(trial, FAMILY, kin, train, test, ZERO_SHOT)
 
 
 def vision_trained(trial: Trial) -> Iterator[Forecasts]:
-    """Everything by fits of vision networks alone: those by fits of the others, the rest by a fit of all of them."""
+    """Forecast all networks by fits of vision networks alone: vision by other groups, the rest by all of vision."""
     sees = np.array([task_of(row) == "vision" for row in trial.rows])
     train, test = np.flatnonzero(sees), np.flatnonzero(~sees)
     yield from _study(trial, ARCHITECTURE, trial.architectures, train, test, VISION_TRAINED, of_train=True)
@@ -104,7 +110,7 @@ def vision_trained(trial: Trial) -> Iterator[Forecasts]:
 def _study(
     trial: Trial, split: str, groups: Array, train: Index, test: Index, study: str, *, of_train: bool = False
 ) -> Iterator[Forecasts]:
-    """``of_train``: whether the rows of the fit are forecast too, each group by a fit of the others."""
+    """Forecast the rows ``test``; ``of_train``: also the rows of the fit, each group by a fit of the others."""
     if not test.size or len(set(groups[train].tolist())) < FEWEST_GROUPS:
         return
     for contender in trial.contenders:
@@ -115,7 +121,7 @@ def _study(
 
 
 def _nested(trial: Trial, contender: Contender, groups: Array, train: Index, test: Index) -> tuple[Array, Array]:
-    """Joules and log half-widths of the rows ``test``, (size,) each, nan elsewhere."""
+    """Return the joules and log half-widths of the rows ``test``, (size,) each, nan for all other rows."""
     joules, width = np.full(groups.size, np.nan), np.full(groups.size, np.nan)
     joules[test], width[test] = nested(contender.refits, groups, trial.truth, train, test)
     return joules, width

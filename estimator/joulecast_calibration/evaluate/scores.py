@@ -1,4 +1,4 @@
-"""Scores of forecasts against truth: absolute percentage errors, and how often and how widely the interval held."""
+"""Score forecasts against measured joules: absolute percentage errors, and coverage and width of the interval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from joulecast_calibration.suite.lineage import TASKS, task_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One line of the report. Errors and half-widths in percent, coverage 0–1; ``interval_half_width`` is a median."""
+    """One line of the report, in percent; coverage is a share from 0 to 1.
+
+    - ``interval_half_width``: the median over the rows.
+    """
 
     set: str
     split: str
@@ -30,13 +33,15 @@ class Score:
 
 
 MOST_GROUPS = 12
-"""Colours that an eye tells apart."""
+"""Colours that are easy to distinguish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecasts:
-    """Forecast and true joules of rows, with log half-widths: (rows,) each. ``study``: what is special about the fit
-    behind them, in a word or two; empty for the split as it is."""
+    """Forecast and true joules of rows, with log half-widths: (rows,) each.
+
+    - ``study``: what is special about the fit, in a word or two; empty for the plain split.
+    """
 
     set: str
     split: str
@@ -58,22 +63,22 @@ class Forecasts:
 
     @property
     def architectures(self) -> Array:
-        """Names, (rows,)."""
+        """Return the names of the architectures, (rows,)."""
         return np.array([row.architecture for row in self.rows])
 
     @property
     def groups(self) -> Array:
-        """Architectures, or tasks where there are too many of those to tell apart in a picture, (rows,)."""
+        """Return architectures, (rows,), or tasks where there are too many architectures for one picture."""
         return self.architectures if np.unique(self.architectures).size <= MOST_GROUPS else self.tasks
 
     @property
     def tasks(self) -> Array:
-        """vision, nlp or audio, (rows,)."""
+        """Return the tasks vision, nlp or audio, (rows,)."""
         return np.array([task_of(row) for row in self.rows])
 
 
 def scores(found: Forecasts) -> Iterator[Score]:
-    """Pooled and by task; then BF16 alone, each architecture, and the mean over architectures."""
+    """Yield the pooled score and those by task, of BF16, of each architecture, and the mean over architectures."""
     precisions = np.array([row.precision for row in found.rows])
     everything = np.ones(len(found.rows), dtype=bool)
     yield score(found, everything)
@@ -93,7 +98,7 @@ def _some(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "")
 
 
 def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Score:
-    """The line of the rows ``kept``, which are some."""
+    """Compute the score of the rows ``kept``, of which there is at least one."""
     percent = found.percent[kept]
     widths = half_widths_percent(found.log_half_width[kept])
     return Score(
@@ -112,7 +117,7 @@ def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "")
 
 
 def macro(found: Forecasts, each: Sequence[Score]) -> Score:
-    """Every architecture once: means of their figures; the largest and smallest error of any."""
+    """Return the means over architectures, each counted once, and the largest and smallest error of any of them."""
     return Score(
         set=f"{named(found)} macro",
         split=found.split,
@@ -129,11 +134,11 @@ def macro(found: Forecasts, each: Sequence[Score]) -> Score:
 
 
 def named(found: Forecasts) -> str:
-    """The set's name, and what was special about the fit."""
+    """Return the set's name with the study of the fit."""
     return f"{found.set} {found.study}".strip()
 
 
 def half_widths_percent(log_half_width: Array) -> Array:
-    """Half the interval's length, in percent of the forecast: 100·(eʷ − e⁻ʷ)/2."""
+    """Return half the interval's length, in percent of the forecast: 100·(eʷ − e⁻ʷ)/2."""
     widths: Array = 100 * np.sinh(log_half_width)
     return widths

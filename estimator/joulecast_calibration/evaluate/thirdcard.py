@@ -1,4 +1,4 @@
-"""Power of a card's matrix products, forecast from other cards: what a transferred joule rests on."""
+"""Forecast the power of a card's matrix products from other cards, which transferred joules are based on."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ _FEWEST = 2
 
 
 def third_card_power(folder: Path) -> Iterator[PowerScore]:
-    """The upper mode of power of each metered card's bf16 products, by the mean of the others and of each card with
-    networks; no watt of the card itself is seen. Nothing where ``folder`` has fewer than three metered cards."""
+    """Yield the errors of the power of each metered card's bf16 products, in their upper mode.
+
+    The forecasts are the mean of the other metered cards, and each card with networks; no watt of the card itself is
+    used. Yields nothing where ``folder`` has fewer than three metered cards.
+    """
     metered = [product for product in METERED if sheet_of(product) and gemm_power(folder, product) is not None]
     if len(metered) > _FEWEST:
         for product in metered:
@@ -59,7 +62,7 @@ def _score(folder: Path, product: str, others: Mapping[str, PowerShares]) -> Ite
 
 
 def _by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[NetworkSet, PowerShares]]:
-    """What joules of whole networks on other cards say of power."""
+    """Yield the power shares that joules of whole networks on other cards imply."""
     for found in network_sets(folder):
         sheet = sheet_named(found.gpu)
         if sheet is None or sheet.missing or product in sheet.labels or "bf16" not in sheet.peaks:
@@ -71,7 +74,7 @@ def _by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[N
 
 
 def _without(problem: Problem, law: Law) -> Problem:
-    """``problem`` with ``law``, which saw no watt of the card in question, as its prior."""
+    """Return ``problem`` with the prior ``law``, which was fitted without a watt of the card in question."""
     laws = replace(problem.laws, law=law)
     centred = tuple(replace(each, centre=laws.value(each.path) or each.centre) for each in laws.unknown)
     return replace(problem, laws=replace(laws, unknown=centred))

@@ -1,4 +1,4 @@
-"""Forecasts of a card's networks by fits that saw no joule of it."""
+"""Forecast a card's networks by fits that saw no joule of it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,12 @@ Moved = tuple[str, Array, Array]
 
 
 def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
-    """Rows of this project by the latency tables and other cards' operators of ``folder``, and by the data sheet alone;
-    where it has no tables, by the profile that is shipped for the card, unless joules or watts of the card itself are
-    in that. Nothing where there is none."""
+    """Forecast rows of this project without joules of their card.
+
+    Used are the latency tables and other cards' operators of ``folder``, and the data sheet alone; where the folder has
+    no tables, the profile that is shipped for the card, unless it was fitted on joules or watts of that card. Yields
+    nothing where neither can be used.
+    """
     sheet, clock = sheet_of(product), np.ones(table.size)
     if sheet is not None and not sheet.missing and _has_tables(folder, product):
         yield from _by_tables(folder, sheet, table, clock)
@@ -51,8 +54,10 @@ def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
 def transferred_set(
     folder: Path, sheet: DataSheet, found: NetworkSet, table: Table, trial: Trial
 ) -> Iterator[Forecasts]:
-    """Rows of others by each system that can, each at its locked clock; ``physical`` by a profile that saw no joule and
-    no watt of this card."""
+    """Forecast published rows by each system that can be transferred, each row at its locked clock.
+
+    ``physical`` uses a profile that was fitted without a joule or a watt of this card.
+    """
     clock = clock_shares(table, sheet.boost_mhz or math.nan)
     for study, joules, width in _by_tables(folder, sheet, table, clock):
         yield trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
@@ -69,7 +74,8 @@ def _has_tables(folder: Path, product: str) -> bool:
 
 
 def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> Iterator[Moved]:
-    """By tables of latencies and of other cards, and by the limits of the sheet and what cards of other chips share."""
+    """Forecast by tables of latencies and other cards, and by the data sheet's limits with what cards of other chips
+    share."""
     card, chip, product = transferred_card(folder, sheet), chip_of_sheet(sheet), sheet.labels[0]
     yield "", *_forecast(chip, card.fitted, card.interval, table, clock)
     shared = shared_coefficients(folder, product)
@@ -79,7 +85,7 @@ def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> It
 
 
 def _forecast(chip: Chip, fitted: Fitted, interval: Interval, table: Table, clock: Array) -> tuple[Array, Array]:
-    """Joules and log half-widths, widened by what another host would change (ADR 0042)."""
+    """Return joules and log half-widths, widened for the effect of another host (ADR 0042)."""
     with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
         joules = table.compose(fitted.law, fitted.host, chip, clock).joules
         slower = table.compose(fitted.law, slower_host(fitted.host), chip, clock).joules
@@ -99,8 +105,10 @@ class _Donors:
 
 
 def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
-    """Networks of other cards as if this one had run them: joules in proportion to power limit over peak, which is what
-    a data sheet says of a card's efficiency, and clocks in proportion to boost. None where there are none."""
+    """Return networks of other cards as if this card had run them, or None where there are none.
+
+    Joules are scaled by power limit over peak, which is a data sheet's measure of efficiency, and clocks by boost.
+    """
     tables: list[NetworkFeatures] = []
     joules, seconds = [], []
     for own in network_sets(folder):

@@ -1,4 +1,4 @@
-"""A set of rows with its measured joules, the systems fitted on it, and the forecasts that they make."""
+"""Hold a set of rows with measured joules, the systems fitted on it, and the forecasts that they make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ Outcome = Forecasts | Unscored | MeasuredSet | OpTypeScore | LearningScore | Noi
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``rows``, ``truth``: (size,) what a forecast may know, and joules. ``networks`` (size,): rows that are scored."""
+    """Rows with measured joules, and the systems that are fitted on them.
+
+    - ``rows``: (size,) what a forecast may know of each row.
+    - ``truth``: (size,) measured joules and seconds.
+    - ``networks``: (size,) rows that are scored.
+    """
 
     name: str
     rows: tuple[ForecastRow, ...]
@@ -35,16 +40,19 @@ class Trial:
 
     @property
     def systems(self) -> tuple[Contender, ...]:
-        """Each system once."""
+        """Return each system once."""
         return tuple(contender for contender in self.contenders if not contender.on_layers)
 
     @property
     def architectures(self) -> Array:
-        """Names, (size,)."""
+        """Return the names of the architectures, (size,)."""
         return np.array([row.architecture for row in self.rows])
 
     def forecasts(self, split: str, system: str, joules: Array, width: Array, study: str = "") -> Forecasts:
-        """Of the networks that have one; ``joules``, ``width``: of all rows, (size,), nan where there is none."""
+        """Return the forecasts of the networks that have one.
+
+        ``joules``, ``width``: of all rows, (size,), nan where there is no forecast.
+        """
         kept = self.networks & np.isfinite(joules) & np.isfinite(width)
         return Forecasts(
             set=self.name,
@@ -58,12 +66,15 @@ class Trial:
         )
 
     def unscored(self, split: str, reason: str, number: int | None = None) -> Unscored:
-        """``number``: of rows; all unless given."""
+        """Report rows that were not scored; ``number``: how many, all unless given."""
         return Unscored(set=self.name, split=split, reason=reason, n=len(self.rows) if number is None else number)
 
 
 def in_sample(trial: Trial) -> Iterator[Forecasts]:
-    """Rows that were fitted themselves: how well the form can do at all. The width is that of its own errors."""
+    """Forecast the rows that were fitted themselves, which shows how well the form can fit at all.
+
+    The width of the interval comes from these errors.
+    """
     if not trial.networks.any():
         return
     for contender in trial.systems:

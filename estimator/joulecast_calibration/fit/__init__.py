@@ -1,1 +1,1 @@
-"""Profiles of accelerators from rows that were measured. Needs scipy (extra ``fit``)."""
+"""Fit profiles of accelerators on measured rows. Needs scipy (extra ``fit``)."""

@@ -1,5 +1,7 @@
-"""``python -m joulecast_calibration.fit --data DIR --out DIR``: fit every profile that is shipped, from published sets
-and from this project's own rows."""
+"""Fit every shipped profile from published sets and from this project's own rows.
+
+Usage: ``python -m joulecast_calibration.fit --data DIR --out DIR``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from joulecast.errors import JoulecastError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the profiles; 1 and one sentence on standard error if that cannot be done."""
+    """Write the profiles; return 1 and print one sentence on standard error if that cannot be done."""
     parser = argparse.ArgumentParser(
         prog="python -m joulecast_calibration.fit", description="Fit every profile that is shipped."
     )

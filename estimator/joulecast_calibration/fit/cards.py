@@ -1,4 +1,4 @@
-"""Profiles of cards: fitted on their own joules where there are any, else transferred by the rule of ADR 0041."""
+"""Fit profiles of cards on their own joules where there are any, else transfer them by the rule of ADR 0041."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ NO_ROWS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """A card as a fit or a transfer left it."""
+class FittedCard:
+    """A card with its fitted or transferred law, its interval, and the sets that the law was transferred from."""
 
     sheet: DataSheet
     fitted: Fitted
@@ -46,7 +46,7 @@ class Card:
 
 
 def network_sets(folder: Path) -> tuple[NetworkSet, ...]:
-    """Every set of network rows in ``folder`` that can be read and has rows to score."""
+    """Return every set of network rows in ``folder`` that can be read and has rows to score."""
     return tuple(found for path in find_sets(folder) for found in _readable(path) if found.rows)
 
 
@@ -58,7 +58,7 @@ def _readable(path: Path) -> tuple[NetworkSet, ...]:
 
 
 def problem_of(folder: Path, sheet: DataSheet) -> Problem:
-    """A fit of ``sheet``'s own rows: priors from whatever is known of the card without a joule of it."""
+    """Return the fit of ``sheet``'s own rows, with priors from everything known of the card except its joules."""
     law = transferred_law(shared_coefficients(folder, sheet.labels[0]), sheet)
     laws = Laws(law=law, host=HOST, unknown=())
     unknown = tuple(
@@ -72,8 +72,10 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
     )
 
 
-def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: str) -> tuple[Card, dict[str, float]]:
-    """A card with joules of its own, and its figures on held-out architectures."""
+def public_card(
+    folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: str
+) -> tuple[FittedCard, dict[str, float]]:
+    """Fit a card that has joules of its own, and return it with its figures on left-out architectures."""
     problem, table = problem_of(folder, sheet), table_of_set(own.rows, own.truth, lacks=sheet.lacks)
     fitted = fit_networks(problem, table)
     names = np.array([row.architecture for row in own.rows])
@@ -92,11 +94,11 @@ def public_card(folder: Path, sheet: DataSheet, own: NetworkSet, measured_on: st
     percent = np.abs(joules / own.truth.joules - 1)
     figures = {"median_ape": float(np.median(percent)), "mean_ape": float(percent.mean()), "rows": float(percent.size)}
     named = _as_bf16(replace(fitted, host=replace(fitted.host, measured_on=measured_on)))
-    return Card(sheet=sheet, fitted=named, interval=interval, donors=(own,)), figures
+    return FittedCard(sheet=sheet, fitted=named, interval=interval, donors=(own,)), figures
 
 
 def _as_bf16(fitted: Fitted) -> Fitted:
-    """fp16 as bf16 was found to be: the same units and peaks, and no rows of its own."""
+    """Use the fitted bf16 coefficients for fp16 as well: the units and peaks are the same, and no fp16 rows exist."""
     law = fitted.law
     if "fp16" not in law.flop_joules:
         return fitted
@@ -106,8 +108,8 @@ def _as_bf16(fitted: Fitted) -> Fitted:
     return replace(fitted, law=replace(law, compute_efficiency=efficiency, tile_edge=edge, flop_joules=joules))
 
 
-def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> Card:
-    """A card without joules of networks: operators, and networks of other cards with its chip.
+def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False) -> FittedCard:
+    """Transfer a law to a card without joules of networks from operators, and from networks of cards with its chip.
 
     ``own_watts``: whether operator power and power at rest of the card itself may be used; never in a ``transferred``
     score.
@@ -117,14 +119,14 @@ def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False)
     donors = _donors(folder, sheet)
     fitted = Fitted(law=law, host=HOST)
     if donors:
-        # the host that the donor was measured on says nothing of this card's: all cards without rows share one
+        # the host that the donor was measured on does not describe this card's: all cards without rows share one
         fitted = replace(_rescaled(_donated(folder, donors[0]), law), host=HOST)
     interval = transferred_interval(folder, shared, own=True, without="" if own_watts else sheet.labels[0])
-    return Card(sheet=sheet, fitted=fitted, interval=interval, donors=donors)
+    return FittedCard(sheet=sheet, fitted=fitted, interval=interval, donors=donors)
 
 
 def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:
-    """Sets of other cards with the same chip, the largest first."""
+    """Return the sets of other cards with the same chip, the largest first."""
     found = []
     for candidate in network_sets(folder):
         other = sheet_named(candidate.gpu)
@@ -148,7 +150,7 @@ def _donated(folder: Path, donor: NetworkSet) -> Fitted:
 
 
 def _rescaled(donor: Fitted, own: Law) -> Fitted:
-    """A donor's law on a card of the same chip: energies as they are, memory's pace and rest the card's own."""
+    """Adapt a donor's law to a card of the same chip: keep its energies, take memory speed and rest from the card."""
     rest = (own.gap_watts + own.clock_watts) / (donor.law.gap_watts + donor.law.clock_watts)
     law = replace(
         donor.law,
@@ -161,7 +163,10 @@ def _rescaled(donor: Fitted, own: Law) -> Fitted:
 
 @cache
 def _seconds_error(folder: Path, without: str, own: bool) -> float | None:
-    """``w_time`` of ADR 0041; ``own``: with each card's own latency tables, else with shared coefficients alone."""
+    """Return ``w_time`` of ADR 0041.
+
+    ``own``: use each card's own latency tables, else shared coefficients alone.
+    """
     shared = shared_coefficients(folder, without)
     scores: list[Array] = []
     for name, (rows, seconds) in sorted(read_latencies(folder).items()):
@@ -179,13 +184,13 @@ def _seconds_error(folder: Path, without: str, own: bool) -> float | None:
 
 
 def _sheet_of_table(name: str) -> DataSheet | None:
-    """The latency table writes spaces and dashes as underscores: compared without either."""
+    """Find the data sheet of a latency table, comparing names without spaces, dashes and underscores."""
     wanted = name.replace("_", "").replace("-", "")
     return next((s for s in datasheets() for label in s.labels if label.replace("-", "") == wanted), None)
 
 
 def transferred_interval(folder: Path, shared: Shared, *, own: bool, without: str = "") -> Interval:
-    """The rule of ADR 0041."""
+    """Return the interval of a transferred card by the rule of ADR 0041."""
     power = NO_ROWS if shared.power_error is None else STUDENT_T * shared.power_error
     seconds = _seconds_error(folder, without, own)
     width = math.sqrt(power**2 + (NO_ROWS if seconds is None else seconds) ** 2 + NO_ROWS**2)

@@ -1,4 +1,4 @@
-"""The law's coefficients as a vector to search: logarithms, each with where it starts and how far it may stray."""
+"""The law's coefficients as a vector to search: logarithms, each with a start and a prior spread."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from joulecast.energy.profile import Host, Law
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficient:
-    """One unknown: ``path`` names a field of ``Law`` or ``host``, with a key after a dot where the field is a mapping.
+    """One unknown coefficient.
 
-    ``centre``: its expected value; ``spread``: standard deviation of its logarithm about that (a Gaussian prior).
+    - ``path``: a field of ``Law`` or ``host``, with a key after a dot where the field is a mapping.
+    - ``centre``: expected value.
+    - ``spread``: standard deviation of its logarithm about the centre (a Gaussian prior).
     """
 
     path: str
@@ -30,7 +32,7 @@ _SHARES = ("law.compute_efficiency", "law.held_share", "law.voltage_floor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laws:
-    """A law and a host with some coefficients unknown; the rest stay as in ``law`` and ``host``."""
+    """A law and a host with some coefficients unknown; the others stay as in ``law`` and ``host``."""
 
     law: Law
     host: Host
@@ -45,7 +47,7 @@ class Laws:
         return np.array([unknown.spread for unknown in self.unknown])
 
     def at(self, vector: Sequence[float] | Array) -> tuple[Law, Host]:
-        """The law and host whose unknowns have the logarithms ``vector``."""
+        """Return the law and host whose unknowns have the logarithms ``vector``."""
         values = {"law": asdict(self.law), "host": asdict(self.host)}
         for unknown, logarithm in zip(self.unknown, vector, strict=True):
             _put(values, unknown.path, float(np.exp(logarithm)))
@@ -53,18 +55,19 @@ class Laws:
 
     @property
     def highest(self) -> Array:
-        """Upper bounds of the logarithms: shares of a peak and of boost's voltage are at most 1, the rest is free."""
+        """Return upper bounds of the logarithms: shares of a peak and of boost's voltage are at most 1, others
+        unbounded."""
         shares = [unknown.path.startswith(_SHARES) for unknown in self.unknown]
         return np.where(shares, 0.0, np.inf)
 
     @property
     def start(self) -> Array:
-        """Where a search begins: the centre, but inside the bounds, on which it could not move."""
+        """Return the start of a search: the centre, moved inside the bounds, because a search cannot move on them."""
         inside: Array = np.minimum(self.centre, self.highest + np.log(_INSIDE))
         return inside
 
     def value(self, path: str) -> float | None:
-        """What ``law`` or ``host`` has at ``path`` now; None where a mapping has no such key."""
+        """Return the value of ``law`` or ``host`` at ``path``, or None where a mapping does not have the key."""
         part, _, rest = path.partition(".")
         name, _, key = rest.partition(".")
         found = getattr(self.law if part == "law" else self.host, name)
@@ -125,10 +128,10 @@ _OF_THE_REST: Mapping[str, float] = {
     "law.family_compute": 0.5,
     "law.family_memory": 0.5,
 }
-"""Of arithmetics and families that ``SPREADS`` does not name: nothing but the card's own rows tells them, so that they
+"""Spread of arithmetics and families that ``SPREADS`` does not name: only the card's own rows determine them, so they
 are known to within a factor of about two."""
 
 
 def spread_of(path: str) -> float:
-    """The spread of the coefficient at ``path``. Raises KeyError for one that no fit moves."""
+    """Return the spread of the coefficient at ``path``. Raises KeyError for a coefficient that no fit moves."""
     return SPREADS[path] if path in SPREADS else _OF_THE_REST[path.rpartition(".")[0]]

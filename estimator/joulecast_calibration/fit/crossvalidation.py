@@ -1,6 +1,6 @@
-"""Cross-validation: forecasts of rows by fits that never saw them, and intervals from what other fits missed.
+"""Cross-validate: forecast rows by fits that did not see them, and derive intervals from the errors of other fits.
 
-What is left out together is a fold of measured rows, or a group of a published set.
+A fold of measured rows, or a group of a published set, is left out together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIZE_POWER = 0.5
 """Groups weigh in an interval as architectures do in the fit: half way between one a row and one a group (ADR 0043)."""
 
 UNSEEN_LLMS = "unseen language models"
-"""The fold of the three that lend no layer to the sample; no decoder language model trains it."""
+"""Fold of the three models that contribute no layer to the sample; decoder language models are not fitted for it."""
 
 
 Forecast = Callable[[Index], Array]
@@ -31,13 +31,16 @@ Forecast = Callable[[Index], Array]
 
 @dataclass(frozen=True, slots=True)
 class Refits:
-    """``fit``: from positions of rows to fit to what then forecasts. Every fit is made once."""
+    """Fits on subsets of the rows; every fit is made once.
+
+    - ``fit``: takes positions of rows and returns the forecast of the fit on them.
+    """
 
     fit: Callable[[Index], Forecast]
     _made: dict[bytes, Forecast] = field(default_factory=dict)
 
     def fitted(self, kept: Index) -> Forecast:
-        """Fitted on the rows ``kept``, in their order."""
+        """Return the fit on the rows ``kept``, in their order."""
         key = np.sort(kept).tobytes()
         if key not in self._made:
             self._made[key] = self.fit(np.sort(kept))
@@ -45,8 +48,10 @@ class Refits:
 
 
 def interval_width(errors: dict[str, Array]) -> float:
-    """Log half-width at ``LEVEL`` from log errors by group: split-conformal over groups from nine on, else
-    group-weighted."""
+    """Return the log half-width at ``LEVEL`` from log errors by group.
+
+    Split-conformal over groups from nine groups on, else group-weighted.
+    """
     scores = {name: np.abs(values) for name, values in errors.items()}
     if len(scores) >= MINIMUM_GROUPS:
         return split_conformal(np.array([np.quantile(values, LEVEL) for values in scores.values()]), LEVEL)
@@ -55,13 +60,16 @@ def interval_width(errors: dict[str, Array]) -> float:
 
 
 def by_group(values: Array, names: Array) -> dict[str, Array]:
-    """``values`` (rows,) by their names (rows,), in order of the names."""
+    """Split ``values`` (rows,) by their names (rows,), in order of the names."""
     return {name: values[names == name] for name in sorted(set(names.tolist()))}
 
 
 def nested(refits: Refits, groups: Array, truth: Array, train: Index, test: Index) -> tuple[Array, float]:
-    """Joules of the rows ``test`` by a fit on ``train``, and the log half-width that fits without each group of
-    ``train`` in turn say; ``groups`` and ``truth``: (rows,) of the whole set."""
+    """Forecast the rows ``test`` by a fit on ``train``, and derive the interval from nested fits.
+
+    Returns the joules, and the log half-width from fits that leave out each group of ``train`` in turn. ``groups`` and
+    ``truth``: (rows,) of the whole set.
+    """
     errors = {}
     for name in sorted(set(groups[train].tolist())):
         inner, out = train[groups[train] != name], train[groups[train] == name]
@@ -70,7 +78,8 @@ def nested(refits: Refits, groups: Array, truth: Array, train: Index, test: Inde
 
 
 def each_left_out(refits: Refits, groups: Array, truth: Array, among: Index) -> tuple[Array, Array]:
-    """Joules of the rows ``among``, each group by a fit on the others, and log half-widths: (among,) each."""
+    """Forecast each group of the rows ``among`` by a fit on the others; return joules and log half-widths, (among,)
+    each."""
     joules, width = np.zeros(among.size), np.zeros(among.size)
     for name in sorted(set(groups[among].tolist())):
         own = groups[among] == name
@@ -80,7 +89,11 @@ def each_left_out(refits: Refits, groups: Array, truth: Array, among: Index) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """``scored``, ``trains``: (size,) rows of a table that are forecast, and those that this may be fitted on."""
+    """Rows that are left out of a fit together.
+
+    - ``scored``: (size,) rows of a table that are forecast.
+    - ``trains``: (size,) rows that the fit may use.
+    """
 
     name: str
     scored: Flags
@@ -95,10 +108,10 @@ def left_out(
     shape: tuple[int, ...] = (),
     advanced: Callable[[float], None] = lambda _: None,
 ) -> Array:
-    """What is forecast of every row that is scored in one of ``folds``, by a fit of what that one trains on; nan where
-    none is, or too few rows are left to fit. (*shape, size)
+    """Forecast every row that a fold scores by a fit on that fold's training rows, (*shape, size).
 
-    ``among`` (size,): rows that may be fitted. ``advanced`` is told the share that is done.
+    Nan where no fold scores the row or too few rows are left to fit. ``among`` (size,): rows that may be fitted.
+    ``advanced`` is called with the share that is done.
     """
     found = np.full((*shape, among.size), np.nan)
     with threadpool_limits(limits=1):  # tall and narrow matrices: threads spend their time waiting
@@ -111,14 +124,16 @@ def left_out(
 
 
 def widths_of_others(errors: Mapping[str, Array], names: Iterable[str]) -> dict[str, float]:
-    """Log half-width for each of ``names`` by the log errors of the other groups; without it where there are none."""
+    """Return the log half-width for each of ``names`` from the errors of the other groups; omit it without others."""
     others = {name: {other: values for other, values in errors.items() if other != name} for name in names}
     return {name: interval_width(rest) for name, rest in others.items() if rest}
 
 
 def fold_of(row: Measured) -> str:
-    """The fold that a row is scored in: its family, or that of the unseen language models. A layer of many families is
-    scored once, with the first."""
+    """Return the fold that a row is scored in: its family, or that of the unseen language models.
+
+    A layer of several families is scored once, with the first.
+    """
     if row.name in zero_shot_names():
         return UNSEEN_LLMS
     return row.families[0] if row.families else row.name
@@ -129,21 +144,24 @@ def fold_names(rows: Iterable[Measured]) -> tuple[str, ...]:
 
 
 def held_with(fold: str) -> frozenset[str]:
-    """Every family that the fold must not be trained on."""
+    """Return every family that the fold must not be trained on."""
     if fold == UNSEEN_LLMS:
         return language_models()
     return kin().get(fold, frozenset({fold}))
 
 
 def trains(table: Table, fold: str) -> Flags:
-    """(size,) rows that may be fitted when ``fold`` is held out: no network of it or its kin, no layer configuration
-    that occurs in any of them, and nothing that is scored in it."""
+    """Return the rows (size,) that may be fitted when ``fold`` is left out.
+
+    These exclude networks of the fold and its relatives, layer configurations that occur in any of them, and everything
+    that is scored in the fold.
+    """
     held = held_with(fold)
     return np.array([not held & set(row.families) and fold_of(row) != fold for row in table.rows], dtype=bool)
 
 
 def trains_loosely(table: Table, fold: str) -> Flags:
-    """As ``trains``, but layer configurations that other families have too are fitted."""
+    """Return the training rows as ``trains`` does, but keep layer configurations that other families have too."""
     held = held_with(fold)
     return np.array([not _loosely_held(row, held) and not _scored_network(row, fold) for row in table.rows], dtype=bool)
 
@@ -158,7 +176,7 @@ def _scored_network(row: Measured, fold: str) -> bool:
 
 
 def scored(table: Table, fold: str) -> Flags:
-    """(size,) rows that are scored with ``fold``."""
+    """Return the rows (size,) that are scored with ``fold``."""
     return np.array([fold_of(row) == fold for row in table.rows], dtype=bool)
 
 
@@ -167,7 +185,7 @@ def strict_folds(table: Table, names: Iterable[str]) -> tuple[Fold, ...]:
 
 
 def loose_folds(table: Table, names: Iterable[str]) -> tuple[Fold, ...]:
-    """Of networks alone: a layer that is fitted cannot be scored."""
+    """Return loose folds of networks alone, because a fitted layer cannot be scored."""
     networks = table.is_network
     return tuple(
         Fold(name=name, scored=scored(table, name) & networks, trains=trains_loosely(table, name)) for name in names

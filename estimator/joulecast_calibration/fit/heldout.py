@@ -1,4 +1,4 @@
-"""Forecasts of rows whose family no fit has seen, and how wrong they are."""
+"""Forecast rows whose family was left out of the fit, and compute the errors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from joulecast_calibration.fit.crossvalidation import (
     widths_of_others,
 )
 from joulecast_calibration.fit.prior import Prior
-from joulecast_calibration.fit.search import Found, law_refits
+from joulecast_calibration.fit.search import SearchResult, law_refits
 from joulecast_calibration.fit.table import Table
 
 FEWEST_FOLDS = 3
-"""Below that nothing can be said of a family that was not measured."""
+"""Fewest folds for statements about families that were not measured."""
 _NOT_NETWORKS = 0.25
 """Log half-width that is added where no network was measured: what a profile adds for rows without joules (ADR
 0042)."""
@@ -34,8 +34,12 @@ _NOT_NETWORKS = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """``joules``, ``seconds`` (size,): of each row by a fit without its family, nan where none could be made.
-    ``fold`` (size,): what was left out with it. ``networks``: whether networks are scored, else layers."""
+    """Forecasts of left-out rows.
+
+    - ``joules``, ``seconds``: (size,) of each row by a fit without its family, nan where no fit could be made.
+    - ``fold``: (size,) name of the fold that was left out with the row.
+    - ``networks``: whether networks are scored, else layers.
+    """
 
     table: Table
     fold: tuple[str, ...]
@@ -45,27 +49,30 @@ class HeldOut:
 
     @property
     def scored(self) -> Flags:
-        """(size,) rows that the figures are of."""
+        """Return the rows (size,) that the figures describe."""
         kind = self.table.is_network if self.networks else ~self.table.is_network
         flags: Flags = kind & np.isfinite(self.joules)
         return flags
 
     @property
     def log_errors(self) -> Array:
-        """(size,) logarithm of forecast over truth."""
+        """Return the logarithm of forecast over truth, (size,)."""
         errors: Array = np.log(self.joules / self.table.joules)
         return errors
 
     def by_fold(self, kept: Flags | None = None) -> dict[str, Array]:
-        """Log errors of the scored rows, by fold."""
+        """Return the log errors of the scored rows, by fold."""
         rows = self.scored if kept is None else self.scored & kept
         return by_group(self.log_errors[rows], np.array(self.fold)[rows])
 
 
 def leave_families_out(
-    prior: Prior, table: Table, whole: Found, *, advanced: Callable[[float], None] = lambda _: None
+    prior: Prior, table: Table, whole: SearchResult, *, advanced: Callable[[float], None] = lambda _: None
 ) -> HeldOut:
-    """Each family's rows by a fit of what is not related to it. ``advanced`` is told the share that is done."""
+    """Forecast each family's rows by a fit of the rows that are not related to it.
+
+    ``advanced`` is called with the share that is done.
+    """
     cut = strict_folds(table, family_names(table))
     every = np.ones(table.size, dtype=bool)
     found = left_out(law_refits(prior, table, whole, seconds=True), cut, every, shape=(2,), advanced=advanced)
@@ -79,7 +86,7 @@ def leave_families_out(
 
 
 def family_names(table: Table) -> tuple[str, ...]:
-    """Which families are left out in turn: those of networks, or of all rows where networks have too few."""
+    """Return the families to leave out in turn: those of networks, or of all rows where networks have too few."""
     by_network = _by_network(table)
     return fold_names(row for row in table.rows if row.is_network or not by_network)
 
@@ -89,14 +96,16 @@ def _by_network(table: Table) -> bool:
 
 
 def percent_errors(joules: Array, truth: Array) -> Array:
-    """(rows,) |forecast ÷ truth − 1|, a share."""
+    """Return |forecast ÷ truth − 1| as a share, (rows,)."""
     errors: Array = np.abs(joules / truth - 1)
     return errors
 
 
 def figures(held: HeldOut) -> dict[str, float]:
-    """Errors as shares over the scored rows, over each task, and over the unseen language models; empty where too few
-    families were held out."""
+    """Return errors as shares: of the scored rows, of each task, and of the unseen language models.
+
+    Empty where too few families were left out.
+    """
     groups = held.by_fold()
     if len(groups) < FEWEST_FOLDS:
         return {}
@@ -126,7 +135,7 @@ def _summary(errors: Array) -> dict[str, float]:
 
 
 def nested_coverage(held: HeldOut) -> float:
-    """Share of the scored rows within the width that the other families' errors give."""
+    """Return the share of the scored rows within the width that the other families' errors give."""
     groups = held.by_fold()
     widths = widths_of_others(groups, groups)
     inside = [np.abs(errors) <= widths[fold] for fold, errors in groups.items()]
@@ -134,8 +143,10 @@ def nested_coverage(held: HeldOut) -> float:
 
 
 def interval_of(held: HeldOut, known: Interval) -> Interval:
-    """From the errors on held-out families; ``known``, what was said before anything was measured, where they are too
-    few."""
+    """Derive the interval from the errors on left-out families.
+
+    Where these are too few, return ``known``, the interval from before the measurement.
+    """
     groups = held.by_fold()
     if len(groups) < FEWEST_FOLDS:
         return replace(known, guaranteed=False, rule=f"as before it was measured, for too few families: {known.rule}")

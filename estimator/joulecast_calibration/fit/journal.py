@@ -1,4 +1,4 @@
-"""What there is to fit: rows of ``joulecast measure`` on one accelerator, and every reason to refuse them."""
+"""Select the rows of ``joulecast measure`` on one accelerator that can be fitted, and give reasons for the others."""
 
 from __future__ import annotations
 
@@ -28,11 +28,17 @@ from joulecast_calibration.rows.typed import ConstantsRow, SessionRow, TypedRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRows:
-    """``rows``: valid layers and networks. ``graphs``: those that were traced where they were measured, by digest.
-    ``constants``: of every run. ``product``: label of what they were measured on, told by the power limit where the
-    rows have a shorter name; of a simulated card the one that it simulates. ``suite``: digest of the index that
-    planned most of the sessions. ``drivers``, ``hosts``: of the sessions, the most frequent first. ``refused``: layers
-    and networks that cannot be fitted and lines that are no rows of their kind, by reason."""
+    """Rows of one accelerator, ready to be fitted.
+
+    - ``rows``: valid layers and networks.
+    - ``graphs``: graphs that were traced where the rows were measured, by digest.
+    - ``constants``: rows of kind ``constants`` of every run.
+    - ``product``: label of the accelerator, found by the power limit where the rows have a shorter name; of a simulated
+      card, the product that it simulates.
+    - ``suite``: digest of the index that planned most of the sessions.
+    - ``drivers``, ``hosts``: of the sessions, the most frequent first.
+    - ``refused``: number of layers and networks that cannot be fitted, and of invalid lines, by reason.
+    """
 
     rows: tuple[Executed, ...]
     graphs: Mapping[str, MeasuredGraph]
@@ -47,9 +53,10 @@ class MeasuredRows:
 
 
 def read(paths: Sequence[Path]) -> MeasuredRows:
-    """All rows of ``paths``, each a journal or a folder of them.
+    """Read all rows of ``paths``, each a journal or a folder of journals.
 
-    Raises MeasurementError where there are none, too few, of two accelerators, or simulated ones without leave.
+    Raises MeasurementError where there are no rows, too few rows, rows of two accelerators, or simulated rows that are
+    not allowed.
     """
     found = read_journals(_files(paths))
     named = ", ".join(map(str, paths))
@@ -83,7 +90,7 @@ def journal_of(
     refused: Mapping[str, int],
     simulated: bool,
 ) -> MeasuredRows:
-    """``rows`` of every kind of one accelerator; ``kept``: those of them that are fitted."""
+    """Build the table input from ``rows`` of every kind of one accelerator; ``kept``: those that are fitted."""
     sessions = [row for row in rows if isinstance(row, SessionRow)]
     limit_watts = _limit(kept)
     return MeasuredRows(
@@ -110,12 +117,12 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def simulated_allowed() -> bool:
-    """Whether the environment lets rows of a simulated card be fitted and scored: for tests."""
+    """Return whether the environment allows rows of a simulated card to be fitted and scored, as tests do."""
     return os.environ.get(SIMULATED_ALLOWED) == "1"
 
 
 def _only_accelerator(accelerators: Iterable[str | None], named: str) -> str:
-    """The one accelerator that all rows were measured on."""
+    """Return the one accelerator that all rows were measured on."""
     values = sorted(set(filter(None, accelerators)))
     if len(values) != 1:
         told = " and ".join(value[:40] for value in values) or "none"
@@ -126,7 +133,7 @@ def _only_accelerator(accelerators: Iterable[str | None], named: str) -> str:
 
 
 def product_of(accelerator: str, *, simulated: bool) -> str:
-    """The product of an accelerator's name; of a simulated card the one that it simulates."""
+    """Return the product of an accelerator's name; for a simulated card the product that it simulates."""
     if not simulated:
         return accelerator
     found = PRESETS.get(accelerator.lower().removeprefix(SIMULATED))
@@ -138,6 +145,6 @@ def _frequent(values: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def _limit(kept: Iterable[Executed]) -> float | None:
-    """The power limit as most rows have it; several cards may differ."""
+    """Return the power limit that most rows have, because several cards may differ."""
     found = Counter(filter(None, (line.row.power_limit_watts for line in kept)))
     return float(found.most_common(1)[0][0]) if found else None

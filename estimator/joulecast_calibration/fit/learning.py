@@ -1,4 +1,4 @@
-"""One model for all hardware: how wrong forecasts are before anything is measured, and after 15, 50 and 150 layers."""
+"""Compute the errors of forecasts before any measurement, and after 15, 50 and 150 measured layers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ SIZES = (0, 15, 50, 150)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """``layers``: how many were fitted. Errors, as shares, on rows that were not: ``on`` networks, or layers where
-    there are none."""
+class LearningStep:
+    """Errors, as shares, on rows that were not fitted.
+
+    - ``layers``: number of layers that were fitted.
+    - ``on``: what is forecast: networks, or layers where there are no networks.
+    """
 
     layers: int
     on: str
@@ -29,9 +32,12 @@ class Step:
     mean_ape: float
 
 
-def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[Step, ...]:
-    """A step for each of ``sizes`` that the rows suffice for: the first layers in the suite's order are fitted, the
-    forecasts are of all networks, or of the layers that come after the largest size."""
+def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[LearningStep, ...]:
+    """Compute a step for each of ``sizes`` that the rows suffice for.
+
+    The first layers in the suite's order are fitted; the forecasts are of all networks, or of the layers that come
+    after the largest size.
+    """
     ordered = _in_order(table)
     possible = [size for size in sizes if size <= len(ordered)]
     networks = table.is_network
@@ -44,7 +50,7 @@ def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[
         joules = forecast(prior, _fitted(prior, table.take(_only(table, ordered[:size]))), scored).joules
         errors = percent_errors(joules, scored.joules)
         steps.append(
-            Step(
+            LearningStep(
                 layers=size,
                 on="networks" if networks.any() else "layers",
                 rows=int(held.sum()),
@@ -56,7 +62,7 @@ def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[
 
 
 def _fitted(prior: Prior, few: Table) -> Fitted:
-    """``prior`` moved by ``few`` layers; with none, as it is."""
+    """Fit ``prior`` on ``few`` layers; return it unchanged without layers."""
     if not few.size:
         return Fitted(law=prior.laws.law, host=prior.laws.host)
     own = replace(prior, laws=replace(prior.laws, unknown=movable_coefficients(prior.laws, few)))
@@ -64,7 +70,7 @@ def _fitted(prior: Prior, few: Table) -> Fitted:
 
 
 def _in_order(table: Table) -> list[int]:
-    """Positions of layers, each configuration once, in the order in which the suite samples them."""
+    """Return the positions of layers, each configuration once, in the order in which the suite samples them."""
     place = {digest: position for position, digest in enumerate(layers_of_suite())}
     found: dict[str, int] = {}
     for position, row in enumerate(table.rows):

@@ -1,4 +1,4 @@
-"""The law fitted on whole networks that others measured: energies and times, with priors on every coefficient."""
+"""Fit the law on whole networks that others measured: energies and times, with priors on every coefficient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from joulecast_calibration.fit.crossvalidation import Forecast, Refits
 from joulecast_calibration.fit.table import Measured, Table
 
 TIME_WEIGHT = 0.5
-"""A second's residual beside a joule's: time steers the fit, joules decide it."""
+"""Weight of a second's residual relative to a joule's, since joules are what is forecast."""
 PRIOR_WEIGHT = 0.1
 """A prior's residual of one standard deviation weighs as a log residual of a tenth on a row of average weight."""
 _ROBUST = 0.1  # log residuals beyond it count linearly, so that one odd network does not bend the law
@@ -25,7 +25,7 @@ _ROBUST = 0.1  # log residuals beyond it count linearly, so that one odd network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A law and its host, as found."""
+    """A fitted law and its host."""
 
     law: Law
     host: Host
@@ -33,7 +33,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Everything a fit on one card needs; ``lacks`` as the data sheet says."""
+    """Everything that a fit on one card needs; ``lacks``: the arithmetics that the data sheet rules out."""
 
     laws: Laws
     chip: Chip
@@ -42,8 +42,7 @@ class Problem:
 
 
 def fit_networks(problem: Problem, table: Table) -> Fitted:
-    """The coefficients whose forecasts come nearest to ``table``, in robust least squares of logarithms, priors
-    included.
+    """Fit the coefficients to ``table`` by robust least squares of logarithms with priors.
 
     A row without seconds (nan) counts with its joules alone.
     """
@@ -77,12 +76,12 @@ def fit_networks(problem: Problem, table: Table) -> Fitted:
 
 
 def forecast_networks(problem: Problem, fitted: Fitted, table: Table) -> Composed:
-    """Every network at the clock that it was locked at, under the power limit."""
+    """Forecast every network at its locked clock, under the power limit."""
     return table.compose(fitted.law, fitted.host, problem.chip, clock_shares(table, problem.boost_clock_mhz))
 
 
 def refits(problem: Problem, table: Table) -> Refits:
-    """Fits of the law on some rows of ``table``, which forecast joules."""
+    """Prepare fits of the law on some rows of ``table``, which forecast joules."""
 
     def fit(kept: Index) -> Forecast:
         fitted = fit_networks(problem, table.take(table.flags(kept)))
@@ -92,12 +91,12 @@ def refits(problem: Problem, table: Table) -> Refits:
 
 
 def clock_shares(table: Table, boost_clock_mhz: float) -> Array:
-    """Clock over boost of each network, (networks,): 1 where none is locked."""
+    """Return clock over boost of each network, (networks,): 1 where the clock is not locked."""
     return np.clip(np.nan_to_num(table.clock_mhz, nan=boost_clock_mhz) / boost_clock_mhz, LOWEST_CLOCK, None)
 
 
 def _balanced(rows: Sequence[Measured]) -> Array:
-    """Weights whose squares lie half way between one a row and one an architecture; their mean square is 1."""
+    """Return weights whose squares lie half way between one per row and one per architecture, with mean square 1."""
     counts = Counter(row.name for row in rows)
     weight = np.array([counts[row.name] ** -0.25 for row in rows])
     scaled: Array = weight / np.sqrt(np.mean(weight**2))
@@ -105,7 +104,7 @@ def _balanced(rows: Sequence[Measured]) -> Array:
 
 
 def _robust(residual: Array) -> Array:
-    """Signed square root of the soft-l1 loss 2·s²·(√(1 + (r/s)²) − 1), s = 0.1."""
+    """Return the signed square root of the soft-l1 loss 2·s²·(√(1 + (r/s)²) − 1), s = 0.1."""
     scaled = residual / _ROBUST
     robust: Array = np.sign(residual) * _ROBUST * np.sqrt(2 * (np.sqrt(1 + scaled**2) - 1))
     return robust

@@ -1,4 +1,4 @@
-"""Coefficients from single operators: time from latency tables, energy from the upper mode of board power."""
+"""Fit coefficients on single operators: time from latency tables, energy from the upper mode of board power."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ class PowerShares:
     memory: float
 
     def watts(self, rows: OperatorRows, chip: Chip, arithmetic: int) -> Array:
-        """Forecast of the power of each row, capped at the limit, from its measured time."""
+        """Forecast the power of each row, capped at the limit, from its measured time."""
         shares = np.array([self.static, self.compute, self.memory])
         watts: Array = np.minimum(_rates(rows, chip, arithmetic) @ shares, 1.0) * chip.power_limit_watts
         return watts
 
 
 def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) -> Law:
-    """``law`` with the coefficients at ``paths`` (of ``Law``) moved to the rows' seconds, at the clock the card
-    chose."""
+    """Fit the coefficients of ``law`` at ``paths`` (fields of ``Law``) to the rows' seconds.
+
+    The clock is the one that the card chose.
+    """
     start = Laws(law=law, host=_NO_HOST, unknown=())
     unknown = tuple(Coefficient(path=f"law.{path}", centre=_value(law, path), spread=_LOOSE) for path in paths)
     laws = Laws(law=start.law, host=start.host, unknown=unknown)
@@ -54,11 +56,10 @@ def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) 
 
 
 def fit_power(rows: OperatorRows, chip: Chip, arithmetic: int, rest_share: float) -> PowerShares:
-    """Shares of compute and memory above ``rest_share``, the power at rest, whose capped sum comes nearest to the
-    watts.
+    """Fit the shares of compute and memory above ``rest_share`` so that their capped sum comes nearest to the watts.
 
-    Rest is given, not fitted: kernels long enough for the meter all draw most of the limit, so their power alone
-    cannot tell it apart.
+    The power at rest is given, not fitted: kernels long enough for the meter all draw most of the limit, so their power
+    alone does not determine it.
     """
 
     pull = _SHARE_PULL * np.sqrt(rows.seconds.size)
@@ -74,7 +75,7 @@ def fit_power(rows: OperatorRows, chip: Chip, arithmetic: int, rest_share: float
 
 
 def power_errors(shares: PowerShares, rows: OperatorRows, chip: Chip, arithmetic: int) -> Array:
-    """Log of forecast over measured watts, (rows,)."""
+    """Return the logarithm of forecast over measured watts, (rows,)."""
     if rows.watts is None:
         raise ValueError("these rows carry no power")
     errors: Array = np.log(shares.watts(rows, chip, arithmetic) / rows.watts)
@@ -82,14 +83,14 @@ def power_errors(shares: PowerShares, rows: OperatorRows, chip: Chip, arithmetic
 
 
 def mean_shares(found: Mapping[str, PowerShares]) -> PowerShares:
-    """The cards' mean, each card once."""
+    """Return the mean over the cards, each card counted once."""
     values = np.array([[entry.static, entry.compute, entry.memory] for entry in found.values()])
     static, compute, memory = values.mean(axis=0).tolist()
     return PowerShares(static=static, compute=compute, memory=memory)
 
 
 def _rates(rows: OperatorRows, chip: Chip, arithmetic: int) -> Array:
-    """(rows, 3): one, share of the peak FLOP rate, share of the bandwidth."""
+    """Return one, the share of the peak FLOP rate and the share of the bandwidth of each row, (rows, 3)."""
     flops = rows.table.flops / rows.seconds / chip.peak_flops[arithmetic]
     moved = rows.table.bytes / rows.seconds / chip.bandwidth_bytes_per_second
     return np.stack([np.ones_like(flops), flops, moved], axis=1)

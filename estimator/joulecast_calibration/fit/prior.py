@@ -1,4 +1,4 @@
-"""What is known of the accelerator before a joule of it is fitted, and which coefficients its rows may move."""
+"""Build what is known of the accelerator before a fit, and select the coefficients that its rows may move."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.typed import HostConstants
 
 _OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
-"""Families that multiply at a pace of their own, relative to a matrix product's."""
+"""Families whose multiplication rate differs from a matrix product's."""
 _SEEN = 3
-"""Rows of an arithmetic or family from which on its own coefficients are moved; fewer would follow their noise."""
+"""Fewest rows of an arithmetic or family that move its own coefficients; fewer would fit noise."""
 _UNCAPPED = 0.9
-"""Quantile of the clocks measured that counts as boost: the highest one may be a reading that is off."""
+"""Quantile of the clocks measured that counts as boost: the highest one may be a wrong reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """``profile``: as shipped or from the data sheet, at the limit and boost clock of the measured card. ``laws``: its
-    law with what may move. ``measured_host``: as measured; None where the rows have to tell."""
+    """The starting point of a fit.
+
+    - ``profile``: as shipped or from the data sheet, at the power limit and boost clock of the measured card.
+    - ``laws``: its law with the coefficients that may move.
+    - ``measured_host``: the host's measured constants; None where the rows have to determine them.
+    """
 
     profile: AcceleratorProfile
     laws: Laws
@@ -37,13 +41,13 @@ class Prior:
     measured_host: Host | None
 
     def clock_shares(self, table: Table) -> Array:
-        """Clock of each row over boost, as measured; 1 where it was not read."""
+        """Return the measured clock of each row over boost; 1 where it was not read."""
         boost = self.profile.boost_clock_mhz or math.nan
         return np.nan_to_num(np.minimum(table.clock_mhz / boost, 1.0), nan=1.0)
 
     @property
     def uncapped(self) -> Chip:
-        """For rows at their own clock, which the cap has already lowered."""
+        """Return the chip without a power limit, for rows at their own clock, which the cap has already lowered."""
         return replace(self.chip, power_limit_watts=math.inf)
 
 
@@ -52,15 +56,18 @@ PRIORS = "priors"
 
 
 def known_of(product: str) -> AcceleratorProfile:
-    """What is shipped or stated of ``product`` without a row of ours, so that no fit begins at what it is scored on.
-    Raises UnknownAcceleratorError, NotCalibratedError."""
+    """Return what is shipped or stated of ``product`` without rows of this project, to keep the fit independent of
+    them.
+
+    Raises UnknownAcceleratorError, NotCalibratedError.
+    """
     found = find(product)
     path = files("joulecast.energy").joinpath("profiles", PRIORS, f"{found.product}.json")
     return AcceleratorProfile.from_json(path.read_text("utf-8")) if path.is_file() else found
 
 
 def prior_of(journal: MeasuredRows, table: Table, known: AcceleratorProfile) -> Prior:
-    """``known`` as the card was measured, with the coefficients that rows of ``table`` can tell."""
+    """Adapt ``known`` to the measured card, and select the coefficients that rows of ``table`` determine."""
     profile = _as_measured(known, journal, table)
     host = _host(journal)
     laws = Laws(law=profile.law, host=host or profile.hosts["torch-eager"], unknown=())
@@ -73,7 +80,7 @@ def prior_of(journal: MeasuredRows, table: Table, known: AcceleratorProfile) -> 
 
 
 def _as_measured(known: AcceleratorProfile, journal: MeasuredRows, table: Table) -> AcceleratorProfile:
-    """Limit and boost clock as they were; peaks hold at the boost clock, and move with it."""
+    """Set the limit and boost clock to the measured ones; scale the peaks, which hold at the boost clock."""
     limit = journal.power_limit_watts or known.power_limit_watts
     clocks = table.clock_mhz[np.isfinite(table.clock_mhz)]
     if not clocks.size:
@@ -85,7 +92,7 @@ def _as_measured(known: AcceleratorProfile, journal: MeasuredRows, table: Table)
 
 
 def _host(journal: MeasuredRows) -> Host | None:
-    """Means over the runs that measured them."""
+    """Return the means over the runs that measured the host."""
     found = [_launch_seconds(row.host_constants) for row in journal.constants if row.host_constants]
     whole = [seconds for seconds in found if None not in seconds]
     if not whole:
@@ -106,7 +113,7 @@ def _launch_seconds(host: HostConstants) -> tuple[float | None, ...]:
 
 
 def movable_coefficients(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
-    """Return the coefficients of ``SPREADS`` that the rows can tell, and the pace of each family of kernels there.
+    """Return the coefficients of ``SPREADS`` that the rows determine, and the speed of each family of kernels in them.
 
     A host's launch costs move too where they were measured: on tiny modules they take less than half of what they take
     in a real network.
@@ -122,7 +129,7 @@ def movable_coefficients(laws: Laws, table: Table) -> tuple[Coefficient, ...]:
 
 
 def _own_paths(families: Sequence[str], arithmetics: Sequence[str]) -> Iterator[str]:
-    """Coefficients of the families and arithmetics that rows are of."""
+    """Yield the coefficients of the families and arithmetics that occur in the rows."""
     for family in families:
         yield f"law.family_memory.{family}"
         if family in _OWN_PACE:
@@ -143,7 +150,7 @@ def _told(path: str, families: Sequence[str], arithmetics: Sequence[str], table:
 
 
 def _centre(laws: Laws, path: str) -> float | None:
-    """Where the law has it; 1 for a family that it does not name."""
+    """Return the value that the law has at ``path``, or 1 for a family that it does not name."""
     try:
         found = laws.value(path)
     except AttributeError:  # a coefficient of another form of the law
@@ -152,7 +159,7 @@ def _centre(laws: Laws, path: str) -> float | None:
 
 
 def _seen(table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Families and arithmetics with enough measured rows that have any."""
+    """Return the families and arithmetics that occur in enough measured rows."""
     names = []
     for column, known in ((table.features.family, FAMILIES), (table.features.arithmetic, ARITHMETIC)):
         pairs = set(zip(table.networks.index.tolist(), column[table.which].tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""From fits to profiles: what was fitted from what, under which licence, and how good it is.
+"""Write profiles from fits: what was fitted from which rows, under which licence, and how accurate it is.
 
 ``fit`` reads published sets, ``fit_measured`` the rows of ``joulecast measure``; ``write`` makes what is
 shipped of both.
@@ -23,7 +23,7 @@ from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom,
 from joulecast_calibration.files import write_together
 from joulecast_calibration.fit.cards import (
     HOST,
-    Card,
+    FittedCard,
     public_card,
     transferred_card,
     transferred_interval,
@@ -31,7 +31,7 @@ from joulecast_calibration.fit.cards import (
 from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
-from joulecast_calibration.fit.search import Found, search
+from joulecast_calibration.fit.search import SearchResult, search
 from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
 from joulecast_calibration.fit.table import Table, table_of, table_of_set
 from joulecast_calibration.rows.networks import find_sets, read_set
@@ -50,7 +50,7 @@ SHIPPED = (
     "NVIDIA-GB200",
     "NVIDIA-L40S",
 )
-"""Cards with a profile of their own: joules, operator power or latency tables tell more of them than their data
+"""Cards with a profile of their own: joules, operator power or latency tables say more of them than their data
 sheet."""
 
 PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")
@@ -61,7 +61,7 @@ _LICENCES = {"energaizer": ("EnergAIzer, measured networks", "github.com/yifueve
 
 
 def fit(folder: Path) -> Mapping[str, str]:
-    """Name to text of every file that a fit of ``folder`` writes: profiles by product, and the shared coefficients.
+    """Return the text of every file that a fit of ``folder`` writes, by name: profiles, and the shared coefficients.
 
     Raises MeasurementError if ``folder`` is not a folder or a set in it lacks its columns.
     """
@@ -82,7 +82,7 @@ def fit(folder: Path) -> Mapping[str, str]:
     return texts
 
 
-def _profile(folder: Path, card: Card, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
+def _profile(folder: Path, card: FittedCard, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
     sheet, chip = card.sheet, chip_of_sheet(card.sheet)
     profile = AcceleratorProfile(
         product=sheet.labels[0],
@@ -112,10 +112,10 @@ def as_shipped(profile: AcceleratorProfile) -> AcceleratorProfile:
 
 
 def hosts(eager: Host) -> dict[str, Host]:
-    """Launch times by runtime: a CUDA graph is launched once; onnxruntime calls kernels without Python, at about half
-    the cost.
+    """Return launch times by runtime.
 
-    Only eager mode was measured; forecasts for the others are wider and say so.
+    A CUDA graph is launched once; onnxruntime calls kernels without Python, at about half the cost. Only eager mode was
+    measured; forecasts for the others are wider and say so.
     """
     forward = min(eager.forward_seconds, HOST.forward_seconds)  # no modules are called
     graph = replace(eager, kernel_seconds=0.0, view_seconds=0.0, module_call_seconds=0.0, forward_seconds=forward)
@@ -123,8 +123,8 @@ def hosts(eager: Host) -> dict[str, Host]:
     return {"torch-eager": eager, "torch-cudagraph": graph, "onnxruntime-cuda": compiled}
 
 
-def _energy_rows(card: Card, origin: Origin) -> tuple[EnergyRows, ...]:
-    """Which rows have joules of this card behind them."""
+def _energy_rows(card: FittedCard, origin: Origin) -> tuple[EnergyRows, ...]:
+    """List the rows that have joules of this card as their origin."""
     if origin != "public":
         return ()
     if card.donors and sheet_named(card.donors[0].gpu) is card.sheet:
@@ -139,7 +139,7 @@ def _energy_rows(card: Card, origin: Origin) -> tuple[EnergyRows, ...]:
     return (EnergyRows(origin="public", arithmetics=("bf16",), op_types=PRODUCTS_OF_A_LAYER),)
 
 
-def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
+def _sources(folder: Path, card: FittedCard) -> Iterable[FittedFrom]:
     for donor in card.donors:
         name, origin, licence = _LICENCES.get(
             donor.name.split("_")[0], (donor.name, "a set of its own", "as its folder says")
@@ -178,7 +178,7 @@ def _sources(folder: Path, card: Card) -> Iterable[FittedFrom]:
     )
 
 
-def _own_table(card: Card) -> Table:
+def _own_table(card: FittedCard) -> Table:
     own = card.donors[0]
     return table_of_set(own.rows, own.truth, lacks=card.sheet.lacks)
 
@@ -210,7 +210,7 @@ def _generic(folder: Path) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Every float of a document at ``_DIGITS`` significant digits."""
+    """Round every float of a document to ``_DIGITS`` significant digits."""
     if isinstance(value, dict):
         return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -220,12 +220,15 @@ def _rounded(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedRows:
-    """Everything that a fit made: ``profile`` is what is kept."""
+    """Results of a fit.
+
+    - ``profile``: the part that is kept.
+    """
 
     journal: MeasuredRows
     table: Table
     prior: Prior
-    found: Found
+    found: SearchResult
     held: HeldOut
     profile: AcceleratorProfile
 
@@ -236,8 +239,10 @@ def fit_measured(
     known: AcceleratorProfile | None = None,
     advanced: Callable[[float], None] = lambda _: None,
 ) -> FittedRows:
-    """The profile of the rows in ``paths``, journals or folders of them. ``known``: of the accelerator before; what is
-    shipped of it unless given. ``advanced`` is told the share that is done.
+    """Fit the profile of the rows in ``paths``, journals or folders of journals.
+
+    ``known``: the profile from before; the shipped one unless given. ``advanced`` is called with the share that is
+    done.
 
     Raises MeasurementError for rows that cannot be fitted, UnknownAcceleratorError and NotCalibratedError for an
     accelerator without stated limits.
@@ -254,7 +259,7 @@ def fit_measured(
 
 
 def _measured_profile(
-    journal: MeasuredRows, table: Table, prior: Prior, found: Found, held: HeldOut
+    journal: MeasuredRows, table: Table, prior: Prior, found: SearchResult, held: HeldOut
 ) -> AcceleratorProfile:
     known = prior.profile
     eager = found.fitted.host
@@ -279,7 +284,7 @@ def _measured_profile(
 
 
 def _measured_energy_rows(table: Table) -> tuple[EnergyRows, ...]:
-    """Which op types, in which arithmetics, have joules of this accelerator: any where networks were measured."""
+    """List the op types and arithmetics with joules of this accelerator: all op types where networks were measured."""
     seen = sorted({ARITHMETIC[kind] for kind in table.features.arithmetic.tolist() if kind >= 0})
     op_types = {"*"} if table.is_network.any() else {row.op_type for row in table.rows}
     return (EnergyRows(origin="measured", arithmetics=tuple(seen), op_types=tuple(sorted(op_types))),)
@@ -300,7 +305,7 @@ def _own_source(journal: MeasuredRows, table: Table) -> FittedFrom:
 
 
 def _range(table: Table) -> dict[str, tuple[float, float]]:
-    """Smallest and largest FLOPs and bytes of a row that was fitted; both 0 where no row had any."""
+    """Return the smallest and largest FLOPs and bytes of a fitted row; both 0 where no row had any."""
     columns = {"flops": table.features.flops, "bytes": table.features.bytes}
     positive = {name: values[values > 0] for name, values in columns.items()}
     return {
@@ -310,9 +315,9 @@ def _range(table: Table) -> dict[str, tuple[float, float]]:
 
 
 def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
-    """As ``texts`` of ``fit``, but cards that have rows in a subfolder of ``measured`` are fitted on those.
+    """Replace those ``texts`` of ``fit`` whose cards have rows in a subfolder of ``measured`` by fits on those rows.
 
-    What was known of such a card before stands under ``priors/``: a fit begins there, so that no row is used twice.
+    What was known of such a card before is written under ``priors/``: a fit starts there, so that no row is used twice.
 
     Raises MeasurementError for rows that cannot be fitted.
     """
@@ -327,7 +332,7 @@ def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
 
 
 def write(folder: Path, target: Path, measured: Path | None = None) -> tuple[Path, ...]:
-    """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``; nothing is written before all are made."""
+    """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``, after all of them have been made."""
     texts = fit(folder)
     texts = texts if measured is None else fit_own(texts, measured)
     contents = {target / f"{name}.json": text for name, text in sorted(texts.items())}

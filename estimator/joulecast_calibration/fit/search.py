@@ -1,7 +1,7 @@
-"""The law fitted on measured layers and networks: robust least squares of logarithms, with priors and random effects.
+"""Fit the law on measured layers and networks: robust least squares of logarithms, priors and random effects.
 
-Every row is fitted at the clock that it was measured at, which the power limit may have lowered; forecasts begin at
-boost and find the clock themselves.
+Every row is fitted at the clock that it was measured at, which the power limit may have lowered; forecasts start at
+boost and determine the clock themselves.
 """
 
 from __future__ import annotations
@@ -42,9 +42,13 @@ _DIFFERENCE = 1e-6  # of a logarithm, between two evaluations of a derivative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """``vector``: logarithms of the coefficients. ``effects``: log joules of each hold of a card beside the law's.
-    ``slopes``: of all rows there, see ``_Fit.slopes``."""
+class SearchResult:
+    """The result of a search.
+
+    - ``vector``: logarithms of the coefficients.
+    - ``effects``: log joules of each continuous hold of a card beside the law's.
+    - ``slopes``: of all rows at ``vector``, see ``_Fit.slopes``.
+    """
 
     fitted: Fitted
     vector: Array
@@ -52,8 +56,8 @@ class Found:
     slopes: Array
 
 
-def search(prior: Prior, table: Table) -> Found:
-    """The coefficients nearest to the rows of ``table``."""
+def search(prior: Prior, table: Table) -> SearchResult:
+    """Search the coefficients nearest to the rows of ``table``."""
     fit, laws = _Fit(prior, table), prior.laws
     with threadpool_limits(limits=1):  # its matrices are tall and narrow: threads spend their time waiting
         found = least_squares(
@@ -62,14 +66,16 @@ def search(prior: Prior, table: Table) -> Found:
         )  # fmt: skip
     law, host = laws.at(found.x)
     effects = dict(zip(fit.holds.names.tolist(), (-fit.effects(fit.logs(found.x)[0])).tolist(), strict=True))
-    return Found(
+    return SearchResult(
         fitted=Fitted(law=law, host=host), vector=found.x, effects=effects, slopes=fit.slopes(found.x)
     )  # fmt: skip
 
 
 def search_near(prior: Prior, table: Table, start: Array, slopes: Array) -> Fitted:
-    """The coefficients nearest to ``table``, whose rows are most of those that ``start`` was found on; ``slopes``: of
-    its rows there. Gauss-Newton steps; where they lead far away, one more with slopes of its own."""
+    """Search from ``start``, which was found on mostly the same rows as ``table``, by Gauss-Newton steps.
+
+    ``slopes``: of the rows of ``table`` at ``start``. Where the steps lead far away, one more is made with new slopes.
+    """
     fit, laws = _Fit(prior, table), prior.laws
     vector = begin = np.minimum(start, laws.highest)
     with threadpool_limits(limits=1):
@@ -84,29 +90,32 @@ def search_near(prior: Prior, table: Table, start: Array, slopes: Array) -> Fitt
 
 
 def composed(prior: Prior, table: Table, law: Law, host: Host, clock: Array, *, capped: bool) -> Composed:
-    """Every row at its clock share ``clock`` (size,); ``capped``: under the power limit, as a forecast is."""
+    """Price every row at its clock share ``clock`` (size,); ``capped``: under the power limit, as a forecast is."""
     return table.compose(law, host, prior.chip if capped else prior.uncapped, clock)
 
 
 def forecast(prior: Prior, fitted: Fitted, table: Table) -> Composed:
-    """Every row as if it had not been measured: from boost, under the power limit."""
+    """Forecast every row as if it had not been measured: from boost, under the power limit."""
     return forecast_on(prior.chip, fitted, table)
 
 
 def forecast_on(chip: Chip, fitted: Fitted, table: Table) -> Composed:
-    """As ``forecast``, on any chip."""
+    """Forecast every row as ``forecast`` does, on any chip."""
     return table.compose(fitted.law, fitted.host, chip, np.ones(table.size))
 
 
 def forecast_by(profile: AcceleratorProfile, table: Table) -> Array:
-    """Joules of each row as ``profile`` prices it, (size,); it knows nothing of a row but its graph."""
+    """Return the joules of each row, (size,), as ``profile`` prices its graph."""
     fitted = Fitted(law=profile.law, host=profile.hosts["torch-eager"])
     return forecast_on(chip_of(profile), fitted, table).joules
 
 
 def weights(rows: Sequence[Measured]) -> Array:
-    """(rows,): a configuration measured several times weighs as one, a family or op type half way between one and its
-    rows, layers and networks the same as each other; the mean square is 1."""
+    """Return the weights of rows, (rows,), whose mean square is 1.
+
+    A configuration that was measured several times counts as one; a family or op type counts half way between one and
+    its number of rows; layers and networks count the same.
+    """
     times = Counter(row.configuration for row in rows)
     names = [(row.is_network, row.families[0] if row.is_network else row.op_type) for row in rows]
     groups = Counter(names)
@@ -120,7 +129,7 @@ def weights(rows: Sequence[Measured]) -> Array:
 
 
 class _Fit:
-    """The least-squares problem of a table's rows: n log joules, n log seconds, and one prior a coefficient."""
+    """The least-squares problem of a table: n log joules, n log seconds, and one prior per coefficient."""
 
     def __init__(self, prior: Prior, table: Table) -> None:
         self._prior, self._table, self._laws = prior, table, prior.laws
@@ -134,13 +143,13 @@ class _Fit:
         self._moving = False  # about a point whose ``compute_seconds`` are kept
 
     def logs(self, vector: Array) -> Array:
-        """(2, size): log joules and log seconds of each row."""
+        """Return log joules and log seconds of each row, (2, size)."""
         law, host = self._laws.at(vector)
         found = self._table.compose(law, host, self._prior.uncapped, self._clock, self._computing(law))
         return np.log(np.stack([found.joules, found.seconds]))
 
     def _computing(self, law: Law) -> Array:
-        """``compute_seconds`` of ``law``; most steps of a derivative leave them as they are at its point."""
+        """Return ``compute_seconds`` of ``law``; most steps of a derivative leave them unchanged."""
         key = [getattr(law, name) for name in COMPUTE_FIELDS]
         if self._computed is None or self._computed[0] != key:
             found = compute_seconds(self._table.features, law, self._prior.chip)
@@ -150,7 +159,7 @@ class _Fit:
         return self._computed[1]
 
     def slopes(self, vector: Array) -> Array:
-        """(2, size, coefficients): derivatives of ``logs``."""
+        """Return the derivatives of ``logs``, (2, size, coefficients)."""
         here = self.logs(vector)
         steps = np.eye(vector.size) * _DIFFERENCE
         self._moving = True
@@ -166,14 +175,15 @@ class _Fit:
         return np.concatenate([(self._weight * _robust(self._off(vector))).ravel(), prior])
 
     def jacobian(self, vector: Array, slopes: Array | None = None) -> Array:
-        """Of ``residuals``; ``slopes``: those of nearly the same point. Random effects are held."""
+        """Return the derivatives of ``residuals`` with fixed random effects; ``slopes``: those of nearly the same
+        point."""
         slopes = self.slopes(vector) if slopes is None else slopes
         rows = (self._weight * _robust_slope(self._off(vector)))[..., np.newaxis] * slopes
         priors = np.diag(PRIOR_WEIGHT / self._laws.spread)
         return np.concatenate([rows.reshape(-1, vector.size), priors])
 
     def step(self, vector: Array, slopes: Array) -> Array:
-        """One Gauss-Newton step, halved until it brings the rows nearer; ``vector`` itself if none does."""
+        """Return one Gauss-Newton step, halved until it reduces the error, or ``vector`` itself if no step does."""
         residuals, jacobian = self.residuals(vector), self.jacobian(vector, slopes)
         change = np.linalg.solve(jacobian.T @ jacobian, -jacobian.T @ residuals)  # regular, for every one has a prior
         for share in (1.0, 0.5, 0.25):
@@ -183,7 +193,7 @@ class _Fit:
         return vector
 
     def _off(self, vector: Array) -> Array:
-        """(2, size): log errors beside the random effects; those of the point asked for last are kept."""
+        """Return the log errors without the random effects, (2, size), and keep those of the latest point."""
         if self._last is None or not np.array_equal(self._last[0], vector):
             self._last = (vector.copy(), self._errors(vector))
         return self._last[1]
@@ -195,14 +205,14 @@ class _Fit:
 
 
 class _Holds:
-    """Random effects: what each continuous hold of a card has in common, shrunk to nothing where rows are few."""
+    """Random effects: what each continuous hold of a card has in common, shrunk towards 0 where rows are few."""
 
     def __init__(self, table: Table) -> None:
         self.names, self._of = np.unique([row.hold for row in table.rows], return_inverse=True)
 
     def effects(self, off: Array, weight: Array) -> Array:
-        """(holds,) for log errors ``off`` (size,): their weighted means beside all rows', shrunk; 0 where there is one
-        hold alone."""
+        """Return the shrunk weighted mean of the log errors ``off`` (size,) of each hold, (holds,); 0 for a single
+        hold."""
         if self.names.size < 2:
             return np.zeros(self.names.size)
         square = weight**2
@@ -213,27 +223,30 @@ class _Holds:
         return shrunk
 
     def spread(self, effects: Array) -> Array:
-        """(size,) effect of each row's hold."""
+        """Return the effect of each row's hold, (size,)."""
         return effects[self._of]
 
 
 def _robust(residual: Array) -> Array:
-    """Signed square root of the soft-l1 loss, as in fit.networks."""
+    """Return the signed square root of the soft-l1 loss, as in fit.networks."""
     robust: Array = np.sign(residual) * _ROBUST * np.sqrt(2 * (np.hypot(1, residual / _ROBUST) - 1))
     return robust
 
 
 def _robust_slope(residual: Array) -> Array:
-    """Derivative of ``_robust``: 1 at 0."""
+    """Return the derivative of ``_robust``, which is 1 at 0."""
     scaled = np.maximum(np.abs(residual) / _ROBUST, 1e-4)  # below it the quotient of two roundings
     root = np.hypot(1, scaled)
     slope: Array = scaled / root / np.sqrt(2 * (root - 1))
     return slope
 
 
-def law_refits(prior: Prior, table: Table, whole: Found, *, seconds: bool = False) -> Refits:
-    """Fits of the law on some rows of ``table``, which forecast joules, (rows,), or joules and ``seconds``, (2, rows).
-    ``whole``: the law on all rows."""
+def law_refits(prior: Prior, table: Table, whole: SearchResult, *, seconds: bool = False) -> Refits:
+    """Prepare fits of the law on some rows of ``table``, which forecast joules, (rows,), or also ``seconds``, (2,
+    rows).
+
+    ``whole``: the law on all rows.
+    """
     solved = [(np.ones(table.size, dtype=bool), whole)]
 
     def fit(kept: Index) -> Forecast:
@@ -248,9 +261,11 @@ def law_refits(prior: Prior, table: Table, whole: Found, *, seconds: bool = Fals
     return Refits(fit)
 
 
-def _refitted(prior: Prior, table: Table, kept: Flags, solved: list[tuple[Flags, Found]]) -> Fitted:
-    """Near a solution of most of the same rows where one is known, else from the prior; ``solved`` grows. The first one
-    is that of all rows, which is looked at last."""
+def _refitted(prior: Prior, table: Table, kept: Flags, solved: list[tuple[Flags, SearchResult]]) -> Fitted:
+    """Fit near the solution of most of the same rows where one is known, else from the prior.
+
+    ``solved`` gets the new solution. Its first element, the fit of all rows, is considered last.
+    """
     for rows, found in (*solved[1:], solved[0]):
         if np.array_equal(rows, kept):
             return found.fitted

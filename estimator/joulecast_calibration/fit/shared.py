@@ -1,4 +1,4 @@
-"""What cards have in common, as shares of their limits, and the law of a card without joules of its own."""
+"""Compute what cards have in common as shares of their limits, and the law of a card without joules of its own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ INSTRUCTIONS: Mapping[str, float] = {
     "softmax": 48.0,
     "depthwise": 8.0,  # of each MAC; no table tells, and libraries differ most here
 }
-"""That one thread issues for one element: counts in round numbers, no table tells them apart from bandwidth."""
+"""Instructions of one thread for one element, in round numbers, because no table separates them from bandwidth."""
 
 START: Mapping[str, Any] = {
     # where searches begin, and what stays where no table tells
@@ -82,10 +82,13 @@ START: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """``shares``: as ``generic.law_of`` takes them, means over cards. ``laws``: of each card with latency tables.
-    ``power``: of each metered card.
+    """Coefficients that cards share.
 
-    ``rest``: power at rest of each card as a share of its limit. ``power_error``: of the interval rule (ADR 0041).
+    - ``shares``: means over cards, as ``generic.law_of`` takes them.
+    - ``laws``: law of each card with latency tables.
+    - ``power``: power shares of each metered card.
+    - ``rest``: power at rest of each card as a share of its limit.
+    - ``power_error``: of the interval rule (ADR 0041).
     """
 
     shares: Mapping[str, Any]
@@ -96,19 +99,20 @@ class Shared:
 
 
 def sheet_of(product: str) -> DataSheet | None:
-    """The data sheet whose labels name ``product``."""
+    """Return the data sheet whose labels name ``product``."""
     return next((sheet for sheet in datasheets() if product in sheet.labels), None)
 
 
 def shares_of_others(shared: Shared, sheet: DataSheet) -> Mapping[str, Any]:
-    """``shared.shares`` without what latency tables of the card's own chip say."""
+    """Return ``shared.shares`` without the results of latency tables of the card's own chip."""
     laws = {p: law for p, law in shared.laws.items() if (s := sheet_of(p)) and s.architecture != sheet.architecture}
     return dict(shared.shares) | _mean_times(laws)
 
 
 @cache
 def shared_coefficients(folder: Path, without: str = "") -> Shared:
-    """Everything the operator tables of ``folder`` tell, without any joule or watt of the product ``without``."""
+    """Compute everything that the operator tables of ``folder`` give without a joule or watt of the product
+    ``without``."""
     laws = {sheet.labels[0]: law for sheet in datasheets() if (law := _timed(folder, sheet.labels[0])) is not None}
     rest = {p: r for p, r in rest_power(folder).items() if p != without and sheet_of(p) and not sheet_of(p).missing}  # type: ignore[union-attr]
     shares = dict(START) | _mean_times(laws) | _rest_shares(rest)
@@ -126,7 +130,7 @@ def shared_coefficients(folder: Path, without: str = "") -> Shared:
 
 
 def transferred_law(shared: Shared, sheet: DataSheet) -> Law:
-    """The law of a card: its own latency coefficients and rest where tables have them, the shared ones else."""
+    """Build a card's law from its own latency coefficients and rest where tables have them, else the shared ones."""
     product = sheet.labels[0]
     law = law_of(shared.shares, sheet)
     timed = shared.laws.get(product)
@@ -155,12 +159,12 @@ _TIME_FIELDS = (
 
 
 def _merged(shared: Any, own: Any) -> Any:
-    """A card's own value; of a mapping its own entries, the shared ones elsewhere."""
+    """Merge a card's own values over the shared ones; mappings are merged entry by entry."""
     return {**shared, **own} if isinstance(own, dict) else own
 
 
 def _with_rest(law: Law, watts: float) -> Law:
-    """``law`` with its power at rest scaled to ``watts`` at boost."""
+    """Scale the power at rest of ``law`` to ``watts`` at boost."""
     scale = watts / (law.gap_watts + law.clock_watts)
     return replace(
         law,
@@ -172,8 +176,10 @@ def _with_rest(law: Law, watts: float) -> Law:
 
 @cache
 def _timed(folder: Path, product: str) -> Law | None:
-    """The law of a card with every latency coefficient that tables of it, or of its chip, decide; efficiencies of
-    nothing else."""
+    """Fit the latency coefficients of a card that tables of it, or of its chip, determine.
+
+    The efficiencies of all others are left out.
+    """
     sheet = sheet_of(product)
     if sheet is None or sheet.missing:
         return None
@@ -190,11 +196,11 @@ def _timed(folder: Path, product: str) -> Law | None:
 
 
 _SAME_TABLE = {"softmax": "normalisation", "broadcast": "other"}
-"""Families that a table does not tell apart, and the one it is read as."""
+"""Families that a table does not distinguish, and the family that they are read as."""
 
 
 def _with_fp32(law: Law, product: str, families: Mapping[str, OperatorRows]) -> Law:
-    """``law`` with what the fp32 table of ``product`` says of each family."""
+    """Fit each family of ``law`` to the fp32 table of ``product``."""
     law = replace(law, transposed_depth=START["transposed_depth"])
     for family, rows in families.items():
         product_paths = ("compute_efficiency.fp32", "tile_edge.fp32", "transposed_depth.fp32")
@@ -207,7 +213,7 @@ def _with_fp32(law: Law, product: str, families: Mapping[str, OperatorRows]) -> 
 def _of_chip(
     folder: Path, sheet: DataSheet, cards: Iterable[str], read: Callable[[Path, str], _Rows | None]
 ) -> tuple[str, _Rows] | None:
-    """Rows of the card itself, else of another card with its chip; whose they are."""
+    """Return the rows of the card, else of another card with its chip, and the name of the card they belong to."""
     names = [name for name in cards if (other := sheet_of(name)) and other.architecture == sheet.architecture]
     for name in sorted(names, key=lambda name: name not in sheet.labels):
         rows = read(folder, name)
@@ -217,14 +223,14 @@ def _of_chip(
 
 
 def _same_for_tensor_cores(law: Law, sheet: DataSheet) -> Law:
-    """fp16 and tf32 reach the share of their peaks that bf16 does: the same units, fed at the same pace."""
+    """Copy bf16's share of its peak to fp16 and tf32, which run on the same units with the same supply of data."""
     names = [name for name in ("tf32", "fp16") if name in sheet.peaks]
     reached, edges = (dict.fromkeys(names, values["bf16"]) for values in (law.compute_efficiency, law.tile_edge))
     return replace(law, compute_efficiency={**law.compute_efficiency, **reached}, tile_edge={**law.tile_edge, **edges})
 
 
 def _mean_times(laws: Mapping[str, Law]) -> dict[str, Any]:
-    """Geometric means over the cards whose tables decided a coefficient."""
+    """Return geometric means over the cards whose tables determined a coefficient."""
     products = [asdict(laws[name]) for name in CARDS if name in laws]
     simple = [asdict(laws[name]) for name in FP32_CARDS if name in laws and "fp32" in laws[name].compute_efficiency]
     found: dict[str, Any] = {}
@@ -250,8 +256,10 @@ def _mean(values: list[float]) -> float:
 
 
 def _rest_shares(rest: Mapping[str, Rest]) -> dict[str, float]:
-    """Power at rest as g + c·x·(w + (1 − w)·x^q) of the limit: c and q from the cards seen at several clocks, g from
-    all of them."""
+    """Fit power at rest as g + c·x·(w + (1 − w)·x^q) of the limit.
+
+    c and q come from the cards measured at several clocks, g from all of them.
+    """
     curves = {product: entry for product, entry in rest.items() if entry.clock_mhz.size > 2}
     if not curves:
         return {}
@@ -286,8 +294,10 @@ def _curve(product: str, entry: Rest) -> tuple[Array, Array]:
 
 
 def _left_out(folder: Path, power: Mapping[str, PowerShares]) -> float | None:
-    """The largest, over metered cards, 90th percentile of |log error| when the others forecast its power; None for
-    fewer than two."""
+    """Return the largest error, over metered cards, of a power forecast from the other cards.
+
+    The error is the 90th percentile of |log error|; None for fewer than two cards.
+    """
     if len(power) < 2:
         return None
     worst = []

@@ -1,4 +1,4 @@
-"""Measured layers and networks as one table of rows of the law, whether others measured them or this project did.
+"""Collect measured layers and networks in one table of the law's rows, whoever measured them.
 
 A layer is a network without launch time.
 """
@@ -42,14 +42,19 @@ from joulecast_calibration.suite.contents import Key, belongs, contents, rows_of
 
 EAGER = "torch-eager"
 RUNTIMES = (EAGER, "torch-cudagraph")
-"""Runtimes whose kernels are counted; which ones a compiler fuses is not known."""
+"""Runtimes whose kernels are counted; those that a compiler fuses are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What is known of a row beside its numbers. ``families``: of a network its lineage, of a layer all that have it.
-    ``configuration``: equal for equal ones of all runs and cards. ``batch_size``: 0 of a layer, whose shapes hold it;
-    ``sequence_length`` in tokens and ``audio_seconds``: of a network, where it was fed so many."""
+    """What is known of a row beside its numbers.
+
+    - ``families``: lineage of a network, or all lineages that have the layer.
+    - ``configuration``: equal for equal configurations of all runs and cards.
+    - ``batch_size``: 0 for a layer, whose shapes hold it.
+    - ``sequence_length``: tokens of a network's input, where it reads tokens.
+    - ``audio_seconds``: length of a network's audio input, where it reads audio.
+    """
 
     is_network: bool
     families: tuple[str, ...]
@@ -66,16 +71,20 @@ class Measured:
 
     @property
     def eager(self) -> bool:
-        """Whether a host launches its kernels one by one."""
+        """Return whether a host launches the row's kernels one by one."""
         return self.is_network and self.runtime == EAGER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """``size`` measured rows, of n rows of the law: ``networks``. ``layers`` (d,) and ``features``: the different ones
-    of those; ``which`` (n,): position of each in them. ``clock_mhz`` (size,): as measured, nan where unknown;
-    ``launched`` (size, 4): kernels, views, module calls and forward passes that a host pays for, 0 but in eager mode.
-    ``left_out``: reasons, with numbers of rows.
+    """Measured rows, ``size`` of them, and the n rows of the law that they consist of, ``networks``.
+
+    - ``layers``, ``features``: the (d,) different rows of the law.
+    - ``which``: (n,) position of each row of the law among those.
+    - ``clock_mhz``: (size,) as measured, nan where unknown.
+    - ``launched``: (size, 4) kernels, views, module calls and forward passes that a host launches, 0 outside eager
+      mode.
+    - ``left_out``: reasons with numbers of rows.
     """
 
     rows: tuple[Measured, ...]
@@ -98,7 +107,7 @@ class Table:
         return np.array([row.is_network for row in self.rows], dtype=bool)
 
     def take(self, kept: Flags) -> Table:
-        """Only the rows that ``kept`` (size,) names."""
+        """Return a table of the rows for which ``kept`` (size,) is true."""
         own = kept[self.networks.index]
         used = np.zeros(self.features.bytes.size, dtype=bool)
         used[self.which[own]] = True
@@ -116,31 +125,33 @@ class Table:
         )
 
     def flags(self, positions: Index) -> Flags:
-        """(size,) whether each row is at one of ``positions``."""
+        """Return, (size,), whether each row is at one of ``positions``."""
         found = np.zeros(self.size, dtype=bool)
         found[positions] = True
         return found
 
     def sum(self, column: str) -> Array:
-        """(size,) sums of a column of ``features``."""
+        """Return the sums (size,) of a column of ``features``."""
         return self.networks.sum(getattr(self.features, column)[self.which])
 
     def launch_seconds(self, host: Host) -> Array:
-        """What the host takes to launch each row, (size,)."""
+        """Return the seconds in which the host launches each row, (size,)."""
         kernels, views, module_calls, passes = self.launched.T
         launched = host.kernel_seconds * kernels + host.view_seconds * views
         seconds: Array = launched + host.module_call_seconds * module_calls + host.forward_seconds * passes
         return seconds
 
     def compose(self, law: Law, host: Host, chip: Chip, clock: Array, computing: Array | None = None) -> Composed:
-        """Every row at its clock share ``clock`` (size,), or below where ``chip`` has a power limit. ``computing``:
-        ``compute_seconds`` of ``features``, where they are known."""
+        """Price every row at its clock share ``clock`` (size,), or below it where ``chip`` has a power limit.
+
+        ``computing``: ``compute_seconds`` of ``features``, where they are known.
+        """
         rows = at_boost(self.features, law, chip, computing).subset(self.which)
         return compose_at_boost(rows, law, chip, self.networks, clock, self.launch_seconds(host))
 
 
 def table_of_set(rows: Sequence[ForecastRow], truth: Truth, *, lacks: Sequence[str] = ()) -> Table:
-    """``rows`` that others measured, on the graphs that are shipped; equal rows of the law of a network stand once."""
+    """Build a table of published ``rows`` on the shipped graphs; equal rows of the law in a network are stored once."""
     parts = [_graph(replace(row, clock_mhz=None, mode="", attention=""), tuple(lacks)) for row in rows]
     found = stack([part.features for part in parts])
     sizes = [part.counts.size for part in parts]
@@ -183,7 +194,7 @@ def _published(row: ForecastRow, position: int) -> Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Graph:
-    """Different rows of a network (d,), how often each occurs, and its free views and module calls."""
+    """The different rows of a network (d,), how often each occurs, and its free views and module calls."""
 
     layers: NDArray[np.object_]
     features: Features
@@ -210,7 +221,7 @@ def _graph(row: ForecastRow, lacks: tuple[str, ...]) -> _Graph:
 
 
 def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
-    """The rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
+    """Build a table of the rows of ``journal`` that the law can be fitted on. Raises MeasurementError if none can."""
     parts: list[tuple[Executed, Counted]] = []
     left_out: Counter[str] = Counter()
     for line in journal.rows:
@@ -258,7 +269,7 @@ _Distinct = tuple[NDArray[np.object_], Features, Index]
 
 
 def _distinct(parts: Sequence[tuple[Executed, Counted]], lacks: tuple[str, ...]) -> _Distinct:
-    """The different rows of the law, precision by precision, and which of them each row is."""
+    """Find the different rows of the law, precision by precision, and the position of each row among them."""
     groups: dict[str, dict[int, LayerProfile]] = {}
     for line, counted in parts:
         groups.setdefault(line.row.precision, {}).update({id(layer): layer for layer, _ in counted})
@@ -296,15 +307,18 @@ def _measured(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Measured:
 
 
 def _families_of_layer(row: ExecutedRow, graphs: Mapping[str, MeasuredGraph]) -> tuple[str, ...]:
-    """All that are known to have it: those of the index, and of the one that the row was planned with."""
+    """Return all families known to have the layer, from the index and from the index that planned the row."""
     known = layers_of_suite().get(_layer_digest(row))
     own = graphs.get(row.digest or "")
     return tuple(sorted({*(known.families if known else ()), *(own.families if own else ())}))
 
 
 def _counted(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Counted | str:
-    """Rows of the law and how often each runs, or why there are none: by the graph that was traced where the row was
-    measured. A journal without graphs is of an older version; the suite's index then has to hold the same one."""
+    """Return the rows of the law and how often each runs, or the reason why the row has none.
+
+    The graph that was traced where the row was measured decides. A journal without graphs is of an older version; then
+    the suite's index must hold the same graph.
+    """
     row = line.row
     if row.runtime not in RUNTIMES:
         return f"kernels of {row.runtime} cannot be counted"
@@ -330,13 +344,13 @@ def _of_index(line: Executed) -> Counted | str:
 
 
 def _same_graph(row: NetworkRow) -> bool:
-    """Whether the graph that was traced where the row was measured is this index's."""
+    """Return whether the graph that was traced where the row was measured equals the index's graph."""
     return row.digest is not None and row.digest == _graphs().get(_key(row))
 
 
 @cache
 def _graphs() -> Mapping[Key, str]:
-    """The index's digest of every forward pass."""
+    """Return the index's digest of every forward pass, by key."""
     return {
         (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
         for entry in suite.architectures()
@@ -354,11 +368,11 @@ def _of_network(row: NetworkRow) -> Counted | str:
     if found is None or not belongs(found):
         return "networks, for the suite's contents are not those of its index"
     counted = rows_of_network(_key(row))
-    return "networks that the suite has no contents of" if counted is None else counted
+    return "networks whose contents are missing in the suite" if counted is None else counted
 
 
 def _layer_digest(row: ExecutedRow) -> str:
-    """The index's digest, which stands in the identity; in half precision the row's own is another."""
+    """Return the index's digest of a layer, from the identity; the row's own digest differs in half precision."""
     parts = row.identity.split("|")
     return parts[1] if len(parts) > 1 else ""
 
@@ -370,12 +384,12 @@ def _of_layer(digest: str) -> Counted | str:
 
 @cache
 def layers_of_suite() -> Mapping[str, suite.Layer]:
-    """Every layer that the index can run, by digest."""
+    """Return every layer that the index can run, by digest."""
     summed: Iterable[suite.Layer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
     return {layer.digest: layer for layer in (*suite.layers(), *summed)}
 
 
 @cache
 def families_of_suite() -> Mapping[str, str]:
-    """Lineage by name of an architecture."""
+    """Return the lineage of every architecture by its name."""
     return {entry.name: entry.family for entry in suite.architectures()}

@@ -1,1 +1,1 @@
-"""Measure one accelerator: real layers and networks, within a budget, resumable."""
+"""Measure real layers and networks on one accelerator within a budget; a measurement can be resumed."""

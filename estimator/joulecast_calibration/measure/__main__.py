@@ -1,5 +1,6 @@
-"""``python -m joulecast_calibration.measure --resume DIR``: measure this machine's GPU. Needs torch, numpy and
-nvidia-ml-py alone; ``joulecast measure`` adds a progress bar.
+"""Measure this machine's GPU: ``python -m joulecast_calibration.measure --resume DIR``.
+
+Needs torch, numpy and nvidia-ml-py alone; ``joulecast measure`` adds a progress bar.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from joulecast_calibration.measure.plan.configuration import PARENT, PRECISIONS,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, plan or judge; 1 and one sentence on standard error if that cannot be done, 2 for wrong usage."""
+    """Measure, plan or judge; return 1 and print one sentence on standard error if that fails, 2 for wrong usage."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["--job"]:
         from joulecast_calibration.measure.run import process
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--process-minutes", type=float, default=9.5, metavar="N", help="longest process")
     parser.add_argument("--one-process", action="store_true", help="end with the first process")
     parser.add_argument("--continues", action="store_true", help="another command follows at once: no closing anchors")
-    parser.add_argument("--dry-run", action="store_true", help="print what the budget buys, and measure nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what the budget covers, and measure nothing")
     parser.add_argument("--order", action="store_true", help="with --dry-run: every row in its order")
     parser.add_argument("--simulate", nargs="?", const="hopper", metavar="PRESET", help="a device in virtual time")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE", help="of the simulated device")

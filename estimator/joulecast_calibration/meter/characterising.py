@@ -1,4 +1,4 @@
-"""What a device's counter and power reading are like: how often they move, in which steps, how late."""
+"""Characterise a device's counter and power reading: how often they change, in which steps, and how late."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SMALLEST_STEP = 1.1  # busy over idle power: five times the tolerance, so that 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """What was read between ``begins`` and ``ends``: intervals of the counter, and power readings."""
+class ObservedPhase:
+    """Readings between ``begins`` and ``ends``: intervals of the counter, and power readings."""
 
     begins: float
     ends: float
@@ -42,7 +42,7 @@ class Phase:
     power_watts: tuple[float, ...]
 
     def counter_watts(self) -> tuple[list[float], list[float]]:
-        """The times at which the counter's intervals end, and their mean powers."""
+        """Return the times at which the counter's intervals end, and their mean powers."""
         pairs = list(pairwise(self.edges))
         watts = [(new.joules - old.joules) / (new.seconds - old.seconds) for old, new in pairs]
         return [new.seconds for _, new in pairs], watts
@@ -51,12 +51,12 @@ class Phase:
         return self.counter_watts() if method == COUNTER else (list(self.power_times), list(self.power_watts))
 
     def level(self, method: str) -> float:
-        """Watts, at the phase's end."""
+        """Return the watts at the phase's end."""
         return _tail(self, *self.series(method))[0]
 
 
 def characterise(sensor: Sensor, clock: Clock, load: Load, policy: Policy | None = None) -> CounterConstants:
-    """Watch the device idle, then under ``load``, then idle: twelve seconds, forty where its readings are slow.
+    """Observe the device idle, then under ``load``, then idle: twelve seconds, or forty where its readings are slow.
 
     ``load``: anything that keeps the device busy at a power well above idle. Raises MeasurementError as ``measure``
     does, and where the load's power cannot be told from idle (``NoStep``).
@@ -91,7 +91,9 @@ def _read_seconds(sensor: Sensor, clock: Clock, method: str) -> float:
     return statistics.median(spent)
 
 
-def _observe(sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds: float, feeder: Feeder | None) -> Phase:
+def _observe(
+    sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds: float, feeder: Feeder | None
+) -> ObservedPhase:
     begins = clock.seconds()
     recorder = EdgeRecorder(sensor, clock, policy)
     times: list[float] = []
@@ -106,14 +108,14 @@ def _observe(sensor: Sensor, clock: Clock, policy: Policy, method: str, seconds:
             watts.append(power)
         if not worked:
             clock.sleep(policy.poll_seconds)
-    return Phase(
+    return ObservedPhase(
         begins=begins, ends=clock.seconds(), edges=tuple(recorder.edges),
         power_times=tuple(times), power_watts=tuple(watts),
     )  # fmt: skip
 
 
 def _tolerated(read: Callable[[], float | None]) -> float | None:
-    """One reading, None where it was missed."""
+    """Return one reading, or None where it was missed."""
     try:
         return read()
     except MeasurementError as error:
@@ -123,14 +125,20 @@ def _tolerated(read: Callable[[], float | None]) -> float | None:
 
 
 def _constants(
-    sensor: Sensor, method: str, read_seconds: float, idle: Phase, busy: Phase, after: Phase, pace_rise: float
+    sensor: Sensor,
+    method: str,
+    read_seconds: float,
+    idle: ObservedPhase,
+    busy: ObservedPhase,
+    after: ObservedPhase,
+    pace_rise: float,
 ) -> CounterConstants:
     for phase in (idle, busy, after):
         _refuse_too_few(phase, method)
     levels = idle.level(method), busy.level(method)
     if levels[1] < _SMALLEST_STEP * levels[0]:
         raise MeasurementError(
-            f"the power under the load ({levels[1]:.1f} W) hardly exceeds the idle power ({levels[0]:.1f} W):"
+            f"the power under the load ({levels[1]:.1f} W) is too close to the idle power ({levels[0]:.1f} W):"
             " the load does not run on this device, or something else keeps it busy; characterise with a larger load",
             reason="NoStep",
         )
@@ -155,32 +163,35 @@ def _constants(
 
 
 def _typical(gaps: np.ndarray) -> float:
-    """Mean of those near the median: a median alone is a multiple of how often was looked, and a mean of all of them
-    has those in it in which an update was missed."""
+    """Return the mean of the gaps near the median.
+
+    A median alone is a multiple of the polling interval, and a mean of all gaps includes those in which an update was
+    missed.
+    """
     median = float(np.median(gaps))
     return float(np.mean(gaps[np.abs(gaps - median) < median / 2.0]))
 
 
-def _refuse_too_few(phase: Phase, method: str) -> None:
+def _refuse_too_few(phase: ObservedPhase, method: str) -> None:
     count = len(phase.series(method)[0])
     if count < 3:
         raise MeasurementError(
             f"the {'energy counter' if method == COUNTER else 'power reading'} moved {count} times in"
-            f" {phase.ends - phase.begins:.1f} s, too seldom to measure with: reload the driver, or look whether its"
+            f" {phase.ends - phase.begins:.1f} s, too seldom to measure with: reload the driver, or check whether its"
             " monitoring is disabled",
             reason="CounterSilent",
         )
 
 
-def _tail(phase: Phase, times: Sequence[float], watts: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and standard deviation of the phase's settled end, and when that begins."""
+def _tail(phase: ObservedPhase, times: Sequence[float], watts: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean and standard deviation of the phase's settled end, and the time when that begins."""
     from_seconds = phase.ends - _TAIL_SECONDS
     settled = [value for time, value in zip(times, watts, strict=True) if time >= from_seconds] or list(watts[-1:])
     return statistics.fmean(settled), statistics.pstdev(settled), from_seconds
 
 
-def _settling(phase: Phase, previous: Phase, method: str) -> float:
-    """Seconds from the phase's begin until readings stay where they end."""
+def _settling(phase: ObservedPhase, previous: ObservedPhase, method: str) -> float:
+    """Return the seconds from the phase's begin until readings stay at their final level."""
     times, watts = phase.series(method)
     level, scatter, tail_from = _tail(phase, times, watts)
     tolerance = max(_TOLERANCE * abs(level - previous.level(method)), _NOISE * scatter)
@@ -191,8 +202,10 @@ def _settling(phase: Phase, previous: Phase, method: str) -> float:
 
 
 def _pace_settling(steps: Sequence[Step]) -> float:
-    """Seconds from the load's begin until executions come as at its end: the card's clocks are up, which a sensor that
-    looks part of the time may not show."""
+    """Return the seconds from the load's begin until executions take as long as at its end.
+
+    The card's clocks are then up, which a sensor that samples part of the time may not show.
+    """
     marks = [steps[0]]
     for step in steps[1:]:
         if step.seconds - marks[-1].seconds >= _PACE_SECONDS:
@@ -209,7 +222,7 @@ def _pace_settling(steps: Sequence[Step]) -> float:
     return outside[-1] - steps[0].seconds if outside else 0.0
 
 
-def _power_period(phases: Sequence[Phase]) -> float:
+def _power_period(phases: Sequence[ObservedPhase]) -> float:
     gaps: list[float] = []
     for phase in phases:
         pairs = list(zip(phase.power_watts, phase.power_watts[1:], phase.power_times[1:], strict=False))
@@ -219,6 +232,6 @@ def _power_period(phases: Sequence[Phase]) -> float:
 
 
 def _resolution(edges: Sequence[Edge]) -> float:
-    """Joules: the largest step of which all increments are multiples, to a microjoule."""
+    """Return the largest step, in joules to a microjoule, of which all increments are multiples."""
     increments = [round((new.joules - old.joules) * 1e6) for old, new in pairwise(edges)]
     return math.gcd(*(abs(increment) for increment in increments)) / 1e6

@@ -1,4 +1,4 @@
-"""The same counter through CodeCarbon, in a process of its own: start, thousands of executions, stop, divide.
+"""Measure with the same counter through CodeCarbon: start, run thousands of executions, stop, divide.
 
     python -m joulecast_calibration.meter.crosscheck --index 0
 
@@ -42,7 +42,10 @@ _COUNTRY = "CHE"  # any: it weighs carbon, which is not asked for
 
 
 class CodeCarbonProcess:
-    """The measuring side. ``with CodeCarbonProcess.start(index=0) as codecarbon: row = codecarbon.compare(…)``."""
+    """The measuring side of CodeCarbon's process.
+
+    Usage: ``with CodeCarbonProcess.start(index=0) as codecarbon: row = codecarbon.compare(…)``.
+    """
 
     def __init__(self, process: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
         self._process, self._folder = process, folder
@@ -50,7 +53,7 @@ class CodeCarbonProcess:
 
     @classmethod
     def start(cls, *, index: int = 0, environ: Mapping[str, str] = os.environ) -> CodeCarbonProcess:
-        """``index``: NVML's. Raises MeasurementError (``NoCodeCarbon``) where it is not installed or sees no device."""
+        """Start the process; ``index``: NVML's. Raises MeasurementError (``NoCodeCarbon``) if it is not usable."""
         if find_spec("codecarbon") is None:
             raise MeasurementError(
                 "CodeCarbon is not installed, so the cross-check by it is skipped: pip install 'joulecast[calibrate]'",
@@ -87,7 +90,8 @@ class CodeCarbonProcess:
     def compare(
         self, name: str, load: Load, sensor: Sensor, clock: Clock, window: Window, policy: Policy | None = None
     ) -> dict[str, Any]:
-        """One configuration by CodeCarbon beside ``window``: columns of a row, joules and seconds of one execution.
+        """Measure one configuration by CodeCarbon beside ``window``; return columns with joules and seconds of an
+        execution.
 
         ``codecarbon_joules`` divides all that CodeCarbon saw, handshakes included, by the executions, as who uses it
         would; ``counter_joules`` likewise the counter read here. Raises MeasurementError for executions of more than
@@ -145,7 +149,7 @@ class CodeCarbonProcess:
 
 
 def run(load: Load, clock: Clock, executions: int, pace: float, policy: Policy) -> None:
-    """Just so many executions (a multiple of the load's), the queue kept filled, until they are finished."""
+    """Run exactly so many executions (a multiple of the load's) with a filled queue, until they are finished."""
     chunk = load.multiple * max(1, math.floor(policy.chunk_seconds / pace / load.multiple))
     most = max(2 * load.multiple, math.ceil(policy.queue_seconds / pace))
     target = load.completed() + executions
@@ -164,7 +168,7 @@ def _whole(executions: float, multiple: int) -> int:
 
 
 def _environment(environ: Mapping[str, str], home: str) -> dict[str, str]:
-    """Without the user's settings of CodeCarbon, and with our own packages on the path."""
+    """Remove the user's settings of CodeCarbon from the environment, and put our own packages on the path."""
     kept = {name: value for name, value in environ.items() if not name.startswith("CODECARBON_")}
     ours = str(Path(__file__).parents[2])
     return kept | {"HOME": home, "PYTHONPATH": os.pathsep.join(filter(None, (ours, environ.get("PYTHONPATH"))))}
@@ -192,7 +196,7 @@ def _silent(process: subprocess.Popen[str]) -> MeasurementError:
 
 
 def serve(questions: TextIO, answers: TextIO, tracker_of: Callable[[], Any]) -> None:
-    """Answer ``start`` and ``stop``, one tracker for each pair, made ahead so that a start is quick."""
+    """Answer ``start`` and ``stop`` with one tracker for each pair, made in advance for a quick start."""
     tracker = tracker_of()
     began = 0.0
     for line in questions:
@@ -246,8 +250,9 @@ def main() -> int:
 
 
 def _rehearse(tracker_of: Callable[[], Any]) -> str | None:
-    """Start and stop once, since CodeCarbon looks for its hardware, for seconds, at the first start only. What is
-    missing, if anything is.
+    """Start and stop once, and return what is missing, if anything.
+
+    CodeCarbon looks for its hardware, for seconds, at the first start only.
     """
     if import_module("codecarbon.core.gpu").is_nvidia_system():
         tracker = tracker_of()

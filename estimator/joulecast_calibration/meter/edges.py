@@ -1,4 +1,4 @@
-"""The moments at which a cumulative energy grows, as seen by polling it."""
+"""Find the moments at which a cumulative energy grows, by polling it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EARLY_JITTERS = 6.0  # standard deviations of its jitter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """The cumulative energy became ``joules`` (from an arbitrary zero) between ``before`` and ``after``."""
+    """An increase: cumulative energy became ``joules`` (from an arbitrary zero) between ``before`` and ``after``."""
 
     before: float
     after: float
@@ -40,12 +40,12 @@ class Edge:
 
     @property
     def standard_error(self) -> float:
-        """Seconds: of a time that is uniform between two polls."""
+        """Return the standard error, in seconds, of a time that is uniformly distributed between two polls."""
         return (self.after - self.before) / math.sqrt(12.0)
 
 
 def grown(previous: float, reading: float, elapsed: float) -> float:
-    """Joules between two readings of a counter that are ``elapsed`` seconds apart.
+    """Return the joules between two readings of a counter that are ``elapsed`` seconds apart.
 
     Raises MeasurementError (``CounterReset``) where it fell without having wrapped, or rose more than any device draws.
     """
@@ -55,15 +55,15 @@ def grown(previous: float, reading: float, elapsed: float) -> float:
         if 0.0 <= growth <= most:
             return growth
     raise MeasurementError(
-        f"the energy counter went from {previous:.3f} J to {reading:.3f} J in {elapsed:.3f} s, which is neither use nor"
-        " a wrap: it was reset, so the window is void; measure it again",
+        f"the energy counter went from {previous:.3f} J to {reading:.3f} J in {elapsed:.3f} s, which is"
+        " neither consumption nor a wrap: it was reset, so the window is void; measure it again",
         reason="CounterReset",
         transient=True,
     )
 
 
 class EdgeRecorder:
-    """Polls a counter: densely around the next expected edge, not at all in between. Without constants, always."""
+    """Polls a counter: densely around the next expected edge, not in between; always while constants are unknown."""
 
     def __init__(self, sensor: Sensor, clock: Clock, policy: Policy, constants: CounterConstants | None = None) -> None:
         self.edges: list[Edge] = []
@@ -84,7 +84,7 @@ class EdgeRecorder:
         self._rested = False
 
     def poll(self) -> bool:
-        """Read if due. True where an edge was found."""
+        """Read if due; return whether an edge was found."""
         before = self._clock.seconds()
         self._turn, self._asked_at = before - self._asked_at, before
         if before < self.due:
@@ -99,8 +99,10 @@ class EdgeRecorder:
         return self._move(reading, before, after)
 
     def _move(self, reading: float, before: float, after: float) -> bool:
-        """An edge, unless it came unseen while nothing was read, or right after another, as of a counter that always
-        moves: then the next one holds its energy as well.
+        """Record an edge and return True, unless the edge was not observed closely enough.
+
+        An edge that came while nothing was read, or right after another (as of a counter that always moves), is left
+        out; the next one holds its energy as well.
         """
         seen = not self._rested and (not self.edges or after - self.edges[-1].after >= self._closest)
         if seen:
@@ -113,7 +115,8 @@ class EdgeRecorder:
         return seen
 
     def _rest(self) -> float:
-        """Seconds after an edge in which the next one is not expected, nor missed by a loop that is as slow as now."""
+        """Return the seconds after an edge in which the next one is not expected, even by a loop as slow as the present
+        one."""
         if self._constants is None:
             return 0.0
         period, jitter = self._constants.period_seconds, self._constants.jitter_seconds
@@ -150,7 +153,7 @@ class PowerRecorder:
     """Integrates a power reading by trapezoids; each reading is an edge of the cumulative energy."""
 
     def __init__(self, sensor: Sensor, clock: Clock, spacing_seconds: float, share: float = 1.0) -> None:
-        """``share``: of all time that reading may take; where it takes long, it is done less often."""
+        """Set up the recorder; ``share``: of time that reading may take, so slow readings are less frequent."""
         self.edges: list[Edge] = []
         self.missed = 0
         self.due = -math.inf
@@ -159,7 +162,7 @@ class PowerRecorder:
         self._good_at = clock.seconds()
 
     def poll(self) -> bool:
-        """Read if due. True where there was a reading."""
+        """Read if due; return whether there was a reading."""
         before = self._clock.seconds()
         if before < self.due:
             return False
@@ -187,15 +190,15 @@ class PowerRecorder:
 
 
 def joules_at(edges: Sequence[Edge], seconds: Sequence[float]) -> np.ndarray:
-    """The cumulative energy at given times, straight between edges. Times outside the edges get the nearest one's."""
+    """Interpolate the cumulative energy at given times; times outside the edges get the nearest edge's energy."""
     return np.interp(seconds, [edge.seconds for edge in edges], [edge.joules for edge in edges])
 
 
 def in_rhythm(edges: Sequence[Edge], period: float) -> list[float]:
-    """Times of the edges, on the even grid that lies nearest to them, if the polls are all that keeps them off it.
+    """Return the times of the edges, aligned to the nearest even grid if only polling explains their distance from it.
 
-    A host that is busy with the load looks for edges between two launches only, and so sees them all in one phase of
-    the load, whatever their real one. ``period``: seconds, to tell how many were missed between two of them.
+    A host that is busy with the load polls between two launches only, so it sees all edges in one phase of the load,
+    whatever their real phase. ``period``: seconds, to tell how many edges were missed between two of them.
     """
     seen = np.array([edge.seconds for edge in edges])
     numbers = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(np.diff(seen) / period), 1.0))])

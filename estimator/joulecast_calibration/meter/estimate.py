@@ -1,4 +1,4 @@
-"""From edges of a counter and steps of a load to power and pace, with their standard errors."""
+"""Estimate power and pace with standard errors from edges of a counter and steps of a load."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ _NOISE_OF_DRIFT = 2.0  # standard errors within which a slope is not told from n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What one stretch of edges says. Times are the clock's. ``drift``: relative rise of power, ``pace_drift``: of the
-    time of an execution, None where too few were seen. ``phase_gap`` is None where executions cannot alias."""
+    """The estimate from one stretch of edges; times are the clock's.
+
+    - ``drift``: relative rise of power, ``pace_drift`` of the time of an execution; None where too few were seen.
+    - ``phase_gap``: None where executions cannot alias.
+    """
 
     begins: float
     ends: float
@@ -46,7 +49,7 @@ class Estimate:
     phase_gap: float | None
 
     def settled(self, policy: Policy) -> bool:
-        """Good enough to stop."""
+        """Return whether the estimate is accurate enough to stop."""
         level = (self.drift is None or abs(self.drift) <= policy.largest_drift) and self._keeps_pace(policy)
         seen = self.phase_gap is None or self.phase_gap <= policy.largest_phase_gap
         return level and seen and self.watts_standard_error <= policy.relative_error * self.watts
@@ -58,16 +61,16 @@ class Estimate:
         return level and self._keeps_pace(policy)
 
     def _keeps_pace(self, policy: Policy) -> bool:
-        """Clocks that rise from rest show here, though a sensor that looks part of the time may miss their power."""
+        """Return whether the pace is steady; rising clocks show here even if the sensor misses their power."""
         return self.pace_drift is None or abs(self.pace_drift) <= policy.largest_drift
 
 
 def estimate(
     edges: Sequence[Edge], steps: Sequence[Step], constants: CounterConstants, policy: Policy, warm: float
 ) -> Estimate | None:
-    """An integer number of executions from the first of the edges on; None where not one fits.
+    """Estimate over an integer number of executions from the first edge on; None where not one fits.
 
-    ``steps``: of the load since it began; ``warm``: the time since which its pace is that of the rest.
+    ``steps``: of the load since it began; ``warm``: the time from which on its pace is steady.
     """
     if len(edges) < 2:
         return None
@@ -104,8 +107,12 @@ def estimate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What was cut off before a window: for so many ``seconds``, at mean ``watts`` with a standard error, executions of
-    ``execution_seconds``; None where not one execution fits. All of it whole executions, the last ones."""
+    """What was cut off before a window: the last whole executions of it.
+
+    - ``seconds``: duration.
+    - ``watts``: mean power with a standard error.
+    - ``execution_seconds``: time of an execution; None where not one fits.
+    """
 
     seconds: float = 0.0
     watts: float | None = None
@@ -113,8 +120,10 @@ class Beginning:
     execution_seconds: float | None = None
 
     def undisturbed(self, found: Estimate, policy: Policy) -> bool:
-        """False where an execution took so much less before the window that something must have come: fewer joules than
-        a warming chip and noise explain, or less time. Clocks that rise from rest make the beginning dearer and slower.
+        """Return False where an execution before the window took so much less that something must have changed.
+
+        The limits are fewer joules than a warming chip and noise explain, or less time. Clocks that rise from rest make
+        the beginning slower and more expensive, so they are no reason.
         """
         if self.watts is None or self.execution_seconds is None:
             return True
@@ -125,7 +134,7 @@ class Beginning:
 
 
 def beginning(edges: Sequence[Edge], dropped: int, steps: Sequence[Step], warm: float) -> Beginning:
-    """Of ``edges``, those before the window that begins at edge ``dropped``."""
+    """Describe the part of ``edges`` before the window, which begins at edge ``dropped``."""
     begins, ends = edges[0].seconds, edges[dropped].seconds
     pace = _pace(steps, max(warm, begins), ends) if dropped else None
     executions = 0 if pace is None else math.floor((ends - begins) / pace[0])
@@ -140,7 +149,8 @@ def beginning(edges: Sequence[Edge], dropped: int, steps: Sequence[Step], warm: 
 
 
 def _pace(steps: Sequence[Step], begins: float, ends: float) -> tuple[float, float] | None:
-    """Seconds per execution and their standard error, by the steps nearest outside ``begins`` and inside ``ends``."""
+    """Return seconds per execution and their standard error, by the steps nearest outside ``begins`` and inside
+    ``ends``."""
     first = next((step for step in reversed(steps) if step.after <= begins), steps[0])
     last = next((step for step in reversed(steps) if step.after <= ends), steps[0])
     executions = last.executions - first.executions
@@ -151,7 +161,7 @@ def _pace(steps: Sequence[Step], begins: float, ends: float) -> tuple[float, flo
 
 
 def _pace_drift(steps: Sequence[Step], begins: float, ends: float) -> float | None:
-    """Relative rise of the time of an execution from begin to end, by halves; None where that is within its noise."""
+    """Return the relative rise of an execution's time between the halves; None where it is within its noise."""
     middle = (begins + ends) / 2.0
     early, late = _pace(steps, begins, middle), _pace(steps, middle, ends)
     if early is None or late is None:
@@ -163,7 +173,10 @@ def _pace_drift(steps: Sequence[Step], begins: float, ends: float) -> float | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Blocks:
-    """Mean powers between ``bounds`` (blocks + 1,). ``parts``: of executions, which may have phases."""
+    """Mean powers between ``bounds`` (blocks + 1,).
+
+    - ``parts``: whether blocks are parts of executions, which may have phases.
+    """
 
     bounds: list[float]
     watts: list[float]
@@ -178,7 +191,7 @@ class _Blocks:
 
 
 def _blocks(edges: Sequence[Edge], begins: float, pace: float, executions: int, period: float) -> _Blocks:
-    """By whose scatter the mean is judged: between edges, or executions where these are longer and enough."""
+    """Divide the window into blocks for the scatter: between edges, or executions if these are longer and enough."""
     bounds = [edge.seconds for edge in edges]
     long = pace > max(period, _median_gap(bounds))
     whole = long and executions >= _FEWEST_BLOCKS
@@ -193,16 +206,17 @@ def _median_gap(times: Sequence[float]) -> float:
 
 
 def _timing_scatter(edges: Sequence[Edge], watts: float, blocks: _Blocks) -> float:
-    """Watts: the part of the blocks' scatter that comes from not knowing just when the edges were."""
+    """Return the watts of the blocks' scatter that come from the uncertain times of the edges."""
     variance = float(np.mean([edge.standard_error**2 for edge in edges]))
     return watts * math.sqrt(2.0 * variance) / blocks.seconds()
 
 
 def _varying_error(blocks: _Blocks, phases: Sequence[float] | None, timing: float) -> float:
-    """Watts: standard error of the mean of a power that varies from block to block.
+    """Return the standard error, in watts, of the mean of a power that varies from block to block.
 
-    Where blocks hold different parts of executions, by neighbours: in time if the blocks are shorter than an execution,
-    in phase (``phases``: of the bounds) if they are longer and can alias, as of a systematic sample.
+    Where blocks hold different parts of executions, the scatter is taken between neighbours: in time if the blocks are
+    shorter than an execution, in phase (``phases``: of the bounds) if they are longer and can alias, as of a systematic
+    sample.
     """
     count = len(blocks.watts)
     if blocks.parts:
@@ -215,13 +229,15 @@ def _varying_error(blocks: _Blocks, phases: Sequence[float] | None, timing: floa
 
 
 def _late(rise: tuple[float, float] | None, lag: float) -> float:
-    """Watts: that a load which drifts is watched late, by half the lag (given in windows), as a mean over it is."""
+    """Return the watts by which a drifting load is read late: half the lag (given in windows), as of a mean over it."""
     return 0.0 if rise is None else abs(rise[0]) * lag / 2.0
 
 
 def _reading_error(edges: Sequence[Edge], ends: float, constants: CounterConstants) -> float:
-    """Watts: that the outer edges are known to a poll's spacing, the counter to its resolution, and the energy between
-    two edges to how much power varies (a bridge's: share · (1 − share) of a period).
+    """Return the error, in watts, of the readings at the window's ends.
+
+    The outer edges are known to a poll's spacing, the counter to its resolution, and the energy between two edges to
+    how much power varies (a bridge's: share · (1 − share) of a period).
     """
     seconds = edges[-1].seconds - edges[0].seconds
     watts = (edges[-1].joules - edges[0].joules) / seconds
@@ -233,7 +249,7 @@ def _reading_error(edges: Sequence[Edge], ends: float, constants: CounterConstan
 
 
 def _bridge_error(edges: Sequence[Edge], ends: float) -> float:
-    """Joules."""
+    """Return the error of the energy between two edges, in joules."""
     times = np.array([edge.seconds for edge in edges])
     index = min(max(int(np.searchsorted(times, ends)), 1), len(times) - 1)
     gap = float(times[index] - times[index - 1])
@@ -243,5 +259,5 @@ def _bridge_error(edges: Sequence[Edge], ends: float) -> float:
 
 
 def _unseen(phases: Sequence[float]) -> float:
-    """The share of an execution in which no block ended, beyond what as many evenly spread ones would leave."""
+    """Return the share of an execution in which no block ended, beyond that of as many evenly spread ones."""
     return max(0.0, largest_gap(phases) - 2.0 / len(phases))

@@ -1,4 +1,4 @@
-"""Keeps a device's queue filled, so that no gap opens between executions, and sees when they complete."""
+"""Keep a device's queue filled, so that no gap opens between executions, and observe when they complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GROWTH = 2  # the queue at most doubles with each filling, in case the first ex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """``executions`` had completed, the last of them between ``before`` and ``after``."""
+    """An observation: ``executions`` had completed, the last of them between ``before`` and ``after``."""
 
     before: float
     after: float
@@ -28,12 +28,12 @@ class Step:
 
     @property
     def standard_error(self) -> float:
-        """Seconds: of a time that is uniform between two looks."""
+        """Return the standard error, in seconds, of a time that is uniformly distributed between two polls."""
         return (self.after - self.before) / math.sqrt(12.0)
 
 
 class Feeder:
-    """One load on its way. Counts from when it is made; ``steps[0]`` is that moment."""
+    """Feeds one load. Counts start when it is made; ``steps[0]`` is that moment."""
 
     def __init__(self, load: Load, clock: Clock, policy: Policy) -> None:
         now = clock.seconds()
@@ -49,14 +49,15 @@ class Feeder:
         return self._enqueued - self.steps[-1].executions
 
     def seconds_per_execution(self) -> float | None:
-        """By the latest steps; None before the first."""
+        """Return seconds per execution by the latest steps; None before the first."""
         first, last = self._recent[0], self._recent[-1]
         if first.executions == last.executions:
             return None
         return max(last.after - first.after, 1e-9) / (last.executions - first.executions)
 
     def feed(self) -> bool:
-        """Enqueue one chunk if the queue runs low, and look at what has completed. False: there was nothing to do."""
+        """Enqueue one chunk if the queue runs low, and poll what has completed; return False if there was nothing to
+        do."""
         hungry = self.pending < self._wanted()
         if hungry:
             self._chunk = min(self._wanted_chunk(), _GROWTH * self._chunk)

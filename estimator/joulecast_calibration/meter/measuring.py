@@ -1,4 +1,4 @@
-"""Joules per execution of a load: warm it up, watch the counter, stop when it is known well enough."""
+"""Measure joules per execution of a load: warm it up, read the counter, stop when the error is small enough."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ from joulecast_calibration.meter.sensor import Clock, DeviceState, Load, Sensor
 class Window:
     """One measured configuration.
 
-    ``joules``, ``seconds``: of one execution; ``watts``: the mean while ``executions`` of them ran without a gap for
-    ``window_seconds``, seen through ``edges`` edges. ``drift``: relative rise of power from begin to end; ``steady``:
-    whether that is within the policy or its own noise; both None where fewer than three executions longer than the
-    counter's period were seen. ``phase_gap``: the largest share of an execution in which no edge fell, None where
-    executions are too short to alias with the sensor; near 1 they keep step with it, and no standard error knows of
-    that bias. ``single``: just one execution. ``power_joules``: of one execution by integration of the power reading
-    over the same window, None where that reading averages over more than what ran, or is what was measured.
-    ``warmup_seconds``: for which the load ran before the window; ``dropped_seconds``: the end of that, cut off because
-    the window was not good with it, with ``dropped_watts`` and ``dropped_execution_seconds`` over its whole executions
-    (None where it has none). Where an execution took far less there, something came: it is not steady.
-    ``redone``: windows thrown away because the counter was reset in them; ``missed``: samples that the sensor did not
-    give. Clocks and temperature are means over the window, throttle reasons their union.
+    - ``joules``, ``seconds``: of one execution.
+    - ``watts``: mean power while ``executions`` ran without a gap for ``window_seconds``, over ``edges`` edges.
+    - ``drift``: relative rise of power from begin to end; None where fewer than three executions longer than the
+      counter's period were seen.
+    - ``steady``: whether ``drift`` is within the policy or its own noise, and executions did not take far less before
+      the window; None like ``drift``.
+    - ``phase_gap``: largest share of an execution in which no edge fell; None where executions are too short to alias
+      with the sensor. Near 1 they keep step with it, which is a bias outside all standard errors.
+    - ``single``: whether there was just one execution.
+    - ``power_joules``: of one execution by integration of the power reading over the same window; None where that
+      reading averages over more than what ran, or is what was measured.
+    - ``warmup_seconds``: for which the load ran before the window.
+    - ``dropped_seconds``: end of the warm-up that was cut off because the window was not good with it.
+    - ``dropped_watts``, ``dropped_execution_seconds``: over its whole executions; None where it has none.
+    - ``redone``: windows that were discarded because the counter was reset in them.
+    - ``missed``: samples that the sensor did not give.
+    - clocks and temperature are means over the window, throttle reasons their union.
     """
 
     method: str
@@ -62,7 +67,7 @@ class Window:
     missed: int
 
     def row(self) -> dict[str, Any]:
-        """JSON values by column name; an infinite standard error (nothing to tell it from) becomes None."""
+        """Return JSON values by column name; an infinite standard error becomes None."""
         row = asdict(self) | {"throttle_reasons": list(self.throttle_reasons)}
         return {name: None if isinstance(value, float) and math.isinf(value) else value for name, value in row.items()}
 
@@ -74,11 +79,11 @@ _JUDGED_SECONDS = 0.05  # between two looks at whether a window is good: half a 
 def measure(
     load: Load, sensor: Sensor, clock: Clock, constants: CounterConstants, policy: Policy | None = None
 ) -> Window:
-    """Joules, seconds and watts of one execution of ``load``, which runs again and again meanwhile.
+    """Measure joules, seconds and watts of one execution of ``load``, which runs again and again meanwhile.
 
-    Raises MeasurementError: another process on the device before or after (``StrangerOnDevice``), a counter that is
-    reset in every attempt or stands still (``CounterReset``, ``CounterSilent``), a load that hangs (``LoadStalled``).
-    What the load itself raises passes through.
+    Raises MeasurementError for a foreign process on the device before or after (``ForeignProcessOnDevice``), a counter
+    that is reset in every attempt or stands still (``CounterReset``, ``CounterSilent``), and a load that hangs
+    (``LoadStalled``). What the load itself raises passes through.
     """
     policy = policy or Policy()
     redone = 0
@@ -109,14 +114,14 @@ def _attempt(
 
 
 def refuse_foreign_processes(sensor: Sensor) -> None:
-    """Raises MeasurementError (``StrangerOnDevice``) where another process is on the device."""
+    """Check for foreign processes. Raises MeasurementError (``ForeignProcessOnDevice``) if there is one."""
     foreign = sensor.foreign_processes()
     if foreign:
         listed = ", ".join(str(process) for process in foreign)
         raise MeasurementError(
-            f"process {listed} is on {sensor.card.accelerator} as well, so its energy is not only the load's:"
+            f"process {listed} also uses {sensor.card.accelerator}, so its energy is not the load's alone:"
             " end it, or take a device of your own",
-            reason="StrangerOnDevice",
+            reason="ForeignProcessOnDevice",
             transient=True,
         )
 
@@ -138,7 +143,7 @@ def _watch(
 
 
 def _warm_up(recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy) -> float:
-    """At least the lag, and until executions come at their own pace. The time at which that was."""
+    """Wait at least the lag, and until executions have their final speed; return the time when that was reached."""
     feeder = recording.feeder
     while True:
         recording.turn()
@@ -151,7 +156,7 @@ def _warm_up(recording: Recording, clock: Clock, constants: CounterConstants, po
 def _judge(
     recording: Recording, skipped: int, warm: float, constants: CounterConstants, policy: Policy
 ) -> tuple[Estimate, Beginning] | None:
-    """The window if it may close: all of it, or without its beginning if only the rest is good; at the limit as is."""
+    """Return the window if it may close: in whole, or without its beginning if only the rest is good."""
     edges, steps = recording.edges[skipped:], recording.feeder.steps
     whole = estimate(edges, steps, constants, policy, warm)
     if whole is None or not _long_enough(whole, policy):
@@ -211,7 +216,7 @@ def _window(
 
 
 def _power_joules(recording: Recording, found: Estimate, constants: CounterConstants) -> float | None:
-    """By the power readings of the window, from where they no longer average over what was before the load."""
+    """Integrate the power readings of the window, from where they no longer include the time before the load."""
     if constants.method == POWER:
         return None
     settled = max(found.begins, recording.begun + constants.power_lag_seconds)

@@ -1,4 +1,4 @@
-"""A whole NVIDIA card as a sensor, through NVML. Reads only: no setting of the card is ever changed."""
+"""Read a whole NVIDIA card as a sensor through NVML. No setting of the card is ever changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REASONS = (
     ("BoardLimit", "board_limit"),
     ("Reliability", "reliability"),
 )
-"""nvml.h's nvmlClocksEventReason… and its older spelling nvmlClocksThrottleReason…, and our word for each."""
+"""nvml.h's nvmlClocksEventReason… and its older spelling nvmlClocksThrottleReason…, and the name used here for each."""
 
 _MEMBERS = (
     ("NVML_VALUE_TYPE_UNSIGNED_INT", "uiVal"),
@@ -50,11 +50,11 @@ _FOREIGN_BYTES = 200 * 2**20  # less than one CUDA context takes (some 250 to 50
 
 
 class NvmlSensor:
-    """``index``: NVML's number of the card. Make it before this process has a context on the device.
+    """A sensor on the card ``index`` of NVML. Make it before this process has a context on the device.
 
-    ``power_watts`` is the driver's instant figure where it has one (NVML_FI_DEV_POWER_INSTANT), which the notes of
+    ``power_watts`` is the driver's instant figure where it has one (NVML_FI_DEV_POWER_INSTANT), as the notes of
     ``card`` say, else its power usage. Raises MeasurementError where there is no such card (``NoDevice``), it may not
-    be read (``NoPermission``), is a slice or shared (``SharedDevice``), or is in use (``StrangerOnDevice``).
+    be read (``NoPermission``), is a slice or shared (``SharedDevice``), or is in use (``ForeignProcessOnDevice``).
     """
 
     card: Card
@@ -76,7 +76,7 @@ class NvmlSensor:
         if self._instant:
             watts = self._instant_watts()
             if watts is None:  # nvmlDeviceGetPowerUsage may average over a second: never both in one window
-                raise MeasurementError(f"{self._name} did not tell its power: try again", transient=True)
+                raise MeasurementError(f"{self._name} did not report its power: try again", transient=True)
             return watts
         return float(self._read(self._nvml.nvmlDeviceGetPowerUsage, self._handle)) / 1000.0
 
@@ -96,7 +96,7 @@ class NvmlSensor:
         return self._device_processes.foreign_processes(listed) if listed is not None else ()
 
     def close(self) -> None:
-        """Let go of NVML; a second time does nothing."""
+        """Release NVML; a second call does nothing."""
         nvml, self._nvml = getattr(self, "_nvml", None), None
         if nvml is not None:
             self._quietly(nvml)
@@ -125,7 +125,7 @@ class NvmlSensor:
         count = self._read(self._nvml.nvmlDeviceGetCount)
         if not 0 <= index < count:
             raise MeasurementError(
-                f"there is no NVIDIA device {index}: the driver lists {count}, numbered from 0;"
+                f"NVIDIA device {index} does not exist: the driver lists {count}, numbered from 0;"
                 " choose one, or in a container let it have the device",
                 reason="NoDevice",
             )
@@ -136,7 +136,7 @@ class NvmlSensor:
         mode = self._optional(nvml.nvmlDeviceGetMigMode, self._handle)
         if mode is not None and mode[0] == nvml.NVML_DEVICE_MIG_ENABLE:
             raise refusal(
-                self._name, "is divided by MIG, and no slice has an energy counter", "measure on a card in whole"
+                self._name, "is divided by MIG, whose slices do not count energy", "measure on a card in whole"
             )
         virtual = self._optional(nvml.nvmlDeviceGetVirtualizationMode, self._handle)
         whole = (None, nvml.NVML_GPU_VIRTUALIZATION_MODE_NONE, nvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH)
@@ -149,7 +149,7 @@ class NvmlSensor:
         deadline = time.monotonic() + _GRACE_SECONDS
         while (problem := self._occupation()) is not None:
             if time.monotonic() >= deadline:
-                raise refusal(self._name, problem, "end it, or take a card of your own", "StrangerOnDevice")
+                raise refusal(self._name, problem, "end it, or take a card of your own", "ForeignProcessOnDevice")
             time.sleep(_LOOK_SECONDS)
 
     def _occupation(self) -> str | None:
@@ -167,12 +167,12 @@ class NvmlSensor:
         return None
 
     def _used_bytes(self) -> int | None:
-        """Without what the driver keeps for itself, which only the second version of the call tells apart."""
+        """Return the used bytes without the driver's own, which only the second version of the call counts apart."""
         memory = self._optional(self._nvml.nvmlDeviceGetMemoryInfo, self._handle, self._nvml.nvmlMemory_v2)
         return None if memory is None else int(memory.used)
 
     def _listed(self) -> list[int] | None:
-        """Process ids on the device; None where the driver does not tell."""
+        """Return the process ids on the device; None where the driver does not list them."""
         compute, graphics = (
             self._processes(f"nvmlDeviceGet{kind}RunningProcesses") for kind in ("Compute", "Graphics")
         )
@@ -182,14 +182,14 @@ class NvmlSensor:
         return computing + [int(process.pid) for process in graphics or () if int(process.pid) not in computing]
 
     def _processes(self, call: str) -> Any:
-        """By the newest form of the call that the driver knows: the third came with 510, the second with 450."""
+        """Call the newest version of ``call`` that the driver supports (third: 510, second: 450)."""
         found = self._optional(getattr(self._nvml, call), self._handle)
         return self._optional(getattr(self._nvml, f"{call}_v2"), self._handle) if found is None else found
 
     def _refuse_unpowered(self) -> None:
         if self._optional(self._nvml.nvmlDeviceGetPowerUsage, self._handle) is None and not self._counts:
             raise MeasurementError(
-                f"{self._name} tells neither energy nor power: measure on a card of a newer generation",
+                f"{self._name} reports neither energy nor power: measure on a card of a newer generation",
                 reason="NoCounter",
             )
 
@@ -240,7 +240,7 @@ class NvmlSensor:
             raise translated(self._nvml, error, getattr(self, "_name", "the NVIDIA driver")) from error
 
     def _optional(self, call: Callable[..., Any], *arguments: Any, also: str = "") -> Any:
-        """None where the card or the driver does not support it, or says ``also``."""
+        """Return None where the card or the driver does not support the call, or answers ``also``."""
         try:
             return call(*arguments)
         except self._nvml.NVMLError as error:
@@ -250,7 +250,7 @@ class NvmlSensor:
 
 
 def started(nvml: Any = None) -> Any:
-    """The module pynvml, of the package nvidia-ml-py, initialised. Raises MeasurementError (``NoDevice``)."""
+    """Import pynvml, of the package nvidia-ml-py, and initialise it. Raises MeasurementError (``NoDevice``)."""
     if nvml is None:
         try:
             nvml = import_module("pynvml")
@@ -267,7 +267,7 @@ def started(nvml: Any = None) -> Any:
 
 
 def nvml_index(cuda_index: int = 0, *, environ: Mapping[str, str] = os.environ, nvml: Any = None) -> int:
-    """NVML's number of the device that CUDA calls ``cuda_index``, by CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER.
+    """Return NVML's number of the CUDA device ``cuda_index``, by CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER.
 
     Raises MeasurementError for a MIG slice, a device that is not there, and an order that only CUDA knows: without
     CUDA_DEVICE_ORDER=PCI_BUS_ID it puts the fastest first, which numbers different cards in another way than NVML.
@@ -277,13 +277,13 @@ def nvml_index(cuda_index: int = 0, *, environ: Mapping[str, str] = os.environ, 
         return _ordered(cuda_index, environ, nvml)
     if cuda_index >= len(visible):
         raise MeasurementError(
-            f"CUDA_VISIBLE_DEVICES={','.join(visible)} shows {len(visible)} devices, so there is no number"
+            f"CUDA_VISIBLE_DEVICES={','.join(visible)} shows {len(visible)} devices, which do not include number"
             f" {cuda_index}: choose a smaller one",
             reason="NoDevice",
         )
     entry = visible[cuda_index]
     if entry.startswith("MIG"):
-        raise refusal(entry, "is a MIG slice, which has no energy counter", "measure on a card in whole")
+        raise refusal(entry, "is a MIG slice, whose energy is not counted", "measure on a card in whole")
     return _ordered(int(entry), environ, nvml) if entry.isdigit() else _index_of_uuid(entry, nvml)
 
 
@@ -338,6 +338,6 @@ _DIGITS = 16  # 64 bits: two of 10,000 cards share a name with a probability of 
 
 @cache
 def card_name(uuid: str) -> str:
-    """``card-`` and a slow hash of a device's UUID, which it does not reveal to who does not have it already."""
+    """Return ``card-`` and a slow hash of a device's UUID, from which the UUID cannot be recovered."""
     digest = hashlib.pbkdf2_hmac("sha256", uuid.encode(), _SALT, _ROUNDS)
     return f"card-{digest.hex()[:_DIGITS]}"

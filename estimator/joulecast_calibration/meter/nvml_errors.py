@@ -1,4 +1,4 @@
-"""NVML's error codes as one sentence each, with the way out."""
+"""Describe NVML's error codes in one sentence each, with a remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNSUPPORTED = (
     "NVML_ERROR_DEPRECATED",
     "NVML_ERROR_UNKNOWN",  # what a sandbox answers that passes on only some calls
 )
-"""The card or the driver lacks it, now and later."""
+"""Error codes of what the card or the driver does not support."""
 
 _TRANSIENT = (
     "NVML_ERROR_TIMEOUT",
@@ -22,12 +22,12 @@ _TRANSIENT = (
     "NVML_ERROR_NOT_READY",
     "NVML_ERROR_UNKNOWN",
 )
-"""A later read may succeed."""
+"""Error codes after which a later read may succeed."""
 
 _KNOWN = {
     "NVML_ERROR_LIBRARY_NOT_FOUND": (
         "NoDevice",
-        "there is no NVIDIA driver here (libnvidia-ml.so.1): measure where one is, or let the container have it",
+        "the NVIDIA driver (libnvidia-ml.so.1) is missing here: measure where one is, or let the container have it",
     ),
     "NVML_ERROR_DRIVER_NOT_LOADED": (
         "NoDevice",
@@ -50,7 +50,7 @@ _KNOWN = {
 
 
 def translated(nvml: Any, error: Any, name: str) -> MeasurementError:
-    """``name``: what was read, as it is to appear in the sentence."""
+    """Describe an NVML error; ``name``: what was read, as it is to appear in the sentence."""
     for constant, (reason, sentence) in _KNOWN.items():
         if error.value == getattr(nvml, constant):
             return MeasurementError(sentence.format(name=name), reason=reason)
@@ -61,9 +61,9 @@ def translated(nvml: Any, error: Any, name: str) -> MeasurementError:
 
 
 def refusal(name: str, problem: str, way_out: str, reason: str = "SharedDevice") -> MeasurementError:
-    """A device that is there, but that must not be measured as it is."""
+    """Refuse to measure a device that exists but must not be measured in its present state."""
     return MeasurementError(
         f"{name} {problem}, so its energy is not one load's alone: {way_out}",
         reason=reason,
-        transient=reason == "StrangerOnDevice",
+        transient=reason == "ForeignProcessOnDevice",
     )

@@ -1,4 +1,4 @@
-"""How long a window is, when it is good enough, and how often anything is read."""
+"""Rules of a window: how long it is, when it is accurate enough, and how often values are read."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The rules of one window. The 8 s window that shows the bias of short ones is ``Policy.fixed(8.0)``.
-
-    A window closes when it has ``fewest_edges`` edges of the counter and ``shortest_seconds``, its power's relative
-    standard error is within ``relative_error``, its drift within ``largest_drift`` and, for executions that can alias
-    with the sensor, none but ``largest_phase_gap`` of their phases went unseen; else at ``longest_seconds``. A window
-    that is good only without its beginning is not steady if an execution took less there by more than ``largest_step``.
-    """
+    """The rules of one window. ``Policy.fixed(8.0)`` is the 8 s window that shows the bias of short ones."""
 
     fewest_edges: int = 5
     shortest_seconds: float = 0.6  # six updates of the usual 100 ms (Yang, Adamek, Armour: update period)
@@ -36,5 +30,5 @@ class Policy:
 
     @classmethod
     def fixed(cls, seconds: float) -> Policy:
-        """Windows of just this length, however good they are sooner."""
+        """Return a policy of windows of exactly this length, even if they are accurate earlier."""
         return cls(shortest_seconds=seconds, longest_seconds=seconds)

@@ -1,4 +1,4 @@
-"""Which of the processes on a device are foreign, also where a container hides process ids."""
+"""Find the foreign processes on a device, even where a container hides process ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything read while one load runs: its steps, the counter's edges, power, and the device's state."""
+"""Record everything while one load runs: its steps, the counter's edges, power, and the device's state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from joulecast_calibration.meter.sensor import Clock, DeviceState, Load, Sensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """The device's state at a time."""
+    """The device's state at one time."""
 
     seconds: float
     state: DeviceState
 
 
 class Recording:
-    """Runs the one loop of the meter: feed the load, read what is due, else sleep for a moment."""
+    """Runs the single loop of the meter: feed the load, read what is due, else sleep for a moment."""
 
     def __init__(self, load: Load, sensor: Sensor, clock: Clock, constants: CounterConstants, policy: Policy) -> None:
         self.begun = clock.seconds()
@@ -49,7 +49,7 @@ class Recording:
         return self._meter.missed + self.power.missed
 
     def turn(self) -> None:
-        """Once round the loop."""
+        """Run the loop once."""
         worked = self.feeder.feed()
         self._meter.poll()
         self.power.poll()
@@ -72,7 +72,7 @@ class Recording:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Without the interpreter's garbage collection, which would stop the loop for tens of milliseconds."""
+    """Suspend the interpreter's garbage collection, which would stop the loop for tens of milliseconds."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""The seams of the meter: a sensor of energy and power, a load that runs on the device, and time.
+"""Interfaces of the meter: a sensor of energy and power, a load that runs on the device, and a clock.
 
 Each has a real form (NVML, a CUDA stream, the machine's clock), and a simulated one that shares a virtual time.
 """
@@ -12,10 +12,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What does not change while a process holds the device. ``card``: salted hash of its UUID, which is never kept.
+    """Properties that do not change while a process holds the device.
 
-    ``power_limit_watts``: None where the device does not say. ``simulated``: every row that stands on this sensor is
-    marked with it. ``notes``: what is known to be odd about the readings of such a card.
+    - ``card``: salted hash of its UUID, which is never kept.
+    - ``power_limit_watts``: None where the device does not give it.
+    - ``simulated``: marks every row that was measured with this sensor.
+    - ``notes``: known peculiarities of such a card's readings.
     """
 
     accelerator: str
@@ -29,7 +31,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
-    """What changes: None where the device does not tell. ``throttle_reasons``: names, such as ``sw_power_cap``."""
+    """State that changes; None where the device does not give it.
+
+    - ``throttle_reasons``: names, such as ``sw_power_cap``.
+    """
 
     sm_clock_mhz: float | None
     memory_clock_mhz: float | None
@@ -38,26 +43,26 @@ class DeviceState:
 
 
 class Sensor(Protocol):
-    """One device's energy and state. Any method may raise MeasurementError; a transient one is a sample missed."""
+    """One device's energy and state. Any method may raise MeasurementError; a transient one is a missed sample."""
 
     card: Card
 
     def energy_joules(self) -> float | None:
-        """The cumulative counter as read, before any unwrapping; None where the device has none."""
+        """Return the cumulative counter as read, before any unwrapping; None where the device has none."""
 
     def power_watts(self) -> float:
-        """The driver's own power figure, whatever it averages over."""
+        """Return the driver's own power figure, whatever it averages over."""
 
     def state(self) -> DeviceState: ...
 
     def foreign_processes(self) -> tuple[int, ...]:
-        """Process ids on the device that are neither this process nor its children."""
+        """Return process ids on the device that belong neither to this process nor to its children."""
 
     def close(self) -> None: ...
 
 
 class Clock(Protocol):
-    """Monotonic time."""
+    """A monotonic clock."""
 
     def seconds(self) -> float: ...
 
@@ -65,27 +70,29 @@ class Clock(Protocol):
 
 
 class Load(Protocol):
-    """Something that the device executes again and again. ``enqueue`` returns at once where the device is
-    asynchronous; on a processor it returns when done.
+    """Something that the device executes again and again.
+
+    ``enqueue`` returns at once where the device is asynchronous; on a processor it returns when done.
     """
 
     @property
     def multiple(self) -> int:
-        """``enqueue`` is called with multiples of this: the executions in one CUDA graph, else 1."""
+        """Return the divisor of all counts given to ``enqueue``: the executions in one CUDA graph, else 1."""
 
     def enqueue(self, executions: int) -> None: ...
 
     def completed(self) -> int:
-        """Executions finished since the load was made; may rise in steps, but is whole after each ``enqueue``'s work.
-        Called every millisecond.
+        """Return the executions finished since the load was made, polled every millisecond.
+
+        The count may rise in steps, but is complete after each ``enqueue``'s work.
         """
 
     def drain(self) -> None:
-        """Wait until all that was enqueued is finished."""
+        """Wait until everything that was enqueued is finished."""
 
 
 class MonotonicClock:
-    """CLOCK_MONOTONIC: never set back, not stopped by anything short of suspension."""
+    """CLOCK_MONOTONIC, which is never set back and is stopped by suspension alone."""
 
     def seconds(self) -> float:
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""How far a mean of few readings that follow each other can be off, and how much they drift."""
+"""Estimate the error and the drift of a mean of few successive readings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ _LARGEST_CORRELATION = 0.9  # beyond, the readings are hardly more than one; an 
 
 
 def correlation(values: Sequence[float]) -> float:
-    """Lag-1 autocorrelation, corrected for the bias of −(1 + 4 ρ)/n of short series (Marriott and Pope 1954), and
-    never below 0: that neighbours balance each other is not counted on.
+    """Return the lag-1 autocorrelation, corrected for the bias of −(1 + 4 ρ)/n of short series.
+
+    After Marriott and Pope (1954). It is never below 0: a negative correlation of neighbours is not relied on.
     """
     series = np.asarray(values, dtype=float)
     deviations = series - series.mean()
@@ -25,13 +26,14 @@ def correlation(values: Sequence[float]) -> float:
 
 
 def scatter(values: Sequence[float]) -> float:
-    """Standard deviation of successive readings; infinite for fewer than two."""
+    """Return the standard deviation of successive readings; infinite for fewer than two."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.inf
 
 
 def scatter_of_neighbours(values: Sequence[float]) -> float:
-    """The same of readings of something that changes on purpose: only what differs between neighbours is scatter,
-    s² = Σ(vᵢ₊₁ − vᵢ)²/2(n − 1) (von Neumann 1941).
+    """Return the standard deviation of readings of a value that changes on purpose.
+
+    Only what differs between neighbours is scatter: s² = Σ(vᵢ₊₁ − vᵢ)²/2(n − 1) (von Neumann 1941).
     """
     if len(values) < 2:
         return math.inf
@@ -40,11 +42,11 @@ def scatter_of_neighbours(values: Sequence[float]) -> float:
 
 
 def error_of_mean(scatter: float, count: int, *, correlation: float = 0.0, explained: float = 0.0) -> float:
-    """Standard error of the mean of ``count`` readings, which correlation makes count for fewer:
-    s/√n · √((1 + ρ)/(1 − ρ)).
+    """Return the standard error of the mean of ``count`` correlated readings: s/√n · √((1 + ρ)/(1 − ρ)).
 
-    ``explained``: the part of s, as a standard deviation, that comes from not knowing the moments of the edges between
-    them; what one reading gains by it the next one loses, so it does not add up. At most three quarters of s² go.
+    ``explained``: the part of s, as a standard deviation, that comes from the uncertain moments of the edges between
+    them; what one reading gains by it the next one loses, so it does not add up. At most three quarters of s² are
+    removed.
     """
     if math.isinf(scatter):
         return math.inf
@@ -53,7 +55,10 @@ def error_of_mean(scatter: float, count: int, *, correlation: float = 0.0, expla
 
 
 def largest_gap(phases: Sequence[float]) -> float:
-    """The largest part of a circle of circumference 1 that holds none of the phases (each in [0, 1)); 1 for none."""
+    """Return the largest part of a circle of circumference 1 that holds none of the phases (each in [0, 1)).
+
+    The result is 1 without phases.
+    """
     if not len(phases):
         return 1.0
     ordered = np.sort(np.asarray(phases, dtype=float))
@@ -61,8 +66,9 @@ def largest_gap(phases: Sequence[float]) -> float:
 
 
 def drift(seconds: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
-    """By how much a straight line through the values rises from the first to the last, and its standard error, both in
-    the values' unit. (0, infinite) for fewer than three.
+    """Return by how much a straight line through the values rises from the first to the last, and its standard error.
+
+    Both have the values' unit; (0, infinite) for fewer than three values.
     """
     if len(values) < 3:
         return 0.0, math.inf

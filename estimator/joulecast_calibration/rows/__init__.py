@@ -1,1 +1,1 @@
-"""Measured rows: what is read from a data folder, and nothing else of it."""
+"""Read measured rows from a data folder."""

@@ -1,4 +1,4 @@
-"""A counted row as a list of JSON values, as the index and the journals hold it, and back."""
+"""Convert a counted row to a list of JSON values, as the index and the journals hold it, and back."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def launched_rows(layers: Iterable[LayerProfile]) -> tuple[LayerProfile, ...]:
 
 
 def contents_of(layers: Iterable[LayerProfile]) -> list[list[Any]]:
-    """Distinct rows with a kernel as lists of JSON values, each with how often it occurs."""
+    """Return distinct rows with a kernel as lists of JSON values, each with how often it occurs."""
     counts: Counter[tuple[Any, ...]] = Counter(frozen(row_document(row)) for row in launched_rows(layers))
     return [[list(row), times] for row, times in counts.items()]
 
 
 def row_document(row: LayerProfile) -> list[Any]:
-    """A row as a list of JSON values: what a forecast may depend on."""
+    """Return a row as a list of the JSON values that a forecast may depend on."""
     products = [[getattr(entry, name) for name in _CONTRACTION] for entry in row.contractions]
     numbers = (getattr(row, name) for name in _NUMBERS)
     return [row.op_type, row.dtype, *numbers, _telling(row), row.kernels[_RUNTIME], products]
 
 
 def _telling(row: LayerProfile) -> list[list[int]]:
-    """Shapes of which a forecast asks more than sizes: weights that lie as (k, n), and long rows of a softmax."""
+    """Return shapes that a forecast reads beyond sizes: weights stored as (k, n), and long rows of a softmax."""
     if long_softmax(row):
         return [[row.input_shapes[0][-1]]]
     if row.op_type == "Gemm" and not transposed(row):
@@ -45,7 +45,7 @@ def _telling(row: LayerProfile) -> list[list[int]]:
 
 
 def frozen(row: Sequence[Any]) -> tuple[Any, ...]:
-    """The list as a value that can be compared and hashed."""
+    """Convert the list to a value that can be compared and hashed."""
     return (*row[:-3], _tuples(row[-3]), row[-2], _tuples(row[-1]))
 
 
@@ -54,7 +54,7 @@ def _tuples(lists: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
 
 
 def layer_of(row: Sequence[Any]) -> LayerProfile:
-    """The row that ``contents_of`` wrote as a list."""
+    """Return the row that ``contents_of`` wrote as a list."""
     contractions = tuple(Contraction(**dict(zip(_CONTRACTION, product, strict=True))) for product in row[-1])
     macs = sum(product.macs for product in contractions)
     return LayerProfile(
@@ -71,8 +71,10 @@ def layer_of(row: Sequence[Any]) -> LayerProfile:
 
 
 def _shapes(row: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
-    """Sizes of two operands of which one is as large as the output, from their sum: whether one is broadcast is all
-    that a forecast asks of them."""
+    """Return the sizes of two operands, one of which is as large as the output, from their sum.
+
+    A forecast only needs to know whether one of them is broadcast.
+    """
     read, written, weights = row[2:5]
     other = read + weights - written
     return ((written,), (other,)) if 0 < other < written else ()

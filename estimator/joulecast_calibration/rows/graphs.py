@@ -1,4 +1,4 @@
-"""Graphs as traced on the measuring machine, packed into the journal of the rows that ran them.
+"""Pack graphs, as traced on the measuring machine, into the journal of the rows that ran them.
 
 A library's version changes the graph of a network. A row is therefore fitted on the graph of its own journal, so that
 no row depends on the suite's index.
@@ -26,9 +26,12 @@ _MOST_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedGraph:
-    """``digest``: of the network's graph, or of the layer's call. ``families``: of a layer, the lineages of the
-    networks that have it. ``unsupported``: how many operators have no counting rule. ``contents``: each distinct row
-    with a kernel as a list of JSON values, and how often it runs.
+    """A graph as a row of a journal.
+
+    - ``digest``: of the network's graph, or of the layer's call.
+    - ``families``: of a layer, the lineages of the networks that have it.
+    - ``unsupported``: number of operators without a counting rule.
+    - ``contents``: each distinct row with a kernel as a list of JSON values, and how often it runs.
     """
 
     digest: str
@@ -38,7 +41,7 @@ class PackedGraph:
     contents: list[list[Any]]
 
     def columns(self) -> dict[str, Any]:
-        """The columns of its row in a journal."""
+        """Return the columns of its row in a journal."""
         return {
             "digest": self.digest,
             "name": self.name,
@@ -50,21 +53,27 @@ class PackedGraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredGraph:
-    """A graph read back from a journal. ``counted``: its rows and how often each runs, or why they cannot be priced."""
+    """A graph read back from a journal.
+
+    - ``counted``: its rows and how often each runs, or the reason why they cannot be priced.
+    """
 
     families: tuple[str, ...]
     counted: Counted | str
 
 
 def packed(contents: list[list[Any]]) -> str:
-    """``contents`` as text that a line of JSON can hold."""
+    """Pack ``contents`` into text that a line of JSON can hold."""
     text = json.dumps(contents, separators=(",", ":")).encode()
     return base64.b64encode(zlib.compress(text, 9)).decode("ascii")
 
 
 def unpacked(text: str, known: dict[str, LayerProfile] | None = None) -> Counted:
-    """The rows that ``packed`` wrote. ``known``: rows of graphs unpacked before, so that equal rows stand once; it
-    grows. Raises MeasurementError where the text is damaged or too large."""
+    """Unpack the rows that ``packed`` wrote.
+
+    ``known``: rows of graphs unpacked before, so that equal rows are stored once; it grows. Raises MeasurementError
+    where the text is damaged or too large.
+    """
     shared = {} if known is None else known
     try:
         stream = zlib.decompressobj()
@@ -84,7 +93,7 @@ def _shared(row: list[Any], known: dict[str, LayerProfile]) -> LayerProfile:
 
 
 def graphs_of(rows: Iterable[TypedRow]) -> dict[str, MeasuredGraph]:
-    """The graphs among ``rows`` of any kind, by digest."""
+    """Return the graphs among ``rows`` of any kind, by digest."""
     known: dict[str, LayerProfile] = {}
     own = (row for row in rows if isinstance(row, GraphRow))
     return {row.digest: MeasuredGraph(families=row.families, counted=_counted(row, known)) for row in own}

@@ -1,8 +1,8 @@
-"""Reading of measured rows from a folder, typed (``rows.typed``): whatever a killed process left, each row once.
+"""Read measured rows from a folder as typed values (``rows.typed``): all that a killed process left, each row once.
 
-Who goes on with a folder and who fits it read the same rows. Rows of a simulated card are read like any others, and
-refused where rows are read to be fitted. A row that is none of its kind is ``Refused``: it is counted with its reason,
-and costs itself alone.
+A process that continues a folder and a fit read the same rows. Rows of a simulated card are read like any others, and
+refused where rows are read to be fitted. A row that breaks its schema is ``Refused``: it is counted with its reason,
+and no other row is affected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from joulecast_calibration.rows.typed import (
 )
 
 SIMULATED = "simulated-"
-"""How the accelerator of a simulated card begins."""
+"""Prefix of the accelerator of a simulated card."""
 FEWEST_ROWS = 10
 """Fewer cannot move the coefficients that every forecast needs: what is asked of a first look is 15 layers."""
 _MOST_BYTES = 64 * 2**20  # of a file: four times what a measuring machine hands over in one
@@ -35,8 +35,12 @@ _MOST_BYTES = 64 * 2**20  # of a file: four times what a measuring machine hands
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """``path`` and ``line`` (from 1): where a row lies. ``session``: of its process, None where it has none or one
-    that is refused; ``session_flaw`` says why it is."""
+    """Where a row lies, and the session of its process.
+
+    - ``path``, ``line``: file and line, counted from 1.
+    - ``session``: None where the process has none or one that is refused.
+    - ``session_flaw``: why the session is refused.
+    """
 
     path: Path
     line: int
@@ -49,7 +53,7 @@ class _Line:
 
     @property
     def accelerator(self) -> str | None:
-        """What it was measured on; None where no session tells."""
+        """Return the accelerator that the row was measured on; None where no session gives it."""
         return self.session.accelerator if self.session else None
 
     @property
@@ -58,7 +62,7 @@ class _Line:
 
     @property
     def suite_digest(self) -> str | None:
-        """Of the suite's index that it was planned with."""
+        """Return the digest of the suite's index that the row was planned with."""
         return self.session.suite_digest if self.session else None
 
 
@@ -67,7 +71,7 @@ R_co = TypeVar("R_co", bound=TypedRow, covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed(_Line, Generic[R_co]):
-    """A row, its session beside it, and its place."""
+    """A row with its session and its place."""
 
     row: R_co
 
@@ -86,7 +90,10 @@ class Placed(_Line, Generic[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(_Line):
-    """A line that names its ``kind`` of row but breaks its schema. ``simulated``: as the line has it, of any type."""
+    """A line that names its ``kind`` of row but breaks its schema.
+
+    - ``simulated``: as the line has it, of any type.
+    """
 
     kind: str
     schema: int
@@ -97,12 +104,15 @@ class Refused(_Line):
 Line = Placed[TypedRow] | Refused
 ExecutedRow = LayerRow | NetworkRow
 Executed = Placed[ExecutedRow]
-"""What can be fitted and scored."""
+"""Kinds of rows that can be fitted and scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """In the order of files and lines. ``damaged``: places of whole lines that are no rows."""
+    """Rows in the order of files and lines.
+
+    - ``damaged``: places of whole lines that cannot be read as rows.
+    """
 
     placed: tuple[Placed[TypedRow], ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -114,18 +124,20 @@ class Rows:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """Rows and refused ones."""
+        """Return the rows and the refused lines."""
         return (*self.placed, *self.refused)
 
 
 def read_rows(folder: Path) -> Rows:
-    """Every whole line of the folder's ``*.jsonl``; a folder that does not exist has none. As ``read_journals``."""
+    """Read every whole line of the folder's ``*.jsonl``, as ``read_journals`` does; a missing folder has no lines."""
     return read_journals(sorted(folder.glob("*.jsonl")))
 
 
 def read_journals(paths: Iterable[Path]) -> Rows:
-    """Every whole line of the files; what follows the last line break of one was cut. Raises MeasurementError for a
-    file too large."""
+    """Read every whole line of the files; what follows a file's last line break was cut.
+
+    Raises MeasurementError for a file that is too large.
+    """
     placed: list[Placed[TypedRow]] = []
     refused: list[Refused] = []
     damaged: list[str] = []
@@ -162,7 +174,7 @@ class _Sessions:
     known: dict[str, _Beside] = field(default_factory=dict)
 
     def read(self, columns: dict[str, Any], line: int, text: bytes) -> tuple[bytes, Line]:
-        """The line of the session, and the row beside it."""
+        """Return the session's line, and the row beside it."""
         process = f"{columns.get('run_id')} {columns.get('process')}"
         found = row_or_flaw(columns)
         if columns["kind"] == "session":
@@ -187,7 +199,7 @@ def _known(kind: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and text of each whole line that is not blank."""
+    """Yield number and text of each whole line that is not blank."""
     if path.stat().st_size > _MOST_BYTES:
         raise MeasurementError(f"{path} has {path.stat().st_size} bytes, over {_MOST_BYTES}: split it by lines")
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
@@ -196,7 +208,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _columns(line: bytes) -> dict[str, Any] | None:
-    """None for what is no row."""
+    """Return the columns of a line, or None if it is not a row."""
     try:
         found = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -210,7 +222,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def refusal_of(line: Line) -> str:
-    """Why a line can be neither fitted nor scored, for a layer or network; empty if it can."""
+    """Return why a line cannot be fitted or scored, for a layer or network, or an empty string if it can."""
     if isinstance(line, Refused):
         return f"{line.kind} rows, the first at {line.path.name}, line {line.line}: {line.flaw.says}"
     if isinstance(line.row, InvalidRow):
@@ -219,13 +231,15 @@ def refusal_of(line: Line) -> str:
 
 
 def is_executed(line: Placed[TypedRow]) -> TypeGuard[Executed]:
-    """Whether a row can be fitted and scored."""
+    """Return whether a row can be fitted and scored."""
     return isinstance(line.row, LayerRow | NetworkRow) and not refusal_of(line)
 
 
 def left_out(lines: Iterable[Line], damaged: tuple[str, ...] = ()) -> Counter[str]:
-    """How many layers and networks cannot be fitted, and how many lines are refused, by reason. Lines of a kind with
-    the same column at fault count together, under what is said of the first."""
+    """Count, by reason, the layers and networks that cannot be fitted, and the lines that are refused.
+
+    Lines of a kind with the same column at fault count together, under the reason of the first.
+    """
     said: dict[tuple[str, str], str] = {}
     counts: Counter[str] = Counter()
     for line in lines:
@@ -235,12 +249,12 @@ def left_out(lines: Iterable[Line], damaged: tuple[str, ...] = ()) -> Counter[st
         elif reason and line.kind in LAYER_AND_NETWORK:
             counts[reason] += 1
     if damaged:
-        counts[f"lines that are no rows, the first at {Path(damaged[0]).name}"] = len(damaged)
+        counts[f"lines that cannot be read as rows, the first at {Path(damaged[0]).name}"] = len(damaged)
     return counts
 
 
 def measured_rows(folder: Path) -> tuple[Executed, ...]:
-    """The ``layer`` and ``network`` rows to be fitted or scored.
+    """Return the ``layer`` and ``network`` rows to be fitted or scored.
 
     Raises MeasurementError for no folder, and one that names the place if any row of the folder was simulated, does
     not say that it was not, belongs to no session, or has a newer schema.
@@ -253,8 +267,10 @@ def measured_rows(folder: Path) -> tuple[Executed, ...]:
 
 
 def refuse_unfit(lines: Iterable[Line], *, simulated: bool = False) -> None:
-    """As ``measured_rows`` refuses them; ``simulated``: rows of a simulated card pass, as long as all say that they
-    are."""
+    """Refuse lines as ``measured_rows`` does.
+
+    ``simulated``: accept rows of a simulated card, as long as all are marked as simulated.
+    """
     for line in lines:
         of_a_simulation = is_simulated(line.accelerator) or bool(line.session_flaw)
         if not (simulated and line.simulated is True and of_a_simulation):
@@ -266,7 +282,7 @@ def refuse_unfit(lines: Iterable[Line], *, simulated: bool = False) -> None:
 
 
 def is_simulated(name: str | None) -> bool:
-    """Whether the name is that of a simulated accelerator or card."""
+    """Return whether the name is that of a simulated accelerator or card."""
     return str(name).lower().startswith(SIMULATED)
 
 

@@ -23,9 +23,13 @@ KINDS = ("session", "constants", "graph", *CONFIGURED, "end")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """``unit``: of the number, "" for what is none; counts and shares have the unit 1. ``name``: with a dot for what
-    lies inside an object, or in each of a list of them. ``always``: in every row of these ``kinds`` that was measured
-    on a GPU and is valid; else ``meaning`` says when."""
+    """A column of a row.
+
+    - ``name``: with a dot for what lies inside an object, or in each object of a list.
+    - ``unit``: of the number; counts and shares have the unit 1, other values "".
+    - ``always``: whether every valid row of these ``kinds`` that was measured on a GPU has it; else ``meaning`` says
+      when.
+    """
 
     name: str
     unit: str
@@ -67,7 +71,7 @@ _CONFIGURATION = (
     ("views", "1", "calls that launch nothing"),
     ("module_calls", "1", "of one forward pass; 0 for a layer"),
 )
-"""What is known of a configuration before it runs; counts are the index's until the measuring machine counts anew."""
+"""Columns known before a configuration runs; counts are the index's until the measuring machine counts again."""
 
 COLUMNS: tuple[Column, ...] = (
     *_always(
@@ -203,9 +207,9 @@ COLUMNS: tuple[Column, ...] = (
         (
             "invalid_reason",
             "",
-            "stranger, not finite, refused, unmetered, or what hidden activations did",
+            "foreign process, not finite, refused, unmetered, or what hidden activations did",
         ),
-        ("message", "", "which stranger it was; or, where it is refused, what is wrong with which column"),
+        ("message", "", "which foreign process it was; of a refused row, what is wrong with which column"),
         ("untraced_reason", "", "of a row that could not be traced here: its counts are the index's"),
     ),
     *_always(
@@ -259,22 +263,22 @@ COLUMNS: tuple[Column, ...] = (
         ("crashes", "1", "of a Crash: how often the configuration has ended its process"),
         ("given_up", "", "of a Crash: whether it is not tried again"),
     ),
-    *_always(("end",), ("reason", "", "complete, budget, process (another one follows) or stranger")),
+    *_always(("end",), ("reason", "", "complete, budget, process (another one follows) or foreign process")),
 )
 
 
 def columns_of(kind: str) -> frozenset[str]:
-    """Every name that a row of ``kind`` may have."""
+    """Return every name that a row of ``kind`` may have."""
     return frozenset(column.name for column in COLUMNS if kind in column.kinds)
 
 
 def required_of(kind: str) -> frozenset[str]:
-    """Those in each valid row of ``kind`` that was measured on a GPU, but for what lies inside another."""
+    """Return the columns of each valid row of ``kind`` measured on a GPU, without those that lie inside another."""
     return frozenset(column.name for column in COLUMNS if kind in column.kinds and column.always)
 
 
 EVERY = tuple(column.name for column in COLUMNS if column.always and column.kinds == KINDS)
-"""In every row."""
+"""Columns of every row."""
 
 MEASURED = tuple(sorted(required_of("layer") & required_of("network")))
-"""In each valid layer and network row."""
+"""Columns of each valid layer and network row."""

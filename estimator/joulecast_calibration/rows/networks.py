@@ -1,8 +1,8 @@
-"""Whole networks with measured joules: ``model_energy.csv`` of a data folder, and the graphs of the networks it names.
+"""Read whole networks with measured joules: ``model_energy.csv`` of a data folder, and the graphs of its networks.
 
-Of a row only the ``INPUTS`` may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are truth. The
-card is told by ``gpu`` and, where that names several, by ``power_limit_watts``, a column that may be left out, by the
-highest power and by the highest clock lock. No other column is read.
+Only the ``INPUTS`` of a row may reach a forecast; ``energy_j_per_forward`` and ``time_ms_per_forward`` are the measured
+values. The card is identified by ``gpu`` and, where that names several, by ``power_limit_watts`` (an optional column),
+by the highest power and by the highest clock lock. Other columns are not read.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastRow:
-    """What a forecast may know of a row. ``sequence``: tokens, None for images; ``clock_mhz``: SM clock lock, None if
-    unlocked."""
+    """What a forecast may know of a row.
+
+    - ``sequence``: tokens, None for images.
+    - ``clock_mhz``: SM clock lock, None if unlocked.
+    """
 
     architecture: str
     config: str
@@ -62,8 +65,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSet:
-    """One folder's rows. ``gpu``: its label, where it is clear which card it is, else as the table has it.
-    ``unscored``: what cannot be forecast, and why, with its number of rows."""
+    """One folder's rows of one card.
+
+    - ``gpu``: label of the card where it is identified, else the name in the table.
+    - ``unscored``: number of rows that cannot be forecast, by reason.
+    """
 
     name: str
     gpu: str
@@ -77,7 +83,7 @@ LATENCY_MODELS = {"bert_large": ("bertmodel", "large"), "opt_13": ("optmodel", "
 
 
 def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[ForecastRow, ...], Array]]:
-    """Seconds of whole fp32 networks by the table's name of the card; matrix products in fp32, nothing fused."""
+    """Read seconds of whole fp32 networks by the table's name of the card; products in fp32, without fusion."""
     path = folder / "neusight_latency" / "model_inference_latency.csv"
     found: dict[str, list[tuple[ForecastRow, float]]] = {}
     if path.is_file():
@@ -105,24 +111,24 @@ def _latency_row(entry: Mapping[str, str]) -> ForecastRow:
 
 
 def find_sets(folder: Path) -> tuple[Path, ...]:
-    """Subfolders of ``folder`` with network rows, by name. Raises MeasurementError if ``folder`` is not a folder."""
+    """Return the subfolders of ``folder`` with network rows, by name. Raises MeasurementError if it is not a folder."""
     if not folder.is_dir():
         raise MeasurementError(f"{folder} is not a folder: name the one that holds the data sets")
     return tuple(sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}")))
 
 
 def read_set(folder: Path) -> tuple[NetworkSet, ...]:
-    """The rows of ``folder``, a set for each card in it. Raises MeasurementError for a file without the columns
-    needed, and for cards that are simulated."""
+    """Read the rows of ``folder``, a set for each card in it.
+
+    Raises MeasurementError for a file without the required columns, and for cards that are simulated.
+    """
     entries = _entries(folder)
     absent = {"gpu", *INPUTS, *TRUTH} - set(entries[0] if entries else ())
     if absent:
         raise MeasurementError(f"{folder.name}/{FILE_NAME} lacks the columns {', '.join(sorted(absent))}")
     cards = sorted({entry["gpu"] for entry in entries})
     for card in filter(is_simulated, cards):
-        raise MeasurementError(
-            f"{folder.name}/{FILE_NAME} holds rows of {card}, which were not measured: take them out"
-        )
+        raise MeasurementError(f"{folder.name}/{FILE_NAME} holds rows of {card}, which were simulated: remove them")
     return tuple(_of_card(folder.name, card, [e for e in entries if e["gpu"] == card], len(cards)) for card in cards)
 
 
@@ -150,7 +156,7 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
 
 
 def _seen(entries: Sequence[Mapping[str, str]]) -> Seen:
-    """What the rows tell of their card. Of several power limits the highest: limits are lowered, never raised."""
+    """Return what the rows show of their card; of several power limits the highest, as limits are never raised."""
     watts = [
         1e3 * float(entry[TRUTH[0]]) / float(entry[TRUTH[1]])
         for entry in entries
@@ -168,7 +174,7 @@ def _highest(texts: Iterable[str]) -> float | None:
 
 
 def _reason(entry: dict[str, str]) -> str:
-    """Why a row cannot be scored; empty if it can."""
+    """Return why a row cannot be scored, or an empty string if it can."""
     if (entry["model"], entry["config"], "float32") not in _known():
         return f"no graph of {entry['model']} {entry['config']}".strip()
     if entry["precision"] not in _DTYPES:
@@ -195,7 +201,7 @@ def _is_positive(text: str) -> bool:
 
 @cache
 def _reads_sequence(model: str, config: str) -> bool:
-    """Whether an input has a second free dimension."""
+    """Return whether an input has a second free dimension."""
     inputs = find(model=model, config=config, dtype="float32").inputs.values()
     return any(sum(isinstance(size, str) for size in shape) > 1 for shape in inputs)
 
@@ -219,13 +225,15 @@ def _row(entry: dict[str, str]) -> ForecastRow:
 
 @cache
 def _known() -> frozenset[tuple[str, str, str]]:
-    """Model, config and dtype of every graph that is shipped."""
+    """Return model, config and dtype of every graph that is shipped."""
     return frozenset((network.model, network.config, network.dtype) for network in installed().values())
 
 
 def layers_of(row: ForecastRow) -> tuple[tuple[LayerProfile, ...], str]:
-    """The rows of the row's network, and the precision to price them in (``default`` where the graph is stored in
-    it)."""
+    """Return the rows of the row's network, and the precision to price them in.
+
+    The precision is ``default`` where the graph is stored in it.
+    """
     return _layers(row.architecture, row.config, row.precision, row.batch_size, row.sequence)
 
 

@@ -1,8 +1,7 @@
-"""Single operators that others measured: latency tables of many cards, and board power of three of them.
+"""Read single operators that others measured: latency tables of many cards, and board power of three of them.
 
-Each reader takes the data folder and gives a table of rows (one product, or one pass over memory) with measured
-seconds; power is kept
-only where the meter can be trusted. A data set that is absent gives no rows.
+Each reader takes the data folder and returns a table of rows (one product, or one pass over memory) with measured
+seconds; power is kept only where the meter can be trusted. A missing data set has no rows.
 """
 
 from __future__ import annotations
@@ -54,7 +53,10 @@ FP32_CARDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorRows:
-    """A table and its measured seconds, (rows,); ``watts`` (rows,) where power was kept."""
+    """A table of operators with measured seconds, (rows,).
+
+    - ``watts``: (rows,) where power was kept.
+    """
 
     table: Features
     seconds: Array
@@ -62,7 +64,7 @@ class OperatorRows:
 
 
 def gemm_latency(folder: Path, product: str) -> OperatorRows | None:
-    """bf16 products of ``product``: (m, k) × (k, n), replayed from a CUDA graph."""
+    """Read bf16 products of ``product``: (m, k) × (k, n), replayed from a CUDA graph."""
     column = CARDS.get(product, "")
     rows = [
         (1.0, float(e["m"]), float(e["n"]), float(e["k"]), float(e[column]))
@@ -73,7 +75,7 @@ def gemm_latency(folder: Path, product: str) -> OperatorRows | None:
 
 
 def attention_latency(folder: Path, product: str) -> OperatorRows | None:
-    """Encoder attention in bf16: one fused row of two products a head."""
+    """Read encoder attention in bf16: one fused row of two products a head."""
     column = CARDS.get(product, "")
     rows = [
         (float(e["batch_size"]) * float(e["num_heads"]), float(e["isl"]), float(e["head_dim"]), float(e[column]))
@@ -84,9 +86,9 @@ def attention_latency(folder: Path, product: str) -> OperatorRows | None:
 
 
 def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
-    """fp32 rows of ``product`` by family: products, softmax and layer norms, elementwise passes.
+    """Read fp32 rows of ``product`` by family: products, softmax and layer norms, elementwise passes.
 
-    The weights of its linear layers lie transposed, the operands of its batched products do not.
+    The weights of its linear layers are stored transposed, the operands of its batched products are not.
     """
     name = FP32_CARDS.get(product)
     entries = [e for e in _read(folder / "neusight_latency" / "op_latency_fp32.csv.gz") if e["Device"] == name]
@@ -101,11 +103,11 @@ def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
 
 
 def gemm_power(folder: Path, product: str) -> OperatorRows | None:
-    """bf16 products with board power, one a cell of neighbouring shapes: the 90th percentile of its watts, its median
-    times.
+    """Read bf16 products with board power, one row for each cell of neighbouring shapes.
 
-    Power is bimodal there (a 1 s average read during ~1 s runs), so single rows are never used and short ones not at
-    all.
+    A row has the 90th percentile of its cell's watts and its median times. Power is bimodal there (a 1 s average read
+    during
+    1 s runs), so single rows are never used, and short ones are left out.
     """
     name = METERED.get(product)
     rows = [
@@ -128,8 +130,10 @@ _UNARY = ("addu", "mulu", "divu", "gelu", "relu", "tanh", "powu")  # pow is arit
 
 
 def _upper_mode(rows: OperatorRows, watts: Array) -> OperatorRows:
-    """Cells of half an octave in FLOP/s and in bytes/s; of each the row of median time, with the 90th percentile of
-    the watts."""
+    """Group rows in cells of half an octave in FLOP/s and in bytes/s.
+
+    A cell gives the row of median time, with the 90th percentile of the watts.
+    """
     rates = np.stack([rows.table.flops, rows.table.bytes]) / rows.seconds
     cells = np.round(2 * np.log2(rates)).T
     _, cell = np.unique(cells, axis=0, return_inverse=True)
@@ -218,7 +222,7 @@ def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Seq
 
 
 def _thinned(rows: Sequence[tuple[float, ...]]) -> Sequence[tuple[float, ...]]:
-    """Every so-manieth row in order of size, so that any fit of them is the same every time."""
+    """Take rows at equal steps in order of size, so that any fit of them is the same every time."""
     ordered = sorted(rows)
     step = max(1, -(-len(ordered) // _SAMPLE))
     return ordered[::step]
@@ -232,15 +236,18 @@ def _read(path: Path) -> Iterator[Mapping[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """Power with a context alive and no kernel: ``clock_mhz`` (points,) rising, ``watts`` (points,); one nan clock
-    where it was not locked."""
+    """Power with a context and no kernel.
+
+    - ``clock_mhz``: (points,) rising; one nan where the clock was not locked.
+    - ``watts``: (points,).
+    """
 
     clock_mhz: Array
     watts: Array
 
 
 def rest_power(folder: Path) -> Mapping[str, Rest]:
-    """Power at rest by product name, of the cards whose ``accelerator_specs.json`` entry has it."""
+    """Read power at rest by product name, of the cards whose ``accelerator_specs.json`` entry has it."""
     path = folder / "accelerator_specs.json"
     entries = json.loads(path.read_text("utf-8"))["gpus"] if path.is_file() else []
     found = {entry["node_label_values"][0]: _rest(entry.get("idle_power_w_measured") or {}) for entry in entries}

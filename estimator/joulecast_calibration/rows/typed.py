@@ -28,14 +28,14 @@ Megahertz = Annotated[float, Within(above=0, unit="MHz")]
 Spread = Annotated[float, Within(0)]
 """A standard error or deviation; in the unit of what it belongs to."""
 Duration = Annotated[float, Within(0, unit="s")]
-"""Of what may take no time."""
+"""A duration that may be 0."""
 Share = Annotated[float, Within(0, 1)]
 Method = Literal["counter", "power"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """What every row has."""
+    """Columns of every row."""
 
     kind: str
     schema: Number
@@ -58,7 +58,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow(_Row):
-    """The first row of a process: what is the same for all that follow."""
+    """The first row of a process: what is the same for all rows that follow."""
 
     started_at: Name
     accelerator: Name
@@ -108,7 +108,7 @@ class HostConstants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What the device reaches at most in one kind of work."""
+    """The highest rate that the device reaches in one kind of work."""
 
     what: Literal["copy", "gemm"]
     dtype: Name
@@ -158,7 +158,7 @@ class GraphRow(_Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ConfiguredRow(_Row):
-    """What was, or was to be, measured."""
+    """Columns of what was, or was to be, measured."""
 
     key: Name
     name: Name
@@ -167,7 +167,7 @@ class _ConfiguredRow(_Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PlannedRow(_ConfiguredRow):
-    """As planned, with the index's counts or those of the measuring machine."""
+    """Columns as planned, with the index's counts or those of the measuring machine."""
 
     identity: Name
     task: str
@@ -196,7 +196,7 @@ class _PlannedRow(_ConfiguredRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidRow(_PlannedRow):
-    """A layer, network or window that must not be fitted: what stood in the way, or another was on the device."""
+    """A layer, network or window that must not be fitted, with the reason or the foreign process on the device."""
 
     valid: bool = False
     invalid_reason: Note = ""
@@ -249,7 +249,7 @@ class _ExecutedRow(_PlannedRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRow(_ExecutedRow):
-    """A layer alone; ``executed``: what was run in its place. A simulated device ran nothing and says None."""
+    """A layer alone; ``executed``: what was run in its place, None on a simulated device."""
 
     multiplicity: Number
     function: str | None = None
@@ -300,7 +300,7 @@ class WindowRow(_ExecutedRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureRow(_ConfiguredRow):
-    """What could not be measured, and why; of a crash little more is known than its key."""
+    """What could not be measured, and why; of a crash hardly more than its key is known."""
 
     reason: Name
     message: Note
@@ -361,27 +361,27 @@ _ALWAYS = {kind: frozenset(name for name in required_of(kind) if "." not in name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """Why columns are no row of their kind. ``column``: the first one at fault; ``says``: every fault, and what to
-    give."""
+    """Why columns are not a row of their kind: ``column``, the first at fault, and ``says``, every fault and its
+    remedy."""
 
     column: str
     says: str
 
 
 def row_of(columns: Mapping[str, Any], place: str = "a row") -> TypedRow:
-    """The row with these ``columns``; ``place``: its file and line, for messages.
+    """Return the row with these ``columns``; ``place``: its file and line, for messages.
 
-    Raises MeasurementError (InvalidRow), naming the column, for one that lacks what its kind always has or has a
-    number that nothing can measure; for a kind or a version of the columns that is not known.
+    Raises MeasurementError (InvalidRow), naming the column, for one that lacks what its kind always has or has an
+    impossible number; for a kind or a version of the columns that is not known.
     """
     found = row_or_flaw(columns)
     if isinstance(found, Flaw):
-        raise MeasurementError(f"{place}: {found.says}; correct the row or take it out", reason="InvalidRow")
+        raise MeasurementError(f"{place}: {found.says}; correct or remove the row", reason="InvalidRow")
     return found
 
 
 def row_or_flaw(columns: Mapping[str, Any]) -> TypedRow | Flaw:
-    """As ``row_of``, for who goes on with other rows: what is wrong instead of an error."""
+    """Return the row as ``row_of`` does, or what is wrong with it in place of an error."""
     document = columns if isinstance(columns, dict) else dict(columns)
     kind = str(document.get("kind"))
     if kind not in ROWS:
@@ -395,6 +395,6 @@ def row_or_flaw(columns: Mapping[str, Any]) -> TypedRow | Flaw:
     if isinstance(found, schema.Faults):
         return Flaw(column=found.field, says=str(found))
     if valid and not found.simulated and (lacking := sorted(_ALWAYS[kind] - document.keys())):
-        says = f"{', '.join(lacking)} is missing, which every valid {kind} row has that was measured"
+        says = f"{', '.join(lacking)} is missing, which each valid measured {kind} row needs"
         return Flaw(column=lacking[0], says=says)
     return found

@@ -7,20 +7,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BATCH_SIZES = (1, 32, 128)
-"""Those of published layer-wise energy studies (WattLayer, arXiv 2606.27841)."""
+"""Batch sizes of published layer-wise energy studies (WattLayer, arXiv 2606.27841)."""
 
 MEMORY_BYTES = 70e9
-"""What a network may take: an 80 GB accelerator less its context, the allocator's slack and other people's safety."""
+"""Most memory of a network: an 80 GB accelerator less its context, the allocator's overhead and a margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One forward pass. ``digest``: of its graph. ``rows``: executed ones, those with a kernel; ``kernels`` and
-    ``views``: of eager mode; ``module_calls``: modules entered.
+    """One forward pass.
 
-    ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
-    trace; ``fits``: whether that, with a margin, is below ``MEMORY_BYTES``. ``predicted_seconds``,
-    ``predicted_joules``: a forecast, for order and budget alone.
+    - ``digest``: of its graph.
+    - ``rows``: executed rows, those with a kernel.
+    - ``kernels``, ``views``: in eager mode.
+    - ``module_calls``: modules entered.
+    - ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
+      trace.
+    - ``fits``: whether that, with a margin, is below ``MEMORY_BYTES``.
+    - ``predicted_seconds``, ``predicted_joules``: a forecast, for order and budget alone.
     """
 
     batch_size: int
@@ -42,9 +46,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """One architecture with one fixed input. ``name``: its named source; ``task``: vision, nlp or audio; ``family``:
-    lineage across libraries; ``zero_shot``: never lends a layer to the sample. ``sequence_length``: tokens;
-    ``seconds``: of audio; None where the architecture has its own. ``batches``: by rising size.
+    """One architecture with one fixed input.
+
+    - ``name``: its named source.
+    - ``task``: vision, nlp or audio.
+    - ``family``: lineage across libraries.
+    - ``zero_shot``: whether it never contributes a layer to the sample.
+    - ``sequence_length``: tokens; None where the architecture has its own.
+    - ``seconds``: of audio; None where the architecture has its own.
+    - ``batches``: by rising size.
     """
 
     name: str
@@ -58,8 +68,12 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """``digest``: of the graph at batch size 1 with the first of its ``workloads``; equal for equal graphs, whatever
-    their names. ``params``: trainable elements."""
+    """An architecture with all its inputs.
+
+    - ``digest``: of the graph at batch size 1 with the first of its ``workloads``; equal for equal graphs, whatever
+      their names.
+    - ``params``: trainable elements.
+    """
 
     name: str
     task: str
@@ -71,12 +85,12 @@ class Architecture:
 
     @property
     def batches(self) -> Iterator[Batch]:
-        """Every forward pass of it in the suite."""
+        """Yield every forward pass of it in the suite."""
         return (batch for workload in self.workloads for batch in workload.batches)
 
     @property
     def executed_layers(self) -> int:
-        """Rows with a kernel, over all of them."""
+        """Count the rows with a kernel, over all forward passes."""
         return sum(batch.rows for batch in self.batches)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +113,7 @@ _SHARED = ("name", "task", "family", "zero_shot")
 
 
 def architecture_from_json(document: Mapping[str, Any]) -> Architecture:
-    """The architecture that ``Architecture.to_json`` wrote."""
+    """Return the architecture that ``Architecture.to_json`` wrote."""
     shared = {name: document[name] for name in _SHARED}
     workloads = tuple(_network(shared, entry) for entry in document["workloads"])
     return Architecture(**shared, digest=document["digest"], params=document["params"], workloads=workloads)

@@ -1,4 +1,4 @@
-"""One configuration of a layer: what a lone call costs, by count and by forecast. No torch is needed."""
+"""One configuration of a layer: what a single call costs, by count and by forecast. torch is not needed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from joulecast_calibration.suite.memory import stored_bytes
 
 RUNTIME = "torch-eager"
 ACCELERATOR = "NVIDIA-H100-80GB-HBM3"
-"""Whose forecasts order and budget the suite: the accelerator that is measured first."""
+"""Accelerator whose forecasts order and budget the suite: the one that is measured first."""
 
 _DIGITS = 4  # of a forecast that is ± 36 % at best
 _SUMMED = ("macs", "params", "activations", "input_numel", "bytes_moved", "views")
 
 
 def described(call: Call) -> dict[str, Any]:
-    """A configuration: the fields of ``Layer`` that it has by itself, its call as ``document``, and ``signature``,
-    equal for configurations that no count can tell apart. Without a kernel: ``kernels`` alone, 0."""
+    """Describe a call: the fields of ``Layer`` that it determines, its call as ``document``, and ``signature``.
+
+    ``signature`` is equal for configurations that no count can tell apart. A call without a kernel gives ``kernels``
+    alone, 0.
+    """
     rows = launched_rows(count(canonicalise(graph_of_call(call), eager=True)))
     if not rows:
         return {"kernels": 0}
@@ -52,7 +55,7 @@ def described(call: Call) -> dict[str, Any]:
 
 
 def buffer_bytes(call: Call) -> float:
-    """One set of everything that the call reads and writes."""
+    """Return the bytes of one set of everything that the call reads and writes."""
     return sum(stored_bytes(spec) for spec in (*call.tensors, *call.outputs))
 
 
@@ -65,5 +68,5 @@ def _signature(rows: Sequence[LayerProfile]) -> str:
 
 
 def rounded(value: float) -> float:
-    """A forecast, in as many digits as the index keeps."""
+    """Round a forecast to the digits that the index keeps."""
     return round_significant(value, _DIGITS)

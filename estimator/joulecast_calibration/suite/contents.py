@@ -1,7 +1,8 @@
-"""What every network of the suite consists of: its rows with a kernel and how often each runs, without a trace.
+"""List what every network of the suite consists of, without a trace: its rows with a kernel and how often each runs.
 
-A fourth compressed file beside the index, so that rows of networks can be fitted and scored where no torch is. It names
-the index that it belongs to, whose digest does not cover it. Rows that no forecast can tell apart stand once.
+A fourth compressed file beside the index, so that rows of networks can be fitted and scored where torch is not
+installed. It names the index that it belongs to, whose digest does not cover it. Rows that no forecast can tell apart
+are stored once.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ from joulecast_calibration.suite.index import FOLDER, Index, committed
 FILE_NAME = "contents.json.gz"
 
 Key = tuple[str, int, int | None, float | None]
-"""Name, batch size, tokens, seconds of sound: what tells a forward pass of the suite."""
+"""Identity of a forward pass of the suite: name, batch size, tokens, seconds of audio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """``layers``: distinct rows. ``networks``: positions in them and counts, by ``Key``."""
+    """Contents of the suite's networks.
+
+    - ``layers``: distinct rows.
+    - ``networks``: positions in them and counts, by ``Key``.
+    """
 
     suite: str
     layers: tuple[LayerProfile, ...]
@@ -41,7 +46,7 @@ class Contents:
 
 @cache
 def contents(folder: Path = FOLDER) -> Contents | None:
-    """What lies in ``folder``; None where it has none. Raises MeasurementError where it cannot be read."""
+    """Read the contents in ``folder``; None where it has none. Raises MeasurementError where they cannot be read."""
     path = folder / FILE_NAME
     if not path.is_file():
         return None
@@ -57,19 +62,19 @@ def contents(folder: Path = FOLDER) -> Contents | None:
 
 
 def rows_of_call(document: Mapping[str, Any]) -> tuple[LayerProfile, ...]:
-    """The rows with a kernel of a layer's call as JSON."""
+    """Return the rows with a kernel of a layer's call as JSON."""
     return launched_rows(count(canonicalise(graph_of_call(call_from_json(document)), eager=True)))
 
 
 @cache
 def rows_of_layer(digest: str) -> Counted | None:
-    """The rows of a layer of the committed index; None if it has no such layer."""
+    """Return the rows of a layer of the committed index; None where the index does not have the layer."""
     layer = committed().known.get(digest)
     return None if layer is None else [(row, 1) for row in rows_of_call(layer.document)]
 
 
 def rows_of_network(key: Key) -> Counted | None:
-    """The rows of a forward pass of the committed index; None where its contents are not known."""
+    """Return the rows of a forward pass of the committed index; None where its contents are not known."""
     found = contents()
     if found is None or not belongs(found) or key not in found.networks:
         return None
@@ -77,8 +82,10 @@ def rows_of_network(key: Key) -> Counted | None:
 
 
 def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """``records`` of a survey, whose batches have ``contents``; one without them, or with operators that have no
-    counting rule, is left out."""
+    """Write the contents of a survey's ``records``, whose batches have ``contents``.
+
+    A record without them, or with operators without a counting rule, is left out.
+    """
     networks = list(_batches(records))
     distinct = sorted({frozen(row) for _, found in networks for row, _ in found}, key=repr)
     place = {row: position for position, row in enumerate(distinct)}
@@ -95,7 +102,7 @@ def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def belongs(found: Contents) -> bool:
-    """Whether the contents are those of the committed index."""
+    """Return whether the contents are those of the committed index."""
     return found.suite == committed().digest
 
 

@@ -1,4 +1,4 @@
-"""The suite as a document."""
+"""Write the suite as a document."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from joulecast_calibration.suite.index import Index
 
 
 def suite_document(index: Index) -> dict[str, Any]:
-    """Totals, every architecture, and what was skipped, as a document of kind ``suite``. ``executed_layers`` counts
-    rows with a kernel over all architectures, inputs and batch sizes; ``distinct_layers`` their configurations."""
+    """Build a document of kind ``suite``: totals, every architecture, and what was skipped.
+
+    ``executed_layers`` counts rows with a kernel over all architectures, inputs and batch sizes; ``distinct_layers``
+    counts their configurations.
+    """
     architectures = index.architectures
     return {
         **header("suite"),

@@ -32,7 +32,7 @@ PARTS = ("architectures", "layers", "space")
 
 @dataclass(frozen=True)
 class Index:
-    """An index in ``folder``; each part is read when first asked for. Raises MeasurementError where one cannot be."""
+    """An index in ``folder``; each part is read when first used. Raises MeasurementError where one cannot be read."""
 
     folder: Path
 
@@ -54,12 +54,12 @@ class Index:
 
     @cached_property
     def known(self) -> Mapping[str, Layer]:
-        """Every layer that it can run, by digest."""
+        """Return every layer that it can run, by digest."""
         return {entry["digest"]: layer_from_json(entry) for entry in self._body["layers"]}
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The sample, in its order."""
+        """Return the sample, in its order."""
         return tuple(self.known[digest] for digest in self._body["sample"])
 
     @cached_property
@@ -68,12 +68,12 @@ class Index:
 
     @cached_property
     def space(self) -> Mapping[str, Any]:
-        """Columns of cells, see ``joulecast_calibration.suite.survey.space``."""
+        """Return columns of cells, see ``joulecast_calibration.suite.survey.space``."""
         return self._read("space")
 
     @cached_property
     def digest(self) -> str:
-        """Of what is in it, however it is compressed."""
+        """Return the digest of the content, which does not depend on its compression."""
         content = b"\0".join(self._text(part) for part in PARTS)
         return "sha256:" + hashlib.sha256(content).hexdigest()
 
@@ -96,7 +96,7 @@ class Index:
 
 
 def write_index(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """``parts`` into ``folder``, all or none of them: the same bytes for the same content."""
+    """Write ``parts`` into ``folder``, all or none of them: the same bytes for the same content."""
     write_together({folder / f"{part}.json.gz": _packed(parts[part]) for part in PARTS})
 
 
@@ -106,7 +106,7 @@ def _packed(part: Mapping[str, Any]) -> bytes:
 
 
 def existing(folder: Path) -> Index | None:
-    """The index in ``folder`` as it is now, whatever is written there later; None if there is none."""
+    """Return the index in ``folder`` as it is now, whatever is written there later; None if there is none."""
     if not (folder / f"{PARTS[0]}.json.gz").is_file():
         return None
     index = Index(folder)
@@ -116,58 +116,64 @@ def existing(folder: Path) -> Index | None:
 
 @cache
 def committed() -> Index:
-    """The index that came with the package."""
+    """Return the index that came with the package."""
     return Index(FOLDER)
 
 
 def architectures() -> tuple[Architecture, ...]:
-    """Every architecture of the suite, by task, family and name."""
+    """Return every architecture of the suite, by task, family and name."""
     return committed().architectures
 
 
 def networks() -> tuple[Network, ...]:
-    """What to measure of them, in order: any prefix covers tasks and families, long forward passes come last, what
-    does not fit is left out, and so are the networks that must stay unseen."""
+    """Return the networks to measure, in order.
+
+    Any prefix covers tasks and families, and long forward passes come last. Networks that do not fit, or must stay
+    unseen, are left out.
+    """
     return ordered_networks(architectures())
 
 
 def layers() -> tuple[Layer, ...]:
-    """The sample of layers: any prefix covers the feature space, long ones come last; none that does not fit, and
-    none that a network which must stay unseen has."""
+    """Return the sample of layers, in order.
+
+    Any prefix covers the feature space, and long layers come last. Layers that do not fit, or that a network which must
+    stay unseen has, are left out.
+    """
     return committed().layers
 
 
 def llms() -> tuple[Network, ...]:
-    """The language models that lend no layer to the sample."""
+    """Return the language models that contribute no layer to the sample."""
     return unseen_networks(architectures())
 
 
 def cudagraphs() -> tuple[Network, ...]:
-    """What to run as CUDA graphs too, each at one batch size."""
+    """Return what is run as CUDA graphs too, each at one batch size."""
     return captured_networks(networks())
 
 
 def anchors() -> tuple[Layer, ...]:
-    """Layers that every run measures at its start and at its end."""
+    """Return the layers that every run measures at its start and at its end."""
     return anchor_layers(layers())
 
 
 def additivity() -> tuple[Additivity, ...]:
-    """Networks whose layers are all measured."""
+    """Return the networks whose layers are all measured."""
     return committed().additivity
 
 
 def skipped() -> tuple[Skip, ...]:
-    """What could not be traced."""
+    """Return what could not be traced."""
     return committed().skipped
 
 
 def versions() -> Mapping[str, str]:
-    """Of the libraries that the index was traced with."""
+    """Return the versions of the libraries that the index was traced with."""
     found: Mapping[str, str] = committed().head["versions"]
     return found
 
 
 def suite_digest() -> str:
-    """Identity of the index: ``sha256:`` and 64 hexadecimal digits."""
+    """Return the identity of the index: ``sha256:`` and 64 hexadecimal digits."""
     return committed().digest

@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from joulecast.readers.module.calls import Call
 
 LONG_SECONDS = 0.5
-"""What is predicted to last longer is measured last: it would take the budget of many others."""
+"""Layers that are predicted to take longer are measured last, as each costs the time of many others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """``digest``: of the call. ``op_type``, ``dtype``: of the row that moves most bytes; the figures are sums over its
-    ``rows`` with a kernel (one, for nearly all).
+    """A distinct configuration of a layer.
 
-    ``multiplicity``: executions in the whole suite; ``families``: lineages of the networks that have it.
-    ``zero_shot``: one of the networks that must stay unseen has it, or its equal in every count. ``fits``: whether one
-    set of its buffers does. ``document``: the call as JSON.
+    - ``digest``: of the call.
+    - ``op_type``, ``dtype``: of the row that moves most bytes; the figures are sums over its ``rows`` with a kernel
+      (one, for nearly all).
+    - ``multiplicity``: executions in the whole suite.
+    - ``families``: lineages of the networks that have it.
+    - ``zero_shot``: whether a network that must stay unseen has it, or its equal in every count.
+    - ``fits``: whether one set of its buffers fits.
+    - ``document``: the call as JSON.
     """
 
     digest: str
@@ -46,12 +50,12 @@ class Layer:
 
     @property
     def call(self) -> Call:
-        """What to run."""
+        """Return the call to run."""
         return call_from_json(self.document)
 
     @property
     def long(self) -> bool:
-        """Whether it is measured last."""
+        """Return whether it is measured last."""
         return self.predicted_seconds > LONG_SECONDS
 
     def to_json(self) -> dict[str, Any]:
@@ -59,14 +63,16 @@ class Layer:
 
 
 def layer_from_json(document: Mapping[str, Any]) -> Layer:
-    """The layer that ``Layer.to_json`` wrote."""
+    """Return the layer that ``Layer.to_json`` wrote."""
     return Layer(**{**document, "families": tuple(document["families"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Additivity:
-    """A network whose layers are all measured: does their sum give the whole? ``layers``: each distinct configuration
-    with a kernel, and how often the network runs it."""
+    """A network whose layers are all measured, to check whether their sum equals the whole.
+
+    - ``layers``: each distinct configuration with a kernel, and how often the network runs it.
+    """
 
     name: str
     batch_size: int

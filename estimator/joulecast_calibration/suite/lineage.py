@@ -1,8 +1,7 @@
-"""Who a network is: its family, its task, whether it is a language model that generates text, whether it has to stay
-unseen.
+"""Identify a network: its family, its task, whether it is a language model, whether it has to stay unseen.
 
-From the lists of named networks alone, so that published sets and this project's own rows are told apart by the same
-rule, whatever they call a network.
+Only the lists of named networks are used, so that the same rule applies to published sets and to rows of this project,
+whatever name they use for a network.
 """
 
 from __future__ import annotations
@@ -22,18 +21,17 @@ TASKS = ("vision", "nlp", "audio")
 _HEAD = re.compile(r"(model|for[A-Z]\w*|lmhead\w*)$", re.IGNORECASE)
 _SIZE = re.compile(r"[\d._-]+[a-z]?\d*$")
 _GENERATES = re.compile("CausalLM|LMHead")
-"""In a class's name: its head tells the next token."""
+"""Part of a class's name if its head predicts the next token."""
 
 
 def family_of(architecture: str) -> str:
-    """The lineage across libraries, where the suite's lists have it or one of its relatives; else the name without its
-    size."""
+    """Return the lineage of a network or relative in the suite's lists, else its name without its size."""
     entry = _entry(architecture)
     return entry.family if entry else _stem(architecture)
 
 
 def task_of(row: ForecastRow) -> str:
-    """vision, nlp or audio: as the suite's lists have it, else by whether the network reads tokens."""
+    """Return vision, nlp or audio, from the suite's lists, else by whether the network reads tokens."""
     entry = _entry(row.architecture)
     if entry:
         return entry.task
@@ -41,7 +39,7 @@ def task_of(row: ForecastRow) -> str:
 
 
 def is_language_model(architecture: str) -> bool:
-    """Whether it generates text: a relative of it is listed as a causal language model."""
+    """Return whether a network generates text, which is so if a relative of it is a listed causal language model."""
     return family_of(architecture) in language_models()
 
 
@@ -53,13 +51,13 @@ def language_models() -> frozenset[str]:
 
 @cache
 def zero_shot_names() -> frozenset[str]:
-    """The language models that lend no layer to the suite's sample, by their named sources."""
+    """Return the language models that contribute no layer to the suite's sample, by their named sources."""
     return frozenset(entry.source for entry in listed() if entry.zero_shot)
 
 
 @cache
 def kin() -> Mapping[str, frozenset[str]]:
-    """Each family of the suite and those that it shares more than half of its work with: docs/suite.md."""
+    """Return for each family of the suite those that it shares more than half of its work with: docs/suite.md."""
     found: dict[str, set[str]] = {entry.family: {entry.family} for entry in suite.architectures()}
     for pair in committed().head["kinships"]:
         one, other = pair["families"]
@@ -80,7 +78,7 @@ def _entry(architecture: str) -> Entry | None:
 
 @cache
 def _relatives() -> Mapping[str, Entry]:
-    """A listed network by every name that a relative of it may bear: its own, its class's, both without their size."""
+    """Return a listed network by every name of a relative: its own and its class's, with and without their size."""
     found: dict[str, Entry] = {}
     for entry in listed():
         for name in _names(entry):
@@ -96,10 +94,10 @@ def _names(entry: Entry) -> Iterable[str]:
 
 
 def _class_stem(name: str) -> str:
-    """``BertForMaskedLM`` and ``bertmodel`` are both ``bert``."""
+    """Reduce a class's name to its stem: ``BertForMaskedLM`` and ``bertmodel`` are both ``bert``."""
     return _HEAD.sub("", name).lower()
 
 
 def _stem(name: str) -> str:
-    """``resnet101`` is ``resnet``."""
+    """Remove the size from a name: ``resnet101`` is ``resnet``."""
     return _SIZE.sub("", name.lower()) or name.lower()

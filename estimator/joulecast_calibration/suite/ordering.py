@@ -1,4 +1,4 @@
-"""The order in which networks are measured."""
+"""Order the networks that are measured."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ Item = TypeVar("Item")
 
 
 def ordered_networks(architectures: Iterable[Architecture]) -> tuple[Network, ...]:
-    """Networks in rounds: every round has one more of each family. Families of all tasks are mixed evenly, first
-    workloads stand before second ones, long batches are networks of their own at the end, shortest first."""
+    """Order networks in rounds, each of which has one more network of each family.
+
+    Families of all tasks are mixed evenly, first workloads stand before second ones, and long batches are networks of
+    their own at the end, shortest first.
+    """
     usable = [each for each in architectures if not each.zero_shot]
     first = _rounds([each.workloads[0] for each in usable])
     further = _rounds([workload for each in usable for workload in each.workloads[1:]])
@@ -36,7 +39,7 @@ def _long(batch: Batch) -> bool:
 
 
 def _rounds(networks: Sequence[Network]) -> list[Network]:
-    """One of each family in turn, tasks evenly mixed within a round."""
+    """Take one of each family in turn, with tasks mixed evenly within a round."""
     families: dict[str, list[Network]] = defaultdict(list)
     for network in sorted(networks, key=lambda network: _draw(network.name)):
         families[network.family].append(network)
@@ -46,7 +49,7 @@ def _rounds(networks: Sequence[Network]) -> list[Network]:
 
 
 def _mixed(networks: Sequence[Network]) -> list[Network]:
-    """Each task spread evenly over the whole list."""
+    """Spread each task evenly over the whole list."""
     tasks: dict[str, list[Network]] = defaultdict(list)
     for network in networks:
         tasks[network.task].append(network)
@@ -59,5 +62,5 @@ def _mixed(networks: Sequence[Network]) -> list[Network]:
 
 
 def _draw(name: str) -> str:
-    """A random order that is the same everywhere."""
+    """Return a key for a random order that is the same everywhere."""
     return hashlib.sha256(name.encode()).hexdigest()

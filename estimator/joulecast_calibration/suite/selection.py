@@ -1,4 +1,4 @@
-"""Small selections of the suite that a run needs beside its two orders."""
+"""Select the small parts of the suite that a run needs beside its two orders."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LONGEST_CAPTURED_SECONDS = 0.1  # a window of the shortest length then holds se
 
 
 def unseen_networks(architectures: Iterable[Architecture]) -> tuple[Network, ...]:
-    """The networks that lend no layer to the sample, with the batches that fit."""
+    """Return the networks that contribute no layer to the sample, with the batches that fit."""
     first = [each.workloads[0] for each in architectures if each.zero_shot]
     return tuple(replace(network, batches=tuple(b for b in network.batches if b.fits)) for network in first)
 
 
 def captured_networks(networks: Sequence[Network]) -> tuple[Network, ...]:
-    """The first ``CAPTURED`` of ``networks`` that are short enough, batch sizes in turn."""
+    """Return the first ``CAPTURED`` of ``networks`` that are short enough, with alternating batch sizes."""
     return tuple(_captured(networks))[:CAPTURED]
 
 
@@ -46,7 +46,10 @@ def _suits(batch: Batch, size: int) -> bool:
 
 
 def anchor_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """One layer of each of the op types that the suite spends most time in: the one nearest to a millisecond."""
+    """Return one layer of each of the op types that the suite spends most time in.
+
+    It is the one whose time is nearest to a millisecond.
+    """
     groups: defaultdict[str, list[Layer]] = defaultdict(list)
     for layer in layers:
         groups[layer.op_type].append(layer)

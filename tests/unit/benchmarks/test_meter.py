@@ -46,10 +46,10 @@ def test_a_window_of_a_second_that_is_wrong_says_so(case, name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_stranger_is_refused_where_it_is_listed_and_told_where_it_is_not(name):
-    listed = run(BY_NAME["a stranger comes"], name, 2, constants(name, 2))
-    hidden = run(BY_NAME["a hidden stranger comes"], name, 2, constants(name, 2))
-    assert (listed.error, listed.flags) == (None, ("StrangerOnDevice",))
+def test_a_foreign_process_is_refused_where_it_is_listed_and_told_where_it_is_not(name):
+    listed = run(BY_NAME["a foreign process comes"], name, 2, constants(name, 2))
+    hidden = run(BY_NAME["a hidden foreign process comes"], name, 2, constants(name, 2))
+    assert (listed.error, listed.flags) == (None, ("ForeignProcessOnDevice",))
     assert abs(hidden.error) > LARGEST_ERROR
     assert "unsteady" in hidden.flags
 
@@ -76,7 +76,7 @@ def test_a_window_that_is_wrong_in_silence_is_told_apart():
     assert not silent.honest
     assert Outcome(error=0.05, standard_error=0.01, flags=("unsteady",)).honest
     assert Outcome(error=0.015, standard_error=0.01, flags=()).honest
-    assert Outcome(error=None, standard_error=0.0, flags=("StrangerOnDevice",)).honest
+    assert Outcome(error=None, standard_error=0.0, flags=("ForeignProcessOnDevice",)).honest
 
 
 def test_the_table_has_a_row_a_case(capsys):
@@ -84,4 +84,4 @@ def test_the_table_has_a_row_a_case(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2 : 2 + len(CASES)]] == list(BY_NAME)
     assert lines[0] == "| load | turing |"
-    assert "StrangerOnDevice 1/1" in "\n".join(lines)
+    assert "ForeignProcessOnDevice 1/1" in "\n".join(lines)

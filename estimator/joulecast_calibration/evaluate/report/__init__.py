@@ -1,1 +1,1 @@
-"""An evaluation as tables, a page, an HTML file and pictures."""
+"""Show an evaluation as tables, a page, an HTML file and pictures."""

@@ -1,4 +1,4 @@
-"""Where forecasts are off, and to which side: signed errors of groups of rows."""
+"""Signed errors of groups of rows: where forecasts are too high or too low."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from joulecast.energy.features import Array
 from joulecast_calibration.evaluate.scores import Forecasts
 
 _Place = tuple[float, str] | None
-"""Where a group stands among its like, and its name; None of a row that is in none."""
+"""Sort key and name of a row's group; None for a row without a group."""
 _FEW = 4
-"""Different values that are told one by one."""
+"""Number of different values up to which each is shown by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bias:
-    """``signed``: median of forecast less measured, in percent of measured; ``spread``: half the distance between the
-    quarters of the rows, likewise: what is left when the bias is taken out."""
+    """Signed error of one group of rows, in percent of the measured joules.
+
+    - ``signed``: median of forecast less measured.
+    - ``spread``: half the distance between the quartiles of the rows: what is left when the bias is removed.
+    """
 
     group: str
     n: int
@@ -28,7 +31,7 @@ class Bias:
 
 
 def biases(own: Forecasts) -> Iterator[Bias]:
-    """Of all rows, and of those of each architecture, precision, clock, batch size and number of tokens."""
+    """Yield the bias of all rows, and by architecture, precision, clock, batch size and number of tokens."""
     signed = 100 * (own.joules / own.truth - 1)
     yield _bias("all", signed)
     for group in _GROUPS:
@@ -48,7 +51,7 @@ def _named(values: Sequence[str]) -> list[_Place]:
 
 
 def _banded(noun: str, values: Sequence[float | None], lower: float, upper: float) -> list[_Place]:
-    """Each as it is where there are few different ones, else as one of three bands."""
+    """Group few different values one by one, and many into three bands."""
     if len(set(values)) <= _FEW:
         return [None if value is None else (value, f"{noun} {value:g}") for value in values]
     return [None if value is None else _band(noun, value, lower, upper) for value in values]

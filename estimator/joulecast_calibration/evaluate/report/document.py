@@ -1,4 +1,4 @@
-"""An evaluation as one self-contained HTML file."""
+"""Write an evaluation as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _NO_LAYERS = (
 
 
 def as_html(found: Evaluation) -> str:
-    """The report. Raises JoulecastError without matplotlib."""
+    """Return the report as HTML. Raises JoulecastError without matplotlib."""
     body = "".join(_body(found))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'

@@ -1,4 +1,4 @@
-"""The pictures of the report, each as one SVG. Needs matplotlib (extra ``report``)."""
+"""Draw the pictures of the report, each as one SVG. Needs matplotlib (extra ``report``)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 
 def error_distribution(each: Sequence[Forecasts]) -> str:
-    """Histogram and violins of the errors of every system: one forecast a line."""
+    """Draw the errors of every system as a histogram and violins, one forecast a line."""
     plot = pyplot()
     figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
     logs = [np.log10(np.maximum(own.percent, _FLOOR_PERCENT)) for own in each]
@@ -43,7 +43,7 @@ def error_distribution(each: Sequence[Forecasts]) -> str:
 
 
 def error_by_batch(each: Sequence[Forecasts]) -> str:
-    """Median error of every system by batch size."""
+    """Draw the median error of every system by batch size."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
     for own in each:
@@ -63,7 +63,7 @@ def error_by_batch(each: Sequence[Forecasts]) -> str:
 def errors_by_group(
     each: Sequence[Forecasts], group: Callable[[Forecasts], Array], *, label: Callable[[Forecasts], str]
 ) -> str:
-    """Median error of each forecast in each group of rows, as bars side by side."""
+    """Draw the median error of each forecast in each group of rows as bars side by side."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
     names = sorted({name for own in each for name in group(own).tolist()})
@@ -80,7 +80,7 @@ def errors_by_group(
 
 
 def sorted_errors(each: Sequence[Forecasts]) -> str:
-    """Median error of every system on each architecture, from the best to the worst."""
+    """Draw the median error of every system on each architecture, from the best to the worst."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
     for own in each:
@@ -98,7 +98,7 @@ def sorted_errors(each: Sequence[Forecasts]) -> str:
 
 
 def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
-    """Median error on measured layers of each op type, the most frequent first: a bar a system."""
+    """Draw the median error on measured layers of each op type, the most frequent first, one bar a system."""
     plot = pyplot()
     counts = {score.op_type: score.n for score in each}
     names = sorted(counts, key=lambda name: -counts[name])[:_MOST_BARS]
@@ -120,7 +120,7 @@ def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
 
 
 def error_by_layers(each: Sequence[LearningScore]) -> str:
-    """Median and mean error against the number of layers that were fitted."""
+    """Draw the median and mean error against the number of fitted layers."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=(10.0, 3.2), layout="constrained")
     steps = np.arange(len(each))
@@ -135,7 +135,7 @@ def error_by_layers(each: Sequence[LearningScore]) -> str:
 
 
 def intervals(each: Sequence[Forecasts]) -> str:
-    """Coverage and half-width of the 90 % interval by architecture, or task; one line a split."""
+    """Draw coverage and half-width of the 90 % interval by architecture or task, one line a split."""
     plot = pyplot()
     figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
     names = sorted(set(each[0].groups.tolist()))
@@ -154,7 +154,7 @@ def intervals(each: Sequence[Forecasts]) -> str:
 
 
 def predicted_against_measured(own: Forecasts) -> str:
-    """Forecast against measured joules, by architecture or task, with the interval's bounds as bars."""
+    """Draw forecast against measured joules by architecture or task, with the interval's bounds as bars."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=(6.0, 6.0), layout="constrained")
     low, high = (own.joules * np.exp(sign * own.log_half_width) for sign in (-1, 1))
@@ -168,7 +168,7 @@ def predicted_against_measured(own: Forecasts) -> str:
 
 
 def residuals(own: Forecasts) -> str:
-    """Signed error against measured joules, clock, batch size and sequence."""
+    """Draw the signed error against measured joules, clock, batch size and sequence length."""
     plot = pyplot()
     rows = own.rows
     panels = {
@@ -189,7 +189,7 @@ def residuals(own: Forecasts) -> str:
 
 
 def repeat_distances(percent: Array, own: Forecasts) -> str:
-    """How far repeated rows lie from the first, beside the errors of forecasts."""
+    """Draw how far repeated rows differ from the first, beside the errors of forecasts."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=(10.0, 2.6), layout="constrained")
     for position, values in enumerate((percent, own.percent)):
@@ -217,7 +217,7 @@ def _powers_of_ten(axes: Axes) -> None:
 
 
 def _svg(figure: Any) -> str:
-    """The figure as an element, its letters as text; the figure is closed."""
+    """Convert the figure to an SVG element whose letters are text, and close the figure."""
     plot = pyplot()
     text = io.StringIO()
     with plot.rc_context({"svg.fonttype": "none"}):

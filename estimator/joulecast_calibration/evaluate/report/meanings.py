@@ -1,4 +1,4 @@
-"""What sets, splits and studies are, in words for a reader."""
+"""Describe sets, splits and studies in words for a reader."""
 
 from __future__ import annotations
 
@@ -67,23 +67,23 @@ _SETS = {
     "PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
     "Four language models are most of the rows, so read the macro average too. FP32 rows run convolutions in TF32.",
 }
-"""What a set is, where that is known; any other one is named after its folder."""
+"""Descriptions of known sets; any other set is named after its folder."""
 
 _OTHER_SET = "A folder of measured networks in the same columns."
 
 
 def measured_set(found: Evaluation, name: str) -> MeasuredSet | None:
-    """The facts of a set of this project's own rows; None of a published one."""
+    """Return the description of a set of this project's own rows, or None for a published set."""
     return next((each for each in found.measured if each.set == name), None)
 
 
 def meanings_of(found: Evaluation, name: str) -> Mapping[str, str]:
-    """What each split means in the set ``name``, in the order of the page."""
+    """Return the meaning of each split in the set ``name``, in the order of the page."""
     return _MEASURED if measured_set(found, name) else _PUBLISHED
 
 
 def described(found: Evaluation, name: str) -> str:
-    """What a set is."""
+    """Describe the set ``name`` in a sentence."""
     own = measured_set(found, name)
     if own is None:
         return _SETS.get(name, _OTHER_SET)
@@ -94,5 +94,5 @@ def described(found: Evaluation, name: str) -> str:
 
 
 def labelled(system: str, study: str = "") -> str:
-    """The system's name, marked where it is aggregate-fitted."""
+    """Return the system's name, marked where it is fitted on aggregates."""
     return system + " *" * (system in LAYER_WISE and study != LAYER_FITTED)

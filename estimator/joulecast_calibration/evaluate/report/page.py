@@ -1,4 +1,4 @@
-"""An evaluation as the page ``docs/accuracy.md``."""
+"""Write an evaluation as the page ``docs/accuracy.md``."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ and [0136](adr/0136-prologues-transposed-weights-and-long-rows.md)).
 
 
 def as_page(found: Evaluation) -> str:
-    """docs/accuracy.md. Raises MeasurementError where rows of a simulated device were scored."""
+    """Return the text of docs/accuracy.md. Raises MeasurementError where rows of a simulated device were scored."""
     if found.simulated:
-        raise MeasurementError(f"{found.simulated[0]}: the accuracy page is not written from rows that nobody measured")
+        raise MeasurementError(f"{found.simulated[0]}: the accuracy page cannot be written from simulated rows")
     parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
     for name in sets_of(found):
         parts += _of_set(found, name)
@@ -95,13 +95,13 @@ def as_page(found: Evaluation) -> str:
 
 
 def sets_of(found: Evaluation) -> tuple[str, ...]:
-    """Names of the sets that were scored."""
+    """Return the names of the sets that were scored."""
     scored = [each.set for each in found.forecasts]
     return tuple(dict.fromkeys([*scored, *(each.set for each in found.measured)]))
 
 
 def own_lines(found: Evaluation, name: str) -> tuple[Score, ...]:
-    """The scores of the set ``name`` and its parts."""
+    """Return the scores of the set ``name`` and its parts."""
     return tuple(line for line in found.results if line.set == name or line.set.startswith(f"{name} "))
 
 
@@ -127,7 +127,7 @@ def _targets(found: Evaluation, name: str) -> Iterator[str]:
 
 
 def _compared(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
-    """All systems, a row each, for every task of a split."""
+    """Yield a table of all systems, one row each, for every task of a split."""
     yield "\n### All systems\n"
     for split in meanings_of(found, name):
         own = [line for line in lines if line.split == split and line.set == name]
@@ -138,7 +138,7 @@ def _compared(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[
 
 
 def repeated(lines: Sequence[Score], name: str) -> bool:
-    """Whether leaving families out says what leaving architectures out does."""
+    """Return whether the scores of left-out families equal those of left-out architectures."""
     by_family, by_architecture = (
         [replace(line, split="") for line in lines if line.split == split and line.set == name]
         for split in (FAMILY, ARCHITECTURE)
@@ -147,7 +147,7 @@ def repeated(lines: Sequence[Score], name: str) -> bool:
 
 
 def _residuals(found: Evaluation, name: str) -> Iterator[str]:
-    """Where ``physical`` is off on architectures that it did not see."""
+    """Describe the bias of ``physical`` on architectures that were left out of its fit."""
     for own in found.forecasts:
         if (own.set, own.split, own.system, own.study) == (name, found.headline(name), PHYSICAL, ""):
             yield _RESIDUALS + _markdown(BIAS_HEADER) + _markdown(["---"] + ["---:"] * 3)
@@ -158,7 +158,7 @@ BIAS_HEADER = ("rows of", "n", "median, signed", "half the middle half")
 
 
 def bias_cells(each: Bias) -> tuple[str, ...]:
-    """A bias under ``BIAS_HEADER``."""
+    """Return a bias as cells under ``BIAS_HEADER``."""
     return each.group, str(each.n), f"{each.signed:+.1f} %", f"{each.spread:.1f} %"
 
 
@@ -197,7 +197,7 @@ def _short(line: Score) -> str:
 
 
 def _split(split: str, meaning: str, lines: Sequence[Score], name: str) -> Iterator[str]:
-    """Every part of a split, of ``physical`` alone."""
+    """Yield the table of every part of a split, of ``physical`` alone."""
     own = [line for line in lines if (line.split, line.system) == (split, PHYSICAL) and not _of_study(line, name)]
     if not own:
         return
@@ -208,14 +208,14 @@ def _split(split: str, meaning: str, lines: Sequence[Score], name: str) -> Itera
 
 
 def telling(lines: Sequence[Score], name: str) -> Sequence[Score]:
-    """``lines`` of the set ``name``; of more parts than ``MOST_PARTS``, those with the largest mean errors."""
+    """Return ``lines`` of the set ``name``; of more than ``MOST_PARTS`` parts, those with the largest mean errors."""
     parts = [line for line in lines if line.set not in (name, f"{name} bf16", f"{name} macro")]
     kept = sorted(parts, key=lambda line: -line.mean_ape)[:MOST_PARTS] if len(parts) > MOST_PARTS else parts
     return [line for line in lines if line not in parts or line in kept]
 
 
 MOST_PARTS = 20
-"""Architectures that a table names; of more, those that are forecast worst."""
+"""Most architectures in a table; of more, those with the largest errors are shown."""
 
 
 def _of_study(line: Score, name: str) -> bool:
@@ -223,7 +223,7 @@ def _of_study(line: Score, name: str) -> bool:
 
 
 def _layers(found: Evaluation, name: str) -> Iterator[str]:
-    """Errors by op type, and against the number of layers that were measured."""
+    """Yield the errors by op type and by number of measured layers."""
     if any(each.set == name for each in found.op_types):
         yield f"\n### Errors by op type\n\n{OP_TYPES}\n\n"
         yield _markdown(OP_TYPE_HEADER) + _markdown(["---"] * 2 + ["---:"] * 4)
@@ -249,7 +249,7 @@ def _noise(found: Evaluation, name: str) -> Iterator[str]:
 
 
 def noise_sentence(found: Evaluation, name: str) -> str:
-    """What repeats differ by."""
+    """State how far repeated measurements differ."""
     own = [each for each in found.noise if each.set == name]
     if measured_set(found, name) is None:
         reference_rows = reference(found, name)
@@ -265,12 +265,12 @@ def noise_sentence(found: Evaluation, name: str) -> str:
 
 
 def reference(found: Evaluation, name: str) -> Forecasts:
-    """Forecasts of every row of the set ``name``."""
+    """Return the forecasts of every row of the set ``name``."""
     return next(each for each in found.forecasts if each.set == name and not each.study)
 
 
 def kin_sentence(found: Evaluation, name: str) -> str:
-    """Which families stand together, and how the strict rule compares with the loose one."""
+    """State which lineages form one family, and how the strict rule compares with the loose one."""
     own = measured_set(found, name)
     if own:
         return f"{own.families} families are held out in turn, relatives together: docs/suite.md says who they are."

@@ -1,4 +1,4 @@
-"""The noise floor: how far rows differ that say they are the same."""
+"""The noise floor: how far rows with equal inputs differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from joulecast_calibration.rows.networks import ForecastRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """``percent``: of every row that repeats an earlier one, its distance to that one's joules."""
+    """Differences between repeated rows.
+
+    - ``percent``: the distance of every repeated row to the joules of the first one with the same inputs.
+    """
 
     percent: Array
 
@@ -28,7 +31,7 @@ class Repeats:
 
 
 def repeats(rows: Sequence[ForecastRow], joules: Array) -> Repeats:
-    """Distances of rows to the first row with the same inputs."""
+    """Compute the distances of rows to the first row with the same inputs."""
     seen: defaultdict[ForecastRow, list[float]] = defaultdict(list)
     for row, value in zip(rows, joules.tolist(), strict=True):
         seen[row].append(value)

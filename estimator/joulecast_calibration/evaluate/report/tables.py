@@ -1,4 +1,4 @@
-"""An evaluation as JSON, CSV and lines for a terminal."""
+"""Write an evaluation as JSON, CSV and lines for a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from joulecast_calibration.evaluate.contenders import PHYSICAL
 from joulecast_calibration.evaluate.evaluation import Evaluation, LearningScore, OpTypeScore, PowerScore
 from joulecast_calibration.evaluate.report.meanings import STUDIES
-from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, Target, targets_of
+from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, AccuracyTarget, targets_of
 from joulecast_calibration.evaluate.scores import Score
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ HEADER = ("rows of", "task", "n", "median APE", "mean APE", "max APE", "min APE"
 
 
 def as_json(found: Evaluation) -> str:
-    """``{"results": […], "unscored": […], …}``, six significant digits."""
+    """Return ``{"results": […], "unscored": […], …}`` with six significant digits."""
     document = {
         "simulated": bool(found.simulated),
         "results": [_rounded(line) for line in found.results],
@@ -41,7 +41,7 @@ def as_json(found: Evaluation) -> str:
 
 
 def as_csv(found: Evaluation) -> str:
-    """The results, a line each."""
+    """Return the results as CSV, one line each."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Score)], lineterminator="\n")
     writer.writeheader()
@@ -50,8 +50,11 @@ def as_csv(found: Evaluation) -> str:
 
 
 def as_table(found: Evaluation) -> str:
-    """Plain lines for a terminal: every one of ``physical``, those of whole sets and tasks of the other systems; of
-    sets with hundreds of architectures only those of whole sets, tasks and studies."""
+    """Return plain lines for a terminal.
+
+    They hold every score of ``physical``, and those of whole sets and tasks of the other systems; for sets with
+    hundreds of architectures only those of whole sets, tasks and studies.
+    """
     whole = {forecasts.set for forecasts in found.forecasts}
     measured = {each.set for each in found.measured}
     whole |= {f"{name} {study}".strip() for name in measured for study in (*STUDIES, *(f"{s} macro" for s in STUDIES))}
@@ -71,12 +74,12 @@ def warning(found: Evaluation) -> str:
 
 
 def _told(line: Score, measured: Collection[str]) -> bool:
-    """Parts of published sets, and of measured ones those that are few."""
+    """Return whether a score is printed: parts of published sets, and of measured sets where they are few."""
     return line.system == PHYSICAL and not any(line.set.startswith(f"{name} ") for name in measured)
 
 
 def _others(found: Evaluation) -> Iterator[str]:
-    """Lines beside the scores: number of layers, noise, power of a third card, targets."""
+    """Yield the lines beside the scores: number of layers, noise, power of a third card, targets."""
     for step in found.learning:
         errors = f"median {percent(step.median_ape)} %, mean {percent(step.mean_ape)} % on {step.n} {step.on}"
         yield f"calibrated on {step.layers} layers: {step.set}, {errors}"
@@ -96,7 +99,7 @@ def _others(found: Evaluation) -> Iterator[str]:
         yield f"target: {name}, {target.name}, wanted {target.wanted}, {said}"
 
 
-def _targets(found: Evaluation) -> Iterator[tuple[str, Target]]:
+def _targets(found: Evaluation) -> Iterator[tuple[str, AccuracyTarget]]:
     names = dict.fromkeys(forecasts.set for forecasts in found.forecasts)
     for name in (*names, *(() if found.measured else (MEASURED_ROWS,))):
         yield from ((name, target) for target in targets_of(found, name))
@@ -111,13 +114,13 @@ def _said(entry: Sequence[object]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """``rows`` with columns of even width."""
+    """Return ``rows`` as lines whose columns are aligned."""
     widths = [max(len(row[position]) for row in rows) for position in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def cells(line: Score, label: str) -> tuple[str, ...]:
-    """A score under ``HEADER``."""
+    """Return a score as cells under ``HEADER``."""
     percents = (line.median_ape, line.mean_ape, line.max_ape, line.min_ape)
     return (
         label,
@@ -135,24 +138,24 @@ POWER_HEADER = ("card", "forecast from", "n", "median APE", "mean APE", "max APE
 
 
 def op_type_cells(each: OpTypeScore) -> tuple[str, ...]:
-    """A score under ``OP_TYPE_HEADER``."""
+    """Return a score as cells under ``OP_TYPE_HEADER``."""
     errors = (each.median_ape, each.mean_ape, each.max_ape)
     return each.op_type, each.system, str(each.n), *(f"{percent(value)} %" for value in errors)
 
 
 def learning_cells(each: LearningScore) -> tuple[str, ...]:
-    """A step under ``LEARNING_HEADER``."""
+    """Return a step as cells under ``LEARNING_HEADER``."""
     return str(each.layers), f"{each.n} {each.on}", f"{percent(each.median_ape)} %", f"{percent(each.mean_ape)} %"
 
 
 def power_cells(each: PowerScore) -> tuple[str, ...]:
-    """A card under ``POWER_HEADER``."""
+    """Return a card's power errors as cells under ``POWER_HEADER``."""
     errors = (each.median_ape, each.mean_ape, each.max_ape)
     return each.card, each.fitted_on, str(each.n), *(f"{percent(value)} %" for value in errors), f"{each.bias:+.1f} %"
 
 
 def percent(value: float) -> str:
-    """A digit after the point, but none of a number that has four before it."""
+    """Format a percentage with one decimal digit, and without it from four digits before the point on."""
     return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
 
 

@@ -1,4 +1,4 @@
-"""What the forecasts are to reach, and by how much they do or do not."""
+"""Accuracy targets, and by how much the forecasts meet or miss them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIMITS = (
     (TRANSFERRED, "median_ape", 15.0),
 )
 _OF_EACH_TASK = (("median_ape", 5.0), ("mean_ape", 8.0), ("max_ape", 40.0))
-"""Of measured rows, strict families left out: figure, percent at most."""
+"""Targets of measured rows with families left out strictly: figure and most percent."""
 _NAMES = {"median_ape": "median error", "mean_ape": "mean error", "max_ape": "largest error"}
 _AHEAD = ("median_ape", "mean_ape")
 _DATASHEET_ALONE = 20.0  # percent
@@ -32,15 +32,17 @@ _COVERAGE = (0.85, 0.95)
 _UNSEEN = 10.0  # percent, of each language model by a fit that saw none
 
 MEASURED_ROWS = "rows measured by this project"
-"""Whose targets they are, before there is a set of such rows."""
+"""Name of the set of this project's rows before there is one."""
 
 _Lines = Mapping[tuple[str, str, str, str], Score]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One of them: what was wanted, what was found, and how far apart they are. ``met``: None where there are no rows
-    to tell."""
+class AccuracyTarget:
+    """One target: the wanted value, the value found, and the difference.
+
+    - ``met``: None where there are no rows to decide it.
+    """
 
     name: str
     wanted: str
@@ -59,16 +61,18 @@ class Target:
         return f"{'met' if self.met else '**missed**'} by {self.by}"
 
 
-def targets_of(found: Evaluation, name: str) -> Iterator[Target]:
-    """Those that the set ``name`` can tell of, and for rows of this project those too that it cannot;
-    ``MEASURED_ROWS``: those of a set that there is not."""
+def targets_of(found: Evaluation, name: str) -> Iterator[AccuracyTarget]:
+    """Yield the targets that the set ``name`` can decide, and for rows of this project also those that it cannot.
+
+    ``MEASURED_ROWS`` stands for the set of this project where there is none.
+    """
     if name == MEASURED_ROWS or any(each.set == name for each in found.measured):
         return measured_targets(found.results, name)
     return targets(found.results, name)
 
 
-def targets(results: Sequence[Score], name: str) -> Iterator[Target]:
-    """Those that the published set ``name`` can tell of."""
+def targets(results: Sequence[Score], name: str) -> Iterator[AccuracyTarget]:
+    """Yield the targets that the published set ``name`` can decide."""
     own = _by_key(results)
     for split, figure, limit in _LIMITS:
         line = own.get((name, split, PHYSICAL, "all"))
@@ -83,24 +87,30 @@ def targets(results: Sequence[Score], name: str) -> Iterator[Target]:
         yield from _ahead(own, name, ARCHITECTURE, task)
 
 
-def measured_targets(results: Sequence[Score], name: str) -> Iterator[Target]:
-    """Those of a set of this project's own rows, families left out strictly; "no rows" where it has none."""
+def measured_targets(results: Sequence[Score], name: str) -> Iterator[AccuracyTarget]:
+    """Yield the targets of a set of this project's own rows, with families left out strictly."""
     own = _by_key(results)
     for task in TASKS:
         line = own.get((name, FAMILY, PHYSICAL, task))
         for figure, limit in _OF_EACH_TASK:
             said = f"{FAMILY}, {task}: {_NAMES[figure]}"
-            yield _at_most(said, getattr(line, figure), limit) if line else Target(name=said, wanted=f"≤ {limit:g} %")
+            yield (
+                _at_most(said, getattr(line, figure), limit)
+                if line
+                else AccuracyTarget(name=said, wanted=f"≤ {limit:g} %")
+            )
     unseen = list(_unseen(own, name))
-    yield from unseen or [Target(name="each language model, none seen: median error", wanted=f"≤ {_UNSEEN:g} %")]
+    yield from unseen or [
+        AccuracyTarget(name="each language model, none seen: median error", wanted=f"≤ {_UNSEEN:g} %")
+    ]
     line = own.get((name, FAMILY, PHYSICAL, "all"))
     low, high = _COVERAGE
     said = f"{FAMILY}, coverage of the 90 % interval"
-    yield _covered(line) if line else Target(name=said, wanted=f"{low:.2f} – {high:.2f}")
+    yield _covered(line) if line else AccuracyTarget(name=said, wanted=f"{low:.2f} – {high:.2f}")
     for task in TASKS:
         ahead = list(_ahead(own, name, FAMILY, task))
         yield from ahead or [
-            Target(name=_ahead_name(FAMILY, task, figure), wanted="< the best of them") for figure in _AHEAD
+            AccuracyTarget(name=_ahead_name(FAMILY, task, figure), wanted="< the best of them") for figure in _AHEAD
         ]
     yield from _from_datasheet(own, name)
 
@@ -109,21 +119,21 @@ def _by_key(results: Sequence[Score]) -> _Lines:
     return {(line.set, line.split, line.system, line.task): line for line in results}
 
 
-def _from_datasheet(own: _Lines, name: str) -> Iterator[Target]:
+def _from_datasheet(own: _Lines, name: str) -> Iterator[AccuracyTarget]:
     line = own.get((f"{name} {DATASHEET}", TRANSFERRED, PHYSICAL, "all"))
     if line:
         yield _at_most(f"{DATASHEET}, median error", line.median_ape, _DATASHEET_ALONE)
 
 
-def _unseen(own: _Lines, name: str) -> Iterator[Target]:
+def _unseen(own: _Lines, name: str) -> Iterator[AccuracyTarget]:
     for (of, _, system, _), line in own.items():
         part = of.removeprefix(f"{name} {ZERO_SHOT} ")
         if of.startswith(f"{name} {ZERO_SHOT} ") and system == PHYSICAL and part not in ("macro", "bf16"):
             yield _at_most(f"{part}, no language model seen: median error", line.median_ape, _UNSEEN)
 
 
-def _at_most(name: str, value: float, limit: float) -> Target:
-    return Target(
+def _at_most(name: str, value: float, limit: float) -> AccuracyTarget:
+    return AccuracyTarget(
         name=name,
         wanted=f"≤ {limit:g} %",
         found=f"{value:.1f} %",
@@ -132,10 +142,10 @@ def _at_most(name: str, value: float, limit: float) -> Target:
     )
 
 
-def _covered(line: Score) -> Target:
+def _covered(line: Score) -> AccuracyTarget:
     low, high = _COVERAGE
     value = line.interval_coverage
-    return Target(
+    return AccuracyTarget(
         name=f"{line.split}, coverage of the 90 % interval",
         wanted=f"{low:.2f} – {high:.2f}",
         found=f"{value:.3f} (± {line.interval_half_width:.0f} %)",
@@ -144,8 +154,8 @@ def _covered(line: Score) -> Target:
     )
 
 
-def _ahead(own: _Lines, name: str, split: str, task: str) -> Iterator[Target]:
-    """Lower median and mean than every other system, held out by ``split``."""
+def _ahead(own: _Lines, name: str, split: str, task: str) -> Iterator[AccuracyTarget]:
+    """Compare median and mean with the best other system, held out by ``split``."""
     mine = own.get((name, split, PHYSICAL, task))
     others = [line for key, line in own.items() if key[:2] == (name, split) and key[3] == task]
     others = [line for line in others if line.system != PHYSICAL]
@@ -154,7 +164,7 @@ def _ahead(own: _Lines, name: str, split: str, task: str) -> Iterator[Target]:
     for figure in _AHEAD:
         best = min(others, key=lambda line: float(getattr(line, figure)))
         value, limit = float(getattr(mine, figure)), float(getattr(best, figure))
-        yield Target(
+        yield AccuracyTarget(
             name=_ahead_name(split, task, figure),
             wanted=f"< {limit:.1f} % ({best.system})",
             found=f"{value:.1f} %",

@@ -1,5 +1,8 @@
-"""What every published form is given beyond its paper: a fit for each precision, a factor for the clock, and weights
-that keep one architecture's many rows from deciding alone. The same for all, so that forms are compared."""
+"""Adapt every published form to our rows: a fit for each precision, a factor for the clock, and balanced weights.
+
+The weights keep one architecture's many rows from deciding alone. All systems are adapted in the same way, so that the
+comparison is one of their forms.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ would be nothing at all."""
 
 
 class System(Protocol):
-    """A fitted system."""
+    """A fitted system that forecasts joules."""
 
     def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
-        """Joules of each row, (rows,)."""
+        """Return the joules of each row, (rows,)."""
         ...
 
 
@@ -33,7 +36,7 @@ Weigh = Callable[[Index], Array]
 """Weights of the rows at some positions, (positions,); their mean square is 1."""
 
 FEWEST = 2
-"""Rows of a precision below which it is left to the fit of all: a cross-validation needs two."""
+"""Fewest rows of a precision that are fitted by themselves; a cross-validation needs two."""
 
 Form = Callable[[Sequence[NetworkFeatures], Truth, Array], System]
 """How a paper's form is fitted: rows, their truth at one clock, weights of the rows."""
@@ -41,7 +44,11 @@ Form = Callable[[Sequence[NetworkFeatures], Truth, Array], System]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapted:
-    """``systems``: by precision; ``pooled``: makes the one for a precision that too few rows were fitted in."""
+    """A form fitted for each precision.
+
+    - ``systems``: by precision.
+    - ``pooled``: makes the system for a precision with too few fitted rows.
+    """
 
     systems: Mapping[str, System]
     pooled: Callable[[], System]
@@ -49,7 +56,7 @@ class Adapted:
     lowest_joules: float
 
     def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
-        """Joules of each row, (rows,); always positive."""
+        """Return the joules of each row, (rows,), always positive."""
         joules = np.zeros(len(rows))
         for precision in sorted({row.row.precision for row in rows}):
             own = [position for position, row in enumerate(rows) if row.row.precision == precision]
@@ -60,8 +67,10 @@ class Adapted:
 
 
 def fit_adapted(form: Form, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:
-    """``form`` fitted on ``rows``, brought to one clock, for each precision that has some and for all together.
-    ``weigh``: in place of ``balanced``."""
+    """Fit ``form`` on ``rows`` at one clock, for each precision that occurs and for all together.
+
+    ``weigh``: replaces ``balanced``.
+    """
     weigh = weigh or (lambda kept: balanced([rows[i] for i in kept.tolist()]))
     counts = Counter(row.row.precision for row in rows)
     everything = np.arange(len(rows))
@@ -87,7 +96,7 @@ def _fit_some(
 
 
 def balanced(rows: Sequence[NetworkFeatures]) -> Array:
-    """Weights whose squares lie half way between one a row and one an architecture, as in the fit of ``physical``."""
+    """Return weights whose squares lie half way between one per row and one per architecture, as for ``physical``."""
     counts = Counter(row.row.architecture for row in rows)
     weight = np.array([counts[row.row.architecture] ** -0.25 for row in rows])
     scaled: Array = weight / np.sqrt(np.mean(weight**2))

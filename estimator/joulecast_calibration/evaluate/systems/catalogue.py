@@ -1,4 +1,4 @@
-"""The published systems by name."""
+"""List the published systems by name."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FORMS: Mapping[str, Form] = {
     "neuralpower": neuralpower.fit,
     "getzner": getzner.fit,
 }
-"""In the order of every table."""
+"""Names of systems, in the order of every table."""
 
 LAYER_WISE = frozenset({"wattlayer", "neuralpower", "getzner"})
-"""Those that their papers fit on measured layers. Fitted on whole networks they are aggregate-fitted: on sums by layer
+"""Systems that papers fit on measured layers. Fitted on whole networks they are aggregate-fitted: on sums by layer
 type. The others are forms of whole networks."""
 
 
 def fit_system(name: str, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:
-    """The system ``name``, one of ``FORMS``, fitted on ``rows``; ``weigh``: as ``fit_adapted`` has it."""
+    """Fit the system ``name``, one of ``FORMS``, on ``rows``; ``weigh``: see ``fit_adapted``."""
     return fit_adapted(FORMS[name], rows, truth, weigh)

@@ -1,4 +1,4 @@
-"""How joules and seconds change with the clock, for forms that have no place for it."""
+"""Scale joules and seconds with the clock, for forms without a term for it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from joulecast_calibration.evaluate.systems.least_squares import ordinary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFactor:
-    """exp(b₁·l + b₂·l²) with l the logarithm of clock over ``reference_mhz``; an unlocked clock is ``highest_mhz``."""
+    """The factor exp(b₁·l + b₂·l²), l = log(clock / ``reference_mhz``); an unlocked clock is ``highest_mhz``."""
 
     reference_mhz: float
     highest_mhz: float
     coefficients: Array
 
     def at(self, rows: Sequence[NetworkFeatures]) -> Array:
-        """The factor of each row, (rows,)."""
+        """Return the factor of each row, (rows,)."""
         found: Array = np.exp(self.terms(rows) @ self.coefficients)
         return found
 
@@ -32,8 +32,10 @@ class ClockFactor:
 
 
 def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
-    """From rows that differ in the clock alone: within each such group, what the network itself costs cancels. Without
-    such groups the factor is 1."""
+    """Fit the factor on rows that differ in the clock alone.
+
+    Within such a group the network's own cost cancels. Without such groups the factor is 1.
+    """
     clocks = [row.row.clock_mhz for row in rows if row.row.clock_mhz is not None] or [1.0]
     factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))
     if len(set(clocks)) < 2:
@@ -46,7 +48,7 @@ def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
 
 
 def _within(values: Array, group: Index) -> Array:
-    """``values`` (rows, columns) less their group's mean."""
+    """Subtract their group's mean from ``values`` (rows, columns)."""
     counts = np.maximum(np.bincount(group), 1)
     means = np.column_stack([np.bincount(group, column) / counts for column in values.T])
     found: Array = values - means[group]

@@ -1,4 +1,4 @@
-"""What the published systems see of a network: its layers' sizes, summed by layer type."""
+"""Compute the features of a network that the published systems use: its layers' sizes, summed by layer type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = (
 element by element with one smooth or sharp bend (ReLU, GELU, SiLU); ``squashing``: Softmax, Sigmoid, Tanh."""
 
 SIZES = ("macs", "activations", "params", "input", "bytes")
-"""Of a layer. ``activations``: elements of its outputs, whether it carries MACs or not."""
+"""Sizes of a layer; ``activations``: elements of its outputs, whether it carries MACs or not."""
 
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu", "PRelu", "Gelu", "Swish", "Elu", "Selu", "Mish", "HardSwish", "Clip"})
 _SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh"})
@@ -29,11 +29,13 @@ _POOLING = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFeatures:
-    """One forward pass. A measured layer is a network of one layer.
+    """Features of one forward pass. A measured layer is a network of one layer.
 
-    ``counts``: layers of each kind, (kinds,). ``sums``: of each size over those, (kinds, sizes). ``products``: of each
-    pair of sizes of one layer, likewise, (kinds, sizes, sizes). ``activations``: output elements of layers with MACs;
-    ``params``: trainable elements, a shared tensor once.
+    - ``counts``: number of layers of each kind, (kinds,).
+    - ``sums``: of each size over those layers, (kinds, sizes).
+    - ``products``: of each pair of sizes of one layer, summed likewise, (kinds, sizes, sizes).
+    - ``activations``: output elements of layers with MACs.
+    - ``params``: trainable elements, a shared tensor counted once.
     """
 
     row: ForecastRow
@@ -48,27 +50,27 @@ class NetworkFeatures:
         return self.row.batch_size
 
     def total(self, size: str) -> float:
-        """Sum of ``size``, one of ``SIZES``, over all layers."""
+        """Return the sum of ``size``, one of ``SIZES``, over all layers."""
         return float(self.sums[:, SIZES.index(size)].sum())
 
 
 def counts_of(rows: Sequence[NetworkFeatures]) -> Array:
-    """(rows, kinds)."""
+    """Return the layer counts of ``rows``, (rows, kinds)."""
     return np.array([row.counts for row in rows])
 
 
 def sums_of(rows: Sequence[NetworkFeatures]) -> Array:
-    """(rows, kinds, sizes)."""
+    """Return the sums of ``rows``, (rows, kinds, sizes)."""
     return np.array([row.sums for row in rows])
 
 
 def products_of(rows: Sequence[NetworkFeatures]) -> Array:
-    """(rows, kinds, sizes, sizes)."""
+    """Return the products of ``rows``, (rows, kinds, sizes, sizes)."""
     return np.array([row.products for row in rows])
 
 
 def network_features(rows: Sequence[ForecastRow]) -> tuple[NetworkFeatures, ...]:
-    """Features of ``rows``: functions of what a ``ForecastRow`` holds, and of nothing else."""
+    """Compute the features of ``rows`` from what a ``ForecastRow`` holds, and from nothing else."""
     return tuple(replace(_of(replace(row, clock_mhz=None)), row=row) for row in rows)
 
 
@@ -79,7 +81,7 @@ def _of(row: ForecastRow) -> NetworkFeatures:
 
 
 def features_of(row: ForecastRow, layers: Sequence[LayerProfile], precision: str) -> NetworkFeatures:
-    """Features of executed ``layers``, priced in ``precision``."""
+    """Compute the features of executed ``layers``, priced in ``precision``."""
     kinds, sizes = kinds_of(layers), sizes_of(layers, precision)
     belongs = (kinds[None, :] == np.arange(len(KINDS))[:, None]).astype(float)
     return NetworkFeatures(
@@ -93,17 +95,17 @@ def features_of(row: ForecastRow, layers: Sequence[LayerProfile], precision: str
 
 
 def kinds_of(layers: Sequence[LayerProfile]) -> Index:
-    """Position of each in ``KINDS``, (layers,)."""
+    """Return the position of each layer's kind in ``KINDS``, (layers,)."""
     return np.array([KINDS.index(kind_of(layer)) for layer in layers], dtype=np.intp)
 
 
 def sizes_of(layers: Sequence[LayerProfile], precision: str) -> Array:
-    """``SIZES`` of each, (layers, sizes)."""
+    """Return the ``SIZES`` of each layer, (layers, sizes)."""
     return np.array([_sizes(layer, precision) for layer in layers], dtype=float).reshape(-1, len(SIZES))
 
 
 def kind_of(layer: LayerProfile) -> str:
-    """Which of ``KINDS`` a layer is, by its operator and whether it has weights."""
+    """Return which of ``KINDS`` a layer is, by its operator and whether it has weights."""
     if layer.op_type in _RECTIFIERS:
         return "rectifier"
     if layer.op_type in _SQUASHING:

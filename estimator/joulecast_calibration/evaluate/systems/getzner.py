@@ -1,4 +1,4 @@
-"""``getzner``: per layer linear in MACs or a polynomial of degree 2, by type, layers summed (Getzner et al. 2023)."""
+"""Fit ``getzner``: per layer type linear in MACs or a polynomial of degree 2, layers summed (Getzner et al. 2023)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _MACS, _ELEMENTS = SIZES.index("macs"), SIZES.index("input")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Getzner:
-    """``coefficients``: of each term of each layer type."""
+    """The fitted polynomial.
+
+    - ``coefficients``: of each term of each layer type.
+    """
 
     coefficients: Array
 
@@ -37,7 +40,7 @@ class Getzner:
 
 
 def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> Getzner:
-    """All layer types at once, on terms summed by type."""
+    """Fit all layer types at once, on terms summed by type."""
     return Getzner(coefficients=nonnegative(_columns(rows), truth.joules, weight))
 
 

@@ -1,4 +1,4 @@
-"""``hidden-joules``: y = e^c · MACs^A · activations^B · params^C (Yang & Armour 2025)."""
+"""Fit ``hidden-joules``: y = e^c · MACs^A · activations^B · params^C (Yang & Armour 2025)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from joulecast_calibration.rows.networks import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenJoules:
-    """``coefficients``: c, A, B, C."""
+    """The fitted power law.
+
+    - ``coefficients``: c, A, B, C.
+    """
 
     coefficients: Array
 
@@ -25,7 +28,7 @@ class HiddenJoules:
 
 
 def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> HiddenJoules:
-    """By ordinary least squares of logarithms; of rows that cannot tell the exponents apart, the smallest ones."""
+    """Fit logarithms by ordinary least squares; where rows do not determine the exponents, take the smallest ones."""
     return HiddenJoules(
         coefficients=ordinary(_columns(rows) * weight[:, None], np.log(truth.joules) * weight),
     )

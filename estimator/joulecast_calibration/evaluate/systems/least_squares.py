@@ -1,4 +1,4 @@
-"""Least squares: ordinary, and of relative errors with coefficients that cannot be negative."""
+"""Solve least squares: ordinary, and of relative errors with coefficients that cannot be negative."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from joulecast.energy.features import Array
 
 
 def nonnegative(columns: Array, target: Array, weight: Array) -> Array:
-    """Coefficients ≥ 0 (columns,) that make ``columns`` (rows, columns) come nearest to ``target`` (rows,), each error
-    in shares of the target: joules span three orders of magnitude, and a network of one joule counts as one of a
-    thousand does."""
+    """Return the coefficients ≥ 0 (columns,) for which ``columns`` (rows, columns) come nearest to ``target`` (rows,).
+
+    Errors are shares of the target, because joules span three orders of magnitude and small networks count as much as
+    large ones.
+    """
     relative = columns * (weight / target)[:, None]
     if not np.isfinite(relative).all():
         raise ValueError("columns, targets and weights must be finite, and no target 0")  # scipy's nnls would abort
@@ -23,7 +25,9 @@ def nonnegative(columns: Array, target: Array, weight: Array) -> Array:
 
 
 def ordinary(columns: Array, target: Array) -> Array:
-    """Coefficients (columns,) that make ``columns`` (rows, columns) come nearest to ``target`` (rows,); where several
-    do, the smallest."""
+    """Return the coefficients (columns,) for which ``columns`` (rows, columns) come nearest to ``target`` (rows,).
+
+    Where several solutions are equally near, return the smallest one.
+    """
     found: Array = np.linalg.lstsq(columns, target, rcond=1e-9)[0].astype(np.float64)
     return found

@@ -1,4 +1,4 @@
-"""``mac-linear``: y = a·MACs + b (after Desislavov, Martínez-Plumed & Hernández-Orallo 2023)."""
+"""Fit ``mac-linear``: y = a·MACs + b (after Desislavov, Martínez-Plumed & Hernández-Orallo 2023)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from joulecast_calibration.rows.networks import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacLinear:
-    """``coefficients``: a in J, b in J."""
+    """The fitted line.
+
+    - ``coefficients``: a in J, b in J.
+    """
 
     coefficients: Array
 
@@ -25,7 +28,7 @@ class MacLinear:
 
 
 def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> MacLinear:
-    """By least squares of relative errors, a and b ≥ 0."""
+    """Fit a and b ≥ 0 by least squares of relative errors."""
     return MacLinear(coefficients=nonnegative(_columns(rows), truth.joules, weight))
 
 

@@ -1,4 +1,4 @@
-"""``neuralpower``: sparse polynomials (Lasso) for runtime and for power, energy = runtime × power (Cai et al. 2017)."""
+"""Fit ``neuralpower``: Lasso polynomials for runtime and for power, energy = runtime × power (Cai et al. 2017)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ class Sparse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuralPower:
-    """``seconds``, ``watts``: the two polynomials; outside ``watts_range``, the powers seen, none is forecast."""
+    """The two polynomials.
+
+    - ``seconds``, ``watts``: the polynomials.
+    - ``watts_range``: the fitted powers; forecasts are clipped to it.
+    """
 
     seconds: Sparse
     watts: Sparse
@@ -50,13 +54,15 @@ class NeuralPower:
 
 
 def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralPower:
-    """Both by Lasso, its penalty by cross-validation; rows without seconds are left out.
+    """Fit both polynomials by Lasso with a cross-validated penalty; rows without seconds are left out.
 
     Raises MeasurementError where none has any.
     """
     timed = np.flatnonzero(np.isfinite(truth.seconds))
     if not timed.size:
-        raise MeasurementError("no seconds were measured, which a model of runtime needs")
+        raise MeasurementError(
+            "the rows have no measured seconds: a model of runtime needs rows with time_ms_per_forward"
+        )
     kept, own, weight = [rows[i] for i in timed.tolist()], truth.take(timed), weight[timed]
     watts = own.joules / own.seconds
     relative = weight / own.seconds
@@ -66,7 +72,8 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralP
 
 
 def _runtime_columns(rows: Sequence[NetworkFeatures]) -> Array:
-    """By layer type: number of layers, sums of FLOPs, memory accesses and input size, and of their products."""
+    """Return, by layer type: the number of layers, sums of FLOPs, memory accesses and input size, and of their
+    products."""
     products = products_of(rows)
     pairs = np.stack([products[:, :, one, other] for one, other in _PAIRS], axis=2)
     terms = [counts_of(rows)[:, :, None], sums_of(rows)[:, :, _FEATURES], pairs]
@@ -74,7 +81,7 @@ def _runtime_columns(rows: Sequence[NetworkFeatures]) -> Array:
 
 
 def _power_columns(rows: Sequence[NetworkFeatures]) -> Array:
-    """Logarithms, since power saturates, and their products: batch, and the mean layer's FLOPs, bytes and input."""
+    """Return logarithms of batch and the mean layer's FLOPs, bytes and input, and products, as power saturates."""
     sizes = sums_of(rows)[:, :, _FEATURES].sum(axis=1) / counts_of(rows).sum(axis=1)[:, None]
     batches = np.array([row.batch_size for row in rows], dtype=float)
     logs = np.log(np.maximum(np.column_stack([batches, sizes]), 1.0))
@@ -83,7 +90,10 @@ def _power_columns(rows: Sequence[NetworkFeatures]) -> Array:
 
 
 def _lasso(columns: Array, target: Array, *, positive: bool = False, weight: Array | None = None) -> Sparse:
-    """``positive``: no negative coefficients and no constant, for a runtime that is a sum over layers."""
+    """Fit a sparse polynomial by Lasso.
+
+    ``positive``: without negative coefficients and constant, for a runtime that is a sum over layers.
+    """
     centre = np.zeros(columns.shape[1]) if positive else columns.mean(axis=0)
     spread = np.sqrt(np.mean((columns - centre) ** 2, axis=0))
     scale = np.where(spread > 0, spread, 1.0)

@@ -1,4 +1,4 @@
-"""Layers and networks of a table as the published systems see them."""
+"""Convert the layers and networks of a table to the features of the published systems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from joulecast_calibration.rows.networks import ForecastRow
 
 
 def network_row(row: Measured, batch_size: int) -> ForecastRow:
-    """What a forecast may know of a row; of a layer its op type stands for its architecture."""
+    """Return what a forecast may know of a row; a layer's op type stands for its architecture."""
     return ForecastRow(
         architecture=row.name if row.is_network else row.op_type,
         config="" if row.audio_seconds is None else f"{row.audio_seconds:g} s",
@@ -30,8 +30,7 @@ def network_row(row: Measured, batch_size: int) -> ForecastRow:
 
 
 def measured_features(table: Table) -> tuple[NetworkFeatures, ...]:
-    """Features of every row of ``table``, a layer as a network of one: functions of its graph, and of nothing that was
-    measured."""
+    """Compute the features of every row of ``table`` from its graph alone; a layer is a network of one layer."""
     sums = _Sums(table)
     counts, sizes, products = sums.counts(), sums.sizes(), sums.products()
     layers = table.layers[table.which]
@@ -69,8 +68,10 @@ class _Sums:
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
     def _columns(self) -> Array:
-        """``SIZES`` of each different layer; its weights stand for its parameters, since a file of what networks
-        consist of has no others."""
+        """Return the ``SIZES`` of each different layer.
+
+        The layer's weights stand for its parameters, because a file of a network's contents does not hold parameters.
+        """
         found = [(x.macs, x.output_numel, x.weight_numel, x.input_numel) for x in self.table.layers]
         columns = np.column_stack([np.array(found, dtype=float), self.table.features.bytes])
         if columns.shape[1] != len(SIZES):
@@ -78,7 +79,7 @@ class _Sums:
         return columns
 
     def _of(self, values: Array) -> Array:
-        """(layers,) to sums (size, kinds)."""
+        """Sum values of (layers,) to (size, kinds)."""
         table = self.table
         place = table.networks.index * len(KINDS) + self._kinds()[table.which]
         weights = values[table.which] * table.networks.count
@@ -90,7 +91,7 @@ class _Sums:
 
 
 def _first_size(layer: LayerProfile) -> int:
-    """The first dimension of what a layer reads: its batch size, by convention."""
+    """Return the first dimension of what a layer reads, which is its batch size by convention."""
     shapes = [shape for shape in layer.input_shapes if shape]
     return int(shapes[0][0]) if shapes else 1
 

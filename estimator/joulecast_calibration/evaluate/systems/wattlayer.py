@@ -1,5 +1,7 @@
-"""``wattlayer``: one regression a layer type on MACs, activations, parameters, input size and batch size, layers summed
-(after Sardi et al. 2026)."""
+"""Fit ``wattlayer``: one regression per layer type, layers summed (after Sardi et al. 2026).
+
+Its features are MACs, activations, parameters, input size and batch size.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ _FEATURES = [SIZES.index(name) for name in ("macs", "activations", "params", "in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WattLayer:
-    """``coefficients``: of every feature of every layer type, one after the other."""
+    """The fitted regressions.
+
+    - ``coefficients``: of every feature of every layer type, one type after the other.
+    """
 
     coefficients: Array
 
@@ -28,7 +33,7 @@ class WattLayer:
 
 
 def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> WattLayer:
-    """All layer types at once, on features summed by type: the sum of linear regressions is one."""
+    """Fit all layer types at once on features summed by type, as the sum of linear regressions is one regression."""
     return WattLayer(coefficients=nonnegative(_columns(rows), truth.joules, weight))
 
 

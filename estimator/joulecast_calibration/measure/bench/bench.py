@@ -1,4 +1,4 @@
-"""What a session measures on: a sensor, a clock, and loads made for them. Real, on the processor, or simulated."""
+"""Interface of what a session measures on: a sensor, a clock, and loads made for them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from joulecast_calibration.meter.sensor import Clock, Sensor
 
 
 class Bench(Protocol):
-    """Everything that a session needs of a device."""
+    """Everything that a session needs of a device: real, the processor, or simulated."""
 
     sensor: Sensor
     clock: Clock
 
     def versions(self) -> Mapping[str, str | None]:
-        """Of joulecast, python, torch, cuda, cudnn, torchvision, timm, transformers."""
+        """Return the versions of joulecast, python, torch, cuda, cudnn, torchvision, timm and transformers."""
 
     def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
-        """Prefixes of named sources, and those of ``runtimes``, that cannot be had here, and what they lack."""
+        """Return what is missing here, by prefix of named sources and by name of ``runtimes``."""
 
     def constants(self) -> Mapping[str, Any]:
-        """Columns of the row ``constants``: counter, idle, gap power, ceilings, host."""
+        """Measure the columns of the row ``constants``: counter, idle, gap power, ceilings, host."""
 
     def prepare(self, configuration: Configuration) -> AbstractContextManager[Prepared]:
-        """The load of a configuration, built, filled and run once; freed at the end of the block."""
+        """Build, fill and run the load of a configuration once; its memory is freed at the end of the block."""
 
     def measure(self, prepared: Prepared, policy: Policy, counter: CounterConstants) -> Window:
-        """One window."""
+        """Measure one window."""
 
     def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
-        """The same load by CodeCarbon's own protocol. Raises MeasurementError (NoCodeCarbon)."""
+        """Measure the same load by CodeCarbon's own protocol. Raises MeasurementError (NoCodeCarbon)."""
 
     def close(self) -> None: ...

@@ -1,6 +1,6 @@
-"""What the device reaches at most: bytes a second of a large copy, operations a second of a large matrix product.
+"""Measure the device's highest rates: bytes per second of a large copy, operations per second of a large product.
 
-On random data, and on zeros, on which a product runs up to 13 % faster: no row is measured on those.
+Random data and zeros are both used. A product of zeros runs up to 13 % faster, so no row is measured on zeros.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PRODUCTS: Mapping[str, tuple[torch.dtype, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """A load, and how many bytes (read and written) or operations one execution is."""
+    """A load, and how many bytes (read and written) or operations one execution takes."""
 
     what: str
     dtype: str
@@ -39,8 +39,11 @@ class Ceiling:
 
 
 def ceilings(device: Device, measure: Measure) -> list[dict[str, Any]]:
-    """One entry each: ``what`` (copy, gemm), ``dtype``, ``data``, its rate, watts, and joules and seconds of one
-    execution. Raises what ``measure`` raises."""
+    """Measure each ceiling and return its row.
+
+    The columns are ``what`` (copy, gemm), ``dtype``, ``data``, its rate, watts, and joules and seconds of one
+    execution. Raises what ``measure`` raises.
+    """
     found = [_measured(ceiling, device, measure) for ceiling in copies(device)]
     return found + [_measured(ceiling, device, measure) for ceiling in products(device)]
 
@@ -51,7 +54,7 @@ def copies(device: Device) -> Iterator[Ceiling]:
 
 
 def products(device: Device) -> Iterator[Ceiling]:
-    """Processors multiply in float32 only: their half precision says nothing of a network."""
+    """Yield the matrix products; processors get float32 alone, as their half precision does not represent a network."""
     flops = 2 * PRODUCT_SIZE[device.torch.type] ** 3
     for dtype in PRODUCTS if device.torch.type == "cuda" else ("float32",):
         yield from (Ceiling(what="gemm", dtype=dtype, data=data, flops=flops) for data in DATA)
@@ -75,7 +78,7 @@ def _measured(ceiling: Ceiling, device: Device, measure: Measure) -> dict[str, A
 
 @contextmanager
 def ceiling_load(ceiling: Ceiling, device: Device) -> Iterator[ClosableLoad]:
-    """The load of one ceiling; its memory is free after the block."""
+    """Build the load of one ceiling; its memory is freed after the block."""
     dtype, precision = PRODUCTS[ceiling.dtype]
     with (
         described_errors(device, f"{ceiling.what} of {ceiling.dtype}"),
@@ -104,7 +107,7 @@ def _load(ceiling: Ceiling, shape: tuple[int, ...], dtype: torch.dtype, device: 
 
 @contextmanager
 def busy_load(device: Device) -> Iterator[ClosableLoad]:
-    """A steady load at high power: the float32 product of random matrices."""
+    """Build a steady load of high power: the float32 product of random matrices."""
     flops = 2 * PRODUCT_SIZE[device.torch.type] ** 3
     with ceiling_load(Ceiling(what="gemm", dtype="float32", data="random", flops=flops), device) as load:
         yield load

@@ -1,4 +1,4 @@
-"""CodeCarbon's process beside a bench: started at the first comparison, kept for those that follow."""
+"""Run CodeCarbon's process beside a bench: start it at the first comparison and keep it for later ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joulecast_calibration.meter.sensor import Clock, Load, Sensor
 
 
 class Comparing(Protocol):
-    """What is asked of ``meter.crosscheck.CodeCarbonProcess``."""
+    """The part of ``meter.crosscheck.CodeCarbonProcess`` that is used."""
 
     def compare(self, name: str, load: Load, sensor: Sensor, clock: Clock, window: Window) -> Mapping[str, Any]: ...
 
@@ -19,8 +19,10 @@ class Comparing(Protocol):
 
 
 class Companion:
-    """``start`` gives the process, or raises MeasurementError (NoCodeCarbon). It waits for its standard input between
-    comparisons, and has no context on the device."""
+    """Holds CodeCarbon's process, which waits for its standard input and has no context on the device.
+
+    - ``start``: starts the process, or raises MeasurementError (NoCodeCarbon).
+    """
 
     def __init__(self, start: Callable[[], Comparing]) -> None:
         self._start = start
@@ -28,8 +30,11 @@ class Companion:
         self._missing: MeasurementError | None = None
 
     def compare(self, name: str, load: Load, sensor: Sensor, clock: Clock, window: Window) -> Mapping[str, Any]:
-        """The columns of a comparison. Raises MeasurementError: NoCodeCarbon at once where it was missing before, so
-        that nobody waits for it twice."""
+        """Return the columns of a comparison.
+
+        Raises MeasurementError; NoCodeCarbon is raised at once after it occurred before, so that no time is spent on a
+        second start.
+        """
         try:
             return self._running().compare(name, load, sensor, clock, window)
         except MeasurementError as error:

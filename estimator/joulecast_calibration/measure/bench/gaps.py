@@ -1,8 +1,7 @@
-"""Power of a device that has a context and its clocks up, but runs no kernel: what a launch-bound network pays between
-its kernels.
+"""Measure the power of a device with a context and raised clocks that runs no kernel (P_gap).
 
-Short kernels with pauses of different length: power rises with the share of time that is busy, and P_gap is where the
-share is 0.
+A launch-bound network draws it between its kernels. Short kernels run with pauses of different length: power rises with
+the share of busy time, and P_gap is the power at share 0.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ NUMEL = {"cuda": 1 << 23, "cpu": 1 << 18}  # a copy of 32 MiB takes a GPU some 2
 
 
 class Watched(Protocol):
-    """What a measurement of a load must tell: mean power, and seconds of one execution."""
+    """The part of a load's measurement that is used: mean power, and seconds of one execution."""
 
     @property
     def watts(self) -> float: ...
@@ -41,7 +40,7 @@ Measure = Callable[[Load], Watched]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """``watts`` while the device was busy for ``share`` of the time."""
+    """Mean power, ``watts``, while the device was busy for ``share`` of the time."""
 
     share: float
     watts: float
@@ -49,8 +48,13 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapPower:
-    """``watts``: P_gap; ``busy_watts``: of the same kernel without pauses; ``points``: what the line was drawn through;
-    ``residual_watts``: root mean square of the points' distance from it."""
+    """The extrapolated power and its evidence.
+
+    - ``watts``: P_gap.
+    - ``busy_watts``: power of the same kernel without pauses.
+    - ``points``: the points that the line was fitted to.
+    - ``residual_watts``: root mean square of the points' distance from the line.
+    """
 
     watts: float
     busy_watts: float
@@ -62,7 +66,7 @@ class GapPower:
 
 
 def gap_watts(device: Device, measure: Measure) -> GapPower:
-    """Measure and extrapolate: four windows. Raises what ``measure`` raises, and MeasurementError."""
+    """Measure four windows and extrapolate. Raises what ``measure`` raises, and MeasurementError."""
     run = _copy(device)
     with closing(graph_load([run], device.torch)) as load:
         busy = measure(load)
@@ -81,7 +85,7 @@ def _copy(device: Device) -> Runnable:
 
 
 def paused_load(run: Runnable, device: Device, *, seconds: float) -> ClosableLoad:
-    """``run`` every ``seconds``; the host waits without sleeping, as it does between the launches of a network."""
+    """Run ``run`` every ``seconds``; the host waits without sleeping, as between the launches of a network."""
     due = time.perf_counter()
 
     def next_run() -> object:
@@ -95,13 +99,18 @@ def paused_load(run: Runnable, device: Device, *, seconds: float) -> ClosableLoa
 
 
 def extrapolated(points: Sequence[Point], busy_watts: float) -> GapPower:
-    """The straight line through the points, at no load."""
+    """Extrapolate the straight line through the points to no load."""
     shares = np.array([point.share for point in points])
     watts = np.array([point.watts for point in points])
     if np.ptp(shares) <= 0:
-        raise MeasurementError("pauses did not change how busy the device was, so no gap power can be told")
+        raise MeasurementError(
+            "pauses did not change the device's busy time, so the gap power cannot be found: measure on an idle host"
+        )
     slope, intercept = np.polyfit(shares, watts, 1)
     if intercept <= 0:
-        raise MeasurementError(f"the line through the pauses gives {intercept:.3g} W at no load, which no device draws")
+        raise MeasurementError(
+            f"the line through the pauses gives {intercept:.3g} W at no load, which is impossible:"
+            " measure on an idle device"
+        )
     residual = float(np.sqrt(np.mean((watts - (intercept + slope * shares)) ** 2)))
     return GapPower(watts=float(intercept), busy_watts=busy_watts, residual_watts=residual, points=tuple(points))

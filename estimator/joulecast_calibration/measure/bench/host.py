@@ -1,6 +1,7 @@
-"""What the host needs to launch a forward pass: a·kernels + b·views + c·module calls + a constant, in seconds.
+"""Measure the host's seconds to launch a forward pass: a·kernels + b·views + c·module calls + a constant.
 
-Fitted to small modules of different mixtures, each so light for the device that the host alone sets the pace.
+The coefficients are fitted to small modules of different mixtures, each so light for the device that the host
+determines the time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROUNDS = 5  # the median of so many samples, so that one interruption does not c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A forward pass of so many kernels, views and module calls took ``seconds`` of the host."""
+    """The host's ``seconds`` for a forward pass with these numbers of kernels, views and module calls."""
 
     kernels: int
     views: int
@@ -36,8 +37,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostConstants:
-    """Seconds of the host for one kernel (a), one view (b), one module call (c), and one pass besides.
-    ``relative_residual``: root mean square of what the sum misses, relative to each sample."""
+    """Seconds of the host for one kernel (a), one view (b), one module call (c), and the constant of a pass.
+
+    - ``relative_residual``: root mean square of the fit's errors relative to each sample.
+    """
 
     kernel_seconds: float
     view_seconds: float
@@ -50,8 +53,12 @@ class HostConstants:
 
 
 class Mixture(nn.Module):
-    """``kernels`` launches, alternately of operators and of layers with weights, ``views``, and ``layers`` modules
-    that do nothing."""
+    """Contents of a small module.
+
+    - ``kernels``: launches, alternately of operators and of layers with weights.
+    - ``views``: views.
+    - ``layers``: modules that do nothing.
+    """
 
     def __init__(self, *, kernels: int = 0, views: int = 0, layers: int = 0) -> None:
         super().__init__()
@@ -76,7 +83,7 @@ _KERNELS: tuple[Callable[[torch.Tensor, Mixture], torch.Tensor], ...] = (
     lambda x, own: torch.nn.functional.layer_norm(x, (WIDTH,), own.bias, own.bias),
     lambda x, own: x + own.bias,
 )
-"""One kernel each, as networks mix them."""
+"""Operators of one kernel each, mixed as in networks."""
 
 MIXTURES: tuple[Mapping[str, int], ...] = (
     {"kernels": COUNT}, {"kernels": 4 * COUNT}, {"views": COUNT}, {"views": 4 * COUNT}, {"layers": COUNT},
@@ -86,7 +93,7 @@ MIXTURES: tuple[Mapping[str, int], ...] = (
 
 
 def host_constants(device: Device, clock: Clock) -> HostConstants:
-    """Measure and fit; about 3 s. Raises MeasurementError where the clock does not advance."""
+    """Measure and fit, in about 3 s. Raises MeasurementError where the clock does not advance."""
     return fitted([_sample(device, clock, **mixture) for mixture in MIXTURES])
 
 
@@ -102,7 +109,7 @@ def _sample(device: Device, clock: Clock, **mixture: int) -> Sample:
 
 
 def _host_seconds(launch: Any, passes: int, device: Device, clock: Clock) -> float:
-    """Of one pass: until the last is launched, or the device is done, if it is the slower one."""
+    """Return the time of one pass until the last launch, or until the device is done if it is slower."""
     device.synchronize()
     began = clock.seconds()
     for _ in range(passes):
@@ -112,11 +119,13 @@ def _host_seconds(launch: Any, passes: int, device: Device, clock: Clock) -> flo
 
 
 def fitted(samples: Sequence[Sample]) -> HostConstants:
-    """Least squares of relative residuals, no constant below 0 (the active set is found by leaving out negative
-    ones)."""
+    """Fit the constants by least squares of relative residuals, none of them below 0.
+
+    Negative constants are set to 0 and the others fitted again (an active set).
+    """
     seconds = np.array([sample.seconds for sample in samples])
     if not (seconds > 0).all():
-        raise MeasurementError("the clock stood still while the host's constants were measured: use a real clock")
+        raise MeasurementError("the clock did not advance while the host's constants were measured: use a real clock")
     causes = np.array([(sample.kernels, sample.views, sample.module_calls, 1.0) for sample in samples])
     scaled = causes / seconds[:, None]
     constants = _non_negative(scaled)
@@ -128,7 +137,7 @@ def fitted(samples: Sequence[Sample]) -> HostConstants:
 
 
 def _non_negative(scaled: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """x ≥ 0 that brings ``scaled @ x`` nearest to 1."""
+    """Return x ≥ 0 that brings ``scaled @ x`` nearest to 1."""
     kept = list(range(scaled.shape[1]))
     while True:
         solution = np.linalg.lstsq(scaled[:, kept], np.ones(len(scaled)), rcond=None)[0]

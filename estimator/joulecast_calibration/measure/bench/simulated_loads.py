@@ -1,8 +1,8 @@
-"""Loads of a simulated card: a configuration's own rows, as the law forecasts them on a data sheet.
+"""Make the loads of a simulated card: a configuration's own rows, as the law forecasts them on a data sheet.
 
-A preset of ``meter.simulated`` simulates a real card: with that card's peaks, bandwidth, multiprocessors and host,
-``energy.physical`` says how long a forward pass or a layer takes and what it draws, its power limit held. The rest is
-the device's: waits for the host, clocks, temperature, noise.
+A preset of ``meter.simulated`` simulates a real card. With that card's peaks, bandwidth, multiprocessors and host,
+``energy.physical`` gives the time and power of a forward pass or a layer below the power limit. The device adds waits
+for the host, clocks, temperature and noise.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ _MOST_WATTS = 1.2  # of the limit: what a made-up load asks for at boost; above 
 
 
 class SimulatedLoads:
-    """Makes loads for ``device``, a preset's."""
+    """Makes loads for ``device``, which was made from a preset."""
 
     def __init__(self, device: SimulatedDevice) -> None:
         self._device = device
 
     @cached_property
     def profile(self) -> AcceleratorProfile:
-        """Of the card that the device simulates."""
+        """Return the profile of the card that the device simulates."""
         return find(self._device.spec.product)
 
     def load(self, configuration: Configuration) -> SimulatedLoad:
-        """One execution of ``configuration``: the suite's forecast where that speaks of this card, else the law's."""
+        """Return one execution of ``configuration``: the suite's forecast where it is of this card, else the law's."""
         rows = None if self._is_forecast(configuration) else rows_of(configuration)
         return self._by_law(configuration, rows) if rows else self._in_proportion(configuration)
 
     def _is_forecast(self, configuration: Configuration) -> bool:
-        """Whether the suite's own forecast is of this card, this arithmetic and this way to launch."""
+        """Return whether the suite's own forecast is of this card, this arithmetic and this way to launch."""
         launched = bool(configuration.op_type) or configuration.runtime == RUNTIME
         return self.profile.product == ACCELERATOR and configuration.precision == "default" and launched
 
     def _by_law(self, configuration: Configuration, rows: Counted) -> SimulatedLoad:
-        """At the clock at which the law holds the power limit, so that the device need not cap it again."""
+        """Compute the load at the clock at which the law holds the power limit, so that the device does not cap it
+        again."""
         law, chip = self.profile.law, chip_of(self.profile)
         table = features([row for row, _ in rows], precision=self._precision(configuration), runtime=RUNTIME,
                          lacks=self.profile.lacks)  # fmt: skip
@@ -65,18 +66,18 @@ class SimulatedLoads:
         return self._device.load(phases=(phase,), host_seconds=waits, memory_bytes=_memory_bytes(configuration))
 
     def _precision(self, configuration: Configuration) -> str:
-        """What torch computes in where the card has no such arithmetic: what it does unasked."""
+        """Return the precision that torch falls back to where the card does not have the arithmetic: its default."""
         return configuration.precision if configuration.precision in self.profile.peak_flops else "default"
 
     def _host_seconds(self, configuration: Configuration, table: Features, sums: Networks) -> float:
-        """What the host takes to launch a network kernel by kernel; a captured graph waits for no host."""
+        """Return the seconds in which the host launches a network kernel by kernel; 0 for a captured graph."""
         if configuration.op_type or configuration.runtime != RUNTIME:
             return 0.0
         views, modules = (float(configuration.counts.get(name, 0)) for name in ("views", "module_calls"))
         return float(host_seconds(table, self.profile.hosts[RUNTIME], sums, views=views, modules=modules)[0])
 
     def _in_proportion(self, configuration: Configuration) -> SimulatedLoad:
-        """The suite's forecast, on a card of another bandwidth and limit: where it is of this card, just that."""
+        """Scale the suite's forecast by bandwidth and power limit; on the card of the forecast the factors are 1."""
         known, chip = find(ACCELERATOR), self._device.spec.chip
         once = max(configuration.forward_seconds, _LEAST_SECONDS)
         limit_watts = chip.power_limit_watts
@@ -87,7 +88,7 @@ class SimulatedLoads:
 
 
 def graph_of(configuration: Configuration) -> PackedGraph | None:
-    """The graph that the suite's index holds of ``configuration``, as a real machine would trace it."""
+    """Return the graph that the suite's index holds of ``configuration``, as a real machine would trace it."""
     rows = rows_of(configuration)
     if rows is None or not configuration.digest:
         return None
@@ -100,7 +101,7 @@ def graph_of(configuration: Configuration) -> PackedGraph | None:
 
 
 def rows_of(configuration: Configuration) -> Counted | None:
-    """What runs; None for what the committed suite does not have."""
+    """Return the rows of ``configuration``, or None where the committed suite does not have it."""
     if configuration.op_type:
         return rows_of_layer(configuration.digest)
     return rows_of_network(
@@ -109,7 +110,7 @@ def rows_of(configuration: Configuration) -> Counted | None:
 
 
 def _memory_bytes(configuration: Configuration) -> int:
-    """What stands in memory at once: of a layer what it reads and writes."""
+    """Return the bytes in memory at once; of a layer what it reads and writes."""
     if configuration.op_type:
         return configuration.counts["bytes_moved"]
     fed = configuration.sequence_length, configuration.audio_seconds

@@ -22,14 +22,17 @@ _STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
 _HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
 _BUSY_SECONDS = 0.001
 _COARSE: dict[str, Any] = {"poll_seconds": 0.01, "queue_seconds": 0.2, "chunk_seconds": 0.05, "state_seconds": 0.5}
-"""A meter that looks ten times less often than a real one, so that minutes pass in seconds."""
+"""A meter that polls ten times less often than a real one, so that tests of minutes run in seconds."""
 
-FAULTS = ("stranger", "out-of-memory", "crash", "hang", "broken")
-"""``stranger=AT`` or ``AT-UNTIL`` seconds; the others: part of a configuration's key that they befall."""
+FAULTS = ("foreign-process", "out-of-memory", "crash", "hang", "broken")
+"""``foreign-process=AT`` or ``AT-UNTIL`` seconds; the others: part of the key of the affected configurations."""
 
 
 class SimulatedBench:
-    """``faults``: of ``FAULTS``. Each process of a chain sees a device of its own that begins at 0 s."""
+    """A bench on a simulated device; each process of a chain makes its own device, which starts at 0 s.
+
+    - ``faults``: faults by name, see ``FAULTS``.
+    """
 
     def __init__(self, preset: str, *, seed: int, faults: Mapping[str, str]) -> None:
         if unknown := sorted(set(faults) - set(FAULTS)):
@@ -73,10 +76,10 @@ class SimulatedBench:
         return measure(prepared.load, self.sensor, self.clock, counter, replace(policy, **_COARSE))
 
     def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:  # noqa: ARG002
-        raise MeasurementError("CodeCarbon cannot see a simulated device", reason="NoCodeCarbon")
+        raise MeasurementError("CodeCarbon cannot measure a simulated device", reason="NoCodeCarbon")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resource is held."""
 
     def _befall(self, configuration: Configuration) -> None:
         if self._is("crash", configuration):
@@ -91,13 +94,14 @@ class SimulatedBench:
 
 
 def _device_faults(faults: Mapping[str, str]) -> Faults:
-    if "stranger" not in faults:
+    if "foreign-process" not in faults:
         return Faults()
-    start, _, end = faults["stranger"].partition("-")
+    start, _, end = faults["foreign-process"].partition("-")
     try:
         return Faults(foreign_processes=(ForeignProcess(start=float(start), end=float(end or "inf")),))
     except ValueError:
         raise MeasurementError(
-            f"stranger={faults['stranger']} names no time: give stranger=120 or stranger=120-180, in seconds",
+            f"foreign-process={faults['foreign-process']} does not give a time:"
+            " write foreign-process=120 or foreign-process=120-180, in seconds",
             reason="WrongUsage",
         ) from None

@@ -34,7 +34,11 @@ _REHEARSAL_CACHE_BYTES = 1 << 20  # few sets of buffers, so that a processor is 
 
 
 class TorchBench:
-    """``index``: as NVML counts. ``metered``: what the meter must know of a load before it sees it run."""
+    """A bench that executes loads with torch.
+
+    - ``index``: number of the device as NVML counts.
+    - ``metered``: wraps a load that the simulated meter has to see before it runs.
+    """
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class TorchBench:
 
     def compare(self, name: str, prepared: Prepared, window: Window) -> Mapping[str, Any]:
         if self.sensor.card.simulated:
-            raise MeasurementError("CodeCarbon cannot see a simulated meter", reason="NoCodeCarbon")
+            raise MeasurementError("CodeCarbon cannot use a simulated meter", reason="NoCodeCarbon")
         return self._codecarbon.compare(name, prepared.load, self.sensor, self.clock, window)
 
     def close(self) -> None:
@@ -115,7 +119,7 @@ class TorchBench:
         return network.load(batch_size=configuration.batch_size, runtime=configuration.runtime)
 
     def _built(self, configuration: Configuration) -> PreparedNetwork:
-        """The network of the last row, if this one shares its build."""
+        """Return the network of the last row if this one shares its build, else build it."""
         if self._network is None or self._group != configuration.group:
             self._release()
             prepared = prepared_network(
@@ -126,14 +130,16 @@ class TorchBench:
         return self._network
 
     def _release(self) -> None:
-        """Close the network that is held, and give its memory back."""
+        """Close the network that is held, and free its memory."""
         self._network, self._group = None, ""
         self._held.close()
 
 
 def _made(configuration: Configuration, device: Device) -> named.Built:
-    """Built with its parameters on the device from the start: those of a network of six billion would need ten
-    seconds to get there, and have no values yet."""
+    """Build a network or layer with its parameters on the device.
+
+    Copying the parameters of a network of six billion would take ten seconds, and they have no values yet.
+    """
     with described_errors(device, configuration.name):
         return named.build(
             configuration.name,
@@ -152,7 +158,7 @@ def _codecarbon(index: int) -> Comparing:
 
 
 def cuda_bench(index: int, *, seed: int) -> TorchBench:
-    """The GPU that CUDA calls ``index``. Raises MeasurementError for none, a shared one or a slice of one."""
+    """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a shared or missing GPU."""
     from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
 
     own = nvml_index(index)
@@ -161,7 +167,7 @@ def cuda_bench(index: int, *, seed: int) -> TorchBench:
 
 
 def processor_bench(*, seed: int) -> TorchBench:
-    """Real work on the processor beneath a meter that is simulated, and says so."""
+    """Make a bench of real work on the processor with a simulated meter, which marks its rows as simulated."""
     from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
 
     clock = MonotonicClock()
@@ -176,11 +182,11 @@ def _calls() -> Mapping[str, suite.Layer]:
 
 
 def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """What was measured; where it could not be, the reason: rows are worth having without it."""
+    """Return what was measured, or the reason for a failure, because rows are useful without this part."""
     try:
         return dict(measured())
     except MeasurementError as error:
-        if error.reason in ("DeviceLost", "StrangerOnDevice"):
+        if error.reason in ("DeviceLost", "ForeignProcessOnDevice"):
             raise
         return {f"{name}_error": str(error)}
 

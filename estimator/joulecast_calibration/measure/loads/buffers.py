@@ -1,4 +1,4 @@
-"""How many sets of buffers a layer rotates over, so that its weights come from memory as they do in a network."""
+"""Decide how many sets of buffers a layer rotates over, so that its weights come from memory as in a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLES = {"embedding": "weight", "index": "self", "index_select": "self"}
 
 
 def shared_positions(call: Call) -> frozenset[int]:
-    """Stored tables of which an execution reads a few rows: one for all sets, whose indices differ."""
+    """Find tables of which an execution reads a few rows: all sets share one table, and their indices differ."""
     parameter = _TABLES.get(base_name(call.function))
     return frozenset(
         position
@@ -27,19 +27,19 @@ def shared_positions(call: Call) -> frozenset[int]:
 
 
 def memory_bytes(spec: TensorSpec) -> int:
-    """What the tensor occupies, gaps between its elements included."""
+    """Return the bytes that the tensor occupies, including gaps between its elements."""
     return math.ceil(storage_numel(spec) * ITEMSIZE_BYTES[spec.dtype])
 
 
 def set_bytes(call: Call) -> int:
-    """Weights, inputs and outputs of one set."""
+    """Return the bytes of weights, inputs and outputs of one set."""
     shared = shared_positions(call)
     read = sum(memory_bytes(spec) for position, spec in enumerate(call.tensors) if position not in shared)
     return read + sum(memory_bytes(spec) for spec in call.outputs)
 
 
 def set_count(call: Call, device: Device) -> int:
-    """min(64, ceil(3 · cache / set)), and no more than fit. Raises MeasurementError (OutOfMemory)."""
+    """Return min(64, ceil(3 · cache / set)), or as many as fit. Raises MeasurementError (OutOfMemory)."""
     one = max(1, set_bytes(call))
     tables = sum(memory_bytes(call.tensors[position]) for position in shared_positions(call))
     free = device.free_bytes() - tables

@@ -1,4 +1,4 @@
-"""CUDA graphs: a device kept busy without a gap between its kernels.
+"""Keep a device busy without gaps between kernels by CUDA graphs.
 
 Follows torch's notes on CUDA semantics ("CUDA Graphs"): warm up on a side stream, capture, replay.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, Runnable, StreamLoad, Turns
+from joulecast_calibration.measure.loads.streams import ClosableLoad, ProcessorLoad, RotatingRuns, Runnable, StreamLoad
 
 WARM_UPS = 3  # as torch's notes on CUDA semantics do
 REPLAY_SECONDS = 1e-3  # two replays lie a few microseconds apart: less than 1 % of this
@@ -22,12 +22,13 @@ MOST_EXECUTIONS = 4096  # in one graph: about a second of capturing
 
 
 def graph_load(runs: Sequence[Runnable], device: torch.device) -> ClosableLoad:
-    """Replays of ``runs`` in turn, captured once each or so often that one replay lasts ``REPLAY_SECONDS``.
+    """Capture ``runs`` in turn, each at least once and often enough that one replay lasts ``REPLAY_SECONDS``.
 
-    On a processor, which has no graphs, plain repetition. Raises MeasurementError (CaptureFailed, DeviceLost).
+    On a processor, which does not have graphs, the runs are repeated. Raises MeasurementError (CaptureFailed,
+    DeviceLost).
     """
     if device.type == "cpu":
-        return ProcessorLoad(Turns(runs))
+        return ProcessorLoad(RotatingRuns(runs))
     warm_up(runs)
     graph = Graph(runs, len(runs))
     wanted = executions_wanted(replay_seconds(graph.replay), len(runs))
@@ -38,15 +39,16 @@ def graph_load(runs: Sequence[Runnable], device: torch.device) -> ClosableLoad:
 
 
 def executions_wanted(seconds: float, executions: int) -> int:
-    """How many executions make a replay long enough, where ``executions`` of them take ``seconds``."""
+    """Return how many executions make a replay long enough, where ``executions`` of them take ``seconds``."""
     rounds = math.ceil(REPLAY_SECONDS / max(seconds, 1e-7))
     return max(executions, min(rounds * executions, MOST_EXECUTIONS // executions * executions))
 
 
 def warm_up(runs: Sequence[Runnable]) -> None:
-    """On a side stream; the last run may not wait for the device, which no graph can hold.
+    """Run each of ``runs`` on a side stream; the last one must not wait for the device, which a graph cannot hold.
 
-    ``set_sync_debug_mode`` names such a wait in a sentence, where a broken capture would leave the allocator in doubt.
+    ``set_sync_debug_mode`` reports such a wait in a sentence, while a failed capture would leave the allocator in an
+    undefined state.
     """
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
@@ -70,10 +72,10 @@ def _no_waiting() -> Iterator[None]:
 
 
 class Graph:
-    """So many executions of ``runs`` in turn, captured. It owns the memory of all that they give."""
+    """A captured graph of some executions of ``runs`` in turn. It owns the memory of their outputs."""
 
     def __init__(self, runs: Sequence[Runnable], executions: int) -> None:
-        self._turns = Turns(runs)
+        self._turns = RotatingRuns(runs)
         self._graph = torch.cuda.CUDAGraph()
         pool = torch.cuda.graph_pool_handle()
         with (
@@ -89,21 +91,21 @@ class Graph:
         self._graph.replay()
 
     def reset(self) -> None:
-        """Give the memory back."""
+        """Free the graph's memory."""
         self._turns.kept.clear()
         self._graph.reset()
 
 
 @contextmanager
 def _same_stream() -> Iterator[None]:
-    """``torch.cuda.graph`` leaves its own stream the current one where a capture does not end."""
+    """Restore the current stream, because ``torch.cuda.graph`` keeps its own stream current after a failed capture."""
     with torch.cuda.stream(torch.cuda.current_stream()):
         yield
 
 
 @contextmanager
 def _capturable(graph: torch.cuda.CUDAGraph | None = None, pool: tuple[int, int] = (0, 0)) -> Iterator[None]:
-    """Says why a capture failed, and closes what it left open."""
+    """Report why a capture failed, and close what it left open."""
     try:
         yield
     except torch.OutOfMemoryError:
@@ -126,11 +128,11 @@ _abandoned: list[torch.cuda.CUDAGraph] = []
 
 
 def _abandon(graph: torch.cuda.CUDAGraph | None, pool: tuple[int, int]) -> None:
-    """Give back what a failed capture took.
+    """Free what a failed capture allocated.
 
-    Where it did not end, torch leaves the allocator allocating to its pool, counts the graph among the pool's users,
-    and asks the graph itself whether it should: so the pool is closed and released here, and the graph kept
-    (``ATen/cuda/CUDAGraph.cpp``). Where it did, as after running out of memory, the graph lets go of it.
+    Where the capture did not end, torch leaves the allocator allocating to its pool, counts the graph among the pool's
+    users, and asks the graph whether it should: so the pool is closed and released here, and the graph kept
+    (``ATen/cuda/CUDAGraph.cpp``). Where it did end, as after running out of memory, torch releases the pool itself.
     """
     if graph is None:
         return
@@ -145,7 +147,7 @@ def _abandon(graph: torch.cuda.CUDAGraph | None, pool: tuple[int, int]) -> None:
 
 
 def _first_cause(error: BaseException) -> str:
-    """What ended the capture, not what its end then said."""
+    """Return the error that ended the capture, not the one that its end raised."""
     while error.__context__ is not None:
         error = error.__context__
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -166,7 +168,7 @@ def _probe() -> None:
 
 
 def replay_seconds(replay: Callable[[], None], repetitions: int = 3) -> float:
-    """One replay, the first one apart, which uploads the graph."""
+    """Return the seconds of one replay; the first one, which uploads the graph, is not counted."""
     replay()
     torch.cuda.synchronize()
     began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""What is counted of an execution on the machine that measures it: the columns that a forecast's features come from.
+"""Count what an execution does on the machine that measures it: the columns that a forecast's features come from.
 
-The same counts as in the suite's index, so that a difference shows in the digest.
+The suite's index holds the same counts, so that a difference shows in the digest.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ RUNTIME = "torch-eager"  # the kernels of a captured graph are the same
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """``columns``: of the row of an execution. ``contents``: its distinct rows with a kernel, as
-    ``suite.contents.contents_of`` lists them; None where it could not be traced or counted."""
+    """Counts of an execution.
+
+    - ``columns``: of the row of an execution.
+    - ``contents``: its distinct rows with a kernel, as ``suite.contents.contents_of`` lists them; None where it could
+      not be traced or counted.
+    """
 
     columns: Mapping[str, Any]
     contents: list[list[Any]] | None
 
     def graph(self, *, name: str, families: tuple[str, ...] = ()) -> PackedGraph | None:
-        """What the journal keeps of the graph; None where nothing was traced."""
+        """Return what the journal keeps of the graph; None where nothing was traced."""
         digest = self.columns.get("digest")
         if self.contents is None or not digest:
             return None
@@ -38,13 +42,19 @@ class Counts:
 
 
 def call_counts(call: Call) -> Counts:
-    """Of a lone layer. ``digest``: the call's. ``untraced_reason``: instead of counts that cannot be had."""
+    """Count a single layer.
+
+    ``digest``: the call's. ``untraced_reason`` stands in place of counts that cannot be made.
+    """
     known = {"digest": call.digest, "function": call.function, "module_calls": 0}
     return _reasoned(known, lambda: _counted(graph_of_call(call), known))
 
 
 def network_counts(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> Counts:
-    """Of one forward pass. ``digest``: of the graph as traced here, None where it cannot be traced."""
+    """Count one forward pass.
+
+    ``digest``: of the graph as traced here, None where it cannot be traced.
+    """
 
     def counted() -> Counts:
         traced = trace(module, args, kwargs, name=name)

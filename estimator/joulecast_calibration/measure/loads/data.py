@@ -1,4 +1,4 @@
-"""Tensors for a recorded call, filled on the device as a trained network would fill them.
+"""Fill the tensors of a recorded call on the device as a trained network would fill them.
 
 Data matter: a bfloat16 product of zeros runs 13 % faster than one of random numbers. Weights are N(0, 1/fan_in),
 normalisation statistics valid, inputs N(0,1) and behind a ReLU their positive part, ids uniform over their table.
@@ -33,8 +33,11 @@ _MASKS = frozenset({"attn_mask", "mask", "attn_bias"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a tensor is filled with: ``shift`` + ``scale``·N(0,1), its absolute or positive part; integers uniform in
-    ``low`` … ``high`` − 1; or a mask."""
+    """What a tensor is filled with.
+
+    Real numbers are ``shift`` + ``scale``·N(0,1), its absolute or positive part; integers are uniform in ``low`` …
+    ``high`` − 1; or the tensor is a mask.
+    """
 
     shift: float = 0.0
     scale: float = 1.0
@@ -47,14 +50,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """Where a tensor stands in a call: the parameter's name, and its place in it where that is a list."""
+    """Where a tensor stands in a call: the parameter's name, and the position in it where that is a list."""
 
     parameter: str
     place: int = 0
 
 
 def roles(call: Call) -> dict[int, Role]:
-    """By position among ``call.tensors``: where it stands first."""
+    """Find the first role of each tensor, by position among ``call.tensors``."""
     found: dict[int, Role] = {}
     for name, value in named_arguments(call).items():
         for place, reference in enumerate(_references(value)):
@@ -72,13 +75,13 @@ def _references(value: Any) -> Iterator[int | None]:
 
 
 def base_name(function: str) -> str:
-    """``convolution`` of ``aten.convolution.default``, ``linear`` of ``torch.nn.functional.linear``."""
+    """Return ``convolution`` of ``aten.convolution.default``, ``linear`` of ``torch.nn.functional.linear``."""
     parts = function.split(".")
     return parts[1] if parts[0] == "aten" and len(parts) == 3 else parts[-1]
 
 
 def contents(call: Call) -> tuple[Content, ...]:
-    """What each tensor of the call is filled with."""
+    """Decide what each tensor of the call is filled with."""
     where = roles(call)
     return tuple(
         _content(call, spec, where.get(position, Role(parameter=""))) for position, spec in enumerate(call.tensors)
@@ -103,7 +106,7 @@ def _content(call: Call, spec: TensorSpec, role: Role) -> Content:
 
 
 def _statistic(parameter: str) -> Content | None:
-    """Of a normalisation layer."""
+    """Return the content of a normalisation layer's statistic."""
     return {
         "weight": Content(shift=1.0, scale=STATISTIC),
         "bias": Content(scale=STATISTIC),
@@ -113,7 +116,7 @@ def _statistic(parameter: str) -> Content | None:
 
 
 def _stored_scale(call: Call, spec: TensorSpec, role: Role, base: str) -> float:
-    """Standard deviation of a weight: 1/√fan_in of what multiplies, 1 of an embedding, small for all else."""
+    """Return a weight's standard deviation: 1/√fan_in of a product's, 1 of an embedding, small for all others."""
     if base == "embedding":
         return 1.0
     if len(spec.shape) < 2 or role.parameter in ("bias", "hx"):
@@ -128,12 +131,12 @@ def _stored_scale(call: Call, spec: TensorSpec, role: Role, base: str) -> float:
 
 
 def fan_in(shape: tuple[int, ...], *, transposed: bool = False) -> int:
-    """Products that one output element of a convolution or linear layer adds up, at most."""
+    """Return how many products one output element of a convolution or linear layer adds up, at most."""
     return max(1, math.prod(shape) // max(1, shape[1 if transposed else 0]))
 
 
 def _contracted(shape: tuple[int, ...], parameter: str, base: str) -> int:
-    """The dimension of a matrix that a product sums over."""
+    """Return the dimension of a matrix that a product sums over."""
     if base == "linear":
         return max(1, shape[-1])
     if base == "bilinear":
@@ -143,7 +146,7 @@ def _contracted(shape: tuple[int, ...], parameter: str, base: str) -> int:
 
 
 def _integers(call: Call, role: Role) -> Content:
-    """Indices into what they index, all others uniform over a small range."""
+    """Fill indices uniformly over what they index, and all other integers over a small range."""
     named = named_arguments(call)
     base = base_name(call.function)
     if base in _QUOTIENTS and role.parameter == "other":
@@ -153,7 +156,7 @@ def _integers(call: Call, role: Role) -> Content:
 
 
 def _table(call: Call, named: Mapping[str, Any], role: Role, base: str) -> int | None:
-    """How many rows there are to choose from; None where nothing is indexed."""
+    """Return how many rows an index can choose from, or None where nothing is indexed."""
     if base == "embedding":
         return _shape(call, named["weight"])[0] if role.parameter == "indices" else None
     if role.parameter == "indices" and "self" in named:  # index.Tensor, index_put_, take_along_dim
@@ -167,7 +170,10 @@ def _table(call: Call, named: Mapping[str, Any], role: Role, base: str) -> int |
 
 def _shape(call: Call, value: Any) -> tuple[int, ...]:
     if not isinstance(value, TensorRef):
-        raise MeasurementError(f"{call.function} is recorded without the tensor that it indexes", reason="BadCall")
+        raise MeasurementError(
+            f"{call.function} is recorded without the tensor that it indexes: rebuild the suite's index",
+            reason="BadCall",
+        )
     return call.tensors[value.position].shape
 
 
@@ -178,8 +184,10 @@ def tensors_of(
     *,
     given: Mapping[int, torch.Tensor] = MappingProxyType({}),
 ) -> list[torch.Tensor]:
-    """One set of tensors for the call: shapes, strides and dtypes as recorded. ``given``: those that exist already, by
-    position."""
+    """Make one set of tensors for the call with the recorded shapes, strides and dtypes.
+
+    ``given``: tensors that exist already, by position.
+    """
     filling = enumerate(zip(call.tensors, contents(call), strict=True))
     return [
         given[position] if position in given else filled(spec, content, device, generator)
@@ -188,7 +196,7 @@ def tensors_of(
 
 
 def filled(spec: TensorSpec, content: Content, device: torch.device, generator: torch.Generator) -> torch.Tensor:
-    """One tensor. Elements that several indices share (stride 0) are one element here too."""
+    """Make one tensor. Elements that several indices share (stride 0) are one element here too."""
     dtype = torch_dtype(spec.dtype)
     memory = torch.empty(storage_numel(spec), dtype=dtype, device=device)
     tensor = memory.as_strided(spec.shape, spec.strides)
@@ -211,15 +219,17 @@ def _real(tensor: torch.Tensor, memory: torch.Tensor, content: Content, generato
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """Raises MeasurementError for one that torch cannot fill."""
+    """Return torch's dtype of that name. Raises MeasurementError for one that cannot be filled."""
     dtype = getattr(torch, name, None) if name.isidentifier() else None
     if not isinstance(dtype, torch.dtype):
-        raise MeasurementError(f"tensors of {name!r} are not measured", reason="RefusedFunction")
+        raise MeasurementError(
+            f"tensors of dtype {name!r} cannot be filled: leave the layer out", reason="RefusedFunction"
+        )
     return dtype
 
 
 def storage_numel(spec: TensorSpec) -> int:
-    """Elements from the first to the last that the tensor reaches."""
+    """Return the number of elements from the first to the last that the tensor reaches."""
     if len(spec.strides) != len(spec.shape) or min(spec.shape, default=1) < 0 or min(spec.strides, default=0) < 0:
         raise MeasurementError(
             f"torch cannot make a tensor of shape {spec.shape} and strides {spec.strides}",
@@ -231,11 +241,10 @@ def storage_numel(spec: TensorSpec) -> int:
 
 
 def causal(tensor: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
-    """Fill ``tensor``, a view of ``memory``, of shape (…, queries, keys): each query sees the keys up to its own;
-    all see all where there is one row, or more queries than keys.
+    """Fill ``tensor``, a view of ``memory``, of shape (…, queries, keys) with a causal mask.
 
-    Booleans are True, whole numbers 1, where a key is seen; real masks are added, so 0 there and the lowest number
-    elsewhere.
+    Each query sees the keys up to its own; all see all where there is one row, or more queries than keys. Booleans are
+    True, whole numbers 1, where a key is seen; real masks are added, so 0 there and the lowest number elsewhere.
     """
     seen, hidden = _values(tensor.dtype)
     memory.fill_(seen)
@@ -256,7 +265,7 @@ def _values(dtype: torch.dtype) -> tuple[float | int | bool, float | int | bool]
 
 
 def _once(tensor: torch.Tensor) -> torch.Tensor:
-    """Each element in memory once: expanded dimensions have one index left."""
+    """Return each element in memory once: expanded dimensions have one index left."""
     for dimension, stride in enumerate(tensor.stride()):
         if stride == 0:
             tensor = tensor.narrow(dimension, 0, 1)

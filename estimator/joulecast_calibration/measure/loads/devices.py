@@ -1,4 +1,4 @@
-"""What a load needs of the device that it runs on, and its errors in one sentence each.
+"""Define what a load needs of its device, and describe the device's errors in one sentence each.
 
 Nothing here changes a setting of the device.
 """
@@ -26,7 +26,11 @@ _REFUSALS = ("_NOT_SUPPORTED", "_INVALID_VALUE", "_BAD_PARAM")  # of a library: 
 
 
 class Device(Protocol):
-    """``torch``: where tensors are made. ``cache_bytes``: of the last cache before memory."""
+    """A device that loads run on.
+
+    - ``torch``: where tensors are made.
+    - ``cache_bytes``: of the last cache before memory.
+    """
 
     @property
     def torch(self) -> torch.device: ...
@@ -38,18 +42,18 @@ class Device(Protocol):
     def synchronize(self) -> None: ...
 
     def release(self) -> None:
-        """Give back what no tensor holds any more."""
+        """Free memory that no tensor holds any more."""
 
     def reset_peak(self) -> None: ...
 
     def peak_bytes(self) -> int | None:
-        """The most bytes that tensors occupied at once since ``reset_peak``; None where they are not counted."""
+        """Return the most bytes that tensors occupied at once since ``reset_peak``; None where they are not counted."""
 
     def versions(self) -> Mapping[str, str | None]: ...
 
 
 class Cuda:
-    """The CUDA device ``index``, which becomes this process's current one."""
+    """The CUDA device ``index``, which becomes this process's current device."""
 
     def __init__(self, index: int = 0) -> None:
         if not torch.cuda.is_available():
@@ -64,7 +68,7 @@ class Cuda:
         return int(torch.cuda.get_device_properties(self.torch).L2_cache_size)
 
     def free_bytes(self) -> int:
-        """Of the device, and what the allocator keeps without using it."""
+        """Return the free bytes of the device, with those that the allocator keeps without using them."""
         cached = torch.cuda.memory_reserved(self.torch) - torch.cuda.memory_allocated(self.torch)
         return int(torch.cuda.mem_get_info(self.torch)[0] + cached)
 
@@ -87,7 +91,10 @@ class Cuda:
 
 
 class Processor:
-    """This machine's processor. ``cache_bytes``: 0 asks the system; a small one makes a rehearsal quick."""
+    """This machine's processor.
+
+    - ``cache_bytes``: 0 asks the system; a small one makes a rehearsal quick.
+    """
 
     def __init__(self, cache_bytes: int = 0) -> None:
         self.torch = torch.device("cpu")
@@ -97,11 +104,11 @@ class Processor:
         return self._cache_bytes
 
     def free_bytes(self) -> int:
-        """What the system could hand out, its own caches included."""
+        """Return the bytes that the system could hand out, including its own caches."""
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
-        raise MeasurementError("/proc/meminfo names no MemAvailable: a processor is measured on Linux only")
+        raise MeasurementError("/proc/meminfo does not contain MemAvailable: measure a processor on Linux")
 
     def synchronize(self) -> None: ...
 
@@ -118,7 +125,7 @@ class Processor:
 
 
 def device_of(name: str, *, index: int = 0, cache_bytes: int = 0) -> Device:
-    """``cuda`` or ``cpu``; ``index``: as CUDA counts. Raises MeasurementError (NoDevice)."""
+    """Make the device ``cuda`` or ``cpu``; ``index``: as CUDA counts. Raises MeasurementError (NoDevice)."""
     if name == "cuda":
         return Cuda(index)
     if name == "cpu":
@@ -135,7 +142,11 @@ def _last_level_cache_bytes() -> int:
 
 
 def described(error: BaseException, what: str) -> MeasurementError:
-    """``OutOfMemory``, ``DeviceLost`` (the context is beyond repair: the process must end) or ``ExecutionFailed``."""
+    """Describe ``error`` as a MeasurementError.
+
+    The reason is ``OutOfMemory``, ``DeviceLost`` (the context cannot be repaired, so the process must end) or
+    ``ExecutionFailed``.
+    """
     text = _first_line(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in _OUT_OF_MEMORY):
         return out_of_memory(what, text)
@@ -163,8 +174,7 @@ def out_of_memory(what: str, text: str) -> MeasurementError:
 
 @contextmanager
 def described_errors(device: Device, what: str) -> Iterator[None]:
-    """Whatever goes wrong inside leaves as MeasurementError, or another error that names itself, after the memory that
-    it held has been given back."""
+    """Convert errors inside the block to MeasurementError or another joulecast error, after freeing their memory."""
     try:
         yield
     except JoulecastError:
@@ -182,8 +192,11 @@ def described_errors(device: Device, what: str) -> Iterator[None]:
 
 
 def works(device: Device) -> bool:
-    """Whether the context still computes: a launch with an impossible configuration is refused, and no more, while
-    after an illegal access every further call fails."""
+    """Return whether the context still computes.
+
+    A launch with an impossible configuration is refused and changes nothing else, while after an illegal access every
+    further call fails.
+    """
     try:
         device.synchronize()
         return bool(torch.ones(1, device=device.torch).add_(1).item() == 2)

@@ -1,4 +1,4 @@
-"""A network as onnxruntime executes it: exported once, its inputs and outputs bound to the device's memory."""
+"""Execute a network with onnxruntime: export it once, and bind its inputs and outputs to the device's memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 def session_load(
     module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], device: torch.device
 ) -> ProcessorLoad:
-    """Runs of the exported network. Each returns when the device is done, as ``InferenceSession.run`` does.
+    """Build the load of the exported network; each run returns when the device is done (``InferenceSession.run``).
 
     Raises MeasurementError (RuntimeUnavailable) where onnxruntime or its provider for the device is missing, or the
     network cannot be exported.
@@ -49,7 +49,8 @@ def _runtime(provider: str) -> Any:
         if provider in available:
             return onnxruntime
     raise MeasurementError(
-        f"onnxruntime has no {provider} here (it has {', '.join(available) or 'not been installed'}): install"
+        f"onnxruntime does not offer {provider} here (available:"
+        f" {', '.join(available) or 'nothing, it is not installed'}): install"
         " onnxruntime-gpu, or leave the runtime onnxruntime-cuda out",
         reason="RuntimeUnavailable",
     )
@@ -57,7 +58,7 @@ def _runtime(provider: str) -> Any:
 
 @contextmanager
 def exported(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Path]:
-    """An ONNX file with its weights beside it, gone after the block."""
+    """Export an ONNX file with its weights beside it, which is deleted after the block."""
     with tempfile.TemporaryDirectory(prefix="joulecast-") as folder:
         path = Path(folder) / "model.onnx"
         try:
@@ -74,7 +75,7 @@ def exported(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) 
 
 
 def _bound(session: InferenceSession, inputs: Sequence[torch.Tensor], device: torch.device) -> Any:
-    """Inputs where they lie; outputs where onnxruntime puts them on the device."""
+    """Bind inputs at their addresses, and outputs to memory that onnxruntime allocates on the device."""
     binding = session.io_binding()
     index = device.index or 0
     for described, tensor in zip(session.get_inputs(), inputs, strict=True):

@@ -1,4 +1,4 @@
-"""Whether a pass computed something like real activations: finite, neither vanished nor exploded."""
+"""Check whether a pass computed values like real activations: finite, neither vanished nor exploded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ LARGEST_DEVIATION = 1e3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """``hidden_std``: standard deviation of what the last weighted layer is fed; None where there is no such layer.
-    ``finite``: every number of the network's outputs."""
+class PassHealth:
+    """Health of one pass.
+
+    - ``hidden_std``: standard deviation of the input of the last weighted layer; None where there is no such layer.
+    - ``finite``: whether every number of the network's outputs is finite.
+    """
 
     finite: bool
     hidden_std: float | None
 
     @property
     def trouble(self) -> str | None:
-        """Why a row must not be fitted."""
+        """Return why a row must not be fitted, or None."""
         if not self.finite:
             return "not finite"
         if self.hidden_std is not None and not SMALLEST_DEVIATION <= self.hidden_std <= LARGEST_DEVIATION:
@@ -33,20 +36,20 @@ class Health:
         return None
 
     def row(self) -> dict[str, Any]:
-        """Columns; ``invalid_reason`` only where there is one."""
+        """Return the columns of a row; ``invalid_reason`` only where there is one."""
         columns = {"finite": self.finite, "hidden_std": self.hidden_std, "valid": self.trouble is None}
         return columns | ({} if self.trouble is None else {"invalid_reason": self.trouble})
 
 
 @dataclass(slots=True)
-class Witness:
-    """Remembers the last real tensor that a weighted layer was fed."""
+class InputObserver:
+    """Keeps the last real tensor that was the input of a weighted layer."""
 
     seen: list[torch.Tensor] = field(default_factory=list)
 
-    def health(self, result: Any) -> Health:
+    def health(self, result: Any) -> PassHealth:
         deviation = standard_deviation(self.seen[0]) if self.seen else None
-        return Health(finite=all_finite([*leaves(result), *self.seen]), hidden_std=deviation)
+        return PassHealth(finite=all_finite([*leaves(result), *self.seen]), hidden_std=deviation)
 
     def note(self, _: nn.Module, args: Sequence[Any]) -> None:
         if args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point():
@@ -54,9 +57,9 @@ class Witness:
 
 
 @contextmanager
-def witnessed(module: nn.Module) -> Iterator[Witness]:
-    """Watches a pass that runs inside."""
-    witness = Witness()
+def witnessed(module: nn.Module) -> Iterator[InputObserver]:
+    """Observe the inputs of weighted layers of a pass that runs inside the block."""
+    witness = InputObserver()
     handles = [part.register_forward_pre_hook(witness.note) for part in module.modules() if _weighted(part)]
     try:
         yield witness
@@ -70,12 +73,12 @@ def _weighted(part: nn.Module) -> bool:
 
 
 def leaves(value: Any) -> list[torch.Tensor]:
-    """All tensors in nested containers, and in the output classes of transformers, in order."""
+    """Return all tensors in nested containers, and in the output classes of transformers, in order."""
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
 
 
 def all_finite(tensors: Iterable[torch.Tensor], *, infinite: bool = False) -> bool:
-    """No NaN and, unless ``infinite`` ones are meant, no infinity."""
+    """Return whether there is no NaN and, unless ``infinite`` ones are intended, no infinity."""
     for tensor in tensors:
         if tensor.is_floating_point() or tensor.is_complex():
             bad = tensor.isnan() if infinite else tensor.isfinite().logical_not()
@@ -85,5 +88,5 @@ def all_finite(tensors: Iterable[torch.Tensor], *, infinite: bool = False) -> bo
 
 
 def standard_deviation(tensor: torch.Tensor) -> float:
-    """Of all elements."""
+    """Return the standard deviation of all elements."""
     return float(tensor.float().std(correction=0))

@@ -1,4 +1,4 @@
-"""One recorded call as a load: real tensors, sets of buffers in turn, the device kept busy by a CUDA graph."""
+"""Build a load of one recorded call: real tensors, sets of buffers in turn, executed by a CUDA graph."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def layer_load(
     seed: int = 0,
     families: tuple[str, ...] = (),
 ) -> Iterator[Prepared]:
-    """A load of ``call`` that has run, and the columns of its row; its memory is free after the block.
+    """Build and run a load of ``call``, with the columns of its row; its memory is freed after the block.
 
-    ``l2_state``: ``rotated`` over as many sets of buffers as push each other out of the last cache, or ``hot``, one
+    ``l2_state``: ``rotated`` over as many sets of buffers as displace each other from the last cache, or ``hot``, one
     set. Data are drawn from ``seed``. ``families``: lineages of the networks that have the layer.
 
     Raises MeasurementError (RefusedFunction, OutOfMemory, CaptureFailed, ExecutionFailed, DeviceLost).
@@ -61,7 +61,11 @@ def layer_load(
 
 
 class LayerRuns:
-    """``runs``: the call on each of its sets of buffers. ``sets``: how many; 0 for as many as the cache asks for."""
+    """A call with its sets of buffers.
+
+    - ``runs``: the call on each of its sets of buffers.
+    - ``sets``: number of sets; 0 for as many as the cache requires.
+    """
 
     def __init__(self, call: Call, device: Device, *, sets: int = 0, seed: int = 0) -> None:
         self._device = device
@@ -83,7 +87,7 @@ class LayerRuns:
         return buffers
 
     def columns(self) -> dict[str, Any]:
-        """What its row says beside its counts."""
+        """Return the columns of its row beside its counts."""
         return {
             "executed": self.executed,
             "buffer_sets": len(self.runs),
@@ -99,7 +103,9 @@ def _run(function: Callable[..., Any], call: Call, tensors: Sequence[torch.Tenso
 
 
 def executed(call: Call, tensors: Sequence[torch.Tensor], device: torch.device) -> tuple[str, bool, Call]:
-    """Name of the function that is run in the place of the recorded one (see ``out_of_place``), whether what it gives
+    """Execute the call once to find out what is really run.
+
+    Returns the name of the function that is run in place of the recorded one (see ``out_of_place``), whether its result
     is finite, and the call with its outputs as they really are.
 
     Raises MeasurementError (ExecutionFailed) where they have other shapes than recorded.
@@ -129,13 +135,13 @@ def _dtype(tensor: torch.Tensor) -> str:
 
 
 def _observed(call: Call, result: Sequence[torch.Tensor]) -> Call:
-    """With the dtypes that came out, which a converted call does not know beforehand."""
+    """Return the call with the output dtypes that were observed, which a converted call does not hold."""
     outputs = zip(call.outputs, result, strict=True)
     return replace(call, outputs=tuple(replace(spec, dtype=_dtype(tensor)) for spec, tensor in outputs))
 
 
 def _finite(call: Call, result: Sequence[torch.Tensor]) -> bool:
-    """No NaN; and no infinity unless the call itself names one, as a mask does."""
+    """Return whether there is no NaN, and no infinity unless the call itself names one, as a mask does."""
     return all_finite(result, infinite=any(_infinite(value) for value in (*call.args, *call.kwargs.values())))
 
 
@@ -147,7 +153,7 @@ _MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN
 
 
 def flattened(call: Call, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-    """``tensors`` with the weights moved into one block, on a CUDA device; they keep their values."""
+    """Move the weights in ``tensors`` into one block on a CUDA device, with unchanged values."""
     mode = _MODES.get(base_name(call.function))
     if mode is None or not tensors[0].is_cuda or not torch.backends.cudnn.is_acceptable(tensors[0]):  # type: ignore[no-untyped-call]
         return tensors
@@ -172,7 +178,7 @@ def flattened(call: Call, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def _sizes(call: Call, named: dict[str, Any]) -> tuple[int, int, int]:
-    """Of the input, the hidden state, and its projection, 0 where there is none."""
+    """Return the sizes of the input, of the hidden state, and of its projection (0 without a projection)."""
     states = [call.tensors[state.position] for state in _listed(named["hx"])]
     hidden, output = states[-1].shape[-1], states[0].shape[-1]
     return call.tensors[named["input"].position].shape[-1], hidden, output if output != hidden else 0

@@ -1,4 +1,4 @@
-"""A whole network as a load: realistic weights on the device, kept for all its batches, and a runtime."""
+"""Build a load of a whole network with realistic weights, which stay on the device for all its batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from joulecast_calibration.measure.plan.configuration import RUNTIMES
 def prepared_network(
     built: Built, *, device: Device, precision: str = "default", seed: int = 0
 ) -> Iterator[PreparedNetwork]:
-    """The network on the device, with weights drawn from ``seed``; torch computes in ``precision`` inside the block.
+    """Prepare the network on the device, with weights drawn from ``seed``; torch uses ``precision`` inside the block.
 
     For bf16 and fp16 it must have been built in that dtype (``precision.built_dtype``). Raises MeasurementError
     (OutOfMemory, ExecutionFailed, DeviceLost).
@@ -42,7 +42,7 @@ def prepared_network(
 
 
 class PreparedNetwork:
-    """One build. ``load`` may be called again and again, one load at a time."""
+    """One built network. ``load`` may be called again and again, one load at a time."""
 
     def __init__(self, built: Built, device: Device, precision: str, seed: int) -> None:
         self.precision = precision
@@ -54,18 +54,18 @@ class PreparedNetwork:
         self._calibrated = not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self._module.modules())
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the network's memory."""
         self._built, self._module = None, nn.Identity()
         self._device.release()
 
     @contextmanager
     def load(self, *, batch_size: int, runtime: str = "torch-eager") -> Iterator[Prepared]:
-        """A load that has run, and the columns of its row. The same seed gives the same inputs.
+        """Build and run a load, with the columns of its row. The same seed gives the same inputs.
 
         Raises MeasurementError (OutOfMemory, CaptureFailed, RuntimeUnavailable, ExecutionFailed, DeviceLost).
         """
         if self._built is None:
-            raise MeasurementError("a network was used after it had been closed")
+            raise MeasurementError("the network is closed: prepare it again before loading it")
         if runtime not in RUNTIMES:
             raise MeasurementError(f"unknown runtime {runtime!r}: choose from {', '.join(RUNTIMES)}")
         with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):
@@ -106,7 +106,10 @@ class PreparedNetwork:
             return witness.health(self._module(*args, **kwargs)).row()
 
     def _load(self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[ClosableLoad, bool | None]:
-        """It runs once before anyone looks at it. Whether torch fused attention; None where others run the network."""
+        """Run the network once and return its load, and whether torch fused attention.
+
+        None in place of the latter where another runtime executes the network.
+        """
         run = partial(self._module, *args, **kwargs)
         with fused_calls() if runtime in _OF_TORCH else nullcontext() as fused:
             load = _LOADS[runtime](run, self._device)
@@ -132,7 +135,7 @@ def _captured(run: Runnable, device: Device) -> ClosableLoad:
 
 
 def _compiled(run: partial[Any], device: Device) -> ClosableLoad:
-    """Inductor at its defaults, for these very shapes."""
+    """Compile with Inductor's defaults, for exactly these shapes."""
     compiled = torch.compile(run.func, dynamic=False)
     return eager_load(partial(compiled, *run.args, **run.keywords), device.torch)
 
@@ -154,7 +157,7 @@ _OF_TORCH = ("torch-eager", "torch-cudagraph")  # runtimes that call torch's Pyt
 def inputs_of(
     built: Built, batch_size: int, device: torch.device, generator: torch.Generator
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """``args`` and ``kwargs`` of one pass: reals from N(0,1), ids uniform over the vocabulary, masks of ones."""
+    """Draw ``args`` and ``kwargs`` of one pass: reals from N(0,1), ids uniform over the vocabulary, masks of ones."""
     fed = {name: _drawn(spec, batch_size, device, generator) for name, spec in built.inputs.items()}
     return (tuple(fed.values()), {}) if built.args else ((), fed)
 
@@ -168,12 +171,12 @@ def _drawn(spec: InputSpec, batch_size: int, device: torch.device, generator: to
 
 
 FUSED = ("_native_multi_head_attention", "_transformer_encoder_layer_fwd")
-"""What ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` call on their fast paths, by attribute of torch."""
+"""Functions ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` call on fast paths, by name."""
 
 
 @contextmanager
 def fused_calls() -> Iterator[list[str]]:
-    """The names of ``FUSED`` that were called inside, each as often as it was."""
+    """Record the names of ``FUSED`` that are called inside the block, once for each call."""
     called: list[str] = []
     before = {name: getattr(torch, name) for name in FUSED}
     for name, function in before.items():

@@ -1,4 +1,4 @@
-"""Which arithmetic a measurement runs in. ``default`` is what torch does unasked and touches nothing."""
+"""Set the arithmetic of a measurement. ``default`` is torch's own setting and changes nothing."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from joulecast.readers.module.calls import Call, TensorSpec
 from joulecast_calibration.measure.plan.configuration import PRECISIONS
 
 HALVES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precisions that convert the model, as ``module.to(dtype)`` does; nothing is done by autocast."""
+"""Precisions that convert the model, as ``module.to(dtype)`` does; autocast is not used."""
 
 
 def half_of(precision: str) -> torch.dtype | None:
-    """What float32 tensors become; None where they stay."""
+    """Return what float32 tensors are converted to, or None where they stay."""
     if precision not in PRECISIONS:
         raise MeasurementError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
     return HALVES.get(precision)
 
 
 def built_dtype(precision: str) -> str:
-    """In what a network is built: a name for ``readers.named.build``."""
+    """Return the dtype in which a network is built: a name for ``readers.named.build``."""
     return str(half_of(precision) or torch.float32).removeprefix("torch.")
 
 
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
-    """torch's switches as the precision needs them, and as they were afterwards.
+    """Set torch's switches for the precision, and restore them after the block.
 
-    ``tf32``: ``torch.set_float32_matmul_precision("high")``. Unasked, torch multiplies matrices in float32 and
+    ``tf32``: ``torch.set_float32_matmul_precision("high")``. By default, torch multiplies matrices in float32 and
     convolves in TF32.
     """
     half_of(precision)
@@ -55,7 +55,7 @@ contradiction, which torch refuses to read."""
 
 
 def in_precision(call: Call, precision: str) -> Call:
-    """The call on tensors as a converted model would hand them over; its own dtype arguments stay."""
+    """Convert the call's tensors as a converted model would, and keep its own dtype arguments."""
     half = half_of(precision)
     if half is None:
         return call

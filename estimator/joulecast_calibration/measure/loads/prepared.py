@@ -1,4 +1,4 @@
-"""A load that is ready to be measured. No torch is needed."""
+"""A load that is ready to be measured. torch is not needed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from joulecast_calibration.rows.graphs import PackedGraph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A load that has run once. ``columns``: what its row says beside the window. ``graph``: what was traced of it;
-    None where nothing was."""
+    """A load that has run once.
+
+    - ``columns``: columns of its row beside the window.
+    - ``graph``: the traced graph; None where nothing was traced.
+    """
 
     load: Load
     columns: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Loads: something that the device executes again and again, seen from the host while it runs."""
+"""Loads that the device executes again and again, as the host sees them while they run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.sensor import Load
 
 Runnable = Callable[[], object]
-"""One execution, which gives what it computes."""
+"""One execution, which returns its results."""
 
 
 class ClosableLoad(Load, Protocol):
@@ -21,9 +21,11 @@ class ClosableLoad(Load, Protocol):
     def close(self) -> None: ...
 
 
-class Turns:
-    """Several runs, one a call, in turn. What a run gave is kept until its next turn, so that no other run's output
-    comes to lie in the same memory."""
+class RotatingRuns:
+    """Executes several runs in turn, one per call.
+
+    The output of a run is kept until its next turn, so that another run's output is not written to the same memory.
+    """
 
     def __init__(self, runs: Sequence[Runnable]) -> None:
         self._runs = list(runs)
@@ -39,7 +41,7 @@ class Turns:
 
 
 class ProcessorLoad:
-    """Runs at once."""
+    """Executes runs at once, on the processor."""
 
     multiple = 1
 
@@ -64,7 +66,10 @@ class ProcessorLoad:
 
 
 class StreamLoad:
-    """Runs on the current CUDA stream. ``run`` stands for ``multiple`` executions; an event follows each."""
+    """Executes runs on the current CUDA stream.
+
+    - ``run``: stands for ``multiple`` executions; an event follows each.
+    """
 
     def __init__(self, run: Runnable, *, multiple: int = 1) -> None:
         self.multiple = multiple
@@ -75,7 +80,7 @@ class StreamLoad:
         self._completed = 0
 
     def enqueue(self, executions: int) -> None:
-        """``executions``: a multiple of ``multiple``."""
+        """Enqueue ``executions``, which must be a multiple of ``multiple``."""
         run = _alive(self._run)
         if executions % self.multiple:
             raise MeasurementError(f"{executions} executions were asked of a load that runs {self.multiple} at a time")
@@ -109,10 +114,10 @@ class StreamLoad:
 
 def _alive(run: Runnable | None) -> Runnable:
     if run is None:
-        raise MeasurementError("a load was used after it had been closed")
+        raise MeasurementError("the load is closed: build it again")
     return run
 
 
 def eager_load(run: Runnable, device: torch.device) -> ClosableLoad:
-    """``run``, launched again and again."""
+    """Build a load that launches ``run`` again and again."""
     return ProcessorLoad(run) if device.type == "cpu" else StreamLoad(run)

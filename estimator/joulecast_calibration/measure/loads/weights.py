@@ -1,5 +1,6 @@
-"""Weights and statistics of a whole network as training would leave them, near enough for its energy: no values that
-are zero, that vanish on the way through the layers, or that grow out of range.
+"""Fill a network's weights and statistics nearly as training would leave them, as far as its energy depends on them.
+
+No value is zero, vanishes on the way through the layers, or grows out of range.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _POSITIONS = ("pos", "token", "embed", "table", "query", "latent", "mask")
 
 
 def fill(module: nn.Module, generator: torch.Generator) -> None:
-    """Every parameter, once however often it is used; statistics of batch normalisation are 0 and 1."""
+    """Fill every parameter, once however often it is used; statistics of batch normalisation become 0 and 1."""
     done: set[int] = set()
     with torch.no_grad():
         for owner in module.modules():
@@ -43,7 +44,7 @@ def _draw(parameter: nn.Parameter, mean: float, deviation: float, generator: tor
 
 
 def moments(owner: nn.Module, name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Mean and standard deviation of a parameter, by the module that holds it."""
+    """Return the mean and standard deviation of a parameter, by the module that holds it."""
     if any(word in name for word in _OFFSETS):
         return 0.0, SMALL
     if _is_norm(owner):
@@ -73,7 +74,7 @@ def _fan_in(owner: nn.Module, name: str, shape: tuple[int, ...]) -> int:
 
 
 def _equalise(owner: nn.Module) -> None:
-    """Weight normalisation: lengths that leave the directions as they were drawn."""
+    """Set the lengths of weight normalisation so that the directions stay as they were drawn."""
     for length, direction in zip(_LENGTHS, _DIRECTIONS, strict=True):
         lengths, directions = owner._parameters.get(length), owner._parameters.get(direction)
         if lengths is not None and directions is not None and lengths.dim() == directions.dim():
@@ -83,8 +84,7 @@ def _equalise(owner: nn.Module) -> None:
 
 @contextmanager
 def calibrated_statistics(module: nn.Module) -> Iterator[None]:
-    """A pass that runs inside leaves in each batch normalisation the statistics of what came to it, used by the very
-    same pass."""
+    """Store the statistics of each batch normalisation's input during the pass inside, which uses them at once."""
     handles = [
         part.register_forward_pre_hook(_take_statistics) for part in module.modules() if isinstance(part, _BatchNorm)
     ]
@@ -96,7 +96,7 @@ def calibrated_statistics(module: nn.Module) -> Iterator[None]:
 
 
 def _take_statistics(part: nn.Module, args: tuple[Any, ...]) -> None:
-    """Per channel (dimension 1), over all others; a lone value says nothing of a variance."""
+    """Take statistics per channel (dimension 1) over all other dimensions; a single value has no variance."""
     assert isinstance(part, _BatchNorm)  # noqa: S101
     values = args[0].float()
     others = [dimension for dimension in range(values.dim()) if dimension != 1]

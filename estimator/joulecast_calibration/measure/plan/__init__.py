@@ -1,1 +1,1 @@
-"""What is measured, in which order, and what a time budget covers."""
+"""Decide what is measured, in which order, and what a time budget covers."""

@@ -1,4 +1,4 @@
-"""Allocate a time budget to the rows of a plan, by their expected seconds and without a device."""
+"""Allocate a time budget to the rows of a plan by their expected seconds, without a device."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ STARTUP_SECONDS = 25.0  # imports and context of a process: 15 to 30 s, docs/mea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """``rows``: allocated, in order. ``processes``: how many. ``seconds``: expected, of the budget. ``left``: rows that
-    the budget does not cover."""
+    """The part of a plan that fits into the budget.
+
+    - ``rows``: allocated rows, in order.
+    - ``processes``: number of processes.
+    - ``seconds``: expected seconds of the budget that are used.
+    - ``left``: rows that the budget does not cover.
+    """
 
     rows: tuple[Configuration, ...]
     processes: int
@@ -24,7 +29,7 @@ class Allocation:
     left: int
 
     def by_slice(self) -> dict[str, tuple[int, float]]:
-        """Rows and expected seconds of each slice, in the order in which it begins."""
+        """Return the rows and expected seconds of each slice, in the order in which the slices start."""
         found: dict[str, tuple[int, float]] = {}
         for row in self.rows:
             count, seconds = found.get(row.slice, (0, 0.0))
@@ -33,7 +38,10 @@ class Allocation:
 
 
 def allocate(plan: Plan, budget_seconds: float, process_seconds: float, history: History | None = None) -> Allocation:
-    """``history``: of the folder that is resumed; it learns what would be allocated."""
+    """Allocate the budget to the rows that are not measured yet.
+
+    ``history``: of the folder that is resumed; allocated rows are added to it.
+    """
     known = history or History()
     processes = math.ceil(budget_seconds / process_seconds)
     spent = processes * STARTUP_SECONDS + _sum(plan.opening) + _sum(plan.closing)

@@ -1,4 +1,4 @@
-"""What can be measured: one network, layer, window or set of constants, and how its row is recognised again."""
+"""What can be measured (a network, layer, window or set of constants), and how its row is recognised again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLICES = (
     "constants", "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck", "bf16",
     "compile", "hot",
 )  # fmt: skip
-"""What a run measures that names no slice, in the order in which each begins."""
+"""Names of slices, in the order in which each begins in a run."""
 
 RUNTIMES = ("torch-eager", "torch-cudagraph", "torch-compile", "onnxruntime-cuda")
 PRECISIONS = ("default", "tf32", "bf16", "fp16")
@@ -25,11 +25,15 @@ Kind = Literal["constants", "network", "layer", "window"]
 class Configuration:
     """One row to be measured.
 
-    ``name``: a named source, or the function of a layer. ``digest``: the index's, of the graph or of the call.
-    ``batch_size``: 0 where it lies in the shapes of a layer. ``repeat``: 1 for a second measurement of the same.
-    ``anchor``: ``start`` or ``end`` of a run. ``window``: what a cross-check does otherwise: ``long`` (8 s) or
-    ``codecarbon``. ``counts``: columns as the index has them. ``forward_seconds``, ``forward_joules``: one execution
-    as predicted, for order and budget only; ``expected_seconds``: the whole row.
+    - ``name``: a named source, or the function of a layer.
+    - ``digest``: the index's digest of the graph or of the call.
+    - ``batch_size``: 0 where it is part of a layer's shapes.
+    - ``repeat``: 1 for a second measurement of the same configuration.
+    - ``anchor``: ``start`` or ``end`` of a run.
+    - ``window``: how a cross-check differs: ``long`` (8 s) or ``codecarbon``.
+    - ``counts``: columns as the index has them.
+    - ``forward_seconds``, ``forward_joules``: prediction of one execution, for order and budget only.
+    - ``expected_seconds``: of the whole row.
     """
 
     kind: Kind
@@ -54,7 +58,7 @@ class Configuration:
 
     @property
     def identity(self) -> str:
-        """The same for all measurements of one configuration, whichever slice asked for it."""
+        """Return the identity that all measurements of one configuration share, whichever slice asked for it."""
         which = self.digest if self.op_type else self.name
         fed = [f"b{self.batch_size}" if self.batch_size else "", f"t{self.sequence_length}" if self.sequence_length
                else "", f"a{self.audio_seconds:g}" if self.audio_seconds else ""]  # fmt: skip
@@ -63,18 +67,18 @@ class Configuration:
 
     @property
     def key(self) -> str:
-        """The identity of a row: a repeat and an anchor are rows of their own."""
+        """Return the key of a row: the identity, with repeat and anchor, which are rows of their own."""
         marks = [f"repeat{self.repeat}" if self.repeat else "", f"anchor-{self.anchor}" if self.anchor else ""]
         return "|".join([self.identity, *(mark for mark in marks if mark)])
 
     @property
     def group(self) -> str:
-        """Rows of one group share a build."""
+        """Return the group of the row; rows of one group share a build."""
         return f"{self.name}|{self.sequence_length}|{self.audio_seconds}|{self.precision}"
 
     @property
     def label(self) -> str:
-        """What a person calls it."""
+        """Return a name for display."""
         which = f"{self.op_type} {self.digest}" if self.op_type else self.name
         batch = f" batch {self.batch_size}" if self.batch_size else ""
         extra = [word for word in (self.l2_state if self.l2_state == "hot" else "", self.anchor, self.window) if word]
@@ -82,7 +86,7 @@ class Configuration:
         return f"{which}{batch}{how}{''.join(f' ({word})' for word in extra)}"
 
     def columns(self) -> dict[str, Any]:
-        """The columns of its row that are known before it runs."""
+        """Return the columns of the row that are known before it runs."""
         return {
             "key": self.key,
             "name": self.name,

@@ -1,6 +1,6 @@
-"""How long a row will take, before it is measured: for order, budget and ETA only. No row depends on it.
+"""Estimate how long a row will take before it is measured, for order, budget and ETA only. No row depends on it.
 
-The suite predicts one execution on one kind of card; what the card at hand really takes is learned from its rows.
+The suite predicts one execution on one kind of card; the time that the present card takes is learned from its rows.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ _HALF = 0.5  # of the time that float32 takes: a memory-bound row in 16 bits
 
 
 def timed(configuration: Configuration, *, shared_build: bool = False) -> Configuration:
-    """``configuration`` with ``expected_seconds``: build, warm-up and window. ``shared_build``: the row before it has
-    built the network already."""
+    """Add ``expected_seconds`` to ``configuration``: build, warm-up and window.
+
+    ``shared_build``: whether the previous row has built the network already.
+    """
     return replace(configuration, expected_seconds=_expected_seconds(configuration, shared_build))
 
 
@@ -42,7 +44,7 @@ def _expected_seconds(configuration: Configuration, shared_build: bool) -> float
 
 
 def build_seconds(configuration: Configuration, *, shared_build: bool) -> float:
-    """Before the load runs for the first time."""
+    """Return the seconds before the load runs for the first time."""
     if configuration.op_type:
         return _LAYER_BUILD_SECONDS
     compiled = _COMPILE_SECONDS if configuration.runtime == "torch-compile" else 0.0
@@ -60,20 +62,20 @@ def _window_seconds(configuration: Configuration, once: float) -> float:
 
 
 class Pace:
-    """How long rows really take, relative to what was expected: learned as they are measured, by kind."""
+    """Ratio of measured to expected seconds of a row, learned by kind as rows are measured."""
 
     def __init__(self) -> None:
         self._expected: dict[str, float] = {}
         self._taken: dict[str, float] = {}
 
     def learn(self, configuration: Configuration, seconds: float) -> None:
-        """``configuration`` took ``seconds`` from build to row."""
+        """Record that ``configuration`` took ``seconds`` from build to row."""
         kind = _kind(configuration)
         self._expected[kind] = self._expected.get(kind, 0.0) + configuration.expected_seconds
         self._taken[kind] = self._taken.get(kind, 0.0) + seconds
 
     def seconds(self, configuration: Configuration) -> float:
-        """The row as expected now. The prediction weighs as much as one row, so that the first does not rule all."""
+        """Return the seconds expected now; the prediction counts as one row, so the first does not dominate."""
         kind, prior = _kind(configuration), configuration.expected_seconds
         return prior * (self._taken.get(kind, 0.0) + prior) / (self._expected.get(kind, 0.0) + prior)
 

@@ -1,4 +1,4 @@
-"""What the rows of a folder mean to the next process: what is done, what is given up, and which run goes on."""
+"""Derive from the rows of a folder what is done, what is given up, and which run continues."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ from joulecast_calibration.rows.typed import (
 )
 
 MOST_CRASHES = 2  # tries of a configuration that ends its process, before it is given up
-PASSING = ("stranger",)
-"""Reasons of an invalid row that say nothing of the configuration, so it is measured again."""
+PASSING = ("foreign process", "stranger")
+"""Reasons of an invalid row that do not depend on the configuration, so it is measured again.
+
+Journals of earlier versions say ``stranger`` for a foreign process."""
 UNMETERED = "unmetered"
-"""Reason of an invalid row of a check, which asks whether a configuration runs: it did, and no meter was read."""
+"""Reason of an invalid row of a check, where a configuration ran and the meter was not read."""
 
 _OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError")
-"""Failures that say nothing of the configuration: a later run tries again. An internal error is a fault of joulecast,
+"""Failures that do not depend on the configuration: a later run tries again. An internal error is a fault of joulecast,
 which a later version may have mended."""
 
-_SAME_HOLD = timedelta(minutes=10)  # a card let go of for longer may have served somebody else meanwhile
+_SAME_HOLD = timedelta(minutes=10)  # a card released for longer may have been used by others meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds which card: equal for processes that may belong to one run. ``boot``: of the machine."""
+    """The host and card of a process: equal for processes that may belong to one run.
+
+    - ``boot``: identifies the machine's start.
+    """
 
     accelerator: str
     card: str
@@ -45,9 +50,13 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """The run that a new process belongs to. ``constants``: its row of that kind. ``opened``: keys of opening rows.
-    ``graphs``: digests whose graphs its file holds."""
+class MeasurementRun:
+    """The run that a new process belongs to.
+
+    - ``constants``: its row of that kind.
+    - ``opened``: keys of opening rows.
+    - ``graphs``: digests whose graphs its file holds.
+    """
 
     run_id: str
     process: int
@@ -58,7 +67,7 @@ class Run:
 
 
 class History:
-    """Kept up to date as rows are written."""
+    """What is measured and what is given up, updated as rows are written."""
 
     def __init__(self, rows: Iterable[TypedRow] = ()) -> None:
         self._done: set[str] = set()
@@ -79,7 +88,7 @@ class History:
             self._learn(row)
 
     def suppose(self, configuration: Configuration) -> None:
-        """Take a configuration as measured."""
+        """Treat a configuration as measured."""
         self._done.add(configuration.key)
         self._identities.add(configuration.identity)
 
@@ -104,19 +113,19 @@ class History:
         return self._crashes[key]
 
     def over(self, configuration: Configuration) -> bool:
-        """Whether it is done or given up."""
+        """Return whether the configuration is done or given up."""
         key = configuration.key
         return key in self._done or self._crashes[key] >= MOST_CRASHES
 
     def wants(self, configuration: Configuration) -> bool:
-        """Whether it is to be measured now: not over, and no repeat of what was never measured."""
+        """Return whether it is to be measured now: not done or given up, and if a repeat, measured before."""
         if self.over(configuration):
             return False
         return not configuration.repeat or configuration.identity in self._identities
 
 
-def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Run | None:
-    """The folder's last run, if ``holder`` still has the card that it was made on; else None: a new run begins."""
+def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> MeasurementRun | None:
+    """Return the folder's last run if ``holder`` still has its card; None to begin a new run."""
     rows = list(rows)
     sessions = [row for row in rows if isinstance(row, SessionRow)]
     if not sessions or _holder(sessions[-1]) != holder:
@@ -129,7 +138,7 @@ def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Run 
     if now - ended > _SAME_HOLD:
         return None
     constants = [row for row in own if isinstance(row, ConstantsRow)]
-    return Run(
+    return MeasurementRun(
         run_id=last.run_id,
         process=1 + max(row.process for row in own),
         constants=constants[-1] if constants else None,
@@ -149,7 +158,7 @@ def _holder(session: SessionRow) -> Holder:
 
 
 def _opened(row: TypedRow) -> str:
-    """Key of a row that opens a run; "" of any other."""
+    """Return the key of a row that opens a run, or "" for any other row."""
     if not isinstance(row, LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow):
         return ""
     return row.key if row.anchor == "start" and not _passing(row) else ""

@@ -1,7 +1,7 @@
-"""What is measured, in which order: slices, coverage, anchors, repeats.
+"""Plan what is measured, in which order: slices, coverage, anchors, repeats.
 
-A plan is a function of the suite and of what was asked for alone, so every process of a run, and every later run that
-resumes its folder, has the same one and does what is left of it. The orders are the suite's.
+A plan depends on the suite and on the options alone, so every process of a run, and every later run that resumes its
+folder, has the same plan and measures what is left of it. The orders are the suite's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Item = TypeVar("Item")
 
 
 class Suite(Protocol):
-    """What the plan needs of the module ``joulecast_calibration.suite``."""
+    """The part of the module ``joulecast_calibration.suite`` that the plan uses."""
 
     def networks(self) -> Sequence[Network]: ...
 
@@ -61,8 +61,10 @@ class Suite(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What of the plan the user asks for. No ``slices``: the first run, then, with ``rest``, whatever is left.
-    ``precision`` and ``runtime``: other than each slice's own.
+    """Options of the plan that the user chooses.
+
+    - ``slices``: names of slices; if empty, the first run, and with ``rest`` whatever is left.
+    - ``precision``, ``runtime``: replace each slice's own.
     """
 
     slices: tuple[str, ...] = ()
@@ -74,7 +76,8 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``opening``: constants and anchors of a run. ``rows``: the slices. ``closing``: the anchors once more."""
+    """The rows of a run: ``opening`` (constants and anchors), ``rows`` (the slices), ``closing`` (the anchors once
+    more)."""
 
     opening: tuple[Configuration, ...]
     rows: tuple[Configuration, ...]
@@ -82,7 +85,7 @@ class Plan:
 
 
 def make_plan(suite: Suite, options: PlanOptions) -> Plan:
-    """The whole plan, budget aside."""
+    """Make the whole plan, without a budget."""
     slices = _Slices(suite=suite, options=options)
     if options.slices:
         rows = _interleaved([row for name in SLICES if name in options.slices for row in slices.whole(name)])
@@ -101,8 +104,7 @@ def make_plan(suite: Suite, options: PlanOptions) -> Plan:
 
 
 def smallest(plan: Plan) -> Plan:
-    """Every network of a plan once, eager at its smallest batch, and every layer that a processor can run in seconds,
-    from light to heavy: what a check executes."""
+    """Reduce a plan to a check, from light to heavy: each network once at its smallest batch, and quick layers."""
     rows = [row for row in plan.rows if not row.repeat]
     batches: dict[tuple[object, ...], Configuration] = {}
     for row in sorted((row for row in rows if row.kind == "network"), key=lambda row: row.batch_size):
@@ -119,7 +121,7 @@ def _is_light(layer: Configuration) -> bool:
 
 
 _AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")
-"""What a run without named slices goes on with."""
+"""Slices that follow in a run without named slices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +131,16 @@ class _Slices:
     _made: dict[str, list[Configuration]] = field(default_factory=dict)
 
     def whole(self, name: str) -> list[Configuration]:
-        """Every row of a slice, timed, in its order."""
+        """Return every row of a slice, with expected seconds, in its order."""
         if name not in self._made:
             self._made[name] = _timed([self._as_asked(replace(row, slice=name)) for row in _MAKERS[name](self)])
         return self._made[name]
 
     def first_run(self) -> list[Configuration]:
-        """The slices of the first run, each as much as docs/measuring.md gives it.
+        """Return the slices of the first run with the shares that docs/measuring.md gives.
 
-        The order may be cut anywhere: all tasks, batch sizes and both runtimes are there from the first rows on, and
-        the repeats of what was measured.
+        The order may be cut anywhere: all tasks, batch sizes and both runtimes occur from the first rows on, with
+        repeats of what was measured.
         """
         rows = self.whole("smoke") + self.whole("llm")
         rows += _interleaved(self._networks_and_layers() + self.whole("repeats"), unmeasured=False)
@@ -147,7 +149,7 @@ class _Slices:
         return rows + self.whole("additivity") + _alternating(own, self.whole("crosscheck")) + self.whole("repeats")
 
     def _networks_and_layers(self) -> list[Configuration]:
-        """Networks with all their batches and their CUDA graph, which share a build; layers evenly between them."""
+        """Return networks with all batches and CUDA graph, which share a build, and layers evenly between them."""
         captured = {row.group: row for row in self.whole("cudagraph")}
         networks = _first_groups(self.whole("networks"), _FIRST_NETWORKS)
         units = [[*rows, *_own_graph(captured, rows[0].group)] for rows in _grouped(networks)]
@@ -156,7 +158,8 @@ class _Slices:
         return [row for unit in _alternating(units + left, layers) for row in unit]
 
     def networks(self) -> list[Configuration]:
-        """The batches of a network in random order, so that a card that heats up is no feature of theirs."""
+        """Return the batches of each network in random order, so that the card's warming is not correlated with batch
+        size."""
         return [row for network in self.suite.networks() for row in self._batches(network)]
 
     def llm(self) -> list[Configuration]:
@@ -172,7 +175,7 @@ class _Slices:
         return [replace(row, runtime="torch-compile") for row in rows[:_COMPILED_NETWORKS]]
 
     def additivity(self) -> list[Configuration]:
-        """Each network as a CUDA graph, then its layers in random order."""
+        """Return each network as a CUDA graph, followed by its layers in random order."""
         rows = []
         for sum_of in self.suite.additivity():
             rows.append(_additive_network(sum_of, self.suite))
@@ -181,7 +184,7 @@ class _Slices:
         return rows
 
     def layers(self) -> list[Configuration]:
-        """Blocks in coverage order, shuffled inside."""
+        """Return blocks of layers in coverage order, shuffled within a block."""
         layers = [_layer(layer) for layer in self.suite.layers()]
         blocks = [layers[start : start + BLOCK] for start in range(0, len(layers), BLOCK)]
         return [row for number, block in enumerate(blocks) for row in self._shuffled(block, f"block {number}")]
@@ -190,13 +193,13 @@ class _Slices:
         return [replace(_layer(layer), l2_state="hot") for layer in self.suite.layers()[::_HOT_EVERY]]
 
     def repeats(self) -> list[Configuration]:
-        """A tenth of everything, chosen by hash; a session repeats those that have been measured."""
+        """Return a tenth of all rows as repeats, chosen by hash; a session repeats those that have been measured."""
         every = map(self._as_asked, [*self.networks(), *self.cudagraph(), *self.layers()])
         chosen = [row for row in every if _short(row) and _share(self.options.seed, row.identity) < REPEATED_SHARE]
         return [replace(row, repeat=1) for row in _once(chosen)]
 
     def crosscheck(self) -> list[Configuration]:
-        """Networks whose executions alias with the sensor, in long windows; short layers beside CodeCarbon."""
+        """Return networks that alias with the sensor, in long windows, and short layers beside CodeCarbon."""
         low, high = _ALIASING_SECONDS
         slow = [row for row in self.networks() if low < row.forward_seconds < high][:_LONG_WINDOWS]
         quick = [row for row in self.layers()[:_FIRST_LAYERS] if row.forward_seconds <= _CODECARBON_LONGEST_SECONDS]
@@ -221,7 +224,7 @@ class _Slices:
         return self._shuffled(rows, rows[0].group) if rows else []
 
     def _as_asked(self, row: Configuration) -> Configuration:
-        """``row`` in the precision and runtime that the user named; a layer always runs in a CUDA graph."""
+        """Return ``row`` in the precision and runtime that the user named; a layer always runs in a CUDA graph."""
         precision = self.options.precision if self.options.precision and row.precision == "default" else row.precision
         eager = row.kind == "network" and row.runtime == "torch-eager"
         runtime = self.options.runtime if self.options.runtime and eager else row.runtime
@@ -248,7 +251,7 @@ _MAKERS: Mapping[str, Callable[[_Slices], list[Configuration]]] = {
 
 
 def _smoke_rows(layer: Configuration, network: Configuration, language_model: Configuration) -> list[Configuration]:
-    """One row of each step of the slice. ``network``: of any library but ``hf``, whose networks here are language
+    """Return a row of each step of the smoke slice; ``network``: not of ``hf``, whose networks here are language
     models."""
     return [
         layer,
@@ -279,7 +282,7 @@ def _network(network: Network, position: int) -> Configuration:
 
 
 def _additive_network(sum_of: Additivity, suite: Suite) -> Configuration:
-    """The network whose layers are summed, as the suite lists it; its predicted time is its layers'."""
+    """Return the network whose layers are summed; its predicted time is the sum of its layers' times."""
     listed = (row for network in suite.networks() for row in _rows_of(network) if _is_of(row, sum_of))
     seconds = sum(count * layer.predicted_seconds for layer, count in sum_of.layers)
     bare = Configuration(
@@ -319,14 +322,14 @@ def _layer(layer: Layer, slice: str = "layers") -> Configuration:  # noqa: A002 
 
 
 def _counts(counted: Any) -> dict[str, int]:
-    """What the index counted; the measuring machine counts anew where it traces."""
+    """Return the index's counts, which the measuring machine replaces where it traces."""
     names = ("rows", "macs", "params", "activations", "input_numel", "bytes_moved", "kernels", "views")
     found = {name: getattr(counted, name) for name in names}
     return found | ({"module_calls": counted.module_calls} if hasattr(counted, "module_calls") else {})
 
 
 def _timed(rows: Sequence[Configuration]) -> list[Configuration]:
-    """Predictions filled in; a row that follows one of its own group pays no build."""
+    """Add expected seconds; a row that follows a row of its group does not need a build."""
     made: list[Configuration] = []
     for row in rows:
         made.append(timed(row, shared_build=bool(made) and row.kind == "network" and made[-1].group == row.group))
@@ -334,7 +337,7 @@ def _timed(rows: Sequence[Configuration]) -> list[Configuration]:
 
 
 def _first_groups(rows: Sequence[Configuration], count: int) -> list[Configuration]:
-    """The rows of the first ``count`` networks."""
+    """Return the rows of the first ``count`` networks."""
     first = set(list(dict.fromkeys(row.group for row in rows))[:count])
     return [row for row in rows if row.group in first]
 
@@ -348,18 +351,18 @@ def _short(row: Configuration) -> bool:
 
 
 def _grouped(rows: Iterable[Configuration]) -> list[list[Configuration]]:
-    """Rows that follow each other and share a build, together."""
+    """Group neighbouring rows that share a build."""
     return [list(group) for _, group in groupby(rows, key=lambda row: row.group)]
 
 
 def _own_graph(captured: dict[str, Configuration], group: str) -> list[Configuration]:
-    """The CUDA graph of a network, which is taken out of ``captured``; none if it has none."""
+    """Take a network's CUDA graph row out of ``captured``; return an empty list if there is none."""
     return [captured.pop(group)] if group in captured else []
 
 
 def _interleaved(rows: Sequence[Configuration], *, unmeasured: bool = True) -> list[Configuration]:
-    """Repeats after the block that measures what they repeat, since a slice may outlast any budget. ``unmeasured``: the
-    other repeats too, at the end."""
+    """Place repeats after the block that they repeat, as a slice may exceed any budget; append others if
+    ``unmeasured``."""
     repeats = {row.identity: row for row in rows if row.repeat}
     others = [row for row in rows if not row.repeat]
     made: list[Configuration] = []
@@ -370,13 +373,13 @@ def _interleaved(rows: Sequence[Configuration], *, unmeasured: bool = True) -> l
 
 
 def _alternating(*lists: Sequence[Item]) -> list[Item]:
-    """All lists through at the same share, so that whatever is left of a budget buys some of each."""
+    """Merge all lists at equal shares, so that any part of a budget covers some rows of each."""
     shares = [(place / len(items), item) for items in lists for place, item in enumerate(items)]
     return [item for _, item in sorted(shares, key=lambda pair: pair[0])]
 
 
 def _once(rows: Iterable[Configuration]) -> list[Configuration]:
-    """Each key at its first place."""
+    """Keep each key at its first place."""
     found: dict[str, Configuration] = {}
     for row in rows:
         found.setdefault(row.key, row)
@@ -384,5 +387,5 @@ def _once(rows: Iterable[Configuration]) -> list[Configuration]:
 
 
 def _share(seed: int, identity: str) -> float:
-    """A number in [0, 1) that belongs to the identity for good."""
+    """Return a number in [0, 1) that is always the same for the identity."""
     return int(hashlib.sha256(f"{seed} {identity}".encode()).hexdigest()[:8], 16) / 2**32

@@ -1,1 +1,1 @@
-"""What the rows of a folder contain, and whether a fit may use them."""
+"""Summarise the rows of a folder, and decide whether a fit may use them."""

@@ -1,4 +1,4 @@
-"""What a folder of rows holds: counts by slice, task and op type, and how much of the suite they cover."""
+"""Count the rows of a folder by slice, task and op type, and how much of the suite they cover."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from joulecast_calibration.suite import Layer, Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """``slices``: rows by slice. ``tasks``: network rows; ``op_types``: layer rows. ``failures``: by reason.
-    ``minutes``: from the first to the last row of each process, summed. Pairs are (measured, of the suite).
-    ``executions``: share of the suite's executed rows whose configuration is measured.
+    """What rows contain; pairs are (measured, in the suite).
+
+    - ``slices``: rows by slice.
+    - ``tasks``: network rows by task.
+    - ``op_types``: layer rows by op type.
+    - ``failures``: by reason.
+    - ``minutes``: from the first to the last row of each process, summed.
+    - ``executions``: share of the suite's executed rows whose configuration is measured.
     """
 
     rows: int
@@ -33,7 +38,7 @@ class Gain:
 
     @property
     def sentence(self) -> str:
-        """Rows by kind and the minutes they took, in one line."""
+        """State the rows by kind and the minutes that they took, in one line."""
         parts = [f"{count} {name}" for name, count in self.slices.items()]
         tasks = ", ".join(f"{name} {count}" for name, count in sorted(self.tasks.items()))
         text = f"{self.rows} rows in {self.minutes:.1f} minutes: {', '.join(parts) or 'none'}"
@@ -45,7 +50,7 @@ class Gain:
 
 
 def gain(rows: Iterable[TypedRow], layers: Sequence[Layer] = (), networks: Sequence[Network] = ()) -> Gain:
-    """Of all rows given."""
+    """Count all given rows."""
     rows = list(rows)
     measured = [row for row in rows if isinstance(row, LayerRow | NetworkRow | WindowRow)]
     own_layers = [row for row in measured if isinstance(row, LayerRow)]

@@ -1,4 +1,4 @@
-"""A folder of rows, summed up and judged."""
+"""Summarise and judge a folder of rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from joulecast_calibration.rows.typed import FailureRow, InvalidRow, TypedRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A folder of rows, summed up and judged. ``window``: what the command at hand added; None where none did.
-    ``troubles``: key and reason of each row that is not fitted; the place of one that is refused."""
+    """A summary of a folder of rows, with the results of the checks.
+
+    - ``window``: what the present command added; None where no command did.
+    - ``troubles``: key and reason of each row that is not fitted, or place and reason of a refused line.
+    """
 
     gain: Gain
     window: Gain | None
@@ -27,8 +30,11 @@ class Report:
 
 
 def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
-    """Of a folder that holds rows. ``processes``: run id and number of those whose rows are told apart as what was
-    gained. Raises MeasurementError (NoRows)."""
+    """Report on a folder that holds rows.
+
+    ``processes``: run id and number of those whose rows are counted separately as new. Raises MeasurementError
+    (NoRows).
+    """
     rows = read_rows(folder)
     if not rows.lines:
         raise MeasurementError(

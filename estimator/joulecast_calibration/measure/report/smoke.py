@@ -1,4 +1,4 @@
-"""What the slice ``smoke`` found: whether a row of each kind can be measured on this machine."""
+"""Judge the slice ``smoke``: whether a row of each kind can be measured on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Outcome = Literal["holds", "fails", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One check. ``figure``: what was found, in words."""
+    """The result of one check.
+
+    - ``figure``: what was found, in words.
+    """
 
     name: str
     outcome: Outcome
@@ -35,18 +38,18 @@ STEPS = (
     "layer", "layer with a hot cache", "network, torch-eager", "network, torch-cudagraph", "network, bf16",
     "language model", "window beside CodeCarbon",
 )  # fmt: skip
-"""In the order in which they are measured. Not a compiled network, which takes as long as all of these."""
+"""Steps in the order in which they are measured, without a compiled network, which takes as long as all of these."""
 
 
 def smoke(rows: Iterable[TypedRow]) -> tuple[Finding, ...]:
-    """A finding for each step, where rows of the slice are among ``rows``; none otherwise."""
+    """Return a finding for each step if rows of the slice are among ``rows``, else an empty tuple."""
     tried = (row for row in rows if isinstance(row, LayerRow | NetworkRow | WindowRow | InvalidRow | FailureRow))
     last = {step_of(row.key): row for row in tried if row.slice == "smoke"}
     return tuple(_finding(step, last) for step in STEPS) if last else ()
 
 
 def step_of(key: str) -> str:
-    """The step that a row belongs to, by its key."""
+    """Return the step that a row belongs to, by its key."""
     kind, name, *how = key.split("|")
     if kind == "window":
         return "window beside CodeCarbon"

@@ -1,4 +1,4 @@
-"""Tables and sentences of a measurement as plain text."""
+"""Write tables and sentences of a measurement as plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_TROUBLES = 40  # lines; the rest is in the rows
 
 
 def allocation_text(allocated: Allocation, budget_seconds: float) -> str:
-    """What the budget buys, slice by slice, and the first rows of each."""
+    """List what the budget covers, slice by slice, and the first rows of each slice."""
     total = 0.0
     lines = []
     for name, (count, seconds) in allocated.by_slice().items():
@@ -24,16 +24,16 @@ def allocation_text(allocated: Allocation, budget_seconds: float) -> str:
     processes = "1 process" if allocated.processes == 1 else f"{allocated.processes} processes"
     text += f"\n{rows} rows in {clock(allocated.seconds)} of {clock(budget_seconds)}, in {processes};"
     text += f" {allocated.left} rows are left for later runs\n"
-    return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget buys less\n"
+    return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget covers fewer rows\n"
 
 
 def order_text(allocated: Allocation) -> str:
-    """Every row in its order, with the expected seconds."""
+    """List every row in its order, with the expected seconds."""
     return "".join(f"{row.slice:<11} {row.expected_seconds:6.1f} s  {row.label}\n" for row in allocated.rows)
 
 
 def report_text(report: Report) -> str:
-    """The table of what was gained, and the verdict."""
+    """Write the table of what was measured, and the results of the checks."""
     gained = report.gain
     words = "SIMULATED rows, of no use to a profile\n" if gained.simulated else ""
     words += table(("slice", "rows"), [(name, str(count)) for name, count in gained.slices.items()])
@@ -50,7 +50,7 @@ def report_text(report: Report) -> str:
 
 
 def _gained(report: Report) -> str:
-    """What the command at hand added, and whether the rows may be fitted, in one line."""
+    """State what the present command added, and whether the rows may be fitted, in one line."""
     if report.window is None:
         return ""
     usable = report.findings[0]
@@ -59,14 +59,14 @@ def _gained(report: Report) -> str:
 
 
 def _troubles(troubles: Sequence[tuple[str, str]]) -> str:
-    """Each row in trouble, and why."""
+    """List each row that is not fitted, and the reason."""
     lines = [f"  {key}: {reason}\n" for key, reason in troubles[:_MOST_TROUBLES]]
     more = f"  … and {len(troubles) - _MOST_TROUBLES} more\n" if len(troubles) > _MOST_TROUBLES else ""
     return "\nfailed or invalid\n" + "".join(lines) + more if troubles else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they must be: the first to the left, figures to the right."""
+    """Align columns: the first to the left, figures to the right."""
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "".join(
@@ -79,7 +79,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, ``07:05``."""
+    """Format seconds as minutes and seconds, ``07:05``."""
     whole = max(0, round(seconds))
     return f"{whole // 60:02}:{whole % 60:02}"
 

@@ -1,4 +1,4 @@
-"""Whether rows may be trusted: repeats, anchors, additivity, limits and cross-checks, from the rows alone."""
+"""Judge rows by repeats, anchors, additivity, limits and cross-checks, from the rows alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SHORT_WINDOW = 0.02
 
 
 def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, ...]:
-    """Every check on all rows of a folder. Rows of different cards are compared only where that is the question."""
+    """Perform every check on all rows of a folder. Only checks of differences of cards compare several."""
     every = rows.rows
     good = [row for row in every if isinstance(row, LayerRow | NetworkRow | WindowRow)]
     invalid = [row for row in every if isinstance(row, InvalidRow)]
@@ -57,8 +57,10 @@ def judge(rows: Rows, additivity: Sequence[Additivity] = ()) -> tuple[Finding, .
 
 
 def _may_be_fitted(rows: Rows, checks: Iterable[Finding]) -> Finding:
-    """Whether a fit may use the rows: enough of them, really measured, and neither the card drifted nor its meter is
-    off. What concerns single rows stands in their columns, and a fit is robust against it."""
+    """Decide whether a fit may use the rows: enough of them, really measured, and neither card nor meter has drifted.
+
+    Problems of single rows stand in their columns, and a fit is robust against them.
+    """
     usable = sum(map(is_executed, rows.placed))
     against = [f"{check.name}: {check.figure}" for check in checks if check.outcome == "fails"]
     if any(line.simulated for line in rows.lines):
@@ -70,7 +72,7 @@ def _may_be_fitted(rows: Rows, checks: Iterable[Finding]) -> Finding:
 
 
 def _constants(rows: Iterable[TypedRow]) -> Finding:
-    """Parts of the constants may be missing: rows are kept without them."""
+    """Check the constants; parts may be missing, and the rows are kept without them."""
     found = [row for row in rows if isinstance(row, ConstantsRow)]
     if not found:
         return Finding(name="constants", outcome="unknown", figure="none measured")
@@ -81,7 +83,7 @@ def _constants(rows: Iterable[TypedRow]) -> Finding:
 
 
 def _errors(row: ConstantsRow) -> dict[str, str | None]:
-    """Why each part is missing; None where it is there."""
+    """Return why each part is missing, or None where it is present."""
     return {
         "gap_error": row.gap.gap_error if row.gap else None,
         "host_error": row.host_constants.host_error if row.host_constants else None,
@@ -90,14 +92,14 @@ def _errors(row: ConstantsRow) -> dict[str, str | None]:
 
 
 def _repeats(rows: Iterable[MeasuredRow]) -> Finding:
-    """The noise floor: the same configuration measured twice in one run."""
+    """Compute the noise floor: the same configuration measured twice in one run."""
     rows = [row for row in rows if not row.anchor]
     pairs = _pairs(rows, lambda row: not row.repeat, lambda row: bool(row.repeat))
     return _differences("repeats differ", pairs, _REPEATS, signed=False)
 
 
 def _anchors(rows: Iterable[MeasuredRow]) -> Finding:
-    """Whether the card drifted within a run."""
+    """Check whether the card drifted within a run."""
     pairs = _pairs(rows, lambda row: row.anchor == "start", lambda row: row.anchor == "end")
     return _differences("anchors, end against start", pairs, _DRIFT, signed=True)
 
@@ -118,7 +120,7 @@ def _codecarbon(rows: Iterable[MeasuredRow]) -> Finding:
 
 
 def _short_windows(rows: Iterable[MeasuredRow]) -> Finding:
-    """Bias of a usual window where executions alias with the sensor."""
+    """Compute the bias of a usual window where executions alias with the sensor."""
     rows = list(rows)
     usual = {_configuration(row): row.joules for row in rows if isinstance(row, NetworkRow) and not row.repeat}
     long = [row for row in rows if row.window == "long"]
@@ -127,7 +129,7 @@ def _short_windows(rows: Iterable[MeasuredRow]) -> Finding:
 
 
 def _additive(sum_of: Additivity, rows: Iterable[MeasuredRow]) -> Finding:
-    """Σ layers against the network as a CUDA graph."""
+    """Compare the sum of layers with the network as a CUDA graph."""
     rows = [row for row in rows if row.precision == "default" and not row.anchor]
     layers = {row.digest: row.joules for row in rows if isinstance(row, LayerRow) and row.l2_state == "rotated"}
     wholes = [
@@ -147,7 +149,7 @@ def _additive(sum_of: Additivity, rows: Iterable[MeasuredRow]) -> Finding:
 
 
 def _limit(rows: Iterable[MeasuredRow]) -> Finding:
-    """Joules over seconds cannot exceed what the card may draw."""
+    """Check that joules over seconds do not exceed the power limit."""
     shares = [row.watts / row.power_limit_watts for row in rows if row.power_limit_watts]
     if not shares:
         return Finding(name="energy ÷ time within the power limit", outcome="unknown", figure="no limit is known")
@@ -157,7 +159,10 @@ def _limit(rows: Iterable[MeasuredRow]) -> Finding:
 
 
 def _digests(measured: Iterable[MeasuredRow], rows: Iterable[TypedRow]) -> Finding:
-    """Other versions of a library build other graphs. Such a row is good where its journal holds its own graph."""
+    """Count rows whose graph differs from the index's, because another version of a library builds another graph.
+
+    Such a row is valid where its journal holds its own graph.
+    """
     measured = list(measured)
     held = {row.digest for row in rows if isinstance(row, GraphRow)}
     others = [row for row in measured if row.digest_expected]
@@ -201,13 +206,13 @@ def _failures(rows: Iterable[TypedRow]) -> Finding:
 
 
 def _is_answer(failure: FailureRow) -> bool:
-    """What does not fit, and a network that waits for the device or copies from the host, are known for good."""
+    """Return whether a failure is final: it does not fit, waits for the device or copies from the host."""
     uncaptured = failure.measured_kind == "network" and failure.reason == "CaptureFailed"
     return failure.reason == "OutOfMemory" or uncaptured
 
 
 def _whole(rows: Rows) -> Finding:
-    """Whether every line is a row of its kind. One that is not counts as not measured."""
+    """Check whether every line is a valid row of its kind; an invalid line counts as not measured."""
     figure = f"{len(rows.damaged)} unreadable" + (f": {', '.join(rows.damaged[:5])}" if rows.damaged else "")
     told = [f"{line.place}, {line.flaw.says}" for line in rows.refused]
     figure += f"; {len(told)} refused: {'; '.join(told[:5])}" if told else ""
@@ -215,7 +220,7 @@ def _whole(rows: Rows) -> Finding:
 
 
 def _differences(name: str, pairs: Sequence[tuple[float, float]], allowed: float, *, signed: bool) -> Finding:
-    """``pairs``: what it should be, and what it is."""
+    """Judge relative differences of ``pairs``: expected value and value found."""
     if not pairs:
         return Finding(name=name, outcome="unknown", figure="nothing to compare")
     changes = [found / expected - 1 for expected, found in pairs]
@@ -228,7 +233,7 @@ def _differences(name: str, pairs: Sequence[tuple[float, float]], allowed: float
 def _pairs(
     rows: Iterable[MeasuredRow], first: Callable[[MeasuredRow], bool], second: Callable[[MeasuredRow], bool]
 ) -> list[tuple[float, float]]:
-    """Joules of the first row and of every second one of each configuration in a run."""
+    """Pair the joules of the first row with those of every second row of each configuration in a run."""
     groups: dict[tuple[str, str], list[MeasuredRow]] = defaultdict(list)
     for row in rows:
         groups[row.identity, row.run_id].append(row)
@@ -240,7 +245,7 @@ def _pairs(
 
 
 def _configuration(row: MeasuredRow) -> Hashable:
-    """What a window has in common with the usual row of its configuration."""
+    """Return what a cross-check's window has in common with the usual row of its configuration."""
     return row.name, row.batch_size, row.sequence_length, row.audio_seconds, row.runtime, row.precision
 
 

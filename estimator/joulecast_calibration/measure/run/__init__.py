@@ -1,1 +1,1 @@
-"""A run of measuring processes: command-line options, the chain of processes, and the journal that they write."""
+"""Run measuring processes: command-line options, the chain of processes, and the journal that they write."""

@@ -1,4 +1,7 @@
-"""A budget as a chain of processes: each starts afresh, does what is left, and costs one row at most if it dies."""
+"""Measure a budget in a chain of processes.
+
+Each process starts afresh and measures what is left; a process that dies costs one row at most.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from typing import Any
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.plan.configuration import PARENT
 from joulecast_calibration.measure.plan.history import MOST_CRASHES
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.process import ProcessJob
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.rows.journals import read_rows
@@ -28,14 +31,18 @@ _SILENCE_SECONDS = 300.0  # the longest row is a compilation; a process that tel
 _SMALLEST_REST_SECONDS = 60.0  # imports and context alone take 15 to 30 s
 _MOST_IDLE_DEATHS = 3  # processes in a row that die without having begun a row
 LOG = "process.log"
-"""What measuring processes write to standard error, in the folder of the rows."""
+"""File in the folder of the rows with the standard error of measuring processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """``reason``: ``complete``, ``budget``, ``process`` (the one process asked for is over) or ``stranger``. ``rows``:
-    how many were written by this command. ``skipped``: rows left out, by what they lack. ``processes``: run id and
-    number of each that measured."""
+    """How a command ended.
+
+    - ``reason``: ``complete``, ``budget``, ``process`` (the one process asked for has ended) or ``foreign process``.
+    - ``rows``: number of rows written by this command.
+    - ``skipped``: number of rows left out, by what is missing for them.
+    - ``processes``: run id and number of each process that measured.
+    """
 
     reason: str
     rows: int
@@ -60,8 +67,12 @@ class _Watched:
 
 
 class Chain:
-    """``job``: what every process gets, times aside. ``process_seconds``: the most that one may last. ``single``: one
-    process is all. ``lock``: a descriptor that the children keep open.
+    """Starts and watches measuring processes.
+
+    - ``job``: what every process is asked, without times.
+    - ``process_seconds``: the most that one process may last.
+    - ``single``: whether one process is enough.
+    - ``lock``: a descriptor that the children keep open.
     """
 
     def __init__(
@@ -76,14 +87,14 @@ class Chain:
         self._processes: set[tuple[str, int]] = set()
 
     def run(self) -> Ending:
-        """Start processes until the budget or the plan is over.
+        """Start processes until the budget or the plan is finished.
 
         Raises MeasurementError with what a process refused, or where processes die without measuring anything.
         """
         reason = "budget"
         while (left := self._job.budget_seconds - self._elapsed()) >= _SMALLEST_REST_SECONDS:
             watched = self._process(left)
-            if watched.ended in ("complete", "budget", "stranger"):
+            if watched.ended in ("complete", "budget", "foreign process"):
                 reason = watched.ended
                 break
             if self._single and watched.ended:
@@ -98,7 +109,8 @@ class Chain:
         )
 
     def _process(self, left: float) -> _Watched:
-        """One child, from its start to its end. Equal shares, so that none is left too short to be worth its start."""
+        """Run one child to its end, with equal shares of the time, so that no process is too short to be worth its
+        start."""
         count = math.ceil(left / self._process_seconds)
         seconds = min(left, self._process_seconds) if self._single else left / count
         last = count == 1 or self._single
@@ -147,7 +159,7 @@ class Chain:
         self._reporter.event(name, event, elapsed)
 
     def _judge(self, watched: _Watched) -> None:
-        """Whether the chain may go on after this process. Raises MeasurementError if not."""
+        """Decide whether the chain may continue after this process. Raises MeasurementError if not."""
         if watched.refused:
             raise MeasurementError(watched.refused["message"], reason=watched.refused["reason"])
         if watched.ended:
@@ -157,15 +169,17 @@ class Chain:
             return
         self._idle_deaths += 1
         if not watched.started or self._idle_deaths >= _MOST_IDLE_DEATHS:
-            raise MeasurementError(f"a measuring process died before it measured anything: {self._last_words()}")
+            raise MeasurementError(
+                f"a measuring process ended before it measured anything; see its last output: {self._last_words()}"
+            )
 
     def _record_crash(self, watched: _Watched) -> None:
-        """The row of a configuration that ended its process."""
+        """Write the row of a configuration that ended its process."""
         assert watched.started is not None  # noqa: S101 (the caller has looked)
         path = Path(watched.started["path"])
         message = watched.lost or ("it hung and was ended" if watched.hung else self._last_words())
         crashes = 1 + _crashes(path.parent, watched.key)
-        with Journal(
+        with JournalWriter(
             path, run_id=watched.started["run_id"], process=watched.started["process"],
             simulated=watched.started["simulated"], seconds=lambda: watched.at_seconds,
         ) as journal:  # fmt: skip
@@ -181,17 +195,17 @@ class Chain:
             raise MeasurementError(f"the device's constants cannot be measured: {message}")
 
     def _last_words(self) -> str:
-        """The end of what the children wrote to standard error."""
+        """Return the end of what the children wrote to standard error."""
         log = Path(self._job.folder) / LOG
         lines = log.read_bytes()[-4096:].decode("utf-8", errors="replace").strip().splitlines()
-        return f"{lines[-1][:300]} (see {log})" if lines else "it said nothing"
+        return f"{lines[-1][:300]} (see {log})" if lines else "it did not print anything"
 
     def _elapsed(self) -> float:
         return self._virtual_seconds if self._virtual else time.monotonic() - self._began
 
 
 def _events(child: subprocess.Popen[bytes], watched: _Watched) -> Iterator[dict[str, Any]]:
-    """What a child tells until it closes its output; one that is silent for too long is ended."""
+    """Yield the events of a child until it closes its output; end a child that is silent for too long."""
     assert child.stdout is not None  # noqa: S101 (a pipe was asked for)
     pending = b""
     while True:

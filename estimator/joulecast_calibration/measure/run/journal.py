@@ -1,4 +1,4 @@
-"""Rows onto the disk: one ``.jsonl`` file a run, line by line, readable when cut at any byte (``rows.journals``)."""
+"""Write rows to disk: one ``.jsonl`` file per run, line by line, readable when cut at any byte (``rows.journals``)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from joulecast_calibration.rows.typed import Flaw, TypedRow, row_of, row_or_flaw
 Columns = Mapping[str, Any]
 
 REFUSED = "refused"
-"""Reason of a row that no instrument can have measured: it is kept as invalid, with what is wrong as its message."""
+"""Reason of a row with impossible values, which is kept as invalid with the fault as its message."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Journal:
-    """Appends rows of one process to the file of its run. What a killed process left of a line is taken off first.
+class JournalWriter:
+    """Appends rows of one process to the file of its run, after removing an incomplete line of a killed process.
 
     Raises MeasurementError (DiskFull, FolderNotWritable) and then leaves the file as it was before the row.
     """
@@ -36,9 +36,11 @@ class Journal:
         self._file = _open(path)
 
     def record(self, kind: str, columns: Columns) -> TypedRow:
-        """Write a row that its readers accept, see it on the disk, and give what they read. A layer, network or window
-        with a column that they refuse is written as invalid. Raises MeasurementError (InvalidRow) for another kind of
-        row with one; then nothing is written."""
+        """Write a row that its readers accept, flush it to the disk, and return it as they read it.
+
+        A layer, network or window with a column that readers refuse is written as invalid. Another kind of row with
+        such a column raises MeasurementError (InvalidRow) and is not written.
+        """
         row = self._row(kind, columns)
         flaw = row_or_flaw(row)
         if isinstance(flaw, Flaw) and kind in WINDOWED:
@@ -85,7 +87,7 @@ def _open(path: Path) -> int:
 
 
 def _whole_bytes(file: int, size: int) -> int:
-    """Length of the file up to its last line break."""
+    """Return the length of the file up to its last line break."""
     step = 1 << 16
     end = size
     while end > 0:
@@ -114,13 +116,13 @@ def _text(row: Columns) -> str:
 
 
 def _as_read(row: Columns) -> dict[str, Any]:
-    """The row as its readers have it: a library's version may be a text of a class of its own."""
+    """Return the row as its readers get it: a library's version may be an instance of a subclass of str."""
     read: dict[str, Any] = json.loads(_text(_plain(row)))
     return read
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no infinities: what is not finite is unknown. Nine digits say more than any sensor does."""
+    """Convert to JSON values: numbers that are not finite become null, others keep nine digits."""
     if isinstance(value, float):
         return float(f"{value:.9g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):

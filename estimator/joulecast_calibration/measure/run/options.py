@@ -60,7 +60,7 @@ def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[st
         write(_dry_run(request, order=options.order))
         return 0
     if options.resume is None:
-        raise wrong_usage("no folder for the rows: give --resume DIR (it is made if it is not there)")
+        raise wrong_usage("the folder for the rows is missing: give --resume DIR, which is created if necessary")
     ending = perform(request, reporter)
     write(_ending_text(ending))
     write(report_text(report(request.folder, ending.processes)))
@@ -70,10 +70,10 @@ def run_command(options: CommandOptions, reporter: Reporter, write: Callable[[st
 
 
 def request_of(options: CommandOptions) -> MeasurementRequest:
-    """Raises MeasurementError (WrongUsage) for options that contradict each other or say nothing."""
+    """Build the request. Raises MeasurementError (WrongUsage) for contradicting or incomplete options."""
     devices = [options.simulate is not None, options.simulate_on_cpu or options.check]
     if all(devices):
-        raise wrong_usage("--simulate is a device of its own: leave out --simulate-on-cpu and --check")
+        raise wrong_usage("--simulate replaces the device: leave out --simulate-on-cpu and --check")
     budget = duration_seconds(options.budget, "--budget")
     return MeasurementRequest(
         folder=options.resume or Path(),
@@ -100,7 +100,7 @@ def _device(options: CommandOptions) -> str:
 def _faults(options: CommandOptions) -> dict[str, str]:
     parts = [text.partition("=") for text in options.fault]
     if bad := [name for name, sign, value in parts if not sign or not value]:
-        raise wrong_usage(f"--fault {bad[0]!r} says nothing: give NAME=VALUE, as stranger=120")
+        raise wrong_usage(f"--fault {bad[0]!r} has no value: give NAME=VALUE, as foreign-process=120")
     return {name: value for name, _, value in parts}
 
 
@@ -114,7 +114,7 @@ def _dry_run(request: MeasurementRequest, *, order: bool) -> str:
 
 
 def _ending_text(ending: Ending) -> str:
-    """How a command ended."""
+    """Describe how a command ended."""
     text = f"{_ENDINGS[ending.reason]}: {ending.rows} rows in {clock(ending.seconds)}\n"
     for library, count in ending.skipped.items():
         text += f"not measured: {count} rows, for want of {library}\n"

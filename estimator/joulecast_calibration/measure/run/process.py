@@ -1,4 +1,4 @@
-"""A child of the chain: holds the device for one session and tells its parent, line by line, what it does."""
+"""A child of the chain: hold the device for one session and report every event to the parent, one line each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.plan.configuration import PARENT, SLICES, Configuration
-from joulecast_calibration.measure.plan.history import History, Holder, Run, current_run
+from joulecast_calibration.measure.plan.history import History, Holder, MeasurementRun, current_run
 from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.refusals import check_accelerator
 from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits
 from joulecast_calibration.meter import Policy
@@ -40,9 +40,13 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessJob:
-    """What a parent asks of a child. ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``. ``seconds``: since
-    ``spawned_at`` of the machine's monotonic clock. ``faults``: of a simulated device, by name.
-    ``last``, ``closing``: see ``SessionLimits``. ``check``: everything once, at its smallest.
+    """What a parent asks of a child.
+
+    - ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``.
+    - ``seconds``: since ``spawned_at`` of the machine's monotonic clock.
+    - ``faults``: of a simulated device, by name.
+    - ``last``, ``closing``: see ``SessionLimits``.
+    - ``check``: run everything once, at its smallest.
     """
 
     folder: str
@@ -61,14 +65,14 @@ class ProcessJob:
 
 
 def job_from_json(text: str) -> ProcessJob:
-    """What ``ProcessJob.to_json`` wrote."""
+    """Read what ``ProcessJob.to_json`` wrote."""
     document = json.loads(text)
     options = document.pop("options")
     return ProcessJob(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
 
 
 def main(text: str) -> int:
-    """Do the job; the exit status."""
+    """Do the job; return the exit status."""
     die_with_parent()
     events = _own_output()
     try:
@@ -100,7 +104,13 @@ def _work(job: ProcessJob, events: TextIO) -> int:
 
 
 def _measure(
-    job: ProcessJob, bench: Bench, journal: Journal, run: Run, history: History, emit: Any, seconds: Callable[[], float]
+    job: ProcessJob,
+    bench: Bench,
+    journal: JournalWriter,
+    run: MeasurementRun,
+    history: History,
+    emit: Any,
+    seconds: Callable[[], float],
 ) -> int:
     plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
     plan, skipped = _possible(plan, bench)
@@ -132,7 +142,7 @@ def _measure(
 
 
 def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
-    """The plan without rows whose library or runtime is not here; how many rows that took, by what they lack."""
+    """Return the plan without rows whose library or runtime is missing here, and how many rows each of these costs."""
     missing = bench.missing({row.runtime for row in plan.rows})
     lacks = [_lack(row, missing) for row in plan.rows]
     rows = tuple(row for row, lack in zip(plan.rows, lacks, strict=True) if not lack)
@@ -140,7 +150,7 @@ def _possible(plan: Plan, bench: Bench) -> tuple[Plan, dict[str, int]]:
 
 
 def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
-    """What a row needs and this machine lacks; "" for nothing. A layer needs torch alone."""
+    """Return what a row needs and this machine does not have, or "". A layer needs torch alone."""
     if row.window == "codecarbon" and "codecarbon" in missing:
         return missing["codecarbon"]
     if row.op_type:
@@ -161,21 +171,21 @@ def _bench(job: ProcessJob) -> Bench:
     return cuda_bench(int(job.device.partition(":")[2] or 0), seed=seed)
 
 
-def _run(rows: tuple[TypedRow, ...], bench: Bench) -> Run:
-    """The folder's last run if it goes on, else a new one."""
+def _run(rows: tuple[TypedRow, ...], bench: Bench) -> MeasurementRun:
+    """Return the folder's last run if it continues, else a new run."""
     card, now = bench.sensor.card, datetime.now(UTC)
     holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())
     found = current_run(rows, holder, now)
     if found:
         return found
     unique = hashlib.sha256(f"{now.isoformat()} {card.card} {os.getpid()}".encode()).hexdigest()[:6]
-    return Run(run_id=f"{now:%Y%m%dT%H%M%SZ}-{unique}", process=1)
+    return MeasurementRun(run_id=f"{now:%Y%m%dT%H%M%SZ}-{unique}", process=1)
 
 
-def _journal(job: ProcessJob, run: Run, bench: Bench, seconds: Callable[[], float]) -> Journal:
+def _journal(job: ProcessJob, run: MeasurementRun, bench: Bench, seconds: Callable[[], float]) -> JournalWriter:
     path = Path(job.folder) / f"{run.run_id}.jsonl"
     simulated = bench.sensor.card.simulated
-    return Journal(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
+    return JournalWriter(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
 
 
 def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
@@ -198,7 +208,7 @@ def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its model's name, where the system tells."""
+    """Return the processor's model name, where the system gives it."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
     except OSError:
@@ -208,7 +218,7 @@ def _processor() -> str:
 
 
 def _boot() -> str:
-    """Salted hash of what names this start of the machine; "" where nothing does."""
+    """Return a salted hash that identifies this start of the machine; "" where none is available."""
     try:
         boot = _BOOT_ID.read_text().strip()
     except OSError:
@@ -217,7 +227,7 @@ def _boot() -> str:
 
 
 def _own_output() -> TextIO:
-    """Standard output for events alone: what libraries print goes to standard error."""
+    """Reserve standard output for events: redirect what libraries print to standard error."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return events
@@ -229,8 +239,10 @@ def _tell(events: TextIO, event: str, columns: Mapping[str, Any]) -> None:
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it ends, so that none that is killed leaves another on the GPU. Linux
-    alone offers this."""
+    """End this process when the process that started it ends, so that no process stays on the GPU after a kill.
+
+    Only Linux offers this.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

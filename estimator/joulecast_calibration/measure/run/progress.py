@@ -1,4 +1,4 @@
-"""Progress of a measurement as plain lines, which a log can hold."""
+"""Show the progress of a measurement as plain lines, which a log can hold."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from joulecast_calibration.measure.report.text import clock
 
 
 class Reporter(Protocol):
-    """Hears of every event of a run: ``started``, ``begin``, ``row``, ``note``, ``ended``."""
+    """Receives every event of a run: ``started``, ``begin``, ``row``, ``note``, ``ended``."""
 
     def event(self, name: str, columns: Mapping[str, Any], elapsed_seconds: float) -> None: ...
 
 
 class Lines(Protocol):
-    """Where lines go: a text stream, as far as it is needed."""
+    """Where lines are written: the part of a text stream that is used."""
 
     def write(self, text: str, /) -> object: ...
 
@@ -24,7 +24,7 @@ class Lines(Protocol):
 
 
 class PlainReporter:
-    """One line an event, with the time since the command began."""
+    """Prints one line per event, with the time since the command began."""
 
     def __init__(self, stream: Lines | None = None) -> None:
         self._stream: Lines = stream or sys.stderr
@@ -54,7 +54,7 @@ def _started(columns: Mapping[str, Any]) -> str:
 
 
 def row_line(columns: Mapping[str, Any]) -> str:
-    """A row in one line."""
+    """Format a row as one line."""
     figures = ""
     if columns.get("joules") is not None:
         figures = f": {columns['joules']:.4g} J, {1e3 * columns['seconds']:.4g} ms, {columns['watts']:.0f} W"

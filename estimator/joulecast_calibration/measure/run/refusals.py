@@ -1,4 +1,4 @@
-"""What a measurement refuses before it begins, each in one sentence that says the way out."""
+"""Check a request before the measurement begins, and refuse it in one sentence that names a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration_seconds(text: str, option: str) -> float:
-    """``25m``, ``90s``, ``1.5h`` or a number of seconds. Raises MeasurementError (WrongUsage)."""
+    """Parse ``25m``, ``90s``, ``1.5h`` or a number of seconds. Raises MeasurementError (WrongUsage)."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     if not match:
         raise wrong_usage(f"{option} {text!r} cannot be read as a length of time: give 25m, 90s or a number of seconds")
@@ -32,7 +32,7 @@ def duration_seconds(text: str, option: str) -> float:
 
 
 def check_times(budget_seconds: float, process_seconds: float) -> None:
-    """Raises MeasurementError where nothing could be measured in such times."""
+    """Check that something can be measured in these times. Raises MeasurementError if not."""
     if budget_seconds < SMALLEST_BUDGET_SECONDS:
         raise wrong_usage(
             f"a budget of {budget_seconds:g} s is too small: a run that goes on needs {SMALLEST_BUDGET_SECONDS:g} s,"
@@ -46,7 +46,7 @@ def check_times(budget_seconds: float, process_seconds: float) -> None:
 
 
 def check_names(slices: Iterable[str], precision: str, runtime: str) -> None:
-    """Raises MeasurementError for a slice, precision or runtime that does not exist."""
+    """Check that slices, precision and runtime exist. Raises MeasurementError if one does not."""
     for word, value, known in (
         *(("slice", name, SLICES) for name in slices),
         *([("precision", precision, PRECISIONS)] if precision else []),
@@ -61,7 +61,7 @@ def wrong_usage(sentence: str) -> MeasurementError:
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder. Raises MeasurementError (FolderNotWritable, DiskFull)."""
+    """Create the folder. Raises MeasurementError (FolderNotWritable, DiskFull)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -80,7 +80,7 @@ def check_folder(folder: Path) -> None:
 
 
 def lock(folder: Path) -> int:
-    """A descriptor that keeps other measurements out of the folder until it and its copies are closed.
+    """Lock the folder against other measurements; the lock holds until the descriptor and its copies are closed.
 
     Raises MeasurementError (FolderInUse).
     """
@@ -96,16 +96,21 @@ def lock(folder: Path) -> int:
 
 
 def check_rows(lines: Iterable[Line], folder: Path) -> None:
-    """Raises MeasurementError (OtherRows) where the folder's rows cannot stand beside new ones. Rows of another version
-    of the suite can: they are told by name and digest, and each carries its own graph."""
+    """Check that new rows may be added to the folder's rows. Raises MeasurementError (OtherRows) if not.
+
+    Rows of another version of the suite are accepted: they are identified by name and digest, and each carries its own
+    graph.
+    """
     for line in lines:
         if line.schema != SCHEMA_VERSION:
             raise _other(folder, f"schema {line.schema}, and this version writes schema {SCHEMA_VERSION}")
 
 
 def check_accelerator(rows: Iterable[TypedRow], folder: Path, accelerator: str) -> None:
-    """Raises MeasurementError (OtherRows) where the folder belongs to another kind of card; simulated ones are kinds of
-    their own."""
+    """Check that the folder's rows are of this kind of card. Raises MeasurementError (OtherRows) if not.
+
+    Simulated cards are kinds of their own.
+    """
     for row in rows:
         if isinstance(row, SessionRow) and row.accelerator != accelerator:
             raise _other(folder, f"{row.accelerator}, and the card here is {accelerator}")

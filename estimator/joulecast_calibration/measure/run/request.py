@@ -1,4 +1,4 @@
-"""A measurement as asked for, checked, and run: what both command lines share."""
+"""Check and run a measurement request, for both command lines."""
 
 from __future__ import annotations
 
@@ -29,10 +29,14 @@ CHECK_BUDGET_SECONDS = 6 * 3600.0  # a check ends when everything has run once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementRequest:
-    """``folder``: of the rows; what it holds is not measured again. ``device``: ``cuda:N``, ``simulated:PRESET`` or
-    ``processor``. ``single``: one process and no more. ``continues``: another command follows on this card at once, so
-    the closing anchors are left to it. ``check``: run everything once, at its smallest. ``faults``: of a simulated
-    device.
+    """A measurement as asked for.
+
+    - ``folder``: of the rows; what it holds is not measured again.
+    - ``device``: ``cuda:N``, ``simulated:PRESET`` or ``processor``.
+    - ``single``: run one process only.
+    - ``continues``: another command follows on this card at once, so the closing anchors are left to it.
+    - ``check``: run everything once, at its smallest.
+    - ``faults``: of a simulated device.
     """
 
     folder: Path
@@ -57,8 +61,10 @@ class MeasurementRequest:
 
 
 def perform(request: MeasurementRequest, reporter: Reporter) -> Ending:
-    """Measure what ``check_request`` has passed. Raises MeasurementError where that is refused or cannot go on; rows so
-    far are kept."""
+    """Measure what ``check_request`` has accepted.
+
+    Raises MeasurementError where the measurement is refused or cannot continue; the rows measured so far are kept.
+    """
     check_folder(request.folder)
     held = lock(request.folder)
     try:
@@ -75,24 +81,24 @@ def perform(request: MeasurementRequest, reporter: Reporter) -> Ending:
         raise _with_way_out(error) from None
     finally:
         os.close(held)
-    if ending.reason == "stranger":
+    if ending.reason == "foreign process":
         raise MeasurementError(
             f"another process stays on the GPU: {ending.rows} rows are kept in {request.folder}; end it, or take a card"
             f" of your own, and give --resume {request.folder} again",
-            reason="StrangerOnDevice",
+            reason="ForeignProcessOnDevice",
         )
     return ending
 
 
 def _with_way_out(error: MeasurementError) -> MeasurementError:
-    """Without a GPU the runner itself can still be tried."""
+    """Add that the runner can be tried without a GPU to an error about a missing GPU."""
     if error.reason != "NoDevice":
         return error
     return MeasurementError(f"{error}, or give --simulate to try the runner without a GPU", reason=error.reason)
 
 
 def check_request(request: MeasurementRequest) -> None:
-    """Raises MeasurementError (WrongUsage) for what cannot be asked."""
+    """Check that the request can be performed. Raises MeasurementError (WrongUsage) if not."""
     check_names(request.slices, request.precision, request.runtime)
     check_times(request.budget_seconds, request.process_seconds)
     if request.faults and not request.device.startswith("simulated:"):

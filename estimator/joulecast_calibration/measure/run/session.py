@@ -1,4 +1,4 @@
-"""One process of a run: measures what is left of the plan until its time is over, a row at a time."""
+"""One process of a run: measure what is left of the plan until its time is over, one row at a time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.measure.plan.expectation import LONG_WINDOW_SECONDS, Pace
-from joulecast_calibration.measure.plan.history import PASSING, UNMETERED, History, Run
+from joulecast_calibration.measure.plan.history import PASSING, UNMETERED, History, MeasurementRun
 from joulecast_calibration.measure.plan.plan import Plan
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.meter import CounterConstants, Policy, Window
 from joulecast_calibration.rows.graphs import KIND, PackedGraph
 from joulecast_calibration.rows.typed import ConstantsRow, InvalidRow, TypedRow
 
 CHECK = Policy(fewest_edges=2, shortest_seconds=0.1, longest_seconds=0.5)
-"""Windows of a check, which asks whether everything runs, not what it costs."""
+"""Policy of a check, which finds out whether everything runs, not what it costs."""
 
 _PACKAGES = tuple(Path(package.__path__[0]) for package in (joulecast, joulecast_calibration))
 _LONG = Policy.fixed(LONG_WINDOW_SECONDS)
@@ -35,7 +35,7 @@ _FOREIGN_WAIT_SECONDS = 30.0  # a monitoring tool that opens a context comes and
 _FOREIGN_POLL_SECONDS = 1.0
 _MOST_INTERRUPTIONS = 5  # visits in one process; then the card is not ours
 _FATAL = frozenset({"DiskFull", "FolderNotWritable", "SharedDevice", "NoDevice", "NoPermission", "NoCounter"})
-"""Reasons that end the session; any other costs one row."""
+"""Failures that end the session; any other failure costs one row."""
 
 
 class Emit(Protocol):
@@ -46,8 +46,12 @@ class Emit(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionLimits:
-    """``seconds``: by the bench's clock, since the process began, when its last row must have ended. ``last``: whether
-    no other process follows. ``closing``: whether the last one measures the anchors once more."""
+    """Time limits of a session.
+
+    - ``seconds``: by the bench's clock since the process began, when its last row must have ended.
+    - ``last``: whether no other process follows.
+    - ``closing``: whether the last process measures the anchors once more.
+    """
 
     seconds: float
     last: bool
@@ -55,20 +59,24 @@ class SessionLimits:
 
 
 class DeviceLostError(Exception):
-    """The context is beyond repair: the process ends, and the next one goes on without this configuration."""
+    """The context cannot be repaired: the process ends, and the next one continues without this configuration."""
 
 
 class Session:
-    """``run`` gives how it ended: ``complete``, ``process`` (another one must follow), ``budget`` or ``stranger``."""
+    """Measures the rows of one process.
+
+    ``run`` returns how it ended: ``complete``, ``process`` (another one must follow), ``budget`` or ``foreign
+    process``.
+    """
 
     def __init__(
         self,
         *,
         bench: Bench,
-        journal: Journal,
+        journal: JournalWriter,
         history: History,
         plan: Plan,
-        run: Run,
+        run: MeasurementRun,
         limits: SessionLimits,
         emit: Emit,
         seconds: Callable[[], float],
@@ -86,15 +94,15 @@ class Session:
 
     @property
     def rows_left(self) -> int:
-        """Of the slices; repeats of what is not measured yet among them."""
+        """Count the rows of the slices that are left, including repeats of what is not measured yet."""
         return len(self._left)
 
     def run(self) -> str:
-        """Measure; the ``end`` row is the last one written."""
+        """Measure until the rows or the time are over; the ``end`` row is the last one written."""
         try:
             ended = self._measure_all()
         except _ForeignProcessStays:
-            ended = "stranger"
+            ended = "foreign process"
         self._journal.record("end", {"reason": ended})
         return ended
 
@@ -113,7 +121,7 @@ class Session:
         return ended
 
     def _learn_constants(self) -> None:
-        """Measured once a run; later processes of it read the row."""
+        """Measure the constants once a run; later processes of the run read the row."""
         row = self._run.constants
         if row is None:
             configuration = self._plan.opening[0]
@@ -154,14 +162,14 @@ class Session:
             self._measure(configuration)
 
     def _measure(self, configuration: Configuration) -> None:
-        """One row, or as many as foreign processes make necessary while the time lasts."""
+        """Measure one row, and repeat it while foreign processes disturb it and time is left."""
         while self._is_disturbed(configuration):
             self._wait_for_foreign_processes()
             if not self._fits(configuration):
                 return
 
     def _is_disturbed(self, configuration: Configuration) -> bool:
-        """Whether another process was on the GPU while the row was measured."""
+        """Return whether another process was on the GPU while the row was measured."""
         began = self._seconds()
         self._begin(configuration)
         row = self._attempt(configuration)
@@ -179,7 +187,7 @@ class Session:
         )  # fmt: skip
 
     def _seconds_left(self) -> float:
-        """Until the rows or the time are over, whichever is first."""
+        """Return the seconds until the rows or the time are over, whichever is first."""
         available, needed = max(0.0, self._limits.seconds - self._seconds()), 0.0
         for row in self._left:
             needed += self._pace.seconds(row)
@@ -188,7 +196,7 @@ class Session:
         return needed
 
     def _attempt(self, configuration: Configuration) -> TypedRow:
-        """The row of one try. Raises DeviceLostError, and what ends the session."""
+        """Try to measure once and return the row. Raises DeviceLostError, and errors that end the session."""
         try:
             with self._bench.prepare(configuration) as prepared:
                 columns = self._columns(configuration, prepared)
@@ -207,13 +215,13 @@ class Session:
             self._graphs.add(graph.digest)
 
     def _trouble(self, configuration: Configuration, error: JoulecastError) -> TypedRow:
-        """The row of an error that names itself. Raises what ends the process."""
+        """Return the row of a joulecast error. Raises errors that end the process."""
         if error.reason == "DeviceLost":
             raise DeviceLostError(str(error)) from error
         if error.reason in _FATAL:
             raise error
-        if error.reason == "StrangerOnDevice":
-            invalid = {"valid": False, "invalid_reason": "stranger", "message": str(error)}
+        if error.reason == "ForeignProcessOnDevice":
+            invalid = {"valid": False, "invalid_reason": "foreign process", "message": str(error)}
             return self._journal.record(configuration.kind, _known(configuration) | invalid)
         return self._failure(configuration, error.reason, str(error))
 
@@ -236,7 +244,7 @@ class Session:
         return columns
 
     def _beside_codecarbon(self, configuration: Configuration, prepared: Prepared, window: Window) -> dict[str, Any]:
-        """The same by CodeCarbon; without it the window is a row all the same."""
+        """Measure the same load by CodeCarbon; the window is kept as a row without it."""
         try:
             return {"codecarbon": dict(self._bench.compare(configuration.label, prepared, window))}
         except MeasurementError as error:
@@ -245,7 +253,7 @@ class Session:
             return {"codecarbon": None, "codecarbon_missing": str(error)}
 
     def _context(self) -> dict[str, Any]:
-        """Of the run, repeated in each row, so that a row can be fitted alone."""
+        """Return the columns of the run that each row repeats, so that a row can be fitted alone."""
         assert self._constants is not None  # noqa: S101 (constants come first)
         return {
             "idle_watts": self._constants.idle_watts,
@@ -269,20 +277,22 @@ class _ForeignProcessStays(Exception):  # noqa: N818 (an ending, not an error)
 
 
 def failure_columns(configuration: Configuration, reason: str, sentence: str) -> dict[str, Any]:
-    """Columns of a ``failure`` row."""
+    """Return the columns of a ``failure`` row."""
     return _known(configuration) | {"measured_kind": configuration.kind, "reason": reason, "message": sentence}
 
 
 def failure_reason(error: BaseException) -> str:
-    """``OutOfMemory``; ``InternalError``, which code of joulecast raised; else ``Error``, which a library did. torch's
-    own error is known by its name, since a session may run without torch."""
+    """Return ``OutOfMemory``, ``InternalError`` for an error raised by joulecast's own code, else ``Error``.
+
+    torch's own error is recognised by its name, because a session may run without torch.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "OutOfMemory"
     return "InternalError" if _is_our_own(error) else "Error"
 
 
 def _is_our_own(error: BaseException) -> bool:
-    """Whether joulecast's own code raised the error, not code that it called."""
+    """Return whether joulecast's own code raised the error, not code that it called."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and any(map(Path(frames[-1].filename).is_relative_to, _PACKAGES))
 
@@ -292,14 +302,16 @@ def _known(configuration: Configuration) -> dict[str, Any]:
 
 
 def _unmetered(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of what ran too long for a meter on the same processor, unless it is invalid for another reason."""
+    """Mark a row that ran too long for a meter on the same processor, unless it is invalid for another reason."""
     reason = {} if columns.get("valid") is False else {"valid": False, "invalid_reason": UNMETERED}
     return {**columns, **reason}
 
 
 def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict[str, Any]:
-    """``digest`` as traced, None where it could not be; the index's beside it where it differs. The index holds no
-    graph in half precision, so there is nothing to differ from."""
+    """Set ``digest`` as traced (None where it could not be), and the index's digest beside it where it differs.
+
+    The index does not hold graphs in half precision, so there is no difference to record for them.
+    """
     traced = columns.get("digest")
     comparable = bool(configuration.digest) and configuration.precision not in ("bf16", "fp16")
     differs = comparable and traced != configuration.digest
@@ -307,7 +319,7 @@ def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict
 
 
 def _summary(configuration: Configuration, row: TypedRow) -> dict[str, Any]:
-    """What progress shows of a row."""
+    """Return the columns of a row that progress shows."""
     names = ("kind", "joules", "seconds", "watts", "valid", "invalid_reason", "reason", "message")
     return {"key": configuration.key, "label": configuration.label, "slice": configuration.slice} | {
         name: value for name in names if (value := getattr(row, name, None)) is not None
@@ -315,6 +327,6 @@ def _summary(configuration: Configuration, row: TypedRow) -> dict[str, Any]:
 
 
 def _sentence(error: BaseException) -> str:
-    """First line of an error, as long as a row may carry."""
+    """Return the first line of an error, cut to the length that a row may hold."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"[:300]

@@ -1,7 +1,7 @@
-"""One measuring window: ``scripts/measure-window OUT`` uses a GPU that is lent for some minutes, and ends in time.
+"""Run one measuring window: ``scripts/measure-window OUT`` uses a GPU that is lent for some minutes, and ends in time.
 
-It goes on from the rows of this kind of card that lie in the checkout, measures what the plan has next, and leaves in
-``OUT`` what must be kept: the journal, flushed row by row, the report, and the log.
+It continues from the rows of this kind of card in the checkout, measures what the plan has next, and leaves in ``OUT``
+what must be kept: the journal, flushed row by row, the report, and the log.
 """
 
 from __future__ import annotations
@@ -40,9 +40,14 @@ _KILL_SECONDS = 8.0  # before the end, a measurement that has not ended by itsel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuringWindow:
-    """``out``: folder that is kept. ``rows``: folder whose ``<accelerator>/*.jsonl`` the window goes on from.
-    ``seconds``: from ``began`` of the monotonic clock until everything has ended. ``device``: options of
-    ``joulecast measure`` that choose it. ``slices``: of the plan; none for all."""
+    """A measurement of limited duration.
+
+    - ``out``: folder that is kept.
+    - ``rows``: folder whose ``<accelerator>/*.jsonl`` the window continues from.
+    - ``seconds``: from ``began`` of the monotonic clock until everything has ended.
+    - ``device``: options of ``joulecast measure`` that choose the device.
+    - ``slices``: of the plan; all if empty.
+    """
 
     out: Path
     rows: Path
@@ -53,13 +58,15 @@ class MeasuringWindow:
 
     @property
     def left(self) -> float:
-        """Seconds until everything must have ended."""
+        """Return the seconds until everything must have ended."""
         return self.began + self.seconds - time.monotonic()
 
 
 def main(rows: Path, arguments: Sequence[str] | None = None) -> int:
-    """Measure one window; 0 where rows were gained, else the exit status of the measurement, 2 for wrong usage.
-    ``rows``: folder of what was measured before, where no option names another."""
+    """Measure one window; return 0 if rows were measured, else the exit status of the measurement, 2 for wrong usage.
+
+    ``rows``: folder of what was measured before, where no option names another.
+    """
     began = time.monotonic()
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -119,7 +126,7 @@ def _run(window: MeasuringWindow) -> int:
 
 
 def _accelerator(device: Sequence[str]) -> str:
-    """The name of the card's folder."""
+    """Return the name of the card's folder."""
     if device[0] == "--device":
         from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
 
@@ -130,7 +137,7 @@ def _accelerator(device: Sequence[str]) -> str:
 
 
 def _bring(rows: Path, folder: Path) -> list[tuple[Path, Path]]:
-    """Copy the journals of earlier windows beside the new one, which then knows what is done; gives both paths."""
+    """Copy the journals of earlier windows beside the new one, so that no row is repeated; return both paths."""
     pairs = [(path, folder / path.name) for path in sorted(rows.glob("*.jsonl"))]
     for path, copy in pairs:
         if not copy.exists():
@@ -146,7 +153,7 @@ def _take_away(pairs: Sequence[tuple[Path, Path]]) -> None:
 
 
 def _measure(window: MeasuringWindow, folder: Path) -> int:
-    """Run the measurement in a process of its own, so that nothing in it can hold the window up; its exit status."""
+    """Run the measurement in a process of its own, so that it cannot delay the window's end; return its exit status."""
     budget = max(window.left - _REPORT_SECONDS, SMALLEST_BUDGET_SECONDS)
     command = [
         sys.executable,
@@ -170,7 +177,7 @@ def _measure(window: MeasuringWindow, folder: Path) -> int:
 
 
 def _waited(child: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """Exit status of ``child``; None where it had to be killed, with all that it started."""
+    """Return the exit status of ``child``, or None where it had to be killed with everything that it started."""
     try:
         return child.wait(max(seconds, 0.0))
     except subprocess.TimeoutExpired:
@@ -182,7 +189,7 @@ def _waited(child: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 
 def _judged(folder: Path) -> str:
-    """The report of the rows as they lie; what is wrong with them where none can be made."""
+    """Return the report of the rows, or the reason why it cannot be made."""
     try:
         return report_text(report(folder))
     except JoulecastError as error:

@@ -1,6 +1,6 @@
-"""A simulated device and its meter, to test the meter and the runner without a card.
+"""Simulate a device and its meter, to test the meter and the runner without a card.
 
-Whatever is measured on them says so: ``card.simulated`` and an accelerator named ``simulated-…``.
+Rows measured on them are marked: ``card.simulated`` and an accelerator named ``simulated-…``.
 """
 
 from joulecast_calibration.meter.simulated.chip import Execution, Phase, SimulatedChip

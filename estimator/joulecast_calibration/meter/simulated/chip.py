@@ -1,7 +1,7 @@
-"""A simulated chip: the time and power of executions at a clock and a temperature.
+"""Simulate a chip: the time and power of executions at a clock and a temperature.
 
-The law is ``energy.physical``'s, seen from inside: dynamic energy of arithmetic ∝ V², of memory constant, static power
-and the power of the clock tree beside them. The shares of the power limit are those that the law's fit gave for an
+The law is that of ``energy.physical``: dynamic energy of arithmetic ∝ V², of memory constant, static power and the
+power of the clock tree beside them. The shares of the power limit are those that the law's fit gave for an
 A100-PCIE-40GB; thermal constants are chosen so that a card reaches its temperature in about a minute.
 """
 
@@ -18,8 +18,12 @@ TICK_SECONDS = 0.02  # between two decisions on the clock; short against the 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedChip:
-    """``static_watts`` at 25 °C, rising by ``leakage_per_celsius``; ``clock_watts`` at boost. Parked: at rest, clocks
-    down. ``thermal_seconds``: time constant of its heat sink.
+    """Constants of a simulated chip.
+
+    - ``static_watts``: at 25 °C, rising by ``leakage_per_celsius``.
+    - ``clock_watts``: power of the clock tree at boost.
+    - parked: at rest, with lowered clocks.
+    - ``thermal_seconds``: time constant of its heat sink.
     """
 
     boost_mhz: float = 1410.0  # A100-PCIE-40GB (data sheet), as the three next
@@ -43,7 +47,7 @@ class SimulatedChip:
 
     @property
     def steps(self) -> int:
-        """Number of the boost clock among the multiples of 15 MHz."""
+        """Return the number of the boost clock among the multiples of 15 MHz."""
         return round(self.boost_mhz / STEP_MHZ)
 
     @property
@@ -51,23 +55,23 @@ class SimulatedChip:
         return max(1, round(self.lowest_mhz / STEP_MHZ))
 
     def voltage_squared(self, clock: float) -> float:
-        """V² relative to boost at the clock share ``clock``."""
+        """Return V² relative to boost at the clock share ``clock``."""
         return self.voltage_floor + (1 - self.voltage_floor) * math.pow(clock, self.voltage_exponent)
 
     def busy_watts(self, clock: float, celsius: float) -> float:
-        """Without the dynamic power of what runs."""
+        """Return the power under load without the dynamic power of what runs."""
         return self.static_watts * self._leakage(celsius) + self._tree_watts(clock)
 
     def rest_watts(self, clock: float, celsius: float) -> float:
-        """A context alive, clocks up, no kernel: P_gap."""
+        """Return P_gap: the power with a context and raised clocks, but no kernel."""
         return self.gap_watts * self._leakage(celsius) + self._tree_watts(clock)
 
     def settled_celsius(self, watts: float) -> float:
-        """Temperature reached after long at ``watts``."""
+        """Return the temperature that the chip reaches after a long time at ``watts``."""
         return self.ambient_celsius + self.celsius_per_watt * watts
 
     def limit_watts(self, celsius: float) -> float:
-        """The power limit, lowered from ``throttle_celsius`` on to what keeps the chip below ``highest_celsius``."""
+        """Return the power limit, lowered from ``throttle_celsius`` on to keep the chip below ``highest_celsius``."""
         hot = (celsius - self.throttle_celsius) / (self.highest_celsius - self.throttle_celsius)
         if hot <= 0:
             return self.power_limit_watts
@@ -84,9 +88,10 @@ class SimulatedChip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A part of an execution, at the boost clock: ``compute_watts`` and ``memory_watts`` dynamic, beside static power.
+    """A part of an execution at the boost clock.
 
-    ``clock_bound``: share of its time that a lower clock stretches.
+    - ``compute_watts``, ``memory_watts``: dynamic power, beside static power.
+    - ``clock_bound``: share of its time that a lower clock stretches.
     """
 
     seconds: float
@@ -97,8 +102,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What one execution does. ``host_seconds``: what the host takes to launch it; where that is longer than the
-    phases, the device waits. ``drift_per_second``: growth of its dynamic power from the first execution on.
+    """What one execution does.
+
+    - ``host_seconds``: time that the host takes to launch it; where that is longer than the phases, the device waits.
+    - ``drift_per_second``: growth of its dynamic power from the first execution on.
     """
 
     phases: tuple[Phase, ...]
@@ -109,7 +116,13 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """``clock``: share of boost. ``pace``: factor on times; ``draw``: on dynamic power. ``more_watts``: others'."""
+    """Conditions of an execution.
+
+    - ``clock``: share of boost.
+    - ``pace``: factor on times.
+    - ``draw``: factor on dynamic power.
+    - ``more_watts``: power of other processes.
+    """
 
     clock: float
     celsius: float
@@ -119,7 +132,7 @@ class Conditions:
 
 
 def pattern_of(chip: SimulatedChip, execution: Execution, at: Conditions) -> Pattern:
-    """Steps of one execution; a wait for the host, if any, is the last."""
+    """Compute the power steps of one execution; a wait for the host, if any, is the last one."""
     squared, rest = chip.voltage_squared(at.clock), chip.rest_watts(at.clock, at.celsius) + at.more_watts
     busy = chip.busy_watts(at.clock, at.celsius) + at.more_watts
     seconds, watts = [], []

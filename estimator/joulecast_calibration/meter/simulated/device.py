@@ -1,4 +1,4 @@
-"""A device in virtual time: what is enqueued runs, draws power, warms the chip and is slowed by its cap."""
+"""Simulate a device in virtual time: what is enqueued runs, draws power, warms the chip and is slowed by its cap."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class VirtualClock:
 
 
 class SimulatedDevice:
-    """``spec``: a preset's name or a ``DeviceSpec``. The same seed and the same calls give the same readings."""
+    """A simulated device. The same seed and the same calls give the same readings.
+
+    - ``spec``: a preset's name or a ``DeviceSpec``.
+    """
 
     def __init__(self, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: Faults | None = None) -> None:
         self.spec = preset(spec) if isinstance(spec, str) else spec
@@ -83,8 +86,10 @@ class SimulatedDevice:
         memory_bytes: int = 0,
         multiple: int = 1,
     ) -> SimulatedLoad:
-        """Executions of ``phases``; or of one phase of ``seconds`` in which the board draws ``watts`` at boost and
-        25 °C, a third of the dynamic power in memory."""
+        """Make a load of ``phases``, or of one phase of ``seconds`` in which the board draws ``watts``.
+
+        The single phase is at boost and 25 °C, with a third of the dynamic power in memory.
+        """
         if seconds is not None:
             dynamic = (watts or 0.8 * self._chip.power_limit_watts) - self._chip.busy_watts(1.0, 25.0)
             phases = (Phase(seconds=seconds, compute_watts=dynamic * 2 / 3, memory_watts=dynamic / 3),)
@@ -101,11 +106,11 @@ class SimulatedDevice:
         return self._chip.memory_bytes
 
     def true_joules(self, start: float, end: float) -> float:
-        """What the device used from ``start`` to ``end``, exactly; both not after now."""
+        """Return exactly what the device used from ``start`` to ``end``, neither of which is after now."""
         return self.history.joules(end) - self.history.joules(start)
 
     def call(self, seconds: float) -> float:
-        """Count a call of that many seconds; the time when it returns."""
+        """Count a call of that many seconds; return the time when it returns."""
         self.calls += 1
         if self.calls == self.faults.end_at_call:
             self.faults.end()
@@ -123,7 +128,7 @@ class SimulatedDevice:
         self.now = end
 
     def enqueue(self, load: SimulatedLoad, executions: int) -> None:
-        """At the end of the queue; a device at rest begins at once."""
+        """Enqueue executions; a device at rest starts at once."""
         if self._queue and self._queue[-1].load is load:
             self._queue[-1].executions += executions
             self._due = self._next_event()
@@ -136,7 +141,7 @@ class SimulatedDevice:
             self._begin()
 
     def cancel(self, load: SimulatedLoad) -> None:
-        """Whatever of ``load`` is not finished now never runs."""
+        """Drop what is not finished of ``load``."""
         self._settle(self.now)
         if self.running() is load:
             self._elapsed, self._worked = 0.0, self.now
@@ -144,7 +149,7 @@ class SimulatedDevice:
         self._begin()
 
     def finished(self) -> int:
-        """Executions that the work now running has finished and that are not settled yet."""
+        """Return the executions that the running work has finished and that are not settled yet."""
         if not self._queue:
             return 0
         done = math.floor((self._elapsed + self.now - self._began) / self._pattern.period + _ROUNDING)
@@ -154,7 +159,7 @@ class SimulatedDevice:
         return self._queue[0].load if self._queue else None
 
     def seconds_to_idle(self) -> float:
-        """Time until the next event of the queue: waiting that long, again and again, drains it."""
+        """Return the time until the next event of the queue; waiting that long, again and again, drains it."""
         return max(self._due - self.now, 0.0)
 
     def state(self) -> DeviceState:
@@ -194,7 +199,7 @@ class SimulatedDevice:
         return min(*times, self._completion())
 
     def _completion(self) -> float:
-        """When the work now running will be done, at its present pace."""
+        """Return when the running work will be done at its present pace."""
         if not self._queue:
             return math.inf
         return self._began + max(self._queue[0].executions * self._pattern.period - self._elapsed, 0.0)
@@ -230,7 +235,7 @@ class SimulatedDevice:
         self._step += max(-_SLEW_STEPS, min(_SLEW_STEPS, wanted - self._step))
 
     def _highest_step(self) -> int:
-        """The highest clock at which what runs stays below the limit, found from the last one."""
+        """Return the highest clock at which the running work stays below the limit, searched from the last one."""
         limit, step = self._chip.limit_watts(self.celsius), min(self._capped, self._chip.steps)
         if not self._queue:
             return self._chip.steps
@@ -241,14 +246,14 @@ class SimulatedDevice:
         return step
 
     def _demand(self, step: int) -> float:
-        """Power at that clock: of the whole execution if it fits into a tick, else of the phase that runs."""
+        """Return the power at that clock: of the whole execution if it fits into a tick, else of the running phase."""
         pattern = self._pattern_at(step)
         if pattern.period <= TICK_SECONDS:
             return pattern.mean_watts
         return pattern.watts[self._pattern.step_at(self._elapsed)[0] % len(pattern.watts)]
 
     def _begin(self) -> None:
-        """A piece of history at the present clock, temperature and work."""
+        """Begin a piece of history at the present clock, temperature and work."""
         fresh = self._pattern_at(self._step)
         if self._elapsed > 0 and len(fresh.seconds) == len(self._pattern.seconds):
             self._elapsed = fresh.elapsed_at(*self._pattern.step_at(self._elapsed))

@@ -1,4 +1,4 @@
-"""What can go wrong with a device and its meter, each at a time of its own."""
+"""Faults of a device and its meter, each at a time of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Span = tuple[float, float]
-"""From, until: seconds of the device's time."""
+"""Begin and end in seconds of the device's time."""
 
 
 def inside(at: float, spans: tuple[Span, ...]) -> bool:
@@ -16,7 +16,7 @@ def inside(at: float, spans: tuple[Span, ...]) -> bool:
 
 
 def kill() -> None:
-    """End this process as the kernel would: no handler, no flush."""
+    """End this process as the kernel would: without handlers or a flush."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -24,7 +24,7 @@ def kill() -> None:
 class ForeignProcess:
     """Another process's kernels from ``start`` until ``end``: they add ``watts`` and stretch ours by ``slowdown``.
 
-    ``visible``: whether the driver lists the process.
+    - ``visible``: whether the driver lists the process.
     """
 
     start: float
@@ -37,10 +37,16 @@ class ForeignProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """``wrap_joules``: the counter's modulus. ``start_joules``: its value at 0, else drawn. ``resets``: when it
-    falls to 0. ``frozen``: readings repeat, and are made up for afterwards. ``lost``: energy that is never counted.
-    ``missing_share``: probability that an update is late by a period. ``raising``: every read raises, transient or not
-    by ``transient``. ``end_at_call``: the number of the call to the device at which ``end`` runs.
+    """Faults of one device.
+
+    - ``wrap_joules``: the counter's modulus.
+    - ``start_joules``: the counter's value at 0, drawn if not given.
+    - ``resets``: times when the counter falls to 0.
+    - ``frozen``: periods in which readings repeat; the energy is added afterwards.
+    - ``lost``: periods whose energy is never counted.
+    - ``missing_share``: probability that an update is late by a period.
+    - ``raising``: periods in which every read raises an error, transient if ``transient``.
+    - ``end_at_call``: number of the call to the device at which ``end`` runs.
     """
 
     wrap_joules: float | None = None

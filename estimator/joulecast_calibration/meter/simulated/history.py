@@ -1,4 +1,4 @@
-"""Power over time as pieces that repeat a pattern, so that the joules between any two moments are exact."""
+"""Store power over time as pieces that repeat a pattern, so that the joules between any two moments are exact."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pattern:
         return self.joules / self.period
 
     def joules_until(self, elapsed: float) -> float:
-        """From the start of an execution; before it (``elapsed`` < 0) the pattern ran as well."""
+        """Return the joules from the start of an execution; before it (``elapsed`` < 0) the pattern ran as well."""
         if len(self.watts) == 1:
             return self.watts[0] * elapsed
         executions, rest = divmod(elapsed, self.period)
@@ -40,7 +40,7 @@ class Pattern:
         return total
 
     def step_at(self, elapsed: float) -> tuple[int, float]:
-        """The step that is running, and the share of it that is done."""
+        """Return the running step, and the share of it that is done."""
         rest = elapsed % self.period
         for number, seconds in enumerate(self.seconds):
             if rest < seconds:
@@ -49,7 +49,7 @@ class Pattern:
         return 0, 0.0
 
     def elapsed_at(self, step: int, share: float) -> float:
-        """Seconds from the start of an execution to ``share`` of ``step``: inverse of ``step_at``."""
+        """Return the seconds from the start of an execution to ``share`` of ``step``, the inverse of ``step_at``."""
         return tuple(accumulate(self.seconds, initial=0.0))[step] + share * self.seconds[step]
 
 
@@ -65,7 +65,7 @@ class _Piece:
 
 
 class PowerHistory:
-    """Power from time 0 on; before it, and after the last piece began, the pattern there goes on."""
+    """Power from time 0 on; before it, and after the last piece began, the pattern there continues."""
 
     def __init__(self, watts: float) -> None:
         self._starts = [0.0]
@@ -73,7 +73,7 @@ class PowerHistory:
         self._pieces = [_Piece(pattern=constant(watts), elapsed=0.0, before=0.0)]
 
     def begin(self, at: float, pattern: Pattern, elapsed: float = 0.0) -> None:
-        """From ``at`` seconds on ``pattern`` runs, ``elapsed`` seconds into an execution. Pieces begin in order."""
+        """Run ``pattern`` from ``at`` seconds on, ``elapsed`` seconds into an execution. Pieces begin in order."""
         joules = self.joules(at)
         if at == self._starts[-1]:
             for pile in (self._starts, self._joules, self._pieces):
@@ -83,7 +83,7 @@ class PowerHistory:
         self._pieces.append(_Piece(pattern=pattern, elapsed=elapsed, before=pattern.joules_until(elapsed)))
 
     def joules(self, at: float) -> float:
-        """From time 0 to ``at``; negative before 0."""
+        """Return the joules from time 0 to ``at``, negative before 0."""
         number = max(bisect_right(self._starts, at) - 1, 0)
         piece, since = self._pieces[number], at - self._starts[number]
         return self._joules[number] + piece.pattern.joules_until(piece.elapsed + since) - piece.before

@@ -10,10 +10,10 @@ _LAUNCH_SECONDS = 1e-5  # what handing work to a driver takes: ~10 µs a launch
 
 
 class DeviceOutOfMemoryError(MemoryError):
-    """The load does not fit into the device's memory; stands for torch's OutOfMemoryError where there is no torch."""
+    """The load does not fit into the device's memory; replaces torch's OutOfMemoryError where torch is missing."""
 
 
-class Device(Protocol):
+class LoadDevice(Protocol):
     """What a load needs of the device it runs on."""
 
     now: float
@@ -37,7 +37,7 @@ class Device(Protocol):
 class SimulatedLoad:
     """A ``Load`` whose executions cost what ``execution`` says. Raises DeviceOutOfMemoryError if it does not fit."""
 
-    def __init__(self, device: Device, execution: Execution, *, multiple: int = 1) -> None:
+    def __init__(self, device: LoadDevice, execution: Execution, *, multiple: int = 1) -> None:
         if execution.memory_bytes > device.memory_bytes:
             raise DeviceOutOfMemoryError(
                 f"{execution.memory_bytes:,} bytes do not fit into the {device.memory_bytes:,} of the device"
@@ -54,7 +54,7 @@ class SimulatedLoad:
         return self._multiple
 
     def enqueue(self, executions: int) -> None:
-        """Takes the host's time, while the device runs already."""
+        """Enqueue executions in the host's time, while the device runs already."""
         if executions % self._multiple:
             raise ValueError(f"{executions} executions are not a multiple of {self._multiple}")
         self._device.call(0.0)
@@ -75,9 +75,9 @@ class SimulatedLoad:
             self._device.advance(self._device.seconds_to_idle())
 
     def finish(self, executions: int) -> None:
-        """Told by the device: so many more are done."""
+        """Record that so many more executions are done; called by the device."""
         self._settled += executions
 
     def growth(self, at: float) -> float:
-        """Factor on the dynamic power at that time."""
+        """Return the factor on the dynamic power at that time."""
         return 1 + self.execution.drift_per_second * (at - (at if self._began is None else self._began))

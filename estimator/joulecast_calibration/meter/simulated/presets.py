@@ -18,9 +18,13 @@ from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSpec:
-    """A chip and its meter. ``product``: the card that the chip simulates, as data sheets call it; what runs on
-    it takes the time that this card's limits allow. ``power_noise``, ``pace_noise``: relative standard deviation, from
-    tick to tick, of the dynamic power and of the time of an execution."""
+    """A chip and its meter.
+
+    - ``product``: the card that the chip simulates, as data sheets call it; loads take the time that this card's limits
+      allow.
+    - ``power_noise``, ``pace_noise``: relative standard deviation, from tick to tick, of the dynamic power and of the
+      time of an execution.
+    """
 
     name: str
     chip: SimulatedChip
@@ -99,9 +103,9 @@ PRESETS: Mapping[str, DeviceSpec] = {
 
 
 def preset(name: str) -> DeviceSpec:
-    """Raises MeasurementError for a name that none has."""
+    """Return the preset of that name. Raises MeasurementError if there is none."""
     if name not in PRESETS:
         raise MeasurementError(
-            f"no simulated device is called {name!r}: choose one of {', '.join(PRESETS)}", reason="WrongUsage"
+            f"unknown simulated device {name!r}: choose one of {', '.join(PRESETS)}", reason="WrongUsage"
         )
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""A simulated meter on the machine's own clock, for real work on a processor: the work says when it runs."""
+"""Simulate a meter on the machine's own clock for real work on a processor, which reports when it runs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _Follower:
 
 
 class RealTimeSimulatedSensor(SimulatedSensor):
-    """The device of ``spec``, busy whenever a ``busy`` block runs; its ``card`` says that it is simulated.
+    """The device of ``spec``, busy whenever a ``busy`` block runs; its ``card`` is marked as simulated.
 
     Its clock and temperature follow that work and its power limit as in virtual time; the work's speed does not follow
     them.
@@ -88,7 +88,7 @@ class RealTimeSimulatedSensor(SimulatedSensor):
 
     @contextmanager
     def busy(self, intensity: float = 0.6) -> Iterator[None]:
-        """While the block runs the board draws ``intensity`` of its power limit, at boost and 25 °C."""
+        """Draw ``intensity`` of the power limit, at boost and 25 °C, while the block runs."""
         self._follower.begin(intensity * self._device.spec.chip.power_limit_watts)
         try:
             yield
@@ -99,12 +99,12 @@ class RealTimeSimulatedSensor(SimulatedSensor):
         return MeteredLoad(load, self, intensity)
 
     def true_joules(self, start: float, end: float) -> float:
-        """Between two moments, in seconds since the sensor was made."""
+        """Return the joules between two moments, in seconds since the sensor was made."""
         return self._device.true_joules(start, end)
 
 
 class MeteredLoad:
-    """A ``Load`` that works while ``enqueue`` runs, as one on a processor does, and tells the meter."""
+    """A ``Load`` that works while ``enqueue`` runs, as one on a processor does, and reports it to the meter."""
 
     def __init__(self, load: Load, sensor: RealTimeSimulatedSensor, intensity: float) -> None:
         self._load, self._sensor, self._intensity = load, sensor, intensity

@@ -1,4 +1,4 @@
-"""The meter of a simulated device: a counter and a power figure that see the truth late, in part, and in steps."""
+"""Simulate the meter of a device: a counter and a power figure that follow the truth late, in part, and in steps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from joulecast_calibration.meter.simulated.history import PowerHistory
 class Register:
     """How one figure is formed: at every ``period`` the mean power of the last ``window`` seconds, ``lag`` ago.
 
-    ``window_seconds`` None: of the whole time since the last update. ``rise_seconds``: the figure follows that mean
-    as a capacitor charges, with this time constant. ``jitter_seconds``: standard deviation of the moment of an update.
+    - ``window_seconds``: None for the whole time since the last update.
+    - ``rise_seconds``: time constant with which the figure follows that mean, as a capacitor charges.
+    - ``jitter_seconds``: standard deviation of the moment of an update.
     """
 
     period_seconds: float
@@ -30,9 +31,13 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorSpec:
-    """``counter``: None where the device has none; its ``resolution_joules``. ``gain`` and ``offset_watts`` are in
-    error on both figures, ``noise`` is a relative standard deviation of each update. ``read_seconds``: what a read
-    takes.
+    """The figures of a meter.
+
+    - ``counter``: None where the device has none.
+    - ``resolution_joules``: step of the counter.
+    - ``gain``, ``offset_watts``: errors of both figures.
+    - ``noise``: relative standard deviation of each update.
+    - ``read_seconds``: duration of a read.
     """
 
     name: str
@@ -52,7 +57,7 @@ class Source(Protocol):
     def history(self) -> PowerHistory: ...
 
     def call(self, seconds: float) -> float:
-        """Count a call of that many seconds; the time when it returns."""
+        """Count a call of that many seconds; return the time when it returns."""
 
     def state(self) -> DeviceState: ...
 
@@ -60,7 +65,7 @@ class Source(Protocol):
 
 
 class _Figure:
-    """The updates of one register: when, and the mean power that it made of each."""
+    """The updates of one register: their times, and the mean power that each shows."""
 
     def __init__(self, register: Register, history: PowerHistory, seed: str) -> None:
         self.register = register
@@ -71,7 +76,7 @@ class _Figure:
         self.due = self._grid
 
     def take(self, history: PowerHistory) -> float:
-        """Update at ``due``; the seconds since the update before."""
+        """Update at ``due``; return the seconds since the update before."""
         end = self.due - self.register.lag_seconds
         since = self.due - self.updated
         mean = history.mean_watts(end - (self.register.window_seconds or since), end)
@@ -81,7 +86,7 @@ class _Figure:
         return since
 
     def schedule(self) -> None:
-        """The next update, off its grid by the jitter, never so far that two change places."""
+        """Schedule the next update, off its grid by the jitter, but never so far that two change places."""
         self._grid += self.register.period_seconds
         most = 0.45 * self.register.period_seconds
         shift = self.random.gauss(0.0, self.register.jitter_seconds) if self.register.jitter_seconds else 0.0
@@ -89,12 +94,13 @@ class _Figure:
 
 
 class SimulatedSensor:
-    """A ``Sensor`` on a simulated device, in virtual or real time. ``card.simulated`` is True, always."""
+    """A ``Sensor`` on a simulated device, in virtual or real time. ``card.simulated`` is always True."""
 
     def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: Faults) -> None:
         if not card.simulated or not card.accelerator.startswith("simulated-"):
             raise MeasurementError(
-                f"{card.accelerator!r} cannot name a simulated card: begin it with simulated-, marked simulated"
+                f"{card.accelerator!r} is not a name of a simulated card:"
+                " begin it with simulated-, and mark the card as simulated"
             )
         self.card = card
         self.spec = spec
@@ -131,7 +137,7 @@ class SimulatedSensor:
         return self._source.foreign_processes_at(self._read())
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing, because no resource is held."""
 
     def _read(self) -> float:
         at = self._source.call(self.spec.read_seconds)
@@ -157,7 +163,7 @@ class SimulatedSensor:
             self._counted = watts * (counter.due - self._resets.pop(0))
 
     def _misses(self, figure: _Figure) -> bool:
-        """Whether the update that is due does not happen."""
+        """Return whether the update that is due is missed."""
         late = self._faults.missing_share > 0 and figure.random.random() < self._faults.missing_share
         return late or inside(figure.due, self._faults.frozen)
 
@@ -167,6 +173,6 @@ class SimulatedSensor:
 
 
 def _first_joules(faults: Faults, seed: str) -> float:
-    """Of a card that has run for a while, if not said."""
+    """Return the counter's start, if not given that of a card that has run for a while."""
     drawn = random.Random(seed).uniform(0.0, 1e6)  # noqa: S311 - a simulation's noise, no secret
     return drawn if faults.start_joules is None else faults.start_joules

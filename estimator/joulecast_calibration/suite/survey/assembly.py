@@ -1,4 +1,4 @@
-"""From what the workers found to the parts of an index."""
+"""Assemble the parts of an index from the workers' results."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _OF_A_LAYER = ("signature",)
 
 @dataclass(slots=True)
 class Assembly:
-    """Takes in what was found of each architecture, in any order; ``parts`` gives the index."""
+    """Collects the results of each architecture in any order; ``parts`` returns the index."""
 
     records: list[Mapping[str, Any]] = field(default_factory=list)
     skipped: list[Mapping[str, Any]] = field(default_factory=list)
     configurations: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def add(self, found: dict[str, Any]) -> None:
-        """A record of an architecture, or a skip. A configuration seen before is kept once."""
+        """Add a record of an architecture, or a skip. A configuration seen before is stored once."""
         if "reason" in found:
             self.skipped.append(found)
             return
@@ -42,7 +42,7 @@ class Assembly:
         self.records.append(found)
 
     def parts(self, versions: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        """The index, the same for the same records in whatever order they came."""
+        """Build the index, which is the same for the same records in whatever order they came."""
         records = sorted(self.records, key=lambda record: (record["task"], record["family"], record["name"]))
         layers = _layers(records, self.configurations)
         space = space_of((cell_of(layer), layer.multiplicity, layer.predicted_seconds) for layer in layers.values())
@@ -66,7 +66,7 @@ class Assembly:
         }
 
     def unsupported(self) -> Counter[str]:
-        """How often each operator without a counting rule runs in the suite."""
+        """Count how often each operator without a counting rule runs in the suite."""
         found: Counter[str] = Counter()
         for record in self.records:
             for batch in _batches(record):
@@ -91,7 +91,7 @@ def _batches(record: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 
 def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, Mapping[str, Any]]) -> dict[str, Layer]:
-    """Every distinct configuration that runs a kernel, by digest."""
+    """Return every distinct configuration that runs a kernel, by digest."""
     executions: Counter[str] = Counter()
     families: defaultdict[str, set[str]] = defaultdict(set)
     unseen: set[str] = set()
@@ -115,8 +115,10 @@ def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, M
 
 
 def _sample(space: Space, layers: Iterable[Layer]) -> list[str]:
-    """Digests in coverage order, one a cell: of its layers the one that the suite spends most time on. Long ones come
-    last, shortest first."""
+    """Return digests in coverage order, one for each cell: of its layers, the one that the suite spends most time on.
+
+    Long layers come last, shortest first.
+    """
     usable = [layer for layer in layers if layer.fits and not layer.zero_shot]
     chosen: dict[Key, Layer] = {}
     for layer in sorted(usable, key=_importance):

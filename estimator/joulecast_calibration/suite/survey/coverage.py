@@ -1,4 +1,4 @@
-"""How well a prefix of the sample covers the suite."""
+"""Compute how well a prefix of the sample covers the suite."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from joulecast_calibration.suite.survey.sampling import approach
 from joulecast_calibration.suite.survey.space import FARTHEST, PER_OCTAVE, Space, Whole, key_of
 
 NEAR = PER_OCTAVE
-"""An octave in all: a layer so near differs from a sampled one by less than a factor of two in what it costs."""
+"""One octave: a layer within it differs from a sampled one by less than a factor of two in cost."""
 
 QUANTILES = (0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """Of a sample of ``length`` layers. ``octaves``: quantiles (``QUANTILES``) of the distance of all cells to the
-    sample, 16 where it has nothing of their op type and dtype; ``farthest_octaves``: the largest. ``near``: share of
-    the suite's predicted time in layers within an octave of a sampled one; ``reached``: in layers whose op type and
-    dtype it has."""
+class SampleCoverage:
+    """Coverage of a sample of ``length`` layers.
+
+    - ``octaves``: quantiles (``QUANTILES``) of the distance of all cells to the sample, 16 where it has nothing of
+      their op type and dtype.
+    - ``farthest_octaves``: the largest distance.
+    - ``near``: share of the suite's predicted time in layers within an octave of a sampled one.
+    - ``reached``: share in layers whose op type and dtype the sample has.
+    """
 
     length: int
     octaves: tuple[float, ...]
@@ -32,8 +36,8 @@ class Coverage:
     reached: float
 
 
-def coverages(space: Space, sample: Iterable[int], lengths: Sequence[int]) -> tuple[Coverage, ...]:
-    """The coverage of each prefix of ``sample``, cells by position, whose length is one of ``lengths``."""
+def coverages(space: Space, sample: Iterable[int], lengths: Sequence[int]) -> tuple[SampleCoverage, ...]:
+    """Compute the coverage of each prefix of ``sample``, cells by position, whose length is one of ``lengths``."""
     nearest = np.full(len(space.keys), FARTHEST, dtype=np.int64)
     reached = np.zeros(len(space.strata), dtype=bool)
     found = []
@@ -45,10 +49,10 @@ def coverages(space: Space, sample: Iterable[int], lengths: Sequence[int]) -> tu
     return tuple(found)
 
 
-def _coverage(space: Space, length: int, nearest: Whole, reached: NDArray[np.bool_]) -> Coverage:
+def _coverage(space: Space, length: int, nearest: Whole, reached: NDArray[np.bool_]) -> SampleCoverage:
     octaves = nearest / PER_OCTAVE
     total = max(int(space.nanoseconds.sum()), 1)
-    return Coverage(
+    return SampleCoverage(
         length=length,
         octaves=tuple(float(value) for value in np.quantile(octaves, QUANTILES, method="higher")),
         farthest_octaves=float(octaves.max()),
@@ -58,12 +62,12 @@ def _coverage(space: Space, length: int, nearest: Whole, reached: NDArray[np.boo
 
 
 def cells_of(space: Space, layers: Iterable[Layer]) -> tuple[int, ...]:
-    """The position of each layer's cell."""
+    """Return the position of each layer's cell."""
     return tuple(space.position[cell_of(layer)] for layer in layers)
 
 
 def cell_of(layer: Layer) -> tuple[str, str, int, int, int]:
-    """The cell of one layer."""
+    """Return the cell of one layer."""
     return key_of(
         op_type=layer.op_type,
         dtype=layer.dtype,
@@ -74,7 +78,7 @@ def cell_of(layer: Layer) -> tuple[str, str, int, int, int]:
 
 
 def random_sample(space: Space, eligible: Sequence[int], *, length: int, seed: int) -> tuple[int, ...]:
-    """What a draw of layers without an order gives: cells by how many distinct layers they hold."""
+    """Draw layers without an order, for comparison: cells by how many distinct layers they hold."""
     weights = space.layers[np.array(eligible)] / space.layers[np.array(eligible)].sum()
     drawn = np.random.default_rng(seed).choice(len(eligible), size=length, replace=False, p=weights)
     return tuple(eligible[position] for position in drawn.tolist())

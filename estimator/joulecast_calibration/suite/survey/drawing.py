@@ -1,4 +1,4 @@
-"""The coverage of the sample as a picture. Needs matplotlib (extra ``report``)."""
+"""Draw the coverage of the sample. Needs matplotlib (extra ``report``)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 from joulecast.errors import JoulecastError
 from joulecast_calibration.plotting import pyplot
 from joulecast_calibration.suite.index import Index
-from joulecast_calibration.suite.survey.coverage import NEAR, Coverage, cells_of, coverages, random_sample
+from joulecast_calibration.suite.survey.coverage import NEAR, SampleCoverage, cells_of, coverages, random_sample
 from joulecast_calibration.suite.survey.space import PER_OCTAVE, space_from_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DRAWS = 5
-"""Random orders beside ours; their mean is drawn."""
+"""Number of random orders for comparison; their mean is drawn."""
 
 _POINTS = 40
 _SIZE_INCHES = (10.0, 4.2)
 
 
 def draw_coverage(index: Index, path: Path) -> None:
-    """Two panels by prefix length: distances of the suite's cells to the sample, and the share of its predicted time
-    that is near. The suffix of ``path`` says the format. Raises JoulecastError without matplotlib, or for a format that
-    it does not know."""
+    """Draw two panels by prefix length: distances of the suite's cells, and the share of its predicted time that is
+    near.
+
+    The suffix of ``path`` gives the format. Raises JoulecastError without matplotlib, or for an unknown format.
+    """
     plot = pyplot()
     ordered, drawn = _curves(index)
     figure, (left, right) = plot.subplots(1, 2, figsize=_SIZE_INCHES, layout="constrained")
@@ -52,7 +54,7 @@ _DISTANCES = {
 }
 
 
-def _near_percent(coverage: Coverage) -> float:
+def _near_percent(coverage: SampleCoverage) -> float:
     return 100 * coverage.near
 
 
@@ -60,8 +62,8 @@ def _undated(path: Path) -> dict[str, Any]:
     return {"Date": None} if path.suffix == ".svg" else {}
 
 
-def _curves(index: Index) -> tuple[Sequence[Coverage], Sequence[Sequence[Coverage]]]:
-    """The coverage of prefixes of the sample, and of random orders of the same cells."""
+def _curves(index: Index) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
+    """Compute the coverage of prefixes of the sample, and of random orders of the same cells."""
     space = space_from_json(index.space)
     sample = cells_of(space, index.layers)
     lengths = sorted({round(math.exp(math.log(len(sample)) * step / _POINTS)) for step in range(_POINTS + 1)})
@@ -70,7 +72,13 @@ def _curves(index: Index) -> tuple[Sequence[Coverage], Sequence[Sequence[Coverag
 
 
 def _plot(
-    axes: Axes, ordered: Sequence[Coverage], drawn: Sequence[Sequence[Coverage]], value: Any, *, color: str, label: str
+    axes: Axes,
+    ordered: Sequence[SampleCoverage],
+    drawn: Sequence[Sequence[SampleCoverage]],
+    value: Any,
+    *,
+    color: str,
+    label: str,
 ) -> None:
     lengths = [coverage.length for coverage in ordered]
     means = [sum(map(value, column)) / len(column) for column in zip(*drawn, strict=True)]

@@ -1,4 +1,4 @@
-"""Families that are one: networks of different lineages that do most of their work in the same layers."""
+"""Find families that belong together: networks of different lineages that do most of their work in the same layers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ KIN = 0.5
 
 
 def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) -> list[dict[str, Any]]:
-    """Pairs of families of which two networks share more than ``KIN`` of the MACs of one of them: those two, and the
-    share; the largest first."""
+    """Return pairs of families of which two networks share more than ``KIN`` of the MACs of one of them.
+
+    A pair holds those two networks and the share; the largest share comes first.
+    """
     work = [_work(record, layers) for record in records]
     shared: Counter[tuple[int, int]] = Counter()
     for digest, users in _users(work).items():
@@ -32,7 +34,7 @@ def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) 
 
 
 def _work(record: Mapping[str, Any], layers: Mapping[str, Layer]) -> Counter[str]:
-    """MACs by configuration, over all forward passes."""
+    """Sum MACs by configuration, over all forward passes."""
     found: Counter[str] = Counter()
     for digest, count in _calls(record):
         found[digest] += count * layers[digest].macs
@@ -46,7 +48,7 @@ def _calls(record: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _users(work: Sequence[Counter[str]]) -> Mapping[str, Sequence[int]]:
-    """The architectures that have each configuration."""
+    """Return the architectures that have each configuration."""
     users: defaultdict[str, list[int]] = defaultdict(list)
     for place, own in enumerate(work):
         for digest in own:

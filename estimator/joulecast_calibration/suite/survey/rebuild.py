@@ -1,4 +1,4 @@
-"""A new index, traced from the installed libraries."""
+"""Trace a new index from the installed libraries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ WORKERS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """``unsupported``: executions of operators without a counting rule."""
+    """The result of a rebuild.
+
+    - ``unsupported``: executions of operators without a counting rule.
+    """
 
     index: Index
     unsupported: Counter[str]
@@ -36,8 +39,10 @@ def rebuild(
     workers: int = WORKERS,
     advanced: Callable[[str], None] = lambda _: None,
 ) -> Rebuilt:
-    """Trace ``entries`` and write the index into ``folder``, all of it or nothing. ``advanced`` is told each
-    architecture that is done. Raises MeasurementError if none could be traced."""
+    """Trace ``entries`` and write the index into ``folder``, completely or not at all.
+
+    ``advanced`` is called with each architecture that is done. Raises MeasurementError if none could be traced.
+    """
     assembly = Assembly()
     with closing(surveyed(_heaviest_first(entries), workers=workers)) as answers:
         for found in answers:
@@ -51,14 +56,17 @@ def rebuild(
 
 
 def _heaviest_first(entries: Sequence[Entry]) -> list[Entry]:
-    """Those with most inputs to trace first, so that no worker is left alone with them at the end."""
+    """Put the entries with most inputs to trace first, so that no worker is still tracing them at the end."""
     return sorted(entries, key=lambda entry: -len(entry.sequence_lengths or "_") * len(entry.seconds or "_"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How a new index differs from the committed one: names of architectures. ``changed``: those whose graphs have
-    other digests now; ``versions``: of libraries, before and now, where they differ."""
+    """How a new index differs from the committed one, by names of architectures.
+
+    - ``changed``: those whose graphs have other digests now.
+    - ``versions``: of libraries, before and now, where they differ.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -67,7 +75,7 @@ class Difference:
 
 
 def difference(before: Index, now: Index) -> Difference:
-    """What ``now`` has that ``before`` has not, and the other way round."""
+    """Return what only one of ``now`` and ``before`` has, and what changed between them."""
     old, new = _graphs(before.architectures), _graphs(now.architectures)
     libraries, installed = before.head["versions"], now.head["versions"]
     return Difference(

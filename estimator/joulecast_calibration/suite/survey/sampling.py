@@ -17,7 +17,7 @@ from joulecast_calibration.suite.survey.space import FARTHEST, Space, Whole
 
 
 def coverage_order(space: Space, eligible: Iterable[int]) -> Iterator[int]:
-    """The cells of ``eligible``, by position, in the order in which to sample them. Ties go to the first cell."""
+    """Yield the cells of ``eligible``, by position, in the order in which to sample them. Ties go to the first cell."""
     parts: defaultdict[int, list[int]] = defaultdict(list)
     for position in eligible:
         parts[int(space.stratum[position])].append(position)
@@ -34,8 +34,10 @@ def coverage_order(space: Space, eligible: Iterable[int]) -> Iterator[int]:
 
 
 class _Stratum:
-    """The cells of one op type and dtype, which no other's choice changes anything for. ``heap``: upper bounds of the
-    gains of what is left, the first one exact."""
+    """The cells of one op type and dtype, which do not depend on the choice of other cells.
+
+    - ``heap``: upper bounds of the gains of what is left, the first one exact.
+    """
 
     def __init__(self, space: Space, members: Whole, eligible: list[int]) -> None:
         points = space.points[members]
@@ -58,7 +60,7 @@ class _Stratum:
         return -self.heap[0][0]
 
     def take(self) -> None:
-        """Sample the best cell, and find the next."""
+        """Sample the best cell, and find the next one."""
         _, position = heapq.heappop(self.heap)
         self.nearest = np.minimum(self.nearest, self.apart.pop(position))
         fresh: set[int] = set()
@@ -71,7 +73,6 @@ class _Stratum:
 
 
 def approach(space: Space, nearest: Whole, position: int) -> None:
-    """Sample the cell at ``position``: ``nearest`` (cells,), the distance of each to the sample, is brought up to
-    date."""
+    """Sample the cell at ``position``: update ``nearest`` (cells,), the distance of each cell to the sample."""
     members, apart = space.distances(position)
     nearest[members] = np.minimum(nearest[members], apart)

@@ -27,7 +27,7 @@ Key = tuple[str, str, int, int, int]
 
 
 def key_of(*, op_type: str, dtype: str, macs: int, bytes_moved: int, params: int) -> Key:
-    """The cell of such a layer: op type, dtype, and MACs, bytes and parameters in quarter octaves."""
+    """Return the cell of a layer: op type, dtype, and MACs, bytes and parameters in quarter octaves."""
     return (op_type, dtype, _steps(macs), _steps(bytes_moved), _steps(params))
 
 
@@ -37,8 +37,12 @@ def _steps(count: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """n cells in sorted order. ``layers``: distinct ones in each, ``executions``: of them in the suite,
-    ``nanoseconds``: predicted for all of these; each (n,)."""
+    """The n cells in sorted order.
+
+    - ``layers``: (n,) distinct layers in each.
+    - ``executions``: (n,) of those layers in the suite.
+    - ``nanoseconds``: (n,) predicted for all these executions.
+    """
 
     keys: tuple[Key, ...]
     layers: Whole
@@ -51,13 +55,13 @@ class Space:
 
     @cached_property
     def points(self) -> Whole:
-        """(n, 4): MACs, bytes, intensity, parameters in quarter octaves."""
+        """Return MACs, bytes, intensity and parameters in quarter octaves, (n, 4)."""
         macs, moved, params = np.array([key[2:] for key in self.keys], dtype=np.int64).reshape(-1, 3).T
         return np.stack([macs, moved, np.where(macs > 0, macs - moved, 0), params], axis=1)
 
     @cached_property
     def strata(self) -> Sequence[Whole]:
-        """Positions of the cells of each op type and dtype."""
+        """Return the positions of the cells of each op type and dtype."""
         groups: dict[tuple[str, str], list[int]] = {}
         for position, key in enumerate(self.keys):
             groups.setdefault(key[:2], []).append(position)
@@ -65,7 +69,7 @@ class Space:
 
     @cached_property
     def stratum(self) -> Whole:
-        """(n,): which of ``strata`` a cell is in."""
+        """Return which of ``strata`` each cell is in, (n,)."""
         found = np.empty(len(self.keys), dtype=np.int64)
         for number, members in enumerate(self.strata):
             found[members] = number
@@ -73,20 +77,20 @@ class Space:
 
     @cached_property
     def weight(self) -> Whole:
-        """(n,): what a cell counts, half for its share of the suite's predicted time, half for being a cell."""
+        """Return each cell's weight, (n,): half its share of the suite's predicted time, half an equal share."""
         whole = 10**9
         total = max(int(self.nanoseconds.sum()), 1)
         shares = [whole * nanoseconds // total for nanoseconds in self.nanoseconds.tolist()]
         return np.array(shares, dtype=np.int64) + whole // max(len(self.keys), 1)
 
     def distances(self, position: int) -> tuple[Whole, Whole]:
-        """The cells of the same stratum as ``position``, and how far each is from it."""
+        """Return the cells of the same stratum as ``position``, and how far each is from it."""
         members = self.strata[int(self.stratum[position])]
         apart = np.abs(self.points[members] - self.points[position]).sum(axis=1)
         return members, np.minimum(apart, FARTHEST)
 
     def to_json(self) -> dict[str, Any]:
-        """As columns, names by number."""
+        """Return the columns, with names by number."""
         names = [sorted({key[part] for key in self.keys}) for part in (0, 1)]
         columns = {
             "op_type": [names[0].index(key[0]) for key in self.keys],
@@ -100,7 +104,7 @@ class Space:
 
 
 def space_from_json(document: Mapping[str, Any]) -> Space:
-    """The space that ``Space.to_json`` wrote."""
+    """Return the space that ``Space.to_json`` wrote."""
     op_types, dtypes = document["op_types"], document["dtypes"]
     columns = zip(*(document[name] for name in ("op_type", "dtype", "macs", "bytes_moved", "params")), strict=True)
     return Space(
@@ -110,8 +114,10 @@ def space_from_json(document: Mapping[str, Any]) -> Space:
 
 
 def space_of(members: Iterable[tuple[Key, int, float]]) -> Space:
-    """The space of distinct layers: for each its cell, its executions, and the seconds that one is predicted to
-    take."""
+    """Build the space of distinct layers.
+
+    Each member is a cell, its executions, and the predicted seconds of one.
+    """
     found: dict[Key, list[int]] = {}
     for key, executions, seconds in members:
         cell = found.setdefault(key, [0, 0, 0])

@@ -1,4 +1,4 @@
-"""One architecture traced at all its inputs and batch sizes: what a rebuild's worker does."""
+"""Trace one architecture at all its inputs and batch sizes, as a worker of a rebuild."""
 
 from __future__ import annotations
 
@@ -29,14 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Surveyor:
-    """Traces architectures; ``calls`` keeps what is known of every configuration, by digest, from one to the next."""
+    """Traces architectures.
+
+    - ``calls``: what is known of every configuration, by digest, kept from one architecture to the next.
+    """
 
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def survey(self, entry: Entry) -> dict[str, Any]:
-        """Everything that the index needs of ``entry``, as JSON values: its ``workloads``, each with ``batches`` (the
-        fields of ``Batch``, and ``calls``: how often each configuration runs), and ``layers``, the configurations by
-        digest. Raises what reading a module raises."""
+        """Return everything that the index needs of ``entry``, as JSON values.
+
+        These are its ``workloads``, each with ``batches`` (the fields of ``Batch``, and ``calls``: how often each
+        configuration runs), and ``layers``, the configurations by digest. Raises what reading a module raises.
+        """
         module = build(entry.source).module
         workloads = [self._workload(entry, module, length, seconds) for length, seconds in _inputs(entry)]
         used = {digest for workload in workloads for batch in workload["batches"] for digest in batch["calls"]}
@@ -75,7 +80,7 @@ class Surveyor:
 
 
 def _traced(entry: Entry, module: nn.Module, **workload: Any) -> Trace:
-    """A forward pass of ``module``, which is ``entry`` as built, on inputs of zeros."""
+    """Trace a forward pass of ``module``, which is ``entry`` as built, on inputs of zeros."""
     fed = tensors(specs(entry, **workload, dtype="float32", vocabulary=1), device="cpu", drawn=False)
     args, kwargs = (tuple(fed.values()), {}) if entry.positional else ((), fed)
     return trace(module, args, kwargs, name=entry.source)
@@ -90,7 +95,7 @@ def _inputs(entry: Entry) -> Iterator[tuple[int | None, float | None]]:
 def _counted(
     traced: Trace, batch_size: int, kernels: Sequence[int], *, known_to_fit: bool
 ) -> tuple[Batch, dict[str, Any]]:
-    """The sums of a forward pass; how often each op type without a rule occurs; and the ``contents``, its rows."""
+    """Return a pass's sums, how often each op type without a rule occurs, and the ``contents``, its rows."""
     layers = count(canonicalise(graph_of(traced), eager=True))
     sums = totals(layers)
     peak = peak_bytes(traced, [launched > 0 for launched in kernels])
@@ -131,7 +136,7 @@ def _predicted(name: str, batch_size: int, layers: tuple[LayerProfile, ...]) -> 
 
 
 def failure(entry: Entry, error: Exception) -> dict[str, Any]:
-    """What the index keeps of an architecture that cannot be traced."""
+    """Return what the index keeps of an architecture that cannot be traced."""
     told = " ".join(str(error).split())[:300]  # a framework's traceback in a message is of no use to a reader
     reason = told if isinstance(error, JoulecastError) else f"{type(error).__name__}: {told}"
     return {"name": entry.source, "task": entry.task, "family": entry.family, "reason": reason}

@@ -1,6 +1,7 @@
-"""``python -m joulecast_calibration.suite.survey.worker``: trace the architectures that standard input names.
+"""Trace the architectures that standard input names: ``python -m joulecast_calibration.suite.survey.worker``.
 
-Each name is answered with a line of JSON. The process ends with its input, so that it never outlives its parent."""
+Each name is answered with a line of JSON. The process ends with its input, so that it never outlives its parent.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import time
 
 
 def main() -> None:
-    """Standard output belongs to the answers; what libraries print goes to standard error."""
+    """Answer each name on standard output; redirect what libraries print to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 def end_with(parent: int) -> None:
-    """Do not go on for one that was killed."""
+    """End this process when the process ``parent`` ends, even if that was killed."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -1,4 +1,7 @@
-"""Processes that trace architectures: one that crashes or hangs costs the architecture that it was at, no other."""
+"""Run processes that trace architectures.
+
+A process that crashes or hangs costs the architecture that it was tracing, and no other.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ ORDER_OF_SETS = {"PYTHONHASHSEED": "0"}
 with another order of its rows a graph has another digest."""
 
 LONGEST_SECONDS = 180.0
-"""For one architecture; the slowest takes a tenth of it."""
+"""Time limit of one architecture; the slowest takes a tenth of it."""
 
 _TAIL_BYTES = 4000  # of a worker's standard error: its last line tells why it ended
 
@@ -34,8 +37,10 @@ def surveyed(
     command: Sequence[str] = COMMAND,
     longest_seconds: float = LONGEST_SECONDS,
 ) -> Generator[dict[str, Any], None, None]:
-    """What a worker found of each of ``entries``, or a skip with its reason, as they come. Wherever the iterator ends,
-    the workers have ended."""
+    """Yield what a worker found of each of ``entries``, or a skip with its reason, as the results come.
+
+    Wherever the iterator ends, the workers have ended.
+    """
     wanted: queue.SimpleQueue[Entry] = queue.SimpleQueue()
     for entry in entries:
         wanted.put(entry)
@@ -79,7 +84,7 @@ class _Worker:
         self._end()
 
     def dismiss(self) -> None:
-        """Let the thread of ``work`` come to its end, from another one."""
+        """End the thread of ``work`` from another thread."""
         with self.changing:
             self.dismissed = True
             if self.process:
@@ -127,7 +132,7 @@ class _Worker:
 
 
 def _asked(process: subprocess.Popen[str], name: str) -> str:
-    """The line that answers ``name``; empty if the process ended, or ended in the middle of it."""
+    """Return the line that answers ``name``; empty if the process ended before the line was complete."""
     if process.stdin is None or process.stdout is None:
         return ""
     try:

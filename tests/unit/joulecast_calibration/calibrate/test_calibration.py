@@ -27,15 +27,15 @@ from tests.contract.command_line import CommandLine
 DIES = """
 import os, signal, sys
 if "calibrate" in sys.orig_argv:
-    from joulecast_calibration.calibrate.summary import Summary
-    write = Summary.write
+    from joulecast_calibration.calibrate.summary import CalibrationState
+    write = CalibrationState.write
 
     def last(self, path):
         write(self, path)
         if self.rows >= {rows}:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Summary.write = last
+    CalibrationState.write = last
 """
 
 
@@ -106,7 +106,7 @@ def test_the_same_command_goes_on_and_ends(resumed: tuple[Command, subprocess.Co
     state = json.loads(last.removeprefix(PREFIX))
     assert state == command.state()
     assert (state["phase"], state["progress"], state["better"]) == ("done", 1.0, True)
-    assert state["says"] == "there is no old profile"
+    assert state["says"] == "no old profile was given"
     assert state["networks"] > 10
     assert state["layers"] > 40
     assert state["rows"] == state["networks"] + state["layers"]
@@ -171,7 +171,7 @@ def test_a_simulated_card_is_refused_unasked(joulecast: CommandLine, tmp_path: P
     rows, summary = tmp_path / "rows", tmp_path / "summary.json"
     done = joulecast("calibrate", "--folder", rows, "--summary", summary, "--quick", "--simulate", "hopper")
     assert done.code == 1
-    assert "a simulated device has no profile" in done.err
+    assert "a simulated device cannot be calibrated for use" in done.err
     state = json.loads(done.out.splitlines()[-1].removeprefix(PREFIX))
     assert (state["phase"], state["profile_digest"]) == ("failed", None)
     assert state == json.loads(summary.read_text("utf-8"))
@@ -181,7 +181,7 @@ def test_a_simulated_card_is_refused_unasked(joulecast: CommandLine, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--quick", "--slice", "layers"), "--quick chooses what is measured"),
+        (("--quick", "--slice", "layers"), "--quick and --slice both choose what is measured"),
         (("--budget", "soon"), "--budget"),
         (("--slice", "everything"), "everything"),
         (("--against", "nowhere.json"), "nowhere.json"),

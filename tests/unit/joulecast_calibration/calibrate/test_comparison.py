@@ -73,7 +73,7 @@ def test_an_old_profile_that_cannot_price_the_rows_is_said_to_and_is_no_figure(
     found = compare(fitted.held, old)
     assert found.better
     assert found.old_median_ape is None
-    assert "no forecast" in found.says
+    assert "cannot forecast" in found.says
 
 
 def test_too_few_families_leave_the_old_one(fitted: FittedRows, old: AcceleratorProfile) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from joulecast_calibration.calibrate.summary import KIND, MOST_BYTES, Summary, verdict_of
+from joulecast_calibration.calibrate.summary import KIND, MOST_BYTES, CalibrationState, verdict_of
 from joulecast_calibration.measure.report.smoke import Finding
 
 
 def test_a_summary_is_one_line_of_json(tmp_path: Path) -> None:
     path = tmp_path / "made" / "summary.json"
-    Summary(phase="measuring", progress=0.25, message="measured a layer").write(path)
+    CalibrationState(phase="measuring", progress=0.25, message="measured a layer").write(path)
     text = path.read_text("utf-8")
     assert text.count("\n") == 1
     found = json.loads(text)
@@ -34,6 +34,6 @@ def test_checks_keep_their_outcome() -> None:
 
 def test_a_summary_fits_where_it_goes() -> None:
     checks = tuple({"name": str(number), "state": "ok", "says": "é" * 500} for number in range(200))
-    text = Summary(phase="done", progress=1.0, message="done", verdict=checks).to_json()
+    text = CalibrationState(phase="done", progress=1.0, message="done", verdict=checks).to_json()
     assert len(text.encode()) <= MOST_BYTES
     assert 0 < len(json.loads(text)["verdict"]) < 200

@@ -15,7 +15,7 @@ from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
 BEGIN = {"key": "k", "label": "Conv 00ff", "slice": "layers", "rows_left": 10, "seconds_left": 61.0}
 ROW = {"key": "k", "label": "Conv 00ff", "slice": "layers", "kind": "layer", "joules": 0.5, "seconds": 0.002,
        "watts": 250.0}  # fmt: skip
-INVALID = {**ROW, "valid": False, "invalid_reason": "stranger"}
+INVALID = {**ROW, "valid": False, "invalid_reason": "foreign process"}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_plan_is_printed_without_a_gpu(joulecast: CommandLine) -> None:
     [
         (["--slice", "layer"], "unknown slice"),
         (["--budget", "soon"], "cannot be read as a length of time"),
-        ([], "no folder for the rows"),
+        ([], "the folder for the rows is missing"),
     ],
 )
 def test_wrong_usage_ends_with_two(joulecast: CommandLine, arguments: list[str], sentence: str) -> None:
@@ -64,7 +64,7 @@ def test_plain_progress_is_a_line_a_row() -> None:
     reporter.event("unheard of", {}, 64.0)
     assert stream.getvalue().splitlines() == [
         "[01:02]    1 layers: Conv 00ff: 0.5 J, 2 ms, 250 W · 01:01 left",
-        "[01:03]    2 layers: Conv 00ff: 0.5 J, 2 ms, 250 W (stranger) · 01:01 left",
+        "[01:03]    2 layers: Conv 00ff: 0.5 J, 2 ms, 250 W (foreign process) · 01:01 left",
     ]
 
 
@@ -78,7 +78,7 @@ def test_progress_on_a_terminal_keeps_what_went_wrong_above_the_bar() -> None:
         reporter.keep("the table\n")
     shown = stream.getvalue()
     assert "Conv 00ff" in shown
-    assert "(stranger)" in shown
+    assert "(foreign process)" in shown
     assert "waiting for [it] to leave" in shown
     assert "the table" not in shown
     assert reporter.kept == "the table\n"

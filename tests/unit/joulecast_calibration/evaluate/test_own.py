@@ -132,11 +132,11 @@ def test_the_report_shows_what_layers_tell_and_warns(found: Evaluation) -> None:
 
 
 def test_no_page_is_written_from_them(found: Evaluation, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MeasurementError, match="not written from rows that nobody measured"):
+    with pytest.raises(MeasurementError, match="cannot be written from simulated rows"):
         as_page(found)
     monkeypatch.setenv(SIMULATED_ALLOWED, "1")
     monkeypatch.setattr(of_journals, "table_of", lambda *_, **__: pytest.fail("fitted first"))
-    with pytest.raises(MeasurementError, match="not written from rows that nobody measured"):
+    with pytest.raises(MeasurementError, match="cannot be written from simulated rows"):
         evaluate(folder, measured_only=True)
 
 

@@ -111,7 +111,7 @@ def test_one_measured_row_among_simulated_ones_is_refused(changed: Changed, allo
     ("name", "product"),
     [("simulated-hopper", "NVIDIA-H100-80GB-HBM3"), ("simulated-unheard", "simulated-unheard")],
 )
-def test_a_simulated_card_is_a_likeness_of_a_real_one(name: str, product: str) -> None:
+def test_a_simulated_card_simulates_a_real_one(name: str, product: str) -> None:
     assert product_of(name, simulated=True) == product
     assert product_of(name, simulated=False) == name
 

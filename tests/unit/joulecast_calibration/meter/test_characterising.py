@@ -96,18 +96,18 @@ def test_a_counter_that_never_moves_is_refused() -> None:
     assert caught.value.reason == "CounterSilent"
 
 
-def test_strangers_are_refused_before_anything_is_learnt() -> None:
+def test_foreign_processes_are_refused_before_anything_is_learnt() -> None:
     device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=0.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
-    assert caught.value.reason == "StrangerOnDevice"
+    assert caught.value.reason == "ForeignProcessOnDevice"
 
 
-def test_a_stranger_who_comes_while_it_is_learnt_is_refused() -> None:
+def test_a_foreign_process_that_comes_while_it_is_learnt_is_refused() -> None:
     device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=8.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
-    assert caught.value.reason == "StrangerOnDevice"
+    assert caught.value.reason == "ForeignProcessOnDevice"
     assert device.now > 8.0
 
 

@@ -58,7 +58,7 @@ def test_any_other_fall_is_a_reset(previous: float, reading: float) -> None:
 
 
 def test_a_leap_that_no_device_could_draw_is_a_reset() -> None:
-    with pytest.raises(MeasurementError, match="neither use nor a wrap"):
+    with pytest.raises(MeasurementError, match="neither consumption nor a wrap"):
         grown(1000.0, 9000.0, 0.1)
 
 

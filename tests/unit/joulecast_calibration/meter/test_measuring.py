@@ -220,21 +220,21 @@ def test_missing_and_late_samples_leave_the_mean() -> None:
     assert window.joules == pytest.approx(truth, rel=0.02)
 
 
-def test_a_stranger_before_or_after_ends_it() -> None:
+def test_a_foreign_process_before_or_after_ends_it() -> None:
     for start in (0.0, 0.5):
         device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=start),)))
         with pytest.raises(MeasurementError, match="process 4242 is on simulated-ampere") as caught:
             measured(device, device.load(1e-3, watts=150.0))
-        assert caught.value.reason == "StrangerOnDevice"
+        assert caught.value.reason == "ForeignProcessOnDevice"
         assert caught.value.transient
 
 
 @pytest.mark.parametrize("card", CARDS)
-@pytest.mark.parametrize("stranger", [ForeignProcess(start=0.0), ForeignProcess(start=0.0, watts=25.0, slowdown=1.1)])
-def test_a_stranger_that_no_driver_lists_is_told_by_a_step(card: str, stranger: ForeignProcess) -> None:
-    """Good without its beginning, the window would be the stranger's as well, and not say so."""
+@pytest.mark.parametrize("foreign", [ForeignProcess(start=0.0), ForeignProcess(start=0.0, watts=25.0, slowdown=1.1)])
+def test_a_foreign_process_that_no_driver_lists_is_told_by_a_step(card: str, foreign: ForeignProcess) -> None:
+    """Good without its beginning, the window would be the foreign process's as well, and not say so."""
     lag = constants_of(card).lag_seconds
-    hidden = replace(stranger, start=1.0 + lag + 0.3, visible=False)
+    hidden = replace(foreign, start=1.0 + lag + 0.3, visible=False)
     device = SimulatedDevice(card, seed=3, faults=Faults(foreign_processes=(hidden,)))
     load = device.load(2e-3, watts=share(device, 0.6))
     load.enqueue(1)
@@ -249,7 +249,7 @@ def test_a_stranger_that_no_driver_lists_is_told_by_a_step(card: str, stranger: 
     assert window.warmup_seconds >= lag + window.dropped_seconds
 
 
-def test_a_hidden_stranger_that_leaves_is_cut_off() -> None:
+def test_a_hidden_foreign_process_that_leaves_is_cut_off() -> None:
     for card in CARDS:
         lag = constants_of(card).lag_seconds
         hidden = ForeignProcess(start=0.0, end=1.0 + lag + 0.3, visible=False)
@@ -263,7 +263,7 @@ def test_a_hidden_stranger_that_leaves_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("card", CARDS)
-def test_a_card_that_rises_from_rest_is_not_taken_for_a_stranger(card: str) -> None:
+def test_a_card_that_rises_from_rest_is_not_taken_for_a_foreign_process(card: str) -> None:
     device = SimulatedDevice(card, seed=3)
     first, truth = steadily(device, device.load(2e-3, watts=share(device, 0.6)))
     assert first.steady is True
@@ -285,11 +285,11 @@ def test_a_launch_bound_load_is_in_step_with_its_host_and_not_with_the_counter()
         assert window.joules == pytest.approx(truth, rel=0.01)
 
 
-def test_a_stranger_who_is_about_to_leave_is_refused_at_once() -> None:
+def test_a_foreign_process_that_is_about_to_leave_is_refused_at_once() -> None:
     device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=0.0, end=0.3),)))
     with pytest.raises(MeasurementError) as caught:
         measured(device, device.load(1e-3, watts=150.0))
-    assert caught.value.reason == "StrangerOnDevice"
+    assert caught.value.reason == "ForeignProcessOnDevice"
     assert device.now < 0.1, "before anything was run"
 
 

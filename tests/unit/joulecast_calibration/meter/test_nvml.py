@@ -117,9 +117,9 @@ def test_a_counter_that_fails_later_is_an_error_and_not_a_card_without_one() -> 
         (FakeCard(virtualization=pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU), "SharedDevice", "virtual GPU"),
         (FakeCard(virtualization=pynvml.NVML_GPU_VIRTUALIZATION_MODE_HOST_VGPU), "SharedDevice", "virtual GPU"),
         (FakeCard(mps=[77]), "SharedDevice", "MPS"),
-        (FakeCard(compute=[999_999_991]), "StrangerOnDevice", "process 999999991"),
-        (FakeCard(graphics=[999_999_992]), "StrangerOnDevice", "process 999999992"),
-        (FakeCard(used_bytes=3 * 2**30), "StrangerOnDevice", "3072 MiB"),
+        (FakeCard(compute=[999_999_991]), "ForeignProcessOnDevice", "process 999999991"),
+        (FakeCard(graphics=[999_999_992]), "ForeignProcessOnDevice", "process 999999992"),
+        (FakeCard(used_bytes=3 * 2**30), "ForeignProcessOnDevice", "3072 MiB"),
     ],
 )
 def test_shared_and_occupied_devices_are_refused(card: FakeCard, reason: str, words: str) -> None:
@@ -150,7 +150,7 @@ def test_a_driver_that_lists_no_processes_is_noted() -> None:
         assert any("unseen" in note for note in opened.card.notes)
 
 
-def test_strangers_are_neither_this_process_nor_its_children() -> None:
+def test_foreign_processes_are_neither_this_process_nor_its_children() -> None:
     card = FakeCard()
     opened = sensor(card)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -183,7 +183,7 @@ def test_instant_and_averaged_power_are_never_mixed() -> None:
     opened = sensor(card)
     assert "power reading: NVML_FI_DEV_POWER_INSTANT" in opened.card.notes
     card.instant_milliwatts = None
-    with pytest.raises(MeasurementError, match="did not tell its power") as caught:
+    with pytest.raises(MeasurementError, match="did not report its power") as caught:
         opened.power_watts()
     assert caught.value.transient, "a sample missed"
 
@@ -211,7 +211,7 @@ def test_a_card_that_is_lost_between_two_windows_is_no_card() -> None:
     opened.close()
 
 
-def test_under_mps_its_server_is_a_stranger() -> None:
+def test_under_mps_its_server_is_a_foreign_process() -> None:
     """It begins with the first client, which is this process: after the sensor was made."""
     card = FakeCard()
     opened = sensor(card)
@@ -245,7 +245,7 @@ def test_a_driver_that_does_not_open_is_one_sentence(code: str, reason: str) -> 
 
 
 def test_no_such_device() -> None:
-    with pytest.raises(MeasurementError, match="there is no NVIDIA device 3: the driver lists 1"):
+    with pytest.raises(MeasurementError, match="NVIDIA device 3 does not exist: the driver lists 1"):
         NvmlSensor(3, nvml=FakeNvml(FakeCard()))
 
 
@@ -267,7 +267,7 @@ def test_the_real_library_without_a_driver() -> None:
     try:
         opened = NvmlSensor()
     except MeasurementError as error:
-        assert error.reason in ("NoDevice", "NoPermission", "SharedDevice", "StrangerOnDevice")
+        assert error.reason in ("NoDevice", "NoPermission", "SharedDevice", "ForeignProcessOnDevice")
         assert "\n" not in str(error)
     else:
         assert opened.power_watts() > 0

@@ -1,4 +1,4 @@
-"""Who is a stranger on a device."""
+"""Which processes are foreign on a device."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_before_we_use_the_device_nobody_is_us(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(2, 1000), unique=True))
 def test_at_most_one_unknown_is_spared(listed: list[int]) -> None:
-    strangers = DeviceProcesses(process=10, proc=Path("/nowhere")).foreign_processes(listed)
+    foreign = DeviceProcesses(process=10, proc=Path("/nowhere")).foreign_processes(listed)
     unknown = [process for process in listed if process != 10]
-    assert len(strangers) >= len(unknown) - 1
-    assert set(strangers) <= set(unknown)
+    assert len(foreign) >= len(unknown) - 1
+    assert set(foreign) <= set(unknown)
 
 
 def test_a_circle_of_parents_ends(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_no_line_is_dropped_without_being_counted(tmp_path):
             "graph rows, the first at run.jsonl, line 2: contents is null: give text of 0 to 4194304 characters",
             1,
         ),
-        ("lines that are no rows, the first at run.jsonl, line 4", 2),
+        ("lines that cannot be read as rows, the first at run.jsonl, line 4", 2),
     ]
 
 

@@ -78,7 +78,7 @@ def names(row: Mapping[str, Any], within: str = "") -> Iterator[str]:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, Any]]:
     """Rows of a run that has everything in it, also what goes wrong."""
     folder = tmp_path_factory.mktemp("rows")
-    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "stranger=75-90")
+    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "foreign-process=75-90")
     measuring = Measuring(folder=folder / "rows", environment=environment(folder / "site", networks=2, layers=14))
     done = measuring("--budget", "60m", *(word for fault in faults for word in ("--fault", fault)))
     assert done.returncode == 0, done.stderr
@@ -91,7 +91,7 @@ def test_a_run_has_rows_of_every_kind_and_slice(simulated: list[Mapping[str, Any
     slices = {row.get("slice") for row in simulated}
     assert slices >= {"anchors", "llm", "networks", "layers", "cudagraph", "crosscheck", "bf16", "compile", "hot"}
     assert {row["reason"] for row in simulated if row["kind"] == "failure"} == {"OutOfMemory", "Crash"}
-    assert {row.get("invalid_reason") for row in simulated} >= {"stranger", "not finite"}
+    assert {row.get("invalid_reason") for row in simulated} >= {"foreign process", "not finite"}
 
 
 def test_the_columns_found_are_those_described(simulated: list[Mapping[str, Any]]) -> None:

@@ -108,7 +108,7 @@ def test_a_table_of_networks_on_a_simulated_card_is_refused(
     row = {"gpu": card, "model": "resnet50", "precision": "fp32", "batch": "1", TRUTH[0]: "1.0", TRUTH[1]: "2.0"}
     lines = [",".join(columns), ",".join(row.get(name, "") for name in columns)]
     (folder / FILE_NAME).write_text("\n".join(lines) + "\n")
-    refused = f"holds rows of {card}, which were not measured"
+    refused = f"holds rows of {card}, which were simulated"
     with pytest.raises(MeasurementError, match=refused):
         evaluate(tmp_path / "data")
     assert fit(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "o")]) == 1

@@ -48,7 +48,7 @@ INSIDE = {
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Rows of a run in which some things went wrong."""
     folder = tmp_path_factory.mktemp("typed")
-    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "stranger=75-90")
+    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "foreign-process=75-90")
     measuring = Measuring(folder=folder / "rows", environment=environment(folder / "site", networks=2, layers=14))
     done = measuring("--budget", "60m", *(word for fault in faults for word in ("--fault", fault)))
     assert done.returncode == 0, done.stderr
@@ -161,7 +161,7 @@ def test_a_flaw_names_the_column_that_it_is_counted_by(
 
 def test_a_row_that_was_measured_lacks_nothing(layer: dict[str, Any]) -> None:
     """What a simulated device cannot tell, a real one always does."""
-    with pytest.raises(MeasurementError, match=r"buffer_sets, .* is missing, which every valid layer row has"):
+    with pytest.raises(MeasurementError, match=r"buffer_sets, .* is missing, which each valid measured layer row"):
         row_of(layer | {"simulated": False})
     whole = layer | {"buffer_sets": 2, "executed": "relu", "function": "relu", "module_calls": 0}
     row = row_of(whole | {"peak_memory_bytes": None, "unsupported": 0, "simulated": False})

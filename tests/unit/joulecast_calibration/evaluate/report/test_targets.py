@@ -15,7 +15,13 @@ from joulecast_calibration.evaluate.evaluation import (
     ZERO_SHOT,
     Evaluation,
 )
-from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, Target, measured_targets, targets, targets_of
+from joulecast_calibration.evaluate.report.targets import (
+    MEASURED_ROWS,
+    AccuracyTarget,
+    measured_targets,
+    targets,
+    targets_of,
+)
 from joulecast_calibration.evaluate.scores import Score
 
 
@@ -29,7 +35,7 @@ def score(
     return replace(plain, **figures)
 
 
-def found(*lines: Score) -> dict[str, Target]:
+def found(*lines: Score) -> dict[str, AccuracyTarget]:
     return {each.name: each for each in targets(lines, "a_set")}
 
 

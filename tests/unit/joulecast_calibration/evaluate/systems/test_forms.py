@@ -98,5 +98,5 @@ def test_neuralpower_leaves_out_rows_without_seconds_and_needs_some() -> None:
     holes = np.where(np.arange(40) % 4, seconds[:40], np.nan)
     found = neuralpower.fit(FITTED, truth(100 * seconds[:40], holes), EVEN)
     assert np.median(np.abs(found.predict(UNSEEN) / (100 * seconds[40:]) - 1)) < 0.1
-    with pytest.raises(MeasurementError, match="no seconds"):
+    with pytest.raises(MeasurementError, match="no measured seconds"):
         neuralpower.fit(FITTED, truth(seconds[:40], np.full(40, np.nan)), EVEN)

@@ -75,7 +75,7 @@ def test_an_execution_that_is_too_long_leaves_the_process_to_the_next() -> None:
 
 
 def test_after_another_failure_a_new_process_is_started() -> None:
-    broken, whole = Answering("StrangerOnDevice"), Answering()
+    broken, whole = Answering("ForeignProcessOnDevice"), Answering()
     companion = Companion(Starts(broken, whole))
     with pytest.raises(MeasurementError):
         ask(companion)

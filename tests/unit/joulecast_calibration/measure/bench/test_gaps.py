@@ -32,7 +32,9 @@ def test_pauses_that_change_nothing_tell_nothing() -> None:
 
 def test_a_line_that_ends_below_nothing_is_no_gap_power() -> None:
     points = [Point(share=share, watts=300.0 * share - 5.0) for share in (0.05, 0.15, 0.4)]
-    with pytest.raises(MeasurementError, match=r"gives -5 W at no load, which no device draws"):
+    with pytest.raises(
+        MeasurementError, match=r"gives -5 W at no load, which is impossible: measure on an idle device"
+    ):
         extrapolated(points, busy_watts=295.0)
 
 

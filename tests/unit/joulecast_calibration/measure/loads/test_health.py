@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from joulecast_calibration.measure.loads.health import Health, all_finite, leaves, witnessed
+from joulecast_calibration.measure.loads.health import PassHealth, all_finite, leaves, witnessed
 
 
-def seen(module: nn.Module, x: torch.Tensor) -> Health:
+def seen(module: nn.Module, x: torch.Tensor) -> PassHealth:
     with torch.no_grad(), witnessed(module) as witness:
         return witness.health(module(x))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.loads.streams import ProcessorLoad, StreamLoad, Turns, eager_load
+from joulecast_calibration.measure.loads.streams import ProcessorLoad, RotatingRuns, StreamLoad, eager_load
 from tests.unit.joulecast_calibration.measure.loads.faked import FakeCuda
 
 
@@ -70,14 +70,14 @@ def test_events_are_used_again(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) 
 def test_turns_rotate_and_keep_each_result_until_its_next_turn() -> None:
     results = [object() for _ in range(6)]
     source = iter(results)
-    turns = Turns([lambda: next(source)] * 3)
+    turns = RotatingRuns([lambda: next(source)] * 3)
     assert [turns() for _ in range(4)] == results[:4]
     assert turns.kept == [results[3], results[1], results[2]]
 
 
 def test_a_result_is_let_go_before_its_successor_is_made() -> None:
     kept_meanwhile: list[object] = []
-    turns = Turns([lambda: kept_meanwhile.append(turns.kept[0]) or "result"])
+    turns = RotatingRuns([lambda: kept_meanwhile.append(turns.kept[0]) or "result"])
     turns()
     turns()
     assert kept_meanwhile == [None, None]

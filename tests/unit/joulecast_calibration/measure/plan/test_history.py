@@ -44,8 +44,12 @@ def test_a_counter_that_failed_says_nothing_of_what_it_should_have_measured() ->
     assert History([failed(LAYER, "CounterSilent")]).wants(LAYER)
 
 
-def test_what_is_invalid_is_an_answer_unless_a_stranger_was_there() -> None:
+def test_what_is_invalid_is_an_answer_unless_a_foreign_process_was_there() -> None:
     assert not History([row(LAYER, valid=False, invalid_reason="not finite")]).wants(LAYER)
+    assert History([row(LAYER, valid=False, invalid_reason="foreign process")]).wants(LAYER)
+
+
+def test_the_name_of_a_foreign_process_in_earlier_journals_is_understood() -> None:
     assert History([row(LAYER, valid=False, invalid_reason="stranger")]).wants(LAYER)
 
 

@@ -201,13 +201,13 @@ def smoking(*rows: TypedRow) -> dict[str, Finding]:
 def test_a_smoke_run_says_which_step_did_not_work() -> None:
     assert smoking(layer()) == {}
     key = "network|torchvision:n000|b32|torch-cudagraph|default"
-    crash = row_of(made.failure(slice="smoke", key=key, reason="Crash", message="it said nothing"))
+    crash = row_of(made.failure(slice="smoke", key=key, reason="Crash", message="it did not print anything"))
     invalid = network(slice="smoke", valid=False, invalid_reason="not finite", runtime="torch-eager")
     found = smoking(layer(slice="smoke", seconds=0.001), crash, invalid)
     assert list(found) == list(STEPS)
     assert found["layer"] == Finding(name="smoke: layer", outcome="holds", figure="1 J, 1 ms, 100 W")
     assert (found["network, torch-cudagraph"].outcome, found["network, torch-cudagraph"].figure) == (
-        "fails", "Crash: it said nothing",
+        "fails", "Crash: it did not print anything",
     )  # fmt: skip
     assert found["network, torch-eager"].figure == "not finite: see its row"
     assert found["language model"].outcome == "unknown"

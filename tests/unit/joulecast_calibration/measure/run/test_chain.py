@@ -154,18 +154,18 @@ def test_a_row_that_does_not_fit_is_a_row(measuring: Measuring) -> None:
     assert f"failed: OutOfMemory {len(measuring.rows('failure'))}" in done.stdout
 
 
-def test_a_stranger_who_leaves_costs_the_rows_in_between(measuring: Measuring) -> None:
-    done = measuring("--budget", "6m", "--slice", "layers", "--fault", "stranger=100-112")
+def test_a_foreign_process_that_leaves_costs_the_rows_in_between(measuring: Measuring) -> None:
+    done = measuring("--budget", "6m", "--slice", "layers", "--fault", "foreign-process=100-112")
     assert done.returncode == 0, done.stderr
     invalid = [row for row in measuring.rows("layer") if row.get("valid") is False]
     assert invalid
-    assert {row["invalid_reason"] for row in invalid} == {"stranger"}
+    assert {row["invalid_reason"] for row in invalid} == {"foreign process"}
     assert len(measuring.keys()) == LAYERS
-    assert f"{len(invalid)} invalid: stranger {len(invalid)}" in done.stdout
+    assert f"{len(invalid)} invalid: foreign process {len(invalid)}" in done.stdout
 
 
-def test_a_stranger_who_stays_ends_the_run_and_nothing_is_lost(measuring: Measuring) -> None:
-    done = measuring("--budget", "6m", "--slice", "layers", "--fault", "stranger=100")
+def test_a_foreign_process_that_stays_ends_the_run_and_nothing_is_lost(measuring: Measuring) -> None:
+    done = measuring("--budget", "6m", "--slice", "layers", "--fault", "foreign-process=100")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: another process stays on the GPU")
     assert 0 < len(measuring.keys()) < LAYERS
@@ -291,4 +291,4 @@ def test_processes_that_die_before_they_measure_end_the_chain_with_their_last_wo
     site = environment(tmp_path / "site", more="import sys\nif '--job' in sys.argv: sys.exit('no such luck')\n")
     done = Measuring(folder=tmp_path / "rows", environment=site)("--budget", "5m")
     assert done.returncode == 1
-    assert "died before it measured anything: SystemExit: no such luck" in done.stderr
+    assert "ended before it measured anything; see its last output: SystemExit: no such luck" in done.stderr

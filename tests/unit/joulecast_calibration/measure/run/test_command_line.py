@@ -67,10 +67,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
         (["--budget", "-5m"], "--budget '-5m' cannot be read as a length of time"),
         (["--budget", "1m"], "a budget of 60 s is too small"),
         (["--process-minutes", "1"], "give --process-minutes 2 or more"),
-        (["--simulate", "abacus"], "no simulated device is called 'abacus': choose one of hopper"),
-        (["--simulate", "--check"], "--simulate is a device of its own"),
-        (["--fault", "stranger=1"], "--fault is for a simulated device"),
-        (["--simulate", "--fault", "stranger"], "--fault 'stranger' says nothing: give NAME=VALUE"),
+        (["--simulate", "abacus"], "unknown simulated device 'abacus': choose one of hopper"),
+        (["--simulate", "--check"], "--simulate replaces the device"),
+        (["--fault", "foreign-process=1"], "--fault is for a simulated device"),
+        (["--simulate", "--fault", "foreign-process"], "--fault 'foreign-process' has no value: give NAME=VALUE"),
     ],
 )
 def test_wrong_options_are_one_sentence_and_write_nothing(
@@ -93,7 +93,7 @@ def _joined(arguments: list[str]) -> list[str]:
 def test_a_fault_that_nobody_knows_is_refused_by_name(measuring: Measuring) -> None:
     done = measuring("--budget", "5m", "--fault", "flood=1")
     assert done.returncode == 2
-    assert "unknown fault 'flood' of a simulated device: choose from stranger" in done.stderr
+    assert "unknown fault 'flood' of a simulated device: choose from foreign-process" in done.stderr
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def measuring(tmp_path: Path) -> Measuring:
 def test_a_folder_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "--simulate") == (
         2,
-        "error: no folder for the rows: give --resume DIR (it is made if it is not there) [WrongUsage]\n",
+        "error: the folder for the rows is missing: give --resume DIR, which is created if necessary [WrongUsage]\n",
     )
 
 

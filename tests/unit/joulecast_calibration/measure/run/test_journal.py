@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.rows.journals import read_rows
 from joulecast_calibration.rows.measured import EVERY
 from joulecast_calibration.rows.typed import EndRow, InvalidRow
@@ -19,8 +19,8 @@ from tests.unit.joulecast_calibration.measure.command import written
 from tests.unit.joulecast_calibration.rows.made import layer
 
 
-def journal(path: Path, process: int = 1) -> Journal:
-    return Journal(path, run_id="r", process=process, simulated=True, seconds=lambda: 1.5)
+def journal(path: Path, process: int = 1) -> JournalWriter:
+    return JournalWriter(path, run_id="r", process=process, simulated=True, seconds=lambda: 1.5)
 
 
 def write(path: Path, count: int, process: int = 1) -> None:

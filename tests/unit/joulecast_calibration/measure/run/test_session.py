@@ -15,11 +15,11 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.bench.simulatedbench import SimulatedBench
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
-from joulecast_calibration.measure.plan.history import History, Run
+from joulecast_calibration.measure.plan.history import History, MeasurementRun
 from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan
 from joulecast_calibration.measure.report.smoke import smoke
 from joulecast_calibration.measure.report.verdict import judge
-from joulecast_calibration.measure.run.journal import Journal
+from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits, failure_reason
 from joulecast_calibration.meter import Policy
 from joulecast_calibration.rows.graphs import PackedGraph
@@ -70,16 +70,16 @@ class Measured:
         *,
         plan: Plan = PLAN,
         seconds: float = 200.0,
-        run: Run | None = None,
+        run: MeasurementRun | None = None,
         closing: bool = True,
         policy: Policy | None = None,
     ) -> None:
-        run = run or Run(run_id="r", process=1)
+        run = run or MeasurementRun(run_id="r", process=1)
         self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.folder = folder
         clock = bench.clock.seconds
         path = folder / "r.jsonl"
-        with Journal(path, run_id="r", process=run.process, simulated=True, seconds=clock) as journal:
+        with JournalWriter(path, run_id="r", process=run.process, simulated=True, seconds=clock) as journal:
             session = Session(
                 bench=bench, journal=journal, history=History(), plan=plan, run=run,
                 limits=SessionLimits(seconds=seconds, last=True, closing=closing), emit=self._hear, seconds=clock,
@@ -188,7 +188,7 @@ def test_a_later_process_does_not_write_a_graph_of_the_same_file_again(tmp_path:
     network = next(row for row in PLAN.rows if row.kind == "network")
     first = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"))
     (constants,) = (row for row in read_rows(first.folder).rows if isinstance(row, ConstantsRow))
-    known = Run(run_id="r", process=2, constants=constants, graphs=frozenset({"sha256:traced"}))
+    known = MeasurementRun(run_id="r", process=2, constants=constants, graphs=frozenset({"sha256:traced"}))
     both = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"), run=known)
     assert len(both.rows("graph")) == 1
 
@@ -216,9 +216,9 @@ def test_a_first_network_that_is_slow_to_build_leaves_the_others_their_time(tmp_
 
 
 def test_a_visitor_who_stays_long_does_not_make_a_row_overrun_its_time(tmp_path: Path) -> None:
-    bench = SimulatedBench("hopper", seed=0, faults={"stranger": "100-125"})
+    bench = SimulatedBench("hopper", seed=0, faults={"foreign-process": "100-125"})
     done = Measured(tmp_path, bench, plan=replace(PLAN, closing=()), seconds=126.0, closing=False)
-    assert any(row.get("invalid_reason") == "stranger" for row in done.rows())
+    assert any(row.get("invalid_reason") == "foreign process" for row in done.rows())
     assert max(row["at_seconds"] for row in done.rows()) <= 128.0
 
 

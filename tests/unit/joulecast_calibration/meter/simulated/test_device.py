@@ -165,7 +165,7 @@ def test_power_of_a_drifting_load_rises():
     assert one.true_joules(8.0, 9.0) > 1.05 * one.true_joules(1.0, 2.0)
 
 
-def test_a_stranger_adds_power_and_takes_time():
+def test_a_foreign_process_adds_power_and_takes_time():
     quiet = device()
     shared = device(faults=Faults(foreign_processes=(ForeignProcess(start=2.0, end=4.0, watts=40.0, slowdown=1.5),)))
     done = []
@@ -182,7 +182,7 @@ def test_a_stranger_adds_power_and_takes_time():
     assert shared.sensor.foreign_processes() == (4242,)
 
 
-def test_a_hidden_stranger_is_not_listed():
+def test_a_hidden_foreign_process_is_not_listed():
     one = device(faults=Faults(foreign_processes=(ForeignProcess(start=0.0, visible=False),)))
     one.advance(1.0)
     assert one.sensor.foreign_processes() == ()
@@ -237,7 +237,7 @@ def test_it_ends_at_the_call_asked_for():
 
 
 def test_a_wrong_preset_names_the_right_ones():
-    with pytest.raises(MeasurementError, match="no simulated device is called 'pascal': choose one of hopper"):
+    with pytest.raises(MeasurementError, match="unknown simulated device 'pascal': choose one of hopper"):
         SimulatedDevice("pascal")
 
 
