@@ -11,7 +11,7 @@ IN_VENV = .venv/bin/python -m
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools demo demo-stop test lint bench lock clean python
+.PHONY: help venv tools demo demo-stop test test-fast lint bench lock clean python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ tools: python  ## find or build etcd, Kubernetes, Helm, the OCI registry and Pro
 
 test: venv tools  ## unit, contract and cluster tests; ARGS="-k words" chooses
 	$(IN_VENV) pytest tests/unit tests/contract tests/cluster $(ARGS)
+
+test-fast: venv tools  ## unit and contract tests without the slow ones and without a cluster: the loop while you write
+	$(IN_VENV) pytest tests/unit tests/contract -m "not slow" $(ARGS)
 
 lint: venv  ## ruff, mypy, import-linter
 	$(IN_VENV) ruff check .

@@ -129,6 +129,7 @@ def test_the_jobs_command_line_finds_its_programs_in_the_calibration_stage() -> 
     ]
 
 
+@pytest.mark.slow
 def test_what_the_jobs_command_line_imports_is_in_the_calibration_stage() -> None:
     """The pod's module, `joulecast calibrate` and all that measures and fits, with every other package out of reach."""
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=300, check=False)

@@ -68,6 +68,7 @@ def assert_shown(shown: str, printed: str) -> None:
         assert any(re.fullmatch(pattern, line) for line in lines), f"{expected!r} is not printed (any more):\n{printed}"
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_command_line_run_as_shown(
     folder: Path, registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ def in_shell(line: str) -> Finished:
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_the_examples_of_python_run(folder: Path, registry: Registry) -> None:
     program = "\n".join(blocks("python.md", "python")).replace(STAND_IN, registry.host)
     assert program.count("joulecast.") > 10

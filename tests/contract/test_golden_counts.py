@@ -88,6 +88,7 @@ def test_counts_are_exact(name: str) -> None:
     assert (found.macs, found.params, found.activations, found.mac_rows) == GOLDEN[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILED)
 def test_canonical_rows_conserve_what_is_counted(name: str) -> None:
     model = graph(name)
@@ -104,6 +105,7 @@ def test_a_canonical_graph_is_a_fixed_point(name: str, eager: bool) -> None:
     assert canonicalise(once, eager=eager) == once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("past", DECODING_GMACS)
 def test_a_decoding_step_grows_with_its_cache(past: int) -> None:
     found = canonical_totals(graph("llama_3_8b_decode", past))
@@ -126,6 +128,7 @@ def test_separate_norms_and_gates_become_rows_of_their_own(name: str) -> None:
     assert not op_types & {"Sigmoid", "Pow", "Erf", "Sqrt", "ReduceMean", "IsNaN", "Softmax"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", networks.installed())
 def test_the_networks_of_the_a100_set_are_the_published_ones(name: str) -> None:
     network = networks.installed()[name]

@@ -27,6 +27,7 @@ def test_profiling_an_onnx_file_loads_no_framework() -> None:
     assert loaded("import joulecast.readers.onnx, joulecast.counting") & FRAMEWORKS == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["controller", "webhook", "metrics.page", "__main__"])
 def test_the_main_processes_of_the_operator_load_no_model_format(module: str) -> None:
     """Their memory is bounded because only the killable workers read models."""

@@ -102,17 +102,20 @@ def test_there_are_enough_of_every_task() -> None:
     assert {task: tasks.count(task) >= 8 for task in tasks} == {"vision": True, "nlp": True, "audio": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_a_module_counts_as_its_file(name: str) -> None:
     assert_alike(from_module(name), from_file(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BATCHED)
 def test_they_agree_at_a_large_batch(name: str) -> None:
     assert golden.free_batch(name)
     assert_alike(from_module(name, LARGE_BATCH), from_file(name, LARGE_BATCH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_eager_mode_launches_as_the_file_of_a_new_operator_set_says(name: str) -> None:
     network = filed_networks.installed()[name]
@@ -131,6 +134,7 @@ def test_what_modules_are_made_of_occurs_in_files() -> None:
         assert set(executed(from_module(name))) <= in_files, name
 
 
+@pytest.mark.slow
 def test_what_is_measured_occurs_in_files() -> None:
     """On golden graphs, or else as the standard's own node test of that operator."""
     measured = {layer.op_type for layer in suite.layers()}

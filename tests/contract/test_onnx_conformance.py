@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 
 from joulecast.counting import count, known
 from joulecast.counting.unsupported import STANDARD
@@ -62,12 +63,14 @@ def test_skips_are_few_and_carry_no_macs() -> None:
     assert not {node.op_type for name in skips for node in by_name[name].model.graph.node} & FORMULAS.keys()
 
 
+@pytest.mark.slow
 def test_all_values_give_every_recorded_shape() -> None:
     wrong = {test.name: found for test in required() if (found := differences(test, graph_of(test.name)))}
     assert len(required()) > 1_800
     assert wrong == {}
 
 
+@pytest.mark.slow
 def test_shape_steering_values_give_the_recorded_shape_or_say_what_is_missing() -> None:
     wrong, unresolved = {}, []
     for test in node_tests():
