@@ -21,6 +21,7 @@ SEEN = [case for case in CASES if not case.blind]
 constants = cache(constants_of)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_steady_load_is_within_one_percent_at_one_second(name, seed):

@@ -66,6 +66,7 @@ def phased(device: SimulatedDevice, seconds: float) -> SimulatedLoad:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", CARDS)
 @pytest.mark.parametrize(("seconds", "part"), [(2e-5, 0.6), (1e-3, 0.9), (8e-3, 0.5)])
 def test_one_percent_at_one_second_for_steady_loads(card: str, seconds: float, part: float) -> None:

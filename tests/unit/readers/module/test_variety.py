@@ -103,6 +103,7 @@ def test_parameters_that_no_module_registers_are_parameters() -> None:
     assert joulecast.profile(Function(lambda _, x: x @ free), X).totals.params == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spell", [torch.compile, lambda function: function])
 def test_compiled_functions_run_as_written(spell: Any) -> None:
     function = spell(lambda x: x.relu() @ x.T)

@@ -90,6 +90,7 @@ def test_every_operator_has_a_rule(name: str) -> None:
     assert coverage(count(graph(name))).unsupported == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_every_executed_node_has_the_shapes_that_onnxruntime_recorded(name: str) -> None:
     recorded = recorded_shapes(FILES[name].path(), FILES[name].feeds())

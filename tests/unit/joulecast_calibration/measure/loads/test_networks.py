@@ -34,6 +34,7 @@ def text() -> Built:
     return built(Text(), ids=InputSpec(shape=(1, 5), dtype="int64", below=50))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [vision, text])
 @pytest.mark.parametrize("runtime", ["torch-eager", "torch-cudagraph"])
 def test_three_batches_share_a_build(network: object, runtime: str) -> None:
@@ -166,6 +167,7 @@ def test_without_onnxruntime_its_runtime_is_refused() -> None:
         assert told.value.reason == "RuntimeUnavailable"
 
 
+@pytest.mark.slow
 def test_onnxruntime_runs_what_was_exported() -> None:
     pytest.importorskip("onnxruntime", reason="extra onnxruntime")
     own = built(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), x=InputSpec(shape=(1, 3, 8, 8), dtype="float32"))
@@ -177,6 +179,7 @@ def test_onnxruntime_runs_what_was_exported() -> None:
     assert made.columns["runtime"] == "onnxruntime-cuda"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_row_says_whether_torch_fused_attention(fast: bool) -> None:
     layer = nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)

@@ -132,6 +132,7 @@ def test_progress_is_told_before_and_after_each_row(tmp_path: Path) -> None:
     assert all(0 <= seconds <= 200 for seconds in left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -222,6 +223,7 @@ def test_a_visitor_who_stays_long_does_not_make_a_row_overrun_its_time(tmp_path:
     assert max(row["at_seconds"] for row in done.rows()) <= 128.0
 
 
+@pytest.mark.slow
 def test_a_network_that_could_not_be_traced_has_no_digest_of_its_own(tmp_path: Path) -> None:
     network = next(row for row in PLAN.rows if row.kind == "network")
     done = Measured(tmp_path, TroubledBench(network, digest=None, untraced_reason="it steers"))
@@ -244,6 +246,7 @@ def test_a_capped_card_is_seen_in_the_rows(tmp_path: Path) -> None:
     assert any("sw_power_cap" in row["throttle_reasons"] for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [115.0, 130.0, 150.0])
 def test_no_row_ends_after_its_time_and_the_anchors_close(tmp_path: Path, seconds: float) -> None:
     plan = make_plan(HandmadeSuite(30, 200), PlanOptions(slices=("networks", "layers")))

@@ -105,6 +105,7 @@ def test_a_hot_chip_says_why_it_is_slow():
     assert one.state().sm_clock_mhz < one.spec.chip.boost_mhz
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     period=st.floats(2e-6, 0.03),
