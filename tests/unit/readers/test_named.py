@@ -88,6 +88,7 @@ def test_an_initialised_text_model_runs_on_ids_that_it_knows() -> None:
         assert torch.isfinite(built.module(*built.args, **built.kwargs).last_hidden_state).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "said", "shapes"),
     [

@@ -106,6 +106,7 @@ def test_a_slow_counter_is_waited_for_until_five_edges() -> None:
     assert window.window_seconds == pytest.approx(0.4 * (window.edges - 1), rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", CARDS)
 def test_the_error_said_is_the_error_made(card: str) -> None:
     ratios = []

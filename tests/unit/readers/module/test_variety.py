@@ -53,6 +53,7 @@ def force(linear: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return torch.func.grad(lambda y: linear(y).square().sum())(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "args", "macs"),
     [

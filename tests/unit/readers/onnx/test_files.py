@@ -79,6 +79,7 @@ def graph(name: str) -> ModelGraph:
     return read(skeleton(name), FILES[name].workload(), name=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_macs_and_activations_are_those_executed(name: str) -> None:
     found = totals(count(graph(name)))

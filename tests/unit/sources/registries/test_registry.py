@@ -436,6 +436,7 @@ class TestFailures:
             fetch("127.0.0.1:1/team/model:1", access=RegistryAccess(insecure_registries=("127.0.0.1",)))
         assert caught.value.reason == "RegistryUnavailable"
 
+    @pytest.mark.slow
     def test_no_such_host(self) -> None:
         with pytest.raises(ModelFetchError) as caught:
             fetch("registry.invalid/team/model:1")

@@ -68,6 +68,7 @@ def test_members_and_frames_unfold_to_their_concatenation(content: bytes, cuts: 
 ARCHIVE = tar([("a/b", b"x" * 700), ("models/m.onnx", gemm_model(width=4)), ("l", "a/b"), ("ü" * 120, b"y")])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(end=st.integers(0, len(ARCHIVE)))
 def test_a_truncated_archive_gives_its_first_files_or_an_error(end: int) -> None:

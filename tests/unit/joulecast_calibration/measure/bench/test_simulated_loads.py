@@ -67,6 +67,7 @@ def test_no_layer_is_faster_than_the_card_allows(name: str) -> None:
         assert phase(loads, row).seconds > least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_nothing_asks_for_more_than_the_limit_and_not_all_for_little(name: str) -> None:
     device = SimulatedDevice(name)

@@ -88,6 +88,7 @@ def test_a_network_with_numbers_that_are_none_is_invalid() -> None:
         assert (made.columns["valid"], made.columns["invalid_reason"]) == (False, "not finite")
 
 
+@pytest.mark.slow
 def test_half_precision_is_built_not_converted() -> None:
     with prepared_network(vision(torch.bfloat16), device=DEVICE, precision="bf16") as network:
         with network.load(batch_size=1) as made:
@@ -108,6 +109,7 @@ class Hungry(nn.Linear):
         return super().forward(x) + (torch.empty(10**15).sum() if x.shape[0] > 1 else 0.0)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_a_batch_that_does_not_fit() -> None:
     own = built(Hungry(4, 4), x=InputSpec(shape=(1, 4), dtype="float32"))
     with prepared_network(own, device=DEVICE) as network:
@@ -122,6 +124,7 @@ def test_a_run_goes_on_after_a_batch_that_does_not_fit() -> None:
             assert made.columns["valid"] is True
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_while_it_is_measured_is_named_too() -> None:
     own = vision()
     with prepared_network(own, device=DEVICE) as network:

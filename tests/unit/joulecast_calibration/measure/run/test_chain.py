@@ -152,6 +152,7 @@ def test_a_configuration_that_ends_its_process_costs_one_row(measuring: Measurin
     assert len(measuring.rows("failure")) == before
 
 
+@pytest.mark.slow
 def test_a_row_that_does_not_fit_is_a_row(measuring: Measuring) -> None:
     done = measuring("--budget", "6m", "--slice", "layers", "--fault", f"out-of-memory={VICTIM}")
     assert done.returncode == 0, done.stderr

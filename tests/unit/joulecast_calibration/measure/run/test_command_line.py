@@ -250,6 +250,7 @@ def test_durations_are_read_as_people_write_them() -> None:
         refusals.duration_seconds("25 minutes", "--budget")
 
 
+@pytest.mark.slow
 def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: Path) -> None:
     """What libraries print cannot disturb them."""
     from joulecast_calibration.measure.plan.plan import PlanOptions

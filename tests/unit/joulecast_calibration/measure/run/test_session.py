@@ -158,6 +158,7 @@ def test_a_lost_device_ends_the_process(tmp_path: Path) -> None:
         Measured(tmp_path, TroubledBench(VICTIM, error=error))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["SharedDevice", "NoPermission", "DiskFull"])
 def test_what_concerns_all_rows_ends_the_session(tmp_path: Path, reason: str) -> None:
     with pytest.raises(MeasurementError, match="all of it"):
@@ -185,6 +186,7 @@ def test_a_graph_is_written_once_before_the_first_row_that_has_it(tmp_path: Path
     assert own[0]["contents"] == GRAPH.columns()["contents"]
 
 
+@pytest.mark.slow
 def test_a_later_process_does_not_write_a_graph_of_the_same_file_again(tmp_path: Path) -> None:
     network = next(row for row in PLAN.rows if row.kind == "network")
     first = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"))
@@ -216,6 +218,7 @@ def test_a_first_network_that_is_slow_to_build_leaves_the_others_their_time(tmp_
     assert len(done.rows("network")) > 5
 
 
+@pytest.mark.slow
 def test_a_visitor_who_stays_long_does_not_make_a_row_overrun_its_time(tmp_path: Path) -> None:
     bench = SimulatedBench("hopper", seed=0, faults={"stranger": "100-125"})
     done = Measured(tmp_path, bench, plan=replace(PLAN, closing=()), seconds=126.0, closing=False)

@@ -164,6 +164,7 @@ def test_nothing_goes_on_measuring_where_the_window_alone_is_killed(tmp_path: Pa
     assert '"kind": "end"' not in journal.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_measurement_that_does_not_end_is_ended_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -108,6 +108,7 @@ def test_no_worker_is_left_where_the_last_answer_came(tmp_path: Path, monkeypatc
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_whoever_started_it(tmp_path: Path) -> None:
     from joulecast_calibration.suite.survey import worker
 
