@@ -21,6 +21,7 @@ SEEN = [case for case in CASES if not case.blind]
 constants = cache(constants_of)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_steady_load_is_within_one_percent_at_one_second(name, seed):
@@ -38,6 +39,7 @@ def test_a_steady_load_is_within_one_percent_when_the_meter_finds_it_good(name):
         assert abs(run(BY_NAME["steady, 2 ms"], name, seed, constants(name, seed)).error) <= LARGEST_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SEEN, ids=lambda case: case.name)
 @pytest.mark.parametrize("name", ["ampere", "turing", "volta"])
 def test_a_window_of_a_second_that_is_wrong_says_so(case, name):
@@ -45,6 +47,7 @@ def test_a_window_of_a_second_that_is_wrong_says_so(case, name):
     assert outcome.honest, outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_foreign_process_is_refused_where_it_is_listed_and_told_where_it_is_not(name):
     listed = run(BY_NAME["a foreign process comes"], name, 2, constants(name, 2))

@@ -10,6 +10,7 @@ import pytest
 HEAVY = ("onnx", "numpy", "torch", "joulecast.readers", "joulecast.counting", "httpx2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["controller", "webhook"])
 def test_main_processes_import_nothing_heavy(module: str) -> None:
     code = f"import sys, joulecast_operator.{module}; print([name for name in {HEAVY} if name in sys.modules])"
@@ -22,6 +23,7 @@ def test_the_fetcher_imports_no_model_library() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["controller", "webhook"])
 def test_the_cluster_client_loads_none_of_its_typed_groups(module: str) -> None:
     groups = (

@@ -94,6 +94,7 @@ def test_every_line_is_json_whoever_speaks() -> None:
     assert ratio["ratio"] == "nan"
 
 
+@pytest.mark.slow
 def test_a_setting_that_cannot_be_used_is_said_in_json_too(tmp_path: Path) -> None:
     missing = f"--webhook-certfile={tmp_path / 'none.crt'}"
     (line,) = lines_of("-m", "joulecast_operator", "webhook", missing)

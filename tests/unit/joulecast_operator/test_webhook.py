@@ -80,6 +80,7 @@ def test_a_malformed_review_is_allowed(body: Any) -> None:
     assert response == {"uid": "", "allowed": True}
 
 
+@pytest.mark.slow
 def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
     authority, port = CertificateAuthority(tmp_path, "ca"), free_port()
     first, second = authority.server("first"), authority.server("second")

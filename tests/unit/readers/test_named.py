@@ -40,6 +40,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", PUBLISHED)
 def test_a_network_has_the_parameters_that_its_publisher_says(source: str) -> None:
     module = build(source).module
@@ -57,6 +58,7 @@ def test_values_are_neither_drawn_nor_stored_unless_asked_for() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_what_a_network_reads_while_it_is_built_is_true() -> None:
     """Depths, widths and relative positions come out of tensors, and stay what initialisation makes of them."""
     for source in ("torchvision:regnet_y_400mf", "torchvision:swin_t", "hf:t5-small"):
@@ -86,6 +88,7 @@ def test_an_initialised_text_model_runs_on_ids_that_it_knows() -> None:
         assert torch.isfinite(built.module(*built.args, **built.kwargs).last_hidden_state).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "said", "shapes"),
     [
@@ -178,6 +181,7 @@ ALWAYS_TIED = {"hf:flan-t5-base", "hf:mt5-small", "hf:umt5-small"}
 """transformers 5 takes an untied head of this lineage for the sign that its input is not scaled."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", [entry for entry in listed() if entry.library == "hf"], ids=lambda entry: entry.name)
 def test_every_setting_of_a_configuration_is_heard(entry: Entry) -> None:
     configuration = getattr(transformers, entry.model_class).config_class(**entry.config)

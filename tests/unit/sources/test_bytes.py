@@ -21,6 +21,7 @@ INLINE = {payload: noisy_model(payload, -(-LARGE // payload)) for payload in (25
 EXTERNAL = gemm_model(width=4, count=800, external=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("payload", "raw", "path"),
     [
@@ -45,6 +46,7 @@ def test_inline_weights_cost_two_percent(
     assert len(parsed(found.skeleton).graph.initializer) == -(-LARGE // payload)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph_first", [True, False])
 @pytest.mark.parametrize("path", ["/models/m.onnx", None])
 def test_external_weights_cost_two_percent(
@@ -57,6 +59,7 @@ def test_external_weights_cost_two_percent(
     assert len(parsed(found.skeleton).graph.node) == 800
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 @pytest.mark.parametrize("before", [0, 5 * MIB])
 def test_compressed_layers_cost_what_lies_before_the_end_of_the_graph(

@@ -143,6 +143,7 @@ def test_the_profile_is_the_one_that_the_summary_names(
     assert AcceleratorProfile.from_json(text).simulated
 
 
+@pytest.mark.slow
 def test_done_is_done_and_an_old_profile_as_good_stays(
     resumed: tuple[Command, subprocess.CompletedProcess[str]],
 ) -> None:

@@ -56,6 +56,7 @@ def test_the_page_is_written_when_asked(tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "accuracy.md").read_text().startswith("# Accuracy")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("scored")
 def test_the_report_is_html(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate.command(tmp_path, output=evaluate.EvaluationFormat.HTML)

@@ -74,6 +74,7 @@ def test_an_unknown_choice_is_told_the_known_ones(joulecast: CommandLine) -> Non
     assert "choose one of audio, vision" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_the_coverage_is_drawn(joulecast: CommandLine, tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("matplotlib")

@@ -50,6 +50,7 @@ def test_a_table_in_the_same_folder_keeps_the_folders_name(changed: Changed) -> 
     assert found.name == f"changed/{H100}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [

@@ -119,6 +119,7 @@ def test_the_terminal_is_spared_hundreds_of_architectures(found: Evaluation) -> 
     assert len(table.splitlines()) < 250
 
 
+@pytest.mark.slow
 def test_the_report_shows_what_layers_tell_and_warns(found: Evaluation) -> None:
     report = as_html(found)
     figures = set(re.findall(r'<figure id="bench simulated:([^"]*)"', report))

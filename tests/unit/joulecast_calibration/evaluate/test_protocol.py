@@ -57,6 +57,7 @@ def test_every_system_is_scored_beside_physical(found: Evaluation) -> None:
     }
 
 
+@pytest.mark.slow
 def test_networks_of_another_card_are_transferred_by_every_system(tmp_path: Path) -> None:
     folder = data.write(data.write(tmp_path), "b_set", "H100-80GB-HBM3")
     both = evaluate(folder)
@@ -73,12 +74,14 @@ def test_transferred_saw_no_joule_of_the_card(found: Evaluation) -> None:
     assert line(found, "transferred").median_ape == pytest.approx(100 * (1 - 1 / data.FACTOR), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_other_columns_do_not_reach_a_forecast(found: Evaluation, tmp_path: Path) -> None:
     folder = data.write(tmp_path)
     data.edit(folder, dict.fromkeys(data.IRRELEVANT, "nan"))
     assert evaluate(folder).results == found.results
 
 
+@pytest.mark.slow
 def test_joules_of_the_card_do_not_reach_a_transferred_forecast(found: Evaluation, tmp_path: Path) -> None:
     folder = data.write(tmp_path)
     data.edit(folder, {"energy_j_per_forward": "1.0", "time_ms_per_forward": "nan"}, {"model": "gpt2model"})
@@ -168,6 +171,7 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
         evaluate(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_without_the_columns_does_not_hide_the_others(found: Evaluation, tmp_path: Path) -> None:
     broken(data.write(tmp_path), "model,config\nx,y\n")
     both = evaluate(tmp_path)

@@ -53,6 +53,7 @@ def test_no_watt_of_the_card_itself_is_seen(tmp_path: Path) -> None:
     assert odd[key].median_ape > 50
 
 
+@pytest.mark.slow
 def test_networks_of_another_card_are_one_card_more(tmp_path: Path) -> None:
     folder = data.write(tables(tmp_path, {"h200_sxm": 0.9, "b200_sxm": 0.9, "gb200": 0.9}))
     found = scored(folder)

@@ -67,6 +67,7 @@ def test_two_accelerators(changed: Changed, measured: Path, allowed: None) -> No
     assert error.value.reason == "MixedRows"
 
 
+@pytest.mark.slow
 def test_rows_planned_with_two_versions_of_the_suite_are_read_together(
     changed: Changed, measured: Path, allowed: None
 ) -> None:

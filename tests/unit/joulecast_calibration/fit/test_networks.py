@@ -34,6 +34,7 @@ def test_a_fit_finds_the_joules_it_was_given(folder: Path) -> None:
     assert joules == pytest.approx(found.truth.joules, rel=0.1)
 
 
+@pytest.mark.slow
 def test_nothing_of_an_architecture_reaches_its_own_forecast(folder: Path) -> None:
     (found,) = read_set(folder / "a_set")
     sheet = sheet_named(found.gpu)
@@ -53,6 +54,7 @@ def test_nothing_of_an_architecture_reaches_its_own_forecast(folder: Path) -> No
     assert told.tolist() != untold.tolist()
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_profiles_every_time(folder: Path, tmp_path: Path) -> None:
     for target in ("one", "two"):
         assert main(["--data", str(folder), "--out", str(tmp_path / target)]) == 0
@@ -62,6 +64,7 @@ def test_the_command_writes_the_same_profiles_every_time(folder: Path, tmp_path:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_card_with_joules_is_public_and_one_of_its_chip_is_transferred(folder: Path, tmp_path: Path) -> None:
     assert main(["--data", str(folder), "--out", str(tmp_path)]) == 0
     own, other = (

@@ -77,6 +77,7 @@ def two_versions(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_same_networks_under_two_versions_are_both_fitted_and_scored(two_versions: Path) -> None:
     fitted = fit_measured([two_versions])
     holds = {row.hold.rpartition("|")[2] for row in fitted.table.rows if row.is_network and row.name.startswith("hf:")}

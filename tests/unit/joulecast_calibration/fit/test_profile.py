@@ -86,6 +86,7 @@ def test_measured_host_constants_are_where_the_rows_begin(changed: Changed, allo
     assert found.profile.hosts["torch-cudagraph"].kernel_seconds == 0.0
 
 
+@pytest.mark.slow
 def test_layers_alone_make_a_profile_that_promises_less(changed: Changed, allowed: None) -> None:
     found = fit_measured([changed(lambda row: None if row["kind"] == "network" else row)])
     assert not found.table.is_network.any()

@@ -79,6 +79,7 @@ def stubbed(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 def test_codecarbon_reads_what_the_counter_counted(stubbed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("codecarbon")
     monkeypatch.setattr(crosscheck, "_LEAST_SECONDS", 1.5)

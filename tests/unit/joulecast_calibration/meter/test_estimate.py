@@ -40,6 +40,7 @@ def found(edges: list[Edge], steps: list[Step]) -> Estimate:
     return result
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.floats(20, 1000), st.floats(1e-4, 0.3), st.integers(6, 40))
 def test_a_steady_load_is_what_it_is(watts: float, pace: float, intervals: int) -> None:
@@ -53,6 +54,7 @@ def test_a_steady_load_is_what_it_is(watts: float, pace: float, intervals: int) 
     assert result.steady(POLICY) is not False
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.floats(0.0005, 0.02), st.integers(6, 40))
 def test_no_surer_than_its_outer_edges(width: float, intervals: int) -> None:

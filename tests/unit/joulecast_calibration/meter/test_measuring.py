@@ -66,6 +66,7 @@ def phased(device: SimulatedDevice, seconds: float) -> SimulatedLoad:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", CARDS)
 @pytest.mark.parametrize(("seconds", "part"), [(2e-5, 0.6), (1e-3, 0.9), (8e-3, 0.5)])
 def test_one_percent_at_one_second_for_steady_loads(card: str, seconds: float, part: float) -> None:
@@ -105,6 +106,7 @@ def test_a_slow_counter_is_waited_for_until_five_edges() -> None:
     assert window.window_seconds == pytest.approx(0.4 * (window.edges - 1), rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", CARDS)
 def test_the_error_said_is_the_error_made(card: str) -> None:
     ratios = []

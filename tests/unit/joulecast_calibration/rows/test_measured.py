@@ -94,6 +94,7 @@ def test_a_run_has_rows_of_every_kind_and_slice(simulated: list[Mapping[str, Any
     assert {row.get("invalid_reason") for row in simulated} >= {"foreign process", "not finite"}
 
 
+@pytest.mark.slow
 def test_the_columns_found_are_those_described(simulated: list[Mapping[str, Any]]) -> None:
     found: dict[str, set[str]] = defaultdict(set)
     for row in simulated:

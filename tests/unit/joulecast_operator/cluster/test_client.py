@@ -59,6 +59,7 @@ def test_a_lasting_refusal_is_asked_for_once(status: int, message: str, requests
     assert asked == requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("object_bytes", "largest"), [(100, PAGE_OBJECTS), (PAGE_BYTES // 20, 20), (2 * PAGE_BYTES, 1)]
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from joulecast.sources.registries.address import AddressPolicy
 from joulecast_operator.api.kinds import NODES
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.cluster.networks import ClusterNetworks
@@ -82,7 +81,7 @@ def test_nodes_that_come_and_go_count_at_once(tmp_path: Path) -> None:
     request = ForecastRequest(image="registry.example/x:1", accelerators=())
 
     def admits(host: str, port: int) -> bool:
-        policy = AddressPolicy.of(access_of(controller.forecasts._access(request)))
+        policy = access_of(controller.forecasts._access(request)).address_policy
         return policy.admits(host, port, "192.0.2.10")
 
     async def event(kind: str, resource: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def test_of_those_that_are_alike_the_first_and_the_newest_stand_for_all() -> Non
     assert names(index) == {"small-00000", "zz-a", "zz-b"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [

@@ -6,6 +6,8 @@ import copy
 import json
 import tracemalloc
 
+import pytest
+
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.index import slim
 from joulecast_operator.index.index import Index
@@ -25,6 +27,7 @@ def test_what_is_packed_comes_back_as_it_was() -> None:
     assert unpacked(packed(resource)) == resource
 
 
+@pytest.mark.slow
 def test_an_estimate_of_twenty_results_takes_few_bytes() -> None:
     assert per_object(lambda text: json.loads(text)) > BYTES_AS_DICTS, "or this test shows nothing"
     index = Index()

@@ -40,6 +40,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> No
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
 def test_a_model_is_forecast_through_the_proxy(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = classifier(tmp_path / "m.onnx").read_bytes()

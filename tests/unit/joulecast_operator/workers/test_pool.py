@@ -93,6 +93,7 @@ def test_workers_see_none_of_the_controllers_environment(monkeypatch: pytest.Mon
     assert not {"KUBECONFIG", "HTTPS_PROXY"} & set(with_pool(run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("job", "reason"), [("sleep", "ProfilerTimeout"), ("spin", "ProfilerTimeout")])
 def test_a_job_that_takes_too_long(job: str, reason: str) -> None:
     error = failure(job, program(seconds=2))
@@ -100,6 +101,7 @@ def test_a_job_that_takes_too_long(job: str, reason: str) -> None:
     assert "after 2 s" in str(error)
 
 
+@pytest.mark.slow
 def test_a_job_that_waits_for_others_may_do_better_later() -> None:
     assert failure("sleep", program(seconds=2, waits_for_others=True)).transient
 

@@ -241,5 +241,5 @@ def test_accelerators_of_which_none_can_be_priced_say_why_each(tmp_path: Path) -
     found = priced_outcome("image:1", "sha256:0", None, answer)  # type: ignore[arg-type]
     assert isinstance(found, Failure)
     assert found.reason == "UnknownAccelerator"
-    assert "NVIDIA-H2000: no accelerator is named" in found.message
+    assert "NVIDIA-H2000: unknown accelerator 'NVIDIA-H2000'" in found.message
     assert "NVIDIA-H200-MIG-1g.18gb: " in found.message

@@ -107,6 +107,7 @@ def test_a_job_that_is_being_ended_is_not_joined() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_failure_reaches_all_and_none_is_left_unretrieved() -> None:
     async def run() -> None:
         complaints: list[dict[str, Any]] = []

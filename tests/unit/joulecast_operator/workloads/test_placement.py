@@ -55,6 +55,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_whatever_stands_there_is_no_error(value: Any) -> None:
     for pod in ({"nodeSelector": value, "affinity": value}, affinity(value), {"affinity": {"nodeAffinity": value}}):

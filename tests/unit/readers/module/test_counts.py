@@ -46,6 +46,7 @@ def counted(module: nn.Module, *args: Any, eager: bool = False, **kwargs: Any) -
     return totals(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_count_exactly(name: str) -> None:
     module, arguments = modules.built(BY_NAME[name])
@@ -53,6 +54,7 @@ def test_networks_count_exactly(name: str) -> None:
     assert (found.macs, found.params, found.activations, found.mac_rows) == NETWORKS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("past", DECODING_GMACS)
 def test_a_decoding_step_grows_with_its_cache(past: int) -> None:
     module, arguments = modules.built(BY_NAME["llama_3_8b_decode"], length=past)

@@ -53,6 +53,7 @@ def force(linear: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return torch.func.grad(lambda y: linear(y).square().sum())(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "args", "macs"),
     [
@@ -103,6 +104,7 @@ def test_parameters_that_no_module_registers_are_parameters() -> None:
     assert joulecast.profile(Function(lambda _, x: x @ free), X).totals.params == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spell", [torch.compile, lambda function: function])
 def test_compiled_functions_run_as_written(spell: Any) -> None:
     function = spell(lambda x: x.relu() @ x.T)

@@ -79,6 +79,7 @@ def graph(name: str) -> ModelGraph:
     return read(skeleton(name), FILES[name].workload(), name=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_macs_and_activations_are_those_executed(name: str) -> None:
     found = totals(count(graph(name)))
@@ -90,6 +91,7 @@ def test_every_operator_has_a_rule(name: str) -> None:
     assert coverage(count(graph(name))).unsupported == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_every_executed_node_has_the_shapes_that_onnxruntime_recorded(name: str) -> None:
     recorded = recorded_shapes(FILES[name].path(), FILES[name].feeds())

@@ -206,6 +206,7 @@ def executed_macs(proto: onnx.ModelProto, rows: int) -> int:
     return found
 
 
+@pytest.mark.slow
 @GENERATED
 @given(generated=models())
 def test_a_generated_graph_counts_as_onnxruntime_executes_it(generated: tuple[onnx.ModelProto, int]) -> None:

@@ -165,6 +165,7 @@ def test_branches_of_other_weights_are_not_one_pass() -> None:
     assert canonical(found) == (4 * 32, 32)
 
 
+@pytest.mark.slow
 def test_many_loops_one_after_the_other_are_not_deep() -> None:
     """The steady part of each is tried without contents, which may end in an error; the depth is as before then."""
     nodes = [

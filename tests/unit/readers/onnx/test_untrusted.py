@@ -57,6 +57,7 @@ def detector() -> bytes:
     return onnx.load(wheels.silero("silero_vad"), load_external_data=False).SerializeToString()
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(seed=st.integers(0, 2**32), edits=st.integers(1, 12))
 def test_mutated_real_files(detector: bytes, seed: int, edits: int) -> None:

@@ -89,6 +89,7 @@ def test_the_registrys_certificate_is_verified_through_the_tunnel(secured: tuple
     assert served.requests == []
 
 
+@pytest.mark.slow
 def test_a_proxy_that_wants_a_password_gets_it_and_the_registry_does_not(secured: tuple[Served, Path]) -> None:
     served, bundle = secured
     served.add(IMAGE)

@@ -35,6 +35,7 @@ def test_a_public_model_is_read_by_ranges(served: Served, access: RegistryAccess
     assert all(request.headers["accept-encoding"] == "identity" for request in served.requests)
 
 
+@pytest.mark.slow
 def test_headers_that_drip_are_no_answer() -> None:
     """A byte of a header every tenth of a second, for as long as somebody listens: shorter waits than any timeout."""
     with dripping() as host, pytest.raises(ModelFetchError, match="does not answer in time") as caught:
@@ -360,6 +361,7 @@ class TestHostileHeaders:
         ),
     )  # fmt: skip
 
+    @pytest.mark.slow
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(word=words)
     def test_locations_and_realms(self, served: Served, access: RegistryAccess, word: str) -> None:
@@ -390,6 +392,7 @@ class TestHostileHeaders:
         max_leaves=25,
     )
 
+    @pytest.mark.slow
     @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(document=json_values)
     def test_documents(self, served: Served, access: RegistryAccess, document: object) -> None:
@@ -433,6 +436,7 @@ class TestFailures:
             fetch("127.0.0.1:1/team/model:1", access=RegistryAccess(insecure_registries=("127.0.0.1",)))
         assert caught.value.reason == "RegistryUnavailable"
 
+    @pytest.mark.slow
     def test_no_such_host(self) -> None:
         with pytest.raises(ModelFetchError) as caught:
             fetch("registry.invalid/team/model:1")

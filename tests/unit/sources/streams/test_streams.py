@@ -68,6 +68,7 @@ def test_members_and_frames_unfold_to_their_concatenation(content: bytes, cuts: 
 ARCHIVE = tar([("a/b", b"x" * 700), ("models/m.onnx", gemm_model(width=4)), ("l", "a/b"), ("ü" * 120, b"y")])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(end=st.integers(0, len(ARCHIVE)))
 def test_a_truncated_archive_gives_its_first_files_or_an_error(end: int) -> None:
@@ -79,6 +80,7 @@ def test_a_truncated_archive_gives_its_first_files_or_an_error(end: int) -> None
         assert set(found) <= set(members(ARCHIVE))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(at=st.integers(0, len(ARCHIVE) - 1), value=st.integers(0, 255))
 def test_a_damaged_archive_gives_files_or_an_error(at: int, value: int) -> None:
@@ -90,6 +92,7 @@ def test_a_damaged_archive_gives_files_or_an_error(at: int, value: int) -> None:
         assert str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 @settings(max_examples=150)
 @given(end=st.integers(0, 2000), at=st.integers(0, 2000), value=st.integers(0, 255))
@@ -148,6 +151,7 @@ def pax_path(name: str) -> bytes:
     return header(type=tarfile.XHDTYPE, size=len(record)) + record.ljust(512, b"\0") + header()
 
 
+@pytest.mark.slow
 def test_a_bomb_is_noticed() -> None:
     with pytest.raises(ModelFormatError, match="bomb") as caught:
         unfolded(zstandard.ZstdCompressor(level=3).compress(bytes(300 << 20)))
@@ -191,6 +195,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_files_cost_bounded_memory(tmp_path: Path, what: str) -> None:
     """In a process of its own that may have 400 MiB, of which Python and its libraries take about a third."""

@@ -76,6 +76,7 @@ def test_text_of_a_folder_is_no_markup(report: str) -> None:
     assert "no graph of &lt;unheard&gt;" in report
 
 
+@pytest.mark.slow
 def test_two_sets_have_pictures_of_their_own() -> None:
     pair = [replace(forecasts(PHYSICAL, TRANSFERRED), set=name) for name in ("a_set", "b_set")]
     names = re.findall('<figure id="([^"]*)"', as_html(evaluated(*pair)))
@@ -96,6 +97,7 @@ def test_a_set_of_which_little_is_known_has_a_report() -> None:
     assert "no rows" in nothing
 
 
+@pytest.mark.slow
 def test_the_same_figures_are_the_same_picture() -> None:
     first, second = (predicted_against_measured(forecasts(PHYSICAL, TRANSFERRED)) for _ in range(2))
     assert first == second

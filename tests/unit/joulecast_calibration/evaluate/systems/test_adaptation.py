@@ -70,6 +70,7 @@ def test_architectures_weigh_half_way_between_rows_and_architectures() -> None:
     assert squares.mean() == pytest.approx(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_every_system_fits_real_networks(name: str) -> None:
     rows = network_features(

@@ -38,6 +38,7 @@ def test_a_line_that_ends_below_nothing_is_no_gap_power() -> None:
         extrapolated(points, busy_watts=295.0)
 
 
+@pytest.mark.slow
 def test_planted_gap_power_is_found_from_real_pauses() -> None:
     """The power is made of the share of time that the meter sees busy, as a device's is."""
     busy_seconds = []

@@ -49,6 +49,7 @@ def test_a_clock_that_stands_still_is_refused() -> None:
         fitted([Sample(kernels=1, views=1, module_calls=1, seconds=0.0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_a_mixture_is_what_it_says(mixture: dict[str, int]) -> None:
     counted = network_counts(Mixture(**mixture).eval(), (torch.zeros(64),), {}, name="mixture").columns
@@ -57,6 +58,7 @@ def test_a_mixture_is_what_it_says(mixture: dict[str, int]) -> None:
     assert counted["module_calls"] == 1 + mixture.get("layers", 0)
 
 
+@pytest.mark.slow
 def test_this_host_has_constants() -> None:
     found = host_constants(Processor(), MonotonicClock())
     assert 1e-8 < found.kernel_seconds < 1e-2

@@ -55,6 +55,7 @@ def test_a_chip_has_the_limits_of_its_card(spec) -> None:
     assert spec.chip.boost_mhz == pytest.approx(card.boost_clock_mhz, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_layer_is_faster_than_the_card_allows(name: str) -> None:
     device = SimulatedDevice(name)
@@ -66,6 +67,7 @@ def test_no_layer_is_faster_than_the_card_allows(name: str) -> None:
         assert phase(loads, row).seconds > least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_nothing_asks_for_more_than_the_limit_and_not_all_for_little(name: str) -> None:
     device = SimulatedDevice(name)
@@ -76,6 +78,7 @@ def test_nothing_asks_for_more_than_the_limit_and_not_all_for_little(name: str) 
     assert min(shares) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_measured_is_within_the_limit_and_what_the_device_used(name: str) -> None:
     device = SimulatedDevice(name)

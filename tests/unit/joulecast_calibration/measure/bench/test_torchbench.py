@@ -59,6 +59,7 @@ def prepared(bench: TorchBench, configuration: Configuration) -> dict[str, Any]:
         return dict(made.columns)
 
 
+@pytest.mark.slow
 def test_batches_in_turn_share_one_build_on_the_device(bench: TorchBench, builds: Builds) -> None:
     rows = [prepared(bench, network(size)) for size in (32, 1)]
     assert [row["batch_size"] for row in rows] == [32, 1]

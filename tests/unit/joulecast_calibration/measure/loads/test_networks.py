@@ -34,6 +34,7 @@ def text() -> Built:
     return built(Text(), ids=InputSpec(shape=(1, 5), dtype="int64", below=50))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [vision, text])
 @pytest.mark.parametrize("runtime", ["torch-eager", "torch-cudagraph"])
 def test_three_batches_share_a_build(network: object, runtime: str) -> None:
@@ -87,6 +88,7 @@ def test_a_network_with_numbers_that_are_none_is_invalid() -> None:
         assert (made.columns["valid"], made.columns["invalid_reason"]) == (False, "not finite")
 
 
+@pytest.mark.slow
 def test_half_precision_is_built_not_converted() -> None:
     with prepared_network(vision(torch.bfloat16), device=DEVICE, precision="bf16") as network:
         with network.load(batch_size=1) as made:
@@ -107,6 +109,7 @@ class Hungry(nn.Linear):
         return super().forward(x) + (torch.empty(10**15).sum() if x.shape[0] > 1 else 0.0)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_a_batch_that_does_not_fit() -> None:
     own = built(Hungry(4, 4), x=InputSpec(shape=(1, 4), dtype="float32"))
     with prepared_network(own, device=DEVICE) as network:
@@ -121,6 +124,7 @@ def test_a_run_goes_on_after_a_batch_that_does_not_fit() -> None:
             assert made.columns["valid"] is True
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_while_it_is_measured_is_named_too() -> None:
     own = vision()
     with prepared_network(own, device=DEVICE) as network:
@@ -166,6 +170,7 @@ def test_without_onnxruntime_its_runtime_is_refused() -> None:
         assert told.value.reason == "RuntimeUnavailable"
 
 
+@pytest.mark.slow
 def test_onnxruntime_runs_what_was_exported() -> None:
     pytest.importorskip("onnxruntime", reason="extra onnxruntime")
     own = built(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), x=InputSpec(shape=(1, 3, 8, 8), dtype="float32"))
@@ -177,6 +182,7 @@ def test_onnxruntime_runs_what_was_exported() -> None:
     assert made.columns["runtime"] == "onnxruntime-cuda"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_row_says_whether_torch_fused_attention(fast: bool) -> None:
     layer = nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)

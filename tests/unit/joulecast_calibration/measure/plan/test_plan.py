@@ -57,6 +57,7 @@ def test_the_first_minutes_are_short_and_try_each_kind_of_row(first) -> None:
     assert sum(row.expected_seconds for row in smoke) <= 45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_window_may_be_cut_anywhere_without_losing_a_task_a_batch_or_a_runtime(seed: int) -> None:
     rows = make_plan(SUITE, PlanOptions(seed=seed)).rows

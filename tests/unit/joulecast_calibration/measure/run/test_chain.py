@@ -35,6 +35,7 @@ def run_ids(measuring: Measuring) -> set[str]:
     return {row["run_id"] for row in measuring.rows()}
 
 
+@pytest.mark.slow
 def test_a_run_measures_everything_once_and_says_that_it_is_simulated(measuring: Measuring) -> None:
     done = measuring("--budget", "6m", "--slice", "layers", "--slice", "repeats")
     assert done.returncode == 0, done.stderr
@@ -49,6 +50,7 @@ def test_a_run_measures_everything_once_and_says_that_it_is_simulated(measuring:
     assert (measuring.rows()[-1]["kind"], measuring.rows()[-1]["reason"]) == ("end", "complete")
 
 
+@pytest.mark.slow
 def test_a_second_command_on_what_is_complete_measures_nothing(measuring: Measuring) -> None:
     measuring("--budget", "6m", "--slice", "layers")
     before = len(measuring.measured())
@@ -57,6 +59,7 @@ def test_a_second_command_on_what_is_complete_measures_nothing(measuring: Measur
     assert len(measuring.measured()) == before
 
 
+@pytest.mark.slow
 def test_a_budget_is_a_chain_of_processes_of_one_run(measuring: Measuring) -> None:
     done = measuring("--budget", "8m", "--process-minutes", "2.5", "--slice", "layers", "--slice", "networks")
     assert done.returncode == 0, done.stderr
@@ -69,6 +72,7 @@ def test_a_budget_is_a_chain_of_processes_of_one_run(measuring: Measuring) -> No
     assert set(measuring.keys().values()) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [180, 260, 400])
 def test_a_budget_is_kept_and_nothing_is_cut(measuring: Measuring, budget: int) -> None:
     done = measuring("--budget", f"{budget}s", "--process-minutes", "2.5")
@@ -79,6 +83,7 @@ def test_a_budget_is_kept_and_nothing_is_cut(measuring: Measuring, budget: int) 
     assert [row["anchor"] for row in measuring.measured()[-12:]] == ["end"] * 12
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_repeats_nothing(measuring: Measuring) -> None:
     drawn = random.Random(20)
     for _ in range(4):
@@ -117,6 +122,7 @@ def written(measuring: Measuring) -> int:
     return sum(journal.stat().st_size for journal in measuring.folder.glob("*.jsonl"))
 
 
+@pytest.mark.slow
 def test_rows_cut_at_any_byte_are_measured_again(measuring: Measuring) -> None:
     measuring("--budget", "6m", "--slice", "layers")
     (path,) = measuring.folder.glob("*.jsonl")
@@ -130,6 +136,7 @@ def test_rows_cut_at_any_byte_are_measured_again(measuring: Measuring) -> None:
     assert set(measuring.keys().values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_configuration_that_ends_its_process_costs_one_row(measuring: Measuring) -> None:
     done = measuring(
         "--budget", "8m", "--slice", "layers", "--fault", f"crash={VICTIM}|torch-cudagraph|default|rotated"
@@ -145,6 +152,7 @@ def test_a_configuration_that_ends_its_process_costs_one_row(measuring: Measurin
     assert len(measuring.rows("failure")) == before
 
 
+@pytest.mark.slow
 def test_a_row_that_does_not_fit_is_a_row(measuring: Measuring) -> None:
     done = measuring("--budget", "6m", "--slice", "layers", "--fault", f"out-of-memory={VICTIM}")
     assert done.returncode == 0, done.stderr
@@ -154,6 +162,7 @@ def test_a_row_that_does_not_fit_is_a_row(measuring: Measuring) -> None:
     assert f"failed: OutOfMemory {len(measuring.rows('failure'))}" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_foreign_process_that_leaves_costs_the_rows_in_between(measuring: Measuring) -> None:
     done = measuring("--budget", "6m", "--slice", "layers", "--fault", "foreign-process=100-112")
     assert done.returncode == 0, done.stderr
@@ -164,6 +173,7 @@ def test_a_foreign_process_that_leaves_costs_the_rows_in_between(measuring: Meas
     assert f"{len(invalid)} invalid: foreign process {len(invalid)}" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_foreign_process_that_stays_ends_the_run_and_nothing_is_lost(measuring: Measuring) -> None:
     done = measuring("--budget", "6m", "--slice", "layers", "--fault", "foreign-process=100")
     assert done.returncode == 1
@@ -175,6 +185,7 @@ def test_a_foreign_process_that_stays_ends_the_run_and_nothing_is_lost(measuring
     assert set(measuring.keys().values()) == {1}
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_is_invalid_and_not_tried_again(measuring: Measuring) -> None:
     measuring("--budget", "6m", "--slice", "layers", "--fault", f"broken={VICTIM}")
     measuring("--budget", "6m", "--slice", "layers")
@@ -182,6 +193,7 @@ def test_what_is_not_finite_is_invalid_and_not_tried_again(measuring: Measuring)
     assert [(row["valid"], row["invalid_reason"]) for row in rows] == [(False, "not finite")]
 
 
+@pytest.mark.slow
 def test_a_row_that_is_refused_is_measured_again_and_nothing_else_is(measuring: Measuring) -> None:
     measuring("--budget", "6m", "--slice", "layers")
     before = measuring.rows()
@@ -200,6 +212,7 @@ def test_a_row_that_is_refused_is_measured_again_and_nothing_else_is(measuring: 
     assert "watts is -5.0: give a finite number above 0 W" in done.stdout
 
 
+@pytest.mark.slow
 def test_another_kind_of_card_needs_another_folder(measuring: Measuring) -> None:
     measuring("--budget", "3m", "--slice", "layers")
     before = measuring.rows()
@@ -209,6 +222,7 @@ def test_another_kind_of_card_needs_another_folder(measuring: Measuring) -> None
     assert measuring.rows() == before
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time_with_the_same_command(measuring: Measuring) -> None:
     command = ("--budget", "8m", "--process-minutes", "2", "--one-process", "--continues", "--slice", "layers")
     first = measuring(*command)
@@ -233,6 +247,7 @@ def test_two_measurements_cannot_share_a_folder(measuring: Measuring) -> None:
     assert "another measurement is writing to" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_the_rows_and_says_so(measuring: Measuring) -> None:
     started = measuring.start("--budget", "6m", "--slice", "layers")
     assert eventually(lambda: measuring.folder.exists() and len(measuring.rows()) >= 5)
@@ -243,6 +258,7 @@ def test_an_interrupt_keeps_the_rows_and_says_so(measuring: Measuring) -> None:
     assert len(measuring.rows()) >= 5
 
 
+@pytest.mark.slow
 def test_networks_and_cross_checks_pass_through_the_same_chain(tmp_path: Path) -> None:
     site = environment(tmp_path / "site", networks=4, layers=20)
     measuring = Measuring(folder=tmp_path / "rows", environment=site)
@@ -257,6 +273,7 @@ def test_networks_and_cross_checks_pass_through_the_same_chain(tmp_path: Path) -
     assert next(measuring.folder.glob("*.jsonl")).stat().st_size < 2_000 * len(measuring.rows())
 
 
+@pytest.mark.slow
 def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = environment(tmp_path / "site", layers=14)
     monkeypatch.setenv("PYTHONPATH", site["PYTHONPATH"])

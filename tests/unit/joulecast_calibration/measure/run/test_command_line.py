@@ -149,6 +149,7 @@ def test_a_report_needs_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "holds no rows" in refused(capsys, "--report", tmp_path)[1]
 
 
+@pytest.mark.slow
 def test_a_report_says_from_rows_alone_what_the_run_said(measuring: Measuring) -> None:
     run = measuring("--budget", "5m", "--slice", "layers")
     again = subprocess.run(
@@ -173,6 +174,7 @@ def test_a_dry_run_tells_what_a_budget_buys_and_writes_nothing(
     assert not (tmp_path / "rows").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_what_a_folder_already_holds(measuring: Measuring) -> None:
     measuring("--budget", "10m", "--slice", "layers")
     done = measuring("--dry-run", "--slice", "layers")
@@ -181,6 +183,7 @@ def test_a_dry_run_knows_what_a_folder_already_holds(measuring: Measuring) -> No
     assert "0 rows are left" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_smoke_run_is_short_and_its_verdict_says_what_did_not_work(measuring: Measuring) -> None:
     plan = measuring("--dry-run", "--slice", "smoke", "--budget", "5m")
     assert [line.split()[:2] for line in plan.stdout.splitlines()[1:3]] == [["constants", "1"], ["smoke", "7"]]
@@ -195,6 +198,7 @@ def test_a_smoke_run_is_short_and_its_verdict_says_what_did_not_work(measuring: 
     assert not any(row["anchor"] for row in measuring.measured())
 
 
+@pytest.mark.slow
 def test_without_a_gpu_the_way_out_is_told(measuring: Measuring) -> None:
     done = measuring("--budget", "5m", simulate="")
     assert done.returncode == 1
@@ -204,6 +208,7 @@ def test_without_a_gpu_the_way_out_is_told(measuring: Measuring) -> None:
     assert measuring.rows() == []
 
 
+@pytest.mark.slow
 def test_planning_and_a_simulated_run_need_torch_numpy_and_pynvml_at_most(tmp_path: Path) -> None:
     guarded = Measuring(folder=tmp_path / "rows", environment=environment(tmp_path / "site", layers=6, more=BLOCK))
     plan = guarded("--dry-run")
@@ -222,6 +227,7 @@ def test_the_guard_blocks_what_it_is_for(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_what_is_measured_on_a_guarded_path_is_what_the_package_imports(tmp_path: Path) -> None:
     """Every module of the measuring path, imported whole."""
     guarded = environment(tmp_path / "site", more=BLOCK)
@@ -244,6 +250,7 @@ def test_durations_are_read_as_people_write_them() -> None:
         refusals.duration_seconds("25 minutes", "--budget")
 
 
+@pytest.mark.slow
 def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: Path) -> None:
     """What libraries print cannot disturb them."""
     from joulecast_calibration.measure.plan.plan import PlanOptions
@@ -262,6 +269,7 @@ def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: P
     assert [events[0]["event"], events[-1]["event"]] == ["started", "ended"]
 
 
+@pytest.mark.slow
 def test_the_report_names_each_row_in_trouble(measuring: Measuring) -> None:
     done = measuring("--budget", "4m", "--slice", "layers", "--fault", "out-of-memory=000000000000000f")
     assert "failed or invalid\n  layer|000000000000000f|torch-cudagraph|default|rotated: OutOfMemory: " in done.stdout

@@ -132,6 +132,7 @@ def test_progress_is_told_before_and_after_each_row(tmp_path: Path) -> None:
     assert all(0 <= seconds <= 200 for seconds in left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -157,6 +158,7 @@ def test_a_lost_device_ends_the_process(tmp_path: Path) -> None:
         Measured(tmp_path, TroubledBench(VICTIM, error=error))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["SharedDevice", "NoPermission", "DiskFull"])
 def test_what_concerns_all_rows_ends_the_session(tmp_path: Path, reason: str) -> None:
     with pytest.raises(MeasurementError, match="all of it"):
@@ -184,6 +186,7 @@ def test_a_graph_is_written_once_before_the_first_row_that_has_it(tmp_path: Path
     assert own[0]["contents"] == GRAPH.columns()["contents"]
 
 
+@pytest.mark.slow
 def test_a_later_process_does_not_write_a_graph_of_the_same_file_again(tmp_path: Path) -> None:
     network = next(row for row in PLAN.rows if row.kind == "network")
     first = Measured(tmp_path, TroubledBench(network, graph=GRAPH, digest="sha256:traced"))
@@ -215,6 +218,7 @@ def test_a_first_network_that_is_slow_to_build_leaves_the_others_their_time(tmp_
     assert len(done.rows("network")) > 5
 
 
+@pytest.mark.slow
 def test_a_visitor_who_stays_long_does_not_make_a_row_overrun_its_time(tmp_path: Path) -> None:
     bench = SimulatedBench("hopper", seed=0, faults={"foreign-process": "100-125"})
     done = Measured(tmp_path, bench, plan=replace(PLAN, closing=()), seconds=126.0, closing=False)
@@ -222,6 +226,7 @@ def test_a_visitor_who_stays_long_does_not_make_a_row_overrun_its_time(tmp_path:
     assert max(row["at_seconds"] for row in done.rows()) <= 128.0
 
 
+@pytest.mark.slow
 def test_a_network_that_could_not_be_traced_has_no_digest_of_its_own(tmp_path: Path) -> None:
     network = next(row for row in PLAN.rows if row.kind == "network")
     done = Measured(tmp_path, TroubledBench(network, digest=None, untraced_reason="it steers"))
@@ -244,6 +249,7 @@ def test_a_capped_card_is_seen_in_the_rows(tmp_path: Path) -> None:
     assert any("sw_power_cap" in row["throttle_reasons"] for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [115.0, 130.0, 150.0])
 def test_no_row_ends_after_its_time_and_the_anchors_close(tmp_path: Path, seconds: float) -> None:
     plan = make_plan(HandmadeSuite(30, 200), PlanOptions(slices=("networks", "layers")))

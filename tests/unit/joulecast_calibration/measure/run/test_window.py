@@ -107,6 +107,7 @@ def test_every_row_of_a_window_is_fitted_and_scored_or_left_out_for_a_reason(
     assert all(each.reason for each in unscored)
 
 
+@pytest.mark.slow
 def test_the_next_window_goes_on_where_the_rows_stop(first: Path, tmp_path: Path) -> None:
     measured(tmp_path, "--seconds", "240", rows=first)
     before, after = keys(first), keys(tmp_path)
@@ -114,6 +115,7 @@ def test_the_next_window_goes_on_where_the_rows_stop(first: Path, tmp_path: Path
     assert set(after) - set(before)
 
 
+@pytest.mark.slow
 def test_only_the_journal_that_the_window_added_to_is_brought_back(first: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "earlier" / CARD
     earlier.mkdir(parents=True)
@@ -127,6 +129,7 @@ def test_only_the_journal_that_the_window_added_to_is_brought_back(first: Path, 
     assert found.read_bytes().startswith(journal.read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_window_killed_at_any_moment_leaves_whole_rows(tmp_path: Path, seed: int) -> None:
     process = subprocess.Popen(
@@ -145,6 +148,7 @@ def test_a_window_killed_at_any_moment_leaves_whole_rows(tmp_path: Path, seed: i
     assert any(isinstance(row, SessionRow) for row in found.rows)
 
 
+@pytest.mark.slow
 def test_nothing_goes_on_measuring_where_the_window_alone_is_killed(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path, "--simulate", "--rows", tmp_path / "none"), stdout=subprocess.DEVNULL,
@@ -160,6 +164,7 @@ def test_nothing_goes_on_measuring_where_the_window_alone_is_killed(tmp_path: Pa
     assert '"kind": "end"' not in journal.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_measurement_that_does_not_end_is_ended_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,6 +179,7 @@ def test_a_measurement_that_does_not_end_is_ended_in_time(
     assert "no report: " in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "status", "sentence"),
     [
@@ -206,6 +212,7 @@ def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_window_and_keeps_what_was_written(tmp_path: Path) -> None:
     def limit() -> None:
         import resource

@@ -84,6 +84,7 @@ def test_the_cap_holds_on_average_and_executions_last_longer(over, period):
     assert one.state().throttle_reasons == ("sw_power_cap",)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(resistance=st.floats(0.2, 0.5), share=st.floats(0.3, 1.5))
 def test_temperature_stays_below_its_bound_whatever_runs(resistance, share):
@@ -105,6 +106,7 @@ def test_a_hot_chip_says_why_it_is_slow():
     assert one.state().sm_clock_mhz < one.spec.chip.boost_mhz
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     period=st.floats(2e-6, 0.03),

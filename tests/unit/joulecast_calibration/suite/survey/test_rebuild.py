@@ -32,6 +32,7 @@ def test_a_difference_names_graphs_and_versions(tmp_path: Path) -> None:
     assert found.versions == (("torch", "2.0", "2.1"),)
 
 
+@pytest.mark.slow
 def test_a_rebuild_traces_every_batch_size_and_skips_what_it_cannot(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (small,) = (entry for entry in entries() if entry.source == "torchvision:squeezenet1_1")

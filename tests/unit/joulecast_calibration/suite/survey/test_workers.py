@@ -70,6 +70,7 @@ def test_a_crash_costs_the_architecture_at_hand_and_no_other(tmp_path: Path) -> 
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
     assert answers(tmp_path, "hang", "b", seconds=5.0, workers=1) == {"hang": "took longer than 5 s", "b": ""}
 
@@ -107,6 +108,7 @@ def test_no_worker_is_left_where_the_last_answer_came(tmp_path: Path, monkeypatc
     assert alive(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_whoever_started_it(tmp_path: Path) -> None:
     from joulecast_calibration.suite.survey import worker
 

@@ -107,6 +107,7 @@ CASES = {
 """Only the last row of each call counts: what makes its operands comes first."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op_types", "calls"), CASES.items(), ids=["-".join(key) or "free" for key in CASES])
 def test_calls_are_the_rows_that_eager_mode_launches(op_types: tuple[str, ...], calls: tuple[Any, ...]) -> None:
     for call in calls:
@@ -119,6 +120,7 @@ def test_calls_are_the_rows_that_eager_mode_launches(op_types: tuple[str, ...], 
         assert all(row.domain == "" and rule_for("", row.op_type) for row in rows)
 
 
+@pytest.mark.slow
 def test_every_function_of_the_suite_is_named_and_priced() -> None:
     layers = suite.layers()
     assert len(layers) > 3000

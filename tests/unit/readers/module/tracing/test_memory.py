@@ -352,6 +352,7 @@ def differ(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return any(not torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 30), st.integers(0, 30)), min_size=3, max_size=12),

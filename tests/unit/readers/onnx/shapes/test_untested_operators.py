@@ -164,6 +164,7 @@ def test_shapes_kind_and_macs(name: str) -> None:
     assert (row.kind, row.macs) == (call.kind, call.macs)
 
 
+@pytest.mark.slow
 def test_no_operator_is_left_out() -> None:
     tested = {node.op_type for test in node_tests() for node in all_nodes(test.model)}
     standard = {schema.name for schema in onnx.defs.get_all_schemas_with_history()}
