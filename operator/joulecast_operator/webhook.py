@@ -1,4 +1,4 @@
-"""The admission webhook: one pure decision, and a guard that allows whatever happens.
+"""The admission webhook: one pure decision, and a guard that allows the request if it fails.
 
 kopf's own admission engine turns an exception of a handler into a denial, keeps a record of every workload it ever saw
 and copies each object twice, so no review passes through it, and the server is ours as well.
@@ -42,7 +42,7 @@ Decide = Callable[[Mapping[str, Any]], Decision]
 
 
 class AdmissionObserver(Protocol):
-    """What is told of every answer: the outcome, and how long it took."""
+    """Receives the outcome of every answer and how long it took."""
 
     def observe(self, outcome: str, seconds: float) -> None: ...
 

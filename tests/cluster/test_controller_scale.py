@@ -66,7 +66,7 @@ def test_a_bug_costs_only_the_object_that_meets_it(cluster: Cluster, namespace: 
     cluster.plane.apply(estimate("doomed", namespace, cluster.image("spared")))
     cluster.plane.apply(estimate("spared", namespace, cluster.image("spared")))
     cluster.until_ready("spared", namespace)
-    cluster.until_reason("doomed", namespace, "InternalError")
+    assert "an injected bug" in cluster.until_reason("doomed", namespace, "InternalError")["message"]
     log = cluster.installation.controller.log
     cluster.until(lambda: "an injected bug" in log.read_text(), "the bug is in the log")
     assert cluster.installation.controller.is_running

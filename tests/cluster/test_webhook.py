@@ -29,9 +29,11 @@ BUG = "import joulecast_operator.webhook as webhook\ndef decide(*_): raise KeyEr
 LOOKS_OFTEN = "import joulecast_operator.serving.certificate as certificate\ncertificate.CHECK_SECONDS = 0.2"
 
 DEAF = """
+import asyncio
 import joulecast_operator.cluster.watches as watches
 import joulecast_operator.webhook as webhook
-watches.Watches._event = lambda *_: None
+async def hear_nothing(*_): await asyncio.Event().wait()
+watches.Watches._follow = hear_nothing
 watches.COMPARE_SECONDS = 1.0
 webhook.STALE_SECONDS = 4.0
 """

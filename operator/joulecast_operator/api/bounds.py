@@ -1,4 +1,4 @@
-"""How much a status, an event and a warning may say, whatever a model, an image or an annotation holds.
+"""Bound and escape texts of statuses, events and warnings, which may come from models, images and annotations.
 
 An object beyond 1.5 MB is refused by the store, and every webhook keeps every estimate in memory.
 """

@@ -45,14 +45,14 @@ _LINE_CHARACTERS: Final = 300  # of the last line that a container left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """A condition's reason, and a sentence that ends in the way out."""
+class Diagnosis:
+    """A condition's reason, and a sentence that ends with what to do."""
 
     reason: str
     message: str
 
 
-def of_pods(pods: Iterable[Resource]) -> Trouble | None:
+def of_pods(pods: Iterable[Resource]) -> Diagnosis | None:
     """Say why the Job has no container that runs, as far as its pods say."""
     known = sorted(pods, key=_created)
     if any(_phase(pod) == "Running" for pod in known):
@@ -61,27 +61,27 @@ def of_pods(pods: Iterable[Resource]) -> Trouble | None:
         if _phase(pod) == "Pending" and (found := _pending(pod)):
             return found
     if known and all(_phase(pod) == "Failed" for pod in known):
-        return Trouble(reason=RETRYING, message=f"{end_of(known)}; it is tried again")
+        return Diagnosis(reason=RETRYING, message=f"{end_of(known)}; it is tried again")
     return None
 
 
-def of_creation(events: Iterable[Resource], pods: Iterable[Resource]) -> Trouble | None:
+def of_creation(events: Iterable[Resource], pods: Iterable[Resource]) -> Diagnosis | None:
     """Say why the Job cannot have a pod, where the last that it tried to make was refused."""
     refused = [event for event in events if event.get("reason") == REFUSED]
     newest = max(refused, key=_time, default=None)
     if newest is None or any(_created(pod) > _time(newest) or _phase(pod) in ("Pending", "Running") for pod in pods):
         return None
     text = str(newest.get("message") or "")
-    return Trouble(reason=REFUSED, message=f"no pod may be made: {text}; {_advice(text, _CREATION) or _ANYHOW}")
+    return Diagnosis(reason=REFUSED, message=f"no pod may be made: {text}; {_advice(text, _CREATION) or _ANYHOW}")
 
 
-def of_events(pod: Resource, events: Iterable[Resource]) -> Trouble | None:
+def of_events(pod: Resource, events: Iterable[Resource]) -> Diagnosis | None:
     """Return the kubelet's newest warning while it creates a container: volumes, runtime class, network."""
     newest = max(events, key=_time, default=None)
     if newest is None:
         return None
     message = f"pod {pod['metadata']['name']} waits on its node: {newest.get('message')}"
-    return Trouble(reason=str(newest.get("reason") or "PodNotStarted"), message=message)
+    return Diagnosis(reason=str(newest.get("reason") or "PodNotStarted"), message=message)
 
 
 def creating(pods: Iterable[Resource]) -> Resource | None:
@@ -121,14 +121,14 @@ def _terminated(state: Resource) -> list[str]:
     return [said, *([f"last line: {last[-_LINE_CHARACTERS:]}"] if last else [])]
 
 
-def _pending(pod: Resource) -> Trouble | None:
+def _pending(pod: Resource) -> Diagnosis | None:
     """Return why a pod is pending, from the scheduler's condition or the kubelet's waiting state."""
     name = pod["metadata"]["name"]
     for each in _conditions(pod):
         if each.get("type") == "PodScheduled" and each.get("status") == "False":
             text = str(each.get("message") or each.get("reason") or "")
             advice = _advice(text, _UNSCHEDULABLE) or "it starts when a node fits"
-            return Trouble(
+            return Diagnosis(
                 reason=str(each.get("reason") or "Unschedulable"), message=f"pod {name} waits: {text}; {advice}"
             )
     for container in (pod.get("status") or {}).get("containerStatuses") or ():
@@ -136,7 +136,7 @@ def _pending(pod: Resource) -> Trouble | None:
         if state.get("reason") in _WAITING:
             reason, advice = _WAITING[state["reason"]]
             said = ": ".join(str(part) for part in (state["reason"], state.get("message")) if part)
-            return Trouble(reason=reason, message=f"pod {name} waits: {said}; {advice}")
+            return Diagnosis(reason=reason, message=f"pod {name} waits: {said}; {advice}")
     return None
 
 

@@ -60,7 +60,7 @@ class Destination:
 
 
 class Reporter:
-    """Hands over what lies in ``folder`` whenever it changed; ``run`` goes with it."""
+    """Sends the summary in ``folder`` whenever it changed, with the number ``run``."""
 
     def __init__(self, destination: Destination, folder: Path, run: str) -> None:
         self._destination = destination

@@ -1,4 +1,4 @@
-"""Who measures, and who is next, where several calibrations would make one profile; pure.
+"""Decide which calibration measures next where several would make the same profile; pure.
 
 A GPU is one pod's alone by the device plugin. What has to be in order beside it is who writes the profile of a product
 and runtime: one at a time, and of those that wait the one that has waited longest.

@@ -1,4 +1,4 @@
-"""What a calibration's pod wrote into its ConfigMap, read as any stranger's text: bounded, checked, or refused."""
+"""Read what a calibration's pod wrote into its ConfigMap, as untrusted text: bounded, checked, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses belong to the cluster itself: its Services, nodes and pods, where no registry of a tenant lives.
+"""Find the addresses of the cluster itself: its Services, nodes and pods, which fetchers may not connect to.
 
 Nodes come from the index, Service ranges from the API server's ServiceCIDR objects, where the cluster has them.
 """

@@ -1,4 +1,4 @@
-"""The objects of a calibration's run in the cluster: made once, looked at, taken away."""
+"""The objects of a calibration's run in the cluster: created once, read, deleted."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from joulecast_operator.api.kinds import CONFIG_MAPS, EVENTS, JOBS, PODS, Kind
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations import diagnosis, jobs
-from joulecast_operator.calibrations.diagnosis import Trouble
+from joulecast_operator.calibrations.diagnosis import Diagnosis
 from joulecast_operator.calibrations.jobs import Run
 from joulecast_operator.cluster.client import ApiError, Cluster
 
 
 class NameTakenError(Exception):
-    """An object of the name that a run needs belongs to somebody else."""
+    """An object has the name that a run needs and does not belong to the calibration."""
 
 
-class Objects:
+class RunObjects:
     """What a run needs, through ``cluster``."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -53,7 +53,7 @@ class Objects:
             )
         return found
 
-    async def trouble(self, job: Resource) -> Trouble | None:
+    async def trouble(self, job: Resource) -> Diagnosis | None:
         """Say why the Job has no container that runs; None where it has, or where nothing says why."""
         pods = await self.pods(job)
         if not any((pod.get("status") or {}).get("phase") in ("Pending", "Running") for pod in pods):

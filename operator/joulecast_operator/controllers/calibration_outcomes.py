@@ -1,4 +1,4 @@
-"""The end of a calibration's run: is what the pod wrote a profile, is it better, and may it be put in use?"""
+"""Decide at the end of a calibration's run whether the pod wrote a valid profile that is better and may be used."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class ProfileVerdict:
     message: str
 
 
-class Endings:
-    """Judges what runs made. ``profiles`` knows which profile is in use."""
+class CalibrationOutcomes:
+    """Judges the results of runs. ``profiles`` knows which profile is in use."""
 
     def __init__(self, *, index: Index, cluster: Cluster, forecasts: Forecasts, profiles: Profiles) -> None:
         self._index = index

@@ -39,8 +39,8 @@ from joulecast_operator.calibrations.status import (
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.calibration_objects import NameTakenError, Objects
-from joulecast_operator.controllers.calibration_outcomes import Endings
+from joulecast_operator.controllers.calibration_objects import NameTakenError, RunObjects
+from joulecast_operator.controllers.calibration_outcomes import CalibrationOutcomes
 from joulecast_operator.controllers.journal import UNCOUNTED, Journal
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.estimates.forecasts import Forecasts
@@ -68,8 +68,8 @@ class Calibrations:
     ) -> None:
         self._journal = journal
         self._index = index
-        self._objects = Objects(cluster)
-        self._endings = Endings(index=index, cluster=cluster, forecasts=forecasts, profiles=profiles)
+        self._objects = RunObjects(cluster)
+        self._outcomes = CalibrationOutcomes(index=index, cluster=cluster, forecasts=forecasts, profiles=profiles)
         self._writer = writer
         self._queue = queue
         self._profiles = profiles
@@ -181,11 +181,11 @@ class Calibrations:
         """Return the state between runs, or after the only one."""
         status, again = status_of(calibration), _seconds_to(due)
         facts = {"nextRunAt": None if due is None else timestamp(due)}
-        if status.get("phase") == "Done" and self._endings.is_open(calibration):
-            state = await self._endings.complete(calibration, spec, await self._objects.result(calibration))
+        if status.get("phase") == "Done" and self._outcomes.is_open(calibration):
+            state = await self._outcomes.complete(calibration, spec, await self._objects.result(calibration))
             return replace(state, facts={**state.facts, **facts, "finishedAt": status.get("finishedAt")})
         if status.get("phase") in ENDED:
-            state = self._endings.outlived(calibration) or _same(calibration, {})
+            state = self._outcomes.outlived(calibration) or _same(calibration, {})
             return replace(state, facts={**state.facts, **facts}, again_seconds=again)
         if due is None:  # the spec is again what the last run was asked
             return State(phase="Done", reason="AsMeasured", message="the last run was asked the same", facts=facts)
@@ -280,9 +280,9 @@ class Calibrations:
         result = await self._objects.result(calibration)
         ended = {each["type"] for each in (job.get("status") or {}).get("conditions") or () if each["status"] == "True"}
         if "Complete" in ended:
-            return await self._endings.complete(calibration, spec, result)
+            return await self._outcomes.complete(calibration, spec, result)
         if "Failed" in ended:
-            return self._endings.failed(calibration, job, result, await self._objects.pods(job))
+            return self._outcomes.failed(calibration, job, result, await self._objects.pods(job))
         if status.get("placementHash") != jobs.placed(spec):
             await self._objects.delete_job(calibration, status["run"])
             return replace(_GOING, again_seconds=again)

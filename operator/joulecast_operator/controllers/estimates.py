@@ -1,4 +1,4 @@
-"""Estimates: ask their question, write the answer's status, and look tags up again now and then."""
+"""Reconcile estimates: request their forecast, write the status, and resolve tags again at intervals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fet
 
 @dataclass(slots=True, kw_only=True)
 class OpenRequest:
-    """A question that is being answered.
+    """A request that is being answered.
 
     ``began``: when it was asked, on the clock of ``Estimates``. ``quiet_until``: when the status may say next that it
     is open. ``said``: what it said last; ``position``: with what before it. ``is_heeded``: whether its end brings the
@@ -280,7 +280,7 @@ class Estimates:
 
 
 class Rate:
-    """At most so many per second, evenly spaced."""
+    """A limit of calls per second, evenly spaced."""
 
     def __init__(self, per_second: float, now: Callable[[], float] = time.monotonic) -> None:
         self._pause_seconds = 1 / per_second

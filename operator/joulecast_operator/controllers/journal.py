@@ -27,7 +27,7 @@ _Said = Failure | Wrong | Waiting | State
 
 
 class Journal:
-    """Tells of outcomes. ``written``: whether the object's status says anything new, without which no line is due."""
+    """Logs outcomes. ``written``: whether the object's status changed; else there is no new line."""
 
     def __init__(self, count: Count | None = None) -> None:
         self._count = count or (lambda *_: None)

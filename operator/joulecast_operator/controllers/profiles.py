@@ -1,4 +1,4 @@
-"""AcceleratorEnergyProfiles: check them in a worker, say so in their status, and hold the usable ones for pricing."""
+"""Reconcile AcceleratorEnergyProfiles: check them in a worker, write their status, keep the usable ones for pricing."""
 
 from __future__ import annotations
 

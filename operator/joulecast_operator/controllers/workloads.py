@@ -1,4 +1,4 @@
-"""Deployments: their annotations, and the estimates made for those that name a model."""
+"""Reconcile Deployments: their annotations, and the estimates made for those that name a model."""
 
 from __future__ import annotations
 

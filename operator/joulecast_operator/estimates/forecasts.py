@@ -1,4 +1,4 @@
-"""From an image to results: resolve, fetch, profile and price in worker processes, each thing once however many ask.
+"""Forecast from an image: resolve, fetch, profile and price in worker processes, once for all who ask the same.
 
 What is cached serves a requester only after the requester's own credentials resolved the manifest, and what a registry
 claims of a model counts for that registry and that credential alone.
@@ -70,7 +70,7 @@ class Forecasts:
         self._jobs = SharedJobs()
         self._resolved: dict[str, tuple[float, str]] = {}
         self._priced: OrderedDict[str, Header] = OrderedDict()
-        self._barren: OrderedDict[str, str] = OrderedDict()
+        self._without_model: OrderedDict[str, str] = OrderedDict()
         self._metrics = WorkMetrics()
 
     @property
@@ -157,8 +157,8 @@ class Forecasts:
             return kept
         self._metrics.looked_up("claim", misses=1)
         own = key(claim, request.image)  # a message names the image as its requester does
-        if own in self._barren:
-            raise JoulecastError(self._barren[own], reason=NO_MODEL)
+        if own in self._without_model:
+            raise JoulecastError(self._without_model[own], reason=NO_MODEL)
         try:
             return await self._jobs.once(
                 own,
@@ -168,7 +168,7 @@ class Forecasts:
             )
         except JoulecastError as error:
             if error.reason == NO_MODEL:
-                _remember(self._barren, own, str(error))
+                _remember(self._without_model, own, str(error))
             raise
 
     def _can_price(self, request: ForecastRequest, model: StoredModel) -> bool:

@@ -1,4 +1,4 @@
-"""What comes of asking for a forecast: the results, or what stands in their way."""
+"""The outcome of a request: a forecast, or the failure that prevents it."""
 
 from __future__ import annotations
 

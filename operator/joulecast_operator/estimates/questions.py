@@ -1,4 +1,4 @@
-"""From an estimate, and what the cluster holds, to the question that decides its forecast; pure."""
+"""Make the request for a forecast from an estimate and what the cluster holds; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The question that a forecast answers, without who asks it."""
+"""The request that a forecast answers, without who asks."""
 
 from __future__ import annotations
 

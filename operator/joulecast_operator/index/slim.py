@@ -1,4 +1,4 @@
-"""What is kept of each kind: the fields that this process reads, and nothing else that a user may have written."""
+"""Keep of each kind the fields that this process reads, and nothing else that a user may have written."""
 
 from __future__ import annotations
 

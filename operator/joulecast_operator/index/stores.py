@@ -1,4 +1,4 @@
-"""Hold the newest known version of each object of a kind, in as few bytes as may be.
+"""Hold the newest known version of each object of a kind, in few bytes.
 
 As dicts an estimate of 20 results takes 34 kB; packed it takes 1.6 kB, and 50 µs to be read again.
 """

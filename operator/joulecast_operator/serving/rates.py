@@ -1,4 +1,4 @@
-"""How often each client may come: a token bucket for every address, in a table that does not grow."""
+"""Limit how often each address may send requests: a token bucket each, in a table of bounded size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose job is next: turns go round by namespace, within a namespace by registry, within a registry the oldest first.
+"""Choose the next job: round robin by namespace, within it by registry, within a registry the oldest first.
 
 A plain data structure without clock, tasks or processes. Jobs under way are bounded for each namespace and each
 registry, and jobs that wait for each namespace, so that no tenant can take all workers or the whole queue.
@@ -62,7 +62,7 @@ def _ignore() -> None:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Requester:
-    """Whoever asks for one forecast. It keeps its place in line through all jobs that its forecast takes.
+    """The origin of one forecast. It keeps its place in the queue through all jobs that its forecast takes.
 
     ``on_change`` is called when the requester's job has to wait, and when its turn has come.
     """

@@ -63,7 +63,7 @@ class Program:
 
 
 class Pool:
-    """One process for each job under way; how many that may be, and whose job is next, others decide (turns.py)."""
+    """One process for each running job; turns.py decides how many there are and which job is next."""
 
     def __init__(self, program: Program) -> None:
         self._program = program

@@ -1,4 +1,4 @@
-"""Work that several requesters wait for: done once, and ended when the last of them is gone."""
+"""Do work that several requesters wait for once, and cancel it when the last of them has gone."""
 
 from __future__ import annotations
 

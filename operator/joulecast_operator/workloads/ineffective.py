@@ -1,4 +1,4 @@
-"""Annotations under joulecast.dev/ that have no effect where somebody wrote them, and what was likely meant; pure."""
+"""Find annotations under joulecast.dev/ that have no effect where they were written, and say what was likely meant."""
 
 from __future__ import annotations
 

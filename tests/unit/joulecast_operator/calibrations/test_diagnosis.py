@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.calibrations.diagnosis import Trouble, creating, end_of, of_creation, of_events, of_pods
+from joulecast_operator.calibrations.diagnosis import Diagnosis, creating, end_of, of_creation, of_events, of_pods
 
 
 def pod(
@@ -26,7 +26,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return pod(conditions=[scheduled], containerStatuses=[{"name": "calibrate", "state": state}])
 
 
-def said(found: Trouble | None) -> tuple[str, str]:
+def said(found: Diagnosis | None) -> tuple[str, str]:
     assert found is not None
     return found.reason, found.message
 
