@@ -225,7 +225,7 @@ def test_missing_and_late_samples_leave_the_mean() -> None:
 def test_a_foreign_process_before_or_after_ends_it() -> None:
     for start in (0.0, 0.5):
         device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=start),)))
-        with pytest.raises(MeasurementError, match="process 4242 is on simulated-ampere") as caught:
+        with pytest.raises(MeasurementError, match="process 4242 also uses simulated-ampere") as caught:
             measured(device, device.load(1e-3, watts=150.0))
         assert caught.value.reason == "ForeignProcessOnDevice"
         assert caught.value.transient
