@@ -24,7 +24,5 @@ def test_tests_of_the_laboratory_lie_in_the_folder_of_what_they_test() -> None:
 
 
 def test_nothing_of_the_old_package_is_left() -> None:
-    left = (ROOT / "estimator" / "joulecast" / "calibration").rglob(
-        "*.py"
-    )  # an old checkout keeps compiled files there
-    assert list(left) == []
+    """An old checkout may keep compiled files there."""
+    assert list((ROOT / "estimator" / "joulecast" / "calibration").rglob("*.py")) == []
