@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
@@ -80,6 +81,17 @@ def login(settings: kopf.OperatorSettings | None = None) -> kopf.ConnectionInfo:
     return info
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One request to the API server; ``headers`` are those beside the client's own."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class Cluster:
     """One connection pool to the API server; ``concurrency`` bounds the requests under way."""
 
@@ -101,7 +113,7 @@ class Cluster:
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
         parameters, limit = {"limit": str(FIRST_PAGE_OBJECTS)}, FIRST_PAGE_OBJECTS
         while True:
-            content = await self._content("GET", path, parameters=parameters, headers=headers)
+            content = await self._content(_Call(method="GET", path=path, parameters=parameters, headers=headers))
             limit = _next_limit(limit, len(content))
             page = json.loads(content)
             del content
@@ -123,7 +135,8 @@ class Cluster:
         even a bookmark came.
         """
         parameters = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
-        async with await self._called("GET", path, None, parameters, {}, _WATCH_TIMEOUT) as response:
+        call = _Call(method="GET", path=path, parameters=parameters)
+        async with await self._called(call, _WATCH_TIMEOUT) as response:
             if response.status >= 400:
                 if response.status == 401:
                     await self.close()
@@ -165,64 +178,47 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
     ) -> Resource:
         """Send a request, again while the server is busy or unavailable. Raises ApiError or, at the end, aiohttp's."""
-        content = await self._content(method, path, body=body, kind=kind, parameters=parameters, headers=headers)
+        sent = {**(headers or {}), **({"Content-Type": kind} if body is not None else {})}
+        call = _Call(method=method, path=path, body=body, parameters=parameters or {}, headers=sent)
+        content = await self._content(call)
         answer: Resource = json.loads(content) if content else {}
         return answer
 
-    async def _content(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        kind: str = "application/json",
-        parameters: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
-        sent = {**(headers or {}), **({"Content-Type": kind} if body is not None else {})}
+    async def _content(self, call: _Call) -> bytes:
+        """Return the body of the answer to ``call``, which is sent again as ``request`` says."""
         for attempt in range(_RETRIES + 1):
             try:
                 async with self._slots:
-                    return await self._once(method, path, body, parameters, sent)
+                    return await self._once(call)
             except ApiError as error:
                 if attempt == _RETRIES or error.lasting or error.status not in (401, *_RETRIED_STATUSES):
                     raise
                 if error.status == 401:
                     await self.close()
                 else:
-                    log.warning("API server busy: %s %s answered %s", method, path, error.status)
+                    log.warning("API server busy: %s %s answered %s", call.method, call.path, error.status)
             except (aiohttp.ClientConnectionError, TimeoutError):
                 if attempt == _RETRIES:
                     raise
             await asyncio.sleep(min(_FIRST_BACKOFF_SECONDS * 4**attempt, _LONGEST_BACKOFF_SECONDS))
         raise AssertionError("the last attempt returns or raises")
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        parameters: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-    ) -> bytes:
-        async with await self._called(method, path, body, parameters, headers) as response:
+    async def _once(self, call: _Call) -> bytes:
+        async with await self._called(call) as response:
             content = await response.read()
         if response.status >= 400:
             raise _refusal(response.status, content)
         return content
 
-    async def _called(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        parameters: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout = _TIMEOUT,
-    ) -> aiohttp.ClientResponse:
+    async def _called(self, call: _Call, timeout: aiohttp.ClientTimeout = _TIMEOUT) -> aiohttp.ClientResponse:
         client = self._opened()
-        query = list((parameters or {}).items())
-        request = await client.param_serialize(method, path, query_params=query, header_params=dict(headers), body=body)
+        request = await client.param_serialize(
+            call.method,
+            call.path,
+            query_params=list(call.parameters.items()),
+            header_params=dict(call.headers),
+            body=call.body,
+        )
         answer = await client.call_api(*request, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
         return response

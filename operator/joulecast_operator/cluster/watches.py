@@ -74,19 +74,23 @@ class Watches:
             gc.enable()
         self._index.ready = True
 
-    async def compare(self) -> None:
-        """Look whether the index still follows the server; drop what is gone, fetch what the watch did not bring."""
+    async def compare(self, kinds: Iterable[Kind] | None = None) -> None:
+        """Compare the index of ``kinds``, by default of all, with the server.
+
+        Objects that are gone are dropped, and those that the watch did not bring are fetched.
+        """
         stale: set[Key] = set()
-        for kind in self._kinds:
+        for kind in self._kinds if kinds is None else kinds:
             stale |= await self._compare(kind)
         if stale:
             log.warning("the watch is behind the server", extra={"objects": len(stale)})
 
     async def check(self) -> None:
         """Compare the kinds whose watch has not come to the version that the server had at the last look."""
+        await self.compare(
+            [kind for kind in self._kinds if later(self._asked.get(kind.kind, "0"), self._versions[kind.kind])]
+        )
         for kind in self._kinds:
-            if later(self._asked.get(kind.kind, "0"), self._versions[kind.kind]):
-                await self._compare(kind)
             self._asked[kind.kind] = await self._cluster.version(kind.path())
 
     # -- kopf's handlers
@@ -117,7 +121,8 @@ class Watches:
                 async for event in self._cluster.watch(kind.path(), self._versions[kind.kind]):
                     self._versions[kind.kind] = version_of(event["object"])
                     if event["type"] != "BOOKMARK":
-                        self._event(kind, event)
+                        self._index.heard(kind)
+                        self._take(kind, event["type"], event["object"])
                     if time.perf_counter() - since > _TURN_SECONDS:
                         await asyncio.sleep(0)
                         since = time.perf_counter()
@@ -126,10 +131,6 @@ class Watches:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 log.info("the watch of %s ended: %s", kind.plural, error)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _event(self, kind: Kind, event: Resource) -> None:
-        self._index.heard(kind)
-        self._take(kind, event["type"], event["object"])
 
     async def _refused(self, kind: Kind, error: ApiError) -> None:
         """List anew where the server has forgotten our version; else come back later."""
