@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from joulecast_operator.metrics.declaration import Metric
+from joulecast_operator.metrics.declaration import Metric, family_of
 from joulecast_operator.workers.sandbox import BARRIERS
 from joulecast_operator.workers.turns import Turns
 
@@ -114,12 +114,12 @@ class TurnsCollector(Collector):
         self._pools = tuple(pools)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield self.family_of(QUEUED, lambda pool: pool.waiting)
-        yield self.family_of(OLDEST, Turns.oldest_seconds)
-        yield self.family_of(RUNNING, lambda pool: pool.running)
+        yield self._by_pool(QUEUED, lambda pool: pool.waiting)
+        yield self._by_pool(OLDEST, Turns.oldest_seconds)
+        yield self._by_pool(RUNNING, lambda pool: pool.running)
 
-    def family_of(self, metric: Metric, value: Callable[[Turns], float]) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
+    def _by_pool(self, metric: Metric, value: Callable[[Turns], float]) -> GaugeMetricFamily:
+        family = family_of(metric)
         for pool in self._pools:
             family.add_metric((pool.pool,), value(pool))
         return family

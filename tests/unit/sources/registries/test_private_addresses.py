@@ -111,7 +111,7 @@ def test_a_private_address_is_tried_once() -> None:
         ("company.internal", 22, "10.0.0.7", False),  # permitted at every port, of which most are no registry
     ],
 )
-def test_of_which_addresses_strangers_may_learn(host: str, port: int, address: str, may: bool) -> None:
+def test_of_which_addresses_a_tenant_may_be_told(host: str, port: int, address: str, may: bool) -> None:
     access = RegistryAccess(
         permitted_hosts=("registry.svc:5000", "company.internal"), denied_networks=("203.0.114.0/24",)
     )
