@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from joulecast_calibration.evaluate.scores import Forecasts, Score
+from joulecast_calibration.evaluate.scores import Score, ScoredForecasts
 
 FAMILY, ARCHITECTURE, IN_SAMPLE = "leave-family-out", "leave-architecture-out", "in-sample"
 TRANSFERRED = "transferred"
@@ -128,7 +128,7 @@ class Evaluation:
 
     results: tuple[Score, ...]
     unscored: tuple[Unscored, ...]
-    forecasts: tuple[Forecasts, ...] = ()
+    forecasts: tuple[ScoredForecasts, ...] = ()
     measured: tuple[MeasuredSet, ...] = ()
     op_types: tuple[OpTypeScore, ...] = ()
     learning: tuple[LearningScore, ...] = ()

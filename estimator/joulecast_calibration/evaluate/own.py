@@ -29,7 +29,7 @@ from joulecast_calibration.evaluate.evaluation import (
 from joulecast_calibration.evaluate.families import THE_REST, architecture_folds, vision_folds
 from joulecast_calibration.evaluate.folder import NamedJournal
 from joulecast_calibration.evaluate.layers import learning_scores, noise_scores, op_type_scores
-from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.evaluate.scores import ScoredForecasts
 from joulecast_calibration.evaluate.systems.catalogue import FORMS
 from joulecast_calibration.evaluate.systems.tables import network_row
 from joulecast_calibration.evaluate.transfer import transferred
@@ -145,7 +145,7 @@ def _missing(trial: _Trial, joules: Array) -> Iterator[Unscored]:
 
 def _split(
     trial: _Trial, split: str, cut: Sequence[Fold], study: str = "", *, telling: Sequence[str] | None = None
-) -> Iterator[Forecasts]:
+) -> Iterator[ScoredForecasts]:
     for contender in trial.systems:
         joules = left_out(contender.refits, cut, contender.among)
         width = widths(joules, trial.table, cut, telling=telling)

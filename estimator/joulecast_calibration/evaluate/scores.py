@@ -37,9 +37,11 @@ MOST_GROUPS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecasts:
-    """Forecast and true joules of rows, with log half-widths: (rows,) each.
+class ScoredForecasts:
+    """Forecasts of rows by one system under one split, beside the measured values that score them; (rows,) each.
 
+    - ``joules``, ``truth``: forecast and measured joules.
+    - ``log_half_width``: of the interval, as a logarithm.
     - ``study``: what is special about the fit, in a word or two; empty for the plain split.
     """
 
@@ -77,7 +79,7 @@ class Forecasts:
         return np.array([task_of(row) for row in self.rows])
 
 
-def scores(found: Forecasts) -> Iterator[Score]:
+def scores(found: ScoredForecasts) -> Iterator[Score]:
     """Yield the pooled score and those by task, of BF16, of each architecture, and the mean over architectures."""
     precisions = np.array([row.precision for row in found.rows])
     everything = np.ones(len(found.rows), dtype=bool)
@@ -92,12 +94,12 @@ def scores(found: Forecasts) -> Iterator[Score]:
     yield macro(found, each)
 
 
-def _some(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Iterator[Score]:
+def _some(found: ScoredForecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Iterator[Score]:
     if kept.any():
         yield score(found, kept, task=task, suffix=suffix)
 
 
-def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Score:
+def score(found: ScoredForecasts, kept: Flags, *, task: str = "all", suffix: str = "") -> Score:
     """Compute the score of the rows ``kept``, of which there is at least one."""
     percent = found.percent[kept]
     widths = half_widths_percent(found.log_half_width[kept])
@@ -116,7 +118,7 @@ def score(found: Forecasts, kept: Flags, *, task: str = "all", suffix: str = "")
     )
 
 
-def macro(found: Forecasts, each: Sequence[Score]) -> Score:
+def macro(found: ScoredForecasts, each: Sequence[Score]) -> Score:
     """Return the means over architectures, each counted once, and the largest and smallest error of any of them."""
     return Score(
         set=f"{named(found)} macro",
@@ -133,7 +135,7 @@ def macro(found: Forecasts, each: Sequence[Score]) -> Score:
     )
 
 
-def named(found: Forecasts) -> str:
+def named(found: ScoredForecasts) -> str:
     """Return the set's name with the study of the fit."""
     return f"{found.set} {found.study}".strip()
 

@@ -18,7 +18,7 @@ from joulecast.energy.pricing import OTHER_HOST
 from joulecast.energy.profile import Host, Interval
 from joulecast_calibration.evaluate.contenders import PHYSICAL
 from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
-from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.evaluate.scores import ScoredForecasts
 from joulecast_calibration.evaluate.systems.catalogue import FORMS, fit_system
 from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
 from joulecast_calibration.evaluate.trial import Trial
@@ -53,7 +53,7 @@ def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
 
 def transferred_set(
     folder: Path, sheet: DataSheet, found: NetworkSet, table: Table, trial: Trial
-) -> Iterator[Forecasts]:
+) -> Iterator[ScoredForecasts]:
     """Forecast published rows by each system that can be transferred, each row at its locked clock.
 
     ``physical`` uses a profile that was fitted without a joule or a watt of this card.

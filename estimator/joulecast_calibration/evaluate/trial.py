@@ -17,10 +17,10 @@ from joulecast_calibration.evaluate.evaluation import (
     OpTypeScore,
     Unscored,
 )
-from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.evaluate.scores import ScoredForecasts
 from joulecast_calibration.rows.networks import ForecastRow
 
-Outcome = Forecasts | Unscored | MeasuredSet | OpTypeScore | LearningScore | NoiseScore
+Outcome = ScoredForecasts | Unscored | MeasuredSet | OpTypeScore | LearningScore | NoiseScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class Trial:
         """Return the names of the architectures, (size,)."""
         return np.array([row.architecture for row in self.rows])
 
-    def forecasts(self, split: str, system: str, joules: Array, width: Array, study: str = "") -> Forecasts:
+    def forecasts(self, split: str, system: str, joules: Array, width: Array, study: str = "") -> ScoredForecasts:
         """Return the forecasts of the networks that have one.
 
         ``joules``, ``width``: of all rows, (size,), nan where there is no forecast.
         """
         kept = self.networks & np.isfinite(joules) & np.isfinite(width)
-        return Forecasts(
+        return ScoredForecasts(
             set=self.name,
             split=split,
             system=system,
@@ -70,7 +70,7 @@ class Trial:
         return Unscored(set=self.name, split=split, reason=reason, n=len(self.rows) if number is None else number)
 
 
-def in_sample(trial: Trial) -> Iterator[Forecasts]:
+def in_sample(trial: Trial) -> Iterator[ScoredForecasts]:
     """Forecast the rows that were fitted themselves, which shows how well the form can fit at all.
 
     The width of the interval comes from these errors.

@@ -28,7 +28,7 @@ from joulecast_calibration.fit.cards import (
     transferred_card,
     transferred_interval,
 )
-from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
+from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
 from joulecast_calibration.fit.search import SearchResult, search
@@ -229,7 +229,7 @@ class FittedRows:
     table: Table
     prior: Prior
     found: SearchResult
-    held: HeldOut
+    held: OutOfFoldForecasts
     profile: AcceleratorProfile
 
 
@@ -259,7 +259,7 @@ def fit_measured(
 
 
 def _measured_profile(
-    journal: MeasuredRows, table: Table, prior: Prior, found: SearchResult, held: HeldOut
+    journal: MeasuredRows, table: Table, prior: Prior, found: SearchResult, held: OutOfFoldForecasts
 ) -> AcceleratorProfile:
     known = prior.profile
     eager = found.fitted.host

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from joulecast.energy.features import Array
-from joulecast_calibration.evaluate.scores import Forecasts
+from joulecast_calibration.evaluate.scores import ScoredForecasts
 
 _Place = tuple[float, str] | None
 """Sort key and name of a row's group; None for a row without a group."""
@@ -30,7 +30,7 @@ class Bias:
     spread: float
 
 
-def biases(own: Forecasts) -> Iterator[Bias]:
+def biases(own: ScoredForecasts) -> Iterator[Bias]:
     """Yield the bias of all rows, and by architecture, precision, clock, batch size and number of tokens."""
     signed = 100 * (own.joules / own.truth - 1)
     yield _bias("all", signed)
@@ -63,7 +63,7 @@ def _band(noun: str, value: float, lower: float, upper: float) -> _Place:
     return (0, f"{noun} ≤ {lower:g}") if value <= lower else (1, f"{noun} {lower:g} – {upper:g}")
 
 
-_GROUPS: tuple[Callable[[Forecasts], list[_Place]], ...] = (
+_GROUPS: tuple[Callable[[ScoredForecasts], list[_Place]], ...] = (
     lambda own: _named(own.groups.tolist()),
     lambda own: _named([row.precision for row in own.rows]),
     lambda own: _banded("clock in MHz", [row.clock_mhz for row in own.rows], 800, 1100),

@@ -53,7 +53,7 @@ from joulecast_calibration.evaluate.report.tables import (
     warning,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, targets_of
-from joulecast_calibration.evaluate.scores import MOST_GROUPS, Forecasts, Score, score, scores
+from joulecast_calibration.evaluate.scores import MOST_GROUPS, Score, ScoredForecasts, score, scores
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -152,7 +152,7 @@ def _pictures(found: Evaluation, name: str) -> Iterator[str]:
 _HELD = {ARCHITECTURE: "each architecture by a fit of the others", FAMILY: "each family by a fit of the others"}
 
 
-def _by_architecture(name: str, left_out: Sequence[Forecasts], held: str) -> Iterator[str]:
+def _by_architecture(name: str, left_out: Sequence[ScoredForecasts], held: str) -> Iterator[str]:
     yield "<h3>Errors by architecture</h3>"
     if np.unique(left_out[0].architectures).size <= MOST_GROUPS:
         picture = figures.errors_by_group(left_out, _architectures, label=_system)
@@ -164,7 +164,7 @@ def _by_architecture(name: str, left_out: Sequence[Forecasts], held: str) -> Ite
     yield f"<details><summary>{left_out[0].system}, every architecture</summary>{_table(HEADER, rows)}</details>"
 
 
-def _by_batch(own: Forecasts) -> Iterator[Score]:
+def _by_batch(own: ScoredForecasts) -> Iterator[Score]:
     batches = np.array([row.batch_size for row in own.rows])
     for batch in np.unique(batches).tolist():
         yield score(own, batches == batch, suffix=f" batch {batch}")
@@ -242,22 +242,22 @@ def _of(lines: Sequence[Score], name: str, split: str = "") -> Sequence[Score]:
     return [line for line in lines if line.set == name and split in ("", line.split)]
 
 
-def _chosen(found: Evaluation, name: str, split: str = "", study: str = "", *, only: str = "") -> list[Forecasts]:
+def _chosen(found: Evaluation, name: str, split: str = "", study: str = "", *, only: str = "") -> list[ScoredForecasts]:
     return [
         each for each in found.forecasts
         if (each.set, each.study) == (name, study) and split in ("", each.split) and only in ("", each.system)
     ]  # fmt: skip
 
 
-def _architectures(own: Forecasts) -> Array:
+def _architectures(own: ScoredForecasts) -> Array:
     return own.architectures
 
 
-def _tasks(own: Forecasts) -> Array:
+def _tasks(own: ScoredForecasts) -> Array:
     return np.array([str(task) for task in own.tasks])
 
 
-def _system(own: Forecasts) -> str:
+def _system(own: ScoredForecasts) -> str:
     return own.system
 
 

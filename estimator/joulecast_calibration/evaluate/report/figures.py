@@ -11,7 +11,7 @@ import numpy as np
 from joulecast.energy.features import Array, Flags
 from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast_calibration.evaluate.evaluation import LearningScore, OpTypeScore
-from joulecast_calibration.evaluate.scores import Forecasts, half_widths_percent
+from joulecast_calibration.evaluate.scores import ScoredForecasts, half_widths_percent
 from joulecast_calibration.plotting import pyplot
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _MOST_BARS = 24  # groups of bars that a page is wide enough for
 _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 
-def error_distribution(each: Sequence[Forecasts]) -> str:
+def error_distribution(each: Sequence[ScoredForecasts]) -> str:
     """Draw the errors of every system as a histogram and violins, one forecast a line."""
     plot = pyplot()
     figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
@@ -42,7 +42,7 @@ def error_distribution(each: Sequence[Forecasts]) -> str:
     return _svg(figure)
 
 
-def error_by_batch(each: Sequence[Forecasts]) -> str:
+def error_by_batch(each: Sequence[ScoredForecasts]) -> str:
     """Draw the median error of every system by batch size."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
@@ -61,7 +61,10 @@ def error_by_batch(each: Sequence[Forecasts]) -> str:
 
 
 def errors_by_group(
-    each: Sequence[Forecasts], group: Callable[[Forecasts], Array], *, label: Callable[[Forecasts], str]
+    each: Sequence[ScoredForecasts],
+    group: Callable[[ScoredForecasts], Array],
+    *,
+    label: Callable[[ScoredForecasts], str],
 ) -> str:
     """Draw the median error of each forecast in each group of rows as bars side by side."""
     plot = pyplot()
@@ -79,7 +82,7 @@ def errors_by_group(
     return _svg(figure)
 
 
-def sorted_errors(each: Sequence[Forecasts]) -> str:
+def sorted_errors(each: Sequence[ScoredForecasts]) -> str:
     """Draw the median error of every system on each architecture, from the best to the worst."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
@@ -134,7 +137,7 @@ def error_by_layers(each: Sequence[LearningScore]) -> str:
     return _svg(figure)
 
 
-def intervals(each: Sequence[Forecasts]) -> str:
+def intervals(each: Sequence[ScoredForecasts]) -> str:
     """Draw coverage and half-width of the 90 % interval by architecture or task, one line a split."""
     plot = pyplot()
     figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
@@ -153,7 +156,7 @@ def intervals(each: Sequence[Forecasts]) -> str:
     return _svg(figure)
 
 
-def predicted_against_measured(own: Forecasts) -> str:
+def predicted_against_measured(own: ScoredForecasts) -> str:
     """Draw forecast against measured joules by architecture or task, with the interval's bounds as bars."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=(6.0, 6.0), layout="constrained")
@@ -167,7 +170,7 @@ def predicted_against_measured(own: Forecasts) -> str:
     return _svg(figure)
 
 
-def residuals(own: Forecasts) -> str:
+def residuals(own: ScoredForecasts) -> str:
     """Draw the signed error against measured joules, clock, batch size and sequence length."""
     plot = pyplot()
     rows = own.rows
@@ -188,7 +191,7 @@ def residuals(own: Forecasts) -> str:
     return _svg(figure)
 
 
-def repeat_distances(percent: Array, own: Forecasts) -> str:
+def repeat_distances(percent: Array, own: ScoredForecasts) -> str:
     """Draw how far repeated rows differ from the first, beside the errors of forecasts."""
     plot = pyplot()
     figure, axes = plot.subplots(figsize=(10.0, 2.6), layout="constrained")
@@ -199,7 +202,7 @@ def repeat_distances(percent: Array, own: Forecasts) -> str:
     return _svg(figure)
 
 
-def _dots(axes: Axes, own: Forecasts, x: Array, y: Array) -> None:
+def _dots(axes: Axes, own: ScoredForecasts, x: Array, y: Array) -> None:
     groups = own.groups
     for name in sorted(set(groups.tolist())):
         kept: Flags = groups == name

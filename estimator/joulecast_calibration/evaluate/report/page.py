@@ -33,7 +33,7 @@ from joulecast_calibration.evaluate.report.tables import (
     power_cells,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, targets_of
-from joulecast_calibration.evaluate.scores import Forecasts, Score
+from joulecast_calibration.evaluate.scores import Score, ScoredForecasts
 
 _INTRODUCTION = """# Accuracy
 
@@ -264,7 +264,7 @@ def noise_sentence(found: Evaluation, name: str) -> str:
     return " ".join(told)
 
 
-def reference(found: Evaluation, name: str) -> Forecasts:
+def reference(found: Evaluation, name: str) -> ScoredForecasts:
     """Return the forecasts of every row of the set ``name``."""
     return next(each for each in found.forecasts if each.set == name and not each.study)
 

@@ -17,7 +17,7 @@ from joulecast_calibration.evaluate.evaluation import SPLITS, Evaluation
 from joulecast_calibration.evaluate.protocol import evaluate
 from joulecast_calibration.evaluate.report.page import as_page
 from joulecast_calibration.evaluate.report.tables import as_csv, as_json, as_table
-from joulecast_calibration.evaluate.scores import Forecasts, Score, half_widths_percent, scores
+from joulecast_calibration.evaluate.scores import Score, ScoredForecasts, half_widths_percent, scores
 from joulecast_calibration.rows.networks import read_set
 from tests.unit.energy import data
 
@@ -209,7 +209,7 @@ def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
 
 def test_scores_are_what_their_names_say() -> None:
     rows = tuple(data.row("gpt2model", "gpt2", 32, 1, 900.0) for _ in range(4))
-    forecasts = Forecasts(
+    forecasts = ScoredForecasts(
         set="s",
         split="transferred",
         system="physical",
