@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from joulecast.energy.features import Array, Flags, Index
-from joulecast_calibration.evaluate.systems.adaptation import Weigh
-from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE, fit_system
+from joulecast_calibration.evaluate.systems.adaptation import Weigh, fit_adapted
+from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE
 from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
 from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
@@ -21,7 +20,6 @@ from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.journals import FEWEST_ROWS
 from joulecast_calibration.rows.networks import ForecastRow, Truth
 
-_Row = TypeVar("_Row")
 PHYSICAL = "physical"
 SYSTEMS = (PHYSICAL, *FORMS)
 """Names of systems, in the order of every table."""
@@ -69,8 +67,8 @@ def measured_contenders(prior: Prior, table: Table, whole: SearchResult) -> tupl
 
     def weigh(kept: Index) -> Weigh:
         """Return the weights that ``physical`` gives to the rows ``kept``."""
-        known = _taken(table.rows, kept)
-        return lambda some: weights(_taken(known, some))
+        known = [table.rows[position] for position in kept.tolist()]
+        return lambda some: weights([known[position] for position in some.tolist()])
 
     networks, everything = table.is_network, np.ones(table.size, dtype=bool)
     seen = networks if networks.sum() >= FEWEST_ROWS else everything
@@ -87,17 +85,13 @@ def measured_contenders(prior: Prior, table: Table, whole: SearchResult) -> tupl
 def _form(
     name: str,
     table: Table,
-    rows: Sequence[NetworkFeatures],
+    networks: NetworkFeatures,
     weigh: Callable[[Index], Weigh | None] = lambda _: None,
 ) -> Refits:
     truth = Truth(joules=table.joules, seconds=table.seconds)
 
     def fit(kept: Index) -> Forecast:
-        system = fit_system(name, _taken(rows, kept), truth.take(kept), weigh(kept))
-        return lambda asked: system.predict(_taken(rows, asked))
+        system = fit_adapted(FORMS[name], networks.take(kept), truth.take(kept), weigh(kept))
+        return lambda asked: system.predict(networks.take(asked))
 
     return Refits(fit)
-
-
-def _taken(rows: Sequence[_Row], kept: Index) -> list[_Row]:
-    return [rows[position] for position in kept.tolist()]

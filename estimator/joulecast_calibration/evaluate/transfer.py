@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from joulecast.energy.profile import Host, Interval
 from joulecast_calibration.evaluate.contenders import PHYSICAL
 from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
 from joulecast_calibration.evaluate.scores import ScoredForecasts
-from joulecast_calibration.evaluate.systems.catalogue import FORMS, fit_system
-from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
+from joulecast_calibration.evaluate.systems.adaptation import fit_adapted
+from joulecast_calibration.evaluate.systems.catalogue import FORMS
+from joulecast_calibration.evaluate.systems.features import NetworkFeatures, joined, network_features
 from joulecast_calibration.evaluate.trial import Trial
 from joulecast_calibration.fit.cards import HOST, network_sets, transferred_card, transferred_interval
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits, nested
@@ -62,7 +63,7 @@ def transferred_set(
     for study, joules, width in _by_tables(folder, sheet, table, clock):
         yield trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
     donors = _donors(folder, sheet)
-    if donors is not None and len({row.row.architecture for row in donors.rows}) > 1:
+    if donors is not None and len(set(donors.networks.architectures)) > 1:
         for name in FORMS:
             if name != "neuralpower" or np.isfinite(donors.truth.seconds).all():
                 yield trial.forecasts(TRANSFERRED, name, *_by_donors(name, donors, found))
@@ -100,7 +101,7 @@ def slower_host(host: Host) -> Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Donors:
-    rows: Sequence[NetworkFeatures]
+    networks: NetworkFeatures
     truth: Truth
 
 
@@ -109,19 +110,19 @@ def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
 
     Joules are scaled by power limit over peak, which is a data sheet's measure of efficiency, and clocks by boost.
     """
-    tables: list[NetworkFeatures] = []
+    rows: list[ForecastRow] = []
     joules, seconds = [], []
     for own in network_sets(folder):
         other = sheet_named(own.gpu)
         if other is None or other is sheet or other.missing:
             continue
-        rows = [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]
-        tables += network_features(rows)
+        rows += [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]
         joules.append(own.truth.joules * _joules_per_flop(sheet) / _joules_per_flop(other))
         seconds.append(own.truth.seconds * _peak(other) / _peak(sheet))
-    if not tables:
+    if not rows:
         return None
-    return _Donors(rows=tables, truth=Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds)))
+    truth = Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds))
+    return _Donors(networks=network_features(rows), truth=truth)
 
 
 def _at_boost(row: ForecastRow, scale: float) -> ForecastRow:
@@ -142,12 +143,10 @@ def _joules_per_flop(sheet: DataSheet) -> float:
 
 def _by_donors(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Array]:
     def fit(kept: Index) -> Forecast:
-        system = fit_system(name, [donors.rows[i] for i in kept.tolist()], donors.truth.take(kept))
-        return lambda asked: system.predict([features[i] for i in asked.tolist()])
+        system = fit_adapted(FORMS[name], networks.take(kept), donors.truth.take(kept))
+        return lambda asked: system.predict(networks.take(asked))
 
-    features = (*donors.rows, *network_features(found.rows))
-    groups = np.array([row.row.architecture for row in features])
-    number, size = len(donors.rows), len(features)
-    train, test = np.arange(number), np.arange(number, size)
-    joules, width = nested(Refits(fit), groups, donors.truth.joules, train, test)
+    networks, number = joined([donors.networks, network_features(found.rows)]), donors.networks.size
+    train, test = np.arange(number), np.arange(number, networks.size)
+    joules, width = nested(Refits(fit), networks.architectures, donors.truth.joules, train, test)
     return joules, np.full(joules.size, width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,29 +19,29 @@ class ClockFactor:
     highest_mhz: float
     coefficients: Array
 
-    def at(self, rows: Sequence[NetworkFeatures]) -> Array:
-        """Return the factor of each row, (rows,)."""
-        found: Array = np.exp(self.terms(rows) @ self.coefficients)
+    def at(self, networks: NetworkFeatures) -> Array:
+        """Return the factor of each network, (networks,)."""
+        found: Array = np.exp(self.terms(networks) @ self.coefficients)
         return found
 
-    def terms(self, rows: Sequence[NetworkFeatures]) -> Array:
-        clocks = [self.highest_mhz if row.row.clock_mhz is None else row.row.clock_mhz for row in rows]
+    def terms(self, networks: NetworkFeatures) -> Array:
+        clocks = [self.highest_mhz if row.clock_mhz is None else row.clock_mhz for row in networks.rows]
         logarithm = np.log(np.array(clocks) / self.reference_mhz)
         return np.column_stack([logarithm, logarithm**2])
 
 
-def fit_clock(rows: Sequence[NetworkFeatures], values: Array) -> ClockFactor:
+def fit_clock(networks: NetworkFeatures, values: Array) -> ClockFactor:
     """Fit the factor on rows that differ in the clock alone.
 
     Within such a group the network's own cost cancels. Without such groups the factor is 1.
     """
-    clocks = [row.row.clock_mhz for row in rows if row.row.clock_mhz is not None] or [1.0]
+    clocks = [row.clock_mhz for row in networks.rows if row.clock_mhz is not None] or [1.0]
     factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))
     if len(set(clocks)) < 2:
         return factor
-    _, group = np.unique([repr(replace(row.row, clock_mhz=None)) for row in rows], return_inverse=True)
+    _, group = np.unique([repr(replace(row, clock_mhz=None)) for row in networks.rows], return_inverse=True)
     known = np.isfinite(values)
-    table = np.column_stack([factor.terms(rows)[known], np.log(values[known])])
+    table = np.column_stack([factor.terms(networks)[known], np.log(values[known])])
     within = _within(table, group[known])
     return replace(factor, coefficients=ordinary(within[:, :-1], within[:, -1]))
 

@@ -29,24 +29,27 @@ def network_row(row: Measured, batch_size: int) -> ForecastRow:
     )
 
 
-def measured_features(table: Table) -> tuple[NetworkFeatures, ...]:
+def measured_features(table: Table) -> NetworkFeatures:
     """Compute the features of every row of ``table`` from its graph alone; a layer is a network of one layer."""
     sums = _Sums(table)
-    counts, sizes, products = sums.counts(), sums.sizes(), sums.products()
     layers = table.layers[table.which]
     first = np.searchsorted(table.networks.index, np.arange(table.size))
     activations = table.networks.sum(np.array([layer.output_numel if layer.macs else 0 for layer in layers]))
-    weights = table.networks.sum(np.array([layer.weight_numel for layer in layers]))
-    return tuple(
-        NetworkFeatures(
-            row=network_row(row, row.batch_size or _first_size(layers[first[position]])),
-            counts=counts[position],
-            sums=sizes[position],
-            products=products[position],
-            activations=float(activations[position]),
-            params=float(_params().get(row.name, weights[position]) if row.is_network else weights[position]),
-        )
-        for position, row in enumerate(table.rows)
+    weights = table.networks.sum(np.array([layer.weight_numel for layer in layers])).tolist()
+    batches = [row.batch_size or _first_size(layers[first[place]]) for place, row in enumerate(table.rows)]
+    known = _params()
+    return NetworkFeatures(
+        rows=tuple(network_row(row, batch) for row, batch in zip(table.rows, batches, strict=True)),
+        counts=sums.counts(),
+        sums=sums.sizes(),
+        products=sums.products(),
+        activations=activations.astype(float),
+        params=np.array(
+            [
+                float(known.get(row.name, own) if row.is_network else own)
+                for row, own in zip(table.rows, weights, strict=True)
+            ]
+        ),
     )
 
 
