@@ -140,6 +140,10 @@ class Evaluation:
         """Return the names of the sets that were measured on simulated hardware."""
         return tuple(found.set for found in self.measured if found.simulated)
 
+    def measured_set(self, name: str) -> MeasuredSet | None:
+        """Return the description of a set of this project's own rows, or None for a published set."""
+        return next((each for each in self.measured if each.set == name), None)
+
     def headline(self, name: str) -> str:
         """Return the split that the set ``name`` is judged by: left-out families where there are dozens of them."""
-        return FAMILY if any(found.set == name for found in self.measured) else ARCHITECTURE
+        return FAMILY if self.measured_set(name) else ARCHITECTURE

@@ -9,6 +9,7 @@ import numpy as np
 from joulecast.energy.features import Array
 from joulecast.energy.generic import datasheet_profile
 from joulecast_calibration.evaluate.evaluation import LearningScore, NoiseScore, OpTypeScore
+from joulecast_calibration.evaluate.scores import repeat_distances
 from joulecast_calibration.fit.heldout import percent_errors
 from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.fit.learning import learning
@@ -53,14 +54,9 @@ def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[
 
 def noise_scores(name: str, table: Table) -> Iterator[NoiseScore]:
     """Yield the differences between repeated measurements of networks and of layers."""
-    first: dict[str, float] = {}
-    distances: dict[str, list[float]] = {"networks": [], "layers": []}
-    for row, joules in zip(table.rows, table.joules.tolist(), strict=True):
-        if row.configuration in first:
-            distance = 100 * abs(joules / first[row.configuration] - 1)
-            distances["networks" if row.is_network else "layers"].append(distance)
-        else:
-            first[row.configuration] = joules
-    for on, percent in distances.items():
-        if percent:
-            yield NoiseScore(set=name, on=on, n=len(percent), median=float(np.median(percent)), max=max(percent))
+    for on, kept in (("networks", table.is_network), ("layers", ~table.is_network)):
+        configurations = np.array([row.configuration for row in table.rows])[kept]
+        percent = repeat_distances(configurations.tolist(), table.joules[kept])
+        if percent.size:
+            median, largest = float(np.median(percent)), float(percent.max())
+            yield NoiseScore(set=name, on=on, n=percent.size, median=median, max=largest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,3 +144,11 @@ def half_widths_percent(log_half_width: Array) -> Array:
     """Return half the interval's length, in percent of the forecast: 100·(eʷ − e⁻ʷ)/2."""
     widths: Array = 100 * np.sinh(log_half_width)
     return widths
+
+
+def repeat_distances(keys: Iterable[Hashable], joules: Array) -> Array:
+    """Return the noise floor: how far, in percent, each repeated row is from the first row with the same key."""
+    seen: dict[Hashable, list[float]] = {}
+    for key, value in zip(keys, joules.tolist(), strict=True):
+        seen.setdefault(key, []).append(value)
+    return np.array([100 * abs(value / values[0] - 1) for values in seen.values() for value in values[1:]])

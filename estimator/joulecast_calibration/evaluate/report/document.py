@@ -21,39 +21,21 @@ from joulecast_calibration.evaluate.evaluation import (
     Evaluation,
 )
 from joulecast_calibration.evaluate.report import figures
-from joulecast_calibration.evaluate.report.biases import biases
-from joulecast_calibration.evaluate.report.meanings import (
-    LEARNING,
-    OP_TYPES,
-    STUDIES,
-    THIRD_CARD,
-    described,
-    labelled,
-    meanings_of,
-)
-from joulecast_calibration.evaluate.report.page import (
-    BIAS_HEADER,
-    bias_cells,
-    kin_sentence,
-    noise_sentence,
-    own_lines,
-    reference,
-    sets_of,
-)
-from joulecast_calibration.evaluate.report.repeats import repeats
+from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
+from joulecast_calibration.evaluate.report.page import kin_sentence, noise_sentence, own_lines, reference, sets_of
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
-    LEARNING_HEADER,
-    OP_TYPE_HEADER,
-    POWER_HEADER,
+    Listing,
+    bias_listing,
     cells,
-    learning_cells,
-    op_type_cells,
-    power_cells,
+    learning_listing,
+    op_type_listing,
+    power_listing,
+    targets_listing,
     warning,
 )
-from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, targets_of
-from joulecast_calibration.evaluate.scores import MOST_GROUPS, Score, ScoredForecasts, score, scores
+from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
+from joulecast_calibration.evaluate.scores import MOST_GROUPS, Score, ScoredForecasts, repeat_distances, score, scores
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -94,10 +76,10 @@ def _body(found: Evaluation) -> Iterator[str]:
     for name in sets_of(found):
         yield f"<h2>{escape(name)}</h2><p>{escape(described(found, name))}</p>"
         yield from _of_set(found, name)
-    yield from _third_card(found)
+    yield from _listed(power_listing(found), level=2)
     if not found.measured:
         yield f"<h2>Targets on {MEASURED_ROWS}</h2><p>There are none yet.</p>"
-        yield from _targets(found, MEASURED_ROWS)
+        yield from _listed(targets_listing(found, MEASURED_ROWS))
     if found.unscored:
         yield "<h2>Not scored</h2>"
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
@@ -109,7 +91,7 @@ def _warned(found: Evaluation) -> str:
 
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     lines = own_lines(found, name)
-    yield from _targets(found, name)
+    yield from _listed(targets_listing(found, name))
     yield "<h3>Every system by task</h3>"
     for split, meaning in meanings_of(found, name).items():
         yield from _scores(split, meaning, _of(lines, name, split))
@@ -119,11 +101,11 @@ def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     yield from _families(found, lines, name)
 
 
-def _targets(found: Evaluation, name: str) -> Iterator[str]:
-    known = list(targets_of(found, name))
-    if known:
-        rows = [(each.name, each.wanted, each.found, each.verdict.replace("*", "")) for each in known]
-        yield "<h3>Targets</h3>" + _table(("target", "wanted", "found", ""), rows)
+def _listed(listing: Listing, *, level: int = 3, picture: str = "") -> Iterator[str]:
+    """Yield the table under its title and ``picture``, or nothing for a table without rows."""
+    if listing.rows:
+        yield f"<h{level}>{listing.title}</h{level}>" + (f"<p>{escape(listing.note)}</p>" if listing.note else "")
+        yield picture + _table(listing.header, listing.rows)
 
 
 def _families(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -181,12 +163,13 @@ def _of_physical(found: Evaluation, name: str) -> Iterator[str]:
         bars = "Bars: the 90 % interval."
         yield _figure(f"{name}:scatter-{each.split}", figures.predicted_against_measured(each), bars)
         yield _figure(f"{name}:residuals-{each.split}", figures.residuals(each), "Signed errors.")
-        yield _table(BIAS_HEADER, [bias_cells(bias) for bias in biases(each)])
+        shown = bias_listing(each)
+        yield _table(shown.header, shown.rows)
     if _chosen(found, name):
         yield f"<h3>Noise floor</h3><p>{escape(noise_sentence(found, name))}</p>"
-        noise = repeats(reference(found, name).rows, reference(found, name).truth)
-        if noise.percent.size and own:
-            yield _figure(f"{name}:noise", figures.repeat_distances(noise.percent, own[0]), "Repeats beside errors.")
+        noise = repeat_distances(reference(found, name).rows, reference(found, name).truth)
+        if noise.size and own:
+            yield _figure(f"{name}:noise", figures.repeat_distances(noise, own[0]), "Repeats beside errors.")
 
 
 def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -218,24 +201,14 @@ def _layers(found: Evaluation, name: str) -> Iterator[str]:
     if not op_types and not steps:
         yield f"<h3>Layers</h3><p>{_NO_LAYERS}</p>"
     if op_types:
-        yield f"<h3>Errors by op type</h3><p>{escape(OP_TYPES)}</p>"
-        yield _figure(
-            f"{name}:op-types",
-            figures.error_by_op_type(op_types),
-            "Median errors of the most frequent ones (number of layers).",
-        )
-        rows = _table(OP_TYPE_HEADER, [op_type_cells(each) for each in op_types])
-        yield f"<details><summary>every op type</summary>{rows}</details>"
+        shown = op_type_listing(op_types)
+        yield f"<h3>{shown.title}</h3><p>{escape(shown.note)}</p>"
+        caption = "Median errors of the most frequent ones (number of layers)."
+        yield _figure(f"{name}:op-types", figures.error_by_op_type(op_types), caption)
+        yield f"<details><summary>every op type</summary>{_table(shown.header, shown.rows)}</details>"
     if steps:
-        yield f"<h3>Errors against the number of calibration layers</h3><p>{escape(LEARNING)}</p>"
-        yield _figure(f"{name}:learning", figures.error_by_layers(steps), f"Errors on {steps[0].on}.")
-        yield _table(LEARNING_HEADER, [learning_cells(each) for each in steps])
-
-
-def _third_card(found: Evaluation) -> Iterator[str]:
-    if found.third_card:
-        yield f"<h2>Power of a card that was left out</h2><p>{escape(THIRD_CARD)}</p>"
-        yield _table(POWER_HEADER, [power_cells(each) for each in found.third_card])
+        picture = _figure(f"{name}:learning", figures.error_by_layers(steps), f"Errors on {steps[0].on}.")
+        yield from _listed(learning_listing(found, name), picture=picture)
 
 
 def _of(lines: Sequence[Score], name: str, split: str = "") -> Sequence[Score]:
@@ -275,7 +248,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return f'<td class="missed">{escape(text)}</td>' if text.startswith("missed") else f"<td>{escape(text)}</td>"
+    missed = ' class="missed"' if text.startswith("**missed**") else ""
+    return f"<td{missed}>{escape(text.replace('**missed**', 'missed'))}</td>"
 
 
 def _figure(name: str, svg: str, caption: str) -> str:
