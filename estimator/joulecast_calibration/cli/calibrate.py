@@ -107,7 +107,7 @@ def _profile(path: Path) -> AcceleratorProfile:
 def _run(plan: CalibrationPlan) -> None:
     from joulecast_calibration.calibrate.calibration import Calibration
     from joulecast_calibration.calibrate.summary import PREFIX
-    from joulecast_calibration.cli.fitting import calibrated_text
+    from joulecast_calibration.cli.fit import calibrated_text
     from joulecast_calibration.measure.run.progress import PlainReporter
 
     calibration = Calibration(plan, PlainReporter(sys.stderr))

@@ -53,6 +53,7 @@ def command(
 
     The index is part of the package; nothing is traced unless `--rebuild` asks for it.
     """
+    from joulecast_calibration.suite.document import suite_document
     from joulecast_calibration.suite.index import committed
 
     if out and not rebuild:
@@ -62,13 +63,7 @@ def command(
         from joulecast_calibration.suite.survey.drawing import draw_coverage
 
         draw_coverage(index, plot)
-    _print(_chosen(_document(index), task, family), output, color=not no_color)
-
-
-def _document(index: Index) -> dict[str, Any]:
-    from joulecast_calibration.suite.document import suite_document
-
-    return suite_document(index)
+    _print(_chosen(suite_document(index), task, family), output, color=not no_color)
 
 
 def _chosen(document: dict[str, Any], task: str | None, family: str | None) -> dict[str, Any]:

@@ -9,20 +9,21 @@ from typing import TypeVar
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.names import could_be, sheet_named
 from joulecast.errors import MeasurementError
+from joulecast_calibration.evaluate.contenders import Outcome
 from joulecast_calibration.evaluate.evaluation import (
     Evaluation,
     LearningScore,
     MeasuredSet,
     NoiseScore,
     OpTypeScore,
+    ScoredForecasts,
     Unscored,
+    scores,
 )
 from joulecast_calibration.evaluate.folder import NamedJournal, find_journals, read_journals
 from joulecast_calibration.evaluate.own import evaluate_journal
 from joulecast_calibration.evaluate.published import evaluate_set
-from joulecast_calibration.evaluate.scores import ScoredForecasts, scores
-from joulecast_calibration.evaluate.thirdcard import third_card_power
-from joulecast_calibration.evaluate.trial import Outcome
+from joulecast_calibration.evaluate.transfer import third_card_power
 from joulecast_calibration.rows.networks import FILE_NAME, LIMIT, NetworkSet, find_sets, read_set
 
 _Kind = TypeVar("_Kind")

@@ -14,19 +14,18 @@ import numpy as np
 
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Index
-from joulecast_calibration.evaluate.contenders import SYSTEMS, Contender, published_contenders
+from joulecast_calibration.evaluate.contenders import SYSTEMS, Trial, in_sample, published_contenders
 from joulecast_calibration.evaluate.evaluation import (
     ARCHITECTURE,
     FAMILY,
     TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
+    ScoredForecasts,
     Unscored,
 )
 from joulecast_calibration.evaluate.families import families
-from joulecast_calibration.evaluate.scores import ScoredForecasts
 from joulecast_calibration.evaluate.transfer import transferred_set
-from joulecast_calibration.evaluate.trial import Trial, in_sample
 from joulecast_calibration.fit.cards import problem_of
 from joulecast_calibration.fit.crossvalidation import each_left_out, nested
 from joulecast_calibration.fit.table import table_of_set
@@ -63,14 +62,9 @@ def by_family(
     each row.
     """
     if len(set(zip(trial.architectures, kin, strict=True))) == len(set(kin)):
-        for outcome in by_architecture:
-            yield _moved(outcome, FAMILY)
+        yield from (replace(outcome, split=FAMILY) for outcome in by_architecture)
         return
     yield from _left_out(trial, FAMILY, kin, "families")
-
-
-def _moved(outcome: ScoredForecasts | Unscored, split: str) -> ScoredForecasts | Unscored:
-    return replace(outcome, split=split)
 
 
 def _left_out(trial: Trial, split: str, groups: Array, called: str) -> Iterator[ScoredForecasts | Unscored]:
@@ -114,14 +108,8 @@ def _study(
     if not test.size or len(set(groups[train].tolist())) < FEWEST_GROUPS:
         return
     for contender in trial.contenders:
-        joules, width = _nested(trial, contender, groups, train, test)
+        joules, width = np.full(groups.size, np.nan), np.full(groups.size, np.nan)
+        joules[test], width[test] = nested(contender.refits, groups, trial.truth, train, test)
         if of_train:
             joules[train], width[train] = each_left_out(contender.refits, groups, trial.truth, train)
         yield trial.forecasts(split, contender.name, joules, width, study)
-
-
-def _nested(trial: Trial, contender: Contender, groups: Array, train: Index, test: Index) -> tuple[Array, Array]:
-    """Return the joules and log half-widths of the rows ``test``, (size,) each, nan for all other rows."""
-    joules, width = np.full(groups.size, np.nan), np.full(groups.size, np.nan)
-    joules[test], width[test] = nested(contender.refits, groups, trial.truth, train, test)
-    return joules, width

@@ -60,10 +60,9 @@ class OutOfFoldForecasts:
         errors: Array = np.log(self.joules / self.table.joules)
         return errors
 
-    def by_fold(self, kept: Flags | None = None) -> dict[str, Array]:
+    def by_fold(self) -> dict[str, Array]:
         """Return the log errors of the scored rows, by fold."""
-        rows = self.scored if kept is None else self.scored & kept
-        return by_group(self.log_errors[rows], np.array(self.fold)[rows])
+        return by_group(self.log_errors[self.scored], np.array(self.fold)[self.scored])
 
 
 def leave_families_out(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from operator import attrgetter
 
 import numpy as np
 
-from joulecast.energy.features import Array
 from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast_calibration.evaluate.evaluation import (
     ARCHITECTURE,
@@ -15,10 +15,16 @@ from joulecast_calibration.evaluate.evaluation import (
     FAMILY,
     LAYER_FITTED,
     LOOSE,
+    MOST_GROUPS,
     TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
+    Score,
+    ScoredForecasts,
+    repeat_distances,
+    score,
+    scores,
 )
 from joulecast_calibration.evaluate.report import figures
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
@@ -35,7 +41,6 @@ from joulecast_calibration.evaluate.report.tables import (
     warning,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
-from joulecast_calibration.evaluate.scores import MOST_GROUPS, Score, ScoredForecasts, repeat_distances, score, scores
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -68,7 +73,8 @@ def _title(found: Evaluation) -> str:
 
 def _body(found: Evaluation) -> Iterator[str]:
     yield f"<h1>{_title(found)}</h1>"
-    yield _warned(found)
+    if found.simulated:
+        yield f'<p class="simulated">{escape(warning(found))}</p>'
     yield (
         "<p>Absolute percentage errors of joules per batch. Coverage: share of rows inside the 90 % interval; "
         "half-width in percent of the forecast. Systems marked * are aggregate-fitted: on sums by layer type.</p>"
@@ -83,10 +89,6 @@ def _body(found: Evaluation) -> Iterator[str]:
     if found.unscored:
         yield "<h2>Not scored</h2>"
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
-
-
-def _warned(found: Evaluation) -> str:
-    return f'<p class="simulated">{escape(warning(found))}</p>' if found.simulated else ""
 
 
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:
@@ -137,7 +139,7 @@ _HELD = {ARCHITECTURE: "each architecture by a fit of the others", FAMILY: "each
 def _by_architecture(name: str, left_out: Sequence[ScoredForecasts], held: str) -> Iterator[str]:
     yield "<h3>Errors by architecture</h3>"
     if np.unique(left_out[0].architectures).size <= MOST_GROUPS:
-        picture = figures.errors_by_group(left_out, _architectures, label=_system)
+        picture = figures.errors_by_group(left_out, attrgetter("architectures"), label=attrgetter("system"))
         yield _figure(f"{name}:architectures", picture, f"Median errors, {held}.")
         return
     yield _figure(f"{name}:architectures", figures.sorted_errors(left_out), f"Architectures in order, {held}.")
@@ -178,7 +180,9 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
     if vision and balanced:
         yield "<h3>Trained balanced, and trained on vision</h3>"
         pairs = [each for system in SYSTEMS for each in (*balanced, *vision) if each.system == system]
-        picture = figures.errors_by_group(pairs, _tasks, label=lambda own: f"{own.system} {own.study or 'balanced'}")
+        picture = figures.errors_by_group(
+            pairs, attrgetter("tasks"), label=lambda own: f"{own.system} {own.study or 'balanced'}"
+        )
         yield _figure(f"{name}:training", picture, "Median errors by task.")
         meaning = meanings_of(found, name)[split]
         yield from _scores("balanced", meaning, _of(lines, name, split))
@@ -189,7 +193,9 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
     if unseen:
         yield "<h3>Language models, trained without any</h3>"
         yield _figure(
-            f"{name}:zero-shot", figures.errors_by_group(unseen, _architectures, label=_system), "Median errors."
+            f"{name}:zero-shot",
+            figures.errors_by_group(unseen, attrgetter("architectures"), label=attrgetter("system")),
+            "Median errors.",
         )
         each = [line for line in lines if line.set.startswith(f"{name} {ZERO_SHOT}")]
         yield from _scores(ZERO_SHOT, STUDIES[ZERO_SHOT], each)
@@ -220,18 +226,6 @@ def _chosen(found: Evaluation, name: str, split: str = "", study: str = "", *, o
         each for each in found.forecasts
         if (each.set, each.study) == (name, study) and split in ("", each.split) and only in ("", each.system)
     ]  # fmt: skip
-
-
-def _architectures(own: ScoredForecasts) -> Array:
-    return own.architectures
-
-
-def _tasks(own: ScoredForecasts) -> Array:
-    return np.array([str(task) for task in own.tasks])
-
-
-def _system(own: ScoredForecasts) -> str:
-    return own.system
 
 
 def _scores(title: str, meaning: str, lines: Sequence[Score]) -> Iterator[str]:

@@ -9,7 +9,14 @@ import numpy as np
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
-from joulecast_calibration.evaluate.evaluation import ARCHITECTURE, FAMILY, Evaluation
+from joulecast_calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    FAMILY,
+    Evaluation,
+    Score,
+    ScoredForecasts,
+    repeat_distances,
+)
 from joulecast_calibration.evaluate.families import families
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.tables import (
@@ -24,7 +31,6 @@ from joulecast_calibration.evaluate.report.tables import (
     targets_listing,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
-from joulecast_calibration.evaluate.scores import Score, ScoredForecasts, repeat_distances
 
 _INTRODUCTION = """# Accuracy
 

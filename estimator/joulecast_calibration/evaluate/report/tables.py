@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
+from joulecast.units import rounded
 from joulecast_calibration.evaluate.contenders import PHYSICAL
-from joulecast_calibration.evaluate.evaluation import Evaluation, OpTypeScore
-from joulecast_calibration.evaluate.report.biases import biases
+from joulecast_calibration.evaluate.evaluation import Evaluation, OpTypeScore, Score, ScoredForecasts, biases
 from joulecast_calibration.evaluate.report.meanings import LEARNING, OP_TYPES, RESIDUALS, STUDIES, THIRD_CARD
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, AccuracyTarget, targets_of
-from joulecast_calibration.evaluate.scores import Score, ScoredForecasts
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
+_DIGITS = 6
 HEADER = ("rows of", "task", "n", "median APE", "mean APE", "max APE", "min APE", "coverage", "half-width")
 
 
@@ -24,13 +20,13 @@ def as_json(found: Evaluation) -> str:
     """Return ``{"results": […], "unscored": […], …}`` with six significant digits."""
     document = {
         "simulated": bool(found.simulated),
-        "results": [_rounded(line) for line in found.results],
+        "results": [rounded(asdict(line), _DIGITS) for line in found.results],
         "unscored": [asdict(entry) for entry in found.unscored],
-        "measured": [_rounded(entry) for entry in found.measured],
-        "op_types": [_rounded(entry) for entry in found.op_types],
-        "learning": [_rounded(entry) for entry in found.learning],
-        "noise": [_rounded(entry) for entry in found.noise],
-        "third_card": [_rounded(entry) for entry in found.third_card],
+        "measured": [rounded(asdict(entry), _DIGITS) for entry in found.measured],
+        "op_types": [rounded(asdict(entry), _DIGITS) for entry in found.op_types],
+        "learning": [rounded(asdict(entry), _DIGITS) for entry in found.learning],
+        "noise": [rounded(asdict(entry), _DIGITS) for entry in found.noise],
+        "third_card": [rounded(asdict(entry), _DIGITS) for entry in found.third_card],
         "targets": [
             {"set": name, "target": each.name, "wanted": each.wanted, "found": each.found, "state": each.state}
             for name, each in _targets(found)
@@ -195,7 +191,3 @@ def _percents(*values: float) -> tuple[str, ...]:
 def percent(value: float) -> str:
     """Format a percentage with one decimal digit, and without it from four digits before the point on."""
     return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
-
-
-def _rounded(line: DataclassInstance) -> dict[str, object]:
-    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in asdict(line).items()}

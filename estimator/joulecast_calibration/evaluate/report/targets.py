@@ -13,8 +13,8 @@ from joulecast_calibration.evaluate.evaluation import (
     TRANSFERRED,
     ZERO_SHOT,
     Evaluation,
+    Score,
 )
-from joulecast_calibration.evaluate.scores import Score
 from joulecast_calibration.suite.lineage import TASKS
 
 _LIMITS = (

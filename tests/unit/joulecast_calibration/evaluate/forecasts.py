@@ -14,9 +14,10 @@ from joulecast_calibration.evaluate.evaluation import (
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
+    ScoredForecasts,
     Unscored,
+    scores,
 )
-from joulecast_calibration.evaluate.scores import ScoredForecasts, scores
 from joulecast_calibration.rows.networks import ForecastRow
 from tests.unit.energy import data
 

@@ -11,8 +11,7 @@ import pytest
 from joulecast.energy.features import Index
 from joulecast_calibration.evaluate.contenders import PHYSICAL, Contender, measured_contenders
 from joulecast_calibration.evaluate.families import MOST_GROUPS, THE_REST, architecture_folds, vision_folds
-from joulecast_calibration.evaluate.layers import noise_scores
-from joulecast_calibration.evaluate.own import widths
+from joulecast_calibration.evaluate.own import noise_scores, widths
 from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE
 from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.evaluate.transfer import transferred

@@ -25,12 +25,12 @@ from joulecast_calibration.evaluate.evaluation import (
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
+    Score,
 )
 from joulecast_calibration.evaluate.protocol import evaluate
 from joulecast_calibration.evaluate.report.document import as_html
 from joulecast_calibration.evaluate.report.page import as_page
 from joulecast_calibration.evaluate.report.tables import as_json, as_table
-from joulecast_calibration.evaluate.scores import Score
 from joulecast_calibration.evaluate.systems.catalogue import LAYER_WISE
 from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.suite.lineage import TASKS, zero_shot_names

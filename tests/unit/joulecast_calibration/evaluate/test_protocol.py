@@ -11,11 +11,17 @@ import pytest
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.evaluate.contenders import SYSTEMS
-from joulecast_calibration.evaluate.evaluation import SPLITS, Evaluation
+from joulecast_calibration.evaluate.evaluation import (
+    SPLITS,
+    Evaluation,
+    Score,
+    ScoredForecasts,
+    half_widths_percent,
+    scores,
+)
 from joulecast_calibration.evaluate.protocol import evaluate
 from joulecast_calibration.evaluate.report.page import as_page
 from joulecast_calibration.evaluate.report.tables import as_json, as_table
-from joulecast_calibration.evaluate.scores import Score, ScoredForecasts, half_widths_percent, scores
 from joulecast_calibration.rows.networks import read_set
 from tests.unit.energy import data
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from joulecast_calibration.evaluate.systems.adaptation import fit_adapted
+from joulecast_calibration.evaluate.systems.adaptation import fit_adapted, fit_clock
 from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE
-from joulecast_calibration.evaluate.systems.clocks import fit_clock
 from joulecast_calibration.evaluate.systems.features import NetworkFeatures, joined, network_features
 from joulecast_calibration.fit.networks import balanced
 from tests.unit.energy import data

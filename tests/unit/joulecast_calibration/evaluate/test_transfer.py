@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from joulecast_calibration.evaluate.evaluation import PowerScore
-from joulecast_calibration.evaluate.thirdcard import third_card_power
+from joulecast_calibration.evaluate.transfer import third_card_power
 from tests.unit.energy import data
 
 CARDS = {"h200_sxm": 700.0, "b200_sxm": 1000.0, "gb200": 1200.0}
