@@ -22,7 +22,11 @@ _MAX_CHARACTERS = 512  # of a name 255 (distribution/reference), of a tag 128, o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReference:
-    """``registry``: host[:port]; ``repository``: path there; ``target``: the digest if there is one, else the tag."""
+    """The name of an image in a registry.
+
+    - ``registry``: host[:port].
+    - ``repository``: path there.
+    """
 
     registry: str
     repository: str
@@ -31,6 +35,7 @@ class ImageReference:
 
     @property
     def target(self) -> str:
+        """Return what to ask the registry for: the digest if there is one, else the tag."""
         return self.digest or self.tag or "latest"
 
     @property

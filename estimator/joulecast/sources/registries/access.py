@@ -23,11 +23,11 @@ class RegistryAccess:
     - ``certificate_authority``: path of a PEM bundle trusted beside the system's.
     - ``insecure_registries``: hosts reached by plain HTTP. They may have any address, loopback too.
     - ``mirrors``: by registry host (``docker.io``), endpoints tried before it: ``[http[s]://]host[:port][/prefix]``.
-    - ``allowed_registries``: if any are given, no other registry may be named in a reference. ``denied_registries``
-      never may.
-    - ``denied_networks``: addresses no connection is made to, wherever a name or a redirect leads; ``denied_hosts``:
-      names likewise.
-      ``permitted_hosts``: hosts exempt from both.
+    - ``allowed_registries``: if any are given, no other registry may be named in a reference.
+    - ``denied_registries``: registries that no reference may name.
+    - ``denied_networks``: addresses to which no connection is made, wherever a name or a redirect leads.
+    - ``denied_hosts``: names of hosts to which no connection is made.
+    - ``permitted_hosts``: hosts exempt from both.
     - ``proxies``: the HTTP proxies that connections go through; none unless given.
     - ``hides_private_addresses``: every failure at a denied or private address is told in the same words (one with its
       port in ``permitted_hosts`` or ``insecure_registries`` is told in full). Set it for references written by others:
