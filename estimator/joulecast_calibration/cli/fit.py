@@ -41,16 +41,25 @@ Out = Annotated[
 ]
 
 
-def command(out: Out, rows: Rows = None, data: Data = None) -> None:
+Measured = Annotated[
+    Path | None,
+    typer.Option("--measured", metavar="DIR", help="With --data: measured rows, a folder for each accelerator.",
+                 exists=True, file_okay=False),
+]  # fmt: skip
+
+
+def command(out: Out, rows: Rows = None, data: Data = None, measured: Measured = None) -> None:
     """Fit an accelerator's profile on measured rows, or every profile on a folder of data sets.
 
     Takes a minute, with --data several.
     """
     if bool(rows) == bool(data):
         raise typer.BadParameter("give measured ROWS, or --data DIR with published data sets: one of the two")
+    if measured and not data:
+        raise typer.BadParameter("--measured goes with --data: give the folder of published data sets too")
     require_fit()
     if data:
-        _fit_data(data, out)
+        _fit_data(data, out, measured)
     elif rows:
         _fit_rows(rows, out)
 
@@ -67,13 +76,13 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
     write(fitted_text(fitted, out))
 
 
-def _fit_data(data: Path, out: Path) -> None:
+def _fit_data(data: Path, out: Path, measured: Path | None) -> None:
     if out.is_file():
         raise typer.BadParameter(f"{out} is a file: with --data, --out is a folder for many profiles")
     from joulecast_calibration.fit.profiles import write as fit_and_write
 
     with progress(f"fitting {data}"):
-        written = list(fit_and_write(data, out))
+        written = list(fit_and_write(data, out, measured))
     write("".join(f"{path}\n" for path in written))
 
 
