@@ -67,9 +67,7 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
         if (centre := laws.value(path)) is not None
     )
     boost = sheet.boost_mhz or math.nan
-    return Problem(
-        laws=replace(laws, unknown=unknown), chip=chip_of_sheet(sheet), boost_clock_mhz=boost, lacks=sheet.lacks
-    )
+    return Problem(laws=replace(laws, unknown=unknown), chip=chip_of_sheet(sheet), boost_clock_mhz=boost)
 
 
 def public_card(

@@ -33,12 +33,11 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Everything that a fit on one card needs; ``lacks``: the arithmetics that the data sheet rules out."""
+    """Everything that a fit on one card needs."""
 
     laws: Laws
     chip: Chip
     boost_clock_mhz: float
-    lacks: tuple[str, ...]
 
 
 def fit_networks(problem: Problem, table: Table) -> Fitted:

@@ -336,15 +336,16 @@ def _of_index(line: Executed) -> Counted | str:
     if row.digest_expected:
         return "another graph than the suite's, which its journal does not hold"
     if not isinstance(row, NetworkRow):
-        return _of_layer(_layer_digest(row))
-    if line.suite_digest != suite.suite_digest() and not _same_graph(row):
+        counted = rows_of_layer(_layer_digest(row))
+        return "layers that the suite does not have" if counted is None else counted
+    key = row.name, row.batch_size, row.sequence_length, row.audio_seconds
+    if line.suite_digest != suite.suite_digest() and (row.digest is None or row.digest != _graphs().get(key)):
         return "measured with another suite, and its journal does not hold the graph"
-    return _of_network(row)
-
-
-def _same_graph(row: NetworkRow) -> bool:
-    """Return whether the graph that was traced where the row was measured equals the index's graph."""
-    return row.digest is not None and row.digest == _graphs().get(_key(row))
+    found = contents()
+    if found is None or not belongs(found):
+        return "networks, for the suite's contents are not those of its index"
+    counted = rows_of_network(key)
+    return "networks whose contents are missing in the suite" if counted is None else counted
 
 
 @cache
@@ -358,27 +359,10 @@ def _graphs() -> Mapping[Key, str]:
     }
 
 
-def _key(row: NetworkRow) -> Key:
-    return row.name, row.batch_size, row.sequence_length, row.audio_seconds
-
-
-def _of_network(row: NetworkRow) -> Counted | str:
-    found = contents()
-    if found is None or not belongs(found):
-        return "networks, for the suite's contents are not those of its index"
-    counted = rows_of_network(_key(row))
-    return "networks whose contents are missing in the suite" if counted is None else counted
-
-
 def _layer_digest(row: ExecutedRow) -> str:
     """Return the index's digest of a layer, from the identity; the row's own digest differs in half precision."""
     parts = row.identity.split("|")
     return parts[1] if len(parts) > 1 else ""
-
-
-def _of_layer(digest: str) -> Counted | str:
-    counted = rows_of_layer(digest)
-    return "layers that the suite does not have" if counted is None else counted
 
 
 @cache
