@@ -296,9 +296,9 @@ def repeat_distances(keys: Iterable[Hashable], joules: Array) -> Array:
     return np.array([100 * abs(value / values[0] - 1) for values in seen.values() for value in values[1:]])
 
 
-_Place = tuple[float, str] | None
+_Group = tuple[float, str] | None
 """Sort key and name of a row's group; None for a row without a group."""
-_FEW = 4
+_FEW_VALUES = 4
 """Number of different values up to which each is shown by itself."""
 
 
@@ -332,27 +332,27 @@ def _bias(group: str, signed: Array) -> Bias:
     return Bias(group=group, n=signed.size, signed=middle, spread=(high - low) / 2)
 
 
-def _named(values: Sequence[str]) -> list[_Place]:
+def _by_name(values: Sequence[str]) -> list[_Group]:
     return [(0, value) for value in values]
 
 
-def _banded(noun: str, values: Sequence[float | None], lower: float, upper: float) -> list[_Place]:
+def _by_value(noun: str, values: Sequence[float | None], lower: float, upper: float) -> list[_Group]:
     """Group few different values one by one, and many into three bands."""
-    if len(set(values)) <= _FEW:
+    if len(set(values)) <= _FEW_VALUES:
         return [None if value is None else (value, f"{noun} {value:g}") for value in values]
     return [None if value is None else _band(noun, value, lower, upper) for value in values]
 
 
-def _band(noun: str, value: float, lower: float, upper: float) -> _Place:
+def _band(noun: str, value: float, lower: float, upper: float) -> _Group:
     if value > upper:
         return 2, f"{noun} > {upper:g}"
     return (0, f"{noun} ≤ {lower:g}") if value <= lower else (1, f"{noun} {lower:g} – {upper:g}")
 
 
-_GROUPS: tuple[Callable[[ScoredForecasts], list[_Place]], ...] = (
-    lambda own: _named(own.groups.tolist()),
-    lambda own: _named([row.precision for row in own.rows]),
-    lambda own: _banded("clock in MHz", [row.clock_mhz for row in own.rows], 800, 1100),
-    lambda own: _banded("batch size", [row.batch_size for row in own.rows], 1, 8),
-    lambda own: _banded("tokens", [row.sequence for row in own.rows], 128, 512),
+_GROUPS: tuple[Callable[[ScoredForecasts], list[_Group]], ...] = (
+    lambda own: _by_name(own.groups.tolist()),
+    lambda own: _by_name([row.precision for row in own.rows]),
+    lambda own: _by_value("clock in MHz", [row.clock_mhz for row in own.rows], 800, 1100),
+    lambda own: _by_value("batch size", [row.batch_size for row in own.rows], 1, 8),
+    lambda own: _by_value("tokens", [row.sequence for row in own.rows], 128, 512),
 )

@@ -154,7 +154,7 @@ def _by_donors(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Ar
     return joules, np.full(joules.size, width)
 
 
-_FEWEST = 2
+_FEWEST_METERED = 2
 """Other metered cards from which a third one's power is forecast."""
 
 
@@ -165,19 +165,19 @@ def third_card_power(folder: Path) -> Iterator[PowerScore]:
     used. Yields nothing where ``folder`` has fewer than three metered cards.
     """
     metered = [product for product in METERED if sheet_of(product) and gemm_power(folder, product) is not None]
-    if len(metered) > _FEWEST:
+    if len(metered) > _FEWEST_METERED:
         for product in metered:
-            yield from _of_card(folder, product, shared_coefficients(folder, product))
+            yield from _power_scores(folder, product, shared_coefficients(folder, product))
 
 
-def _of_card(folder: Path, product: str, shared: Shared) -> Iterator[PowerScore]:
-    yield from _score(folder, product, shared.power)
-    networks = {found.name: shares for found, shares in _by_networks(folder, product, shared)}
+def _power_scores(folder: Path, product: str, shared: Shared) -> Iterator[PowerScore]:
+    yield from _power_score(folder, product, shared.power)
+    networks = {found.name: shares for found, shares in _implied_by_networks(folder, product, shared)}
     if networks:
-        yield from _score(folder, product, {**networks, **shared.power})
+        yield from _power_score(folder, product, {**networks, **shared.power})
 
 
-def _score(folder: Path, product: str, others: Mapping[str, PowerShares]) -> Iterator[PowerScore]:
+def _power_score(folder: Path, product: str, others: Mapping[str, PowerShares]) -> Iterator[PowerScore]:
     rows, sheet = gemm_power(folder, product), sheet_of(product)
     if rows is None or sheet is None:
         return
@@ -194,26 +194,26 @@ def _score(folder: Path, product: str, others: Mapping[str, PowerShares]) -> Ite
     )
 
 
-def _by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[NetworkSet, PowerShares]]:
+def _implied_by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[NetworkSet, PowerShares]]:
     """Yield the power shares that joules of whole networks on other cards imply."""
     for found in network_sets(folder):
         sheet = sheet_named(found.gpu)
         if sheet is None or sheet.missing or product in sheet.labels or "bf16" not in sheet.peaks:
             continue
         if any(row.precision == "bf16" for row in found.rows):
-            problem = _without(problem_of(folder, sheet), transferred_law(shared, sheet))
+            problem = _with_prior(problem_of(folder, sheet), transferred_law(shared, sheet))
             table = table_of_set(found.rows, found.truth, lacks=sheet.lacks)
-            yield found, _shares(fit_networks(problem, table).law, sheet)
+            yield found, _power_shares(fit_networks(problem, table).law, sheet)
 
 
-def _without(problem: Problem, law: Law) -> Problem:
+def _with_prior(problem: Problem, law: Law) -> Problem:
     """Return ``problem`` with the prior ``law``, which was fitted without a watt of the card in question."""
     laws = replace(problem.laws, law=law)
     centred = tuple(replace(each, centre=laws.value(each.path) or each.centre) for each in laws.unknown)
     return replace(problem, laws=replace(laws, unknown=centred))
 
 
-def _shares(law: Law, sheet: DataSheet) -> PowerShares:
+def _power_shares(law: Law, sheet: DataSheet) -> PowerShares:
     chip = chip_of_sheet(sheet)
     limit = chip.power_limit_watts
     return PowerShares(
