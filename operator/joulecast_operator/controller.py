@@ -17,8 +17,8 @@ from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outpu
 from joulecast_operator.api.conditions import READY, USABLE, defect_status
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
 from joulecast_operator.api.objects import Key, Resource
-from joulecast_operator.calibrations.queue import waits
-from joulecast_operator.calibrations.status import CALIBRATED, holds
+from joulecast_operator.calibrations.queue import waits_in_queue
+from joulecast_operator.calibrations.status import CALIBRATED, holds_accelerator
 from joulecast_operator.cluster import defects
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.networks import ClusterNetworks
@@ -27,11 +27,11 @@ from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.calibrations import Calibrations
 from joulecast_operator.controllers.estimates import Estimates
-from joulecast_operator.controllers.journal import Journal
+from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.controllers.workloads import Workloads
-from joulecast_operator.estimates.forecasts import Forecasts
-from joulecast_operator.estimates.questions import product_of
+from joulecast_operator.estimates.forecasts import Forecaster
+from joulecast_operator.estimates.inputs import product_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
@@ -84,14 +84,14 @@ class Controller:
         self.index = Index(shown=partial(shown, all_results=settings.metrics_all_results))
         self.cluster = Cluster(concurrency=settings.api_requests)
         self.networks = ClusterNetworks(self.cluster, self.index.nodes)
-        self.forecasts = Forecasts(settings, denied_networks=self.networks.denied)
+        self.forecasts = Forecaster(settings, denied_networks=self.networks.denied)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
         self.refused = refused_writes()
         self.registry = registry_with(EstimateCollector(self.index), self.refused, *self.forecasts.collectors)
         self.reconciles = Reconciles(self.registry)
         show_queue(self.registry, self.queue.__len__, self.queue.age_seconds)
         show_index(self.registry, self.index.behind_seconds)
-        journal = Journal(self.reconciles.failed)
+        outcome_log = OutcomeLog(self.reconciles.failed)
         self._writer = writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
         self.profiles = Profiles(
             index=self.index,
@@ -100,7 +100,7 @@ class Controller:
             forecasts=self.forecasts,
             namespace=settings.namespace,
             on_change=self._profiles_changed,
-            journal=journal,
+            outcome_log=outcome_log,
         )
         self.estimates = Estimates(
             index=self.index,
@@ -110,10 +110,10 @@ class Controller:
             queue=self.queue,
             overrides=self.profiles.overrides,
             resolves_per_second=settings.resolves_per_second,
-            journal=journal,
+            outcome_log=outcome_log,
             patient=max(1, settings.reconcilers // _PATIENT_SHARE),
         )
-        self.workloads = Workloads(index=self.index, writer=writer, own=self._own, journal=journal)
+        self.workloads = Workloads(index=self.index, writer=writer, own=self._own, outcome_log=outcome_log)
         self.calibrations = Calibrations(
             index=self.index,
             cluster=self.cluster,
@@ -122,7 +122,7 @@ class Controller:
             queue=self.queue,
             profiles=self.profiles,
             settings=settings,
-            journal=journal,
+            outcome_log=outcome_log,
         )
         kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
         self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
@@ -210,7 +210,7 @@ class Controller:
                 key.kind == CALIBRATIONS.kind
                 and after is None
                 and before is not None
-                and (holds(before) or waits(before))
+                and (holds_accelerator(before) or waits_in_queue(before))
             ):
                 self.calibrations.queue_all()  # others may wait for its turn
 
@@ -231,7 +231,7 @@ class Controller:
     def _tell_workloads(self, estimate: Resource | None) -> None:
         if estimate is None:
             return
-        concerned = self.workloads.concerned(estimate)
+        concerned = self.workloads.affected_by(estimate)
         if len(concerned.of_image) <= _FEW:
             self._queue_each(concerned.of_image)
         else:

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 API_VERSION: Final = "admission.k8s.io/v1"
 
-Review = Mapping[str, Any]
+AdmissionReview = Mapping[str, Any]
 Decide = Callable[[Mapping[str, Any]], Decision]
 
 
@@ -54,14 +54,14 @@ class Admission:
         self._decide = decide_request
         self._observer = observer
 
-    def review(self, review: Review) -> dict[str, Any]:
+    def review(self, review: AdmissionReview) -> dict[str, Any]:
         """Return the AdmissionReview with its response."""
         started = time.perf_counter()
         decision = self._guarded(review)
         self._observer.observe(decision.outcome, time.perf_counter() - started)
         return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": _response(review, decision)}
 
-    def _guarded(self, review: Review) -> Decision:
+    def _guarded(self, review: AdmissionReview) -> Decision:
         try:
             return self._decide(review["request"])
         except Exception:

@@ -14,7 +14,7 @@ from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.kinds import CONFIG_MAPS, ESTIMATES, EVENTS, JOBS, PROFILES, ROLE_BINDINGS, ROLES, Kind
 from joulecast_operator.api.kinds import SERVICE_ACCOUNTS as ACCOUNTS
 from joulecast_operator.calibrations.allowed import Allowed, refusal_of
-from joulecast_operator.calibrations.jobs import Run, account, job
+from joulecast_operator.calibrations.jobs import CalibrationRun, account, job
 from joulecast_operator.calibrations.nodes import Target
 from tests.cluster.controlled import estimate
 from tests.cluster.release import Release
@@ -55,10 +55,10 @@ Manifest = dict[str, Any]
 Change = Callable[[Manifest], object]
 
 
-def run(**spec: Any) -> Run:
+def run(**spec: Any) -> CalibrationRun:
     body = {"accelerator": L40S} | spec
     metadata = {"name": "l40s", "namespace": LAB, "uid": "5ab4e4b6-7a56-4fd6-9d30-3ad4f9b0a0f5"}
-    return Run(
+    return CalibrationRun(
         calibration={"metadata": metadata, "spec": body},
         spec=CalibrationSpec.model_validate(body),
         number=1,
@@ -129,7 +129,7 @@ def profile(name: str, labels: dict[str, str]) -> Manifest:
     ],
     ids=["plain", "everything", "prefix", "gpu"],
 )
-def test_what_the_controller_makes_passes(release: Release, made: Run) -> None:
+def test_what_the_controller_makes_passes(release: Release, made: CalibrationRun) -> None:
     for kind, body in (*account(made), (JOBS, job(made))):
         status, answer = create(release, kind, body)
         assert status == (409 if kind == ROLES else 201), answer  # the role is there: admission comes before that

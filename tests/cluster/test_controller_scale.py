@@ -21,13 +21,13 @@ SECONDS = 1200.0  # a minute on two cores
 
 # run before the controller: estimates named "doomed" meet a bug, all others do not
 BUG = """
-from joulecast_operator.estimates import questions
-genuine = questions.spec_of
+from joulecast_operator.estimates import inputs
+genuine = inputs.spec_of
 def broken(estimate):
     if estimate["metadata"]["name"] == "doomed":
         raise ZeroDivisionError("an injected bug")
     return genuine(estimate)
-questions.spec_of = broken
+inputs.spec_of = broken
 """
 
 

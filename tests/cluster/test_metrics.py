@@ -30,7 +30,7 @@ VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"
 EXPORTER = """
 import asyncio, sys, kopf
 from joulecast_operator.workers import isolation
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.serving.health import Health, served
 from joulecast_operator.index.index import Index
 from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
@@ -47,7 +47,7 @@ async def main():
     index = Index(shown=shown)
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
-    work = Forecasts(Settings(cache_dir=sys.argv[2])).collectors
+    work = Forecaster(Settings(cache_dir=sys.argv[2])).collectors
     registry = registry_with(EstimateCollector(index), refused_writes(), *work)
     show_isolation(registry, await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)

@@ -15,7 +15,7 @@ from joulecast_operator.api.parts import (
     NodeSelector,
     Part,
     SecretReference,
-    Shown,
+    StatusText,
     rules,
 )
 
@@ -32,9 +32,11 @@ Quantity = Annotated[
     int | str,
     WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": _QUANTITY, "maxLength": 20}),
 ]
-Measured = Literal["torch-eager", "torch-cudagraph"]  # of what `joulecast measure` runs, what forecasts can name
-Precision = Literal["default", "tf32", "bf16", "fp16"]  # as `joulecast measure` takes it
-Slice = Literal[
+CalibrationRuntime = Literal[
+    "torch-eager", "torch-cudagraph"
+]  # of what `joulecast measure` runs, what forecasts can name
+CalibrationPrecision = Literal["default", "tf32", "bf16", "fp16"]  # as `joulecast measure` takes it
+SuiteSlice = Literal[
     "llm", "networks", "cudagraph", "additivity", "layers", "repeats", "crosscheck", "bf16", "compile", "hot"
 ]
 Phase = Literal[
@@ -60,7 +62,7 @@ class Toleration(Part):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
 
 
-class Amounts(Part):
+class ResourceAmounts(Part):
     """As core/v1, without GPUs: a run has one."""
 
     cpu: Quantity | None = None
@@ -68,11 +70,11 @@ class Amounts(Part):
     ephemeral_storage: Quantity | None = Field(None, alias="ephemeral-storage")
 
 
-class Requirements(Part):
+class ResourceRequirements(Part):
     """As core/v1: what the pod's container asks for, and what it may use at most."""
 
-    requests: Amounts | None = Field(None, description="2 CPUs and 8Gi of memory when left out.")
-    limits: Amounts | None = Field(None, description="None when left out.")
+    requests: ResourceAmounts | None = Field(None, description="2 CPUs and 8Gi of memory when left out.")
+    limits: ResourceAmounts | None = Field(None, description="None when left out.")
 
 
 class Storage(Part):
@@ -98,12 +100,12 @@ class CalibrationSpec(Part):
         None, description="Product name as in the node label nvidia.com/gpu.product."
     )
     node_selector: NodeSelector | None = Field(None, description="Nodes of one product that carry these labels.")
-    runtime: Measured = Field("torch-eager", description="What executes the networks.")
-    precision: Precision = Field("default", description="What the arithmetic runs in.")
+    runtime: CalibrationRuntime = Field("torch-eager", description="What executes the networks.")
+    precision: CalibrationPrecision = Field("default", description="What the arithmetic runs in.")
     quick: bool = Field(False, description="A few layers alone, the rest by transfer: at most five GPU-minutes.")
-    slices: list[Slice] = Field(
+    slices: list[SuiteSlice] = Field(
         default_factory=list,
-        max_length=len(Slice.__args__),  # type: ignore[attr-defined]  # of a Literal
+        max_length=len(SuiteSlice.__args__),  # type: ignore[attr-defined]  # of a Literal
         description="What to measure; in the usual order, as far as the budget goes, when left out.",
         json_schema_extra=SET,
     )
@@ -157,11 +159,11 @@ class CalibrationSpec(Part):
         description="Of the pod, beside the one for the taint nvidia.com/gpu:NoSchedule, which it always has.",
     )
     priority_class_name: Name | None = Field(None, description="PriorityClass of the pod.")
-    resources: Requirements | None = Field(None, description="CPU and memory of the pod, beside its one GPU.")
+    resources: ResourceRequirements | None = Field(None, description="CPU and memory of the pod, beside its one GPU.")
     suspend: bool = Field(False, description="While true nothing is measured; a Job that runs is taken away.")
 
 
-class Errors(Part):
+class HeldOutErrors(Part):
     """Relative errors on rows that the fit never saw, 0 to 1."""
 
     median_error: float | None = None
@@ -171,40 +173,40 @@ class Errors(Part):
     rows: int | None = None
 
 
-class ModelVerdict(Part):
+class QualityCheck(Part):
     """One check of the rows."""
 
-    name: Shown
-    state: Shown
-    says: Shown
+    name: StatusText
+    state: StatusText
+    says: StatusText
 
 
 class Quality(Part):
     """How good the last profile is, and whether it is better than the one it would replace."""
 
-    held_out: Errors | None = None
+    held_out: HeldOutErrors | None = None
     against_median_error: float | None = Field(None, description="Of the profile in use, on the same rows.")
     better: bool | None = None
     simulated: bool | None = None
-    verdict: list[ModelVerdict] | None = Field(None, max_length=MAXIMUM_VERDICTS)
+    verdict: list[QualityCheck] | None = Field(None, max_length=MAXIMUM_VERDICTS)
 
 
 class ProducedProfile(Part):
     """The profile that the last run made."""
 
-    name: Shown = Field(description="The AcceleratorEnergyProfile that holds it, or would.")
-    digest: Shown
+    name: StatusText = Field(description="The AcceleratorEnergyProfile that holds it, or would.")
+    digest: StatusText
     taken: bool = Field(description="Whether it was put in use.")
 
 
 class CalibrationSummary(Part):
     """The state as text, for columns and people."""
 
-    accelerator: Shown
-    progress: Shown
-    rows: Shown
-    error: Shown
-    better: Shown
+    accelerator: StatusText
+    progress: StatusText
+    rows: StatusText
+    error: StatusText
+    better: StatusText
 
 
 class CalibrationStatus(Part):
@@ -214,21 +216,21 @@ class CalibrationStatus(Part):
     phase: Phase | None = None
     run: int | None = Field(None, description="Counts runs; a run survives restarts of its Job.")
     starts: int | None = Field(None, description="How often this run's Job was created.")
-    spec_hash: Shown | None = Field(None, description="Hash of what the run was asked to measure.")
-    placement_hash: Shown | None = Field(None, description="Hash of where and how its pod was to run.")
-    refresh: Shown | None = Field(None, description="The refresh annotation that was answered last.")
-    job: Shown | None = Field(None, description="The Job that holds the accelerator.")
-    accelerator: Shown | None = None
-    runtime: Shown | None = None
-    waiting_since: Shown | None = Field(
+    spec_hash: StatusText | None = Field(None, description="Hash of what the run was asked to measure.")
+    placement_hash: StatusText | None = Field(None, description="Hash of where and how its pod was to run.")
+    refresh: StatusText | None = Field(None, description="The refresh annotation that was answered last.")
+    job: StatusText | None = Field(None, description="The Job that holds the accelerator.")
+    accelerator: StatusText | None = None
+    runtime: StatusText | None = None
+    waiting_since: StatusText | None = Field(
         None,
         description="Since when another calibration makes this one wait: who waits longest is next.",
         json_schema_extra={"format": "date-time"},
     )
-    against: Shown | None = Field(None, description="Digest of the profile in use when the run began.")
+    against: StatusText | None = Field(None, description="Digest of the profile in use when the run began.")
     started_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
     finished_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    schedule: Shown | None = Field(
+    schedule: StatusText | None = Field(
         None, description="The schedule that was seen last; what a new one missed is not made up."
     )
     next_run_at: str | None = Field(None, json_schema_extra={"format": "date-time"})

@@ -22,8 +22,8 @@ from joulecast_operator.api.parts import (
     Part,
     Runtime,
     SecretReference,
-    Shown,
-    ShownName,
+    StatusName,
+    StatusText,
     rules,
 )
 
@@ -41,7 +41,7 @@ _UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 _TENSOR_CHARACTERS: Final = 128
 _DIMENSION: Final = 2**31 - 1  # onnxruntime and torch index dimensions with 64 bits, kernels with 32
 
-Dimension = Annotated[
+ShapeDimension = Annotated[
     int | str,
     WithJsonSchema(
         {
@@ -87,7 +87,7 @@ class TargetReference(Part):
     name: Name
 
 
-class Workload(Part):
+class WorkloadSpec(Part):
     """What is asked of the model."""
 
     batch_sizes: list[Annotated[int, Field(ge=1, le=65536)]] | None = Field(
@@ -98,7 +98,7 @@ class Workload(Part):
         " fixes, else 1.",
         json_schema_extra=SET,
     )
-    input_shapes: dict[TensorName, Annotated[list[Dimension], Field(max_length=16)]] = Field(
+    input_shapes: dict[TensorName, Annotated[list[ShapeDimension], Field(max_length=16)]] = Field(
         default_factory=dict,
         max_length=32,
         description=f"Full shape of an input by its name, outermost dimension first; {BATCH} is the batch size.",
@@ -154,7 +154,9 @@ class EstimateSpec(Part):
 
     model: ModelImage | None = None
     target_ref: TargetReference | None = None
-    workload: Workload = Field(default_factory=lambda: Workload(batch_sizes=None), json_schema_extra={"default": {}})
+    workload: WorkloadSpec = Field(
+        default_factory=lambda: WorkloadSpec(batch_sizes=None), json_schema_extra={"default": {}}
+    )
     accelerators: Accelerators | None = Field(
         None, description="Accelerators by name or by node; those of all nodes of the cluster when left out."
     )
@@ -180,8 +182,8 @@ class Result(Part):
     """A forecast for one accelerator, precision and batch size."""
 
     accelerator: Accelerator
-    runtime: Shown
-    precision: Shown
+    runtime: StatusText
+    precision: StatusText
     batch_size: int
     joules_per_batch: float = Field(description="Energy of one batch, in joules.")
     joules_per_batch_lower: float = Field(description="Lower end of the interval, in joules.")
@@ -196,20 +198,20 @@ class Result(Part):
 class EstimateSummary(Part):
     """The first result as text, for columns and people."""
 
-    model: Shown
-    accelerator: Shown
-    batch_size: Shown
-    joules: Shown
-    interval: Shown
-    coverage: Shown
-    origin: Shown
+    model: StatusText
+    accelerator: StatusText
+    batch_size: StatusText
+    joules: StatusText
+    interval: StatusText
+    coverage: StatusText
+    origin: StatusText
 
 
 class TopLayer(Part):
     """One of the rows that cost most in the summary's forecast."""
 
-    name: ShownName
-    op_type: ShownName
+    name: StatusName
+    op_type: StatusName
     joules: float
     share: float = Field(description="Share of the forecast's joules, 0 to 1.")
 
@@ -227,14 +229,14 @@ class EstimateStatus(Part):
     """What was forecast, and how it stands."""
 
     observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
-    image: Shown | None = Field(None, description="The image reference that was resolved.")
-    model_digest: Shown | None = Field(None, description="Digest of the platform's manifest.")
-    model_path: Shown | None = Field(None, description="The model's path inside the image.")
+    image: StatusText | None = Field(None, description="The image reference that was resolved.")
+    model_digest: StatusText | None = Field(None, description="Digest of the platform's manifest.")
+    model_path: StatusText | None = Field(None, description="The model's path inside the image.")
     verification: Literal["Full", "Manifest"] | None = Field(
         None, description="How far the model's bytes were checked against the image's digests."
     )
     estimated_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    inputs_hash: Shown | None = Field(None, description="Hash of everything that decided the results.")
+    inputs_hash: StatusText | None = Field(None, description="Hash of everything that decided the results.")
     totals: ModelTotals | None = None
     results: list[Result] | None = Field(
         None,
@@ -242,7 +244,7 @@ class EstimateStatus(Part):
         # written whole, by one manager: as a map by its keys, each row would have a second copy in managedFields
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
-    unsupported_operators: list[ShownName] | None = Field(None, max_length=LISTED)
+    unsupported_operators: list[StatusName] | None = Field(None, max_length=LISTED)
     summary: EstimateSummary | None = None
     top_layers: list[TopLayer] | None = Field(None, max_length=MAXIMUM_TOP_LAYERS)
     conditions: Conditions | None = None

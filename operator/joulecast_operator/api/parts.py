@@ -17,10 +17,10 @@ Name = Annotated[str, Field(min_length=1, max_length=OBJECT_NAME_CHARACTERS)]
 Label = Annotated[str, Field(max_length=63)]
 Accelerator = Annotated[str, Field(min_length=PRODUCT.shortest, max_length=PRODUCT.longest)]
 
-Shown = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
+StatusText = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
 """A text of a status; the controller cuts what is longer."""
 
-ShownName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
+StatusName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
 
 Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
 

@@ -12,7 +12,7 @@ from joulecast_operator.api.parts import (
     Name,
     Part,
     Runtime,
-    Shown,
+    StatusText,
     rules,
 )
 
@@ -51,8 +51,8 @@ class ProfileSpec(Part):
 class ProfileSummary(Part):
     """The profile as text, for columns and people."""
 
-    origin: Shown
-    error: Shown
+    origin: StatusText
+    error: StatusText
 
 
 class ProfileStatus(Part):
@@ -60,8 +60,8 @@ class ProfileStatus(Part):
 
     observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
     held_out_error: float | None = Field(None, description="Median relative error on held-out models, 0 to 1.")
-    calibrated_at: Shown | None = None
-    digest: Shown | None = Field(None, description="sha256 of the profile in use.")
+    calibrated_at: StatusText | None = None
+    digest: StatusText | None = Field(None, description="sha256 of the profile in use.")
     summary: ProfileSummary | None = None
     conditions: Conditions | None = None
 

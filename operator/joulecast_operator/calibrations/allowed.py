@@ -24,7 +24,7 @@ _IMAGE: Final = r"^[^\s\"\\*]+([/:@]\*)?$"  # a star only where a part ends: "re
 _TOLERATION: Final = r"^(\*|[-A-Za-z0-9_./]+(=[-A-Za-z0-9_.]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?)$"
 
 Names = tuple[Annotated[str, Field(min_length=1, pattern=_NAME)], ...]
-Asked = tuple[str, str, bool]
+Requested = tuple[str, str, bool]
 """Field of the spec with its value, key of ``Allowed``, whether that allows it."""
 
 
@@ -62,7 +62,7 @@ def refusal_of(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> s
     return None
 
 
-def _named(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> Iterator[Asked]:
+def _named(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> Iterator[Requested]:
     claim = spec.storage.claim_name if spec.storage else None
     for field, value, key, patterns in (
         ("image", spec.image, "images", (default_image, *allowed.images)),
@@ -75,7 +75,7 @@ def _named(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> Itera
             yield f"spec.{field} {value!r}", key, _is_listed(value, patterns)
 
 
-def _tolerated(spec: CalibrationSpec, allowed: Allowed) -> Iterator[Asked]:
+def _tolerated(spec: CalibrationSpec, allowed: Allowed) -> Iterator[Requested]:
     for toleration in spec.tolerations:
         is_allowed = any(_covers(pattern, toleration) for pattern in allowed.tolerations)
         yield f"spec.tolerations {_written(toleration)!r}", "tolerations", is_allowed

@@ -61,7 +61,7 @@ Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class CalibrationRun:
     """One run of a calibration, as its objects need it. ``arguments``: further ones for `joulecast calibrate`."""
 
     calibration: Resource
@@ -98,7 +98,7 @@ def profile_name(product: str, runtime: str) -> str:
     )  # a name may not hold "a.-b"
 
 
-def asked(spec: CalibrationSpec) -> str:
+def spec_hash(spec: CalibrationSpec) -> str:
     """Hash all that decides what is measured; another hash asks for another run.
 
     Without defaults: a version with one more field must not measure every GPU anew.
@@ -106,7 +106,7 @@ def asked(spec: CalibrationSpec) -> str:
     return _hash(spec.model_dump(mode="json", exclude=_WHEN | _PLACEMENT, exclude_defaults=True))
 
 
-def placed(spec: CalibrationSpec) -> str:
+def placement_hash(spec: CalibrationSpec) -> str:
     """Hash all that decides how a run's pod is placed; another hash asks for another Job of the same run."""
     return _hash(spec.model_dump(mode="json", include=_PLACEMENT, exclude_defaults=True))
 
@@ -115,13 +115,13 @@ def _hash(said: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def owned(found: Resource, calibration: Resource) -> bool:
+def is_owned_by(found: Resource, calibration: Resource) -> bool:
     """Tell whether an object was made for exactly this calibration."""
     owners = (found.get("metadata") or {}).get("ownerReferences") or ()
     return any(owner.get("uid") == calibration["metadata"]["uid"] for owner in owners)
 
 
-def account(run: Run) -> list[tuple[Kind, Manifest]]:
+def account(run: CalibrationRun) -> list[tuple[Kind, Manifest]]:
     """Return the ConfigMap for the result, and a ServiceAccount that may patch it and nothing else."""
     name, namespace = run.result, run.calibration["metadata"]["namespace"]
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["patch"]}
@@ -135,13 +135,13 @@ def account(run: Run) -> list[tuple[Kind, Manifest]]:
     ]
 
 
-def fresh_result(run: Run) -> dict[str, str]:
+def fresh_result(run: CalibrationRun) -> dict[str, str]:
     """Return the ConfigMap's data when a run begins."""
     data = {RUN: str(run.number)}
     return data if run.against is None else data | {AGAINST: run.against}
 
 
-def job(run: Run) -> Manifest:
+def job(run: CalibrationRun) -> Manifest:
     """Return the run's Job: one GPU, one pod at a time, resumed from its stored rows if the node is lost."""
     found = _object(JOBS, run, run.job)
     if run.spec.queue_name:
@@ -160,7 +160,7 @@ def job(run: Run) -> Manifest:
     return found | {"spec": spec}
 
 
-def _object(kind: Kind, run: Run, name: str) -> Manifest:
+def _object(kind: Kind, run: CalibrationRun, name: str) -> Manifest:
     metadata = run.calibration["metadata"]
     owner = {
         "apiVersion": CALIBRATIONS.api_version,
@@ -179,7 +179,7 @@ def _object(kind: Kind, run: Run, name: str) -> Manifest:
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": described}
 
 
-def _pod(run: Run) -> Manifest:
+def _pod(run: CalibrationRun) -> Manifest:
     spec = run.spec
     pod: Manifest = {
         "restartPolicy": "Never",  # as a podFailurePolicy needs
@@ -220,7 +220,7 @@ def _whole_cards(target: Target) -> Manifest:
     return {"requiredDuringSchedulingIgnoredDuringExecution": terms}
 
 
-def _container(run: Run) -> Manifest:
+def _container(run: CalibrationRun) -> Manifest:
     return {
         "name": CONTAINER,
         "image": run.image,
@@ -251,7 +251,7 @@ def _resources(spec: CalibrationSpec) -> Manifest:
     return {"requests": unasked | requests, "limits": {"nvidia.com/gpu": "1"} | limits}
 
 
-def _reporting(run: Run) -> list[str]:
+def _reporting(run: CalibrationRun) -> list[str]:
     """Return the arguments of `calibrations.pod`: where the result goes, and what to compare with."""
     namespace = run.calibration["metadata"]["namespace"]
     known = [f"--against={INPUT_PATH}/{AGAINST}"] if run.against is not None else []
@@ -267,7 +267,7 @@ def _reporting(run: Run) -> list[str]:
     ]
 
 
-def _command(run: Run) -> list[str]:
+def _command(run: CalibrationRun) -> list[str]:
     spec = run.spec
     chosen = [part for name in spec.slices for part in ("--slice", name)]
     return [
@@ -281,13 +281,13 @@ def _command(run: Run) -> list[str]:
     ]
 
 
-def _folder(run: Run) -> str:
+def _folder(run: CalibrationRun) -> str:
     """Return a folder of this run alone: a restart resumes from it, and calibrations may share a volume claim."""
     metadata = run.calibration["metadata"]
     return f"{ROWS_PATH}/{metadata['name']}-{metadata['uid'][:8]}/{run.number}"
 
 
-def _volumes(run: Run) -> list[Manifest]:
+def _volumes(run: CalibrationRun) -> list[Manifest]:
     kept = run.spec.storage
     rows = {"persistentVolumeClaim": {"claimName": kept.claim_name}} if kept else {"emptyDir": {"sizeLimit": "1Gi"}}
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}}

@@ -59,7 +59,7 @@ class Destination:
             pass
 
 
-class Reporter:
+class ResultReporter:
     """Sends the summary in ``folder`` whenever it changed, with the number ``run``."""
 
     def __init__(self, destination: Destination, folder: Path, run: str) -> None:
@@ -101,7 +101,7 @@ class Reporter:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def run(command: Sequence[str], reporter: Reporter) -> int:
+def run(command: Sequence[str], reporter: ResultReporter) -> int:
     """Run the command and report beside it; its exit code, or 1 where the end could not be reported."""
     stopped: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     outputs = ["--out", str(given.folder / "profile.json"), "--summary", str(given.folder / "summary.json")]
     command = [*given.command, *against(given.against, given.product, given.runtime, given.folder), *outputs]
-    return run(command, Reporter(destination, given.folder, given.run))
+    return run(command, ResultReporter(destination, given.folder, given.run))
 
 
 def _parser() -> argparse.ArgumentParser:

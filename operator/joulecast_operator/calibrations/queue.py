@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.calibrations.status import State, holds, status_of
+from joulecast_operator.calibrations.status import PhaseUpdate, holds_accelerator, status_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ProductRuntime:
     """What a calibration wants to measure: the ``product`` and ``runtime`` whose profile it would make."""
 
     product: str
@@ -25,43 +25,45 @@ class Place:
         return f"{self.product} under {self.runtime}"
 
 
-def waits(calibration: Resource) -> bool:
+def waits_in_queue(calibration: Resource) -> bool:
     """Tell whether it stands in a line."""
     return "waitingSince" in status_of(calibration)
 
 
-def place_of(calibration: Resource) -> Place:
+def product_runtime_of(calibration: Resource) -> ProductRuntime:
     """Return the place where it measures or waits."""
     status = status_of(calibration)
-    return Place(product=status.get("accelerator", ""), runtime=status.get("runtime", ""))
+    return ProductRuntime(product=status.get("accelerator", ""), runtime=status.get("runtime", ""))
 
 
-def waiting(calibration: Resource, place: Place, others: Iterable[Resource], now: datetime) -> State | None:
+def waiting_state(
+    calibration: Resource, place: ProductRuntime, others: Iterable[Resource], now: datetime
+) -> PhaseUpdate | None:
     """Return its state while another one measures or is before it; None where it may begin."""
-    if holds(calibration):
+    if holds_accelerator(calibration):
         return None  # its Job went, its turn did not
     rivals = [other for other in others if _is_rival(other, calibration, place)]
     since = _since(calibration, place, now)
-    holder = next((other for other in rivals if holds(other)), None)
+    holder = next((other for other in rivals if holds_accelerator(other)), None)
     mine = _order(calibration, since)
-    before = sorted((each for each in rivals if waits(each) and _order(each) < mine), key=_order)
+    before = sorted((each for each in rivals if waits_in_queue(each) and _order(each) < mine), key=_order)
     if holder is None and not before:
         return None
     facts = {"waitingSince": since, "accelerator": place.product, "runtime": place.runtime}
-    return State(phase="Waiting", reason="AnotherCalibration", message=_says(holder, before, place), facts=facts)
+    return PhaseUpdate(phase="Waiting", reason="AnotherCalibration", message=_says(holder, before, place), facts=facts)
 
 
-def _says(holder: Resource | None, before: list[Resource], place: Place) -> str:
+def _says(holder: Resource | None, before: list[Resource], place: ProductRuntime) -> str:
     if holder is None:
         return f"waits for {_named(before[0])}, which waited before it to measure {place}"
     more = f"; {len(before)} more before it, first {_named(before[0])}" if before else ""
     return f"waits for {_named(holder)}, which measures {place}{more}"
 
 
-def _since(calibration: Resource, place: Place, now: datetime) -> str:
+def _since(calibration: Resource, place: ProductRuntime, now: datetime) -> str:
     """Return since when it waits here; after a change of accelerator it starts at the end of that queue."""
     since = status_of(calibration).get("waitingSince")
-    if since and place_of(calibration) == place:
+    if since and product_runtime_of(calibration) == place:
         return str(since)
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # as metav1.MicroTime: many are applied in one second
 
@@ -72,11 +74,11 @@ def _order(calibration: Resource, since: str | None = None) -> tuple[str, str, s
     return own, metadata.get("creationTimestamp", ""), metadata["namespace"], metadata["name"]
 
 
-def _is_rival(other: Resource, calibration: Resource, place: Place) -> bool:
+def _is_rival(other: Resource, calibration: Resource, place: ProductRuntime) -> bool:
     metadata = other["metadata"]
     mine = metadata["uid"] == calibration["metadata"]["uid"]
-    going = "deletionTimestamp" in metadata and not holds(other)
-    return not mine and not going and place_of(other) == place
+    going = "deletionTimestamp" in metadata and not holds_accelerator(other)
+    return not mine and not going and product_runtime_of(other) == place
 
 
 def _named(calibration: Resource) -> str:

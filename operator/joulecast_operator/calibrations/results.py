@@ -40,7 +40,7 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, strict=True)
 
 
-class Check(_Read):
+class ReportedCheck(_Read):
     """One line of the verdict."""
 
     name: Word
@@ -48,7 +48,7 @@ class Check(_Read):
     says: Sentence
 
 
-class HeldOut(_Read):
+class ReportedErrors(_Read):
     """Relative errors on rows that the fit never saw."""
 
     median_ape: Share | None = None
@@ -58,7 +58,7 @@ class HeldOut(_Read):
     rows: Annotated[float, Field(ge=0, le=10**9)] | None = None
 
 
-class Against(_Read):
+class ReportedBaseline(_Read):
     """The profile in use on the same rows."""
 
     median_ape: Share | None = None
@@ -77,16 +77,16 @@ class RunSummary(_Read):
     rows: Count = 0
     networks: Count = 0
     layers: Count = 0
-    verdict: Annotated[tuple[Check, ...], Field(strict=False)] = ()  # JSON has lists, which strict mode refuses
-    held_out: HeldOut | None = None
-    against: Against | None = None
+    verdict: Annotated[tuple[ReportedCheck, ...], Field(strict=False)] = ()  # JSON has lists, which strict mode refuses
+    held_out: ReportedErrors | None = None
+    against: ReportedBaseline | None = None
     better: bool | None = None
     says: Sentence | None = None
     profile_digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class ReportedProfile:
     """A profile as the pod handed it over, its digest checked. ``digest``: sha256:… of ``document``."""
 
     digest: str
@@ -113,7 +113,7 @@ def summary_of(config_map: Resource, number: int) -> RunSummary | Wrong | None:
         return _unreadable("is not JSON")
 
 
-def product_of(config_map: Resource, summary: RunSummary) -> Product | Wrong:
+def reported_profile(config_map: Resource, summary: RunSummary) -> ReportedProfile | Wrong:
     """Return the profile that a finished run wrote."""
     text = (config_map.get("data") or {}).get(PROFILE)
     if not isinstance(text, str) or not text:
@@ -127,7 +127,7 @@ def product_of(config_map: Resource, summary: RunSummary) -> Product | Wrong:
             reason="DigestMismatch",
             message="the profile is not the one of the run's summary: something else wrote the result; run it again",
         )
-    return Product(digest=f"sha256:{digest}", document=text)
+    return ReportedProfile(digest=f"sha256:{digest}", document=text)
 
 
 def is_better(summary: RunSummary) -> bool:

@@ -12,7 +12,7 @@ from joulecast_operator.api.annotations import REFRESH, annotations_of, signific
 from joulecast_operator.api.calibrations import CalibrationSpec, Phase
 from joulecast_operator.api.conditions import Status, Truth, condition, condition_of
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.calibrations.jobs import asked, placed
+from joulecast_operator.calibrations.jobs import placement_hash, spec_hash
 from joulecast_operator.calibrations.results import RunSummary
 from joulecast_operator.calibrations.schedule import parse
 
@@ -26,7 +26,7 @@ ENDED: Final = frozenset({"Done", "Failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class PhaseUpdate:
     """Where a calibration stands. ``facts``: fields of the status that change; None takes one away. ``again_seconds``:
     when to look again. ``warning``: somebody should see to it."""
 
@@ -42,7 +42,7 @@ def status_of(calibration: Resource) -> Resource:
     return calibration.get("status") or {}
 
 
-def holds(calibration: Resource) -> bool:
+def holds_accelerator(calibration: Resource) -> bool:
     """Tell whether it has an accelerator."""
     return status_of(calibration).get("phase") in HOLDING
 
@@ -50,7 +50,7 @@ def holds(calibration: Resource) -> bool:
 def is_open(calibration: Resource, spec: CalibrationSpec) -> bool:
     """Tell whether its last run has not ended and is still what is asked for."""
     status = status_of(calibration)
-    return bool(status.get("run")) and not status.get("finishedAt") and status.get("specHash") == asked(spec)
+    return bool(status.get("run")) and not status.get("finishedAt") and status.get("specHash") == spec_hash(spec)
 
 
 def refresh_of(calibration: Resource) -> str:
@@ -66,10 +66,10 @@ def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> dat
     schedule = parse(spec.schedule) if spec.schedule is not None else None
     if refresh and refresh != status.get("refresh"):
         return now
-    if status.get("failed") and status.get("placementHash") != placed(spec):
+    if status.get("failed") and status.get("placementHash") != placement_hash(spec):
         return now  # it may have failed for want of memory or a Secret
     if schedule is None:
-        return None if status.get("specHash") == asked(spec) else now
+        return None if status.get("specHash") == spec_hash(spec) else now
     if status and status.get("schedule") != _shown(spec.schedule):
         return schedule.next(now)  # a new schedule has missed nothing
     if "nextRunAt" in status:
@@ -78,7 +78,7 @@ def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> dat
     return schedule.next(datetime.fromisoformat(since))
 
 
-def desired_status(calibration: Resource, state: State, *, now: datetime) -> Status:
+def desired_status(calibration: Resource, state: PhaseUpdate, *, now: datetime) -> Status:
     """Return the complete status for ``state``."""
     current = status_of(calibration)
     generation = calibration["metadata"].get("generation")
@@ -123,7 +123,7 @@ def quality_of(summary: RunSummary) -> Status:
     )
 
 
-def _conditions(current: Resource, state: State) -> tuple[tuple[str, Truth, str, str], ...]:
+def _conditions(current: Resource, state: PhaseUpdate) -> tuple[tuple[str, Truth, str, str], ...]:
     accepted: tuple[str, Truth, str, str] = (ACCEPTED, "True", "Accepted", "it can be measured")
     if state.phase == "Refused":
         accepted = (ACCEPTED, "False", state.reason, state.message)

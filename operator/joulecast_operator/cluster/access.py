@@ -20,7 +20,7 @@ _REMEMBERED: Final = 4096  # answers; one that is forgotten is asked for again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class PullCredentials:
     """``docker_config``: JSON text, or "". ``missing``: sentences on the workload's Secrets that could not be had."""
 
     docker_config: str = field(default="", repr=False)
@@ -37,7 +37,7 @@ class PullSecrets:
 
     async def credentials(
         self, namespace: str, named: Iterable[str], workload: Mapping[str, Any] | None
-    ) -> Credentials | Wrong:
+    ) -> PullCredentials | Wrong:
         """Read the Secrets: those ``named`` by the estimate must exist, those of ``workload`` may be missing.
 
         So it is with the kubelet, and most images need none.
@@ -56,7 +56,7 @@ class PullSecrets:
             else:
                 configs.append(found)
         merged = json.dumps(merged_docker_configs(configs), sort_keys=True) if configs else ""
-        return Credentials(docker_config=merged, missing=tuple(missing))
+        return PullCredentials(docker_config=merged, missing=tuple(missing))
 
     async def _of_workload(self, namespace: str, workload: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
         """Return the names of the workload's Secrets, and sentences on what could not be read.

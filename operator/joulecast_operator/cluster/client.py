@@ -37,7 +37,7 @@ _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 10.0
 
-Resource = dict[str, Any]
+JsonObject = dict[str, Any]
 Login = Callable[[], kopf.ConnectionInfo]
 
 
@@ -105,7 +105,7 @@ class Cluster:
             client, self._client = self._client, None
             await client.close()
 
-    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[Resource]:
+    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[JsonObject]:
         """List the collection at ``path`` page by page, at one version. Raises ApiError; 410: the version expired.
 
         How many objects a page has follows from their size, so that parsing one never holds up the event loop long.
@@ -128,7 +128,7 @@ class Cluster:
         page = await self.request("GET", path, parameters={"limit": "1"}, headers={"Accept": METADATA_ONLY})
         return str(page["metadata"]["resourceVersion"])
 
-    async def watch(self, path: str, version: str) -> AsyncIterator[Resource]:
+    async def watch(self, path: str, version: str) -> AsyncIterator[JsonObject]:
         """Yield events of the collection at ``path`` after ``version``, until the server ends the connection.
 
         Raises ApiError, 410 where the server remembers no such version, and aiohttp's errors: TimeoutError where not
@@ -142,15 +142,15 @@ class Cluster:
                     await self.close()
                 raise _refusal(response.status, await response.read())
             async for line in _lines(response.content):
-                event: Resource = json.loads(line)
+                event: JsonObject = json.loads(line)
                 if event["type"] == "ERROR":
                     raise _reported(event["object"])
                 yield event
 
-    async def get(self, path: str) -> Resource:
+    async def get(self, path: str) -> JsonObject:
         return await self.request("GET", path)
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> Resource:
+    async def create(self, path: str, body: Mapping[str, Any]) -> JsonObject:
         return await self.request("POST", path, body=body)
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
@@ -158,11 +158,11 @@ class Cluster:
         body = {"preconditions": {"uid": uid}} if uid else {}
         await self.request("DELETE", path, body=body)
 
-    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> Resource:
+    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> JsonObject:
         parameters = {"fieldManager": FIELD_MANAGER}
         return await self.request("PATCH", path, body=body, kind="application/merge-patch+json", parameters=parameters)
 
-    async def apply(self, path: str, body: Mapping[str, Any]) -> Resource:
+    async def apply(self, path: str, body: Mapping[str, Any]) -> JsonObject:
         """Apply on the server's side as ``joulecast-controller``, taking fields over from other managers."""
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self.request("PATCH", path, body=body, kind="application/apply-patch+yaml", parameters=parameters)
@@ -176,12 +176,12 @@ class Cluster:
         kind: str = "application/json",
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Resource:
+    ) -> JsonObject:
         """Send a request, again while the server is busy or unavailable. Raises ApiError or, at the end, aiohttp's."""
         sent = {**(headers or {}), **({"Content-Type": kind} if body is not None else {})}
         call = _Call(method=method, path=path, body=body, parameters=parameters or {}, headers=sent)
         content = await self._content(call)
-        answer: Resource = json.loads(content) if content else {}
+        answer: JsonObject = json.loads(content) if content else {}
         return answer
 
     async def _content(self, call: _Call) -> bytes:

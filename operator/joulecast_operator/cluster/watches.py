@@ -36,7 +36,7 @@ STALE_SECONDS: Final = 150.0  # two looks
 OnChange = Callable[[Key, Resource | None, Resource | None], None]
 """Called with the key, what the index held and what it holds now; None where there is nothing."""
 
-Work = Callable[[], Coroutine[Any, Any, None]]
+BackgroundWork = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Watches:
@@ -51,7 +51,7 @@ class Watches:
         self._cluster = cluster
         self._kinds = kinds
         self._on_change = on_change or (lambda *_: None)
-        self._works: list[Work] = []
+        self._works: list[BackgroundWork] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._unreadable: dict[Key, str] = {}
         kopf.on.login(registry=self.registry)(self._login)
@@ -60,7 +60,7 @@ class Watches:
         self._versions: dict[str, str] = {}
         self._asked: dict[str, str] = {}
 
-    def then(self, work: Work) -> None:
+    def then(self, work: BackgroundWork) -> None:
         """Have ``work`` run from when the index is filled until the process ends; if it fails, so does the process."""
         self._works.append(work)
 

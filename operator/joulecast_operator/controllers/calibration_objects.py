@@ -9,7 +9,7 @@ from joulecast_operator.api.kinds import CONFIG_MAPS, EVENTS, JOBS, PODS, Kind
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.calibrations import diagnosis, jobs
 from joulecast_operator.calibrations.diagnosis import Diagnosis
-from joulecast_operator.calibrations.jobs import Run
+from joulecast_operator.calibrations.jobs import CalibrationRun
 from joulecast_operator.cluster.client import ApiError, Cluster
 
 
@@ -23,7 +23,7 @@ class RunObjects:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def account(self, run: Run) -> Resource:
+    async def account(self, run: CalibrationRun) -> Resource:
         """Create or update the run's ConfigMap and the account that may write it."""
         result: Resource = {}
         for kind, body in jobs.account(run):
@@ -37,7 +37,7 @@ class RunObjects:
         path = CONFIG_MAPS.path(run.calibration["metadata"]["namespace"], run.result)
         return await self._cluster.merge_patch(path, {"data": fresh})
 
-    async def made(self, kind: Kind, run: Run, body: Mapping[str, Any]) -> Resource:
+    async def made(self, kind: Kind, run: CalibrationRun, body: Mapping[str, Any]) -> Resource:
         """Return the object that ``body`` describes, and create it if it is absent. Raises NameTakenError."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         try:
@@ -46,7 +46,7 @@ class RunObjects:
             if error.status != 409:
                 raise
         found = await self._cluster.get(kind.path(namespace, name))
-        if not jobs.owned(found, run.calibration):
+        if not jobs.is_owned_by(found, run.calibration):
             raise NameTakenError(
                 f"{kind.kind} {name!r} of namespace {namespace!r} is not this calibration's: delete it, or give the"
                 " calibration another name"
@@ -82,7 +82,7 @@ class RunObjects:
 
     async def result(self, calibration: Resource) -> Resource:
         found = await self.found(CONFIG_MAPS, calibration, jobs.result_name(calibration))
-        return found if found is not None and jobs.owned(found, calibration) else {}
+        return found if found is not None and jobs.is_owned_by(found, calibration) else {}
 
     async def found(self, kind: Kind, calibration: Resource, name: str) -> Resource | None:
         try:
@@ -101,7 +101,7 @@ class RunObjects:
         """Take a run's Job away, after its pod: no other may begin in the same folder while that one is there."""
         name = jobs.job_name(calibration, number)
         found = await self.found(JOBS, calibration, name) if number else None
-        if found is None or not jobs.owned(found, calibration):
+        if found is None or not jobs.is_owned_by(found, calibration):
             return
         path = JOBS.path(calibration["metadata"]["namespace"], name)
         body = {"propagationPolicy": "Foreground", "preconditions": {"uid": found["metadata"]["uid"]}}

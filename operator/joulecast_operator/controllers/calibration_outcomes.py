@@ -14,11 +14,11 @@ from joulecast_operator.api.conditions import Wrong, condition, timestamp
 from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER, PROFILES
 from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.calibrations import diagnosis, jobs, results
-from joulecast_operator.calibrations.results import Product, RunSummary
-from joulecast_operator.calibrations.status import CALIBRATED, State, facts_of, quality_of, status_of
+from joulecast_operator.calibrations.results import ReportedProfile, RunSummary
+from joulecast_operator.calibrations.status import CALIBRATED, PhaseUpdate, facts_of, quality_of, status_of
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.controllers.profiles import Profiles
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import CALIBRATED_AT, Override
 
@@ -41,13 +41,13 @@ class ProfileVerdict:
 class CalibrationOutcomes:
     """Judges the results of runs. ``profiles`` knows which profile is in use."""
 
-    def __init__(self, *, index: Index, cluster: Cluster, forecasts: Forecasts, profiles: Profiles) -> None:
+    def __init__(self, *, index: Index, cluster: Cluster, forecasts: Forecaster, profiles: Profiles) -> None:
         self._index = index
         self._cluster = cluster
         self._forecasts = forecasts
         self._profiles = profiles
 
-    async def complete(self, calibration: Resource, spec: CalibrationSpec, result: Resource) -> State:
+    async def complete(self, calibration: Resource, spec: CalibrationSpec, result: Resource) -> PhaseUpdate:
         """Decide, after the Job completed, whether the new profile is valid and replaces the one in use."""
         summary = results.summary_of(result, status_of(calibration)["run"])
         if summary is None:
@@ -55,7 +55,7 @@ class CalibrationOutcomes:
         if isinstance(summary, Wrong):
             return _end("Failed", summary.reason, summary.message, {})
         facts = {**facts_of(summary), "quality": quality_of(summary)}
-        product = results.product_of(result, summary)
+        product = results.reported_profile(result, summary)
         if isinstance(product, Wrong):
             return _end("Failed", product.reason, product.message, facts)
         trouble = await self._invalid(calibration, spec, product)
@@ -74,7 +74,7 @@ class CalibrationOutcomes:
         said = (condition(status_of(calibration), CALIBRATED) or {}).get("reason")
         return said in _JUDGED_AGAIN or (said == _NOT_IN_USE and self._is_used(calibration))
 
-    def outlived(self, calibration: Resource) -> State | None:
+    def outlived(self, calibration: Resource) -> PhaseUpdate | None:
         """Return the state once the profile is no longer in use: deleted by hand or replaced. It is not restored."""
         status = status_of(calibration)
         profile = status.get("profile") or {}
@@ -83,7 +83,9 @@ class CalibrationOutcomes:
         in_use = self._in_use(status)
         now = f"AcceleratorEnergyProfile {in_use[0].name} took its place" if in_use else "it was deleted"
         message = f"its profile was in use until {now}; a new value of the refresh annotation measures again"
-        return State(phase="Done", reason=_NOT_IN_USE, message=message, facts={"profile": {**profile, "taken": False}})
+        return PhaseUpdate(
+            phase="Done", reason=_NOT_IN_USE, message=message, facts={"profile": {**profile, "taken": False}}
+        )
 
     def _is_used(self, calibration: Resource) -> bool:
         status = status_of(calibration)
@@ -94,7 +96,7 @@ class CalibrationOutcomes:
         """Return the profile in use for the accelerator and runtime that the last run measured."""
         return self._profiles.in_use(status.get("accelerator", ""), status.get("runtime", ""))
 
-    async def _invalid(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> Wrong | None:
+    async def _invalid(self, calibration: Resource, spec: CalibrationSpec, product: ReportedProfile) -> Wrong | None:
         """Say why the profile does not fit the accelerator and runtime asked for; a profiler reads it."""
         override = Override(
             product=status_of(calibration)["accelerator"],
@@ -115,7 +117,7 @@ class CalibrationOutcomes:
         calibration: Resource,
         spec: CalibrationSpec,
         summary: RunSummary,
-        product: Product,
+        product: ReportedProfile,
         simulated: Wrong | None,
     ) -> ProfileVerdict:
         accelerator = status_of(calibration)["accelerator"]
@@ -141,7 +143,7 @@ class CalibrationOutcomes:
             return ProfileVerdict(taken=False, reason="ProfileChanged", message=message)
         return ProfileVerdict(taken=True, reason="Better", message=f"in use as AcceleratorEnergyProfile {name}: {says}")
 
-    def _is_in_use(self, calibration: Resource, spec: CalibrationSpec, product: Product) -> bool:
+    def _is_in_use(self, calibration: Resource, spec: CalibrationSpec, product: ReportedProfile) -> bool:
         in_use = self._profiles.in_use(status_of(calibration)["accelerator"], spec.runtime)
         return in_use is not None and in_use[1].digest == product.digest
 
@@ -150,7 +152,7 @@ class CalibrationOutcomes:
         profile = self._index.resource(key)
         return profile is not None and (profile["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGER
 
-    async def _take(self, calibration: Resource, spec: CalibrationSpec, name: str, product: Product) -> None:
+    async def _take(self, calibration: Resource, spec: CalibrationSpec, name: str, product: ReportedProfile) -> None:
         metadata = calibration["metadata"]
         body = {
             "apiVersion": PROFILES.api_version,
@@ -172,7 +174,7 @@ class CalibrationOutcomes:
         self._index.put(PROFILES, await self._cluster.apply(PROFILES.path(None, name), body))
         await self._profiles.reconcile(_profile_key(name))  # in use before another run asks what to compare with
 
-    def failed(self, calibration: Resource, job: Resource, result: Resource, pods: Sequence[Resource]) -> State:
+    def failed(self, calibration: Resource, job: Resource, result: Resource, pods: Sequence[Resource]) -> PhaseUpdate:
         """Return the state after the Job failed, with the reason of its pods where the run wrote none."""
         summary = results.summary_of(result, status_of(calibration)["run"])
         conditions = (job.get("status") or {}).get("conditions") or ()
@@ -194,9 +196,9 @@ def _stays(in_use: tuple[Key, Override] | None, against: str | None) -> str:
     return "the profile that joulecast ships stays in use"
 
 
-def _end(phase: Phase, reason: str, message: str, facts: Mapping[str, Any]) -> State:
+def _end(phase: Phase, reason: str, message: str, facts: Mapping[str, Any]) -> PhaseUpdate:
     ended = {"finishedAt": timestamp(datetime.now(UTC)), "failed": True if phase == "Failed" else None}
-    return State(phase=phase, reason=reason, message=message, facts={**facts, **ended})
+    return PhaseUpdate(phase=phase, reason=reason, message=message, facts={**facts, **ended})
 
 
 def _profile_key(name: str) -> Key:

@@ -21,16 +21,16 @@ from joulecast_operator.calibrations import jobs, results
 from joulecast_operator.calibrations import queue as run_queue
 from joulecast_operator.calibrations.allowed import REASON, refusal_of
 from joulecast_operator.calibrations.diagnosis import RETRYING
-from joulecast_operator.calibrations.jobs import Run
+from joulecast_operator.calibrations.jobs import CalibrationRun
 from joulecast_operator.calibrations.nodes import Target, target_of
-from joulecast_operator.calibrations.queue import Place, place_of, waits
+from joulecast_operator.calibrations.queue import ProductRuntime, product_runtime_of, waits_in_queue
 from joulecast_operator.calibrations.status import (
     CALIBRATED,
     ENDED,
-    State,
+    PhaseUpdate,
     desired_status,
     facts_of,
-    holds,
+    holds_accelerator,
     is_open,
     next_run,
     refresh_of,
@@ -41,9 +41,9 @@ from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.calibration_objects import NameTakenError, RunObjects
 from joulecast_operator.controllers.calibration_outcomes import CalibrationOutcomes
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.controllers.profiles import Profiles
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.index.index import Index
 from joulecast_operator.settings import Settings
 
@@ -60,13 +60,13 @@ class Calibrations:
         index: Index,
         cluster: Cluster,
         writer: Writer,
-        forecasts: Forecasts,
+        forecasts: Forecaster,
         queue: WorkQueue[Key],
         profiles: Profiles,
         settings: Settings,
-        journal: Journal = UNCOUNTED,
+        outcome_log: OutcomeLog = UNCOUNTED,
     ) -> None:
-        self._journal = journal
+        self._outcome_log = outcome_log
         self._index = index
         self._objects = RunObjects(cluster)
         self._outcomes = CalibrationOutcomes(index=index, cluster=cluster, forecasts=forecasts, profiles=profiles)
@@ -99,7 +99,7 @@ class Calibrations:
 
     # -- where it stands
 
-    async def _state(self, calibration: Resource) -> State | None:
+    async def _state(self, calibration: Resource) -> PhaseUpdate | None:
         spec = self._checked(calibration)
         try:
             if isinstance(spec, Wrong):
@@ -117,9 +117,9 @@ class Calibrations:
             message = f"{error}: the chart grants this in the namespaces of calibration.namespaces"
             return _refused(Wrong(reason="Forbidden", message=message), again_seconds=_FORBIDDEN_SECONDS)
 
-    async def _stopped(self, calibration: Resource, wrong: Wrong) -> State:
+    async def _stopped(self, calibration: Resource, wrong: Wrong) -> PhaseUpdate:
         """Refuse the calibration and delete its Job: the result of an invalid spec would not be read."""
-        if holds(calibration) and self._is_allowed(calibration):
+        if holds_accelerator(calibration) and self._is_allowed(calibration):
             await self._objects.delete_job(calibration, status_of(calibration)["run"])
         return replace(_refused(wrong), facts={"nextRunAt": None})
 
@@ -150,13 +150,13 @@ class Calibrations:
         refused = refusal_of(spec, settings.calibration_allowed, settings.calibration_image)
         return spec if refused is None else Wrong(reason=REASON, message=refused)
 
-    async def _step(self, calibration: Resource, spec: CalibrationSpec) -> State | None:
+    async def _step(self, calibration: Resource, spec: CalibrationSpec) -> PhaseUpdate | None:
         under_way = is_open(calibration, spec)
-        if holds(calibration) and (spec.suspend or not under_way):
+        if holds_accelerator(calibration) and (spec.suspend or not under_way):
             await self._objects.delete_job(calibration, status_of(calibration)["run"])
         if spec.suspend:
             return self._suspended(calibration)
-        if under_way and holds(calibration):
+        if under_way and holds_accelerator(calibration):
             return await self._watched(calibration, spec)
         if under_way:
             return await self._begun(calibration, spec, status_of(calibration)["run"])
@@ -166,18 +166,18 @@ class Calibrations:
             return await self._begun(calibration, spec, status_of(calibration).get("run", 0) + 1)
         return await self._resting(calibration, spec, due)
 
-    def _suspended(self, calibration: Resource) -> State:
+    def _suspended(self, calibration: Resource) -> PhaseUpdate:
         status = status_of(calibration)
         if status.get("phase") in ENDED:
             return _same(calibration, {"nextRunAt": None})
-        return State(
+        return PhaseUpdate(
             phase="Suspended",
             reason="Suspended",
             message="nothing is measured while spec.suspend is true",
             facts={"nextRunAt": None},
         )
 
-    async def _resting(self, calibration: Resource, spec: CalibrationSpec, due: datetime | None) -> State | None:
+    async def _resting(self, calibration: Resource, spec: CalibrationSpec, due: datetime | None) -> PhaseUpdate | None:
         """Return the state between runs, or after the only one."""
         status, again = status_of(calibration), _seconds_to(due)
         facts = {"nextRunAt": None if due is None else timestamp(due)}
@@ -188,32 +188,34 @@ class Calibrations:
             state = self._outcomes.outlived(calibration) or _same(calibration, {})
             return replace(state, facts={**state.facts, **facts}, again_seconds=again)
         if due is None:  # the spec is again what the last run was asked
-            return State(phase="Done", reason="AsMeasured", message="the last run was asked the same", facts=facts)
+            return PhaseUpdate(
+                phase="Done", reason="AsMeasured", message="the last run was asked the same", facts=facts
+            )
         message = f"the next run begins at {timestamp(due)}"
-        return State(phase="Scheduled", reason="Scheduled", message=message, facts=facts, again_seconds=again)
+        return PhaseUpdate(phase="Scheduled", reason="Scheduled", message=message, facts=facts, again_seconds=again)
 
     # -- begin
 
-    async def _begun(self, calibration: Resource, spec: CalibrationSpec, number: int) -> State | None:
+    async def _begun(self, calibration: Resource, spec: CalibrationSpec, number: int) -> PhaseUpdate | None:
         target, image = target_of(spec, self._index.nodes()), spec.image or self._settings.calibration_image
         if isinstance(target, Wrong):
             return _refused(target)
         if isinstance(target, Waiting):
-            return State(phase="Waiting", reason=target.reason, message=target.message)
+            return PhaseUpdate(phase="Waiting", reason=target.reason, message=target.message)
         if not image:
             return _refused(_NO_IMAGE)
         if await self._objects.is_going(calibration, number):
             return replace(_GOING, phase="Waiting", again_seconds=self._settings.calibration_poll_seconds)
-        place = Place(product=target.product, runtime=spec.runtime)
+        place = ProductRuntime(product=target.product, runtime=spec.runtime)
         async with self._claiming:
             others = self._index.calibrations()
-            waiting = run_queue.waiting(calibration, place, others, datetime.now(UTC))
+            waiting = run_queue.waiting_state(calibration, place, others, datetime.now(UTC))
             if waiting is not None:
                 return waiting
             claimed = await self._claim(calibration, spec, number, target)
         if claimed is None:
             return None
-        run = Run(
+        run = CalibrationRun(
             calibration=claimed,
             spec=spec,
             number=number,
@@ -240,8 +242,8 @@ class Calibrations:
         facts = {
             "run": number,
             "starts": status.get("starts", 0) + 1 if again else 1,
-            "specHash": jobs.asked(spec),
-            "placementHash": jobs.placed(spec),
+            "specHash": jobs.spec_hash(spec),
+            "placementHash": jobs.placement_hash(spec),
             "refresh": refresh_of(calibration) or None,
             "job": jobs.job_name(calibration, number),
             "accelerator": target.product,
@@ -249,18 +251,18 @@ class Calibrations:
             **({} if again else fresh),
         }
         how = _how(spec, again=again)
-        await self._put(calibration, State(phase="Starting", reason=how[0], message=how[1], facts=facts))
+        await self._put(calibration, PhaseUpdate(phase="Starting", reason=how[0], message=how[1], facts=facts))
         found = self._index.resource(_key(calibration))
-        return found if found is not None and holds(found) else None
+        return found if found is not None and holds_accelerator(found) else None
 
-    async def _started(self, run: Run) -> State:
+    async def _started(self, run: CalibrationRun) -> PhaseUpdate:
         """Make what the run lacks of its objects."""
         result = await self._objects.account(run)
         await self._objects.delete_job(run.calibration, run.number - 1)
         run = replace(run, against=(result.get("data") or {}).get(jobs.AGAINST))
         found = await self._objects.made(JOBS, run, jobs.job(run))
         said = condition(status_of(run.calibration), CALIBRATED) or {}
-        return State(
+        return PhaseUpdate(
             phase="Queued" if (found.get("spec") or {}).get("suspend") else "Starting",
             reason=said.get("reason", "Starting"),
             message=said.get("message", ""),
@@ -269,10 +271,10 @@ class Calibrations:
 
     # -- watch
 
-    async def _watched(self, calibration: Resource, spec: CalibrationSpec) -> State | None:
+    async def _watched(self, calibration: Resource, spec: CalibrationSpec) -> PhaseUpdate | None:
         status = status_of(calibration)
         job = await self._objects.found(JOBS, calibration, status["job"])
-        if job is None or not jobs.owned(job, calibration):
+        if job is None or not jobs.is_owned_by(job, calibration):
             return await self._begun(calibration, spec, status["run"])
         again = self._settings.calibration_poll_seconds
         if job["metadata"].get("deletionTimestamp"):
@@ -283,27 +285,31 @@ class Calibrations:
             return await self._outcomes.complete(calibration, spec, result)
         if "Failed" in ended:
             return self._outcomes.failed(calibration, job, result, await self._objects.pods(job))
-        if status.get("placementHash") != jobs.placed(spec):
+        if status.get("placementHash") != jobs.placement_hash(spec):
             await self._objects.delete_job(calibration, status["run"])
             return replace(_GOING, again_seconds=again)
         return replace(await self._running(calibration, spec, job, result), again_seconds=again)
 
-    async def _running(self, calibration: Resource, spec: CalibrationSpec, job: Resource, result: Resource) -> State:
+    async def _running(
+        self, calibration: Resource, spec: CalibrationSpec, job: Resource, result: Resource
+    ) -> PhaseUpdate:
         if job["spec"].get("suspend"):
-            return State(phase="Queued", reason="Queued", message=_queued(spec, job))
+            return PhaseUpdate(phase="Queued", reason="Queued", message=_queued(spec, job))
         summary = results.summary_of(result, status_of(calibration)["run"])
         trouble = await self._objects.trouble(job)
         if isinstance(summary, Wrong):
-            return State(phase="Starting", reason=summary.reason, message=summary.message, warning=True)
+            return PhaseUpdate(phase="Starting", reason=summary.reason, message=summary.message, warning=True)
         if trouble is not None and not (trouble.reason == RETRYING and summary and summary.phase == "failed"):
-            return State(phase="Starting", reason=trouble.reason, message=trouble.message, warning=True)
+            return PhaseUpdate(phase="Starting", reason=trouble.reason, message=trouble.message, warning=True)
         if summary is None:
             return _starting(calibration, job)
         if summary.phase == "failed":
             message = f"{summary.message}; it is tried again"
-            return State(phase="Measuring", reason=RETRYING, message=message, facts=facts_of(summary), warning=True)
+            return PhaseUpdate(
+                phase="Measuring", reason=RETRYING, message=message, facts=facts_of(summary), warning=True
+            )
         phase: Phase = "Measuring" if summary.phase == "measuring" else "Fitting"
-        return State(phase=phase, reason=phase, message=summary.message, facts=facts_of(summary))
+        return PhaseUpdate(phase=phase, reason=phase, message=summary.message, facts=facts_of(summary))
 
     # -- the cluster
 
@@ -311,10 +317,10 @@ class Calibrations:
         in_use = self._profiles.in_use(product, runtime)
         return in_use[1].document if in_use else None
 
-    async def _put(self, calibration: Resource, state: State) -> None:
+    async def _put(self, calibration: Resource, state: PhaseUpdate) -> None:
         status = desired_status(calibration, state, now=datetime.now(UTC))
         written = await self._writer.status(CALIBRATIONS, calibration, status, warning=state.warning)
-        self._journal.calibration(calibration, state, written=written)
+        self._outcome_log.calibration(calibration, state, written=written)
 
 
 _NO_IMAGE: Final = Wrong(
@@ -323,7 +329,7 @@ _NO_IMAGE: Final = Wrong(
     " in the chart's calibration.image, or in spec.image where the chart's calibration.allowed.images holds it",
 )
 _AGAIN: Final = ("Resuming", "FromTheStart")
-_GOING: Final = State(
+_GOING: Final = PhaseUpdate(
     phase="Starting",
     reason="JobGoing",
     message="waits until the Job that was taken away and its pod are gone: two would write into one folder",
@@ -339,13 +345,13 @@ def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
     return "FromTheStart", "the Job was gone, and its rows with it: it begins anew; spec.storage keeps rows"
 
 
-def _starting(calibration: Resource, job: Resource) -> State:
+def _starting(calibration: Resource, job: Resource) -> PhaseUpdate:
     """Return the state of a run that starts; one that resumes or restarts keeps that reason until it measures."""
     named, said = job["metadata"]["name"], condition(status_of(calibration), CALIBRATED) or {}
     if said.get("reason") in _AGAIN:
-        return State(phase="Starting", reason=said["reason"], message=said["message"])
+        return PhaseUpdate(phase="Starting", reason=said["reason"], message=said["message"])
     message = f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
-    return State(phase="Starting", reason="Starting", message=message)
+    return PhaseUpdate(phase="Starting", reason="Starting", message=message)
 
 
 def _queued(spec: CalibrationSpec, job: Resource) -> str:
@@ -358,20 +364,20 @@ def _queued(spec: CalibrationSpec, job: Resource) -> str:
     )
 
 
-def _standing(calibration: Resource) -> tuple[bool, bool, Place]:
+def _standing(calibration: Resource) -> tuple[bool, bool, ProductRuntime]:
     """Return what calibrations that wait compare: whether it holds an accelerator, whether it waits, its place."""
-    return holds(calibration), waits(calibration), place_of(calibration)
+    return holds_accelerator(calibration), waits_in_queue(calibration), product_runtime_of(calibration)
 
 
-def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> State:
-    return State(phase="Refused", reason=wrong.reason, message=wrong.message, again_seconds=again_seconds)
+def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> PhaseUpdate:
+    return PhaseUpdate(phase="Refused", reason=wrong.reason, message=wrong.message, again_seconds=again_seconds)
 
 
-def _same(calibration: Resource, facts: Mapping[str, Any]) -> State:
+def _same(calibration: Resource, facts: Mapping[str, Any]) -> PhaseUpdate:
     """Return the current state with ``facts`` changed."""
     status = status_of(calibration)
     said = condition(status, CALIBRATED) or {}
-    return State(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)
+    return PhaseUpdate(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)
 
 
 def _seconds_to(due: datetime | None) -> float | None:

@@ -21,12 +21,19 @@ from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.cluster.defects import id_of, sentence
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
-from joulecast_operator.estimates import questions
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
+from joulecast_operator.estimates import inputs
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
-from joulecast_operator.estimates.status import Result, desired_status, inputs_hash, same_generation, settled, stands
+from joulecast_operator.estimates.status import (
+    EstimateState,
+    desired_status,
+    inputs_hash,
+    is_answered,
+    keeps_results,
+    same_generation,
+)
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.fair_queue import Position, Requester
@@ -73,16 +80,16 @@ class Estimates:
         index: Index,
         cluster: Cluster,
         writer: Writer,
-        forecasts: Forecasts,
+        forecasts: Forecaster,
         queue: WorkQueue[Key],
         overrides: Callable[[], Iterable[Override]],
         resolves_per_second: float,
-        journal: Journal = UNCOUNTED,
+        outcome_log: OutcomeLog = UNCOUNTED,
         patient: int = _PATIENT,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
-        self._journal = journal
+        self._outcome_log = outcome_log
         self._secrets = PullSecrets(cluster)
         self._writer = writer
         self._forecasts = forecasts
@@ -103,7 +110,7 @@ class Estimates:
         if (estimate.get("metadata") or {}).get("deletionTimestamp"):
             self._drop_job(key)
             return False
-        spec = questions.spec_of(estimate)
+        spec = inputs.spec_of(estimate)
         if isinstance(spec, Wrong):
             return await self._unasked(key, estimate, spec)
         request = await self._request(estimate, spec)
@@ -111,7 +118,7 @@ class Estimates:
             return await self._unasked(key, estimate, request)
         if spec.suspend:
             return await self._suspended(key, estimate, request)
-        if settled(estimate, inputs_hash(request)) and not self._is_due(key, spec):
+        if is_answered(estimate, inputs_hash(request)) and not self._is_due(key, spec):
             return await self._put(estimate, same_generation(estimate))
         return await self._ask(key, estimate, spec, request)
 
@@ -124,7 +131,7 @@ class Estimates:
         found = await self._secrets.credentials(namespace, named, workload)
         if isinstance(found, Wrong):
             return found
-        return questions.request_of(estimate, spec, self._index, self._overrides(), found)
+        return inputs.request_of(estimate, spec, self._index, self._overrides(), found)
 
     async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: ForecastRequest) -> bool:
         job = self._job(key, estimate, request)
@@ -134,7 +141,7 @@ class Estimates:
         self._jobs.pop(key, None)
         outcome = job.task.result()
         written = await self._write(self._latest(key, estimate), outcome, request)
-        self._journal.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
+        self._outcome_log.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
         self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
         return written
 
@@ -150,7 +157,7 @@ class Estimates:
         if not job.is_heeded:
             job.is_heeded = True
             job.task.add_done_callback(lambda _: self._queue.add(key))
-        if stands(estimate, job.request):
+        if keeps_results(estimate, job.request):
             return False  # the numbers of before stay until there are new ones
         remaining = job.quiet_until - self._now()
         if remaining > 0:
@@ -239,7 +246,7 @@ class Estimates:
     async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
         self._drop_job(key)
         written = await self._write(estimate, result, None)
-        self._journal.estimate(estimate, result, written=written)
+        self._outcome_log.estimate(estimate, result, written=written)
         if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
             self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
         else:
@@ -248,7 +255,7 @@ class Estimates:
 
     async def _suspended(self, key: Key, estimate: Resource, request: ForecastRequest) -> bool:
         self._drop_job(key)
-        if settled(estimate, inputs_hash(request)):
+        if is_answered(estimate, inputs_hash(request)):
             written = await self._put(estimate, same_generation(estimate))
         else:
             waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
@@ -256,7 +263,7 @@ class Estimates:
         self._queue.forget(key)
         return written
 
-    async def _write(self, estimate: Resource, result: Result, request: ForecastRequest | None) -> bool:
+    async def _write(self, estimate: Resource, result: EstimateState, request: ForecastRequest | None) -> bool:
         return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:

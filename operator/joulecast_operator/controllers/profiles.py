@@ -18,15 +18,15 @@ from joulecast_operator.api.products import product_named
 from joulecast_operator.api.profiles import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.status import profile_status
 from joulecast_operator.profiles.usable import SUPERSEDED, Candidate, Override, UsableProfiles, calibrated_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedProfile:
     """A usable profile and what the worker read of it."""
 
     candidate: Candidate
@@ -47,12 +47,12 @@ class Profiles:
         index: Index,
         cluster: Cluster,
         writer: Writer,
-        forecasts: Forecasts,
+        forecasts: Forecaster,
         namespace: str,
         on_change: Callable[[], None],
-        journal: Journal = UNCOUNTED,
+        outcome_log: OutcomeLog = UNCOUNTED,
     ) -> None:
-        self._journal = journal
+        self._outcome_log = outcome_log
         self._index = index
         self._cluster = cluster
         self._writer = writer
@@ -60,7 +60,7 @@ class Profiles:
         self._namespace = namespace
         self._on_change = on_change
         self._usable = UsableProfiles()
-        self._known: dict[Key, Checked] = {}
+        self._known: dict[Key, CheckedProfile] = {}
 
     def overrides(self) -> list[Override]:
         """Return the profiles in use, one for each product and runtime."""
@@ -89,9 +89,9 @@ class Profiles:
             waiting = Waiting(reason=error.reason, message=f"{error}; it is tried again with growing pauses")
             await self._say(profile, waiting)
             raise
-        await self._say(profile, self._superseded(result) if isinstance(result, Checked) else result)
+        await self._say(profile, self._superseded(result) if isinstance(result, CheckedProfile) else result)
 
-    async def _check(self, key: Key, profile: Resource) -> Checked | Wrong:
+    async def _check(self, key: Key, profile: Resource) -> CheckedProfile | Wrong:
         """Read the profile and hold it if it is usable. Raises JoulecastError, ApiError where that cannot be told now.
 
         An earlier content is held until this one is read, and no longer: nothing is priced by what the object holds no
@@ -109,12 +109,12 @@ class Profiles:
             facts = await self._facts(key, override)
             if isinstance(facts, Wrong):
                 return facts
-            checked = Checked(candidate=candidate, facts=facts)
+            checked = CheckedProfile(candidate=candidate, facts=facts)
         self._hold(key, candidate)
         self._known[key] = checked
         return checked
 
-    def _superseded(self, checked: Checked) -> Checked | Wrong:
+    def _superseded(self, checked: CheckedProfile) -> CheckedProfile | Wrong:
         """Return ``checked``, or Wrong with reason Superseded while another profile prices its accelerator."""
         product, runtime = checked.candidate.place
         used = self._usable.in_use(product, runtime)
@@ -127,12 +127,12 @@ class Profiles:
             " one calibrated last is used, of those of one time the first by name; delete it to use this one",
         )
 
-    async def _say(self, profile: Resource, result: Checked | Wrong | Waiting) -> None:
-        facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, Checked) else result
-        digest = result.candidate.override.digest if isinstance(result, Checked) else None
+    async def _say(self, profile: Resource, result: CheckedProfile | Wrong | Waiting) -> None:
+        facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, CheckedProfile) else result
+        digest = result.candidate.override.digest if isinstance(result, CheckedProfile) else None
         status = profile_status(profile, facts, digest=digest, now=datetime.now(UTC))
         written = await self._writer.status(PROFILES, profile, status)
-        self._journal.profile(profile, facts, written=written)
+        self._outcome_log.profile(profile, facts, written=written)
 
     def _hold(self, key: Key, candidate: Candidate | None) -> None:
         if candidate is None:

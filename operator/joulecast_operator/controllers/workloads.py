@@ -23,7 +23,7 @@ from joulecast_operator.api.conditions import EventToPost
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.outputs import merge
@@ -35,7 +35,7 @@ _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concerned:
+class AffectedDeployments:
     """Deployments that run the estimate's ``image``, and those that name the estimate or are named by it."""
 
     image: str
@@ -46,8 +46,8 @@ class Concerned:
 class Workloads:
     """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it asks for rest."""
 
-    def __init__(self, *, index: Index, writer: Writer, own: Key | None, journal: Journal = UNCOUNTED) -> None:
-        self._journal = journal
+    def __init__(self, *, index: Index, writer: Writer, own: Key | None, outcome_log: OutcomeLog = UNCOUNTED) -> None:
+        self._outcome_log = outcome_log
         self._index = index
         self._writer = writer
         self._own = own
@@ -97,7 +97,7 @@ class Workloads:
             event = EventToPost(kind="Normal", reason=_ESTIMATED, message=verdict.sentence)
             await self._writer.event(DEPLOYMENTS, deployment, event)
 
-    def concerned(self, estimate: Resource) -> Concerned:
+    def affected_by(self, estimate: Resource) -> AffectedDeployments:
         """Return the Deployments whose annotations may depend on ``estimate``; reads no others."""
         metadata, spec = estimate["metadata"], mapping(estimate.get("spec"))
         namespace, image = metadata["namespace"], _text(mapping(spec.get("model")).get("image"))
@@ -105,7 +105,9 @@ class Workloads:
         named = self._index.deployments_of(namespace, estimate=metadata["name"])
         if target and self._index.deployment(namespace, target) is not None:
             named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
-        return Concerned(image=image, of_image=self._index.deployments_of(namespace, image=image), named=named)
+        return AffectedDeployments(
+            image=image, of_image=self._index.deployments_of(namespace, image=image), named=named
+        )
 
     def owner(self, estimate: Resource) -> Key | None:
         """Return the Deployment that joulecast made ``estimate`` for; None for any other estimate."""
@@ -144,7 +146,7 @@ class Workloads:
         self._writing.add(key)
         try:
             await self._writer.annotations(deployment, desired, changes)
-            self._journal.annotated(deployment, changes)
+            self._outcome_log.annotated(deployment, changes)
         finally:
             self._writing.discard(key)
 
@@ -194,7 +196,7 @@ def _suffix(uid: str) -> str:
 
 def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
-    return named and choice.same_question(estimate.get("spec") or {}, wanted["spec"])
+    return named and choice.same_request(estimate.get("spec") or {}, wanted["spec"])
 
 
 def _text(value: object) -> str:

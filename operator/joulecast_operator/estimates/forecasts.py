@@ -27,7 +27,7 @@ from joulecast_operator.estimates.outcomes import (
     Outcome,
     Stage,
     holds_no_model,
-    nowhere,
+    model_in_no_image,
     priced_outcome,
 )
 from joulecast_operator.estimates.request import ForecastRequest
@@ -37,7 +37,7 @@ from joulecast_operator.settings import Settings
 from joulecast_operator.workers.cache import Cache, key
 from joulecast_operator.workers.fair_queue import Requester, Ticket
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.pool import Pool, Program
+from joulecast_operator.workers.pool import Pool, WorkerProgram
 from joulecast_operator.workers.shared_jobs import SharedJobs
 from joulecast_operator.workers.stored_models import StoredModel, StoredModels
 from joulecast_operator.workers.turns import Turns
@@ -49,7 +49,7 @@ _FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message say
 T = TypeVar("T")
 
 
-class Forecasts:
+class Forecaster:
     """Answers requests with the help of two pools of workers and a cache. ``denied_networks`` gives address ranges that
     fetchers may not connect to now, beside those of the settings."""
 
@@ -101,7 +101,7 @@ class Forecasts:
             if not holds_no_model(outcome):
                 break
             outcome = await self._of(replace(request, image=image, alternatives=()), asking, fresh=fresh)
-        return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
+        return model_in_no_image(first, request.alternatives) if holds_no_model(outcome) else outcome
 
     async def _of(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> Outcome:
         """Return the forecast of the request's first image."""
@@ -136,7 +136,7 @@ class Forecasts:
             key(name, requester.arrival) if fresh else name,
             lambda ticket: self._resolve(request, ticket),
             requester=requester,
-            registry=line_of(request.image),
+            registry=queue_name_of(request.image),
         )
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
@@ -164,7 +164,7 @@ class Forecasts:
                 own,
                 lambda ticket: self._fetch(request, digest, claim, ticket),
                 requester=requester,
-                registry=line_of(request.image),
+                registry=queue_name_of(request.image),
             )
         except JoulecastError as error:
             if error.reason == NO_MODEL:
@@ -278,7 +278,7 @@ def host_of(image: str) -> str:
         return image
 
 
-def line_of(image: str) -> str:
+def queue_name_of(image: str) -> str:
     """Return the registry whose queue a job waits in: the same for all spellings of a host."""
     return host_of(image).lower().removesuffix(":443")
 
@@ -320,8 +320,8 @@ def _plain(override: Override) -> Header:
     return {"product": override.product, "runtime": override.runtime, "document": override.document}
 
 
-def _fetcher(settings: Settings) -> Program:
-    return Program(
+def _fetcher(settings: Settings) -> WorkerProgram:
+    return WorkerProgram(
         name="fetcher",
         module="joulecast_operator.workers.fetcher",
         seconds=settings.fetch_seconds + _FETCHER_SECONDS,
@@ -331,8 +331,8 @@ def _fetcher(settings: Settings) -> Program:
     )
 
 
-def _profiler(settings: Settings) -> Program:
-    return Program(
+def _profiler(settings: Settings) -> WorkerProgram:
+    return WorkerProgram(
         name="profiler",
         module="joulecast_operator.workers.profiler",
         seconds=settings.profile_seconds,

@@ -55,14 +55,14 @@ def holds_no_model(outcome: Outcome) -> bool:
     return isinstance(outcome, Failure) and outcome.reason == NO_MODEL
 
 
-def nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
+def model_in_no_image(first: Outcome, others: Sequence[str]) -> Outcome:
     """Return the failure of the likeliest image; its message names the other images that were read."""
     if not others or isinstance(first, Forecast):
         return first
     return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
 
 
-def why_none(unavailable: Mapping[str, Header]) -> str:
+def reasons_without_forecast(unavailable: Mapping[str, Header]) -> str:
     """Say why the first accelerators have no forecast, each by its name."""
     return "; ".join(f"{name}: {entry['message']}" for name, entry in list(unavailable.items())[:_LISTED])
 
@@ -75,7 +75,7 @@ def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) 
         return Failure(
             stage="price",
             reason=first["reason"],
-            message=first["message"] if len(unavailable) == 1 else why_none(unavailable),
+            message=first["message"] if len(unavailable) == 1 else reasons_without_forecast(unavailable),
             transient=False,
             digest=digest,
             image=image,

@@ -23,7 +23,7 @@ from joulecast_operator.api.conditions import (
 )
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.estimates.outcomes import Failure, Forecast, why_none
+from joulecast_operator.estimates.outcomes import Failure, Forecast, reasons_without_forecast
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.workers.cache import key
 
@@ -33,17 +33,17 @@ _OUTPUTS: Final = (
 )  # fmt: skip
 
 
-Result = Forecast | Failure | Waiting | Wrong
+EstimateState = Forecast | Failure | Waiting | Wrong
 
 
-def settled(estimate: Resource, inputs_hash: str) -> bool:
+def is_answered(estimate: Resource, inputs_hash: str) -> bool:
     """Tell whether the status already answers exactly this question with numbers."""
     status = estimate.get("status") or {}
     ready = condition(status, READY)
     return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
 
 
-def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
+def keeps_results(estimate: Resource, request: ForecastRequest | None) -> bool:
     """Tell whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
@@ -61,11 +61,13 @@ def _sound(status: Resource) -> bool:
     return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
 
 
-def desired_status(estimate: Resource, result: Result, *, request: ForecastRequest | None, now: datetime) -> Status:
+def desired_status(
+    estimate: Resource, result: EstimateState, *, request: ForecastRequest | None, now: datetime
+) -> Status:
     """Return the complete status for ``result``. ``request``: what was asked, None if nothing could be asked."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
-    kept = stands(estimate, request) and _passes(result)
+    kept = keeps_results(estimate, request) and _passes(result)
     image = current["image"] if kept else _image(result, request)
     status: Status = {"observedGeneration": generation, "image": image}
     if request is not None:
@@ -105,19 +107,19 @@ def model_title(image: str, path: str | None) -> str:
     return f"{short}//{path}" if path else short
 
 
-def _image(result: Result, request: ForecastRequest | None) -> str | None:
+def _image(result: EstimateState, request: ForecastRequest | None) -> str | None:
     """Return the image that the result is about."""
     found = result.image if isinstance(result, (Forecast, Failure)) else None
     image = found or (request.image if request else None)
     return bounds.text(image) if image else None
 
 
-def _passes(result: Result) -> bool:
+def _passes(result: EstimateState) -> bool:
     """Tell whether the present numbers stay valid: a registry is unavailable, or a new look-up is under way."""
     return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
 
 
-def _conditions(result: Result, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+def _conditions(result: EstimateState, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
     if isinstance(result, Forecast):
         return _conditions_of_forecast(result)
     if isinstance(result, Failure):
@@ -135,7 +137,7 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     number = len(result.results)
     message = f"{number} forecast{'s' if number != 1 else ''}"
     if result.unavailable:
-        why = why_none(result.unavailable)
+        why = reasons_without_forecast(result.unavailable)
         message += f"; no forecast for {len(result.unavailable)} of the accelerators: {why}"
     profiled = "every operator is counted or costs nothing"
     if result.unsupported:

@@ -17,7 +17,7 @@ from joulecast_operator.api.annotations import ready_condition
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.workloads.discovery import is_made
 
-KINDS: Final = 32
+GROUPS: Final = 32
 """How many different questions about one image are looked at, those asked last: each costs an admission 0.1 ms."""
 
 _DIGEST_BYTES: Final = 8  # of thousands of estimates two are confused once in 10^12 clusters
@@ -59,10 +59,10 @@ class Candidates:
         return [key for alike in self._alike.values() for key in alike.members()]
 
     def chosen(self) -> list[Key]:
-        """Return the keys that a choice has to read, of the newest ``KINDS`` kinds."""
+        """Return the keys that a choice has to read, of the newest ``GROUPS`` kinds."""
         groups: Iterable[_Alike] = self._alike.values()
-        if len(self._alike) > KINDS:
-            groups = heapq.nlargest(KINDS, groups, key=_Alike.age)
+        if len(self._alike) > GROUPS:
+            groups = heapq.nlargest(GROUPS, groups, key=_Alike.age)
         return list(dict.fromkeys(key for alike in groups for key in alike.ends()))
 
 

@@ -16,7 +16,7 @@ from joulecast_operator.api.objects import Key, Resource, key_of, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
 from joulecast_operator.index.slim import IMAGE, MADE, NAMED, TARGET
-from joulecast_operator.index.stores import Entry, Keeping, Link, Store
+from joulecast_operator.index.stores import KindStore, Link, StoragePolicy, StoredObject
 
 Slim = Callable[[Resource], Resource]
 
@@ -39,13 +39,13 @@ class Index:
         self.ready = False
         summary = lambda resource: (candidates.summary(resource), shown(resource))  # noqa: E731
         self._stores = {
-            kind.kind: Store(kind, keeping)
+            kind.kind: KindStore(kind, keeping)
             for kind, keeping in (
-                (ESTIMATES, Keeping(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
-                (PROFILES, Keeping(slim=slim.without_noise)),
-                (CALIBRATIONS, Keeping(slim=slim.without_noise)),
-                (DEPLOYMENTS, Keeping(slim=slim.deployment, packed=True, links=slim.deployment_links)),
-                (NODES, Keeping(slim=slim.node)),
+                (ESTIMATES, StoragePolicy(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
+                (PROFILES, StoragePolicy(slim=slim.without_noise)),
+                (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
+                (DEPLOYMENTS, StoragePolicy(slim=slim.deployment, packed=True, links=slim.deployment_links)),
+                (NODES, StoragePolicy(slim=slim.node)),
             )
         }
         self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
@@ -188,7 +188,7 @@ class Index:
         resources = (self.resource(key) for key in found.chosen()) if found else ()
         return [resource for resource in resources if resource is not None]
 
-    def _link(self, key: Key, entry: Entry) -> None:
+    def _link(self, key: Key, entry: StoredObject) -> None:
         self._in_namespace[key.kind, key.namespace].add(key)
         for link in entry.links:
             if key.kind == ESTIMATES.kind:
@@ -196,7 +196,7 @@ class Index:
             else:
                 self._deployments[link].add(key)
 
-    def _unlink(self, key: Key, entry: Entry | None) -> None:
+    def _unlink(self, key: Key, entry: StoredObject | None) -> None:
         if entry is None:
             return
         for link in entry.links:

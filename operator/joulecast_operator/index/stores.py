@@ -21,7 +21,7 @@ Link = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class StoredObject:
     """An object as it is held. ``summary``: whatever the store was told to keep readable of it."""
 
     version: str
@@ -36,7 +36,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class StoragePolicy:
     """What a store keeps of its objects.
 
     ``slim`` drops the fields that are not read. ``packed``: as bytes, for kinds with thousands of objects that are read
@@ -48,9 +48,9 @@ class Keeping:
     links: Callable[[Resource], Iterable[Link]] = lambda _: ()
     summary: Callable[[Resource], Any] = lambda _: None
 
-    def entry(self, resource: Resource) -> Entry:
+    def entry(self, resource: Resource) -> StoredObject:
         kept = self.slim(resource)
-        return Entry(
+        return StoredObject(
             version=version_of(resource),
             content=packed(kept) if self.packed else kept,
             links=tuple(dict.fromkeys(self.links(kept))),
@@ -58,13 +58,13 @@ class Keeping:
         )
 
 
-class Store:
+class KindStore:
     """All objects of one kind, newest known version each."""
 
-    def __init__(self, kind: Kind, keeping: Keeping) -> None:
+    def __init__(self, kind: Kind, keeping: StoragePolicy) -> None:
         self.kind = kind
         self._keeping = keeping
-        self._entries: dict[Key, Entry] = {}
+        self._entries: dict[Key, StoredObject] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -72,7 +72,7 @@ class Store:
     def __iter__(self) -> Iterator[Key]:
         return iter(self._entries)
 
-    def entry(self, key: Key) -> Entry | None:
+    def entry(self, key: Key) -> StoredObject | None:
         return self._entries.get(key)
 
     def get(self, key: Key) -> Resource | None:
@@ -99,11 +99,11 @@ class Store:
         """Tell whether what is held of ``key`` is later than ``version``."""
         return later(self._entries[key].version, version)
 
-    def put(self, key: Key, resource: Resource) -> Entry:
+    def put(self, key: Key, resource: Resource) -> StoredObject:
         entry = self._entries[key] = self._keeping.entry(resource)
         return entry
 
-    def drop(self, key: Key) -> Entry | None:
+    def drop(self, key: Key) -> StoredObject | None:
         return self._entries.pop(key, None)
 
 

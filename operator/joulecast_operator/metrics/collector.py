@@ -20,13 +20,13 @@ from joulecast_operator.metrics.calibrations import (
     run_families,
 )
 from joulecast_operator.metrics.declaration import family_of
-from joulecast_operator.metrics.estimates import FORECASTS, INFO, Shown, estimate_families
+from joulecast_operator.metrics.estimates import FORECASTS, INFO, ServedRow, estimate_families
 
 
 class LiveIndex(Protocol):
     """What is read at scrape time: the resources as the last events left them."""
 
-    def shown(self) -> Iterable[tuple[Shown, ...]]: ...
+    def shown(self) -> Iterable[tuple[ServedRow, ...]]: ...
 
     def profiles(self) -> Iterable[Resource]: ...
 

@@ -73,7 +73,7 @@ INFO: Final = Metric(
 )
 
 
-class Shown(NamedTuple):
+class ServedRow(NamedTuple):
     """What is served of a row: labels, those of the info besides, a value for each of ``FORECASTS``."""
 
     labels: tuple[str, ...]
@@ -81,14 +81,14 @@ class Shown(NamedTuple):
     values: tuple[float | None, ...]
 
 
-def shown(estimate: Resource, *, all_results: bool = False) -> tuple[Shown, ...]:
+def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, ...]:
     """Return the rows of an estimate to serve: the one that its summary names, or all."""
     state, status = state_of(estimate), mapping(estimate.get("status"))
     image = mapping(mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
     model, digest = bounds.text(str(image)), str(status.get("modelDigest", ""))
     nothing: tuple[tuple[str, ...], Resource] = ((*identity_of(estimate), _workload(estimate), "", "", ""), {})
     return tuple(
-        Shown(
+        ServedRow(
             labels=tuple(map(sys.intern, labels)),
             known=tuple(
                 map(sys.intern, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
@@ -103,7 +103,7 @@ def _finite(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
+def estimate_families(rows: Iterable[ServedRow]) -> Iterator[GaugeMetricFamily]:
     """Yield the families of all rows; the text format requires the series of a family side by side."""
     points: list[list[Point]] = [[] for _ in (*FORECASTS, INFO)]
     for row in rows:

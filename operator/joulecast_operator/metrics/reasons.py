@@ -11,8 +11,8 @@ from typing import Final, Literal
 from joulecast.errors import JoulecastError
 from joulecast_operator.workers.pool import WorkerError
 
-Refused = Literal["certificate", "rate", "size", "slow", "malformed"]
-REFUSALS: Final[tuple[Refused, ...]] = ("certificate", "rate", "size", "slow", "malformed")
+RefusalReason = Literal["certificate", "rate", "size", "slow", "malformed"]
+REFUSALS: Final[tuple[RefusalReason, ...]] = ("certificate", "rate", "size", "slow", "malformed")
 """Why the webhook refuses a request before it decides about a review."""
 
 OTHER: Final = "Other"

@@ -67,9 +67,9 @@ CACHE_REQUESTS: Final = Metric(
 )
 METRICS: Final = (QUEUED, OLDEST, RUNNING, FETCH_DURATION, FETCHED_BYTES, CACHE_REQUESTS)
 
-Kind = Literal["claim", "profile", "price"]
+CacheKind = Literal["claim", "profile", "price"]
 
-_KINDS: Final[tuple[Kind, ...]] = ("claim", "profile", "price")
+_KINDS: Final[tuple[CacheKind, ...]] = ("claim", "profile", "price")
 _OPERATIONS: Final = ("resolve", "fetch")
 _FETCH_BUCKETS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0)  # around the budget of 60 s
 
@@ -101,7 +101,7 @@ class WorkMetrics:
         """Count bytes received from a registry."""
         self._bytes.inc(number)
 
-    def looked_up(self, kind: Kind, *, hits: int = 0, misses: int = 0) -> None:
+    def looked_up(self, kind: CacheKind, *, hits: int = 0, misses: int = 0) -> None:
         """Count hits and misses of the cache."""
         self._requests.labels(kind, "hit").inc(hits)
         self._requests.labels(kind, "miss").inc(misses)

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from joulecast_operator.metrics.reasons import Refused
+from joulecast_operator.metrics.reasons import RefusalReason
 from joulecast_operator.serving.certificate import CHECK_SECONDS, Certificate
 from joulecast_operator.serving.health import listening
 from joulecast_operator.serving.rates import AddressRates
@@ -35,7 +35,7 @@ _BODY_SECONDS: Final = 2.0  # the API server waits no longer for its answer
 _LINGER_SECONDS: Final = 0.5  # for what a refused client still sends; aiohttp's own 10 s would keep its connection
 
 
-_ANSWERS: Final[Mapping[Refused, tuple[int, str]]] = {
+_ANSWERS: Final[Mapping[RefusalReason, tuple[int, str]]] = {
     "certificate": (403, "only the API server is answered, by its client certificate: see webhook.clientAuthority"),
     "rate": (429, "more reviews than an API server sends: wait a moment"),
     "size": (413, f"a review may have {REVIEW_BYTES:,} bytes"),
@@ -43,16 +43,16 @@ _ANSWERS: Final[Mapping[Refused, tuple[int, str]]] = {
     "malformed": (400, "the body is not an AdmissionReview in JSON"),
 }
 
-Review = Callable[[Any], dict[str, Any]]
+ReviewHandler = Callable[[Any], dict[str, Any]]
 
 
 class RefusalObserver(Protocol):
     """What is told of every refusal."""
 
-    def refused(self, reason: Refused) -> None: ...
+    def refused(self, reason: RefusalReason) -> None: ...
 
 
-class Door:
+class RequestGuard:
     """Decides who is heard. ``client_names``: the common names that a checked client certificate may have, any where
     none is given; None where no certificates are asked for, and rates hold instead."""
 
@@ -63,7 +63,7 @@ class Door:
         self._waiting: Counter[str | None] = Counter()
         self._of_address: dict[str | None, asyncio.Semaphore] = {}
 
-    def refusal(self, certificate: Mapping[str, Any] | None, address: str | None) -> Refused | None:
+    def refusal(self, certificate: Mapping[str, Any] | None, address: str | None) -> RefusalReason | None:
         """Say why a request is not even read."""
         if self._client_names is None:
             return None if self._rates.admits(address) else "rate"
@@ -91,7 +91,7 @@ class AdmissionServer:
 
     def __init__(
         self,
-        review: Review,
+        review: ReviewHandler,
         certificate: Certificate,
         observer: RefusalObserver,
         *,
@@ -111,7 +111,7 @@ class AdmissionServer:
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
         """Serve until cancelled; kopf's own way to answer is left unused."""
         watching = asyncio.create_task(self.certificate.watch(self._check_seconds))
-        app = application(self._review, Door(self._client_names), self._observer)
+        app = application(self._review, RequestGuard(self._client_names), self._observer)
         try:
             async with listening(
                 app, self._port, host=self._host or None, tls=self.certificate.context, linger_seconds=_LINGER_SECONDS
@@ -126,10 +126,10 @@ class AdmissionServer:
             gc.unfreeze()  # what is still frozen when Python ends is never freed, and extension modules report leaks
 
 
-def application(review: Review, door: Door, observer: RefusalObserver) -> web.Application:
+def application(review: ReviewHandler, door: RequestGuard, observer: RefusalObserver) -> web.Application:
     """Return the application that answers reviews by POST, at any path."""
 
-    def refused(reason: Refused, request: web.Request) -> web.Response:
+    def refused(reason: RefusalReason, request: web.Request) -> web.Response:
         observer.refused(reason)
         status, text = _ANSWERS[reason]
         response = web.Response(status=status, text=f"{text}\n")

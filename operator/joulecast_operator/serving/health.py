@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from joulecast_operator.metrics import exposition
 
-Reason = Callable[[], str | None]
+ProblemCheck = Callable[[], str | None]
 """Says in a sentence what is wrong now, or None."""
 
 
@@ -24,8 +24,8 @@ class Health:
     """``sick``: why the process should be restarted. ``unready``: why it should get no requests yet. ``notes``: what
     /readyz shows besides."""
 
-    sick: Reason
-    unready: Reason
+    sick: ProblemCheck
+    unready: ProblemCheck
     notes: Callable[[], Sequence[str]] = tuple
 
 

@@ -19,7 +19,7 @@ from joulecast.errors import JoulecastError
 
 _arrivals: Final = itertools.count()
 
-Entry = tuple[int, "Ticket"]
+NumberedTicket = tuple[int, "Ticket"]
 """A ticket with the number by which it stands in line."""
 
 
@@ -150,7 +150,7 @@ class _Line:
     """Jobs of one namespace that wait, by registry; the registry whose turn is next comes first."""
 
     def __init__(self) -> None:
-        self.registries: OrderedDict[str, list[Entry]] = OrderedDict()
+        self.registries: OrderedDict[str, list[NumberedTicket]] = OrderedDict()
         self.numbers: dict[Ticket, int] = {}
         self._lengths = _Lengths()
 

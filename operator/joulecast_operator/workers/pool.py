@@ -44,7 +44,7 @@ class WorkerError(JoulecastError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class WorkerProgram:
     """How a worker is started and what a job may use. ``name``: the word for messages, "fetcher" or "profiler".
 
     ``waits_for_others``: its time depends on a registry, so that a job that took too long may do better later.
@@ -65,7 +65,7 @@ class Program:
 class Pool:
     """One process for each running job; turns.py decides how many there are and which job is next."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: WorkerProgram) -> None:
         self._program = program
         self._idle: list[asyncio.subprocess.Process] = []
         self._busy: set[asyncio.subprocess.Process] = set()
@@ -141,7 +141,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _raise_for(answer: Header, program: Program) -> None:
+def _raise_for(answer: Header, program: WorkerProgram) -> None:
     if "error" in answer:
         error = answer["error"]
         raise JoulecastError(str(error["message"]), reason=str(error["reason"]), transient=bool(error["transient"]))
@@ -149,7 +149,7 @@ def _raise_for(answer: Header, program: Program) -> None:
         raise _killed(str(answer["killed"]), program)
 
 
-def _killed(cause: str, program: Program) -> WorkerError:
+def _killed(cause: str, program: WorkerProgram) -> WorkerError:
     prefix = program.name.capitalize()
     if cause in ("time", "cpu"):
         return WorkerError(

@@ -28,7 +28,7 @@ from joulecast.workloads import WorkloadRequest
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.sandbox import WorkerLimits, serve, told
+from joulecast_operator.workers.sandbox import WorkerLimits, error_fields, serve
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
 
@@ -150,7 +150,7 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
             accelerator = _accelerator(product, header["runtime"], header["overrides"])
             estimates += [_price(header, profile, accelerator) for profile in profiles.values()]
         except Exception as error:  # a defect, too, costs this accelerator alone
-            entry = told(error)
+            entry = error_fields(error)
             unavailable[product] = {"reason": entry["reason"], "message": entry["message"]}
     first = profiles[header["batch_sizes"][0]]
     return {

@@ -35,7 +35,7 @@ BARRIERS: Final = (NAMESPACE, SECCOMP, AUDIT_HOOK)
 """What may keep a job from the network, strongest first: a network namespace that holds nothing, a filter of system
 calls, a hook of Python."""
 
-Work = Callable[[frames.Header, bytes], tuple[frames.Header, bytes]]
+JobFunction = Callable[[frames.Header, bytes], tuple[frames.Header, bytes]]
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _CLONE_NEWUSER: Final = 0x10000000  # linux/sched.h
@@ -71,7 +71,7 @@ class WorkerLimits:
     memory_bytes: int
 
 
-def serve(work: Work, limits: WorkerLimits, *, isolated: bool, warm: Sequence[str]) -> None:
+def serve(work: JobFunction, limits: WorkerLimits, *, isolated: bool, warm: Sequence[str]) -> None:
     """Answer jobs from standard input on standard output until the input ends.
 
     ``isolated``: jobs get no network. ``warm``: modules that jobs import on their way, imported once for all of them.
@@ -121,10 +121,10 @@ def forbid() -> None:
 
 def failure(error: BaseException) -> frames.Header:
     """Convert an exception into a header: its reason, its message, whether a later try may help."""
-    return {"killed": "memory"} if isinstance(error, MemoryError) else {"error": told(error)}
+    return {"killed": "memory"} if isinstance(error, MemoryError) else {"error": error_fields(error)}
 
 
-def told(error: BaseException) -> frames.Header:
+def error_fields(error: BaseException) -> frames.Header:
     """Return reason, message and whether to try again. A programming error's traceback goes to the log, under the id
     that its message names."""
     if isinstance(error, JoulecastError) and not defects.is_defect(error):
@@ -133,7 +133,7 @@ def told(error: BaseException) -> frames.Header:
     return {"reason": defects.REASON, "message": defects.sentence(error, where=_WHERE), "transient": False}
 
 
-def _child(work: Work, limits: WorkerLimits, writer: int, *, isolated: bool) -> NoReturn:
+def _child(work: JobFunction, limits: WorkerLimits, writer: int, *, isolated: bool) -> NoReturn:
     try:
         _die_with_parent(os.getppid())
         _limit(limits)
@@ -146,7 +146,7 @@ def _child(work: Work, limits: WorkerLimits, writer: int, *, isolated: bool) -> 
         os._exit(0)
 
 
-def _guarded(work: Work, header: frames.Header, body: bytes) -> tuple[frames.Header, bytes]:
+def _guarded(work: JobFunction, header: frames.Header, body: bytes) -> tuple[frames.Header, bytes]:
     try:
         return work(header, body)
     except BaseException as error:

@@ -20,50 +20,50 @@ _NEWEST: Final = 469
 the C library takes for an older kernel. x32 calls (bit 30 set) are above it as well."""
 
 
-class Call(NamedTuple):
+class SystemCall(NamedTuple):
     """Numbers of a system call: arch/x86/entry/syscalls/syscall_64.tbl, scripts/syscall.tbl."""
 
     x86_64: int
     aarch64: int
 
 
-NETWORK: Final[Mapping[str, Call]] = {
-    "socket": Call(41, 198),
-    "socketpair": Call(53, 199),
-    "connect": Call(42, 203),
-    "bind": Call(49, 200),
-    "listen": Call(50, 201),
-    "accept": Call(43, 202),
-    "accept4": Call(288, 242),
-    "sendto": Call(44, 206),
-    "sendmsg": Call(46, 211),
-    "sendmmsg": Call(307, 269),
-    "io_uring_setup": Call(425, 425),  # opens sockets without the calls above
-    "io_uring_enter": Call(426, 426),
-    "io_uring_register": Call(427, 427),
+NETWORK: Final[Mapping[str, SystemCall]] = {
+    "socket": SystemCall(41, 198),
+    "socketpair": SystemCall(53, 199),
+    "connect": SystemCall(42, 203),
+    "bind": SystemCall(49, 200),
+    "listen": SystemCall(50, 201),
+    "accept": SystemCall(43, 202),
+    "accept4": SystemCall(288, 242),
+    "sendto": SystemCall(44, 206),
+    "sendmsg": SystemCall(46, 211),
+    "sendmmsg": SystemCall(307, 269),
+    "io_uring_setup": SystemCall(425, 425),  # opens sockets without the calls above
+    "io_uring_enter": SystemCall(426, 426),
+    "io_uring_register": SystemCall(427, 427),
 }
 """Ways to open a connection, to serve one, or to send on one that is open."""
-PROCESSES: Final[Mapping[str, Call]] = {
-    "execve": Call(59, 221),
-    "execveat": Call(322, 281),
-    "ptrace": Call(101, 117),
-    "process_vm_readv": Call(310, 270),
-    "process_vm_writev": Call(311, 271),
-    "pidfd_open": Call(434, 434),
-    "pidfd_getfd": Call(438, 438),  # would take an open socket from the controller
+PROCESSES: Final[Mapping[str, SystemCall]] = {
+    "execve": SystemCall(59, 221),
+    "execveat": SystemCall(322, 281),
+    "ptrace": SystemCall(101, 117),
+    "process_vm_readv": SystemCall(310, 270),
+    "process_vm_writev": SystemCall(311, 271),
+    "pidfd_open": SystemCall(434, 434),
+    "pidfd_getfd": SystemCall(438, 438),  # would take an open socket from the controller
 }
 """Ways to start a program, or to act through another process of the same user."""
-KERNEL: Final[Mapping[str, Call]] = {
-    "unshare": Call(272, 97),
-    "setns": Call(308, 268),
-    "mount": Call(165, 40),
-    "bpf": Call(321, 280),
-    "userfaultfd": Call(323, 282),
-    "perf_event_open": Call(298, 241),
-    "add_key": Call(248, 217),
-    "request_key": Call(249, 218),
-    "keyctl": Call(250, 219),
-    "open_by_handle_at": Call(304, 265),
+KERNEL: Final[Mapping[str, SystemCall]] = {
+    "unshare": SystemCall(272, 97),
+    "setns": SystemCall(308, 268),
+    "mount": SystemCall(165, 40),
+    "bpf": SystemCall(321, 280),
+    "userfaultfd": SystemCall(323, 282),
+    "perf_event_open": SystemCall(298, 241),
+    "add_key": SystemCall(248, 217),
+    "request_key": SystemCall(249, 218),
+    "keyctl": SystemCall(250, 219),
+    "open_by_handle_at": SystemCall(304, 265),
 }
 """System calls that computing does not need and whose faults are used to attack kernels."""
 
@@ -75,7 +75,7 @@ _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38  # linux/prctl.h
 _MODE_FILTER: Final = 2
 
 
-def refuse(calls: Mapping[str, Call]) -> bool:
+def refuse(calls: Mapping[str, SystemCall]) -> bool:
     """Have the kernel answer these calls with EPERM from now on; says whether it will. It cannot be undone."""
     machine = platform.machine()
     if sys.platform != "linux" or machine not in _AUDIT_ARCHITECTURES:

@@ -16,21 +16,21 @@ from joulecast_operator.workloads.discovery import annotatable, inputs_hash, ski
 from joulecast_operator.workloads.outputs import admitted
 from joulecast_operator.workloads.verdict import verdict_on
 
-Outcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]
+AdmissionOutcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]
 """annotated: numbers given. pending: an estimate is being made. failed: an estimate says why it has no numbers.
 skipped: the workload, or a controller that owns it, wants no annotations. unknown: no estimate is concerned.
 error: a defect of ours."""
 
-OUTCOMES: Final[tuple[Outcome, ...]] = ("annotated", "pending", "failed", "skipped", "unknown", "error")
+OUTCOMES: Final[tuple[AdmissionOutcome, ...]] = ("annotated", "pending", "failed", "skipped", "unknown", "error")
 
-_BY_STATE: Final[Mapping[str, Outcome]] = {READY: "annotated", PENDING: "pending", FAILED: "failed"}
+_BY_STATE: Final[Mapping[str, AdmissionOutcome]] = {READY: "annotated", PENDING: "pending", FAILED: "failed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """``patch``: RFC 6902 operations on the workload's annotations. ``warnings``: sentences that the client prints."""
 
-    outcome: Outcome
+    outcome: AdmissionOutcome
     patch: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -21,13 +21,13 @@ from joulecast_operator.api.annotations import (
     annotations_of,
     state_of,
 )
-from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, Workload
+from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, WorkloadSpec
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.parts import Runtime
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import discovery
 
-_DEFAULT_PRECISION: Final[str] = Workload.model_fields["precision"].default
+_DEFAULT_PRECISION: Final[str] = WorkloadSpec.model_fields["precision"].default
 _DEFAULT_RUNTIME: Final[str] = EstimateSpec.model_fields["runtime"].default
 
 
@@ -143,9 +143,9 @@ def asked_spec(workload: Resource) -> dict[str, Any]:
     return spec
 
 
-def same_question(spec: Resource, other: Resource) -> bool:
+def same_request(spec: Resource, other: Resource) -> bool:
     """Tell whether two specs of estimates of one model ask the same."""
-    return _question(spec) == _question(other)
+    return _requested(spec) == _requested(other)
 
 
 def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resource | None:
@@ -190,7 +190,7 @@ def _holds(estimate: Resource, wanted: Wanted) -> bool:
 
 def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
     """Tell whether an estimate without numbers may come to hold what is wanted."""
-    batch_sizes, precision, runtime, names = _question(mapping(estimate.get("spec")))
+    batch_sizes, precision, runtime, names = _requested(mapping(estimate.get("spec")))
     may_hold = {
         "batchSize": [str(size) for size in batch_sizes or ()],
         "precision": [precision],
@@ -204,7 +204,7 @@ def _answers(row: Resource, wanted: Wanted) -> bool:
     return all(str(row.get(field)) in values for field, values in wanted.items())
 
 
-def _question(spec: Resource) -> tuple[Any, ...]:
+def _requested(spec: Resource) -> tuple[Any, ...]:
     of_model, accelerators = mapping(spec.get("workload")), mapping(spec.get("accelerators"))
     return (
         of_model.get("batchSizes"),

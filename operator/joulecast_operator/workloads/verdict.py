@@ -105,7 +105,7 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
     if images and priced is not None and priced not in map(bounds.text, images):
         return True
     asked = choice.asked_spec(workload)
-    return discovery.is_made(estimate) and not choice.same_question(estimate["spec"], asked)
+    return discovery.is_made(estimate) and not choice.same_request(estimate["spec"], asked)
 
 
 def _not_ready(estimate: Resource) -> Verdict:

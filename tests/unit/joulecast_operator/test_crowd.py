@@ -52,7 +52,7 @@ def test_an_estimates_event_reads_no_deployment_that_it_does_not_concern(
 
 
 def test_deployments_are_found_by_image_by_target_and_by_the_name_they_give(controller: Controller) -> None:
-    index, concerned = controller.index, controller.workloads.concerned
+    index, concerned = controller.index, controller.workloads.affected_by
     index.put(DEPLOYMENTS, many.deployment(1, "registry.example/other:1"))
     index.put(DEPLOYMENTS, many.deployment(2, "registry.example/other:1", estimate="small-00001"))
     index.put(DEPLOYMENTS, many.deployment(3, many.IMAGE))

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.cluster.access import Credentials, PullSecrets, merged_docker_configs
+from joulecast_operator.cluster.access import PullCredentials, PullSecrets, merged_docker_configs
 from joulecast_operator.cluster.client import ApiError, Cluster
 
 
@@ -79,7 +79,7 @@ def test_the_first_secret_that_names_a_registry_wins() -> None:
 def test_a_named_secret_must_be_readable_one_of_the_workload_need_not_be() -> None:
     assert isinstance(credentials({}, named=("absent",)), Wrong)
     found = credentials({}, workload=pulling("absent"))
-    assert isinstance(found, Credentials)
+    assert isinstance(found, PullCredentials)
     assert found.docker_config == ""
     assert len(found.missing) == 1
 

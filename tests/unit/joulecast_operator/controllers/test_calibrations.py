@@ -103,7 +103,7 @@ class Profiles:
         self.use(digest="sha256:" + hashlib.sha256(PROFILE_TEXT.encode()).hexdigest())
 
 
-class Forecasts:
+class Forecaster:
     """Finds profiles good, unless ``wrong`` says otherwise, or reads them as the worker does: ``reads``."""
 
     wrong: NotCalibratedError | None = None
@@ -124,7 +124,12 @@ class World:
     """A cluster with one node with one L40S."""
 
     def __init__(self, *, cluster: Cluster | None = None, **settings: Any) -> None:
-        self.index, self.cluster, self.profiles, self.forecasts = Index(), cluster or Cluster(), Profiles(), Forecasts()
+        self.index, self.cluster, self.profiles, self.forecasts = (
+            Index(),
+            cluster or Cluster(),
+            Profiles(),
+            Forecaster(),
+        )
         chosen = {"namespace": "lab", "calibration_image": IMAGE, "calibration_allowed": ALLOWED} | settings
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=1)
         self.calibrations = Calibrations(

@@ -13,7 +13,7 @@ from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.controllers.workloads import Workloads, made_for
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import Result, desired_status
+from joulecast_operator.estimates.status import EstimateState, desired_status
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
 
@@ -41,7 +41,7 @@ class World:
         spec = {"template": {"spec": {"containers": containers}}}
         self.index.put(DEPLOYMENTS, {"metadata": metadata | {"annotations": notes}, "spec": spec})
 
-    def answer(self, result: Result) -> None:
+    def answer(self, result: EstimateState) -> None:
         """The estimate gets another status."""
         self.versions += 1
         known = estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]})

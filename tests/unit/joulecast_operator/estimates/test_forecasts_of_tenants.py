@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from joulecast.errors import JoulecastError
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
@@ -87,7 +87,7 @@ def ask(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
     """The answers of one controller, one after another; the next call is a controller that was started again."""
 
     async def run() -> list[Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=folder))
+        forecasts = Forecaster(Settings(cache_dir=folder))
         return [await forecasts.forecast(request, fresh=True) for request in requests]
 
     return asyncio.run(run())
@@ -95,7 +95,7 @@ def ask(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
 
 def ask_at_once(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
     async def run() -> list[Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=folder))
+        forecasts = Forecaster(Settings(cache_dir=folder))
         return await asyncio.gather(*(forecasts.forecast(request) for request in requests))
 
     return asyncio.run(run())

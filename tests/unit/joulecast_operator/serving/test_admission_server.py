@@ -14,7 +14,13 @@ import aiohttp
 import pytest
 
 from joulecast_operator.serving import admission_server
-from joulecast_operator.serving.admission_server import REVIEW_BYTES, AdmissionServer, Door, application, common_name
+from joulecast_operator.serving.admission_server import (
+    REVIEW_BYTES,
+    AdmissionServer,
+    RequestGuard,
+    application,
+    common_name,
+)
 from joulecast_operator.serving.certificate import Certificate
 from joulecast_operator.serving.health import listening
 from joulecast_operator.serving.rates import AddressRates
@@ -44,7 +50,7 @@ def served(reviews: Reviews, work: Callable[[str], Awaitable[Any]], rates: Addre
     """What ``work`` gives, called with the URL of a server without TLS."""
 
     async def run() -> Any:
-        app = application(reviews.review, Door(None, rates), reviews)
+        app = application(reviews.review, RequestGuard(None, rates), reviews)
         async with listening(app, 0, host="127.0.0.1", linger_seconds=0.1) as port:
             return await work(f"http://127.0.0.1:{port}/admit")
 
@@ -151,7 +157,7 @@ def test_one_that_is_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_who_is_heard(names: tuple[str, ...] | None, certificate: Any, refusal: str | None) -> None:
-    assert Door(names, CLOSED).refusal(certificate, "10.0.0.1") == refusal
+    assert RequestGuard(names, CLOSED).refusal(certificate, "10.0.0.1") == refusal
 
 
 def test_the_common_name_of_a_certificate() -> None:

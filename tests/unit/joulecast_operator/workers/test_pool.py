@@ -13,14 +13,16 @@ import pytest
 
 from joulecast.errors import JoulecastError
 from joulecast_operator.workers import pool as workers
-from joulecast_operator.workers.pool import Pool, Program
+from joulecast_operator.workers.pool import Pool, WorkerProgram
 from tests.harness.environment import ROOT
 
 MIB = 2**20
 
 
-def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bool = False, **more: str) -> Program:
-    return Program(
+def program(
+    *, seconds: float = 60, isolated: bool = False, waits_for_others: bool = False, **more: str
+) -> WorkerProgram:
+    return WorkerProgram(
         name="profiler",
         module="tests.unit.joulecast_operator.workers.jobs",
         seconds=seconds,
@@ -32,7 +34,7 @@ def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bo
     )
 
 
-def with_pool(job: Any, chosen: Program | None = None) -> Any:
+def with_pool(job: Any, chosen: WorkerProgram | None = None) -> Any:
     """The result of ``job(pool)``, the pool closed afterwards."""
 
     async def run() -> Any:
@@ -51,7 +53,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "GRACE_SECONDS", 120.0)
 
 
-def failure(job: str, chosen: Program | None = None) -> JoulecastError:
+def failure(job: str, chosen: WorkerProgram | None = None) -> JoulecastError:
     """How ``job`` failed, after which the same pool still answers."""
 
     async def run(pool: Pool) -> JoulecastError:

@@ -112,9 +112,9 @@ def test_an_estimate_is_made_for_what_the_workload_says_and_an_estimate_takes() 
 
 def test_defaults_that_the_server_fills_in_make_no_other_question() -> None:
     filled = {"workload": {"precision": "default"}, "runtime": "torch-eager", "resolveInterval": "15m"}
-    assert choice.same_question(filled, {})
+    assert choice.same_request(filled, {})
     for other in ({"runtime": "vllm"}, {"workload": {"batchSizes": [1]}}, {"accelerators": {"names": [L40S]}}):
-        assert not choice.same_question(filled, other)
+        assert not choice.same_request(filled, other)
 
 
 def test_the_order_of_lookup() -> None:

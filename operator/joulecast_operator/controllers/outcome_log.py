@@ -13,26 +13,28 @@ from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, Kind
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.calibrations.status import ENDED, HOLDING, State
+from joulecast_operator.calibrations.status import ENDED, HOLDING, PhaseUpdate
 from joulecast_operator.estimates.outcomes import Failure, Forecast
-from joulecast_operator.estimates.status import Result
+from joulecast_operator.estimates.status import EstimateState
 from joulecast_operator.profiles.usable import SUPERSEDED
 
 log = logging.getLogger("joulecast_operator.estimates.outcomes")
 
-Count = Callable[[str, str], None]
+CountFailure = Callable[[str, str], None]
 """Takes the kind of an object and the reason of a failure."""
 
-_Said = Failure | Wrong | Waiting | State
+_Said = Failure | Wrong | Waiting | PhaseUpdate
 
 
-class Journal:
+class OutcomeLog:
     """Logs outcomes. ``written``: whether the object's status changed; else there is no new line."""
 
-    def __init__(self, count: Count | None = None) -> None:
+    def __init__(self, count: CountFailure | None = None) -> None:
         self._count = count or (lambda *_: None)
 
-    def estimate(self, estimate: Resource, result: Result, *, written: bool, seconds: float | None = None) -> None:
+    def estimate(
+        self, estimate: Resource, result: EstimateState, *, written: bool, seconds: float | None = None
+    ) -> None:
         """Log the outcome, and count a failure at every try. ``seconds``: from question to answer."""
         if isinstance(result, (Failure, Wrong)):
             if written or isinstance(result, Failure):
@@ -57,7 +59,7 @@ class Journal:
         else:
             _line(logging.INFO, "a profile is in use", "ProfileTaken", PROFILES, profile)
 
-    def calibration(self, before: Resource, state: State, *, written: bool) -> None:
+    def calibration(self, before: Resource, state: PhaseUpdate, *, written: bool) -> None:
         """Log a new phase. ``before``: the calibration as it was when ``state`` was written."""
         was = (before.get("status") or {}).get("phase")
         if not written or was == state.phase:
@@ -75,7 +77,7 @@ class Journal:
         _line(logging.DEBUG, "a Deployment was annotated", "Annotated", DEPLOYMENTS, deployment, changes=len(changes))
 
 
-UNCOUNTED: Final = Journal()
+UNCOUNTED: Final = OutcomeLog()
 """Writes lines and counts nothing."""
 
 

@@ -11,7 +11,7 @@ from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
-from joulecast_operator.cluster.access import Credentials
+from joulecast_operator.cluster.access import PullCredentials
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
@@ -31,7 +31,7 @@ def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
 
 
 def request_of(
-    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: Credentials
+    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: PullCredentials
 ) -> ForecastRequest | Waiting | Wrong:
     """Return the request for a forecast, or the reason why there is none."""
     images = images_of(estimate, spec, index)
