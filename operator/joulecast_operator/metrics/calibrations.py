@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
-from joulecast_operator.metrics.declaration import Metric, family_of, identity_of
+from joulecast_operator.metrics.declaration import Metric, identity_of
 
 CALIBRATION_ERROR: Final = Metric(
     name="joulecast_calibration_error_ratio",
@@ -43,7 +43,7 @@ def calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
         error = mapping(profile.get("status")).get("heldOutError")
         if product and isinstance(error, (int, float)):
             worst[product] = max(error, worst.get(product, 0.0))
-    family = family_of(CALIBRATION_ERROR)
+    family = CALIBRATION_ERROR.family()
     for product, error in sorted(worst.items()):
         family.add_metric((product,), error)
     return family
@@ -51,7 +51,7 @@ def calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
 
 def run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamily]:
     """Yield progress and state of each calibration."""
-    progress, info = family_of(CALIBRATION_PROGRESS), family_of(CALIBRATION_INFO)
+    progress, info = CALIBRATION_PROGRESS.family(), CALIBRATION_INFO.family()
     for calibration in sorted(calibrations, key=identity_of):
         status = mapping(calibration.get("status"))
         labels = (*identity_of(calibration), str(status.get("accelerator", "")))

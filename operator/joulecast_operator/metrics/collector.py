@@ -19,7 +19,6 @@ from joulecast_operator.metrics.calibrations import (
     calibration_family,
     run_families,
 )
-from joulecast_operator.metrics.declaration import family_of
 from joulecast_operator.metrics.estimates import FORECASTS, INFO, ServedRow, estimate_families
 
 
@@ -46,4 +45,4 @@ class EstimateCollector(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         for metric in (*FORECASTS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
-            yield family_of(metric)
+            yield metric.family()

@@ -46,10 +46,10 @@ class _Alone:
     """What generate_latest asks of a registry, for one family."""
 
     def __init__(self, family: Family) -> None:
-        self.family_of = family
+        self._family = family
 
     def collect(self) -> Iterable[Family]:
-        return (self.family_of,)
+        return (self._family,)
 
 
 def page(registry: CollectorRegistry) -> bytes:

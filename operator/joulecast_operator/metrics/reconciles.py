@@ -10,8 +10,6 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
-    Histogram,
 )
 
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
@@ -68,14 +66,8 @@ class Reconciles:
     """How long reconciles took and how they failed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._duration = Histogram(
-            RECONCILE_DURATION.name,
-            RECONCILE_DURATION.text,
-            RECONCILE_DURATION.labels,
-            buckets=_DURATION_BUCKETS,
-            registry=registry,
-        )
-        self._errors = Counter(RECONCILE_ERRORS.name, RECONCILE_ERRORS.text, RECONCILE_ERRORS.labels, registry=registry)
+        self._duration = RECONCILE_DURATION.histogram(_DURATION_BUCKETS, registry)
+        self._errors = RECONCILE_ERRORS.counter(registry)
         for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
             self._duration.labels(kind.kind)
             self._errors.labels(kind.kind, counted("InternalError"))  # a rate needs the zero before the first error
@@ -96,18 +88,18 @@ class Reconciles:
 
 def show_queue(registry: CollectorRegistry, depth: Callable[[], float], age_seconds: Callable[[], float]) -> None:
     """Serve the queue as it is at scrape time."""
-    Gauge(QUEUE_DEPTH.name, QUEUE_DEPTH.text, registry=registry).set_function(depth)
-    Gauge(QUEUE_AGE.name, QUEUE_AGE.text, registry=registry).set_function(age_seconds)
+    QUEUE_DEPTH.gauge(registry).set_function(depth)
+    QUEUE_AGE.gauge(registry).set_function(age_seconds)
 
 
 def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float]) -> None:
     """Serve how current the index is at scrape time."""
-    Gauge(INDEX_BEHIND.name, INDEX_BEHIND.text, registry=registry).set_function(behind_seconds)
+    INDEX_BEHIND.gauge(registry).set_function(behind_seconds)
 
 
 def refused_writes() -> Counter:
     """Return a counter of refused writes by kind; the caller registers it."""
-    counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
+    counter = REFUSED.counter()
     for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
         counter.labels(kind.kind)  # a rate needs the zero before the first refusal
     return counter

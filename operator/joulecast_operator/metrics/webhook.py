@@ -7,9 +7,6 @@ from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
 )
 
 from joulecast_operator.metrics.declaration import Metric
@@ -56,11 +53,9 @@ class AdmissionMetrics:
     """Counts decisions of the webhook and how long each took."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(REQUESTS.name, REQUESTS.text, REQUESTS.labels, registry=registry)
-        self._duration = Histogram(DURATION.name, DURATION.text, buckets=_DURATION_BUCKETS, registry=registry)
-        self._refused = Counter(
-            REFUSED_REQUESTS.name, REFUSED_REQUESTS.text, REFUSED_REQUESTS.labels, registry=registry
-        )
+        self._requests = REQUESTS.counter(registry)
+        self._duration = DURATION.histogram(_DURATION_BUCKETS, registry)
+        self._refused = REFUSED_REQUESTS.counter(registry)
         for outcome in OUTCOMES:
             self._requests.labels(outcome)  # a rate needs the zero before the first error
         for reason in REFUSALS:
@@ -76,4 +71,4 @@ class AdmissionMetrics:
 
 def show_expiry(registry: CollectorRegistry, expires: Callable[[], float]) -> None:
     """Serve when the webhook's certificate ends, as it is at scrape time."""
-    Gauge(CERTIFICATE_EXPIRY.name, CERTIFICATE_EXPIRY.text, registry=registry).set_function(expires)
+    CERTIFICATE_EXPIRY.gauge(registry).set_function(expires)

@@ -7,14 +7,11 @@ from typing import Final, Literal
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from joulecast_operator.metrics.declaration import Metric, family_of
+from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.workers.sandbox import BARRIERS
 from joulecast_operator.workers.turns import Turns
 
@@ -78,11 +75,9 @@ class WorkMetrics:
     """Counts fetches and hits of the cache; in no registry yet."""
 
     def __init__(self) -> None:
-        self._seconds = Histogram(
-            FETCH_DURATION.name, FETCH_DURATION.text, FETCH_DURATION.labels, buckets=_FETCH_BUCKETS, registry=None
-        )
-        self._bytes = Counter(FETCHED_BYTES.name, FETCHED_BYTES.text, FETCHED_BYTES.labels, registry=None)
-        self._requests = Counter(CACHE_REQUESTS.name, CACHE_REQUESTS.text, CACHE_REQUESTS.labels, registry=None)
+        self._seconds = FETCH_DURATION.histogram(_FETCH_BUCKETS)
+        self._bytes = FETCHED_BYTES.counter()
+        self._requests = CACHE_REQUESTS.counter()
         for operation in _OPERATIONS:
             self._seconds.labels(operation)
         for kind in _KINDS:
@@ -119,7 +114,7 @@ class TurnsCollector(Collector):
         yield self._by_pool(RUNNING, lambda pool: pool.running)
 
     def _by_pool(self, metric: Metric, value: Callable[[Turns], float]) -> GaugeMetricFamily:
-        family = family_of(metric)
+        family = metric.family()
         for pool in self._pools:
             family.add_metric((pool.pool,), value(pool))
         return family
@@ -127,6 +122,6 @@ class TurnsCollector(Collector):
 
 def show_isolation(registry: CollectorRegistry, standing: Collection[str]) -> None:
     """Serve which barriers stand between the profiler and the network; it is found out once, at the start."""
-    gauge = Gauge(ISOLATED.name, ISOLATED.text, ISOLATED.labels, registry=registry)
+    gauge = ISOLATED.gauge(registry)
     for barrier in BARRIERS:
         gauge.labels(barrier).set(barrier in standing)
