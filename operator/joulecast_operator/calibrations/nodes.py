@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.api.products import PRODUCT_LABEL, is_slice, product_named, whole_name
+from joulecast_operator.api.products import PRODUCT_LABEL, product_named, whole_name
 
 SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"
 SHARING: Final = ("time-slicing", "mps")
