@@ -1,6 +1,7 @@
-"""Reconcile EnergyCalibrations: run one Job each on a GPU of its own, and use its profile where it is better.
+"""Reconcile EnergyCalibrations: run a Job on one GPU for each, and use the profile that it makes if it is better.
 
-Jobs are looked at, not watched: a watch of Jobs needs rights in all namespaces, and a run lasts for minutes.
+Jobs are read every few seconds and not watched, because a watch of Jobs needs rights in all namespaces, and a run lasts
+for minutes.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.index.index import Index
 from joulecast_operator.settings import Settings
 
-_LOOK_AGAIN_SECONDS: Final = 3600.0  # at most, towards a time of the schedule: clocks are set
-_FORBIDDEN_SECONDS: Final = 60.0
+_LOOK_AGAIN_SECONDS: Final = 3600.0  # longest wait for a time of the schedule, because a clock may be set
+_FORBIDDEN_SECONDS: Final = 60.0  # until a calibration without rights, or whose name is taken, is tried again
 
 
 class Calibrations:
@@ -77,7 +78,7 @@ class Calibrations:
         self._claiming = asyncio.Lock()
 
     async def reconcile(self, key: Key) -> None:
-        """Bring the run of ``key`` a step further, and say where it is."""
+        """Take the next step of the calibration of ``key``, and write its status."""
         calibration = self._index.resource(key)
         if calibration is None or calibration["metadata"].get("deletionTimestamp"):
             return
@@ -88,16 +89,16 @@ class Calibrations:
         await self._put(current, state)
         stood = {_standing(each) for each in (calibration, current, self._index.resource(key) or current)}
         if len(stood) > 1:
-            self.queue_all()  # another calibration may wait for its turn
+            self.queue_all()  # other calibrations may wait for this one
         if state.again_seconds is not None:
             self._queue.add_later(key, state.again_seconds)
 
     def queue_all(self) -> None:
-        """Queue every calibration: nodes, profiles or another calibration have changed."""
+        """Queue every calibration, because nodes, profiles or another calibration have changed."""
         for key in self._index.keys(CALIBRATIONS):
             self._queue.add(key)
 
-    # -- where it stands
+    # -- the next step
 
     async def _state(self, calibration: Resource) -> PhaseUpdate | None:
         spec = self._checked(calibration)
@@ -111,14 +112,14 @@ class Calibrations:
             if not error.lasting:
                 raise
             if error.of_going_namespace:
-                return None  # it goes with its namespace
+                return None  # the calibration is deleted with its namespace
             if error.status != 403:
                 return _refused(Wrong(reason="RequestRefused", message=f"the API server refuses its objects: {error}"))
             message = f"{error}: the chart grants this in the namespaces of calibration.namespaces"
             return _refused(Wrong(reason="Forbidden", message=message), again_seconds=_FORBIDDEN_SECONDS)
 
     async def _stopped(self, calibration: Resource, wrong: Wrong) -> PhaseUpdate:
-        """Refuse the calibration and delete its Job: the result of an invalid spec would not be read."""
+        """Refuse the calibration and delete its Job, because the result of an invalid spec would not be used."""
         if holds_accelerator(calibration) and self._is_allowed(calibration):
             await self._objects.delete_job(calibration, status_of(calibration)["run"])
         return replace(_refused(wrong), facts={"nextRunAt": None})
@@ -134,8 +135,8 @@ class Calibrations:
             namespace, allowed = calibration["metadata"]["namespace"], " or ".join(self._namespaces())
             return Wrong(
                 reason="NamespaceNotAllowed",
-                message=f"no calibration runs in namespace {namespace!r}: apply it in {allowed}, or add"
-                " the namespace to the chart's calibration.namespaces",
+                message=f"calibrations may not run in namespace {namespace!r}: apply it in {allowed}, or add the"
+                " namespace to the chart's calibration.namespaces",
             )
         try:
             spec = EnergyCalibration.model_validate(calibration).spec
@@ -178,7 +179,7 @@ class Calibrations:
         )
 
     async def _resting(self, calibration: Resource, spec: CalibrationSpec, due: datetime | None) -> PhaseUpdate | None:
-        """Return the state between runs, or after the only one."""
+        """Return the update for a calibration between two runs, or after its only run."""
         status, again = status_of(calibration), _seconds_to(due)
         facts = {"nextRunAt": None if due is None else timestamp(due)}
         if status.get("phase") == "Done" and self._outcomes.is_open(calibration):
@@ -187,10 +188,9 @@ class Calibrations:
         if status.get("phase") in ENDED:
             state = self._outcomes.outlived(calibration) or _same(calibration, {})
             return replace(state, facts={**state.facts, **facts}, again_seconds=again)
-        if due is None:  # the spec is again what the last run was asked
-            return PhaseUpdate(
-                phase="Done", reason="AsMeasured", message="the last run was asked the same", facts=facts
-            )
+        if due is None:  # the spec is again the one of the last run
+            message = "the last run has measured what the spec says"
+            return PhaseUpdate(phase="Done", reason="AsMeasured", message=message, facts=facts)
         message = f"the next run begins at {timestamp(due)}"
         return PhaseUpdate(phase="Scheduled", reason="Scheduled", message=message, facts=facts, again_seconds=again)
 
@@ -229,7 +229,10 @@ class Calibrations:
     async def _claim(
         self, calibration: Resource, spec: CalibrationSpec, number: int, target: Target
     ) -> Resource | None:
-        """Write that it is its turn before there is a Job, so that a restart between forgets neither."""
+        """Write the new run into the status before its Job is created, and return the calibration; None if it is gone.
+
+        After a restart between the two, the status then tells that the Job must be created.
+        """
         status, now = status_of(calibration), timestamp(datetime.now(UTC))
         again = status.get("run") == number
         in_use = self._profiles.in_use(target.product, spec.runtime)
@@ -256,7 +259,7 @@ class Calibrations:
         return found if found is not None and holds_accelerator(found) else None
 
     async def _started(self, run: CalibrationRun) -> PhaseUpdate:
-        """Make what the run lacks of its objects."""
+        """Create those objects of the run that do not exist yet."""
         result = await self._objects.account(run)
         await self._objects.delete_job(run.calibration, run.number - 1)
         run = replace(run, against=(result.get("data") or {}).get(jobs.AGAINST))
@@ -304,7 +307,7 @@ class Calibrations:
         if summary is None:
             return _starting(calibration, job)
         if summary.phase == "failed":
-            message = f"{summary.message}; it is tried again"
+            message = f"{summary.message}; the Job tries again"
             return PhaseUpdate(
                 phase="Measuring", reason=RETRYING, message=message, facts=facts_of(summary), warning=True
             )
@@ -325,47 +328,51 @@ class Calibrations:
 
 _NO_IMAGE: Final = Wrong(
     reason="NoImage",
-    message="no image to measure with: `docker build --target calibration` makes one with joulecast and torch; name it"
-    " in the chart's calibration.image, or in spec.image where the chart's calibration.allowed.images holds it",
+    message="there is no image to measure with: build one with `docker build --target calibration`, and name it in the"
+    " chart's calibration.image, or in spec.image if the chart's calibration.allowed.images allows it",
 )
 _AGAIN: Final = ("Resuming", "FromTheStart")
 _GOING: Final = PhaseUpdate(
     phase="Starting",
     reason="JobGoing",
-    message="waits until the Job that was taken away and its pod are gone: two would write into one folder",
+    message="waits until the deleted Job and its pod are gone, because two pods would write into one folder",
 )
 
 
 def _how(spec: CalibrationSpec, *, again: bool) -> tuple[str, str]:
-    """Return the reason and message of a run that begins."""
+    """Return the reason and message of a run that begins, or begins ``again`` because its Job is gone."""
     if not again:
-        return "Starting", "the Job is being made"
+        return "Starting", "the Job is being created"
     if spec.storage is not None:
-        return "Resuming", f"the Job was gone: it goes on with the rows in claim {spec.storage.claim_name!r}"
-    return "FromTheStart", "the Job was gone, and its rows with it: it begins anew; spec.storage keeps rows"
+        claim = spec.storage.claim_name
+        return "Resuming", f"the Job was deleted: the run goes on in a new one with the rows in claim {claim!r}"
+    return (
+        "FromTheStart",
+        "the Job was deleted, and its rows with it: the run begins again; set spec.storage to keep rows",
+    )
 
 
 def _starting(calibration: Resource, job: Resource) -> PhaseUpdate:
-    """Return the state of a run that starts; one that resumes or restarts keeps that reason until it measures."""
+    """Return the update for a run that starts; if it resumes or restarts, it keeps that reason until it measures."""
     named, said = job["metadata"]["name"], condition(status_of(calibration), CALIBRATED) or {}
     if said.get("reason") in _AGAIN:
         return PhaseUpdate(phase="Starting", reason=said["reason"], message=said["message"])
-    message = f"Job {named} is starting; if it stays so, `kubectl describe job {named}` says why"
+    message = f"Job {named} is starting; if this lasts, `kubectl describe job {named}` tells why"
     return PhaseUpdate(phase="Starting", reason="Starting", message=message)
 
 
 def _queued(spec: CalibrationSpec, job: Resource) -> str:
     metadata = job["metadata"]
     if spec.queue_name is None:
-        return f"Job {metadata['name']} was suspended by somebody else: it goes on when its spec.suspend is false"
+        return f"Job {metadata['name']} was suspended by something else: set its spec.suspend to false to go on"
     return (
         f"Kueue has not admitted Job {metadata['name']} to queue {spec.queue_name!r}: `kubectl describe workloads -n"
-        f" {metadata['namespace']}` says why; without Kueue in the cluster take spec.queueName away"
+        f" {metadata['namespace']}` tells why; if the cluster has no Kueue, remove spec.queueName"
     )
 
 
 def _standing(calibration: Resource) -> tuple[bool, bool, ProductRuntime]:
-    """Return what calibrations that wait compare: whether it holds an accelerator, whether it waits, its place."""
+    """Return what waiting calibrations depend on: whether it holds an accelerator, whether it waits, for which one."""
     return holds_accelerator(calibration), waits_in_queue(calibration), product_runtime_of(calibration)
 
 
@@ -374,7 +381,7 @@ def _refused(wrong: Wrong, *, again_seconds: float | None = None) -> PhaseUpdate
 
 
 def _same(calibration: Resource, facts: Mapping[str, Any]) -> PhaseUpdate:
-    """Return the current state with ``facts`` changed."""
+    """Return an update that changes only ``facts``."""
     status = status_of(calibration)
     said = condition(status, CALIBRATED) or {}
     return PhaseUpdate(phase=status["phase"], reason=said["reason"], message=said["message"], facts=facts)
