@@ -1,4 +1,4 @@
-"""The controller: kopf's events become keys in a queue, and each key's object is brought to what it should be."""
+"""The controller process: it watches objects, queues the keys of those that an event concerns, and reconciles them."""
 
 from __future__ import annotations
 
@@ -45,23 +45,27 @@ from joulecast_operator.workers import isolation
 from joulecast_operator.workloads import discovery
 
 _OF_IMAGE: Final = "DeploymentsOfImage"
-"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them together."""
+"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them only once."""
 
-_FEW: Final = 16  # Deployments that are queued one by one, at once
-_SETTLE_SECONDS: Final = 1.0  # in which changes of more than a few gather
+_FEW: Final = 16  # Deployments that are queued at once, each by its own key
+_SETTLE_SECONDS: Final = 1.0  # delay of a key for more Deployments than that, in which further changes are joined
 
 KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
-"""In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
+"""The kinds in the order in which they are listed: estimates come last, because they need the others."""
 
-_SWEEP_JITTER: Final = 0.1
-_PATIENT_SHARE: Final = 2  # a second's wait for an answer holds at most this part of the reconcilers
+_SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
+_PATIENT_SHARE: Final = 2  # at most one reconciler in this many waits a moment for a forecast
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Said:
-    """Where an object says how it stands: the last of its conditions."""
+    """The condition that reports a defect on objects of a kind: the last one of their status.
+
+    - ``kind``: the kind.
+    - ``condition``: type of the condition.
+    """
 
     kind: Kind
     condition: str
@@ -75,7 +79,7 @@ _SAID: Final = {
 
 
 class Controller:
-    """All parts of the controller, wired."""
+    """Holds all parts of the controller process, and decides which objects an event concerns."""
 
     def __init__(self, settings: Settings) -> None:
         own = Key(kind=DEPLOYMENTS.kind, namespace=settings.namespace, name=settings.deployment)
@@ -134,7 +138,7 @@ class Controller:
         """Reconcile all objects once, then each that changes, and all again at every sweep."""
         await self.networks.look()  # before anything is fetched
         for key in self.index.keys(PROFILES):
-            await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
+            await self._guarded(self.profiles.load, key)  # before estimates, which would else be forecast twice
         self.workloads.remember_reasons()
         self.queue_all()
         async with asyncio.TaskGroup() as group:
@@ -143,7 +147,7 @@ class Controller:
             group.create_task(self.networks.watch())
 
     async def reconcile(self, key: Key) -> None:
-        """Bring the object of ``key`` to what it should be; a defect of joulecast is said on the object."""
+        """Reconcile the object of ``key``; if joulecast itself fails, write that into the object's status."""
         try:
             with self.reconciles.timed(key.kind):
                 await self._reconcile(key)
@@ -154,7 +158,7 @@ class Controller:
             raise
 
     async def _say_defect(self, key: Key, error: Exception) -> None:
-        """Write that joulecast failed, so that old numbers do not look as if all were well."""
+        """Write that joulecast failed into the object's last condition, which would else still say that all is well."""
         resource, kind = self.index.resource(key), _SAID.get(key.kind)
         if resource is None or kind is None:
             return
@@ -163,10 +167,10 @@ class Controller:
             status = defect_status(resource, kind.condition, said, now=datetime.now(UTC))
             await self._writer.status(kind.kind, resource, status, warning=True)
         except Exception:
-            log.exception("the defect cannot be said on the object", extra={"key": str(key)})
+            log.exception("a defect cannot be written into the object's status", extra={"key": str(key)})
 
     async def _reconcile(self, key: Key) -> None:
-        """Reconcile the object of ``key``, and reset its pauses after success; estimates reset theirs themselves."""
+        """Reconcile the object of ``key``, and forget its failures after success; estimates do that themselves."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
             return
@@ -187,7 +191,7 @@ class Controller:
     async def _guarded(self, reconcile: Callable[[Key], Coroutine[Any, Any, None]], key: Key) -> None:
         try:
             await reconcile(key)
-        except Exception:  # the queue logs it and tries again
+        except Exception:  # the queue tries again, and logs the error if it comes again
             self.queue.add(key)
 
     # -- what an event means
@@ -212,11 +216,11 @@ class Controller:
                 and before is not None
                 and (holds_accelerator(before) or waits_in_queue(before))
             ):
-                self.calibrations.queue_all()  # others may wait for its turn
+                self.calibrations.queue_all()  # others may have waited for it
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and _rest(before) != _rest(after):
-            self.queue.add(key)  # before all others: somebody may wait for the answer
+            self.queue.add(key)  # before all others, because an uninstall waits for the answer
             self.queue_all()
         if _inputs(before) != _inputs(after):
             for estimate in self.workloads.targeting(key):
@@ -245,7 +249,7 @@ class Controller:
 
     def _profiles_changed(self) -> None:
         for key in self.index.keys(PROFILES):
-            self.queue.add(key)  # another of the same accelerator may be in use now
+            self.queue.add(key)  # another profile of the same accelerator may be in use now
         self._ask_all()
         self.calibrations.queue_all()
 
@@ -256,7 +260,7 @@ class Controller:
     # -- sweep
 
     def queue_all(self) -> None:
-        """Queue every object, and Deployments that are gone but left an estimate made for them."""
+        """Queue every object, and every deleted Deployment for which an estimate still exists."""
         for kind in (PROFILES, DEPLOYMENTS, ESTIMATES, CALIBRATIONS):
             for key in self.index.keys(kind):
                 self.queue.add(key)
@@ -272,6 +276,8 @@ class Controller:
             self.queue_all()
 
     def health(self) -> Health:
+        """Return what /healthz and /readyz report: whether the index is filled, and whether it is up to date."""
+
         def sick() -> str | None:
             behind = self.index.behind_seconds()
             return f"the index has been behind the API server for {behind:.0f} s" if behind > STALE_SECONDS else None
@@ -280,7 +286,7 @@ class Controller:
 
 
 def run(settings: Settings) -> None:
-    """Run until told to stop."""
+    """Run the controller until the process is asked to stop."""
     asyncio.run(_serve(settings))
 
 
@@ -298,7 +304,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Tell whether the API server would refuse the same again."""
+    """Tell whether the API server would refuse the same request again."""
     return isinstance(error, ApiError) and error.lasting
 
 

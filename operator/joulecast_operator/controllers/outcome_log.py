@@ -1,6 +1,6 @@
-"""Log and count the outcomes of reconciling: one line an event, one count a failure.
+"""Log and count the outcomes of reconciling: one line for each change, one count for each failure.
 
-Texts of images and models are bounded and escaped here as everywhere they are shown.
+Texts that come from images and models are cut and escaped, as everywhere where they are shown.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from joulecast_operator.profiles.usable import SUPERSEDED
 log = logging.getLogger("joulecast_operator.estimates.outcomes")
 
 CountFailure = Callable[[str, str], None]
-"""Takes the kind of an object and the reason of a failure."""
+"""Counts a failure, by the kind of the object and the reason."""
 
 _Said = Failure | Wrong | Waiting | PhaseUpdate
 
 
 class OutcomeLog:
-    """Logs outcomes. ``written``: whether the object's status changed; else there is no new line."""
+    """Logs the outcomes of reconciling objects, and counts failures with ``count``.
+
+    ``written``, in all methods: whether the object's status changed. If it did not, no line is written.
+    """
 
     def __init__(self, count: CountFailure | None = None) -> None:
         self._count = count or (lambda *_: None)
@@ -35,7 +38,7 @@ class OutcomeLog:
     def estimate(
         self, estimate: Resource, result: EstimateState, *, written: bool, seconds: float | None = None
     ) -> None:
-        """Log the outcome, and count a failure at every try. ``seconds``: from question to answer."""
+        """Log the outcome of an estimate, and count a failure at every try. ``seconds``: time to answer the request."""
         if isinstance(result, (Failure, Wrong)):
             if written or isinstance(result, Failure):
                 self._count(ESTIMATES.kind, result.reason)
@@ -54,13 +57,13 @@ class OutcomeLog:
         elif isinstance(result, Wrong):
             self._count(PROFILES.kind, result.reason)
             _warn("a profile is refused", "ProfileRefused", PROFILES, profile, result)
-        elif isinstance(result, Waiting):  # what it waits for is raised and counted
+        elif isinstance(result, Waiting):  # the error that it waits for is raised and counted elsewhere
             _warn("a profile cannot be checked", "ProfileUnchecked", PROFILES, profile, result)
         else:
             _line(logging.INFO, "a profile is in use", "ProfileTaken", PROFILES, profile)
 
     def calibration(self, before: Resource, state: PhaseUpdate, *, written: bool) -> None:
-        """Log a new phase. ``before``: the calibration as it was when ``state`` was written."""
+        """Log a new phase of a calibration. ``before``: the calibration before ``state`` was written."""
         was = (before.get("status") or {}).get("phase")
         if not written or was == state.phase:
             return
@@ -78,7 +81,7 @@ class OutcomeLog:
 
 
 UNCOUNTED: Final = OutcomeLog()
-"""Writes lines and counts nothing."""
+"""Logs outcomes and counts nothing."""
 
 
 def _warn(text: str, event: str, kind: Kind, resource: Resource, said: _Said, **facts: Any) -> None:

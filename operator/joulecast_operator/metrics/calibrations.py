@@ -1,4 +1,4 @@
-"""Metrics of accelerator profiles and of the calibrations that make them."""
+"""Declare and collect the metrics of accelerator profiles and calibrations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALIBRATION_ERROR: Final = Metric(
     name="joulecast_calibration_error_ratio",
     kind="gauge",
     labels=("accelerator",),
-    text="Held-out error of the accelerator's profile, as a ratio; of several profiles the largest.",
+    text="Median relative error of an accelerator's profile on held-out models, 0 to 1; of several profiles the worst.",
 )
 
 CALIBRATION_LABELS: Final = ("namespace", "calibration", "accelerator")
@@ -24,14 +24,15 @@ CALIBRATION_PROGRESS: Final = Metric(
     name="joulecast_calibration_progress_ratio",
     kind="gauge",
     labels=CALIBRATION_LABELS,
-    text="How far an EnergyCalibration's last run is, 0 to 1.",
+    text="How much of an EnergyCalibration's last run is done, 0 to 1.",
 )
 
 CALIBRATION_INFO: Final = Metric(
     name="joulecast_calibration_info",
     kind="gauge",
     labels=(*CALIBRATION_LABELS, "phase", "reason", "better"),
-    text="Always 1: an EnergyCalibration's phase, why, and whether its last profile is better than the one before.",
+    text="Always 1. The labels tell an EnergyCalibration's phase, the reason, and whether its last profile is better"
+    " than the one in use before.",
 )
 
 

@@ -1,6 +1,6 @@
-"""The values of the labels ``reason``. A reason of a failure that is not listed here is counted as ``Other``.
+"""List the values of the labels ``reason``. A failure with a reason that is not listed is counted as ``Other``.
 
-A worker that was taken over may answer with any word, and each word would be a time series that never ends.
+Otherwise a worker that a model has taken over could create any number of time series, by answering with new words.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def test_an_account_that_may_not_be_read_is_not_asked_for_and_is_told() -> None:
     found = credentials({}, workload=pulling(), accounts={"default": ["b"]}, bound=False)
     assert (found.docker_config, len(found.missing)) == ("", 1)
     assert "ServiceAccount 'default'" in found.missing[0]
-    assert "ClusterRole that ends in pull-secrets" in found.missing[0]
+    assert "ClusterRole whose name ends in pull-secrets" in found.missing[0]
 
 
 def test_an_account_that_is_not_there_is_told() -> None:

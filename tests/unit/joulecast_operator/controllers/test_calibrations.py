@@ -290,7 +290,7 @@ def test_a_profile_that_is_deleted_or_replaced_is_not_said_to_be_in_use_and_not_
     status = world.step(key)
     assert (reason(status), status["profile"]["taken"], status["finishedAt"]) == ("Better", True, finished)
     world.profiles.use(name="theirs")
-    assert "theirs took its place" in message(world.step(key))
+    assert "theirs replaced it" in message(world.step(key))
 
 
 def test_the_very_profile_that_is_in_use_stays_in_use() -> None:
@@ -368,14 +368,14 @@ def test_who_waited_longest_is_next_after_a_restart_as_well() -> None:
     late, early = (world.apply(calibration(name)) for name in ("a-late", "z-early"))
     world.step(early)
     world.step(late)
-    assert "1 more before it, first lab/z-early" in message(world.status(late))
+    assert "1 more are before it, the first is lab/z-early" in message(world.status(late))
 
     world = restarted(world)
     world.end("holder-1", config_map(against=None))
     world.step(holder)
     newest = world.apply(calibration("0-newest"))
     assert world.step(newest)["phase"] == "Waiting", "whoever comes while nobody measures stands at the end"
-    assert message(world.step(late)).startswith("waits for lab/z-early, which waited before it")
+    assert message(world.step(late)).startswith("waits for lab/z-early, which has waited longer")
     assert world.step(early)["phase"] == "Starting"
     assert "waitingSince" not in world.status(early)
     world.index.drop(early)
@@ -408,7 +408,7 @@ def test_who_leaves_the_line_keeps_nobody_waiting(change: dict[str, Any]) -> Non
         world.step(key)
     first, second, third = keys
     world.index.drop(first)
-    assert message(world.step(third)).startswith("waits for lab/second, which waited before it")
+    assert message(world.step(third)).startswith("waits for lab/second, which has waited longer")
     world.apply(calibration("second", status=world.status(second), **change))
     assert "waitingSince" not in world.step(second)
     assert asyncio.run(world.queue._next()) in keys, "the others are told"
@@ -597,7 +597,7 @@ def test_why_there_is_no_pod_is_said_and_an_event_warns_of_it() -> None:
 
 
 def test_a_job_that_is_suspended_says_who_starts_it() -> None:
-    for spec, said in (({"queueName": "gpus"}, "queue 'gpus'"), ({}, "suspended by somebody else")):
+    for spec, said in (({"queueName": "gpus"}, "queue 'gpus'"), ({}, "suspended by something else")):
         world = World()
         key = world.apply(calibration(accelerator=L40S, **spec))
         world.step(key)
@@ -625,7 +625,7 @@ def test_how_the_last_pod_ended_is_said_where_the_run_could_not() -> None:
     world.cluster.listed["pods"] = [pod]
     status = world.step(key)
     assert reason(status) == "Retrying"
-    assert "No module named 'joulecast'; it is tried again" in message(status)
+    assert "No module named 'joulecast'; the Job tries again" in message(status)
     world.end("l40s-1", {"data": {}}, "Failed")
     status = world.step(key)
     assert reason(status) == "RunFailed"

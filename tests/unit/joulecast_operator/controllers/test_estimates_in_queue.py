@@ -109,7 +109,7 @@ def test_an_estimate_that_waits_says_what_is_before_it() -> None:
         assert [world.ready(key)["reason"] for key in keys[1:]] == ["Queued"] * 3
         assert [world.ready(key)["status"] for key in keys[1:]] == ["Unknown"] * 3
         assert [world.ready(key)["message"] for key in keys[1:]] == [
-            f"at most {number} of this namespace and 1 of others have their turn before it"
+            f"at most {number} of this namespace and 1 of others are before it in the queue"
             for number in ("0 jobs", "1 job", "2 jobs")
         ]
 
@@ -118,7 +118,7 @@ def test_the_only_one_that_waits_is_next() -> None:
     async def run(world: World) -> None:
         first, second = world.add("first", "shop"), world.add("second", "shop")
         await world.ask(first, second)
-        assert world.ready(second)["message"] == "it is next: its turn comes when a job under way ends"
+        assert world.ready(second)["message"] == "it is next in the queue: its turn comes when a job under way ends"
 
     with_world(run)
 

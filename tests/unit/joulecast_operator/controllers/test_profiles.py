@@ -168,7 +168,7 @@ def test_of_two_for_one_accelerator_the_one_calibrated_last_is_used_and_the_othe
     assert world.usable("a-newer")[:2] == ("True", "Valid")
     status, reason, message = world.usable("older")
     assert (status, reason) == ("False", "Superseded")
-    assert "AcceleratorEnergyProfile a-newer, calibrated at 2026-01-02T00:00:00Z, prices NVIDIA-H200" in message
+    assert "AcceleratorEnergyProfile a-newer, calibrated at 2026-01-02T00:00:00Z, is used for NVIDIA-H200" in message
     notes = {"joulecast.dev/calibrated-at": "2026-01-03T01:00:00+01:00"}
     world.put("older", H200, document(H200), creationTimestamp="2026-01-01T00:00:00Z", annotations=notes)
     assert world.usable("older")[:2] == ("True", "Valid")
