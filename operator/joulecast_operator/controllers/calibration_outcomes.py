@@ -43,7 +43,7 @@ class ProfileVerdict:
 
 
 class CalibrationOutcomes:
-    """Judges the results of runs and puts better profiles in use. ``profiles`` knows which profile is in use now."""
+    """Judges the results of runs and puts better profiles in use. ``profiles`` tells which profile is in use now."""
 
     def __init__(self, *, index: Index, cluster: Cluster, forecasts: Forecaster, profiles: Profiles) -> None:
         self._index = index

@@ -53,7 +53,7 @@ _FORBIDDEN_SECONDS: Final = 60.0  # until a calibration without rights, or whose
 
 
 class Calibrations:
-    """Reconciles calibrations. ``profiles`` knows which profile is in use."""
+    """Reconciles calibrations. ``profiles`` tells which profile is in use."""
 
     def __init__(
         self,

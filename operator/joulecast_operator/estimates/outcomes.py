@@ -73,7 +73,7 @@ def model_in_no_image(first: Outcome, others: Sequence[str]) -> Outcome:
     """Return the failure of the most likely image, with a message that also names the other images that were read."""
     if not others or isinstance(first, Forecast):
         return first
-    return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
+    return replace(first, message=f"{first.message}; there is none in {', '.join(others)} either")
 
 
 def reasons_without_forecast(unavailable: Mapping[str, Header]) -> str:

@@ -75,7 +75,7 @@ class Certificate:
             fresh, expires = self._read()
         except (OSError, ValueError) as error:
             beside = f", with clients' authority {self._client_authority}," if self._client_authority else ""
-            raise CertificateError(f"{self._certfile} and {self._keyfile}{beside} cannot be used: {error}") from error
+            raise CertificateError(f"{self._certfile} and {self._keyfile}{beside} cannot be served: {error}") from error
         if expires <= self._now() < self.expires:
             raise CertificateError(f"{self._certfile} expired at {_time(expires)}: renew it")
         self._current, self._digest, self.expires, self._warned = fresh, digest, expires, False

@@ -137,7 +137,7 @@ def test_no_image_with_a_model_is_said_of_all(registry: Registry, tmp_path: Path
     (outcome,) = ask(tmp_path, SEVERAL)
     assert isinstance(outcome, Failure)
     assert (outcome.reason, outcome.image) == ("ModelNotFound", APP)
-    assert outcome.message == f"{APP} holds no /models; nor is there one in {SIDECAR}, {REQUEST.image}"
+    assert outcome.message == f"{APP} holds no /models; there is none in {SIDECAR}, {REQUEST.image} either"
 
 
 def test_only_a_missing_model_leads_on_to_the_next_image(registry: Registry, tmp_path: Path) -> None:
