@@ -134,7 +134,7 @@ def test_a_tenant_on_silent_hosts_holds_up_nobody_else(tenants: Tenants) -> None
     plane.apply(*(estimate(f"slow-{n}", namespace, f"{host}/team/model:{n}") for n, host in enumerate(hosts)))
     cluster.until(lambda: reasons(cluster, namespace).count("Queued") >= 30, "most of them wait for their turn")
     assert re.search(
-        r"at most \d+ jobs of this namespace and \d+ of others have their turn before it", said(cluster, namespace)
+        r"at most \d+ jobs of this namespace and \d+ of others are before it in the queue", said(cluster, namespace)
     )
 
     cluster.push("lively", salt=namespace)

@@ -60,7 +60,7 @@ class OpenRequest:
     - ``quiet_until``: from when the status may be written again about this request.
     - ``said``: what the status says about it; None before the first write.
     - ``position``: the position in the queue that the status shows.
-    - ``is_heeded``: whether the end of the task queues the estimate.
+    - ``is_watched``: whether the end of the task queues the estimate.
     """
 
     request: ForecastRequest
@@ -70,7 +70,7 @@ class OpenRequest:
     quiet_until: float
     said: Waiting | None = None
     position: Position | None = None
-    is_heeded: bool = False
+    is_watched: bool = False
 
 
 class Estimates:
@@ -105,7 +105,7 @@ class Estimates:
         self._rate = Rate(resolves_per_second, now)
         self._patience = asyncio.Semaphore(patient)
         self._now = now
-        self._jobs: dict[Key, OpenRequest] = {}
+        self._open_requests: dict[Key, OpenRequest] = {}
         self._due: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> bool:
@@ -115,7 +115,7 @@ class Estimates:
             self._forget(key)
             return False
         if (estimate.get("metadata") or {}).get("deletionTimestamp"):
-            self._drop_job(key)
+            self._cancel_request(key)
             return False
         spec = inputs.spec_of(estimate)
         if isinstance(spec, Wrong):
@@ -141,60 +141,60 @@ class Estimates:
         return inputs.request_of(estimate, spec, self._index, self._overrides(), found)
 
     async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: ForecastRequest) -> bool:
-        job = self._job(key, estimate, request)
-        await self._wait_a_moment(job)
-        if not job.task.done():
-            return await self._unanswered(key, estimate, job)
-        self._jobs.pop(key, None)
-        outcome = job.task.result()
+        open_request = self._open_request(key, estimate, request)
+        await self._wait_a_moment(open_request)
+        if not open_request.task.done():
+            return await self._unanswered(key, estimate, open_request)
+        self._open_requests.pop(key, None)
+        outcome = open_request.task.result()
         written = await self._write(self._latest(key, estimate), outcome, request)
-        self._outcome_log.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
-        self._schedule(key, spec, outcome)  # after the write, which is tried again with growing pauses if it fails
+        self._outcome_log.estimate(estimate, outcome, written=written, seconds=self._now() - open_request.began)
+        self._schedule(key, spec, outcome)  # after the write, which is tried again with increasing pauses if it fails
         return written
 
-    async def _wait_a_moment(self, job: OpenRequest) -> None:
+    async def _wait_a_moment(self, open_request: OpenRequest) -> None:
         """Wait a moment for the answer, unless so many reconcilers wait that other objects would be delayed."""
-        remaining = job.quiet_until - self._now()
-        if job.said is None and remaining > 0 and not self._patience.locked():
+        remaining = open_request.quiet_until - self._now()
+        if open_request.said is None and remaining > 0 and not self._patience.locked():
             async with self._patience:
-                await asyncio.wait({job.task}, timeout=remaining)
+                await asyncio.wait({open_request.task}, timeout=remaining)
 
-    async def _unanswered(self, key: Key, estimate: Resource, job: OpenRequest) -> bool:
+    async def _unanswered(self, key: Key, estimate: Resource, open_request: OpenRequest) -> bool:
         """Write that the request is open, once it has been so for a moment; its answer queues ``key`` again."""
-        if not job.is_heeded:
-            job.is_heeded = True
-            job.task.add_done_callback(lambda _: self._queue.add(key))
-        if keeps_results(estimate, job.request):
+        if not open_request.is_watched:
+            open_request.is_watched = True
+            open_request.task.add_done_callback(lambda _: self._queue.add(key))
+        if keeps_results(estimate, open_request.request):
             return False  # the present results are kept until there are new ones
-        remaining = job.quiet_until - self._now()
+        remaining = open_request.quiet_until - self._now()
         if remaining > 0:
             self._queue.add_later(key, remaining)
             return False
-        waiting = self._open(key, job)
-        if waiting != job.said:
-            job.said, job.quiet_until = waiting, self._now() + _QUIET_SECONDS
-        return await self._write(self._latest(key, estimate), waiting, job.request)
+        waiting = self._awaited(key, open_request)
+        if waiting != open_request.said:
+            open_request.said, open_request.quiet_until = waiting, self._now() + _QUIET_SECONDS
+        return await self._write(self._latest(key, estimate), waiting, open_request.request)
 
-    def _open(self, key: Key, job: OpenRequest) -> Waiting:
+    def _awaited(self, key: Key, open_request: OpenRequest) -> Waiting:
         """Return what a request waits for. To save writes, its position is shown again only when it has halved."""
-        position = job.requester.position()
+        position = open_request.requester.position()
         if position is None:
-            job.position = None
+            open_request.position = None
             return _UNDER_WAY
-        if job.position is None or 2 * position.total <= job.position.total:
-            job.position = position
+        if open_request.position is None or 2 * position.total <= open_request.position.total:
+            open_request.position = position
         self._queue.add_later(key, min(max(_QUIET_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
-        return Waiting(reason="Queued", message=_before(job.position))
+        return Waiting(reason="Queued", message=_before(open_request.position))
 
     def _queue_changed(self, key: Key) -> None:
         """Reconcile ``key`` after a moment, because its job now waits for a turn or has one. No short wait is shown."""
-        job = self._jobs.get(key)
-        remaining = job.quiet_until - self._now() if job else 0
+        open_request = self._open_requests.get(key)
+        remaining = open_request.quiet_until - self._now() if open_request else 0
         self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
 
-    def _job(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
+    def _open_request(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
         """Return the open request of ``key``: the present one, or a new one if ``request`` differs from it."""
-        known = self._jobs.get(key)
+        known = self._open_requests.get(key)
         if known is not None and known.request == request:
             return known
         if known is not None:
@@ -204,11 +204,11 @@ class Estimates:
         requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
         task = asyncio.create_task(self._answer(request, requester, again=not changed))
         now = self._now()
-        job = OpenRequest(
+        open_request = OpenRequest(
             request=request, began=now, requester=requester, task=task, quiet_until=now + _PATIENCE_SECONDS
         )
-        self._jobs[key] = job
-        return job
+        self._open_requests[key] = open_request
+        return open_request
 
     async def _answer(self, request: ForecastRequest, requester: Requester, *, again: bool) -> Outcome:
         """Request the forecast. ``again``: the inputs are unchanged, so the look-up is subject to the rate limit."""
@@ -251,7 +251,7 @@ class Estimates:
     # -- the answer
 
     async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
-        self._drop_job(key)
+        self._cancel_request(key)
         written = await self._write(estimate, result, None)
         self._outcome_log.estimate(estimate, result, written=written)
         if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
@@ -261,7 +261,7 @@ class Estimates:
         return written
 
     async def _suspended(self, key: Key, estimate: Resource, request: ForecastRequest) -> bool:
-        self._drop_job(key)
+        self._cancel_request(key)
         if is_answered(estimate, inputs_hash(request)):
             written = await self._put(estimate, same_generation(estimate))
         else:
@@ -282,14 +282,14 @@ class Estimates:
         latest = self._index.resource(key) or estimate
         return {**estimate, "status": latest.get("status") or {}}
 
-    def _drop_job(self, key: Key) -> None:
+    def _cancel_request(self, key: Key) -> None:
         """Cancel the open request of ``key``, whose answer is no longer needed."""
-        job = self._jobs.pop(key, None)
-        if job is not None:
-            job.task.cancel()
+        open_request = self._open_requests.pop(key, None)
+        if open_request is not None:
+            open_request.task.cancel()
 
     def _forget(self, key: Key) -> None:
-        self._drop_job(key)
+        self._cancel_request(key)
         self._due.pop(key, None)
         self._queue.forget(key)
 

@@ -72,9 +72,9 @@ def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
 
 
 def _uncovered(kind: str, keys: set[str]) -> str:
-    listed = ", ".join(sorted(keys)[:_NAMED])
+    listed, verb = ", ".join(sorted(keys)[:_NAMED]), "has" if len(keys) == 1 else "have"
     return (
-        f"{listed} has no effect on a {kind}, because joulecast annotates only Deployments:"
+        f"{listed} {verb} no effect on a {kind}, because joulecast annotates only Deployments:"
         f" apply an {ESTIMATES.kind} whose spec.model names the image"
     )
 

@@ -168,12 +168,12 @@ def test_no_namespace_fills_the_queue() -> None:
     line = Line(bounds(1, waiting=5, waiting_per_namespace=3))
     for _ in range(3):
         line.enter("slow")
-    with pytest.raises(QueueFullError, match="more than 3 jobs of this namespace wait") as caught:
+    with pytest.raises(QueueFullError, match="full for this namespace, with 3 jobs") as caught:
         line.enter("slow")
     assert (caught.value.reason, caught.value.transient) == ("QueueFull", True)
     line.enter("shop")
     line.enter("shop")
-    with pytest.raises(QueueFullError, match="more than 5 jobs wait"):
+    with pytest.raises(QueueFullError, match="the queue is full, with 5 jobs"):
         line.enter("shop")
     assert len(line.queue) == 5
 

@@ -300,7 +300,7 @@ def test_an_object_of_another_kind_is_never_patched() -> None:
     other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "StatefulSet"}
     decision = decide(create(other, kind={"group": "apps", "kind": "StatefulSet"}), Estimates(estimate()))
     assert (decision.outcome, decision.patch) == ("unknown", ())
-    assert "joulecast annotates Deployments, no StatefulSet" in decision.warnings[0]
+    assert "effect on a StatefulSet, because joulecast annotates only Deployments" in decision.warnings[0]
 
 
 def test_a_workload_that_is_skipped_is_told_nothing() -> None:
