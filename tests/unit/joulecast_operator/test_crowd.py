@@ -1,4 +1,4 @@
-"""What an event of one estimate costs does not grow with the Deployments and estimates beside it."""
+"""Test that the cost of an event of an estimate does not depend on the number of other objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = 400
 
 
 class Reads:
-    """Counts the objects that are read out of an index."""
+    """Counts the objects that are read from an index."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.keys: list[Key] = []

@@ -1,4 +1,4 @@
-"""A status holds what a hostile model says escaped and within bounds, and is what the schema admits."""
+"""Test that texts of a hostile model are escaped and cut in a status, so that the schema accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of a pod that does not start; the sentences are Kubernetes' own."""
+"""Test the messages about a pod that does not start, with texts that Kubernetes writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of a run."""
+"""Test the objects that are created for a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the pod: the command, and its reports through an API server that may be away."""
+"""Test what runs in the pod: the command, and its reports to an API server that may be unavailable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sys.exit(int(sys.argv[2]))
 
 
 class Server:
-    """Takes patches; refuses the first ``away`` of them."""
+    """Accepts patches, after it has refused the first ``away`` ones."""
 
     def __init__(self, away: int = 0) -> None:
         self.taken: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""What a pod wrote is any stranger's text."""
+"""Test that the text that a pod wrote is treated as untrusted."""
 
 from __future__ import annotations
 

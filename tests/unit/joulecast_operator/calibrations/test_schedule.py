@@ -1,4 +1,4 @@
-"""Schedules as a CronJob reads them, in UTC."""
+"""Test schedules in the syntax of a CronJob, in UTC."""
 
 from __future__ import annotations
 

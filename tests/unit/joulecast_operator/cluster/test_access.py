@@ -1,4 +1,4 @@
-"""What a tenant's Secrets may hold, and what is made of several."""
+"""Test how pull secrets with any content are read, and how several are merged."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def credentials(
 
 
 def pulling(*names: str, account: str | None = None) -> dict[str, Any]:
-    """A workload whose pods name Secrets, an account or neither."""
+    """Return a workload whose pods name Secrets, a ServiceAccount, or neither."""
     spec: dict[str, Any] = {"imagePullSecrets": [{"name": name} for name in names]}
     return {"spec": {"template": {"spec": spec | ({"serviceAccountName": account} if account else {})}}}
 
@@ -107,7 +107,7 @@ def test_the_secrets_of_the_account_count_where_the_pods_name_none(account: str 
 
 
 def test_the_pods_own_secrets_stand_in_for_the_accounts() -> None:
-    """As the API server's admission does, which fills in only what is empty."""
+    """The API server's admission, too, adds the account's Secrets only if the pod names none."""
     contents = {"a": config("r.test", "one"), "b": config("r.test", "two")}
     found = credentials(contents, workload=pulling("a"), accounts={"default": ["b"]})
     assert json.loads(found.docker_config)["auths"]["r.test"]["password"] == "one"

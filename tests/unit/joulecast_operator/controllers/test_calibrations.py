@@ -1,4 +1,4 @@
-"""Calibrations in a cluster of plain dicts: what begins when, what is taken, and what is said where it is not."""
+"""Test calibrations in a cluster of plain dicts: when a run begins, which profile is used, and why none is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS = {"app.kubernetes.io/managed-by": "joulecast"}
 
 
 class Cluster:
-    """Objects by path, with the few verbs that are used."""
+    """Holds objects by path, with the few verbs that the controller uses."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
@@ -87,7 +87,7 @@ def _merged(before: Any, patch: Any) -> Any:
 
 
 class Profiles:
-    """Which profile is in use."""
+    """Knows which profile is in use."""
 
     def __init__(self) -> None:
         self.found: tuple[Key, Override] | None = None
@@ -104,7 +104,7 @@ class Profiles:
 
 
 class Forecaster:
-    """Finds profiles good, unless ``wrong`` says otherwise, or reads them as the worker does: ``reads``."""
+    """Accepts profiles unless ``wrong`` is set; if ``reads`` is set, it reads them like the worker."""
 
     wrong: NotCalibratedError | None = None
     reads = False
@@ -121,7 +121,7 @@ ALLOWED = {"claims": ["rows"], "tolerations": ["lab"]}
 
 
 class World:
-    """A cluster with one node with one L40S."""
+    """A cluster that has one node with one L40S."""
 
     def __init__(self, *, cluster: Cluster | None = None, **settings: Any) -> None:
         self.index, self.cluster, self.profiles, self.forecasts = (
@@ -163,7 +163,7 @@ class World:
         return self.cluster.objects.get(JOBS.path("lab", name))
 
     def end(self, name: str, result: dict[str, Any], kind: str = "Complete") -> None:
-        """The Job of that name is over, and this is what its pod wrote."""
+        """End the Job of that name, after its pod wrote this."""
         job = self.job(name)
         assert job is not None
         job["status"] = {"conditions": [{"type": kind, "status": "True", "message": "backoff limit"}]}
@@ -384,7 +384,7 @@ def test_who_waited_longest_is_next_after_a_restart_as_well() -> None:
 
 
 def restarted(world: World) -> World:
-    """The same cluster, a controller that knows nothing but what the cluster says."""
+    """Return the same cluster with a restarted controller, which knows only what the cluster's objects tell."""
     again = World(cluster=world.cluster)
     for path, found in world.cluster.objects.items():
         if "/energycalibrations/" in path:

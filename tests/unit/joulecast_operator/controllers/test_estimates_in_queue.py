@@ -1,4 +1,4 @@
-"""An estimate that waits for its turn says so, is written few times, and holds up no reconciler."""
+"""Test that an estimate that waits for its turn shows this, is written rarely, and delays no reconciler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.joulecast_operator.samples.estimates import estimate, forecast
 
 
 class World:
-    """Estimates of several namespaces before one worker, which ends a job when it is told to."""
+    """Estimates of several namespaces in the queue of one worker, whose job ends when the test says so."""
 
     def __init__(self, *, patient: int = 16) -> None:
         self.now = 1000.0
@@ -79,7 +79,7 @@ class World:
         return Key(kind=ESTIMATES.kind, namespace=namespace, name=name)
 
     async def ask(self, *keys: Key) -> None:
-        """Reconcile, and once more after the moment in which nothing is shown."""
+        """Reconcile, and again after the time in which a pending request is not shown."""
         for key in keys:
             await self.estimates.reconcile(key)
         self.now += 2

@@ -1,4 +1,4 @@
-"""Outcomes in the log, one line an event, and failures in the count."""
+"""Test that each change is one line of the log, and that failures are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each thing is done once however many ask, and nobody is served by another's credentials."""
+"""Test that equal requests are done once, and that no request is answered by another one's credentials."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRICED = {
 
 
 class Registry:
-    """Stands for both pools: remembers each job, and lets in whoever has credentials, or everybody."""
+    """Replaces both pools: keeps each job, and admits requests with credentials, or all of them."""
 
     def __init__(self, *, private: bool = False) -> None:
         self.jobs: list[Header] = []

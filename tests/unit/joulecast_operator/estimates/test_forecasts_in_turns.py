@@ -1,4 +1,4 @@
-"""A tenant whose registries do not answer holds up nobody else, not even who asks for the same."""
+"""Test that a tenant whose registries do not answer delays no other tenant, not even one with an equal request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SILENT = [replace(REQUEST, image=f"silent-{number % 20}.example/team/model:{numb
 
 
 class Registries(Registry):
-    """Those called "silent" never answer. ``asked``: images that were asked for, ended: how many of them were left."""
+    """Registries; those named "silent" never answer. ``asked``: images of the jobs; ``ended``: how many ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Registries:
 def with_forecasts(
     folder: Path, run: Callable[[Forecaster], Coroutine[Any, Any, None]], **settings: int
 ) -> CollectorRegistry:
-    """Gives the metrics afterwards."""
+    """Return the metrics after that."""
     registry = CollectorRegistry()
 
     async def within() -> None:

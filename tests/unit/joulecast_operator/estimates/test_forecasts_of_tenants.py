@@ -1,4 +1,4 @@
-"""A registry may lie about digests: nobody reads another tenant's model by a claim, and nobody is given a liar's."""
+"""Test that a registry with false digests neither reveals another tenant's model nor replaces it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Registries:
 
 
 def ask(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
-    """The answers of one controller, one after another; the next call is a controller that was started again."""
+    """Return the answers of one controller to successive requests; the next call starts another controller."""
 
     async def run() -> list[Outcome]:
         forecasts = Forecaster(Settings(cache_dir=folder))
@@ -102,13 +102,13 @@ def ask_at_once(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
 
 
 def model_of(outcome: Outcome) -> str:
-    """Whose skeleton an answer is of."""
+    """Return from whose skeleton an answer was made."""
     assert isinstance(outcome, Forecast), outcome
     return str(outcome.top_layers[0]["name"])
 
 
 def ordered(liar_first: bool) -> tuple[list[ForecastRequest], list[str]]:
-    """Who asks, and whose model each must get."""
+    """Return pairs of a requester, and the owner of the model that it must get."""
     pairs = [(TENANT, "tenant's"), (LIAR, "liar's")]
     turned = pairs[::-1] if liar_first else pairs
     return [request for request, _ in turned], [name for _, name in turned]

@@ -1,4 +1,4 @@
-"""The status that an outcome calls for, the patch that writes it and the event that tells of it."""
+"""Test the status for each outcome, the patch that writes it, and the event that reports it."""
 
 from __future__ import annotations
 

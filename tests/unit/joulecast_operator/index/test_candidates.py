@@ -1,4 +1,4 @@
-"""However many estimates name one image, a choice looks at few of them, and at one of each kind."""
+"""Test that a choice among many estimates of an image reads only a few of them, but some of each group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates and Deployments as the API server would hand them out, for the tests of the admission half."""
+"""Make estimates and Deployments as the API server returns them, for tests of admission."""
 
 from __future__ import annotations
 

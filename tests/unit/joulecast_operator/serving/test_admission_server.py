@@ -1,4 +1,4 @@
-"""Who the webhook hears, how much of it, and what the others cost."""
+"""Test which requests the webhook reads and how much of them, and that refused ones cost little."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CLOSED = AddressRates(per_second=0, burst=0)
 
 
 class Reviews:
-    """Answers reviews, and notes what was refused."""
+    """Answers reviews, and keeps the reasons of refused requests."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -47,7 +47,7 @@ class Reviews:
 
 
 def served(reviews: Reviews, work: Callable[[str], Awaitable[Any]], rates: AddressRates | None = None) -> Any:
-    """What ``work`` gives, called with the URL of a server without TLS."""
+    """Return the result of ``work``, called with the URL of a server without TLS."""
 
     async def run() -> Any:
         app = application(reviews.review, RequestGuard(None, rates), reviews)
@@ -109,7 +109,7 @@ def test_an_address_over_its_rate_is_refused_unread_and_another_is_heard() -> No
 
 
 def test_senders_that_never_end_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor do they when there are more of them than may be read at a time; each is refused when its time is over."""
+    """This also holds if there are more of them than may be read at a time. Each is refused when its time is over."""
     monkeypatch.setattr(admission_server, "_BODY_SECONDS", 3600.0)
     reviews = Reviews()
 

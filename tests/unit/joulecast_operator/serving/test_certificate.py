@@ -1,4 +1,4 @@
-"""What the webhook serves while its files change, and what it says of it."""
+"""Test which certificate the webhook uses while its files change, and what it reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.harness.certificates import VALIDITY, CertificateAuthority, KeyPair
 
 
 class World:
-    """A certificate of files that a test writes, at a time that it sets."""
+    """A certificate whose files and time a test sets."""
 
     def __init__(self, folder: Path) -> None:
         self.authority = CertificateAuthority(folder / "ca", "ca")

@@ -1,4 +1,4 @@
-"""Whose turn it is: nobody starves, bounds hold, and within a line the first comes first."""
+"""Test the order of turns: every job gets one, bounds hold, and within a line the oldest job is first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joulecast_operator.workers.fair_queue import Bounds, FairQueue, QueueFullEr
 
 MANY = 10_000
 NAMES = st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz"))
-"""Namespace and registry."""
+"""The namespace and the registry of a job."""
 
 INDEX = st.integers(0, 99)
 
@@ -30,7 +30,7 @@ def bounds(running: int = 4, **others: int) -> Bounds:
 
 
 class Line:
-    """A queue, and whoever waits in it."""
+    """A queue and the requesters in it."""
 
     def __init__(self, limits: Bounds | None = None) -> None:
         self.queue = FairQueue(limits or bounds())
@@ -48,7 +48,7 @@ class Line:
         return requester
 
     def run_next(self) -> Ticket:
-        """Take the next ticket, whose job is over at once."""
+        """Take the next ticket, and end its job at once."""
         ticket = self.queue.take()
         assert ticket is not None
         self.queue.done(ticket)
@@ -243,7 +243,7 @@ def test_nobody_starves_while_others_keep_coming(names: list[tuple[str, str]]) -
 
 
 class Machine(RuleBasedStateMachine):
-    """A queue whose tickets come, are joined, taken and left in any order."""
+    """Puts tickets into a queue, joins, takes and removes them in any order."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The controller's proxy reaches its fetchers, and no other of its workers."""
+"""Test that fetchers, and no other workers, get the controller's proxy settings."""
 
 from __future__ import annotations
 

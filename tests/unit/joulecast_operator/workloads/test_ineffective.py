@@ -1,4 +1,4 @@
-"""Annotations that have no effect are told of, with what was likely meant."""
+"""Test the warnings about annotations that have no effect, which suggest what was meant."""
 
 from __future__ import annotations
 
