@@ -1,4 +1,4 @@
-"""What the controller's token may make: a calibration's own objects in their own shape, and nothing else."""
+"""Test that the controller's token may create only the objects of a calibration, and only in their form."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EVERYTHING = {
     "slices": ["layers"],
     "budget": "10m",
 }
-"""All that the chart's values above allow."""
+"""A spec with all that the chart's values above allow."""
 
 Manifest = dict[str, Any]
 Change = Callable[[Manifest], object]
@@ -70,7 +70,7 @@ def run(**spec: Any) -> CalibrationRun:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """The chart with its policies in force, which takes the API server a moment."""
+    """Install the chart, and wait until the API server enforces its policies."""
     with ControlPlane.start(tmp_path_factory.mktemp("controller-policy"), controller_manager=False) as plane:
         plane.kubectl("create", "namespace", LAB)
         found = Release(plane)
@@ -83,7 +83,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 
 def unwanted() -> Iterator[tuple[Kind, Manifest, str]]:
-    """An object that each of the policies denies."""
+    """Return an object that each of the policies denies."""
     for kind, body in objects():
         yield kind, body | {"metadata": {**body["metadata"], "ownerReferences": []}}, POLICIES[kind.kind]
     yield PROFILES, profile("calibrated-l40s", labels={}), "joulecast-controller-kinds"
@@ -136,7 +136,7 @@ def test_what_the_controller_makes_passes(release: Release, made: CalibrationRun
 
 
 def toleration(key: str | None, value: str | None = None, effect: str | None = None) -> Manifest:
-    """``value``: None for any."""
+    """``value``: None for any value."""
     fields = {"operator": "Exists"} if value is None else {"operator": "Equal", "value": value}
     return fields | ({} if key is None else {"key": key}) | ({} if effect is None else {"effect": effect})
 
@@ -348,7 +348,7 @@ def test_only_profiles_and_estimates_of_joulecasts_own_are_written(release: Rele
 
 
 def test_a_role_that_somebody_binds_to_the_token_gives_it_no_more(release: Release) -> None:
-    """Bound to cluster-admin, it still writes no kind beside its own, and none in another namespace."""
+    """Even if it is bound to cluster-admin, it can write neither other kinds nor in other namespaces."""
     plane = release.plane
     binding = ("clusterrolebinding", "by-mistake")
     account_name = "--serviceaccount=joulecast-system:joulecast-controller"
