@@ -30,7 +30,7 @@ WEIGHTS = b"\0" * 4 * 2**20
 class Tenants:
     """A cluster with the registries of several tenants.
 
-    ``private`` requires a password; ``lying`` serves other bytes than its digests say; the answers of ``slow`` never end;
+    ``private`` requires a password; ``lying`` serves other bytes than its digests say; answers of ``slow`` never end;
     ``silent`` are hosts that never answer.
     """
 
