@@ -383,9 +383,9 @@ def _of_layer(digest: str) -> Counted | str:
 
 
 @cache
-def layers_of_suite() -> Mapping[str, suite.Layer]:
+def layers_of_suite() -> Mapping[str, suite.SuiteLayer]:
     """Return every layer that the index can run, by digest."""
-    summed: Iterable[suite.Layer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
+    summed: Iterable[suite.SuiteLayer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
     return {layer.digest: layer for layer in (*suite.layers(), *summed)}
 
 

@@ -5,7 +5,7 @@ Reading the committed index needs the standard library alone; ``rebuild`` traces
 
 from __future__ import annotations
 
-from joulecast_calibration.suite.architecture import Architecture, Batch, Network, Skip
+from joulecast_calibration.suite.architecture import Architecture, Batch, Skip, SuiteNetwork
 from joulecast_calibration.suite.index import (
     additivity,
     anchors,
@@ -18,10 +18,10 @@ from joulecast_calibration.suite.index import (
     suite_digest,
     versions,
 )
-from joulecast_calibration.suite.layer import Additivity, Layer
+from joulecast_calibration.suite.layer import Additivity, SuiteLayer
 
 __all__ = [
-    "Additivity", "Architecture", "Batch", "Layer", "Network", "Skip",
+    "Additivity", "Architecture", "Batch", "Skip", "SuiteLayer", "SuiteNetwork",
     "additivity", "anchors", "architectures", "cudagraphs", "layers", "llms", "networks", "skipped", "suite_digest",
     "versions",
 ]  # fmt: skip

@@ -45,7 +45,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class SuiteNetwork:
     """One architecture with one fixed input.
 
     - ``name``: its named source.
@@ -81,7 +81,7 @@ class Architecture:
     zero_shot: bool
     digest: str
     params: int
-    workloads: tuple[Network, ...]
+    workloads: tuple[SuiteNetwork, ...]
 
     @property
     def batches(self) -> Iterator[Batch]:
@@ -119,13 +119,13 @@ def architecture_from_json(document: Mapping[str, Any]) -> Architecture:
     return Architecture(**shared, digest=document["digest"], params=document["params"], workloads=workloads)
 
 
-def _workload(network: Network) -> dict[str, Any]:
+def _workload(network: SuiteNetwork) -> dict[str, Any]:
     entry: dict[str, Any] = {"sequence_length": network.sequence_length, "seconds": network.seconds}
     return entry | {"batches": [asdict(batch) for batch in network.batches]}
 
 
-def _network(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> Network:
-    return Network(
+def _network(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> SuiteNetwork:
+    return SuiteNetwork(
         **shared,
         sequence_length=entry["sequence_length"],
         seconds=entry["seconds"],

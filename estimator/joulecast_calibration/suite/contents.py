@@ -23,7 +23,7 @@ from joulecast.readers.module.calls import call_from_json
 from joulecast.readers.module.graph import graph_of_call
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.rows.counted import Counted, frozen, launched_rows, layer_of
-from joulecast_calibration.suite.index import FOLDER, Index, committed
+from joulecast_calibration.suite.index import FOLDER, SuiteIndex, committed
 
 FILE_NAME = "contents.json.gz"
 
@@ -92,7 +92,7 @@ def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     names = sorted({name for row in distinct for name in row[:2]})
     number = {name: position for position, name in enumerate(names)}
     document = {
-        "suite": Index(folder).digest,
+        "suite": SuiteIndex(folder).digest,
         "names": names,
         "rows": [[number[row[0]], number[row[1]], *row[2:]] for row in distinct],
         "networks": [_network(key, found, place) for key, found in networks],

@@ -18,8 +18,8 @@ from typing import Any
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.files import write_together
-from joulecast_calibration.suite.architecture import Architecture, Network, Skip, architecture_from_json
-from joulecast_calibration.suite.layer import Additivity, Layer, layer_from_json
+from joulecast_calibration.suite.architecture import Architecture, Skip, SuiteNetwork, architecture_from_json
+from joulecast_calibration.suite.layer import Additivity, SuiteLayer, layer_from_json
 from joulecast_calibration.suite.ordering import ordered_networks
 from joulecast_calibration.suite.selection import anchor_layers, captured_networks, unseen_networks
 
@@ -31,7 +31,7 @@ PARTS = ("architectures", "layers", "space")
 
 
 @dataclass(frozen=True)
-class Index:
+class SuiteIndex:
     """An index in ``folder``; each part is read when first used. Raises MeasurementError where one cannot be read."""
 
     folder: Path
@@ -53,12 +53,12 @@ class Index:
         return self._read("layers")
 
     @cached_property
-    def known(self) -> Mapping[str, Layer]:
+    def known(self) -> Mapping[str, SuiteLayer]:
         """Return every layer that it can run, by digest."""
         return {entry["digest"]: layer_from_json(entry) for entry in self._body["layers"]}
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[SuiteLayer, ...]:
         """Return the sample, in its order."""
         return tuple(self.known[digest] for digest in self._body["sample"])
 
@@ -105,19 +105,19 @@ def _packed(part: Mapping[str, Any]) -> bytes:
     return gzip.compress(text.encode(), mtime=0)
 
 
-def existing(folder: Path) -> Index | None:
+def existing(folder: Path) -> SuiteIndex | None:
     """Return the index in ``folder`` as it is now, whatever is written there later; None if there is none."""
     if not (folder / f"{PARTS[0]}.json.gz").is_file():
         return None
-    index = Index(folder)
+    index = SuiteIndex(folder)
     _ = index.head, index.architectures
     return index
 
 
 @cache
-def committed() -> Index:
+def committed() -> SuiteIndex:
     """Return the index that came with the package."""
-    return Index(FOLDER)
+    return SuiteIndex(FOLDER)
 
 
 def architectures() -> tuple[Architecture, ...]:
@@ -125,7 +125,7 @@ def architectures() -> tuple[Architecture, ...]:
     return committed().architectures
 
 
-def networks() -> tuple[Network, ...]:
+def networks() -> tuple[SuiteNetwork, ...]:
     """Return the networks to measure, in order.
 
     Any prefix covers tasks and families, and long forward passes come last. Networks that do not fit, or must stay
@@ -134,7 +134,7 @@ def networks() -> tuple[Network, ...]:
     return ordered_networks(architectures())
 
 
-def layers() -> tuple[Layer, ...]:
+def layers() -> tuple[SuiteLayer, ...]:
     """Return the sample of layers, in order.
 
     Any prefix covers the feature space, and long layers come last. Layers that do not fit, or that a network which must
@@ -143,17 +143,17 @@ def layers() -> tuple[Layer, ...]:
     return committed().layers
 
 
-def llms() -> tuple[Network, ...]:
+def llms() -> tuple[SuiteNetwork, ...]:
     """Return the language models that contribute no layer to the sample."""
     return unseen_networks(architectures())
 
 
-def cudagraphs() -> tuple[Network, ...]:
+def cudagraphs() -> tuple[SuiteNetwork, ...]:
     """Return what is run as CUDA graphs too, each at one batch size."""
     return captured_networks(networks())
 
 
-def anchors() -> tuple[Layer, ...]:
+def anchors() -> tuple[SuiteLayer, ...]:
     """Return the layers that every run measures at its start and at its end."""
     return anchor_layers(layers())
 

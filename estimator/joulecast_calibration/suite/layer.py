@@ -16,7 +16,7 @@ LONG_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class SuiteLayer:
     """A distinct configuration of a layer.
 
     - ``digest``: of the call.
@@ -62,9 +62,9 @@ class Layer:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def layer_from_json(document: Mapping[str, Any]) -> Layer:
-    """Return the layer that ``Layer.to_json`` wrote."""
-    return Layer(**{**document, "families": tuple(document["families"])})
+def layer_from_json(document: Mapping[str, Any]) -> SuiteLayer:
+    """Return the layer that ``SuiteLayer.to_json`` wrote."""
+    return SuiteLayer(**{**document, "families": tuple(document["families"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +78,4 @@ class Additivity:
     batch_size: int
     sequence_length: int | None
     seconds: float | None
-    layers: tuple[tuple[Layer, int], ...]
+    layers: tuple[tuple[SuiteLayer, int], ...]

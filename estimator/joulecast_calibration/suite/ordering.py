@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from joulecast_calibration.suite.architecture import Architecture, Batch, Network
+from joulecast_calibration.suite.architecture import Architecture, Batch, SuiteNetwork
 from joulecast_calibration.suite.layer import LONG_SECONDS
 
 Item = TypeVar("Item")
 
 
-def ordered_networks(architectures: Iterable[Architecture]) -> tuple[Network, ...]:
+def ordered_networks(architectures: Iterable[Architecture]) -> tuple[SuiteNetwork, ...]:
     """Order networks in rounds, each of which has one more network of each family.
 
     Families of all tasks are mixed evenly, first workloads stand before second ones, and long batches are networks of
@@ -30,7 +30,7 @@ def ordered_networks(architectures: Iterable[Architecture]) -> tuple[Network, ..
     return tuple(network for network in [*short, *late] if network.batches)
 
 
-def _with(network: Network, batches: Sequence[Batch]) -> Network:
+def _with(network: SuiteNetwork, batches: Sequence[Batch]) -> SuiteNetwork:
     return replace(network, batches=tuple(batches))
 
 
@@ -38,9 +38,9 @@ def _long(batch: Batch) -> bool:
     return batch.predicted_seconds > LONG_SECONDS
 
 
-def _rounds(networks: Sequence[Network]) -> list[Network]:
+def _rounds(networks: Sequence[SuiteNetwork]) -> list[SuiteNetwork]:
     """Take one of each family in turn, with tasks mixed evenly within a round."""
-    families: dict[str, list[Network]] = defaultdict(list)
+    families: dict[str, list[SuiteNetwork]] = defaultdict(list)
     for network in sorted(networks, key=lambda network: _draw(network.name)):
         families[network.family].append(network)
     longest = max((len(members) for members in families.values()), default=0)
@@ -48,9 +48,9 @@ def _rounds(networks: Sequence[Network]) -> list[Network]:
     return [network for turn in turns for network in _mixed(turn)]
 
 
-def _mixed(networks: Sequence[Network]) -> list[Network]:
+def _mixed(networks: Sequence[SuiteNetwork]) -> list[SuiteNetwork]:
     """Spread each task evenly over the whole list."""
-    tasks: dict[str, list[Network]] = defaultdict(list)
+    tasks: dict[str, list[SuiteNetwork]] = defaultdict(list)
     for network in networks:
         tasks[network.task].append(network)
     placed = [

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from joulecast_calibration.suite.architecture import BATCH_SIZES, Architecture, Batch, Network
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.architecture import BATCH_SIZES, Architecture, Batch, SuiteNetwork
+from joulecast_calibration.suite.layer import SuiteLayer
 
 ANCHORS = 12
 """Measured at the start and at the end of every run: docs/measuring.md."""
@@ -20,18 +20,18 @@ _ANCHOR_SECONDS = 1e-3  # long beside a launch, short beside a window
 _LONGEST_CAPTURED_SECONDS = 0.1  # a window of the shortest length then holds several
 
 
-def unseen_networks(architectures: Iterable[Architecture]) -> tuple[Network, ...]:
+def unseen_networks(architectures: Iterable[Architecture]) -> tuple[SuiteNetwork, ...]:
     """Return the networks that contribute no layer to the sample, with the batches that fit."""
     first = [each.workloads[0] for each in architectures if each.zero_shot]
     return tuple(replace(network, batches=tuple(b for b in network.batches if b.fits)) for network in first)
 
 
-def captured_networks(networks: Sequence[Network]) -> tuple[Network, ...]:
+def captured_networks(networks: Sequence[SuiteNetwork]) -> tuple[SuiteNetwork, ...]:
     """Return the first ``CAPTURED`` of ``networks`` that are short enough, with alternating batch sizes."""
     return tuple(_captured(networks))[:CAPTURED]
 
 
-def _captured(networks: Sequence[Network]) -> Iterator[Network]:
+def _captured(networks: Sequence[SuiteNetwork]) -> Iterator[SuiteNetwork]:
     turn = 0
     for network in networks:
         size = BATCH_SIZES[turn % len(BATCH_SIZES)]
@@ -45,22 +45,22 @@ def _suits(batch: Batch, size: int) -> bool:
     return batch.batch_size == size and batch.predicted_seconds <= _LONGEST_CAPTURED_SECONDS
 
 
-def anchor_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+def anchor_layers(layers: Iterable[SuiteLayer]) -> tuple[SuiteLayer, ...]:
     """Return one layer of each of the op types that the suite spends most time in.
 
     It is the one whose time is nearest to a millisecond.
     """
-    groups: defaultdict[str, list[Layer]] = defaultdict(list)
+    groups: defaultdict[str, list[SuiteLayer]] = defaultdict(list)
     for layer in layers:
         groups[layer.op_type].append(layer)
     heaviest = sorted(groups.values(), key=lambda group: (-sum(map(_suite_seconds, group)), group[0].op_type))
     return tuple(min(group, key=_from_a_millisecond) for group in heaviest[:ANCHORS])
 
 
-def _suite_seconds(layer: Layer) -> float:
+def _suite_seconds(layer: SuiteLayer) -> float:
     return layer.predicted_seconds * layer.multiplicity
 
 
-def _from_a_millisecond(layer: Layer) -> tuple[float, str]:
+def _from_a_millisecond(layer: SuiteLayer) -> tuple[float, str]:
     ratio = layer.predicted_seconds / _ANCHOR_SECONDS
     return (max(ratio, 1 / ratio) if ratio else float("inf"), layer.digest)

@@ -176,7 +176,7 @@ def processor_bench(*, seed: int) -> TorchBench:
     return TorchBench(device, sensor, clock, seed=seed, metered=sensor.metered)
 
 
-def _calls() -> Mapping[str, suite.Layer]:
+def _calls() -> Mapping[str, suite.SuiteLayer]:
     summed = (layer for sum_of in suite.additivity() for layer, _ in sum_of.layers)
     return {layer.digest: layer for layer in (*suite.layers(), *suite.anchors(), *summed)}
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from joulecast_calibration.measure.plan.configuration import SLICES, Configuration
 from joulecast_calibration.measure.plan.expectation import timed
-from joulecast_calibration.suite import Additivity, Layer, Network
+from joulecast_calibration.suite import Additivity, SuiteLayer, SuiteNetwork
 
 BLOCK = 50  # rows shuffled among themselves: docs/measuring.md
 REPEATED_SHARE = 0.1  # rows measured twice, for the noise floor: docs/measuring.md
@@ -44,15 +44,15 @@ Item = TypeVar("Item")
 class Suite(Protocol):
     """The part of the module ``joulecast_calibration.suite`` that the plan uses."""
 
-    def networks(self) -> Sequence[Network]: ...
+    def networks(self) -> Sequence[SuiteNetwork]: ...
 
-    def llms(self) -> Sequence[Network]: ...
+    def llms(self) -> Sequence[SuiteNetwork]: ...
 
-    def cudagraphs(self) -> Sequence[Network]: ...
+    def cudagraphs(self) -> Sequence[SuiteNetwork]: ...
 
-    def layers(self) -> Sequence[Layer]: ...
+    def layers(self) -> Sequence[SuiteLayer]: ...
 
-    def anchors(self) -> Sequence[Layer]: ...
+    def anchors(self) -> Sequence[SuiteLayer]: ...
 
     def additivity(self) -> Sequence[Additivity]: ...
 
@@ -219,7 +219,7 @@ class _Slices:
         middle = _network(network, len(network.batches) // 2)
         return _smoke_rows(_layer(self.suite.anchors()[0]), middle, _network(smallest, 0))
 
-    def _batches(self, network: Network) -> list[Configuration]:
+    def _batches(self, network: SuiteNetwork) -> list[Configuration]:
         rows = [_network(network, position) for position in range(len(network.batches))]
         return self._shuffled(rows, rows[0].group) if rows else []
 
@@ -264,7 +264,7 @@ def _smoke_rows(layer: Configuration, network: Configuration, language_model: Co
     ]
 
 
-def _network(network: Network, position: int) -> Configuration:
+def _network(network: SuiteNetwork, position: int) -> Configuration:
     batch = network.batches[position]
     return Configuration(
         kind="network",
@@ -297,7 +297,7 @@ def _additive_network(sum_of: Additivity, suite: Suite) -> Configuration:
     return replace(next(listed, bare), runtime="torch-cudagraph")
 
 
-def _rows_of(network: Network) -> Iterable[Configuration]:
+def _rows_of(network: SuiteNetwork) -> Iterable[Configuration]:
     return (_network(network, position) for position in range(len(network.batches)))
 
 
@@ -306,7 +306,7 @@ def _is_of(row: Configuration, sum_of: Additivity) -> bool:
     return fed == (sum_of.name, sum_of.batch_size, sum_of.sequence_length, sum_of.seconds)
 
 
-def _layer(layer: Layer, slice: str = "layers") -> Configuration:  # noqa: A002 (the field's name)
+def _layer(layer: SuiteLayer, slice: str = "layers") -> Configuration:  # noqa: A002 (the field's name)
     return Configuration(
         kind="layer",
         slice=slice,

@@ -60,5 +60,5 @@ def _troubles(rows: Iterable[TypedRow]) -> Iterator[tuple[str, str]]:
             yield row.key, f"{reason}: {row.message or 'the row is kept, and not fitted'}"
 
 
-def _networks() -> tuple[suite.Network, ...]:
+def _networks() -> tuple[suite.SuiteNetwork, ...]:
     return (*suite.networks(), *suite.llms())

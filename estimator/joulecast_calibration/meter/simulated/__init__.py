@@ -5,7 +5,7 @@ Rows measured on them are marked: ``card.simulated`` and an accelerator named ``
 
 from joulecast_calibration.meter.simulated.chip import Execution, Phase, SimulatedChip
 from joulecast_calibration.meter.simulated.device import SimulatedDevice
-from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
+from joulecast_calibration.meter.simulated.faults import DeviceFaults, ForeignProcess
 from joulecast_calibration.meter.simulated.loads import DeviceOutOfMemoryError, SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import PRESETS, DeviceSpec, preset
 from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
@@ -13,10 +13,10 @@ from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
 
 __all__ = [
     "PRESETS",
+    "DeviceFaults",
     "DeviceOutOfMemoryError",
     "DeviceSpec",
     "Execution",
-    "Faults",
     "ForeignProcess",
     "Phase",
     "RealTimeSimulatedSensor",

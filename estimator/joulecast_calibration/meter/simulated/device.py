@@ -17,7 +17,7 @@ from joulecast_calibration.meter.simulated.chip import (
     Phase,
     pattern_of,
 )
-from joulecast_calibration.meter.simulated.faults import Faults
+from joulecast_calibration.meter.simulated.faults import DeviceFaults
 from joulecast_calibration.meter.simulated.history import Pattern, PowerHistory, constant
 from joulecast_calibration.meter.simulated.loads import SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import DeviceSpec, preset
@@ -55,9 +55,9 @@ class SimulatedDevice:
     - ``spec``: a preset's name or a ``DeviceSpec``.
     """
 
-    def __init__(self, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: Faults | None = None) -> None:
+    def __init__(self, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: DeviceFaults | None = None) -> None:
         self.spec = preset(spec) if isinstance(spec, str) else spec
-        self.faults = faults or Faults()
+        self.faults = faults or DeviceFaults()
         self.now = 0.0
         self.calls = 0
         self._random = random.Random(f"device {seed}")  # noqa: S311 - a simulation's noise, no secret

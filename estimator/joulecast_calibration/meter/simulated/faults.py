@@ -1,4 +1,4 @@
-"""Faults of a device and its meter, each at a time of its own."""
+"""DeviceFaults of a device and its meter, each at a time of its own."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class ForeignProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
-    """Faults of one device.
+class DeviceFaults:
+    """DeviceFaults of one device.
 
     - ``wrap_joules``: the counter's modulus.
     - ``start_joules``: the counter's value at 0, drawn if not given.

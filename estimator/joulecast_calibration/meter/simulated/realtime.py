@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from joulecast_calibration.meter.sensor import Clock, DeviceState, Load
 from joulecast_calibration.meter.simulated.device import SimulatedDevice
-from joulecast_calibration.meter.simulated.faults import Faults
+from joulecast_calibration.meter.simulated.faults import DeviceFaults
 from joulecast_calibration.meter.simulated.history import PowerHistory
 from joulecast_calibration.meter.simulated.loads import SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import DeviceSpec
@@ -74,7 +74,7 @@ class RealTimeSimulatedSensor(SimulatedSensor):
     """
 
     def __init__(
-        self, clock: Clock, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: Faults | None = None
+        self, clock: Clock, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: DeviceFaults | None = None
     ) -> None:
         self._device = SimulatedDevice(spec, seed=seed, faults=faults)
         self._follower = _Follower(self._device, clock)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.sensor import Card, DeviceState
-from joulecast_calibration.meter.simulated.faults import Faults, inside
+from joulecast_calibration.meter.simulated.faults import DeviceFaults, inside
 from joulecast_calibration.meter.simulated.history import PowerHistory
 
 
@@ -96,7 +96,7 @@ class _Figure:
 class SimulatedSensor:
     """A ``Sensor`` on a simulated device, in virtual or real time. ``card.simulated`` is always True."""
 
-    def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: Faults) -> None:
+    def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: DeviceFaults) -> None:
         if not card.simulated or not card.accelerator.startswith("simulated-"):
             raise MeasurementError(
                 f"{card.accelerator!r} is not a name of a simulated card:"
@@ -172,7 +172,7 @@ class SimulatedSensor:
         return noise * (self.spec.gain * figure.watts + self.spec.offset_watts)
 
 
-def _first_joules(faults: Faults, seed: str) -> float:
+def _first_joules(faults: DeviceFaults, seed: str) -> float:
     """Return the counter's start, if not given that of a card that has run for a while."""
     drawn = random.Random(seed).uniform(0.0, 1e6)  # noqa: S311 - a simulation's noise, no secret
     return drawn if faults.start_joules is None else faults.start_joules

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.layer import SuiteLayer
 from joulecast_calibration.suite.survey.coverage import cell_of
 from joulecast_calibration.suite.survey.kinship import kinships
 from joulecast_calibration.suite.survey.sampling import coverage_order
@@ -90,7 +90,9 @@ def _batches(record: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     return (batch for workload in record["workloads"] for batch in workload["batches"])
 
 
-def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, Mapping[str, Any]]) -> dict[str, Layer]:
+def _layers(
+    records: Sequence[Mapping[str, Any]], configurations: Mapping[str, Mapping[str, Any]]
+) -> dict[str, SuiteLayer]:
     """Return every distinct configuration that runs a kernel, by digest."""
     executions: Counter[str] = Counter()
     families: defaultdict[str, set[str]] = defaultdict(set)
@@ -104,7 +106,7 @@ def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, M
             families[digest].add(record["family"])
             unseen.update([configurations[digest]["signature"]] if record["zero_shot"] else [])
     return {
-        digest: Layer(
+        digest: SuiteLayer(
             **_without(configurations[digest], _OF_A_LAYER),
             multiplicity=executions[digest],
             families=tuple(sorted(families[digest])),
@@ -114,13 +116,13 @@ def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, M
     }
 
 
-def _sample(space: Space, layers: Iterable[Layer]) -> list[str]:
+def _sample(space: Space, layers: Iterable[SuiteLayer]) -> list[str]:
     """Return digests in coverage order, one for each cell: of its layers, the one that the suite spends most time on.
 
     Long layers come last, shortest first.
     """
     usable = [layer for layer in layers if layer.fits and not layer.zero_shot]
-    chosen: dict[Key, Layer] = {}
+    chosen: dict[Key, SuiteLayer] = {}
     for layer in sorted(usable, key=_importance):
         chosen.setdefault(cell_of(layer), layer)
     positions = {space.position[key]: layer for key, layer in chosen.items()}
@@ -131,7 +133,7 @@ def _sample(space: Space, layers: Iterable[Layer]) -> list[str]:
     return covered + [digest for _, digest in long]
 
 
-def _importance(layer: Layer) -> tuple[float, str]:
+def _importance(layer: SuiteLayer) -> tuple[float, str]:
     return (-layer.predicted_seconds * layer.multiplicity, layer.digest)
 
 

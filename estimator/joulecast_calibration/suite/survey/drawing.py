@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.errors import JoulecastError
 from joulecast_calibration.plotting import pyplot
-from joulecast_calibration.suite.index import Index
+from joulecast_calibration.suite.index import SuiteIndex
 from joulecast_calibration.suite.survey.coverage import NEAR, SampleCoverage, cells_of, coverages, random_sample
 from joulecast_calibration.suite.survey.space import PER_OCTAVE, space_from_json
 
@@ -23,7 +23,7 @@ _POINTS = 40
 _SIZE_INCHES = (10.0, 4.2)
 
 
-def draw_coverage(index: Index, path: Path) -> None:
+def draw_coverage(index: SuiteIndex, path: Path) -> None:
     """Draw two panels by prefix length: distances of the suite's cells, and the share of its predicted time that is
     near.
 
@@ -62,7 +62,7 @@ def _undated(path: Path) -> dict[str, Any]:
     return {"Date": None} if path.suffix == ".svg" else {}
 
 
-def _curves(index: Index) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
+def _curves(index: SuiteIndex) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
     """Compute the coverage of prefixes of the sample, and of random orders of the same cells."""
     space = space_from_json(index.space)
     sample = cells_of(space, index.layers)

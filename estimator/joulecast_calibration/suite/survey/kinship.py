@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.layer import SuiteLayer
 
 KIN = 0.5
 """Share of MACs in identical configurations above which two families are one: docs/suite.md."""
 
 
-def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) -> list[dict[str, Any]]:
+def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, SuiteLayer]) -> list[dict[str, Any]]:
     """Return pairs of families of which two networks share more than ``KIN`` of the MACs of one of them.
 
     A pair holds those two networks and the share; the largest share comes first.
@@ -33,7 +33,7 @@ def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) 
     return list(closest.values())
 
 
-def _work(record: Mapping[str, Any], layers: Mapping[str, Layer]) -> Counter[str]:
+def _work(record: Mapping[str, Any], layers: Mapping[str, SuiteLayer]) -> Counter[str]:
     """Sum MACs by configuration, over all forward passes."""
     found: Counter[str] = Counter()
     for digest, count in _calls(record):

@@ -8,8 +8,8 @@ from joulecast_calibration.meter.simulated.faults import inside
 
 PROGRAM = """
 import sys
-from joulecast_calibration.meter.simulated import Faults, SimulatedDevice
-device = SimulatedDevice("volta", faults=Faults(end_at_call=int(sys.argv[1])))
+from joulecast_calibration.meter.simulated import DeviceFaults, SimulatedDevice
+device = SimulatedDevice("volta", faults=DeviceFaults(end_at_call=int(sys.argv[1])))
 try:
     for _ in range(5):
         device.sensor.energy_joules()

@@ -2,7 +2,13 @@
 
 import pytest
 
-from joulecast_calibration.meter.simulated import PRESETS, DeviceSpec, Faults, RealTimeSimulatedSensor, SimulatedChip
+from joulecast_calibration.meter.simulated import (
+    PRESETS,
+    DeviceFaults,
+    DeviceSpec,
+    RealTimeSimulatedSensor,
+    SimulatedChip,
+)
 
 
 class Hands:
@@ -126,7 +132,7 @@ def test_it_ends_at_the_call_asked_for():
     def end():
         raise EndedError
 
-    _, sensor = quiet(faults=Faults(end_at_call=3, end=end))
+    _, sensor = quiet(faults=DeviceFaults(end_at_call=3, end=end))
     sensor.energy_joules()
     sensor.power_watts()
     with pytest.raises(EndedError):
