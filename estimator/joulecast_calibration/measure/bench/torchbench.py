@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import metadata, util
 from typing import Any
@@ -78,9 +78,9 @@ class TorchBench:
         def window(load: Load) -> Window:
             return measure(self._metered(load), self.sensor, self.clock, counter)
 
-        gap = _part("gap", lambda: gap_watts(self._device, window).row())
-        host = _part("host", lambda: host_constants(self._device, self.clock).row())
-        reached = _part("ceilings", lambda: {"ceilings": ceilings(self._device, window)})
+        gap = _part("gap", lambda: asdict(gap_watts(self._device, window)))
+        host = _part("host", lambda: asdict(host_constants(self._device, self.clock)))
+        reached = _part("ceilings", lambda: {"ceilings": [asdict(each) for each in ceilings(self._device, window)]})
         return {**counter.row(), "gap": gap, "gap_watts": gap.get("watts"), "host_constants": host, **reached}
 
     @contextlib.contextmanager
