@@ -10,9 +10,8 @@ from joulecast_calibration.meter import CounterConstants, Policy, Window, charac
 from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.sensor import Card, DeviceState
 from joulecast_calibration.meter.simulated.chip import Phase, SimulatedChip
-from joulecast_calibration.meter.simulated.device import SimulatedDevice
+from joulecast_calibration.meter.simulated.device import SimulatedDevice, SimulatedLoad
 from joulecast_calibration.meter.simulated.faults import DeviceFaults, ForeignProcess
-from joulecast_calibration.meter.simulated.loads import SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import DeviceSpec, preset
 
 LARGEST_ERROR = 0.01

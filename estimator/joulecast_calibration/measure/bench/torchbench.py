@@ -14,7 +14,7 @@ from joulecast.errors import MeasurementError
 from joulecast.readers import named
 from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.ceilings import busy_load, ceilings
-from joulecast_calibration.measure.bench.companion import Companion, Comparing
+from joulecast_calibration.measure.bench.companion import Companion
 from joulecast_calibration.measure.bench.gaps import gap_watts
 from joulecast_calibration.measure.bench.host import host_constants
 from joulecast_calibration.measure.loads.devices import Device, described_errors, device_of
@@ -25,6 +25,7 @@ from joulecast_calibration.measure.loads.precision import built_dtype
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
 from joulecast_calibration.meter.sensor import Clock, Load, MonotonicClock, Sensor
 
 _PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
@@ -52,7 +53,7 @@ class TorchBench:
     ) -> None:
         self.sensor, self.clock = sensor, clock
         self._device, self._seed, self._metered = device, seed, metered
-        self._codecarbon = Companion(partial(_codecarbon, index))
+        self._codecarbon = Companion(partial(CodeCarbonProcess.start, index=index))
         self._network: PreparedNetwork | None = None
         self._group = ""
         self._held = contextlib.ExitStack()
@@ -151,12 +152,6 @@ def _made(configuration: Configuration, device: Device) -> named.Built:
         )
 
 
-def _codecarbon(index: int) -> Comparing:
-    from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
-
-    return CodeCarbonProcess.start(index=index)
-
-
 def cuda_bench(index: int, *, seed: int) -> TorchBench:
     """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a shared or missing GPU."""
     from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
@@ -168,12 +163,11 @@ def cuda_bench(index: int, *, seed: int) -> TorchBench:
 
 def processor_bench(*, seed: int) -> TorchBench:
     """Make a bench of real work on the processor with a simulated meter, which marks its rows as simulated."""
-    from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
+    from joulecast_calibration.meter.simulated.realtime import RealTimeDevice
 
-    clock = MonotonicClock()
-    sensor = RealTimeSimulatedSensor(clock, seed=seed)
+    meter = RealTimeDevice(MonotonicClock(), seed=seed)
     device = device_of("cpu", cache_bytes=_REHEARSAL_CACHE_BYTES)
-    return TorchBench(device, sensor, clock, seed=seed, metered=sensor.metered)
+    return TorchBench(device, meter.sensor, meter.clock, seed=seed, metered=meter.metered)
 
 
 def _calls() -> Mapping[str, suite.SuiteLayer]:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,7 +87,7 @@ def test_codecarbon_reads_what_the_counter_counted(stubbed: dict[str, str], monk
     monkeypatch.setattr(crosscheck, "_WARM_SECONDS", 0.1)
     pace = 0.0004
     sensor = NvmlSensor(nvml=RunningNvml(WATTS))
-    with CodeCarbonProcess.start(environ=stubbed) as codecarbon:
+    with closing(CodeCarbonProcess.start(environ=stubbed)) as codecarbon:
         load, clock = Sleeper(pace), MonotonicClock()
         began = time.monotonic()
         row = codecarbon.compare("one", load, sensor, clock, window_of(pace, pace * WATTS))

@@ -223,23 +223,6 @@ def test_the_same_seed_gives_the_same_readings_and_another_does_not():
     assert readings(3) != readings(4)
 
 
-def test_it_ends_at_the_call_asked_for():
-    class EndedError(Exception):
-        pass
-
-    def end():
-        raise EndedError
-
-    one = device(faults=DeviceFaults(end_at_call=5, end=end))
-    load = one.load(0.01)
-    load.enqueue(1)  # the first call
-    one.sensor.energy_joules()
-    one.sensor.state()
-    load.completed()
-    with pytest.raises(EndedError):
-        one.sensor.power_watts()
-
-
 def test_a_wrong_preset_names_the_right_ones():
     with pytest.raises(MeasurementError, match="unknown simulated device 'pascal': choose one of hopper"):
         SimulatedDevice("pascal")

@@ -25,7 +25,7 @@ EXACT = Register(period_seconds=0.1)
 
 
 def device(counter=EXACT, power=EXACT, faults=None, seed=0, **sensor):
-    spec = SensorSpec(name="test", power=power, counter=counter, **sensor)
+    spec = SensorSpec(power=power, counter=counter, **sensor)
     chip = SimulatedChip(leakage_per_celsius=0.0)
     return SimulatedDevice(
         DeviceSpec(name="test", chip=chip, sensor=spec, power_noise=0.0, pace_noise=0.0), seed=seed, faults=faults
@@ -82,15 +82,6 @@ def test_the_counter_moves_at_its_period_and_in_its_steps():
     gaps = [b - a for (a, _), (b, _) in pairwise(found)]
     assert all(gap == pytest.approx(0.1, abs=0.003) for gap in gaps)
     assert all(value % 0.5 == 0 for _, value in found)
-
-
-def test_a_jittered_counter_still_moves_in_order():
-    one = device(counter=Register(period_seconds=0.1, jitter_seconds=0.02))
-    run(one, 10.0)
-    gaps = [b - a for (a, _), (b, _) in pairwise(edges(one, 5.0))]
-    assert 0.005 < min(gaps) < 0.09
-    assert 0.11 < max(gaps) < 0.2
-    assert sum(gaps) / len(gaps) == pytest.approx(0.1, rel=0.02)
 
 
 def test_a_part_time_sensor_is_wrong_about_phases_of_its_own_rhythm():
