@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from joulecast.readers.module.calls import call_from_json
-
-if TYPE_CHECKING:
-    from joulecast.readers.module.calls import Call
-
-LONG_SECONDS = 0.5
-"""Layers that are predicted to take longer are measured last, as each costs the time of many others."""
+from joulecast.readers.module.calls import Call, call_from_json
+from joulecast_calibration.suite.architecture import LONG_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +53,9 @@ class SuiteLayer:
         """Return whether it is measured last."""
         return self.predicted_seconds > LONG_SECONDS
 
-    def to_json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
 
 def layer_from_json(document: Mapping[str, Any]) -> SuiteLayer:
-    """Return the layer that ``SuiteLayer.to_json`` wrote."""
+    """Return the layer of an index's entry."""
     return SuiteLayer(**{**document, "families": tuple(document["families"])})
 
 

@@ -6,12 +6,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from itertools import zip_longest
 
-from joulecast_calibration.suite.architecture import Architecture, Batch, SuiteNetwork
-from joulecast_calibration.suite.layer import LONG_SECONDS
-
-Item = TypeVar("Item")
+from joulecast_calibration.suite.architecture import Architecture, SuiteNetwork
 
 
 def ordered_networks(architectures: Iterable[Architecture]) -> tuple[SuiteNetwork, ...]:
@@ -23,32 +20,30 @@ def ordered_networks(architectures: Iterable[Architecture]) -> tuple[SuiteNetwor
     usable = [each for each in architectures if not each.zero_shot]
     first = _rounds([each.workloads[0] for each in usable])
     further = _rounds([workload for each in usable for workload in each.workloads[1:]])
-    fitting = [_with(network, [b for b in network.batches if b.fits]) for network in [*first, *further]]
-    short = [_with(network, [b for b in network.batches if not _long(b)]) for network in fitting]
-    long = [_with(network, [b]) for network in fitting for b in network.batches if _long(b)]
+    fitting = [fitting_batches(network) for network in [*first, *further]]
+    short = [replace(each, batches=tuple(b for b in each.batches if not b.long)) for each in fitting]
+    long = [replace(each, batches=(batch,)) for each in fitting for batch in each.batches if batch.long]
     late = sorted(long, key=lambda network: (network.batches[0].predicted_seconds, network.name))
     return tuple(network for network in [*short, *late] if network.batches)
 
 
-def _with(network: SuiteNetwork, batches: Sequence[Batch]) -> SuiteNetwork:
-    return replace(network, batches=tuple(batches))
-
-
-def _long(batch: Batch) -> bool:
-    return batch.predicted_seconds > LONG_SECONDS
+def fitting_batches(network: SuiteNetwork) -> SuiteNetwork:
+    """Return the network without the batches that do not fit."""
+    return replace(network, batches=tuple(batch for batch in network.batches if batch.fits))
 
 
 def _rounds(networks: Sequence[SuiteNetwork]) -> list[SuiteNetwork]:
-    """Take one of each family in turn, with tasks mixed evenly within a round."""
+    """Take one of each family in turn, with tasks mixed evenly within a round.
+
+    The hash of its name draws a network's place in its family, the same everywhere.
+    """
     families: dict[str, list[SuiteNetwork]] = defaultdict(list)
-    for network in sorted(networks, key=lambda network: _draw(network.name)):
+    for network in sorted(networks, key=lambda network: hashlib.sha256(network.name.encode()).hexdigest()):
         families[network.family].append(network)
-    longest = max((len(members) for members in families.values()), default=0)
-    turns = [[members[turn] for members in families.values() if turn < len(members)] for turn in range(longest)]
-    return [network for turn in turns for network in _mixed(turn)]
+    return [network for turn in zip_longest(*families.values()) for network in _mixed(filter(None, turn))]
 
 
-def _mixed(networks: Sequence[SuiteNetwork]) -> list[SuiteNetwork]:
+def _mixed(networks: Iterable[SuiteNetwork]) -> list[SuiteNetwork]:
     """Spread each task evenly over the whole list."""
     tasks: dict[str, list[SuiteNetwork]] = defaultdict(list)
     for network in networks:
@@ -59,8 +54,3 @@ def _mixed(networks: Sequence[SuiteNetwork]) -> list[SuiteNetwork]:
         for position, network in enumerate(members)
     ]
     return [network for _, _, network in sorted(placed, key=lambda entry: entry[:2])]
-
-
-def _draw(name: str) -> str:
-    """Return a key for a random order that is the same everywhere."""
-    return hashlib.sha256(name.encode()).hexdigest()

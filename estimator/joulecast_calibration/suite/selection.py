@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from joulecast_calibration.suite.architecture import BATCH_SIZES, Architecture, Batch, SuiteNetwork
+from joulecast_calibration.suite.architecture import BATCH_SIZES, Architecture, SuiteNetwork
 from joulecast_calibration.suite.layer import SuiteLayer
+from joulecast_calibration.suite.ordering import fitting_batches
 
 ANCHORS = 12
 """Measured at the start and at the end of every run: docs/measuring.md."""
@@ -22,27 +23,18 @@ _LONGEST_CAPTURED_SECONDS = 0.1  # a window of the shortest length then holds se
 
 def unseen_networks(architectures: Iterable[Architecture]) -> tuple[SuiteNetwork, ...]:
     """Return the networks that contribute no layer to the sample, with the batches that fit."""
-    first = [each.workloads[0] for each in architectures if each.zero_shot]
-    return tuple(replace(network, batches=tuple(b for b in network.batches if b.fits)) for network in first)
+    return tuple(fitting_batches(each.workloads[0]) for each in architectures if each.zero_shot)
 
 
 def captured_networks(networks: Sequence[SuiteNetwork]) -> tuple[SuiteNetwork, ...]:
     """Return the first ``CAPTURED`` of ``networks`` that are short enough, with alternating batch sizes."""
-    return tuple(_captured(networks))[:CAPTURED]
-
-
-def _captured(networks: Sequence[SuiteNetwork]) -> Iterator[SuiteNetwork]:
-    turn = 0
+    found: list[SuiteNetwork] = []
     for network in networks:
-        size = BATCH_SIZES[turn % len(BATCH_SIZES)]
-        batches = tuple(batch for batch in network.batches if _suits(batch, size))
-        if batches:
-            turn += 1
-            yield replace(network, batches=batches)
-
-
-def _suits(batch: Batch, size: int) -> bool:
-    return batch.batch_size == size and batch.predicted_seconds <= _LONGEST_CAPTURED_SECONDS
+        size = BATCH_SIZES[len(found) % len(BATCH_SIZES)]
+        short = [batch for batch in network.batches if batch.predicted_seconds <= _LONGEST_CAPTURED_SECONDS]
+        if batches := tuple(batch for batch in short if batch.batch_size == size):
+            found.append(replace(network, batches=batches))
+    return tuple(found[:CAPTURED])
 
 
 def anchor_layers(layers: Iterable[SuiteLayer]) -> tuple[SuiteLayer, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from joulecast_calibration.suite.layer import SuiteLayer
@@ -21,7 +21,6 @@ ADDITIVE_BATCH_SIZE = 32
 """Networks whose layers are summed: a convolutional one and two transformers, docs/measuring.md."""
 
 _OF_A_BATCH = ("calls", "unsupported", "contents")
-_OF_A_LAYER = ("signature",)
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class Assembly:
                 "skipped": sorted(self.skipped, key=lambda skip: skip["name"]),
             },
             "layers": {
-                "layers": [layers[digest].to_json() for digest in sorted(kept)],
+                "layers": [asdict(layers[digest]) for digest in sorted(kept)],
                 "sample": sample,
                 "additivity": additivity,
             },
@@ -75,6 +74,7 @@ class Assembly:
 
 
 def _slim(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record without what the index keeps elsewhere or not at all."""
     workloads = [
         {**workload, "batches": [_without(batch, _OF_A_BATCH) for batch in workload["batches"]]}
         for workload in record["workloads"]
@@ -87,6 +87,7 @@ def _without(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _batches(record: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Return every forward pass of a record."""
     return (batch for workload in record["workloads"] for batch in workload["batches"])
 
 
@@ -107,7 +108,7 @@ def _layers(
             unseen.update([configurations[digest]["signature"]] if record["zero_shot"] else [])
     return {
         digest: SuiteLayer(
-            **_without(configurations[digest], _OF_A_LAYER),
+            **_without(configurations[digest], ("signature",)),
             multiplicity=executions[digest],
             families=tuple(sorted(families[digest])),
             zero_shot=configurations[digest]["signature"] in unseen,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -36,15 +36,10 @@ def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, SuiteLay
 def _work(record: Mapping[str, Any], layers: Mapping[str, SuiteLayer]) -> Counter[str]:
     """Sum MACs by configuration, over all forward passes."""
     found: Counter[str] = Counter()
-    for digest, count in _calls(record):
-        found[digest] += count * layers[digest].macs
-    return +found
-
-
-def _calls(record: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for workload in record["workloads"]:
         for batch in workload["batches"]:
-            yield from batch["calls"].items()
+            found.update({digest: count * layers[digest].macs for digest, count in batch["calls"].items()})
+    return +found
 
 
 def _users(work: Sequence[Counter[str]]) -> Mapping[str, Sequence[int]]:
