@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,7 +109,7 @@ def _run(plan: CalibrationPlan) -> None:
     from joulecast_calibration.cli.fitting import calibrated_text
     from joulecast_calibration.measure.run.progress import PlainReporter
 
-    calibration = Calibration(plan, PlainReporter(sys.stderr))
+    calibration = Calibration(plan, PlainReporter())
     try:
         fitted = calibration.run()
         write(calibrated_text(fitted, calibration.summary, plan.out))

@@ -17,8 +17,8 @@ from joulecast_calibration.measure.bench.ceilings import busy_load, ceilings
 from joulecast_calibration.measure.bench.companion import Companion
 from joulecast_calibration.measure.bench.gaps import gap_watts
 from joulecast_calibration.measure.bench.host import host_constants
-from joulecast_calibration.measure.loads.devices import Device, described_errors, device_of
-from joulecast_calibration.measure.loads.exported import PROVIDERS
+from joulecast_calibration.measure.loads.devices import Cuda, Device, Processor, described_errors
+from joulecast_calibration.measure.loads.exported import PROVIDERS, available_providers
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import PreparedNetwork, prepared_network
 from joulecast_calibration.measure.loads.precision import built_dtype
@@ -66,7 +66,7 @@ class TorchBench:
     def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
         absent = {prefix: name for prefix, name in _LIBRARIES.items() if not _installed(name)}
         provider = PROVIDERS[self._device.torch.type]
-        if _ONNXRUNTIME in runtimes and not _has(provider):
+        if _ONNXRUNTIME in runtimes and provider not in available_providers():
             absent[_ONNXRUNTIME] = f"onnxruntime with {provider}"
         if not _installed("codecarbon"):
             absent["codecarbon"] = "codecarbon"
@@ -158,7 +158,7 @@ def cuda_bench(index: int, *, seed: int) -> TorchBench:
 
     own = nvml_index(index)
     sensor = NvmlSensor(own)  # before this process has a context, so that it knows itself
-    return TorchBench(device_of("cuda", index=index), sensor, MonotonicClock(), seed=seed, index=own)
+    return TorchBench(Cuda(index), sensor, MonotonicClock(), seed=seed, index=own)
 
 
 def processor_bench(*, seed: int) -> TorchBench:
@@ -166,7 +166,7 @@ def processor_bench(*, seed: int) -> TorchBench:
     from joulecast_calibration.meter.simulated.realtime import RealTimeDevice
 
     meter = RealTimeDevice(MonotonicClock(), seed=seed)
-    device = device_of("cpu", cache_bytes=_REHEARSAL_CACHE_BYTES)
+    device = Processor(_REHEARSAL_CACHE_BYTES)
     return TorchBench(device, meter.sensor, meter.clock, seed=seed, metered=meter.metered)
 
 
@@ -190,14 +190,6 @@ def _installed(package: str) -> bool:
         return util.find_spec(package) is not None
     except ImportError:
         return False
-
-
-def _has(provider: str) -> bool:
-    try:
-        import onnxruntime
-    except ImportError:
-        return False
-    return provider in onnxruntime.get_available_providers()
 
 
 def _version(package: str) -> str | None:

@@ -22,11 +22,11 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.plan.configuration import PARENT, SLICES, Configuration
-from joulecast_calibration.measure.plan.history import History, Holder, MeasurementRun, current_run
+from joulecast_calibration.measure.plan.history import History, MeasurementRun, current_run
 from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
 from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.refusals import check_accelerator
-from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits
+from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Emit, Session, SessionLimits
 from joulecast_calibration.meter import Policy
 from joulecast_calibration.rows.journals import read_rows
 from joulecast_calibration.rows.typed import TypedRow
@@ -109,7 +109,7 @@ def _measure(
     journal: JournalWriter,
     run: MeasurementRun,
     history: History,
-    emit: Any,
+    emit: Emit,
     seconds: Callable[[], float],
 ) -> int:
     plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
@@ -174,8 +174,7 @@ def _bench(job: ProcessJob) -> Bench:
 def _run(rows: tuple[TypedRow, ...], bench: Bench) -> MeasurementRun:
     """Return the folder's last run if it continues, else a new run."""
     card, now = bench.sensor.card, datetime.now(UTC)
-    holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())
-    found = current_run(rows, holder, now)
+    found = current_run(rows, card, _boot(), now)
     if found:
         return found
     unique = hashlib.sha256(f"{now.isoformat()} {card.card} {os.getpid()}".encode()).hexdigest()[:6]

@@ -57,7 +57,7 @@ def test_what_cannot_be_done_is_one_sentence(joulecast: CommandLine, tmp_path: P
 
 def test_plain_progress_is_a_line_a_row() -> None:
     stream = io.StringIO()
-    reporter = PlainReporter(stream)
+    reporter = PlainReporter(lambda line: stream.write(f"{line}\n"))
     reporter.event("begin", BEGIN, 1.0)
     reporter.event("row", ROW, 62.4)
     reporter.event("row", INVALID, 63.0)
