@@ -338,7 +338,7 @@ def _of_index(line: Executed) -> Counted | str:
         return "another graph than the suite's, which its journal does not hold"
     if not isinstance(row, NetworkRow):
         return _of_layer(_layer_digest(row))
-    if line.suite_digest != suite.suite_digest() and not _same_graph(row):
+    if line.suite_digest != suite.committed().digest and not _same_graph(row):
         return "measured with another suite, and its journal does not hold the graph"
     return _of_network(row)
 
@@ -353,7 +353,7 @@ def _graphs() -> Mapping[Key, str]:
     """Return the index's digest of every forward pass, by key."""
     return {
         (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
-        for entry in suite.architectures()
+        for entry in suite.committed().architectures
         for network in entry.workloads
         for batch in network.batches
     }
@@ -385,11 +385,11 @@ def _of_layer(digest: str) -> Counted | str:
 @cache
 def layers_of_suite() -> Mapping[str, suite.SuiteLayer]:
     """Return every layer that the index can run, by digest."""
-    summed: Iterable[suite.SuiteLayer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
-    return {layer.digest: layer for layer in (*suite.layers(), *summed)}
+    summed: Iterable[suite.SuiteLayer] = (layer for entry in suite.committed().additivity for layer, _ in entry.layers)
+    return {layer.digest: layer for layer in (*suite.committed().layers, *summed)}
 
 
 @cache
 def families_of_suite() -> Mapping[str, str]:
     """Return the lineage of every architecture by its name."""
-    return {entry.name: entry.family for entry in suite.architectures()}
+    return {entry.name: entry.family for entry in suite.committed().architectures}

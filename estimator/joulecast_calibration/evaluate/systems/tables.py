@@ -98,4 +98,4 @@ def _first_size(layer: LayerProfile) -> int:
 
 @cache
 def _params() -> dict[str, int]:
-    return {entry.name: entry.params for entry in suite.architectures()}
+    return {entry.name: entry.params for entry in suite.committed().architectures}

@@ -171,8 +171,8 @@ def processor_bench(*, seed: int) -> TorchBench:
 
 
 def _calls() -> Mapping[str, suite.SuiteLayer]:
-    summed = (layer for sum_of in suite.additivity() for layer, _ in sum_of.layers)
-    return {layer.digest: layer for layer in (*suite.layers(), *suite.anchors(), *summed)}
+    summed = (layer for sum_of in suite.committed().additivity for layer, _ in sum_of.layers)
+    return {layer.digest: layer for layer in (*suite.committed().layers, *suite.committed().anchors, *summed)}
 
 
 def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
 def report_of(rows: Rows, processes: Collection[tuple[str, int]] = ()) -> Report:
     new = [row for row in rows.rows if (row.run_id, row.process) in processes]
     return Report(
-        gain=gain(rows.rows, suite.layers(), _networks()),
+        gain=gain(rows.rows, suite.committed().layers, _networks()),
         window=gain(new) if new else None,
-        findings=judge(rows, suite.additivity()),
+        findings=judge(rows, suite.committed().additivity),
         troubles=(*_troubles(rows.rows), *((line.place, line.flaw.says) for line in rows.refused)),
     )
 
@@ -61,4 +61,4 @@ def _troubles(rows: Iterable[TypedRow]) -> Iterator[tuple[str, str]]:
 
 
 def _networks() -> tuple[suite.SuiteNetwork, ...]:
-    return (*suite.networks(), *suite.llms())
+    return (*suite.committed().networks, *suite.committed().llms)

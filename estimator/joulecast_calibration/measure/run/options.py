@@ -107,9 +107,8 @@ def _faults(options: CommandOptions) -> dict[str, str]:
 def _dry_run(request: MeasurementRequest, *, order: bool) -> str:
     found = read_rows(request.folder) if request.folder != Path() else Rows()
     check_rows(found.lines, request.folder)
-    allocated = allocate(
-        make_plan(suite, request.plan_options), request.budget_seconds, request.process_seconds, History(found.rows)
-    )
+    plan = make_plan(suite.committed(), request.plan_options)
+    allocated = allocate(plan, request.budget_seconds, request.process_seconds, History(found.rows))
     return allocation_text(allocated, request.budget_seconds) + (order_text(allocated) if order else "")
 
 

@@ -112,8 +112,8 @@ def _measure(
     emit: Emit,
     seconds: Callable[[], float],
 ) -> int:
-    plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
-    plan, skipped = _possible(plan, bench)
+    plan = make_plan(suite.committed(), job.options)
+    plan, skipped = _possible(smallest(plan) if job.check else plan, bench)
     gc.freeze()  # plan and libraries stay; each network is collected, and to look at them too takes 0.2 s more
     session = Session(
         bench=bench,
@@ -202,7 +202,7 @@ def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
         "seed": job.options.seed,
         "slices": list(job.options.slices or SLICES),
         "budget_seconds": job.budget_seconds,
-        "suite_digest": suite.suite_digest(),
+        "suite_digest": suite.committed().digest,
     }
 
 

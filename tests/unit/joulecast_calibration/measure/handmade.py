@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from joulecast_calibration.suite import Additivity, Batch, SuiteLayer, SuiteNetwork
+from joulecast_calibration.suite.index import committed
 
 OP_TYPES = ("Conv", "MatMul", "Add", "Relu", "LayerNormalization")
 
@@ -69,37 +70,48 @@ def layer(number: int) -> SuiteLayer:
 
 @dataclass(frozen=True)
 class HandmadeSuite:
-    """What the plan asks of ``joulecast_calibration.suite``."""
+    """What the plan asks of ``joulecast_calibration.suite.SuiteIndex``."""
 
     network_count: int = 120
     layer_count: int = 1000
 
+    def __getattr__(self, name: str) -> object:
+        """Return what else is asked of the index from the committed one."""
+        return getattr(committed(), name)
+
+    @property
     def networks(self) -> tuple[SuiteNetwork, ...]:
         tasks = ("vision", "vision", "nlp", "audio")
         usual = tuple(network(f"torchvision:n{i:03}", tasks[i % 4]) for i in range(self.network_count))
         return (*usual, network("timm:huge", scale=20.0))
 
+    @property
     def llms(self) -> tuple[SuiteNetwork, ...]:
         return tuple(network(f"hf:llm{i}", "nlp", scale=10.0, zero_shot=True) for i in range(3))
 
+    @property
     def cudagraphs(self) -> tuple[SuiteNetwork, ...]:
-        chosen = self.networks()[:30]
+        chosen = self.networks[:30]
         return tuple(
             SuiteNetwork(**{**_fields(each), "batches": each.batches[i % 3 : i % 3 + 1]})
             for i, each in enumerate(chosen)
         )
 
+    @property
     def layers(self) -> tuple[SuiteLayer, ...]:
         return tuple(layer(number) for number in range(self.layer_count))
 
+    @property
     def anchors(self) -> tuple[SuiteLayer, ...]:
-        return self.layers()[:12]
+        return self.layers[:12]
 
+    @property
     def additivity(self) -> tuple[Additivity, ...]:
         layers = tuple((layer(5000 + i), 2) for i in range(10))
         return (Additivity(name="torchvision:n000", batch_size=32, sequence_length=None, seconds=None, layers=layers),)
 
-    def suite_digest(self) -> str:
+    @property
+    def digest(self) -> str:
         return "sha256:handmade"
 
 
