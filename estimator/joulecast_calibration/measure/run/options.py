@@ -13,10 +13,10 @@ from joulecast_calibration.measure.plan.history import History
 from joulecast_calibration.measure.plan.plan import make_plan
 from joulecast_calibration.measure.report.report import report
 from joulecast_calibration.measure.report.text import allocation_text, clock, order_text, report_text
-from joulecast_calibration.measure.run.chain import Ending
+from joulecast_calibration.measure.run.chain import Ending, perform
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import check_rows, duration_seconds, wrong_usage
-from joulecast_calibration.measure.run.request import CHECK_BUDGET_SECONDS, MeasurementRequest, check_request, perform
+from joulecast_calibration.measure.run.request import CHECK_BUDGET_SECONDS, MeasurementRequest, check_request
 from joulecast_calibration.rows.journals import Rows, read_rows
 
 _ENDINGS = {

@@ -15,8 +15,9 @@ import pytest
 
 from joulecast_calibration import suite
 from joulecast_calibration.measure.run import chain
+from joulecast_calibration.measure.run.chain import perform
 from joulecast_calibration.measure.run.progress import PlainReporter
-from joulecast_calibration.measure.run.request import MeasurementRequest, perform
+from joulecast_calibration.measure.run.request import MeasurementRequest
 from tests.unit.joulecast_calibration.measure.command import Measuring
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite, layer
 from tests.unit.joulecast_calibration.measure.handmade_site import environment
