@@ -17,20 +17,15 @@ MEMORY_BYTES = 70e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One forward pass.
+class ExecutionCost:
+    """What one execution of a layer or a forward pass costs, by count and by forecast.
 
-    - ``digest``: of its graph.
-    - ``rows``: executed rows, those with a kernel.
+    - ``rows``: executed rows, those with a kernel; the figures are sums over them.
     - ``kernels``, ``views``: in eager mode.
-    - ``module_calls``: modules entered.
-    - ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
-      trace.
-    - ``fits``: whether that, with a margin, is below ``MEMORY_BYTES``.
+    - ``fits``: whether its memory is below ``MEMORY_BYTES``.
     - ``predicted_seconds``, ``predicted_joules``: a forecast, for order and budget alone.
     """
 
-    batch_size: int
     digest: str
     rows: int
     macs: int
@@ -40,8 +35,6 @@ class Batch:
     bytes_moved: int
     kernels: int
     views: int
-    module_calls: int
-    peak_bytes: int
     fits: bool
     predicted_seconds: float
     predicted_joules: float
@@ -50,6 +43,21 @@ class Batch:
     def long(self) -> bool:
         """Return whether it is measured last."""
         return self.predicted_seconds > LONG_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(ExecutionCost):
+    """One forward pass.
+
+    - ``digest``: of its graph.
+    - ``module_calls``: modules entered.
+    - ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
+      trace. It fits with a margin.
+    """
+
+    batch_size: int
+    module_calls: int
+    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

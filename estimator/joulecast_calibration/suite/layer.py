@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from joulecast.readers.module.calls import Call, call_from_json
-from joulecast_calibration.suite.architecture import LONG_SECONDS
+from joulecast_calibration.suite.architecture import ExecutionCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteLayer:
+class SuiteLayer(ExecutionCost):
     """A distinct configuration of a layer.
 
     - ``digest``: of the call.
-    - ``op_type``, ``dtype``: of the row that moves most bytes; the figures are sums over its ``rows`` with a kernel
-      (one, for nearly all).
+    - ``op_type``, ``dtype``: of the row that moves most bytes; nearly all layers have one row.
     - ``multiplicity``: executions in the whole suite.
     - ``families``: lineages of the networks that have it.
     - ``zero_shot``: whether a network that must stay unseen has it, or its equal in every count.
@@ -24,34 +23,17 @@ class SuiteLayer:
     - ``document``: the call as JSON.
     """
 
-    digest: str
     op_type: str
     dtype: str
-    rows: int
-    macs: int
-    params: int
-    activations: int
-    input_numel: int
-    bytes_moved: int
-    kernels: int
-    views: int
     multiplicity: int
     families: tuple[str, ...]
     zero_shot: bool
-    fits: bool
-    predicted_seconds: float
-    predicted_joules: float
     document: Mapping[str, Any]
 
     @property
     def call(self) -> Call:
         """Return the call to run."""
         return call_from_json(self.document)
-
-    @property
-    def long(self) -> bool:
-        """Return whether it is measured last."""
-        return self.predicted_seconds > LONG_SECONDS
 
 
 def layer_from_json(document: Mapping[str, Any]) -> SuiteLayer:

@@ -45,12 +45,11 @@ def anchor_layers(layers: Iterable[SuiteLayer]) -> tuple[SuiteLayer, ...]:
     groups: defaultdict[str, list[SuiteLayer]] = defaultdict(list)
     for layer in layers:
         groups[layer.op_type].append(layer)
-    heaviest = sorted(groups.values(), key=lambda group: (-sum(map(_suite_seconds, group)), group[0].op_type))
-    return tuple(min(group, key=_from_a_millisecond) for group in heaviest[:ANCHORS])
-
-
-def _suite_seconds(layer: SuiteLayer) -> float:
-    return layer.predicted_seconds * layer.multiplicity
+    seconds = {
+        name: sum(each.predicted_seconds * each.multiplicity for each in group) for name, group in groups.items()
+    }
+    heaviest = sorted(groups, key=lambda name: (-seconds[name], name))
+    return tuple(min(groups[name], key=_from_a_millisecond) for name in heaviest[:ANCHORS])
 
 
 def _from_a_millisecond(layer: SuiteLayer) -> tuple[float, str]:

@@ -55,15 +55,16 @@ class Ending:
 
 @dataclass(slots=True)
 class _Watched:
-    """What a parent knows of its child."""
+    """What a parent knows of its child.
+
+    - ``begun``: the event of the row that is being measured; None between rows.
+    """
 
     started: Mapping[str, Any] | None = None
+    begun: Mapping[str, Any] | None = None
     ended: str = ""
     lost: str = ""
     refused: Mapping[str, Any] | None = None
-    key: str = ""
-    label: str = ""
-    slice: str = ""
     at_seconds: float = 0.0
     hung: bool = False
 
@@ -172,9 +173,9 @@ class Chain:
             watched.started, self._skipped = event, event["skipped"]
             self._processes.add((event["run_id"], event["process"]))
         elif name == "begin":
-            watched.key, watched.label, watched.slice = event["key"], event["label"], event["slice"]
+            watched.begun = event
         elif name == "row":
-            watched.key, self._rows, self._idle_deaths = "", self._rows + 1, 0
+            watched.begun, self._rows, self._idle_deaths = None, self._rows + 1, 0
         elif name == "ended":
             watched.ended = event["reason"]
         elif name == "lost":
@@ -190,8 +191,8 @@ class Chain:
             raise MeasurementError(watched.refused["message"], reason=watched.refused["reason"])
         if watched.ended:
             return
-        if watched.started and watched.key:
-            self._record_crash(watched)
+        if watched.started and watched.begun:
+            self._record_crash(watched, watched.started, watched.begun)
             return
         self._idle_deaths += 1
         if not watched.started or self._idle_deaths >= _MOST_IDLE_DEATHS:
@@ -199,25 +200,24 @@ class Chain:
                 f"a measuring process ended before it measured anything; see its last output: {self._last_words()}"
             )
 
-    def _record_crash(self, watched: _Watched) -> None:
+    def _record_crash(self, watched: _Watched, started: Mapping[str, Any], begun: Mapping[str, Any]) -> None:
         """Write the row of a configuration that ended its process."""
-        assert watched.started is not None  # noqa: S101 (the caller has looked)
-        path = Path(watched.started["path"])
+        key, label, path = begun["key"], begun["label"], Path(started["path"])
         message = watched.lost or ("it hung and was ended" if watched.hung else self._last_words())
-        crashes = 1 + _crashes(path.parent, watched.key)
+        crashes = 1 + _crashes(path.parent, key)
         with JournalWriter(
-            path, run_id=watched.started["run_id"], process=watched.started["process"],
-            simulated=watched.started["simulated"], seconds=lambda: watched.at_seconds,
+            path, run_id=started["run_id"], process=started["process"],
+            simulated=started["simulated"], seconds=lambda: watched.at_seconds,
         ) as journal:  # fmt: skip
             journal.record(
                 "failure",
-                {"key": watched.key, "name": watched.label, "slice": watched.slice, "reason": "Crash",
+                {"key": key, "name": label, "slice": begun["slice"], "reason": "Crash",
                  "message": message, "crashes": crashes, "given_up": crashes >= MOST_CRASHES},
             )  # fmt: skip
-        text = f"{watched.label} ended its process ({message})"
+        text = f"{label} ended its process ({message})"
         text += ": given up" if crashes >= MOST_CRASHES else ": tried once more"
         self._reporter.event("note", {"text": text}, self._elapsed())
-        if watched.key.startswith("constants") and crashes >= MOST_CRASHES:
+        if key.startswith("constants") and crashes >= MOST_CRASHES:
             raise MeasurementError(f"the device's constants cannot be measured: {message}")
 
     def _last_words(self) -> str:

@@ -35,13 +35,20 @@ def draw_coverage(index: SuiteIndex, path: Path) -> None:
     for color, (name, value) in zip(("C0", "C1"), _DISTANCES.items(), strict=True):
         _plot(left, ordered, drawn, value, color=color, label=name)
     left.set(xlabel="layers measured", ylabel="octaves to the nearest measured layer", xscale="log")
-    _plot(right, ordered, drawn, _near_percent, color="C2", label=f"within {NEAR // PER_OCTAVE} octave")
+    _plot(
+        right,
+        ordered,
+        drawn,
+        lambda coverage: 100 * coverage.near,
+        color="C2",
+        label=f"within {NEAR // PER_OCTAVE} octave",
+    )
     right.set(xlabel="layers measured", ylabel="% of the suite's predicted time", xscale="log", ylim=(0, 100))
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
     try:
-        figure.savefig(path, metadata=_undated(path))
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
     except ValueError as error:
         raise JoulecastError(f"{path} cannot be drawn ({error}): end its name in .svg or .png") from None
     finally:
@@ -52,14 +59,6 @@ _DISTANCES = {
     "median": lambda coverage: coverage.octaves[0],
     "9 in 10": lambda coverage: coverage.octaves[1],
 }
-
-
-def _near_percent(coverage: SampleCoverage) -> float:
-    return 100 * coverage.near
-
-
-def _undated(path: Path) -> dict[str, Any]:
-    return {"Date": None} if path.suffix == ".svg" else {}
 
 
 def _curves(index: SuiteIndex) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
