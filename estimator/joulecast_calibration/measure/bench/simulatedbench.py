@@ -67,7 +67,7 @@ class SimulatedBench:
 
     @contextlib.contextmanager
     def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
-        self._befall(configuration)
+        self._inject_faults(configuration)
         self.clock.sleep(build_seconds(configuration, shared_build=configuration.group == self._group))
         self._group = configuration.group
         load = self._loads.load(configuration)
@@ -86,7 +86,8 @@ class SimulatedBench:
     def close(self) -> None:
         """Do nothing, because no resource is held."""
 
-    def _befall(self, configuration: Configuration) -> None:
+    def _inject_faults(self, configuration: Configuration) -> None:
+        """Crash, hang or run out of memory where the faults ask for it."""
         if self._is("crash", configuration):
             os.kill(os.getpid(), signal.SIGSEGV)
         if self._is("hang", configuration):

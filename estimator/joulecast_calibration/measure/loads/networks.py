@@ -15,7 +15,7 @@ from joulecast.readers.named import Built, InputSpec
 from joulecast_calibration.measure.loads.capture import graph_load
 from joulecast_calibration.measure.loads.counts import network_counts
 from joulecast_calibration.measure.loads.devices import Device, described_errors
-from joulecast_calibration.measure.loads.health import witnessed
+from joulecast_calibration.measure.loads.health import observed_inputs
 from joulecast_calibration.measure.loads.precision import HALVES, arithmetic, half_of
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.loads.streams import ClosableLoad, eager_load
@@ -92,8 +92,8 @@ class PreparedNetwork:
             with calibrated_statistics(self._module):
                 self._module(*args, **kwargs)
             self._calibrated = True
-        with witnessed(self._module) as witness:
-            return witness.health(self._module(*args, **kwargs)).row()
+        with observed_inputs(self._module) as observer:
+            return observer.health(self._module(*args, **kwargs)).row()
 
     def _load(self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[ClosableLoad, bool | None]:
         """Run the network once and return its load, and whether torch fused attention.

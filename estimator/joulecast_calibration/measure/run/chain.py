@@ -159,14 +159,15 @@ class Chain:
             )  # fmt: skip
             try:
                 for event in _events(child, watched):
-                    self._hear(event, watched)
+                    self._take_event(event, watched)
                 child.wait()
             finally:
                 child.kill()
                 child.wait()
         return watched
 
-    def _hear(self, event: dict[str, Any], watched: _Watched) -> None:
+    def _take_event(self, event: dict[str, Any], watched: _Watched) -> None:
+        """Note what an event says of the process, and pass it on to the reporter."""
         name = event.pop("event")
         watched.at_seconds = max(watched.at_seconds, event["at_seconds"])
         if name == "started":
@@ -197,13 +198,13 @@ class Chain:
         self._idle_deaths += 1
         if not watched.started or self._idle_deaths >= _MOST_IDLE_DEATHS:
             raise MeasurementError(
-                f"a measuring process ended before it measured anything; see its last output: {self._last_words()}"
+                f"a measuring process ended before it measured anything; see its last output: {self._last_output()}"
             )
 
     def _record_crash(self, watched: _Watched, started: Mapping[str, Any], begun: Mapping[str, Any]) -> None:
         """Write the row of a configuration that ended its process."""
         key, label, path = begun["key"], begun["label"], Path(started["path"])
-        message = watched.lost or ("it hung and was ended" if watched.hung else self._last_words())
+        message = watched.lost or ("it hung and was ended" if watched.hung else self._last_output())
         crashes = 1 + _crashes(path.parent, key)
         with JournalWriter(
             path, run_id=started["run_id"], process=started["process"],
@@ -220,7 +221,7 @@ class Chain:
         if key.startswith("constants") and crashes >= MOST_CRASHES:
             raise MeasurementError(f"the device's constants cannot be measured: {message}")
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         """Return the end of what the children wrote to standard error."""
         log = self._request.folder / LOG
         lines = log.read_bytes()[-4096:].decode("utf-8", errors="replace").strip().splitlines()
