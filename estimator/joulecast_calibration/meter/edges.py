@@ -139,7 +139,7 @@ class EdgeRecorder:
         return reading
 
     def _check_silence(self, reading: float | None, at: float) -> None:
-        """Raise MeasurementError (``CounterSilent``) where the counter has not moved for too long."""
+        """Note a reading without growth. Raises MeasurementError (``CounterSilent``) if there was none for too long."""
         if reading is not None:
             self._reading, self._read_at, self._rested = reading, at, False
         if at - self._moved_at > self._silence:
