@@ -72,6 +72,11 @@ def drift(seconds: Sequence[float], values: Sequence[float]) -> tuple[float, flo
     """
     if len(values) < 3:
         return 0.0, math.inf
-    coefficients, covariance = np.polyfit(np.asarray(seconds) - np.mean(seconds), values, 1, cov=True)
-    span = seconds[-1] - seconds[0]
-    return float(coefficients[0]) * span, math.sqrt(covariance[0, 0]) * span
+    times = np.asarray(seconds, dtype=float) - np.mean(seconds)
+    series = np.asarray(values, dtype=float)
+    weight = float(times @ times)
+    slope = float(times @ series) / weight
+    residuals = series - series.mean() - slope * times
+    slope_error = math.sqrt(float(residuals @ residuals) / (len(series) - 2) / weight)
+    span = float(times[-1] - times[0])
+    return slope * span, slope_error * span
