@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,7 +96,7 @@ def _run(plan: CalibrationPlan) -> None:
     from joulecast_calibration.cli.fit import calibrated_text
     from joulecast_calibration.measure.run.progress import PlainReporter
 
-    calibration = Calibration(plan, PlainReporter(sys.stderr))
+    calibration = Calibration(plan, PlainReporter())
     try:
         write(calibrated_text(calibration.run(), calibration.summary, plan.out))
     except JoulecastError as error:

@@ -15,7 +15,7 @@ from joulecast.cli.options import NoColor, Output
 from joulecast.cli.output import OutputFormat, show, write_document
 
 if TYPE_CHECKING:
-    from joulecast_calibration.suite.index import Index
+    from joulecast_calibration.suite.index import SuiteIndex
 
 EXAMPLES = (
     "Examples: `joulecast suite` · `joulecast suite --task audio -o json` · `joulecast suite --plot coverage.svg` ·"
@@ -91,7 +91,7 @@ def _print(document: dict[str, Any], output: OutputFormat, *, color: bool) -> No
     show(suite_tables(document), color=color)
 
 
-def _rebuilt(out: Path | None, workers: int) -> Index:
+def _rebuilt(out: Path | None, workers: int) -> SuiteIndex:
     from joulecast.readers.named import entries
     from joulecast_calibration.cli.suite_tables import difference_lines
     from joulecast_calibration.suite.index import FOLDER, existing

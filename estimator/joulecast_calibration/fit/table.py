@@ -339,7 +339,7 @@ def _of_index(line: Executed) -> Counted | str:
         counted = rows_of_layer(_layer_digest(row))
         return "layers that the suite does not have" if counted is None else counted
     key = row.name, row.batch_size, row.sequence_length, row.audio_seconds
-    if line.suite_digest != suite.suite_digest() and (row.digest is None or row.digest != _graphs().get(key)):
+    if line.suite_digest != suite.committed().digest and (row.digest is None or row.digest != _graphs().get(key)):
         return "measured with another suite, and its journal does not hold the graph"
     found = contents()
     if found is None or not belongs(found):
@@ -353,7 +353,7 @@ def _graphs() -> Mapping[Key, str]:
     """Return the index's digest of every forward pass, by key."""
     return {
         (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
-        for entry in suite.architectures()
+        for entry in suite.committed().architectures
         for network in entry.workloads
         for batch in network.batches
     }
@@ -366,13 +366,13 @@ def _layer_digest(row: ExecutedRow) -> str:
 
 
 @cache
-def layers_of_suite() -> Mapping[str, suite.Layer]:
+def layers_of_suite() -> Mapping[str, suite.SuiteLayer]:
     """Return every layer that the index can run, by digest."""
-    summed: Iterable[suite.Layer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
-    return {layer.digest: layer for layer in (*suite.layers(), *summed)}
+    summed: Iterable[suite.SuiteLayer] = (layer for entry in suite.committed().additivity for layer, _ in entry.layers)
+    return {layer.digest: layer for layer in (*suite.committed().layers, *summed)}
 
 
 @cache
 def families_of_suite() -> Mapping[str, str]:
     """Return the lineage of every architecture by its name."""
-    return {entry.name: entry.family for entry in suite.architectures()}
+    return {entry.name: entry.family for entry in suite.committed().architectures}

@@ -58,7 +58,7 @@ def zero_shot_names() -> frozenset[str]:
 @cache
 def kin() -> Mapping[str, frozenset[str]]:
     """Return for each family of the suite those that it shares more than half of its work with: docs/suite.md."""
-    found: dict[str, set[str]] = {entry.family: {entry.family} for entry in suite.architectures()}
+    found: dict[str, set[str]] = {entry.family: {entry.family} for entry in suite.committed().architectures}
     for pair in committed().head["kinships"]:
         one, other = pair["families"]
         found[one].add(other)

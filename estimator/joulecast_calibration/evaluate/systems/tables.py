@@ -41,7 +41,7 @@ def measured_features(table: Table) -> NetworkFeatures:
     first = np.searchsorted(table.networks.index, np.arange(table.size))
     batches = [row.batch_size or _first_size(layers[first[place]]) for place, row in enumerate(table.rows)]
     weights = table.networks.sum(np.array([layer.weight_numel for layer in layers])).tolist()
-    known = {entry.name: entry.params for entry in suite.architectures()}
+    known = {entry.name: entry.params for entry in suite.committed().architectures}
     params = [known.get(row.name, own) if row.is_network else own for row, own in zip(table.rows, weights, strict=True)]
     return NetworkFeatures(
         rows=tuple(network_row(row, batch) for row, batch in zip(table.rows, batches, strict=True)),

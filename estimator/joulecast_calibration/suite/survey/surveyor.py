@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from joulecast.accelerators.catalogue import find
@@ -43,7 +44,8 @@ class Surveyor:
         configuration runs), and ``layers``, the configurations by digest. Raises what reading a module raises.
         """
         module = build(entry.source).module
-        workloads = [self._workload(entry, module, length, seconds) for length, seconds in _inputs(entry)]
+        inputs = product(entry.sequence_lengths or (None,), entry.seconds or (None,))
+        workloads = [self._workload(entry, module, length, seconds) for length, seconds in inputs]
         used = {digest for workload in workloads for batch in workload["batches"] for digest in batch["calls"]}
         first = workloads[0]["batches"][0]
         return {
@@ -84,12 +86,6 @@ def _traced(entry: Entry, module: nn.Module, **workload: Any) -> Trace:
     fed = tensors(specs(entry, **workload, dtype="float32", vocabulary=1), device="cpu", drawn=False)
     args, kwargs = (tuple(fed.values()), {}) if entry.positional else ((), fed)
     return trace(module, args, kwargs, name=entry.source)
-
-
-def _inputs(entry: Entry) -> Iterator[tuple[int | None, float | None]]:
-    for sequence_length in entry.sequence_lengths or (None,):
-        for seconds in entry.seconds or (None,):
-            yield sequence_length, seconds
 
 
 def _counted(

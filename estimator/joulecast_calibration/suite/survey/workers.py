@@ -45,15 +45,15 @@ def surveyed(
     for entry in entries:
         wanted.put(entry)
     found: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    crew = [_Worker(command=command, longest_seconds=longest_seconds) for _ in range(workers)]
-    threads = [threading.Thread(target=worker.work, args=(wanted, found), daemon=True) for worker in crew]
+    surveyors = [_Worker(command=command, longest_seconds=longest_seconds) for _ in range(workers)]
+    threads = [threading.Thread(target=worker.work, args=(wanted, found), daemon=True) for worker in surveyors]
     for thread in threads:
         thread.start()
     try:
         for _ in entries:
             yield found.get()
     finally:
-        for worker in crew:
+        for worker in surveyors:
             worker.dismiss()
         for thread in threads:
             thread.join()

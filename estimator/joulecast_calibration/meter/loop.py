@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.constants import COUNTER, CounterConstants
@@ -15,20 +14,15 @@ from joulecast_calibration.meter.policy import Policy
 from joulecast_calibration.meter.sensor import Clock, DeviceState, Load, Sensor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """The device's state at one time."""
+class MeasuringLoop:
+    """Runs the single loop of the meter: feed the load, read what is due, else sleep for a moment.
 
-    seconds: float
-    state: DeviceState
-
-
-class Recording:
-    """Runs the single loop of the meter: feed the load, read what is due, else sleep for a moment."""
+    - ``states``: the device's state by the time of its reading.
+    """
 
     def __init__(self, load: Load, sensor: Sensor, clock: Clock, constants: CounterConstants, policy: Policy) -> None:
         self.begun = clock.seconds()
-        self.conditions: list[Condition] = []
+        self.states: list[tuple[float, DeviceState]] = []
         self.feeder = Feeder(load, clock, policy)
         self._sensor, self._clock, self._policy = sensor, clock, policy
         spacing = max(constants.power_period_seconds, policy.state_seconds)
@@ -62,7 +56,7 @@ class Recording:
         if now < self._state_due:
             return
         try:
-            self.conditions.append(Condition(seconds=now, state=self._sensor.state()))
+            self.states.append((now, self._sensor.state()))
         except MeasurementError as error:
             if not error.transient:
                 raise
