@@ -127,6 +127,16 @@ def test_the_column_says_whether_the_profile_is_better(
     assert desired(State(phase="Done", reason="Why", message="", facts=facts))["summary"]["better"] == shown
 
 
+def test_the_columns_are_text_also_before_anything_is_measured() -> None:
+    state = State(phase="Measuring", reason="Measuring", message="")
+    empty = dict.fromkeys(("accelerator", "progress", "rows", "error", "better"), "")
+    assert desired(state)["summary"] == empty
+    measured = {"accelerator": L40S, "progress": 0.0, "rows": 0, "quality": {"heldOut": {"medianError": 0.0412}}}
+    assert desired(state, measured)["summary"] == {
+        "accelerator": L40S, "progress": "0 %", "rows": "0", "error": "4.12 %", "better": "",
+    }  # fmt: skip
+
+
 def test_facts_and_quality_are_those_of_the_summary_without_what_is_unknown() -> None:
     found = RunSummary.model_validate(summary(progress=0.12345))
     assert facts_of(found) == {"progress": 0.12, "rows": 612, "networks": 300, "layers": 312}

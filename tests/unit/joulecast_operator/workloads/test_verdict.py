@@ -130,3 +130,15 @@ def test_an_estimate_of_another_image_than_the_workload_runs_now_is_overtaken() 
     told = verdict_on(deployment(image=IMAGE, annotations={MODEL: IMAGE}), targeted, "shop")
     assert told is not None
     assert (told.state, JOULES in told.outputs) == (PENDING, False)
+
+
+def test_the_estimate_of_another_workload_stands_in_only_while_it_is_ready_and_holds_the_row() -> None:
+    def told(found: dict[str, Any], **annotations: str) -> Verdict | None:
+        return verdict_on(deployment(image=IMAGE, annotations={MODEL: IMAGE} | annotations), found, "shop")
+
+    ready, missing = told(estimate()), told(estimate(), **{PRECISION: "fp16"})
+    failed = told(not_ready("False", "Unauthorized"))
+    assert ready is not None and missing is not None and failed is not None
+    assert (ready.state, missing.state, failed.state) == (READY, PENDING, PENDING)
+    assert missing.sentence == failed.sentence
+    assert failed.sentence.startswith(f"no forecast yet of {IMAGE}: it is being made")
