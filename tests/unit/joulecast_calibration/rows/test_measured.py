@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
@@ -35,9 +34,7 @@ from joulecast_calibration.rows.measured import (
     required_of,
 )
 from joulecast_calibration.rows.typed import GapPoint, HostConstants
-from tests.unit.joulecast_calibration.measure.command import Measuring
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
-from tests.unit.joulecast_calibration.measure.handmade_site import environment
 from tests.unit.joulecast_calibration.measure.loads import calls
 from tests.unit.joulecast_calibration.measure.loads.test_networks import vision
 
@@ -72,18 +69,6 @@ def names(row: Mapping[str, Any], within: str = "") -> Iterator[str]:
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, Mapping) and name != NAMES_OF_PACKAGES:
                 yield from names(inner, f"{within}{name}.")
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, Any]]:
-    """Rows of a run that has everything in it, also what goes wrong."""
-    folder = tmp_path_factory.mktemp("rows")
-    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "foreign-process=75-90")
-    measuring = Measuring(folder=folder / "rows", environment=environment(folder / "site", networks=2, layers=14))
-    done = measuring("--budget", "60m", *(word for fault in faults for word in ("--fault", fault)))
-    assert done.returncode == 0, done.stderr
-    lines = [line for path in measuring.folder.glob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
-    return [json.loads(line) for line in lines]
 
 
 def test_a_run_has_rows_of_every_kind_and_slice(simulated: list[Mapping[str, Any]]) -> None:
