@@ -1,7 +1,8 @@
 """A language model as blocks: what a configuration says, before any batch, phase or engine.
 
-Readers of configurations make a ``LanguageModel``; ``serving`` turns it into the rows of a pass. The vocabulary is small
-on purpose: an architecture is a choice of these blocks, never a class of its own. Nothing here imports a framework.
+Readers of configurations make a ``LanguageModel``; ``serving`` turns it into the rows of a pass. The vocabulary is
+small on purpose: an architecture is a choice of these blocks, never a class of its own. Nothing here imports a
+framework.
 """
 
 from __future__ import annotations
@@ -265,7 +266,8 @@ class LanguageModel:
       (``lm_head``, ``model.layers.0.mlp.gate``).
     - ``dtype``: of activations, norms, embeddings and the cache, a name of ``graph.ITEMSIZE_BYTES``.
     - ``context``: the longest sequence, None where the configuration does not say.
-    - ``defaults``: keys that the configuration left out, with the value taken; ``ignored``: keys that nothing here reads.
+    - ``defaults``: keys that the configuration left out, with the value taken.
+    - ``ignored``: keys that nothing here reads.
     - ``generates``: False for encoders, which have the phase ``forward`` alone.
     """
 
