@@ -1,0 +1,152 @@
+"""Rows of an engine's kernels: one call here is one kernel there, on one card of those that share the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from joulecast.errors import WorkloadError
+from joulecast.graph import ITEMSIZE_BYTES
+from joulecast.layers import Contraction, LayerProfile
+
+if TYPE_CHECKING:
+    from joulecast.blocks import LanguageModel, Storage
+    from joulecast.serving.passes import Pass
+
+ENGINES = ("vllm", "sglang")
+"""Runtimes that execute these rows."""
+
+DOMAIN = "joulecast.engine"
+"""Of operators that ONNX does not have."""
+
+COMPUTED_AS = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp32": "float32",
+    "fp8": "float8",
+    "int8": "int8",
+    "fp4": "float4",
+}
+"""The dtype of a row whose product runs in an arithmetic."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Kernels:
+    """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
+
+    Every figure of a row is this card's share. ``replicated``: work that every card repeats is not divided.
+    """
+
+    model: LanguageModel
+    run: Pass
+    cards: int = 1
+    rows: list[LayerProfile] = field(default_factory=list)
+
+    @property
+    def activation_bytes(self) -> float:
+        """Bytes of an element of a hidden state."""
+        return ITEMSIZE_BYTES[self.model.dtype]
+
+    def share(self, size: int, what: str) -> int:
+        """Return this card's part of ``size``. Raises WorkloadError where it cannot be divided evenly."""
+        if size % self.cards:
+            raise WorkloadError(
+                f"{what} of {self.model.model_type} is {size}, which {self.cards} cards cannot share evenly: give a"
+                f" tensor-parallel degree that divides {size}"
+            )
+        return size // self.cards
+
+    def product(
+        self,
+        name: str,
+        paths: Iterable[str],
+        *,
+        tokens: int,
+        inputs: int,
+        outputs: int,
+        bias: int = 0,
+        tied: bool = False,
+        op_type: str = "Gemm",
+    ) -> None:
+        """Add (tokens, inputs) × (inputs, outputs), merged of the modules at ``paths``; sizes are this card's.
+
+        ``bias``: how many outputs have one. ``tied``: the weights are an embedding's, and no parameters of their own.
+        """
+        storage = self._storage(name, paths)
+        weights = inputs * outputs
+        self.add(
+            name,
+            op_type,
+            contractions=(Contraction(batch=1, m=tokens, n=outputs, k=inputs),) if tokens else (),
+            params=(0 if tied else weights) + bias,
+            reads=tokens * inputs,
+            writes=tokens * outputs,
+            weights=weights + bias,
+            weight_bytes=weights * storage.bits / 8 + bias * self.activation_bytes,
+            dtype=COMPUTED_AS[storage.arithmetic],
+        )
+
+    def _storage(self, name: str, paths: Iterable[str]) -> Storage:
+        found = {self.model.storage_of(path) for path in paths}
+        if len(found) != 1:
+            methods = ", ".join(sorted(f"{each.dtype} ({each.method or 'unquantised'})" for each in found))
+            raise WorkloadError(
+                f"the parts of {name} are stored in {methods}, and engines merge them into one product: quantise them"
+                " alike"
+            )
+        return found.pop()
+
+    def add(
+        self,
+        name: str,
+        op_type: str,
+        *,
+        reads: int = 0,
+        writes: int = 0,
+        weights: int = 0,
+        weight_bytes: float | None = None,
+        cache_bytes: float = 0.0,
+        params: int = 0,
+        contractions: tuple[Contraction, ...] = (),
+        macs: int | None = None,
+        dtype: str | None = None,
+        launches: int = 1,
+    ) -> None:
+        """Add one kernel.
+
+        - ``reads``, ``writes``: elements of activations; ``weights``: stored elements read.
+        - ``weight_bytes``: of these, where they are not stored as activations are.
+        - ``cache_bytes``: of keys, values or states that are read and written beside.
+        - ``contractions``: what is executed; ``macs``: by the convention of dense attention, where it differs.
+        """
+        stored = weights * self.activation_bytes if weight_bytes is None else weight_bytes
+        moved = (reads + writes) * self.activation_bytes + stored + cache_bytes
+        own = sum(each.macs for each in contractions) if macs is None else macs
+        scope, _, _ = name.rpartition(".")
+        self.rows.append(
+            LayerProfile(
+                name=name,
+                op_type=op_type,
+                kind="counted" if own else "zero",
+                domain="" if op_type in ("Gemm", "Gather") else DOMAIN,
+                scope=scope,
+                dtype=dtype or self.model.dtype,
+                macs=own,
+                params=params,
+                activations=writes if own else 0,
+                input_numel=reads,
+                output_numel=writes,
+                weight_numel=weights,
+                float_numel=reads + writes + weights,
+                bytes_moved=math.ceil(moved),
+                kernels=dict.fromkeys(ENGINES, launches),
+                contractions=contractions,
+            )
+        )
+
+    def all_reduce(self, name: str, elements: int) -> None:
+        """Add the sum of ``elements`` over all cards; one card needs none."""
+        if self.cards > 1 and elements:
+            self.add(name, "AllReduce", reads=elements, writes=elements)
