@@ -111,11 +111,17 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexer:
-    """Scores every cached token by ``heads`` small heads of ``head_size`` and keeps the best ``chosen``."""
+    """Scores every cached token by ``heads`` small heads of ``head_size`` and keeps the best ``chosen``.
+
+    - ``rotary``: elements of each head that are rotated.
+    - ``reused``: the layer takes the choice of a layer before it, and has no products of its own for it (GLM-5).
+    """
 
     heads: int
     head_size: int
     chosen: int
+    rotary: int = 0
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +141,11 @@ class FeedForward:
 class Experts:
     """A router that sends each token to ``chosen`` of ``count`` feed-forward blocks, and shared ones that all take.
 
-    - ``expert``: the shape of one expert; ``shared``: the shared block of all tokens, None for none.
+    - ``expert``: the shape of one expert, its ``path`` that of all (``experts``); ``shared``: the shared block of all
+      tokens, None for none.
     - ``shared_gate``: a product of width 1 scales the shared block (Qwen2-MoE).
-    - ``router_bias``: the router's product has a bias; ``correction``: one stored value an expert corrects the choice.
+    - ``router_bias``: the router's product has a bias.
+    - ``correction``: one stored value an expert corrects the choice; it is a buffer and no parameter.
     """
 
     path: str
@@ -158,7 +166,12 @@ class StateSpace:
     - ``inner``: width inside the block; ``state``: elements of state an inner channel (mamba) or a head's key size.
     - ``heads``, ``head_size``: of mamba2 and gated-delta (value heads); ``groups``: key groups (mamba2) or key heads.
     - ``convolution``: taps of the causal depthwise convolution before it.
-    - ``step_rank``: width of mamba's time-step product.
+    - ``step_rank``: width of mamba's time-step product; ``step_norms``: normalisations of its inputs (Jamba).
+    - ``chunk``: tokens that a scan reads at once, of mamba2 and gated-delta.
+    - ``projections``: names of the modules of the product at the input, which engines merge; ``gates``: of the second
+      one, of gated-delta's decay and step.
+    - ``state_dtype``: of the state, a name of ``graph.ITEMSIZE_BYTES``; that of activations where None.
+    - ``norm``: the normalisation before the output, over all heads (mamba2) or of each (gated-delta).
     """
 
     path: str
@@ -174,6 +187,11 @@ class StateSpace:
     bias: bool = False
     convolution_bias: bool = True
     norm: Norm | None = None
+    step_norms: tuple[Norm, ...] = ()
+    chunk: int = 0
+    projections: tuple[str, ...] = ("in_proj",)
+    gates: tuple[str, ...] = ()
+    state_dtype: str | None = None
 
 
 Mixer = Attention | LatentAttention | StateSpace

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from joulecast.serving.kernels import Kernels
 
 
-def feed_forward(kernels: Kernels, block: FeedForward, path: str) -> None:
-    """Add the kernels of a dense feed-forward block at ``path``."""
+def feed_forward(kernels: Kernels, block: FeedForward, path: str, *, reduces: bool = True) -> None:
+    """Add the kernels of a dense feed-forward block at ``path``.
+
+    ``reduces``: False where the sum over the cards follows later, together with that of the routed experts.
+    """
     tokens = kernels.run.tokens
     inner = kernels.share(block.intermediate, "the intermediate size")
     merged = inner * (2 if block.gated else 1)
@@ -32,4 +35,5 @@ def feed_forward(kernels: Kernels, block: FeedForward, path: str) -> None:
     kernels.product(
         f"{path}.down_proj", (last,), tokens=tokens, inputs=inner, outputs=block.width, bias=block.bias * block.width
     )
-    kernels.all_reduce(f"{path}.all_reduce", tokens * block.width)
+    if reduces:
+        kernels.all_reduce(f"{path}.all_reduce", tokens * block.width)

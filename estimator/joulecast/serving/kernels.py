@@ -36,13 +36,15 @@ COMPUTED_AS = {
 class Kernels:
     """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
 
-    Every figure of a row is this card's share. ``replicated``: work that every card repeats is not divided.
+    Every figure of a row is this card's share. Work that every card repeats is not divided.
+    ``held_bytes``: of the weights that the rows' kernels keep on this card.
     """
 
     model: LanguageModel
     run: Pass
     cards: int = 1
     rows: list[LayerProfile] = field(default_factory=list)
+    held_bytes: float = 0.0
 
     @property
     def activation_bytes(self) -> float:
@@ -74,17 +76,50 @@ class Kernels:
 
         ``bias``: how many outputs have one. ``tied``: the weights are an embedding's, and no parameters of their own.
         """
+        self.stored_product(
+            name,
+            paths,
+            op_type=op_type,
+            contractions=(Contraction(batch=1, m=tokens, n=outputs, k=inputs),) if tokens else (),
+            weights=inputs * outputs,
+            bias=bias,
+            reads=tokens * inputs,
+            writes=tokens * outputs,
+            tied=tied,
+        )
+
+    def stored_product(
+        self,
+        name: str,
+        paths: Iterable[str],
+        *,
+        op_type: str,
+        contractions: tuple[Contraction, ...],
+        weights: int,
+        reads: int,
+        writes: int,
+        bias: int = 0,
+        tied: bool = False,
+        copies: int = 1,
+        copies_read: float = 1.0,
+    ) -> None:
+        """Add a product with ``weights`` elements and ``bias`` outputs of the modules at ``paths``.
+
+        ``copies``: how many such products the card holds (experts); ``copies_read``: how many of them this pass reads.
+        """
         storage = self._storage(name, paths)
-        weights = inputs * outputs
+        own = 0 if tied else weights
+        bias_bytes = bias * self.activation_bytes
         self.add(
             name,
             op_type,
-            contractions=(Contraction(batch=1, m=tokens, n=outputs, k=inputs),) if tokens else (),
-            params=(0 if tied else weights) + bias,
-            reads=tokens * inputs,
-            writes=tokens * outputs,
-            weights=weights + bias,
-            weight_bytes=weights * storage.bits / 8 + bias * self.activation_bytes,
+            contractions=contractions,
+            params=copies * (own + bias),
+            reads=reads,
+            writes=writes,
+            weights=round(copies_read * (weights + bias)),
+            weight_bytes=copies_read * (weights * storage.bits / 8 + bias_bytes),
+            held_bytes=copies * (own * storage.bits / 8 + bias_bytes),
             dtype=COMPUTED_AS[storage.arithmetic],
         )
 
@@ -108,6 +143,7 @@ class Kernels:
         weights: int = 0,
         weight_bytes: float | None = None,
         cache_bytes: float = 0.0,
+        held_bytes: float | None = None,
         params: int = 0,
         contractions: tuple[Contraction, ...] = (),
         macs: int | None = None,
@@ -119,10 +155,12 @@ class Kernels:
         - ``reads``, ``writes``: elements of activations; ``weights``: stored elements read.
         - ``weight_bytes``: of these, where they are not stored as activations are.
         - ``cache_bytes``: of keys, values or states that are read and written beside.
+        - ``held_bytes``: of the parameters in the card's memory, where they are not stored as activations are.
         - ``contractions``: what is executed; ``macs``: by the convention of dense attention, where it differs.
         """
         stored = weights * self.activation_bytes if weight_bytes is None else weight_bytes
         moved = (reads + writes) * self.activation_bytes + stored + cache_bytes
+        self.held_bytes += params * self.activation_bytes if held_bytes is None else held_bytes
         own = sum(each.macs for each in contractions) if macs is None else macs
         scope, _, _ = name.rpartition(".")
         self.rows.append(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from joulecast.blocks import Attention, FeedForward
-from joulecast.errors import UnsupportedOperatorError
+from joulecast.blocks import Attention, FeedForward, LatentAttention
 from joulecast.serving.attention import attention
+from joulecast.serving.experts import experts
 from joulecast.serving.feed_forward import feed_forward
 from joulecast.serving.kernels import Kernels
+from joulecast.serving.latent import latent_attention
+from joulecast.serving.state_space import state_space
 
 if TYPE_CHECKING:
     from joulecast.blocks import Experts, Head, LanguageModel, Layer, Mixer, Norm, Stack
@@ -21,9 +23,14 @@ def rows(model: LanguageModel, run: Pass, *, cards: int = 1) -> tuple[LayerProfi
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
+    return tuple(collected(model, run, cards=cards).rows)
+
+
+def collected(model: LanguageModel, run: Pass, *, cards: int = 1) -> Kernels:
+    """Return the kernels of ``run`` with what they hold in memory. Raises as ``rows`` does."""
     kernels = Kernels(model=model, run=run, cards=cards)
     _stack(kernels, model.decoder)
-    return tuple(kernels.rows)
+    return kernels
 
 
 def _stack(kernels: Kernels, stack: Stack) -> None:
@@ -55,17 +62,17 @@ def _layer(kernels: Kernels, layer: Layer, path: str) -> None:
 def _mixer(kernels: Kernels, mixer: Mixer, path: str) -> None:
     if isinstance(mixer, Attention):
         attention(kernels, mixer, path)
+    elif isinstance(mixer, LatentAttention):
+        latent_attention(kernels, mixer, path)
     else:
-        raise UnsupportedOperatorError(
-            f"{kernels.model.model_type} has {type(mixer).__name__} at {path}, which has no rows"
-        )
+        state_space(kernels, mixer, path)
 
 
 def _forward(kernels: Kernels, block: FeedForward | Experts, path: str) -> None:
     if isinstance(block, FeedForward):
         feed_forward(kernels, block, path)
     else:
-        raise UnsupportedOperatorError(f"{kernels.model.model_type} has experts at {path}, which have no rows")
+        experts(kernels, block, path)
 
 
 def _norm(kernels: Kernels, name: str, norm: Norm, tokens: int) -> None:

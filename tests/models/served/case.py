@@ -1,0 +1,34 @@
+"""A model type at two sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Keys = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A class of transformers with configurations that it is built from.
+
+    - ``family``: as users call it.
+    - ``small``: keys of a configuration that is built in a moment, with more than one kind of layer if it has kinds.
+    - ``published``: keys of a published one, as its file has them; ``origin``: its repository.
+    - ``decodes``: the class keeps a cache, so that one step can be traced.
+    - ``encoder_tokens``: how many tokens of its input the encoder makes, of the small and of the published one; 0
+      without an encoder.
+    """
+
+    family: str
+    architecture: str
+    small: Keys
+    published: Keys = field(default_factory=dict)
+    origin: str = ""
+    decodes: bool = True
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.architecture}{f'-{self.variant}' if self.variant else ''}"
