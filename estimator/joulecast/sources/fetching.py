@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from joulecast.errors import ModelFetchError
 from joulecast.sources.budget import FetchBudget, Meter
+from joulecast.sources.facts.choosing import candidates
 from joulecast.sources.fetched import FetchedModel
 from joulecast.sources.files import fetch_file
+from joulecast.sources.folders import fetch_folder, language_model_file, listed
+from joulecast.sources.images.folders import refused
 from joulecast.sources.images.layer import Layer
-from joulecast.sources.images.layout import LayoutStore, split
+from joulecast.sources.images.layout import LayoutStore, is_layout, split
 from joulecast.sources.images.manifest import (
     CONFIG_TYPES,
     MAX_DOCUMENT_BYTES,
@@ -34,7 +37,7 @@ from joulecast.sources.images.overlay import Found, find, survey
 from joulecast.sources.images.reference import is_bare, parse, refuse_address
 from joulecast.sources.registries.access import RegistryAccess
 from joulecast.sources.skeletons import external
-from joulecast.sources.skeletons.formats import check_requested
+from joulecast.sources.skeletons.formats import check_found, check_requested
 from joulecast.sources.skeletons.skeleton import skeleton
 from joulecast.sources.streams.ranges import RangedStream, Windows
 
@@ -62,10 +65,11 @@ def fetch(
 ) -> FetchedModel:
     """Fetch the model that ``reference`` names, without its weights.
 
-    ``reference``: path of an ONNX file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``);
-    else an image in a registry. ``path``: the model inside the image; without it the image's label or manifest
-    annotation ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and
-    ``org.opencontainers.image.title``, then the one ``.onnx`` under ``/models``. ``format``: only ``onnx`` so far.
+    ``reference``: path of an ONNX file, of a folder with a ``config.json``, of a configuration, a safetensors or a GGUF
+    file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``); else an image in a registry.
+    ``path``: the model inside the image or folder; without it the image's label or manifest annotation
+    ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and ``org.opencontainers.image.title``,
+    then the one model under ``/models``. ``format``: ``onnx``, ``huggingface`` or ``gguf``, to refuse any other.
     ``verify``: read every layer touched to its end, so that all of it is checked by digest.
 
     Raises ModelReferenceError, ModelFetchError, ModelFormatError; ``reason`` says what to do about it.
@@ -74,9 +78,16 @@ def fetch(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    file = _local_file(reference, access)
-    if file is not None:
-        return fetch_file(file, reference=reference, meter=meter)
+    found = _local(reference, path, access, meter)
+    if found is None:
+        found = _remote(reference, path, access, meter, platform=platform, verify=verify)
+    check_found(found, format)
+    return found
+
+
+def _remote(
+    reference: str, path: str | None, access: RegistryAccess, meter: Meter, *, platform: str, verify: bool
+) -> FetchedModel:
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         manifest = select(store, target, platform, reference)
@@ -99,12 +110,29 @@ def resolve(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    file = _local_file(reference, access)
-    if file is not None:
-        return fetch_file(file, reference=reference, meter=meter).digest
+    found = _local(reference, None, access, meter)
+    if found is not None:
+        return found.digest
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         return resolve_manifest(store, target, platform, reference)
+
+
+def _local(reference: str, path: str | None, access: RegistryAccess, meter: Meter) -> FetchedModel | None:
+    """Fetch a model out of a file or a model folder of this machine; None where the reference means an image.
+
+    Raises ModelReferenceError for a folder that is neither a model's nor an image layout.
+    """
+    file = _local_file(reference, access)
+    if file is not None:
+        found = language_model_file(file, reference=reference, meter=meter)
+        return found or fetch_file(file, reference=reference, meter=meter)
+    folder = split(reference) if access.local_paths else None
+    if folder is None or folder[1] is not None or is_layout(folder[0]):
+        return None
+    if not path and not candidates(tuple(listed(folder[0]))):
+        raise refused(folder[0])
+    return fetch_folder(folder[0], path, reference=reference, meter=meter)
 
 
 def _local_file(reference: str, access: RegistryAccess) -> Path | None:
