@@ -112,7 +112,7 @@ def _awq(asked: Mapping[str, Any], plain: Storage) -> Rules:
     return Rules(groups=(Group(storage=own),), skipped=_patterns(asked, "modules_to_not_convert"))
 
 
-def _fp8(asked: Mapping[str, Any], plain: Storage) -> Rules:  # noqa: ARG001 - as every method takes it
+def _fp8(asked: Mapping[str, Any], plain: Storage) -> Rules:
     block = asked.get("weight_block_size")
     elements = _block_elements(block) if block is not None else None
     own = Storage(
