@@ -33,6 +33,7 @@ class DataSheet:
     - ``quantised_peaks``: the same of narrow arithmetics (fp8, int8, fp4), which inference engines use.
     - ``labels``: values of the node label that name it.
     - ``lacks``: arithmetics the hardware does not have.
+    - ``memory_bytes``: as published, in units of 10⁹ bytes; cards hold up to 7 % more.
     """
 
     key: str
@@ -46,6 +47,7 @@ class DataSheet:
     boost_clock_mhz: Fact | None
     multiprocessors: Fact | None
     quantised_peaks: Mapping[str, Fact]
+    memory_bytes: Fact | None
 
     @property
     def boost_mhz(self) -> float | None:
@@ -99,6 +101,7 @@ def _sheet(entry: dict[str, Any]) -> DataSheet:
         power_limit_watts=_optional(entry, "power_limit_watts"),
         boost_clock_mhz=_optional(entry, "boost_clock_mhz"),
         multiprocessors=_optional(entry, "multiprocessors"),
+        memory_bytes=_optional(entry, "memory_bytes"),
         quantised_peaks={name: _fact(fact) for name, fact in entry.get("quantised_peaks", {}).items()},
     )
 
