@@ -12,13 +12,13 @@ _GIGABYTE = 10**9
 
 
 def memory_bytes(product: str) -> int | None:
-    """Return the memory of ``product``: what its name states, else its data sheet; None where neither does.
+    """Return the memory of ``product``: its data sheet's, else what its name states; None where neither does.
 
-    Cards of one data sheet are sold with several sizes, which their labels tell (Tesla-V100-SXM2-16GB).
+    A card that is sold with several sizes has the largest one (a V100 of 16 GB counts as one of 32).
     """
     name = normalise_product(product)
-    stated = _STATED.search(name)
-    if stated:
-        return int(stated[1]) * _GIGABYTE
     sheet = next((sheet for sheet in datasheets() if name in sheet.labels), None)
-    return int(sheet.memory_bytes.value) if sheet and sheet.memory_bytes else None
+    if sheet and sheet.memory_bytes:
+        return int(sheet.memory_bytes.value)
+    stated = _STATED.search(name)
+    return int(stated[1]) * _GIGABYTE if stated else None

@@ -13,8 +13,8 @@ from joulecast.energy.datasheets import datasheets
     [
         ("NVIDIA-H200", 141),
         ("NVIDIA-H100-80GB-HBM3", 80),
-        ("Tesla-V100-SXM2-16GB", 16),
         ("Tesla-V100-SXM2-32GB", 32),
+        ("NVIDIA-Z9000-512GB", 512),
         ("NVIDIA-L40S", 48),
         ("Tesla-T4", 16),
     ],
