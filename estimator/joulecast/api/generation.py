@@ -23,13 +23,12 @@ from joulecast.serving.passes import Pass, decode, prefill
 from joulecast.serving.requests import GenerationRequest, Phase
 from joulecast.serving.rows import rows
 from joulecast.units import Seconds, Watts
-from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_PRECISION
+from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_ENGINE, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
     from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
-DEFAULT_ENGINE = "vllm"
 _LEVEL = 0.9
 
 # Log half-widths that reasons add in quadrature; ADR 0157 says why each is what it is.
@@ -37,6 +36,7 @@ _BASE = 0.3
 _OTHER_CARD = 0.2
 _IGNORED = 0.1
 _SKEW = 0.1
+_LISTED_KEYS = 5
 _MOST_SEQUENCES = 1024
 """vLLM's default of ``max_num_seqs`` when it serves on cards of 70 GiB and more (vllm/engine/arg_utils.py)."""
 _MOST_UNKNOWN = 256
@@ -339,24 +339,26 @@ class _Served:
 
     def _widenings(self) -> list[Widening]:
         """Return the width of a scored case, and what makes this one less certain."""
-        engine, product = engine_named(self._engine), self._accelerator.product
-        found = [Widening(reason=f"interval of {self._engine}: a prior, not scored yet", log_half_width=_BASE)]
-        if product not in engine.cards:
-            reason = f"no kernels of {self._engine} were timed on {product}: taken from cards like it"
-            found.append(Widening(reason=reason, log_half_width=_OTHER_CARD))
+        found = widenings(self._engine, self._accelerator.product)
         if self._model.ignored:
-            keys = ", ".join(self._model.ignored[:5])
+            keys = ", ".join(self._model.ignored[:_LISTED_KEYS])
             found.append(Widening(reason=f"keys of config.json that nothing reads: {keys}", log_half_width=_IGNORED))
         if any(isinstance(layer.feed_forward, Experts) for layer, _ in self._model.decoder.layers):
             reason = "experts: routing is taken as even, and real routing is skewed"
             found.append(Widening(reason=reason, log_half_width=_SKEW))
         if self._card_bytes is None:
-            found.append(
-                Widening(
-                    reason=f"the memory of {product} is not known: whether it fits was not checked", log_half_width=0.0
-                )
-            )
+            reason = f"the memory of {self._accelerator.product} is not known: whether the model fits was not checked"
+            found.append(Widening(reason=reason, log_half_width=0.0))
         return found
+
+
+def widenings(engine: str, product: str) -> list[Widening]:
+    """Return the width of a case that was scored under ``engine``, and of a card whose kernels were not timed."""
+    found = [Widening(reason=f"the interval of {engine} is a prior: no case was scored", log_half_width=_BASE)]
+    if product not in engine_named(engine).cards:
+        reason = f"no kernels of {engine} were timed on {product}: taken from cards like it"
+        found.append(Widening(reason=reason, log_half_width=_OTHER_CARD))
+    return found
 
 
 def _figure(value: float, width: float) -> Figure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.errors import WorkloadError
 from joulecast.graph import ITEMSIZE_BYTES
-from joulecast.layers import Contraction, LayerProfile
+from joulecast.layers import ENGINE_DOMAIN, Contraction, LayerProfile
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel, Storage
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 ENGINES = ("vllm", "sglang")
 """Runtimes that execute these rows."""
-
-DOMAIN = "joulecast.engine"
-"""Of operators that ONNX does not have."""
 
 COMPUTED_AS = {
     "bf16": "bfloat16",
@@ -168,7 +165,7 @@ class Kernels:
                 name=name,
                 op_type=op_type,
                 kind="counted" if own else "zero",
-                domain="" if op_type in ("Gemm", "Gather") else DOMAIN,
+                domain="" if op_type in ("Gemm", "Gather") else ENGINE_DOMAIN,
                 scope=scope,
                 dtype=dtype or self.model.dtype,
                 macs=own,
