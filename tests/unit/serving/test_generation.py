@@ -139,6 +139,6 @@ def test_a_rate_sets_the_concurrency_by_littles_law():
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_its_name(given, said):
-    with pytest.raises(WorkloadError, match="give|choose") as error:
+    with pytest.raises(WorkloadError, match=r"give|choose") as error:
         asked(**given)
     assert said in str(error.value)

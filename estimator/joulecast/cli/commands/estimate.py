@@ -14,7 +14,7 @@ from joulecast.cli.language import LanguageSource, forward_profiles, opened, ref
 from joulecast.cli.models import profiles
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.layers import ENGINE_GRAPH
+from joulecast.serving.kernels import ENGINES
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
     DEFAULT_ENGINE,
@@ -24,6 +24,7 @@ from joulecast.workloads import (
 )
 
 if TYPE_CHECKING:
+    from joulecast.energy.profile import AcceleratorProfile
     from joulecast.layers import ModelProfile
     from joulecast.serving.requests import GenerationRequest
 
@@ -68,23 +69,34 @@ def command(
 
     Of a model per batch; of a language model per request and per token, as an inference engine serves it.
     """
+    accelerators = _accelerators(accelerator or [DEFAULT_ACCELERATOR], runtime)
     found = opened(request, generation.architecture)
     printed = Printed(explain=explain, top=top, output=output, color=not no_color)
-    names = accelerator or [DEFAULT_ACCELERATOR]
     if not isinstance(found, LanguageSource):
         refuse_generation(request, generation)
         profiled = profiles(request, batch_size, fetched=found)
-        printed.batches(profiled, names, precision=precision, runtime=runtime or DEFAULT_RUNTIME)
+        printed.batches(profiled, accelerators, precision=precision, runtime=runtime or DEFAULT_RUNTIME)
         return
     phase = generation.phase or (PhaseChoice.REQUEST if found.model.generates else PhaseChoice.FORWARD)
     asked = {"precision": precision, "runtime": runtime or DEFAULT_ENGINE}
     if phase is PhaseChoice.FORWARD:
         profiled = forward_profiles(found, batch_size, generation.input_tokens, default=FORECAST_BATCH_SIZE)
-        printed.batches(profiled, names, **asked)
+        printed.batches(profiled, accelerators, **asked)
     elif batch_size:
         raise typer.BadParameter("generation runs requests at once: give --concurrency", param_hint="--batch-size")
     else:
-        printed.generation(found, generation.requests(phase), names, **asked)
+        printed.generation(found, generation.requests(phase), accelerators, **asked)
+
+
+def _accelerators(names: Sequence[str], runtime: str | None) -> list[AcceleratorProfile]:
+    """Return the accelerators of these names, before anything is fetched for them.
+
+    The runtimes of engines are not those of a profile, which has its launch times.
+    """
+    from joulecast.accelerators.catalogue import accelerator_named
+
+    needed = runtime if runtime and runtime not in ENGINES else DEFAULT_RUNTIME
+    return [accelerator_named(name, needed) for name in names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +108,18 @@ class Printed:
     output: OutputFormat
     color: bool
 
-    def batches(self, profiled: Sequence[ModelProfile], names: Sequence[str], *, precision: str, runtime: str) -> None:
+    def batches(
+        self,
+        profiled: Sequence[ModelProfile],
+        accelerators: Sequence[AcceleratorProfile],
+        *,
+        precision: str,
+        runtime: str,
+    ) -> None:
         """Print forecasts of passes, one for each accelerator and batch size."""
-        from joulecast.accelerators.catalogue import accelerator_named
         from joulecast.api.forecasting import estimate
 
-        needed = DEFAULT_RUNTIME if profiled[0].graph == ENGINE_GRAPH else runtime
-        found = [accelerator_named(name, needed) for name in names]
-        estimates = [estimate(profile, each, None, precision, runtime) for each in found for profile in profiled]
+        estimates = [estimate(profile, each, None, precision, runtime) for each in accelerators for profile in profiled]
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.estimates import estimate_tables
 
@@ -117,16 +133,14 @@ class Printed:
         self,
         found: LanguageSource,
         requests: Sequence[GenerationRequest],
-        names: Sequence[str],
+        accelerators: Sequence[AcceleratorProfile],
         *,
         precision: str,
         runtime: str,
     ) -> None:
         """Print forecasts of generation, one for each accelerator and concurrency."""
-        from joulecast.accelerators.catalogue import accelerator_named
         from joulecast.api.generation_documents import generation_document, generation_row
 
-        accelerators = [accelerator_named(name) for name in names]
         estimates = forecasts(found.model, accelerators, requests, precision=precision, runtime=runtime)
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.generation import generation_tables
