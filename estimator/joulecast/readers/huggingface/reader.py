@@ -61,7 +61,7 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         storage=own,
         stored_otherwise=otherwise,
         defaults=dict(sorted(text.taken.items())),
-        ignored=_ignored(text),
+        ignored=_ignored(text, entry.uncounted),
     )
 
 
@@ -79,12 +79,12 @@ def _dtype(found: Chosen) -> str:
     return _UNSAID_DTYPE
 
 
-def _ignored(config: Configuration) -> tuple[str, ...]:
+def _ignored(config: Configuration, uncounted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys that nothing reads and that the class of transformers does not know either.
 
     A key that is set to false or null asks for nothing.
     """
-    known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *config.used}
+    known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *uncounted, *config.used}
     asked = (key for key, value in config.values.items() if value is not None and value is not False)
     return tuple(sorted(config.prefix + key for key in asked if key not in known))
 

@@ -4,7 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from joulecast.blocks import Activation
 from joulecast.readers.huggingface.configuration import Configuration
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "silu": "silu",
+    "swish": "silu",
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "gelu_python_tanh": "gelu",
+    "quick_gelu": "gelu",
+}
+"""Names of transformers' ``ACT2FN``; any other runs as one elementwise kernel too."""
+
+
+def activation(config: Configuration, key: str) -> Activation:
+    """Return the kind of the activation that ``key`` names."""
+    return _ACTIVATIONS.get(config.text(key), "other")
 
 
 def head_size(config: Configuration) -> int:
