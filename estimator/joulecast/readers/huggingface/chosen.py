@@ -45,8 +45,8 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
         return _composite(config, COMPOSITES[named])
     if named not in ARCHITECTURES:
         raise _unknown(config, named)
-    own = Configuration(values=config, model_type=named, known=known(named))
     entry = ARCHITECTURES[named]
+    own = Configuration(values=config, model_type=named, known=known(named, entry.names))
     return Chosen(entry=entry, text=own, whole=own, classes=entry.classes if architecture is None else None)
 
 
@@ -59,7 +59,7 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     entry = ARCHITECTURES[named]
     layer = f"{composite.modules}.{entry.layer.partition('.')[2]}"
     embedding = f"{composite.modules}.{entry.embedding.partition('.')[2]}"
-    text = Configuration(values=values, model_type=named, known=known(named), prefix="text_config.")
+    text = Configuration(values=values, model_type=named, known=known(named, entry.names), prefix="text_config.")
     return Chosen(
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,

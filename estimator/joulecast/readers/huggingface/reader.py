@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from joulecast.blocks import Attention, Experts, FeedForward, LanguageModel, Layer, Stack
+from joulecast.blocks import Attention, Experts, FeedForward, LanguageModel, Layer, Stack, inside
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.chosen import Chosen, chosen
@@ -101,12 +101,12 @@ def products(model: LanguageModel) -> Iterator[str]:
 def _of_layer(layer: Layer, path: str) -> Iterator[str]:
     for mixer in layer.mixers:
         if isinstance(mixer, Attention):
-            yield from (f"{path}.{mixer.path}.{name}" for name in mixer.projections)
+            yield from (f"{inside(path, mixer.path)}.{name}" for name in mixer.projections)
     block = layer.feed_forward
     dense = (block.expert, block.shared) if isinstance(block, Experts) else (block,)
     for each in dense:
         if isinstance(each, FeedForward):
-            yield from (f"{path}.{each.path}.{name}" for name in each.projections)
+            yield from (f"{inside(path, each.path)}.{name}" for name in each.projections)
 
 
 def _of_head(stack: Stack) -> Iterator[str]:

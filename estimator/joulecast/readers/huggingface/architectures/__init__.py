@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from joulecast.readers.huggingface.architectures.decoders import COMPOSITES as _COMPOSITES
 from joulecast.readers.huggingface.architectures.decoders import DECODERS
 from joulecast.readers.huggingface.architectures.entry import Composite, Decoder
 
@@ -13,5 +14,5 @@ Architecture = Decoder
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({each.model_type: each for each in (*DECODERS,)})
 """Entry by model type."""
 
-COMPOSITES: Mapping[str, Composite] = MappingProxyType({})
+COMPOSITES: Mapping[str, Composite] = MappingProxyType({each.model_type: each for each in _COMPOSITES})
 """Model types that hold a text model beside others (images, sound)."""

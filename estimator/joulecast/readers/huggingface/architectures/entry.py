@@ -34,6 +34,9 @@ class Decoder:
     - ``rotary``: key of the share of a head that is rotated, with its value where it is left out; None for none.
     - ``positions``: key of the rows of a learned position table, None for none; ``more_positions``: rows beside these.
     - ``windows``: rule for the window of each layer.
+    - ``bidirectional``: every token attends to all; ``alibi``: positions by a slope a head, and no rotation.
+    - ``names``: second names of keys in old files, beside those that the class knows.
+    - ``refused``: keys that ask for what is not understood, where they are true.
     - ``mixer``, ``feed_forward``: make the blocks of layer ``number`` in place of attention and a dense block, for
       experts, latent attention and recurrences.
     """
@@ -73,8 +76,10 @@ class Decoder:
     windows: Windows = no_window
     mixer: Callable[[Configuration, Decoder, int], Mixer] | None = None
     feed_forward: Callable[[Configuration, Decoder, int], FeedForward | Experts] | None = None
-    refused: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-    """Values by key that change what is computed and are not understood."""
+    bidirectional: Flag = False
+    alibi: Flag = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
