@@ -46,7 +46,7 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
     if named not in ARCHITECTURES:
         raise _unknown(config, named)
     entry = ARCHITECTURES[named]
-    own = Configuration(values=config, model_type=named, known=known(entry.model_type))
+    own = Configuration(values=config, model_type=named, known=known(entry.model_type, entry.names))
     classes = entry.classes if architecture is None else None
     return Chosen(entry=entry, text=own, whole=own, classes=classes, notes=entry.notes)
 
@@ -60,7 +60,9 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     entry = ARCHITECTURES[named]
     layer = f"{composite.modules}.{entry.layer.partition('.')[2]}"
     embedding = f"{composite.modules}.{entry.embedding.partition('.')[2]}"
-    text = Configuration(values=values, model_type=named, known=known(entry.model_type), prefix="text_config.")
+    text = Configuration(
+        values=values, model_type=named, known=known(entry.model_type, entry.names), prefix="text_config."
+    )
     return Chosen(
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,

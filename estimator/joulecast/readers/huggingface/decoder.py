@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from itertools import groupby
+from typing import Literal
 
 from joulecast.blocks import Attention, Embedding, FeedForward, Head, Layer, Norm, Stack
+from joulecast.errors import UnsupportedOperatorError
 from joulecast.readers.huggingface.architectures.entry import Decoder, Flag
 from joulecast.readers.huggingface.architectures.rules import activation
 from joulecast.readers.huggingface.configuration import Configuration
@@ -15,6 +17,12 @@ from joulecast.readers.huggingface.tasks import Task
 
 def decoder(config: Configuration, entry: Decoder, task: Task) -> Stack:
     """Return the stack that ``config`` describes. Raises ModelFormatError for values that contradict each other."""
+    for key in entry.refused:
+        if config.flag(key):
+            raise UnsupportedOperatorError(
+                f"{key} of config.json is true, which is not understood for {config.model_type}: no forecast is made",
+                reason="UnknownArchitecture",
+            )
     width = config.count("hidden_size")
     return Stack(
         layers=runs(_layers(config, entry, width)),
@@ -81,6 +89,7 @@ def attention(config: Configuration, entry: Decoder, window: int | None) -> Atte
         value_bias=query_bias if entry.value_bias is None else decided(config, entry.value_bias),
         output_bias=decided(config, entry.output_bias),
         window=window,
+        causal=not decided(config, entry.bidirectional),
         rotary=_rotated(config, entry, size),
         query_norm=_head_norm(entry, size, heads),
         key_norm=_head_norm(entry, size, kv_heads),
@@ -89,7 +98,7 @@ def attention(config: Configuration, entry: Decoder, window: int | None) -> Atte
 
 def _rotated(config: Configuration, entry: Decoder, head_size: int) -> int:
     """Return how many elements of a head are rotated; ``rope_parameters`` hold the share since transformers 5."""
-    if entry.rotary is None:
+    if entry.rotary is None or decided(config, entry.alibi):
         return 0
     key, usual = entry.rotary
     parameters = config.part("rope_parameters") or {}
@@ -152,4 +161,5 @@ def _head(config: Configuration, entry: Decoder, width: int, task: Task) -> Head
             bias=bias,
             projection=projection,
         )
-    return Head(path="score", inputs=own, outputs=task.labels, pooled=task.pooled, projection=projection)
+    tokens: Literal["all", "sequence"] = "sequence" if task.pooled else "all"
+    return Head(path="score", inputs=own, outputs=task.labels, tokens=tokens, projection=projection)

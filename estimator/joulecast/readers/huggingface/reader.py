@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from joulecast.blocks import Attention, Experts, FeedForward, LanguageModel, Layer, Stack
+from joulecast.blocks import (
+    Attention,
+    Experts,
+    FeedForward,
+    LanguageModel,
+    LatentAttention,
+    Layer,
+    Mixer,
+    Stack,
+    inside,
+)
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.chosen import Chosen, chosen
@@ -100,13 +110,38 @@ def products(model: LanguageModel) -> Iterator[str]:
 
 def _of_layer(layer: Layer, path: str) -> Iterator[str]:
     for mixer in layer.mixers:
-        if isinstance(mixer, Attention):
-            yield from (f"{path}.{mixer.path}.{name}" for name in mixer.projections)
+        yield from (f"{inside(path, mixer.path)}.{name}" for name in _of_mixer(mixer))
     block = layer.feed_forward
-    dense = (block.expert, block.shared) if isinstance(block, Experts) else (block,)
-    for each in dense:
-        if isinstance(each, FeedForward):
-            yield from (f"{path}.{each.path}.{name}" for name in each.projections)
+    if block is not None:
+        yield from (f"{inside(path, block.path)}{name}" for name in _of_block(block))
+
+
+def _of_mixer(mixer: Mixer) -> Iterator[str]:
+    """Yield the products of a mixer, by their paths in it."""
+    if isinstance(mixer, Attention):
+        yield from mixer.projections
+    elif isinstance(mixer, LatentAttention):
+        yield from ("q_proj",) if mixer.query_rank is None else ("q_a_proj", "q_b_proj")
+        yield from ("kv_a_proj_with_mqa", "kv_b_proj", "o_proj")
+        if mixer.indexer is not None and not mixer.indexer.reused:
+            yield from ("indexer.wq_b", "indexer.wk", "indexer.weights_proj")
+    else:
+        yield from (*mixer.projections, *mixer.gates, "out_proj")
+        if mixer.kind == "mamba":
+            yield from ("x_proj", "dt_proj")
+
+
+def _of_block(block: FeedForward | Experts) -> Iterator[str]:
+    """Yield the products of a feed-forward block, by their paths in it; experts share a path without a number."""
+    if isinstance(block, FeedForward):
+        yield from (f".{name}" for name in block.projections)
+        return
+    yield f".{block.router}"
+    for each in (block.expert, block.shared):
+        if each is not None:
+            yield from (f".{each.path}.{name}" for name in each.projections)
+    if block.shared is not None and block.shared_gate:
+        yield f".{block.shared.path}_gate"
 
 
 def _of_head(stack: Stack) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from joulecast.readers.huggingface.architectures import experts, latent, recurrent
+from joulecast.readers.huggingface.architectures.decoders import COMPOSITES as DENSE_COMPOSITES
 from joulecast.readers.huggingface.architectures.decoders import DECODERS
 from joulecast.readers.huggingface.architectures.entry import Composite, Decoder
 
@@ -18,6 +19,9 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 """Entry by model type."""
 
 COMPOSITES: Mapping[str, Composite] = MappingProxyType(
-    {each.model_type: each for each in (*experts.COMPOSITES, *latent.COMPOSITES, *recurrent.COMPOSITES)}
+    {
+        each.model_type: each
+        for each in (*DENSE_COMPOSITES, *experts.COMPOSITES, *latent.COMPOSITES, *recurrent.COMPOSITES)
+    }
 )
 """Model types that hold a text model beside others (images, sound)."""

@@ -79,8 +79,10 @@ class Decoder:
     feed_forward: Callable[[Configuration, int, Callable[[], FeedForward]], FeedForward | Experts | None] | None = None
     uncounted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    refused: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-    """Values by key that change what is computed and are not understood."""
+    bidirectional: Flag = False
+    alibi: Flag = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
