@@ -15,6 +15,11 @@ Activation = Literal["silu", "gelu", "relu", "other"]
 NormKind = Literal["rms", "layer"]
 
 
+def inside(path: str, name: str) -> str:
+    """Return the path of the module ``name`` in that at ``path``; an empty name is the module itself."""
+    return f"{path}.{name}" if name else path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """How the weights of a product lie in memory, and what multiplies them.
@@ -215,7 +220,8 @@ class Layer:
 class Embedding:
     """Tables that turn ids into vectors.
 
-    - ``rows``: of the token table; ``width`` of its rows.
+    - ``rows``: of the token table; ``width`` of its rows; ``shared``: the table is another stack's, and no parameters
+      of this one (the decoder of T5 and BART reads the encoder's).
     - ``positions``: rows of a learned position table that runs; ``token_types``: rows of the segment table.
     - ``projection``: width after a product that follows the table (OPT-350m), None for none.
     - ``frames``: a convolutional front end in place of a table (Whisper): (channels in, taps, stride) of each.
@@ -224,6 +230,7 @@ class Embedding:
     path: str
     rows: int
     width: int
+    shared: bool = False
     positions: int = 0
     token_types: int = 0
     norm: Norm | None = None
@@ -235,10 +242,14 @@ class Embedding:
 class Head:
     """The product after the last layer.
 
-    - ``outputs``: its width, the vocabulary or the number of labels; ``tied``: it reads the embedding's table.
-    - ``transform``: a product, activation and normalisation before it (BERT), or a pooler: its width, 0 for none.
-    - ``pooled``: it runs on one token a sequence (classification, reranking) rather than on all.
-    - ``projection``: width down to which the hidden state is projected before it, None for none.
+    - ``inputs``, ``outputs``: its width, and the vocabulary or the number of labels; 0 outputs for a pooler alone.
+    - ``tied``: it reads the embedding's table.
+    - ``transform``: path of a product of ``inputs`` × ``inputs``, with an activation and ``transform_norm``, that runs
+      before it (BERT), or of a pooler; None for none.
+    - ``tokens``: whether it runs on the tokens that the pass judges, on all, or on one a sequence (classification,
+      reranking, pooling).
+    - ``projection``: width down to which the hidden state is projected before it, of all tokens; None for
+      none.
     """
 
     path: str
@@ -246,9 +257,10 @@ class Head:
     outputs: int
     tied: bool = False
     bias: bool = False
-    transform: int = 0
+    transform: str | None = None
+    transform_bias: bool = True
     transform_norm: Norm | None = None
-    pooled: bool = False
+    tokens: Literal["judged", "all", "sequence"] = "judged"
     projection: int | None = None
 
 

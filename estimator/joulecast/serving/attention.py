@@ -53,7 +53,7 @@ def _prepared(kernels: Kernels, block: Attention, path: str, heads: int, kv_head
     for name, norm, count in (("q_norm", block.query_norm, heads), ("k_norm", block.key_norm, kv_heads)):
         if norm is not None:
             own = tokens * count * block.head_size
-            stored = norm.width if norm.width == block.head_size else count * block.head_size
+            stored = norm.scale * (norm.width if norm.width == block.head_size else count * block.head_size)
             kernels.add(f"{path}.{name}", "RMSNorm", reads=own, writes=own, weights=stored, params=stored)
     if block.rotary:
         turned = tokens * (heads + kv_heads) * block.rotary

@@ -88,8 +88,8 @@ def _stepped(kernels: Kernels, block: StateSpace, path: str, part: Share) -> Non
     kernels.product(first, (first,), tokens=tokens, inputs=part.inner, outputs=own)
     kernels.all_reduce(f"{first}.all_reduce", tokens * own)
     for number, norm in enumerate(block.step_norms):
-        moved = tokens * norm.width
-        kernels.add(f"{path}.norm{number}", "RMSNorm", reads=moved, writes=moved, weights=norm.width, params=norm.width)
+        moved, stored = tokens * norm.width, norm.width * norm.scale
+        kernels.add(f"{path}.norm{number}", "RMSNorm", reads=moved, writes=moved, weights=stored, params=stored)
     kernels.product(second, (second,), tokens=tokens, inputs=block.step_rank, outputs=part.inner, bias=part.inner)
 
 

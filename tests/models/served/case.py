@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.models.served.formulas import Formula
+
 Keys = Mapping[str, Any]
 
 
@@ -17,6 +19,8 @@ class Case:
     - ``small``: keys of a configuration that is built in a moment, with more than one kind of layer if it has kinds.
     - ``published``: keys of a published one, as its file has them; ``origin``: its repository.
     - ``decodes``: the class keeps a cache, so that one step can be traced.
+    - ``formulas``: what goes by formula in every pass; ``step_formulas``: in a step of generation beside these.
+    - ``tokens``: of a pass of the published size; ``uncounted``: operators without a rule in the trace.
     - ``encoder_tokens``: how many tokens of its input the encoder makes, of the small and of the published one; 0
       without an encoder.
     """
@@ -28,6 +32,10 @@ class Case:
     origin: str = ""
     decodes: bool = True
     variant: str = ""
+    formulas: tuple[Formula, ...] = ()
+    step_formulas: tuple[Formula, ...] = ()
+    tokens: int = 128
+    uncounted: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

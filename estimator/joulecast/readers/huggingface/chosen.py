@@ -45,9 +45,10 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
         return _composite(config, COMPOSITES[named])
     if named not in ARCHITECTURES:
         raise _unknown(config, named)
-    own = Configuration(values=config, model_type=named, known=known(named))
     entry = ARCHITECTURES[named]
-    return Chosen(entry=entry, text=own, whole=own, classes=entry.classes if architecture is None else None)
+    own = Configuration(values=config, model_type=named, known=known(entry.model_type, entry.names))
+    classes = entry.classes if architecture is None else None
+    return Chosen(entry=entry, text=own, whole=own, classes=classes, notes=entry.notes)
 
 
 def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
@@ -59,13 +60,18 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     entry = ARCHITECTURES[named]
     layer = f"{composite.modules}.{entry.layer.partition('.')[2]}"
     embedding = f"{composite.modules}.{entry.embedding.partition('.')[2]}"
-    text = Configuration(values=values, model_type=named, known=known(named), prefix="text_config.")
+    text = Configuration(
+        values=values, model_type=named, known=known(entry.model_type, entry.names), prefix="text_config."
+    )
     return Chosen(
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,
         whole=whole,
         classes=composite.classes,
-        notes=(f"{composite.left_out} of {composite.model_type} is not priced: only its text model is read",),
+        notes=(
+            f"{composite.left_out} of {composite.model_type} is not priced: only its text model is read",
+            *entry.notes,
+        ),
     )
 
 

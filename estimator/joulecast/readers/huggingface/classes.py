@@ -10,10 +10,13 @@ from typing import Any
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES
 from joulecast.readers.huggingface.known import GENERAL, TABLE
 
+OWN = (*{entry.model_type for entry in ARCHITECTURES.values()}, *COMPOSITES)
+"""Model types that have a class."""
+
 Table = dict[str, dict[str, dict[str, Any]]]
 
 
-def of_transformers(model_types: Iterable[str] = (*ARCHITECTURES, *COMPOSITES)) -> Table:
+def of_transformers(model_types: Iterable[str] = OWN) -> Table:
     """Return the table by the installed transformers. ``model_types``: each gets an entry."""
     from transformers import PretrainedConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING

@@ -55,7 +55,6 @@ class Known:
 
     - ``defaults``: value by key, where the configuration says nothing.
     - ``names``: of a key that has two names, the one that the class stores, by the general one (``attribute_map``).
-    - ``parts``: model type of a part by key (``text_config``), of models that are made of several.
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -142,7 +141,8 @@ class Configuration:
             if name in self.values:
                 self.used.add(name)
                 return self.values[name]
-        found = self.known.defaults.get(self.known.names.get(key, key), default)
+        known = (self.known.defaults.get(name) for name in self._spellings(key))
+        found = next((value for value in known if value is not None), default)
         if found is not None:
             self.taken[self.prefix + key] = found
         return found

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from itertools import groupby
+from typing import Literal
 
-from joulecast.blocks import Activation, Attention, Embedding, FeedForward, Head, Layer, Norm, Stack
+from joulecast.blocks import Attention, Embedding, FeedForward, Head, Layer, Norm, Stack
+from joulecast.errors import UnsupportedOperatorError
 from joulecast.readers.huggingface.architectures.entry import Decoder, Flag
+from joulecast.readers.huggingface.architectures.rules import activation
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.tasks import Task
-
-_ACTIVATIONS: dict[str, Activation] = {
-    "silu": "silu",
-    "swish": "silu",
-    "relu": "relu",
-    "gelu": "gelu",
-    "gelu_new": "gelu",
-    "gelu_fast": "gelu",
-    "gelu_python": "gelu",
-    "gelu_pytorch_tanh": "gelu",
-    "gelu_python_tanh": "gelu",
-    "quick_gelu": "gelu",
-}
-"""Names of transformers' ``ACT2FN``; any other runs as one elementwise kernel too."""
 
 
 def decoder(config: Configuration, entry: Decoder, task: Task) -> Stack:
     """Return the stack that ``config`` describes. Raises ModelFormatError for values that contradict each other."""
+    for key in entry.refused:
+        if config.flag(key):
+            raise UnsupportedOperatorError(
+                f"{key} of config.json is true, which is not understood for {config.model_type}: no forecast is made",
+                reason="UnknownArchitecture",
+            )
     width = config.count("hidden_size")
     return Stack(
         layers=runs(_layers(config, entry, width)),
@@ -54,11 +50,6 @@ def sized(config: Configuration, size: str | Callable[[Configuration], int]) -> 
     return config.count(size) if isinstance(size, str) else size(config)
 
 
-def activation(config: Configuration, key: str) -> Activation:
-    """Return the kind of the activation that ``key`` names."""
-    return _ACTIVATIONS.get(config.text(key), "other")
-
-
 def norm(config: Configuration, entry: Decoder, width: int) -> Norm:
     """Return a normalisation over ``width`` as the family has it."""
     scale = decided(config, entry.norm_scale)
@@ -66,16 +57,17 @@ def norm(config: Configuration, entry: Decoder, width: int) -> Norm:
 
 
 def _layers(config: Configuration, entry: Decoder, width: int) -> Iterator[Layer]:
-    count = config.layers()
+    count = entry.depth(config)
     windows = entry.windows(config, count)
     norms = entry.norms if isinstance(entry.norms, int) else entry.norms(config)
     own = norm(config, entry, width)
-    attentions = {window: attention(config, entry, window) for window in set(windows)} if not entry.mixer else {}
-    dense = feed_forward(config, entry) if not entry.feed_forward else None
-    for number in range(count):
-        mixer = entry.mixer(config, entry, number) if entry.mixer else attentions[windows[number]]
-        block = dense or (entry.feed_forward(config, entry, number) if entry.feed_forward else None)
-        yield Layer(path=entry.layer, mixers=(mixer,), feed_forward=block, norms=(own,) * norms)
+    attentions = cache(partial(attention, config, entry))
+    dense = cache(partial(feed_forward, config, entry))
+    for number, window in enumerate(windows):
+        usual = partial(attentions, window)
+        mixer = entry.mixer(config, number, usual) if entry.mixer else usual()
+        block = entry.feed_forward(config, number, dense) if entry.feed_forward else dense()
+        yield Layer(path=entry.layer, mixers=(mixer,) if mixer else (), feed_forward=block, norms=(own,) * norms)
 
 
 def attention(config: Configuration, entry: Decoder, window: int | None) -> Attention:
@@ -97,6 +89,7 @@ def attention(config: Configuration, entry: Decoder, window: int | None) -> Atte
         value_bias=query_bias if entry.value_bias is None else decided(config, entry.value_bias),
         output_bias=decided(config, entry.output_bias),
         window=window,
+        causal=not decided(config, entry.bidirectional),
         rotary=_rotated(config, entry, size),
         query_norm=_head_norm(entry, size, heads),
         key_norm=_head_norm(entry, size, kv_heads),
@@ -105,7 +98,7 @@ def attention(config: Configuration, entry: Decoder, window: int | None) -> Atte
 
 def _rotated(config: Configuration, entry: Decoder, head_size: int) -> int:
     """Return how many elements of a head are rotated; ``rope_parameters`` hold the share since transformers 5."""
-    if entry.rotary is None:
+    if entry.rotary is None or decided(config, entry.alibi):
         return 0
     key, usual = entry.rotary
     parameters = config.part("rope_parameters") or {}
@@ -168,4 +161,5 @@ def _head(config: Configuration, entry: Decoder, width: int, task: Task) -> Head
             bias=bias,
             projection=projection,
         )
-    return Head(path="score", inputs=own, outputs=task.labels, pooled=task.pooled, projection=projection)
+    tokens: Literal["all", "sequence"] = "sequence" if task.pooled else "all"
+    return Head(path="score", inputs=own, outputs=task.labels, tokens=tokens, projection=projection)

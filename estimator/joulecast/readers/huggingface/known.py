@@ -7,6 +7,7 @@ compares the two.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ GENERAL = ""
 """Entry of the table for what every class has; none of these keys changes what is computed."""
 
 
-def known(model_type: str) -> Known:
-    """Return what the class for ``model_type`` knows; nothing where the table has no such type."""
+def known(model_type: str, more_names: Mapping[str, str] | None = None) -> Known:
+    """Return what the class for ``model_type`` knows, and ``more_names``; nothing where the table has no such type."""
     entry = _table().get(model_type, {})
-    return Known(defaults=entry.get("defaults", {}), names=entry.get("names", {}))
+    return Known(defaults=entry.get("defaults", {}), names={**entry.get("names", {}), **(more_names or {})})
 
 
 def general_keys() -> frozenset[str]:

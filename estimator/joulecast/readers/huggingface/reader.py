@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from joulecast.blocks import Attention, Experts, FeedForward, LanguageModel, Layer, Stack
+from joulecast.blocks import (
+    Attention,
+    Experts,
+    FeedForward,
+    LanguageModel,
+    LatentAttention,
+    Layer,
+    Mixer,
+    Stack,
+    inside,
+)
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.chosen import Chosen, chosen
@@ -61,7 +71,7 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         storage=own,
         stored_otherwise=otherwise,
         defaults=dict(sorted(text.taken.items())),
-        ignored=_ignored(text),
+        ignored=_ignored(text, entry.uncounted),
     )
 
 
@@ -79,12 +89,12 @@ def _dtype(found: Chosen) -> str:
     return _UNSAID_DTYPE
 
 
-def _ignored(config: Configuration) -> tuple[str, ...]:
+def _ignored(config: Configuration, uncounted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys that nothing reads and that the class of transformers does not know either.
 
     A key that is set to false or null asks for nothing.
     """
-    known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *config.used}
+    known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *uncounted, *config.used}
     asked = (key for key, value in config.values.items() if value is not None and value is not False)
     return tuple(sorted(config.prefix + key for key in asked if key not in known))
 
@@ -100,13 +110,38 @@ def products(model: LanguageModel) -> Iterator[str]:
 
 def _of_layer(layer: Layer, path: str) -> Iterator[str]:
     for mixer in layer.mixers:
-        if isinstance(mixer, Attention):
-            yield from (f"{path}.{mixer.path}.{name}" for name in mixer.projections)
+        yield from (f"{inside(path, mixer.path)}.{name}" for name in _of_mixer(mixer))
     block = layer.feed_forward
-    dense = (block.expert, block.shared) if isinstance(block, Experts) else (block,)
-    for each in dense:
-        if isinstance(each, FeedForward):
-            yield from (f"{path}.{each.path}.{name}" for name in each.projections)
+    if block is not None:
+        yield from (f"{inside(path, block.path)}{name}" for name in _of_block(block))
+
+
+def _of_mixer(mixer: Mixer) -> Iterator[str]:
+    """Yield the products of a mixer, by their paths in it."""
+    if isinstance(mixer, Attention):
+        yield from mixer.projections
+    elif isinstance(mixer, LatentAttention):
+        yield from ("q_proj",) if mixer.query_rank is None else ("q_a_proj", "q_b_proj")
+        yield from ("kv_a_proj_with_mqa", "kv_b_proj", "o_proj")
+        if mixer.indexer is not None and not mixer.indexer.reused:
+            yield from ("indexer.wq_b", "indexer.wk", "indexer.weights_proj")
+    else:
+        yield from (*mixer.projections, *mixer.gates, "out_proj")
+        if mixer.kind == "mamba":
+            yield from ("x_proj", "dt_proj")
+
+
+def _of_block(block: FeedForward | Experts) -> Iterator[str]:
+    """Yield the products of a feed-forward block, by their paths in it; experts share a path without a number."""
+    if isinstance(block, FeedForward):
+        yield from (f".{name}" for name in block.projections)
+        return
+    yield f".{block.router}"
+    for each in (block.expert, block.shared):
+        if each is not None:
+            yield from (f".{each.path}.{name}" for name in each.projections)
+    if block.shared is not None and block.shared_gate:
+        yield f".{block.shared.path}_gate"
 
 
 def _of_head(stack: Stack) -> Iterator[str]:

@@ -49,7 +49,8 @@ def task(found: Chosen) -> Task:
     if not isinstance(name, str):
         name = (found.classes or "") + found.entry.usual
         found.text.taken["architectures"] = [name]
-    ends = (end for end in _TASKS if name.endswith(end) and found.classes in (None, name.removesuffix(end)))
+    own = (found.classes, found.entry.classes)
+    ends = (end for end in _TASKS if name.endswith(end) and (not found.classes or name.removesuffix(end) in own))
     end = max(ends, key=len, default=None)
     if end is None:
         raise UnsupportedOperatorError(

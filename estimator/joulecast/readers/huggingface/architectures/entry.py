@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from joulecast.blocks import Experts, FeedForward, Mixer, NormKind
+from joulecast.blocks import Attention, Experts, FeedForward, Mixer, NormKind
 from joulecast.readers.huggingface.architectures.rules import head_size, no_window, shared_heads
 from joulecast.readers.huggingface.configuration import Configuration
 
@@ -33,9 +33,12 @@ class Decoder:
     - ``query_norm``: queries and keys are normalised, each head by itself or all heads at once.
     - ``rotary``: key of the share of a head that is rotated, with its value where it is left out; None for none.
     - ``positions``: key of the rows of a learned position table, None for none; ``more_positions``: rows beside these.
-    - ``windows``: rule for the window of each layer.
+    - ``windows``: rule for the window of each layer; ``depth``: rule for the number of layers.
     - ``mixer``, ``feed_forward``: make the blocks of layer ``number`` in place of attention and a dense block, for
-      experts, latent attention and recurrences.
+      experts, latent attention and recurrences. They get what makes the usual block of that layer, and return None
+      where the layer has none.
+    - ``uncounted``: keys of published files that the class does not know and that change no count.
+    - ``notes``: what is left out or simplified, in sentences.
     """
 
     model_type: str
@@ -71,10 +74,15 @@ class Decoder:
     positions: str | None = None
     more_positions: int = 0
     windows: Windows = no_window
-    mixer: Callable[[Configuration, Decoder, int], Mixer] | None = None
-    feed_forward: Callable[[Configuration, Decoder, int], FeedForward | Experts] | None = None
-    refused: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-    """Values by key that change what is computed and are not understood."""
+    depth: Callable[[Configuration], int] = Configuration.layers
+    mixer: Callable[[Configuration, int, Callable[[], Attention]], Mixer | None] | None = None
+    feed_forward: Callable[[Configuration, int, Callable[[], FeedForward]], FeedForward | Experts | None] | None = None
+    uncounted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    bidirectional: Flag = False
+    alibi: Flag = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

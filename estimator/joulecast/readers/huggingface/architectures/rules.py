@@ -4,7 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from joulecast.blocks import Activation
 from joulecast.readers.huggingface.configuration import Configuration
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "silu": "silu",
+    "swish": "silu",
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "gelu_python_tanh": "gelu",
+    "quick_gelu": "gelu",
+}
+"""Names of transformers' ``ACT2FN``; any other runs as one elementwise kernel too."""
+
+
+def activation(config: Configuration, key: str) -> Activation:
+    """Return the kind of the activation that ``key`` names; GELU without a key (BLOOM)."""
+    return _ACTIVATIONS.get(config.text(key), "other") if key else "gelu"
 
 
 def head_size(config: Configuration) -> int:
@@ -30,6 +50,26 @@ def shared_heads(config: Configuration) -> int:
 def as_many_heads(config: Configuration) -> int:
     """Return the number of heads: each has keys and values of its own."""
     return config.count("num_attention_heads")
+
+
+def falcon_kv_heads(config: Configuration) -> int:
+    """Return Falcon's number of key and value heads: of its newer files by their number, else one, or one a head."""
+    if config.flag("new_decoder_architecture"):
+        own = config.optional_count("num_kv_heads")
+        return own if own is not None else as_many_heads(config)
+    return 1 if config.flag("multi_query") else as_many_heads(config)
+
+
+def falcon_norms(config: Configuration) -> int:
+    """Return how many normalisations a layer of Falcon has: one where attention and feed-forward share it."""
+    if config.flag("new_decoder_architecture"):
+        return config.count("num_ln_in_parallel_attn", most=2, default=2)
+    return 1 if config.flag("parallel_attn") else 2
+
+
+def opt_final_norm(config: Configuration) -> bool:
+    """Return whether OPT has a normalisation after the last layer."""
+    return config.flag("do_layer_norm_before") and not config.flag("_remove_final_layer_norm")
 
 
 def four_times(key: str | None = None) -> Callable[[Configuration], int]:
@@ -82,3 +122,16 @@ def _typed(config: Configuration, layers: int, window: int | None) -> tuple[int 
     if window is None and "sliding_attention" in types:
         raise config.refused("sliding_window", "layer_types has sliding_attention")
     return tuple(window if each == "sliding_attention" else None for each in types)
+
+
+def local_attention(config: Configuration, layers: int) -> tuple[int | None, ...]:
+    """Return GPT-Neo's windows: ``attention_types`` holds kinds of layers with how often they repeat."""
+    window, kinds = config.count("window_size"), list[str]()
+    types = config.value("attention_types", [[["global", "local"], 12]])
+    for each in types if isinstance(types, list) else ():
+        names, times = each if isinstance(each, list) and len(each) == 2 else ([], 0)
+        if isinstance(names, list) and type(times) is int and 0 < times * len(names) <= layers:
+            kinds += names * times
+    if len(kinds) != layers or not all(kind in ("global", "local") for kind in kinds):
+        raise config.refused("attention_types", f"{layers} layers need as many times global or local in all")
+    return tuple(window if kind == "local" else None for kind in kinds)
