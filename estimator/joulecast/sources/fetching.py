@@ -15,6 +15,8 @@ from joulecast.sources.facts.choosing import candidates
 from joulecast.sources.fetched import FetchedModel
 from joulecast.sources.files import fetch_file
 from joulecast.sources.folders import fetch_folder, language_model_file, listed
+from joulecast.sources.hubs.fetching import fetch_from_hub, resolve_at_hub
+from joulecast.sources.hubs.reference import is_hub
 from joulecast.sources.images.folders import refused
 from joulecast.sources.images.layer import Layer
 from joulecast.sources.images.layout import LayoutStore, is_layout, split
@@ -66,7 +68,8 @@ def fetch(
     """Fetch the model that ``reference`` names, without its weights.
 
     ``reference``: path of an ONNX file, of a folder with a ``config.json``, of a configuration, a safetensors or a GGUF
-    file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``); else an image in a registry.
+    file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``); a model of a hub
+    (``hf://organisation/name[@revision]``); else an image in a registry.
     ``path``: the model inside the image or folder; without it the image's label or manifest annotation
     ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and ``org.opencontainers.image.title``,
     then the one model under ``/models``. ``format``: ``onnx``, ``huggingface`` or ``gguf``, to refuse any other.
@@ -78,7 +81,7 @@ def fetch(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = _local(reference, path, access, meter)
+    found = None if is_hub(reference) else _local(reference, path, access, meter)
     if found is None:
         found = _remote(reference, path, access, meter, platform=platform, verify=verify)
     check_found(found, format)
@@ -88,6 +91,8 @@ def fetch(
 def _remote(
     reference: str, path: str | None, access: RegistryAccess, meter: Meter, *, platform: str, verify: bool
 ) -> FetchedModel:
+    if is_hub(reference):
+        return fetch_from_hub(reference, path, access, meter)
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         manifest = select(store, target, platform, reference)
@@ -110,9 +115,11 @@ def resolve(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = _local(reference, None, access, meter)
+    found = None if is_hub(reference) else _local(reference, None, access, meter)
     if found is not None:
         return found.digest
+    if is_hub(reference):
+        return resolve_at_hub(reference, access, meter)
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         return resolve_manifest(store, target, platform, reference)
