@@ -150,8 +150,9 @@ def test_a_bare_name_that_no_registry_gives_is_offered_too(reason: str) -> None:
 
 
 def test_an_image_of_weights_alone_says_so(tmp_path: Path) -> None:
-    folder = layout(tmp_path, [("models/model.safetensors", b"x"), ("models/config.json", b"{}")])
-    with pytest.raises(ModelFetchError, match=r"holds no ONNX file but /models/model\.safetensors, .*: add the model"):
+    folder = layout(tmp_path, [("models/model.safetensors", b"x"), ("models/notes.txt", b"{}")])
+    words = r"holds no ONNX or GGUF file and no config\.json but /models/model\.safetensors, .*: add the model's config"
+    with pytest.raises(ModelFetchError, match=words):
         fetch(folder)
 
 

@@ -35,7 +35,7 @@ def choose(names: Sequence[str], path: str | None, subject: str) -> Choice:
 
     Raises ModelFetchError: ModelNotFound, or AmbiguousModel with the paths to choose from.
     """
-    found = _named(names, posixpath.normpath(path.strip("/"))) if path else candidates(names)
+    found = named(names, posixpath.normpath(path.strip("/"))) if path else candidates(names)
     if len(found) == 1:
         return found[0]
     if found:
@@ -89,7 +89,8 @@ def ambiguous(paths: Sequence[str], subject: str) -> ModelFetchError:
     )
 
 
-def _named(names: Sequence[str], path: str) -> list[Choice]:
+def named(names: Sequence[str], path: str) -> list[Choice]:
+    """Return the models that ``path`` may mean: the file, or those in the folder."""
     if path in names:
         choice = of_file(path)
         is_folder = choice is not None and posixpath.basename(path) == CONFIG

@@ -120,9 +120,14 @@ def _of_headers(
         count += 1
         wanted = entries if not indexed else {name: entries[name] for name in entries if name in found}
         found |= wanted
-    missing = any(tensor is None for tensor in found.values()) or count < len(files)
+    missing = any(tensor is None for tensor in found.values()) or count < max(len(files), _parts(files))
     known: Known = "none" if not found else "names" if not count else "some" if missing else "all"
     return _Tensors(tensors=found, known=known, weight_bytes=weight_bytes)
+
+
+def _parts(files: Sequence[str]) -> int:
+    """Return in how many files the model is by the names of those that are there."""
+    return max((int(match["count"]) for name in files if (match := SHARD.fullmatch(name))), default=0)
 
 
 def _headers(folder: ModelFolder, files: Sequence[str], left_bytes: int) -> Iterator[Mapping[str, StoredTensor]]:

@@ -27,6 +27,8 @@ MAX_HEADER_BYTES = 64 << 20
 KEPT_ELEMENTS = 1024
 """More than the layers of any model, for whose sake lists a layer are kept."""
 _MAX_ENTRIES = 100_000  # metadata keys, or tensors; DeepSeek V3 has about 1,100 tensors
+_MAX_STRINGS = 2_000_000
+"""In all arrays that are passed over: five times the words and merges of the largest vocabularies."""
 _MAX_NAME_BYTES = 65_535  # of a metadata key; of a tensor 64
 _MAX_KEPT_STRING_BYTES = 4096
 _MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
@@ -103,6 +105,7 @@ class _Header:
         self._end = stream.position + MAX_HEADER_BYTES
         self._metadata: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}
+        self._strings_left = _MAX_STRINGS
 
     def facts(self) -> GgufFacts:
         if self._take(len(MAGIC)) != MAGIC:
@@ -150,6 +153,9 @@ class _Header:
     def _strings(self, count: int, *, is_kept: bool) -> list[str]:
         if is_kept:
             return [self._text(_MAX_KEPT_STRING_BYTES) for _ in range(count)]
+        self._strings_left -= count
+        if self._strings_left < 0:
+            raise self._error(f"states {count:,} strings in an array, more than any vocabulary has: it is damaged")
         left = count
         while left:
             left -= self._pass_strings(left)

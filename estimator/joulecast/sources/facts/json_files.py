@@ -15,7 +15,8 @@ MAX_CONFIG_BYTES = 1 << 20
 """The largest configurations list a word or a module a line and stay below 200 kB."""
 _MAX_DEPTH = 64
 """Configurations of published models nest at most 6 deep."""
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, also one without an end, which would else be tried from each of its quotes."""
 _BRACKET = re.compile(rb"[\[\]{}]")
 _FIRST_BYTES = 16 << 10  # larger than nearly every configuration
 
@@ -38,7 +39,7 @@ def parsed_object(content: bytes, name: str) -> dict[str, Any]:
     """Parse ``content`` as one JSON object. Raises ModelFormatError, beginning with ``name``."""
     if not content.strip(b"\0 \r\n\t"):
         raise ModelFormatError(f"{name} is empty: copy or download the file again")
-    if _depth(content) > _MAX_DEPTH:
+    if _nests_too_deep(content):
         raise ModelFormatError(f"{name} nests deeper than {_MAX_DEPTH}: no configuration of a model does")
     try:
         document = json.loads(content)
@@ -56,10 +57,11 @@ def too_large(name: str, limit_bytes: int) -> ModelFormatError:
     )
 
 
-def _depth(content: bytes) -> int:
-    """Return how deep brackets nest outside of strings."""
-    deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", content)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _nests_too_deep(content: bytes) -> bool:
+    """Decide whether brackets outside of strings nest deeper than ``_MAX_DEPTH``."""
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", content)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > _MAX_DEPTH:
+            return True
+    return False

@@ -93,10 +93,16 @@ def test_a_forged_header_is_named(words: str, tmp_path: Path) -> None:
         fetch(str(tmp_path / "m.gguf"))
 
 
-def test_an_array_of_strings_without_end_is_stopped() -> None:
-    content = head(entries=1) + struct.pack("<QcIIQ", 1, b"a", 9, 8, 1 << 60) + bytes(8 * 9_000_000)
-    with pytest.raises(ModelFormatError, match="has a header of more than"):
-        read_header(MemoryStream(content), "m.gguf")
+def test_arrays_of_strings_without_end_are_stopped() -> None:
+    array = struct.pack("<QcIIQ", 1, b"a", 9, 8, 500_000) + bytes(8 * 500_000)
+    with pytest.raises(ModelFormatError, match="states 500,000 strings in an array, more than any vocabulary has"):
+        read_header(MemoryStream(head(entries=10) + array * 5), "m.gguf")
+
+
+def test_a_header_ends_where_no_header_is_longer() -> None:
+    text = struct.pack("<QcIQ", 1, b"a", 8, 40 << 20) + bytes(40 << 20)
+    with pytest.raises(ModelFormatError, match="has a header of more than 67,108,864 bytes"):
+        read_header(MemoryStream(head(entries=2) + text * 2), "m.gguf")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tensors": 3}', b'{"tensors": {"a": [1]}}'])
