@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from joulecast.api.documents import profile_document as profile_document
     from joulecast.api.documents import profile_from_document as profile_from_document
     from joulecast.api.forecasting import estimate as estimate
+    from joulecast.api.generation import GenerationEstimate as GenerationEstimate
+    from joulecast.api.generation import estimate_generation as estimate_generation
     from joulecast.api.profiling import profile as profile
     from joulecast.api.profiling import read as read
     from joulecast.canonical import canonicalise as canonicalise
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from joulecast.layers import ModelProfile as ModelProfile
     from joulecast.layers import Totals as Totals
     from joulecast.layers import Workload as Workload
+    from joulecast.serving.requests import GenerationRequest as GenerationRequest
     from joulecast.sources import FetchBudget as FetchBudget
     from joulecast.sources import FetchedModel as FetchedModel
     from joulecast.sources import RegistryAccess as RegistryAccess
@@ -70,6 +73,9 @@ _EXPORTS = {
     "LayerEnergy": "energy.model",
     **dict.fromkeys(_ERRORS, "errors"),
     "estimate": "api.forecasting",
+    "GenerationEstimate": "api.generation",
+    "estimate_generation": "api.generation",
+    "GenerationRequest": "serving.requests",
     "ModelGraph": "graph",
     "Coverage": "layers",
     "LayerProfile": "layers",

@@ -43,7 +43,8 @@ class LayerProfile:
     (onnxruntime a Transpose: ``kernels`` says so); where its outputs are known before execution they are 0. ``Totals``
     leaves them out.
 
-    - ``macs``: the sum of ``contractions``; 1 MAC = 2 FLOPs.
+    - ``macs``: the sum of ``contractions``; 1 MAC = 2 FLOPs. Attention of an engine counts as dense, and its
+      ``contractions`` are what is executed: causal, and within the window.
     - ``params``: trainable elements, a shared tensor counted at its first use only.
     - ``activations``: elements of the first output if the row carries MACs, else 0 (states and caches beside it are
       copies).
@@ -135,13 +136,20 @@ class Workload:
     input_values: Mapping[str, object] = field(default_factory=dict)
 
 
+ENGINE_DOMAIN = "joulecast.engine"
+"""``LayerProfile.domain`` of kernels of inference engines that ONNX has no operator for."""
+
+ENGINE_GRAPH = "engine"
+"""``ModelProfile.graph`` of rows that an inference engine runs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProfile:
     """A model's rows under one workload.
 
     - ``source``: the reference as given.
     - ``digest``: identity of the image or file (``sha256:…``).
-    - ``graph``: ``exported`` (canonicalised) or ``optimized``.
+    - ``graph``: ``exported`` (canonicalised), ``optimized``, or ``engine`` (the kernels of an inference engine).
     - ``phase``: forward, prefill or decode.
     - ``verification``: Full, Manifest or None (local).
     """

@@ -29,6 +29,10 @@ measure (1, 32, 128)."""
 DEFAULT_ACCELERATOR = "NVIDIA-H200"
 DEFAULT_PRECISION = "default"
 DEFAULT_RUNTIME = "torch-eager"
+DEFAULT_ENGINE = "vllm"
+"""The runtime of language models where none is named: what most of them are served by."""
+DEFAULT_INPUT_TOKENS = 512
+"""Of a language model's pass where none are asked for."""
 
 ShapeRequest = Sequence[int | str]
 """An input's full shape, outermost dimension first; the word ``batch`` stands for the batch size."""

@@ -9,8 +9,11 @@ import pytest
 
 from joulecast.errors import ModelFetchError
 from joulecast.sources import RegistryAccess, fetch, resolve
+from joulecast.sources.images.layer import TITLE
+from tests import checkpoints
 from tests.harness.registry import Registry
 from tests.images import build, write_layout
+from tests.unit.sources import archives
 from tests.unit.sources.models import gemm_model, parsed
 
 MODEL = gemm_model(width=600, count=4)
@@ -54,6 +57,39 @@ def test_an_open_registry(registry: Registry, tmp_path: Path, compression: str |
         assert fetch(reference, access=access).bytes_fetched < len(MODEL) / 10
     assert refusal(f"{registry.host}/{REPOSITORY}:none", access).reason == "NotFound"
     assert refusal(f"{registry.host}/nobody/nothing:1", access).reason == "NotFound"
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_language_model_gives_what_its_folder_gives(
+    registry: Registry, tmp_path: Path, compression: str | None
+) -> None:
+    files = checkpoints.model_folder()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    image = build([{"etc/x": b"x"}, {f"models/{name}": files[name] for name in sorted(files)}], compression=compression)
+    kind = str(compression).lower()
+    digest = registry.push(write_layout(image, tmp_path / "layout"), "team/llama", kind)
+    fetched = fetch(f"{registry.host}/team/llama:{kind}", access=open_access(registry))
+    assert (fetched.format, fetched.path, fetched.digest) == ("huggingface", "models", digest)
+    assert fetched.skeleton == fetch(str(folder)).skeleton
+
+
+def test_an_artifact_of_one_file_a_layer_gives_what_its_folder_gives(registry: Registry, tmp_path: Path) -> None:
+    files = checkpoints.model_folder(count=1)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    titles = [{TITLE: name} for name in files]
+    artifact = archives.image(
+        list(files.values()), media_type="application/octet-stream", titles=titles, config_type="application/vnd.test"
+    )
+    digest = registry.push(write_layout(artifact, tmp_path / "layout"), "team/oras", "1")
+    fetched = fetch(f"{registry.host}/team/oras:1", access=open_access(registry))
+    assert (fetched.format, fetched.path, fetched.digest) == ("huggingface", "", digest)
+    assert fetched.skeleton == fetch(str(folder)).skeleton
 
 
 def test_a_password(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import yaml
 
 from joulecast.accelerators.catalogue import find
 from joulecast.api.documents import KINDS
-from tests import images, small_models
+from tests import checkpoints, images, small_models
 from tests.contract.command_line import CommandLine, program
 from tests.unit.api.test_documents import validate
 
@@ -340,3 +340,70 @@ def test_the_default_accelerator_is_installed() -> None:
     from joulecast.workloads import DEFAULT_ACCELERATOR
 
     assert find(DEFAULT_ACCELERATOR).product == DEFAULT_ACCELERATOR
+
+
+@pytest.fixture
+def language_model(tmp_path: Path) -> Path:
+    for name, content in checkpoints.model_folder().items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def test_generation_is_estimated_by_phase(joulecast: CommandLine, language_model: Path) -> None:
+    asked = ("--input-tokens", "64", "--output-tokens", "16", "-c", "1", "-c", "8", "-tp", "2")
+    for phase in ("request", "prefill", "decode"):
+        done = joulecast("estimate", language_model, "-a", "NVIDIA-H200", "--phase", phase, *asked, "-o", "json")
+        assert (done.code, done.err) == (0, "")
+        validate(done.document)
+        found = [(result["phase"], result["concurrency"], result["parallel"]) for result in done.document["results"]]
+        assert found == [(phase, 1, 2), (phase, 8, 2)]
+    rows = joulecast("estimate", language_model, *asked, "-o", "csv").out.splitlines()
+    assert rows[0].startswith("accelerator,runtime,precision,phase,concurrency,")
+    assert len(rows) == 3
+    shown = joulecast("estimate", language_model, *asked, "--explain").out
+    assert "output token" in shown
+    assert "prefill" in shown
+
+
+def test_a_language_model_is_one_pass_where_the_phase_is_forward(joulecast: CommandLine, language_model: Path) -> None:
+    done = joulecast("estimate", language_model, "--phase", "forward", "-b", "4", "-o", "json")
+    assert (done.code, done.err) == (0, "")
+    validate(done.document)
+    assert done.document["results"][0]["batch_size"] == 4
+    counted = joulecast("profile", language_model, "-b", "4", "--input-tokens", "16", "-o", "json")
+    validate(counted.document)
+    assert counted.document["input_shapes"] == {"input_ids": [4, 16]}
+
+
+def test_a_configuration_alone_is_enough_whatever_its_name(joulecast: CommandLine, language_model: Path) -> None:
+    renamed = language_model / "llama-8b.json"
+    renamed.write_bytes((language_model / "config.json").read_bytes())
+    alone, folder = (joulecast("estimate", each, "-o", "json").document for each in (renamed, language_model))
+    assert alone["results"] == folder["results"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--batch-size", "4"), "generation runs requests at once"),
+        (("-tp", "3"), "tensor_parallel is 3: give one of 1, 2, 4, 8"),
+        (("--cached-tokens", "512"), "cached_tokens is 512"),
+        (("--requests-per-second", "1", "-c", "2"), "give one of concurrency and requests_per_second"),
+        (("--phase", "train"), "'train' is not one of"),
+        (("--runtime", "torch-eager"), "unknown engine 'torch-eager'"),
+    ],
+)
+def test_what_generation_cannot_be_asked_is_refused(
+    joulecast: CommandLine, language_model: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = joulecast("estimate", language_model, *options)
+    assert done.code != 0
+    assert done.out == ""
+    assert said in " ".join(done.err.split())
+
+
+def test_a_graph_takes_no_option_of_generation(joulecast: CommandLine, model: Path) -> None:
+    done = joulecast("estimate", model, "--output-tokens", "16")
+    assert done.code == 2
+    assert "so it takes no --output-tokens" in " ".join(done.err.split())
+    assert joulecast("estimate", model, "--phase", "forward").code == 0

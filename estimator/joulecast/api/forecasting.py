@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from joulecast.errors import WorkloadError
-from joulecast.layers import ModelProfile
+from joulecast.layers import ENGINE_GRAPH, ModelProfile
+from joulecast.serving.kernels import ENGINES
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
+    DEFAULT_ENGINE,
     DEFAULT_PRECISION,
     DEFAULT_RUNTIME,
     FORECAST_BATCH_SIZE,
@@ -49,7 +51,8 @@ def estimate(
     - ``batch_size``: by default what ``input_shapes`` hold, else what the model fixes, else 32. A ready profile keeps
       its own, and another is refused; a module's ``example_inputs`` hold a batch already.
     - ``precision``: ``default`` (what torch uses by default), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
-    - ``runtime``: ``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``.
+    - ``runtime``: ``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``; of a language model ``vllm`` (taken in
+      place of the default) or ``sglang``. ``joulecast.estimate_generation`` forecasts what it generates.
     - ``clock_mhz``: an SM clock lock, in MHz.
 
     The other arguments are those of ``joulecast.profile``.
@@ -59,7 +62,8 @@ def estimate(
     from joulecast.accelerators.catalogue import accelerator_named
     from joulecast.energy.pricing import price
 
-    priced_by = accelerator_named(accelerator, runtime) if isinstance(accelerator, str) else accelerator
+    graph_runtime = DEFAULT_RUNTIME if runtime in ENGINES else runtime
+    priced_by = accelerator_named(accelerator, graph_runtime) if isinstance(accelerator, str) else accelerator
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
     else:
@@ -84,6 +88,11 @@ def estimate(
                 verify=verify,
             )
         )
+    if profiled.graph == ENGINE_GRAPH:
+        from joulecast.api.language_profiles import price_forward
+
+        engine = DEFAULT_ENGINE if runtime == DEFAULT_RUNTIME else runtime
+        return price_forward(profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz)
     return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
 
 

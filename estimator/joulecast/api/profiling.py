@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from joulecast.api.language_models import FORMATS as LANGUAGE_FORMATS
 from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
 from joulecast.readers.named import is_named, refuse_misspelt
@@ -40,9 +41,10 @@ def profile(
 
     No weights are read and no GPU is used.
 
-    - ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
-      (``registry.example/models/resnet50:1``), what ``fetch`` returned, the name of a network in an installed library
-      (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``hf:gpt2``), or a ``torch.nn.Module``.
+    - ``source``: an ONNX file, a folder with a ``config.json``, a GGUF file, ``hf://org/name[@revision]``, an OCI
+      image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference (``registry.example/models/resnet50:1``),
+      what ``fetch`` returned, the name of a network in an installed library (``torchvision:resnet50``,
+      ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a ``torch.nn.Module``.
     - ``example_inputs``: for a module alone: a tensor, a tuple of positional arguments or a mapping of named ones, on
       any device or on meta. The module is counted at inference and left as it was.
     - ``batch_size``: binds the batch dimension of the inputs. By default it is what ``input_shapes`` hold, else what
@@ -110,6 +112,10 @@ def profile_request(request: ProfileRequest) -> ModelProfile:
             inapplicable={"path": request.path, "graph": request.graph != "exported", "verify": request.verify},
         )
     fetched = source if isinstance(source, FetchedModel) else _fetched(os.fspath(source), request)
+    if fetched.format in LANGUAGE_FORMATS:
+        from joulecast.api.language_profiles import profile_fetched
+
+        return profile_fetched(fetched, request.workload)
     return profile_skeleton(fetched, workload_for(fetched, request.workload), graph=request.graph)
 
 

@@ -13,6 +13,7 @@ import typer
 from joulecast.api.documents import profile_from_document
 from joulecast.api.profiling import ProfileRequest, profile_request
 from joulecast.cli.fetching import fetch_model
+from joulecast.cli.language import is_saved
 from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import parse
@@ -22,6 +23,7 @@ from joulecast.workloads import FORECAST_BATCH_SIZE, WorkloadRequest
 
 if TYPE_CHECKING:
     from joulecast.layers import ModelProfile
+    from joulecast.sources import FetchedModel
 
 _REMEDY = "make one with `joulecast profile MODEL -o json`"
 
@@ -36,40 +38,45 @@ _OF_FETCHING = (
 
 
 def profiles(
-    request: ModelRequest, batch_sizes: Sequence[int] | None, *, default: int = FORECAST_BATCH_SIZE
+    request: ModelRequest,
+    batch_sizes: Sequence[int] | None,
+    *,
+    default: int = FORECAST_BATCH_SIZE,
+    fetched: FetchedModel | None = None,
 ) -> list[ModelProfile]:
     """Return one profile for each different batch size.
 
     Where no batch size is given, the shapes or the model decide it, else it is ``default``.
 
-    A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
+    ``fetched``: the source, where it was fetched already. A saved profile answers for its own batch size alone.
+
+    Raises JoulecastError, and usage errors for malformed options.
     """
-    if _is_saved(request.source):
+    if is_saved(request.source):
         _refuse(request, ("--input", "--value", "--path", "--verify", "--graph"), "is a saved profile")
         return [_saved(Path(request.source), batch_sizes)]
     asked = replace(parse(request.input or [], request.value or []), default_batch_size=default)
     sizes: Sequence[int | None] = batch_sizes or [None]
     workloads = [replace(asked, batch_size=size) for size in dict.fromkeys(sizes)]
-    return _profiled(request, workloads)
+    return _profiled(request, workloads, fetched)
 
 
-def _profiled(request: ModelRequest, workloads: Sequence[WorkloadRequest]) -> list[ModelProfile]:
+def _profiled(
+    request: ModelRequest, workloads: Sequence[WorkloadRequest], fetched: FetchedModel | None
+) -> list[ModelProfile]:
     if is_named(request.source):
         _refuse(request, _OF_FETCHING, "is built by an installed library")
         with progress(f"tracing {request.source}"):
             return [profile_request(ProfileRequest(source=request.source, workload=each)) for each in workloads]
-    refuse_misspelt(request.source)
-    with progress(f"reading {request.source}"):
-        fetched = fetch_model(request)
+    if fetched is None:
+        refuse_misspelt(request.source)
+        with progress(f"reading {request.source}"):
+            fetched = fetch_model(request)
     with progress(f"counting {request.source}"):
         return [
             profile_request(ProfileRequest(source=fetched, workload=each, graph=request.graph.value))
             for each in workloads
         ]
-
-
-def _is_saved(source: str) -> bool:
-    return source.endswith(".json") and Path(source).is_file()
 
 
 def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:

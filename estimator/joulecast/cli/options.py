@@ -12,7 +12,13 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from joulecast.cli.output import OutputFormat
-from joulecast.workloads import FORECAST_BATCH_SIZE, PROFILE_BATCH_SIZE
+from joulecast.workloads import (
+    DEFAULT_ENGINE,
+    DEFAULT_INPUT_TOKENS,
+    DEFAULT_RUNTIME,
+    FORECAST_BATCH_SIZE,
+    PROFILE_BATCH_SIZE,
+)
 
 _MODEL, _WORKLOAD, _REGISTRY, _OUTPUT = "Model", "Workload", "Registry", "Output"
 
@@ -49,6 +55,16 @@ BatchSizes = Annotated[
         rich_help_panel=_WORKLOAD,
     ),
 ]
+Tokens = Annotated[
+    int | None,
+    typer.Option(
+        "--input-tokens",
+        min=1,
+        help="Tokens of a sequence of a language model.",
+        show_default=str(DEFAULT_INPUT_TOKENS),
+        rich_help_panel=_WORKLOAD,
+    ),
+]
 Precision = Annotated[
     str,
     typer.Option(
@@ -58,8 +74,13 @@ Precision = Annotated[
     ),
 ]  # fmt: skip
 Runtime = Annotated[
-    str,
-    typer.Option("--runtime", help="torch-eager, torch-cudagraph, onnxruntime-cuda.", rich_help_panel=_WORKLOAD),
+    str | None,
+    typer.Option(
+        "--runtime",
+        help="torch-eager, torch-cudagraph, onnxruntime-cuda; of a language model vllm, sglang.",
+        show_default=f"{DEFAULT_RUNTIME}; {DEFAULT_ENGINE} of a language model",
+        rich_help_panel=_WORKLOAD,
+    ),
 ]
 
 
@@ -71,9 +92,10 @@ class ModelRequest:
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="An ONNX file, an OCI image-layout folder (FOLDER or FOLDER:tag), an image reference"
-            " (registry.example/models/resnet50:1), a network of an installed library (torchvision:resnet50,"
-            " timm:vit_base_patch16_224, hf:gpt2), or a profile saved with `-o json`.",
+            help="An ONNX file, a folder with a config.json, such a file, a GGUF file, hf://org/name[@revision], an OCI"
+            " image-layout folder (FOLDER or FOLDER:tag), an image reference (registry.example/models/resnet50:1), a"
+            " network of an installed library (torchvision:resnet50, timm:vit_base_patch16_224, transformers:gpt2),"
+            " or a profile saved with `-o json`.",
             show_default=False,
         ),
     ]
@@ -145,20 +167,25 @@ class ModelRequest:
 
 def takes_model(command: Callable[..., None]) -> Callable[..., None]:
     """Give ``command`` the fields of ``ModelRequest`` as its own parameters, so that typer offers each as an option."""
-    names = [field.name for field in fields(ModelRequest)]
+    return takes(ModelRequest)(command)
 
-    def with_options(**options: Any) -> None:
-        request = ModelRequest(**{name: options.pop(name) for name in names})
-        command(request, **options)
 
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    shared = inspect.signature(ModelRequest, eval_str=True).parameters.values()
-    parameters = [*shared, *list(own)[1:]]
-    with_options.__doc__ = command.__doc__
-    with_options.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-    )
-    with_options.__annotations__ = get_type_hints(ModelRequest, include_extras=True) | get_type_hints(
-        command, include_extras=True
-    )
-    return with_options
+def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of ``groups`` as its own parameters: it takes one value of each group, in order."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def with_options(**options: Any) -> None:
+            values = [group(**{each.name: options.pop(each.name) for each in fields(group)}) for group in groups]
+            command(*values, **options)
+
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[len(groups) :]
+        shared = [each for group in groups for each in inspect.signature(group, eval_str=True).parameters.values()]
+        with_options.__doc__ = command.__doc__
+        with_options.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*shared, *own]]
+        )
+        hints = [get_type_hints(each, include_extras=True) for each in (*groups, command)]
+        with_options.__annotations__ = {name: hint for found in hints for name, hint in found.items()}
+        return with_options
+
+    return decorate

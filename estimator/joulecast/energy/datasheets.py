@@ -30,8 +30,10 @@ class DataSheet:
     """Limits of one accelerator.
 
     - ``peaks``: dense operations per second by arithmetic; None where no source is trusted.
+    - ``quantised_peaks``: the same of narrow arithmetics (fp8, int8, fp4), which inference engines use.
     - ``labels``: values of the node label that name it.
     - ``lacks``: arithmetics the hardware does not have.
+    - ``memory_bytes``: as published, in units of 10⁹ bytes; cards hold up to 7 % more.
     """
 
     key: str
@@ -44,6 +46,8 @@ class DataSheet:
     power_limit_watts: Fact | None
     boost_clock_mhz: Fact | None
     multiprocessors: Fact | None
+    quantised_peaks: Mapping[str, Fact]
+    memory_bytes: Fact | None
 
     @property
     def boost_mhz(self) -> float | None:
@@ -97,6 +101,8 @@ def _sheet(entry: dict[str, Any]) -> DataSheet:
         power_limit_watts=_optional(entry, "power_limit_watts"),
         boost_clock_mhz=_optional(entry, "boost_clock_mhz"),
         multiprocessors=_optional(entry, "multiprocessors"),
+        memory_bytes=_optional(entry, "memory_bytes"),
+        quantised_peaks={name: _fact(fact) for name, fact in entry.get("quantised_peaks", {}).items()},
     )
 
 

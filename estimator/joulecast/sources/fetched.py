@@ -15,11 +15,12 @@ class FetchedModel:
     """A model without its weights, and where it came from.
 
     - ``reference``: as given.
-    - ``format``: ``onnx``.
-    - ``path``: inside the image, or of the file.
-    - ``digest``: the platform manifest's, or for a file the skeleton's.
+    - ``format``: ``onnx``, ``huggingface`` or ``gguf``.
+    - ``path``: inside the image or folder, or of the file.
+    - ``digest``: the platform manifest's, a hub's commit (``git:…``), or the skeleton's.
     - ``layer_digest``: of the layer that holds the model, None for a file.
-    - ``skeleton``: an ONNX ModelProto in which payloads over 4 KiB are marked external.
+    - ``skeleton``: an ONNX ModelProto in which payloads over 4 KiB are marked external; or the document of the
+      ``ModelFacts`` of a model folder, or of the ``GgufFacts`` of a GGUF file.
     - ``bytes_fetched``: body bytes received, manifests and config included.
     - ``image_bytes``: sum of the compressed layer sizes of the chosen platform, or the file's size.
     - ``verification``: None for a file.

@@ -37,7 +37,7 @@ class FileRanges:
         if not stat.S_ISREG(status.st_mode):
             self.close()
             raise ModelReferenceError(
-                f"{path} is not a regular file: give an .onnx file, an OCI image layout or an image"
+                f"{path} is not a regular file: give a model's file or folder, an OCI image layout or an image"
             )
 
     def read(self, offset: int, length: int) -> bytes:

@@ -92,7 +92,7 @@ def test_an_array_given_as_a_value_becomes_a_list() -> None:
     "change",
     [
         {"kind": "estimate"},
-        {"schema_version": 2},
+        {"schema_version": 1},
         {"schema_version": None},
         {"totals": None},
         {"layers": [{"name": "a"}]},

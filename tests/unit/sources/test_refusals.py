@@ -51,9 +51,6 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "cut off": ("m.onnx", MODEL[:-100], "is cut off, or is not an ONNX model"),
     "gzip": ("m.onnx.gz", gzip.compress(MODEL), "is a gzip file: unpack it, and give the .onnx file in it"),
     "zip": ("m.zip", zipped(m__onnx=MODEL), "is a zip archive: unpack it, and give the .onnx file in it"),
-    "safetensors": (
-        "m.safetensors", b"\x10" + b"\0" * 7 + b'{"w":{}}        ', "is a safetensors file (weights without a graph)",
-    ),
     "pickle": ("m.pt", pickle.dumps(Trap(), protocol=4), "is a Python pickle (weights saved by torch.save), which is"),
     "engine": ("m.engine", b"ftrt" + b"\1" * 64, "is a TensorRT engine, compiled for one GPU: give the ONNX file"),
     "engine of another version": ("m.plan", b"\x01\x02\x03" * 40, "is a TensorRT engine"),
@@ -91,17 +88,16 @@ def test_a_condition_says_it_in_the_same_words(kind: str, served: Served) -> Non
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (["config.json", "model.safetensors"], "is a Hugging Face model folder: .*optimum-cli export onnx --model"),
         (["saved_model.pb", "variables/variables.index"], "is a TensorFlow SavedModel: .*tf2onnx.convert"),
         (["model_index.json", "unet/config.json"], "is a diffusers pipeline"),
         (["readme.md", "model.onnx"], r"is a folder with one ONNX file in it: give .*/folder/model\.onnx"),
         (["1/model.onnx", "config.pbtxt"], r"is a folder with one ONNX file in it: give .*/folder/1/model\.onnx"),
-        (["config.json", "onnx/model.onnx"], r"one ONNX file in it: give .*/folder/onnx/model\.onnx"),
+        (["a/config.json.orig", "onnx/model.onnx"], r"one ONNX file in it: give .*/folder/onnx/model\.onnx"),
         (["a.onnx", "b.ONNX"], r"with 2 ONNX files in it: give one of them, .*/a\.onnx, .*/b\.ONNX"),
         (["model.safetensors"], "is a folder of weights without a graph"),
         ([], "is an empty folder"),
-        (["notes.txt"], "is a folder without an oci-layout file"),
-        (["a/b/c/model.onnx"], "is a folder without an oci-layout file"),
+        (["notes.txt"], "is a folder without a config.json, a model's file or an oci-layout file"),
+        (["a/b/c/model.onnx"], "is a folder without a config.json, a model's file or an oci-layout file"),
     ],
 )
 def test_a_folder_is_named_by_what_is_in_it(files: list[str], words: str, tmp_path: Path) -> None:
@@ -154,8 +150,9 @@ def test_a_bare_name_that_no_registry_gives_is_offered_too(reason: str) -> None:
 
 
 def test_an_image_of_weights_alone_says_so(tmp_path: Path) -> None:
-    folder = layout(tmp_path, [("models/model.safetensors", b"x"), ("models/config.json", b"{}")])
-    with pytest.raises(ModelFetchError, match=r"holds no ONNX file but /models/model\.safetensors, .*: add the model"):
+    folder = layout(tmp_path, [("models/model.safetensors", b"x"), ("models/notes.txt", b"{}")])
+    words = r"holds no ONNX or GGUF file and no config\.json but /models/model\.safetensors, .*: add the model's config"
+    with pytest.raises(ModelFetchError, match=words):
         fetch(folder)
 
 

@@ -48,7 +48,7 @@ def command(
     batch_size: BatchSizes = None,
     every: All = False,
     precision: Precision = DEFAULT_PRECISION,
-    runtime: Runtime = DEFAULT_RUNTIME,
+    runtime: Runtime = None,
     output: Output = OutputFormat.TABLE,
     no_color: NoColor = False,
 ) -> None:
@@ -58,6 +58,7 @@ def command(
     """
     from joulecast.cli.models import profiles
 
+    runtime = runtime or DEFAULT_RUNTIME
     found, unavailable = _found(accelerator or _candidates(every=every), runtime)
     profiled = profiles(request, batch_size) if found else []
     estimates = _priced(profiled, found, unavailable, precision=precision, runtime=runtime)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from joulecast.api.documents import profile_document
-from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Top, takes_model
+from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Tokens, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.workloads import PROFILE_BATCH_SIZE
 
@@ -18,6 +18,7 @@ EXAMPLES = (
 def command(
     request: ModelRequest,
     batch_size: BatchSize = None,
+    tokens: Tokens = None,
     top: Top = 10,
     output: Output = OutputFormat.TABLE,
     no_color: NoColor = False,
@@ -26,9 +27,15 @@ def command(
 
     Exact, from shapes alone: no weights are read and no GPU is used.
     """
+    from joulecast.cli.language import LanguageSource, forward_profiles, opened
     from joulecast.cli.models import profiles
 
-    (profile,) = profiles(request, [batch_size] if batch_size else None, default=PROFILE_BATCH_SIZE)
+    sizes = [batch_size] if batch_size else None
+    found = opened(request)
+    if isinstance(found, LanguageSource):
+        (profile,) = forward_profiles(found, sizes, tokens, default=PROFILE_BATCH_SIZE)
+    else:
+        (profile,) = profiles(request, sizes, default=PROFILE_BATCH_SIZE, fetched=found)
     if output is OutputFormat.TABLE:
         from joulecast.cli.tables.profiles import profile_tables
 

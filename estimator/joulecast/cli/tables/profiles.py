@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _NARROWEST = 8  # characters; a name folded into less is hard to read
 _FORMS = {
     "exported": "exported graph",
+    "engine": "kernels of an inference engine",
     "optimized": "graph optimised by onnxruntime for CPU; on a GPU it may fuse otherwise",
 }
 _UNCOUNTED = "has no counting rule: its bytes are in the figures, MACs and parameters that it may have are not"

@@ -13,8 +13,10 @@ PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
 
 def is_named(source: object) -> bool:
-    """Decide whether ``source`` is text that begins with one of the prefixes and a colon."""
-    return isinstance(source, str) and source.partition(":")[0] in LIBRARIES and ":" in source
+    """Decide whether ``source`` is text that begins with one of the prefixes and a colon; ``hf://`` means a hub."""
+    if not isinstance(source, str) or "://" in source:
+        return False
+    return source.partition(":")[0] in LIBRARIES and ":" in source
 
 
 def split(source: str) -> tuple[Library, str]:

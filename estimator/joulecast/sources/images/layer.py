@@ -37,6 +37,11 @@ class Layer:
         self.compressed = False
 
     @property
+    def position(self) -> int:
+        """How far the layer was read: where the content of the current member begins, unless it is compressed."""
+        return 0 if self._blob is None else self._blob.position
+
+    @property
     def title(self) -> str | None:
         """The file name that its annotations give it, if any."""
         annotations = self.descriptor.annotations

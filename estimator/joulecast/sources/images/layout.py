@@ -43,6 +43,11 @@ def split(text: str) -> tuple[Path, str | None] | None:
     return Path(folder), match["digest"] or match["tag"]
 
 
+def is_layout(folder: Path) -> bool:
+    """Decide whether ``folder`` is an image layout."""
+    return os.path.isfile(folder / "oci-layout")  # noqa: PTH113 - pathlib raises for names that cannot be a file's
+
+
 class LayoutStore:
     """``Store`` over a layout folder."""
 
@@ -50,7 +55,7 @@ class LayoutStore:
         """Open the layout. Raises ModelReferenceError if ``folder`` is not an image layout."""
         self._folder = folder
         self._meter = meter
-        if not os.path.isfile(folder / "oci-layout"):  # noqa: PTH113
+        if not is_layout(folder):
             raise refused(folder)
 
     def document(self, target: str | None) -> Document:

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from joulecast.errors import ModelFetchError, ModelFormatError
+from joulecast.sources.facts.choosing import ambiguous
+from joulecast.sources.images.contents import EnoughError
 from joulecast.sources.skeletons.formats import is_weights
 from joulecast.sources.streams.tarstream import Member, inside
 
 if TYPE_CHECKING:
+    from joulecast.sources.images.contents import ImageContents
     from joulecast.sources.images.layer import Layer
     from joulecast.sources.streams.stream import Bytes
 
@@ -157,28 +160,42 @@ def _joined(folder: str, target: str, rest: str) -> str:
     return absolute.lstrip("/")
 
 
-def survey(layers: Sequence[Layer], groups: Iterable[Sequence[Layer]], root: str, take: Take[T], name: str) -> Found[T]:
+def survey(
+    layers: Sequence[Layer],
+    groups: Iterable[Sequence[Layer]],
+    root: str,
+    take: Take[T],
+    contents: ImageContents,
+    *,
+    is_required: bool = True,
+) -> Found[T] | None:
     """Return the one ONNX file under ``root`` (``""``: anywhere) in the first of ``groups`` of layers that has any.
 
+    Other files on the way are noted in ``contents``; None if they make up a model, or if none ``is_required``.
     Raises ModelFetchError: AmbiguousModel, listing them, if there are several; ModelNotFound, listing others elsewhere,
     if there is none.
     """
+    name = contents.name
     elsewhere: dict[str, None] = {}
     foreign: dict[str, None] = {}
     target: str | None = None
     for group in groups:
-        walk = _Survey(root, elsewhere)
+        walk = _Survey(root, elsewhere, contents)
         candidates, first = walk.run(group, take)
         foreign |= walk.foreign
         target = target or walk.target
         if target and not candidates:
             candidates = [path for path in elsewhere if path.startswith(target + "/")]
         if len(candidates) > 1:
-            raise _ambiguous(candidates, name)
+            raise ambiguous([f"/{path}" for path in sorted(candidates)], name)
         if first is not None:
             return first
         if candidates:  # a link to a file of another name
             return find(layers, candidates[0], take, name)
+        if contents.is_found():
+            return None
+    if not is_required:
+        return None
     if foreign and not elsewhere:
         raise _no_model(foreign, name)
     raise _absent(posixpath.join(root, f"*{_MODEL_SUFFIX}"), elsewhere, name)
@@ -193,8 +210,9 @@ class _Survey:
     - ``foreign``: models in formats that are not read.
     """
 
-    def __init__(self, root: str, elsewhere: dict[str, None]) -> None:
+    def __init__(self, root: str, elsewhere: dict[str, None], contents: ImageContents) -> None:
         self._root = root
+        self._contents = contents
         self._elsewhere = elsewhere
         self._files: dict[str, None] = {}
         self._links: dict[str, str] = {}
@@ -206,7 +224,10 @@ class _Survey:
         """Return (candidates, the first one that is a file)."""
         first: Found[T] | None = None
         for layer in layers:
-            found = self._walk(layer, take, is_wanted=first is None)
+            try:
+                found = self._walk(layer, take, is_wanted=first is None)
+            except EnoughError:
+                break
             first = first or found
         # a link to a candidate is that candidate under another name
         links = [path for path, target in self._links.items() if target not in self._files]
@@ -221,6 +242,8 @@ class _Survey:
                 self._check_memory(layer, gone)
                 if self._is_new_file(member) and is_wanted and found is None:
                     found = _taken(layer, member, content, take)
+                elif self._is_noted(member):
+                    self._contents.add_member(layer, member, content)
             layer.finish()
         self._gone |= gone
         return found
@@ -249,6 +272,13 @@ class _Survey:
                 self._elsewhere[path] = None
             return False
         return self._record(member)
+
+    def _is_noted(self, member: Member) -> bool:
+        """Decide whether a file that is not an ONNX model is visible, and where files of models are."""
+        path = member.path
+        if member.kind in ("folder", "other") or is_model(path) or posixpath.basename(path).startswith(WHITEOUT):
+            return False
+        return self._contents.wants(path) and path not in self._gone and _parents(path).isdisjoint(self._gone)
 
     def _note_foreign(self, path: str) -> None:
         if is_weights(path) and len(self.foreign) < _MAX_LISTED:
@@ -279,14 +309,6 @@ def _listed(paths: Iterable[str]) -> str:
     return ", ".join(listed[:_MAX_LISTED]) + more
 
 
-def _ambiguous(paths: Sequence[str], name: str) -> ModelFetchError:
-    return ModelFetchError(
-        f"{name} holds {len(paths)} models: {_listed(sorted(paths))}; name one as the path",
-        reason="AmbiguousModel",
-        transient=False,
-    )
-
-
 def is_model(path: str) -> bool:
     """Decide whether a name is that of an ONNX file, in any case."""
     return path.lower().endswith(_MODEL_SUFFIX)
@@ -294,8 +316,8 @@ def is_model(path: str) -> bool:
 
 def _no_model(foreign: Iterable[str], name: str) -> ModelFetchError:
     return ModelFetchError(
-        f"{name} holds no ONNX file but {_listed(foreign)}, whose format is not read: add the model exported to ONNX to"
-        " the image",
+        f"{name} holds no ONNX or GGUF file and no config.json but {_listed(foreign)}, which is not read alone: add the"
+        " model's config.json, or the model exported to ONNX, to the image",
         reason="ModelNotFound",
         transient=False,
     )

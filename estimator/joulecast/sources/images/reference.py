@@ -69,7 +69,7 @@ def refuse_address(text: str) -> None:
     Nothing is downloaded from there.
     """
     scheme, separator, rest = text.partition("://")
-    if not separator or f"{scheme}://" in _SCHEMES or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+    if not separator or f"{scheme}://" in (*_SCHEMES, "hf://") or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         return
     if scheme.lower() == "file":
         raise ModelReferenceError(f"{text[:200]!r} is the address of a file: give its path alone, {rest[:200]}")
@@ -87,7 +87,6 @@ _DOWNLOADS = {
     "s3": "aws s3 cp {} .",
     "gs": "gcloud storage cp {} .",
     **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs"), "azcopy copy {} ."),
-    "hf": "hf download, with the repository and the file's name",
 }
 """How what an address names comes onto this machine, by its scheme."""
 

@@ -34,6 +34,9 @@ class RegistryAccess:
       else they learn which ports of our network are open.
     - ``local_paths``: whether a reference may be a file or folder of this machine. Set it to False for references
       written by others.
+    - ``hub_endpoint``: the address of the hub that ``hf://`` means, ``https://huggingface.co`` or a mirror; empty: no
+      hub may be used. By plain HTTP only for a host in ``insecure_registries``.
+    - ``hub_token``: sent to that endpoint alone, by https or to this machine.
     """
 
     docker_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -48,6 +51,8 @@ class RegistryAccess:
     proxies: Proxies = field(default_factory=Proxies)
     hides_private_addresses: bool = False
     local_paths: bool = True
+    hub_endpoint: str = ""
+    hub_token: str = field(default="", repr=False)
 
     @property
     def address_policy(self) -> AddressPolicy:
@@ -63,14 +68,16 @@ class RegistryAccess:
         """Return the access of a person at a terminal: docker login, proxy, and local registries by plain HTTP.
 
         Reads ``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY`` and ``$DOCKER_CONFIG/config.json``, by default
-        ``~/.docker/config.json``. Credential helpers are not run. Raises ModelReferenceError if that file is not a JSON
-        object. ``changes``: fields to set.
+        ``~/.docker/config.json``, and what the Hugging Face libraries read: ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``,
+        ``HF_TOKEN`` or the file that ``hf auth login`` writes. Credential helpers are not run. ``changes``: fields to
+        set. Raises ModelReferenceError if docker's file is not a JSON object.
         """
-        from joulecast.sources.registries.credentials import user_docker_config
+        from joulecast.sources.registries.credentials import user_docker_config, user_hub
 
         defaults: dict[str, Any] = {
             "docker_config": user_docker_config(),
             "insecure_registries": ("localhost", "127.0.0.1", "[::1]"),
             "proxies": Proxies.of(os.environ),
+            **user_hub(os.environ),
         }
         return cls(**defaults | changes)

@@ -99,19 +99,10 @@ def _parsed(address: str) -> Address:
     return embedded(ipaddress.ip_address(address.partition("%")[0]))
 
 
-def unreachable(host: str) -> ModelFetchError:
-    """Return the one error for every unusable registry, where a longer message would tell what listens there."""
-    return ModelFetchError(
-        f"registry {host} cannot be used: it does not answer as a registry should, or it is not open to joulecast; "
-        "check its name, address and certificate, or ask the administrator, whose log has the reason",
-        reason="RegistryUnavailable",
-    )
-
-
 def forbidden(host: str, port: int) -> ModelFetchError:
     return ModelFetchError(
         f"a connection to {host_and_port(host, port)} is not allowed (its name or address is on the deny list): "
-        "use a registry outside the cluster's own and link-local networks, or have an administrator permit that host",
+        "use a server outside the cluster's own and link-local networks, or have an administrator permit that host",
         reason="ForbiddenAddress",
         transient=False,
     )

@@ -1,4 +1,6 @@
-"""Registry credentials out of a docker configuration (``config.json``, ``.dockerconfigjson``)."""
+"""Credentials of a user or a pull secret: of registries out of a docker configuration (``config.json``,
+``.dockerconfigjson``), of a hub as the Hugging Face libraries keep them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from typing import Any
 from joulecast.errors import ModelReferenceError
 from joulecast.sources.images.reference import DOCKER_HUB
 
+PUBLIC_HUB = "https://huggingface.co"
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 
 
@@ -52,6 +55,29 @@ def user_docker_config() -> Mapping[str, Any]:
             f"{path} is not a JSON object: repair it, or log in again", reason="InvalidCredentials"
         )
     return content
+
+
+def user_hub(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the user's hub and token as fields of a ``RegistryAccess``, as the Hugging Face libraries find them.
+
+    With ``HF_HUB_OFFLINE`` there is none.
+    """
+    if environment.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return {}
+    endpoint = (environment.get("HF_ENDPOINT") or PUBLIC_HUB).rstrip("/")
+    token = environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN") or _saved_token(environment)
+    return {"hub_endpoint": endpoint, "hub_token": token.strip()}
+
+
+def _saved_token(environment: Mapping[str, str]) -> str:
+    """Return the token that ``hf auth login`` has saved, empty if there is none."""
+    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environment.get("HF_HOME") or f"{cache}/huggingface"
+    path = Path(environment.get("HF_TOKEN_PATH") or f"{home}/token")
+    try:
+        return path.expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        return ""
 
 
 def lookup(docker_config: Mapping[str, Any], registry: str, repository: str) -> Credentials | None:

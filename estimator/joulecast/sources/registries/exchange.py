@@ -1,4 +1,6 @@
-"""Requests to one registry endpoint: authorisation, redirects, retries, and the count of all that is received."""
+"""Requests to one registry, hub or object store: authorisation, redirects, retries, and the count of what is
+received.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx2
 
 from joulecast.errors import ModelFetchError
-from joulecast.sources.images.manifest import MAX_DOCUMENT_BYTES, misbehaved
-from joulecast.sources.registries.address import forbidden, host_and_port, listed, unreachable
-from joulecast.sources.registries.authorization import Authorizer
+from joulecast.sources.images.manifest import MAX_DOCUMENT_BYTES
+from joulecast.sources.registries.address import forbidden, host_and_port, listed
 from joulecast.sources.registries.transport import CheckedTransport
 
 if TYPE_CHECKING:
     from joulecast.sources.budget import Meter
     from joulecast.sources.registries.access import RegistryAccess
-    from joulecast.sources.registries.credentials import Credentials
+    from joulecast.sources.registries.service import Authority, Service
 
 T = TypeVar("T")
 
@@ -29,12 +30,14 @@ ATTEMPTS = 4
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.2, 5.0  # doubled each time, with full jitter
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_REDIRECTS = 5
-_TELLING = frozenset({"UntrustedCertificate", "RegistryUnavailable", "RegistryMisbehaved"})
+_TELLING = frozenset(
+    {"UntrustedCertificate", "RegistryUnavailable", "RegistryMisbehaved", "SourceUnavailable", "SourceMisbehaved"}
+)
 """Reasons that differ by what listens at an address, if anything does."""
 
 
 class _PassingError(Exception):
-    """A failure that a retry may clear. ``retry_after_seconds``: when the registry said when."""
+    """A failure that a retry may clear. ``retry_after_seconds``: when the server said when."""
 
     def __init__(self, problem: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(problem)
@@ -43,12 +46,24 @@ class _PassingError(Exception):
 
 
 class Exchange:
-    """One registry host, one set of credentials, one meter."""
+    """One server, one set of credentials, one meter."""
 
     def __init__(
-        self, host: str, repository: str, *, access: RegistryAccess, credentials: Credentials | None, meter: Meter
+        self,
+        service: Service,
+        *,
+        access: RegistryAccess,
+        meter: Meter,
+        authority: Authority | None = None,
+        origin: str | None = None,
     ) -> None:
-        self.host = host
+        """Prepare the client; no request is made.
+
+        - ``authority``: set ``authority`` later where it asks this exchange itself for a token.
+        - ``origin``: ``scheme://host[:port]``; without it the scheme is https, or http for a host listed as insecure.
+        """
+        self.service = service
+        self.authority = authority
         self._access = access
         self._meter = meter
         self._transport = CheckedTransport(
@@ -60,8 +75,7 @@ class Exchange:
             follow_redirects=False,
             headers={"User-Agent": "joulecast", "Accept-Encoding": "identity"},
         )
-        self._origin = httpx2.URL(f"{self._scheme(host)}://{host}")
-        self._authorizer = Authorizer(host, repository, credentials, self._token_answer)
+        self._origin = httpx2.URL(origin or f"{self._scheme(service.host)}://{service.host}")
 
     def url(self, path: str) -> httpx2.URL:
         return self._origin.join(path)
@@ -72,15 +86,15 @@ class Exchange:
     def attempt(self, action: Callable[[], T]) -> T:
         """Call ``action`` and repeat it after transient failures.
 
-        Raises ModelFetchError (RegistryUnavailable) in the end, and also in the place of a reason that would tell of
-        private addresses.
+        Raises ModelFetchError (RegistryUnavailable, SourceUnavailable) in the end, and also in the place of a reason
+        that would tell of private addresses.
         """
         try:
             return self._attempted(action)
         except ModelFetchError as error:
             is_telling = error.reason == "ForbiddenAddress" or (self._transport.is_private and error.reason in _TELLING)
             if self._access.hides_private_addresses and is_telling:
-                raise unreachable(self.host) from error
+                raise self.service.unreachable() from error
             raise
 
     def _attempted(self, action: Callable[[], T]) -> T:
@@ -96,28 +110,34 @@ class Exchange:
                     break  # as soon as for a denied address; whoever asked for the registry tries again later
             if number + 1 < ATTEMPTS and not self._wait(number, failure):
                 break
-        raise ModelFetchError(
-            f"registry {self.host} {failure.problem}: check that it is up and reachable",
-            reason="RegistryUnavailable",
-        )
+        raise self.service.unavailable(failure.problem)
 
-    def send(self, method: str, url: httpx2.URL, headers: Mapping[str, str]) -> tuple[httpx2.Response, httpx2.URL]:
-        """Send a request, authorised at the registry, and follow redirects.
+    def send(
+        self,
+        method: str,
+        url: httpx2.URL,
+        headers: Mapping[str, str],
+        inspect: Callable[[httpx2.Response], None] | None = None,
+    ) -> tuple[httpx2.Response, httpx2.URL]:
+        """Send a request, authorised at the server itself, and follow redirects.
 
-        Returns the answer with its body still to be read, and the address it came from.
+        Returns the answer with its body still to be read, and the address it came from. ``inspect`` is shown every
+        answer of the server itself, redirects too.
         """
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._authorized(method, url, headers)
+            if inspect is not None and self._is_own(url):
+                inspect(response)
             if not response.has_redirect_location:
                 return response, url
             response.close()
             if method == "HEAD":
                 return response, url
             url = self._located(url, response.headers["location"])
-        raise misbehaved(f"registry {self.host}", f"redirects more than {_MAX_REDIRECTS} times")
+        raise self.service.misbehaved(f"redirects more than {_MAX_REDIRECTS} times")
 
     def body(self, response: httpx2.Response, limit_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
-        """Read the whole body. Raises ModelFetchError (RegistryMisbehaved) if it is longer than ``limit_bytes``."""
+        """Read the whole body. Raises ModelFetchError if it is longer than ``limit_bytes``."""
         pieces: list[bytes] = []
         received = 0
         try:
@@ -126,7 +146,7 @@ class Exchange:
                 pieces.append(piece)
                 received += len(piece)
                 if received > limit_bytes:
-                    raise misbehaved(f"registry {self.host}", "sends more than was requested")
+                    raise self.service.misbehaved("sends more than was requested")
         finally:
             response.close()
         return b"".join(pieces)
@@ -138,26 +158,34 @@ class Exchange:
     def refused(self, response: httpx2.Response, what: str) -> ModelFetchError:
         """Return the error for an unexpected answer; never quotes the body."""
         response.close()
-        if response.status_code in (401, 403):
-            return self._authorizer.refused(what)
+        if response.status_code in (401, 403) and self.authority is not None:
+            return self.authority.refused(what)
         if response.status_code == 404:
-            return ModelFetchError(
-                f"{what} does not exist in registry {self.host}: check its name and tag",
-                reason="NotFound",
-                transient=False,
-            )
-        return misbehaved(f"registry {self.host}", f"answers {response.status_code} when asked for {what}")
+            return self.service.absent(what)
+        return self.service.misbehaved(f"answers {response.status_code} when asked for {what}")
+
+    def asked_token(
+        self, realm: str, query: Mapping[str, str], headers: Mapping[str, str], form: Mapping[str, str]
+    ) -> bytes:
+        """Ask the token service at ``realm``. Raises ModelFetchError."""
+        url = self._located(httpx2.URL(), realm).copy_merge_params(dict(query))
+        response = self._once("POST" if form else "GET", url, headers, form or None)
+        if response.status_code != 200:
+            response.close()
+            refused = self.service.misbehaved if self.authority is None else self.authority.refused
+            raise refused("the token service's answer")
+        return self.body(response)
 
     def _authorized(self, method: str, url: httpx2.URL, headers: Mapping[str, str]) -> httpx2.Response:
-        if not self._is_registry(url):
+        if self.authority is None or not self._is_own(url):
             return self._once(method, url, headers)
-        response = self._once(method, url, {**headers, **self._authorizer.headers()})
+        response = self._once(method, url, {**headers, **self.authority.headers()})
         if response.status_code != 401:
             return response
         response.close()
-        if not self._authorizer.answer(response.headers.get("www-authenticate", "")):
+        if not self.authority.answer(response.headers.get("www-authenticate", "")):
             return response
-        return self._once(method, url, {**headers, **self._authorizer.headers()})
+        return self._once(method, url, {**headers, **self.authority.headers()})
 
     def _once(
         self, method: str, url: httpx2.URL, headers: Mapping[str, str], form: Mapping[str, str] | None = None
@@ -170,23 +198,12 @@ class Exchange:
             raise _PassingError(f"answers {response.status_code}", _retry_after_seconds(response.headers))
         return response
 
-    def _token_answer(
-        self, realm: str, query: Mapping[str, str], headers: Mapping[str, str], form: Mapping[str, str]
-    ) -> bytes:
-        """Ask the token service at ``realm``. Raises ModelFetchError."""
-        url = self._located(httpx2.URL(), realm).copy_merge_params(dict(query))
-        response = self._once("POST" if form else "GET", url, headers, form or None)
-        if response.status_code != 200:
-            response.close()
-            raise self._authorizer.refused("the token service's answer")
-        return self.body(response)
-
     def _located(self, base: httpx2.URL, location: str) -> httpx2.URL:
         """Return the address of a redirect. Raises ModelFetchError if it is missing or not allowed."""
         try:
             return self._checked(base.join(location))
         except (httpx2.InvalidURL, ValueError):
-            raise misbehaved(f"registry {self.host}", "redirects to an invalid address") from None
+            raise self.service.misbehaved("redirects to an invalid address") from None
 
     def _checked(self, url: httpx2.URL) -> httpx2.URL:
         """Return ``url`` without credentials if its scheme is https, or http for a host listed as insecure."""
@@ -200,7 +217,7 @@ class Exchange:
         is_insecure = listed(name, int(port) if port.isdigit() else None, self._access.insecure_registries)
         return "http" if is_insecure else "https"
 
-    def _is_registry(self, url: httpx2.URL) -> bool:
+    def _is_own(self, url: httpx2.URL) -> bool:
         return (url.scheme, url.host, url.port) == (self._origin.scheme, self._origin.host, self._origin.port)
 
     def _connection_failure(self, error: httpx2.TransportError) -> _PassingError:
@@ -208,7 +225,7 @@ class Exchange:
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise ModelFetchError(
-                    f"registry {self.host} has a certificate that is not trusted: give the authority that signed it",
+                    f"{self.service.label} has a certificate that is not trusted: give the authority that signed it",
                     reason="UntrustedCertificate",
                 ) from None
             cause = cause.__cause__ or cause.__context__

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from joulecast.errors import ModelFormatError
 
+if TYPE_CHECKING:
+    from joulecast.sources.fetched import FetchedModel
+
 SNIFFED_BYTES = 4096
-SUPPORTED = ("onnx",)
+SUPPORTED = ("onnx", "huggingface", "gguf")
 
 UNSUPPORTED = "UnsupportedFormat"
 DAMAGED = ModelFormatError.default_reason
@@ -72,6 +76,9 @@ _MAGIC: tuple[tuple[int, bytes, Foreign], ...] = (
 """(offset, bytes there, what it is), each from the format's own specification; of TensorRT, whose plans have none, what
 its versions write."""
 
+_SAFETENSORS = re.compile(rb".{6}\0\0\{\s*\"", re.DOTALL)  # a little-endian length below 2**48, then a JSON object
+_OBJECT = re.compile(rb"\s*\{\s*\"")
+
 _SUFFIXES = {
     ".engine": Foreign(what="a TensorRT engine, compiled for one GPU", way_out=_FROM_ENGINE),
     ".plan": Foreign(what="a TensorRT engine, compiled for one GPU", way_out=_FROM_ENGINE),
@@ -89,8 +96,17 @@ def check_requested(format: str | None) -> None:  # noqa: A002 - the word users 
     """Raise ModelFormatError for a requested format that cannot be read."""
     if format is not None and format.lower() not in SUPPORTED:
         raise ModelFormatError(
-            f"format {format!r} is not supported: ONNX is what can be read now, so export the model to ONNX and "
-            "leave the format out",
+            f"format {format!r} is not supported: choose one of {', '.join(SUPPORTED)}, or leave the format out",
+            reason="UnsupportedFormat",
+        )
+
+
+def check_found(found: FetchedModel, format: str | None) -> None:  # noqa: A002
+    """Raise ModelFormatError for a model of another format than was requested."""
+    if format is not None and format.lower() != found.format:
+        raise ModelFormatError(
+            f"{found.reference} holds a model of format {found.format}, not {format}: name the path of another, or"
+            " leave the format out",
             reason="UnsupportedFormat",
         )
 
@@ -100,6 +116,18 @@ def refuse_foreign(head: bytes, name: str) -> None:
     found = detect(head)
     if found:
         raise found.error(name)
+
+
+def language_model(head: bytes) -> Literal["gguf", "weights", "config"] | None:
+    """Return what a file of a language model is by its first bytes; None if they are of something else.
+
+    Any JSON object is told to be a configuration here.
+    """
+    if head[:4] == b"GGUF":
+        return "gguf"
+    if _SAFETENSORS.match(head):
+        return "weights"
+    return "config" if _OBJECT.match(head.removeprefix(b"\xef\xbb\xbf")) else None
 
 
 def named_by_suffix(name: str) -> Foreign | None:
@@ -130,7 +158,7 @@ def detect(head: bytes) -> Foreign | None:
         return _zip_kind(head)
     if re.match(rb"\x80[\x02-\x05]", head):  # PROTO opcode of pickle protocols 2 to 5
         return Foreign(what="a Python pickle (weights saved by torch.save), which is never loaded", way_out=_FROM_TORCH)
-    if re.match(rb".{6}\0\0\{\s*\"", head, re.DOTALL):  # a little-endian length below 2**48, then a JSON object
+    if _SAFETENSORS.match(head):
         return Foreign(what="a safetensors file (weights without a graph)", way_out=_FROM_TORCH)
     return _text_kind(head)
 

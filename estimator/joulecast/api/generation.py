@@ -1,0 +1,365 @@
+"""From a language model and a generation workload to a forecast on an accelerator."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from joulecast.blocks import Experts, LanguageModel
+from joulecast.energy.engines.coefficients import engine_named
+from joulecast.energy.engines.pricing import PassForecast, gap_watts, price_pass, price_passes, step_seconds
+from joulecast.energy.interval import Widening
+from joulecast.energy.model import ORIGINS, LayerEnergy, Origin
+from joulecast.errors import WorkloadError
+from joulecast.layers import Coverage
+from joulecast.serving.execution import executed_on
+from joulecast.serving.fitting import DOES_NOT_FIT, Memory, memory_of, require_fit
+from joulecast.serving.generation import Generated, Spent, concurrency_of, generate
+from joulecast.serving.passes import Pass, decode, prefill
+from joulecast.serving.requests import GenerationRequest, Phase
+from joulecast.serving.rows import rows
+from joulecast.units import Seconds, Watts
+from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_ENGINE, DEFAULT_PRECISION
+
+if TYPE_CHECKING:
+    from joulecast.energy.profile import AcceleratorProfile
+    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
+
+_LEVEL = 0.9
+
+# Log half-widths that reasons add in quadrature; ADR 0157 says why each is what it is.
+_BASE = 0.3
+_OTHER_CARD = 0.2
+_IGNORED = 0.1
+_SKEW = 0.1
+_LISTED_KEYS = 5
+_MOST_SEQUENCES = 1024
+"""vLLM's default of ``max_num_seqs`` when it serves on cards of 70 GiB and more (vllm/engine/arg_utils.py)."""
+_MOST_UNKNOWN = 256
+"""The same for smaller cards, taken where the memory is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A forecast value with its interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseLayers:
+    """The rows of one pass of ``phase``: the reading of one input, or one decode step at the middle of the output."""
+
+    phase: Phase
+    layers: tuple[LayerEnergy, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationEstimate:
+    """A forecast of a generation workload; joules are those of all cards together.
+
+    - ``concurrency``: requests in flight, given or derived from the rate.
+    - ``parallel``: cards that share the model.
+    - ``joules_per_request``: of input and output; ``joules_per_input_token``, ``joules_per_output_token``: what each
+      costs of the passes that it shares with others; 0 where the phase has none of it.
+    - ``inter_token_latency_seconds``: between a request's output tokens, the inputs of others included.
+    - ``tokens_per_second``: of all requests together, output tokens; of ``prefill``, input tokens.
+    - ``memory_bytes``: on each card.
+    - ``reasons``: why the intervals are wider than those of a scored case, one clause each.
+    """
+
+    accelerator: str
+    runtime: str
+    precision: str
+    phase: Phase
+    concurrency: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    parallel: int
+    joules_per_request: Figure
+    joules_per_input_token: Figure
+    joules_per_output_token: Figure
+    time_to_first_token_seconds: Figure
+    inter_token_latency_seconds: Figure
+    request_seconds: Seconds
+    tokens_per_second: float
+    average_power_watts: Watts
+    memory_bytes: int
+    coverage: Coverage
+    origin: Origin
+    interval_level: float = _LEVEL
+    interval_guaranteed: bool = False
+    reasons: tuple[str, ...] = ()
+    phases: tuple[PhaseLayers, ...] = ()
+
+
+def estimate_generation(
+    source: str | os.PathLike[str] | FetchedModel | LanguageModel,
+    accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
+    request: GenerationRequest | None = None,
+    *,
+    precision: str = DEFAULT_PRECISION,
+    runtime: str = DEFAULT_ENGINE,
+    architecture: str | None = None,
+    path: str | None = None,
+    budget: FetchBudget | None = None,
+    access: RegistryAccess | None = None,
+    platform: str = "linux/amd64",
+    clock_mhz: float | None = None,
+) -> GenerationEstimate:
+    """Forecast joules and seconds of generation by a language model behind an inference engine.
+
+    - ``source``: a folder with a ``config.json``, such a file, a GGUF file, ``hf://org/name[@revision]``, an image,
+      what ``fetch`` returned, or a ``LanguageModel``.
+    - ``accelerator``: a product name as in the node label ``nvidia.com/gpu.product``, or a profile of one.
+    - ``request``: phase, tokens, concurrency or rate, and the cards that share the model.
+    - ``precision``: ``default`` (as the files are stored), ``bf16``, ``fp16``, ``fp32``.
+    - ``runtime``: ``vllm`` or ``sglang``.
+    - ``architecture``: the model type to read the configuration as, where its own is not known.
+    - ``clock_mhz``: an SM clock lock, in MHz.
+
+    Raises WorkloadError (DoesNotFit, with the fewest cards that do), UnknownAcceleratorError, NotCalibratedError,
+    UnsupportedOperatorError, and what ``joulecast.fetch`` raises.
+    """
+    model = _model(source, architecture, path=path, budget=budget, access=access, platform=platform)
+    return forecast_generation(
+        model, _accelerator(accelerator), request or GenerationRequest(), precision=precision, runtime=runtime,
+        clock_mhz=clock_mhz,
+    )  # fmt: skip
+
+
+def _model(
+    source: str | os.PathLike[str] | FetchedModel | LanguageModel,
+    architecture: str | None,
+    *,
+    path: str | None,
+    budget: FetchBudget | None,
+    access: RegistryAccess | None,
+    platform: str,
+) -> LanguageModel:
+    if isinstance(source, LanguageModel):
+        return source
+    from joulecast.api.language_models import is_language_model, language_model
+    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
+
+    fetched = (
+        source
+        if isinstance(source, FetchedModel)
+        else fetch(
+            os.fspath(source),
+            path=path,
+            budget=budget or FetchBudget(),
+            access=access or RegistryAccess.of_user(),
+            platform=platform,
+        )
+    )
+    if not is_language_model(fetched):
+        raise WorkloadError(
+            f"{fetched.reference} is a model of format {fetched.format}, which has the phase forward alone: leave the"
+            " phase and the tokens out"
+        )
+    return language_model(fetched, architecture=architecture)
+
+
+def _accelerator(accelerator: str | AcceleratorProfile) -> AcceleratorProfile:
+    if not isinstance(accelerator, str):
+        return accelerator
+    from joulecast.accelerators.catalogue import accelerator_named
+
+    return accelerator_named(accelerator)
+
+
+def forecast_generation(
+    model: LanguageModel,
+    accelerator: AcceleratorProfile,
+    asked: GenerationRequest,
+    *,
+    precision: str = DEFAULT_PRECISION,
+    runtime: str = DEFAULT_ENGINE,
+    clock_mhz: float | None = None,
+) -> GenerationEstimate:
+    """Forecast ``asked`` of ``model``. Raises what ``estimate_generation`` raises after the model was read."""
+    from joulecast.api.language_models import in_precision
+
+    if not model.generates:
+        raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
+    run = executed_on(
+        in_precision(model, precision), architecture=accelerator.architecture, product=accelerator.product
+    )
+    return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
+
+
+class _Served:
+    """One model on one accelerator under one engine, with what its passes cost."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        accelerator: AcceleratorProfile,
+        asked: GenerationRequest,
+        engine: str,
+        precision: str,
+        clock_mhz: float | None,
+    ) -> None:
+        self._model, self._accelerator, self._asked = model, accelerator, asked
+        self._engine, self._precision, self._clock_mhz = engine, precision, clock_mhz
+        self._cards = asked.tensor_parallel
+        self._gap_watts = gap_watts(accelerator, clock_mhz)
+
+    def estimate(self) -> GenerationEstimate:
+        concurrency = self._concurrency()
+        memory = self._memory(concurrency)
+        found = generate(self._asked, concurrency, self._price)
+        phases = self._phases(concurrency)
+        wider = tuple(self._widenings())
+        return replace(
+            self._figures(found, math.sqrt(sum(each.log_half_width**2 for each in wider))),
+            memory_bytes=memory.needed(concurrency),
+            coverage=self._coverage(phases),
+            origin=self._origin(phases),
+            reasons=tuple(each.reason for each in wider),
+            phases=tuple(PhaseLayers(phase=phase, layers=priced.layers) for phase, priced in phases),
+        )
+
+    def _price(self, passes: Sequence[Pass]) -> list[Spent]:
+        """Price passes on all cards, with what the engine does between the kernels of two of them."""
+        counted = [rows(self._model, run, cards=self._cards) for run in passes]
+        priced = price_passes(
+            counted, self._accelerator, engine=self._engine, cards=self._cards, clock_mhz=self._clock_mhz
+        )
+        return [self._spent(run, each) for run, each in zip(passes, priced, strict=True)]
+
+    def _spent(self, run: Pass, priced: PassForecast) -> Spent:
+        between = step_seconds(self._engine, run.sequences)
+        joules = priced.joules + between * self._gap_watts
+        return Spent(seconds=priced.busy_seconds + between, joules=joules * self._cards)
+
+    @cached_property
+    def _card_bytes(self) -> int | None:
+        from joulecast.accelerators.memory import memory_bytes
+
+        return memory_bytes(self._accelerator.product)
+
+    def _concurrency(self) -> int:
+        if self._asked.concurrency is not None:
+            return self._asked.concurrency
+        rate = float(self._asked.requests_per_second or 0)
+        most = self._most_sequences()
+        found = concurrency_of(rate, most, lambda count: generate(self._asked, count, self._price).request_seconds)
+        if found is not None:
+            return found
+        reached = most / generate(self._asked, most, self._price).request_seconds
+        raise WorkloadError(
+            f"{rate:g} requests a second are more than {self._cards} × {self._accelerator.product} complete:"
+            f" {reached:.3g} with {most} at once; ask for fewer, or for more cards or replicas",
+            reason=DOES_NOT_FIT,
+        )
+
+    def _most_sequences(self) -> int:
+        if self._card_bytes is None:
+            return _MOST_UNKNOWN
+        most = memory_of(self._model, self._asked, self._cards).most_sequences(self._card_bytes)
+        if not most:
+            require_fit(self._model, self._asked, 1, self._card_bytes, self._accelerator.product)
+        return min(most, _MOST_SEQUENCES)
+
+    def _memory(self, concurrency: int) -> Memory:
+        if self._card_bytes is None:
+            return memory_of(self._model, self._asked, self._cards)
+        return require_fit(self._model, self._asked, concurrency, self._card_bytes, self._accelerator.product)
+
+    def _phases(self, concurrency: int) -> list[tuple[Phase, PassForecast]]:
+        """Price the passes that are shown by layer: one input, and the middle decode step."""
+        asked = self._asked
+        middle = asked.input_tokens + (asked.output_tokens - 1) // 2
+        passes: list[tuple[Phase, Pass]] = [
+            ("prefill", prefill(1, min(asked.new_tokens, asked.batched_tokens), asked.cached_tokens)),
+            ("decode", decode(concurrency, middle)),
+        ]
+        return [
+            (phase, self._by_layer(run))
+            for phase, run in passes
+            if asked.phase in (phase, "request") and (phase == "prefill" or asked.output_tokens > 1)
+        ]
+
+    def _by_layer(self, run: Pass) -> PassForecast:
+        counted = rows(self._model, run, cards=self._cards)
+        return price_pass(counted, self._accelerator, engine=self._engine, cards=self._cards, clock_mhz=self._clock_mhz)
+
+    def _coverage(self, phases: Sequence[tuple[Phase, PassForecast]]) -> Coverage:
+        found = [priced.coverage for _, priced in phases]
+        unsupported = dict.fromkeys(name for each in found for name in each.unsupported)
+        return Coverage(
+            flops=min(each.flops for each in found),
+            ops=min(each.ops for each in found),
+            unsupported=tuple(unsupported),
+        )
+
+    def _origin(self, phases: Sequence[tuple[Phase, PassForecast]]) -> Origin:
+        """Return the weakest origin of layers that carry joules; no row of an engine's was measured on this card."""
+        found = [layer.origin for _, priced in phases for layer in priced.layers if layer.joules > 0]
+        return max([self._accelerator.origin, *found], key=ORIGINS.index)
+
+    def _figures(self, found: Generated, width: float) -> GenerationEstimate:
+        asked = self._asked
+        joules = [found.joules_per_request, found.prefill.joules / asked.input_tokens]
+        written = (
+            found.decode.joules if asked.phase == "decode" else found.decode.joules / max(asked.output_tokens - 1, 1)
+        )
+        request, read, wrote = (_figure(value, width) for value in (*joules, written))
+        return GenerationEstimate(
+            accelerator=self._accelerator.product,
+            runtime=self._engine,
+            precision=self._precision,
+            phase=asked.phase,
+            concurrency=found.concurrency,
+            input_tokens=asked.input_tokens,
+            output_tokens=asked.output_tokens,
+            cached_tokens=asked.cached_tokens,
+            parallel=self._cards,
+            joules_per_request=request,
+            joules_per_input_token=read,
+            joules_per_output_token=wrote,
+            time_to_first_token_seconds=_figure(found.time_to_first_token_seconds, width),
+            inter_token_latency_seconds=_figure(found.inter_token_latency_seconds, width),
+            request_seconds=found.request_seconds,
+            tokens_per_second=found.tokens_per_second,
+            average_power_watts=Watts(found.average_power_watts),
+            memory_bytes=0,
+            coverage=Coverage(flops=1.0, ops=1.0),
+            origin=self._accelerator.origin,
+        )
+
+    def _widenings(self) -> list[Widening]:
+        """Return the width of a scored case, and what makes this one less certain."""
+        found = widenings(self._engine, self._accelerator.product)
+        if self._model.ignored:
+            keys = ", ".join(self._model.ignored[:_LISTED_KEYS])
+            found.append(Widening(reason=f"keys of config.json that nothing reads: {keys}", log_half_width=_IGNORED))
+        if any(isinstance(layer.feed_forward, Experts) for layer, _ in self._model.decoder.layers):
+            reason = "experts: routing is taken as even, and real routing is skewed"
+            found.append(Widening(reason=reason, log_half_width=_SKEW))
+        if self._card_bytes is None:
+            reason = f"the memory of {self._accelerator.product} is not known: whether the model fits was not checked"
+            found.append(Widening(reason=reason, log_half_width=0.0))
+        return found
+
+
+def widenings(engine: str, product: str) -> list[Widening]:
+    """Return the width of a case that was scored under ``engine``, and of a card whose kernels were not timed."""
+    found = [Widening(reason=f"the interval of {engine} is a prior: no case was scored", log_half_width=_BASE)]
+    if product not in engine_named(engine).cards:
+        reason = f"no kernels of {engine} were timed on {product}: taken from cards like it"
+        found.append(Widening(reason=reason, log_half_width=_OTHER_CARD))
+    return found
+
+
+def _figure(value: float, width: float) -> Figure:
+    return Figure(value=value, lower=value * math.exp(-width), upper=value * math.exp(width))

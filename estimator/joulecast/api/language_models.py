@@ -1,0 +1,105 @@
+"""From a reference to a language model: fetched facts as blocks, in the precision asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from joulecast.blocks import LanguageModel, Storage
+from joulecast.errors import ModelFormatError, WorkloadError
+
+if TYPE_CHECKING:
+    from joulecast.sources import FetchedModel
+    from joulecast.sources.facts.model_facts import ModelFacts
+
+FORMATS = ("huggingface", "gguf")
+"""Formats of ``FetchedModel`` that hold a language model."""
+
+_DTYPES: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {"bf16": ("bfloat16", 16), "fp16": ("float16", 16), "fp32": ("float32", 32)}
+)
+_HEADER_DTYPES: Mapping[str, str] = MappingProxyType({"BF16": "bfloat16", "F16": "float16", "F32": "float32"})
+
+
+def is_language_model(fetched: FetchedModel) -> bool:
+    """Decide whether ``fetched`` holds the facts of a language model rather than a graph."""
+    return fetched.format in FORMATS
+
+
+def language_model(fetched: FetchedModel, *, architecture: str | None = None) -> LanguageModel:
+    """Return the model that the fetched facts describe. ``architecture``: the model type to read it as.
+
+    Raises ModelFormatError for facts without a configuration or that contradict themselves, UnsupportedOperatorError
+    for an architecture or a quantisation that is not known.
+    """
+    if fetched.format == "gguf":
+        from joulecast.readers import gguf
+        from joulecast.sources.facts.gguf import read_document as read_header
+
+        return gguf.read(read_header(fetched.skeleton))
+    from joulecast.readers import huggingface
+    from joulecast.sources.facts.model_facts import read_document
+
+    facts = read_document(fetched.skeleton)
+    return _as_stored(huggingface.read(_configuration(facts, fetched.reference), architecture=architecture), facts)
+
+
+def _configuration(facts: ModelFacts, name: str) -> Mapping[str, Any]:
+    """Return the configuration, with the quantisation that ModelOpt writes into a file of its own."""
+    if facts.config is None:
+        raise ModelFormatError(f"{name} has tensors and no config.json: give the folder that holds both")
+    if facts.quantization is None or facts.config.get("quantization_config"):
+        return facts.config
+    return {**facts.config, "quantization_config": {"quant_method": "modelopt", **facts.quantization}}
+
+
+def _as_stored(model: LanguageModel, facts: ModelFacts) -> LanguageModel:
+    """Return ``model`` in the dtype of the files, where the configuration says another one."""
+    elements: Counter[str] = Counter()
+    for tensor in facts.tensors.values():
+        if tensor is not None and tensor.dtype in _HEADER_DTYPES:
+            elements[_HEADER_DTYPES[tensor.dtype]] += _numel(tensor.shape)
+    stored = max(elements, key=lambda dtype: elements[dtype], default=model.dtype)
+    if model.storage.method or stored in (model.dtype, "float32"):
+        return model
+    precision = next(name for name, (dtype, _) in _DTYPES.items() if dtype == stored)
+    note = f"config.json says {model.dtype} and the files hold {stored}: priced in {stored}"
+    return replace(in_precision(model, precision), notes=(*model.notes, note))
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def in_precision(model: LanguageModel, precision: str) -> LanguageModel:
+    """Return ``model`` with activations and unquantised weights in ``precision``; ``default`` leaves it as stored.
+
+    Quantised weights stay as they are; those that are unpacked multiply in the new precision.
+
+    Raises WorkloadError for a precision that engines do not serve in.
+    """
+    if precision == "default":
+        return model
+    if precision not in _DTYPES:
+        raise WorkloadError(
+            f"precision {precision!r} is not one that engines serve in: give default, bf16, fp16 or fp32"
+        )
+    dtype, bits = _DTYPES[precision]
+
+    def converted(storage: Storage) -> Storage:
+        if storage.method is None:
+            return Storage(dtype=dtype, bits=bits, arithmetic=precision)
+        return replace(storage, arithmetic=precision) if storage.arithmetic in _DTYPES else storage
+
+    return replace(
+        model,
+        dtype=dtype,
+        storage=converted(model.storage),
+        stored_otherwise={path: converted(storage) for path, storage in model.stored_otherwise.items()},
+    )

@@ -1,0 +1,113 @@
+"""Options of generation, and the forecasts that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from joulecast.serving.requests import DEGREES, GenerationRequest
+
+if TYPE_CHECKING:
+    from joulecast.api.generation import GenerationEstimate
+    from joulecast.blocks import LanguageModel
+    from joulecast.energy.profile import AcceleratorProfile
+
+_PANEL = "Generation (language models)"
+
+
+class PhaseChoice(StrEnum):
+    """What of a model runs."""
+
+    FORWARD = "forward"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationOptions:
+    """The workload of a language model: the options that only such a model takes."""
+
+    phase: Annotated[
+        PhaseChoice | None,
+        typer.Option(
+            help="forward: one pass. prefill: reading the input. decode: one output token. request: all of it.",
+            show_default="request of a model that generates, else forward",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    input_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of an input.", show_default="512", rich_help_panel=_PANEL),
+    ] = None
+    output_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of an output.", show_default="128", rich_help_panel=_PANEL),
+    ] = None
+    concurrency: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--concurrency", "-c", min=1, help="Requests at once; repeatable.", show_default="1", rich_help_panel=_PANEL
+        ),
+    ] = None
+    requests_per_second: Annotated[
+        float | None, typer.Option(help="Rate of requests, in place of --concurrency.", rich_help_panel=_PANEL)
+    ] = None
+    cached_tokens: Annotated[
+        int | None,
+        typer.Option(min=0, help="Input tokens that a prefix cache holds.", show_default="0", rich_help_panel=_PANEL),
+    ] = None
+    tensor_parallel: Annotated[
+        int | None,
+        typer.Option(
+            "--tensor-parallel",
+            "-tp",
+            help=f"Cards that share the model: {', '.join(map(str, DEGREES))}.",
+            show_default="1",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="Model type to read the configuration as, such as llama.", rich_help_panel=_PANEL),
+    ] = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that were given, as written on the command line."""
+        unsaid = {field.name: field.default for field in fields(self)}
+        return tuple(
+            f"--{name.replace('_', '-')}" for name, default in unsaid.items() if getattr(self, name) != default
+        )
+
+    def requests(self, phase: PhaseChoice) -> list[GenerationRequest]:
+        """Return one request for each concurrency. Raises WorkloadError for what cannot be asked."""
+        stated = {
+            name: getattr(self, name)
+            for name in ("input_tokens", "output_tokens", "cached_tokens", "tensor_parallel", "requests_per_second")
+            if getattr(self, name) is not None
+        }
+        counts: Sequence[int | None] = self.concurrency or [None if "requests_per_second" in stated else 1]
+        return [GenerationRequest(phase=phase.value, concurrency=each, **stated) for each in counts]  # type: ignore[arg-type]
+
+
+def forecasts(
+    model: LanguageModel,
+    accelerators: Sequence[AcceleratorProfile],
+    requests: Sequence[GenerationRequest],
+    *,
+    precision: str,
+    runtime: str,
+) -> list[GenerationEstimate]:
+    """Return one forecast for each accelerator and request. Raises what ``forecast_generation`` raises."""
+    from joulecast.api.generation import forecast_generation
+
+    return [
+        forecast_generation(model, accelerator, request, precision=precision, runtime=runtime)
+        for accelerator in accelerators
+        for request in requests
+    ]

@@ -1,0 +1,146 @@
+"""Coefficients of an engine's kernels as shares of a card's limits, and the shipped table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Annotated
+
+from joulecast import schema
+from joulecast.energy.model import ARITHMETIC
+from joulecast.energy.profile import FittedFrom
+from joulecast.errors import NotCalibratedError
+from joulecast.schema import Keys, Text, Within
+
+QUANTISED = ("fp8", "int8", "fp4")
+"""Arithmetics of engines beside those of the general law."""
+COMPUTED = (*ARITHMETIC, *QUANTISED)
+
+KERNELS = (
+    "product", "product.fp8", "product.int8", "product.fp4", "product.stored8", "product.stored4",
+    "experts", "experts.fp8", "experts.fp4", "experts.stored4",
+    "prefill_attention", "decode_attention", "recurrence", "pass",
+)  # fmt: skip
+"""Kinds of kernels with coefficients of their own. ``product``: in 16 or 32 bits; ``.fp8``: multiplied in fp8;
+``.stored4``: weights of about 4 bits that are multiplied in 16. ``pass``: reads and writes memory and computes
+little."""
+
+DEGREES = ("2", "4", "8")
+"""Cards of a collective that the tables hold."""
+
+_Share = Annotated[float, Within(1e-3, 4)]
+"""Of a published limit; above 1 where caches deliver what the limit counts as memory."""
+_Seconds = Annotated[float, Within(0, 1, "s")]
+_Elements = Annotated[float, Within(0, 1e5)]
+_Sharpness = Annotated[float, Within(0.1, 1e6)]
+_Cycles = Annotated[float, Within(0, 1e6)]
+_Relative = Annotated[float, Within(0, 1e3)]
+_BytesPerSecond = Annotated[float, Within(1e6, 1e17, "B/s")]
+_Figure = Annotated[float, Within(0, 1e9)]
+_Sentence = Annotated[str, Text(1024, shortest=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelLaw:
+    """Coefficients of one kind of kernel; ``engines.law`` has the equations.
+
+    - ``compute_share``: of the arithmetic's peak that the largest tiles reach.
+    - ``memory_share``: of the bandwidth.
+    - ``tail_seconds``: of one kernel in a CUDA graph beside its work.
+    - ``tile_edge``, ``depth``: as in ``profile.Law``; 0 where the kernel is no product.
+    - ``unit_seconds``: start of one unit of work (a head's part of a sequence) on a multiprocessor.
+    - ``conversion_cycles``: of a multiprocessor to widen one stored element before it is multiplied.
+    - ``sharpness``: exponent of the soft maximum.
+    - ``flop_energy``, ``byte_energy``: relative to the joules of an operation of the nearest known arithmetic, and of
+      a byte, in the accelerator's own law.
+    """
+
+    compute_share: _Share
+    memory_share: _Share
+    tail_seconds: _Seconds
+    tile_edge: _Elements = 0.0
+    depth: _Elements = 0.0
+    unit_seconds: _Seconds = 0.0
+    conversion_cycles: _Cycles = 0.0
+    sharpness: _Sharpness = 3.0
+    flop_energy: _Relative = 1.0
+    byte_energy: _Relative = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collective:
+    """An all-reduce over some cards: ``latency_seconds`` + bytes of the message / ``bytes_per_second``."""
+
+    latency_seconds: _Seconds
+    bytes_per_second: _BytesPerSecond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Coefficients of an engine on one card, or on the cards of one architecture.
+
+    - ``tables``: the cards whose tables were fitted.
+    - ``metered``: kinds of kernels whose energy was fitted on the watts of this very card.
+    - ``watts_per_flops``: power limit over bf16 peak of the cards in ``tables``: a card with less slows down earlier.
+    - ``held_out``: errors on rows that the fit did not see.
+    """
+
+    tables: tuple[_Sentence, ...]
+    kernels: Annotated[Mapping[str, KernelLaw], Keys(KERNELS, least=len(KERNELS))]
+    collectives: Annotated[Mapping[str, Collective], Keys(DEGREES, least=len(DEGREES))]
+    metered: tuple[_Sentence, ...] = ()
+    watts_per_flops: Annotated[float, Within(0, 1e-3, "W s/FLOP")] = 0.0
+    held_out: Mapping[str, _Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What an engine does between passes: ``seconds`` a step, and ``sequence_seconds`` a sequence of it.
+
+    - ``origin``: how the two were found.
+    """
+
+    seconds: _Seconds
+    sequence_seconds: _Seconds
+    origin: _Sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """An engine's coefficients.
+
+    - ``cards``: by product name. ``architectures``: for cards without tables. ``other``: for all the rest.
+    """
+
+    step: Step
+    cards: Mapping[str, Card]
+    architectures: Mapping[str, Card]
+    other: Card
+    fitted_from: tuple[FittedFrom, ...]
+
+    def card_of(self, product: str, architecture: str) -> Card:
+        """Return the coefficients of the card itself, else of its architecture, else those that all cards share."""
+        return self.cards.get(product) or self.architectures.get(architecture) or self.other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    schema_version: Annotated[int, Within(1, 1)]
+    engines: Mapping[str, Engine]
+
+
+@cache
+def engines() -> Mapping[str, Engine]:
+    """Return every engine of the shipped table by its runtime's name."""
+    text = files("joulecast.energy.engines").joinpath("coefficients.json").read_text("utf-8")
+    return schema.read(_Document, schema.parse(text)).engines
+
+
+def engine_named(name: str) -> Engine:
+    """Return an engine's coefficients. Raises NotCalibratedError for a runtime that is no engine."""
+    found = engines().get(name)
+    if found is None:
+        raise NotCalibratedError(f"unknown engine {name!r}: choose one of {', '.join(engines())}")
+    return found

@@ -1,0 +1,165 @@
+"""The law of an engine's kernels, in CUDA graphs: no launch gaps, but each kernel's tail stays.
+
+    product, experts   t_c = min over tiles i × j and splits s of
+                             waves · SMs · 2·i·j·(k/s + depth) / (P·η·ε) + partial sums / bandwidth
+    attention          t_c = FLOPs / (P·η·fill), fill = units / (SMs · ⌈units/SMs⌉)
+    row                t = ‖t_c, bytes/(β·bandwidth), converted·conversion/(SMs·clock)‖_p
+                           + ⌈units/SMs⌉·unit + tail·launches
+                       E = (P_static + P_clock·x·V²)·t + e_F·FLOPs·V² + e_B·bytes
+    all-reduce         t = latency + message / bandwidth of the link
+    pass               T = Σ t,  E = min(Σ E, held power · T)
+
+P is the peak of the row's arithmetic and x the SM clock over boost; η, β, ε (of ``tile_edge``), ``depth``, the unit,
+the conversion and p are the fields of ``coefficients.KernelLaw``; ``energy.physical`` explains tiles and V². Seconds
+were fitted on kernels that ran at whatever clock their card chose, so the cap lowers joules and adds no time on
+those cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.energy.engines.coefficients import COMPUTED, KERNELS, Card, KernelLaw
+from joulecast.energy.engines.table import ALL_REDUCE, KernelTable
+from joulecast.energy.features import Array, Index
+from joulecast.energy.physical import SPLITS, TILES, voltage_squared
+from joulecast.energy.profile import Law
+
+_PARTIAL_BYTES = 8.0  # a partial sum in fp32 is written and read again
+_NEAREST = {"fp8": "bf16", "int8": "bf16", "fp4": "bf16"}
+"""The arithmetic whose joules an operation of a narrow one is told in: ``KernelLaw.flop_energy`` has the relation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the law needs of the hardware. ``peak_flops`` (arithmetics of ``COMPUTED``,): 0 where it lacks one."""
+
+    peak_flops: Array
+    bandwidth_bytes_per_second: float
+    multiprocessors: float
+    clock_hertz: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Each kernel at boost, (n,) arrays.
+
+    - ``seconds``: all of it; ``compute_seconds``: what a lower clock lengthens.
+    - ``switched_joules``: that V² scales; ``memory_joules``: that it does not.
+    """
+
+    seconds: Array
+    compute_seconds: Array
+    switched_joules: Array
+    memory_joules: Array
+
+
+def costs(table: KernelTable, card: Card, limits: Limits, law: Law, *, cards: int, clock: float = 1.0) -> Costs:
+    """Compute the cost of each kernel at the clock share ``clock``; ``cards`` take part in each collective."""
+    own = _Coefficients(card.kernels)
+    computing = compute_seconds(table, card.kernels, limits) / clock
+    seconds = _row_seconds(table, own, limits, computing, clock)
+    reduced = table.kernel == ALL_REDUCE
+    seconds = np.where(reduced, _collective_seconds(table, card, cards), seconds)
+    return Costs(
+        seconds=seconds,
+        compute_seconds=computing,
+        switched_joules=own.of(table, "flop_energy") * _flop_joules(law)[table.arithmetic] * table.flops,
+        memory_joules=own.of(table, "byte_energy") * law.byte_joules * table.bytes,
+    )
+
+
+def static_watts(law: Law, clock: float) -> float:
+    """Return the power of a busy card before any dynamic energy."""
+    return law.static_watts + law.clock_watts * clock * float(voltage_squared(law, np.array(clock)))
+
+
+class _Coefficients:
+    """Fields of every kind of kernel as arrays in the order of ``KERNELS``, with zeros for collectives."""
+
+    def __init__(self, kernels: Mapping[str, KernelLaw]) -> None:
+        self._kernels = kernels
+
+    def of(self, table: KernelTable, name: str) -> Array:
+        """Return a field for each kernel of ``table``, (n,)."""
+        return self.at(table.kernel, name)
+
+    def at(self, kernel: Index, name: str) -> Array:
+        values = [getattr(self._kernels[kind], name) for kind in KERNELS]
+        found: Array = np.array([*values, 1.0 if name in ("byte_energy", "memory_share", "sharpness") else 0.0])[kernel]
+        return found
+
+
+def _row_seconds(table: KernelTable, own: _Coefficients, limits: Limits, computing: Array, clock: float) -> Array:
+    memory = table.bytes / (own.of(table, "memory_share") * limits.bandwidth_bytes_per_second)
+    widening = own.of(table, "conversion_cycles") * table.converted
+    widening = widening / (limits.multiprocessors * limits.clock_hertz * clock)
+    sharpness = own.of(table, "sharpness")
+    longest = _longest(_longest(computing, memory, sharpness), widening, sharpness)
+    started = np.ceil(table.units / limits.multiprocessors) * own.of(table, "unit_seconds")
+    return longest + started + own.of(table, "tail_seconds") * table.launches
+
+
+def compute_seconds(table: KernelTable, kernels: Mapping[str, KernelLaw], limits: Limits) -> Array:
+    """Return t_c of each kernel at boost, (n,)."""
+    own = _Coefficients(kernels)
+    peaks = np.append(limits.peak_flops, 0.0)[table.arithmetic]
+    rate = peaks * own.of(table, "compute_share")
+    waves = np.ceil(table.units / limits.multiprocessors) * limits.multiprocessors
+    fill = np.where(own.at(table.kernel, "unit_seconds") > 0, 1.0, _ratio(table.units, waves, 1.0))
+    seconds = _ratio(table.flops, rate * fill, 0.0)
+    tiled = np.zeros(table.bytes.size, dtype=bool)
+    tiled[table.row] = True
+    if not tiled.any():
+        return seconds
+    parts = _tiled_seconds(table, own, limits, rate[table.row])
+    return np.where(tiled, np.bincount(table.row, weights=parts, minlength=tiled.size), seconds)
+
+
+def _tiled_seconds(table: KernelTable, own: _Coefficients, limits: Limits, rate: Array) -> Array:
+    """Return the seconds of each contraction, (c,), with the tile and split that are fastest for it."""
+    kernel = table.kernel[table.row]
+    edge, depth = own.at(kernel, "tile_edge"), own.at(kernel, "depth")
+    largest = 1 / TILES[0][0] + 1 / TILES[0][1]
+    outputs = table.products * table.m * table.n
+    fastest = np.full_like(rate, np.inf)
+    for height, width in TILES:
+        tiles = table.products * np.ceil(table.m / height) * np.ceil(table.n / width)
+        share = (1 + edge * largest) / (1 + edge * (1 / height + 1 / width))
+        step = _ratio(2 * height * width * limits.multiprocessors, rate * share, 0.0)
+        for split in SPLITS:
+            waves = np.ceil(tiles * split / limits.multiprocessors)
+            sums = 0.0 if split == 1 else _PARTIAL_BYTES * split * outputs / limits.bandwidth_bytes_per_second
+            fastest = np.minimum(fastest, waves * step * (table.k / split + depth) + sums)
+    return fastest
+
+
+def _collective_seconds(table: KernelTable, card: Card, cards: int) -> Array:
+    if cards < 2:
+        return np.zeros_like(table.bytes)
+    link = card.collectives[str(min(degree for degree in (2, 4, 8) if degree >= min(cards, 8)))]
+    return link.latency_seconds + table.message_bytes / link.bytes_per_second
+
+
+def _flop_joules(law: Law) -> Array:
+    """Return joules of an operation by position in ``COMPUTED``, and 0 for position −1."""
+    known = law.flop_joules
+    typical = known.get("bf16", max(known.values(), default=0.0))
+    return np.array([*(known.get(_NEAREST.get(name, name), typical) for name in COMPUTED), 0.0])
+
+
+def _ratio(over: Array | float, under: Array, otherwise: float) -> Array:
+    """Return ``over`` / ``under``, or ``otherwise`` where ``under`` is 0."""
+    over = np.broadcast_to(np.asarray(over, dtype=float), under.shape)
+    found: Array = np.divide(over, under, out=np.full(under.shape, otherwise), where=under > 0)
+    return found
+
+
+def _longest(one: Array, other: Array, sharpness: Array) -> Array:
+    """Compute the soft maximum (one^p + other^p)^(1/p) without overflow."""
+    longest = np.maximum(np.maximum(one, other), np.finfo(float).tiny)
+    soft: Array = longest * (1 + (np.minimum(one, other) / longest) ** sharpness) ** (1 / sharpness)
+    return soft

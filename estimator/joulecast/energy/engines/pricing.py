@@ -1,0 +1,200 @@
+"""The forecast of engines' passes: seconds, watts and joules of one card while the kernels of a pass run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from joulecast.energy.datasheets import DataSheet, datasheets
+from joulecast.energy.engines.coefficients import COMPUTED, KERNELS, Card, engine_named
+from joulecast.energy.engines.law import Limits, costs, static_watts
+from joulecast.energy.engines.table import ALL_REDUCE, KernelTable, Passes, passes_of
+from joulecast.energy.features import Array
+from joulecast.energy.model import LayerEnergy, Origin
+from joulecast.energy.physical import chip_of, clock_share, held_watts, voltage_squared
+from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
+from joulecast.errors import NotCalibratedError
+from joulecast.layers import Coverage, LayerProfile
+from joulecast.units import Joules, Seconds, Watts
+
+_TYPICAL_CLOCK_MHZ = 1500.0  # as in energy.physical, where no source states one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassForecast:
+    """One pass on one card.
+
+    - ``busy_seconds``: of its kernels.
+    - ``joules``: of one card while they run, the power limit kept; ``power_watts``: their mean power.
+    - ``capped``: whether the power limit lowers the power.
+    - ``coverage``: share of FLOPs and ops that the law prices.
+    - ``layers``: one entry a row, in order, from ``price_pass`` alone.
+    """
+
+    busy_seconds: Seconds
+    joules: Joules
+    power_watts: Watts
+    capped: bool
+    coverage: Coverage
+    layers: tuple[LayerEnergy, ...] = ()
+
+
+def price_pass(
+    rows: Sequence[LayerProfile],
+    accelerator: AcceleratorProfile,
+    *,
+    engine: str = "vllm",
+    cards: int = 1,
+    clock_mhz: float | None = None,
+) -> PassForecast:
+    """Forecast one pass from the rows of one of ``cards`` cards that share the model, with an entry for each row.
+
+    Raises NotCalibratedError as ``price_passes`` does.
+    """
+    priced = _Priced(passes_of([rows], engine), accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
+    return priced.forecast(0, priced.layers([row for row in rows if row.kind in ("counted", "zero")]))
+
+
+def price_passes(
+    passes: Iterable[Sequence[LayerProfile]],
+    accelerator: AcceleratorProfile,
+    *,
+    engine: str = "vllm",
+    cards: int = 1,
+    clock_mhz: float | None = None,
+) -> tuple[PassForecast, ...]:
+    """Forecast many passes at once: equal kernels are priced once. Entries of single rows are left out.
+
+    Raises NotCalibratedError for an unknown engine, for a clock that the accelerator does not have, for an arithmetic
+    that its hardware lacks or of which no source states a peak, and for a profile of a simulated device.
+    """
+    priced = _Priced(passes_of(passes, engine), accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
+    return tuple(priced.forecast(number) for number in range(priced.passes.size))
+
+
+def step_seconds(engine: str, sequences: int) -> Seconds:
+    """Return what an engine spends between the kernels of two passes on scheduling and sampling ``sequences``.
+
+    The card draws ``gap_watts`` of its profile meanwhile.
+    """
+    step = engine_named(engine).step
+    return Seconds(step.seconds + step.sequence_seconds * sequences)
+
+
+def gap_watts(accelerator: AcceleratorProfile, clock_mhz: float | None = None) -> Watts:
+    """Return the power of a card with a context alive, clocks up and no kernel."""
+    law, clock = accelerator.law, clock_share(accelerator, clock_mhz)
+    return Watts(law.gap_watts + law.clock_watts * clock * float(voltage_squared(law, np.array(clock))))
+
+
+def limits_of(accelerator: AcceleratorProfile) -> Limits:
+    """Return the limits of a card: those of its profile, and peaks of narrow arithmetics from its data sheet."""
+    sheet = _sheet(accelerator.product)
+    narrow = {name: fact.value for name, fact in sheet.quantised_peaks.items()} if sheet else {}
+    known = {**narrow, **accelerator.peak_flops}
+    return Limits(
+        peak_flops=np.array([known.get(name, 0.0) for name in COMPUTED]),
+        bandwidth_bytes_per_second=accelerator.bandwidth_bytes_per_second,
+        multiprocessors=accelerator.multiprocessors,
+        clock_hertz=(accelerator.boost_clock_mhz or _TYPICAL_CLOCK_MHZ) * 1e6,
+    )
+
+
+def _sheet(product: str) -> DataSheet | None:
+    return next((sheet for sheet in datasheets() if product in sheet.labels), None)
+
+
+class _Priced:
+    """Passes with the cost of each of their kernels on one accelerator."""
+
+    def __init__(
+        self, passes: Passes, accelerator: AcceleratorProfile, *, engine: str, cards: int, clock_mhz: float | None
+    ) -> None:
+        refuse_simulated(accelerator)
+        self.passes, self._accelerator = passes, accelerator
+        self._card = engine_named(engine).card_of(accelerator.product, accelerator.architecture)
+        limits, law = limits_of(accelerator), accelerator.law
+        _require_peaks(passes.table, accelerator, limits)
+        clock = clock_share(accelerator, clock_mhz)
+        self._costs = costs(passes.table, self._card, limits, law, cards=cards, clock=clock)
+        self._compute = float(voltage_squared(law, np.array(clock))) * self._costs.switched_joules
+        self._static_watts = static_watts(law, clock)
+        self._seconds = passes.sum(self._costs.seconds)
+        self._dynamic = passes.sum(self._compute + self._costs.memory_joules)
+        held = held_watts(law, chip_of(accelerator)) - self._static_watts
+        self._kept = kept_shares(self._dynamic, np.maximum(held, 0.0) * self._seconds)
+
+    def forecast(self, number: int, layers: tuple[LayerEnergy, ...] = ()) -> PassForecast:
+        """Return the forecast of pass ``number``."""
+        seconds, kept = float(self._seconds[number]), float(self._kept[number])
+        joules = self._static_watts * seconds + kept * float(self._dynamic[number])
+        return PassForecast(
+            busy_seconds=Seconds(seconds),
+            joules=Joules(joules),
+            power_watts=Watts(joules / seconds if seconds else 0.0),
+            capped=kept < 1,
+            coverage=_coverage(self.passes, number),
+            layers=layers,
+        )
+
+    def layers(self, rows: Sequence[LayerProfile]) -> tuple[LayerEnergy, ...]:
+        """Return an entry for each of ``rows``, which are the executed rows of the only pass."""
+        kept, table = float(self._kept[0]), self.passes.table
+        seconds, compute = self._costs.seconds.tolist(), (kept * self._compute).tolist()
+        memory = (kept * self._costs.memory_joules).tolist()
+        priced, origins = table.priced.tolist(), [_origin(self._accelerator, self._card, k) for k in table.kernel]
+        return tuple(
+            LayerEnergy(
+                name=row.name,
+                op_type=row.op_type,
+                scope=row.scope,
+                seconds=seconds[position],
+                static_joules=Joules(self._static_watts * seconds[position]),
+                compute_joules=compute[position],
+                memory_joules=memory[position],
+                origin=origins[position],
+                priced=priced[position],
+            )
+            for row, position in zip(rows, self.passes.which.tolist(), strict=True)
+        )
+
+
+def kept_shares(dynamic_joules: Array, allowed_joules: Array) -> Array:
+    """Return the share of the dynamic energy of each pass, (size,), that the power limit leaves it, 1 at most."""
+    over = dynamic_joules > allowed_joules
+    return np.divide(allowed_joules, dynamic_joules, out=np.ones_like(dynamic_joules), where=over)
+
+
+def _origin(accelerator: AcceleratorProfile, card: Card, kernel: int) -> Origin:
+    if accelerator.product in card.tables and kernel != ALL_REDUCE and KERNELS[kernel] in card.metered:
+        return "public"
+    return "datasheet" if accelerator.origin == "datasheet" else "transferred"
+
+
+def _coverage(passes: Passes, number: int) -> Coverage:
+    """Return the share of a pass's FLOPs and rows that the law prices."""
+    table = passes.table
+    if table.priced.all():
+        return Coverage(flops=1.0, ops=1.0)
+    own = passes.which[passes.index == number]
+    flops, priced = table.flops[own], table.priced[own]
+    told = {table.rows[position].op_type for position in own[~priced].tolist()}
+    return Coverage(
+        flops=float(flops[priced].sum() / flops.sum()) if flops.sum() else 1.0,
+        ops=float(priced.mean()) if priced.size else 1.0,
+        unsupported=tuple(sorted(told)),
+    )
+
+
+def _require_peaks(table: KernelTable, accelerator: AcceleratorProfile, limits: Limits) -> None:
+    needed = {COMPUTED[position] for position in table.arithmetic.tolist() if position >= 0}
+    missing = [name for name, peak in zip(COMPUTED, limits.peak_flops.tolist(), strict=True) if not peak]
+    lacking = sorted(needed & set(missing))
+    if lacking:
+        known = ", ".join(name for name in COMPUTED if name not in missing)
+        raise NotCalibratedError(
+            f"the model multiplies in {lacking[0]}, of which no source states a peak rate on {accelerator.product}:"
+            f" take a model whose products run in one of {known}, or another accelerator"
+        )

@@ -1,0 +1,67 @@
+"""What a model is for, by the class that its configuration names: the head that it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from joulecast.errors import UnsupportedOperatorError
+from joulecast.printable import bounded
+from joulecast.readers.huggingface.chosen import Chosen
+from joulecast.readers.huggingface.configuration import Configuration
+
+TaskName = Literal["generation", "plain", "classification", "token classification", "masked"]
+
+_TASKS: dict[str, TaskName] = {
+    "ForCausalLM": "generation",
+    "LMHeadModel": "generation",
+    "ForConditionalGeneration": "generation",
+    "Model": "plain",
+    "ForSequenceClassification": "classification",
+    "ForTokenClassification": "token classification",
+    "ForMaskedLM": "masked",
+}
+"""Task by what a class is called after its family."""
+
+_USUAL_LABELS = 2  # of transformers, where neither id2label nor num_labels is given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a model is for; ``labels``: of a classification; ``pooled``: one result a sequence."""
+
+    name: TaskName
+    architecture: str
+    labels: int = 0
+
+    @property
+    def pooled(self) -> bool:
+        return self.name == "classification"
+
+
+def task(found: Chosen) -> Task:
+    """Return what the first of ``architectures`` is for; generation where none is named.
+
+    Raises UnsupportedOperatorError for a class whose head is not known.
+    """
+    named = (found.text if found.text.has("architectures") else found.whole).value("architectures")
+    name = named[0] if isinstance(named, list) and named else None
+    if not isinstance(name, str):
+        name = (found.classes or "") + found.entry.usual
+        found.text.taken["architectures"] = [name]
+    own = (found.classes, found.entry.classes)
+    ends = (end for end in _TASKS if name.endswith(end) and (not found.classes or name.removesuffix(end) in own))
+    end = max(ends, key=len, default=None)
+    if end is None:
+        raise UnsupportedOperatorError(
+            f"config.json of {found.text.model_type} names the class {bounded(name, 60)!r}, whose head is not known:"
+            f" name one of {', '.join((found.classes or '…') + end for end in _TASKS)} in architectures",
+            reason="UnknownArchitecture",
+        )
+    kind = _TASKS[end]
+    return Task(name=kind, architecture=name, labels=_labels(found.text) if "classification" in kind else 0)
+
+
+def _labels(config: Configuration) -> int:
+    named = config.part("id2label")
+    return len(named) if named else config.count("num_labels", default=_USUAL_LABELS)

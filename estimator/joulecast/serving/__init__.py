@@ -1,0 +1,1 @@
+"""Language models as engines run them: passes of many sequences, and the rows of kernels that a pass executes."""

@@ -1,0 +1,187 @@
+"""Rows of an engine's kernels: one call here is one kernel there, on one card of those that share the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from joulecast.errors import WorkloadError
+from joulecast.graph import ITEMSIZE_BYTES
+from joulecast.layers import ENGINE_DOMAIN, Contraction, LayerProfile
+
+if TYPE_CHECKING:
+    from joulecast.blocks import LanguageModel, Storage
+    from joulecast.serving.passes import Pass
+
+ENGINES = ("vllm", "sglang")
+"""Runtimes that execute these rows."""
+
+COMPUTED_AS = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp32": "float32",
+    "fp8": "float8",
+    "int8": "int8",
+    "fp4": "float4",
+}
+"""The dtype of a row whose product runs in an arithmetic."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Kernels:
+    """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
+
+    Every figure of a row is this card's share. Work that every card repeats is not divided.
+    ``held_bytes``: of the weights that the rows' kernels keep on this card.
+    """
+
+    model: LanguageModel
+    run: Pass
+    cards: int = 1
+    rows: list[LayerProfile] = field(default_factory=list)
+    held_bytes: float = 0.0
+
+    @property
+    def activation_bytes(self) -> float:
+        """Bytes of an element of a hidden state."""
+        return ITEMSIZE_BYTES[self.model.dtype]
+
+    def share(self, size: int, what: str) -> int:
+        """Return this card's part of ``size``. Raises WorkloadError where it cannot be divided evenly."""
+        if size % self.cards:
+            raise WorkloadError(
+                f"{what} of {self.model.model_type} is {size}, which {self.cards} cards cannot share evenly: give a"
+                f" tensor-parallel degree that divides {size}"
+            )
+        return size // self.cards
+
+    def product(
+        self,
+        name: str,
+        paths: Iterable[str],
+        *,
+        tokens: int,
+        inputs: int,
+        outputs: int,
+        bias: int = 0,
+        tied: bool = False,
+        op_type: str = "Gemm",
+    ) -> None:
+        """Add (tokens, inputs) × (inputs, outputs), merged of the modules at ``paths``; sizes are this card's.
+
+        ``bias``: how many outputs have one. ``tied``: the weights are an embedding's, and no parameters of their own.
+        """
+        self.stored_product(
+            name,
+            paths,
+            op_type=op_type,
+            contractions=(Contraction(batch=1, m=tokens, n=outputs, k=inputs),) if tokens else (),
+            weights=inputs * outputs,
+            bias=bias,
+            reads=tokens * inputs,
+            writes=tokens * outputs,
+            tied=tied,
+        )
+
+    def stored_product(
+        self,
+        name: str,
+        paths: Iterable[str],
+        *,
+        op_type: str,
+        contractions: tuple[Contraction, ...],
+        weights: int,
+        reads: int,
+        writes: int,
+        bias: int = 0,
+        tied: bool = False,
+        copies: int = 1,
+        copies_read: float = 1.0,
+    ) -> None:
+        """Add a product with ``weights`` elements and ``bias`` outputs of the modules at ``paths``.
+
+        ``copies``: how many such products the card holds (experts); ``copies_read``: how many of them this pass reads.
+        """
+        storage = self._storage(name, paths)
+        own = 0 if tied else weights
+        bias_bytes = bias * self.activation_bytes
+        self.add(
+            name,
+            op_type,
+            contractions=contractions,
+            params=copies * (own + bias),
+            reads=reads,
+            writes=writes,
+            weights=round(copies_read * (weights + bias)),
+            weight_bytes=copies_read * (weights * storage.bits / 8 + bias_bytes),
+            held_bytes=copies * (own * storage.bits / 8 + bias_bytes),
+            dtype=COMPUTED_AS[storage.arithmetic],
+        )
+
+    def _storage(self, name: str, paths: Iterable[str]) -> Storage:
+        found = {self.model.storage_of(path) for path in paths}
+        if len(found) != 1:
+            methods = ", ".join(sorted(f"{each.dtype} ({each.method or 'unquantised'})" for each in found))
+            raise WorkloadError(
+                f"the parts of {name} are stored in {methods}, and engines merge them into one product: quantise them"
+                " alike"
+            )
+        return found.pop()
+
+    def add(
+        self,
+        name: str,
+        op_type: str,
+        *,
+        reads: int = 0,
+        writes: int = 0,
+        weights: int = 0,
+        weight_bytes: float | None = None,
+        cache_bytes: float = 0.0,
+        held_bytes: float | None = None,
+        params: int = 0,
+        contractions: tuple[Contraction, ...] = (),
+        macs: int | None = None,
+        dtype: str | None = None,
+        launches: int = 1,
+    ) -> None:
+        """Add one kernel.
+
+        - ``reads``, ``writes``: elements of activations; ``weights``: stored elements read.
+        - ``weight_bytes``: of these, where they are not stored as activations are.
+        - ``cache_bytes``: of keys, values or states that are read and written beside.
+        - ``held_bytes``: of the parameters in the card's memory, where they are not stored as activations are.
+        - ``contractions``: what is executed; ``macs``: by the convention of dense attention, where it differs.
+        """
+        stored = weights * self.activation_bytes if weight_bytes is None else weight_bytes
+        moved = (reads + writes) * self.activation_bytes + stored + cache_bytes
+        self.held_bytes += params * self.activation_bytes if held_bytes is None else held_bytes
+        own = sum(each.macs for each in contractions) if macs is None else macs
+        scope, _, _ = name.rpartition(".")
+        self.rows.append(
+            LayerProfile(
+                name=name,
+                op_type=op_type,
+                kind="counted" if own else "zero",
+                domain="" if op_type in ("Gemm", "Gather") else ENGINE_DOMAIN,
+                scope=scope,
+                dtype=dtype or self.model.dtype,
+                macs=own,
+                params=params,
+                activations=writes if own else 0,
+                input_numel=reads,
+                output_numel=writes,
+                weight_numel=weights,
+                float_numel=reads + writes + weights,
+                bytes_moved=math.ceil(moved),
+                kernels=dict.fromkeys(ENGINES, launches),
+                contractions=contractions,
+            )
+        )
+
+    def all_reduce(self, name: str, elements: int) -> None:
+        """Add the sum of ``elements`` over all cards; one card needs none."""
+        if self.cards > 1 and elements:
+            self.add(name, "AllReduce", reads=elements, writes=elements)

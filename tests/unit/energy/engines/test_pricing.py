@@ -1,0 +1,121 @@
+"""The forecast of an engine's pass: what it must hold whatever the coefficients are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from joulecast.accelerators.catalogue import find, installed
+from joulecast.energy.engines.coefficients import engines
+from joulecast.energy.engines.pricing import gap_watts, price_pass, price_passes, step_seconds
+from joulecast.energy.profile import AcceleratorProfile
+from joulecast.errors import NotCalibratedError
+from joulecast.layers import LayerProfile
+from tests.unit.energy.engines.models import FP8, INT4, Storage, decoding, filling, renamed
+
+H100 = find("NVIDIA-H100-80GB-HBM3")
+A100 = find("NVIDIA-A100-SXM4-80GB")
+WITH_BF16 = [profile for profile in installed().values() if "bf16" in profile.peak_flops]
+
+
+def test_a_step_of_one_sequence_takes_little_longer_than_reading_the_weights() -> None:
+    rows = decoding(1)
+    reading = sum(row.bytes_moved for row in rows) / H100.bandwidth_bytes_per_second
+    assert reading < price_pass(rows, H100).busy_seconds < 2 * reading
+
+
+def test_a_long_prefill_takes_little_longer_than_its_products_at_peak() -> None:
+    rows = filling(8192)
+    executed = 2 * sum(each.macs for row in rows for each in row.contractions)
+    at_peak = executed / H100.peak_flops["bf16"]
+    assert at_peak < price_pass(rows, H100).busy_seconds < 2 * at_peak
+
+
+def test_many_passes_cost_what_each_costs_alone() -> None:
+    passes = [decoding(1), decoding(64, 512), filling(512)]
+    together = price_passes(passes, H100)
+    alone = [price_pass(rows, H100) for rows in passes]
+    assert [each.joules for each in together] == pytest.approx([each.joules for each in alone])
+    assert [each.busy_seconds for each in together] == pytest.approx([each.busy_seconds for each in alone])
+
+
+@pytest.mark.parametrize("rows", [decoding(1), filling(8192)], ids=["decode", "capped prefill"])
+def test_the_entries_of_the_rows_sum_to_the_pass(rows: tuple[LayerProfile, ...]) -> None:
+    found = price_pass(rows, H100)
+    assert [layer.name for layer in found.layers] == [row.name for row in rows]
+    assert sum(layer.joules for layer in found.layers) == pytest.approx(found.joules)
+    assert sum(layer.seconds for layer in found.layers) == pytest.approx(found.busy_seconds)
+    assert found.power_watts == pytest.approx(found.joules / found.busy_seconds)
+
+
+@pytest.mark.parametrize("profile", WITH_BF16, ids=lambda profile: profile.product)
+def test_no_card_draws_more_than_its_limit(profile: AcceleratorProfile) -> None:
+    for found in price_passes([decoding(256, 4096), filling(8192)], profile):
+        assert 0 < found.power_watts <= profile.power_limit_watts * profile.law.held_share * (1 + 1e-9)
+
+
+def test_more_sequences_or_a_longer_cache_take_longer_and_cost_more() -> None:
+    found = price_passes([decoding(8, 512), decoding(16, 512), decoding(16, 1024), decoding(17, 1024)], A100)
+    assert [each.busy_seconds for each in found] == sorted(each.busy_seconds for each in found)
+    assert [each.joules for each in found] == sorted(each.joules for each in found)
+
+
+@pytest.mark.parametrize("storage", [FP8, INT4], ids=["fp8", "int4"])
+def test_narrow_weights_cost_less_of_a_step(storage: Storage) -> None:
+    plain, narrow = price_passes([decoding(1), decoding(1, storage=storage)], H100)
+    assert narrow.busy_seconds < 0.75 * plain.busy_seconds
+    assert narrow.joules < 0.75 * plain.joules
+
+
+def test_an_arithmetic_that_the_card_lacks_is_refused_with_those_it_has() -> None:
+    with pytest.raises(NotCalibratedError, match=r"multiplies in fp8.*NVIDIA-A100-SXM4-80GB.*one of fp32.*bf16, int8"):
+        price_pass(decoding(storage=FP8), A100)
+
+
+def test_cards_that_share_a_model_take_less_time_and_wait_for_one_another() -> None:
+    one, four = price_pass(decoding(), H100), price_pass(decoding(cards=4), H100, cards=4)
+    assert one.busy_seconds / 4 < four.busy_seconds < one.busy_seconds
+    waiting = [layer for layer in four.layers if layer.op_type == "AllReduce"]
+    assert len(waiting) == 65 and all(layer.seconds > 0 for layer in waiting)
+
+
+def test_a_lower_clock_lengthens_products_and_lowers_power() -> None:
+    usual, slow = (price_pass(filling(8192), H100, clock_mhz=mhz) for mhz in (None, 1000))
+    assert slow.busy_seconds > 1.3 * usual.busy_seconds
+    assert slow.power_watts <= usual.power_watts
+
+
+def test_rows_that_cannot_be_priced_lower_the_coverage_and_are_named() -> None:
+    rows = decoding(1)
+    odd = tuple(renamed(row, dtype="complex64") if row.op_type == "Gemm" else row for row in rows)
+    found = price_pass(odd, H100)
+    assert found.coverage.unsupported == ("Gemm",)
+    assert found.coverage.flops < 0.1 and found.coverage.ops < 1
+    assert {layer.op_type for layer in found.layers if not layer.priced} == {"Gemm"}
+    assert price_pass(rows, H100).coverage.flops == 1
+
+
+def test_an_unknown_engine_is_refused_with_those_there_are() -> None:
+    with pytest.raises(NotCalibratedError, match="unknown engine 'tgi': choose one of sglang, vllm"):
+        price_pass(decoding(), H100, engine="tgi")
+
+
+def test_a_simulated_profile_prices_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOULECAST_ALLOW_SIMULATED_PROFILES", raising=False)
+    with pytest.raises(NotCalibratedError, match="simulated"):
+        price_pass(decoding(), replace(H100, simulated=True))
+
+
+def test_a_step_has_a_part_for_each_sequence_and_says_where_it_is_from() -> None:
+    assert step_seconds("vllm", 0) > 0
+    assert step_seconds("vllm", 200) - step_seconds("vllm", 100) == pytest.approx(
+        step_seconds("vllm", 100) - step_seconds("vllm", 0)
+    )
+    assert engines()["vllm"].step.origin
+
+
+def test_a_card_that_waits_draws_what_its_profile_says() -> None:
+    law = H100.law
+    assert gap_watts(H100) == pytest.approx(law.gap_watts + law.clock_watts)
+    assert gap_watts(H100, clock_mhz=1000) < gap_watts(H100)

@@ -1,0 +1,81 @@
+"""Which kind of kernel prices a row, and what of the row it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from joulecast.energy.engines.table import kernel_of, kernel_table, passes_of, stored_bits
+from joulecast.layers import Contraction, LayerProfile
+from tests.unit.energy.engines.models import BF16, FP8, INT4, Storage, decoding, filling
+
+INT8 = Storage(dtype="int8", bits=8, arithmetic="bf16", method="gptq")
+W8A8 = Storage(dtype="int8", bits=8, arithmetic="int8", method="compressed-tensors")
+FP4 = Storage(dtype="float4", bits=4.5, arithmetic="fp4", method="nvfp4")
+
+
+@pytest.mark.parametrize(
+    ("storage", "kernel"),
+    [(BF16, "product"), (FP8, "product.fp8"), (INT4, "product.stored4"), (INT8, "product.stored8"),
+     (W8A8, "product.int8"), (FP4, "product.fp4")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_product_goes_by_how_its_weights_are_stored_and_multiplied(storage: Storage, kernel: str) -> None:
+    rows = [row for row in decoding(4, storage=storage) if "mlp" in row.name and row.op_type == "Gemm"]
+    assert {kernel_of(row) for row in rows} == {kernel}
+    assert {round(stored_bits(row), 2) for row in rows} == {storage.bits}
+
+
+@pytest.mark.parametrize(
+    ("op_type", "kernel"),
+    [("PagedAttention", "decode_attention"), ("FlashAttention", "prefill_attention"),
+     ("MLADecodeAttention", "decode_attention"), ("MLAPrefillAttention", "prefill_attention"),
+     ("GroupedGemm", "experts"), ("SelectiveScan", "recurrence"), ("GatedDelta", "recurrence"),
+     ("CausalConv1d", "pass"), ("RotaryEmbedding", "pass"), ("SiluAndMul", "pass"), ("AllReduce", "AllReduce")],
+)  # fmt: skip
+def test_an_operator_names_its_kind(op_type: str, kernel: str) -> None:
+    products = () if kernel in ("pass", "AllReduce") else (Contraction(batch=8, m=4, n=64, k=64),)
+    row = LayerProfile(
+        name="x",
+        op_type=op_type,
+        kind="counted",
+        dtype="bfloat16",
+        macs=sum(each.macs for each in products),
+        contractions=products,
+        bytes_moved=2 * 8 * 64 * 64,
+        weight_numel=8 * 64 * 64,
+    )
+    assert kernel_of(row) == kernel
+
+
+def test_causal_attention_is_priced_by_what_runs() -> None:
+    row = next(row for row in filling(2048) if row.op_type == "FlashAttention")
+    table = kernel_table([row], "vllm")
+    assert table.flops[0] == pytest.approx(row.flops / 2, rel=1e-3)
+    assert table.units[0] == 8 * 2048 * 4 / 128
+
+
+def test_a_narrow_cache_has_to_be_widened() -> None:
+    wide = next(row for row in decoding(4, 1023) if row.op_type == "PagedAttention")
+    cached = 4 * 8 * 1024 * 2 * 128
+    narrow = LayerProfile(
+        **{name: getattr(wide, name) for name in wide.__slots__} | {"bytes_moved": wide.bytes_moved - cached}
+    )
+    assert kernel_table([wide, narrow], "vllm").converted.tolist() == [0, cached]
+
+
+def test_one_latent_cache_that_both_products_read_is_not_a_narrow_one() -> None:
+    """Both products of absorbed attention read the same 512 + 64 elements a token."""
+    products = (Contraction(batch=4, m=16, n=1000, k=576), Contraction(batch=4, m=16, n=512, k=1000))
+    row = LayerProfile(
+        name="x", op_type="MLADecodeAttention", kind="counted", dtype="bfloat16", contractions=products,
+        macs=sum(each.macs for each in products), bytes_moved=2 * 4 * 1000 * 576,
+    )  # fmt: skip
+    assert kernel_table([row], "vllm").converted[0] == 0
+
+
+def test_equal_kernels_are_kept_once() -> None:
+    rows = decoding(1)
+    found = passes_of([rows, rows], "vllm")
+    assert found.size == 2 and found.which.size == 2 * len(rows)
+    assert len(found.table.rows) < 20
+    assert found.sum(found.table.bytes).tolist() == [sum(row.bytes_moved for row in rows)] * 2
