@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
-from joulecast.readers.named import is_named, refuse_misspelt
+from joulecast.readers.named import current, is_named, refuse_misspelt, renamed
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 from joulecast.workloads import WorkloadRequest
 
@@ -42,7 +43,7 @@ def profile(
 
     - ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
       (``registry.example/models/resnet50:1``), what ``fetch`` returned, the name of a network in an installed library
-      (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``hf:gpt2``), or a ``torch.nn.Module``.
+      (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a ``torch.nn.Module``.
     - ``example_inputs``: for a module alone: a tensor, a tuple of positional arguments or a mapping of named ones, on
       any device or on meta. The module is counted at inference and left as it was.
     - ``batch_size``: binds the batch dimension of the inputs. By default it is what ``input_shapes`` hold, else what
@@ -104,8 +105,11 @@ def profile_request(request: ProfileRequest) -> ModelProfile:
             " contents with input_values"
         )
     if is_named(source):
+        notice = renamed(str(source))
+        if notice is not None:
+            warnings.warn(notice, FutureWarning, stacklevel=3)
         return profile_named(
-            str(source),
+            current(str(source)),
             request.workload.resolve(request.workload.leading_batch_size),
             inapplicable={"path": request.path, "graph": request.graph != "exported", "verify": request.verify},
         )

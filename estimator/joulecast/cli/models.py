@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import parse
 from joulecast.errors import ModelFormatError, WorkloadError
-from joulecast.readers.named import is_named, refuse_misspelt
+from joulecast.printable import printable
+from joulecast.readers.named import current, is_named, refuse_misspelt, renamed
+from joulecast.sources.folders import is_configuration
 from joulecast.workloads import FORECAST_BATCH_SIZE, WorkloadRequest
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def profiles(
 
     A saved profile answers for its own batch size alone. Raises JoulecastError, and usage errors for malformed options.
     """
-    if _is_saved(request.source):
+    if is_saved(request.source):
         _refuse(request, ("--input", "--value", "--path", "--verify", "--graph"), "is a saved profile")
         return [_saved(Path(request.source), batch_sizes)]
     asked = replace(parse(request.input or [], request.value or []), default_batch_size=default)
@@ -55,6 +58,7 @@ def profiles(
 
 def _profiled(request: ModelRequest, workloads: Sequence[WorkloadRequest]) -> list[ModelProfile]:
     if is_named(request.source):
+        request = replace(request, source=_current(request.source))
         _refuse(request, _OF_FETCHING, "is built by an installed library")
         with progress(f"tracing {request.source}"):
             return [profile_request(ProfileRequest(source=request.source, workload=each)) for each in workloads]
@@ -68,8 +72,17 @@ def _profiled(request: ModelRequest, workloads: Sequence[WorkloadRequest]) -> li
         ]
 
 
-def _is_saved(source: str) -> bool:
-    return source.endswith(".json") and Path(source).is_file()
+def _current(source: str) -> str:
+    """Return a named source as it is written now, and say so on standard error if that differs."""
+    notice = renamed(source)
+    if notice is not None:
+        sys.stderr.write(f"notice: {printable(notice)}\n")
+    return current(source)
+
+
+def is_saved(source: str) -> bool:
+    """Decide whether ``source`` is the file of a saved profile and not a model's configuration."""
+    return source.endswith(".json") and Path(source).is_file() and not is_configuration(Path(source))
 
 
 def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:

@@ -73,7 +73,7 @@ class ModelRequest:
             metavar="SOURCE",
             help="An ONNX file, an OCI image-layout folder (FOLDER or FOLDER:tag), an image reference"
             " (registry.example/models/resnet50:1), a network of an installed library (torchvision:resnet50,"
-            " timm:vit_base_patch16_224, hf:gpt2), or a profile saved with `-o json`.",
+            " timm:vit_base_patch16_224, transformers:gpt2), or a profile saved with `-o json`.",
             show_default=False,
         ),
     ]
