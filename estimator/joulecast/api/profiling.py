@@ -41,16 +41,18 @@ def profile(
 
     No weights are read and no GPU is used.
 
-    - ``source``: an ONNX file, an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference
-      (``registry.example/models/resnet50:1``), what ``fetch`` returned, the name of a network in an installed library
-      (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a ``torch.nn.Module``.
+    - ``source``: an ONNX file, a folder with a ``config.json``, an OCI image-layout folder (``FOLDER``,
+      ``FOLDER:tag``), an image reference (``registry.example/models/resnet50:1``), a model of a hub or an object store
+      (``hf://organisation/name``, ``s3://bucket/folder``), what ``fetch`` returned, the name of a network in an
+      installed library (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a
+      ``torch.nn.Module``.
     - ``example_inputs``: for a module alone: a tensor, a tuple of positional arguments or a mapping of named ones, on
       any device or on meta. The module is counted at inference and left as it was.
     - ``batch_size``: binds the batch dimension of the inputs. By default it is what ``input_shapes`` hold, else what
       the model fixes, else 1; for a module, the leading dimension of its example inputs.
     - ``input_shapes``: an input's full shape by name, batch included.
     - ``input_values``: the content of an input that steers shapes or branches, by name.
-    - ``path``: the model inside the image.
+    - ``path``: the model inside the image or folder.
     - ``graph``: the graph as ``exported``, or ``optimized`` by onnxruntime.
     - ``budget``: limits on what fetching may cost.
     - ``access``: which registries may be reached and how; by default with the user's docker login.

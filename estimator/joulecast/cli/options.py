@@ -71,8 +71,9 @@ class ModelRequest:
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="An ONNX file, an OCI image-layout folder (FOLDER or FOLDER:tag), an image reference"
-            " (registry.example/models/resnet50:1), a network of an installed library (torchvision:resnet50,"
+            help="An ONNX file, a folder with a config.json, a .gguf file, an OCI image-layout folder (FOLDER or"
+            " FOLDER:tag), an image reference (registry.example/models/resnet50:1), a model of a hub or an object store"
+            " (hf://organisation/name, s3://bucket/folder), a network of an installed library (torchvision:resnet50,"
             " timm:vit_base_patch16_224, transformers:gpt2), or a profile saved with `-o json`.",
             show_default=False,
         ),
@@ -96,7 +97,8 @@ class ModelRequest:
         ),
     ] = None
     path: Annotated[
-        str | None, typer.Option(help="The model inside the image, as /models/model.onnx.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(help="The model inside the image or folder, as /models/model.onnx.", rich_help_panel=_MODEL),
     ] = None
     graph: Annotated[
         GraphChoice,

@@ -21,6 +21,8 @@ from joulecast.sources.images.manifest import Store, select
 from joulecast.sources.images.manifest import resolve as resolve_manifest
 from joulecast.sources.images.reference import is_bare, parse, refuse_address
 from joulecast.sources.images.searching import ImageSearch
+from joulecast.sources.objects.fetching import fetch_object
+from joulecast.sources.objects.reference import is_object
 from joulecast.sources.registries.access import RegistryAccess
 from joulecast.sources.skeletons.formats import check_found, check_requested
 
@@ -41,7 +43,7 @@ def fetch(
 
     ``reference``: path of an ONNX file, of a folder with a ``config.json``, of a configuration, a safetensors or a GGUF
     file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``); a model of a hub
-    (``hf://organisation/name[@revision]``); else an image in a registry.
+    (``hf://organisation/name[@revision]``) or of an object store (``s3://bucket/folder``); else an image in a registry.
     ``path``: the model inside the image or folder; without it the image's label or manifest annotation
     ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and ``org.opencontainers.image.title``,
     then the one model under ``/models``. ``format``: ``onnx``, ``huggingface`` or ``gguf``, to refuse any other.
@@ -53,7 +55,7 @@ def fetch(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = None if is_hub(reference) else _local(reference, path, access, meter)
+    found = None if is_hub(reference) or is_object(reference) else _local(reference, path, access, meter)
     if found is None:
         found = _remote(reference, path, access, meter, platform=platform, verify=verify)
     check_found(found, format)
@@ -65,6 +67,8 @@ def _remote(
 ) -> FetchedModel:
     if is_hub(reference):
         return fetch_from_hub(reference, path, access, meter)
+    if is_object(reference):
+        return fetch_object(reference, path, access, meter)
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         manifest = select(store, target, platform, reference)
@@ -87,11 +91,13 @@ def resolve(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = None if is_hub(reference) else _local(reference, None, access, meter)
+    found = None if is_hub(reference) or is_object(reference) else _local(reference, None, access, meter)
     if found is not None:
         return found.digest
     if is_hub(reference):
         return resolve_at_hub(reference, access, meter)
+    if is_object(reference):
+        return fetch_object(reference, None, access, meter).digest
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         return resolve_manifest(store, target, platform, reference)
