@@ -47,7 +47,8 @@ def fetch(
     ``path``: the model inside the image or folder; without it the image's label or manifest annotation
     ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and ``org.opencontainers.image.title``,
     then the one model under ``/models``. ``format``: ``onnx``, ``huggingface`` or ``gguf``, to refuse any other.
-    ``verify``: read every layer touched to its end, so that all of it is checked by digest.
+    ``verify``: read every layer of an ONNX file's image that is touched to its end, so that all of it is checked by
+    digest; the weights of a language model are never read.
 
     Raises ModelReferenceError, ModelFetchError, ModelFormatError; ``reason`` says what to do about it.
     """
@@ -78,26 +79,28 @@ def _remote(
 def resolve(
     reference: str,
     *,
+    path: str | None = None,
     access: RegistryAccess | None = None,
     platform: str = "linux/amd64",
     budget: FetchBudget | None = None,
 ) -> str:
     """Return the digest by which ``fetch`` would identify the model now.
 
-    A registry is asked for manifests only, by HEAD if it can answer that.
+    A registry is asked for manifests only, by HEAD if it can answer that, and a hub for a commit. In a local folder or
+    an object store, where nothing else pins it, the model at ``path`` is read as ``fetch`` reads it.
 
     Raises what ``fetch`` raises.
     """
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = None if is_hub(reference) or is_object(reference) else _local(reference, None, access, meter)
+    found = None if is_hub(reference) or is_object(reference) else _local(reference, path, access, meter)
     if found is not None:
         return found.digest
     if is_hub(reference):
         return resolve_at_hub(reference, access, meter)
     if is_object(reference):
-        return fetch_object(reference, None, access, meter).digest
+        return fetch_object(reference, path, access, meter).digest
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         return resolve_manifest(store, target, platform, reference)

@@ -43,7 +43,9 @@ def _done(header: Header) -> tuple[Header, bytes]:
     access = access_of(header["access"])
     budget = sources.FetchBudget(fetched_bytes=header["fetched_bytes"], wall_seconds=header["wall_seconds"])
     if header["operation"] == "resolve":
-        digest = sources.resolve(header["image"], access=access, platform=header["platform"], budget=budget)
+        digest = sources.resolve(
+            header["image"], path=header.get("path"), access=access, platform=header["platform"], budget=budget
+        )
         return {"digest": digest}, b""
     return _fetch(header, access, budget)
 

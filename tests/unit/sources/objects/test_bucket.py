@@ -77,6 +77,8 @@ def test_one_file_and_a_path_below_the_prefix_are_read() -> None:
         assert fetch(f"{REFERENCE}/q/m.gguf", access=access).format == "gguf"
         assert fetch("s3://models/team", path="llama/q/m.gguf", access=access).format == "gguf"
         whole = fetch(REFERENCE, access=access).skeleton
+        digest = fetch(REFERENCE, access=access).digest
+        assert resolve("s3://models/team", path="llama", access=access) == digest
         assert fetch(f"{REFERENCE}/config.json", access=access).skeleton == whole
         assert fetch("s3://models", path="/team/llama/", access=access).skeleton == whole
         assert facts(fetch(f"{REFERENCE}/c.json", access=access)).tensors == {}
