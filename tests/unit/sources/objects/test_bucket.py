@@ -106,6 +106,15 @@ def test_an_object_that_is_replaced_is_noticed() -> None:
     assert (caught.value.reason, caught.value.transient) == ("Changed", True)
 
 
+@pytest.mark.parametrize("status", [301, 400])
+def test_a_bucket_in_another_region_names_it(status: int) -> None:
+    with serving() as (server, _):
+        server.special = lambda request: Answer(status, {"x-amz-bucket-region": "eu-west-1"}, b"<Error/>")
+        with pytest.raises(ModelFetchError, match="its bucket is in region eu-west-1") as caught:
+            fetch(REFERENCE, access=anonymous(server))
+    assert (caught.value.reason, caught.value.transient) == ("WrongRegion", False)
+
+
 def test_a_redirect_to_a_denied_address_is_refused() -> None:
     with serving() as (server, _):
         server.special = lambda request: Answer(307, {"Location": "https://169.254.169.254/latest"})
