@@ -51,8 +51,8 @@ def language_models() -> frozenset[str]:
 
 @cache
 def zero_shot_names() -> frozenset[str]:
-    """Return the language models that contribute no layer to the suite's sample, by their named sources."""
-    return frozenset(entry.source for entry in listed() if entry.zero_shot)
+    """Return the language models that contribute no layer to the suite's sample, by their recorded names."""
+    return frozenset(entry.recorded for entry in listed() if entry.zero_shot)
 
 
 @cache

@@ -93,7 +93,7 @@ class _Worker:
     def _survey(self, entry: Entry, process: subprocess.Popen[str]) -> dict[str, Any]:
         late = threading.Timer(self.longest_seconds, process.kill)
         late.start()
-        answer = _asked(process, entry.source)
+        answer = _asked(process, entry.recorded)
         in_time = not late.finished.is_set()
         late.cancel()
         late.join()
@@ -101,7 +101,7 @@ class _Worker:
             return json.loads(answer)  # type: ignore[no-any-return]
         reason = self._why(process) if in_time else f"took longer than {self.longest_seconds:g} s"
         self._end()
-        return {"name": entry.source, "task": entry.task, "family": entry.family, "reason": reason}
+        return {"name": entry.recorded, "task": entry.task, "family": entry.family, "reason": reason}
 
     def _started(self) -> subprocess.Popen[str]:
         self.errors.seek(0)
