@@ -21,7 +21,7 @@ COMPUTED = (*ARITHMETIC, *QUANTISED)
 KERNELS = (
     "product", "product.fp8", "product.int8", "product.fp4", "product.stored8", "product.stored4",
     "experts", "experts.fp8", "experts.fp4", "experts.stored4",
-    "prefill_attention", "decode_attention", "recurrence", "convolution", "pass",
+    "prefill_attention", "decode_attention", "latent_attention", "recurrence", "convolution", "pass",
 )  # fmt: skip
 """Kinds of kernels with coefficients of their own. ``product``: in 16 or 32 bits; ``.fp8``: multiplied in fp8;
 ``.stored4``: weights of about 4 bits that are multiplied in 16. ``pass``: reads and writes memory and computes

@@ -2,7 +2,7 @@
 
     product, experts   t_c = min over tiles i × j and splits s of
                              waves · SMs · 2·i·j·(k/s + depth) / (P·η·ε) + partial sums / bandwidth
-    attention          t_c = FLOPs / (P·η·fill), fill = units / (SMs · ⌈units/SMs⌉)
+    other kernels      t_c = FLOPs / (P·η)
     row                t = ‖t_c, bytes/(β·bandwidth), elements·ε_c/(SMs·clock)‖_p
                            + inputs·narrowing/(SMs·clock) + ⌈units/SMs⌉·unit + tail·launches
                        E = (P_static + P_clock·x·V²)·t + e_F·FLOPs·V² + e_B·bytes
@@ -139,34 +139,33 @@ def _row_seconds(table: KernelTable, own: _Coefficients, limits: Limits, computi
 def compute_seconds(table: KernelTable, kernels: Mapping[str, KernelLaw], limits: Limits) -> Array:
     """Return t_c of each kernel at boost, (n,)."""
     own = _Coefficients(kernels)
-    peaks = np.append(limits.peak_flops, 0.0)[table.arithmetic]
-    rate = peaks * own.of(table, "compute_share")
-    waves = np.ceil(table.units / limits.multiprocessors) * limits.multiprocessors
-    fill = np.where(own.at(table.kernel, "unit_seconds") > 0, 1.0, _ratio(table.units, waves, 1.0))
-    seconds = _ratio(table.flops, rate * fill, 0.0)
+    rate = np.append(limits.peak_flops, 0.0)[table.arithmetic] * own.of(table, "compute_share")
+    seconds = _ratio(table.flops, rate, 0.0)
     tiled = np.zeros(table.bytes.size, dtype=bool)
     tiled[table.row] = True
-    if not tiled.any():
-        return seconds
-    parts = _tiled_seconds(table, own, limits, rate[table.row])
-    return np.where(tiled, np.bincount(table.row, weights=parts, minlength=tiled.size), seconds)
+    return np.where(tiled, _tiled_seconds(table, own, limits, rate), seconds) if tiled.any() else seconds
 
 
 def _tiled_seconds(table: KernelTable, own: _Coefficients, limits: Limits, rate: Array) -> Array:
-    """Return the seconds of each contraction, (c,), with the tile and split that are fastest for it."""
-    kernel = table.kernel[table.row]
-    edge, depth = own.at(kernel, "tile_edge"), own.at(kernel, "depth")
+    """Return the seconds of each product, (n,), with the tile and split that are fastest for it, and 0 for others.
+
+    The products of a group run in the same waves.
+    """
+    size, edge, depth = rate.size, own.of(table, "tile_edge"), own.of(table, "depth")
     largest = 1 / TILES[0][0] + 1 / TILES[0][1]
-    outputs = table.products * table.m * table.n
-    fastest = np.full_like(rate, np.inf)
+    outputs = np.bincount(table.row, weights=table.products * table.m * table.n, minlength=size)
+    inner = np.zeros(size)
+    np.maximum.at(inner, table.row, table.k)
+    fastest = np.full(size, np.inf)
     for height, width in TILES:
-        tiles = table.products * np.ceil(table.m / height) * np.ceil(table.n / width)
+        own_tiles = table.products * np.ceil(table.m / height) * np.ceil(table.n / width)
+        tiles = np.bincount(table.row, weights=own_tiles, minlength=size)
         share = (1 + edge * largest) / (1 + edge * (1 / height + 1 / width))
         step = _ratio(2 * height * width * limits.multiprocessors, rate * share, 0.0)
         for split in SPLITS:
             waves = np.ceil(tiles * split / limits.multiprocessors)
             sums = 0.0 if split == 1 else _PARTIAL_BYTES * split * outputs / limits.bandwidth_bytes_per_second
-            fastest = np.minimum(fastest, waves * step * (table.k / split + depth) + sums)
+            fastest = np.minimum(fastest, waves * step * (inner / split + depth) + sums)
     return fastest
 
 

@@ -28,8 +28,6 @@ _NARROW_BITS = 12.0
 _FOUR_BITS = 6.5
 """Below it a format counts as one of 4 bits: with scales they store 4.25 to 5."""
 _PRODUCTS = frozenset({"Gemm", "MatMul", "BatchedGemm", "Conv"})
-_OF_CACHES = ("Paged", "Latent", "Decode")
-"""Words in the names of attention kernels that are made for few queries and long caches."""
 _QUERY_ROWS = 128
 """Queries of one block of prefill attention (FlashAttention 2 and 3 use 64 to 192)."""
 
@@ -167,7 +165,9 @@ def _named(op_type: str) -> str:
     if op_type == "AllReduce":
         return op_type
     if "Attention" in op_type:
-        return "decode_attention" if any(word in op_type for word in _OF_CACHES) else "prefill_attention"
+        if "Latent" in op_type:
+            return "latent_attention"
+        return "decode_attention" if "Paged" in op_type else "prefill_attention"
     if op_type.startswith("CausalConv"):
         return "convolution"
     if op_type.endswith(("Scan", "Update")):
@@ -213,7 +213,7 @@ def _units(row: LayerProfile, kernel: str) -> float:
     first = row.contractions[0]
     if kernel == "prefill_attention":
         return float(first.batch * -(-first.m // _QUERY_ROWS))
-    return float(first.batch) if kernel == "decode_attention" else 0.0
+    return float(first.batch) if kernel in ("decode_attention", "latent_attention") else 0.0
 
 
 def _elements(row: LayerProfile, kernel: str) -> float:
@@ -221,15 +221,18 @@ def _elements(row: LayerProfile, kernel: str) -> float:
         return float(sum(each.batch * each.m * each.n for each in row.contractions[:1]))
     if kernel == "convolution":
         return float(row.output_numel)
-    if kernel == "decode_attention":
-        return float(_narrow_cache(row))
+    if kernel in ("decode_attention", "latent_attention"):
+        return float(_narrow_cache(row, shared=kernel == "latent_attention"))
     return float(row.weight_numel) if ".stored" in kernel else 0.0
 
 
-def _narrow_cache(row: LayerProfile) -> int:
-    """Return the elements of a cache of 8 bits that a product in 16 reads, 0 for a cache of 16 bits."""
+def _narrow_cache(row: LayerProfile, *, shared: bool) -> int:
+    """Return the elements of a cache of 8 bits that a product in 16 reads, 0 for a cache of 16 bits.
+
+    ``shared``: keys and values are one cached vector, which both products read (DeepSeek-V2).
+    """
     sides = [each.batch * each.n * each.k for each in row.contractions]
-    cached = max(sides, default=0) if _latent(row.op_type) else sum(sides)
+    cached = max(sides, default=0) if shared else sum(sides)
     if row.dtype not in ("float16", "bfloat16"):
         return 0
     stored = row.bytes_moved - ITEMSIZE_BYTES[row.dtype] * (row.input_numel + row.output_numel)
@@ -238,8 +241,3 @@ def _narrow_cache(row: LayerProfile) -> int:
 
 def _prepared(row: LayerProfile, kernel: str) -> float:
     return float(row.input_numel) if kernel.endswith(NARROW_PRODUCTS) else 0.0
-
-
-def _latent(op_type: str) -> bool:
-    """Decide whether keys and values are one cached vector, which both products read (DeepSeek-V2)."""
-    return "MLA" in op_type or "Latent" in op_type

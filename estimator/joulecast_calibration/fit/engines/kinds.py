@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from joulecast.energy.engines.coefficients import KernelLaw
-from joulecast_calibration.rows.engines.attention import decode_attention, prefill_attention
+from joulecast_calibration.rows.engines.attention import decode_attention, latent_attention, prefill_attention
 from joulecast_calibration.rows.engines.elementwise import elementwise
 from joulecast_calibration.rows.engines.experts import experts
 from joulecast_calibration.rows.engines.products import integer_products, plain_products, quantised_products
@@ -120,6 +120,9 @@ KINDS: Mapping[str, Kind] = {
     "product.stored4": Kind(read=_integer("int4_wo"), what="products with int4 weights", start=_UNPACKED, free=_STORED),
     "prefill_attention": Kind(read=prefill_attention, what="attention of prompts", start=_ATTENDED, free=_ATTENTION),
     "decode_attention": Kind(read=decode_attention, what="attention of decode", start=_ATTENDED, free=_ATTENTION),
+    "latent_attention": Kind(
+        read=latent_attention, what="attention of decode to a latent", start=_ATTENDED, free=_ATTENTION
+    ),
     "recurrence": Kind(
         read=recurrences,
         what="gated delta rules",

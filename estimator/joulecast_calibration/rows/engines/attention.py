@@ -1,4 +1,4 @@
-"""Attention of prompts and of one more token with a cache (aiconfigurator)."""
+"""Attention of prompts, and of one more token with a cache of keys and values or of a latent (aiconfigurator)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from joulecast_calibration.rows.engines.timed import MORE, Timed, column_of, ent
 
 _SHORTEST = 16  # tokens: below, a table shows launches alone
 _WIDEST_HEAD = 256  # wider ones run another kernel than any model served here has
+_LATENT, _ROTATED = 512, 64  # elements of a token's latent and of its rotated key in DeepSeek-V2 and V3
 _CACHE_BYTES = {"bfloat16": 2, "fp8": 1}
 
 
@@ -84,4 +85,31 @@ def shape_of(entry: Mapping[str, str], *, decodes: bool) -> Shape | None:
         head_size=size,
         window=int(float(entry["window_size"] or 0)),
         cache_bytes=_CACHE_BYTES[entry["kv_cache_dtype"]],
+    )
+
+
+def latent_attention(folder: Path, card: str) -> Timed | None:
+    """Read absorbed attention of one token of each sequence (DeepSeek), heads divided or not."""
+    found = []
+    for entry in entries(folder / MORE / "mla_power.csv.gz"):
+        if entry["gpu"] == card and entry["op"] == "generation_mla":
+            sequences, tokens, step, heads = whole(entry, "batch_size", "isl", "step", "num_heads")
+            cache_bytes = _CACHE_BYTES[entry["kv_cache_dtype"]]
+            made = latent(sequences, tokens + step, heads, cache_bytes)
+            found.append(([made], float(entry["latency_ms"]) * 1e-3))
+    return timed(found)
+
+
+def latent(sequences: int, keys: int, heads: int, cache_bytes: int) -> LayerProfile:
+    """Return the row of absorbed attention to ``keys`` tokens, as ``serving`` makes it."""
+    kept = _LATENT + _ROTATED
+    return row(
+        "PagedLatentAttention",
+        reads=sequences * heads * kept,
+        writes=sequences * heads * _LATENT,
+        stored_bytes=sequences * keys * kept * cache_bytes,
+        contractions=(
+            Contraction(batch=sequences, m=heads, n=keys, k=kept),
+            Contraction(batch=sequences, m=heads, n=_LATENT, k=keys),
+        ),
     )

@@ -48,11 +48,24 @@ def test_a_large_product_takes_its_operations() -> None:
     assert taken(row, clock=0.5) == pytest.approx(4 * product.macs / 0.5e15 + 1e-6)
 
 
-def test_prompts_fill_multiprocessors_in_waves() -> None:
-    """8 heads × 4 × 2048 queries are 512 blocks of 128, six waves of 100 where 5.12 would do."""
+def test_attention_of_prompts_takes_its_operations_and_an_exponential_a_score() -> None:
     row = of_type(filling(2048), "FlashAttention")
     executed = 2 * sum(each.macs for each in row.contractions)
-    assert taken(row) == pytest.approx(executed / 0.5e15 * 6 / 5.12 + 1e-6)
+    assert taken(row) == pytest.approx(executed / 0.5e15 + 1e-6)
+    scores = 32 * 2048 * row.contractions[0].n
+    assert taken(row, replace(PLAIN, element_cycles=2.0)) == pytest.approx(scores * 2 / 1e11 + 1e-6, rel=0.01)
+
+
+def test_the_products_of_a_group_run_in_the_same_waves() -> None:
+    """Sixty tiles of one size and thirty of another are one wave of 100 multiprocessors, not two."""
+    parts = (Contraction(batch=60, m=64, n=64, k=4096), Contraction(batch=30, m=63, n=64, k=4096))
+    rows = [
+        LayerProfile(
+            name="x", op_type="GroupedGemm", kind="counted", dtype="bfloat16", macs=1, contractions=contractions
+        )
+        for contractions in (parts, parts[:1])
+    ]
+    assert taken(rows[0]) == pytest.approx(taken(rows[1]))
 
 
 def test_decode_starts_a_unit_for_each_head_of_each_sequence() -> None:

@@ -16,6 +16,7 @@ from tests.unit.energy.engines.models import FP8, INT4, Storage, decoding, filli
 
 H100 = find("NVIDIA-H100-80GB-HBM3")
 A100 = find("NVIDIA-A100-SXM4-80GB")
+WITH_TABLES = [find(product) for product in engines()["vllm"].cards]
 WITH_BF16 = [profile for profile in installed().values() if "bf16" in profile.peak_flops]
 
 
@@ -55,10 +56,17 @@ def test_no_card_draws_more_than_its_limit(profile: AcceleratorProfile) -> None:
         assert 0 < found.power_watts <= profile.power_limit_watts
 
 
-def test_more_sequences_or_a_longer_cache_take_longer_and_cost_more() -> None:
-    found = price_passes([decoding(8, 512), decoding(16, 512), decoding(16, 1024), decoding(17, 1024)], A100)
-    assert [each.busy_seconds for each in found] == sorted(each.busy_seconds for each in found)
-    assert [each.joules for each in found] == sorted(each.joules for each in found)
+@pytest.mark.parametrize("profile", WITH_TABLES, ids=lambda profile: profile.product)
+def test_more_sequences_longer_caches_and_longer_prompts_take_longer_and_cost_more(profile: AcceleratorProfile) -> None:
+    growing = (
+        [decoding(sequences, 512) for sequences in (1, 2, 7, 8, 9, 31, 64, 65, 200)],
+        [decoding(16, cached) for cached in (1, 100, 1000, 1001, 1500)],
+        [filling(tokens) for tokens in (1, 2, 127, 128, 129, 1000, 1001, 4000)],
+    )
+    for passes in growing:
+        found = price_passes(passes, profile)
+        assert [each.busy_seconds for each in found] == sorted(each.busy_seconds for each in found)
+        assert [each.joules for each in found] == sorted(each.joules for each in found)
 
 
 @pytest.mark.parametrize("storage", [FP8, INT4], ids=["fp8", "int4"])

@@ -28,7 +28,7 @@ def test_a_product_goes_by_how_its_weights_are_stored_and_multiplied(storage: St
 @pytest.mark.parametrize(
     ("op_type", "kernel"),
     [("PagedAttention", "decode_attention"), ("FlashAttention", "prefill_attention"),
-     ("PagedLatentAttention", "decode_attention"), ("SparseLatentAttention", "decode_attention"),
+     ("PagedLatentAttention", "latent_attention"), ("SparseLatentAttention", "latent_attention"),
      ("GroupedGemm", "experts"), ("BatchedGemm", "product"), ("SelectiveScan", "recurrence"),
      ("GatedDeltaUpdate", "recurrence"), ("CausalConvUpdate", "convolution"), ("IndexerScores", "pass"),
      ("RotaryEmbedding", "pass"), ("SiluAndMul", "pass"), ("AllReduce", "AllReduce")],

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from joulecast.layers import LayerProfile
-from joulecast_calibration.rows.engines.attention import Shape, attention, decode_attention, prefill_attention
+from joulecast_calibration.rows.engines.attention import (
+    Shape,
+    attention,
+    decode_attention,
+    latent_attention,
+    prefill_attention,
+)
 from joulecast_calibration.rows.engines.collectives import all_reduces
 from joulecast_calibration.rows.engines.elementwise import elementwise
 from joulecast_calibration.rows.engines.experts import experts
@@ -147,3 +153,16 @@ def test_held_out_shapes_are_the_same_for_every_card_and_about_a_fifth(tmp_path:
     assert one is not None and other is not None
     assert np.array_equal(one.held, other.held) and 0.1 < one.held.mean() < 0.3
     assert len(one.thinned(50).passes) == 50 and len(one.thinned(500).passes) == 192
+
+
+def test_latent_attention_reads_one_vector_a_token(tmp_path: Path) -> None:
+    entry = {
+        "gpu": "b200_sxm", "op": "generation_mla", "kv_cache_dtype": "bfloat16", "num_heads": 16, "batch_size": 4,
+        "isl": 1, "step": 999, "latency_ms": 0.03,
+    }  # fmt: skip
+    write(tmp_path / MORE / "mla_power.csv.gz", [entry, entry | {"op": "mla_generation_module"}])
+    found = latent_attention(tmp_path, "b200_sxm")
+    assert found is not None and len(found.passes) == 1
+    (made,) = found.passes[0]
+    assert made.bytes_moved == 2 * 4 * 1000 * 576 + 2 * 4 * 16 * (576 + 512)
+    assert made.macs == 4 * 16 * 1000 * (576 + 512)
