@@ -93,7 +93,7 @@ def passes_of(passes: Iterable[Sequence[LayerProfile]], engine: str) -> Passes:
         for row in rows:
             if row.kind not in ("counted", "zero"):
                 continue
-            key = _identity(row)
+            key = _identity(row, engine)
             position = found.get(key)
             if position is None:
                 position = found[key] = len(distinct)
@@ -108,7 +108,7 @@ def passes_of(passes: Iterable[Sequence[LayerProfile]], engine: str) -> Passes:
     )
 
 
-def _identity(row: LayerProfile) -> object:
+def _identity(row: LayerProfile, engine: str) -> object:
     """Return all that the price of a row depends on."""
     return (
         row.op_type,
@@ -119,7 +119,7 @@ def _identity(row: LayerProfile) -> object:
         row.input_numel,
         row.output_numel,
         row.weight_numel,
-        row.repeats,
+        row.kernels.get(engine, row.repeats),
     )
 
 

@@ -80,3 +80,9 @@ def test_equal_kernels_are_kept_once() -> None:
     assert found.size == 2 and found.which.size == 2 * len(rows)
     assert len(found.table.rows) < 20
     assert found.sum(found.table.bytes).tolist() == [sum(row.bytes_moved for row in rows)] * 2
+
+
+def test_a_row_of_several_kernels_is_not_one_of_a_single_kernel() -> None:
+    row = decoding(1)[0]
+    several = LayerProfile(**{name: getattr(row, name) for name in row.__slots__} | {"kernels": {"vllm": 3}})
+    assert passes_of([[row, several]], "vllm").table.launches.tolist() == [1, 3]
