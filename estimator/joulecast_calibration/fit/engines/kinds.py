@@ -148,7 +148,7 @@ CARDS: Mapping[str, str] = {
     "NVIDIA-B200": "b200_sxm",
     "NVIDIA-GB200": "gb200",
     "NVIDIA-B300-SXM6-AC": "b300_sxm",
+    "NVIDIA-GB300": "gb300",
     "NVIDIA-L40S": "l40s",
 }
-"""Product name to the name in the tables. GB300 and RTX PRO 6000 have tables, but no source states a power limit or a
-bandwidth of theirs."""
+"""Product name to the name in the tables. RTX PRO 6000 has tables, but no trusted source states its bandwidth."""
