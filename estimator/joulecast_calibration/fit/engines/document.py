@@ -20,6 +20,7 @@ from joulecast_calibration.fit.engines.cards import (
     transferred_errors,
 )
 from joulecast_calibration.fit.engines.joules import CardEnergies, fit_energies, mean_energies
+from joulecast_calibration.fit.engines.joules import transferred_errors as watts_errors
 from joulecast_calibration.fit.engines.kinds import KINDS
 from joulecast_calibration.fit.engines.seconds import HeldOut
 
@@ -36,13 +37,13 @@ _OPERATORS = ("NVIDIA aiconfigurator, operator benchmarks", "github.com/ai-dynam
 _VIDUR = ("Vidur, operator latency", "github.com/microsoft/vidur", "MIT")
 
 
-def engine_of(folder: Path) -> Engine:
-    """Fit everything that ``folder`` has tables of."""
+def engine_of(folder: Path, step: Step = STEP) -> Engine:
+    """Fit everything that ``folder`` has tables of. ``step``: what is known of the time between passes."""
     cards = fit_cards(folder)
     energies = {card.product: found for card in cards if (found := fit_energies(folder, card.profile))}
     generations = sorted({card.generation for card in cards})
     return Engine(
-        step=STEP,
+        step=step,
         cards={card.product: _own(card, cards, energies) for card in cards},
         generations={name: _shared(cards, name, energies) for name in generations},
         other=_shared(cards, "", energies),
@@ -60,7 +61,9 @@ def _own(card: FittedCard, cards: Sequence[FittedCard], energies: Mapping[str, C
         metered=tuple(own.kinds) if own else (),
         held_share=own.held_share if own else _mean_held(energies),
         watts_per_flops=card.watts_per_flops,
-        held_out=figures(card, transferred_errors(card, cards), own),
+        held_out=figures(
+            card, transferred_errors(card, cards), watts_errors(own, list(energies.values())) if own else {}
+        ),
     )
 
 
@@ -91,17 +94,19 @@ def _mean_held(energies: Mapping[str, CardEnergies]) -> float:
     return float(np.mean([found.held_share for found in energies.values()])) if energies else _HELD_SHARE
 
 
-def figures(card: FittedCard, transferred: Mapping[str, HeldOut], energies: CardEnergies | None) -> dict[str, float]:
-    """Return the errors of a card by kind, as ``held_out`` keeps them."""
+def figures(card: FittedCard, transferred: Mapping[str, HeldOut], watts: Mapping[str, float]) -> dict[str, float]:
+    """Return the errors of a card by kind, as ``held_out`` keeps them.
+
+    ``median_ape``, ``mean_ape``: of seconds of shapes that the fit did not see; ``transferred_…``: of the same with
+    the coefficients of other cards; ``watts_transferred_…``: of power with the energies of other cards.
+    """
     found: dict[str, float] = {}
     for name, error in card.errors.items():
         found |= {f"{name}.median_ape": error.median, f"{name}.mean_ape": error.mean}
         found[f"{name}.rows"] = float(error.measurements)
     for name, error in transferred.items():
         found |= {f"{name}.transferred_median_ape": error.median, f"{name}.transferred_mean_ape": error.mean}
-    for name, own in (energies.kinds if energies else {}).items():
-        found |= {f"{name}.watts_median_ape": own.median_error, f"{name}.watts_cells": float(own.cells)}
-    return found
+    return found | {f"{name}.watts_transferred_median_ape": error for name, error in watts.items()}
 
 
 def _sources(cards: Sequence[FittedCard], energies: Mapping[str, CardEnergies]) -> list[FittedFrom]:
@@ -138,8 +143,8 @@ def _rounded(value: Any) -> Any:
 
 
 def table_of(engine: Engine) -> str:
-    """Return the errors on held-out measurements as lines of text: a card, a kind, percent."""
-    lines = [f"{'card':<24}{'kind':<20}{'rows':>6}{'median':>8}{'mean':>8}{'moved median':>14}{'watts':>8}"]
+    """Return errors as lines of text, in percent, a card and a kind each: those that ``figures`` tells."""
+    lines = [f"{'card':<24}{'kind':<20}{'rows':>6}{'median':>8}{'mean':>8}{'transferred':>14}{'watts':>8}"]
     for product, card in engine.cards.items():
         for name in KINDS:
             if f"{name}.rows" in card.held_out:
@@ -154,4 +159,6 @@ def _cells(figures: Mapping[str, float], name: str) -> str:
 
     rows = f"{figures[f'{name}.rows']:>6.0f}"
     moved = percent("transferred_median_ape", 14)
-    return f"{rows}{percent('median_ape', 8)}{percent('mean_ape', 8)}{moved}{percent('watts_median_ape', 8)}"
+    return (
+        f"{rows}{percent('median_ape', 8)}{percent('mean_ape', 8)}{moved}{percent('watts_transferred_median_ape', 8)}"
+    )

@@ -32,11 +32,10 @@ _FEWEST = 5  # cells below which two energies are not fitted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energies:
-    """Energies of one kind relative to the accelerator's law, and the errors of power that are left, as shares."""
+    """Energies of one kind relative to the accelerator's law, from so many cells of power."""
 
     flop_energy: float
     byte_energy: float
-    median_error: float
     cells: int
 
 
@@ -47,8 +46,14 @@ def prior_of(kind: str) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardEnergies:
-    """What the power of a card tells: energies by kind, and the share of its limit that kernels at the limit draw."""
+    """What the power of a card tells.
 
+    - ``kinds``: energies by kind; ``rows``: the cells of power that they were fitted on.
+    - ``held_share``: of its limit that kernels at the limit draw.
+    """
+
+    profile: AcceleratorProfile
+    rows: Mapping[str, Timed]
     kinds: Mapping[str, Energies]
     held_share: float
 
@@ -59,15 +64,40 @@ def fit_energies(folder: Path, profile: AcceleratorProfile) -> CardEnergies | No
     kept = {kind: rows for kind, rows in found.items() if len(rows.passes) >= _FEWEST and rows.watts is not None}
     if not kept:
         return None
-    watts = np.concatenate([rows.watts for rows in kept.values()])
+    watts = np.concatenate([_measured(rows) for rows in kept.values()])
     held = min(float(np.quantile(watts, _AT_LIMIT)) / profile.power_limit_watts, 1.0)
     return CardEnergies(
-        kinds={kind: _fitted(kind, rows, profile, held) for kind, rows in kept.items()}, held_share=held
+        profile=profile,
+        rows=kept,
+        kinds={kind: _fitted(kind, rows, profile, held) for kind, rows in kept.items()},
+        held_share=held,
     )
 
 
+def transferred_errors(card: CardEnergies, cards: Sequence[CardEnergies]) -> Mapping[str, float]:
+    """Return the median error of power by kind, as a share, with the energies that the other cards' power tells."""
+    others = [other for other in cards if other.profile.product != card.profile.product]
+    if not others:
+        return {}
+    held = float(np.mean([other.held_share for other in others]))
+    return {kind: _median_error(kind, rows, card.profile, others, held) for kind, rows in card.rows.items()}
+
+
+def _median_error(
+    kind: str, rows: Timed, profile: AcceleratorProfile, others: Sequence[CardEnergies], held: float
+) -> float:
+    forecast = _watts(kind, rows, profile, *mean_energies(others, kind), held)
+    return float(np.median(np.abs(forecast / _measured(rows) - 1)))
+
+
+def _measured(rows: Timed) -> Array:
+    if rows.watts is None:
+        raise ValueError("these rows carry no power")
+    return rows.watts
+
+
 def _fitted(kind: str, rows: Timed, profile: AcceleratorProfile, held: float) -> Energies:
-    prior, measured = np.log(prior_of(kind)), np.log(rows.watts if rows.watts is not None else np.ones(0))
+    prior, measured = np.log(prior_of(kind)), np.log(_measured(rows))
     pull = _PULL * np.sqrt(measured.size)
 
     def residuals(logarithms: Array) -> Array:
@@ -77,8 +107,7 @@ def _fitted(kind: str, rows: Timed, profile: AcceleratorProfile, held: float) ->
 
     found = least_squares(residuals, prior, bounds=(prior - _FARTHEST, prior + _FARTHEST))
     flop, byte = np.exp(found.x).tolist()
-    off = np.abs(np.expm1(np.log(_watts(kind, rows, profile, flop, byte, held)) - measured))
-    return Energies(flop_energy=flop, byte_energy=byte, median_error=float(np.median(off)), cells=measured.size)
+    return Energies(flop_energy=flop, byte_energy=byte, cells=measured.size)
 
 
 def _watts(kind: str, rows: Timed, profile: AcceleratorProfile, flop: float, byte: float, held: float) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from joulecast.accelerators.catalogue import find
 from joulecast.energy.engines.law import static_watts
-from joulecast_calibration.fit.engines.joules import fit_energies, mean_energies, prior_of
+from joulecast_calibration.fit.engines.joules import fit_energies, mean_energies, prior_of, transferred_errors
 from joulecast_calibration.rows.engines.products import product
 from joulecast_calibration.rows.engines.timed import OPERATORS
 from tests.unit.joulecast_calibration.fit.engines.made import H100, H200
@@ -40,7 +41,7 @@ def test_energies_come_back(tmp_path: Path) -> None:
     assert found is not None
     own = found.kinds["product.fp8"]
     assert (own.flop_energy, own.byte_energy) == pytest.approx((FLOP_ENERGY, BYTE_ENERGY), rel=0.1)
-    assert own.median_error < 0.03
+    assert 5 <= own.cells <= 20
 
 
 def test_a_card_at_its_limit_tells_how_much_of_it_is_held(tmp_path: Path) -> None:
@@ -56,3 +57,14 @@ def test_a_card_without_power_takes_the_mean_of_others_or_a_prior(tmp_path: Path
     assert mean_energies([found], "product.fp8") == (own.flop_energy, own.byte_energy)
     assert mean_energies([found], "experts.fp4") == prior_of("experts.fp4") == (0.25, 1.0)
     assert np.prod(prior_of("decode_attention")) == 1
+
+
+def test_power_is_scored_with_the_energies_of_other_cards(tmp_path: Path) -> None:
+    found = fit_energies(metered_folder(tmp_path), PROFILE)
+    assert found is not None
+    assert transferred_errors(found, [found]) == {}
+    same = replace(found, profile=find("NVIDIA-B200"))
+    twice = {"product.fp8": replace(found.kinds["product.fp8"], flop_energy=1.6, byte_energy=2.6)}
+    other = replace(same, kinds=twice)
+    near, far = (transferred_errors(found, [found, each])["product.fp8"] for each in (same, other))
+    assert near < 0.03 and 0.2 < far < 1
