@@ -43,9 +43,9 @@ def profile(
     No weights are read and no GPU is used.
 
     - ``source``: an ONNX file, a folder with a ``config.json``, a GGUF file, an OCI image-layout folder
-      (``FOLDER``, ``FOLDER:tag``), an image reference (``registry.example/models/resnet50:1``), a model of a hub or an object store
-      (``hf://organisation/name``, ``s3://bucket/folder``), what ``fetch`` returned, the name of a network in an
-      installed library (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a
+      (``FOLDER``, ``FOLDER:tag``), an image reference (``registry.example/models/resnet50:1``), a model of a hub or an
+      object store (``hf://organisation/name``, ``s3://bucket/folder``), what ``fetch`` returned, the name of a network
+      in an installed library (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a
       ``torch.nn.Module``.
     - ``example_inputs``: for a module alone: a tensor, a tuple of positional arguments or a mapping of named ones, on
       any device or on meta. The module is counted at inference and left as it was.
