@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, FeedForward, inside
-from joulecast.errors import UnsupportedOperatorError
+from joulecast.errors import UnsupportedOperatorError, WorkloadError
+from joulecast.layers import LayerProfile
 from joulecast.serving.attention import attention
+from joulecast.serving.cross_attention import cross_attention
 from joulecast.serving.embedding import embed
 from joulecast.serving.feed_forward import feed_forward
 from joulecast.serving.head import head
 from joulecast.serving.kernels import Kernels
 from joulecast.serving.norms import normalise
+from joulecast.serving.passes import prefill
 
 if TYPE_CHECKING:
     from joulecast.blocks import Experts, LanguageModel, Layer, Mixer, Stack
-    from joulecast.layers import LayerProfile
     from joulecast.serving.passes import Pass
 
 
@@ -24,9 +27,22 @@ def rows(model: LanguageModel, run: Pass, *, cards: int = 1) -> tuple[LayerProfi
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
-    kernels = Kernels(model=model, run=run, cards=cards)
-    _stack(kernels, model.decoder)
-    return tuple(kernels.rows)
+    rows = list[LayerProfile]()
+    if model.encoder is not None:
+        run = encoded(model, run)
+        if run.starting:
+            starting = prefill(run.starting, run.encoder_tokens)
+            _stack(Kernels(model=model, run=starting, cards=cards, rows=rows), model.encoder)
+    _stack(Kernels(model=model, run=run, cards=cards, rows=rows), model.decoder)
+    return tuple(rows)
+
+
+def encoded(model: LanguageModel, run: Pass) -> Pass:
+    """Return ``run`` with the number of tokens that the encoder makes. Raises WorkloadError where nothing says it."""
+    tokens = model.encoder_tokens or run.encoder_tokens
+    if not tokens:
+        raise WorkloadError(f"{model.model_type} has an encoder: say how many tokens of input it reads a request")
+    return replace(run, encoder_tokens=tokens)
 
 
 def _stack(kernels: Kernels, stack: Stack) -> None:
@@ -51,7 +67,9 @@ def _layer(kernels: Kernels, layer: Layer, path: str, tokens: int) -> None:
 
 
 def _mixer(kernels: Kernels, mixer: Mixer, path: str) -> None:
-    if isinstance(mixer, Attention):
+    if isinstance(mixer, Attention) and mixer.cross:
+        cross_attention(kernels, mixer, path)
+    elif isinstance(mixer, Attention):
         attention(kernels, mixer, path)
     else:
         raise UnsupportedOperatorError(

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from tests.models.served.decoders import DECODERS
+from tests.models.served.encoder_decoders import ENCODER_DECODERS
+from tests.models.served.encoders import ENCODERS
 
-CASES = (*DECODERS,)
+CASES = (*DECODERS, *ENCODERS, *ENCODER_DECODERS)

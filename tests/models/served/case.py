@@ -27,6 +27,7 @@ class Case:
     published: Keys = field(default_factory=dict)
     origin: str = ""
     decodes: bool = True
+    encoder_tokens: tuple[int, int] = (0, 0)
     variant: str = ""
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from joulecast.errors import ModelFormatError, UnsupportedOperatorError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES, Architecture
-from joulecast.readers.huggingface.architectures.entry import Composite
+from joulecast.readers.huggingface.architectures.entry import Composite, EncoderDecoder
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import known
 
@@ -57,6 +57,8 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     if not isinstance(named, str) or named not in ARCHITECTURES:
         raise _unknown(config, str(named))
     entry = ARCHITECTURES[named]
+    if isinstance(entry, EncoderDecoder):
+        raise _unknown(config, named)
     layer = f"{composite.modules}.{entry.layer.partition('.')[2]}"
     embedding = f"{composite.modules}.{entry.embedding.partition('.')[2]}"
     text = Configuration(values=values, model_type=named, known=known(named, entry.names), prefix="text_config.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
-from typing import Literal
 
-from joulecast.blocks import Activation, Attention, Embedding, FeedForward, Head, Layer, Norm, Stack
+from joulecast.blocks import Activation, Attention, Embedding, FeedForward, Head, Layer, Mixer, Norm, Stack
 from joulecast.errors import UnsupportedOperatorError
-from joulecast.readers.huggingface.architectures.entry import Decoder, Flag
+from joulecast.readers.huggingface.architectures.entry import Decoder, Encoder, Flag
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.tasks import Task
 
@@ -36,6 +36,9 @@ def decoder(config: Configuration, entry: Decoder, task: Task) -> Stack:
                 reason="UnknownArchitecture",
             )
     width = config.count("hidden_size")
+    for key, other in entry.equal.items():
+        if config.has(key) and config.value(key) != config.value(other):
+            raise config.refused(key, f"{other} is {config.value(other)}")
     return Stack(
         layers=runs(_layers(config, entry, width)),
         width=width,
@@ -64,26 +67,38 @@ def sized(config: Configuration, size: str | Callable[[Configuration], int]) -> 
 
 def activation(config: Configuration, key: str) -> Activation:
     """Return the kind of the activation that ``key`` names; GELU without a key (BLOOM)."""
-    return _ACTIVATIONS.get(config.text(key), "other") if key else "gelu"
+    return _ACTIVATIONS.get(config.text(key).removeprefix("gated-"), "other") if key else "gelu"
 
 
 def norm(config: Configuration, entry: Decoder, width: int) -> Norm:
     """Return a normalisation over ``width`` as the family has it."""
     scale = decided(config, entry.norm_scale)
-    return Norm(kind=entry.norm, width=width, bias=entry.norm_bias and scale, scale=scale)
+    return Norm(kind=entry.norm, width=width, bias=scale and decided(config, entry.norm_bias), scale=scale)
 
 
 def _layers(config: Configuration, entry: Decoder, width: int) -> Iterator[Layer]:
-    count = config.layers()
-    windows = entry.windows(config, count)
+    count = entry.layers(config) if callable(entry.layers) else config.layers(entry.layers)
     norms = entry.norms if isinstance(entry.norms, int) else entry.norms(config)
     own = norm(config, entry, width)
-    attentions = {window: attention(config, entry, window) for window in set(windows)} if not entry.mixer else {}
+    mixers = _mixers(config, entry, count)
+    crossing = (cross_attention(config, entry),) if entry.cross_attention else ()
     dense = feed_forward(config, entry) if not entry.feed_forward else None
-    for number in range(count):
-        mixer = entry.mixer(config, entry, number) if entry.mixer else attentions[windows[number]]
+    for number, mixer in enumerate(mixers):
         block = dense or (entry.feed_forward(config, entry, number) if entry.feed_forward else None)
-        yield Layer(path=entry.layer, mixers=(mixer,), feed_forward=block, norms=(own,) * norms)
+        placed = entry.first_norms if entry.first_norms is not None and not number else norms
+        yield Layer(path=entry.layer, mixers=(mixer, *crossing), feed_forward=block, norms=(own,) * placed)
+
+
+def _mixers(config: Configuration, entry: Decoder, count: int) -> Iterator[Mixer]:
+    """Yield what mixes the tokens in each layer; the first of them owns the parameters of relative positions."""
+    if entry.mixer is not None:
+        yield from (entry.mixer(config, entry, number) for number in range(count))
+        return
+    windows = entry.windows(config, count)
+    kinds = {window: attention(config, entry, window) for window in set(windows)}
+    _, parameters = entry.relative(config)
+    yield replace(kinds[windows[0]], position_parameters=parameters)
+    yield from (kinds[window] for window in windows[1:])
 
 
 def attention(config: Configuration, entry: Decoder, window: int | None) -> Attention:
@@ -92,7 +107,7 @@ def attention(config: Configuration, entry: Decoder, window: int | None) -> Atte
     kv_heads = entry.kv_heads(config)
     if heads % kv_heads:
         raise config.refused("num_attention_heads", f"groups of heads for {kv_heads} keys and values are uneven")
-    query_bias = decided(config, entry.query_bias)
+    query_bias, causal = decided(config, entry.query_bias), not decided(config, entry.bidirectional)
     return Attention(
         path=entry.attention,
         width=config.count("hidden_size"),
@@ -104,12 +119,24 @@ def attention(config: Configuration, entry: Decoder, window: int | None) -> Atte
         key_bias=query_bias if entry.key_bias is None else decided(config, entry.key_bias),
         value_bias=query_bias if entry.value_bias is None else decided(config, entry.value_bias),
         output_bias=decided(config, entry.output_bias),
-        window=window,
-        causal=not decided(config, entry.bidirectional),
+        window=window if causal or window is None else both_sides(window),
+        causal=causal,
+        shared_positions=entry.relative(config)[0],
         rotary=_rotated(config, entry, size),
         query_norm=_head_norm(entry, size, heads),
         key_norm=_head_norm(entry, size, kv_heads),
     )
+
+
+def cross_attention(config: Configuration, entry: Decoder) -> Attention:
+    """Return the attention of a layer to what the encoder made."""
+    own = replace(attention(config, entry, None), rotary=0, causal=False, cross=True)
+    return replace(own, path=entry.cross_attention or "")
+
+
+def both_sides(window: int) -> int:
+    """Return how many tokens one attends to that sees half of ``window`` on each side, and itself."""
+    return 2 * (window // 2) + 1
 
 
 def _rotated(config: Configuration, entry: Decoder, head_size: int) -> int:
@@ -138,8 +165,8 @@ def feed_forward(config: Configuration, entry: Decoder) -> FeedForward:
         path=entry.mlp,
         width=config.count("hidden_size"),
         intermediate=sized(config, entry.intermediate),
-        gated=entry.gated,
-        projections=entry.mlp_projections,
+        gated=decided(config, entry.gated),
+        projections=entry.mlp_projections(config) if callable(entry.mlp_projections) else entry.mlp_projections,
         activation=activation(config, entry.activation),
         bias=decided(config, entry.mlp_bias),
     )
@@ -151,7 +178,8 @@ def _embedding(config: Configuration, entry: Decoder, width: int) -> Embedding:
         path=entry.embedding,
         rows=config.count("vocab_size"),
         width=own,
-        positions=config.count(entry.positions) + entry.more_positions if entry.positions else 0,
+        positions=sized(config, entry.positions) + entry.more_positions if entry.positions else 0,
+        token_types=config.count(entry.token_types, least=0) if entry.token_types else 0,
         norm=norm(config, entry, width) if entry.embedding_norm else None,
         projection=width if own != width else None,
     )
@@ -164,18 +192,37 @@ def _embedding_width(config: Configuration, entry: Decoder) -> int | None:
 def _head(config: Configuration, entry: Decoder, width: int, task: Task) -> Head | None:
     own = _embedding_width(config, entry) or width
     projection = own if own != width else None
+    if isinstance(entry, Encoder):
+        return _encoder_head(config, entry, width, task)
     if task.name == "plain":
         return None
     if task.name == "generation":
-        tied = config.flag("tie_word_embeddings")
-        bias = decided(config, entry.head_bias)
         return Head(
             path=entry.head,
             inputs=own,
             outputs=config.count("vocab_size"),
-            tied=tied,
-            bias=bias,
+            tied=config.flag("tie_word_embeddings", default=entry.tied),
+            bias=decided(config, entry.head_bias),
             projection=projection,
         )
-    tokens: Literal["all", "sequence"] = "sequence" if task.pooled else "all"
-    return Head(path="score", inputs=own, outputs=task.labels, tokens=tokens, projection=projection)
+    return Head(path="score", inputs=own, outputs=task.labels, tokens=task.tokens, projection=projection)
+
+
+def _encoder_head(config: Configuration, entry: Encoder, width: int, task: Task) -> Head | None:
+    shape = entry.heads.get(task.name)
+    if shape is None and task.name == "token classification":
+        return Head(path="classifier", inputs=width, outputs=task.labels, bias=True, tokens="all")
+    if shape is None:
+        return None
+    outputs = {"vocabulary": config.count("vocab_size"), "labels": task.labels, "none": 0}
+    return Head(
+        path=shape.path,
+        inputs=width,
+        outputs=outputs[shape.outputs],
+        tied=shape.outputs == "vocabulary" and config.flag("tie_word_embeddings"),
+        bias=decided(config, shape.bias),
+        transform=shape.transform,
+        transform_bias=decided(config, shape.transform_bias),
+        transform_norm=norm(config, entry, width) if shape.transform_norm else None,
+        tokens=task.tokens,
+    )

@@ -28,15 +28,18 @@ _USUAL_LABELS = 2  # of transformers, where neither id2label nor num_labels is g
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a model is for; ``labels``: of a classification; ``pooled``: one result a sequence."""
+    """What a model is for; ``labels``: of a classification."""
 
     name: TaskName
     architecture: str
     labels: int = 0
 
     @property
-    def pooled(self) -> bool:
-        return self.name == "classification"
+    def tokens(self) -> Literal["judged", "all", "sequence"]:
+        """The tokens that the head runs on."""
+        if self.name == "generation":
+            return "judged"
+        return "sequence" if self.name in ("classification", "plain") else "all"
 
 
 def task(found: Chosen) -> Task:

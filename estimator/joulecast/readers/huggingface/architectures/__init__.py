@@ -7,11 +7,15 @@ from types import MappingProxyType
 
 from joulecast.readers.huggingface.architectures.decoders import COMPOSITES as _COMPOSITES
 from joulecast.readers.huggingface.architectures.decoders import DECODERS
-from joulecast.readers.huggingface.architectures.entry import Composite, Decoder
+from joulecast.readers.huggingface.architectures.encoder_decoders import ENCODER_DECODERS
+from joulecast.readers.huggingface.architectures.encoders import ENCODERS
+from joulecast.readers.huggingface.architectures.entry import Composite, Decoder, EncoderDecoder
 
-Architecture = Decoder
+Architecture = Decoder | EncoderDecoder
 
-ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({each.model_type: each for each in (*DECODERS,)})
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {each.model_type: each for each in (*DECODERS, *ENCODERS, *ENCODER_DECODERS)}
+)
 """Entry by model type."""
 
 COMPOSITES: Mapping[str, Composite] = MappingProxyType({each.model_type: each for each in _COMPOSITES})
