@@ -17,6 +17,7 @@ class Case:
     - ``small``: keys of a configuration that is built in a moment, with more than one kind of layer if it has kinds.
     - ``published``: keys of a published one, as its file has them; ``origin``: its repository.
     - ``decodes``: the class keeps a cache, so that one step can be traced.
+    - ``within``: share by which the rows may differ from the traced MACs, and ``why`` they do; parameters never may.
     - ``encoder_tokens``: how many tokens of its input the encoder makes, of the small and of the published one; 0
       without an encoder.
     """
@@ -27,6 +28,8 @@ class Case:
     published: Keys = field(default_factory=dict)
     origin: str = ""
     decodes: bool = True
+    within: float = 0.0
+    why: str = ""
     encoder_tokens: tuple[int, int] = (0, 0)
     variant: str = ""
 

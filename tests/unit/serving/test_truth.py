@@ -40,7 +40,7 @@ def check(case: Case, keys: Mapping[str, Any], tokens: int, encoder_tokens: int)
     run = replace(prefill(1, tokens), logits=module.logits, encoder_tokens=encoder_tokens)
     found, wanted = rows(model, run), module.prefill(tokens)
     assert params(found) == wanted.params
-    assert macs(found) == wanted.macs
+    assert abs(macs(found) - wanted.macs) <= case.within * wanted.macs
     if case.decodes:
         step = replace(decode(1, tokens), encoder_tokens=encoder_tokens)
         assert macs(rows(model, step)) == module.decode(tokens, wanted)

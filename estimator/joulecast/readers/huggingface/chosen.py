@@ -23,13 +23,13 @@ class Chosen:
     """An entry with the configuration to read by it.
 
     - ``text``: of the text model; ``whole``: the document that holds it, the same where there is but one model.
-    - ``classes``: of transformers, without the part that names the head; None for a model of unknown class.
+    - ``classes``: of transformers, without the part that names the head, the usual one first; none where any will do.
     """
 
     entry: Architecture
     text: Configuration
     whole: Configuration
-    classes: str | None
+    classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -47,7 +47,11 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
         raise _unknown(config, named)
     entry = ARCHITECTURES[named]
     own = Configuration(values=config, model_type=named, known=known(named, entry.names))
-    return Chosen(entry=entry, text=own, whole=own, classes=entry.classes if architecture is None else None)
+    return Chosen(entry=entry, text=own, whole=own, classes=_classes(entry) if architecture is None else ())
+
+
+def _classes(entry: Architecture | Composite) -> tuple[str, ...]:
+    return (entry.classes,) if isinstance(entry.classes, str) else entry.classes
 
 
 def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
@@ -66,7 +70,7 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,
         whole=whole,
-        classes=composite.classes,
+        classes=_classes(composite),
         notes=(f"{composite.left_out} of {composite.model_type} is not priced: only its text model is read",),
     )
 

@@ -179,7 +179,7 @@ def _embedding(config: Configuration, entry: Decoder, width: int) -> Embedding:
         rows=config.count("vocab_size"),
         width=own,
         positions=sized(config, entry.positions) + entry.more_positions if entry.positions else 0,
-        token_types=config.count(entry.token_types, least=0) if entry.token_types else 0,
+        token_types=config.count(entry.segments, least=0) if entry.segments else 0,
         norm=norm(config, entry, width) if entry.embedding_norm else None,
         projection=width if own != width else None,
     )
@@ -205,7 +205,8 @@ def _head(config: Configuration, entry: Decoder, width: int, task: Task) -> Head
             bias=decided(config, entry.head_bias),
             projection=projection,
         )
-    return Head(path="score", inputs=own, outputs=task.labels, tokens=task.tokens, projection=projection)
+    labelled = task.name == "token classification"  # whose product has a bias, and that of sequences none
+    return Head(path="score", inputs=own, outputs=task.labels, bias=labelled, tokens=task.tokens, projection=projection)
 
 
 def _encoder_head(config: Configuration, entry: Encoder, width: int, task: Task) -> Head | None:

@@ -27,17 +27,23 @@ _WITHOUT_COUNT = frozenset({
     "torchscript", "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_bfloat16",
     # what is put in and out
     "begin_suppress_tokens", "bos_token_id", "cls_token_id", "decoder_start_token_id", "eos_token_id",
-    "forced_bos_token_id", "forced_decoder_ids", "mask_token_id", "n_ctx", "num_labels", "output_attentions",
-    "output_past", "pad_token_id", "sep_token_id", "seq_length", "suppress_tokens", "unk_token_id", "use_cache",
+    "forced_bos_token_id", "forced_decoder_ids", "mask_token_id", "n_ctx", "n_positions", "num_labels",
+    "output_attentions", "output_past", "pad_token_id", "sep_token_id", "seq_length", "suppress_tokens", "unk_token_id",
+    "use_cache",
     # how it was trained
     "attention_dropout", "embd_pdrop", "gradient_checkpointing", "hidden_dropout", "initializer_range", "max_length",
     "tie_weights_",
     # how the same products are computed, or elementwise work inside a kernel that runs anyway
-    "_attn_implementation", "_attn_implementation_autoset", "attention_softmax_in_fp32", "attn_implementation",
+    "_attn_implementation", "_attn_implementation_autoset", "attention_layers",
+    "attention_softmax_in_fp32", "attn_implementation",
     "bias_dropout_fusion", "hidden_act", "is_decoder", "masked_softmax_fusion", "offset_alibi", "rope_scaling",
     "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv", "use_flash_attn",
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
+
+
+_USUAL = {"position_embedding_type": "absolute"}
+"""Keys that change no count at one value, and may at others."""
 
 
 def read(config: Mapping[str, Any], *, architecture: str | None = None) -> LanguageModel:
@@ -96,7 +102,8 @@ def _ignored(config: Configuration) -> tuple[str, ...]:
     A key that is set to false or null asks for nothing.
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *config.used}
-    asked = (key for key, value in config.values.items() if value is not None and value is not False)
+    quiet = (None, False)
+    asked = (key for key, value in config.values.items() if value not in (*quiet, _USUAL.get(key)))
     return tuple(sorted(config.prefix + key for key in asked if key not in known))
 
 

@@ -16,7 +16,7 @@ BERT = Encoder(
     projections=("self.query", "self.key", "self.value", "output.dense"),
     mlp="",
     mlp_projections=("intermediate.dense", "output.dense"),
-    token_types="type_vocab_size",
+    segments="type_vocab_size",
     heads={
         "plain": HeadShape(path="pooler", outputs="none", transform="bert.pooler.dense"),
         "masked": HeadShape(
@@ -58,7 +58,7 @@ DISTILBERT = replace(
     mlp_projections=("lin1", "lin2"),
     intermediate="hidden_dim",
     activation="activation",
-    token_types=None,
+    segments=None,
     heads={
         "masked": HeadShape(
             path="vocab_projector", outputs="vocabulary", transform="vocab_transform", transform_norm=True

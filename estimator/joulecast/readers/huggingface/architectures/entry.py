@@ -47,7 +47,7 @@ class Decoder:
     - ``windows``: rule for the window of each layer.
     - ``tied``: whether the head reads the table of tokens where neither the configuration nor the class says so.
     - ``bidirectional``: every token attends to all; ``alibi``: positions by a slope a head, and no rotation.
-    - ``token_types``: key of the rows of a table of segments, None for none.
+    - ``segments``: key of the rows of a table of segments, None for none.
     - ``names``: second names of keys, beside those that the class knows: in old files, or of one of several stacks.
     - ``equal``: keys that cannot differ from the key beside them, where they are given.
     - ``refused``: keys that ask for what is not understood, where they are true.
@@ -56,9 +56,9 @@ class Decoder:
     """
 
     model_type: str
-    classes: str
+    classes: str | tuple[str, ...]
     usual: str = "ForCausalLM"
-    token_types: str | None = None
+    segments: str | None = None
     layer: str = "model.layers.{}"
     embedding: str = "model.embed_tokens"
     head: str = "lm_head"
@@ -158,7 +158,7 @@ class EncoderDecoder:
     """
 
     model_type: str
-    classes: str
+    classes: str | tuple[str, ...]
     encoder: Encoder
     decoder: Decoder
     usual: str = "ForConditionalGeneration"
@@ -178,7 +178,7 @@ class Composite:
     """
 
     model_type: str
-    classes: str
+    classes: str | tuple[str, ...]
     text: str
     left_out: str = "the vision tower"
     modules: str = "language_model.model"

@@ -76,7 +76,7 @@ def disentangled_positions(config: Configuration) -> tuple[int, int]:
     if not config.flag("relative_attention"):
         return 0, 0
     types = config.value("pos_att_type") or []
-    types = types.split("|") if isinstance(types, str) else types
+    types = types.split("|") if isinstance(types, str) else types if isinstance(types, list) else []
     convolved = config.count("conv_kernel_size", least=0, default=0) > 0
     if convolved or not config.flag("share_att_key") or sorted(map(str, types)) != ["c2p", "p2c"]:
         raise UnsupportedOperatorError(
@@ -181,7 +181,7 @@ def local_attention(config: Configuration, layers: int) -> tuple[int | None, ...
     types = config.value("attention_types", [[["global", "local"], 12]])
     for each in types if isinstance(types, list) else ():
         names, times = each if isinstance(each, list) and len(each) == 2 else ([], 0)
-        if isinstance(names, list) and type(times) is int and 0 < times * len(names) <= layers:
+        if isinstance(names, list) and type(times) is int and 0 < times * len(names) <= layers - len(kinds):
             kinds += names * times
     if len(kinds) != layers or not all(kind in ("global", "local") for kind in kinds):
         raise config.refused("attention_types", f"{layers} layers need as many times global or local in all")
