@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import Contraction
+from joulecast.serving.relative import biases, positions
 
 if TYPE_CHECKING:
     from joulecast.blocks import Attention
@@ -32,6 +33,10 @@ def attention(kernels: Kernels, block: Attention, path: str) -> None:
         + block.value_bias * kv_heads * value,
     )
     _prepared(kernels, block, path, heads, kv_heads)
+    if block.shared_positions:
+        positions(kernels, block, path, heads)
+    elif block.position_parameters:
+        biases(kernels, block, path, heads)
     for group in kernels.run.groups:
         _attended(kernels, block, path, group, heads, kv_heads)
     if block.gated:
@@ -58,6 +63,8 @@ def _prepared(kernels: Kernels, block: Attention, path: str, heads: int, kv_head
     if block.rotary:
         turned = tokens * (heads + kv_heads) * block.rotary
         kernels.add(f"{path}.rotary_emb", "RotaryEmbedding", reads=turned, writes=turned)
+    if not block.causal:
+        return
     stored = tokens * kv_heads * (block.head_size + (block.value_size or block.head_size))
     kernels.add(f"{path}.cache", "ReshapeAndCache", reads=stored, writes=stored)
 
@@ -88,11 +95,15 @@ def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, h
 def mean_keys(new_tokens: int, cached_tokens: int, window: int | None, *, causal: bool) -> int:
     """Return how many keys a new token attends to, in the mean over the new tokens of a sequence, rounded up.
 
-    A causal token sees what is cached, those before it and itself; a window keeps the last ``window`` of these.
+    A causal token sees what is cached, those before it and itself; a window keeps the last ``window`` of these. Other
+    tokens see all, or of a window itself and as many on each side as there are.
     """
     longest = cached_tokens + new_tokens
     if not causal:
-        return longest
+        side = longest if window is None else min((window - 1) // 2, longest)
+        reached = min(side, new_tokens - 1)
+        total = new_tokens + reached * (reached + 1) + 2 * side * max(0, new_tokens - 1 - side)
+        return longest if window is None else -(-total // new_tokens)
     limit = min(window or longest, longest)
     growing = max(
         0, min(limit, longest) - cached_tokens

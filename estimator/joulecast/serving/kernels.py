@@ -21,6 +21,9 @@ ENGINES = ("vllm", "sglang")
 DOMAIN = "joulecast.engine"
 """Of operators that ONNX does not have."""
 
+_OF_ONNX = ("Add", "Conv", "Gather", "Gemm", "Gelu")
+"""Operators of these rows that ONNX has under the same name."""
+
 COMPUTED_AS = {
     "bf16": "bfloat16",
     "fp16": "float16",
@@ -168,7 +171,7 @@ class Kernels:
                 name=name,
                 op_type=op_type,
                 kind="counted" if own else "zero",
-                domain="" if op_type in ("Gemm", "Gather") else DOMAIN,
+                domain="" if op_type in _OF_ONNX else DOMAIN,
                 scope=scope,
                 dtype=dtype or self.model.dtype,
                 macs=own,

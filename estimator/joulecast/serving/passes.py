@@ -45,6 +45,11 @@ class Pass:
         return sum(group.count for group in self.groups)
 
     @property
+    def starting(self) -> int:
+        """Sequences of which nothing is cached yet: what they attend to across stacks is made in this pass."""
+        return sum(group.count for group in self.groups if not group.cached_tokens)
+
+    @property
     def judged_tokens(self) -> int:
         """Tokens whose logits are computed."""
         return self.tokens if self.logits == "all" else self.sequences

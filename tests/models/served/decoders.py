@@ -59,6 +59,33 @@ DECODERS = (
         },
     ),
     Case(
+        family="Qwen3 Embedding",
+        architecture="Qwen3Model",
+        small={"model_type": "qwen3", **SMALL},
+        decodes=False,
+    ),
+    Case(
+        family="Qwen3 Reranker",
+        architecture="Qwen3ForSequenceClassification",
+        small={"model_type": "qwen3", **SMALL, "num_labels": 1, "pad_token_id": 0},
+        decodes=False,
+        within=0.001,
+        why="engines score the last token of a sequence, transformers all of them and keeps one",
+    ),
+    Case(
+        family="Llama token classification",
+        architecture="LlamaForTokenClassification",
+        small={"model_type": "llama", **SMALL},
+        decodes=False,
+    ),
+    Case(
+        family="Gemma 3 Embedding",
+        architecture="Gemma3TextModel",
+        small={"model_type": "gemma3_text", **SMALL, "head_dim": 24, "sliding_window": 32,
+               "use_bidirectional_attention": True},
+        decodes=False,
+    ),
+    Case(
         family="Gemma",
         architecture="GemmaForCausalLM",
         small={"model_type": "gemma", **SMALL, "head_dim": 24},

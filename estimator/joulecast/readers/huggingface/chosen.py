@@ -10,7 +10,7 @@ from typing import Any
 from joulecast.errors import ModelFormatError, UnsupportedOperatorError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES, Architecture
-from joulecast.readers.huggingface.architectures.entry import Composite
+from joulecast.readers.huggingface.architectures.entry import Composite, EncoderDecoder
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import known
 
@@ -23,13 +23,13 @@ class Chosen:
     """An entry with the configuration to read by it.
 
     - ``text``: of the text model; ``whole``: the document that holds it, the same where there is but one model.
-    - ``classes``: of transformers, without the part that names the head; None for a model of unknown class.
+    - ``classes``: of transformers, without the part that names the head, the usual one first; none where any will do.
     """
 
     entry: Architecture
     text: Configuration
     whole: Configuration
-    classes: str | None
+    classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -47,8 +47,12 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
         raise _unknown(config, named)
     entry = ARCHITECTURES[named]
     own = Configuration(values=config, model_type=named, known=known(entry.model_type, entry.names))
-    classes = entry.classes if architecture is None else None
+    classes = _classes(entry) if architecture is None else ()
     return Chosen(entry=entry, text=own, whole=own, classes=classes, notes=entry.notes)
+
+
+def _classes(entry: Architecture | Composite) -> tuple[str, ...]:
+    return (entry.classes,) if isinstance(entry.classes, str) else entry.classes
 
 
 def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
@@ -58,6 +62,8 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     if not isinstance(named, str) or named not in ARCHITECTURES:
         raise _unknown(config, str(named))
     entry = ARCHITECTURES[named]
+    if isinstance(entry, EncoderDecoder):
+        raise _unknown(config, named)
     layer = f"{composite.modules}.{entry.layer.partition('.')[2]}"
     embedding = f"{composite.modules}.{entry.embedding.partition('.')[2]}"
     text = Configuration(
@@ -67,7 +73,7 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,
         whole=whole,
-        classes=composite.classes,
+        classes=_classes(composite),
         notes=(
             f"{composite.left_out} of {composite.model_type} is not priced: only its text model is read",
             *entry.notes,

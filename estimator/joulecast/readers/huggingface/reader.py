@@ -21,9 +21,9 @@ from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.chosen import Chosen, chosen
 from joulecast.readers.huggingface.configuration import Configuration
-from joulecast.readers.huggingface.decoder import decoder
 from joulecast.readers.huggingface.known import general_keys
 from joulecast.readers.huggingface.quantisation import storage
+from joulecast.readers.huggingface.stacks import stacks
 from joulecast.readers.huggingface.tasks import task
 
 _DTYPES = ("bfloat16", "float16", "float32")
@@ -32,15 +32,28 @@ _UNSAID_DTYPE = "bfloat16"
 """Where no dtype is named, transformers takes float32, and vLLM (``--dtype auto``) runs float32 as bfloat16."""
 
 _WITHOUT_COUNT = frozenset({
-    "_name_or_path", "architectures", "auto_map", "model_type", "quantization_config", "compression_config",
-    "tokenizer_class", "torch_dtype", "torchscript", "transformers.js_config", "rope_theta", "rope_scaling",
-    "num_labels", "use_bfloat16", "use_flash_attn", "_attn_implementation", "attn_implementation",
-    "_attn_implementation_autoset", "unsloth_version", "unsloth_fixed", "_commit_hash", "gradient_checkpointing",
-    "task_specific_params", "language", "license", "prefix", "output_attentions", "use_cache", "pad_token_id",
-    "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id", "cls_token_id", "mask_token_id",
-    "is_decoder", "initializer_range", "attention_dropout", "hidden_dropout",
+    "_name_or_path", "_commit_hash", "architectures", "auto_map", "model_type", "quantization_config",
+    "compression_config", "language", "license", "prefix", "task_specific_params", "tokenizer_class", "torch_dtype",
+    "torchscript", "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_bfloat16",
+    # what is put in and out
+    "begin_suppress_tokens", "bos_token_id", "cls_token_id", "decoder_start_token_id", "eos_token_id",
+    "forced_bos_token_id", "forced_decoder_ids", "mask_token_id", "n_ctx", "n_positions", "num_labels",
+    "output_attentions", "output_past", "pad_token_id", "sep_token_id", "seq_length", "suppress_tokens", "unk_token_id",
+    "use_cache",
+    # how it was trained
+    "attention_dropout", "embd_pdrop", "gradient_checkpointing", "hidden_dropout", "initializer_range", "max_length",
+    "tie_weights_",
+    # how the same products are computed, or elementwise work inside a kernel that runs anyway
+    "_attn_implementation", "_attn_implementation_autoset", "attention_layers",
+    "attention_softmax_in_fp32", "attn_implementation",
+    "bias_dropout_fusion", "hidden_act", "is_decoder", "masked_softmax_fusion", "offset_alibi", "rope_scaling",
+    "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv", "use_flash_attn",
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
+
+
+_USUAL = {"position_embedding_type": "absolute"}
+"""Keys that change no count at one value, and may at others."""
 
 
 def read(config: Mapping[str, Any], *, architecture: str | None = None) -> LanguageModel:
@@ -56,12 +69,16 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
     text, entry = found.text, found.entry
     job = task(found)
     dtype = _dtype(found)
+    both = stacks(text, entry, job)
     model = LanguageModel(
         model_type=text.model_type,
         architecture=job.architecture,
-        decoder=decoder(text, entry, job),
+        decoder=both.decoder,
+        encoder=both.encoder,
+        encoder_tokens=both.encoder_tokens,
         dtype=dtype,
         storage=storage({}, dtype, ())[0],
+        generates=job.name == "generation",
         context=text.optional_count("max_position_embeddings"),
         notes=found.notes,
     )
@@ -95,7 +112,8 @@ def _ignored(config: Configuration, uncounted: tuple[str, ...]) -> tuple[str, ..
     A key that is set to false or null asks for nothing.
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *uncounted, *config.used}
-    asked = (key for key, value in config.values.items() if value is not None and value is not False)
+    quiet = (None, False)
+    asked = (key for key, value in config.values.items() if value not in (*quiet, _USUAL.get(key)))
     return tuple(sorted(config.prefix + key for key in asked if key not in known))
 
 

@@ -28,15 +28,18 @@ _USUAL_LABELS = 2  # of transformers, where neither id2label nor num_labels is g
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a model is for; ``labels``: of a classification; ``pooled``: one result a sequence."""
+    """What a model is for; ``labels``: of a classification."""
 
     name: TaskName
     architecture: str
     labels: int = 0
 
     @property
-    def pooled(self) -> bool:
-        return self.name == "classification"
+    def tokens(self) -> Literal["judged", "all", "sequence"]:
+        """The tokens that the head runs on."""
+        if self.name == "generation":
+            return "judged"
+        return "sequence" if self.name in ("classification", "plain") else "all"
 
 
 def task(found: Chosen) -> Task:
@@ -46,20 +49,24 @@ def task(found: Chosen) -> Task:
     """
     named = (found.text if found.text.has("architectures") else found.whole).value("architectures")
     name = named[0] if isinstance(named, list) and named else None
+    usual = found.classes[0] if found.classes else "…"
     if not isinstance(name, str):
-        name = (found.classes or "") + found.entry.usual
+        name = usual + found.entry.usual
         found.text.taken["architectures"] = [name]
-    own = (found.classes, found.entry.classes)
-    ends = (end for end in _TASKS if name.endswith(end) and (not found.classes or name.removesuffix(end) in own))
+    ends = (end for end in _TASKS if name.endswith(end) and _fits(name.removesuffix(end), found.classes))
     end = max(ends, key=len, default=None)
     if end is None:
         raise UnsupportedOperatorError(
             f"config.json of {found.text.model_type} names the class {bounded(name, 60)!r}, whose head is not known:"
-            f" name one of {', '.join((found.classes or '…') + end for end in _TASKS)} in architectures",
+            f" name one of {', '.join(usual + end for end in _TASKS)} in architectures",
             reason="UnknownArchitecture",
         )
     kind = _TASKS[end]
     return Task(name=kind, architecture=name, labels=_labels(found.text) if "classification" in kind else 0)
+
+
+def _fits(name: str, classes: tuple[str, ...]) -> bool:
+    return not classes or name in classes
 
 
 def _labels(config: Configuration) -> int:

@@ -39,7 +39,13 @@ GEMMA2 = replace(
     windows=rules.window_pattern(2),
 )
 
-GEMMA3 = replace(GEMMA2, model_type="gemma3_text", classes="Gemma3", windows=rules.window_pattern(6), query_norm="head")
+GEMMA3 = replace(
+    GEMMA2,
+    model_type="gemma3_text",
+    classes=("Gemma3", "Gemma3Text"),
+    windows=rules.window_pattern(6),
+    query_norm="head",
+)
 
 PHI3 = Decoder(
     model_type="phi3",

@@ -86,7 +86,12 @@ GLM5 = replace(
     uncounted=(*ROUTING, "indexer_rope_interleave", "rope_interleave"),
 )
 
-KIMI_K25 = Composite(model_type="kimi_k25", classes="KimiK25", text="deepseek_v3", left_out="the vision tower")
+KIMI_K25 = Composite(
+    model_type="kimi_k25",
+    classes=("KimiK25", "Kimi_K25", "DeepseekV3"),
+    text="deepseek_v3",
+    left_out="the vision tower",
+)
 
 LATENT = (DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32, GLM5)
 SECOND_NAMES = {"kimi_k2": DEEPSEEK_V3}

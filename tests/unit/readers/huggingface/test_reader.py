@@ -1,0 +1,123 @@
+"""Configurations as language models: what is taken, what is listed, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joulecast.blocks import Attention
+from joulecast.errors import JoulecastError, ModelFormatError, UnsupportedOperatorError
+from joulecast.readers.huggingface import products, read
+from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES
+
+LLAMA = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 160,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 96,
+    "max_position_embeddings": 512, "torch_dtype": "float16",
+}  # fmt: skip
+
+
+def test_the_model_says_what_it_is() -> None:
+    model = read(LLAMA)
+    assert (model.model_type, model.architecture, model.dtype) == ("llama", "LlamaForCausalLM", "float16")
+    assert (model.context, model.generates) == (512, True)
+    assert (model.storage.bits, model.storage.arithmetic, model.storage.method) == (16, "fp16", None)
+    ((layer, times),) = model.decoder.layers
+    assert (layer.path, times) == ("model.layers.{}", 2)
+
+
+def test_defaults_are_listed() -> None:
+    assert read(LLAMA).defaults == {
+        "attention_bias": False, "hidden_act": "silu", "mlp_bias": False, "tie_word_embeddings": False,
+    }  # fmt: skip
+
+
+def test_gemma_3_4b_omits_its_head_counts() -> None:
+    """The keys of google/gemma-3-4b-it that bear on its text model."""
+    model = read({
+        "model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"], "torch_dtype": "bfloat16",
+        "text_config": {
+            "hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34,
+            "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+        },
+        "vision_config": {"hidden_size": 1152, "model_type": "siglip_vision_model"},
+    })  # fmt: skip
+    attention = model.decoder.layers[0][0].mixers[0]
+    assert isinstance(attention, Attention)
+    assert (attention.heads, attention.kv_heads, attention.head_size, attention.window) == (8, 4, 256, 1024)
+    assert [times for _, times in model.decoder.layers] == [5, 1] * 5 + [4]
+    defaults = {key: model.defaults[f"text_config.{key}"] for key in ("num_attention_heads", "num_key_value_heads")}
+    assert defaults == {"num_attention_heads": 8, "num_key_value_heads": 4}
+    assert model.notes == ("the vision tower of gemma3 is not priced: only its text model is read",)
+    assert next(products(model)) == "language_model.model.layers.0.self_attn.q_proj"
+
+
+def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> None:
+    asked = {"num_nextn_predict_layers": 1, "use_mrope": False, "rope_scaling": None, "bos_token_id": 7}
+    assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
+
+
+def refusal(**keys: Any) -> JoulecastError:
+    with pytest.raises(JoulecastError) as caught:
+        read({**LLAMA, **keys})
+    return caught.value
+
+
+def test_an_unknown_model_type_is_refused_by_name() -> None:
+    error = refusal(model_type="lama")
+    assert isinstance(error, UnsupportedOperatorError)
+    assert error.reason == "UnknownArchitecture"
+    assert "model_type 'lama' of config.json is not among the known architectures (is llama meant?)" in str(error)
+
+
+def test_remote_code_is_never_run_and_the_way_out_is_named() -> None:
+    remote = {"model_type": "mymodel", "auto_map": {"AutoModelForCausalLM": "modeling.MyModel"}}
+    error = refusal(**remote)
+    assert error.reason == "UnknownArchitecture"
+    assert "code of its own (auto_map), which is never run" in str(error)
+    assert read({**LLAMA, **remote, "architectures": ["MyModelForCausalLM"]}, architecture="llama").generates
+    assert read({**LLAMA, "auto_map": remote["auto_map"]}) == read(LLAMA)
+
+
+def test_a_head_that_is_not_known_is_refused_by_the_name_of_its_class() -> None:
+    assert "names the class 'LlamaForQuestionAnswering'" in str(refusal(architectures=["LlamaForQuestionAnswering"]))
+    assert "names the class 'MistralForCausalLM'" in str(refusal(architectures=["MistralForCausalLM"]))
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"model_type": None}, "config.json has no model_type"),
+        ({"hidden_size": 65, "head_dim": None}, "hidden_size of config.json is 65, but 4 heads"),
+        ({"num_key_value_heads": 3}, "num_attention_heads of config.json is 4, but groups of heads for 3"),
+        ({"torch_dtype": "float8_e4m3fn"}, "torch_dtype of config.json is 'float8_e4m3fn': give one of bfloat16"),
+        ({"rope_parameters": {"partial_rotary_factor": "x"}}, "its partial_rotary_factor is no number"),
+        ({"model_type": "gpt_neo", "num_layers": 3}, "attention_types of config.json is null, but 3 layers"),
+        ({"model_type": "qwen3", "layer_types": ["full_attention", "odd"]}, "layers of type 'odd' are not known"),
+        ({"model_type": "gemma3", "text_config": [1]}, "text_config of config.json is a list of 1 entries"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(keys: dict[str, Any], says: str) -> None:
+    keys = {"architectures": None, **keys}
+    error = refusal(**keys)
+    assert isinstance(error, ModelFormatError)
+    assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "keys"),
+    [("phi", {"qk_layernorm": True}), ("bert", {"is_decoder": True}), ("deberta-v2", {"conv_kernel_size": 3})],
+)
+def test_what_is_not_understood_is_refused(model_type: str, keys: dict[str, Any]) -> None:
+    relative = {"relative_attention": True, "share_att_key": True, "pos_att_type": ["c2p", "p2c"]}
+    assert refusal(model_type=model_type, architectures=None, **relative, **keys).reason == "UnknownArchitecture"
+
+
+def test_a_quantisation_that_is_not_known_is_refused() -> None:
+    assert refusal(quantization_config={"quant_method": "odd"}).reason == "UnsupportedQuantisation"
+
+
+@pytest.mark.parametrize("model_type", [*ARCHITECTURES, *COMPOSITES])
+def test_a_configuration_of_defaults_alone_can_be_read(model_type: str) -> None:
+    assert read({"model_type": model_type}).defaults["architectures"]
