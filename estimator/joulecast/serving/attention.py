@@ -37,8 +37,8 @@ def attention(kernels: Kernels, block: Attention, path: str) -> None:
         positions(kernels, block, path, heads)
     elif block.position_parameters:
         biases(kernels, block, path, heads)
-    for group in kernels.run.groups:
-        _attended(kernels, block, path, group, heads, kv_heads)
+    for number, group in enumerate(kernels.run.groups):
+        _attended(kernels, block, path, group, heads, kv_heads, owns=number == 0)
     if block.gated:
         kernels.add(f"{path}.gate", "SigmoidAndMul", reads=2 * tokens * heads * value, writes=tokens * heads * value)
     kernels.product(
@@ -69,7 +69,10 @@ def _prepared(kernels: Kernels, block: Attention, path: str, heads: int, kv_head
     kernels.add(f"{path}.cache", "ReshapeAndCache", reads=stored, writes=stored)
 
 
-def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, heads: int, kv_heads: int) -> None:
+def _attended(
+    kernels: Kernels, block: Attention, path: str, group: Sequences, heads: int, kv_heads: int, *, owns: bool
+) -> None:
+    """Add the kernel of one group; ``owns``: its parameters are counted here."""
     keys = group.cached_tokens + group.new_tokens
     value = block.value_size or block.head_size
     seen = mean_keys(group.new_tokens, group.cached_tokens, block.window, causal=block.causal)
@@ -87,7 +90,7 @@ def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, h
         cache_bytes=cached * (block.head_size + value) * ITEMSIZE_BYTES[kernels.model.dtype],
         contractions=executed,
         macs=group.tokens * heads * keys * (block.head_size + value),
-        params=heads if block.sinks else 0,
+        params=heads if block.sinks and owns else 0,
         weights=heads if block.sinks else 0,
     )
 
