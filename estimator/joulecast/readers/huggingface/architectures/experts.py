@@ -49,6 +49,7 @@ QWEN3_MOE = Decoder(
     query_norm="head",
     windows=_if_used,
     feed_forward=Mixture(routed=stepped),
+    uncounted=("max_window_layers",),
 )
 
 
@@ -88,8 +89,10 @@ DEEPSEEK_EXPERTS = Mixture(
     correction=True,
 )
 
-ROUTING = ("scoring_func", "topk_method", "moe_layer_freq", "ep_size", "aux_loss_alpha", "seq_aux")
-"""Keys of DeepSeek's files that steer the choice of experts or training."""
+ROUTING = (
+    "scoring_func", "topk_method", "moe_layer_freq", "ep_size", "aux_loss_alpha", "seq_aux", "num_nextn_predict_layers",
+)  # fmt: skip
+"""Keys of DeepSeek's files that steer the choice of experts, training, or layers that predict several tokens."""
 
 
 def _glm_norms(config: Configuration, number: int, usual: Callable[[], Attention]) -> Attention:
