@@ -32,7 +32,7 @@ def rows(model: LanguageModel, run: Pass, *, cards: int = 1) -> tuple[LayerProfi
         run = encoded(model, run)
         if run.starting:
             starting = prefill(run.starting, run.encoder_tokens)
-            _stack(Kernels(model=model, run=starting, cards=cards, rows=rows), model.encoder)
+            _stack(Kernels(model=model, run=starting, cards=cards, rows=rows), model.encoder, "encoder.norm")
     _stack(Kernels(model=model, run=run, cards=cards, rows=rows), model.decoder)
     return tuple(rows)
 
@@ -45,14 +45,14 @@ def encoded(model: LanguageModel, run: Pass) -> Pass:
     return replace(run, encoder_tokens=tokens)
 
 
-def _stack(kernels: Kernels, stack: Stack) -> None:
+def _stack(kernels: Kernels, stack: Stack, norm: str = "norm") -> None:
     tokens = kernels.run.tokens
     if stack.embedding is not None:
         embed(kernels, stack.embedding, tokens)
     for number, layer in enumerate(stack.each_layer()):
         _layer(kernels, layer, layer.path.format(number), tokens)
     if stack.norm is not None:
-        normalise(kernels, "norm", stack.norm, tokens)
+        normalise(kernels, norm, stack.norm, tokens)
     if stack.head is not None:
         head(kernels, stack.head, stack.width)
 

@@ -47,8 +47,10 @@ def task(found: Chosen) -> Task:
 
     Raises UnsupportedOperatorError for a class whose head is not known.
     """
-    named = (found.text if found.text.has("architectures") else found.whole).value("architectures")
-    name = named[0] if isinstance(named, list) and named else None
+    named = (found.text if found.text.has("architectures") else found.whole).value("architectures") or [None]
+    name = named[0] if isinstance(named, list) else named
+    if not isinstance(name, str | None):
+        raise found.text.refused("architectures", "each of its entries has to be the name of a class")
     usual = found.classes[0] if found.classes else "…"
     if not isinstance(name, str):
         name = usual + found.entry.usual

@@ -53,6 +53,14 @@ def test_gemma_3_4b_omits_its_head_counts() -> None:
     assert next(products(model)) == "language_model.model.layers.0.self_attn.q_proj"
 
 
+@pytest.mark.parametrize("key", ["sliding_window_pattern", "_sliding_window_pattern"])
+def test_a_pattern_says_which_layers_have_a_window(key: str) -> None:
+    keys = {"model_type": "gemma3_text", "architectures": None, "num_hidden_layers": 6, "sliding_window": 8}
+    layers = read({**LLAMA, **keys, key: 3}).decoder.each_layer()
+    windows = [mixer.window for layer in layers for mixer in layer.mixers if isinstance(mixer, Attention)]
+    assert windows == [8, 8, None] * 2
+
+
 def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> None:
     asked = {"num_nextn_predict_layers": 1, "use_mrope": False, "rope_scaling": None, "bos_token_id": 7}
     assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
