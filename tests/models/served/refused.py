@@ -34,6 +34,11 @@ REFUSED = (
         keys={"model_type": "llama", "architectures": ["LlamaForQuestionAnswering"]},
     ),
     Refused(
+        what="BERT and its relatives as decoders (`BertLMHeadModel`), BART for classification",
+        why="their heads are not written",
+        keys={"model_type": "bert", "architectures": ["BertLMHeadModel"]},
+    ),
+    Refused(
         what="DeBERTa v1 and v2: `conv_kernel_size`, or without `share_att_key`, or with one of `c2p` and `p2c`",
         why="only the attention of version 3 is written",
         keys={"model_type": "deberta-v2", "relative_attention": True, "pos_att_type": ["c2p"]},

@@ -41,7 +41,6 @@ _WITHOUT_COUNT = frozenset({
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
 
-
 _USUAL = {"position_embedding_type": "absolute"}
 """Keys that change no count at one value, and may at others."""
 
@@ -99,11 +98,10 @@ def _dtype(found: Chosen) -> str:
 def _ignored(config: Configuration) -> tuple[str, ...]:
     """Return the keys that nothing reads and that the class of transformers does not know either.
 
-    A key that is set to false or null asks for nothing.
+    A key that is set to false, 0 or null asks for nothing.
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *config.used}
-    quiet = (None, False)
-    asked = (key for key, value in config.values.items() if value not in (*quiet, _USUAL.get(key)))
+    asked = (key for key, value in config.values.items() if value not in (None, False, _USUAL.get(key)))
     return tuple(sorted(config.prefix + key for key in asked if key not in known))
 
 

@@ -94,9 +94,35 @@ def test_a_head_that_is_not_known_is_refused_by_the_name_of_its_class() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model_type", "name"),
+    [
+        ("bert", "BertLMHeadModel"),
+        ("bert", "BertForQuestionAnswering"),
+        ("bart", "BartForSequenceClassification"),
+        ("llama", "LlamaForMaskedLM"),
+        ("deberta-v2", "DebertaV2ForCausalLM"),
+    ],
+)
+def test_no_head_is_guessed(model_type: str, name: str) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=f"names the class '{name}', whose head is not known"):
+        read({"model_type": model_type, "architectures": [name]})
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_whether_the_head_of_a_composite_is_tied_is_said_by_the_whole(tied: bool) -> None:
+    text = {**LLAMA, "model_type": "mistral", "architectures": ["MistralForCausalLM"], "tie_word_embeddings": not tied}
+    whole = {"model_type": "mistral3", "architectures": ["Mistral3ForConditionalGeneration"], "text_config": text}
+    head = read({**whole, "tie_word_embeddings": tied}).decoder.head
+    assert head is not None
+    assert (head.tied, head.path) == (tied, "language_model.lm_head")
+
+
+@pytest.mark.parametrize(
     ("keys", "says"),
     [
         ({"model_type": None}, "config.json has no model_type"),
+        ({"architectures": [1]}, "architectures of config.json is a list of 1 entries, but each of its entries"),
+        ({"model_type": "deberta-v2", "pooler_hidden_size": 32}, "pooler_hidden_size of config.json is 32, but hidden"),
         ({"hidden_size": 65, "head_dim": None}, "hidden_size of config.json is 65, but 4 heads"),
         ({"num_key_value_heads": 3}, "num_attention_heads of config.json is 4, but groups of heads for 3"),
         ({"torch_dtype": "float8_e4m3fn"}, "torch_dtype of config.json is 'float8_e4m3fn': give one of bfloat16"),
