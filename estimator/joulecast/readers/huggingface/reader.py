@@ -33,11 +33,19 @@ _WITHOUT_COUNT = frozenset({
     # how it was trained
     "attention_dropout", "embd_pdrop", "gradient_checkpointing", "hidden_dropout", "initializer_range", "max_length",
     "tie_weights_",
+    # how a text is generated, from before this had a file of its own
+    "diversity_penalty", "do_sample", "early_stopping", "length_penalty", "min_length", "no_repeat_ngram_size",
+    "num_beam_groups", "num_beams", "num_return_sequences", "repetition_penalty", "temperature", "top_k", "top_p",
+    # heads that are not asked for
+    "finetuning_task", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+    "summary_use_proj",
     # how the same products are computed, or elementwise work inside a kernel that runs anyway
-    "_attn_implementation", "_attn_implementation_autoset", "attention_layers",
-    "attention_softmax_in_fp32", "attn_implementation",
-    "bias_dropout_fusion", "hidden_act", "is_decoder", "masked_softmax_fusion", "offset_alibi", "rope_scaling",
-    "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv", "use_flash_attn",
+    "_attn_implementation", "_attn_implementation_autoset", "attention_layers", "attention_softmax_in_fp32",
+    "attn_implementation", "bias_dropout_fusion", "cache_implementation", "global_rope_theta", "hidden_act",
+    "is_decoder", "layer_norm_eps", "layer_norm_epsilon", "local_rope_theta", "masked_softmax_fusion", "norm_eps",
+    "norm_epsilon", "offset_alibi", "reference_compile", "repad_logits_with_grad", "rms_norm_eps",
+    "rope_local_base_freq", "rope_scaling", "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv",
+    "use_flash_attn",
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
 

@@ -10,6 +10,8 @@ from joulecast.blocks import Attention
 from joulecast.errors import JoulecastError, ModelFormatError, UnsupportedOperatorError
 from joulecast.readers.huggingface import products, read
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES
+from tests.models.served import CASES
+from tests.models.served.case import Case
 
 LLAMA = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 160,
@@ -64,6 +66,11 @@ def test_a_pattern_says_which_layers_have_a_window(key: str) -> None:
 def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> None:
     asked = {"num_nextn_predict_layers": 1, "use_mrope": False, "rope_scaling": None, "bos_token_id": 7}
     assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.published], ids=lambda case: case.name)
+def test_published_configurations_have_no_key_that_nothing_reads(case: Case) -> None:
+    assert read({**case.published, "architectures": [case.architecture]}).ignored == ()
 
 
 def refusal(**keys: Any) -> JoulecastError:
