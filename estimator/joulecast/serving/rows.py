@@ -40,7 +40,7 @@ def collected(model: LanguageModel, run: Pass, *, cards: int = 1) -> Kernels:
         run = encoded(model, run)
         if run.starting:
             kernels.run = prefill(run.starting, run.encoder_tokens)
-            _stack(kernels, model.encoder)
+            _stack(kernels, model.encoder, "encoder.norm")
     kernels.run = run
     _stack(kernels, model.decoder)
     return kernels
@@ -54,14 +54,14 @@ def encoded(model: LanguageModel, run: Pass) -> Pass:
     return replace(run, encoder_tokens=tokens)
 
 
-def _stack(kernels: Kernels, stack: Stack) -> None:
+def _stack(kernels: Kernels, stack: Stack, norm: str = "norm") -> None:
     tokens = kernels.run.tokens
     if stack.embedding is not None:
         embed(kernels, stack.embedding, tokens)
     for number, layer in enumerate(stack.each_layer()):
         _layer(kernels, layer, layer.path.format(number), tokens)
     if stack.norm is not None:
-        normalise(kernels, "norm", stack.norm, tokens)
+        normalise(kernels, norm, stack.norm, tokens)
     if stack.head is not None:
         head(kernels, stack.head, stack.width)
 

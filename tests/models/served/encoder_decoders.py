@@ -33,7 +33,8 @@ ENCODER_DECODERS = (
             "model_type": "bart", "d_model": 1024, "encoder_layers": 12, "decoder_layers": 12,
             "encoder_ffn_dim": 4096, "decoder_ffn_dim": 4096, "encoder_attention_heads": 16,
             "decoder_attention_heads": 16, "vocab_size": 50264, "max_position_embeddings": 1024,
-            "normalize_before": False, "add_final_layer_norm": False,
+            "normalize_before": False, "add_final_layer_norm": False, "num_hidden_layers": 12, "num_beams": 4,
+            "length_penalty": 2.0, "min_length": 56, "no_repeat_ngram_size": 3, "early_stopping": True,
         },
     ),
     Case(

@@ -14,6 +14,8 @@ from joulecast.readers.huggingface.architectures.entry import Composite, Encoder
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import known
 
+_TIED = "tie_word_embeddings"
+
 UNKNOWN = "UnknownArchitecture"
 """Reason of a configuration that no entry can read."""
 
@@ -23,13 +25,15 @@ class Chosen:
     """An entry with the configuration to read by it.
 
     - ``text``: of the text model; ``whole``: the document that holds it, the same where there is but one model.
-    - ``classes``: of transformers, without the part that names the head, the usual one first; none where any will do.
+    - ``classes``: of transformers, without the part that names the head, the usual one first.
+    - ``renamed``: it is read as another model type than it names, so that its class may be called anything.
     """
 
     entry: Architecture
     text: Configuration
     whole: Configuration
     classes: tuple[str, ...]
+    renamed: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -47,8 +51,14 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
         raise _unknown(config, named)
     entry = ARCHITECTURES[named]
     own = Configuration(values=config, model_type=named, known=known(entry.model_type, entry.names))
-    classes = _classes(entry) if architecture is None else ()
-    return Chosen(entry=entry, text=own, whole=own, classes=classes, notes=entry.notes)
+    return Chosen(
+        entry=entry,
+        text=own,
+        whole=own,
+        classes=_classes(entry),
+        renamed=architecture is not None,
+        notes=entry.notes,
+    )
 
 
 def _classes(entry: Architecture | Composite) -> tuple[str, ...]:
@@ -57,7 +67,9 @@ def _classes(entry: Architecture | Composite) -> tuple[str, ...]:
 
 def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     whole = Configuration(values=config, model_type=composite.model_type, known=known(composite.model_type))
-    values = whole.part("text_config") or {}
+    values = dict(whole.part("text_config") or {})
+    if whole.has(_TIED):  # of the whole, whose head it is
+        values[_TIED] = config[_TIED]
     named = values.get("model_type", composite.text)
     if not isinstance(named, str) or named not in ARCHITECTURES:
         raise _unknown(config, str(named))
@@ -73,7 +85,7 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,
         whole=whole,
-        classes=_classes(composite),
+        classes=(*_classes(composite), *_classes(entry)),
         notes=(
             f"{composite.left_out} of {composite.model_type} is not priced: only its text model is read",
             *entry.notes,

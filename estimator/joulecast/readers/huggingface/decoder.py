@@ -17,16 +17,8 @@ from joulecast.readers.huggingface.tasks import Task
 
 def decoder(config: Configuration, entry: Decoder, task: Task) -> Stack:
     """Return the stack that ``config`` describes. Raises ModelFormatError for values that contradict each other."""
-    for key in entry.refused:
-        if config.flag(key):
-            raise UnsupportedOperatorError(
-                f"{key} of config.json is true, which is not understood for {config.model_type}: no forecast is made",
-                reason="UnknownArchitecture",
-            )
+    _check(config, entry)
     width = config.count("hidden_size")
-    for key, other in entry.equal.items():
-        if config.has(key) and config.value(key) != config.value(other):
-            raise config.refused(key, f"{other} is {config.value(other)}")
     return Stack(
         layers=runs(_layers(config, entry, width)),
         width=width,
@@ -34,6 +26,19 @@ def decoder(config: Configuration, entry: Decoder, task: Task) -> Stack:
         norm=norm(config, entry, width) if decided(config, entry.final_norm) else None,
         head=_head(config, entry, width, task),
     )
+
+
+def _check(config: Configuration, entry: Decoder) -> None:
+    """Refuse what the family's entry does not understand, and sizes that have to be equal and are not."""
+    for key in entry.refused:
+        if config.flag(key):
+            raise UnsupportedOperatorError(
+                f"{key} of config.json is true, which is not understood for {config.model_type}: no forecast is made",
+                reason="UnknownArchitecture",
+            )
+    for key, other in entry.equal.items():
+        if config.has(key) and config.value(key) != config.count(other):
+            raise config.refused(key, f"{other} is {config.count(other)}")
 
 
 def runs(layers: Iterable[Layer]) -> tuple[tuple[Layer, int], ...]:

@@ -43,14 +43,21 @@ _WITHOUT_COUNT = frozenset({
     # how it was trained
     "attention_dropout", "embd_pdrop", "gradient_checkpointing", "hidden_dropout", "initializer_range", "max_length",
     "tie_weights_",
+    # how a text is generated, from before this had a file of its own
+    "diversity_penalty", "do_sample", "early_stopping", "length_penalty", "min_length", "no_repeat_ngram_size",
+    "num_beam_groups", "num_beams", "num_return_sequences", "repetition_penalty", "temperature", "top_k", "top_p",
+    # heads that are not asked for
+    "finetuning_task", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+    "summary_use_proj",
     # how the same products are computed, or elementwise work inside a kernel that runs anyway
-    "_attn_implementation", "_attn_implementation_autoset", "attention_layers",
-    "attention_softmax_in_fp32", "attn_implementation",
-    "bias_dropout_fusion", "hidden_act", "is_decoder", "masked_softmax_fusion", "offset_alibi", "rope_scaling",
-    "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv", "use_flash_attn",
+    "_attn_implementation", "_attn_implementation_autoset", "attention_layers", "attention_softmax_in_fp32",
+    "attn_implementation", "bias_dropout_fusion", "cache_implementation", "global_rope_theta", "hidden_act",
+    "is_decoder", "layer_norm_eps", "layer_norm_epsilon", "local_rope_theta", "masked_softmax_fusion", "norm_eps",
+    "norm_epsilon", "offset_alibi", "reference_compile", "repad_logits_with_grad", "rms_norm_eps",
+    "rope_local_base_freq", "rope_scaling", "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv",
+    "use_flash_attn",
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
-
 
 _USUAL = {"position_embedding_type": "absolute"}
 """Keys that change no count at one value, and may at others."""
@@ -109,11 +116,10 @@ def _dtype(found: Chosen) -> str:
 def _ignored(config: Configuration, uncounted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys that nothing reads and that the class of transformers does not know either.
 
-    A key that is set to false or null asks for nothing.
+    A key that is set to false, 0 or null asks for nothing.
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *uncounted, *config.used}
-    quiet = (None, False)
-    asked = (key for key, value in config.values.items() if value not in (*quiet, _USUAL.get(key)))
+    asked = (key for key, value in config.values.items() if value not in (None, False, _USUAL.get(key)))
     return tuple(sorted(config.prefix + key for key in asked if key not in known))
 
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 from joulecast.errors import UnsupportedOperatorError
 from joulecast.printable import bounded
+from joulecast.readers.huggingface.architectures import Architecture
+from joulecast.readers.huggingface.architectures.entry import Encoder, EncoderDecoder, TaskName
 from joulecast.readers.huggingface.chosen import Chosen
 from joulecast.readers.huggingface.configuration import Configuration
-
-TaskName = Literal["generation", "plain", "classification", "token classification", "masked"]
 
 _TASKS: dict[str, TaskName] = {
     "ForCausalLM": "generation",
@@ -47,26 +47,37 @@ def task(found: Chosen) -> Task:
 
     Raises UnsupportedOperatorError for a class whose head is not known.
     """
-    named = (found.text if found.text.has("architectures") else found.whole).value("architectures")
-    name = named[0] if isinstance(named, list) and named else None
-    usual = found.classes[0] if found.classes else "…"
-    if not isinstance(name, str):
-        name = usual + found.entry.usual
+    named = (found.whole if found.whole.has("architectures") else found.text).value("architectures") or [None]
+    name = named[0] if isinstance(named, list) else named
+    if not isinstance(name, str | None):
+        raise found.whole.refused("architectures", "each of its entries has to be the name of a class")
+    if name is None:
+        name = found.classes[0] + found.entry.usual
         found.text.taken["architectures"] = [name]
-    ends = (end for end in _TASKS if name.endswith(end) and _fits(name.removesuffix(end), found.classes))
+    known = [end for end in _TASKS if _TASKS[end] in _possible(found.entry)]
+    ends = (end for end in known if name.endswith(end) and _fits(name.removesuffix(end), found))
     end = max(ends, key=len, default=None)
     if end is None:
         raise UnsupportedOperatorError(
             f"config.json of {found.text.model_type} names the class {bounded(name, 60)!r}, whose head is not known:"
-            f" name one of {', '.join(usual + end for end in _TASKS)} in architectures",
+            f" name one of {', '.join(found.classes[0] + end for end in known)} in architectures",
             reason="UnknownArchitecture",
         )
     kind = _TASKS[end]
     return Task(name=kind, architecture=name, labels=_labels(found.text) if "classification" in kind else 0)
 
 
-def _fits(name: str, classes: tuple[str, ...]) -> bool:
-    return not classes or name in classes
+def _fits(name: str, found: Chosen) -> bool:
+    return found.renamed or name in found.classes
+
+
+def _possible(entry: Architecture) -> frozenset[TaskName]:
+    """Return the tasks whose heads are known of a family."""
+    if isinstance(entry, EncoderDecoder):
+        return frozenset({"generation", "plain"})
+    if isinstance(entry, Encoder):
+        return frozenset({"plain", "token classification", *entry.heads})
+    return frozenset({"generation", "plain", "classification", "token classification"})
 
 
 def _labels(config: Configuration) -> int:

@@ -10,6 +10,8 @@ from joulecast.blocks import Attention
 from joulecast.errors import JoulecastError, ModelFormatError, UnsupportedOperatorError
 from joulecast.readers.huggingface import products, read
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES
+from tests.models.served import CASES
+from tests.models.served.case import Case
 
 LLAMA = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 160,
@@ -53,9 +55,22 @@ def test_gemma_3_4b_omits_its_head_counts() -> None:
     assert next(products(model)) == "language_model.model.layers.0.self_attn.q_proj"
 
 
+@pytest.mark.parametrize("key", ["sliding_window_pattern", "_sliding_window_pattern"])
+def test_a_pattern_says_which_layers_have_a_window(key: str) -> None:
+    keys = {"model_type": "gemma3_text", "architectures": None, "num_hidden_layers": 6, "sliding_window": 8}
+    layers = read({**LLAMA, **keys, key: 3}).decoder.each_layer()
+    windows = [mixer.window for layer in layers for mixer in layer.mixers if isinstance(mixer, Attention)]
+    assert windows == [8, 8, None] * 2
+
+
 def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> None:
     asked = {"num_nextn_predict_layers": 1, "use_mrope": False, "rope_scaling": None, "bos_token_id": 7}
     assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.published], ids=lambda case: case.name)
+def test_published_configurations_have_no_key_that_nothing_reads(case: Case) -> None:
+    assert read({**case.published, "architectures": [case.architecture]}).ignored == ()
 
 
 def refusal(**keys: Any) -> JoulecastError:
@@ -86,9 +101,35 @@ def test_a_head_that_is_not_known_is_refused_by_the_name_of_its_class() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model_type", "name"),
+    [
+        ("bert", "BertLMHeadModel"),
+        ("bert", "BertForQuestionAnswering"),
+        ("bart", "BartForSequenceClassification"),
+        ("llama", "LlamaForMaskedLM"),
+        ("deberta-v2", "DebertaV2ForCausalLM"),
+    ],
+)
+def test_no_head_is_guessed(model_type: str, name: str) -> None:
+    with pytest.raises(UnsupportedOperatorError, match=f"names the class '{name}', whose head is not known"):
+        read({"model_type": model_type, "architectures": [name]})
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_whether_the_head_of_a_composite_is_tied_is_said_by_the_whole(tied: bool) -> None:
+    text = {**LLAMA, "model_type": "mistral", "architectures": ["MistralForCausalLM"], "tie_word_embeddings": not tied}
+    whole = {"model_type": "mistral3", "architectures": ["Mistral3ForConditionalGeneration"], "text_config": text}
+    head = read({**whole, "tie_word_embeddings": tied}).decoder.head
+    assert head is not None
+    assert (head.tied, head.path) == (tied, "language_model.lm_head")
+
+
+@pytest.mark.parametrize(
     ("keys", "says"),
     [
         ({"model_type": None}, "config.json has no model_type"),
+        ({"architectures": [1]}, "architectures of config.json is a list of 1 entries, but each of its entries"),
+        ({"model_type": "deberta-v2", "pooler_hidden_size": 32}, "pooler_hidden_size of config.json is 32, but hidden"),
         ({"hidden_size": 65, "head_dim": None}, "hidden_size of config.json is 65, but 4 heads"),
         ({"num_key_value_heads": 3}, "num_attention_heads of config.json is 4, but groups of heads for 3"),
         ({"torch_dtype": "float8_e4m3fn"}, "torch_dtype of config.json is 'float8_e4m3fn': give one of bfloat16"),

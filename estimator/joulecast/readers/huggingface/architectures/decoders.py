@@ -41,6 +41,7 @@ GEMMA2 = replace(
 
 GEMMA3 = replace(
     GEMMA2,
+    names={"sliding_window_pattern": "_sliding_window_pattern"},
     model_type="gemma3_text",
     classes=("Gemma3", "Gemma3Text"),
     windows=rules.window_pattern(6),

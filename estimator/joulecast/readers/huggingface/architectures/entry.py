@@ -23,6 +23,8 @@ from joulecast.readers.huggingface.configuration import Configuration
 
 Flag = bool | str
 
+TaskName = Literal["generation", "plain", "classification", "token classification", "masked"]
+
 Windows = Callable[[Configuration, int], "tuple[int | None, ...]"]
 """The window of each of so many layers, None for those that attend to all."""
 
@@ -150,7 +152,7 @@ class Encoder(Decoder):
     rotary: tuple[str, float] | None = None
     positions: str | Callable[[Configuration], int] | None = "max_position_embeddings"
     bidirectional: Flag = True
-    heads: Mapping[str, HeadShape] = field(default_factory=dict)
+    heads: Mapping[TaskName, HeadShape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

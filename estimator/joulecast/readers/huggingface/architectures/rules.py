@@ -176,10 +176,10 @@ def window_pattern(every: int) -> Callable[[Configuration, int], tuple[int | Non
     """Return the rule of windows by ``layer_types``, or else of all layers but each ``every``-th."""
 
     def windows(config: Configuration, layers: int) -> tuple[int | None, ...]:
-        window = config.optional_count("sliding_window")
+        window, own = config.optional_count("sliding_window"), config.has("sliding_window_pattern")
+        pattern = config.count("sliding_window_pattern") if own else every
         if config.has("layer_types"):
             return _typed(config, layers, window)
-        pattern = config.count("sliding_window_pattern", default=every)
         return tuple(window if (number + 1) % pattern else None for number in range(layers))
 
     return windows
