@@ -9,7 +9,7 @@ import pytest
 from joulecast.errors import JoulecastError
 from joulecast.readers.huggingface import read
 from joulecast.readers.huggingface.architectures import ARCHITECTURES
-from tests.models.served import CASES
+from tests.models.served import CASES, MIXTURES
 from tests.models.served.page import page
 from tests.models.served.refused import REFUSED, Refused
 
@@ -21,7 +21,7 @@ def test_the_page_is_what_the_table_says() -> None:
 
 
 def test_every_architecture_has_a_case() -> None:
-    assert {case.small["model_type"] for case in CASES} == ARCHITECTURES.keys()
+    assert {case.small["model_type"] for case in (*CASES, *MIXTURES)} == ARCHITECTURES.keys()
 
 
 def test_what_differs_from_the_traced_class_says_why() -> None:

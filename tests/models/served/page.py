@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from joulecast.readers.huggingface.architectures import COMPOSITES
-from tests.models.served import CASES
+from tests.models.served import CASES, MIXTURES
 from tests.models.served.case import Case
 from tests.models.served.refused import REFUSED
 
@@ -46,6 +46,24 @@ AFTER = """
 T5 with `tie_word_embeddings` set to false (Flan-T5, T5 v1.1) has a head of its own in its files, which is counted; the
 class of transformers ties it since version 5.
 
+### By formula
+
+What engines compute in another way than the classes is left out of the comparison on both sides, and goes by formulas
+whose values are worked out in the tests. Per token:
+
+- Experts: k of E experts, and the router. T tokens read the weights of E·(1 − (1 − k/E)^T) experts, where routing is
+  even; real routing is skewed and reads fewer.
+- Attention to a latent of width L with H heads of D, R rotated and V value elements, at n tokens: H·L·(D + V) to turn
+  queries and results, H·n·(2·L + R) in it. Prompts take the expanded form, which is compared: H·n·(D + R + V).
+- Sparse attention: an indexer of I heads of S scores all n tokens, I·n·(S + 1); at most as many tokens as it chooses
+  are attended to, in the form above.
+- Scans with a state of N·P elements a head: an update costs 2·N·P (gated delta rule: 3·N·P). Of prompts, a chunk of Q
+  tokens costs Q·Q·(N a group + P a head) + 2·Q·N·P a head in Mamba 2, and
+  Q·Q·(3·N + 2·P) + Q·(Q − 1)·(Q − 2) ÷ 6 + 3·Q·N·P a head in the gated delta rule.
+- Llama 4 attends within chunks in three of four layers, which is priced as a window of that many tokens.
+- Layers that predict several tokens at once (DeepSeek V3, GLM, MiniMax M2, Qwen3.5) run in speculative decoding alone:
+  they are in the files, and neither counted nor priced.
+
 ## What is refused
 
 An error names what was found and the way out; no number is guessed.
@@ -62,7 +80,9 @@ def page() -> str:
 
 
 def _families() -> Iterator[str]:
-    for (family, model_type), cases in groupby(CASES, key=lambda case: (case.family, case.small["model_type"])):
+    for (family, model_type), cases in groupby(
+        (*CASES, *MIXTURES), key=lambda case: (case.family, case.small["model_type"])
+    ):
         same = list(cases)
         classes = ", ".join(dict.fromkeys(f"`{case.architecture}`" for case in same))
         origins = ", ".join(dict.fromkeys(case.origin for case in same if case.origin))
@@ -73,6 +93,11 @@ def _differing() -> Iterator[str]:
     for case in CASES:
         if case.within:
             yield f"| `{case.architecture}` | {_share(case)} | {case.why} |\n"
+    for case in MIXTURES:
+        for formula in case.formulas:
+            yield f"| `{case.architecture}` | {formula.what}, by formula | {formula.why} |\n"
+        for formula in case.step_formulas:
+            yield f"| `{case.architecture}` | {formula.what} in a step, by formula | {formula.why} |\n"
 
 
 def _share(case: Case) -> str:

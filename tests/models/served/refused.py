@@ -53,4 +53,9 @@ REFUSED = (
         why="its normalisation of each head is not written",
         keys={"model_type": "phi", "qk_layernorm": True},
     ),
+    Refused(
+        what="Nemotron-H with `moe_latent_size`",
+        why="experts of a compressed width are not written",
+        keys={"model_type": "nemotron_h", "moe_latent_size": 1024},
+    ),
 )
