@@ -13,10 +13,10 @@ from joulecast.layers import LayerProfile
 from joulecast.readers.huggingface import read
 from joulecast.serving.passes import Pass, Sequences, decode, prefill
 from joulecast.serving.rows import rows
-from tests.models.served import CASES
+from tests.models.served import CASES, MIXTURES
 from tests.models.served.case import Case
 
-BY_NAME = {case.name: case for case in CASES}
+BY_NAME = {case.name: case for case in (*CASES, *MIXTURES)}
 
 
 def model_of(name: str, **keys: object) -> LanguageModel:
@@ -28,7 +28,7 @@ def named(found: tuple[LayerProfile, ...], part: str) -> list[LayerProfile]:
     return [row for row in found if part in row.name]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", BY_NAME.values(), ids=lambda case: case.name)
 def test_no_two_kernels_of_a_pass_have_one_name(case: Case) -> None:
     found = rows(model_of(case.name), replace(prefill(1, 12), encoder_tokens=20), cards=1)
     assert [name for name, count in Counter(row.name for row in found).items() if count > 1] == []

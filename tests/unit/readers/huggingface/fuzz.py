@@ -17,7 +17,7 @@ from joulecast.errors import JoulecastError
 from joulecast.readers.huggingface import parse, read
 from joulecast.serving.passes import prefill
 from joulecast.serving.rows import rows
-from tests.models.served import CASES
+from tests.models.served import CASES, MIXTURES
 
 STRANGE: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 1.5, -0.0, 1e308, float("inf"), float("nan"), 2**24, 2**24 + 1, 2**31, 2**64,
@@ -30,7 +30,7 @@ STRANGE: tuple[Any, ...] = (
 def documents(count: int, seed: int = 0) -> Iterator[bytes]:
     """``count`` configurations as bytes, always the same for the same ``seed``."""
     drawn = random.Random(seed)
-    models = [{**case.small, "architectures": [case.architecture]} for case in CASES]
+    models = [{**case.small, "architectures": [case.architecture]} for case in (*CASES, *MIXTURES)]
     for _ in range(count):
         keys = dict(drawn.choice(models))
         for _ in range(drawn.randint(1, 4)):
@@ -47,7 +47,7 @@ def _change(keys: dict[str, Any], drawn: random.Random) -> None:
         keys[key] += drawn.choice((-1, 1, 2, 1000))
     elif kind < 0.4:
         keys["text_config"] = dict(keys)
-        keys["model_type"] = drawn.choice(("gemma3", "mistral3", "bart"))
+        keys["model_type"] = drawn.choice(("gemma3", "mistral3", "bart", "llama4", "kimi_k25", "qwen3_5_moe"))
     else:
         keys[key] = drawn.choice(STRANGE)
 

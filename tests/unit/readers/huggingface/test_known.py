@@ -11,7 +11,7 @@ from joulecast.readers.huggingface.classes import lines, of_transformers
 from joulecast.readers.huggingface.known import TABLE
 from joulecast.readers.huggingface.stacks import stacks
 from joulecast.readers.huggingface.tasks import task
-from tests.models.served import CASES, oracle
+from tests.models.served import CASES, MIXTURES, oracle
 from tests.models.served.case import Case
 
 
@@ -37,7 +37,7 @@ def unread(case: Case) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *MIXTURES], ids=lambda case: case.name)
 def test_no_key_that_is_left_unread_changes_the_parameters(case: Case) -> None:
     def size(keys: dict[str, Any]) -> int:
         module = oracle.built(case.architecture, {**case.small, **keys}).module

@@ -10,7 +10,7 @@ from joulecast.blocks import Attention
 from joulecast.errors import JoulecastError, ModelFormatError, UnsupportedOperatorError
 from joulecast.readers.huggingface import products, read
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES
-from tests.models.served import CASES
+from tests.models.served import CASES, MIXTURES
 from tests.models.served.case import Case
 
 LLAMA = {
@@ -68,7 +68,7 @@ def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> No
     assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.published], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in (*CASES, *MIXTURES) if case.published], ids=lambda case: case.name)
 def test_published_configurations_have_no_key_that_nothing_reads(case: Case) -> None:
     assert read({**case.published, "architectures": [case.architecture]}).ignored == ()
 
