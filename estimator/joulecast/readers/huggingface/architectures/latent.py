@@ -64,6 +64,7 @@ DEEPSEEK_V2 = Decoder(
     mixer=latent_attention,
     feed_forward=replace(DEEPSEEK_EXPERTS, correction=False),
     uncounted=ROUTING,
+    refused=("mlp_bias",),
 )
 
 DEEPSEEK_V3 = Decoder(
