@@ -9,6 +9,7 @@ from typing import Any
 from joulecast.blocks import Attention, Experts, FeedForward, LanguageModel, Layer, Stack, inside
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
+from joulecast.readers.huggingface.architectures.entry import Encoder
 from joulecast.readers.huggingface.chosen import Chosen, chosen
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import general_keys
@@ -76,7 +77,7 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         dtype=dtype,
         storage=storage({}, dtype, ())[0],
         generates=job.name == "generation",
-        context=text.optional_count("max_position_embeddings"),
+        context=_context(found),
         notes=found.notes,
     )
     own, otherwise = storage(config, dtype, tuple(products(model)))
@@ -87,6 +88,13 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         defaults=dict(sorted(text.taken.items())),
         ignored=_ignored(text),
     )
+
+
+def _context(found: Chosen) -> int | None:
+    """Return the longest sequence. The positions of RoBERTa begin after those of padding."""
+    unused = found.entry.unused_positions if isinstance(found.entry, Encoder) else 0
+    rows = found.text.optional_count("max_position_embeddings", least=unused + 1)
+    return None if rows is None else rows - unused
 
 
 def _dtype(found: Chosen) -> str:
@@ -134,5 +142,15 @@ def _of_layer(layer: Layer, path: str) -> Iterator[str]:
 
 
 def _of_head(stack: Stack) -> Iterator[str]:
-    if stack.head is not None:
-        yield stack.head.path
+    """Yield the products of a head, and those that change the width after the embedding and before the head."""
+    table, head = stack.embedding, stack.head
+    if table is not None and table.projection is not None:
+        yield f"{table.path.rpartition('.')[0]}.project_in"
+    if head is None:
+        return
+    if head.projection is not None:
+        yield f"{head.path}.project_out"
+    if head.transform is not None:
+        yield head.transform
+    if head.outputs:
+        yield head.path

@@ -29,6 +29,18 @@ def test_the_model_says_what_it_is() -> None:
     assert (layer.path, times) == ("model.layers.{}", 2)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "key", "context"),
+    [
+        ("gpt2", "n_positions", 514),
+        ("whisper", "max_target_positions", 514),
+        ("roberta", "max_position_embeddings", 512),
+    ],
+)
+def test_the_longest_sequence_is_what_the_table_of_positions_holds(model_type: str, key: str, context: int) -> None:
+    assert read({"model_type": model_type, key: 514}).context == context
+
+
 def test_defaults_are_listed() -> None:
     assert read(LLAMA).defaults == {
         "attention_bias": False, "hidden_act": "silu", "mlp_bias": False, "tie_word_embeddings": False,
