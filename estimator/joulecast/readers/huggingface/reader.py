@@ -50,6 +50,9 @@ _WITHOUT_COUNT = frozenset({
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
 
+_SHOWN_CHARACTERS = 80  # of a key; the longest of transformers' own have 40
+_MOST_IGNORED = 50  # keys that are listed by name
+
 _USUAL = {"position_embedding_type": "absolute"}
 """Keys that change no count at one value, and may at others."""
 
@@ -118,7 +121,9 @@ def _ignored(config: Configuration) -> tuple[str, ...]:
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *config.used}
     asked = (key for key, value in config.values.items() if value not in (None, False, _USUAL.get(key)))
-    return tuple(sorted(config.prefix + key for key in asked if key not in known))
+    found = sorted(bounded(config.prefix + key, _SHOWN_CHARACTERS) for key in asked if key not in known)
+    more = (f"and {len(found) - _MOST_IGNORED} more",) if len(found) > _MOST_IGNORED else ()
+    return (*found[:_MOST_IGNORED], *more)
 
 
 def products(model: LanguageModel) -> Iterator[str]:

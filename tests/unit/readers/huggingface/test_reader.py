@@ -80,6 +80,13 @@ def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> No
     assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
 
 
+def test_keys_are_listed_within_bounds_and_made_safe_to_show() -> None:
+    model = read({**LLAMA, **{f"a{number:04}\x1b[31m" + "x" * 1000: 1 for number in range(120)}})
+    assert len(model.ignored) == 51
+    assert model.ignored[-1] == "and 70 more"
+    assert all(key.isprintable() and len(key) <= 80 for key in model.ignored)
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case.published], ids=lambda case: case.name)
 def test_published_configurations_have_no_key_that_nothing_reads(case: Case) -> None:
     assert read({**case.published, "architectures": [case.architecture]}).ignored == ()
