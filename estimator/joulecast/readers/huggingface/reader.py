@@ -50,7 +50,7 @@ _WITHOUT_COUNT = frozenset({
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
 
-_SHOWN_CHARACTERS = 80  # of a key; the longest of transformers' own have 40
+_SHOWN_CHARACTERS = 80  # of a key; the longest of transformers' own has 56
 _MOST_IGNORED = 50  # keys that are listed by name
 
 _USUAL = {"position_embedding_type": "absolute"}
