@@ -49,8 +49,8 @@ REFUSED = (
         keys={"model_type": "bert", "is_decoder": True},
     ),
     Refused(
-        what="Phi with `qk_layernorm`",
-        why="its normalisation of each head is not written",
+        what="Phi and StableLM with `qk_layernorm`, Command R+ (`use_qk_norm`), SmolLM3 with `use_sliding_window`",
+        why="their normalisations of heads, or rule for windows, are not written",
         keys={"model_type": "phi", "qk_layernorm": True},
     ),
     Refused(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from joulecast.blocks import LanguageModel
+from joulecast.blocks import LanguageModel, Storage
 from joulecast.errors import WorkloadError
 from joulecast.layers import LayerProfile
-from joulecast.readers.huggingface import read
+from joulecast.readers.huggingface import products, read
 from joulecast.serving.passes import Pass, Sequences, decode, prefill
 from joulecast.serving.rows import rows
 from tests.models.served import CASES, MIXTURES
@@ -32,6 +33,20 @@ def named(found: tuple[LayerProfile, ...], part: str) -> list[LayerProfile]:
 def test_no_two_kernels_of_a_pass_have_one_name(case: Case) -> None:
     found = rows(model_of(case.name), replace(prefill(1, 12), encoder_tokens=20), cards=1)
     assert [name for name, count in Counter(row.name for row in found).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_weights_of_every_product_are_asked_for_by_a_path_that_the_reader_names(case: Case) -> None:
+    """Else a product would be taken to be stored as the others are, whatever the files say."""
+    model, asked = model_of(case.name), set[str]()
+
+    class Asked(dict[str, Storage]):
+        def get(self, path: str, default: Any = None) -> Any:
+            asked.add(path)
+            return default
+
+    rows(replace(model, stored_otherwise=Asked()), replace(prefill(1, 12), encoder_tokens=20))
+    assert asked == set(products(model))
 
 
 def test_an_encoder_runs_once_a_request() -> None:

@@ -19,6 +19,7 @@ from joulecast.blocks import (
 )
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
+from joulecast.readers.huggingface.architectures.entry import Encoder
 from joulecast.readers.huggingface.chosen import Chosen, chosen
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import general_keys
@@ -59,6 +60,9 @@ _WITHOUT_COUNT = frozenset({
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
 
+_SHOWN_CHARACTERS = 80  # of a key; the longest of transformers' own has 56
+_MOST_IGNORED = 50  # keys that are listed by name
+
 _USUAL = {"position_embedding_type": "absolute"}
 """Keys that change no count at one value, and may at others."""
 
@@ -86,7 +90,7 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         dtype=dtype,
         storage=storage({}, dtype, ())[0],
         generates=job.name == "generation",
-        context=text.optional_count("max_position_embeddings"),
+        context=_context(found),
         notes=found.notes,
     )
     own, otherwise = storage(config, dtype, tuple(products(model)))
@@ -97,6 +101,13 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         defaults=dict(sorted(text.taken.items())),
         ignored=_ignored(text, entry.uncounted),
     )
+
+
+def _context(found: Chosen) -> int | None:
+    """Return the longest sequence. The positions of RoBERTa begin after those of padding."""
+    unused = found.entry.unused_positions if isinstance(found.entry, Encoder) else 0
+    rows = found.text.optional_count("max_position_embeddings", least=unused + 1)
+    return None if rows is None else rows - unused
 
 
 def _dtype(found: Chosen) -> str:
@@ -120,7 +131,9 @@ def _ignored(config: Configuration, uncounted: tuple[str, ...]) -> tuple[str, ..
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *uncounted, *config.used}
     asked = (key for key, value in config.values.items() if value not in (None, False, _USUAL.get(key)))
-    return tuple(sorted(config.prefix + key for key in asked if key not in known))
+    found = sorted(bounded(config.prefix + key, _SHOWN_CHARACTERS) for key in asked if key not in known)
+    more = (f"and {len(found) - _MOST_IGNORED} more",) if len(found) > _MOST_IGNORED else ()
+    return (*found[:_MOST_IGNORED], *more)
 
 
 def products(model: LanguageModel) -> Iterator[str]:
@@ -169,5 +182,15 @@ def _of_block(block: FeedForward | Experts) -> Iterator[str]:
 
 
 def _of_head(stack: Stack) -> Iterator[str]:
-    if stack.head is not None:
-        yield stack.head.path
+    """Yield the products of a head, and those that change the width after the embedding and before the head."""
+    table, head = stack.embedding, stack.head
+    if table is not None and table.projection is not None:
+        yield f"{table.path.rpartition('.')[0]}.project_in"
+    if head is None:
+        return
+    if head.projection is not None:
+        yield f"{head.path}.project_out"
+    if head.transform is not None:
+        yield head.transform
+    if head.outputs:
+        yield head.path

@@ -23,6 +23,8 @@ _TASKS: dict[str, TaskName] = {
 }
 """Task by what a class is called after its family."""
 
+_SHOWN_CHARACTERS = 80  # of the name of a class
+
 _USUAL_LABELS = 2  # of transformers, where neither id2label nor num_labels is given
 
 
@@ -64,7 +66,11 @@ def task(found: Chosen) -> Task:
             reason="UnknownArchitecture",
         )
     kind = _TASKS[end]
-    return Task(name=kind, architecture=name, labels=_labels(found.text) if "classification" in kind else 0)
+    return Task(
+        name=kind,
+        architecture=bounded(name, _SHOWN_CHARACTERS),
+        labels=_labels(found.text) if "classification" in kind else 0,
+    )
 
 
 def _fits(name: str, found: Chosen) -> bool:

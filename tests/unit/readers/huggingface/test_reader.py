@@ -29,6 +29,18 @@ def test_the_model_says_what_it_is() -> None:
     assert (layer.path, times) == ("model.layers.{}", 2)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "key", "context"),
+    [
+        ("gpt2", "n_positions", 514),
+        ("whisper", "max_target_positions", 514),
+        ("roberta", "max_position_embeddings", 512),
+    ],
+)
+def test_the_longest_sequence_is_what_the_table_of_positions_holds(model_type: str, key: str, context: int) -> None:
+    assert read({"model_type": model_type, key: 514}).context == context
+
+
 def test_defaults_are_listed() -> None:
     assert read(LLAMA).defaults == {
         "attention_bias": False, "hidden_act": "silu", "mlp_bias": False, "tie_word_embeddings": False,
@@ -66,6 +78,13 @@ def test_a_pattern_says_which_layers_have_a_window(key: str) -> None:
 def test_keys_that_nothing_reads_are_listed_where_they_ask_for_something() -> None:
     asked = {"num_nextn_predict_layers": 1, "use_mrope": False, "rope_scaling": None, "bos_token_id": 7}
     assert read({**LLAMA, **asked}).ignored == ("num_nextn_predict_layers",)
+
+
+def test_keys_are_listed_within_bounds_and_made_safe_to_show() -> None:
+    model = read({**LLAMA, **{f"a{number:04}\x1b[31m" + "x" * 1000: 1 for number in range(120)}})
+    assert len(model.ignored) == 51
+    assert model.ignored[-1] == "and 70 more"
+    assert all(key.isprintable() and len(key) <= 80 for key in model.ignored)
 
 
 @pytest.mark.parametrize("case", [case for case in (*CASES, *MIXTURES) if case.published], ids=lambda case: case.name)

@@ -36,6 +36,7 @@ ROBERTA = replace(
     classes="Roberta",
     layer="roberta.encoder.layer.{}",
     embedding="roberta.embeddings.word_embeddings",
+    unused_positions=2,
     heads={
         "plain": HeadShape(path="pooler", outputs="none", transform="roberta.pooler.dense"),
         "masked": HeadShape(

@@ -134,6 +134,7 @@ class HeadShape:
 class Encoder(Decoder):
     """A family of models that read a text at once: embedding, reranking, classification. Sentence embeddings are plain.
 
+    - ``unused_positions``: rows of the position table that no token of a text takes.
     - ``heads``: by task (``plain``, ``masked``, ``classification``); a task that is missing has no head of its own,
       but token classification has a product with a bias in every family.
     """
@@ -152,6 +153,7 @@ class Encoder(Decoder):
     rotary: tuple[str, float] | None = None
     positions: str | Callable[[Configuration], int] | None = "max_position_embeddings"
     bidirectional: Flag = True
+    unused_positions: int = 0
     heads: Mapping[TaskName, HeadShape] = field(default_factory=dict)
 
 

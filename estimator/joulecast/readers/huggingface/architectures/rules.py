@@ -68,6 +68,11 @@ def falcon_norms(config: Configuration) -> int:
     return 1 if config.flag("parallel_attn") else 2
 
 
+def stablelm_norms(config: Configuration) -> int:
+    """Return how many normalisations a layer of StableLM has: one where attention and feed-forward share it."""
+    return 1 if config.flag("use_parallel_residual") else 2
+
+
 def opt_final_norm(config: Configuration) -> bool:
     """Return whether OPT has a normalisation after the last layer."""
     return config.flag("do_layer_norm_before") and not config.flag("_remove_final_layer_norm")
