@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, LatentAttention
 from joulecast.graph import ITEMSIZE_BYTES
-from joulecast.serving.indexer import cached_bytes
 from joulecast.serving.kernels import Kernels
+from joulecast.serving.mixers.indexer import cached_bytes
+from joulecast.serving.mixers.states import share, state_bytes
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.rows import collected
-from joulecast.serving.states import share, state_bytes
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel, Mixer

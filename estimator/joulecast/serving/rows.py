@@ -14,10 +14,10 @@ from joulecast.serving.experts import experts
 from joulecast.serving.feed_forward import feed_forward
 from joulecast.serving.head import head
 from joulecast.serving.kernels import Kernels
-from joulecast.serving.latent import latent_attention
+from joulecast.serving.mixers.latent import latent_attention
+from joulecast.serving.mixers.state_space import state_space
 from joulecast.serving.norms import normalise
 from joulecast.serving.passes import prefill
-from joulecast.serving.state_space import state_space
 
 if TYPE_CHECKING:
     from joulecast.blocks import Experts, LanguageModel, Layer, Mixer, Stack
