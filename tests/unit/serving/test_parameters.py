@@ -31,6 +31,7 @@ BILLIONS = {
     "ai21labs/Jamba-v0.1": (52, 12),
     "Qwen/Qwen3-Next-80B-A3B-Instruct": (80, 3),
     "Qwen/Qwen3.5-35B-A3B": (35, 3),
+    "Qwen/Qwen3.5-27B": (27, 27),
     "state-spaces/mamba-2.8b-hf": (2.8, 2.8),
     "nvidia/Nemotron-H-8B-Base-8K": (8, 8),
     "meta-llama/Meta-Llama-3-8B": (8.0, 7.5),
@@ -73,6 +74,22 @@ def test_mixtral_multiplies_as_much_as_the_reference_says() -> None:
     run = Pass(groups=(Sequences(count=1, new_tokens=128),), logits="all")
     found = rows(read(PUBLISHED["mistralai/Mixtral-8x7B-v0.1"]), run)
     assert sum(row.macs for row in found) == 1_636_114_104_320
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture", "origin"),
+    [
+        ("llama4", "Llama4ForConditionalGeneration", "meta-llama/Llama-4-Scout-17B-16E"),
+        ("qwen3_5", "Qwen3_5ForConditionalGeneration", "Qwen/Qwen3.5-27B"),
+        ("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", "Qwen/Qwen3.5-35B-A3B"),
+    ],
+)
+def test_of_a_model_with_a_vision_tower_the_text_model_is_read(model_type: str, architecture: str, origin: str) -> None:
+    text = PUBLISHED[origin]
+    whole = {"model_type": model_type, "architectures": [architecture], "text_config": text, "vision_config": {}}
+    model = read(whole)
+    assert parameters(model) == parameters(read(text))
+    assert f"the vision tower of {model_type} is not priced" in model.notes[0]
 
 
 def kimi_k25() -> dict[str, Any]:

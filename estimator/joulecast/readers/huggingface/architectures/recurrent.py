@@ -182,7 +182,10 @@ QWEN3_NEXT = Decoder(
     ),
 )
 
-PREDICTION = ("mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "attn_output_gate", "mlp_only_layers")
+PREDICTION = (
+    "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "attn_output_gate", "output_gate_type", "mlp_only_layers",
+)  # fmt: skip
+"""Keys of layers that predict several tokens, and of gates that every layer has."""
 
 QWEN3_5 = replace(
     QWEN3_NEXT,
