@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Experts
-from joulecast.serving.passes import decode
+from joulecast.serving.passes import BOTH_KINDS
 from joulecast.serving.rows import rows
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def parameters(model: LanguageModel) -> int:
     """Return the number of parameters of all stacks, tied ones once."""
-    return sum(row.params for row in rows(model, decode(1, 1)))
+    return sum(row.params for row in rows(model, BOTH_KINDS))
 
 
 def active_parameters(model: LanguageModel) -> int:

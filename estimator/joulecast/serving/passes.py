@@ -63,3 +63,9 @@ def prefill(sequences: int, tokens: int, cached_tokens: int = 0) -> Pass:
 def decode(sequences: int, cached_tokens: int) -> Pass:
     """Return the pass that generates one token of each sequence after ``cached_tokens``."""
     return Pass(groups=(Sequences(count=sequences, new_tokens=1, cached_tokens=cached_tokens),))
+
+
+BOTH_KINDS = Pass(
+    groups=(Sequences(count=1, new_tokens=2), Sequences(count=1, new_tokens=1, cached_tokens=2)), encoder_tokens=1
+)
+"""A pass that runs every kernel of a model: those that read prompts, and those that add one token to a cache."""

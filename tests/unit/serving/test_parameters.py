@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from joulecast.readers.huggingface import read
-from joulecast.serving.memory import cache_bytes
+from joulecast.serving.memory import cache_bytes, weight_bytes
 from joulecast.serving.parameters import active_parameters, parameters
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.rows import rows
 from tests.models.served import CASES, MIXTURES
+from tests.models.served.case import Case
 from tests.models.served.latent import KIMI_K2
 
 PUBLISHED = {case.origin: case.published for case in (*CASES, *MIXTURES) if case.origin}
@@ -61,6 +62,14 @@ def test_counts_are_those_that_publishers_give(origin: str) -> None:
 )
 def test_parameters_are_exact(origin: str, total: int) -> None:
     assert parameters(read(PUBLISHED[origin])) == total
+
+
+@pytest.mark.parametrize("case", [*CASES, *MIXTURES], ids=lambda case: case.name)
+def test_weights_are_held_as_often_as_there_are_parameters(case: Case) -> None:
+    model = read({**case.small, "architectures": [case.architecture]})
+    starting = Pass(groups=(Sequences(count=1, new_tokens=3),), encoder_tokens=2)
+    assert parameters(model) == sum(row.params for row in rows(model, starting))
+    assert weight_bytes(model) == 2 * parameters(model)
 
 
 def test_a_model_without_experts_is_active_but_for_its_table() -> None:
