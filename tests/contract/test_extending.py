@@ -50,6 +50,7 @@ def test_there_is_a_section_for_each_thing_that_is_added() -> None:
         "A counting rule",
         "A canonical pattern",
         "A torch function",
+        "A language model",
         "An accelerator",
         "A metric",
         "A field of the resource",

@@ -9,9 +9,9 @@ import pytest
 from joulecast.blocks import Norm, StateSpace
 from joulecast.errors import WorkloadError
 from joulecast.serving.memory import cache_bytes
+from joulecast.serving.mixers.scans import chunks
 from joulecast.serving.passes import Pass, Sequences, decode, prefill
 from joulecast.serving.rows import rows
-from joulecast.serving.scans import chunks
 from tests.unit.serving.small import GATED_DELTA, MAMBA, MAMBA2, macs, model, named
 
 EACH = pytest.mark.parametrize("block", [MAMBA, MAMBA2, GATED_DELTA], ids=lambda block: block.kind)

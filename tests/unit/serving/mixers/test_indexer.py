@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from joulecast.blocks import Indexer
-from joulecast.serving.indexer import cached_bytes
+from joulecast.serving.mixers.indexer import cached_bytes
 from joulecast.serving.passes import decode, prefill
 from joulecast.serving.rows import rows
 from tests.unit.serving.small import DEEPSEEK_ATTENTION, macs, model, named

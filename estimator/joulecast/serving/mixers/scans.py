@@ -21,8 +21,8 @@ from joulecast.layers import Contraction
 
 if TYPE_CHECKING:
     from joulecast.blocks import StateSpace
+    from joulecast.serving.mixers.states import Share
     from joulecast.serving.passes import Sequences
-    from joulecast.serving.states import Share
 
 
 def updated(block: StateSpace, part: Share, group: Sequences) -> tuple[Contraction, ...]:

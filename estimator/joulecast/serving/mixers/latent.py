@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.layers import Contraction
 from joulecast.serving.attention import mean_keys
-from joulecast.serving.indexer import indexer
+from joulecast.serving.mixers.indexer import indexer
 
 if TYPE_CHECKING:
     from joulecast.blocks import LatentAttention

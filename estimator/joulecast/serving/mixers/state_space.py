@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import Contraction
-from joulecast.serving.scans import chunks, scanned, updated
-from joulecast.serving.states import Share, share
+from joulecast.serving.mixers.scans import chunks, scanned, updated
+from joulecast.serving.mixers.states import Share, share
 
 if TYPE_CHECKING:
     from joulecast.blocks import StateSpace
