@@ -1,4 +1,4 @@
-"""`python -m joulecast_operator controller|webhook|null-outputs [--FLAG VALUE …]`."""
+"""Run a process of the operator: `python -m joulecast_operator controller|webhook|null-outputs [--FLAG VALUE …]`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ log = logging.getLogger(__name__)
 
 
 def controller(chosen: settings.Settings) -> None:
+    """Run the controller."""
     from joulecast_operator.controller import run
 
     run(chosen)
 
 
 def webhook(chosen: settings.Settings) -> None:
+    """Run the admission webhook."""
     from joulecast_operator.webhook import run
 
     run(chosen)
 
 
 def null_outputs(chosen: settings.Settings) -> None:
+    """Remove joulecast's annotations from all Deployments, as before an uninstall."""
     from joulecast_operator.api.kinds import DEPLOYMENTS
     from joulecast_operator.api.objects import Key
     from joulecast_operator.cluster import writer
@@ -41,7 +44,7 @@ def null_outputs(chosen: settings.Settings) -> None:
             await cluster.close()
 
     count = asyncio.run(clean())
-    log.info("took joulecast's annotations from %d Deployments", count)
+    log.info("removed joulecast's annotations from %d Deployments", count)
 
 
 COMMANDS: Final[Mapping[str, Callable[[settings.Settings], None]]] = {
@@ -52,6 +55,7 @@ COMMANDS: Final[Mapping[str, Callable[[settings.Settings], None]]] = {
 
 
 def main(arguments: list[str]) -> None:
+    """Run the command that ``arguments`` name first, with the settings of the others. Ends the program on an error."""
     if not arguments or arguments[0] not in COMMANDS:
         sys.exit(f"usage: python -m joulecast_operator {{{','.join(COMMANDS)}}} [--help]")
     chosen = settings.load(arguments[1:], os.environ)
@@ -61,7 +65,7 @@ def main(arguments: list[str]) -> None:
     except SystemExit as ended:
         if not isinstance(ended.code, str):
             raise
-        log.critical("%s", ended.code)  # Python itself prints it as it is
+        log.critical("%s", ended.code)  # Python itself would print it as plain text, not as JSON
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The controller: kopf's events become keys in a queue, and each key's object is brought to what it should be."""
+"""The controller process: it watches objects, queues the keys of those that an event concerns, and reconciles them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from joulecast_operator.api.annotations import REST_UNTIL, annotations_of, outpu
 from joulecast_operator.api.conditions import READY, USABLE, defect_status
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, NODES, PROFILES, Kind
 from joulecast_operator.api.objects import Key, Resource
-from joulecast_operator.calibrations.queue import waits
-from joulecast_operator.calibrations.status import CALIBRATED, holds
+from joulecast_operator.calibrations.queue import waits_in_queue
+from joulecast_operator.calibrations.status import CALIBRATED, holds_accelerator
 from joulecast_operator.cluster import defects
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.networks import ClusterNetworks
@@ -27,11 +27,11 @@ from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.calibrations import Calibrations
 from joulecast_operator.controllers.estimates import Estimates
-from joulecast_operator.controllers.journal import Journal
+from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.controllers.profiles import Profiles
 from joulecast_operator.controllers.workloads import Workloads
-from joulecast_operator.estimates.forecasts import Forecasts
-from joulecast_operator.estimates.questions import product_of
+from joulecast_operator.estimates.forecasts import Forecaster
+from joulecast_operator.estimates.inputs import product_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
@@ -45,23 +45,27 @@ from joulecast_operator.workers import isolation
 from joulecast_operator.workloads import discovery
 
 _OF_IMAGE: Final = "DeploymentsOfImage"
-"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them together."""
+"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them only once."""
 
-_FEW: Final = 16  # Deployments that are queued one by one, at once
-_SETTLE_SECONDS: Final = 1.0  # in which changes of more than a few gather
+_FEW: Final = 16  # Deployments that are queued at once, each by its own key
+_SETTLE_SECONDS: Final = 1.0  # delay of a key for more Deployments than that, in which further changes are joined
 
 KINDS: Final = (PROFILES, NODES, DEPLOYMENTS, ESTIMATES)
-"""In the order in which they are listed: an estimate needs the others. Calibrations follow where they are worked on."""
+"""The kinds in the order in which they are listed: estimates come last, because they need the others."""
 
-_SWEEP_JITTER: Final = 0.1
-_PATIENT_SHARE: Final = 2  # a second's wait for an answer holds at most this part of the reconcilers
+_SWEEP_JITTER: Final = 0.1  # share by which the time between two sweeps varies
+_PATIENT_SHARE: Final = 2  # at most one reconciler in this many waits a moment for a forecast
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Said:
-    """Where an object says how it stands: the last of its conditions."""
+    """The condition that reports a defect on objects of a kind: the last one of their status.
+
+    - ``kind``: the kind.
+    - ``condition``: type of the condition.
+    """
 
     kind: Kind
     condition: str
@@ -75,7 +79,7 @@ _SAID: Final = {
 
 
 class Controller:
-    """All parts of the controller, wired."""
+    """Holds all parts of the controller process, and decides which objects an event concerns."""
 
     def __init__(self, settings: Settings) -> None:
         own = Key(kind=DEPLOYMENTS.kind, namespace=settings.namespace, name=settings.deployment)
@@ -84,14 +88,14 @@ class Controller:
         self.index = Index(shown=partial(shown, all_results=settings.metrics_all_results))
         self.cluster = Cluster(concurrency=settings.api_requests)
         self.networks = ClusterNetworks(self.cluster, self.index.nodes)
-        self.forecasts = Forecasts(settings, denied_networks=self.networks.denied)
+        self.forecasts = Forecaster(settings, denied_networks=self.networks.denied)
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=settings.retry_seconds, lasting=is_lasting)
         self.refused = refused_writes()
         self.registry = registry_with(EstimateCollector(self.index), self.refused, *self.forecasts.collectors)
         self.reconciles = Reconciles(self.registry)
         show_queue(self.registry, self.queue.__len__, self.queue.age_seconds)
         show_index(self.registry, self.index.behind_seconds)
-        journal = Journal(self.reconciles.failed)
+        outcome_log = OutcomeLog(self.reconciles.failed)
         self._writer = writer = Writer(self.cluster, self.index, count=lambda kind: self.refused.labels(kind).inc())
         self.profiles = Profiles(
             index=self.index,
@@ -100,7 +104,7 @@ class Controller:
             forecasts=self.forecasts,
             namespace=settings.namespace,
             on_change=self._profiles_changed,
-            journal=journal,
+            outcome_log=outcome_log,
         )
         self.estimates = Estimates(
             index=self.index,
@@ -110,10 +114,10 @@ class Controller:
             queue=self.queue,
             overrides=self.profiles.overrides,
             resolves_per_second=settings.resolves_per_second,
-            journal=journal,
+            outcome_log=outcome_log,
             patient=max(1, settings.reconcilers // _PATIENT_SHARE),
         )
-        self.workloads = Workloads(index=self.index, writer=writer, own=self._own, journal=journal)
+        self.workloads = Workloads(index=self.index, writer=writer, own=self._own, outcome_log=outcome_log)
         self.calibrations = Calibrations(
             index=self.index,
             cluster=self.cluster,
@@ -122,7 +126,7 @@ class Controller:
             queue=self.queue,
             profiles=self.profiles,
             settings=settings,
-            journal=journal,
+            outcome_log=outcome_log,
         )
         kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
         self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
@@ -134,7 +138,7 @@ class Controller:
         """Reconcile all objects once, then each that changes, and all again at every sweep."""
         await self.networks.look()  # before anything is fetched
         for key in self.index.keys(PROFILES):
-            await self._guarded(self.profiles.load, key)  # before estimates, which would be priced twice
+            await self._guarded(self.profiles.load, key)  # before estimates, which would else be forecast twice
         self.workloads.remember_reasons()
         self.queue_all()
         async with asyncio.TaskGroup() as group:
@@ -143,7 +147,7 @@ class Controller:
             group.create_task(self.networks.watch())
 
     async def reconcile(self, key: Key) -> None:
-        """Bring the object of ``key`` to what it should be; a defect of joulecast is said on the object."""
+        """Reconcile the object of ``key``; if joulecast itself fails, write that into the object's status."""
         try:
             with self.reconciles.timed(key.kind):
                 await self._reconcile(key)
@@ -154,7 +158,7 @@ class Controller:
             raise
 
     async def _say_defect(self, key: Key, error: Exception) -> None:
-        """Write that joulecast failed, so that old numbers do not look as if all were well."""
+        """Write that joulecast failed into the object's last condition, which would else still say that all is well."""
         resource, kind = self.index.resource(key), _SAID.get(key.kind)
         if resource is None or kind is None:
             return
@@ -163,10 +167,10 @@ class Controller:
             status = defect_status(resource, kind.condition, said, now=datetime.now(UTC))
             await self._writer.status(kind.kind, resource, status, warning=True)
         except Exception:
-            log.exception("the defect cannot be said on the object", extra={"key": str(key)})
+            log.exception("a defect cannot be written into the object's status", extra={"key": str(key)})
 
     async def _reconcile(self, key: Key) -> None:
-        """Reconcile the object of ``key``, and reset its pauses after success; estimates reset theirs themselves."""
+        """Reconcile the object of ``key``, and forget its failures after success; estimates do that themselves."""
         if key.kind == ESTIMATES.kind:
             await self._reconcile_estimate(key)
             return
@@ -187,7 +191,7 @@ class Controller:
     async def _guarded(self, reconcile: Callable[[Key], Coroutine[Any, Any, None]], key: Key) -> None:
         try:
             await reconcile(key)
-        except Exception:  # the queue logs it and tries again
+        except Exception:  # the queue tries again, and logs the error if it comes again
             self.queue.add(key)
 
     # -- what an event means
@@ -210,13 +214,13 @@ class Controller:
                 key.kind == CALIBRATIONS.kind
                 and after is None
                 and before is not None
-                and (holds(before) or waits(before))
+                and (holds_accelerator(before) or waits_in_queue(before))
             ):
-                self.calibrations.queue_all()  # others may wait for its turn
+                self.calibrations.queue_all()  # others may have waited for it
 
     def _deployment_changed(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         if key == self._own and _rest(before) != _rest(after):
-            self.queue.add(key)  # before all others: somebody may wait for the answer
+            self.queue.add(key)  # before all others, because an uninstall waits for the answer
             self.queue_all()
         if _inputs(before) != _inputs(after):
             for estimate in self.workloads.targeting(key):
@@ -231,7 +235,7 @@ class Controller:
     def _tell_workloads(self, estimate: Resource | None) -> None:
         if estimate is None:
             return
-        concerned = self.workloads.concerned(estimate)
+        concerned = self.workloads.affected_by(estimate)
         if len(concerned.of_image) <= _FEW:
             self._queue_each(concerned.of_image)
         else:
@@ -245,7 +249,7 @@ class Controller:
 
     def _profiles_changed(self) -> None:
         for key in self.index.keys(PROFILES):
-            self.queue.add(key)  # another of the same accelerator may be in use now
+            self.queue.add(key)  # another profile of the same accelerator may be in use now
         self._ask_all()
         self.calibrations.queue_all()
 
@@ -256,7 +260,7 @@ class Controller:
     # -- sweep
 
     def queue_all(self) -> None:
-        """Queue every object, and Deployments that are gone but left an estimate made for them."""
+        """Queue every object, and every deleted Deployment for which an estimate still exists."""
         for kind in (PROFILES, DEPLOYMENTS, ESTIMATES, CALIBRATIONS):
             for key in self.index.keys(kind):
                 self.queue.add(key)
@@ -272,6 +276,8 @@ class Controller:
             self.queue_all()
 
     def health(self) -> Health:
+        """Return what /healthz and /readyz report: whether the index is filled, and whether it is up to date."""
+
         def sick() -> str | None:
             behind = self.index.behind_seconds()
             return f"the index has been behind the API server for {behind:.0f} s" if behind > STALE_SECONDS else None
@@ -280,7 +286,7 @@ class Controller:
 
 
 def run(settings: Settings) -> None:
-    """Run until told to stop."""
+    """Run the controller until the process is asked to stop."""
     asyncio.run(_serve(settings))
 
 
@@ -298,7 +304,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Tell whether the API server would refuse the same again."""
+    """Tell whether the API server would refuse the same request again."""
     return isinstance(error, ApiError) and error.lasting
 
 

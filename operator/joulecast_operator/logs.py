@@ -1,6 +1,6 @@
-"""Log one JSON object a line to standard error, for joulecast, libraries, Python's warnings and prints alike.
+"""Log to standard error as one JSON object a line: the lines of joulecast and libraries, Python's warnings and prints.
 
-What the C code of a library writes by itself passes by; so does the usage of a wrong command line.
+Only what C code writes by itself, and the usage of a wrong command line, are not JSON.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 
 MESSAGE_CHARACTERS: Final = 2048
 TRACEBACK_CHARACTERS: Final = 8192
-"""Container runtimes cut a line after 16 KiB, and half a line is not JSON."""
+"""Bounds of one line: container runtimes split a line after 16 KiB, and a part of a line is not JSON."""
 
-_ESCAPE_CHARACTERS: Final = 6  # \u202e
+_ESCAPE_CHARACTERS: Final = 6  # such as \u202e
 
 _TALKATIVE: Final = ("aiohttp.access", "asyncio", "kopf", "kopf.objects")
-"""Libraries of which only warnings matter: kopf says of each event that it was handled."""
+"""Loggers of which only warnings are kept: kopf, for example, logs that it handled each event."""
 
 log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, whatever was given as ``extra``, and the end of the exception's traceback."""
+    """Formats a record as JSON: time, level, logger, message, the fields of ``extra``, and the end of the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -54,7 +54,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Writes a record that cannot be formatted as a line that says so; logging itself prints a traceback."""
+    """Writes lines, and for a record that cannot be formatted a line about that, where logging prints a traceback."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         error = sys.exception()
@@ -64,7 +64,7 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 class _Printed(io.TextIOBase):
-    """A standard stream whose lines become lines of the log."""
+    """A text stream whose lines become lines of the log; it replaces the standard output and error."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -81,7 +81,7 @@ class _Printed(io.TextIOBase):
 
 
 def configure(level: str) -> None:
-    """Set up logging before kopf, which sets up none. Also sets the user name, which kopf needs, where it is unset."""
+    """Set up logging for the process, and the user name, which kopf needs, if the system does not know it."""
     handler = _Handler(sys.__stderr__)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -94,7 +94,7 @@ def configure(level: str) -> None:
     sys.stdout = sys.stderr = _Printed()
     try:
         pwd.getpwuid(os.getuid())
-    except KeyError:  # a container's arbitrary UID
+    except KeyError:  # a container may run under any UID
         os.environ.setdefault("USER", "joulecast")
 
 

@@ -1,4 +1,4 @@
-"""Settings of both processes: a flag each, or an environment variable `JOULECAST_…`; a flag wins."""
+"""Settings of both processes: each is a flag and an environment variable `JOULECAST_…`; the flag takes precedence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Words = Annotated[
         lambda text: tuple(word.strip() for word in text.split(",") if word.strip()) if isinstance(text, str) else text
     ),
 ]
-"""Comma-separated on the command line."""
+"""Several words; on the command line they are separated by commas."""
 
 
 def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Networks = Annotated[Words, AfterValidator(_networks)]
-"""Address ranges: a wrong one is named at the start, not by every fetch."""
+"""Address ranges, which are checked when the process starts and not only at the first fetch."""
 
 
 def _own_namespace() -> str:
@@ -40,7 +40,7 @@ def _own_namespace() -> str:
 
 
 class Settings(BaseModel):
-    """What can be set. Names end in their unit."""
+    """The settings of a process; the description of each field is the help of its flag."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,14 +50,19 @@ class Settings(BaseModel):
     namespace: str = Field(
         default_factory=_own_namespace, description="joulecast's own namespace, where profiles' ConfigMaps lie"
     )
-    deployment: str = Field("", description="name of the controller's own Deployment; it may ask for rest")
+    deployment: str = Field(
+        "",
+        description="name of the controller's own Deployment, whose annotation rest-until stops writes of annotations",
+    )
     metrics_all_results: bool = Field(
         False, description="serve every result of each estimate, not only the one that its summary names"
     )
     health_port: int = Field(8081, ge=0, le=65535, description="port of /healthz and /readyz, in plain HTTP")
-    metrics_port: int = Field(8443, ge=0, le=65535, description="port of /metrics, over TLS and for who may get it")
-    metrics_insecure: bool = Field(False, description="whether /metrics is plain HTTP, and open to everybody")
-    metrics_certfile: str = Field("", description="certificate of /metrics; one is made at the start when empty")
+    metrics_port: int = Field(
+        8443, ge=0, le=65535, description="port of /metrics, over TLS and for accounts that may get that URL"
+    )
+    metrics_insecure: bool = Field(False, description="whether /metrics is served over plain HTTP and to everybody")
+    metrics_certfile: str = Field("", description="certificate of /metrics; a self-signed one is made when empty")
     metrics_keyfile: str = Field("", description="private key of that certificate")
 
     webhook_host: str = Field("0.0.0.0", description="address that the webhook listens on")  # noqa: S104  # a pod's own address
@@ -65,26 +70,34 @@ class Settings(BaseModel):
     webhook_certfile: str = Field("/etc/joulecast/tls/tls.crt", description="the webhook's certificate")
     webhook_keyfile: str = Field("/etc/joulecast/tls/tls.key", description="the webhook's private key")
     webhook_client_ca_file: str = Field(
-        "", description="PEM file of the authority of the API server's client certificate; others are then refused"
+        "",
+        description="PEM file of the authority that signs the API server's client certificate; if given, other clients"
+        " are refused",
     )
-    webhook_client_names: Words = Field((), description="common names that such a certificate may have; any when empty")
+    webhook_client_names: Words = Field(
+        (), description="common names that the API server's client certificate may have; any when empty"
+    )
 
-    calibration: bool = Field(True, description="whether EnergyCalibrations are worked on")
+    calibration: bool = Field(True, description="whether EnergyCalibrations are reconciled")
     calibration_namespaces: Words = Field(
-        (), description="namespaces whose EnergyCalibrations are worked on; joulecast's own when empty"
+        (), description="namespaces whose EnergyCalibrations are reconciled; joulecast's own when empty"
     )
-    calibration_image: str = Field("", description="image with joulecast and torch that measures unless one is given")
+    calibration_image: str = Field(
+        "", description="image with joulecast and torch that measures, for calibrations that name none"
+    )
     calibration_allowed: AllowedSetting = Field(
-        Allowed(), description="what calibrations may name, as the chart's calibration.allowed has it"
+        Allowed(), description="what calibrations may name, as JSON like the chart's calibration.allowed"
     )
     calibration_arguments: Words = Field((), description="further arguments of `joulecast calibrate`")
-    calibration_poll_seconds: float = Field(10, gt=0, description="pause between two looks at a calibration's Job")
+    calibration_poll_seconds: float = Field(
+        10, gt=0, description="seconds between two looks at the Job of a calibration"
+    )
 
     cache_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / "joulecast",
-        description="folder of skeletons and profiles",
+        description="folder of the cache of skeletons and profiles",
     )
-    cache_bytes: int = Field(512 * MIB, ge=0, description="how much the cache may hold")
+    cache_bytes: int = Field(512 * MIB, ge=0, description="bytes that the cache may hold")
 
     fetchers: int = Field(4, ge=1, le=64, description="models fetched at a time")
     profilers: int = Field(2, ge=1, le=64, description="models profiled at a time")
@@ -99,45 +112,48 @@ class Settings(BaseModel):
     profiles_per_namespace: int = Field(
         0, ge=0, le=64, description="models profiled at a time for one namespace; half of the profilers when 0"
     )
-    queued_jobs: int = Field(10_000, ge=1, description="jobs that may wait for a fetcher, and for a profiler")
+    queued_jobs: int = Field(10_000, ge=1, description="jobs that may wait for a fetcher, and as many for a profiler")
     queued_jobs_per_namespace: int = Field(
-        2_500, ge=1, description="jobs of one namespace that may wait for a fetcher, and for a profiler"
+        2_500, ge=1, description="jobs of one namespace that may wait for a fetcher, and as many for a profiler"
     )
 
-    fetch_bytes: int = Field(512 * MIB, ge=1, description="bytes fetched per model at most")
-    fetch_seconds: float = Field(60, gt=0, description="time to fetch a model at most")
-    fetch_memory_bytes: int = Field(1024 * MIB, ge=64 * MIB, description="address space of a fetcher above its start")
-    profile_seconds: float = Field(60, gt=0, description="time to profile a model at most")
+    fetch_bytes: int = Field(512 * MIB, ge=1, description="most bytes to fetch for a model")
+    fetch_seconds: float = Field(60, gt=0, description="most seconds to fetch a model")
+    fetch_memory_bytes: int = Field(
+        1024 * MIB, ge=64 * MIB, description="bytes of address space that one job of a fetcher may add"
+    )
+    profile_seconds: float = Field(60, gt=0, description="most seconds to profile a model")
     profile_memory_bytes: int = Field(
-        2048 * MIB, ge=64 * MIB, description="address space of a profiler above its start"
+        2048 * MIB, ge=64 * MIB, description="bytes of address space that one job of a profiler may add"
     )
 
-    resolves_per_second: float = Field(
-        5, gt=0, description="tags looked up again per second at most, all estimates together"
+    resolves_per_second: float = Field(5, gt=0, description="most tags to look up again per second, over all estimates")
+    sweep_seconds: float = Field(
+        600, gt=0, description="seconds between two sweeps, each of which reconciles all objects"
     )
-    sweep_seconds: float = Field(600, gt=0, description="time between sweeps of annotations whose estimate is gone")
     retry_seconds: float = Field(
-        5, gt=0, description="pause after the first transient failure; it doubles up to 5 minutes"
+        5, gt=0, description="seconds before the first retry after a transient failure; doubled each time up to 300"
     )
 
-    insecure_registries: Words = Field((), description="HOST[:PORT] of registries spoken to over plain HTTP")
+    insecure_registries: Words = Field((), description="HOST[:PORT] of registries that are read over plain HTTP")
     allowed_registries: Words = Field((), description="hosts that images may come from; any when empty")
     denied_registries: Words = Field((), description="hosts that images may not come from")
     permitted_hosts: Words = Field(
-        (), description="hosts exempt from the denied addresses, such as an in-cluster registry"
+        (), description="hosts that may have denied addresses, such as a registry in the cluster"
     )
     denied_networks: Networks = Field(
         (),
-        description="address ranges denied beside those of this host, of metadata, and of the cluster as it is known",
+        description="further address ranges that may not be connected to, beside those of this host, of cloud metadata"
+        " and of the cluster",
     )
     registry_ca_file: str = Field(
-        "", description="PEM file of authorities that registries are trusted by beside the system's"
+        "", description="PEM file of further certificate authorities of registries, beside the system's"
     )
-    platform: str = Field("linux/amd64", description="platform chosen from a multi-platform image")
+    platform: str = Field("linux/amd64", description="platform to choose from a multi-platform image")
 
 
 def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Load settings from flags, then the environment. Ends the program with a sentence where one is wrong."""
+    """Load settings from flags and the environment. Ends the program with a message if a value is invalid."""
     parser = _parser()
     given = {name: value for name, value in vars(parser.parse_args(list(arguments))).items() if value is not None}
     named = {name: environ[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in environ}

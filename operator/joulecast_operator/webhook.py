@@ -1,7 +1,7 @@
-"""The admission webhook: one pure decision, and a guard that allows the request if it fails.
+"""The webhook process: it answers AdmissionReviews by a pure function, and allows the request if that function fails.
 
-kopf's own admission engine turns an exception of a handler into a denial, keeps a record of every workload it ever saw
-and copies each object twice, so no review passes through it, and the server is ours as well.
+Neither kopf's admission engine nor its server is used: the engine turns an exception into a denial, keeps a record of
+every workload it ever saw, and copies each object twice.
 """
 
 from __future__ import annotations
@@ -37,45 +37,49 @@ log = logging.getLogger(__name__)
 
 API_VERSION: Final = "admission.k8s.io/v1"
 
-Review = Mapping[str, Any]
+AdmissionReview = Mapping[str, Any]
 Decide = Callable[[Mapping[str, Any]], Decision]
 
 
 class AdmissionObserver(Protocol):
-    """Receives the outcome of every answer and how long it took."""
+    """Is told the outcome of every review."""
 
-    def observe(self, outcome: str, seconds: float) -> None: ...
+    def observe(self, outcome: str, seconds: float) -> None:
+        """Record one review: its outcome, and how many seconds it took."""
 
 
 class Admission:
-    """Answers AdmissionReviews. ``decide`` may fail in any way: the answer is then to allow, unpatched."""
+    """Answers AdmissionReviews. If ``decide_request`` raises any exception, the object is allowed without a change."""
 
     def __init__(self, decide_request: Decide, observer: AdmissionObserver) -> None:
         self._decide = decide_request
         self._observer = observer
 
-    def review(self, review: Review) -> dict[str, Any]:
+    def review(self, review: AdmissionReview) -> dict[str, Any]:
         """Return the AdmissionReview with its response."""
         started = time.perf_counter()
         decision = self._guarded(review)
         self._observer.observe(decision.outcome, time.perf_counter() - started)
         return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": _response(review, decision)}
 
-    def _guarded(self, review: Review) -> Decision:
+    def _guarded(self, review: AdmissionReview) -> Decision:
         try:
             return self._decide(review["request"])
         except Exception:
-            log.exception("admission failed; the workload is allowed without annotations")
+            log.exception("a review failed; the object is allowed without annotations")
             return ALLOW_UNPATCHED
 
 
 def run(settings: Settings) -> None:
-    """Serve admission until told to stop. Ends the program with a sentence where a certificate file is missing."""
+    """Run the webhook until the process is asked to stop. Ends the program with a message if a setting is wrong."""
     for flag, path in (("certfile", settings.webhook_certfile), ("keyfile", settings.webhook_keyfile)):
         if not Path(path).is_file():
-            sys.exit(f"--webhook-{flag} {path}: there is no such file; name the one that holds the webhook's {flag}")
+            sys.exit(f"--webhook-{flag} {path}: there is no such file; give the file of the webhook's {flag}")
     if settings.webhook_client_names and not settings.webhook_client_ca_file:
-        sys.exit("--webhook-client-names needs --webhook-client-ca-file: name the authority that signs these names")
+        sys.exit(
+            "--webhook-client-names needs --webhook-client-ca-file: give the file of the authority that signs the"
+            " certificates with these names"
+        )
     certificate = Certificate(
         settings.webhook_certfile, settings.webhook_keyfile, client_authority=settings.webhook_client_ca_file
     )
@@ -106,7 +110,11 @@ async def _serve(settings: Settings, certificate: Certificate) -> None:
 
 
 def health_of(index: Index, server: AdmissionServer) -> Health:
-    """Report sick while the watch is stale; ready while the index is filled, the port open, the certificate valid."""
+    """Return what /healthz and /readyz report.
+
+    The process is sick while its watch is stale, and ready while its index is filled, its port is open and its
+    certificate is valid.
+    """
 
     def sick() -> str | None:
         behind = index.behind_seconds()

@@ -1,4 +1,4 @@
-"""What tests of calibrations apply and look at."""
+"""Make the objects that tests of calibrations apply, and read what became of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.waiting import PATIENCE_SECONDS
 
 LAB = "lab"
 SHORT = "short-lived"
-"""A namespace where calibrations run too, until a test deletes it."""
+"""A further namespace in which calibrations run, until a test deletes it."""
 H100 = "NVIDIA-H100-80GB-HBM3"  # what the simulated hopper simulates
 PROFILE = "calibrated-nvidia-h100-80gb-hbm3-torch-eager"
 ALLOWED = {SIMULATED_ALLOWED: "1"}
 IMAGE = "registry.invalid/joulecast-torch:1"
 MAY = {"claims": ["rows"], "tolerations": ["lab"], "queues": ["gpus"]}
-"""What calibrations of these tests may name, told to the chart and to the controller alike."""
+"""What calibrations of these tests may name, for the chart and the controller."""
 VALUES = [
     f"calibration.namespaces={{{LAB},{SHORT}}}",
     f"calibration.image={IMAGE}",
@@ -67,7 +67,7 @@ def until_phase(cluster: Cluster, name: str, *phases: str, seconds: float = PATI
 
 
 def until_reason(cluster: Cluster, name: str, reason: str, namespace: str = LAB) -> dict[str, Any]:
-    """The condition as it was when it had ``reason``."""
+    """Wait until the condition has ``reason``, and return it."""
     seen: list[dict[str, Any]] = []
 
     def said() -> bool:
@@ -79,14 +79,14 @@ def until_reason(cluster: Cluster, name: str, reason: str, namespace: str = LAB)
 
 
 def made(cluster: Cluster, name: str) -> set[str]:
-    """What joulecast made for a calibration."""
+    """Return the objects that joulecast created for a calibration."""
     kinds = "jobs,configmaps,serviceaccounts,roles,rolebindings,pods"
     selector = f"app.kubernetes.io/instance={name}"
     return set(cluster.plane.kubectl("get", kinds, "-n", LAB, "-l", selector, "-o", "name").stdout.split())
 
 
 def disturb(rows: Path, copy: Path) -> None:
-    """The same rows as a card would give them that is off by up to two fifths, now above and now below."""
+    """Copy rows with energies changed by up to two fifths, some up and some down."""
     draw = random.Random(7)
     copy.mkdir(parents=True)
     for journal in rows.glob("*.jsonl"):
@@ -99,7 +99,7 @@ def disturb(rows: Path, copy: Path) -> None:
 
 
 def earlier_profile() -> dict[str, Any]:
-    """What joulecast made of the accelerator before, by ten times too many watts."""
+    """Make an earlier profile of the accelerator from ten times too many watts."""
     kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "AcceleratorEnergyProfile"}
     labels = {"app.kubernetes.io/managed-by": "joulecast"}
     spec = {"product": H100, "coefficients": profile_document(H100)}
@@ -114,14 +114,14 @@ def usable(cluster: Cluster) -> dict[str, Any]:
 
 
 def events(cluster: Cluster, namespace: str = LAB) -> set[tuple[str, str, str]]:
-    """Type, calibration and reason of what joulecast told."""
+    """Return type, calibration and reason of joulecast's events."""
     query = ("get", "events", "-n", namespace, "--field-selector", "involvedObject.kind=EnergyCalibration")
     items = json.loads(cluster.plane.kubectl(*query, "-o", "json").stdout)["items"]
     return {(each["type"], each["involvedObject"]["name"], each["reason"]) for each in items}
 
 
 def pod_of(cluster: Cluster, job: str) -> str:
-    """The Job's pod as kubectl names it, once the Job controller has made it."""
+    """Wait until the Job controller has created the Job's pod, and return its name as kubectl prints it."""
     query = ("get", "pods", "-n", LAB, "-l", f"batch.kubernetes.io/job-name={job}", "-o", "name")
     cluster.until(lambda: cluster.plane.kubectl(*query).stdout, f"a pod of {job}")
     return cluster.plane.kubectl(*query).stdout.split()[0]
@@ -133,7 +133,7 @@ def merge_status(plane: ControlPlane, name: str, status: dict[str, Any]) -> None
 
 
 def ask(cluster: Cluster, credentials: Path, method: str, path: str, body: object = None) -> int:
-    """The HTTP status of one request with the pod's own token."""
+    """Return the HTTP status of one request with the pod's own token."""
     headers = {
         "Authorization": f"Bearer {(credentials / 'token').read_text()}",
         "Content-Type": "application/merge-patch+json",

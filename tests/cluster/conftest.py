@@ -1,4 +1,4 @@
-"""The real programs, started once for all cluster tests and stopped at their end."""
+"""Start the real programs once for all cluster tests, and stop them at the end."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -12,28 +12,28 @@ from tests.harness.registry import Registry
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """etcd, kube-apiserver and kube-controller-manager; a test that kills one of them starts a set of its own."""
+    """Run etcd, kube-apiserver and kube-controller-manager; tests that kill one of them start their own set."""
     with ControlPlane.start(tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """An open OCI registry. Tests of authentication, of TLS or of an absent registry start one of their own."""
+    """Run an OCI registry without access control. Tests of authentication, TLS or absent registries start their own."""
     with Registry.start(tmp_path_factory.mktemp("registry")) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes whatever a test names last."""
+    """Run a Prometheus that scrapes the targets that a test named last."""
     with Prometheus.start(tmp_path_factory.mktemp("prometheus")) as started:
         yield started
 
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """A fresh namespace, deleted in the background afterwards."""
+    """Create a namespace, and delete it in the background after the test."""
     name = control_plane.create_namespace(f"test-{uuid4().hex[:8]}")
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,4 +1,4 @@
-"""A control plane with joulecast installed on it, for the tests of the controller; and strange registries beside it."""
+"""Run a control plane with joulecast installed, for tests of the controller, and registries that misbehave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONTROLLER = f"system:serviceaccount:{NAMESPACE}:joulecast-controller"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What a test of the controller works with."""
+    """A control plane, a registry and joulecast, for tests of the controller."""
 
     plane: ControlPlane
     registry: Registry
@@ -35,7 +35,7 @@ class Cluster:
     model: bytes
 
     def push(self, repository: str, tag: str = "1", *, salt: str = "", registry: Registry | None = None) -> str:
-        """Push an image with the small classifier; ``salt`` makes its digest another. Returns its digest."""
+        """Push an image with the small classifier and return its digest, which depends on ``salt``."""
         return self.push_files({"models/classifier.onnx": self.model}, repository, tag, salt=salt, registry=registry)
 
     def push_files(
@@ -77,19 +77,19 @@ class Cluster:
         assert eventually(condition), f"not within {PATIENCE_SECONDS:.0f} s: {what}\n{self._log()}"
 
     def until_ready(self, name: str, namespace: str) -> dict[str, Any]:
-        """The status once it is Ready for the current generation."""
+        """Wait until the estimate is Ready for its current generation, and return its status."""
         ready = partial(self._is_ready, name, namespace)
         assert eventually(ready), f"{name} is not Ready: {self.status(name, namespace)}\n{self._log()}"
         return self.status(name, namespace)
 
     def until_reason(self, name: str, namespace: str, reason: str, kind: str = "Ready") -> dict[str, Any]:
-        """The condition once it has ``reason``."""
+        """Wait until the condition has ``reason``, and return it."""
         said = lambda: self.condition(name, namespace, kind).get("reason") == reason  # noqa: E731
         assert eventually(said), f"{name}: {self.status(name, namespace)}\n{self._log()}"
         return self.condition(name, namespace, kind)
 
     def forbidden(self) -> list[str]:
-        """What the controller asked for and was not allowed."""
+        """Return the controller's requests that were forbidden."""
         return [
             f"{event['verb']} {event['requestURI']}"
             for event in self.plane.audit_events()
@@ -97,7 +97,7 @@ class Cluster:
         ]
 
     def answers(self, code: int) -> int:
-        """How many of the controller's requests were answered with ``code``."""
+        """Return how many of the controller's requests were answered with ``code``."""
         events = (event for event in self.plane.audit_events() if event["user"]["username"] == CONTROLLER)
         return sum(event.get("responseStatus", {}).get("code") == code for event in events)
 
@@ -112,7 +112,7 @@ class Cluster:
 
 @contextmanager
 def controlled(directory: Path, *, insecure_registries: list[str] | None = None, **options: Any) -> Iterator[Cluster]:
-    """A control plane of its own with an open registry and joulecast, its retries quick."""
+    """Run a separate control plane with an open registry and a joulecast that retries quickly."""
     with ControlPlane.start(directory / "plane") as plane, Registry.start(directory / "registry") as registry:
         hosts = [registry.host, *(insecure_registries or [])]
         flags = ["--retry-seconds=0.5", "--sweep-seconds=5", *options.pop("flags", [])]
@@ -124,7 +124,7 @@ def controlled(directory: Path, *, insecure_registries: list[str] | None = None,
 
 
 def estimate(name: str, namespace: str, image: str | None = None, **spec: Any) -> dict[str, Any]:
-    """An estimate on two accelerators, of ``image`` unless ``spec`` says otherwise."""
+    """Return an estimate for two accelerators, of ``image`` unless ``spec`` names another model."""
     body = {"workload": {"batchSizes": [1, 32]}, "accelerators": {"names": ACCELERATORS}} | spec
     if image is not None:
         body["model"] = {"image": image, **body.get("model", {})}
@@ -138,7 +138,7 @@ def estimate(name: str, namespace: str, image: str | None = None, **spec: Any) -
 
 @contextmanager
 def silent_registry() -> Iterator[str]:
-    """A host that takes connections and never answers."""
+    """Run a host that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         held: list[socket.socket] = []
 
@@ -158,7 +158,7 @@ def silent_registry() -> Iterator[str]:
 
 @contextmanager
 def redirecting_registry(target: str) -> Iterator[str]:
-    """A host that sends every request elsewhere."""
+    """Run a host that redirects every request."""
 
     class Redirect(BaseHTTPRequestHandler):
         def _redirect(self) -> None:

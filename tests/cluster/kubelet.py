@@ -1,4 +1,4 @@
-"""A node for one namespace: runs each pod's own command as a process, under the pod's own account, and tells its end.
+"""Play a node for one namespace: run each pod's command as a process under the pod's account, and report its end.
 
 What a kubelet and a container runtime do beside is left out: pods need no node, images are this checkout, mounts are
 folders whose paths stand in the arguments in place of the mounts'.
@@ -28,7 +28,7 @@ Manifest = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """A pod's container as a process that leads a group."""
+    """A pod's container: a process that leads a process group."""
 
     pod: Manifest
     process: subprocess.Popen[bytes]
@@ -63,15 +63,15 @@ class Kubelet:
             _kill(running)
 
     def running(self, job: str) -> list[Running]:
-        """The processes of a Job's pods that run now."""
+        """Return the running processes of a Job's pods."""
         return [each for each in self.pods.values() if _job(each.pod) == job and each.process.poll() is None]
 
     def started(self, job: str) -> int:
-        """How many pods of a Job were started."""
+        """Return how many pods of a Job were started."""
         return sum(_job(each.pod) == job for each in self.pods.values())
 
     def hold(self, job: str, rows: int) -> None:
-        """The Job stops in the midst of measuring, however fast it is: with ``rows`` rows or a few more."""
+        """Stop the Job while it measures, when it has ``rows`` rows or a few more."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while sum(_lines(running) for running in self.running(job)) < rows:
             assert time.monotonic() < deadline, f"no process of {job} measured {rows} rows"
@@ -81,7 +81,7 @@ class Kubelet:
         os.kill(running.process.pid, signal.SIGCONT)  # what reports goes on
 
     def lose(self, job: str) -> None:
-        """The Job's node goes: its process is killed, its pod is marked as disrupted."""
+        """Remove the Job's node: kill its process, and mark its pod as disrupted."""
         for running in self.running(job):
             running.killed = True
             _kill(running)
@@ -171,7 +171,7 @@ class Kubelet:
 
 @contextmanager
 def kubelet(plane: ControlPlane, namespace: str, directory: Path, environment: dict[str, str]) -> Iterator[Kubelet]:
-    """A node that works until the end of the block."""
+    """Run a node until the end of the block."""
     directory.mkdir(parents=True, exist_ok=True)
     node = Kubelet(plane, namespace, directory, environment)
     thread = threading.Thread(target=node.work, name="kubelet", daemon=True)

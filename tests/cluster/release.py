@@ -1,4 +1,4 @@
-"""The chart installed on a real control plane, with its webhook run as a process under the chart's ServiceAccount."""
+"""Install the chart on a real control plane, and run its webhook as a process under the chart's ServiceAccount."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_REVIEW_SECONDS = 30  # the most that Kubernetes allows: the chart's two 
 
 
 class Release:
-    """An installation without a controller, whose hand would be in what these tests see."""
+    """An installation without a controller, whose writes would disturb these tests."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
@@ -37,13 +37,13 @@ class Release:
         )
 
     def webhook(self, prelude: str = "", *options: str) -> Process:
-        """The webhook with further ``options``, not yet started; ``prelude`` is Python that runs in it first."""
+        """Return the webhook with further ``options``, not yet started; it runs the Python code ``prelude`` first."""
         return self.installation.webhook_process(*options, prelude=prelude)
 
     def send(
         self, part: str, method: str, path: str, body: object, *, kind: str = "merge-patch+json"
     ) -> tuple[int, str]:
-        """One request as the ServiceAccount of ``part``: the status and the body. kubectl GETs before it PATCHes."""
+        """Send one request as the ServiceAccount of ``part``, return status and body; kubectl GETs before a PATCH."""
         user = yaml.safe_load(self.installation.account(part).read_text())["users"][0]["user"]
         headers = {"Authorization": f"Bearer {user['token']}", "Content-Type": f"application/{kind}"}
         if method in ("POST", "PUT", "DELETE"):
@@ -57,7 +57,7 @@ class Release:
             return error.code, error.read().decode()
 
     def wait_known(self, namespace: str, joules: str, image: str) -> None:
-        """Wait until a dry run says that the webhook's index holds the estimate."""
+        """Wait until a dry run shows that the webhook's index has the estimate."""
         probe = text(deployment("probe", namespace, image=image))
 
         def known() -> bool:
@@ -68,7 +68,7 @@ class Release:
         assert eventually(known), f"the webhook's index did not learn of {joules} J"
 
     def decisions(self) -> dict[str, float]:
-        """How many Deployments the webhook has decided about, by decision."""
+        """Return how many Deployments the webhook has decided about, by decision."""
         with http.send(urllib.request.Request(f"{self.installation.webhook_url}/metrics")) as page:
             families = list(text_string_to_metric_families(page.read().decode()))
         name = "joulecast_admission_requests_total"
@@ -76,7 +76,7 @@ class Release:
         return {sample.labels["decision"]: sample.value for sample in samples}
 
     def calls(self) -> dict[str, float]:
-        """How many calls of our webhook the API server counts, by HTTP status; "503" where no connection was had."""
+        """Return the API server's count of calls of the webhook by HTTP status; "503" for those without connection."""
         page = self.plane.kubectl("get", "--raw", "/metrics").stdout
         found: dict[str, float] = {}
         for family in text_string_to_metric_families(page):
@@ -87,7 +87,7 @@ class Release:
         return found
 
     def forbidden(self) -> Iterator[str]:
-        """What the chart's ServiceAccounts asked for and were not allowed, so far."""
+        """Return the requests of the chart's ServiceAccounts that were forbidden so far."""
         for event in self.plane.audit_events():
             status = event.get("responseStatus", {}).get("code")
             if event["user"]["username"].startswith(f"system:serviceaccount:{NAMESPACE}:") and status == 403:
@@ -104,7 +104,7 @@ class Release:
         precision: str = "default",
         runtime: str = "torch-eager",
     ) -> None:
-        """An estimate as the controller leaves it when it is Ready."""
+        """Create an estimate with the status that the controller writes when it is Ready."""
         kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "InferenceEnergyEstimate"}
         metadata = {"name": name, "namespace": namespace}
         workload = {"batchSizes": [32], "precision": precision}
@@ -117,7 +117,7 @@ class Release:
         self.put_status(name, namespace, status)
 
     def put_status(self, name: str, namespace: str, status: dict[str, Any]) -> None:
-        """Write the status of an estimate, as the controller does."""
+        """Write the status of an estimate like the controller."""
         self.plane.kubectl(
             "patch",
             "iee",
@@ -131,7 +131,7 @@ class Release:
         )
 
     def annotations(self, name: str, namespace: str) -> dict[str, str]:
-        """The annotations of joulecast on a Deployment, without the prefix."""
+        """Return joulecast's annotations of a Deployment, without the prefix."""
         found = self.plane.get("deployment", name, namespace)
         assert found is not None, f"there is no Deployment {namespace}/{name}"
         notes = found["metadata"].get("annotations", {})
@@ -142,7 +142,7 @@ PREFIX = "joulecast.dev/"
 
 
 def ready_status(joules: float, *, generation: int = 1, at: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
-    """A status with one forecast on an H200 at batch size 32 and a dearer one on an A100."""
+    """Return a status with a forecast for an H200 at batch size 32 and a higher one for an A100."""
     return {
         "observedGeneration": generation,
         "modelDigest": "sha256:" + "ab" * 32,

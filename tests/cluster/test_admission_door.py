@@ -1,4 +1,4 @@
-"""A real API server at the webhook's door, and others who would keep it from being heard."""
+"""Test that the webhook answers a real API server while other clients try to keep it from that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 @pytest.fixture
 def shop(release: Release) -> str:
-    """A namespace with a forecast."""
+    """Create a namespace with a forecast."""
     name = f"shop-{uuid4().hex[:8]}"
     release.plane.kubectl("create", "namespace", name)
     release.estimate("detector", name, IMAGE, 0.42)
@@ -38,13 +38,13 @@ def shop(release: Release) -> str:
 
 
 def client_checks(release: Release, name: str) -> tuple[str, str]:
-    """Options that ask for the API server's client certificate, of that name."""
+    """Return options that require the API server's client certificate, of that name."""
     authority = release.plane.admission_authority.bundle
     return f"--webhook-client-ca-file={authority}", f"--webhook-client-names={name}"
 
 
 def post(release: Release, body: bytes) -> tuple[int, str]:
-    """A review as any pod can send one: to the Service, without a client certificate."""
+    """Send a review like any pod: to the Service, without a client certificate."""
     installation = release.installation
     request = urllib.request.Request(installation.webhook_address, data=body, method="POST")
     try:
@@ -82,7 +82,7 @@ def test_a_certificate_of_another_name_is_not_heard(release: Release, shop: str)
 
 
 def test_large_bodies_of_a_pod_keep_the_api_server_from_nothing(release: Release, shop: str) -> None:
-    """From the API server's own address here: what it sends beside them is annotated."""
+    """They come from the API server's own address, whose other reviews are still answered."""
     with release.webhook().start():
         release.wait_known(shop, "0.42", IMAGE)
         body, ended = b" " * (REVIEW_BYTES + 1), threading.Event()

@@ -1,4 +1,4 @@
-"""When each alert of the chart fires, by Prometheus' own promtool; no server is started."""
+"""Test with Prometheus' promtool when each alert of the chart fires; no server is started."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_it_fires_where_it_should_and_not_elsewhere(tmp_path: Path, alert: str) 
 
 
 def case(alert: str, series: list[tuple[str, str]], *, fires: bool) -> dict[str, Any]:
-    """What promtool is asked after an hour: whether an alert of that name fires."""
+    """Return a test case for promtool: whether an alert of that name fires after an hour."""
     firing = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
     expected = [{"labels": firing, "value": 1}] if fires else []
     return {

@@ -1,4 +1,4 @@
-"""Calibrations against a real API server and a real Job controller; the Job's own command measures a simulated card."""
+"""Test calibrations with a real API server and Job controller; the Job's command measures a simulated card."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def worker(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_the_whole_way(cluster: Cluster, worker: Kubelet) -> None:
-    """Applied, measured through restarts of operator and node, in use; the next, no better, waits, runs and is not."""
+    """A run survives restarts of operator and node, and its profile is used; the next one, not better, is not used."""
     plane = cluster.plane
     cluster.push("priced")
     plane.apply(earlier_profile())
@@ -212,7 +212,7 @@ def test_a_job_is_taken_away_and_comes_back(cluster: Cluster, worker: Kubelet) -
 
 
 def test_why_a_pod_is_not_there_or_does_not_start_is_said(cluster: Cluster, worker: Kubelet) -> None:
-    """By a real quota and LimitRange; what a scheduler and a kubelet say is played."""
+    """The quota and the LimitRange are real; the messages of scheduler and kubelet are written by the test."""
     plane = cluster.plane
     worker.refused.add("stuck-1")
     plane.apply(node("l40s", "NVIDIA-L40S", pool="l40s"))
@@ -378,7 +378,7 @@ def test_what_only_the_controller_can_see_is_said(cluster: Cluster) -> None:
 
 
 def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None:
-    """A pod that hands over another profile than its summary says."""
+    """A pod that writes another profile than the one in its summary."""
     plane = cluster.plane
     worker.accepts = False
     plane.apply(node("l40s", "NVIDIA-L40S", pool="l40s"))
@@ -417,7 +417,7 @@ def test_what_a_pod_writes_is_checked(cluster: Cluster, worker: Kubelet) -> None
 
 
 def test_the_server_finds_no_fault_in_the_policies(cluster: Cluster) -> None:
-    """As kube-controller-manager checks their expressions against the types of what they match."""
+    """kube-controller-manager checks the expressions against the types of the objects that they match."""
     names = cluster.plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").stdout.split()
     assert len(names) == 7
     checked = lambda name: (cluster.plane.get(*name.split("/")) or {})["status"].get("observedGeneration")  # noqa: E731

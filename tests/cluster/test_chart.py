@@ -1,4 +1,4 @@
-"""The chart's life on a real API server, with real Helm: install, upgrade, uninstall, install again."""
+"""Test the chart with a real API server and Helm: install, upgrade, uninstall and install again."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_its_life(plane: ControlPlane) -> None:
 
 
 def test_an_upgrade_goes_through_after_an_uninstall_that_was_given_up(plane: ControlPlane) -> None:
-    """Helm 4 applies server-side: what the uninstall's Job left on the controller's Deployment must not conflict."""
+    """Helm 4 applies server-side, which must not conflict with what the Job of the uninstall has written."""
     install(plane, "--take-ownership")
     rest = "joulecast.dev/rest-until=2026-01-01T00:00:00Z"
     account = f"--as=system:serviceaccount:{NAMESPACE}:joulecast-controller"
@@ -107,7 +107,7 @@ def test_every_object_passes_the_servers_own_validation(plane: ControlPlane) -> 
 
 
 def test_the_api_servers_own_addresses_are_all_that_is_open_of_the_cluster(plane: ControlPlane) -> None:
-    """As the Service `kubernetes` has them when Helm installs; before there are any, any address at the usual ports."""
+    """They are those of the Service `kubernetes` at the time; if it has none, any address at the usual ports."""
     install(plane, "--take-ownership")
     assert "to" not in egress(plane)
     slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4"}
@@ -127,7 +127,7 @@ def test_the_api_servers_own_addresses_are_all_that_is_open_of_the_cluster(plane
 
 
 def egress(plane: ControlPlane) -> dict[str, Any]:
-    """The rule that lets every pod of the release reach the API server."""
+    """Return the rule that lets every pod of the release connect to the API server."""
     found = plane.get("networkpolicy", "joulecast", NAMESPACE)
     assert found is not None
     (rule,) = found["spec"]["egress"]

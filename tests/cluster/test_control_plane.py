@@ -1,4 +1,4 @@
-"""The control plane that all cluster tests stand on is a real one."""
+"""Test that the control plane of the cluster tests is a real one."""
 
 import os
 import subprocess

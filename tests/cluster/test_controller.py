@@ -1,4 +1,4 @@
-"""The controller against a real API server and a real registry, under the chart's own ServiceAccount."""
+"""Test the controller with a real API server and registry, under the chart's ServiceAccount."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_forged_or_copied_output_is_repaired(cluster: Cluster, namespace: str)
 
 
 def test_a_failed_estimate_is_a_reason_and_an_event_on_the_deployment(cluster: Cluster, namespace: str) -> None:
-    """The deployment is applied after the failure, so that the webhook annotates it and the controller tells."""
+    """The Deployment is applied after the failure, so the webhook annotates it and the controller posts the event."""
     cluster.plane.apply(estimate("failing", namespace, cluster.image("failing")))
     cluster.until_reason("failing", namespace, "NotFound")
     assert "NotFound" in cluster.plane.kubectl("get", "iee", "failing", "-n", namespace).stdout
@@ -253,7 +253,7 @@ def test_refresh_looks_a_tag_up_at_once(cluster: Cluster, namespace: str) -> Non
 
 @pytest.mark.parametrize("way", ["client-side apply", "server-side apply", "replace", "rollout undo"])
 def test_outputs_are_right_again_after_what_the_webhook_missed(cluster: Cluster, namespace: str, way: str) -> None:
-    """Set by the webhook, so of no field manager; then changed or taken away while the webhook is away."""
+    """The webhook wrote them, so no field manager owns them; then they are changed or removed without the webhook."""
     plane = cluster.plane
     images = [cluster.image("first"), cluster.image("second")]
     cluster.push("first")
@@ -379,7 +379,7 @@ def test_a_shape_says_its_batch(cluster: Cluster, namespace: str) -> None:
 
 
 def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
-    """SIGKILL at any moment loses nothing and doubles nothing."""
+    """After SIGKILL at any moment, nothing is lost and nothing is done twice."""
     controller = cluster.installation.controller
     names = [f"killed-{number}" for number in range(4)]
     for name in names:
@@ -406,7 +406,7 @@ def test_killed_between_and_during(cluster: Cluster, namespace: str) -> None:
 
 @pytest.mark.parametrize("program", ["fetcher", "profiler"])
 def test_a_worker_killed_during_its_job(cluster: Cluster, namespace: str, program: str) -> None:
-    """Stopped first, so that it is certainly in the middle of the job that is sent to it."""
+    """The worker is stopped before it gets the job, so that it is killed during the job."""
     cluster.push(f"killed-{program}", salt=namespace)
     module = f"joulecast_operator.workers.{program}"
     cluster.until(lambda: processes(cluster, module), "a worker is ready")
@@ -570,7 +570,7 @@ def test_an_object_beyond_the_limit_of_the_store_is_refused_for_good(
 
 
 def policy(name: str, namespace: str, resource: str, expression: str) -> tuple[dict[str, object], dict[str, object]]:
-    """A policy of one namespace that refuses updates of ``resource`` for which ``expression`` does not hold."""
+    """Create a policy for one namespace that refuses updates of ``resource`` if ``expression`` is false."""
     plural, group = resource.partition("/")[0], "apps" if resource == "deployments" else "joulecast.dev"
     matched = {"apiGroups": [group], "apiVersions": ["*"], "resources": [resource], "operations": ["UPDATE"]}
     named, api_version = {"name": f"{name}-{namespace}"}, "admissionregistration.k8s.io/v1"
@@ -601,7 +601,7 @@ def test_users_of_a_namespace_see_estimates_and_those_who_deploy_make_them(
 
 
 def allowed(cluster: Cluster, namespace: str, verb: str, resource: str = "inferenceenergyestimates") -> str:
-    """What the API server says to a user who asks whether he may."""
+    """Return the API server's answer to a user who asks whether something is allowed."""
     named = f"{resource}.joulecast.dev"
     return cluster.plane.kubectl("auth", "can-i", verb, named, "--as=ana", "-n", namespace, check=False).stdout.strip()
 
@@ -642,14 +642,14 @@ def image_of(cluster: Cluster, namespace: str) -> str:
 
 
 def processes(cluster: Cluster, module: str) -> list[int]:
-    """The controller's own children that run ``module``."""
+    """Return the controller's child processes that run ``module``."""
     children = Path(f"/proc/{cluster.installation.controller.pid}/task").glob("*/children")
     pids = [pid for file in children for pid in file.read_text().split()]
     return [int(pid) for pid in pids if module.encode() in command_line(pid)]
 
 
 def command_line(pid: str) -> list[bytes]:
-    """Empty for one that has ended."""
+    """Return "" for a process that has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -657,13 +657,13 @@ def command_line(pid: str) -> list[bytes]:
 
 
 def events(cluster: Cluster, namespace: str) -> list[str]:
-    """The reasons of what was told in ``namespace``."""
+    """Return the reasons of the events in ``namespace``."""
     jsonpath = "jsonpath={.items[*].reason}"
     return cluster.plane.kubectl("get", "events", "-n", namespace, "-o", jsonpath).stdout.split()
 
 
 def told(cluster: Cluster, namespace: str, deployment_name: str) -> list[tuple[str, str, str]]:
-    """Type, reason and message of joulecast's events on a Deployment."""
+    """Return type, reason and message of joulecast's events on a Deployment."""
     found = json.loads(cluster.plane.kubectl("get", "events", "-n", namespace, "-o", "json").stdout)["items"]
     return [
         (event["type"], event["reason"], event["message"])
@@ -675,7 +675,7 @@ def told(cluster: Cluster, namespace: str, deployment_name: str) -> list[tuple[s
 
 
 def review_errors(cluster: Cluster) -> float:
-    """How many calls of the webhook the API server counts that had no proper answer."""
+    """Return how many calls of the webhook the API server counts as failed."""
     page = cluster.plane.kubectl("get", "--raw", "/metrics").stdout
     lines = [line for line in page.splitlines() if line.startswith("apiserver_admission_webhook_fail_open_count")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)

@@ -1,4 +1,4 @@
-"""What the controller's token may make: a calibration's own objects in their own shape, and nothing else."""
+"""Test that the controller's token may create only the objects of a calibration, and only in their form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.kinds import CONFIG_MAPS, ESTIMATES, EVENTS, JOBS, PROFILES, ROLE_BINDINGS, ROLES, Kind
 from joulecast_operator.api.kinds import SERVICE_ACCOUNTS as ACCOUNTS
 from joulecast_operator.calibrations.allowed import Allowed, refusal_of
-from joulecast_operator.calibrations.jobs import Run, account, job
+from joulecast_operator.calibrations.jobs import CalibrationRun, account, job
 from joulecast_operator.calibrations.nodes import Target
 from tests.cluster.controlled import estimate
 from tests.cluster.release import Release
@@ -49,16 +49,16 @@ EVERYTHING = {
     "slices": ["layers"],
     "budget": "10m",
 }
-"""All that the chart's values above allow."""
+"""A spec with all that the chart's values above allow."""
 
 Manifest = dict[str, Any]
 Change = Callable[[Manifest], object]
 
 
-def run(**spec: Any) -> Run:
+def run(**spec: Any) -> CalibrationRun:
     body = {"accelerator": L40S} | spec
     metadata = {"name": "l40s", "namespace": LAB, "uid": "5ab4e4b6-7a56-4fd6-9d30-3ad4f9b0a0f5"}
-    return Run(
+    return CalibrationRun(
         calibration={"metadata": metadata, "spec": body},
         spec=CalibrationSpec.model_validate(body),
         number=1,
@@ -70,7 +70,7 @@ def run(**spec: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """The chart with its policies in force, which takes the API server a moment."""
+    """Install the chart, and wait until the API server enforces its policies."""
     with ControlPlane.start(tmp_path_factory.mktemp("controller-policy"), controller_manager=False) as plane:
         plane.kubectl("create", "namespace", LAB)
         found = Release(plane)
@@ -83,7 +83,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 
 def unwanted() -> Iterator[tuple[Kind, Manifest, str]]:
-    """An object that each of the policies denies."""
+    """Return an object that each of the policies denies."""
     for kind, body in objects():
         yield kind, body | {"metadata": {**body["metadata"], "ownerReferences": []}}, POLICIES[kind.kind]
     yield PROFILES, profile("calibrated-l40s", labels={}), "joulecast-controller-kinds"
@@ -129,14 +129,14 @@ def profile(name: str, labels: dict[str, str]) -> Manifest:
     ],
     ids=["plain", "everything", "prefix", "gpu"],
 )
-def test_what_the_controller_makes_passes(release: Release, made: Run) -> None:
+def test_what_the_controller_makes_passes(release: Release, made: CalibrationRun) -> None:
     for kind, body in (*account(made), (JOBS, job(made))):
         status, answer = create(release, kind, body)
         assert status == (409 if kind == ROLES else 201), answer  # the role is there: admission comes before that
 
 
 def toleration(key: str | None, value: str | None = None, effect: str | None = None) -> Manifest:
-    """``value``: None for any."""
+    """``value``: None for any value."""
     fields = {"operator": "Exists"} if value is None else {"operator": "Equal", "value": value}
     return fields | ({} if key is None else {"key": key}) | ({} if effect is None else {"effect": effect})
 
@@ -348,7 +348,7 @@ def test_only_profiles_and_estimates_of_joulecasts_own_are_written(release: Rele
 
 
 def test_a_role_that_somebody_binds_to_the_token_gives_it_no_more(release: Release) -> None:
-    """Bound to cluster-admin, it still writes no kind beside its own, and none in another namespace."""
+    """Even if it is bound to cluster-admin, it can write neither other kinds nor in other namespaces."""
     plane = release.plane
     binding = ("clusterrolebinding", "by-mistake")
     account_name = "--serviceaccount=joulecast-system:joulecast-controller"

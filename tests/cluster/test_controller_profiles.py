@@ -1,4 +1,4 @@
-"""Accelerator profiles of the cluster: they take the place of the shipped ones, and a bad one only takes itself out."""
+"""Test that accelerator profiles of the cluster replace shipped ones, and that an invalid one affects no other."""
 
 from __future__ import annotations
 
@@ -150,12 +150,12 @@ def test_the_log_tells_outcomes_and_is_json_alone(cluster: Cluster, namespace: s
 
 
 def joules(status: dict[str, Any]) -> dict[str, float]:
-    """Of the first batch size, by accelerator."""
+    """Return the joules at the first batch size, by accelerator."""
     return {row["accelerator"]: row["joulesPerBatch"] for row in status["results"] if row["batchSize"] == 1}
 
 
 def profile_document(product: str) -> str:
-    """The shipped profile of ``product``, but for a chip that idles at ten times the watts."""
+    """Return the shipped profile of ``product`` with ten times its idle power."""
     document = json.loads(installed()[product].to_json())
     document["law"]["static_watts"] *= 10
     document["law"]["gap_watts"] = document["law"]["gap_watts"] * 10 + 100
@@ -177,7 +177,7 @@ def config_map(document: str) -> dict[str, object]:
 
 
 def usable(cluster: Cluster, name: str = "b200") -> str:
-    """The reason of the profile's condition Usable."""
+    """Return the reason of the profile's condition Usable."""
     return str(condition_of(cluster, name).get("reason", ""))
 
 

@@ -1,4 +1,4 @@
-"""Registries that are slow, away, private or hostile: the condition says so, and the estimate recovers."""
+"""Test that the condition reports slow, absent, private and hostile registries, and that the estimate recovers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.harness.registry import Registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registries:
-    """``moody`` can be stopped; ``private`` asks for a password; ``silent`` never answers; ``hostile`` redirects."""
+    """``moody`` can be stopped; ``private`` requires a password; ``silent`` never answers; ``hostile`` redirects."""
 
     cluster: Cluster
     moody: Registry
@@ -176,7 +176,7 @@ def test_nothing_else_was_forbidden(registries: Registries) -> None:
 
 
 def bind_pull_secrets(cluster: Cluster, namespace: str) -> None:
-    """What the namespace's admin does to let joulecast read its Secrets."""
+    """Let joulecast read the Secrets of a namespace, like its admin."""
     role = ("--clusterrole=joulecast-pull-secrets", f"--serviceaccount={NAMESPACE}:joulecast-controller")
     cluster.plane.kubectl("create", "rolebinding", "joulecast", *role, "-n", namespace)
 

@@ -1,4 +1,4 @@
-"""A thousand estimates at once, objects that no schema would let in, and a handler with a bug."""
+"""Test a thousand estimates at once, objects that the schema refuses, and a reconciler with a defect."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SECONDS = 1200.0  # a minute on two cores
 
 # run before the controller: estimates named "doomed" meet a bug, all others do not
 BUG = """
-from joulecast_operator.estimates import questions
-genuine = questions.spec_of
+from joulecast_operator.estimates import inputs
+genuine = inputs.spec_of
 def broken(estimate):
     if estimate["metadata"]["name"] == "doomed":
         raise ZeroDivisionError("an injected bug")
     return genuine(estimate)
-questions.spec_of = broken
+inputs.spec_of = broken
 """
 
 
@@ -73,7 +73,7 @@ def test_a_bug_costs_only_the_object_that_meets_it(cluster: Cluster, namespace: 
 
 
 def test_an_object_that_the_schema_would_refuse(cluster: Cluster, namespace: str) -> None:
-    """As one that was stored before the schema became stricter."""
+    """The object is like one that was stored before the schema became stricter."""
     cluster.push("strict")
     name = "inferenceenergyestimates.joulecast.dev"
     loosened = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -98,7 +98,7 @@ def test_an_object_that_the_schema_would_refuse(cluster: Cluster, namespace: str
 
 
 async def create(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
-    """All at once, which kubectl does not do."""
+    """Create them all at once, which kubectl does not do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(cluster.plane.kubeconfig))
         client = kube.Cluster(concurrency=64)

@@ -1,4 +1,4 @@
-"""Tenants whose registries lie or are slow: nobody is given another's model, and nothing is read for what is gone."""
+"""Test tenants with false or slow registries: nobody gets another one's model, and deleted estimates are not read."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from tests.small_models import CLASSIFIER_MACS
 from tests.waiting import PATIENCE_SECONDS
 
 WEIGHTS = b"\0" * 4 * 2**20
-"""So large that they are passed over: a layer that is read to its end is checked against its digest."""
+"""So large that the layer is not read to its end, because then its digest would be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenants:
-    """``private`` is the tenant's registry, with a password; ``lying`` serves other bytes than its digests promise;
-    ``slow`` is a host whose answers have no end; ``silent`` are hosts that never answer."""
+    """A cluster with the registries of several tenants.
+
+    ``private`` requires a password; ``lying`` serves other bytes than its digests say; answers of ``slow`` never end;
+    ``silent`` are hosts that never answer.
+    """
 
     cluster: Cluster
     private: Registry
@@ -38,7 +41,7 @@ class Tenants:
     silent: tuple[str, ...]
 
     def model(self, name: str, *, side: int = 32) -> bytes:
-        """The small classifier over ``side`` × ``side`` places, its layers named after ``name``."""
+        """Return the small classifier for ``side`` × ``side`` inputs, with layers named after ``name``."""
         model = onnx.load_from_string(self.cluster.model)
         for node in model.graph.node:
             node.name = f"/{name}{node.name}"
@@ -134,7 +137,7 @@ def test_a_tenant_on_silent_hosts_holds_up_nobody_else(tenants: Tenants) -> None
     plane.apply(*(estimate(f"slow-{n}", namespace, f"{host}/team/model:{n}") for n, host in enumerate(hosts)))
     cluster.until(lambda: reasons(cluster, namespace).count("Queued") >= 30, "most of them wait for their turn")
     assert re.search(
-        r"at most \d+ jobs of this namespace and \d+ of others have their turn before it", said(cluster, namespace)
+        r"at most \d+ jobs of this namespace and \d+ of others are before it in the queue", said(cluster, namespace)
     )
 
     cluster.push("lively", salt=namespace)
@@ -149,7 +152,7 @@ def test_a_tenant_on_silent_hosts_holds_up_nobody_else(tenants: Tenants) -> None
 
 
 def reasons(cluster: Cluster, namespace: str) -> list[str]:
-    """The reason of the condition Ready of each estimate that has one."""
+    """Return the reason of the condition Ready of each estimate that has one."""
     return ready_field(cluster, namespace, "reason").split("\n")[:-1]
 
 
@@ -163,14 +166,14 @@ def ready_field(cluster: Cluster, namespace: str, field: str) -> str:
 
 
 def jobs(cluster: Cluster, state: str) -> float:
-    """Jobs for the fetchers that are "queued" or "running", by the metrics."""
+    """Return from the metrics how many jobs of fetchers are "queued" or "running"."""
     page = metrics(cluster.installation.controller_url)
     (value,) = re.findall(rf'^joulecast_{state}_jobs{{pool="fetch"}} (\S+)$', page, re.MULTILINE)
     return float(value)
 
 
 def forecast_of(tenants: Tenants, image: str, *, has_secret: bool) -> dict[str, Any]:
-    """The status of a new estimate of ``image``, in a namespace of its own."""
+    """Create an estimate of ``image`` in a new namespace, and return its status."""
     cluster = tenants.cluster
     namespace = cluster.plane.create_namespace(f"test-{uuid4().hex[:8]}")
     spec: dict[str, Any] = {}
@@ -183,7 +186,7 @@ def forecast_of(tenants: Tenants, image: str, *, has_secret: bool) -> dict[str, 
 
 
 def trickles(connection: socket.socket) -> bool:
-    """Send one more byte of an answer, which keeps the reader from giving up; says whether there is a reader."""
+    """Send one more byte of an answer, so that the reader does not give up; tells whether there is a reader."""
     try:
         connection.sendall(b"x")
     except OSError:
@@ -200,7 +203,7 @@ def layer_of(model: bytes) -> dict[str, bytes]:
 
 
 def forge(registry: Registry, image: images.Image, model: bytes) -> None:
-    """Have ``registry`` serve a layer with ``model`` under the digest of the image's own, which has the same size."""
+    """Make ``registry`` serve a layer with ``model`` under the digest of the image's own layer, which has its size."""
     forged = images.tar_of(layer_of(model))
     digest = json.loads(image.manifest)["layers"][0]["digest"]
     path = blob_file(registry, digest)
@@ -209,7 +212,7 @@ def forge(registry: Registry, image: images.Image, model: bytes) -> None:
 
 
 def blob_file(registry: Registry, digest: str) -> Path:
-    """Where distribution's file system driver keeps a blob."""
+    """Return where distribution's file system driver stores a blob."""
     value = digest.removeprefix("sha256:")
     return registry.directory / "data/docker/registry/v2/blobs/sha256" / value[:2] / value / "data"
 

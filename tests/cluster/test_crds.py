@@ -1,4 +1,4 @@
-"""The generated CRDs on a real API server: taken, served, and strict."""
+"""Test that a real API server accepts and serves the generated CRDs, and refuses invalid objects."""
 
 from __future__ import annotations
 

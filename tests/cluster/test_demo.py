@@ -1,4 +1,4 @@
-"""The demo does what the README says of it, from its first line to its last, and leaves nothing behind."""
+"""Test that the demo does what the README says, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a real Prometheus sees of both processes, and every query of the dashboard."""
+"""Test with a real Prometheus the metrics of both processes and every query of the dashboard."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VARIABLES = {"$namespace": ".*", "$accelerator": ".*", "$__rate_interval": "30s"
 EXPORTER = """
 import asyncio, sys, kopf
 from joulecast_operator.workers import isolation
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.serving.health import Health, served
 from joulecast_operator.index.index import Index
 from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
@@ -47,7 +47,7 @@ async def main():
     index = Index(shown=shown)
     watches = Watches(index=index, cluster=Cluster(), kinds=(ESTIMATES, PROFILES, CALIBRATIONS))
     health = Health(sick=lambda: None, unready=lambda: None if index.ready else "the index is being filled")
-    work = Forecasts(Settings(cache_dir=sys.argv[2])).collectors
+    work = Forecaster(Settings(cache_dir=sys.argv[2])).collectors
     registry = registry_with(EstimateCollector(index), refused_writes(), *work)
     show_isolation(registry, await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)
@@ -75,7 +75,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def exporter(release: Release) -> Iterator[str]:
-    """HOST:PORT of the forecasts' metrics."""
+    """Return HOST:PORT of the metrics of forecasts."""
     port = free_port()
     process = Process(
         "exporter",
@@ -90,7 +90,7 @@ def exporter(release: Release) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Prometheus:
-    """Prometheus after estimates, a profile and admissions of every kind a user meets."""
+    """Return a Prometheus that has scraped estimates, a profile and reviews of every kind."""
     release.estimate("detector", "shop", IMAGE, 0.42)
     release.wait_known("shop", "0.42", IMAGE)
     release.plane.apply(estimate("waiting"), profile())
@@ -124,7 +124,7 @@ def calibration() -> dict[str, object]:
 
 
 def answer(scraped: Prometheus, query: str) -> list[dict[str, Any]]:
-    """What is found once anything is: after a scrape that took too long there is nothing for a second."""
+    """Return the result when there is one; after a scrape that took too long there is none for a second."""
     found: list[dict[str, Any]] = []
     assert eventually(lambda: found.extend(scraped.query(query)) or found), f"nothing for {query}"
     return found

@@ -1,4 +1,4 @@
-"""/metrics of both processes on a real API server: for those who may get it, and for nobody else."""
+"""Test with a real API server that only accounts that may get /metrics can read it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 def bind(plane: ControlPlane, account: str) -> None:
-    """As docs/kubernetes.md tells an administrator to."""
+    """The rights are given as docs/kubernetes.md says."""
     role, subject = "--clusterrole=joulecast-metrics-reader", f"--serviceaccount=monitoring:{account}"
     plane.kubectl("create", "clusterrolebinding", f"{account}-joulecast", role, subject)
 

@@ -1,4 +1,4 @@
-"""The Prometheus that metrics tests stand on is a real one."""
+"""Test that the Prometheus of the tests of metrics is a real one."""
 
 from collections.abc import Iterator
 from urllib.error import HTTPError
@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def exporter() -> Iterator[str]:
-    """A target whose gauge `sample_joules` is 42."""
+    """Run a target whose gauge `sample_joules` is 42."""
     collectors = CollectorRegistry()
     Gauge("sample_joules", "A sample", registry=collectors).set(42)
     server, thread = start_http_server(0, "127.0.0.1", collectors)

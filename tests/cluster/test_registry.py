@@ -1,4 +1,4 @@
-"""The registry that image tests stand on is a real one."""
+"""Test that the registry of the tests of images is a real one."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def write_blob(layout: Path, content: bytes, media_type: str) -> dict:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Path:
-    """An image layout with one layer."""
+    """Return an image layout with one layer."""
     folder = tmp_path / "layout"
     manifest = {
         "schemaVersion": 2,
@@ -73,7 +73,7 @@ def test_basic_authentication_and_tls(tmp_path: Path, layout: Path) -> None:
 
 
 def ask_token(registry: Registry, scope: str, authorization: str | None = None) -> str:
-    """As a client does: the registry's challenge names the realm, the realm gives the token."""
+    """Get a token like a client: from the realm that the registry's challenge names."""
     with pytest.raises(urllib.error.HTTPError) as refused:
         pull(registry, scope.split(":")[1] + "/manifests/1")
     challenge = refused.value.headers["WWW-Authenticate"]

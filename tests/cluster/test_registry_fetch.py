@@ -1,4 +1,4 @@
-"""Models read from a real registry: open, with a password, with tokens, behind a private authority, away and back."""
+"""Test reading from a real registry: open, with password, with tokens, with a private authority, absent for a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPOSITORY = "team/vision/model"
 
 
 def push(registry: Registry, folder: Path, compression: str | None = None, tag: str = "1") -> tuple[str, str]:
-    """(reference, digest) of an image with the model in its upper layer."""
+    """Push an image with the model in its upper layer, and return its reference and digest."""
     image = build([{"etc/os-release": b"x" * 3000}, {"models/m.onnx": MODEL}], compression=compression)
     digest = registry.push(write_layout(image, folder / f"layout-{tag}"), REPOSITORY, tag)
     return f"{registry.host}/{REPOSITORY}:{tag}", digest

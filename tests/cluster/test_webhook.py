@@ -1,4 +1,4 @@
-"""The webhook under the chart's token: what it writes at admission, and that it never stands in the way."""
+"""Test the webhook under the chart's token: what it writes at admission, and that it never blocks a workload."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ webhook.STALE_SECONDS = 4.0
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """A control plane of its own: a webhook and a policy concern a whole cluster."""
+    """Run a separate control plane, because a webhook and a policy concern a whole cluster."""
     with ControlPlane.start(tmp_path_factory.mktemp("admission")) as plane:
         found = Release(plane)
         found.install()
@@ -57,7 +57,7 @@ def running(release: Release) -> Iterator[Process]:
 
 @pytest.fixture
 def webhook(release: Release, running: Process) -> Release:
-    """The release with its webhook up, even where an earlier test stopped it."""
+    """Return the release with its webhook running, also if an earlier test stopped it."""
     if not running.is_running:
         running.start()
     return release
@@ -65,7 +65,7 @@ def webhook(release: Release, running: Process) -> Release:
 
 @pytest.fixture
 def shop(webhook: Release) -> str:
-    """A namespace with an estimate of IMAGE that the webhook knows."""
+    """Create a namespace with an estimate of IMAGE, and wait until the webhook knows it."""
     namespace = webhook.plane.create_namespace(f"shop-{uuid4().hex[:8]}")
     webhook.estimate("detector", namespace, IMAGE, 0.42)
     webhook.wait_known(namespace, "0.42", IMAGE)
@@ -157,7 +157,7 @@ def test_a_dry_run_warns_and_writes_nothing(webhook: Release, shop: str) -> None
 
 
 def test_of_two_estimates_of_an_image_the_one_that_is_run_speaks(webhook: Release, shop: str) -> None:
-    """The first by alphabet is another precision and runtime."""
+    """The alphabetically first result has another precision and runtime."""
     webhook.estimate("a-half", shop, IMAGE, 0.1, precision="fp16", runtime="onnxruntime-cuda")
     webhook.estimate("later", shop, OTHER, 7.0)
     webhook.wait_known(shop, "7", OTHER)  # and so what was written before
@@ -186,7 +186,7 @@ def test_where_pods_must_be_placed_chooses_the_row(webhook: Release, shop: str) 
 def test_a_batch_size_that_nobody_holds_is_said(webhook: Release, shop: str) -> None:
     asked = deployment("web", shop, annotations={notes.BATCH_SIZE: "8"})
     done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(asked))
-    assert "no estimate of this image holds batch size 8" in done.stderr
+    assert "no estimate of this image has a result for batch size 8" in done.stderr
     expected = {"state": "Failed", "reason": "BatchSizeNotEstimated", "estimated-by": "detector", "batch-size": "8"}
     assert webhook.annotations("web", shop) == expected
 
@@ -222,9 +222,7 @@ def test_an_annotated_kind_that_is_not_covered_is_told_and_only_that_one_is_aske
         assert sum(webhook.calls().values()) == before, kind
         metadata = {"name": "told", "namespace": shop, "annotations": {notes.MODEL: "registry.invalid/new:1"}}
         done = webhook.plane.kubectl("create", "-f", "-", stdin=text(body | {"metadata": metadata}))
-        assert (
-            f"Warning: joulecast annotates Deployments, no {kind}, so that {notes.MODEL} has no effect" in done.stderr
-        )
+        assert f"Warning: {notes.MODEL} has no effect on a {kind}, because joulecast annotates only" in done.stderr
         found = webhook.plane.get(kind.lower(), "told", shop)["metadata"]["annotations"]
         assert {key for key in found if key.startswith(PREFIX)} == {notes.MODEL}
 
@@ -290,7 +288,7 @@ def test_what_joulecast_writes_is_not_reviewed(webhook: Release, shop: str) -> N
 
 
 def post(release: Release, body: bytes) -> tuple[int, bytes]:
-    """A request straight to the webhook, as any client on its network could send it."""
+    """Send a request directly to the webhook, like any client on its network."""
     context = ssl.create_default_context(cafile=str(release.installation.authority.bundle))
     request = urllib.request.Request(release.installation.webhook_address, data=body, method="POST")
     try:

@@ -1,4 +1,4 @@
-"""What the chart's tokens may do to Deployments: change annotations of joulecast.dev/, and nothing else."""
+"""Test that the chart's tokens may change only annotations under joulecast.dev/ of Deployments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANOTHER_IMAGE = {"spec": {"template": {"spec": {"containers": [{"name": "main", 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """The chart with its policy in force, which takes the API server a moment."""
+    """Install the chart, and wait until the API server enforces its policy."""
     with ControlPlane.start(tmp_path_factory.mktemp("policy"), controller_manager=False) as plane:
         found = Release(plane)
         found.install("--set", "uninstall.enabled=true")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from joulecast_operator.api.calibrations import CalibrationSpec
-from joulecast_operator.calibrations.jobs import _USER, Run, job
+from joulecast_operator.calibrations.jobs import _USER, CalibrationRun, job
 from joulecast_operator.calibrations.nodes import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +115,9 @@ def test_the_jobs_command_line_finds_its_programs_in_the_calibration_stage() -> 
     spec = CalibrationSpec(accelerator="NVIDIA-L40S", quick=True)
     metadata = {"name": "a", "namespace": "n", "uid": "0123456789"}
     target = Target(product="NVIDIA-L40S", labels={})
-    made = job(Run(calibration={"metadata": metadata}, spec=spec, number=1, target=target, image="joulecast-torch"))
+    made = job(
+        CalibrationRun(calibration={"metadata": metadata}, spec=spec, number=1, target=target, image="joulecast-torch")
+    )
     (container,) = made["spec"]["template"]["spec"]["containers"]
     python, *module = container["command"]
     assert (python, module) == ("python3", ["-m", "joulecast_operator.calibrations.pod"])

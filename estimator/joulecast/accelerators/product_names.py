@@ -42,6 +42,16 @@ def whole_label(label: str) -> str:
     return whole
 
 
+def is_slice(label: str) -> bool:
+    """Tell whether a label names a slice that MIG makes of a card."""
+    return _SLICE.search(label) is not None
+
+
+def without_slice(label: str) -> str:
+    """Return the part of a label that names the card: all of it, or what stands before the name of a MIG slice."""
+    return _SLICE.split(label, maxsplit=1)[0]
+
+
 @cache
 def _names() -> Mapping[str, str]:
     """Map the key and labels of each data sheet, in lower case, to its first label; leave out labels of two sheets."""

@@ -1,7 +1,8 @@
-"""The annotations that joulecast reads from and writes to a workload; pure, the same functions for both processes.
+"""Define the annotations that joulecast reads from and writes to a workload; pure functions for both processes.
 
-Inputs are the user's: which model, which estimate, how the model is run. Outputs are joulecast's alone: whatever a user
-or a copied manifest says there is replaced or taken away. No key is both: a copied output would be read as an input.
+The user writes the inputs: which model, which estimate, how the model is run. Only joulecast writes the outputs: it
+replaces or removes what a user or a copied manifest sets there. No key is both an input and an output, because a copied
+output would then be read as an input.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ REFRESH: Final = PREFIX + "refresh"
 INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, PRECISION, RUNTIME, FOR_ACCELERATOR, SKIP, REFRESH})
 
 REST_UNTIL: Final = PREFIX + "rest-until"
-"""On the controller's own Deployment alone: until this time, RFC 3339, it writes no annotations."""
+"""Read from the controller's own Deployment only: the controller writes no annotations until this time (RFC 3339)."""
 
 RESTING_UNTIL: Final = PREFIX + "resting-until"
-"""The controller's answer beside it: the same time, once the last write under way has landed."""
+"""Written by the controller beside it, with the same time, when its last write under way has ended."""
 
 JOULES: Final = PREFIX + "joules-per-batch"
 JOULES_LOWER: Final = PREFIX + "joules-per-batch-lower"
@@ -66,14 +67,14 @@ _SIGNIFICANT_DIGITS: Final = 3  # an interval is never narrower than 1 %; more d
 
 
 def annotations_of(resource: Mapping[str, Any]) -> dict[str, str]:
-    """Return all annotations of a resource; {} where it has none."""
+    """Return all annotations of a resource; {} if it has none."""
     metadata = resource.get("metadata")
     found = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     return dict(found) if isinstance(found, Mapping) else {}
 
 
 def outputs(current: Mapping[str, str]) -> Outputs:
-    """Return those of the ``current`` annotations that are joulecast's own."""
+    """Return those of the ``current`` annotations that joulecast writes."""
     return {key: value for key, value in current.items() if key in OUTPUT_KEYS}
 
 
@@ -95,7 +96,7 @@ def state_of(estimate: Mapping[str, Any]) -> str:
 
 
 def ready_condition(estimate: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the Ready condition, None where it is absent or describes an older generation."""
+    """Return the Ready condition; None if it is absent or describes an older generation."""
     ready = _condition(estimate, "Ready")
     return None if ready is None or _outdated(ready, estimate) else ready
 

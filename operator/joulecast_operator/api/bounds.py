@@ -1,6 +1,6 @@
-"""Bound and escape texts of statuses, events and warnings, which may come from models, images and annotations.
+"""Cut and escape the texts of statuses, events and warnings, because they may come from models, images and annotations.
 
-An object beyond 1.5 MB is refused by the store, and every webhook keeps every estimate in memory.
+etcd refuses an object of more than 1.5 MB, and every webhook keeps every estimate in memory.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from joulecast.printable import bounded
 
-MESSAGE_CHARACTERS: Final = 1024  # of a condition, an event or a warning; a reader takes in no more
+MESSAGE_CHARACTERS: Final = 1024  # of a condition, an event or a warning; more does not help a reader
 TEXT_CHARACTERS: Final = 512  # of any other text, as long as the longest image reference that a spec may hold
-NAME_CHARACTERS: Final = 128  # of a layer or an operator: up to 52 of them stand in a status
+NAME_CHARACTERS: Final = 128  # of a layer or an operator: a status holds up to 52 of them
 LISTED: Final = 32  # entries of any list
 
 _MESSAGE: Final = "message"
@@ -24,7 +24,7 @@ def bounded_status(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(value: str) -> str:
-    """Cut and escape a text for a status; compare a text with a status only after this."""
+    """Cut and escape a text for a status. A text must pass through this before it is compared with one in a status."""
     return bounded(value, TEXT_CHARACTERS)
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary of every status: its conditions, the reasons why there is no answer, and the events that tell of it.
+"""Make the conditions of every status, the reasons why a result is missing, and the events that report a change.
 
 Pure functions over resources as plain dicts.
 """
@@ -18,14 +18,22 @@ RESOLVED: Final = "ModelResolved"
 PROFILED: Final = "Profiled"
 READY: Final = "Ready"
 USABLE: Final = "Usable"
+"""Types of conditions."""
 
 Status = dict[str, Any]
+"""The status of an object, with its fields in camelCase."""
+
 Truth = Literal["True", "False", "Unknown"]
+"""The status of a condition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Nothing is known yet: why, and what to wait for or do."""
+    """The result is not known yet, but may follow without a change of the object.
+
+    - ``reason``: reason of the condition.
+    - ``message``: what is awaited, and what can be done.
+    """
 
     reason: str
     message: str
@@ -33,7 +41,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrong:
-    """The resource itself, or what it names, must be changed."""
+    """There is no result until somebody changes the object or what it refers to.
+
+    - ``reason``: reason of the condition.
+    - ``message``: what is wrong and how to correct it.
+    """
 
     reason: str
     message: str
@@ -41,7 +53,12 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventToPost:
-    """One event on a resource."""
+    """A Kubernetes event to post on an object.
+
+    - ``kind``: the event's type; ``Warning`` where somebody should act.
+    - ``reason``: the event's reason, in CamelCase.
+    - ``message``: the event's text.
+    """
 
     kind: Literal["Normal", "Warning"]
     reason: str
@@ -49,7 +66,7 @@ class EventToPost:
 
 
 def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
-    """Return the merge patch that turns ``current`` into ``desired``; {} where nothing differs."""
+    """Return the merge patch that turns ``current`` into ``desired``; {} if nothing differs."""
     before = current or {}
     changed: dict[str, Any] = {name: value for name, value in desired.items() if before.get(name) != value}
     return changed | {name: None for name in before if name not in desired}
@@ -58,7 +75,7 @@ def status_patch(current: Resource | None, desired: Status) -> dict[str, Any]:
 def event_of(current: Resource | None, desired: Status, *, warning: bool = False) -> EventToPost | None:
     """Return an event if the reason of the last condition (Ready, Usable) changed, else None.
 
-    ``warning``: somebody should see to it, although the condition is not False.
+    ``warning``: make it a Warning although the condition is not False, because somebody should act.
     """
     after = (desired.get("conditions") or [None])[-1]
     if after is None:
@@ -71,18 +88,18 @@ def event_of(current: Resource | None, desired: Status, *, warning: bool = False
 
 
 def refused_status(resource: Resource, desired: Status | Mapping[str, Any], error: str, *, now: datetime) -> Status:
-    """Return the current status with the last condition of ``desired`` set to: the API server refused the status."""
+    """Return the current status, whose last condition, of the type in ``desired``, says that the status was refused."""
     current: Resource = resource.get("status") or {}
     generation = (resource.get("metadata") or {}).get("generation")
     last = desired["conditions"][-1]["type"]
-    message = f"the API server refuses the status, which is tried again at the next sweep: {error}"
+    message = f"the API server refused the status, which is sent again at the next sweep: {error}"
     others = [found for found in current.get("conditions") or () if found.get("type") != last]
     refused = condition_of(current, last, "False", "StatusRefused", message, generation, now)
     return {**current, "conditions": [*others, refused]}
 
 
 def defect_status(resource: Resource, kind: str, message: str, *, now: datetime) -> Status:
-    """Return the current status with the condition ``kind`` set to Unknown because of a defect of joulecast."""
+    """Return the current status with the condition ``kind`` set to Unknown because joulecast itself failed."""
     current: Resource = resource.get("status") or {}
     generation = (resource.get("metadata") or {}).get("generation")
     others = [found for found in current.get("conditions") or () if found.get("type") != kind]
@@ -93,13 +110,13 @@ def defect_status(resource: Resource, kind: str, message: str, *, now: datetime)
 
 
 def refusal_event(what: str, error: str) -> EventToPost:
-    """Return the event that reports a write of ``what`` that the API server refused."""
-    message = f"the API server refuses what joulecast writes, which is tried again at the next sweep: {error}"
+    """Return the event that reports that the API server refused a write of ``what``."""
+    message = f"the API server refused what joulecast writes, which is sent again at the next sweep: {error}"
     return EventToPost(kind="Warning", reason=f"{what}Refused", message=bounds.message(message))
 
 
 def condition(status: Resource, kind: str) -> Resource | None:
-    """Return the condition of type ``kind``, None where the status has none."""
+    """Return the condition of type ``kind``; None if the status has none."""
     return next((found for found in status.get("conditions") or () if found.get("type") == kind), None)
 
 
@@ -111,7 +128,7 @@ def timestamp(now: datetime) -> str:
 def condition_of(
     current: Resource, kind: str, truth: Truth, reason: str, message: str, generation: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Return a condition for a status; ``lastTransitionTime`` changes only if its status changes."""
+    """Return a condition for a status. Its ``lastTransitionTime`` changes only if the condition's status changes."""
     before = condition(current, kind)
     moved = before is None or before.get("status") != truth
     found: dict[str, Any] = {

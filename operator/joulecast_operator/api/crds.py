@@ -1,6 +1,7 @@
-"""Writes the CustomResourceDefinitions: `python -m joulecast_operator.api.crds` (`--check` compares only).
+"""Write the CustomResourceDefinitions: `python -m joulecast_operator.api.crds`; with `--check` only compare them.
 
-``crds/`` holds them for kubectl; the chart's ``templates/crds/`` holds the same with Helm's annotation that keeps them.
+``crds/`` holds them for kubectl. The chart's ``templates/crds/`` holds the same ones with the annotation by which Helm
+keeps them at an uninstall.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from joulecast_operator.api.profiles import AcceleratorEnergyProfile
 ROOT: Final = Path(__file__).resolve().parents[3]
 KEEP: Final = {"helm.sh/resource-policy": "keep"}
 
-_REJECTED: Final = ("title", "propertyNames")  # the server takes neither in a structural schema of ours
-_VERBATIM: Final = ("properties", "default")  # hold names and values, not schemas
+_REJECTED: Final = ("title", "propertyNames")  # the API server accepts neither in a structural schema
+_VERBATIM: Final = ("properties", "default")  # these keys hold names and values, not schemas
 _ESTIMATE_COLUMNS: Final = ("model", "accelerator", "batchSize", "joules", "interval", "coverage", "origin")
 _PROFILE_COLUMNS: Final = ("origin", "error")
 _CALIBRATION_COLUMNS: Final = ("accelerator", "progress", "rows", "error", "better")
@@ -146,7 +147,7 @@ def _calibration_columns() -> list[Schema]:
 
 
 def _column(name: str, path: str) -> Schema:
-    """Return a column of texts; a number column would print 1.234567891e+06."""
+    """Return a column of type string, because a number column would print 1.234567891e+06."""
     title = "".join(f" {letter}" if letter.isupper() else letter for letter in name)
     return {"name": title.title(), "type": "string", "jsonPath": path}
 
@@ -156,7 +157,7 @@ def _condition(kind: str, field: str = "status") -> Schema:
 
 
 def _standing(kind: str) -> list[Schema]:
-    """Tell whether the condition holds, and beside it why or why not."""
+    """Return a column that tells whether the condition holds, and a column with its reason."""
     return [_condition(kind), _condition(kind, "reason") | {"name": "Reason"}]
 
 
@@ -191,7 +192,7 @@ def _resolved(schema: Schema, shared: Mapping[str, Schema]) -> Schema:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Replace "T or null" by T: the API server rejects a null branch, and an optional field may be left out."""
+    """Replace "T or null" by T: the API server rejects null as a type, and an optional field may be left out."""
     options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) != 1:
         return schema

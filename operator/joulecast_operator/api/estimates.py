@@ -1,7 +1,7 @@
-"""The custom resource InferenceEnergyEstimate of joulecast.dev/v1alpha1: validation, documentation and CRD in one.
+"""Define the custom resource InferenceEnergyEstimate of joulecast.dev/v1alpha1: its validation, documentation and CRD.
 
-Everything in a spec is bounded: the API server prices a CEL rule by the largest object that a schema admits.
-Spec numbers are integers; status numbers are finite and rounded to six significant digits.
+Everything in a spec is bounded, because the API server computes the cost of a CEL rule from the largest object that the
+schema admits. Numbers in a spec are integers; those in a status are finite and rounded to six significant digits.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from joulecast_operator.api.parts import (
     Part,
     Runtime,
     SecretReference,
-    Shown,
-    ShownName,
+    StatusName,
+    StatusText,
     rules,
 )
 
@@ -31,17 +31,15 @@ MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay smal
 MAXIMUM_TOP_LAYERS: Final = 20
 MAXIMUM_NAMED_ACCELERATORS: Final = 10
 BATCH: Final = "batch"
-"""Stands for the batch size in an input shape; the N of the command line is a boolean in YAML."""
+"""Stands for the batch size in an input shape. The N of the command line would be a boolean in YAML."""
 
-_IMAGE_CHARACTERS: Final = (
-    512  # registry host 255 + repository 255, then a tag or digest; longer references do not occur
-)
+_IMAGE_CHARACTERS: Final = 512  # registry host 255 + repository 255, then a tag or digest; none longer was seen
 _PATH_CHARACTERS: Final = 512
 _UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 _TENSOR_CHARACTERS: Final = 128
 _DIMENSION: Final = 2**31 - 1  # onnxruntime and torch index dimensions with 64 bits, kernels with 32
 
-Dimension = Annotated[
+ShapeDimension = Annotated[
     int | str,
     WithJsonSchema(
         {
@@ -63,59 +61,63 @@ Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
 
 
 class ModelImage(Part):
-    """A model inside an image of an OCI registry."""
+    """Names a model inside an image of an OCI registry."""
 
     image: str = Field(
         min_length=1,
         max_length=_IMAGE_CHARACTERS,
-        description="Image that holds the model: REGISTRY/REPOSITORY:TAG or …@sha256:….",
+        description="Image that holds the model: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST.",
     )
     path: str | None = Field(
         None,
         min_length=1,
         max_length=_PATH_CHARACTERS,
-        description="The model's path inside the image; found by itself when left out.",
+        description="The model's path inside the image; needed only if the image holds several models.",
     )
-    format: Literal["onnx"] | None = Field(None, description="The model's format; told from its bytes when left out.")
+    format: Literal["onnx"] | None = Field(
+        None, description="The model's format; recognised by its content when left out."
+    )
 
 
 class TargetReference(Part):
-    """A workload of the same namespace whose image holds the model."""
+    """Refers to a workload of the same namespace, one of whose images holds the model."""
 
-    api_version: Literal["apps/v1"] = "apps/v1"
-    kind: Literal["Deployment"] = "Deployment"
-    name: Name
+    api_version: Literal["apps/v1"] = Field("apps/v1", description="API version of the workload.")
+    kind: Literal["Deployment"] = Field("Deployment", description="Kind of the workload.")
+    name: Name = Field(description="Name of the workload.")
 
 
-class Workload(Part):
-    """What is asked of the model."""
+class WorkloadSpec(Part):
+    """How the model is run: batch sizes, shapes and content of its inputs, and precision."""
 
     batch_sizes: list[Annotated[int, Field(ge=1, le=65536)]] | None = Field(
         None,
         min_length=1,
         max_length=8,
-        description="Batch sizes to forecast, each once; when left out the one that inputShapes holds or the model"
-        " fixes, else 1.",
+        description="Batch sizes to forecast for. When left out: the one that inputShapes gives or the model fixes,"
+        " else 1.",
         json_schema_extra=SET,
     )
-    input_shapes: dict[TensorName, Annotated[list[Dimension], Field(max_length=16)]] = Field(
+    input_shapes: dict[TensorName, Annotated[list[ShapeDimension], Field(max_length=16)]] = Field(
         default_factory=dict,
         max_length=32,
-        description=f"Full shape of an input by its name, outermost dimension first; {BATCH} is the batch size.",
+        description="Full shape of each input whose dimensions the model leaves open, by the input's name, outermost"
+        f" dimension first; {BATCH} stands for the batch size.",
     )
     input_values: dict[TensorName, InputValue] = Field(
         default_factory=dict,
         max_length=32,
-        description="Content of an input that steers shapes or branches, by its name: "
-        '16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.',
+        description="Content of each input on which shapes or branches of the model depend, by the input's name: "
+        '16000 is a scalar, "1,2,3" a list, "5," a list of one number, "[[1,2],[3,4]]" nested lists.',
     )
     precision: Precision = Field(
-        default="default", description="What the arithmetic runs in; default is what torch does unasked."
+        default="default",
+        description="Number format that the arithmetic runs in; default is what torch uses unless told otherwise.",
     )
 
 
 class Accelerators(Part):
-    """Which accelerators to forecast for."""
+    """The accelerators to forecast for: by name, or those of the nodes that carry certain labels."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -127,10 +129,12 @@ class Accelerators(Part):
         None,
         min_length=1,
         max_length=MAXIMUM_NAMED_ACCELERATORS,
-        description="Product names as in the node label nvidia.com/gpu.product.",
+        description="Product names as in the node label nvidia.com/gpu.product. Give either this or nodeSelector.",
         json_schema_extra=SET,
     )
-    node_selector: NodeSelector | None = Field(None, description="The products of the nodes that carry these labels.")
+    node_selector: NodeSelector | None = Field(
+        None, description="Forecast for the products of the nodes that carry these labels. Give either this or names."
+    )
 
 
 _RESULTS_RULE: Final = (
@@ -140,7 +144,7 @@ _RESULTS_RULE: Final = (
 
 
 class EstimateSpec(Part):
-    """What to forecast."""
+    """What to forecast: a model, how it is run, and on which accelerators."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -152,107 +156,160 @@ class EstimateSpec(Part):
         )
     )
 
-    model: ModelImage | None = None
-    target_ref: TargetReference | None = None
-    workload: Workload = Field(default_factory=lambda: Workload(batch_sizes=None), json_schema_extra={"default": {}})
-    accelerators: Accelerators | None = Field(
-        None, description="Accelerators by name or by node; those of all nodes of the cluster when left out."
+    model: ModelImage | None = Field(None, description="The image that holds the model. Give either this or targetRef.")
+    target_ref: TargetReference | None = Field(
+        None, description="The workload one of whose images holds the model. Give either this or model."
     )
-    runtime: Runtime = Field("torch-eager", description="What executes the model.")
+    workload: WorkloadSpec = Field(
+        default_factory=lambda: WorkloadSpec(batch_sizes=None),
+        description="How the model is run: batch sizes, shapes and content of its inputs, and precision.",
+        json_schema_extra={"default": {}},
+    )
+    accelerators: Accelerators | None = Field(
+        None,
+        description="The accelerators to forecast for, by name or by node; those of all nodes of the cluster when left"
+        " out.",
+    )
+    runtime: Runtime = Field("torch-eager", description="The runtime that executes the model.")
     resolve_interval: str = Field(
         "15m",
         min_length=2,
         max_length=16,
         pattern="^([0-9]+(h|m|s))+$",
-        description="How often a tag is looked up again; at least 1m.",
+        description="How often the image's tag is looked up again, such as 15m or 1h30m; at least 1m.",
         json_schema_extra=rules(("duration(self) >= duration('1m')", "must be 1m or longer")),
     )
-    suspend: bool = Field(False, description="While true nothing is fetched or forecast; what is there stays.")
+    suspend: bool = Field(
+        False, description="While true, nothing is fetched or forecast, and the present results are kept."
+    )
     image_pull_secrets: list[SecretReference] = Field(
         default_factory=list,
         max_length=10,
-        description="Secrets of this namespace to pull the image with; its admin must allow joulecast to read them.",
+        description="Secrets of this namespace to pull the image with. An admin of the namespace must allow joulecast"
+        " to read them.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
 
 
 class Result(Part):
-    """A forecast for one accelerator, precision and batch size."""
+    """The forecast for one accelerator, runtime, precision and batch size."""
 
-    accelerator: Accelerator
-    runtime: Shown
-    precision: Shown
-    batch_size: int
+    accelerator: Accelerator = Field(description="Product name of the accelerator.")
+    runtime: StatusText = Field(description="The runtime that executes the model.")
+    precision: StatusText = Field(description="Number format that the arithmetic runs in.")
+    batch_size: int = Field(description="Number of samples in one batch.")
     joules_per_batch: float = Field(description="Energy of one batch, in joules.")
-    joules_per_batch_lower: float = Field(description="Lower end of the interval, in joules.")
-    joules_per_batch_upper: float = Field(description="Upper end of the interval, in joules.")
-    interval_level: float = Field(description="Probability that the interval holds the true value.")
-    latency_seconds: float
-    average_power_watts: float
-    coverage: float = Field(description="Share of the model's FLOPs that a calibrated model priced, 0 to 1.")
-    origin: Origin
+    joules_per_batch_lower: float = Field(description="Lower end of the interval of joulesPerBatch, in joules.")
+    joules_per_batch_upper: float = Field(description="Upper end of the interval of joulesPerBatch, in joules.")
+    interval_level: float = Field(
+        description="Probability that the energy of a batch lies within the interval, 0 to 1."
+    )
+    latency_seconds: float = Field(description="Time of one batch, in seconds.")
+    average_power_watts: float = Field(description="Average power of the accelerator while a batch runs, in watts.")
+    coverage: float = Field(description="Share of the model's FLOPs that the forecast covers, 0 to 1.")
+    origin: Origin = Field(
+        description="What the forecast rests on: measured (joulecast's own measurements of this accelerator), public"
+        " (published energy measurements of it), transferred (energy measurements of other accelerators), datasheet"
+        " (its published limits alone). Each is less certain than the one before."
+    )
 
 
 class EstimateSummary(Part):
-    """The first result as text, for columns and people."""
+    """The first result as text, which `kubectl get` prints in columns."""
 
-    model: Shown
-    accelerator: Shown
-    batch_size: Shown
-    joules: Shown
-    interval: Shown
-    coverage: Shown
-    origin: Shown
+    model: StatusText = Field(description="The image without its registry.")
+    accelerator: StatusText = Field(description="Product name of the accelerator.")
+    batch_size: StatusText = Field(description="Number of samples in one batch.")
+    joules: StatusText = Field(description="Energy of one batch, with its unit.")
+    interval: StatusText = Field(description="Interval of that energy, with its unit.")
+    coverage: StatusText = Field(description="Share of the model's FLOPs that the forecast covers, in percent.")
+    origin: StatusText = Field(description="What the forecast rests on: measured, public, transferred or datasheet.")
 
 
 class TopLayer(Part):
-    """One of the rows that cost most in the summary's forecast."""
+    """One of the layers that need most energy in the first result."""
 
-    name: ShownName
-    op_type: ShownName
-    joules: float
+    name: StatusName = Field(description="Name of the layer in the model.")
+    op_type: StatusName = Field(description="Operator of the layer, by its ONNX name.")
+    joules: float = Field(description="Energy of the layer per batch, in joules.")
     share: float = Field(description="Share of the forecast's joules, 0 to 1.")
 
 
 class ModelTotals(Part):
-    """The model's size at the summary's batch size."""
+    """The model's size at the first batch size."""
 
-    macs: int = Field(json_schema_extra={"format": "int64"})
-    params: int = Field(json_schema_extra={"format": "int64"})
-    activations: int = Field(json_schema_extra={"format": "int64"})
-    bytes_moved: int = Field(json_schema_extra={"format": "int64"})
+    macs: int = Field(
+        description="Multiply-accumulate operations of one batch; each is two FLOPs.",
+        json_schema_extra={"format": "int64"},
+    )
+    params: int = Field(
+        description="Trainable parameters, a shared one counted once.", json_schema_extra={"format": "int64"}
+    )
+    activations: int = Field(
+        description="Output elements of the layers that multiply and accumulate, of one batch.",
+        json_schema_extra={"format": "int64"},
+    )
+    bytes_moved: int = Field(
+        description="Bytes of weights, inputs and outputs of all layers, of one batch.",
+        json_schema_extra={"format": "int64"},
+    )
 
 
 class EstimateStatus(Part):
-    """What was forecast, and how it stands."""
+    """The forecasts, the model that they are of, and the conditions of the estimate."""
 
-    observed_generation: int | None = Field(None, json_schema_extra={"format": "int64"})
-    image: Shown | None = Field(None, description="The image reference that was resolved.")
-    model_digest: Shown | None = Field(None, description="Digest of the platform's manifest.")
-    model_path: Shown | None = Field(None, description="The model's path inside the image.")
-    verification: Literal["Full", "Manifest"] | None = Field(
-        None, description="How far the model's bytes were checked against the image's digests."
+    observed_generation: int | None = Field(
+        None,
+        description="The metadata.generation that this status was computed for.",
+        json_schema_extra={"format": "int64"},
     )
-    estimated_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    inputs_hash: Shown | None = Field(None, description="Hash of everything that decided the results.")
-    totals: ModelTotals | None = None
+    image: StatusText | None = Field(None, description="The image reference that was resolved.")
+    model_digest: StatusText | None = Field(
+        None, description="Digest of the image's manifest for the platform that the controller chooses."
+    )
+    model_path: StatusText | None = Field(None, description="The model's path inside the image.")
+    verification: Literal["Full", "Manifest"] | None = Field(
+        None,
+        description="How far the model's bytes were checked against the image's digests: Full (every byte of the layers"
+        " that were read) or Manifest (the manifest and the configuration only, because a layer was read in part).",
+    )
+    estimated_at: str | None = Field(
+        None, description="When the results last changed.", json_schema_extra={"format": "date-time"}
+    )
+    inputs_hash: StatusText | None = Field(None, description="Hash of everything that the results depend on.")
+    totals: ModelTotals | None = Field(None, description="The model's size at the first batch size.")
     results: list[Result] | None = Field(
         None,
         max_length=MAXIMUM_RESULTS,
+        description="The forecasts, one for each accelerator and batch size.",
         # written whole, by one manager: as a map by its keys, each row would have a second copy in managedFields
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
-    unsupported_operators: list[ShownName] | None = Field(None, max_length=LISTED)
-    summary: EstimateSummary | None = None
-    top_layers: list[TopLayer] | None = Field(None, max_length=MAXIMUM_TOP_LAYERS)
-    conditions: Conditions | None = None
+    unsupported_operators: list[StatusName] | None = Field(
+        None,
+        max_length=LISTED,
+        description="Operators of the model that joulecast has no rule for; their energy is missing from the results.",
+    )
+    summary: EstimateSummary | None = Field(None, description="The first result as text.")
+    top_layers: list[TopLayer] | None = Field(
+        None,
+        max_length=MAXIMUM_TOP_LAYERS,
+        description="The layers that need most energy in the first result, in descending order.",
+    )
+    conditions: Conditions | None = Field(
+        None,
+        description="ModelResolved: the image and the model in it were found. Profiled: the model's operators were"
+        " counted. Ready: there is a forecast.",
+    )
 
 
 class InferenceEnergyEstimate(Part):
-    """A forecast of the energy that one batch of a model costs on an accelerator."""
+    """A forecast of the energy that one batch of a neural network needs on accelerators, made without running it."""
 
-    spec: EstimateSpec
-    status: EstimateStatus | None = None
+    spec: EstimateSpec = Field(description="What to forecast: a model, how it is run, and on which accelerators.")
+    status: EstimateStatus | None = Field(
+        None, description="The forecasts, the model that they are of, and the conditions of the estimate."
+    )
 
 
 def seconds_of(duration: str) -> float:

@@ -11,12 +11,19 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "joulecast"
-"""Label, and its value, of every object that joulecast makes."""
+"""The label that marks every object that joulecast creates, and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One resource of the API. ``group`` is "" for the core group."""
+    """A kind of object of the Kubernetes API, and where the API serves it.
+
+    - ``group``: the API group; "" for the core group.
+    - ``version``: the API version within the group.
+    - ``plural``: the name of the collection in URLs.
+    - ``kind``: the name in manifests.
+    - ``namespaced``: whether its objects belong to namespaces.
+    """
 
     group: str
     version: str
@@ -26,6 +33,7 @@ class Kind:
 
     @property
     def api_version(self) -> str:
+        """Return the value of the field apiVersion."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:

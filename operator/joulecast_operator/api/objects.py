@@ -1,4 +1,4 @@
-"""Objects of the API as plain dicts: which one it is, which version of it, and parts whose shape is not certain."""
+"""Read objects of the Kubernetes API that are plain dicts: their key, their version, and fields of uncertain type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One object; ``namespace`` is "" for a cluster-scoped kind."""
+    """Identifies one object of the cluster.
+
+    - ``kind``: the kind, as in its manifest.
+    - ``namespace``: "" for a cluster-scoped kind.
+    - ``name``: the object's name.
+    """
 
     kind: str
     namespace: str
@@ -35,10 +40,10 @@ def version_of(resource: Resource) -> str:
 
 
 def mapping(value: object) -> Resource:
-    """Return ``value`` if it is a mapping, else an empty one: an object may be older than the schema of today."""
+    """Return ``value`` if it is a mapping, else an empty one: an object may be older than the present schema."""
     return value if isinstance(value, Mapping) else {}
 
 
 def mappings(value: object) -> list[Resource]:
-    """Return the entries of a list that are mappings; [] where ``value`` is not a list."""
+    """Return the entries of a list that are mappings; [] if ``value`` is not a list."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, (list, tuple)) else []

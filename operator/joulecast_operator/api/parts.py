@@ -1,4 +1,8 @@
-"""Parts that several custom resources are made of: names, labels, conditions, and rules in CEL."""
+"""Types and fields that several custom resources share: names, labels, conditions, and validation rules in CEL.
+
+The docstrings of the classes and the descriptions of their fields become the descriptions in the CRDs, which
+`kubectl explain` shows.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +21,20 @@ Name = Annotated[str, Field(min_length=1, max_length=OBJECT_NAME_CHARACTERS)]
 Label = Annotated[str, Field(max_length=63)]
 Accelerator = Annotated[str, Field(min_length=PRODUCT.shortest, max_length=PRODUCT.longest)]
 
-Shown = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
-"""A text of a status; the controller cuts what is longer."""
+StatusText = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
+"""A text in a status; the controller cuts longer ones."""
 
-ShownName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
+StatusName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
+"""The name of a layer or an operator in a status; the controller cuts longer ones."""
 
 Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
 
 SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
+"""Makes the API server refuse a list that holds a value twice."""
 
 
 class Part(BaseModel):
-    """Common settings: camelCase on the wire, unknown fields ignored as the API server prunes them."""
+    """Base class of all parts of the resources. JSON has the fields in camelCase, and unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, allow_inf_nan=False)
 
@@ -39,26 +45,42 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 
 class NodeSelector(Part):
-    """Nodes by their labels."""
+    """Selects nodes by their labels."""
 
-    match_labels: dict[Annotated[str, Field(max_length=317)], Label] = Field(min_length=1, max_length=16)
+    match_labels: dict[Annotated[str, Field(max_length=317)], Label] = Field(
+        min_length=1, max_length=16, description="Labels that a node must carry, all of them, each with its value."
+    )
 
 
 class SecretReference(Part):
-    """A Secret of the same namespace, of type kubernetes.io/dockerconfigjson."""
+    """Refers to a Secret of type kubernetes.io/dockerconfigjson in the same namespace."""
 
-    name: Name
+    name: Name = Field(description="Name of the Secret.")
 
 
 class Condition(Part):
-    """As metav1.Condition."""
+    """One aspect of the object's current state, in the form of metav1.Condition."""
 
-    type: str = Field(max_length=316)
-    status: Literal["True", "False", "Unknown"]
-    observed_generation: int | None = Field(None, ge=0, json_schema_extra={"format": "int64"})
-    last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
-    reason: str = Field(min_length=1, max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
-    message: str = Field(max_length=_MESSAGE_CHARACTERS)
+    type: str = Field(max_length=316, description="Which aspect the condition is about, in CamelCase.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    observed_generation: int | None = Field(
+        None,
+        ge=0,
+        description="The metadata.generation that the condition was computed for; it is out of date when they differ.",
+        json_schema_extra={"format": "int64"},
+    )
+    last_transition_time: str = Field(
+        description="When the condition's status last changed.", json_schema_extra={"format": "date-time"}
+    )
+    reason: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        description="Why the condition has this status, as one word in CamelCase for programs.",
+    )
+    message: str = Field(
+        max_length=_MESSAGE_CHARACTERS, description="Why the condition has this status and what to do, for people."
+    )
 
 
 Conditions = Annotated[

@@ -1,6 +1,7 @@
-"""What a calibration may name that its pod then has: an image, a claim, a priority, tolerations, a queue.
+"""Check that a calibration names only allowed images, volume claims, priorities, runtime classes, queues, tolerations.
 
-The chart's `calibration.allowed` says it, to the controller here and to the API server in a ValidatingAdmissionPolicy.
+The pod of a calibration gets what its spec names. The chart's `calibration.allowed` lists what is allowed, for the
+controller here and for the API server in a ValidatingAdmissionPolicy.
 """
 
 from __future__ import annotations
@@ -19,20 +20,28 @@ REASON: Final = "NotAllowed"
 ANY: Final = "*"
 
 _VALUE: Final = "calibration.allowed"
-_NAME: Final = r"^([a-z0-9][-a-z0-9.]*)?\*?$"  # of an object of Kubernetes; a star at the end stands for any more
-_IMAGE: Final = r"^[^\s\"\\*]+([/:@]\*)?$"  # a star only where a part ends: "registry.example*" is another's host too
+_NAME: Final = r"^([a-z0-9][-a-z0-9.]*)?\*?$"  # name of a Kubernetes object; a star at the end matches any rest
+_IMAGE: Final = r"^[^\s\"\\*]+([/:@]\*)?$"  # a star only after / : or @, as "registry.example*" would match other hosts
 _TOLERATION: Final = r"^(\*|[-A-Za-z0-9_./]+(=[-A-Za-z0-9_.]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?)$"
 
 Names = tuple[Annotated[str, Field(min_length=1, pattern=_NAME)], ...]
-Asked = tuple[str, str, bool]
-"""Field of the spec with its value, key of ``Allowed``, whether that allows it."""
+"""Names, or beginnings of names with a ``*`` at the end."""
+
+Requested = tuple[str, str, bool]
+"""A field of the spec with its value, the key of ``calibration.allowed`` for it, and whether that allows the value."""
 
 
 class Allowed(BaseModel):
-    """Names, or beginnings of names with a ``*`` at the end. ``tolerations`` are written as `kubectl taint` takes
-    taints: ``KEY[=VALUE][:EFFECT]``, where a part that is left out allows every value or effect; ``*`` allows all.
+    """What the specs of calibrations may name. A ``*`` at the end of a name stands for any rest.
 
-    What is not given has the chart's own default.
+    - ``images``: images that measure, beside the chart's calibration.image.
+    - ``claims``: PersistentVolumeClaims of the measured rows.
+    - ``priority_classes``, ``runtime_classes``: classes of the pod.
+    - ``queues``: LocalQueues of Kueue.
+    - ``tolerations``: taints as `kubectl taint` takes them, ``KEY[=VALUE][:EFFECT]``. A missing part allows every value
+      or effect; ``*`` allows every toleration.
+
+    The default values are those of the chart.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
@@ -46,23 +55,24 @@ class Allowed(BaseModel):
 
 
 AllowedSetting = Annotated[Allowed, BeforeValidator(lambda text: json.loads(text) if isinstance(text, str) else text)]
-"""JSON on the command line."""
+"""An ``Allowed`` that is given as JSON on the command line."""
 
 
 def refusal_of(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> str | None:
-    """Say what the spec asks for that ``allowed`` does not hold, the first of it; None where all of it is allowed.
+    """Return a message about the first value of the spec that is not allowed; None if all are allowed.
 
     ``default_image``: the chart's calibration.image, which is always allowed.
     """
     for what, key, is_allowed in (*_named(spec, allowed, default_image), *_tolerated(spec, allowed)):
         if not is_allowed:
             return (
-                f"{what} is not allowed: leave it out, give one of the chart's {_VALUE}.{key}, or have it added there"
+                f"{what} is not allowed: leave it out, give one of the chart's {_VALUE}.{key}, or ask an administrator"
+                " to add it there"
             )
     return None
 
 
-def _named(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> Iterator[Asked]:
+def _named(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> Iterator[Requested]:
     claim = spec.storage.claim_name if spec.storage else None
     for field, value, key, patterns in (
         ("image", spec.image, "images", (default_image, *allowed.images)),
@@ -75,7 +85,7 @@ def _named(spec: CalibrationSpec, allowed: Allowed, default_image: str) -> Itera
             yield f"spec.{field} {value!r}", key, _is_listed(value, patterns)
 
 
-def _tolerated(spec: CalibrationSpec, allowed: Allowed) -> Iterator[Asked]:
+def _tolerated(spec: CalibrationSpec, allowed: Allowed) -> Iterator[Requested]:
     for toleration in spec.tolerations:
         is_allowed = any(_covers(pattern, toleration) for pattern in allowed.tolerations)
         yield f"spec.tolerations {_written(toleration)!r}", "tolerations", is_allowed
@@ -89,7 +99,10 @@ def _is_listed(value: str, patterns: Sequence[str]) -> bool:
 
 
 def _covers(pattern: str, toleration: Toleration) -> bool:
-    """Tell whether a pattern allows a toleration. Without key or effect it tolerates all, as the pattern must then."""
+    """Tell whether a pattern allows a toleration.
+
+    A toleration without a key or an effect tolerates all of them, so only a pattern that allows all of them covers it.
+    """
     if pattern == ANY:
         return True
     taint, _, effect = pattern.partition(":")
@@ -99,7 +112,7 @@ def _covers(pattern: str, toleration: Toleration) -> bool:
 
 
 def _written(toleration: Toleration) -> str:
-    """Write a toleration as ``Allowed.tolerations`` has it."""
+    """Format a toleration like an entry of ``Allowed.tolerations``."""
     if not toleration.key:
         return ANY
     value = "" if toleration.operator == "Exists" else f"={toleration.value or ''}"

@@ -1,4 +1,4 @@
-"""Why a calibration's pod does not start or has ended, and what to do: from its conditions and events; pure."""
+"""Explain from pods and events why a calibration's pod does not start or has failed, and what to do; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RETRYING: Final = "Retrying"
 
 _PULL: Final = "correct spec.image, or name the registry's Secret in spec.imagePullSecrets"
 _OBJECTS: Final = "make what it names, or correct the spec"
-_WAITING: Final = {  # the kubelet's reasons, ours where it goes back and forth between two, and what to do
+_WAITING: Final = {  # the kubelet's reason; the reason shown, one where the kubelet alternates between two; what to do
     "ErrImagePull": ("ImagePullBackOff", _PULL),
     "ImagePullBackOff": ("ImagePullBackOff", _PULL),
     "RegistryUnavailable": ("ImagePullBackOff", _PULL),
@@ -23,37 +23,41 @@ _WAITING: Final = {  # the kubelet's reasons, ours where it goes back and forth 
     "CreateContainerConfigError": ("CreateContainerConfigError", _OBJECTS),
     "CreateContainerError": ("CreateContainerError", "the node's container runtime says why"),
 }
-_UNSCHEDULABLE: Final = (  # parts of the scheduler's sentence
-    ("untolerated taint", "spec.tolerations lets it onto tainted nodes"),
+_UNSCHEDULABLE: Final = (  # part of the scheduler's message; what to do
+    ("untolerated taint", "add a toleration to spec.tolerations to use tainted nodes"),
     ("Insufficient nvidia.com/gpu", "it starts when a GPU is free"),
-    ("Insufficient cpu", "spec.resources asks for less"),
-    ("Insufficient memory", "spec.resources asks for less"),
-    ("persistentvolumeclaim", "see to the claim of spec.storage"),
-    ("PersistentVolumes", "see to the claim of spec.storage"),
-    ("node affinity/selector", "its nodes went, or share their GPUs"),
+    ("Insufficient cpu", "request less in spec.resources"),
+    ("Insufficient memory", "request less in spec.resources"),
+    ("persistentvolumeclaim", "check the claim of spec.storage"),
+    ("PersistentVolumes", "check the claim of spec.storage"),
+    ("node affinity/selector", "the nodes of this product are gone or share their GPUs now"),
 )
-_CREATION: Final = (  # parts of what admission answers
+_CREATION: Final = (  # part of the message by which admission refuses a pod; what to do
     ("exceeded quota", "raise the quota or free some of it"),
     ("must specify", "give these in spec.resources"),
-    ("PodSecurity", "the pods keep to the standard `restricted`: the namespace asks for something else"),
+    ("PodSecurity", "the pods meet the standard `restricted`, and the namespace demands something else"),
     ("PriorityClass", "correct spec.priorityClassName"),
-    ("maximum", "the namespace's LimitRange allows less: ask for less in spec.resources"),
-    ("memory limit", "the namespace's LimitRange sets a limit below: give limits in spec.resources"),
-    ("cpu limit", "the namespace's LimitRange sets a limit below: give limits in spec.resources"),
+    ("maximum", "the namespace's LimitRange allows less: request less in spec.resources"),
+    ("memory limit", "the namespace's LimitRange sets a lower limit: give limits in spec.resources"),
+    ("cpu limit", "the namespace's LimitRange sets a lower limit: give limits in spec.resources"),
 )
-_LINE_CHARACTERS: Final = 300  # of the last line that a container left
+_LINE_CHARACTERS: Final = 300  # of the last line that a container printed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """A condition's reason, and a sentence that ends with what to do."""
+    """Why a pod does not run.
+
+    - ``reason``: reason of the condition.
+    - ``message``: what is wrong, and at its end what to do.
+    """
 
     reason: str
     message: str
 
 
 def of_pods(pods: Iterable[Resource]) -> Diagnosis | None:
-    """Say why the Job has no container that runs, as far as its pods say."""
+    """Return why the Job has no running container, as far as its pods tell; None if one runs or nothing is known."""
     known = sorted(pods, key=_created)
     if any(_phase(pod) == "Running" for pod in known):
         return None
@@ -61,31 +65,33 @@ def of_pods(pods: Iterable[Resource]) -> Diagnosis | None:
         if _phase(pod) == "Pending" and (found := _pending(pod)):
             return found
     if known and all(_phase(pod) == "Failed" for pod in known):
-        return Diagnosis(reason=RETRYING, message=f"{end_of(known)}; it is tried again")
+        return Diagnosis(reason=RETRYING, message=f"{end_of(known)}; the Job tries again")
     return None
 
 
 def of_creation(events: Iterable[Resource], pods: Iterable[Resource]) -> Diagnosis | None:
-    """Say why the Job cannot have a pod, where the last that it tried to make was refused."""
+    """Return why the Job has no pod, if the last pod that it tried to create was refused; else None."""
     refused = [event for event in events if event.get("reason") == REFUSED]
     newest = max(refused, key=_time, default=None)
     if newest is None or any(_created(pod) > _time(newest) or _phase(pod) in ("Pending", "Running") for pod in pods):
         return None
     text = str(newest.get("message") or "")
-    return Diagnosis(reason=REFUSED, message=f"no pod may be made: {text}; {_advice(text, _CREATION) or _ANYHOW}")
+    return Diagnosis(
+        reason=REFUSED, message=f"the Job may not create a pod: {text}; {_advice(text, _CREATION) or _ADMIN_DECIDES}"
+    )
 
 
 def of_events(pod: Resource, events: Iterable[Resource]) -> Diagnosis | None:
-    """Return the kubelet's newest warning while it creates a container: volumes, runtime class, network."""
+    """Return the newest warning about a container that is being created (volumes, runtime class, network), or None."""
     newest = max(events, key=_time, default=None)
     if newest is None:
         return None
-    message = f"pod {pod['metadata']['name']} waits on its node: {newest.get('message')}"
+    message = f"pod {pod['metadata']['name']} is not started by its node: {newest.get('message')}"
     return Diagnosis(reason=str(newest.get("reason") or "PodNotStarted"), message=message)
 
 
 def creating(pods: Iterable[Resource]) -> Resource | None:
-    """Return the first pod that is scheduled to a node but has no running container."""
+    """Return the first pod that is scheduled to a node but has no running container; None if there is none."""
     for pod in pods:
         scheduled = any(
             each.get("type") == "PodScheduled" and each.get("status") == "True" for each in _conditions(pod)
@@ -96,7 +102,7 @@ def creating(pods: Iterable[Resource]) -> Resource | None:
 
 
 def end_of(pods: Sequence[Resource]) -> str:
-    """Return how the Job's last pod ended, with the last line that it left; "" where none did."""
+    """Return how the Job's last failed pod ended, with the last line that it printed; "" if none failed."""
     ended = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_created)
     if not ended:
         return ""
@@ -108,7 +114,7 @@ def end_of(pods: Sequence[Resource]) -> str:
     return f"pod {pod['metadata']['name']} failed" + (f": {', '.join(said)}" if said else "")
 
 
-_ANYHOW: Final = "the namespace's admin decides that (ResourceQuota, LimitRange, Pod Security, webhooks)"
+_ADMIN_DECIDES: Final = "ask the namespace's admin (ResourceQuota, LimitRange, Pod Security, webhooks)"
 
 
 def _terminated(state: Resource) -> list[str]:
@@ -116,13 +122,13 @@ def _terminated(state: Resource) -> list[str]:
         return []
     lines = str(state.get("message") or "").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    killed = " (more memory: spec.resources)" if state.get("reason") == "OOMKilled" else ""
+    killed = " (give more memory in spec.resources)" if state.get("reason") == "OOMKilled" else ""
     said = f"{state.get('reason') or 'ended'} with exit code {state.get('exitCode')}{killed}"
     return [said, *([f"last line: {last[-_LINE_CHARACTERS:]}"] if last else [])]
 
 
 def _pending(pod: Resource) -> Diagnosis | None:
-    """Return why a pod is pending, from the scheduler's condition or the kubelet's waiting state."""
+    """Return why a pod is pending, from the scheduler's condition or the kubelet's waiting state; None if unknown."""
     name = pod["metadata"]["name"]
     for each in _conditions(pod):
         if each.get("type") == "PodScheduled" and each.get("status") == "False":
@@ -157,8 +163,8 @@ def _created(pod: Resource) -> str:
 
 
 def _time(event: Resource) -> str:
-    """Return when an event was seen last; newer components write other fields than older ones."""
+    """Return when an event was last seen. Newer components write this into other fields than older ones."""
     series = (event.get("series") or {}).get("lastObservedTime")
     metadata = event.get("metadata") or {}
     found = series or event.get("lastTimestamp") or event.get("eventTime") or metadata.get("creationTimestamp")
-    return str(found or "")[:19]  # to the second: some are written with microseconds
+    return str(found or "")[:19]  # to the second, because only some events have microseconds

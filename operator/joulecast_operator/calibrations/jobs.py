@@ -1,4 +1,4 @@
-"""What a calibration's run is made of in the cluster: a Job, and an account whose only right is to write its result."""
+"""Make the objects of a calibration's run: a Job, and an account whose only right is to write the result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUN: Final = "run"
 SUMMARY: Final = "summary.json"
 PROFILE: Final = "profile.json"
 AGAINST: Final = "against.json"
-"""Keys of the result's ConfigMap: the run that wrote it, what it wrote, and the profile that it compares with."""
+"""Keys of the result's ConfigMap: the number of the run, its summary and profile, and the profile to compare with."""
 
 CONTAINER: Final = "calibrate"
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -39,15 +39,15 @@ ROWS_PATH: Final = "/calibration"
 INPUT_PATH: Final = "/joulecast/input"
 CREDENTIALS_PATH: Final = "/joulecast/credentials"
 
-_BACKOFF_LIMIT: Final = 4  # pauses of 10 s to 80 s between: a crash of the driver may pass, a broken image does not
-_USAGE_EXIT_CODE: Final = 2  # of a command line that is wrong: no retry mends it
-_BUDGET: Final = "25m"  # as `joulecast calibrate` has it unasked
-_START_SECONDS: Final = 30 * 60  # beside the budget: pulling some 10 GB, imports, the fit
+_BACKOFF_LIMIT: Final = 4  # retries, after pauses of 10 s to 80 s: enough for a driver that crashed once
+_USAGE_EXIT_CODE: Final = 2  # a wrong command line, which no retry can correct
+_BUDGET: Final = "25m"  # the default of `joulecast calibrate`
+_START_SECONDS: Final = 30 * 60  # in addition to the budget: pulling some 10 GB, imports, the fit
 _TOKEN_SECONDS: Final = 3600  # the kubelet renews it
 _USER: Final = 65532  # as the chart's processes
-_REQUESTS: Final = {"cpu": "2", "memory": "8Gi"}  # a host that is late leaves gaps between kernels
+_REQUESTS: Final = {"cpu": "2", "memory": "8Gi"}  # a slow host would leave gaps between kernels
 _GPU_TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-"""As the admission plugin ExtendedResourceToleration adds to pods that ask for a GPU, where it is enabled."""
+"""The toleration that the admission plugin ExtendedResourceToleration, if enabled, adds to pods that request a GPU."""
 
 _WHEN: Final = {"suspend", "schedule"}
 _PLACEMENT: Final = {
@@ -61,8 +61,17 @@ Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One run of a calibration, as its objects need it. ``arguments``: further ones for `joulecast calibrate`."""
+class CalibrationRun:
+    """One run of a calibration: all that its objects are made from.
+
+    - ``calibration``: the EnergyCalibration.
+    - ``spec``: its spec, validated.
+    - ``number``: number of the run, counted from 1.
+    - ``target``: the nodes that it may run on.
+    - ``image``: the image that measures.
+    - ``arguments``: further arguments of `joulecast calibrate`.
+    - ``against``: the profile in use as JSON, which the new one is compared with; None if there is none in the cluster.
+    """
 
     calibration: Resource
     spec: CalibrationSpec
@@ -74,40 +83,42 @@ class Run:
 
     @property
     def job(self) -> str:
+        """Return the name of the run's Job."""
         return job_name(self.calibration, self.number)
 
     @property
     def result(self) -> str:
+        """Return the name of the ConfigMap that takes the result."""
         return result_name(self.calibration)
 
 
 def job_name(calibration: Resource, number: int) -> str:
+    """Return the name of the Job of run ``number``."""
     return f"{calibration['metadata']['name']}-{number}"
 
 
 def result_name(calibration: Resource) -> str:
-    """Return the name of the ConfigMap, and of the account that may write it."""
+    """Return the name of the ConfigMap that takes the result, which is also the name of the account that writes it."""
     return f"{calibration['metadata']['name']}-calibration"
 
 
 def profile_name(product: str, runtime: str) -> str:
-    """Return the name of the AcceleratorEnergyProfile: one a product and runtime."""
+    """Return the name of the AcceleratorEnergyProfile of a product and runtime; calibrations make one for each pair."""
     text = f"calibrated-{product}-{runtime}".lower()
-    return "".join(
-        letter if letter.isascii() and letter.isalnum() else "-" for letter in text
-    )  # a name may not hold "a.-b"
+    # dots are replaced too, because a name may not hold "a.-b"
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in text)
 
 
-def asked(spec: CalibrationSpec) -> str:
-    """Hash all that decides what is measured; another hash asks for another run.
+def spec_hash(spec: CalibrationSpec) -> str:
+    """Return the hash of the fields that say what is measured. When it changes, a new run begins.
 
-    Without defaults: a version with one more field must not measure every GPU anew.
+    Fields with default values are left out, so that a version with one more field does not measure every GPU again.
     """
     return _hash(spec.model_dump(mode="json", exclude=_WHEN | _PLACEMENT, exclude_defaults=True))
 
 
-def placed(spec: CalibrationSpec) -> str:
-    """Hash all that decides how a run's pod is placed; another hash asks for another Job of the same run."""
+def placement_hash(spec: CalibrationSpec) -> str:
+    """Return the hash of the fields that say how a run's pod is placed. When it changes, the run's Job is replaced."""
     return _hash(spec.model_dump(mode="json", include=_PLACEMENT, exclude_defaults=True))
 
 
@@ -115,14 +126,14 @@ def _hash(said: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def owned(found: Resource, calibration: Resource) -> bool:
-    """Tell whether an object was made for exactly this calibration."""
+def is_owned_by(found: Resource, calibration: Resource) -> bool:
+    """Tell whether ``calibration`` owns the object ``found``."""
     owners = (found.get("metadata") or {}).get("ownerReferences") or ()
     return any(owner.get("uid") == calibration["metadata"]["uid"] for owner in owners)
 
 
-def account(run: Run) -> list[tuple[Kind, Manifest]]:
-    """Return the ConfigMap for the result, and a ServiceAccount that may patch it and nothing else."""
+def account(run: CalibrationRun) -> list[tuple[Kind, Manifest]]:
+    """Return the ConfigMap for the result, and a ServiceAccount that may only patch this ConfigMap."""
     name, namespace = run.result, run.calibration["metadata"]["namespace"]
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["patch"]}
     reference = {"apiGroup": ROLES.group, "kind": ROLES.kind, "name": name}
@@ -135,14 +146,14 @@ def account(run: Run) -> list[tuple[Kind, Manifest]]:
     ]
 
 
-def fresh_result(run: Run) -> dict[str, str]:
+def fresh_result(run: CalibrationRun) -> dict[str, str]:
     """Return the ConfigMap's data when a run begins."""
     data = {RUN: str(run.number)}
     return data if run.against is None else data | {AGAINST: run.against}
 
 
-def job(run: Run) -> Manifest:
-    """Return the run's Job: one GPU, one pod at a time, resumed from its stored rows if the node is lost."""
+def job(run: CalibrationRun) -> Manifest:
+    """Return the run's Job: one GPU, one pod at a time, which goes on with the stored rows if its node is lost."""
     found = _object(JOBS, run, run.job)
     if run.spec.queue_name:
         found["metadata"]["labels"][QUEUE_LABEL] = run.spec.queue_name
@@ -153,14 +164,14 @@ def job(run: Run) -> Manifest:
         "parallelism": 1,
         "completions": 1,
         "backoffLimit": _BACKOFF_LIMIT,
-        "podReplacementPolicy": "Failed",  # the next pod waits until this one has left the GPU
+        "podReplacementPolicy": "Failed",  # so that the next pod starts only when this one has released the GPU
         "podFailurePolicy": {"rules": [ignored, {"action": "FailJob", "onExitCodes": codes}]},
         "template": {"metadata": {"labels": dict(found["metadata"]["labels"])}, "spec": _pod(run)},
     }
     return found | {"spec": spec}
 
 
-def _object(kind: Kind, run: Run, name: str) -> Manifest:
+def _object(kind: Kind, run: CalibrationRun, name: str) -> Manifest:
     metadata = run.calibration["metadata"]
     owner = {
         "apiVersion": CALIBRATIONS.api_version,
@@ -179,14 +190,14 @@ def _object(kind: Kind, run: Run, name: str) -> Manifest:
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": described}
 
 
-def _pod(run: Run) -> Manifest:
+def _pod(run: CalibrationRun) -> Manifest:
     spec = run.spec
+    budget_seconds = int(seconds_of(spec.budget or _BUDGET))
     pod: Manifest = {
-        "restartPolicy": "Never",  # as a podFailurePolicy needs
-        "activeDeadlineSeconds": int(seconds_of(spec.budget or _BUDGET))
-        + _START_SECONDS,  # waiting for a GPU does not count
+        "restartPolicy": "Never",  # required by a podFailurePolicy
+        "activeDeadlineSeconds": budget_seconds + _START_SECONDS,  # counted from the start, not while waiting for a GPU
         "serviceAccountName": run.result,
-        "automountServiceAccountToken": False,  # mounted below, for this container alone
+        "automountServiceAccountToken": False,  # the volume `credentials` has the token, for this container only
         "enableServiceLinks": False,
         "nodeSelector": dict(run.target.labels),
         "affinity": {"nodeAffinity": _whole_cards(run.target)},
@@ -211,7 +222,7 @@ def _pod(run: Run) -> Manifest:
 
 
 def _whole_cards(target: Target) -> Manifest:
-    """Select nodes of the product, also later ones; a shared node has another product or the sharing label."""
+    """Return the node affinity: nodes of the product whose GPUs are not shared, also nodes that join later."""
     expressions = [
         {"key": PRODUCT_LABEL, "operator": "In", "values": sorted({target.product, *target.spellings})},
         {"key": SHARING_LABEL, "operator": "NotIn", "values": list(SHARING)},
@@ -220,13 +231,13 @@ def _whole_cards(target: Target) -> Manifest:
     return {"requiredDuringSchedulingIgnoredDuringExecution": terms}
 
 
-def _container(run: Run) -> Manifest:
+def _container(run: CalibrationRun) -> Manifest:
     return {
         "name": CONTAINER,
         "image": run.image,
         "command": ["python3", "-m", "joulecast_operator.calibrations.pod"],
         "args": [*_reporting(run), "--", *_command(run)],
-        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": MANAGER}],  # noqa: S108  # a volume of its own
+        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": MANAGER}],  # noqa: S108  # the pod's own volume
         "resources": _resources(run.spec),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -244,15 +255,15 @@ def _container(run: Run) -> Manifest:
 
 
 def _resources(spec: CalibrationSpec) -> Manifest:
-    """Return one GPU and what was asked for; where only a limit is given it is the request too."""
+    """Return one GPU and the amounts of the spec. A limit without a request is also the request, as in Kubernetes."""
     given = _plain(spec.resources) if spec.resources else {}
     requests, limits = given.get("requests", {}), given.get("limits", {})
     unasked = {name: amount for name, amount in _REQUESTS.items() if name not in limits}
     return {"requests": unasked | requests, "limits": {"nvidia.com/gpu": "1"} | limits}
 
 
-def _reporting(run: Run) -> list[str]:
-    """Return the arguments of `calibrations.pod`: where the result goes, and what to compare with."""
+def _reporting(run: CalibrationRun) -> list[str]:
+    """Return the arguments of `calibrations.pod`: where to write the result, and the profile to compare with."""
     namespace = run.calibration["metadata"]["namespace"]
     known = [f"--against={INPUT_PATH}/{AGAINST}"] if run.against is not None else []
     return [
@@ -267,7 +278,7 @@ def _reporting(run: Run) -> list[str]:
     ]
 
 
-def _command(run: Run) -> list[str]:
+def _command(run: CalibrationRun) -> list[str]:
     spec = run.spec
     chosen = [part for name in spec.slices for part in ("--slice", name)]
     return [
@@ -281,13 +292,13 @@ def _command(run: Run) -> list[str]:
     ]
 
 
-def _folder(run: Run) -> str:
-    """Return a folder of this run alone: a restart resumes from it, and calibrations may share a volume claim."""
+def _folder(run: CalibrationRun) -> str:
+    """Return the folder of this run, which no other run uses: calibrations may share a volume claim."""
     metadata = run.calibration["metadata"]
     return f"{ROWS_PATH}/{metadata['name']}-{metadata['uid'][:8]}/{run.number}"
 
 
-def _volumes(run: Run) -> list[Manifest]:
+def _volumes(run: CalibrationRun) -> list[Manifest]:
     kept = run.spec.storage
     rows = {"persistentVolumeClaim": {"claimName": kept.claim_name}} if kept else {"emptyDir": {"sizeLimit": "1Gi"}}
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}}

@@ -1,4 +1,4 @@
-"""Where a calibration may run: nodes with a whole GPU of one product, never a shared one or a slice; pure."""
+"""Find the nodes that a calibration may run on: those with whole, unshared GPUs of one product; pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from joulecast.accelerators.product_names import is_slice
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.api.products import PRODUCT_LABEL, is_slice, product_named, whole_name
+from joulecast_operator.api.products import PRODUCT_LABEL, product_named, whole_name
 
 SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"
 SHARING: Final = ("time-slicing", "mps")
-"""What GPU feature discovery says of a GPU that several pods hold at once."""
+"""Values by which GPU feature discovery marks a node whose GPUs are each given to several pods at once."""
 
 _REPLICAS_LABEL: Final = "nvidia.com/gpu.replicas"
 _SHARED_RESOURCE: Final = "nvidia.com/gpu.shared"
@@ -26,8 +27,12 @@ _NAMED: Final = 3  # nodes named in a message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """``product``: the card's one name. ``labels``: what the nodes must carry beside it. ``spellings``: what the nodes'
-    label calls the card where that is not its one name."""
+    """The nodes that a calibration may run on.
+
+    - ``product``: the normal spelling of the card's name.
+    - ``labels``: further labels that the nodes must carry.
+    - ``spellings``: other spellings of the product that the nodes' labels have.
+    """
 
     product: str
     labels: Mapping[str, str]
@@ -35,7 +40,7 @@ class Target:
 
 
 def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Waiting | Wrong:
-    """Return where to run, or why there is no such place."""
+    """Return the nodes to run on, or why there are none."""
     asked = spec.accelerator
     labels = dict(spec.node_selector.match_labels) if spec.node_selector else {}
     if asked is not None and (trouble := _no_whole_card(asked)):
@@ -59,7 +64,7 @@ def target_of(spec: CalibrationSpec, nodes: Iterable[Resource]) -> Target | Wait
 
 
 def trouble_of(node: Resource) -> str | None:
-    """Say why the GPUs of a node cannot be measured; None where they can."""
+    """Return why the GPUs of a node cannot be measured; None if they can."""
     labels = _labels(node)
     devices = (node.get("status") or {}).get("allocatable") or {}
     if _is_sliced(labels, devices):
@@ -70,7 +75,7 @@ def trouble_of(node: Resource) -> str | None:
 
 
 def _is_sliced(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
-    """Tell whether MIG divides the node's cards. The label mig.strategy is not enough: whole cards carry it too."""
+    """Tell whether MIG divides the node's cards. Nodes of whole cards have the label mig.strategy too."""
     counts = [labels[name] for name in labels if _MIG_COUNT.fullmatch(name)]
     counts += [count for name, count in devices.items() if name.startswith(_MIG_RESOURCE)]
     return is_slice(labels.get(PRODUCT_LABEL, "")) or any(count != "0" for count in counts)
@@ -87,9 +92,9 @@ def _is_shared(labels: Mapping[str, str], devices: Mapping[str, str]) -> bool:
 
 def _no_whole_card(product: str) -> str | None:
     if is_slice(product):
-        return f"is a MIG slice, whose share of the power is unknown: give {whole_name(product)!r}"
+        return f"is a MIG slice, whose share of the card's power is unknown: give {whole_name(product)!r}"
     if product.casefold().endswith(_SHARED):
-        return f"is shared between pods: give {whole_name(product)!r} and a node where it is not"
+        return f"is shared between pods: give {whole_name(product)!r} and a node that does not share its GPUs"
     return None
 
 
@@ -106,7 +111,7 @@ def _nowhere(product: str | None, labels: Mapping[str, str]) -> Waiting:
         wanted = f"{PRODUCT_LABEL}={product_named(product)}"
     return Waiting(
         reason="NoNode",
-        message=f"no node carries {wanted}: it starts when there is one; or correct the spec",
+        message=f"no node carries {wanted}: the calibration starts when there is one; or correct the spec",
     )
 
 
@@ -115,8 +120,8 @@ def _refused(nodes: Sequence[Resource]) -> Wrong:
     more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
     return Wrong(
         reason="SharedAccelerator",
-        message=f"{'; '.join(named)}{more}: what is measured there is not one process's energy;"
-        " take a node's sharing off for the time of the calibration, or give another",
+        message=f"{'; '.join(named)}{more}: the energy of one process cannot be measured there; switch the sharing of a"
+        " node off during the calibration, or select another node",
     )
 
 

@@ -1,7 +1,7 @@
-"""Decide which calibration measures next where several would make the same profile; pure.
+"""Decide which calibration measures next if several would make the same profile; pure.
 
-A GPU is one pod's alone by the device plugin. What has to be in order beside it is who writes the profile of a product
-and runtime: one at a time, and of those that wait the one that has waited longest.
+The device plugin gives each GPU to one pod. In addition, only one calibration at a time may make the profile of a
+product and runtime; of those that wait, the one that has waited longest is next.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.calibrations.status import State, holds, status_of
+from joulecast_operator.calibrations.status import PhaseUpdate, holds_accelerator, status_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What a calibration wants to measure: the ``product`` and ``runtime`` whose profile it would make."""
+class ProductRuntime:
+    """The accelerator product and the runtime whose profile a calibration makes.
+
+    - ``product``: product name of the accelerator.
+    - ``runtime``: the runtime that executes the networks.
+    """
 
     product: str
     runtime: str
@@ -25,45 +29,47 @@ class Place:
         return f"{self.product} under {self.runtime}"
 
 
-def waits(calibration: Resource) -> bool:
-    """Tell whether it stands in a line."""
+def waits_in_queue(calibration: Resource) -> bool:
+    """Tell whether the calibration waits for another one of the same product and runtime."""
     return "waitingSince" in status_of(calibration)
 
 
-def place_of(calibration: Resource) -> Place:
-    """Return the place where it measures or waits."""
+def product_runtime_of(calibration: Resource) -> ProductRuntime:
+    """Return the product and runtime that the calibration measures or waits for."""
     status = status_of(calibration)
-    return Place(product=status.get("accelerator", ""), runtime=status.get("runtime", ""))
+    return ProductRuntime(product=status.get("accelerator", ""), runtime=status.get("runtime", ""))
 
 
-def waiting(calibration: Resource, place: Place, others: Iterable[Resource], now: datetime) -> State | None:
-    """Return its state while another one measures or is before it; None where it may begin."""
-    if holds(calibration):
-        return None  # its Job went, its turn did not
-    rivals = [other for other in others if _is_rival(other, calibration, place)]
-    since = _since(calibration, place, now)
-    holder = next((other for other in rivals if holds(other)), None)
+def waiting_state(
+    calibration: Resource, wanted: ProductRuntime, others: Iterable[Resource], now: datetime
+) -> PhaseUpdate | None:
+    """Return the update for a calibration that has to wait for ``others``; None if it may begin."""
+    if holds_accelerator(calibration):
+        return None  # its Job is gone, but it is still its turn
+    rivals = [other for other in others if _is_rival(other, calibration, wanted)]
+    since = _since(calibration, wanted, now)
+    holder = next((other for other in rivals if holds_accelerator(other)), None)
     mine = _order(calibration, since)
-    before = sorted((each for each in rivals if waits(each) and _order(each) < mine), key=_order)
+    before = sorted((each for each in rivals if waits_in_queue(each) and _order(each) < mine), key=_order)
     if holder is None and not before:
         return None
-    facts = {"waitingSince": since, "accelerator": place.product, "runtime": place.runtime}
-    return State(phase="Waiting", reason="AnotherCalibration", message=_says(holder, before, place), facts=facts)
+    facts = {"waitingSince": since, "accelerator": wanted.product, "runtime": wanted.runtime}
+    return PhaseUpdate(phase="Waiting", reason="AnotherCalibration", message=_says(holder, before, wanted), facts=facts)
 
 
-def _says(holder: Resource | None, before: list[Resource], place: Place) -> str:
+def _says(holder: Resource | None, before: list[Resource], wanted: ProductRuntime) -> str:
     if holder is None:
-        return f"waits for {_named(before[0])}, which waited before it to measure {place}"
-    more = f"; {len(before)} more before it, first {_named(before[0])}" if before else ""
-    return f"waits for {_named(holder)}, which measures {place}{more}"
+        return f"waits for {_named(before[0])}, which has waited longer to measure {wanted}"
+    more = f"; {len(before)} more are before it, the first is {_named(before[0])}" if before else ""
+    return f"waits for {_named(holder)}, which measures {wanted}{more}"
 
 
-def _since(calibration: Resource, place: Place, now: datetime) -> str:
-    """Return since when it waits here; after a change of accelerator it starts at the end of that queue."""
+def _since(calibration: Resource, wanted: ProductRuntime, now: datetime) -> str:
+    """Return since when the calibration waits for ``wanted``: from now if it waited for another accelerator before."""
     since = status_of(calibration).get("waitingSince")
-    if since and place_of(calibration) == place:
+    if since and product_runtime_of(calibration) == wanted:
         return str(since)
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # as metav1.MicroTime: many are applied in one second
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # metav1.MicroTime, as many may come in one second
 
 
 def _order(calibration: Resource, since: str | None = None) -> tuple[str, str, str, str]:
@@ -72,11 +78,11 @@ def _order(calibration: Resource, since: str | None = None) -> tuple[str, str, s
     return own, metadata.get("creationTimestamp", ""), metadata["namespace"], metadata["name"]
 
 
-def _is_rival(other: Resource, calibration: Resource, place: Place) -> bool:
+def _is_rival(other: Resource, calibration: Resource, wanted: ProductRuntime) -> bool:
     metadata = other["metadata"]
     mine = metadata["uid"] == calibration["metadata"]["uid"]
-    going = "deletionTimestamp" in metadata and not holds(other)
-    return not mine and not going and place_of(other) == place
+    going = "deletionTimestamp" in metadata and not holds_accelerator(other)
+    return not mine and not going and product_runtime_of(other) == wanted
 
 
 def _named(calibration: Resource) -> str:

@@ -1,4 +1,4 @@
-"""When a calibration with a schedule is due: as a CronJob reads its schedule, in UTC."""
+"""Compute when a calibration with a schedule is due: in the syntax of a CronJob, in UTC."""
 
 from __future__ import annotations
 
@@ -18,44 +18,48 @@ _FIELDS: Final = (
     ("month", "1-12 or JAN-DEC", "", _MONTHS),
     ("weekday", "0-7 or SUN-SAT", "?", _DAYS),
 )
-"""Name, values, what else may stand for all of them, and names of values."""
+"""Of each field: its name, its values, what besides ``*`` stands for all values, and the names of its values."""
 
 NICKNAMES: Final = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+"""What may stand for the five fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Five fields of cron, or a nickname. Where day and weekday both name days, one of them suffices."""
+    """A valid schedule. If both day and weekday are restricted, a day that matches one of them is enough.
+
+    - ``text``: the five fields of cron, or a nickname such as @daily.
+    """
 
     text: str
 
     def next(self, after: datetime) -> datetime:
-        """Return the first time of the schedule later than ``after``. Raises ValueError where there is none."""
+        """Return the first time of the schedule later than ``after``. Raises ValueError if there is none."""
         try:
             found: datetime = croniter(self.text, after.astimezone(UTC)).get_next(datetime)
         except CroniterBadDateError as error:
-            raise ValueError("no day of the calendar fits it") from error
+            raise ValueError("no date of the calendar matches: correct the day or the month") from error
         return found
 
 
 def parse(text: str) -> Schedule:
-    """Parse a schedule in cron's syntax. Raises ValueError, which names the field."""
+    """Parse a schedule in cron's syntax. Raises ValueError, whose message names the wrong field."""
     parts = text.split()
     if text.strip() not in NICKNAMES:
         if len(parts) != len(_FIELDS):
             raise ValueError(
-                f"{len(parts)} fields instead of {len(_FIELDS)}: give minute hour day month weekday, or one of"
+                f"it has {len(parts)} fields instead of {len(_FIELDS)}: give minute hour day month weekday, or one of"
                 f" {', '.join(NICKNAMES)}"
             )
         for position, part in enumerate(parts):
             _check(part, position)
     schedule = Schedule(text=" ".join(parts))
-    schedule.next(datetime.now(UTC))  # 31 February never comes
+    schedule.next(datetime.now(UTC))  # raises for a date that never comes, such as 31 February
     return schedule
 
 
 def _check(text: str, position: int) -> None:
-    """Raise ValueError for a field that a CronJob does not read: the library reads more (``L``, ``5#2``, ``R``)."""
+    """Raise ValueError for a field that a CronJob would refuse; croniter accepts more (``L``, ``5#2``, ``R``)."""
     name, values, everything, names = _FIELDS[position]
     word = "|".join(("[0-9]+", *names))
     item = rf"([*{everything}]|({word})(-({word}))?)(/[0-9]+)?"
@@ -68,7 +72,7 @@ def _check(text: str, position: int) -> None:
 
 
 def _ascending(text: str, names: list[str] | tuple[()]) -> bool:
-    """Tell whether no range ends before it begins."""
+    """Tell whether every range ends where it begins or later."""
     places = {name: place for place, name in enumerate(names, start=names is _MONTHS)}
     ranges = re.findall(r"(\w+)-(\w+)", text)
     return all(places.get(a, a) == b or int(places.get(a, a)) <= int(places.get(b, b)) for a, b in ranges)

@@ -1,4 +1,4 @@
-"""What a calibration's status should be; pure functions over resources as plain dicts."""
+"""Compute the status of an EnergyCalibration; pure functions over resources as plain dicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from joulecast_operator.api.annotations import REFRESH, annotations_of, signific
 from joulecast_operator.api.calibrations import CalibrationSpec, Phase
 from joulecast_operator.api.conditions import Status, Truth, condition, condition_of
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.calibrations.jobs import asked, placed
+from joulecast_operator.calibrations.jobs import placement_hash, spec_hash
 from joulecast_operator.calibrations.results import RunSummary
 from joulecast_operator.calibrations.schedule import parse
 
@@ -20,15 +20,22 @@ ACCEPTED: Final = "Accepted"
 CALIBRATED: Final = "Calibrated"
 
 HOLDING: Final = frozenset({"Queued", "Starting", "Measuring", "Fitting"})
-"""Phases of a run that has a Job, and with it an accelerator that no other calibration may have."""
+"""Phases of a run that has a Job. Its accelerator and runtime are then closed to other calibrations."""
 
 ENDED: Final = frozenset({"Done", "Failed"})
+"""Phases of a run that has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where a calibration stands. ``facts``: fields of the status that change; None takes one away. ``again_seconds``:
-    when to look again. ``warning``: somebody should see to it."""
+class PhaseUpdate:
+    """What to write into a calibration's status next.
+
+    - ``phase``: the phase.
+    - ``reason``, ``message``: those of the condition Calibrated.
+    - ``facts``: fields of the status that change, by name; None removes the field.
+    - ``again_seconds``: in how many seconds to reconcile the calibration again; None for not before a change.
+    - ``warning``: whether the event is a Warning, because somebody should act.
+    """
 
     phase: Phase
     reason: str
@@ -39,50 +46,52 @@ class State:
 
 
 def status_of(calibration: Resource) -> Resource:
+    """Return the status of a calibration; {} if it has none yet."""
     return calibration.get("status") or {}
 
 
-def holds(calibration: Resource) -> bool:
-    """Tell whether it has an accelerator."""
+def holds_accelerator(calibration: Resource) -> bool:
+    """Tell whether the calibration's run has a Job, and with it an accelerator."""
     return status_of(calibration).get("phase") in HOLDING
 
 
 def is_open(calibration: Resource, spec: CalibrationSpec) -> bool:
-    """Tell whether its last run has not ended and is still what is asked for."""
+    """Tell whether the last run has not ended and still measures what the spec says."""
     status = status_of(calibration)
-    return bool(status.get("run")) and not status.get("finishedAt") and status.get("specHash") == asked(spec)
+    return bool(status.get("run")) and not status.get("finishedAt") and status.get("specHash") == spec_hash(spec)
 
 
 def refresh_of(calibration: Resource) -> str:
+    """Return the value of the annotation joulecast.dev/refresh; "" if there is none."""
     return bounds.text(annotations_of(calibration).get(REFRESH, ""))
 
 
 def next_run(calibration: Resource, spec: CalibrationSpec, now: datetime) -> datetime | None:
-    """Return when the next run is due: ``now`` or earlier for at once, None for never.
+    """Return when the next run is due; a time up to ``now`` means at once, None means never.
 
-    Raises ValueError for a malformed schedule.
+    Raises ValueError for an invalid schedule.
     """
     status, refresh = status_of(calibration), refresh_of(calibration)
     schedule = parse(spec.schedule) if spec.schedule is not None else None
     if refresh and refresh != status.get("refresh"):
         return now
-    if status.get("failed") and status.get("placementHash") != placed(spec):
-        return now  # it may have failed for want of memory or a Secret
+    if status.get("failed") and status.get("placementHash") != placement_hash(spec):
+        return now  # it may have failed for lack of memory or of a Secret, which the new placement may have
     if schedule is None:
-        return None if status.get("specHash") == asked(spec) else now
+        return None if status.get("specHash") == spec_hash(spec) else now
     if status and status.get("schedule") != _shown(spec.schedule):
-        return schedule.next(now)  # a new schedule has missed nothing
+        return schedule.next(now)  # times of a new schedule that have passed are not made up for
     if "nextRunAt" in status:
         return datetime.fromisoformat(status["nextRunAt"])
     since = status.get("startedAt") or calibration["metadata"]["creationTimestamp"]
     return schedule.next(datetime.fromisoformat(since))
 
 
-def desired_status(calibration: Resource, state: State, *, now: datetime) -> Status:
-    """Return the complete status for ``state``."""
+def desired_status(calibration: Resource, state: PhaseUpdate, *, now: datetime) -> Status:
+    """Return the complete status of a calibration after the update ``state``."""
     current = status_of(calibration)
     generation = calibration["metadata"].get("generation")
-    kept = {name: value for name, value in current.items() if name != "waitingSince"}  # said again while it waits
+    kept = {name: value for name, value in current.items() if name != "waitingSince"}  # each update that waits sets it
     status: Status = {**kept, **state.facts, "observedGeneration": generation, "phase": state.phase}
     status["schedule"] = _shown((calibration.get("spec") or {}).get("schedule"))
     status = {name: value for name, value in status.items() if value is not None}
@@ -95,9 +104,9 @@ def desired_status(calibration: Resource, state: State, *, now: datetime) -> Sta
 
 
 def facts_of(summary: RunSummary) -> Status:
-    """Return the fields of the status that describe a run under way or at its end."""
+    """Return the fields of the status that say what a run has measured."""
     return {
-        "progress": round(summary.progress, 2),  # whole percents: each change is a write
+        "progress": round(summary.progress, 2),  # in whole percents, because each change is a write
         "rows": summary.rows,
         "networks": summary.networks,
         "layers": summary.layers,
@@ -123,15 +132,15 @@ def quality_of(summary: RunSummary) -> Status:
     )
 
 
-def _conditions(current: Resource, state: State) -> tuple[tuple[str, Truth, str, str], ...]:
-    accepted: tuple[str, Truth, str, str] = (ACCEPTED, "True", "Accepted", "it can be measured")
+def _conditions(current: Resource, state: PhaseUpdate) -> tuple[tuple[str, Truth, str, str], ...]:
+    accepted: tuple[str, Truth, str, str] = (ACCEPTED, "True", "Accepted", "the spec can be carried out")
     if state.phase == "Refused":
         accepted = (ACCEPTED, "False", state.reason, state.message)
     return accepted, (CALIBRATED, _truth(current, state.phase), state.reason, state.message)
 
 
 def _truth(current: Resource, phase: Phase) -> Truth:
-    """Return the truth of Calibrated; while a run is under way it stays as the run before left it."""
+    """Return the status of the condition Calibrated; a run under way leaves it as the run before left it."""
     if phase == "Done":
         return "True"
     if phase in ("Failed", "Refused"):
@@ -154,7 +163,7 @@ def _columns(status: Resource) -> dict[str, str]:
 
 
 def _better(status: Resource, quality: Resource) -> str:
-    """Return "yes, in use", or the figures by which it is not better."""
+    """Return the text of the column Better: "yes, in use", or the two errors if the new profile is not better."""
     if quality.get("better") is None:
         return ""
     if quality["better"]:
@@ -173,7 +182,7 @@ def _shown(schedule: str | None) -> str | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Round to six significant digits, as every number of a status."""
+    """Round to six significant digits, like every number of a status."""
     return None if value is None else float(f"{value:.6g}")
 
 

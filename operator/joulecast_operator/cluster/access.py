@@ -1,4 +1,4 @@
-"""Credentials to pull an image with: the Secrets that an estimate names, and those of the workload it targets."""
+"""Read the credentials to pull an image with: the Secrets that an estimate names, and those of its target workload."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ from joulecast_operator.api.kinds import ACCESS_REVIEWS, SECRETS, SERVICE_ACCOUN
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.workloads import discovery
 
-_ALLOWED_SECONDS: Final = 10.0  # that an answer on our rights counts; who binds the role waits no longer than that
-_REMEMBERED: Final = 4096  # answers; one that is forgotten is asked for again
+_ALLOWED_SECONDS: Final = 10.0  # how long an answer about joulecast's rights is used; a new right counts after that
+_REMEMBERED: Final = 4096  # answers that are kept; forgotten ones are asked for again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """``docker_config``: JSON text, or "". ``missing``: sentences on the workload's Secrets that could not be had."""
+class PullCredentials:
+    """The credentials that an image is pulled with.
+
+    - ``docker_config``: a docker configuration as JSON; "" if there are no credentials.
+    - ``missing``: a message for each Secret of the workload that could not be read.
+    """
 
     docker_config: str = field(default="", repr=False)
     missing: tuple[str, ...] = ()
 
 
 class PullSecrets:
-    """Reads Secrets and ServiceAccounts, where a namespace's admin lets joulecast do so. ``now`` counts seconds."""
+    """Reads Secrets and ServiceAccounts in the namespaces whose admin allows it. ``now`` counts seconds."""
 
     def __init__(self, cluster: Cluster, now: Callable[[], float] = time.monotonic) -> None:
         self._cluster = cluster
@@ -37,10 +41,10 @@ class PullSecrets:
 
     async def credentials(
         self, namespace: str, named: Iterable[str], workload: Mapping[str, Any] | None
-    ) -> Credentials | Wrong:
-        """Read the Secrets: those ``named`` by the estimate must exist, those of ``workload`` may be missing.
+    ) -> PullCredentials | Wrong:
+        """Read the Secrets. Those ``named`` by the estimate must exist; those of ``workload`` may be missing.
 
-        So it is with the kubelet, and most images need none.
+        The kubelet too goes on without a missing Secret, because most images need none.
         """
         configs = []
         for name in named:
@@ -56,12 +60,12 @@ class PullSecrets:
             else:
                 configs.append(found)
         merged = json.dumps(merged_docker_configs(configs), sort_keys=True) if configs else ""
-        return Credentials(docker_config=merged, missing=tuple(missing))
+        return PullCredentials(docker_config=merged, missing=tuple(missing))
 
     async def _of_workload(self, namespace: str, workload: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
-        """Return the names of the workload's Secrets, and sentences on what could not be read.
+        """Return the names of the workload's Secrets, and messages about what could not be read.
 
-        They are those of its template, else those of its ServiceAccount, as admission completes a pod.
+        They are the Secrets of the pod template, else those of the ServiceAccount, which admission adds to a pod.
         """
         named = discovery.pull_secrets(workload)
         if named:
@@ -77,7 +81,7 @@ class PullSecrets:
             return (), [_unreadable_account(namespace, account, absent=error.status == 404)]
 
     async def _may_read(self, namespace: str, account: str) -> bool:
-        """Tell whether joulecast may read a ServiceAccount, by a review, so that no read is refused and audited."""
+        """Tell whether joulecast may read a ServiceAccount. An access review is used, so that no read is refused."""
         key, now = (namespace, account), self._now()
         asked, allowed = self._allowed.get(key, (None, False))
         if asked is not None and now - asked < _ALLOWED_SECONDS:
@@ -97,7 +101,7 @@ class PullSecrets:
                 ACCESS_REVIEWS.path(), body | {"spec": {"resourceAttributes": resource}}
             )
         except ApiError as error:
-            if error.status != 403:  # Kubernetes lets every account ask about itself, unless an admin took that away
+            if error.status != 403:  # by default every account may ask about itself; an admin may have removed that
                 raise
             return False
         return bool((answer.get("status") or {}).get("allowed"))
@@ -108,13 +112,13 @@ class PullSecrets:
             config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
         except ApiError as error:
             return _unreadable(namespace, name, error)
-        except (KeyError, ValueError, TypeError, RecursionError):  # the content is a tenant's
+        except (KeyError, ValueError, TypeError, RecursionError):  # a tenant wrote the content
             config = None
         return config if isinstance(config, dict) else _malformed(name)
 
 
 def merged_docker_configs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge pull secrets into one docker configuration; the first that names a registry wins, as in the kubelet."""
+    """Merge pull secrets into one docker configuration. As in the kubelet, the first that names a registry is used."""
     auths: dict[str, Any] = {}
     for config in configs:
         entries = config.get("auths")
@@ -127,7 +131,7 @@ def _malformed(name: str) -> Wrong:
     return Wrong(
         reason="InvalidPullSecret",
         message=f"Secret {name!r} is not of type kubernetes.io/dockerconfigjson:"
-        " make one with kubectl create secret docker-registry",
+        " create it with kubectl create secret docker-registry",
     )
 
 
@@ -142,7 +146,8 @@ def _unreadable_account(namespace: str, account: str, *, absent: bool = False) -
 
 def _bind(namespace: str) -> str:
     return (
-        f"an admin of namespace {namespace!r} binds the ClusterRole that ends in pull-secrets to joulecast's controller"
+        f"let an admin of namespace {namespace!r} bind the ClusterRole whose name ends in pull-secrets to joulecast's"
+        " controller"
     )
 
 

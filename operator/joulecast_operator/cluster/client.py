@@ -1,6 +1,6 @@
-"""The few verbs of the Kubernetes API that joulecast may use, on the official client and kopf's credentials.
+"""Call the Kubernetes API by the official client with kopf's credentials.
 
-The client's generic call is used with plain dicts: its typed groups cost 37 MiB of memory and 1.8 s at the start.
+Only the client's generic call is used, with plain dicts, because its typed groups take 37 MiB of memory and 1.8 s.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from kubernetes.aio.client.configuration import Configuration
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER: Final = "joulecast-controller"
-PAGE_OBJECTS: Final = 500  # at most, as kubectl's own chunk size
+PAGE_OBJECTS: Final = 500  # most objects of a page, as kubectl's chunk size
 FIRST_PAGE_OBJECTS: Final = 50
 PAGE_BYTES: Final = 512 * 1024
-"""What a page should hold: json reads 100 MB a second, so that nothing waits longer than 5 ms for it."""
+"""Bytes that a page should have: json parses 100 MB a second, so a page delays other tasks by 5 ms at most."""
 
 SILENCE_SECONDS: Final = 70.0
-"""After which a watch counts as dead: the server sends a bookmark every minute."""
+"""How long a watch may be silent before it counts as lost; the server sends a bookmark every minute."""
 
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Content type of a listing that has only the metadata of the objects."""
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0)  # seconds, of one attempt; the client's own is five minutes
 _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=SILENCE_SECONDS)
@@ -37,19 +38,19 @@ _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 10.0
 
-Resource = dict[str, Any]
+JsonObject = dict[str, Any]
 Login = Callable[[], kopf.ConnectionInfo]
 
 
 _PASSING_REFUSALS: Final = frozenset({401, 404, 408, 409, 410, 425, 429})
-"""Client errors that another look at the object, a new token or a later time takes away."""
+"""Statuses of client errors that may not come again after a new token, a new read of the object, or some time."""
 
 _TOO_LARGE: Final = ("request is too large", "trying to send message larger than max")
-"""What etcd and its client say to an object beyond their limits; the API server passes it on as a fault of its own."""
+"""Parts of the messages of etcd and its client about too large an object; the API server reports them as status 500."""
 
 
 _TERMINATING: Final = "because it is being terminated"
-"""Part of the refusal of the admission plugin NamespaceLifecycle to create an object in a namespace being deleted."""
+"""Part of the message by which the admission plugin NamespaceLifecycle refuses objects of a namespace being deleted."""
 
 
 class ApiError(Exception):
@@ -68,7 +69,7 @@ class ApiError(Exception):
 
     @property
     def of_going_namespace(self) -> bool:
-        """Tell whether the object has no place any more because its namespace is being deleted."""
+        """Tell whether the object could not be created because its namespace is being deleted."""
         return self.status == 403 and _TERMINATING in str(self)
 
 
@@ -83,7 +84,13 @@ def login(settings: kopf.OperatorSettings | None = None) -> kopf.ConnectionInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """One request to the API server; ``headers`` are those beside the client's own."""
+    """One request to the API server.
+
+    - ``method``, ``path``: HTTP method, and path of the URL.
+    - ``body``: the body as a JSON value; None for no body.
+    - ``parameters``: query parameters.
+    - ``headers``: headers in addition to the client's own.
+    """
 
     method: str
     path: str
@@ -93,7 +100,7 @@ class _Call:
 
 
 class Cluster:
-    """One connection pool to the API server; ``concurrency`` bounds the requests under way."""
+    """Sends requests to the API server over one connection pool; at most ``concurrency`` are under way at a time."""
 
     def __init__(self, log_in: Login = login, *, concurrency: int = 16) -> None:
         self._log_in = log_in
@@ -101,14 +108,15 @@ class Cluster:
         self._client: ApiClient | None = None
 
     async def close(self) -> None:
+        """Close all connections; the next request logs in again."""
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
 
-    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[Resource]:
-        """List the collection at ``path`` page by page, at one version. Raises ApiError; 410: the version expired.
+    async def pages(self, path: str, *, metadata_only: bool = False) -> AsyncIterator[JsonObject]:
+        """List the collection at ``path`` page by page, all at one version. Raises ApiError; 410: the version expired.
 
-        How many objects a page has follows from their size, so that parsing one never holds up the event loop long.
+        The number of objects of a page follows from their size, so that parsing a page delays the event loop little.
         """
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
         parameters, limit = {"limit": str(FIRST_PAGE_OBJECTS)}, FIRST_PAGE_OBJECTS
@@ -124,15 +132,15 @@ class Cluster:
             parameters = {"limit": str(limit), "continue": following}
 
     async def version(self, path: str) -> str:
-        """Return the version of the collection at ``path`` now. Raises ApiError."""
+        """Return the present version of the collection at ``path``. Raises ApiError."""
         page = await self.request("GET", path, parameters={"limit": "1"}, headers={"Accept": METADATA_ONLY})
         return str(page["metadata"]["resourceVersion"])
 
-    async def watch(self, path: str, version: str) -> AsyncIterator[Resource]:
+    async def watch(self, path: str, version: str) -> AsyncIterator[JsonObject]:
         """Yield events of the collection at ``path`` after ``version``, until the server ends the connection.
 
-        Raises ApiError, 410 where the server remembers no such version, and aiohttp's errors: TimeoutError where not
-        even a bookmark came.
+        Raises ApiError, with status 410 if the server no longer knows the version, and aiohttp's errors: TimeoutError
+        if neither an event nor a bookmark came in time.
         """
         parameters = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
         call = _Call(method="GET", path=path, parameters=parameters)
@@ -142,28 +150,31 @@ class Cluster:
                     await self.close()
                 raise _refusal(response.status, await response.read())
             async for line in _lines(response.content):
-                event: Resource = json.loads(line)
+                event: JsonObject = json.loads(line)
                 if event["type"] == "ERROR":
                     raise _reported(event["object"])
                 yield event
 
-    async def get(self, path: str) -> Resource:
+    async def get(self, path: str) -> JsonObject:
+        """Return the object at ``path``. Raises ApiError."""
         return await self.request("GET", path)
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> Resource:
+    async def create(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+        """Create an object in the collection at ``path`` and return it. Raises ApiError."""
         return await self.request("POST", path, body=body)
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
-        """Delete the object at ``path``, if it is still the one of ``uid``."""
+        """Delete the object at ``path`` if its uid is still ``uid``. Raises ApiError."""
         body = {"preconditions": {"uid": uid}} if uid else {}
         await self.request("DELETE", path, body=body)
 
-    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> Resource:
+    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+        """Change the object at ``path`` by a JSON merge patch and return it. Raises ApiError."""
         parameters = {"fieldManager": FIELD_MANAGER}
         return await self.request("PATCH", path, body=body, kind="application/merge-patch+json", parameters=parameters)
 
-    async def apply(self, path: str, body: Mapping[str, Any]) -> Resource:
-        """Apply on the server's side as ``joulecast-controller``, taking fields over from other managers."""
+    async def apply(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+        """Apply ``body`` by server-side apply as ``joulecast-controller``, also to fields that others manage."""
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self.request("PATCH", path, body=body, kind="application/apply-patch+yaml", parameters=parameters)
 
@@ -176,16 +187,16 @@ class Cluster:
         kind: str = "application/json",
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Resource:
-        """Send a request, again while the server is busy or unavailable. Raises ApiError or, at the end, aiohttp's."""
+    ) -> JsonObject:
+        """Send a request, again if the server is busy or unavailable. Raises ApiError, or aiohttp's errors."""
         sent = {**(headers or {}), **({"Content-Type": kind} if body is not None else {})}
         call = _Call(method=method, path=path, body=body, parameters=parameters or {}, headers=sent)
         content = await self._content(call)
-        answer: Resource = json.loads(content) if content else {}
+        answer: JsonObject = json.loads(content) if content else {}
         return answer
 
     async def _content(self, call: _Call) -> bytes:
-        """Return the body of the answer to ``call``, which is sent again as ``request`` says."""
+        """Return the body of the answer to ``call``, which is sent again as described in ``request``."""
         for attempt in range(_RETRIES + 1):
             try:
                 async with self._slots:
@@ -232,7 +243,8 @@ class Cluster:
 def _client_of(info: kopf.ConnectionInfo) -> ApiClient:
     """Return the official client with the credentials of ``info``.
 
-    Its own retries stay off, as they leave out PATCH and POST. Proxies are taken from ``info`` alone, as kopf's are.
+    The client's own retries are not used, because they do not cover PATCH and POST. Only the proxy of ``info`` is used,
+    as by kopf.
     """
     configuration = Configuration(host=info.server.rstrip("/"), proxy=info.proxy_url)
     configuration.client_session_kwargs = {"trust_env": False}
@@ -251,17 +263,17 @@ def _refusal(status: int, content: bytes) -> ApiError:
 
 
 def _reported(status: Mapping[str, Any]) -> ApiError:
-    """Convert a Status that came as an event of a watch into an error."""
+    """Convert a Status object that came as an event of a watch into an error."""
     return ApiError(int(status.get("code") or 500), str(status.get("reason", "")), str(status.get("message", "")))
 
 
 def _next_limit(limit: int, size_bytes: int) -> int:
-    """Return how many objects make a page of PAGE_BYTES, from the size of the last page of ``limit`` objects."""
+    """Return how many objects fill a page of PAGE_BYTES, from the size of the last page of ``limit`` objects."""
     return max(1, min(PAGE_OBJECTS, limit * PAGE_BYTES // max(size_bytes, 1)))
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield lines of any length; aiohttp's own reader fails at 128 KiB."""
+    """Yield lines of any length; aiohttp's own reader fails for lines of more than 128 KiB."""
     rest = bytearray()
     async for chunk in stream.iter_any():
         first, *others = chunk.split(b"\n")

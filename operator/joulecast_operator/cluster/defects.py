@@ -1,4 +1,4 @@
-"""Errors that a reconcile ends with: which of them are defects of joulecast, what to say of them, and how to count."""
+"""Classify the errors of reconciles: the reason to count each under, whether it is a defect, and the message of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHERE: Final = "please report it with the traceback that the controller's log h
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason that an error is counted under."""
+    """Return the reason under which an error is counted."""
     if isinstance(error, JoulecastError):
         return error.reason
     if isinstance(error, ApiError):
@@ -26,15 +26,15 @@ def reason_of(error: Exception) -> str:
 
 
 def is_defect(error: Exception) -> bool:
-    """Tell whether joulecast itself is at fault, and not the object, the API server or the way to it."""
+    """Tell whether joulecast itself is the cause, and not the object, the API server or the network."""
     return reason_of(error) == defects.REASON
 
 
 def sentence(error: Exception) -> str:
-    """Return the message of a condition for a defect; ``id_of`` gives the id of its log line."""
+    """Return the message of a condition for a defect; it names the id that ``id_of`` puts into the log line."""
     return defects.sentence(error, where=_WHERE)
 
 
 def id_of(error: Exception) -> dict[str, str]:
-    """Return fields of the log line that holds the error's traceback."""
+    """Return the id of a defect as a field of the log line with its traceback; {} for other errors."""
     return {"defect": defects.defect_id(error)} if is_defect(error) else {}

@@ -1,6 +1,6 @@
-"""Find the addresses of the cluster itself: its Services, nodes and pods, which fetchers may not connect to.
+"""Find the addresses of the cluster's Services, nodes and pods, to which fetchers may not connect.
 
-Nodes come from the index, Service ranges from the API server's ServiceCIDR objects, where the cluster has them.
+Those of nodes and pods come from the index, those of Services from the ServiceCIDR objects, if the cluster has them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from joulecast_operator.cluster.client import ApiError, Cluster
 log = logging.getLogger(__name__)
 
 SERVICE_RANGES_PATH: Final = "/apis/networking.k8s.io/v1/servicecidrs"
-LOOK_SECONDS: Final = 60.0  # a range is added by an administrator, rarely; one small listing a minute costs nothing
+LOOK_SECONDS: Final = 60.0  # ranges change rarely, and one small listing a minute costs little
 
 _API_HOST: Final = "KUBERNETES_SERVICE_HOST"
-"""Address of the Service `kubernetes`, which every pod has in its environment."""
+"""Environment variable with the address of the Service `kubernetes`, which every pod has."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class ClusterNetworks:
-    """``nodes`` gives the nodes as they are known now. ``environ``: of the process, for tests."""
+    """Knows the address ranges of the cluster.
+
+    ``nodes`` returns the nodes that are known now. ``environ``: environment variables of the process.
+    """
 
     def __init__(
         self, cluster: Cluster, nodes: Callable[[], Iterable[Resource]], environ: Mapping[str, str] = os.environ
@@ -42,23 +45,26 @@ class ClusterNetworks:
         self._trouble: str | None = None
 
     def denied(self) -> tuple[str, ...]:
-        """Return all ranges, each once and neighbours joined."""
+        """Return all address ranges, with adjacent ones joined."""
         if self._known is None:
             texts = [*self._own, *self._services, *(text for node in self._nodes() for text in of_node(node))]
             self._known = tuple(_joined(texts))
         return self._known
 
     def node_changed(self, before: Resource | None, after: Resource | None) -> None:
-        """Take notice of a node that comes, goes or gets another address."""
+        """Compute the ranges again if a node was added or removed, or if its addresses changed."""
         if set(of_node(before or {})) != set(of_node(after or {})):
             self._known = None
 
     async def look(self) -> None:
-        """Read the Service ranges; what was known stands where they cannot be read."""
+        """Read the ranges of Services; if they cannot be read, keep those that were read before."""
         try:
             page = await self._cluster.get(SERVICE_RANGES_PATH)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            self._say(f"the cluster's Service ranges cannot be read ({error}): those of --denied-networks are denied")
+            self._say(
+                f"the cluster's Service ranges cannot be read ({error}): fetchers may connect to Services that are"
+                " neither known nor in --denied-networks; let joulecast get servicecidrs, or give the ranges there"
+            )
             return
         self._trouble = None
         items = page.get("items") or ()
@@ -68,7 +74,7 @@ class ClusterNetworks:
             log.info("fetchers may not connect to the cluster's Services: %s", ", ".join(found))
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Call ``look`` at intervals, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
@@ -80,7 +86,7 @@ class ClusterNetworks:
 
 
 def of_node(node: Resource) -> Iterator[str]:
-    """Return a node's addresses and the ranges of its pods."""
+    """Yield a node's addresses and the ranges of its pods."""
     for address in (node.get("status") or {}).get("addresses") or ():
         yield str(address.get("address"))
     yield from (node.get("spec") or {}).get("podCIDRs") or ()

@@ -1,4 +1,4 @@
-"""Writes that the API server refuses for good: a log line each time, and one event on the object concerned."""
+"""Report writes that the API server refuses for good: a log line each time, and one event on the object."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from joulecast_operator.cluster.client import ApiError
 
 log = logging.getLogger(__name__)
 
-_REMEMBERED: Final = 1024  # objects told; one that is forgotten is told once more
+_REMEMBERED: Final = 1024  # objects whose event is remembered; a forgotten one gets its event again
 
 Post = Callable[[Kind, Resource, EventToPost], Awaitable[None]]
+"""Posts an event on an object of a kind."""
 
 
 class Refusals:
-    """Tells of refused writes. ``post`` posts an event, ``count`` takes the kind of the object concerned."""
+    """Reports refused writes. ``post`` posts an event, ``count`` counts a refusal by the kind of the object."""
 
     def __init__(self, post: Post, count: Callable[[str], None]) -> None:
         self._post = post
@@ -28,7 +29,7 @@ class Refusals:
         self._told: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def tell(self, kind: Kind, resource: Resource, event: EventToPost, error: ApiError) -> None:
-        """Log that a write concerning ``resource`` was refused with ``error``, and post ``event`` unless it was."""
+        """Log and count that a write about ``resource`` was refused with ``error``, and post ``event`` once."""
         self.note(kind, resource, error)
         told = resource["metadata"]["uid"], event.reason
         if self._told.get(told) != event.message:
@@ -39,8 +40,8 @@ class Refusals:
             self._told.popitem(last=False)
 
     def note(self, kind: Kind, resource: Resource, error: ApiError) -> None:
-        """Log and count that a write is given up, so that no retry has to say so."""
+        """Log and count that a write about ``resource`` was refused with ``error`` and is not repeated."""
         metadata = resource["metadata"]
         where = {"kind": kind.kind, "namespace": metadata.get("namespace") or "", "object": metadata["name"]}
-        log.error("the API server refuses a write, which is not repeated: %s", error, extra=where)
+        log.error("the API server refused a write, which is not repeated: %s", error, extra=where)
         self._count(kind.kind)

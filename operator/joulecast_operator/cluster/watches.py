@@ -1,7 +1,7 @@
-"""Fill the index by one listing before anything is served, and keep it by watching; kopf logs in and runs the process.
+"""Fill the index by one listing before anything is served, and keep it current by watching; kopf runs the process.
 
-kopf's own watches list everything a second time, hold all of it as dicts until each object had its turn, and take 1 ms
-an event.
+kopf's own watches are not used, because they list everything a second time, keep every object as a dict until it is
+handled, and take 1 ms for each event.
 """
 
 from __future__ import annotations
@@ -30,17 +30,21 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 75.0  # between two looks at the server's version: it sends a bookmark every minute or so
 COMPARE_SECONDS: Final = 600.0  # between two comparisons, each of which costs the server seconds for 10,000 objects
 RETRY_SECONDS: Final = 2.0
-_TURN_SECONDS: Final = 0.002  # of events in a row, before a review has its turn
-STALE_SECONDS: Final = 150.0  # two looks
+_TURN_SECONDS: Final = 0.002  # for which events are handled in a row, before other tasks may run
+STALE_SECONDS: Final = 150.0  # two times CHECK_SECONDS
 
 OnChange = Callable[[Key, Resource | None, Resource | None], None]
-"""Called with the key, what the index held and what it holds now; None where there is nothing."""
+"""Called with the key of an object, and the object in the index before and after the change; None for no object."""
 
-Work = Callable[[], Coroutine[Any, Any, None]]
+BackgroundWork = Callable[[], Coroutine[Any, Any, None]]
+"""Starts work that lasts as long as the process."""
 
 
 class Watches:
-    """kopf's registry and settings for a process that only reads ``kinds`` into ``index``."""
+    """Keeps the objects of ``kinds`` in ``index``; holds kopf's registry and settings for such a process.
+
+    ``on_change`` is called for each change of the index.
+    """
 
     def __init__(
         self, *, index: Index, cluster: Cluster, kinds: Sequence[Kind], on_change: OnChange | None = None
@@ -51,7 +55,7 @@ class Watches:
         self._cluster = cluster
         self._kinds = kinds
         self._on_change = on_change or (lambda *_: None)
-        self._works: list[Work] = []
+        self._works: list[BackgroundWork] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._unreadable: dict[Key, str] = {}
         kopf.on.login(registry=self.registry)(self._login)
@@ -60,13 +64,13 @@ class Watches:
         self._versions: dict[str, str] = {}
         self._asked: dict[str, str] = {}
 
-    def then(self, work: Work) -> None:
-        """Have ``work`` run from when the index is filled until the process ends; if it fails, so does the process."""
+    def then(self, work: BackgroundWork) -> None:
+        """Run ``work`` from when the index is filled until the process ends. If it fails, the process ends."""
         self._works.append(work)
 
     async def load(self) -> None:
-        """Fill the index; waits for the kinds to exist."""
-        gc.disable()  # nothing of thousands of fresh objects is garbage, and each collection would walk them all
+        """Fill the index. If a kind does not exist yet, wait for it."""
+        gc.disable()  # none of the thousands of new objects is garbage, and each collection would visit all of them
         try:
             for kind in self._kinds:
                 await self._listed(kind, self._put)
@@ -75,9 +79,9 @@ class Watches:
         self._index.ready = True
 
     async def compare(self, kinds: Iterable[Kind] | None = None) -> None:
-        """Compare the index of ``kinds``, by default of all, with the server.
+        """Compare the index with the server, for ``kinds`` or for all.
 
-        Objects that are gone are dropped, and those that the watch did not bring are fetched.
+        Objects that were deleted are dropped from the index, and those whose change the watch has missed are read.
         """
         stale: set[Key] = set()
         for kind in self._kinds if kinds is None else kinds:
@@ -86,7 +90,7 @@ class Watches:
             log.warning("the watch is behind the server", extra={"objects": len(stale)})
 
     async def check(self) -> None:
-        """Compare the kinds whose watch has not come to the version that the server had at the last look."""
+        """Compare those kinds whose watch has not reached the version that the server had at the last check."""
         await self.compare(
             [kind for kind in self._kinds if later(self._asked.get(kind.kind, "0"), self._versions[kind.kind])]
         )
@@ -114,7 +118,7 @@ class Watches:
     # -- watching
 
     async def _follow(self, kind: Kind) -> None:
-        """Take the events of ``kind`` for ever, from the version of its listing on."""
+        """Handle the events of ``kind`` after the version of its listing, until cancelled."""
         while True:
             try:
                 since = time.perf_counter()
@@ -133,7 +137,7 @@ class Watches:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _refused(self, kind: Kind, error: ApiError) -> None:
-        """List anew where the server has forgotten our version; else come back later."""
+        """List the kind again if the server no longer knows our version; else wait before the next try."""
         if error.status == HTTPStatus.GONE:
             await self._listed(kind, lambda kind, resource: self._take(kind, "MODIFIED", resource))
             return
@@ -146,14 +150,14 @@ class Watches:
         key = key_of(kind, resource)
         with self._passing_over(kind, resource):
             if event_type != "DELETED" and not self._index.is_news(kind, resource):
-                return  # mostly the echo of our own write
+                return  # mostly the event of our own write
             before = self._index.resource(key)
             if self._index.apply(kind, event_type, resource):
                 self._on_change(key, before, self._index.resource(key))
 
     @contextmanager
     def _passing_over(self, kind: Kind, resource: Resource) -> Iterator[None]:
-        """Log an object that cannot be taken, so that it stops no LIST and no watch of the others."""
+        """Log an error about one object inside, so that the listing or watch goes on with the others."""
         key = key_of(kind, resource)
         try:
             yield
@@ -168,7 +172,7 @@ class Watches:
             self._index.put(kind, resource)
 
     async def _listed(self, kind: Kind, take: Callable[[Kind, Resource], object]) -> None:
-        """Have every object of ``kind`` taken, and those dropped that are gone; tries until it succeeds."""
+        """Call ``take`` for every object of ``kind`` and drop those that are gone; try until this succeeds."""
         while True:
             try:
                 listed, version = await self._read(kind, take, metadata_only=False)
@@ -185,7 +189,7 @@ class Watches:
     async def _read(
         self, kind: Kind, take: Callable[[Kind, Resource], object], *, metadata_only: bool
     ) -> tuple[dict[Key, str], str]:
-        """Have each object taken, a page at a time; gives the version of each and of the listing."""
+        """Call ``take`` for each object, a page at a time; return the version of each object and of the listing."""
         listed: dict[Key, str] = {}
         version = ""
         async for page in self._cluster.pages(kind.path(), metadata_only=metadata_only):
@@ -197,7 +201,7 @@ class Watches:
 
     async def _compare(self, kind: Kind) -> set[Key]:
         listed, version = await self._read(kind, lambda *_: None, metadata_only=True)
-        # a version that was passed over is one that the index lacks for good, and is not behind for
+        # an object that could not be read is missing in the index on purpose, so the index is not behind for it
         listed = {key: found for key, found in listed.items() if self._unreadable.get(key) != found}
         gone, stale = self._index.compare(kind, listed, version)
         self._drop(gone)
@@ -206,7 +210,7 @@ class Watches:
         return stale
 
     async def _fetch(self, kind: Kind, key: Key) -> None:
-        """Read an object as it is now; if it was deleted since the listing, go on with the others."""
+        """Read an object from the server into the index, unless it was deleted since the listing."""
         try:
             found = await self._cluster.get(kind.path(key.namespace or None, key.name))
         except ApiError as error:
@@ -239,7 +243,7 @@ class Watches:
 
 
 def settings() -> kopf.OperatorSettings:
-    """Configure kopf to log in and run, but to watch nothing, keep no state, scan nothing and have no peers."""
+    """Return kopf's settings for a process in which kopf logs in, but neither watches, scans, posts nor has peers."""
     chosen = kopf.OperatorSettings()
     chosen.scanning.disabled = True
     chosen.peering.standalone = True
@@ -250,7 +254,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 def _stop_on_failure(task: asyncio.Task[None]) -> None:
-    """End the process if a background task fails: a new process starts from what the API server holds."""
+    """End the process if a background task fails, because a new process reads everything from the API server again."""
     if not task.cancelled() and task.exception() is not None:
-        log.critical("a background task failed; stopping", exc_info=task.exception())
+        log.critical("a background task failed; the process ends", exc_info=task.exception())
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Keys that wait to be reconciled: each waits once, is worked on by one at a time, and comes back later when asked."""
+"""Queue the keys that wait to be reconciled: each is in the queue once and is handled by one worker at a time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from joulecast_operator.cluster import defects
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS: Final = 300.0
-_SPARE_TIMERS: Final = 64  # overtaken ones beyond as many as count; below that, clearing up is not worth it
+_SPARE_TIMERS: Final = 64  # obsolete timers that may be kept in addition to as many as are valid, before a clean-up
 
 K = TypeVar("K", bound=Hashable)
 
 
 class WorkQueue(Generic[K]):
-    """As client-go's workqueue: what is added while it is worked on is worked on again afterwards.
+    """A queue like client-go's workqueue: a key that is added while it is handled is handled again afterwards.
 
-    ``first_pause_seconds``: after a first failure of a key; each further one doubles it, up to five minutes.
-    ``lasting``: whether an error would only come again, so that its key waits until somebody adds it.
+    ``first_pause_seconds``: pause after the first failure of a key; each further failure doubles it, up to 5 minutes.
+    ``lasting`` tells whether an error would come again, so that its key is not retried before it is added again.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class WorkQueue(Generic[K]):
         self._now = now
         self._ready: deque[K] = deque()
         self._waiting: set[K] = set()
-        self._since: dict[K, float] = {}  # in the order of time
+        self._since: dict[K, float] = {}  # ordered by time
         self._active: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -53,11 +53,11 @@ class WorkQueue(Generic[K]):
         return len(self._waiting) + len(self._active)
 
     def age_seconds(self) -> float:
-        """Return for how long the oldest key has waited or been worked on; 0.0 where there is none."""
+        """Return for how long the oldest key has waited or been handled; 0.0 if there is none."""
         return self._now() - next(iter(self._since.values()), self._now())
 
     def add(self, key: K) -> None:
-        """Have ``key`` worked on as soon as may be."""
+        """Queue ``key`` now."""
         self._due.pop(key, None)
         if key in self._active:
             self._again.add(key)
@@ -68,7 +68,7 @@ class WorkQueue(Generic[K]):
             self._woken.set()
 
     def add_later(self, key: K, seconds: float) -> None:
-        """Have ``key`` worked on in ``seconds``, unless it comes up before; the latest call counts."""
+        """Queue ``key`` in ``seconds``, unless it is queued before; a later call replaces the time."""
         due = self._now() + seconds
         self._due[key] = due
         if len(self._timers) > 2 * len(self._due) + _SPARE_TIMERS:
@@ -78,12 +78,12 @@ class WorkQueue(Generic[K]):
         self._woken.set()
 
     def add_within(self, key: K, seconds: float) -> None:
-        """Queue ``key`` in ``seconds`` at the latest; asking again meanwhile changes nothing."""
+        """Queue ``key`` in ``seconds`` at the latest; further calls until then change nothing."""
         if key not in self._waiting and key not in self._due:
             self.add_later(key, seconds)
 
     def pause_seconds(self, key: K) -> float:
-        """Count a failure of ``key`` and return how long to wait before the next try."""
+        """Count a failure of ``key`` and return how long to wait before the next try, in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         return float(min(self._first_pause_seconds * 2 ** min(failures, 16), LONGEST_PAUSE_SECONDS))
@@ -93,7 +93,7 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def work(self, handle: Callable[[K], Coroutine[Any, Any, None]], *, workers: int) -> None:
-        """Work on keys for ever. An error of ``handle`` is logged and delays that key alone."""
+        """Call ``handle`` for each key until cancelled. An error is logged and delays only the key that it concerns."""
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._worker(handle))
@@ -116,7 +116,7 @@ class WorkQueue(Generic[K]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
-            await asyncio.sleep(0)  # what finds nothing to do waits for nothing: events and others come in between
+            await asyncio.sleep(0)  # lets other tasks run, also if ``handle`` waited for nothing
 
     def _failed(self, key: K, error: Exception) -> None:
         if self._lasting(error):
@@ -148,6 +148,6 @@ class WorkQueue(Generic[K]):
 
 
 def _is_cancelled() -> bool:
-    """Tell whether the running task itself was asked to end, and not only something that it waited for."""
+    """Tell whether the running task itself was cancelled, and not only something that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

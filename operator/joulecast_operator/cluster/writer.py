@@ -1,4 +1,4 @@
-"""Write to the API server: only differences, and without an error if the object was deleted meanwhile."""
+"""Write to the API server: only what differs, and without an error if the object was deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ from joulecast_operator.index.index import Index
 log = logging.getLogger(__name__)
 
 COMPONENT: Final = "joulecast-controller"
-_REST: Final = timedelta(minutes=10)  # Helm waits five for the Job, then deletes; where it gave up, work goes on
-_ANSWER_SECONDS: Final = 20.0  # a busy controller answers in a second; one that is gone writes nothing either
+_REST: Final = timedelta(minutes=10)  # Helm waits five minutes for the Job; if it gives up, writing goes on after ten
+_ANSWER_SECONDS: Final = 20.0  # a busy controller answers within a second; without one, nothing is written anyway
 _POLL_SECONDS: Final = 0.2
-_GONE: Final = frozenset({404, 409})  # deleted, or deleted and made anew, since we looked
+_GONE: Final = frozenset({404, 409})  # the object was deleted, or deleted and created again, since it was read
 _NAME_CHARACTERS: Final = 200  # of an object's name in its event's name
 _PASSES: Final = 5
 _PASS_SECONDS: Final = 1.0  # longer than one request takes
-_CLUSTER_EVENTS: Final = "default"  # where events of cluster-scoped objects go
+_CLUSTER_EVENTS: Final = "default"  # namespace of events about cluster-scoped objects
 
 
 class Writer:
-    """Writes through ``cluster`` and tells ``index`` at once what came of it. ``count``: takes the kind of an object
-    whose write was refused for good."""
+    """Writes through ``cluster``, and puts the API server's answers into ``index`` at once.
+
+    ``count`` counts a write that was refused for good, by the kind of the object.
+    """
 
     def __init__(self, cluster: Cluster, index: Index, *, count: Callable[[str], None] = lambda _: None) -> None:
         self._cluster = cluster
@@ -50,9 +52,9 @@ class Writer:
     async def status(
         self, kind: Kind, resource: Resource, desired: Mapping[str, Any], *, warning: bool = False
     ) -> bool:
-        """Make ``desired`` the status of ``resource``, post the event of a changed reason; says whether it wrote.
+        """Make ``desired`` the status of ``resource``, and post an event if the reason changed; tells whether it wrote.
 
-        A status that the API server refuses for good is not sent again: its last condition says why instead.
+        If the API server refuses the status for good, its last condition says why instead.
         """
         desired = bounds.bounded_status(desired)
         try:
@@ -84,7 +86,7 @@ class Writer:
         return True
 
     async def _refused_status(self, kind: Kind, resource: Resource, refused: Resource, error: ApiError) -> bool:
-        """Write the condition that tells of the refusal; where that is refused too, an event has to do."""
+        """Write a condition that reports the refusal; if that is refused too, post an event instead."""
         try:
             written = await self._status(kind, resource, refused, warning=True)
         except ApiError as second:
@@ -98,9 +100,10 @@ class Writer:
         return written
 
     async def annotations(self, deployment: Resource, desired: Mapping[str, str], changes: Changes) -> None:
-        """Make ``desired`` the outputs of ``deployment``: what is set by server-side apply, what goes by a merge patch.
+        """Make ``desired`` the output annotations of ``deployment``.
 
-        What a webhook set belongs to no field manager, so applying a smaller set would leave it there.
+        Values are set by server-side apply. Keys are removed by a merge patch, because applying a smaller set would
+        keep those that the webhook wrote, which belong to no field manager.
         """
         metadata = deployment["metadata"]
         path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
@@ -118,7 +121,7 @@ class Writer:
             await self._refused(DEPLOYMENTS, deployment, "Annotations", error)
 
     async def acknowledge_rest(self, own: Resource, until: str) -> None:
-        """Answer on joulecast's ``own`` Deployment that no annotation is written any more."""
+        """Write on joulecast's ``own`` Deployment that no annotation is written any more until the time ``until``."""
         metadata = own["metadata"]
         path = DEPLOYMENTS.path(metadata["namespace"], metadata["name"])
         body = {"metadata": {"uid": metadata["uid"], "annotations": {RESTING_UNTIL: until}}}
@@ -129,7 +132,7 @@ class Writer:
                 raise
 
     async def create_estimate(self, body: Resource) -> None:
-        """Create an estimate, unless there is one of that name. The watch brings it into the index, as news."""
+        """Create an estimate, unless one of that name exists. The watch brings it into the index."""
         try:
             await self._cluster.create(ESTIMATES.path(body["metadata"]["namespace"]), body)
         except ApiError as error:
@@ -138,7 +141,7 @@ class Writer:
             await self._refused(DEPLOYMENTS, deployment, "Estimate", error)
 
     async def delete_estimate(self, estimate: Resource) -> None:
-        """Delete exactly this estimate. The watch takes it out of the index, as news."""
+        """Delete this estimate, unless it was replaced by another of its name. The watch drops it from the index."""
         metadata = estimate["metadata"]
         try:
             await self._cluster.delete(ESTIMATES.path(metadata["namespace"], metadata["name"]), uid=metadata["uid"])
@@ -146,7 +149,7 @@ class Writer:
             await self._refused(ESTIMATES, estimate, "Deletion", error)
 
     async def _refused(self, kind: Kind, resource: Resource, what: str, error: ApiError) -> None:
-        """Ignore a deleted object, report a final refusal, and raise what may be tried again."""
+        """Ignore the error if the object is gone, report it if it is final, else raise it."""
         if error.status in _GONE or error.of_going_namespace:
             return
         if not error.lasting:
@@ -154,7 +157,7 @@ class Writer:
         await self._refusals.tell(kind, resource, refusal_event(what, str(error)), error)
 
     async def event(self, kind: Kind, resource: Resource, event: EventToPost) -> None:
-        """Post an event; a namespace that is being deleted accepts none, which is not a failure."""
+        """Post an event. A refusal is only logged, because a namespace that is being deleted accepts no events."""
         metadata = resource["metadata"]
         namespace, now = metadata.get("namespace") or _CLUSTER_EVENTS, timestamp(datetime.now(UTC))
         body = {
@@ -185,7 +188,10 @@ class Writer:
 
 
 async def null_outputs(cluster: Cluster, own: Key | None) -> int:
-    """Take all outputs from all Deployments; how many had some. ``own``: joulecast's, told first to stop writing."""
+    """Remove joulecast's annotations from all Deployments, and return how many had some.
+
+    ``own``: joulecast's own Deployment, by which the controller is first asked to stop writing annotations.
+    """
     if own is not None:
         await _stop_writing(cluster, own)
     touched: set[tuple[str, str]] = set()
@@ -194,7 +200,7 @@ async def null_outputs(cluster: Cluster, own: Key | None) -> int:
         touched.update(found)
         if not found:
             break
-        await asyncio.sleep(_PASS_SECONDS)  # a write that was under way lands, and the next pass finds it
+        await asyncio.sleep(_PASS_SECONDS)  # so that the next pass finds what a write under way has left
     return len(touched)
 
 
@@ -218,7 +224,7 @@ async def _remove(cluster: Cluster, deployment: Resource, present: Mapping[str, 
 
 
 async def _stop_writing(cluster: Cluster, own: Key) -> None:
-    """Ask the controller for rest and wait for its answer, or until it must be gone."""
+    """Ask the controller to stop writing annotations, and wait for its answer for a limited time."""
     until = (datetime.now(UTC) + _REST).isoformat(timespec="seconds")
     try:
         path = DEPLOYMENTS.path(own.namespace, own.name)
@@ -232,11 +238,11 @@ async def _stop_writing(cluster: Cluster, own: Key) -> None:
             while not await _rests(cluster, own, until):
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
-        log.warning("the controller did not answer: its last write may still come; going on")
+        log.warning("the controller did not confirm that it stopped writing; annotations are removed nevertheless")
 
 
 async def _rests(cluster: Cluster, own: Key, until: str) -> bool:
-    """Tell whether the controller has answered; by a listing, as the Job may not ``get``."""
+    """Tell whether the controller has answered. A listing is used, because the Job may not ``get`` Deployments."""
     named = {"fieldSelector": f"metadata.name={own.name}"}
     found = await cluster.request("GET", DEPLOYMENTS.path(own.namespace), parameters=named)
     return any(annotations_of(each).get(RESTING_UNTIL) == until for each in found.get("items") or ())

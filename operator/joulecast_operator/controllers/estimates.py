@@ -1,4 +1,4 @@
-"""Reconcile estimates: request their forecast, write the status, and resolve tags again at intervals."""
+"""Reconcile InferenceEnergyEstimates: request a forecast, write the status, and look the tag up at intervals."""
 
 from __future__ import annotations
 
@@ -21,22 +21,29 @@ from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.cluster.defects import id_of, sentence
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
-from joulecast_operator.estimates import questions
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
+from joulecast_operator.estimates import inputs
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
-from joulecast_operator.estimates.status import Result, desired_status, inputs_hash, same_generation, settled, stands
+from joulecast_operator.estimates.status import (
+    EstimateState,
+    desired_status,
+    inputs_hash,
+    is_answered,
+    keeps_results,
+    same_generation,
+)
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.fair_queue import Position, Requester
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS: Final = 1.0  # what takes longer is shown as pending; what takes less needs no second write
-_PATIENT: Final = 16  # reconcilers that may be waiting so long, half of them by default
-_QUIET_SECONDS: Final = 10.0  # after what was said of a question: stages follow each other, and each would be a write
-_LONGEST_LOOK_SECONDS: Final = 300.0  # between two looks at a position; a second for each job before it up to that
+_PATIENCE_SECONDS: Final = 1.0  # a request that takes longer is shown as pending; a shorter one needs one write only
+_PATIENT: Final = 16  # reconcilers that may wait so long at a time: half of their default number
+_QUIET_SECONDS: Final = 10.0  # between two writes about one open request, whose stages may follow each other quickly
+_LONGEST_LOOK_SECONDS: Final = 300.0  # between two looks at a position in the queue, which are a second for each job
 _JITTER: Final = 0.1  # share by which the pause between two look-ups of a tag varies
 
 _UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fetched and profiled")
@@ -46,9 +53,14 @@ _UNDER_WAY: Final = Waiting(reason="Estimating", message="the model is being fet
 class OpenRequest:
     """A request that is being answered.
 
-    ``began``: when it was asked, on the clock of ``Estimates``. ``quiet_until``: when the status may say next that it
-    is open. ``said``: what it said last; ``position``: with what before it. ``is_heeded``: whether its end brings the
-    estimate up again.
+    - ``request``: the request.
+    - ``began``: when it was made, on the clock of ``Estimates``.
+    - ``requester``: the place of the estimate in the queue.
+    - ``task``: the task that answers it.
+    - ``quiet_until``: from when the status may be written again about this request.
+    - ``said``: what the status says about it; None before the first write.
+    - ``position``: the position in the queue that the status shows.
+    - ``is_watched``: whether the end of the task queues the estimate.
     """
 
     request: ForecastRequest
@@ -58,13 +70,15 @@ class OpenRequest:
     quiet_until: float
     said: Waiting | None = None
     position: Position | None = None
-    is_heeded: bool = False
+    is_watched: bool = False
 
 
 class Estimates:
-    """Reconciles estimates. ``overrides`` gives the cluster's own accelerator profiles as they are now.
+    """Reconciles estimates.
 
-    ``patient``: how many at a time may be held up by an answer that does not come at once.
+    ``overrides`` returns the cluster's own accelerator profiles that are in use now. ``resolves_per_second``: how often
+    tags are looked up again, over all estimates. ``patient``: how many reconcilers at a time may wait a moment for an
+    answer.
     """
 
     def __init__(
@@ -73,16 +87,16 @@ class Estimates:
         index: Index,
         cluster: Cluster,
         writer: Writer,
-        forecasts: Forecasts,
+        forecasts: Forecaster,
         queue: WorkQueue[Key],
         overrides: Callable[[], Iterable[Override]],
         resolves_per_second: float,
-        journal: Journal = UNCOUNTED,
+        outcome_log: OutcomeLog = UNCOUNTED,
         patient: int = _PATIENT,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
-        self._journal = journal
+        self._outcome_log = outcome_log
         self._secrets = PullSecrets(cluster)
         self._writer = writer
         self._forecasts = forecasts
@@ -91,19 +105,19 @@ class Estimates:
         self._rate = Rate(resolves_per_second, now)
         self._patience = asyncio.Semaphore(patient)
         self._now = now
-        self._jobs: dict[Key, OpenRequest] = {}
+        self._open_requests: dict[Key, OpenRequest] = {}
         self._due: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> bool:
-        """Bring the status of ``key`` to what it should be; says whether it was written."""
+        """Bring the status of ``key`` to what it should be; tells whether it was written."""
         estimate = self._index.resource(key)
         if estimate is None:
             self._forget(key)
             return False
         if (estimate.get("metadata") or {}).get("deletionTimestamp"):
-            self._drop_job(key)
+            self._cancel_request(key)
             return False
-        spec = questions.spec_of(estimate)
+        spec = inputs.spec_of(estimate)
         if isinstance(spec, Wrong):
             return await self._unasked(key, estimate, spec)
         request = await self._request(estimate, spec)
@@ -111,11 +125,11 @@ class Estimates:
             return await self._unasked(key, estimate, request)
         if spec.suspend:
             return await self._suspended(key, estimate, request)
-        if settled(estimate, inputs_hash(request)) and not self._is_due(key, spec):
+        if is_answered(estimate, inputs_hash(request)) and not self._is_due(key, spec):
             return await self._put(estimate, same_generation(estimate))
         return await self._ask(key, estimate, spec, request)
 
-    # -- the question
+    # -- the request
 
     async def _request(self, estimate: Resource, spec: EstimateSpec) -> ForecastRequest | Waiting | Wrong:
         namespace, target = estimate["metadata"]["namespace"], spec.target_ref
@@ -124,63 +138,63 @@ class Estimates:
         found = await self._secrets.credentials(namespace, named, workload)
         if isinstance(found, Wrong):
             return found
-        return questions.request_of(estimate, spec, self._index, self._overrides(), found)
+        return inputs.request_of(estimate, spec, self._index, self._overrides(), found)
 
     async def _ask(self, key: Key, estimate: Resource, spec: EstimateSpec, request: ForecastRequest) -> bool:
-        job = self._job(key, estimate, request)
-        await self._wait_a_moment(job)
-        if not job.task.done():
-            return await self._unanswered(key, estimate, job)
-        self._jobs.pop(key, None)
-        outcome = job.task.result()
+        open_request = self._open_request(key, estimate, request)
+        await self._wait_a_moment(open_request)
+        if not open_request.task.done():
+            return await self._unanswered(key, estimate, open_request)
+        self._open_requests.pop(key, None)
+        outcome = open_request.task.result()
         written = await self._write(self._latest(key, estimate), outcome, request)
-        self._journal.estimate(estimate, outcome, written=written, seconds=self._now() - job.began)
-        self._schedule(key, spec, outcome)  # only now: a write that fails is tried again with growing pauses
+        self._outcome_log.estimate(estimate, outcome, written=written, seconds=self._now() - open_request.began)
+        self._schedule(key, spec, outcome)  # after the write, which is tried again with increasing pauses if it fails
         return written
 
-    async def _wait_a_moment(self, job: OpenRequest) -> None:
-        """Wait for an answer that may come soon, unless so many wait already that others would not be reconciled."""
-        remaining = job.quiet_until - self._now()
-        if job.said is None and remaining > 0 and not self._patience.locked():
+    async def _wait_a_moment(self, open_request: OpenRequest) -> None:
+        """Wait a moment for the answer, unless so many reconcilers wait that other objects would be delayed."""
+        remaining = open_request.quiet_until - self._now()
+        if open_request.said is None and remaining > 0 and not self._patience.locked():
             async with self._patience:
-                await asyncio.wait({job.task}, timeout=remaining)
+                await asyncio.wait({open_request.task}, timeout=remaining)
 
-    async def _unanswered(self, key: Key, estimate: Resource, job: OpenRequest) -> bool:
-        """Say that the question is open, once it has been for a moment; its answer brings ``key`` up again."""
-        if not job.is_heeded:
-            job.is_heeded = True
-            job.task.add_done_callback(lambda _: self._queue.add(key))
-        if stands(estimate, job.request):
-            return False  # the numbers of before stay until there are new ones
-        remaining = job.quiet_until - self._now()
+    async def _unanswered(self, key: Key, estimate: Resource, open_request: OpenRequest) -> bool:
+        """Write that the request is open, once it has been so for a moment; its answer queues ``key`` again."""
+        if not open_request.is_watched:
+            open_request.is_watched = True
+            open_request.task.add_done_callback(lambda _: self._queue.add(key))
+        if keeps_results(estimate, open_request.request):
+            return False  # the present results are kept until there are new ones
+        remaining = open_request.quiet_until - self._now()
         if remaining > 0:
             self._queue.add_later(key, remaining)
             return False
-        waiting = self._open(key, job)
-        if waiting != job.said:
-            job.said, job.quiet_until = waiting, self._now() + _QUIET_SECONDS
-        return await self._write(self._latest(key, estimate), waiting, job.request)
+        waiting = self._awaited(key, open_request)
+        if waiting != open_request.said:
+            open_request.said, open_request.quiet_until = waiting, self._now() + _QUIET_SECONDS
+        return await self._write(self._latest(key, estimate), waiting, open_request.request)
 
-    def _open(self, key: Key, job: OpenRequest) -> Waiting:
-        """Return what a request waits for. A position is written again only when it has halved, to save writes."""
-        position = job.requester.position()
+    def _awaited(self, key: Key, open_request: OpenRequest) -> Waiting:
+        """Return what a request waits for. To save writes, its position is shown again only when it has halved."""
+        position = open_request.requester.position()
         if position is None:
-            job.position = None
+            open_request.position = None
             return _UNDER_WAY
-        if job.position is None or 2 * position.total <= job.position.total:
-            job.position = position
+        if open_request.position is None or 2 * position.total <= open_request.position.total:
+            open_request.position = position
         self._queue.add_later(key, min(max(_QUIET_SECONDS, position.total), _LONGEST_LOOK_SECONDS))
-        return Waiting(reason="Queued", message=_before(job.position))
+        return Waiting(reason="Queued", message=_before(open_request.position))
 
     def _queue_changed(self, key: Key) -> None:
-        """Look at ``key`` again after a moment: its job waits for a turn now, or has it. What passes is not shown."""
-        job = self._jobs.get(key)
-        remaining = job.quiet_until - self._now() if job else 0
+        """Reconcile ``key`` after a moment, because its job now waits for a turn or has one. No short wait is shown."""
+        open_request = self._open_requests.get(key)
+        remaining = open_request.quiet_until - self._now() if open_request else 0
         self._queue.add_later(key, max(_PATIENCE_SECONDS, remaining))
 
-    def _job(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
-        """Return the job that answers ``request`` for ``key``: the one under way, or a new one if it changed."""
-        known = self._jobs.get(key)
+    def _open_request(self, key: Key, estimate: Resource, request: ForecastRequest) -> OpenRequest:
+        """Return the open request of ``key``: the present one, or a new one if ``request`` differs from it."""
+        known = self._open_requests.get(key)
         if known is not None and known.request == request:
             return known
         if known is not None:
@@ -190,26 +204,26 @@ class Estimates:
         requester = Requester(namespace=key.namespace, on_change=lambda: self._queue_changed(key))
         task = asyncio.create_task(self._answer(request, requester, again=not changed))
         now = self._now()
-        job = OpenRequest(
+        open_request = OpenRequest(
             request=request, began=now, requester=requester, task=task, quiet_until=now + _PATIENCE_SECONDS
         )
-        self._jobs[key] = job
-        return job
+        self._open_requests[key] = open_request
+        return open_request
 
     async def _answer(self, request: ForecastRequest, requester: Requester, *, again: bool) -> Outcome:
-        """Ask for the forecast. ``again``: for the same inputs, so that the look-up counts against the rate of all."""
+        """Request the forecast. ``again``: the inputs are unchanged, so the look-up is subject to the rate limit."""
         if again:
             await self._rate.wait()
         try:
             return await self._forecasts.forecast(request, fresh=bool(request.refresh), requester=requester)
-        except Exception as error:  # a new estimate would have no status, and an old one would say that all is well
+        except Exception as error:  # else a new estimate would have no status, and an old one would still say Ready
             log.error("a forecast failed", exc_info=error, extra=id_of(error))
             return Failure(stage="profile", reason=defects.REASON, message=sentence(error), transient=True)
 
     # -- time
 
     def _is_due(self, key: Key, spec: EstimateSpec) -> bool:
-        """Tell whether to resolve the tag again; after a restart these times are spread over an interval."""
+        """Tell whether to look the tag up again; after a restart these times are spread over one interval."""
         interval = seconds_of(spec.resolve_interval)
         due = self._due.get(key)
         if due is None:
@@ -237,9 +251,9 @@ class Estimates:
     # -- the answer
 
     async def _unasked(self, key: Key, estimate: Resource, result: Waiting | Wrong) -> bool:
-        self._drop_job(key)
+        self._cancel_request(key)
         written = await self._write(estimate, result, None)
-        self._journal.estimate(estimate, result, written=written)
+        self._outcome_log.estimate(estimate, result, written=written)
         if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
             self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
         else:
@@ -247,34 +261,35 @@ class Estimates:
         return written
 
     async def _suspended(self, key: Key, estimate: Resource, request: ForecastRequest) -> bool:
-        self._drop_job(key)
-        if settled(estimate, inputs_hash(request)):
+        self._cancel_request(key)
+        if is_answered(estimate, inputs_hash(request)):
             written = await self._put(estimate, same_generation(estimate))
         else:
-            waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to have a forecast")
+            waiting = Waiting(reason="Suspended", message="spec.suspend is true: set it to false to get a forecast")
             written = await self._write(estimate, waiting, request)
         self._queue.forget(key)
         return written
 
-    async def _write(self, estimate: Resource, result: Result, request: ForecastRequest | None) -> bool:
+    async def _write(self, estimate: Resource, result: EstimateState, request: ForecastRequest | None) -> bool:
         return await self._put(estimate, desired_status(estimate, result, request=request, now=datetime.now(UTC)))
 
     async def _put(self, estimate: Resource, desired: Status) -> bool:
         return await self._writer.status(ESTIMATES, estimate, desired)
 
     def _latest(self, key: Key, estimate: Resource) -> Resource:
-        """Return ``estimate`` as it was asked about, with its present status: the answer observed that generation."""
+        """Return ``estimate`` as it was when the request was made, because the answer is for that generation, with its
+        present status."""
         latest = self._index.resource(key) or estimate
         return {**estimate, "status": latest.get("status") or {}}
 
-    def _drop_job(self, key: Key) -> None:
-        """Cancel the job of ``key``, whose answer is no longer needed."""
-        job = self._jobs.pop(key, None)
-        if job is not None:
-            job.task.cancel()
+    def _cancel_request(self, key: Key) -> None:
+        """Cancel the open request of ``key``, whose answer is no longer needed."""
+        open_request = self._open_requests.pop(key, None)
+        if open_request is not None:
+            open_request.task.cancel()
 
     def _forget(self, key: Key) -> None:
-        self._drop_job(key)
+        self._cancel_request(key)
         self._due.pop(key, None)
         self._queue.forget(key)
 
@@ -296,15 +311,15 @@ class Rate:
 
 def _before(position: Position) -> str:
     if not position.total:
-        return "it is next: its turn comes when a job under way ends"
+        return "it is next in the queue: its turn comes when a job under way ends"
     jobs = "job" if position.own == 1 else "jobs"
-    return f"at most {position.own} {jobs} of this namespace and {position.others} of others have their turn before it"
+    return f"at most {position.own} {jobs} of this namespace and {position.others} of others are before it in the queue"
 
 
 def _may_heal(failure: Failure) -> bool:
-    """Tell whether trying again may help: a registry may come back, but a malformed reference stays malformed.
+    """Tell whether to try again soon. A registry may become available; a malformed reference stays malformed.
 
-    An image beyond the budget is not read over and over either.
+    An image beyond the budget is not read again before its tag is looked up again.
     """
     lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded")
     return failure.transient or (failure.stage == "resolve" and not lasting)

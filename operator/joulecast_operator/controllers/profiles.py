@@ -1,4 +1,4 @@
-"""Reconcile AcceleratorEnergyProfiles: check them in a worker, write their status, keep the usable ones for pricing."""
+"""Reconcile AcceleratorEnergyProfiles: check each in a worker, write its status, and keep it if it is usable."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from joulecast_operator.api.products import product_named
 from joulecast_operator.api.profiles import AcceleratorEnergyProfile, ConfigMapReference, ProfileSpec
 from joulecast_operator.cluster.client import ApiError, Cluster
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.status import profile_status
 from joulecast_operator.profiles.usable import SUPERSEDED, Candidate, Override, UsableProfiles, calibrated_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """A usable profile and what the worker read of it."""
+class CheckedProfile:
+    """A usable profile.
+
+    - ``candidate``: the profile, which is used unless another of its product and runtime is.
+    - ``facts``: what the worker read from it: ``origin`` and ``held_out_error``.
+    """
 
     candidate: Candidate
     facts: Mapping[str, Any]
@@ -39,7 +43,7 @@ class Checked:
 
 
 class Profiles:
-    """Reconciles profiles. ``on_change`` is called when the profiles in use have changed."""
+    """Reconciles profiles. ``namespace``: joulecast's own. ``on_change`` is called when the usable profiles changed."""
 
     def __init__(
         self,
@@ -47,12 +51,12 @@ class Profiles:
         index: Index,
         cluster: Cluster,
         writer: Writer,
-        forecasts: Forecasts,
+        forecasts: Forecaster,
         namespace: str,
         on_change: Callable[[], None],
-        journal: Journal = UNCOUNTED,
+        outcome_log: OutcomeLog = UNCOUNTED,
     ) -> None:
-        self._journal = journal
+        self._outcome_log = outcome_log
         self._index = index
         self._cluster = cluster
         self._writer = writer
@@ -60,25 +64,25 @@ class Profiles:
         self._namespace = namespace
         self._on_change = on_change
         self._usable = UsableProfiles()
-        self._known: dict[Key, Checked] = {}
+        self._known: dict[Key, CheckedProfile] = {}
 
     def overrides(self) -> list[Override]:
         """Return the profiles in use, one for each product and runtime."""
         return [candidate.override for candidate in self._usable.all_in_use()]
 
     def in_use(self, product: str, runtime: str) -> tuple[Key, Override] | None:
-        """Return the cluster's profile that prices an accelerator under a runtime, None where there is none."""
+        """Return the cluster's profile in use for an accelerator and runtime; None if the shipped one is used."""
         found = self._usable.in_use(product_named(product), runtime)
         return (found.key, found.override) if found else None
 
     async def load(self, key: Key) -> None:
-        """Hold the profile of ``key`` if it is usable; its status is written later, when all are known."""
+        """Keep the profile of ``key`` if it is usable. Its status is written later, when all profiles are known."""
         profile = self._index.resource(key)
         if profile is not None:
             await self._check(key, profile)
 
     async def reconcile(self, key: Key) -> None:
-        """Check the profile of ``key`` and write what came of it."""
+        """Check the profile of ``key`` and write its status."""
         profile = self._index.resource(key)
         if profile is None:
             self._hold(key, None)
@@ -86,16 +90,15 @@ class Profiles:
         try:
             result = await self._check(key, profile)
         except JoulecastError as error:
-            waiting = Waiting(reason=error.reason, message=f"{error}; it is tried again with growing pauses")
+            waiting = Waiting(reason=error.reason, message=f"{error}; it is tried again with increasing pauses")
             await self._say(profile, waiting)
             raise
-        await self._say(profile, self._superseded(result) if isinstance(result, Checked) else result)
+        await self._say(profile, self._superseded(result) if isinstance(result, CheckedProfile) else result)
 
-    async def _check(self, key: Key, profile: Resource) -> Checked | Wrong:
-        """Read the profile and hold it if it is usable. Raises JoulecastError, ApiError where that cannot be told now.
+    async def _check(self, key: Key, profile: Resource) -> CheckedProfile | Wrong:
+        """Check the profile and keep it if it is usable. Raises JoulecastError or ApiError if it cannot be checked now.
 
-        An earlier content is held until this one is read, and no longer: nothing is priced by what the object holds no
-        more.
+        The object's earlier content is used until its present content has been read, and not after that.
         """
         override = await self._override(profile)
         if isinstance(override, Wrong):
@@ -109,13 +112,13 @@ class Profiles:
             facts = await self._facts(key, override)
             if isinstance(facts, Wrong):
                 return facts
-            checked = Checked(candidate=candidate, facts=facts)
+            checked = CheckedProfile(candidate=candidate, facts=facts)
         self._hold(key, candidate)
         self._known[key] = checked
         return checked
 
-    def _superseded(self, checked: Checked) -> Checked | Wrong:
-        """Return ``checked``, or Wrong with reason Superseded while another profile prices its accelerator."""
+    def _superseded(self, checked: CheckedProfile) -> CheckedProfile | Wrong:
+        """Return ``checked``, or Wrong with reason Superseded while another profile of its accelerator is used."""
         product, runtime = checked.candidate.place
         used = self._usable.in_use(product, runtime)
         if used is None or used.key == checked.candidate.key:
@@ -123,16 +126,17 @@ class Profiles:
         since = f", calibrated at {used.calibrated_at}," if used.calibrated_at else ""
         return Wrong(
             reason=SUPERSEDED,
-            message=f"AcceleratorEnergyProfile {used.key.name}{since} prices {product} under {runtime}: of several the"
-            " one calibrated last is used, of those of one time the first by name; delete it to use this one",
+            message=f"AcceleratorEnergyProfile {used.key.name}{since} is used for {product} under {runtime}: of several"
+            " profiles the one calibrated last is used, and of those of the same time the first by name; delete it to"
+            " use this one",
         )
 
-    async def _say(self, profile: Resource, result: Checked | Wrong | Waiting) -> None:
-        facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, Checked) else result
-        digest = result.candidate.override.digest if isinstance(result, Checked) else None
+    async def _say(self, profile: Resource, result: CheckedProfile | Wrong | Waiting) -> None:
+        facts: Wrong | Waiting | Mapping[str, Any] = result.shown if isinstance(result, CheckedProfile) else result
+        digest = result.candidate.override.digest if isinstance(result, CheckedProfile) else None
         status = profile_status(profile, facts, digest=digest, now=datetime.now(UTC))
         written = await self._writer.status(PROFILES, profile, status)
-        self._journal.profile(profile, facts, written=written)
+        self._outcome_log.profile(profile, facts, written=written)
 
     def _hold(self, key: Key, candidate: Candidate | None) -> None:
         if candidate is None:
@@ -160,7 +164,7 @@ class Profiles:
             return spec.coefficients
         if spec.config_map_ref is None:
             return Wrong(
-                reason="InvalidSpec", message="spec has neither coefficients nor configMapRef: give exactly one"
+                reason="InvalidSpec", message="spec has neither coefficients nor configMapRef: give one of them"
             )
         return await self._from_config_map(spec.config_map_ref)
 
@@ -179,13 +183,15 @@ class Profiles:
         text = (found.get("data") or {}).get(reference.key)
         if not isinstance(text, str):
             return Wrong(
-                reason="ConfigMapKeyNotFound", message=f"{where} has no key {reference.key!r}: correct one of them"
+                reason="ConfigMapKeyNotFound",
+                message=f"{where} has no key {reference.key!r}: add it, or correct spec.configMapRef.key",
             )
         digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
         if digest != reference.digest:
             return Wrong(
                 reason="DigestMismatch",
-                message=f"key {reference.key!r} of {where} has digest {digest}, spec.configMapRef another: correct it",
+                message=f"key {reference.key!r} of {where} has the digest {digest}, which is not"
+                " spec.configMapRef.digest: correct one of them",
             )
         return text
 

@@ -1,4 +1,4 @@
-"""Reconcile Deployments: their annotations, and the estimates made for those that name a model."""
+"""Reconcile Deployments: write their annotations, and create estimates for those that name a model."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ from joulecast_operator.api.conditions import EventToPost
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
-from joulecast_operator.controllers.journal import UNCOUNTED, Journal
+from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.outputs import merge
 from joulecast_operator.workloads.verdict import Verdict, verdict_on
 
-_NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's; a whole one may have 253
-_ESTIMATED: Final = "Estimated"  # as the condition Ready has it
+_NAME_CHARACTERS: Final = 200  # of the Deployment's name in its estimate's name, which may have 253
+_ESTIMATED: Final = "Estimated"  # the reason of the condition Ready when it is True
 _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have landed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concerned:
-    """Deployments that run the estimate's ``image``, and those that name the estimate or are named by it."""
+class AffectedDeployments:
+    """The Deployments whose annotations may depend on an estimate.
+
+    - ``image``: the estimate's image; "" if it names a workload instead.
+    - ``of_image``: Deployments that run this image.
+    - ``named``: Deployments that name the estimate, and the one that it names.
+    """
 
     image: str
     of_image: Set[Key]
@@ -44,10 +49,13 @@ class Concerned:
 
 
 class Workloads:
-    """Reconciles Deployments. ``own``: joulecast's Deployment; nothing is annotated while it asks for rest."""
+    """Reconciles Deployments.
 
-    def __init__(self, *, index: Index, writer: Writer, own: Key | None, journal: Journal = UNCOUNTED) -> None:
-        self._journal = journal
+    ``own``: joulecast's own Deployment; no annotation is written while its annotation rest-until asks for that.
+    """
+
+    def __init__(self, *, index: Index, writer: Writer, own: Key | None, outcome_log: OutcomeLog = UNCOUNTED) -> None:
+        self._outcome_log = outcome_log
         self._index = index
         self._writer = writer
         self._own = own
@@ -55,7 +63,7 @@ class Workloads:
         self._told: dict[Key, tuple[str, str]] = {}
 
     def remember_reasons(self) -> None:
-        """Take what Deployments already say as told, so that a restart repeats no event."""
+        """Remember the reasons that Deployments already carry, so that a restart does not repeat their events."""
         for key in self._index.keys(DEPLOYMENTS):
             deployment = self._index.resource(key) or {}
             reason = annotations_of(deployment).get(REASON)
@@ -63,7 +71,7 @@ class Workloads:
                 self._told[key] = deployment["metadata"]["uid"], reason
 
     async def reconcile(self, key: Key) -> None:
-        """Make or remove the estimate of ``key`` and write its annotations."""
+        """Create or delete the estimate of the Deployment ``key``, and write its annotations."""
         deployment = self._index.resource(key)
         if deployment is None:
             self._told.pop(key, None)
@@ -73,7 +81,7 @@ class Workloads:
         if self._stopped():
             await self._rest(key, deployment)
             return
-        # the webhook asks these same two functions, so that both always agree
+        # the webhook calls these same two functions, so that both processes always agree
         verdict = verdict_on(deployment, choice.estimate_for(deployment, self._index), key.namespace)
         desired = verdict.outputs if verdict else {}
         changes = merge(annotations_of(deployment), desired)
@@ -82,7 +90,7 @@ class Workloads:
         await self._tell(key, deployment, verdict)
 
     async def _tell(self, key: Key, deployment: Resource, verdict: Verdict | None) -> None:
-        """Post an event where the reason is another than the one told last, or where there is a forecast at last."""
+        """Post an event if the reason differs from that of the last event, or if a forecast follows a failure."""
         told, uid = self._told.get(key), deployment["metadata"]["uid"]
         if verdict is None or verdict.state == READY:
             self._told.pop(key, None)
@@ -97,25 +105,27 @@ class Workloads:
             event = EventToPost(kind="Normal", reason=_ESTIMATED, message=verdict.sentence)
             await self._writer.event(DEPLOYMENTS, deployment, event)
 
-    def concerned(self, estimate: Resource) -> Concerned:
-        """Return the Deployments whose annotations may depend on ``estimate``; reads no others."""
+    def affected_by(self, estimate: Resource) -> AffectedDeployments:
+        """Return the Deployments whose annotations may depend on ``estimate``, without reading any other."""
         metadata, spec = estimate["metadata"], mapping(estimate.get("spec"))
         namespace, image = metadata["namespace"], _text(mapping(spec.get("model")).get("image"))
         target = _text(mapping(spec.get("targetRef")).get("name"))
         named = self._index.deployments_of(namespace, estimate=metadata["name"])
         if target and self._index.deployment(namespace, target) is not None:
             named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
-        return Concerned(image=image, of_image=self._index.deployments_of(namespace, image=image), named=named)
+        return AffectedDeployments(
+            image=image, of_image=self._index.deployments_of(namespace, image=image), named=named
+        )
 
     def owner(self, estimate: Resource) -> Key | None:
-        """Return the Deployment that joulecast made ``estimate`` for; None for any other estimate."""
+        """Return the Deployment for which joulecast created ``estimate``; None for any other estimate."""
         name = _text(mapping(mapping(estimate.get("spec")).get("targetRef")).get("name"))
         if not discovery.is_made(estimate) or not name:
             return None
         return Key(kind=DEPLOYMENTS.kind, namespace=estimate["metadata"]["namespace"], name=name)
 
     def targeting(self, key: Key) -> list[Key]:
-        """Return estimates that take their model from the Deployment of ``key``."""
+        """Return the estimates that take their model from the Deployment ``key``."""
         return self._index.targeting(key.namespace, DEPLOYMENTS.kind, key.name)
 
     async def _make(self, key: Key, deployment: Resource) -> None:
@@ -144,12 +154,12 @@ class Workloads:
         self._writing.add(key)
         try:
             await self._writer.annotations(deployment, desired, changes)
-            self._journal.annotated(deployment, changes)
+            self._outcome_log.annotated(deployment, changes)
         finally:
             self._writing.discard(key)
 
     async def _rest(self, key: Key, deployment: Resource) -> None:
-        """Tell who asked for rest that no write is under way any more; none begins while it lasts."""
+        """Confirm on joulecast's own Deployment that no write of annotations is under way any more."""
         notes = annotations_of(deployment)
         if key != self._own or notes.get(RESTING_UNTIL) == notes[REST_UNTIL]:
             return
@@ -163,7 +173,7 @@ class Workloads:
 
 
 def made_for(deployment: Resource) -> dict[str, Any]:
-    """Return the estimate to create for a Deployment: its name is always the same, its owner the Deployment."""
+    """Return the estimate to create for a Deployment, which owns it; the name is the same at every call."""
     metadata = deployment["metadata"]
     owner = {
         "apiVersion": DEPLOYMENTS.api_version,
@@ -171,7 +181,7 @@ def made_for(deployment: Resource) -> dict[str, Any]:
         "name": metadata["name"],
         "uid": metadata["uid"],
         "controller": False,
-        "blockOwnerDeletion": False,  # setting it would need a right on finalizers
+        "blockOwnerDeletion": False,  # true would require a right on finalizers
     }
     spec = choice.asked_spec(deployment) | {"targetRef": {"kind": DEPLOYMENTS.kind, "name": metadata["name"]}}
     return {
@@ -188,13 +198,13 @@ def made_for(deployment: Resource) -> dict[str, Any]:
 
 
 def _suffix(uid: str) -> str:
-    """Derive the estimate's name: a new Deployment of the same name gets another estimate than the old one."""
+    """Return the end of the estimate's name. A new Deployment of an old one's name gets another estimate by it."""
     return hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 
 def _answers(estimate: Resource, wanted: Resource) -> bool:
     named = estimate["metadata"]["name"] == wanted["metadata"]["name"]
-    return named and choice.same_question(estimate.get("spec") or {}, wanted["spec"])
+    return named and choice.same_request(estimate.get("spec") or {}, wanted["spec"])
 
 
 def _text(value: object) -> str:

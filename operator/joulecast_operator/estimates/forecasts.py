@@ -1,7 +1,7 @@
-"""Forecast from an image: resolve, fetch, profile and price in worker processes, once for all who ask the same.
+"""Forecast from an image: resolve, fetch, profile and price in worker processes, once for all equal requests.
 
-What is cached serves a requester only after the requester's own credentials resolved the manifest, and what a registry
-claims of a model counts for that registry and that credential alone.
+A requester gets a cached result only after its own credentials have resolved the manifest. What a registry claims about
+a model is used only for requests to that registry with the same credentials.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from joulecast_operator.estimates.outcomes import (
     Outcome,
     Stage,
     holds_no_model,
-    nowhere,
+    model_in_no_image,
     priced_outcome,
 )
 from joulecast_operator.estimates.request import ForecastRequest
@@ -37,21 +37,23 @@ from joulecast_operator.settings import Settings
 from joulecast_operator.workers.cache import Cache, key
 from joulecast_operator.workers.fair_queue import Requester, Ticket
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.pool import Pool, Program
+from joulecast_operator.workers.pool import Pool, WorkerProgram
 from joulecast_operator.workers.shared_jobs import SharedJobs
 from joulecast_operator.workers.stored_models import StoredModel, StoredModels
 from joulecast_operator.workers.turns import Turns
 
-_FRESH_SECONDS: Final = 2.0  # a burst of estimates of one image asks the registry once
-_REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and images that hold no model
-_FETCHER_SECONDS: Final = 5.0  # above the fetch's own budget, whose message says more
+_FRESH_SECONDS: Final = 2.0  # how long a resolved digest is used again, so that many estimates of an image ask once
+_REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and as many images without a model
+_FETCHER_SECONDS: Final = 5.0  # in addition to the fetch's own budget, whose error message says more
 
 T = TypeVar("T")
 
 
-class Forecasts:
-    """Answers requests with the help of two pools of workers and a cache. ``denied_networks`` gives address ranges that
-    fetchers may not connect to now, beside those of the settings."""
+class Forecaster:
+    """Answers requests for forecasts, with two pools of workers and a cache.
+
+    ``denied_networks`` returns address ranges that fetchers may not connect to, in addition to those of the settings.
+    """
 
     def __init__(
         self,
@@ -79,10 +81,11 @@ class Forecasts:
         return (TurnsCollector((self._fetching, self._profiling)), *self._metrics.collectors)
 
     async def start(self) -> None:
-        """Have workers ready before the first request."""
+        """Start a worker of each pool, so that it is ready before the first request."""
         await asyncio.gather(self._fetchers.start(), self._profilers.start())
 
     async def close(self) -> None:
+        """Cancel all jobs and end all workers."""
         self._jobs.cancel()
         await asyncio.gather(self._fetchers.close(), self._profilers.close())
 
@@ -91,8 +94,8 @@ class Forecasts:
     ) -> Outcome:
         """Return the forecast, or the failure that prevents it.
 
-        ``fresh``: look the tag up now, whatever was found a moment ago. ``requester``: in whose turns; joulecast's own
-        when None.
+        ``fresh``: look up the tag even if it was looked up a moment ago. ``requester``: the place in the queue; None
+        for joulecast itself.
         """
         asking = requester or Requester(namespace="")
         first = await self._of(replace(request, alternatives=()), asking, fresh=fresh)
@@ -101,10 +104,10 @@ class Forecasts:
             if not holds_no_model(outcome):
                 break
             outcome = await self._of(replace(request, image=image, alternatives=()), asking, fresh=fresh)
-        return nowhere(first, request.alternatives) if holds_no_model(outcome) else outcome
+        return model_in_no_image(first, request.alternatives) if holds_no_model(outcome) else outcome
 
     async def _of(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> Outcome:
-        """Return the forecast of the request's first image."""
+        """Return the forecast for the request's first image, or the failure that prevents it."""
         digest: str | None = None
         stage: Stage = "resolve"
         try:
@@ -117,7 +120,7 @@ class Forecasts:
         return priced_outcome(request.image, digest, model, priced)
 
     async def validate(self, override: Override) -> Header:
-        """Return the facts of an accelerator profile. Raises JoulecastError."""
+        """Return the facts of an accelerator profile. Raises JoulecastError if the profile is invalid."""
         header = {"operation": "validate", **_plain(override)}
         ticket = Ticket()
         with ticket.held_by(Requester(namespace="")):
@@ -131,12 +134,12 @@ class Forecasts:
         known = self._resolved.get(name)
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
-        # a look that began before the question may have seen what was there before a push, so a fresh one is not shared
+        # a look-up that began before this request may have found an older image, so a fresh one is not shared
         digest = await self._jobs.once(
             key(name, requester.arrival) if fresh else name,
             lambda ticket: self._resolve(request, ticket),
             requester=requester,
-            registry=line_of(request.image),
+            registry=queue_name_of(request.image),
         )
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
@@ -149,14 +152,14 @@ class Forecasts:
         return str(answer["digest"])
 
     async def _model(self, request: ForecastRequest, requester: Requester, digest: str) -> StoredModel:
-        """Return the model that the request's registry serves under ``digest``, cached if it was read before."""
+        """Return the model that the request's registry serves under ``digest``, from the cache if it is there."""
         claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
         kept = self._models.find(claim)
         if kept is not None and self._can_price(request, kept):
             self._metrics.looked_up("claim", hits=1)
             return kept
         self._metrics.looked_up("claim", misses=1)
-        own = key(claim, request.image)  # a message names the image as its requester does
+        own = key(claim, request.image)  # with the image, because a message names it as the requester does
         if own in self._without_model:
             raise JoulecastError(self._without_model[own], reason=NO_MODEL)
         try:
@@ -164,7 +167,7 @@ class Forecasts:
                 own,
                 lambda ticket: self._fetch(request, digest, claim, ticket),
                 requester=requester,
-                registry=line_of(request.image),
+                registry=queue_name_of(request.image),
             )
         except JoulecastError as error:
             if error.reason == NO_MODEL:
@@ -172,7 +175,7 @@ class Forecasts:
             raise
 
     def _can_price(self, request: ForecastRequest, model: StoredModel) -> bool:
-        """Tell whether the cache still holds what a price needs."""
+        """Tell whether the cache still holds what the forecast needs."""
         if _price_key(request, model) in self._priced:
             return True
         return self._models.can_profile(model, request.workload, request.batch_sizes)
@@ -189,7 +192,7 @@ class Forecasts:
         return await self._models.keep(claim, answer["model"], skeleton)
 
     async def _price(self, request: ForecastRequest, requester: Requester, model: StoredModel) -> Header:
-        """Return the worker's answer, shared by all requests for the same content, with this request's image name."""
+        """Return the worker's answer, which all requests for the same content share, with messages about this image."""
         name = _price_key(request, model)
         known = name in self._priced
         self._metrics.looked_up("price", hits=known, misses=not known)
@@ -233,7 +236,8 @@ class Forecasts:
         kept = self._models.skeleton(model)
         if kept is None:
             raise JoulecastError(
-                "the cache folder holds nothing: give the controller a writable cache folder with room",
+                "the model's skeleton is not in the cache folder: give the controller a writable cache folder with"
+                " enough free space",
                 reason="CacheFailed",
                 transient=True,
             )
@@ -271,15 +275,15 @@ class Forecasts:
 
 def host_of(image: str) -> str:
     """Return the registry that an image is read from: ``docker.io`` for short names of Docker Hub (``nginx``,
-    ``team/model``). A malformed reference counts as a host of its own; the fetcher refuses it."""
+    ``team/model``). A malformed reference, which the fetcher refuses, is returned unchanged."""
     try:
         return reference.parse(image).registry
     except ModelReferenceError:
         return image
 
 
-def line_of(image: str) -> str:
-    """Return the registry whose queue a job waits in: the same for all spellings of a host."""
+def queue_name_of(image: str) -> str:
+    """Return the name of the queue of an image's registry, which is the same for all spellings of the host."""
     return host_of(image).lower().removesuffix(":443")
 
 
@@ -308,7 +312,7 @@ def _price_key(request: ForecastRequest, model: StoredModel) -> str:
 
 
 def _in_words_of(request: ForecastRequest, model: StoredModel, priced: Header) -> Header:
-    """Replace the content's name in the messages of a shared answer by the requester's own image."""
+    """Return a shared answer with the requester's own image in its messages instead of the content's digest."""
     unavailable = {
         product: entry | {"message": entry["message"].replace(model.content, request.image)}
         for product, entry in priced["unavailable"].items()
@@ -320,8 +324,8 @@ def _plain(override: Override) -> Header:
     return {"product": override.product, "runtime": override.runtime, "document": override.document}
 
 
-def _fetcher(settings: Settings) -> Program:
-    return Program(
+def _fetcher(settings: Settings) -> WorkerProgram:
+    return WorkerProgram(
         name="fetcher",
         module="joulecast_operator.workers.fetcher",
         seconds=settings.fetch_seconds + _FETCHER_SECONDS,
@@ -331,8 +335,8 @@ def _fetcher(settings: Settings) -> Program:
     )
 
 
-def _profiler(settings: Settings) -> Program:
-    return Program(
+def _profiler(settings: Settings) -> WorkerProgram:
+    return WorkerProgram(
         name="profiler",
         module="joulecast_operator.workers.profiler",
         seconds=settings.profile_seconds,

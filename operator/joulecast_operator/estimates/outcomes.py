@@ -9,17 +9,27 @@ from typing import Final, Literal
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.stored_models import StoredModel
 
-_LISTED: Final = 3  # accelerators named in a message; the rest are counted
+_LISTED: Final = 3  # accelerators that a message names
 
 NO_MODEL: Final = "ModelNotFound"
-"""Reason of a failure that says that the image was read and holds no model."""
+"""Reason of a failure because the image was read and holds no model."""
 
 Stage = Literal["resolve", "profile", "price"]
+"""The stage of a forecast in which it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Results as they stand in a status. ``unavailable``: reason and message by accelerator that nothing prices."""
+    """A forecast for at least one accelerator.
+
+    - ``image``: the image that holds the model.
+    - ``digest``: digest of its manifest.
+    - ``path``: the model's path in the image.
+    - ``verification``: how far the model's bytes were checked.
+    - ``results``, ``top_layers``, ``totals``: these fields of the status; the names in ``totals`` are in snake_case.
+    - ``unsupported``: operators without a rule.
+    - ``unavailable``: ``reason`` and ``message`` for each accelerator without a forecast.
+    """
 
     image: str
     digest: str
@@ -34,9 +44,13 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Where it went wrong, why, and whether trying again may help.
+    """The reason why there is no forecast.
 
-    ``digest``: of the image, if it was resolved. ``image``: the one that is meant, None where it is the first.
+    - ``stage``: the stage that failed.
+    - ``reason``, ``message``: those of the condition.
+    - ``transient``: whether a later try may succeed without a change.
+    - ``digest``: digest of the image's manifest, if it was resolved.
+    - ``image``: the image that was tried; None for the request's first one.
     """
 
     stage: Stage
@@ -51,31 +65,31 @@ Outcome = Forecast | Failure
 
 
 def holds_no_model(outcome: Outcome) -> bool:
-    """Tell whether the image was read and holds none."""
+    """Tell whether the image was read and holds no model."""
     return isinstance(outcome, Failure) and outcome.reason == NO_MODEL
 
 
-def nowhere(first: Outcome, others: Sequence[str]) -> Outcome:
-    """Return the failure of the likeliest image; its message names the other images that were read."""
+def model_in_no_image(first: Outcome, others: Sequence[str]) -> Outcome:
+    """Return the failure of the most likely image, with a message that also names the other images that were read."""
     if not others or isinstance(first, Forecast):
         return first
-    return replace(first, message=f"{first.message}; nor is there one in {', '.join(others)}")
+    return replace(first, message=f"{first.message}; there is none in {', '.join(others)} either")
 
 
-def why_none(unavailable: Mapping[str, Header]) -> str:
-    """Say why the first accelerators have no forecast, each by its name."""
+def reasons_without_forecast(unavailable: Mapping[str, Header]) -> str:
+    """Return the messages of the first accelerators without a forecast, each after the accelerator's name."""
     return "; ".join(f"{name}: {entry['message']}" for name, entry in list(unavailable.items())[:_LISTED])
 
 
 def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) -> Outcome:
-    """Convert the worker's answer into an outcome: a failure where no accelerator could be priced."""
+    """Convert the worker's answer into an outcome, which is a failure if there is no forecast for any accelerator."""
     unavailable = priced["unavailable"]
     if not priced["results"]:
         first = next(iter(unavailable.values()))
         return Failure(
             stage="price",
             reason=first["reason"],
-            message=first["message"] if len(unavailable) == 1 else why_none(unavailable),
+            message=first["message"] if len(unavailable) == 1 else reasons_without_forecast(unavailable),
             transient=False,
             digest=digest,
             image=image,

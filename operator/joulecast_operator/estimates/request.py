@@ -1,4 +1,4 @@
-"""The request that a forecast answers, without who asks."""
+"""Define the request for a forecast, which does not depend on the object that needs it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from joulecast_operator.workers.stored_models import READER_VERSION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastRequest:
-    """Everything that decides a forecast.
+    """Everything that a forecast depends on.
 
-    ``batch_sizes``: None stands for the one that the shapes say, or that the model fixes, or 1. ``alternatives``:
-    where to look for the model if ``image`` holds none. ``docker_config``: pull credentials of the requester as
-    JSON text, or "". ``missing_secrets``: sentences on credentials that could not be had. ``refresh``: whatever
-    asks to look the tag up again; another text asks again.
+    - ``image``: the image that holds the model.
+    - ``alternatives``: images in which to look for the model if ``image`` holds none.
+    - ``path``, ``format``: those of the model in the image; None to find them.
+    - ``batch_sizes``: batch sizes; None stands for the one that the shapes give or the model fixes, else 1.
+    - ``input_shapes``, ``input_values``: shapes and content of inputs, by the input's name.
+    - ``precision``, ``runtime``: how the model is executed.
+    - ``accelerators``: product names.
+    - ``overrides``: accelerator profiles of the cluster that are used instead of the shipped ones.
+    - ``docker_config``: credentials of the requester as JSON; "" for none.
+    - ``missing_secrets``: a message for each Secret that could not be read.
+    - ``refresh``: the annotations that ask for a new look-up of the tag; a changed text asks again.
     """
 
     image: str
@@ -38,11 +45,12 @@ class ForecastRequest:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Return all images that may hold the model, likeliest first."""
+        """Return all images that may hold the model, the most likely first."""
         return (self.image, *self.alternatives)
 
     @property
     def pricing(self) -> list[Any]:
+        """Return what the price of a profiled model depends on, as a part of a cache key."""
         overrides = [[override.product, override.runtime, override.digest] for override in self.overrides]
         return [
             list(self.batch_sizes),
@@ -55,9 +63,10 @@ class ForecastRequest:
 
     @property
     def workload(self) -> list[Any]:
+        """Return what, beside the batch size, the rows of a model depend on, as a part of a cache key."""
         return [dict(self.input_shapes), dict(self.input_values)]
 
     @property
     def hash(self) -> str:
-        """Return the identity of the request, without credentials."""
+        """Return a hash that identifies the request; it does not depend on the credentials."""
         return key(self.images, self.path, self.format, self.workload, self.pricing)[:16]

@@ -1,4 +1,4 @@
-"""What an estimate's status should be, and which event says so: pure functions over resources as plain dicts."""
+"""Compute the status of an InferenceEnergyEstimate; pure functions over resources as plain dicts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from joulecast_operator.api.conditions import (
 )
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.estimates.outcomes import Failure, Forecast, why_none
+from joulecast_operator.estimates.outcomes import Failure, Forecast, reasons_without_forecast
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.workers.cache import key
 
@@ -33,18 +33,19 @@ _OUTPUTS: Final = (
 )  # fmt: skip
 
 
-Result = Forecast | Failure | Waiting | Wrong
+EstimateState = Forecast | Failure | Waiting | Wrong
+"""What the status of an estimate shows: a forecast, or why there is none."""
 
 
-def settled(estimate: Resource, inputs_hash: str) -> bool:
-    """Tell whether the status already answers exactly this question with numbers."""
+def is_answered(estimate: Resource, inputs_hash: str) -> bool:
+    """Tell whether the status is Ready for the inputs of exactly this hash."""
     status = estimate.get("status") or {}
     ready = condition(status, READY)
     return bool(ready and ready.get("status") == "True" and status.get("inputsHash") == inputs_hash)
 
 
-def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
-    """Tell whether the status holds numbers for this very spec and image, if perhaps by another accelerator profile."""
+def keeps_results(estimate: Resource, request: ForecastRequest | None) -> bool:
+    """Tell whether the status has valid results for the present spec and image, though maybe by an older profile."""
     status = estimate.get("status") or {}
     same_spec = status.get("observedGeneration") == (estimate.get("metadata") or {}).get("generation")
     return bool(
@@ -56,16 +57,18 @@ def stands(estimate: Resource, request: ForecastRequest | None) -> bool:
 
 
 def _sound(status: Resource) -> bool:
-    """Tell whether there are numbers and none is negative; earlier versions accepted profiles that gave such."""
+    """Tell whether there are results and none is negative; earlier versions accepted profiles that gave such ones."""
     results = status.get("results") or ()
     return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
 
 
-def desired_status(estimate: Resource, result: Result, *, request: ForecastRequest | None, now: datetime) -> Status:
-    """Return the complete status for ``result``. ``request``: what was asked, None if nothing could be asked."""
+def desired_status(
+    estimate: Resource, result: EstimateState, *, request: ForecastRequest | None, now: datetime
+) -> Status:
+    """Return the complete status for ``result``. ``request``: the request that was made; None if none could be made."""
     current: Resource = estimate.get("status") or {}
     generation = (estimate.get("metadata") or {}).get("generation")
-    kept = stands(estimate, request) and _passes(result)
+    kept = keeps_results(estimate, request) and _passes(result)
     image = current["image"] if kept else _image(result, request)
     status: Status = {"observedGeneration": generation, "image": image}
     if request is not None:
@@ -84,7 +87,7 @@ def desired_status(estimate: Resource, result: Result, *, request: ForecastReque
 
 
 def same_generation(estimate: Resource) -> Status:
-    """Return the current status for the current generation: the change of the spec affects no number."""
+    """Return the present status with the present generation, after a change of the spec that changes no result."""
     status = dict(estimate.get("status") or {})
     generation = (estimate.get("metadata") or {}).get("generation")
     status["observedGeneration"] = generation
@@ -93,31 +96,31 @@ def same_generation(estimate: Resource) -> Status:
 
 
 def inputs_hash(request: ForecastRequest) -> str:
-    """Return the hash of all that decides the numbers, and of what asks to look again."""
+    """Return the hash of all that the results depend on, and of the annotations that ask for a new look-up."""
     return f"{request.hash}-{key(request.refresh)[:8]}" if request.refresh else request.hash
 
 
 def model_title(image: str, path: str | None) -> str:
-    """Return an image without its registry, for a column: "models/resnet50:1"."""
+    """Return an image without its registry and digest, for a column, such as "models/resnet50:1"."""
     head, _, rest = image.partition("/")
     named = rest if rest and ("." in head or ":" in head or head == "localhost") else image
     short = named.partition("@")[0]
     return f"{short}//{path}" if path else short
 
 
-def _image(result: Result, request: ForecastRequest | None) -> str | None:
-    """Return the image that the result is about."""
+def _image(result: EstimateState, request: ForecastRequest | None) -> str | None:
+    """Return the image that the result is about; None if there is none."""
     found = result.image if isinstance(result, (Forecast, Failure)) else None
     image = found or (request.image if request else None)
     return bounds.text(image) if image else None
 
 
-def _passes(result: Result) -> bool:
-    """Tell whether the present numbers stay valid: a registry is unavailable, or a new look-up is under way."""
+def _passes(result: EstimateState) -> bool:
+    """Tell whether present results stay valid, because a registry is unavailable or a new look-up is under way."""
     return isinstance(result, Waiting) or (isinstance(result, Failure) and result.transient)
 
 
-def _conditions(result: Result, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
+def _conditions(result: EstimateState, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
     if isinstance(result, Forecast):
         return _conditions_of_forecast(result)
     if isinstance(result, Failure):
@@ -127,7 +130,7 @@ def _conditions(result: Result, *, kept: bool) -> Sequence[tuple[str, Truth, str
         ready: tuple[str, Truth, str, str] = (READY, "True", "Estimated", "the last forecast stands: " + result.message)
     else:
         ready = (READY, truth, result.reason, result.message)
-    waits = "waits for what the condition Ready names"
+    waits = "waits for what the condition Ready says"
     return ((RESOLVED, "Unknown", result.reason, waits), (PROFILED, "Unknown", result.reason, waits), ready)
 
 
@@ -135,14 +138,14 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     number = len(result.results)
     message = f"{number} forecast{'s' if number != 1 else ''}"
     if result.unavailable:
-        why = why_none(result.unavailable)
+        why = reasons_without_forecast(result.unavailable)
         message += f"; no forecast for {len(result.unavailable)} of the accelerators: {why}"
-    profiled = "every operator is counted or costs nothing"
+    profiled = "every operator has a rule"
     if result.unsupported:
         named = ", ".join(map(bounds.name, result.unsupported))
-        profiled = f"operators without a rule, whose cost is missing: {named}"
+        profiled = f"the energy of these operators is missing, because joulecast has no rule for them: {named}"
     return (
-        (RESOLVED, "True", "Resolved", f"read {result.path} of {result.digest}"),
+        (RESOLVED, "True", "Resolved", f"the model is {result.path} in {result.digest}"),
         (PROFILED, "True", "PartlyProfiled" if result.unsupported else "Profiled", profiled),
         (READY, "True", "Estimated", message),
     )
@@ -150,7 +153,7 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
 
 def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str, Truth, str, str]]:
     truth: Truth = "Unknown" if result.transient else "False"
-    again = "; it is tried again with growing pauses" if result.transient and "again" not in result.message else ""
+    again = "; it is tried again with increasing pauses" if result.transient and "again" not in result.message else ""
     message = result.message + again
     ready: tuple[str, Truth, str, str] = (READY, truth, result.reason, message)
     if kept:
@@ -161,7 +164,7 @@ def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str
             f"the last forecast stands although the model cannot be looked up now: {message}",
         )
     resolved: tuple[str, Truth, str, str] = (RESOLVED, "True", "Resolved", f"the image is {result.digest}")
-    profiled: tuple[str, Truth, str, str] = (PROFILED, "True", "Profiled", "the model's rows are counted")
+    profiled: tuple[str, Truth, str, str] = (PROFILED, "True", "Profiled", "the model's operators were counted")
     if result.stage == "resolve":
         resolved = (RESOLVED, truth, result.reason, message)
         profiled = (PROFILED, "Unknown", "NotResolved", "waits for the model")
@@ -192,7 +195,7 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
 
 def _summary(row: Mapping[str, Any], model: str) -> dict[str, str]:
     lower, upper = (significant(row[name]) for name in ("joulesPerBatchLower", "joulesPerBatchUpper"))
-    percent = math.floor(row["coverage"] * 1000) / 10  # 99.96 % must not read as everything
+    percent = math.floor(row["coverage"] * 1000) / 10  # rounded down, so that 99.96 % is not shown as 100 %
     return {
         "model": model,
         "accelerator": str(row["accelerator"]),

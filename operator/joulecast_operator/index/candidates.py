@@ -1,7 +1,7 @@
-"""Estimates of one image or one workload, reduced to those among which there is a choice.
+"""Keep the estimates of one image or workload in groups, so that a choice among thousands of them reads only a few.
 
-Thousands of estimates may name one image. A choice looks at what an estimate asks and holds and, where two are alike
-in that, at their names and ages; so of those that are alike the first by name and the newest stand for all.
+A choice depends on what an estimate requests and contains; between two estimates that are equal in that, it depends on
+their names and ages. So estimates that are equal form a group, of which only the first by name and the newest are read.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from joulecast_operator.api.annotations import ready_condition
 from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.workloads.discovery import is_made
 
-KINDS: Final = 32
-"""How many different questions about one image are looked at, those asked last: each costs an admission 0.1 ms."""
+GROUPS: Final = 32
+"""Number of groups of an image that are examined, the newest ones: each takes an admission 0.1 ms."""
 
-_DIGEST_BYTES: Final = 8  # of thousands of estimates two are confused once in 10^12 clusters
+_DIGEST_BYTES: Final = 8  # with thousands of estimates, two digests are equal by chance in one of 10^12 clusters
 
 Traits = tuple[bytes, str]
-"""What an estimate asks and holds, as a digest, and when it was created."""
+"""A digest of what an estimate requests and contains, and the time of its creation."""
 
 
 def summary(estimate: Resource) -> Traits:
-    """Return all that a choice may depend on except the name."""
+    """Return all that a choice may depend on, except the name."""
     created = str(mapping(estimate.get("metadata")).get("creationTimestamp") or "")
     text = json.dumps(_traits(estimate), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest(), created
 
 
 class Candidates:
-    """The estimates of one image or workload. Adding, removing and choosing look at few of them."""
+    """The estimates of one image or workload, in groups. Adding, removing and choosing read few of them."""
 
     __slots__ = ("_alike",)
 
@@ -45,29 +45,31 @@ class Candidates:
         return bool(self._alike)
 
     def add(self, key: Key, traits: Traits) -> None:
+        """Add an estimate."""
         digest, created = traits
         self._alike.setdefault(digest, _Alike()).add(created, key)
 
     def remove(self, key: Key, traits: Traits) -> None:
+        """Remove an estimate that was added with these ``traits``."""
         digest, created = traits
         alike = self._alike.get(digest)
         if alike is not None and not alike.remove(created, key):
             del self._alike[digest]
 
     def keys(self) -> Iterable[Key]:
-        """Return all keys."""
+        """Return the keys of all estimates."""
         return [key for alike in self._alike.values() for key in alike.members()]
 
     def chosen(self) -> list[Key]:
-        """Return the keys that a choice has to read, of the newest ``KINDS`` kinds."""
+        """Return the keys of the estimates that a choice has to read, from the newest ``GROUPS`` groups."""
         groups: Iterable[_Alike] = self._alike.values()
-        if len(self._alike) > KINDS:
-            groups = heapq.nlargest(KINDS, groups, key=_Alike.age)
+        if len(self._alike) > GROUPS:
+            groups = heapq.nlargest(GROUPS, groups, key=_Alike.age)
         return list(dict.fromkeys(key for alike in groups for key in alike.ends()))
 
 
 class _Alike:
-    """Estimates that differ in name and age alone."""
+    """A group of estimates that differ only in name and age."""
 
     __slots__ = ("_by_age", "_by_name")
 
@@ -80,7 +82,7 @@ class _Alike:
         insort(self._by_name, key.name)
 
     def remove(self, created: str, key: Key) -> bool:
-        """Take ``key`` out; says whether any are left."""
+        """Remove ``key``; tells whether any estimate is left."""
         place = bisect_left(self._by_age, (created, key.name), key=lambda each: each[:2])
         if place < len(self._by_age) and self._by_age[place][2] == key:
             del self._by_age[place]
@@ -94,14 +96,14 @@ class _Alike:
         return self._by_age[-1][:2]
 
     def ends(self) -> Iterable[Key]:
-        """Return the first by name, and of the newest the first and the last by name."""
+        """Return the first estimate by name, and the first and the last by name of the newest ones."""
         _, _, last = self._by_age[-1]
         first_of_newest = self._by_age[bisect_left(self._by_age, self._by_age[-1][0], key=lambda each: each[0])][2]
         return Key(kind=last.kind, namespace=last.namespace, name=self._by_name[0]), first_of_newest, last
 
 
 def _traits(estimate: Resource) -> list[Any]:
-    """Return its owners, what it asks, and whether it holds the answer."""
+    """Return the estimate's owners, what it requests, and what its results contain."""
     metadata, spec, status = (mapping(estimate.get(part)) for part in ("metadata", "spec", "status"))
     owners = [owner.get("uid") for owner in metadata.get("ownerReferences") or () if isinstance(owner, Mapping)]
     ready = ready_condition(estimate)

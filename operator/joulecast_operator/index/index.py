@@ -1,7 +1,7 @@
-"""The resources that joulecast works on, in memory: filled by one listing, kept by watch events.
+"""Keep the objects that joulecast works on in memory. One listing fills the index, and watch events update it.
 
-A resource is replaced only by a newer version of itself, so that an answer to our own write and a late event about an
-older state may come in any order. Estimates and Deployments are packed: what is asked for is made anew at each call.
+An object is replaced only by a newer version of it, so that the answer to our own write and a late event about an older
+state may come in any order. Estimates and Deployments are stored packed, and unpacked at each call.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from joulecast_operator.api.objects import Key, Resource, key_of, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
 from joulecast_operator.index.slim import IMAGE, MADE, NAMED, TARGET
-from joulecast_operator.index.stores import Entry, Keeping, Link, Store
+from joulecast_operator.index.stores import KindStore, Link, StoragePolicy, StoredObject
 
 Slim = Callable[[Resource], Resource]
+"""Returns an object with only those fields that are read."""
 
 
 class Index:
-    """Estimates, profiles, calibrations, Deployments and nodes.
+    """Holds estimates, profiles, calibrations, Deployments and nodes, with look-ups by image, target and namespace.
 
-    ``estimate``: what is kept of an estimate. ``shown``: what of it is kept readable, for readers of all of them
-    often. ``now`` counts seconds, for tests.
+    ``estimate`` returns what is kept of an estimate. ``shown`` returns what is kept of it unpacked, for those who often
+    read all estimates. ``now`` counts seconds.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class Index:
         self.ready = False
         summary = lambda resource: (candidates.summary(resource), shown(resource))  # noqa: E731
         self._stores = {
-            kind.kind: Store(kind, keeping)
+            kind.kind: KindStore(kind, keeping)
             for kind, keeping in (
-                (ESTIMATES, Keeping(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
-                (PROFILES, Keeping(slim=slim.without_noise)),
-                (CALIBRATIONS, Keeping(slim=slim.without_noise)),
-                (DEPLOYMENTS, Keeping(slim=slim.deployment, packed=True, links=slim.deployment_links)),
-                (NODES, Keeping(slim=slim.node)),
+                (ESTIMATES, StoragePolicy(slim=estimate, packed=True, links=slim.estimate_links, summary=summary)),
+                (PROFILES, StoragePolicy(slim=slim.without_noise)),
+                (CALIBRATIONS, StoragePolicy(slim=slim.without_noise)),
+                (DEPLOYMENTS, StoragePolicy(slim=slim.deployment, packed=True, links=slim.deployment_links)),
+                (NODES, StoragePolicy(slim=slim.node)),
             )
         }
         self._estimates: defaultdict[Link, Candidates] = defaultdict(Candidates)
@@ -57,11 +58,11 @@ class Index:
     # -- change
 
     def is_news(self, kind: Kind, resource: Resource) -> bool:
-        """Tell whether ``resource`` is later than what is held of it."""
+        """Tell whether ``resource`` is newer than the version in the index."""
         return self._stores[kind.kind].is_news(key_of(kind, resource), version_of(resource))
 
     def put(self, kind: Kind, resource: Resource) -> bool:
-        """Add or replace; says whether it was news."""
+        """Add or replace an object if it is newer than the one in the index; tells whether it was."""
         if not self.is_news(kind, resource):
             return False
         key = key_of(kind, resource)
@@ -73,11 +74,12 @@ class Index:
         return True
 
     def refresh(self, kind: Kind, resource: Resource) -> None:
-        """Take the answer to our own write, unless the object went meanwhile."""
+        """Take an object from the answer to our own write, unless it was deleted meanwhile."""
         if self._stores[kind.kind].entry(key_of(kind, resource)) is not None:
             self.put(kind, resource)
 
     def drop(self, key: Key) -> Resource | None:
+        """Remove an object and return it; None if there is none."""
         before = self._stores[key.kind].drop(key)
         if before is None:
             return None
@@ -86,7 +88,7 @@ class Index:
         return before.resource
 
     def apply(self, kind: Kind, event_type: str | None, resource: Resource) -> bool:
-        """Take a watch event; says whether it was news."""
+        """Apply a watch event; tells whether it changed the index."""
         if event_type == "DELETED":
             return self.drop(key_of(kind, resource)) is not None
         return self.put(kind, resource)
@@ -94,18 +96,19 @@ class Index:
     # -- ask
 
     def resource(self, key: Key) -> Resource | None:
+        """Return the object of ``key``; None if there is none."""
         return self._stores[key.kind].get(key)
 
     def get(self, namespace: str, name: str) -> Resource | None:
-        """Return the estimate of that name, None where there is none."""
+        """Return the estimate of that name; None if there is none."""
         return self.resource(Key(kind=ESTIMATES.kind, namespace=namespace, name=name))
 
     def by_target(self, namespace: str, kind: str, name: str) -> list[Resource]:
-        """Return estimates whose targetRef is that workload; of those that are alike, a few."""
+        """Return estimates whose targetRef is that workload; only a few of those that are equal."""
         return self._chosen((TARGET + kind, namespace, name))
 
     def by_image(self, namespace: str, image: str) -> list[Resource]:
-        """Return estimates that name exactly that image; of those that are alike, a few."""
+        """Return estimates that name exactly that image; only a few of those that are equal."""
         return self._chosen((IMAGE, namespace, image))
 
     def targeting(self, namespace: str, kind: str, name: str) -> list[Key]:
@@ -113,35 +116,40 @@ class Index:
         return self._all((TARGET + kind, namespace, name))
 
     def made_for(self, namespace: str, kind: str, name: str) -> list[Key]:
-        """Return the estimates with that targetRef that joulecast made."""
+        """Return the estimates with that targetRef that joulecast created."""
         return self._all((MADE + kind, namespace, name))
 
     def deployments_of(self, namespace: str, *, image: str = "", estimate: str = "") -> set[Key]:
-        """Return Deployments of the namespace that may run a model out of ``image``, or that name ``estimate``."""
+        """Return the Deployments of a namespace that may run a model from ``image``, or that name ``estimate``."""
         of_image = self._deployments.get((IMAGE, namespace, image), set())
         return of_image | self._deployments.get((NAMED, namespace, estimate), set())
 
     def estimates(self) -> Iterator[Resource]:
+        """Yield all estimates, each unpacked when its turn comes."""
         return self._stores[ESTIMATES.kind].resources()
 
     def shown(self) -> list[Any]:
-        """Return the unpacked part of every estimate."""
+        """Return the part of every estimate that is kept unpacked."""
         return [shown for _, shown in self._stores[ESTIMATES.kind].summaries()]
 
     def profiles(self) -> list[Resource]:
+        """Return all accelerator profiles."""
         return list(self._stores[PROFILES.kind].resources())
 
     def calibrations(self) -> list[Resource]:
+        """Return all calibrations."""
         return list(self._stores[CALIBRATIONS.kind].resources())
 
     def nodes(self) -> list[Resource]:
+        """Return all nodes."""
         return list(self._stores[NODES.kind].resources())
 
     def deployment(self, namespace: str, name: str) -> Resource | None:
+        """Return the Deployment of that name; None if there is none."""
         return self.resource(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=name))
 
     def keys(self, kind: Kind, namespace: str | None = None) -> list[Key]:
-        """Return keys of a kind, of one namespace or of all."""
+        """Return the keys of a kind, in one namespace or in all."""
         if namespace is not None:
             return sorted(self._in_namespace.get((kind.kind, namespace), ()), key=lambda key: key.name)
         return self._stores[kind.kind].keys()
@@ -149,18 +157,19 @@ class Index:
     # -- lag
 
     def behind_seconds(self) -> float:
-        """Return for how long a watch has missed changes; 0.0 while none has."""
+        """Return for how long it has been known that a watch misses changes; 0.0 if none does."""
         return self._now() - min(self._behind_since.values()) if self._behind_since else 0.0
 
     def heard(self, kind: Kind) -> None:
-        """Record that the watch of ``kind`` delivered an event, so that it is not behind."""
+        """Record that the watch of ``kind`` delivered an event, which means that it works."""
         self._behind_since.pop(kind.kind, None)
 
     def compare(self, kind: Kind, listed: Mapping[Key, str], version: str) -> tuple[set[Key], set[Key]]:
-        """Compare with the versions that a listing taken at ``version`` holds.
+        """Compare the index with the objects' versions in a listing taken at ``version``.
 
-        Gives the keys that are gone from the server, and those of which the index still lacks what the comparison
-        before this one saw: the watch is stale, not merely late, and stays so until it is heard.
+        Return the keys that are gone from the server, and those whose version of the previous comparison the index
+        still lacks. If there are any of the latter, the watch has missed changes, and counts as behind until it
+        delivers an event.
         """
         store = self._stores[kind.kind]
         late = {key: held for key, held in listed.items() if store.is_news(key, held)}
@@ -173,7 +182,7 @@ class Index:
         return self.gone(kind, listed, version), stale
 
     def gone(self, kind: Kind, listed: Mapping[Key, str], version: str) -> set[Key]:
-        """Return the keys that a listing taken at ``version`` lacks, without those newer than the listing."""
+        """Return the keys that are not in a listing taken at ``version``, except those of objects newer than it."""
         store = self._stores[kind.kind]
         return {key for key in store if key not in listed and not store.is_newer(key, version)}
 
@@ -188,7 +197,7 @@ class Index:
         resources = (self.resource(key) for key in found.chosen()) if found else ()
         return [resource for resource in resources if resource is not None]
 
-    def _link(self, key: Key, entry: Entry) -> None:
+    def _link(self, key: Key, entry: StoredObject) -> None:
         self._in_namespace[key.kind, key.namespace].add(key)
         for link in entry.links:
             if key.kind == ESTIMATES.kind:
@@ -196,7 +205,7 @@ class Index:
             else:
                 self._deployments[link].add(key)
 
-    def _unlink(self, key: Key, entry: Entry | None) -> None:
+    def _unlink(self, key: Key, entry: StoredObject | None) -> None:
         if entry is None:
             return
         for link in entry.links:

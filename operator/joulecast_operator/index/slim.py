@@ -1,4 +1,4 @@
-"""Keep of each kind the fields that this process reads, and nothing else that a user may have written."""
+"""Reduce the objects of each kind to the fields that the process reads, whatever else a user has written into them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement
 
 DEVICES: Final = "nvidia.com/"
-"""What NVIDIA's device plugin calls the resources of a node begins with it."""
+"""Beginning of the names of a node's resources that NVIDIA's device plugin reports."""
 
 IMAGE: Final = "image"
 TARGET: Final = "target "
 MADE: Final = "made for "
 NAMED: Final = "estimate"
+"""Kinds of links, the first part of a ``Link``: an image, a target workload, a workload that joulecast created the
+estimate for, and an estimate that a Deployment names. The kind of the workload follows TARGET and MADE."""
 
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
 _AGES: Final = ("generation", "creationTimestamp", "deletionTimestamp")
 _NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
-# what an admission's annotations, warnings and its choice among estimates are made from
+# the fields that annotations and warnings at admission, and the choice among estimates, are made from
 _ADMISSION_SPEC: Final = ("targetRef", "runtime", "accelerators")
 _ADMISSION_WORKLOAD: Final = ("batchSizes", "precision", "phase")
 _ADMISSION_STATUS: Final = ("observedGeneration", "image", "modelDigest", "estimatedAt")
@@ -36,7 +38,7 @@ _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedG
 
 
 def without_noise(resource: Resource) -> Resource:
-    """Drop what field managers and kubectl write for themselves."""
+    """Return an object without the fields that field managers and kubectl write for themselves."""
     metadata = {key: value for key, value in mapping(resource.get("metadata")).items() if key != "managedFields"}
     if _NOISE in (metadata.get("annotations") or {}):
         metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != _NOISE}
@@ -44,13 +46,13 @@ def without_noise(resource: Resource) -> Resource:
 
 
 def estimate(resource: Resource) -> Resource:
-    """Keep spec and status whole, which the controller compares, and the metadata that it reads."""
+    """Return an estimate with its whole spec and status, which the controller compares, and the metadata it reads."""
     kept = {key: resource[key] for key in ("spec", "status") if key in resource}
     return {"metadata": _estimate_metadata(resource)} | kept
 
 
 def admission_estimate(resource: Resource) -> Resource:
-    """Keep the fields that an admission reads."""
+    """Return an estimate with the fields that the webhook reads."""
     spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
     model, workload = mapping(spec.get("model")), mapping(spec.get("workload"))
     kept_spec = _some(spec, _ADMISSION_SPEC)
@@ -69,8 +71,8 @@ def admission_estimate(resource: Resource) -> Resource:
 
 
 def deployment(resource: Resource) -> Resource:
-    """Keep what ``discovery`` reads: identity, owners, our annotations; of the template images, pull secrets, account
-    and accelerators."""
+    """Return a Deployment with what ``discovery`` reads: identity, owners and joulecast's annotations, and from the pod
+    template images, pull secrets, ServiceAccount and accelerators."""
     metadata = resource.get("metadata") or {}
     kept = _some(metadata, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
@@ -87,7 +89,7 @@ def deployment(resource: Resource) -> Resource:
 
 
 def node(resource: Resource) -> Resource:
-    """Keep labels, the number of GPUs, and the addresses that fetchers may not connect to."""
+    """Return a node with its labels, its number of GPUs, and the addresses that fetchers may not connect to."""
     spec, status = mapping(resource.get("spec")), mapping(resource.get("status"))
     devices = {name: count for name, count in (status.get("allocatable") or {}).items() if name.startswith(DEVICES)}
     addresses = [_some(each, ("address",)) for each in mappings(status.get("addresses"))]
@@ -98,7 +100,7 @@ def node(resource: Resource) -> Resource:
 
 
 def estimate_links(resource: Resource) -> Iterable[Link]:
-    """Yield what an estimate is found by: the workload that it targets, or the image of its model."""
+    """Yield the links by which an estimate is found: the workload that it targets, or the image of its model."""
     spec, namespace = mapping(resource.get("spec")), _namespace(resource)
     target, image = mapping(spec.get("targetRef")), mapping(spec.get("model")).get("image")
     if target.get("name"):
@@ -111,7 +113,7 @@ def estimate_links(resource: Resource) -> Iterable[Link]:
 
 
 def deployment_links(resource: Resource) -> Iterable[Link]:
-    """Yield what a Deployment is found by: each image that may hold its model, and the estimate that it names."""
+    """Yield the links by which a Deployment is found: each image that may hold its model, and the named estimate."""
     namespace = _namespace(resource)
     for model in discovery.models(resource):
         yield IMAGE, namespace, model.reference

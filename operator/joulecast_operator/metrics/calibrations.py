@@ -1,4 +1,4 @@
-"""Metrics of accelerator profiles and of the calibrations that make them."""
+"""Declare and collect the metrics of accelerator profiles and calibrations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from prometheus_client.core import GaugeMetricFamily
 
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
-from joulecast_operator.metrics.declaration import Metric, family_of, identity_of
+from joulecast_operator.metrics.declaration import Metric, identity_of
 
 CALIBRATION_ERROR: Final = Metric(
     name="joulecast_calibration_error_ratio",
     kind="gauge",
     labels=("accelerator",),
-    text="Held-out error of the accelerator's profile, as a ratio; of several profiles the largest.",
+    text="Median relative error of an accelerator's profile on held-out models, 0 to 1; of several profiles the worst.",
 )
 
 CALIBRATION_LABELS: Final = ("namespace", "calibration", "accelerator")
@@ -24,14 +24,15 @@ CALIBRATION_PROGRESS: Final = Metric(
     name="joulecast_calibration_progress_ratio",
     kind="gauge",
     labels=CALIBRATION_LABELS,
-    text="How far an EnergyCalibration's last run is, 0 to 1.",
+    text="How much of an EnergyCalibration's last run is done, 0 to 1.",
 )
 
 CALIBRATION_INFO: Final = Metric(
     name="joulecast_calibration_info",
     kind="gauge",
     labels=(*CALIBRATION_LABELS, "phase", "reason", "better"),
-    text="Always 1: an EnergyCalibration's phase, why, and whether its last profile is better than the one before.",
+    text="Always 1. The labels tell an EnergyCalibration's phase, the reason, and whether its last profile is better"
+    " than the one in use before.",
 )
 
 
@@ -43,7 +44,7 @@ def calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
         error = mapping(profile.get("status")).get("heldOutError")
         if product and isinstance(error, (int, float)):
             worst[product] = max(error, worst.get(product, 0.0))
-    family = family_of(CALIBRATION_ERROR)
+    family = CALIBRATION_ERROR.family()
     for product, error in sorted(worst.items()):
         family.add_metric((product,), error)
     return family
@@ -51,7 +52,7 @@ def calibration_family(profiles: Iterable[Resource]) -> GaugeMetricFamily:
 
 def run_families(calibrations: Iterable[Resource]) -> Iterator[GaugeMetricFamily]:
     """Yield progress and state of each calibration."""
-    progress, info = family_of(CALIBRATION_PROGRESS), family_of(CALIBRATION_INFO)
+    progress, info = CALIBRATION_PROGRESS.family(), CALIBRATION_INFO.family()
     for calibration in sorted(calibrations, key=identity_of):
         status = mapping(calibration.get("status"))
         labels = (*identity_of(calibration), str(status.get("accelerator", "")))

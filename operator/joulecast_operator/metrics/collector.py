@@ -1,6 +1,6 @@
-"""Collect the series of estimates, profiles and calibrations from the live index at scrape time.
+"""Collect the series of estimates, profiles and calibrations from the index at scrape time.
 
-Nothing is stored here, so the series of a deleted estimate end with it.
+Nothing is stored here, so the series of a deleted object end with it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from joulecast_operator.metrics.calibrations import (
     calibration_family,
     run_families,
 )
-from joulecast_operator.metrics.declaration import family_of
-from joulecast_operator.metrics.estimates import FORECASTS, INFO, Shown, estimate_families
+from joulecast_operator.metrics.estimates import FORECASTS, INFO, ServedRow, estimate_families
 
 
 class LiveIndex(Protocol):
-    """What is read at scrape time: the resources as the last events left them."""
+    """What the collector reads from the index at scrape time."""
 
-    def shown(self) -> Iterable[tuple[Shown, ...]]: ...
+    def shown(self) -> Iterable[tuple[ServedRow, ...]]:
+        """Return the rows to serve of every estimate."""
 
-    def profiles(self) -> Iterable[Resource]: ...
+    def profiles(self) -> Iterable[Resource]:
+        """Return all accelerator profiles."""
 
-    def calibrations(self) -> Iterable[Resource]: ...
+    def calibrations(self) -> Iterable[Resource]:
+        """Return all calibrations."""
 
 
 class EstimateCollector(Collector):
-    """Series of every estimate, profile and calibration that the index holds now."""
+    """Collects the series of every estimate, profile and calibration that the index holds now."""
 
     def __init__(self, index: LiveIndex) -> None:
         self._index = index
@@ -46,4 +48,4 @@ class EstimateCollector(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         for metric in (*FORECASTS, INFO, CALIBRATION_ERROR, CALIBRATION_PROGRESS, CALIBRATION_INFO):
-            yield family_of(metric)
+            yield metric.family()

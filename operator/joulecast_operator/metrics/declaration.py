@@ -1,11 +1,12 @@
-"""What is declared of a metric: its name, labels and meaning, from which docs/metrics.md is made."""
+"""The declaration of a metric: its name, labels and meaning, from which docs/metrics.md is made."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 
 from joulecast_operator.api.objects import Resource, mapping
@@ -15,7 +16,15 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """Declaration of one metric. ``field``: the key of its value in a row of ``status.results``, if it has one."""
+    """The declaration of one metric, from which its instrument and its row in docs/metrics.md are made.
+
+    - ``name``: the name that Prometheus stores, with its unit last.
+    - ``kind``: the type of the metric.
+    - ``labels``: names of the labels.
+    - ``text``: what the metric means; the HELP line.
+    - ``process``: which process serves it; ``each``: both.
+    - ``field``: key of its value in a row of ``status.results``; "" where it has none.
+    """
 
     name: str
     kind: Literal["gauge", "counter", "histogram"]
@@ -24,10 +33,21 @@ class Metric:
     process: Literal["controller", "webhook", "each"] = "controller"
     field: str = ""
 
+    def counter(self, registry: CollectorRegistry | None = None) -> Counter:
+        """Return a counter, registered in ``registry`` if one is given."""
+        return Counter(self.name, self.text, self.labels, registry=registry)
 
-def family_of(metric: Metric) -> GaugeMetricFamily:
-    """Return an empty family of the metric."""
-    return GaugeMetricFamily(metric.name, metric.text, labels=metric.labels)
+    def gauge(self, registry: CollectorRegistry | None = None) -> Gauge:
+        """Return a gauge, registered in ``registry`` if one is given."""
+        return Gauge(self.name, self.text, self.labels, registry=registry)
+
+    def histogram(self, buckets: Sequence[float], registry: CollectorRegistry | None = None) -> Histogram:
+        """Return a histogram with the upper bounds ``buckets``, registered in ``registry`` if one is given."""
+        return Histogram(self.name, self.text, self.labels, buckets=buckets, registry=registry)
+
+    def family(self) -> GaugeMetricFamily:
+        """Return an empty family, for a collector that fills it at scrape time."""
+        return GaugeMetricFamily(self.name, self.text, labels=self.labels)
 
 
 def identity_of(resource: Resource) -> tuple[str, str]:

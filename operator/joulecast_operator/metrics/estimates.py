@@ -1,4 +1,4 @@
-"""Metrics of the forecasts that estimates hold."""
+"""Declare and collect the metrics of the forecasts of estimates."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FORECASTS: Final = (
         name="joulecast_coverage_ratio",
         kind="gauge",
         labels=FORECAST_LABELS,
-        text="Share of the model's FLOPs that a calibrated model priced, 0 to 1.",
+        text="Share of the model's FLOPs that the forecast covers, 0 to 1.",
         field="coverage",
     ),
 )
@@ -69,26 +69,32 @@ INFO: Final = Metric(
     name="joulecast_estimate_info",
     kind="gauge",
     labels=INFO_LABELS,
-    text="Always 1: what else is known of a forecast. An estimate that is not Ready has one, without an accelerator.",
+    text="Always 1. The labels tell what else is known about a forecast. An estimate that is not Ready has one series,"
+    " without an accelerator.",
 )
 
 
-class Shown(NamedTuple):
-    """What is served of a row: labels, those of the info besides, a value for each of ``FORECASTS``."""
+class ServedRow(NamedTuple):
+    """One result of an estimate as it is served.
+
+    - ``labels``: values of the labels that all its series have.
+    - ``known``: values of the further labels of ``INFO``.
+    - ``values``: the value for each of ``FORECASTS``; None where there is none.
+    """
 
     labels: tuple[str, ...]
     known: tuple[str, ...]
     values: tuple[float | None, ...]
 
 
-def shown(estimate: Resource, *, all_results: bool = False) -> tuple[Shown, ...]:
+def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, ...]:
     """Return the rows of an estimate to serve: the one that its summary names, or all."""
     state, status = state_of(estimate), mapping(estimate.get("status"))
     image = mapping(mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
     model, digest = bounds.text(str(image)), str(status.get("modelDigest", ""))
     nothing: tuple[tuple[str, ...], Resource] = ((*identity_of(estimate), _workload(estimate), "", "", ""), {})
     return tuple(
-        Shown(
+        ServedRow(
             labels=tuple(map(sys.intern, labels)),
             known=tuple(
                 map(sys.intern, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
@@ -103,8 +109,8 @@ def _finite(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
-    """Yield the families of all rows; the text format requires the series of a family side by side."""
+def estimate_families(rows: Iterable[ServedRow]) -> Iterator[GaugeMetricFamily]:
+    """Yield the families of all rows. All series of a family are together, as the text format requires."""
     points: list[list[Point]] = [[] for _ in (*FORECASTS, INFO)]
     for row in rows:
         text = label_text(FORECAST_LABELS, row.labels)
@@ -118,7 +124,7 @@ def estimate_families(rows: Iterable[Shown]) -> Iterator[GaugeMetricFamily]:
 
 
 def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...], Resource]]:
-    """Return the rows of a Ready estimate by their labels; two rows with equal labels would make the page invalid."""
+    """Return the results of a Ready estimate with their labels, each set of labels once, else the page is invalid."""
     if state_of(estimate) != READY:
         return []
     chosen = None if all_results else row_for(estimate, {})
@@ -131,7 +137,7 @@ def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...
 
 
 def _workload(estimate: Resource) -> str:
-    """Return the name of the workload that the estimate targets or was made for."""
+    """Return the name of the workload that the estimate targets or was created for; "" if there is none."""
     target = mapping(mapping(estimate.get("spec")).get("targetRef")).get("name")
     owners = mappings(mapping(estimate.get("metadata")).get("ownerReferences"))
     made_for = next((owner.get("name") for owner in owners if owner.get("kind") == "Deployment"), "")

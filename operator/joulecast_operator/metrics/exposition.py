@@ -1,6 +1,7 @@
-"""The text that Prometheus reads. Its own client takes 20 µs a sample; families with thousands of them write their own.
+"""Write the text that Prometheus reads. Families with thousands of samples write it themselves, because the client
+library takes 20 µs a sample.
 
-Labels stand once in memory and once in the text of each row, however many values the row has.
+The labels of a row are kept once, and once as text, however many values the row has.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from prometheus_client.samples import Sample
 
 Labels = tuple[str, ...]
 Point = tuple[Labels, str, float]
-"""Values of the labels, the same as text, and the value."""
+"""A sample: the values of its labels, its labels as text, and its value."""
 
 
 class LargeFamily(GaugeMetricFamily):
-    """A family of gauges that can write itself."""
+    """A family of gauges that writes its own text."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], points: Iterable[Point] = ()) -> None:
         self._names = tuple(labels)
@@ -27,29 +28,30 @@ class LargeFamily(GaugeMetricFamily):
         super().__init__(name, text, labels=labels)
 
     @property
-    def samples(self) -> list[Sample]:  # an attribute there, and made only when asked for
+    def samples(self) -> list[Sample]:
+        """Return the samples, which are an attribute of the base class, made only when they are needed."""
         return [
             Sample(self.name, dict(zip(self._names, labels, strict=True)), value) for labels, _, value in self._points
         ]
 
     @samples.setter
     def samples(self, _: list[Sample]) -> None:
-        """Ignore what the constructor of the base class sets."""
+        """Ignore the value that the constructor of the base class sets."""
 
     def text(self) -> str:
-        """Format the family as generate_latest does."""
+        """Return the family in the same format as the client library's generate_latest."""
         lines = [f"{self.name}{{{text}}} {value!r}\n" for _, text, value in self._points]
         return f"# HELP {self.name} {_line(self.documentation)}\n# TYPE {self.name} gauge\n{''.join(lines)}"
 
 
 class _Alone:
-    """What generate_latest asks of a registry, for one family."""
+    """A registry with one family, as generate_latest expects one."""
 
     def __init__(self, family: Family) -> None:
-        self.family_of = family
+        self._family = family
 
     def collect(self) -> Iterable[Family]:
-        return (self.family_of,)
+        return (self._family,)
 
 
 def page(registry: CollectorRegistry) -> bytes:
@@ -61,7 +63,7 @@ def page(registry: CollectorRegistry) -> bytes:
 
 
 def label_text(names: Sequence[str], values: Labels) -> str:
-    """Format labels as they stand between the braces."""
+    """Return labels in the format that stands between the braces."""
     return ",".join(f'{name}="{_quoted(value)}"' for name, value in zip(names, values, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The reference page docs/metrics.md, from the declarations of all metrics."""
+"""Make the reference page docs/metrics.md from the declarations of all metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METRICS: Final = (
 
 
 def reference() -> str:
-    """Return docs/metrics.md, from the declarations above."""
+    """Return the content of docs/metrics.md."""
     lines = [
         "# Metrics",
         "",
@@ -46,10 +46,10 @@ def reference() -> str:
 
 
 _REFERENCE_NOTES: Final = (
-    "`workload` is the Deployment that an estimate targets or was made for, empty for an estimate of a bare image. A",
-    "forecast is served while its estimate is Ready, of each estimate the result that its summary names; with",
-    "`--metrics-all-results` (`metrics.allResults` of the chart) all of them. A deleted estimate's series end. The",
-    "usual `process_*` and `python_info` metrics are served too.",
+    "`workload` is the Deployment that an estimate targets or was created for; it is empty for one of an image.",
+    "Forecasts are served while their estimate is Ready: the result that its summary names, or all results with",
+    "`--metrics-all-results` (`metrics.allResults` of the chart). The series of a deleted estimate end. The usual",
+    "`process_*` and `python_info` metrics are served too.",
     "",
 )
 

@@ -1,6 +1,6 @@
-"""The values of the labels ``reason``. A reason of a failure that is not listed here is counted as ``Other``.
+"""List the values of the labels ``reason``. A failure with a reason that is not listed is counted as ``Other``.
 
-A worker that was taken over may answer with any word, and each word would be a time series that never ends.
+Otherwise a worker that a model has taken over could create any number of time series, by answering with new words.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final, Literal
 from joulecast.errors import JoulecastError
 from joulecast_operator.workers.pool import WorkerError
 
-Refused = Literal["certificate", "rate", "size", "slow", "malformed"]
-REFUSALS: Final[tuple[Refused, ...]] = ("certificate", "rate", "size", "slow", "malformed")
+RefusalReason = Literal["certificate", "rate", "size", "slow", "malformed"]
+REFUSALS: Final[tuple[RefusalReason, ...]] = ("certificate", "rate", "size", "slow", "malformed")
 """Why the webhook refuses a request before it decides about a review."""
 
 OTHER: Final = "Other"

@@ -1,4 +1,4 @@
-"""Metrics of the operator itself: its queue, its reconciles and their failures, and how current its index is."""
+"""Declare and record the metrics of the operator itself: its queue, its reconciles, and the lag of its index."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
-    Histogram,
 )
 
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES
@@ -22,7 +20,7 @@ REFUSED: Final = Metric(
     name="joulecast_refused_writes_total",
     kind="counter",
     labels=("kind",),
-    text="Writes that the API server refused for good (a policy, a schema, a right), by the kind of the object.",
+    text="Writes that the API server refused for good (a policy, the schema, missing rights), by the object's kind.",
 )
 
 
@@ -30,59 +28,53 @@ QUEUE_DEPTH: Final = Metric(
     name="joulecast_queue_depth",
     kind="gauge",
     labels=(),
-    text="Objects that wait to be reconciled or are being reconciled.",
+    text="Number of objects that wait to be reconciled or are being reconciled.",
 )
 QUEUE_AGE: Final = Metric(
     name="joulecast_queue_oldest_seconds",
     kind="gauge",
     labels=(),
-    text="For how long the oldest of them has waited, in seconds.",
+    text="For how long the oldest of these objects has waited, in seconds.",
 )
 RECONCILE_DURATION: Final = Metric(
     name="joulecast_reconcile_duration_seconds",
     kind="histogram",
     labels=("kind",),
-    text="Time of one reconcile in seconds, by the kind of the object; a fetch that lasts longer goes on beside it.",
+    text="Duration of a reconcile in seconds, by the object's kind. A fetch that lasts longer is not included.",
 )
 RECONCILE_ERRORS: Final = Metric(
     name="joulecast_reconcile_errors_total",
     kind="counter",
     labels=("kind", "reason"),
-    text="Failures by the kind of the object and the reason of its condition; `ApiUnavailable` and `ApiRefused` of the"
-    " API server, `InternalError` of joulecast itself, `Other` of a word that joulecast does not know.",
+    text="Failures, by the object's kind and the reason of its condition. `ApiUnavailable` and `ApiRefused` stand"
+    " for requests to the API server, `InternalError` for joulecast itself, and `Other` for an unknown reason.",
 )
 INDEX_BEHIND: Final = Metric(
     name="joulecast_index_behind_seconds",
     kind="gauge",
     labels=(),
-    text="For how long the process has known that its watch misses changes, in seconds; 0 while it misses none.",
+    text="For how long the process has known that a watch of its misses changes, in seconds; 0 if none does.",
     process="each",
 )
 OPERATOR: Final = (QUEUE_DEPTH, QUEUE_AGE, RECONCILE_DURATION, RECONCILE_ERRORS, INDEX_BEHIND)
 
-# from a look that changes nothing to the second after which an estimate is shown as pending, and API retries beyond
+# from a reconcile that changes nothing, over 1 s, after which an estimate is shown as pending, to retried requests
 _DURATION_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 
 
 class Reconciles:
-    """How long reconciles took and how they failed."""
+    """Records how long reconciles take and how they fail."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._duration = Histogram(
-            RECONCILE_DURATION.name,
-            RECONCILE_DURATION.text,
-            RECONCILE_DURATION.labels,
-            buckets=_DURATION_BUCKETS,
-            registry=registry,
-        )
-        self._errors = Counter(RECONCILE_ERRORS.name, RECONCILE_ERRORS.text, RECONCILE_ERRORS.labels, registry=registry)
+        self._duration = RECONCILE_DURATION.histogram(_DURATION_BUCKETS, registry)
+        self._errors = RECONCILE_ERRORS.counter(registry)
         for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
             self._duration.labels(kind.kind)
-            self._errors.labels(kind.kind, counted("InternalError"))  # a rate needs the zero before the first error
+            self._errors.labels(kind.kind, counted("InternalError"))  # a rate needs a zero before the first error
 
     @contextmanager
     def timed(self, kind: str) -> Iterator[None]:
-        """Time what is done inside, whether it fails or not."""
+        """Record how long the code inside takes for an object of ``kind``, whether it fails or not."""
         started = time.perf_counter()
         try:
             yield
@@ -90,24 +82,24 @@ class Reconciles:
             self._duration.labels(kind).observe(time.perf_counter() - started)
 
     def failed(self, kind: str, reason: str) -> None:
-        """Count a failure."""
+        """Count a failure of an object of ``kind``."""
         self._errors.labels(kind, counted(reason)).inc()
 
 
 def show_queue(registry: CollectorRegistry, depth: Callable[[], float], age_seconds: Callable[[], float]) -> None:
-    """Serve the queue as it is at scrape time."""
-    Gauge(QUEUE_DEPTH.name, QUEUE_DEPTH.text, registry=registry).set_function(depth)
-    Gauge(QUEUE_AGE.name, QUEUE_AGE.text, registry=registry).set_function(age_seconds)
+    """Serve the number of queued objects and the age of the oldest at scrape time."""
+    QUEUE_DEPTH.gauge(registry).set_function(depth)
+    QUEUE_AGE.gauge(registry).set_function(age_seconds)
 
 
 def show_index(registry: CollectorRegistry, behind_seconds: Callable[[], float]) -> None:
-    """Serve how current the index is at scrape time."""
-    Gauge(INDEX_BEHIND.name, INDEX_BEHIND.text, registry=registry).set_function(behind_seconds)
+    """Serve at scrape time for how long the index has been behind."""
+    INDEX_BEHIND.gauge(registry).set_function(behind_seconds)
 
 
 def refused_writes() -> Counter:
     """Return a counter of refused writes by kind; the caller registers it."""
-    counter = Counter(REFUSED.name, REFUSED.text, REFUSED.labels, registry=None)
+    counter = REFUSED.counter()
     for kind in (ESTIMATES, PROFILES, CALIBRATIONS, DEPLOYMENTS):
-        counter.labels(kind.kind)  # a rate needs the zero before the first refusal
+        counter.labels(kind.kind)  # a rate needs a zero before the first refusal
     return counter

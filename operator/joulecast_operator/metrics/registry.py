@@ -1,4 +1,4 @@
-"""Make the registry of each process."""
+"""Make the registry of metrics of a process."""
 
 from __future__ import annotations
 

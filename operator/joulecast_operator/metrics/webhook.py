@@ -1,4 +1,4 @@
-"""Metrics of the admission webhook."""
+"""Declare and record the metrics of the admission webhook."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
 )
 
 from joulecast_operator.metrics.declaration import Metric
@@ -20,7 +17,7 @@ REQUESTS: Final = Metric(
     name="joulecast_admission_requests_total",
     kind="counter",
     labels=("decision",),
-    text=f"Workloads reviewed at admission, by decision: {', '.join(OUTCOMES)}. None is ever denied.",
+    text=f"Reviews of workloads, by decision: {', '.join(OUTCOMES)}. None denies the workload.",
     process="webhook",
 )
 
@@ -28,7 +25,7 @@ REFUSED_REQUESTS: Final = Metric(
     name="joulecast_admission_refused_requests_total",
     kind="counter",
     labels=("reason",),
-    text=f"Requests to the webhook that were refused before a review was decided, by reason: {', '.join(REFUSALS)}.",
+    text=f"Requests that the webhook refused before it decided about a review, by reason: {', '.join(REFUSALS)}.",
     process="webhook",
 )
 
@@ -36,7 +33,7 @@ DURATION: Final = Metric(
     name="joulecast_admission_duration_seconds",
     kind="histogram",
     labels=(),
-    text="Time to decide about one workload at admission, in seconds.",
+    text="Time to decide about a workload at admission, in seconds.",
     process="webhook",
 )
 
@@ -44,7 +41,7 @@ CERTIFICATE_EXPIRY: Final = Metric(
     name="joulecast_webhook_certificate_expiry_timestamp_seconds",
     kind="gauge",
     labels=(),
-    text="When the certificate that the webhook serves ends, in seconds since 1970; a damaged file leaves the old one.",
+    text="When the webhook's certificate expires, in seconds since 1970; if its file is damaged, that of the old one.",
     process="webhook",
 )
 
@@ -53,27 +50,27 @@ _DURATION_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 
 
 class AdmissionMetrics:
-    """Counts decisions of the webhook and how long each took."""
+    """Records the decisions of the webhook, how long each took, and the requests that it refused."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(REQUESTS.name, REQUESTS.text, REQUESTS.labels, registry=registry)
-        self._duration = Histogram(DURATION.name, DURATION.text, buckets=_DURATION_BUCKETS, registry=registry)
-        self._refused = Counter(
-            REFUSED_REQUESTS.name, REFUSED_REQUESTS.text, REFUSED_REQUESTS.labels, registry=registry
-        )
+        self._requests = REQUESTS.counter(registry)
+        self._duration = DURATION.histogram(_DURATION_BUCKETS, registry)
+        self._refused = REFUSED_REQUESTS.counter(registry)
         for outcome in OUTCOMES:
-            self._requests.labels(outcome)  # a rate needs the zero before the first error
+            self._requests.labels(outcome)  # a rate needs a zero before the first error
         for reason in REFUSALS:
             self._refused.labels(reason)
 
     def observe(self, outcome: str, seconds: float) -> None:
+        """Record one review: its outcome, and how many seconds it took."""
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
 
     def refused(self, reason: str) -> None:
+        """Count a request that was refused."""
         self._refused.labels(reason).inc()
 
 
 def show_expiry(registry: CollectorRegistry, expires: Callable[[], float]) -> None:
-    """Serve when the webhook's certificate ends, as it is at scrape time."""
-    Gauge(CERTIFICATE_EXPIRY.name, CERTIFICATE_EXPIRY.text, registry=registry).set_function(expires)
+    """Serve the expiry of the webhook's certificate at scrape time."""
+    CERTIFICATE_EXPIRY.gauge(registry).set_function(expires)

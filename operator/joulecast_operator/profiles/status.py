@@ -1,4 +1,4 @@
-"""What the status of an AcceleratorEnergyProfile should be; pure."""
+"""Compute the status of an AcceleratorEnergyProfile; pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from joulecast_operator.api.products import product_named
 def profile_status(
     profile: Resource, result: Wrong | Waiting | Mapping[str, Any], *, digest: str | None, now: datetime
 ) -> Status:
-    """Return the status of an AcceleratorEnergyProfile: its facts, or why it is not usable or not checked."""
+    """Return the status. ``result``: the facts of a usable profile, or why it is not usable or could not be checked."""
     generation = (profile.get("metadata") or {}).get("generation")
     current = profile.get("status") or {}
     status: Status = {"observedGeneration": generation}

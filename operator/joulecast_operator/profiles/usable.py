@@ -1,4 +1,4 @@
-"""Which of the usable profiles of one product and runtime prices estimates: the one calibrated last, then by name."""
+"""Decide which of several usable profiles of a product and runtime is used: the one calibrated last, then by name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from joulecast_operator.api.conditions import timestamp
 from joulecast_operator.api.objects import Key, Resource
 
 CALIBRATED_AT: Final = PREFIX + "calibrated-at"
-"""On a profile that a calibration made: when, RFC 3339. Any other counts from its creation."""
+"""Annotation of a profile with the time of its calibration (RFC 3339). Without it, the time of its creation is used."""
 
 SUPERSEDED: Final = "Superseded"
-"""Reason of a usable profile's condition while another one of its product and runtime is in use."""
+"""Reason of the condition of a usable profile while another one of its product and runtime is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
-    """An accelerator profile of the cluster: its ``document`` as JSON text, and the digest of that."""
+    """An accelerator profile of the cluster, which is used instead of a shipped one.
+
+    - ``product``: product name of the accelerator.
+    - ``runtime``: the runtime that it is for.
+    - ``digest``: sha256:… of ``document``.
+    - ``document``: the profile as JSON.
+    """
 
     product: str
     runtime: str
@@ -30,7 +36,12 @@ class Override:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A usable profile. ``calibrated_at``: RFC 3339 in UTC, which sorts as text; "" where nothing says when."""
+    """A usable profile, which may be put in use.
+
+    - ``key``: the object that holds it.
+    - ``override``: the profile.
+    - ``calibrated_at``: when it was calibrated, RFC 3339 in UTC, which sorts as text; "" if it is not known.
+    """
 
     key: Key
     override: Override
@@ -38,21 +49,22 @@ class Candidate:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Return the product and the runtime that it prices."""
+        """Return the product and the runtime that the profile is for."""
         return self.override.product, self.override.runtime
 
 
 class UsableProfiles:
-    """All candidates, and who of them is in use."""
+    """Holds all usable profiles, and tells which of them are in use."""
 
     def __init__(self) -> None:
         self._candidates: dict[Key, Candidate] = {}
 
     def get(self, key: Key) -> Candidate | None:
+        """Return the usable profile of an object; None if it has none."""
         return self._candidates.get(key)
 
     def hold(self, key: Key, candidate: Candidate | None) -> bool:
-        """Make ``candidate`` the one of ``key``, or have none; says whether anything changed."""
+        """Make ``candidate`` the usable profile of ``key``, or remove that if it is None; tells whether it changed."""
         if self._candidates.get(key) == candidate:
             return False
         if candidate is None:
@@ -62,12 +74,12 @@ class UsableProfiles:
         return True
 
     def in_use(self, product: str, runtime: str) -> Candidate | None:
-        """Return the candidate that prices a product under a runtime, None where there is none."""
+        """Return the profile that is used for a product and runtime; None if there is none."""
         found = [each for each in self._candidates.values() if each.place == (product, runtime)]
         return _first(found) if found else None
 
     def all_in_use(self) -> list[Candidate]:
-        """Return the candidate in use for each product and runtime."""
+        """Return the profile that is used for each product and runtime."""
         places: dict[tuple[str, str], list[Candidate]] = {}
         for candidate in self._candidates.values():
             places.setdefault(candidate.place, []).append(candidate)
@@ -75,7 +87,7 @@ class UsableProfiles:
 
 
 def calibrated_at(profile: Resource) -> str:
-    """Return when the profile was calibrated, as far as the object says."""
+    """Return when the profile was calibrated, or else created; "" if the object tells neither."""
     said = (annotations_of(profile).get(CALIBRATED_AT), profile["metadata"].get("creationTimestamp"))
     return next((time for text in said if (time := _time(text))), "")
 
@@ -89,4 +101,4 @@ def _time(text: object) -> str:
 
 def _first(candidates: Iterable[Candidate]) -> Candidate:
     by_name = sorted(candidates, key=lambda each: each.key.name)
-    return max(by_name, key=lambda each: each.calibrated_at)  # the first of those calibrated at one time
+    return max(by_name, key=lambda each: each.calibrated_at)  # of several calibrated at the same time, the first

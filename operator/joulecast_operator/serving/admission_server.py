@@ -1,8 +1,8 @@
-"""The HTTPS server of admission reviews: other clients cannot keep it from answering the API server.
+"""Serve admission reviews over HTTPS so that other clients cannot keep the server from answering the API server.
 
-Where the authority of the API server's client certificate is known, others are refused before they are read. Else every
-address has a rate of its own. Either way bodies, how many of them are read at a time and how long are bounded, and a
-refusal costs no more than the head of its request.
+If the authority of the API server's client certificate is known, requests of other clients are refused before their
+body is read. Otherwise the rate of requests of each address is limited. In both cases the size of a body, the number of
+bodies that are read at a time, and the time to read one are bounded, and a refusal reads only the head of a request.
 """
 
 from __future__ import annotations
@@ -18,43 +18,49 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from joulecast_operator.metrics.reasons import Refused
+from joulecast_operator.metrics.reasons import RefusalReason
 from joulecast_operator.serving.certificate import CHECK_SECONDS, Certificate
 from joulecast_operator.serving.health import listening
 from joulecast_operator.serving.rates import AddressRates
 
 REVIEW_BYTES: Final = 2**20
-"""A larger review is refused, which lets the workload through: the objects of one Deployment are some 10 KB."""
+"""Most bytes of a review. A larger one is refused, and the API server then admits the object without the webhook; a
+review of a Deployment has some 10 KB."""
 
-REVIEWS_PER_SECOND: Final = 400.0  # of one address: twice the 200 a second that a webhook is made to answer in time
+REVIEWS_PER_SECOND: Final = 400.0  # of one address: twice the 200 a second that the webhook must answer in time
 _REVIEWS_AT_ONCE: Final = 800.0
-_SMALL_BYTES: Final = 2**16  # six times a usual review: as many are read as there are addresses with a turn
-_LARGE_AT_A_TIME: Final = 32  # of REVIEW_BYTES each in memory
-_READ_OF_ONE_ADDRESS: Final = 16
+_SMALL_BYTES: Final = 2**16  # six times a usual review; small bodies are not counted against _LARGE_AT_A_TIME
+_LARGE_AT_A_TIME: Final = 32  # bodies of up to REVIEW_BYTES in memory
+_READ_OF_ONE_ADDRESS: Final = 16  # bodies of one address that are read at a time
 _BODY_SECONDS: Final = 2.0  # the API server waits no longer for its answer
-_LINGER_SECONDS: Final = 0.5  # for what a refused client still sends; aiohttp's own 10 s would keep its connection
+_LINGER_SECONDS: Final = 0.5  # for the rest of a refused request; aiohttp's default would keep the connection for 10 s
 
 
-_ANSWERS: Final[Mapping[Refused, tuple[int, str]]] = {
-    "certificate": (403, "only the API server is answered, by its client certificate: see webhook.clientAuthority"),
-    "rate": (429, "more reviews than an API server sends: wait a moment"),
-    "size": (413, f"a review may have {REVIEW_BYTES:,} bytes"),
+_ANSWERS: Final[Mapping[RefusalReason, tuple[int, str]]] = {
+    "certificate": (403, "only the API server with its client certificate is answered: see webhook.clientAuthority"),
+    "rate": (429, "this address sends more reviews than an API server does: wait a moment"),
+    "size": (413, f"a review may have at most {REVIEW_BYTES:,} bytes"),
     "slow": (408, f"a review must arrive within {_BODY_SECONDS:g} s"),
     "malformed": (400, "the body is not an AdmissionReview in JSON"),
 }
 
-Review = Callable[[Any], dict[str, Any]]
+ReviewHandler = Callable[[Any], dict[str, Any]]
+"""Returns the answer to an AdmissionReview, both as JSON values."""
 
 
 class RefusalObserver(Protocol):
-    """What is told of every refusal."""
+    """Is told of every refused request."""
 
-    def refused(self, reason: Refused) -> None: ...
+    def refused(self, reason: RefusalReason) -> None:
+        """Count a request that was refused."""
 
 
-class Door:
-    """Decides who is heard. ``client_names``: the common names that a checked client certificate may have, any where
-    none is given; None where no certificates are asked for, and rates hold instead."""
+class RequestGuard:
+    """Decides which requests are read, and reads them within bounds.
+
+    ``client_names``: the common names that a verified client certificate may have; any if it is empty; None if clients
+    need no certificate, and the rate of each address is limited instead.
+    """
 
     def __init__(self, client_names: Collection[str] | None, rates: AddressRates | None = None) -> None:
         self._client_names = client_names
@@ -63,8 +69,8 @@ class Door:
         self._waiting: Counter[str | None] = Counter()
         self._of_address: dict[str | None, asyncio.Semaphore] = {}
 
-    def refusal(self, certificate: Mapping[str, Any] | None, address: str | None) -> Refused | None:
-        """Say why a request is not even read."""
+    def refusal(self, certificate: Mapping[str, Any] | None, address: str | None) -> RefusalReason | None:
+        """Return why a request is refused before its body is read; None if it may be read."""
         if self._client_names is None:
             return None if self._rates.admits(address) else "rate"
         named = common_name(certificate or {})
@@ -72,8 +78,8 @@ class Door:
         return None if is_known else "certificate"
 
     async def read(self, request: web.Request) -> bytes:
-        """Read the body when it is this address's turn. Raises TimeoutError for one that comes too slowly and
-        HTTPRequestEntityTooLarge for a large one."""
+        """Read the body when few enough others are being read. Raises TimeoutError if it comes too slowly, and
+        HTTPRequestEntityTooLarge if it is too large."""
         address = request.remote
         turn = self._of_address.setdefault(address, asyncio.Semaphore(_READ_OF_ONE_ADDRESS))
         self._waiting[address] += 1
@@ -87,11 +93,15 @@ class Door:
 
 
 class AdmissionServer:
-    """What kopf opens once the index is filled. ``check_seconds``: between two looks at the certificate."""
+    """The HTTPS server, which kopf starts when the index is filled.
+
+    ``review`` answers a review. ``client_names``: as for ``RequestGuard``. ``check_seconds``: time between two looks at
+    the certificate's files.
+    """
 
     def __init__(
         self,
-        review: Review,
+        review: ReviewHandler,
         certificate: Certificate,
         observer: RefusalObserver,
         *,
@@ -109,31 +119,31 @@ class AdmissionServer:
         self.listening = False
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
-        """Serve until cancelled; kopf's own way to answer is left unused."""
+        """Serve until cancelled. The argument, kopf's own handler of reviews, is not used."""
         watching = asyncio.create_task(self.certificate.watch(self._check_seconds))
-        app = application(self._review, Door(self._client_names), self._observer)
+        app = application(self._review, RequestGuard(self._client_names), self._observer)
         try:
             async with listening(
                 app, self._port, host=self._host or None, tls=self.certificate.context, linger_seconds=_LINGER_SECONDS
             ):
-                gc.collect()  # else a collection walks the whole index while reviews wait
+                gc.collect()  # else a later collection would visit the whole index while reviews wait
                 gc.freeze()
                 self.listening = True
                 yield {"url": f"https://{self._host or 'localhost'}:{self._port}"}
                 await asyncio.Event().wait()
         finally:
             watching.cancel()
-            gc.unfreeze()  # what is still frozen when Python ends is never freed, and extension modules report leaks
+            gc.unfreeze()  # frozen objects are never freed, and extension modules would report them as leaks
 
 
-def application(review: Review, door: Door, observer: RefusalObserver) -> web.Application:
-    """Return the application that answers reviews by POST, at any path."""
+def application(review: ReviewHandler, door: RequestGuard, observer: RefusalObserver) -> web.Application:
+    """Return the application that answers reviews sent by POST to any path."""
 
-    def refused(reason: Refused, request: web.Request) -> web.Response:
+    def refused(reason: RefusalReason, request: web.Request) -> web.Response:
         observer.refused(reason)
         status, text = _ANSWERS[reason]
         response = web.Response(status=status, text=f"{text}\n")
-        if not _is_small(request):  # a small rest is passed over, which costs less than the next handshake
+        if not _is_small(request):  # reading the rest of a small request costs less than a new TLS handshake
             response.force_close()
         return response
 
@@ -164,7 +174,7 @@ def _is_small(request: web.Request) -> bool:
 
 
 def common_name(certificate: Mapping[str, Any]) -> str | None:
-    """Return the common name in a certificate's subject; None where there is no certificate."""
+    """Return the common name in a certificate's subject, "" if it has none; None if there is no certificate."""
     for part in certificate.get("subject") or ():
         for name, value in part:
             if name == "commonName":

@@ -1,4 +1,4 @@
-"""A server's certificate: read again when its files change, and kept where what they hold cannot be served."""
+"""Load a server's certificate, and load it again when its files change; if they cannot be used, keep the old one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from joulecast_operator.serving import der
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 60.0
-"""Between two looks at the files: a change of a mounted Secret causes no event, and the kubelet updates it as often."""
+"""Time between two looks at the files. The kubelet updates a mounted Secret as often, without any event."""
 
-_WARNED_SECONDS: Final = 7 * 86400.0  # before the end: issuers renew weeks ahead, and a week is time to see to it
+_WARNED_SECONDS: Final = 7 * 86400.0  # before the expiry; issuers renew weeks ahead, and a week is enough to act
 
 
 class CertificateError(Exception):
-    """The files hold nothing that can be served; the message says which file and why."""
+    """The files do not hold a usable certificate; the message says which file and why."""
 
 
 class Certificate:
-    """One certificate with its key, served through ``context``. ``now`` counts seconds since 1970, for tests.
+    """A certificate with its key, which ``context`` serves.
 
-    ``server``: how messages call it. ``client_authority``: PEM file of the authorities that clients' certificates are
-    checked by; a client without one is still heard, and whoever answers must look at what it showed.
+    ``server``: the name of the certificate in messages. ``client_authority``: PEM file of the authorities that verify
+    clients' certificates; a client without a certificate is accepted too, so the caller must check it. ``now`` counts
+    seconds since 1970.
     """
 
     def __init__(
@@ -51,20 +52,22 @@ class Certificate:
         self._warned = False
         self.expires = 0.0
         self.refused: str | None = None
-        """Why the files as they are now are not served; None where they are."""
+        """Why the present content of the files is not used; None if it is."""
 
     @property
     def context(self) -> ssl.SSLContext:
-        """Return the context to listen with: every new connection gets the certificate of that moment. Raises
-        CertificateError."""
+        """Return the TLS context to listen with. Every new connection uses the certificate that is current then.
+
+        Raises CertificateError.
+        """
         if self._current is None:
             self.load()
         listening = self._bare()
-        listening.sni_callback = self._switch  # called for clients that name no server too
+        listening.sni_callback = self._switch  # also called for clients that name no server
         return listening
 
     def load(self) -> None:
-        """Serve what the files hold. Raises CertificateError, and goes on with what was served before."""
+        """Load the files. Raises CertificateError if they cannot be used; the old certificate then stays in use."""
         try:
             digest = self._read_digest()
             if digest == self._digest:
@@ -79,13 +82,13 @@ class Certificate:
         log.info("%s is valid until %s", self._server, _time(expires))
 
     async def watch(self, seconds: float = CHECK_SECONDS) -> None:
-        """Look at the files for ever."""
+        """Call ``look`` at intervals, until cancelled."""
         while True:
             await asyncio.sleep(seconds)
             self.look()
 
     def look(self) -> None:
-        """Take up what changed, or say in the log why not; warn once of an end that is near."""
+        """Load the files if they changed, or log why they cannot be used; warn once before the certificate expires."""
         try:
             self.load()
             refused = None
@@ -99,7 +102,7 @@ class Certificate:
             log.warning("%s is valid until %s only: renew it", self._server, _time(self.expires))
 
     def expired(self) -> str | None:
-        """Return a sentence if the certificate in use has expired, so that no API server accepts it."""
+        """Return a message if the certificate in use has expired, so that the API server does not accept it."""
         over = self._current is not None and self.expires <= self._now()
         return f"{self._server} expired at {_time(self.expires)}: renew it" if over else None
 
@@ -115,7 +118,7 @@ class Certificate:
             connection.context = self._current
 
     def _bare(self) -> ssl.SSLContext:
-        """Return a TLS context without a certificate, that asks for clients' where their authority is known."""
+        """Return a TLS context without a certificate. It asks for clients' certificates if their authority is known."""
         made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         if self._client_authority is not None:
             made.load_verify_locations(self._client_authority)
@@ -124,14 +127,14 @@ class Certificate:
 
     def _read(self) -> tuple[ssl.SSLContext, float]:
         fresh = self._bare()
-        fresh.load_cert_chain(self._certfile, self._keyfile, password="")  # else OpenSSL asks a terminal
+        fresh.load_cert_chain(self._certfile, self._keyfile, password="")  # without it OpenSSL asks at the terminal
         pem = self._certfile.read_text()
-        begin = pem.index(ssl.PEM_HEADER)  # the first is the server's own, those of its issuers follow
+        begin = pem.index(ssl.PEM_HEADER)  # the first certificate is the server's own, those of its issuers follow
         own = pem[begin : pem.index(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)]
         return fresh, der.not_after(ssl.PEM_cert_to_DER_cert(own)).timestamp()
 
     def _read_digest(self) -> str:
-        """Return a digest of all files; the key itself is not kept."""
+        """Return a digest of all files, which is kept instead of the key."""
         paths = [self._certfile, self._keyfile, *([self._client_authority] if self._client_authority else [])]
         return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The end of a certificate's validity, which `ssl` does not tell, from its DER form (X.690, RFC 5280 section 4.1)."""
+"""Read when a certificate expires, which `ssl` does not tell, from its DER form (X.690, RFC 5280 section 4.1)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 
 _VERSION_TAG: Final = 0xA0
 _FORMATS: Final = {0x17: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}  # UTCTime and GeneralizedTime
-_VALIDITY: Final = 3  # after serial number, signature algorithm and issuer
+_VALIDITY: Final = 3  # position of the field: after serial number, signature algorithm and issuer
 
 
 def not_after(certificate: bytes) -> datetime:
-    """Return when a certificate ends. Raises ValueError for bytes that are not a certificate."""
+    """Return when a certificate expires. Raises ValueError for bytes that are not a certificate."""
     try:
         ((_, whole),) = _parts(certificate)
         _, signed = next(_parts(whole))
@@ -20,7 +20,7 @@ def not_after(certificate: bytes) -> datetime:
         _, (tag, text) = _parts(fields[_VALIDITY])
         return datetime.strptime(text.decode("ascii"), _FORMATS[tag]).replace(tzinfo=UTC)
     except (IndexError, KeyError, StopIteration, ValueError) as error:
-        raise ValueError("the certificate does not say until when it is valid") from error
+        raise ValueError("the certificate has no readable expiry date: is it a certificate in PEM form?") from error
 
 
 def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -28,7 +28,7 @@ def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:
     position = 0
     while position < len(content):
         tag, length, position = content[position], content[position + 1], position + 2
-        if length & 0x80:  # the low bits say how many bytes hold the length
+        if length & 0x80:  # the other bits say how many bytes the length has
             following = length & 0x7F
             length = int.from_bytes(content[position : position + following], "big")
             position += following

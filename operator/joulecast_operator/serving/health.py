@@ -1,4 +1,4 @@
-"""The pages of both processes: /healthz and /readyz, and /metrics."""
+"""Serve the pages of both processes: /healthz, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from joulecast_operator.metrics import exposition
 
-Reason = Callable[[], str | None]
-"""Says in a sentence what is wrong now, or None."""
+ProblemCheck = Callable[[], str | None]
+"""Returns what is wrong now, as a sentence; None if nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """``sick``: why the process should be restarted. ``unready``: why it should get no requests yet. ``notes``: what
-    /readyz shows besides."""
+    """What the health pages report.
 
-    sick: Reason
-    unready: Reason
+    - ``sick``: returns why the process should be restarted.
+    - ``unready``: returns why the process should not get requests yet.
+    - ``notes``: returns further lines for /readyz.
+    """
+
+    sick: ProblemCheck
+    unready: ProblemCheck
     notes: Callable[[], Sequence[str]] = tuple
 
 
@@ -33,7 +37,7 @@ class Health:
 async def served(
     port: int, registry: CollectorRegistry, health: Health, *, host: str | None = None
 ) -> AsyncIterator[int]:
-    """Serve all three pages in plain HTTP without access control; yields the port, a free one where 0 was asked."""
+    """Serve all three pages over plain HTTP without access control, and yield the port, a free one if ``port`` is 0."""
     app = health_application(health)
     app.add_routes(_metrics_routes(registry))
     async with listening(app, port, host=host) as opened:
@@ -49,8 +53,10 @@ async def listening(
     tls: ssl.SSLContext | None = None,
     linger_seconds: float = 10.0,
 ) -> AsyncIterator[int]:
-    """Serve until left, on all addresses where no ``host`` is given; yields the port. ``linger_seconds``: how long a
-    connection is read on whose request was answered before all of it came."""
+    """Serve ``app`` on ``host``, or on all addresses if it is None, and yield the port.
+
+    ``linger_seconds``: how long to read the rest of a request that was answered before all of it had arrived.
+    """
     runner = web.AppRunner(app, access_log=None, lingering_time=linger_seconds)
     await runner.setup()
     try:
@@ -61,7 +67,7 @@ async def listening(
 
 
 def health_application(health: Health) -> web.Application:
-    """Return the application of /healthz and /readyz."""
+    """Return the application that serves /healthz and /readyz."""
 
     async def healthz(_: web.Request) -> web.Response:
         return _answer(health.sick())
@@ -75,7 +81,7 @@ def health_application(health: Health) -> web.Application:
 
 
 def metrics_application(registry: CollectorRegistry, guard: Any) -> web.Application:
-    """Return the application of /metrics behind ``guard``, a middleware."""
+    """Return the application that serves /metrics behind the middleware ``guard``."""
     app = web.Application(middlewares=[guard])
     app.add_routes(_metrics_routes(registry))
     return app
@@ -83,9 +89,9 @@ def metrics_application(registry: CollectorRegistry, guard: Any) -> web.Applicat
 
 def _metrics_routes(registry: CollectorRegistry) -> list[web.RouteDef]:
     async def metrics(_: web.Request) -> web.Response:
-        page = await asyncio.to_thread(exposition.page, registry)  # thousands of series; the loop has watches to serve
+        page = await asyncio.to_thread(exposition.page, registry)  # thousands of series would delay the event loop
         response = web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST}, zlib_executor_size=1024)
-        response.enable_compression()  # where the client accepts it, in a thread too: a fifteenth of the bytes
+        response.enable_compression()  # also in a thread, if the client accepts it: to a fifteenth of the bytes
         return response
 
     return [web.get("/metrics", metrics)]

@@ -1,7 +1,7 @@
 """Decide who may read /metrics by asking the API server: TokenReview and SubjectAccessReview.
 
-The pages name every namespace's models and forecasts, so they are for those whom an administrator lets get the URL
-/metrics (a rule with nonResourceURLs), as the metrics of Kubernetes' own components are.
+The page names the models and forecasts of all namespaces. As with the metrics of Kubernetes' own components, only
+accounts that may get the URL /metrics (by a rule with nonResourceURLs) may read it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from joulecast_operator.serving.rates import AddressRates
 
 log = logging.getLogger(__name__)
 
-ALLOWED_SECONDS: Final = 60.0  # as controller-runtime keeps a TokenReview; a right that is taken away ends as soon
-REFUSED_SECONDS: Final = 10.0  # a right that is given counts as soon
-_REVIEW_SECONDS: Final = 5.0  # of the 10 s that a scrape has by default
+ALLOWED_SECONDS: Final = 60.0  # how long a token counts as allowed, as in controller-runtime
+REFUSED_SECONDS: Final = 10.0  # how long a token counts as refused; a new right counts after that
+_REVIEW_SECONDS: Final = 5.0  # of the 10 s that a scrape may take by default
 _REMEMBERED: Final = 1024  # tokens, by digest; some 200 bytes each
 
-# Prometheus brings a new token every hour; guesses of tokens must not load the API server
+# Prometheus sends a new token every hour; guessed tokens must not load the API server
 _NEW_TOKENS_PER_SECOND: Final = 5.0
 _NEW_TOKENS_AT_ONCE: Final = 20.0
 
@@ -37,7 +37,11 @@ _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An HTTP status and a sentence."""
+    """Why a request for /metrics is refused.
+
+    - ``status``: HTTP status of the answer.
+    - ``text``: text of the answer.
+    """
 
     status: int
     text: str
@@ -51,7 +55,8 @@ _NOBODY: Final = Refusal(
 
 
 class MetricsAccess:
-    """Asks the API server about each token once in a while. ``now`` counts seconds, for tests."""
+    """Decides which requests may read /metrics; asks the API server about each token at intervals. ``now`` counts
+    seconds."""
 
     def __init__(self, cluster: Cluster, now: Callable[[], float] = time.monotonic) -> None:
         self._cluster = cluster
@@ -60,7 +65,7 @@ class MetricsAccess:
         self._rates = AddressRates(per_second=_NEW_TOKENS_PER_SECOND, burst=_NEW_TOKENS_AT_ONCE, now=now)
 
     async def refusal(self, authorization: str, address: str | None) -> Refusal | None:
-        """Say why a request with that header from that address gets nothing; None where it may pass."""
+        """Return why a request with this Authorization header from this address is refused; None if it is allowed."""
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
@@ -70,15 +75,17 @@ class MetricsAccess:
         if self._now() < until:
             return known
         if not self._rates.admits(address):
-            return Refusal(status=429, text="too many tokens from this address that are not known yet: wait a moment")
+            return Refusal(status=429, text="too many new tokens from this address: wait a moment")
         return await self._asked(digest, token)
 
     async def _asked(self, digest: bytes, token: str) -> Refusal | None:
         try:
             found = await self._review(token)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            log.warning("the API server cannot be asked who may read /metrics: %s", error)
-            return Refusal(status=503, text="the API server cannot be asked now whether this token may get /metrics")
+            log.warning("cannot ask the API server who may read /metrics: %s", error)
+            return Refusal(
+                status=503, text="the API server cannot be asked whether this token may get /metrics: try again"
+            )
         self._known[digest] = self._now() + (ALLOWED_SECONDS if found is None else REFUSED_SECONDS), found
         self._known.move_to_end(digest)
         while len(self._known) > _REMEMBERED:
@@ -89,7 +96,9 @@ class MetricsAccess:
         status = await self._status(_AUTHENTICATION, "authentication", "TokenReview", {"token": token})
         user = status.get("user") or {}
         if not status.get("authenticated") or not user.get("username"):
-            return Refusal(status=401, text="the API server does not know this token, or it has run out")
+            return Refusal(
+                status=401, text="the API server does not know this token, or it has expired: send a new one"
+            )
         asked = {key: user[key] for key in ("groups", "uid", "extra") if user.get(key)}
         attributes = {"path": "/metrics", "verb": "get"}
         spec = {"user": user["username"], "nonResourceAttributes": attributes} | asked

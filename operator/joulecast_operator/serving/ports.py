@@ -1,4 +1,4 @@
-"""The two ports of each process: health pages in plain HTTP, and /metrics over TLS for those who may read them."""
+"""Open the two ports of each process: health pages over plain HTTP, and /metrics over TLS with access control."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def opened(settings: Settings, registry: CollectorRegistry, health: Health) -> AsyncIterator[None]:
-    """Serve both until left. With ``metrics_insecure`` the metrics' port is plain, open to all, and shows health too.
+    """Serve both ports. With ``metrics_insecure`` all pages are also served on the metrics' port in plain HTTP, to all.
 
-    Ends the program with a sentence where the files named for /metrics hold no certificate.
+    Ends the program with a message if the files that are given for /metrics do not hold a certificate.
     """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(listening(health_application(health), settings.health_port))
@@ -40,7 +40,7 @@ async def opened(settings: Settings, registry: CollectorRegistry, health: Health
 
 @asynccontextmanager
 async def _secured(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[None]:
-    cluster = Cluster(concurrency=_REVIEWS_AT_A_TIME)  # of its own: scrapes wait for no reconcile, nor these for them
+    cluster = Cluster(concurrency=_REVIEWS_AT_A_TIME)  # a separate one: reconciles must not delay scrapes
     app = metrics_application(registry, guarded(MetricsAccess(cluster)))
     context, watching = await _context(settings)
     try:

@@ -1,4 +1,4 @@
-"""Limit how often each address may send requests: a token bucket each, in a table of bounded size."""
+"""Limit the rate of requests of each address by a token bucket, in a table of bounded size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-_ADDRESSES: Final = 4096  # a few hundred bytes each; the one that was quiet longest makes room
+_ADDRESSES: Final = 4096  # a few hundred bytes each; the address that was silent longest is dropped
 _IPV6_PREFIX: Final = 64  # one host has a whole /64 (RFC 4291, 2.5.4)
 
 
 class AddressRates:
-    """Admits ``per_second`` requests of one address in the long run, and ``burst`` at once. ``now`` counts seconds."""
+    """Admits ``per_second`` requests of an address on average, and ``burst`` at once. ``addresses``: the most that are
+    remembered. ``now`` counts seconds."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class AddressRates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admits(self, address: str | None) -> bool:
-        """Tell whether one more request of ``address`` may pass; counts it if so."""
+        """Tell whether one more request of ``address`` is admitted, and count it if so."""
         source, now = _host(address), self._now()
         left, since = self._buckets.get(source, (self._burst, now))
         left = min(self._burst, left + (now - since) * self._per_second)
@@ -43,7 +44,7 @@ class AddressRates:
 
 
 def _host(address: str | None) -> str:
-    """Return the key to count an address under: the address, or the /64 network of an IPv6 address."""
+    """Return the key under which an address is counted: the address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:

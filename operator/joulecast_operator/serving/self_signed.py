@@ -1,6 +1,6 @@
 """Make a self-signed certificate: `python -m joulecast_operator.serving.self_signed` prints key and certificate as PEM.
 
-It runs in a process of its own, because `cryptography` takes 10 MB of memory in each process that imports it.
+It runs in a separate process, because `cryptography` takes 10 MB of memory in each process that imports it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_VALIDITY: Final = timedelta(days=3650)  # it lives as long as the process, and clients do not check it
-_BACKDATE: Final = timedelta(hours=1)  # for clocks that differ, as client-go's
+_VALIDITY: Final = timedelta(days=3650)  # it is used as long as the process runs, and clients do not verify it
+_BACKDATE: Final = timedelta(hours=1)  # for clocks that differ, as in client-go
 
 
 async def context() -> ssl.SSLContext:
-    """Return a TLS context with a new certificate. Raises OSError where none can be made."""
+    """Return a TLS context with a new certificate. Raises OSError if none can be made."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "joulecast_operator.serving.self_signed", stdout=asyncio.subprocess.PIPE
     )
@@ -34,7 +34,7 @@ async def context() -> ssl.SSLContext:
 
 
 def make(name: str) -> bytes:
-    """Make a key and a certificate for ``name``."""
+    """Return a new key and a certificate for ``name`` in PEM form."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

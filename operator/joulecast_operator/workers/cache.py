@@ -1,4 +1,7 @@
-"""A bounded folder of results, oldest use first out. Its content is only ever derived: losing it costs time."""
+"""Keep results in a folder of bounded size, from which the least recently used are removed.
+
+All content can be computed again, so that losing it only costs time.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-_SLACK: Final = 0.8  # what remains after a clean-up, so that not every write starts one
+_SLACK: Final = 0.8  # share of the capacity that a clean-up leaves, so that not every write starts a clean-up
 
 
 def key(*parts: Any) -> str:
-    """Return a file name, a hash of the parts that identify a result."""
+    """Return the file name of a result: a hash of the parts that identify it."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Cache:
-    """Bytes by key under ``folder``, at most ``capacity_bytes`` in all. Errors of the disk are misses, not failures."""
+    """Keeps bytes by key in ``folder``, at most ``capacity_bytes`` in all. Disk errors count as misses."""
 
     def __init__(self, folder: Path, *, capacity_bytes: int) -> None:
         self._folder = folder
@@ -33,6 +36,7 @@ class Cache:
             return False
 
     def get(self, key: str) -> bytes | None:
+        """Return the content of ``key``; None if it is not here."""
         path = self._folder / key
         try:
             data = path.read_bytes()
@@ -42,7 +46,7 @@ class Cache:
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep ``data``, whole or not at all."""
+        """Write ``data`` completely or not at all."""
         if len(data) > self._capacity_bytes:
             return
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""Choose the next job: round robin by namespace, within it by registry, within a registry the oldest first.
+"""Choose the next job: round robin by namespace, within a namespace by registry, within a registry the oldest first.
 
-A plain data structure without clock, tasks or processes. Jobs under way are bounded for each namespace and each
-registry, and jobs that wait for each namespace, so that no tenant can take all workers or the whole queue.
+This is a data structure without clock, tasks or processes. The numbers of running jobs of a namespace or a registry,
+and of waiting jobs of a namespace, are bounded, so that no tenant can take all workers or the whole queue.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from joulecast.errors import JoulecastError
 
 _arrivals: Final = itertools.count()
 
-Entry = tuple[int, "Ticket"]
-"""A ticket with the number by which it stands in line."""
+NumberedTicket = tuple[int, "Ticket"]
+"""A ticket with its number in the queue, which is the arrival of its earliest requester."""
 
 
 class QueueFullError(JoulecastError):
-    """There are too many jobs before the workers, of one namespace or of all."""
+    """Too many jobs of one namespace, or of all namespaces, wait for the workers."""
 
     default_reason = "QueueFull"
     default_transient = True
@@ -32,7 +32,13 @@ class QueueFullError(JoulecastError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How many jobs may be under way, and how many may wait."""
+    """How many jobs may run, and how many may wait.
+
+    - ``running``: jobs that may run.
+    - ``running_per_namespace``, ``running_per_registry``: jobs of one namespace and of one registry that may run.
+    - ``waiting``: jobs that may wait.
+    - ``waiting_per_namespace``: jobs of one namespace that may wait.
+    """
 
     running: int
     running_per_namespace: int
@@ -43,9 +49,12 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How many jobs that wait have their turn before a ticket, at most: ``own`` of its namespace, ``others`` of others.
+    """The most waiting jobs that may run before a ticket.
 
-    Jobs that come later are not counted, and none can push itself before it more than once for each of its own.
+    Jobs that arrive later are not counted. Another namespace can run at most one job for each one of the ticket's own.
+
+    - ``own``: jobs of the ticket's namespace.
+    - ``others``: jobs of other namespaces.
     """
 
     own: int
@@ -53,6 +62,7 @@ class Position:
 
     @property
     def total(self) -> int:
+        """Return the number of all these jobs."""
         return self.own + self.others
 
 
@@ -62,9 +72,12 @@ def _ignore() -> None:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Requester:
-    """The origin of one forecast. It keeps its place in the queue through all jobs that its forecast takes.
+    """Who needs one forecast. It keeps its place in the queue for all jobs of the forecast.
 
-    ``on_change`` is called when the requester's job has to wait, and when its turn has come.
+    - ``namespace``: namespace of the estimate; "" for joulecast itself.
+    - ``on_change``: called when the requester's job has to wait, and when its turn has come.
+    - ``arrival``: number that orders requesters by their arrival.
+    - ``ticket``: the ticket of the job that the requester waits for; None if there is none.
     """
 
     namespace: str
@@ -73,7 +86,7 @@ class Requester:
     ticket: Ticket | None = None
 
     def position(self) -> Position | None:
-        """Return what is before this requester; None where its job does not wait for a turn."""
+        """Return how many jobs are before this requester's; None if its job does not wait for a turn."""
         if self.ticket is None or self.ticket.queue is None:
             return None
         return self.ticket.queue.position(self.ticket, self.namespace)
@@ -81,10 +94,13 @@ class Requester:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Ticket:
-    """One job and all who wait for it. It stands in line for each of their namespaces, and takes the first turn.
+    """One job and the requesters that wait for it. It is in the line of each of their namespaces until its first turn.
 
-    ``arrivals``: numbers of its requesters in order, by namespace. ``queue``: where it stands in line; None before and
-    after. ``taken_by``: the namespace whose turn it took.
+    - ``registry``: the registry that the job reads from; "" for none.
+    - ``requesters``: who waits for the job.
+    - ``arrivals``: the arrivals of the requesters in ascending order, by namespace.
+    - ``queue``: the queue in which the ticket waits; None before and after.
+    - ``taken_by``: the namespace whose turn the job has.
     """
 
     registry: str = ""
@@ -95,7 +111,7 @@ class Ticket:
 
     @contextmanager
     def held_by(self, requester: Requester) -> Iterator[None]:
-        """Count ``requester`` among those who wait for this job."""
+        """Count ``requester`` among those who wait for this job, while the code inside runs."""
         self._join(requester)
         try:
             yield
@@ -126,31 +142,31 @@ class Ticket:
 
 
 class _Lengths:
-    """Lengths of several lines, so that all can be added up to a limit without a visit to each."""
+    """The lengths of several lines, of which the sum up to a limit is computed without reading each."""
 
     def __init__(self) -> None:
-        self._longer: list[int] = []  # [length]: how many lines are longer
+        self._longer: list[int] = []  # at index n: how many lines are longer than n
 
     def grow(self, length: int) -> None:
-        """Replace a line of this length by one with one more job."""
+        """Record that a line of this length has one more job."""
         if length == len(self._longer):
             self._longer.append(0)
         self._longer[length] += 1
 
     def shrink(self, length: int) -> None:
-        """Replace a line of this length by one with one job less."""
+        """Record that a line of this length has one job less."""
         self._longer[length - 1] -= 1
 
     def up_to(self, limit: int) -> int:
-        """Return the sum of all lengths, each counted up to ``limit``."""
+        """Return the sum of all lengths, of each at most ``limit``."""
         return sum(self._longer[:limit])
 
 
 class _Line:
-    """Jobs of one namespace that wait, by registry; the registry whose turn is next comes first."""
+    """The waiting jobs of one namespace, by registry. The registry whose turn is next comes first."""
 
     def __init__(self) -> None:
-        self.registries: OrderedDict[str, list[Entry]] = OrderedDict()
+        self.registries: OrderedDict[str, list[NumberedTicket]] = OrderedDict()
         self.numbers: dict[Ticket, int] = {}
         self._lengths = _Lengths()
 
@@ -158,13 +174,14 @@ class _Line:
         return len(self.numbers)
 
     def put(self, ticket: Ticket, number: int) -> None:
+        """Add a ticket with its number in the queue."""
         entries = self.registries.setdefault(ticket.registry, [])
         self._lengths.grow(len(entries))
         self.numbers[ticket] = number
         insort(entries, (number, ticket), key=itemgetter(0))
 
     def move(self, ticket: Ticket, number: int) -> None:
-        """Have a ticket stand at another number; its registry keeps its place among the others."""
+        """Give a ticket another number; its registry keeps its place among the registries."""
         if self.numbers[ticket] == number:
             return
         entries = self.registries[ticket.registry]
@@ -173,6 +190,7 @@ class _Line:
         insort(entries, (number, ticket), key=itemgetter(0))
 
     def remove(self, ticket: Ticket) -> None:
+        """Remove a ticket, and its registry if this was the last one."""
         entries = self.registries[ticket.registry]
         self._lengths.shrink(len(entries))
         del entries[self._index(ticket)]
@@ -181,7 +199,7 @@ class _Line:
             del self.registries[ticket.registry]
 
     def before(self, ticket: Ticket) -> int:
-        """Return how many jobs of this namespace at most precede ``ticket``, as its registries take turns."""
+        """Return the most jobs of this namespace that run before ``ticket``, given that its registries take turns."""
         return self._lengths.up_to(self._index(ticket) + 1) - 1
 
     def _index(self, ticket: Ticket) -> int:
@@ -189,9 +207,9 @@ class _Line:
 
 
 class FairQueue:
-    """Tickets that wait, and a count of those under way.
+    """Holds the tickets that wait, and counts those that run.
 
-    ``on_join`` is called when a further requester may give a turn to a ticket that waits.
+    ``on_join`` is called when a waiting ticket gets a further requester, by which its turn may come.
     """
 
     def __init__(self, bounds: Bounds, on_join: Callable[[], None] = _ignore) -> None:
@@ -209,16 +227,19 @@ class FairQueue:
 
     @property
     def running(self) -> int:
+        """Return how many jobs run."""
         return self._running
 
     def enter(self, ticket: Ticket) -> None:
-        """Have ``ticket`` wait in the line of each of its requesters' namespaces. Raises QueueFullError."""
+        """Put ``ticket`` into the line of each of its requesters' namespaces. Raises QueueFullError."""
         if len(self) >= self._bounds.waiting:
-            raise QueueFullError(f"more than {self._bounds.waiting} jobs wait for their turn")
+            raise QueueFullError(
+                f"the queue is full, with {self._bounds.waiting} jobs: ask the administrator to raise the limit"
+            )
         most = self._bounds.waiting_per_namespace
         if all(len(self._lines.get(each, ())) >= most for each in ticket.arrivals):
             raise QueueFullError(
-                f"more than {most} jobs of this namespace wait for their turn: delete estimates that are not needed"
+                f"the queue is full for this namespace, with {most} jobs: delete estimates that are not needed"
             )
         ticket.queue = self
         self._waiting.add(ticket)
@@ -226,15 +247,15 @@ class FairQueue:
             self.arrange(ticket, namespace)
 
     def join(self, ticket: Ticket, requester: Requester) -> None:
-        """Have a ticket that waits stand in line for a further requester, too."""
+        """Put a waiting ticket also into the line of a further requester's namespace."""
         self.arrange(ticket, requester.namespace)
         self._on_join()
         if ticket.queue is self:
             requester.on_change()
 
     def arrange(self, ticket: Ticket, namespace: str) -> None:
-        """Put a ticket that waits where the earliest of its requesters of ``namespace`` stands; take it out of that
-        line where there is none."""
+        """Put a waiting ticket at the place of its earliest requester of ``namespace``; remove it from that line if it
+        has no requester there."""
         line = self._lines.get(namespace)
         stands = line is not None and ticket in line.numbers
         number = next(iter(ticket.arrivals.get(namespace, ())), None)
@@ -247,14 +268,14 @@ class FairQueue:
             self._put(ticket, namespace, number)
 
     def leave(self, ticket: Ticket) -> None:
-        """Take a ticket that waits out of the queue."""
+        """Remove a waiting ticket from the queue."""
         for namespace in ticket.arrivals:
             self._remove(ticket, namespace)
         self._waiting.remove(ticket)
         ticket.queue = None
 
     def take(self) -> Ticket | None:
-        """Take the ticket whose turn it is and count it as running; None where no job may begin."""
+        """Remove the ticket whose turn it is, count it as running and return it; None if no job may begin."""
         found = self._next() if self._running < self._bounds.running else None
         if found is None:
             return None
@@ -270,7 +291,7 @@ class FairQueue:
         self._count(ticket, -1)
 
     def position(self, ticket: Ticket, namespace: str) -> Position:
-        """Return what is before a waiting ticket, as one of its requesters' namespaces sees it."""
+        """Return how many jobs are before a waiting ticket in the line of one of its requesters' namespaces."""
         line = self._lines[namespace]
         own = line.before(ticket)
         others = self._lengths.up_to(own + 1) - min(len(line), own + 1)
@@ -286,7 +307,7 @@ class FairQueue:
         return None
 
     def _turn_over(self, namespace: str, registry: str) -> None:
-        """Put a namespace, and in it a registry, behind all others."""
+        """Put a namespace behind all other namespaces, and in it a registry behind all other registries."""
         self._lines.move_to_end(namespace)
         self._lines[namespace].registries.move_to_end(registry)
 

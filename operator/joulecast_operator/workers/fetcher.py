@@ -1,8 +1,7 @@
 """Read registries in a worker process: `python -m joulecast_operator.workers.fetcher SECONDS MEMORY_BYTES`.
 
-It parses no model.
-
-Jobs: ``resolve`` gives the digest that a reference names now, ``fetch`` the model's skeleton.
+The process does not parse models. A job ``resolve`` returns the present digest of a reference, a job ``fetch`` the
+model's skeleton.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ _WARM: Final = ("joulecast.sources.registries.registry", "zstandard", "encodings
 
 
 def work(header: Header, _: bytes) -> tuple[Header, bytes]:
-    """Do one job. Raises what ``sources`` raises."""
+    """Do one job. Raises the errors of ``joulecast.sources``."""
     try:
         return _done(header)
     except ModelFetchError as error:
-        if isinstance(error.__cause__, ModelFetchError):  # told in other words, lest tenants look around by our eyes
+        if isinstance(error.__cause__, ModelFetchError):  # only the log has the cause, which tells about the network
             hidden = error.__cause__
             log.warning(
                 "a registry could not be used: %s", hidden, extra={"reason": hidden.reason, "image": header["image"]}
@@ -67,13 +66,14 @@ def _fetch(header: Header, access: sources.RegistryAccess, budget: sources.Fetch
     )
     if fetched.digest != header["digest"]:
         raise ModelReferenceError(
-            f"{header['image']} changed while it was read: it will be read again", reason="ImageChanged", transient=True
+            f"{header['image']} changed while it was read, and is read again", reason="ImageChanged", transient=True
         )
     plain = {field.name: getattr(fetched, field.name) for field in fields(fetched) if field.name != "skeleton"}
     return {"model": plain}, fetched.skeleton
 
 
 def main(arguments: list[str]) -> None:
+    """Serve jobs with the limits that ``arguments`` give."""
     seconds, memory_bytes = arguments
     serve(work, WorkerLimits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=False, warm=_WARM)
 

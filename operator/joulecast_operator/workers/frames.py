@@ -1,4 +1,4 @@
-"""What passes between the controller and its workers: a JSON header and bytes, each with its length before it."""
+"""Pack and unpack frames between the controller and its workers: a JSON header and a body, after their lengths."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ PREFIX: Final = struct.Struct(">II")
 MAXIMUM_BYTES: Final = 256 * 2**20  # a skeleton holds no weights; the largest seen (6,000 nodes) is 4 MB
 
 Header = dict[str, Any]
+"""The header of a frame, a JSON object."""
 
 
 class FrameError(Exception):
@@ -19,22 +20,23 @@ class FrameError(Exception):
 
 
 def pack(header: Mapping[str, Any], body: bytes = b"") -> bytes:
+    """Return the frame of a header and a body."""
     text = json.dumps(header).encode()
     return PREFIX.pack(len(text), len(body)) + text + body
 
 
 def lengths(prefix: bytes) -> tuple[int, int]:
-    """Return the lengths of header and body. Raises FrameError where they are beyond what is ever sent."""
+    """Return the lengths of header and body, in bytes. Raises FrameError if they are larger than any frame."""
     if len(prefix) != PREFIX.size:
         raise FrameError("the frame ends early")
     header_bytes, body_bytes = PREFIX.unpack(prefix)
     if header_bytes + body_bytes > MAXIMUM_BYTES:
-        raise FrameError(f"a frame of {header_bytes + body_bytes} bytes is larger than any that is sent")
+        raise FrameError(f"a frame of {header_bytes + body_bytes} bytes is larger than {MAXIMUM_BYTES} bytes")
     return header_bytes, body_bytes
 
 
 def unpack(data: bytes) -> tuple[Header, bytes]:
-    """Return header and body of one whole frame. Raises FrameError."""
+    """Return header and body of one complete frame. Raises FrameError."""
     header_bytes, body_bytes = lengths(data[: PREFIX.size])
     if len(data) != PREFIX.size + header_bytes + body_bytes:
         raise FrameError("the frame ends early")
@@ -42,12 +44,13 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
 
 
 def read(descriptor: int) -> tuple[Header, bytes]:
-    """Read the next frame from a file descriptor and nothing beyond it. Raises FrameError."""
+    """Read the next frame from a file descriptor, and nothing after it. Raises FrameError."""
     header_bytes, body_bytes = lengths(_exactly(descriptor, PREFIX.size))
     return _header(_exactly(descriptor, header_bytes)), _exactly(descriptor, body_bytes)
 
 
 def write(descriptor: int, data: bytes) -> None:
+    """Write all of ``data`` to a file descriptor."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

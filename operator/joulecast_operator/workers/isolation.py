@@ -1,5 +1,7 @@
-"""What keeps a profiler from the network on this kernel, asked once in a process of its own:
-`python -m joulecast_operator.workers.isolation` puts the barriers up and prints the names of those that stand."""
+"""Find out what separates profilers from the network on this kernel, once, in a separate process.
+
+`python -m joulecast_operator.workers.isolation` sets up the barriers and prints the names of those that work.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,10 @@ log = logging.getLogger(__name__)
 
 
 async def checked() -> tuple[str, ...]:
-    """Return the barriers around profilers, strongest first, and log them once; as a warning if only Python's own is
-    left."""
+    """Return the barriers between profilers and the network, the strongest first, and log them.
+
+    The line is a warning if there is only Python's audit hook.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "joulecast_operator.workers.isolation", stdout=asyncio.subprocess.PIPE
     )
@@ -23,13 +27,13 @@ async def checked() -> tuple[str, ...]:
     found = tuple(barrier for barrier in BARRIERS if barrier in {*words, AUDIT_HOOK})
     if found == (AUDIT_HOOK,):
         log.warning(
-            "the kernel neither lets the profiler leave the network nor filters its system calls: models are read with"
-            " the network in reach, and only an audit hook keeps them from it; allow seccomp filters or unprivileged"
-            " user namespaces on this node, or deny the controller's pod all traffic but that to the API server and"
-            " the registries by a NetworkPolicy"
+            "the kernel provides neither a network namespace nor a filter of system calls for the profiler, so that"
+            " only an audit hook separates the models that it reads from the network: allow seccomp filters or"
+            " unprivileged user namespaces on this node, or deny the controller's pod all traffic but to the API server"
+            " and the registries by a NetworkPolicy"
         )
     else:
-        log.info("the profiler is kept from the network by: %s", ", ".join(found))
+        log.info("the profiler is separated from the network by: %s", ", ".join(found))
     return found
 
 

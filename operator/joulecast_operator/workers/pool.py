@@ -1,4 +1,4 @@
-"""A pool of killable worker processes; nothing here reads a model or asks a registry."""
+"""Run jobs in a pool of worker processes that can be killed. This process neither reads models nor calls registries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from joulecast_operator.workers.sandbox import GO
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 5.0  # a job ends itself at its limit; a job that still runs after this much more is killed
+GRACE_SECONDS: Final = 5.0  # a job ends by itself at its time limit; one that runs this much longer is killed
 
 _PASSED: Final = (
     "PATH",
@@ -33,21 +33,26 @@ _PASSED: Final = (
     "PYTHONPATH",
     "JOULECAST_ALLOW_SIMULATED_PROFILES",  # of tests
 )
-"""Variables that a worker inherits: none holds settings or credentials of the controller."""
+"""Environment variables that a worker inherits. None holds settings or credentials of the controller."""
 
 
 class WorkerError(JoulecastError):
-    """A job that ran into a limit or died."""
+    """A job reached a limit, or its process died."""
 
     default_reason = "WorkerFailed"
     default_transient = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """How a worker is started and what a job may use. ``name``: the word for messages, "fetcher" or "profiler".
+class WorkerProgram:
+    """How a worker is started, and what a job may use.
 
-    ``waits_for_others``: its time depends on a registry, so that a job that took too long may do better later.
+    - ``name``: name in messages, "fetcher" or "profiler".
+    - ``module``: the Python module that the worker runs.
+    - ``seconds``: most time of a job.
+    - ``memory_bytes``: most address space that a job may add.
+    - ``environment``: further environment variables.
+    - ``waits_for_others``: whether a job's time depends on a registry, so that a later try may be faster.
     """
 
     name: str
@@ -59,23 +64,24 @@ class Program:
 
     @property
     def command(self) -> list[str]:
+        """Return the command line of a worker."""
         return [sys.executable, "-m", self.module, str(self.seconds), str(self.memory_bytes)]
 
 
 class Pool:
-    """One process for each running job; turns.py decides how many there are and which job is next."""
+    """Runs jobs, each in a worker process of ``program``. ``turns.py`` decides how many run and which is next."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: WorkerProgram) -> None:
         self._program = program
         self._idle: list[asyncio.subprocess.Process] = []
         self._busy: set[asyncio.subprocess.Process] = set()
 
     async def start(self) -> None:
-        """Have one worker ready, so that the first job finds its imports done."""
+        """Start one worker, so that the first job does not wait for its imports."""
         self._idle.append(await self._spawned())
 
     async def close(self) -> None:
-        """End every worker, busy ones too."""
+        """Kill every worker, also busy ones."""
         for process in (*self._idle, *self._busy):
             _kill(process)
         await asyncio.gather(*(process.wait() for process in (*self._idle, *self._busy)))
@@ -96,7 +102,7 @@ class Pool:
         except TimeoutError:
             return {"killed": "time"}, b""
         except (OSError, EOFError, frames.FrameError) as error:
-            log.warning("a %s died", self._program.name, extra={"error": repr(error)})
+            log.warning("a %s process died", self._program.name, extra={"error": repr(error)})
             return {"killed": "worker"}, b""
         else:
             self._idle.append(process)
@@ -108,7 +114,7 @@ class Pool:
                 await process.wait()
 
     def _waiting_one(self) -> asyncio.subprocess.Process | None:
-        """Return an idle worker; workers that were killed while idle are dropped, so that no job is lost."""
+        """Return an idle worker, None if there is none; workers that died while idle are dropped."""
         while self._idle:
             process = self._idle.pop()
             if process.returncode is None:
@@ -136,12 +142,12 @@ async def _exchange(process: asyncio.subprocess.Process, job: bytes) -> tuple[He
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a worker and the job it runs: they form a process group."""
+    """Kill a worker and the child that runs its job, which form a process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _raise_for(answer: Header, program: Program) -> None:
+def _raise_for(answer: Header, program: WorkerProgram) -> None:
     if "error" in answer:
         error = answer["error"]
         raise JoulecastError(str(error["message"]), reason=str(error["reason"]), transient=bool(error["transient"]))
@@ -149,12 +155,12 @@ def _raise_for(answer: Header, program: Program) -> None:
         raise _killed(str(answer["killed"]), program)
 
 
-def _killed(cause: str, program: Program) -> WorkerError:
+def _killed(cause: str, program: WorkerProgram) -> WorkerError:
     prefix = program.name.capitalize()
     if cause in ("time", "cpu"):
         return WorkerError(
-            f"the {program.name} was stopped after {program.seconds:g} s: give spec.model.path, a smaller model,"
-            " or ask the administrator to raise the limit",
+            f"the {program.name} was stopped after {program.seconds:g} s: give spec.model.path or a smaller model, or"
+            " ask the administrator to raise the limit",
             reason=f"{prefix}Timeout",
             transient=program.waits_for_others,
         )
@@ -165,4 +171,4 @@ def _killed(cause: str, program: Program) -> WorkerError:
             reason=f"{prefix}OutOfMemory",
             transient=False,
         )
-    return WorkerError(f"the {program.name} was ended from outside ({cause})", reason=f"{prefix}Killed")
+    return WorkerError(f"the {program.name} was killed by something else ({cause})", reason=f"{prefix}Killed")

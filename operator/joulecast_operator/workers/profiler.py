@@ -1,7 +1,7 @@
-"""The worker that reads models and prices them: `python -m joulecast_operator.workers.profiler SECONDS MEMORY_BYTES`.
+"""Profile and price models in a worker process: `python -m joulecast_operator.workers.profiler SECONDS MEMORY_BYTES`.
 
-It gets a skeleton or ready profiles, no credentials, no network. Jobs: ``forecast``; ``validate`` a profile of an
-accelerator.
+The process gets skeletons or profiles of models, and has neither credentials nor the network. A job ``forecast``
+returns forecasts for a model, a job ``validate`` checks the profile of an accelerator.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from joulecast.workloads import WorkloadRequest
 from joulecast_operator.api import bounds
 from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.sandbox import WorkerLimits, serve, told
+from joulecast_operator.workers.sandbox import WorkerLimits, error_fields, serve
 
 _WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
 
@@ -46,8 +46,7 @@ def work(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 
 def in_fields(message: str) -> str:
-    """Replace options of the command line in a message by the fields of the spec: options that
-    stand one after another become one entry."""
+    """Replace command-line options in a message by fields of the spec; consecutive options become one entry."""
     message = _OPTIONS.sub(_entry, message)
     for option, field in _FIELDS.items():
         message = message.replace(option, field)
@@ -59,7 +58,8 @@ _OPTIONS: Final = re.compile(rf"{_OPTION}(?: {_OPTION})*")
 
 
 def _entry(found: re.Match[str]) -> str:
-    """Write ``{x: [1, 3]}`` for one field, for both ``{inputShapes: {x: [1, 3]}, inputValues: {n: 5}}``."""
+    """Return the entry of the spec for some options: ``spec.workload.inputShapes {x: [1, 3]}`` if all are of one field,
+    else ``spec.workload {inputShapes: {x: [1, 3]}, inputValues: {n: 5}}``."""
     entries: dict[str, list[str]] = {}
     for option, quoted, quoted_value, name, value in re.findall(_OPTION, found[0]):
         shown = _given(option, name or quoted, value or quoted_value)
@@ -79,13 +79,15 @@ def _given(option: str, name: str, value: str) -> str:
 
 
 def _key(name: str) -> str:
-    """Quote a name as a key in YAML's flow style."""
+    """Return a name as a key in YAML's flow style, quoted if necessary."""
     return name if re.fullmatch(r"[\w/.-]+", name) else json.dumps(name)
 
 
 def input_value(text: object) -> object:
-    """Parse an input's content: 16000 a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested ones.
-    Raises ValueError."""
+    """Parse an input's content: 16000 is a scalar, "1,2,3" a list, "5," a list of one, "[[1,2],[3,4]]" nested lists.
+
+    Raises ValueError.
+    """
     if not isinstance(text, str):
         return text
     if text.lstrip().startswith("["):
@@ -121,7 +123,7 @@ def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
 
 
 def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]:
-    """Split the body: the skeleton, then the profiles that are ready, in the order of their lengths."""
+    """Split the body into the skeleton and the ready profiles, which follow in the order of ``header["ready"]``."""
     position = header["skeleton_bytes"]
     skeleton, ready = body[:position], {}
     for batch_size, length in header["ready"].items():
@@ -131,7 +133,7 @@ def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]
 
 
 def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelProfile:
-    """Profile the model. ``batch_size``: None where the shapes give it, else 1 is meant."""
+    """Profile the model. ``batch_size``: None to take it from the shapes, else 1."""
     fetched = FetchedModel(**header["model"], skeleton=skeleton)
     values = {name: input_value(value) for name, value in header["input_values"].items()}
     try:
@@ -149,8 +151,8 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
         try:
             accelerator = _accelerator(product, header["runtime"], header["overrides"])
             estimates += [_price(header, profile, accelerator) for profile in profiles.values()]
-        except Exception as error:  # a defect, too, costs this accelerator alone
-            entry = told(error)
+        except Exception as error:  # any error, also a defect, concerns only this accelerator
+            entry = error_fields(error)
             unavailable[product] = {"reason": entry["reason"], "message": entry["message"]}
     first = profiles[header["batch_sizes"][0]]
     return {
@@ -172,9 +174,9 @@ def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> Acc
 
 
 def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:
-    """Compute the forecast. Raises NotCalibratedError (NotFinite) for numbers that no status can hold.
+    """Compute the forecast. Raises NotCalibratedError (NotFinite) for negative or infinite numbers.
 
-    They would be written again and again.
+    A status cannot hold infinite numbers, so that it would be written again and again.
     """
     found = pricing.price(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
     numbers = (
@@ -185,15 +187,15 @@ def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfil
     )
     if not all(0 <= number < math.inf for number in numbers):
         raise NotCalibratedError(
-            f"the profile of {found.accelerator} prices this model at {found.joules_per_batch:g} J in"
-            f" {found.latency_seconds:g} s, which nothing can take: correct the profile",
+            f"the profile of {found.accelerator} gives {found.joules_per_batch:g} J in {found.latency_seconds:g} s for"
+            " this model, which is impossible: correct the profile",
             reason="NotFinite",
         )
     return found
 
 
 def _distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
-    """Return the accelerators, each once although two labels may name it."""
+    """Return each forecast once, although two labels may name the same accelerator."""
     found: dict[tuple[str, int], EnergyEstimate] = {}
     for estimate in estimates:
         found.setdefault((estimate.accelerator, estimate.batch_size), estimate)
@@ -238,12 +240,12 @@ def _validate(header: Header) -> tuple[Header, bytes]:
     named, wanted = map(normalise_product, (profile.product, header["product"]))
     if named != wanted:
         raise NotCalibratedError(
-            f"the profile is of {named}, not of {wanted}: correct spec.product", reason="ProductMismatch"
+            f"the profile is for {named}, not for {wanted}: correct spec.product", reason="ProductMismatch"
         )
     if header["runtime"] not in profile.hosts:
         known = ", ".join(profile.runtimes)
         raise NotCalibratedError(
-            f"the profile is of runtime {known}, not {header['runtime']}: correct spec.runtime",
+            f"the profile is for runtime {known}, not for {header['runtime']}: correct spec.runtime",
             reason="RuntimeMismatch",
         )
     facts: dict[str, Any] = {"origin": profile.origin, "held_out_error": profile.held_out.get("median_ape")}
@@ -251,6 +253,7 @@ def _validate(header: Header) -> tuple[Header, bytes]:
 
 
 def main(arguments: list[str]) -> None:
+    """Serve jobs with the limits that ``arguments`` give."""
     seconds, memory_bytes = arguments
     catalogue.installed()
     serve(work, WorkerLimits(seconds=float(seconds), memory_bytes=int(memory_bytes)), isolated=True, warm=_WARM)

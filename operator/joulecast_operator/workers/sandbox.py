@@ -1,7 +1,7 @@
-"""The inside of a worker process: it imports what jobs need once, then forks a child for each job.
+"""Run jobs inside a worker process: import what jobs need once, then fork a child process for each job.
 
-The child alone reads its job, so that no credential and no untrusted byte outlives it. It has limits on memory,
-processor time and wall time, dies with its parent, and hands back one frame. What happens to it costs that job alone.
+Only the child reads the job, so that credentials and untrusted bytes are gone with it. It has limits on memory, CPU
+time and wall time, ends with its parent, and returns one frame. If it fails, only that job fails.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from joulecast_operator.workers import frames, seccomp
 log = logging.getLogger(__name__)
 
 GO: Final = b"J"
-"""Sent before each job; the end of input means that no more come."""
+"""Sent before each job. The end of the input means that there are no more jobs."""
 
 NAMESPACE: Final = "namespace"
 SECCOMP: Final = "seccomp"
 AUDIT_HOOK: Final = "audit-hook"
 BARRIERS: Final = (NAMESPACE, SECCOMP, AUDIT_HOOK)
-"""What may keep a job from the network, strongest first: a network namespace that holds nothing, a filter of system
-calls, a hook of Python."""
+"""The barriers between a job and the network, the strongest first: an empty network namespace, a filter of system
+calls, and an audit hook of Python."""
 
-Work = Callable[[frames.Header, bytes], tuple[frames.Header, bytes]]
+JobFunction = Callable[[frames.Header, bytes], tuple[frames.Header, bytes]]
+"""Does one job: takes header and body of its frame, and returns those of the answer."""
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _CLONE_NEWUSER: Final = 0x10000000  # linux/sched.h
@@ -44,7 +45,7 @@ _STATM_VIRTUAL: Final = 0
 
 _WHERE: Final = "please report it with the traceback that the controller's log has under {id}"
 
-# what a process that only computes has no use for (docs.python.org/3/library/audit_events.html)
+# audit events that a process that only computes never causes (docs.python.org/3/library/audit_events.html)
 _FORBIDDEN: Final = (
     "socket.",
     "subprocess.",
@@ -65,19 +66,23 @@ _FORBIDDEN: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLimits:
-    """What one job may use. ``memory_bytes`` is address space above what the process has when the job begins."""
+    """What one job may use.
+
+    - ``seconds``: CPU time and wall time.
+    - ``memory_bytes``: address space in addition to what the process has when the job begins.
+    """
 
     seconds: float
     memory_bytes: int
 
 
-def serve(work: Work, limits: WorkerLimits, *, isolated: bool, warm: Sequence[str]) -> None:
+def serve(work: JobFunction, limits: WorkerLimits, *, isolated: bool, warm: Sequence[str]) -> None:
     """Answer jobs from standard input on standard output until the input ends.
 
-    ``isolated``: jobs get no network. ``warm``: modules that jobs import on their way, imported once for all of them.
+    ``isolated``: whether jobs are separated from the network. ``warm``: modules that jobs need, imported once for all.
     """
     output = os.dup(1)
-    os.dup2(2, 1)  # whatever prints goes to the log, not between the frames
+    os.dup2(2, 1)  # prints go to the log and not between the frames
     logs.configure("warning")
     _die_with_parent(os.getppid())
     for name in warm:
@@ -98,16 +103,21 @@ def serve(work: Work, limits: WorkerLimits, *, isolated: bool, warm: Sequence[st
 
 
 def isolate() -> list[str]:
-    """Put up every barrier between this process and the network that the kernel grants; gives the names of those that
-    stand. The last of them, an audit hook, binds Python code alone, and each job puts it up for itself."""
-    namespace = without_network()  # before the filter, which refuses it
+    """Set up every barrier between this process and the network that the kernel provides, and return their names.
+
+    The last one, an audit hook, stops Python code only. Each job sets it up for itself.
+    """
+    namespace = without_network()  # before the filter, which refuses the system call for this
     filtered = seccomp.refuse({**seccomp.NETWORK, **seccomp.PROCESSES, **seccomp.KERNEL})
     standing = {NAMESPACE: namespace, SECCOMP: filtered, AUDIT_HOOK: True}
     return [name for name, stands in standing.items() if stands]
 
 
 def without_network() -> bool:
-    """Leave the network for good where the kernel allows it to a process of one thread; tells whether it did."""
+    """Move this process into an empty network namespace for good; tells whether the kernel allowed it.
+
+    The process must have only one thread.
+    """
     try:
         return bool(ctypes.CDLL(None).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
     except (AttributeError, OSError):
@@ -121,19 +131,21 @@ def forbid() -> None:
 
 def failure(error: BaseException) -> frames.Header:
     """Convert an exception into a header: its reason, its message, whether a later try may help."""
-    return {"killed": "memory"} if isinstance(error, MemoryError) else {"error": told(error)}
+    return {"killed": "memory"} if isinstance(error, MemoryError) else {"error": error_fields(error)}
 
 
-def told(error: BaseException) -> frames.Header:
-    """Return reason, message and whether to try again. A programming error's traceback goes to the log, under the id
-    that its message names."""
+def error_fields(error: BaseException) -> frames.Header:
+    """Return an error as JSON: reason, message and whether to try again.
+
+    The traceback of a defect is logged under the id that its message names.
+    """
     if isinstance(error, JoulecastError) and not defects.is_defect(error):
         return {"reason": error.reason, "message": str(error), "transient": error.transient}
     log.error("a job failed by a defect of joulecast", exc_info=error, extra={"defect": defects.defect_id(error)})
     return {"reason": defects.REASON, "message": defects.sentence(error, where=_WHERE), "transient": False}
 
 
-def _child(work: Work, limits: WorkerLimits, writer: int, *, isolated: bool) -> NoReturn:
+def _child(work: JobFunction, limits: WorkerLimits, writer: int, *, isolated: bool) -> NoReturn:
     try:
         _die_with_parent(os.getppid())
         _limit(limits)
@@ -146,7 +158,7 @@ def _child(work: Work, limits: WorkerLimits, writer: int, *, isolated: bool) -> 
         os._exit(0)
 
 
-def _guarded(work: Work, header: frames.Header, body: bytes) -> tuple[frames.Header, bytes]:
+def _guarded(work: JobFunction, header: frames.Header, body: bytes) -> tuple[frames.Header, bytes]:
     try:
         return work(header, body)
     except BaseException as error:
@@ -157,7 +169,7 @@ def _limit(limits: WorkerLimits) -> None:
     seconds = int(limits.seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_REAL, limits.seconds)  # its default action ends the process
+    signal.setitimer(signal.ITIMER_REAL, limits.seconds)  # the default action of its signal ends the process
     if sys.platform == "linux":  # macOS enforces no RLIMIT_AS
         total = _virtual_bytes() + limits.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (total, total))
@@ -169,7 +181,7 @@ def _virtual_bytes() -> int:
 
 
 def _die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent ends, however that ends."""
+    """Ask the kernel to kill this process when its parent ends for any reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -178,7 +190,7 @@ def _die_with_parent(parent: int) -> None:
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if event.startswith(_FORBIDDEN) or (event == "open" and _writes(arguments)):
-        raise PermissionError(f"a model's reader may not do this: {event}")
+        raise PermissionError(f"the process that reads a model may not do this: {event}")
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
@@ -207,7 +219,7 @@ def _whole(answer: bytes) -> bool:
 
 
 def _cause(status: int) -> str:
-    """Say why a child gave no answer: ``time``, ``cpu`` or ``memory`` for our limits, else how it ended."""
+    """Return why a child gave no answer: ``time`` or ``cpu`` for our limits, else how it ended."""
     if not os.WIFSIGNALED(status):
         return f"exit code {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)

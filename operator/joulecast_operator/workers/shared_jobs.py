@@ -1,4 +1,4 @@
-"""Do work that several requesters wait for once, and cancel it when the last of them has gone."""
+"""Do work that several requesters need only once, and cancel it when no requester needs it any more."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """``ticket``: who waits for ``task``, and by which turn it begins."""
+    """A job under way.
+
+    - ``task``: the task that does it.
+    - ``ticket``: who waits for it, and its place in the queue.
+    """
 
     task: asyncio.Task[Any]
     ticket: Ticket
 
 
 class SharedJobs:
-    """Jobs under way, by name."""
+    """Holds the jobs under way, by name."""
 
     def __init__(self) -> None:
         self._running: dict[str, _Job] = {}
@@ -34,11 +38,11 @@ class SharedJobs:
         requester: Requester,
         registry: str = "",
     ) -> T:
-        """Return the result of ``work``, shared with all who ask for the same ``name`` meanwhile.
+        """Return the result of ``work``, shared with all calls of the same ``name`` while it runs.
 
-        ``work`` is given the ticket by which it waits for its turn, at ``registry``. A requester that is cancelled
-        leaves the job to the others. With the last one the job is cancelled, too, so that nothing is fetched for an
-        object that is gone. Raises what ``work`` raises.
+        ``work`` gets the ticket with which it waits for its turn at ``registry``. If a requester is cancelled, the job
+        goes on for the others. When the last one is cancelled, so is the job, so that nothing is fetched for an object
+        that is gone. Raises what ``work`` raises.
         """
         job = self._running.get(name)
         if job is None or job.task.done():
@@ -53,7 +57,7 @@ class SharedJobs:
                 self._end(name, job)
 
     def cancel(self) -> None:
-        """End all jobs."""
+        """Cancel all jobs."""
         for name, job in list(self._running.items()):
             self._end(name, job)
 
@@ -64,6 +68,6 @@ class SharedJobs:
 
 
 def _heed(task: asyncio.Task[Any]) -> None:
-    """Retrieve a failure that no task awaits any more, else asyncio logs it as never retrieved."""
+    """Retrieve the exception of a task that nothing awaits any more, because asyncio would log it else."""
     if not task.cancelled():
         task.exception()

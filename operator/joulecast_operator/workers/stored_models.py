@@ -1,7 +1,7 @@
-"""Models that were read, kept on disk under the digest of what was read.
+"""Keep models that were read on disk, under the digest of the bytes that were read.
 
 A registry may claim any digest for a layer or a manifest. So a claim leads to a stored model only for requests to the
-same registry with the same credential; profiles belong to a skeleton, independent of who read it.
+same registry with the same credentials. Profiles depend on the skeleton only, whoever read it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from joulecast_operator.workers.cache import Cache, key
 from joulecast_operator.workers.frames import Header
 
 READER_VERSION: Final = version("joulecast")
-"""Part of every cache key: another reader may count otherwise."""
+"""Part of every cache key, because another version may count differently."""
 
-_ITERATIONS: Final = 10_000  # of PBKDF2, the least that NIST SP 800-63B, section 5.1.1.2, has
+_ITERATIONS: Final = 10_000  # of PBKDF2, the minimum of NIST SP 800-63B, section 5.1.1.2
 _SALT: Final = b"joulecast.dev stored models"
-_REMEMBERED: Final = 1024  # credentials, 128 bytes each
+_REMEMBERED: Final = 1024  # derived keys of credentials, 128 bytes each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:
-    """A model as one requester's registry gave it.
+    """A model that a registry served for some credentials.
 
-    ``content``: digest of the skeleton, computed here from the bytes that were read.
+    - ``content``: digest of the skeleton, computed from the bytes that were read.
+    - ``path``, ``format``: those of the model in the image.
+    - ``verification``: how far its bytes were checked against the image's digests.
     """
 
     content: str
@@ -39,9 +41,9 @@ class StoredModel:
 
     @property
     def nameless(self) -> Header:
-        """Return the fields of a FetchedModel without the skeleton and without where it came from.
+        """Return the fields of a FetchedModel, without the skeleton and with the digest in place of the image.
 
-        What a profiler makes of them serves every requester of this content, so it must not name anyone's image.
+        The profiler's answer is shared by all requesters of this content, so it must not name anyone's image.
         """
         return {
             "reference": self.content,
@@ -56,7 +58,7 @@ class StoredModel:
 
 
 class StoredModels:
-    """Models, skeletons and profiles in ``cache``."""
+    """Keeps models, their skeletons and their profiles in ``cache``."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -67,12 +69,12 @@ class StoredModels:
         return key("claim", registry, self._stretched(docker_config), parts, READER_VERSION)
 
     def find(self, claim: str) -> StoredModel | None:
-        """Return the model that was read under ``claim``, None where none was."""
+        """Return the model that was read under ``claim``; None if none was."""
         kept = self._cache.get(claim)
         return None if kept is None else StoredModel(**json.loads(kept))
 
     async def keep(self, claim: str, facts: Mapping[str, Any], skeleton: bytes) -> StoredModel:
-        """Keep what was read under ``claim``. ``facts``: fields of FetchedModel."""
+        """Keep a model that was read under ``claim``, and return it. ``facts``: fields of FetchedModel."""
         digest = await asyncio.to_thread(hashlib.sha256, skeleton)
         model = StoredModel(
             content=f"sha256:{digest.hexdigest()}",
@@ -85,10 +87,11 @@ class StoredModels:
         return model
 
     def skeleton(self, model: StoredModel) -> bytes | None:
+        """Return the model's skeleton; None if it is not in the cache."""
         return self._cache.get(_skeleton_key(model))
 
     def can_profile(self, model: StoredModel, workload: Any, batch_sizes: Iterable[int | None]) -> bool:
-        """Tell whether the profiles at all ``batch_sizes`` are here, or the skeleton to make them from."""
+        """Tell whether the cache has the profiles for all ``batch_sizes``, or the skeleton to make them from."""
         if _skeleton_key(model) in self._cache:
             return True
         return all(_profile_key(model, workload, size) in self._cache for size in batch_sizes)
@@ -99,7 +102,7 @@ class StoredModels:
         return {size: text for size, text in found.items() if text is not None}
 
     def keep_profiles(self, model: StoredModel, workload: Any, sizes: Mapping[str, int], made: bytes) -> None:
-        """Keep the profiles that follow each other in ``made``. ``sizes``: length in bytes by batch size as JSON."""
+        """Keep the profiles that ``made`` holds in sequence. ``sizes``: their lengths in bytes, by batch size."""
         position = 0
         for batch_size, length in sizes.items():
             name = _profile_key(model, workload, json.loads(batch_size))
@@ -107,7 +110,7 @@ class StoredModels:
             position += length
 
     def _stretched(self, docker_config: str) -> str:
-        """Derive the part of a file name that stands for a credential, slowly, so that passwords are hard to guess."""
+        """Return a part of a file name that stands for credentials, derived slowly so that they are hard to guess."""
         if not docker_config:
             return ""
         name = key(docker_config)

@@ -1,4 +1,4 @@
-"""Turns of a pool of workers, given out fairly: a job waits until its ticket's turn has come."""
+"""Give jobs their turns at a pool of workers, in a fair order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joulecast_operator.workers.fair_queue import Bounds, FairQueue, Ticket
 
 
 class Turns:
-    """Gives turns in the order of a FairQueue. ``pool``: the word for messages and metrics, "fetch" or "profile"."""
+    """Gives turns in the order of a FairQueue. ``pool``: name of the pool in metrics, "fetch" or "profile"."""
 
     def __init__(self, pool: str, bounds: Bounds, now: Callable[[], float] = time.monotonic) -> None:
         self.pool = pool
@@ -22,20 +22,22 @@ class Turns:
 
     @property
     def waiting(self) -> int:
+        """Return how many jobs wait for their turn."""
         return len(self._queue)
 
     @property
     def running(self) -> int:
+        """Return how many jobs have their turn."""
         return self._queue.running
 
     def oldest_seconds(self) -> float:
-        """Return how long the oldest waiting job has waited; other threads may call this."""
+        """Return how long the oldest waiting job has waited, 0.0 if none waits. Other threads may call this."""
         since = self._oldest
         return 0.0 if since is None else self._now() - since
 
     @asynccontextmanager
     async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
-        """Wait for the ticket's turn, which lasts until this is left. Raises QueueFullError."""
+        """Wait for the ticket's turn, which lasts while the code inside runs. Raises QueueFullError."""
         await self._come(ticket)
         try:
             yield
@@ -59,7 +61,7 @@ class Turns:
         ticket.tell()
 
     def _give_up(self, ticket: Ticket) -> None:
-        """Take a ticket whose job was cancelled out of the line, or give back the turn that it was given meanwhile."""
+        """Remove a ticket whose job was cancelled from the queue, or end the turn that it has got meanwhile."""
         if ticket in self._waiting:
             del self._waiting[ticket]
             self._queue.leave(ticket)
@@ -71,6 +73,6 @@ class Turns:
         """Give all turns that can be given now."""
         while (ticket := self._queue.take()) is not None:
             _, come = self._waiting.pop(ticket)
-            if not come.cancelled():  # else its job gives the turn back as soon as it learns of its end
+            if not come.cancelled():  # else its job ends the turn when it handles its cancellation
                 come.set_result(None)
         self._oldest = next((since for since, _ in self._waiting.values()), None)

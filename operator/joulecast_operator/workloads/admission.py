@@ -1,4 +1,4 @@
-"""What to do about one object under admission; pure. A decision can annotate and warn, and has no way to deny."""
+"""Decide about one object under admission; pure. A decision may annotate the object and warn, but cannot deny it."""
 
 from __future__ import annotations
 
@@ -16,32 +16,38 @@ from joulecast_operator.workloads.discovery import annotatable, inputs_hash, ski
 from joulecast_operator.workloads.outputs import admitted
 from joulecast_operator.workloads.verdict import verdict_on
 
-Outcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]
-"""annotated: numbers given. pending: an estimate is being made. failed: an estimate says why it has no numbers.
-skipped: the workload, or a controller that owns it, wants no annotations. unknown: no estimate is concerned.
-error: a defect of ours."""
+AdmissionOutcome = Literal["annotated", "pending", "failed", "skipped", "unknown", "error"]
+"""The outcome of a review. annotated: there is a forecast. pending: an estimate is being made. failed: the estimate has
+no forecast and says why. skipped: the workload asks for no annotations, or a controller owns it. unknown: there is no
+estimate for it. error: joulecast itself failed."""
 
-OUTCOMES: Final[tuple[Outcome, ...]] = ("annotated", "pending", "failed", "skipped", "unknown", "error")
+OUTCOMES: Final[tuple[AdmissionOutcome, ...]] = ("annotated", "pending", "failed", "skipped", "unknown", "error")
 
-_BY_STATE: Final[Mapping[str, Outcome]] = {READY: "annotated", PENDING: "pending", FAILED: "failed"}
+_BY_STATE: Final[Mapping[str, AdmissionOutcome]] = {READY: "annotated", PENDING: "pending", FAILED: "failed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """``patch``: RFC 6902 operations on the workload's annotations. ``warnings``: sentences that the client prints."""
+    """The answer to a review.
 
-    outcome: Outcome
+    - ``outcome``: the outcome, for metrics.
+    - ``patch``: operations on the object's annotations, as in RFC 6902.
+    - ``warnings``: sentences that the client prints.
+    """
+
+    outcome: AdmissionOutcome
     patch: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 ALLOW_UNPATCHED: Final = Decision(outcome="error")
+"""The decision if joulecast itself fails."""
 
 
 def decide(request: Mapping[str, Any], index: EstimateLookup) -> Decision:
     """Decide about ``request``, the ``request`` part of an AdmissionReview that creates or updates an object.
 
-    Deployments are annotated; for objects of other kinds there are only warnings.
+    Deployments are annotated. For objects of other kinds there are only warnings.
     """
     kind, new = _kind(request), _object(request, "object")
     warnings = () if skipped(new) else ineffective.warnings(kind, new, _object(request, "oldObject"))

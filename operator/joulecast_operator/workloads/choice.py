@@ -1,7 +1,8 @@
-"""Choose which of several estimates applies to a workload, and which of its rows; pure, the same in both processes.
+"""Choose which of several estimates applies to a workload, and which of its results; pure, the same in both processes.
 
-The estimate that the workload names, else one whose targetRef is the workload, else one of the same image. Of several
-in one of these groups: what the workload says about itself decides, then whether there are numbers, then the newest.
+It is the estimate that the workload names, else one whose targetRef is the workload, else one of the same image. Of
+several in one of these groups it is one that matches the workload's annotations and placement, then one that has
+results, then the newest.
 """
 
 from __future__ import annotations
@@ -21,20 +22,25 @@ from joulecast_operator.api.annotations import (
     annotations_of,
     state_of,
 )
-from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, Workload
+from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, WorkloadSpec
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.parts import Runtime
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import discovery
 
-_DEFAULT_PRECISION: Final[str] = Workload.model_fields["precision"].default
+_DEFAULT_PRECISION: Final[str] = WorkloadSpec.model_fields["precision"].default
 _DEFAULT_RUNTIME: Final[str] = EstimateSpec.model_fields["runtime"].default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dimension:
-    """One thing in which rows of estimates differ: its field in a row, its name in a sentence, the annotation that
-    chooses it, and the reason why there is no number where no row has it."""
+    """One property in which the results of estimates differ.
+
+    - ``field``: its field in a result.
+    - ``words``: its name in a sentence.
+    - ``annotation``: the annotation of a workload that chooses its value.
+    - ``reason``: the reason of a missing forecast, if no result has the chosen value.
+    """
 
     field: str
     words: str
@@ -50,21 +56,24 @@ DIMENSIONS: Final = (
 )
 
 Wanted = Mapping[str, tuple[str, ...]]
-"""What a workload says about itself: by field of a row, the values that will do. What it leaves open is not there."""
+"""What a workload requires of a result: the accepted values by field. Fields that it does not restrict are missing."""
 
 
 class EstimateLookup(Protocol):
-    """What the index answers; every answer holds estimates of one namespace only."""
+    """The look-ups of the index that a choice needs. Each returns estimates of one namespace only."""
 
-    def get(self, namespace: str, name: str) -> Resource | None: ...
+    def get(self, namespace: str, name: str) -> Resource | None:
+        """Return the estimate of that name; None if there is none."""
 
-    def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]: ...
+    def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]:
+        """Return estimates whose targetRef is that workload."""
 
-    def by_image(self, namespace: str, image: str) -> Iterable[Resource]: ...
+    def by_image(self, namespace: str, image: str) -> Iterable[Resource]:
+        """Return estimates that name exactly that image."""
 
 
 def wanted_by(workload: Resource) -> Wanted:
-    """Return what ``workload`` asks for, by its annotations and by where its pods must be placed."""
+    """Return what ``workload`` requires of a result, by its annotations and by where its pods must be placed."""
     inputs = annotations_of(workload)
     found = {each.field: inputs.get(each.annotation, "").strip() for each in DIMENSIONS}
     batch_size = discovery.asked_batch_size(workload)
@@ -76,9 +85,10 @@ def wanted_by(workload: Resource) -> Wanted:
 
 
 def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
-    """Return the estimate that applies to ``workload``, None where there is none.
+    """Return the estimate that applies to ``workload``; None if there is none.
 
-    Only the workload's own namespace is asked; ``namespace`` stands in where an object under admission lacks it.
+    Only estimates of the workload's namespace are considered. ``namespace``: that of an object under admission, whose
+    metadata may lack it.
     """
     if not discovery.annotatable(workload):
         return None
@@ -98,8 +108,8 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
 
 
 def row_for(estimate: Resource, wanted: Wanted) -> Resource | None:
-    """Return the result that matches what is ``wanted``; of several the one nearest to the summary's.
-    None: no row does."""
+    """Return the result that matches what is ``wanted``, of several the one most similar to the summary; None if no
+    result matches."""
     summary = mapping(mapping(estimate.get("status")).get("summary"))
     return max(
         (row for row in rows_of(estimate) if _answers(row, wanted)),
@@ -115,7 +125,7 @@ def rows_of(estimate: Resource) -> Sequence[Resource]:
 
 
 def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
-    """Return the first dimension in which no row has a ``wanted`` value; None where each is found in some row."""
+    """Return the first dimension in which no result has a ``wanted`` value; None if each is found in some result."""
     rows = rows_of(estimate)
     for dimension in DIMENSIONS:
         values = wanted.get(dimension.field)
@@ -125,7 +135,7 @@ def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
 
 
 def asked_spec(workload: Resource) -> dict[str, Any]:
-    """Return the spec of the estimate to make for ``workload``; values that no estimate accepts are left out."""
+    """Return the spec of the estimate to create for ``workload``, without values that no estimate accepts."""
     wanted = wanted_by(workload)
     of_model: dict[str, Any] = {}
     batch_size = discovery.asked_batch_size(workload)
@@ -143,15 +153,15 @@ def asked_spec(workload: Resource) -> dict[str, Any]:
     return spec
 
 
-def same_question(spec: Resource, other: Resource) -> bool:
-    """Tell whether two specs of estimates of one model ask the same."""
-    return _question(spec) == _question(other)
+def same_request(spec: Resource, other: Resource) -> bool:
+    """Tell whether two specs of estimates of one model request the same results."""
+    return _requested(spec) == _requested(other)
 
 
 def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resource | None:
-    """Return the first in order of preference that holds what is wanted; else the first of the next best state.
+    """Return the first estimate in order of preference that matches best.
 
-    Statuses are read only until one is found that could not be better: there may be thousands of estimates of an image.
+    Statuses are read only until an estimate matches fully, because there may be thousands of estimates of an image.
     """
     first_of: dict[tuple[bool, bool], Resource] = {}
     for estimate in _preferred(estimates, uid):
@@ -163,12 +173,13 @@ def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resourc
 
 
 def _preferred(estimates: Iterable[Resource], uid: object) -> list[Resource]:
-    """Sort: those made for the workload of ``uid``, then those not made for another; newest first, then by name."""
+    """Sort estimates: those created for the workload of ``uid``, then those not created for another one; among these
+    the newest first, then by name."""
     return sorted(sorted(estimates, key=_name), key=lambda estimate: _precedence(estimate, uid), reverse=True)
 
 
 def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
-    """Return the sort key of an estimate; times of creation, RFC 3339 in UTC, sort as text."""
+    """Return the sort key of an estimate. Times of creation are RFC 3339 in UTC, which sorts as text."""
     metadata = mapping(estimate.get("metadata"))
     created, owners = str(metadata.get("creationTimestamp") or ""), metadata.get("ownerReferences")
     if not owners:
@@ -178,7 +189,7 @@ def _precedence(estimate: Resource, uid: object) -> tuple[bool, bool, str]:
 
 
 def _standing(estimate: Resource, wanted: Wanted) -> tuple[bool, bool]:
-    """Tell whether the estimate answers what is wanted, and whether it has numbers."""
+    """Tell whether the estimate matches what is wanted, and whether it has results."""
     if state_of(estimate) == READY:
         return _holds(estimate, wanted), True
     return _asks_for(estimate, wanted), False
@@ -189,8 +200,8 @@ def _holds(estimate: Resource, wanted: Wanted) -> bool:
 
 
 def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
-    """Tell whether an estimate without numbers may come to hold what is wanted."""
-    batch_sizes, precision, runtime, names = _question(mapping(estimate.get("spec")))
+    """Tell whether an estimate without results may later have the result that is wanted."""
+    batch_sizes, precision, runtime, names = _requested(mapping(estimate.get("spec")))
     may_hold = {
         "batchSize": [str(size) for size in batch_sizes or ()],
         "precision": [precision],
@@ -204,7 +215,7 @@ def _answers(row: Resource, wanted: Wanted) -> bool:
     return all(str(row.get(field)) in values for field, values in wanted.items())
 
 
-def _question(spec: Resource) -> tuple[Any, ...]:
+def _requested(spec: Resource) -> tuple[Any, ...]:
     of_model, accelerators = mapping(spec.get("workload")), mapping(spec.get("accelerators"))
     return (
         of_model.get("batchSizes"),
@@ -215,7 +226,7 @@ def _question(spec: Resource) -> tuple[Any, ...]:
 
 
 def _one(wanted: Wanted, field: str, known: Any) -> str | None:
-    """Return the wanted value if it is among those ``known``, a Literal, else None."""
+    """Return the wanted value of a field if the Literal ``known`` contains it, else None."""
     return next((value for value in wanted.get(field, ()) if value in get_args(known)), None)
 
 

@@ -1,4 +1,4 @@
-"""Which model a workload runs, and what it says about how; pure functions over resources as plain dicts."""
+"""Find out which model a workload runs, and how; pure functions over resources as plain dicts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement
 
-_DEFAULT_ACCOUNT: Final = "default"  # of a pod that names none, made in every namespace
-_BATCH_SIZES: Final = range(1, 65537)  # as the CRD has it
+_DEFAULT_ACCOUNT: Final = "default"  # the ServiceAccount of a pod that names none; every namespace has it
+_BATCH_SIZES: Final = range(1, 65537)  # as in the CRD
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInWorkload:
-    """An image reference that may hold a workload's model, and where it was found."""
+    """An image that may hold a workload's model.
+
+    - ``reference``: the image reference.
+    - ``found_in``: where the workload names it.
+    """
 
     reference: str
     found_in: Literal["annotation", "volume", "container"]
@@ -39,7 +43,10 @@ class ModelInWorkload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The controller that owns a resource."""
+    """The controller that owns an object, as in its ownerReferences.
+
+    - ``api_version``, ``kind``, ``name``, ``uid``: those of the owner.
+    """
 
     api_version: str
     kind: str
@@ -48,12 +55,12 @@ class Owner:
 
 
 def skipped(workload: Resource) -> bool:
-    """Tell whether the workload asks to be left alone with ``joulecast.dev/skip: "true"``."""
+    """Tell whether the workload asks for no annotations by ``joulecast.dev/skip: "true"``."""
     return annotations_of(workload).get(SKIP, "").strip().lower() in _TRUE
 
 
 def resting(controller: Resource, now: datetime) -> bool:
-    """Tell whether the controller's own Deployment asks it to write no annotations, as during an uninstall."""
+    """Tell whether the controller's own Deployment asks it not to write annotations, as during an uninstall."""
     try:
         until = datetime.fromisoformat(annotations_of(controller).get(REST_UNTIL, ""))
     except ValueError:
@@ -62,7 +69,7 @@ def resting(controller: Resource, now: datetime) -> bool:
 
 
 def top_owner(resource: Resource) -> Owner | None:
-    """Return the controller that owns a resource, or None where no controller owns it."""
+    """Return the controller that owns a resource; None if none does."""
     for owner in mappings(mapping(resource.get("metadata")).get("ownerReferences")):
         if owner.get("controller"):
             fields = {key: str(owner.get(key, "")) for key in ("kind", "name", "uid")}
@@ -71,12 +78,12 @@ def top_owner(resource: Resource) -> Owner | None:
 
 
 def annotatable(workload: Resource) -> bool:
-    """Tell whether annotations belong on this workload: what another controller owns is written by that controller."""
+    """Tell whether to annotate this workload: not if it asks for none, or if another controller owns and writes it."""
     return top_owner(workload) is None and not skipped(workload)
 
 
 def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
-    """Return every image that may hold the workload's model, likeliest first, none twice."""
+    """Return every image that may hold the workload's model once, the most likely first."""
     named = annotations_of(workload).get(MODEL, "").strip()
     found = {named: "annotation"} if named else {}
     spec = _pod_spec(workload)
@@ -88,12 +95,12 @@ def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
 
 
 def model_reference(workload: Resource) -> ModelInWorkload | None:
-    """Return the image that most likely holds the model: the annotation's, an image volume's, or a container's."""
+    """Return the image that most likely holds the model: the annotation's, else a volume's, else a container's."""
     return next(iter(models(workload)), None)
 
 
 def model_references(workload: Resource) -> tuple[str, ...]:
-    """Return the images to look for the model in, likeliest first: only the annotation's where there is one."""
+    """Return the images in which to look for the model, the most likely first; only that of an annotation if any."""
     found = models(workload)
     if found and found[0].found_in == "annotation":
         found = found[:1]
@@ -101,7 +108,7 @@ def model_references(workload: Resource) -> tuple[str, ...]:
 
 
 def pull_secrets(workload: Resource) -> tuple[str, ...]:
-    """Return the names of the Secrets that the workload's images are pulled with, as its pod template gives them."""
+    """Return the names of the Secrets in the workload's pod template with which its images are pulled."""
     return secret_names(_pod_spec(workload))
 
 
@@ -112,42 +119,42 @@ def secret_names(holder: Resource) -> tuple[str, ...]:
 
 
 def service_account(workload: Resource) -> str:
-    """Return the ServiceAccount of the workload's pods: its pull secrets apply where the template names none."""
+    """Return the ServiceAccount of the workload's pods. Its pull secrets are used if the template names none."""
     return str(_pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
 
 
 def products(workload: Resource) -> tuple[str, ...]:
-    """Return the accelerators of the workload: the annotated one, else those that its pods must be placed on."""
+    """Return the accelerators of the workload: that of its annotation, else those that its pods must be placed on."""
     named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
     return (product_named(named),) if named else placement.products(_pod_spec(workload))
 
 
 def wants_estimate(workload: Resource) -> bool:
-    """Tell whether the workload needs its own estimate: it names a model, no estimate, and may be annotated."""
+    """Tell whether to create an estimate for the workload: it names a model but no estimate, and may be annotated."""
     inputs = annotations_of(workload)
     asks = bool(inputs.get(MODEL, "").strip()) and not inputs.get(ESTIMATE, "").strip()
     return asks and annotatable(workload)
 
 
 def is_made(estimate: Resource) -> bool:
-    """Tell whether joulecast made the estimate, for a workload that names a model."""
+    """Tell whether joulecast created the estimate, for a workload that names a model."""
     metadata = mapping(estimate.get("metadata"))
     labelled = mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
     return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
 
 
 def asked_batch_size(workload: Resource) -> int | None:
-    """Return the batch size that the annotation asks for; None where it is absent or not a valid batch size."""
+    """Return the batch size of the workload's annotation; None if it is absent or invalid."""
     text = annotations_of(workload).get(BATCH_SIZE, "").strip()
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_BATCH_SIZES[-1])) else 0
     return number if number in _BATCH_SIZES else None
 
 
 def inputs_hash(workload: Resource) -> str:
-    """Hash all that decides the forecast: template images with their pull secrets and account, the accelerators that
-    it may run on, and input annotations.
+    """Return a hash of all that the forecast depends on: the template's images, pull secrets and ServiceAccount, the
+    accelerators that the workload may run on, and its input annotations.
 
-    The generation would not do as a trigger: our own writes of annotations move it.
+    The generation cannot be used instead, because joulecast's own writes of annotations change it.
     """
     current = annotations_of(workload)
     inputs = {key: value for key, value in current.items() if key in INPUT_KEYS}

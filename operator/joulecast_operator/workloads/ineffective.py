@@ -1,4 +1,4 @@
-"""Find annotations under joulecast.dev/ that have no effect where they were written, and say what was likely meant."""
+"""Find annotations under joulecast.dev/ that have no effect where they are written, and suggest what was meant."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ from joulecast_operator.workloads.discovery import top_owner
 _KNOWN: Final = INPUT_KEYS | OUTPUT_KEYS | {REST_UNTIL, RESTING_UNTIL}
 _INPUT_NAMES: Final = sorted(key.removeprefix(PREFIX) for key in INPUT_KEYS)
 _OWN_KINDS: Final = frozenset({ESTIMATES.kind, CALIBRATIONS.kind})
-_NAMED: Final = 4  # keys with a sentence each: a tenant may write thousands, and each costs a search for a near name
+_NAMED: Final = (
+    4  # keys that get a sentence each; a tenant may write thousands, and each costs a search for similar names
+)
 
 
 def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
-    """Return a sentence for each annotation of ``new``, a ``kind``, that has no effect. ``old``: what it replaces.
+    """Return a sentence for each annotation of ``new``, an object of ``kind``, that has no effect.
 
-    Objects that a controller owns get no warning: a controller ignores it.
+    ``old``: the object that it replaces. Objects that a controller owns get no warning, because nobody would read it.
     """
     if top_owner(new) is not None:
         return ()
@@ -39,7 +41,7 @@ def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
         misplaced = _sentences(_ours(_of_template(new)), _on_template)
         return (*_sentences(keys - _KNOWN, _unknown), *misplaced, *_output_as_input(new, old))
     if kind in _OWN_KINDS:
-        return _sentences(keys - {REFRESH}, lambda key: f"{key} has no effect on an {kind}; only {REFRESH} has")
+        return _sentences(keys - {REFRESH}, lambda key: f"{key} has no effect on an {kind}: only {REFRESH} has one")
     return (_uncovered(kind, keys),) if keys else ()
 
 
@@ -58,27 +60,27 @@ def _unknown(key: str) -> str:
 
 
 def _on_template(key: str) -> str:
-    return f"{key} has no effect on the pod template: write it in the Deployment's own metadata.annotations"
+    return f"{key} has no effect on the pod template: write it into the Deployment's own metadata.annotations"
 
 
 def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
-    """Return a sentence where the output `accelerator` was given as if it were an input."""
+    """Return a sentence if the output `accelerator` is set as if it were an input."""
     given = annotations_of(new).get(ACCELERATOR)
     if given is None or old or FOR_ACCELERATOR in annotations_of(new):
         return ()
-    return (f"{ACCELERATOR} is written by joulecast and replaced: to choose one write {FOR_ACCELERATOR}",)
+    return (f"joulecast replaces the value of {ACCELERATOR}: to choose an accelerator, write {FOR_ACCELERATOR}",)
 
 
 def _uncovered(kind: str, keys: set[str]) -> str:
-    listed = ", ".join(sorted(keys)[:_NAMED])
+    listed, verb = ", ".join(sorted(keys)[:_NAMED]), "has" if len(keys) == 1 else "have"
     return (
-        f"joulecast annotates Deployments, no {kind}, so that {listed} has no effect here:"
+        f"{listed} {verb} no effect on a {kind}, because joulecast annotates only Deployments:"
         f" apply an {ESTIMATES.kind} whose spec.model names the image"
     )
 
 
 def _ours(annotations: Mapping[str, Any]) -> set[str]:
-    """Return the keys under our prefix, which Kubernetes accepts in capitals too."""
+    """Return the keys under joulecast's prefix, which Kubernetes also accepts in capitals."""
     return {key for key in annotations if str(key).lower().startswith(PREFIX)}
 
 

@@ -1,4 +1,4 @@
-"""The annotations that joulecast writes to a workload, and what to change so that it carries them; pure."""
+"""Make the annotations that joulecast writes to a workload, and the changes by which it gets them; pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from joulecast_operator.api.objects import mapping
 
 
 def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
-    """Return the annotations for ``row`` of a Ready estimate."""
+    """Return the annotations for the result ``row`` of a Ready estimate."""
     status = mapping(estimate.get("status"))
     found = _numbers(row) | {
         ACCELERATOR: row.get("accelerator"),
@@ -50,13 +50,13 @@ def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
 
 
 def outputs_without_numbers(estimate: Mapping[str, Any] | None, state: str, reason: str | None) -> Outputs:
-    """Return the annotations of a workload without a forecast; ``reason``: None while the forecast is under way."""
+    """Return the annotations of a workload without a forecast. ``reason``: None while the forecast is being made."""
     why = {} if reason is None else {REASON: bounds.text(reason)}
     return {STATE: state} | why | ({} if estimate is None else _by(estimate))
 
 
 def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
-    """Return the changes from ``current``'s outputs to ``desired``; {} where only ``estimated-at`` differs."""
+    """Return the changes from the outputs in ``current`` to ``desired``; {} if only ``estimated-at`` differs."""
     present = outputs(current)
     changes: Changes = {key: value for key, value in desired.items() if present.get(key) != value}
     changes |= {key: None for key in present if key not in desired}
@@ -65,10 +65,10 @@ def merge(current: Mapping[str, str], desired: Mapping[str, str]) -> Changes:
 
 
 def admitted(*, old: Mapping[str, str], new: Mapping[str, str], desired: Outputs) -> Changes:
-    """Return the changes to make to ``new`` at admission, whatever outputs it carries.
+    """Return the changes to make to the annotations ``new`` at admission, whatever outputs they contain.
 
-    ``old``: annotations of oldObject where model, images and inputs are still those of oldObject, else {}; its outputs
-    stand, unless ``desired`` was estimated later and says something else.
+    ``old``: annotations of oldObject if model, images and inputs did not change, else {}. Its outputs are kept, unless
+    ``desired`` was estimated later and differs.
     """
     stands = outputs(old)
     newer = _later(desired, stands) and bool(merge(stands, desired))
@@ -82,7 +82,7 @@ def _replace(new: Mapping[str, str], wanted: Outputs) -> Changes:
 
 
 def _later(desired: Outputs, stands: Outputs) -> bool:
-    """Tell whether ``desired`` is later, as text in RFC 3339; outputs without a time are older than any."""
+    """Tell whether ``desired`` was estimated later than ``stands``; outputs without a time count as the oldest."""
     return bool(desired) and (ESTIMATED_AT not in stands or desired.get(ESTIMATED_AT, "") > stands[ESTIMATED_AT])
 
 
@@ -97,7 +97,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
         JOULES_LOWER: _number(row.get("joulesPerBatchLower")),
         JOULES_UPPER: _number(row.get("joulesPerBatchUpper")),
         WATTS: _number(row.get("averagePowerWatts")),
-        COVERAGE: _number(row.get("coverage"), rounding=ROUND_DOWN),  # 0.9996 must not read as everything
+        COVERAGE: _number(row.get("coverage"), rounding=ROUND_DOWN),  # so that 0.9996 is not shown as 1
     }
 
 

@@ -1,4 +1,4 @@
-"""Which accelerators a pod may be placed on, by its node selector and its required node affinity; pure."""
+"""Find out on which accelerators a pod may be placed, by its node selector and required node affinity; pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from joulecast_operator.api.products import PRODUCT_LABEL, product_named
 
 
 def products(pod: Resource) -> tuple[str, ...]:
-    """Return the products that ``pod``, a pod's spec, may be placed on; () where it requires none.
+    """Return the products that ``pod``, a pod's spec, may be placed on; () if it does not restrict them.
 
-    Preferences are left out: a pod may be placed elsewhere.
+    Preferences are not considered, because the pod may also be placed elsewhere.
     """
     selected = mapping(pod.get("nodeSelector")).get(PRODUCT_LABEL)
     return (product_named(selected),) if isinstance(selected, str) and selected else _by_affinity(pod)
 
 
 def kept(pod: Resource) -> dict[str, Any]:
-    """Return the smallest part of ``pod`` for which ``products`` gives the same answer."""
+    """Return the smallest part of a pod's spec for which ``products`` returns the same."""
     found = list(products(pod))
     if not found:
         return {}
@@ -28,7 +28,7 @@ def kept(pod: Resource) -> dict[str, Any]:
 
 
 def _by_affinity(pod: Resource) -> tuple[str, ...]:
-    """Return the products of a required affinity: one term must hold, so each has to name products."""
+    """Return the products of a required affinity; () if not every term names products, as one term is enough."""
     node_affinity = mapping(mapping(pod.get("affinity")).get("nodeAffinity"))
     required = mapping(node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution"))
     terms = [_of_term(term) for term in mappings(required.get("nodeSelectorTerms"))]

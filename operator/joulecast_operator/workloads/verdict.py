@@ -1,6 +1,6 @@
-"""What an estimate says about a workload: the annotations, and the one sentence for people; pure.
+"""Make what to say about a workload from its estimate: the annotations, and one sentence for people; pure.
 
-Both processes ask the same function, so that a warning, an event and the annotations always agree.
+Both processes call the same function, so that a warning, an event and the annotations always agree.
 """
 
 from __future__ import annotations
@@ -36,32 +36,37 @@ NOT_TOGETHER: Final = "CombinationNotEstimated"
 
 _ESTIMATING: Final = "Estimating"
 _UNDER_WAY: Final = frozenset({_ESTIMATING, "Queued"})
-"""Reasons of Ready that name nothing to do. They pass by quickly and by themselves, so no annotation repeats them."""
+"""Reasons of Ready that end by themselves and soon, so that they are not written into annotations."""
 
-_SAME_PERCENT: Final = 1  # differences that round to less are not worth a sentence
-_MESSAGE_CHARACTERS: Final = 512  # of a condition's message; the API allows 32,768, a terminal does not
-_LISTED: Final = 8  # values of a dimension named in a sentence: as many as a spec may give batch sizes
+_SAME_PERCENT: Final = 1  # differences that round to less are not mentioned
+_MESSAGE_CHARACTERS: Final = 512  # of a condition's message; the API allows 32,768, which a terminal cannot show
+_LISTED: Final = 8  # values of a dimension that a sentence lists: as many as a spec may give batch sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """``outputs``: the annotations. ``sentence``: the same in words, for the warning at admission and the event."""
+    """What to say about a workload.
+
+    - ``outputs``: the annotations to write.
+    - ``sentence``: the same in words, for the warning at admission and the event.
+    """
 
     outputs: Outputs
     sentence: str
 
     @property
     def state(self) -> str:
+        """Return ``Ready``, ``Failed`` or ``Pending``."""
         return self.outputs[STATE]
 
     @property
     def reason(self) -> str | None:
-        """Say why there is no forecast, None where there is one or it is merely under way."""
+        """Return the reason of a missing forecast; None if there is a forecast or it is being made."""
         return self.outputs.get(REASON)
 
 
 def verdict_on(workload: Resource, estimate: Resource | None, namespace: str) -> Verdict | None:
-    """Return what to write to ``workload`` from ``estimate``, the one that applies; None for nothing."""
+    """Return what to say about ``workload`` from ``estimate``, the one that applies to it; None for nothing."""
     if not discovery.annotatable(workload):
         return None
     if estimate is None:
@@ -93,10 +98,10 @@ def _being_made(workload: Resource) -> Verdict:
 
 
 def _overtaken(workload: Resource, estimate: Resource) -> bool:
-    """Tell whether ``estimate`` cannot stand in until the workload's own estimate is made.
+    """Tell whether ``estimate`` must not be used until the workload's own estimate is made.
 
-    It describes the workload before its model or the way it is run changed, or it belongs to another workload and has
-    no row for what this one wants.
+    This is so if it describes the workload before its model or the way it is run changed, or if it belongs to another
+    workload and has no matching result.
     """
     if not estimate.get("spec", {}).get("targetRef"):
         row = choice.row_for(estimate, choice.wanted_by(workload))
@@ -105,7 +110,7 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
     if images and priced is not None and priced not in map(bounds.text, images):
         return True
     asked = choice.asked_spec(workload)
-    return discovery.is_made(estimate) and not choice.same_question(estimate["spec"], asked)
+    return discovery.is_made(estimate) and not choice.same_request(estimate["spec"], asked)
 
 
 def _not_ready(estimate: Resource) -> Verdict:
@@ -122,7 +127,7 @@ def _not_ready(estimate: Resource) -> Verdict:
 
 
 def _no_such_row(workload: Resource, estimate: Resource, wanted: Wanted) -> Verdict:
-    """Explain that the estimate has no row for how the workload is run; another row's number would be wrong."""
+    """Return a verdict that the estimate has no result for how the workload is run; another result would be wrong."""
     dimension = choice.lacking(estimate, wanted)
     if dimension is None:
         reason, said = NOT_TOGETHER, _not_together(estimate, wanted)
@@ -135,7 +140,7 @@ def _no_such_row(workload: Resource, estimate: Resource, wanted: Wanted) -> Verd
 
 def _not_together(estimate: Resource, wanted: Wanted) -> str:
     asked = [f"{each.words} {_any_of(wanted[each.field])}" for each in choice.DIMENSIONS if each.field in wanted]
-    return f'the estimate "{_name(estimate)}" holds no row with {", ".join(asked)} together; apply one that does'
+    return f'the estimate "{_name(estimate)}" has no result for {", ".join(asked)} together: apply one that has it'
 
 
 def _invalid_batch_size(estimate: Resource, wanted: Wanted, dimension: Dimension) -> str:
@@ -145,10 +150,10 @@ def _invalid_batch_size(estimate: Resource, wanted: Wanted, dimension: Dimension
 
 def _not_held(workload: Resource, estimate: Resource, wanted: Wanted, dimension: Dimension) -> str:
     asked, held = _any_of(wanted[dimension.field]), _held(estimate, dimension)
-    head = f'the estimate "{_name(estimate)}" holds no {dimension.words} {asked}, but {held}'
+    head = f'the estimate "{_name(estimate)}" has no result for {dimension.words} {asked}, but for {held}'
     if _is_one_of_many(workload, estimate):
-        head = f"no estimate of this image holds {dimension.words} {asked}; {head}"
-    return f"{head}; {_WAYS_OUT[dimension.field]}"
+        head = f"no estimate of this image has a result for {dimension.words} {asked}; {head}"
+    return f"{head}: {_WAYS_OUT[dimension.field]}"
 
 
 _WAYS_OUT: Final[Mapping[str, str]] = {
@@ -160,12 +165,12 @@ _WAYS_OUT: Final[Mapping[str, str]] = {
 
 
 def _is_one_of_many(workload: Resource, estimate: Resource) -> bool:
-    """Tell whether the estimate was found by its image, so that others of it were looked at."""
+    """Tell whether the estimate was found by its image, so that other estimates of that image were considered too."""
     return not (annotations_of(workload).get(ESTIMATE, "").strip() or estimate.get("spec", {}).get("targetRef"))
 
 
 def _held(estimate: Resource, dimension: Dimension) -> str:
-    """Return the values that the estimate's rows have in a dimension, numbers in their order."""
+    """Return the values that the estimate's results have in a dimension, as a list in words, numbers in order."""
     found = {str(row[dimension.field]) for row in choice.rows_of(estimate) if dimension.field in row}
     listed = sorted(found, key=lambda value: (len(value), value) if value.isdecimal() else (0, value))
     more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
@@ -185,7 +190,7 @@ def _forecast(row: Resource, estimate: Resource) -> str:
 
 
 def _comparison(row: Resource, estimate: Resource) -> tuple[str, ...]:
-    """Compare with the other accelerator that needs least energy at the same batch size and precision."""
+    """Return a comparison with the other accelerator that needs least energy at the same batch size and precision."""
     others = [other for other in choice.rows_of(estimate) if _comparable(other, row)]
     if not others:
         return ()

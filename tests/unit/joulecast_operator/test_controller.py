@@ -1,4 +1,4 @@
-"""What went well is remembered as such: its next failure is a first one."""
+"""Test that failures are forgotten after a success, so that the next failure counts as the first."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_queue_knows_what_is_refused_for_good() -> None:
 
 
 def ready(name: str) -> dict[str, Any]:
-    """An estimate with numbers."""
+    """Return an estimate with results."""
     conditions = [{"type": "Ready", "status": "True", "reason": "Estimated", "lastTransitionTime": "t"}]
     metadata = {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1", "generation": 1}
     return {"metadata": metadata, "spec": {}, "status": {"results": [{"joulesPerBatch": 1}], "conditions": conditions}}

@@ -1,4 +1,4 @@
-"""What an event of one estimate costs does not grow with the Deployments and estimates beside it."""
+"""Test that the cost of an event of an estimate does not depend on the number of other objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = 400
 
 
 class Reads:
-    """Counts the objects that are read out of an index."""
+    """Counts the objects that are read from an index."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.keys: list[Key] = []
@@ -52,7 +52,7 @@ def test_an_estimates_event_reads_no_deployment_that_it_does_not_concern(
 
 
 def test_deployments_are_found_by_image_by_target_and_by_the_name_they_give(controller: Controller) -> None:
-    index, concerned = controller.index, controller.workloads.concerned
+    index, concerned = controller.index, controller.workloads.affected_by
     index.put(DEPLOYMENTS, many.deployment(1, "registry.example/other:1"))
     index.put(DEPLOYMENTS, many.deployment(2, "registry.example/other:1", estimate="small-00001"))
     index.put(DEPLOYMENTS, many.deployment(3, many.IMAGE))

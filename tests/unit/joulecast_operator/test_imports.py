@@ -1,4 +1,4 @@
-"""The operator's main processes stay small: no model library, no torch."""
+"""Test that the operator's main processes import neither torch nor a library for models."""
 
 from __future__ import annotations
 

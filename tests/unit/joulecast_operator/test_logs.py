@@ -64,7 +64,7 @@ raise SystemError("at the end")
 
 
 def lines_of(*command: str) -> list[dict[str, Any]]:
-    """What a Python process wrote on both streams; every line has to be JSON as the standard has it."""
+    """Return the lines that a Python process wrote to both streams, each of which must be standard JSON."""
     ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     written = [*ended.stdout.splitlines(), *ended.stderr.splitlines()]
     assert all(len(line) < 16 * 1024 for line in written), "a container runtime cuts it"

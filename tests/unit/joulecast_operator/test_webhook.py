@@ -87,7 +87,7 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
     mounted = tmp_path / "mounted"
 
     def put(pair: KeyPair) -> None:
-        """As the kubelet does: a new folder, and a link to it that changes at once."""
+        """Change the files like the kubelet: write a new folder, then switch the link to it."""
         folder = tmp_path / f"data-{pair.certificate.stem}"
         folder.mkdir()
         shutil.copy(pair.key, folder / "tls.key")

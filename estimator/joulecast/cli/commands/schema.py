@@ -13,7 +13,7 @@ from joulecast.cli.output import OutputFormat, write_document
 EXAMPLES = "Example: `joulecast schema estimate > estimate.schema.json`"
 
 
-class Kind(StrEnum):
+class DocumentKind(StrEnum):
     """Kinds of document."""
 
     PROFILE = "profile"
@@ -23,6 +23,6 @@ class Kind(StrEnum):
     SUITE = "suite"
 
 
-def command(kind: Annotated[Kind, typer.Argument(help="Kind of document.", show_default=False)]) -> None:
+def command(kind: Annotated[DocumentKind, typer.Argument(help="Kind of document.", show_default=False)]) -> None:
     """Print the JSON Schema of what `-o json` prints."""
     write_document(documents.schema(kind.value), OutputFormat.JSON, [])

@@ -1,4 +1,4 @@
-"""A status holds what a hostile model says escaped and within bounds, and is what the schema admits."""
+"""Test that texts of a hostile model are escaped and cut in a status, so that the schema accepts it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting
 from joulecast_operator.api.estimates import EstimateStatus
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import Result, desired_status, stands
+from joulecast_operator.estimates.status import EstimateState, desired_status, keeps_results
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast, row
 
 LONG = "\x1b]0;owned\x07 long\n" * 3_000  # 60 kB
@@ -43,7 +43,7 @@ def texts(value: Any) -> list[str]:
         Waiting(reason="Estimating", message=LONG),
     ],
 )
-def test_whatever_a_model_says_is_bounded_and_escaped(result: Result) -> None:
+def test_whatever_a_model_says_is_bounded_and_escaped(result: EstimateState) -> None:
     desired = desired_status(estimate(), result, request=REQUEST, now=datetime(2026, 1, 1, tzinfo=UTC))
     status = bounds.bounded_status(desired)
     assert all(text.isprintable() for text in texts(status))
@@ -70,4 +70,4 @@ def test_numbers_of_an_image_with_an_odd_name_stand_as_others_do() -> None:
 
     odd = replace(REQUEST, image="registry.example/odd\n" + "x" * 600)
     status = desired_status(estimate(), forecast(image=odd.image), request=odd, now=datetime(2026, 1, 1, tzinfo=UTC))
-    assert stands(estimate(status=status), odd)
+    assert keeps_results(estimate(status=status), odd)

@@ -1,4 +1,4 @@
-"""The CRDs are generated, bounded, and hold nothing that the API server is known to refuse."""
+"""Test that the CRDs are up to date and bounded, and contain nothing that the API server refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REFUSED = ("exclusiveMinimum", "exclusiveMaximum", "const", "uniqueItems", "prop
 
 
 def schemas(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema below ``node`` with its place."""
+    """Yield every schema inside ``node``, with its path."""
     if not isinstance(node, dict):
         return
     yield place, node

@@ -1,4 +1,4 @@
-"""What a calibration may name, and what it is told where it may not."""
+"""Test what a calibration may name, and the message for what it may not name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of a pod that does not start; the sentences are Kubernetes' own."""
+"""Test the messages about a pod that does not start, with texts that Kubernetes writes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def said(found: Diagnosis | None) -> tuple[str, str]:
     [
         (
             "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint {lab: yes}.",
-            "spec.tolerations lets it onto tainted nodes; it starts when a GPU is free",
+            "add a toleration to spec.tolerations to use tainted nodes; it starts when a GPU is free",
         ),
-        ("0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.", "spec.resources asks for less"),
-        ('0/1 nodes are available: persistentvolumeclaim "rows" not found.', "see to the claim of spec.storage"),
+        ("0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.", "request less in spec.resources"),
+        ('0/1 nodes are available: persistentvolumeclaim "rows" not found.', "check the claim of spec.storage"),
         ("0/1 nodes are available: 1 node(s) were unschedulable.", "it starts when a node fits"),
     ],
 )
@@ -66,7 +66,10 @@ def test_a_container_that_is_being_created_is_no_trouble_unless_an_event_warns()
         {"reason": "FailedScheduling", "message": "old", "eventTime": "2026-01-01T00:00:00.123456Z"},
         {"reason": "FailedMount", "message": 'configmap "a" not found', "lastTimestamp": "2026-01-01T00:00:09Z"},
     ]
-    assert said(of_events(found, events)) == ("FailedMount", 'pod p waits on its node: configmap "a" not found')
+    assert said(of_events(found, events)) == (
+        "FailedMount",
+        'pod p is not started by its node: configmap "a" not found',
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_a_container_that_is_being_created_is_no_trouble_unless_an_event_warns()
         ("must be less than or equal to memory limit of 512Mi", "give limits in spec.resources"),
         ('pods "a" is forbidden: violates PodSecurity "x"', "the standard `restricted`"),
         ('pods "a" is forbidden: no PriorityClass with name low was found', "correct spec.priorityClassName"),
-        ('admission webhook "x" denied the request', "the namespace's admin decides that"),
+        ('admission webhook "x" denied the request', "ask the namespace's admin"),
     ],
 )
 def test_a_pod_that_may_not_be_made_says_who_forbids_it(message: str, advice: str) -> None:
@@ -106,7 +109,7 @@ def test_how_a_pod_ended() -> None:
     failed = pod("late", "Failed", created="2026-01-01T00:01:00Z", containerStatuses=[killed])
     assert said(of_pods([failed, pod("early", "Failed")])) == (
         "Retrying",
-        "pod late failed: OOMKilled with exit code 137 (more memory: spec.resources); it is tried again",
+        "pod late failed: OOMKilled with exit code 137 (give more memory in spec.resources); the Job tries again",
     )
     late = pod("slow", "Failed", reason="DeadlineExceeded", message="Pod was active too long")
     assert end_of([late]) == "pod slow failed: DeadlineExceeded, Pod was active too long"

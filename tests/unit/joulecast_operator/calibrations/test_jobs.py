@@ -1,4 +1,4 @@
-"""The objects of a run."""
+"""Test the objects that are created for a run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from joulecast_calibration.measure.plan.configuration import PRECISIONS, RUNTIME
 from joulecast_operator.api import calibrations
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.calibrations import jobs
-from joulecast_operator.calibrations.jobs import Run, account, asked, job, profile_name
+from joulecast_operator.calibrations.jobs import CalibrationRun, account, job, profile_name, spec_hash
 from joulecast_operator.calibrations.nodes import Target
 from joulecast_operator.calibrations.pod import _parser
 from tests.unit.joulecast_operator.samples.calibrations import L40S, calibration
 
 
-def run(*, against: str | None = None, labels: dict[str, str] | None = None, **spec: Any) -> Run:
+def run(*, against: str | None = None, labels: dict[str, str] | None = None, **spec: Any) -> CalibrationRun:
     body = {"accelerator": L40S} | spec
-    return Run(
+    return CalibrationRun(
         calibration=calibration(**body),
         spec=CalibrationSpec.model_validate(body),
         number=3,
@@ -29,12 +29,12 @@ def run(*, against: str | None = None, labels: dict[str, str] | None = None, **s
     )
 
 
-def pod(made: Run) -> dict[str, Any]:
+def pod(made: CalibrationRun) -> dict[str, Any]:
     found: dict[str, Any] = job(made)["spec"]["template"]["spec"]
     return found
 
 
-def command(made: Run) -> list[str]:
+def command(made: CalibrationRun) -> list[str]:
     words = pod(made)["containers"][0]["args"]
     after: list[str] = words[words.index("--") + 1 :]
     return after
@@ -139,18 +139,18 @@ def test_kueue_starts_what_has_a_queue() -> None:
 
 
 def test_what_a_run_is_asked_does_not_hang_on_when() -> None:
-    assert asked(run().spec) == asked(run(suspend=True, schedule="0 3 * * *").spec)
-    assert asked(run().spec) != asked(run(budget="30m").spec)
-    assert asked(run().spec) == asked(run(runtime="torch-eager", quick=False, slices=[]).spec), (
+    assert spec_hash(run().spec) == spec_hash(run(suspend=True, schedule="0 3 * * *").spec)
+    assert spec_hash(run().spec) != spec_hash(run(budget="30m").spec)
+    assert spec_hash(run().spec) == spec_hash(run(runtime="torch-eager", quick=False, slices=[]).spec), (
         "as the server defaults it"
     )
 
 
 def test_where_a_run_is_decides_its_job_and_not_what_is_measured() -> None:
     placed = run(queueName="q", priorityClassName="low", tolerations=[{"key": "a"}], storage={"claimName": "rows"})
-    assert asked(run().spec) == asked(placed.spec)
-    assert jobs.placed(run().spec) == jobs.placed(run(budget="1h").spec)
-    assert jobs.placed(run().spec) != jobs.placed(placed.spec)
+    assert spec_hash(run().spec) == spec_hash(placed.spec)
+    assert jobs.placement_hash(run().spec) == jobs.placement_hash(run(budget="1h").spec)
+    assert jobs.placement_hash(run().spec) != jobs.placement_hash(placed.spec)
     fields = set(CalibrationSpec.model_fields)
     assert fields >= jobs._WHEN | jobs._PLACEMENT, "of the spec, each"
 
@@ -201,9 +201,9 @@ def test_a_profile_is_named_after_its_product(product: str, name: str) -> None:
 
 
 def test_what_can_be_asked_is_what_is_measured() -> None:
-    assert set(get_args(calibrations.Slice)) == set(SLICES) - {"constants", "smoke"}  # which open every run
-    assert set(get_args(calibrations.Measured)) <= set(RUNTIMES)
-    assert set(get_args(calibrations.Precision)) == set(PRECISIONS)
+    assert set(get_args(calibrations.SuiteSlice)) == set(SLICES) - {"constants", "smoke"}  # which open every run
+    assert set(get_args(calibrations.CalibrationRuntime)) <= set(RUNTIMES)
+    assert set(get_args(calibrations.CalibrationPrecision)) == set(PRECISIONS)
 
 
 def test_names_fit_their_labels() -> None:

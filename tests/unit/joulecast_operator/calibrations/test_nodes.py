@@ -1,4 +1,4 @@
-"""Only a whole GPU is measured."""
+"""Test that only whole GPUs are measured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_is_shared_or_sliced_is_refused_and_named(shared: dict[str, Any]) -
 
 
 def test_a_mig_strategy_alone_divides_no_card() -> None:
-    """The GPU operator labels every card that could be divided."""
+    """The GPU operator puts the label mig.strategy on every node whose cards can be divided."""
     labels = {"nvidia.com/gpu.product": L40S, "nvidia.com/mig.strategy": "single", "nvidia.com/gpu.replicas": "1"}
     whole = {"metadata": {"name": "n", "labels": labels}, "status": {"allocatable": {"nvidia.com/mig-1g.5gb": "0"}}}
     assert trouble_of(whole) is None

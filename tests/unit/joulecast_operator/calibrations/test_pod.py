@@ -1,4 +1,4 @@
-"""What runs in the pod: the command, and its reports through an API server that may be away."""
+"""Test what runs in the pod: the command, and its reports to an API server that may be unavailable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.calibrations import pod as calibration_pod
-from joulecast_operator.calibrations.pod import Reporter, against, run
+from joulecast_operator.calibrations.pod import ResultReporter, against, run
 from tests.waiting import eventually
 
 WRITES = """
@@ -27,7 +27,7 @@ sys.exit(int(sys.argv[2]))
 
 
 class Server:
-    """Takes patches; refuses the first ``away`` of them."""
+    """Accepts patches, after it has refused the first ``away`` ones."""
 
     def __init__(self, away: int = 0) -> None:
         self.taken: list[dict[str, str]] = []
@@ -40,8 +40,8 @@ class Server:
         self.taken.append(data)
 
 
-def reporter(server: Server, folder: Path) -> Reporter:
-    return Reporter(server, folder, "3")  # type: ignore[arg-type]
+def reporter(server: Server, folder: Path) -> ResultReporter:
+    return ResultReporter(server, folder, "3")  # type: ignore[arg-type]
 
 
 def command(folder: Path, code: int = 0) -> list[str]:
@@ -103,12 +103,12 @@ def test_a_pod_that_is_stopped_stops_its_command_and_reports_no_end(tmp_path: Pa
     child = "import pathlib, sys, time; pathlib.Path(sys.argv[1], 'begun').touch(); time.sleep(600)"
     pod = f"""
 import pathlib, sys
-from joulecast_operator.calibrations.pod import Reporter, run
+from joulecast_operator.calibrations.pod import ResultReporter, run
 class Server:
     def patch(self, data):
         print("reported", data)
 folder = pathlib.Path({str(tmp_path)!r})
-sys.exit(run([sys.executable, "-c", {child!r}, str(folder)], Reporter(Server(), folder, "1")))
+sys.exit(run([sys.executable, "-c", {child!r}, str(folder)], ResultReporter(Server(), folder, "1")))
 """
     process = subprocess.Popen([sys.executable, "-c", pod], stdout=subprocess.PIPE, env={**os.environ})
     assert eventually((tmp_path / "begun").exists)

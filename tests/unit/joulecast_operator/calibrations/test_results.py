@@ -1,4 +1,4 @@
-"""What a pod wrote is any stranger's text."""
+"""Test that the text that a pod wrote is treated as untrusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.calibrations.results import Product, RunSummary, is_better, product_of, summary_of
+from joulecast_operator.calibrations.results import ReportedProfile, RunSummary, is_better, reported_profile, summary_of
 from tests.unit.joulecast_operator.samples.calibrations import config_map, summary
 
 
@@ -72,10 +72,10 @@ def test_sentences_are_cut_and_have_no_line_breaks() -> None:
 
 
 def test_a_profile_has_the_digest_that_was_said() -> None:
-    product = product_of(config_map(), read())
-    assert isinstance(product, Product)
+    product = reported_profile(config_map(), read())
+    assert isinstance(product, ReportedProfile)
     assert product.digest == "sha256:" + str(summary()["profile_digest"])
-    assert product_of(config_map(), read(profile_digest=product.digest)) == product
+    assert reported_profile(config_map(), read(profile_digest=product.digest)) == product
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_profile_has_the_digest_that_was_said() -> None:
     ],
 )
 def test_a_profile_that_is_none(profile: str | None, changes: dict[str, Any], reason: str) -> None:
-    found = product_of(config_map(profile=profile), read(**changes))
+    found = reported_profile(config_map(profile=profile), read(**changes))
     assert isinstance(found, Wrong)
     assert found.reason == reason
 

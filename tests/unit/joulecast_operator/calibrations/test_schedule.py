@@ -1,4 +1,4 @@
-"""Schedules as a CronJob reads them, in UTC."""
+"""Test schedules in the syntax of a CronJob, in UTC."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_next_time_is_later_than_a_time_of_the_schedule_itself() -> None:
         ("0 0 * * * *", "6 fields"),
         ("@every 1h", "2 fields"),
         ("@reboot", "1 fields"),
-        ("0 0 31 2 *", "no day"),
+        ("0 0 31 2 *", "no date"),
     ],
 )
 def test_what_is_no_schedule_is_named(text: str, complaint: str) -> None:

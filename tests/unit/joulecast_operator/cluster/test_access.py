@@ -1,4 +1,4 @@
-"""What a tenant's Secrets may hold, and what is made of several."""
+"""Test how pull secrets with any content are read, and how several are merged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from joulecast_operator.api.conditions import Wrong
-from joulecast_operator.cluster.access import Credentials, PullSecrets, merged_docker_configs
+from joulecast_operator.cluster.access import PullCredentials, PullSecrets, merged_docker_configs
 from joulecast_operator.cluster.client import ApiError, Cluster
 
 
@@ -54,7 +54,7 @@ def credentials(
 
 
 def pulling(*names: str, account: str | None = None) -> dict[str, Any]:
-    """A workload whose pods name Secrets, an account or neither."""
+    """Return a workload whose pods name Secrets, a ServiceAccount, or neither."""
     spec: dict[str, Any] = {"imagePullSecrets": [{"name": name} for name in names]}
     return {"spec": {"template": {"spec": spec | ({"serviceAccountName": account} if account else {})}}}
 
@@ -79,7 +79,7 @@ def test_the_first_secret_that_names_a_registry_wins() -> None:
 def test_a_named_secret_must_be_readable_one_of_the_workload_need_not_be() -> None:
     assert isinstance(credentials({}, named=("absent",)), Wrong)
     found = credentials({}, workload=pulling("absent"))
-    assert isinstance(found, Credentials)
+    assert isinstance(found, PullCredentials)
     assert found.docker_config == ""
     assert len(found.missing) == 1
 
@@ -107,7 +107,7 @@ def test_the_secrets_of_the_account_count_where_the_pods_name_none(account: str 
 
 
 def test_the_pods_own_secrets_stand_in_for_the_accounts() -> None:
-    """As the API server's admission does, which fills in only what is empty."""
+    """The API server's admission, too, adds the account's Secrets only if the pod names none."""
     contents = {"a": config("r.test", "one"), "b": config("r.test", "two")}
     found = credentials(contents, workload=pulling("a"), accounts={"default": ["b"]})
     assert json.loads(found.docker_config)["auths"]["r.test"]["password"] == "one"
@@ -117,7 +117,7 @@ def test_an_account_that_may_not_be_read_is_not_asked_for_and_is_told() -> None:
     found = credentials({}, workload=pulling(), accounts={"default": ["b"]}, bound=False)
     assert (found.docker_config, len(found.missing)) == ("", 1)
     assert "ServiceAccount 'default'" in found.missing[0]
-    assert "ClusterRole that ends in pull-secrets" in found.missing[0]
+    assert "ClusterRole whose name ends in pull-secrets" in found.missing[0]
 
 
 def test_an_account_that_is_not_there_is_told() -> None:

@@ -1,4 +1,4 @@
-"""Which refusals of the API server pass by themselves, and that the others are asked for once; lists and watches."""
+"""Test which refused requests are sent again and which only once, and test listings and watches."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_watch_says_that_its_version_is_forgotten(*, late: bool) -> None:
 
 
 def serve(route: web.RouteDef, ask: Callable[[Cluster], Coroutine[Any, Any, T]]) -> T:
-    """What ``ask`` has of a server with one route."""
+    """Return what ``ask`` gets from a server with one route."""
 
     async def run() -> T:
         application = web.Application()

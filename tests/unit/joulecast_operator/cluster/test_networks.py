@@ -1,4 +1,4 @@
-"""Addresses of the cluster itself are denied to fetchers while they are its own."""
+"""Test that fetchers may not connect to addresses that belong to the cluster at that time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects come by one listing and by events; what a server forgot or an object breaks costs no watch."""
+"""Test that the index is filled by one listing and by events, and that watches survive a server's errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSION = "1000"
 
 
 class Server:
-    """Lists ``held`` in pages of two, and gives each connection of a watch what the test put there."""
+    """Lists ``held`` in pages of two objects, and sends each connection of a watch the events that a test has set."""
 
     def __init__(self, *held: dict[str, Any]) -> None:
         self.held = list(held)

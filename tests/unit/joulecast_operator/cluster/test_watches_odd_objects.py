@@ -1,4 +1,4 @@
-"""One object of a shape that the code does not expect stops neither a LIST nor a watch nor a comparison."""
+"""Test that an object of unexpected shape stops neither a listing nor a watch nor a comparison."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def drive(
     *,
     workers: int = 4,
 ) -> None:
-    """Work until ``done`` and nothing waits or is worked on, and a little longer, for what must not come."""
+    """Work until ``done`` is true and the queue is empty, and a little longer, to see that no other key comes."""
 
     async def run() -> None:
         queue: WorkQueue[str] = WorkQueue(first_pause_seconds=0.02)

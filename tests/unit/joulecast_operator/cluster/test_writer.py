@@ -1,4 +1,4 @@
-"""What becomes of a write that the API server refuses for good: a condition, an event, a log line, and no retry."""
+"""Test that a write that the API server refuses for good is reported by condition, event and log, and not repeated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INVALID = ApiError(422, "Invalid", "denied by policy tenants")
 
 
 class Server:
-    """Takes writes, unless ``refuse`` gives an error for their path and body; keeps the events."""
+    """Accepts writes, unless ``refuse`` returns an error for their path and body; keeps the events."""
 
     def __init__(self, refuse: Refuse) -> None:
         self.refuse = refuse

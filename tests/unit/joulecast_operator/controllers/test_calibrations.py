@@ -1,4 +1,4 @@
-"""Calibrations in a cluster of plain dicts: what begins when, what is taken, and what is said where it is not."""
+"""Test calibrations in a cluster of plain dicts: when a run begins, which profile is used, and why none is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS = {"app.kubernetes.io/managed-by": "joulecast"}
 
 
 class Cluster:
-    """Objects by path, with the few verbs that are used."""
+    """Holds objects by path, with the few verbs that the controller uses."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
@@ -87,7 +87,7 @@ def _merged(before: Any, patch: Any) -> Any:
 
 
 class Profiles:
-    """Which profile is in use."""
+    """Knows which profile is in use."""
 
     def __init__(self) -> None:
         self.found: tuple[Key, Override] | None = None
@@ -103,8 +103,8 @@ class Profiles:
         self.use(digest="sha256:" + hashlib.sha256(PROFILE_TEXT.encode()).hexdigest())
 
 
-class Forecasts:
-    """Finds profiles good, unless ``wrong`` says otherwise, or reads them as the worker does: ``reads``."""
+class Forecaster:
+    """Accepts profiles unless ``wrong`` is set; if ``reads`` is set, it reads them like the worker."""
 
     wrong: NotCalibratedError | None = None
     reads = False
@@ -121,10 +121,15 @@ ALLOWED = {"claims": ["rows"], "tolerations": ["lab"]}
 
 
 class World:
-    """A cluster with one node with one L40S."""
+    """A cluster that has one node with one L40S."""
 
     def __init__(self, *, cluster: Cluster | None = None, **settings: Any) -> None:
-        self.index, self.cluster, self.profiles, self.forecasts = Index(), cluster or Cluster(), Profiles(), Forecasts()
+        self.index, self.cluster, self.profiles, self.forecasts = (
+            Index(),
+            cluster or Cluster(),
+            Profiles(),
+            Forecaster(),
+        )
         chosen = {"namespace": "lab", "calibration_image": IMAGE, "calibration_allowed": ALLOWED} | settings
         self.queue: WorkQueue[Key] = WorkQueue(first_pause_seconds=1)
         self.calibrations = Calibrations(
@@ -158,7 +163,7 @@ class World:
         return self.cluster.objects.get(JOBS.path("lab", name))
 
     def end(self, name: str, result: dict[str, Any], kind: str = "Complete") -> None:
-        """The Job of that name is over, and this is what its pod wrote."""
+        """End the Job of that name, after its pod wrote this."""
         job = self.job(name)
         assert job is not None
         job["status"] = {"conditions": [{"type": kind, "status": "True", "message": "backoff limit"}]}
@@ -285,7 +290,7 @@ def test_a_profile_that_is_deleted_or_replaced_is_not_said_to_be_in_use_and_not_
     status = world.step(key)
     assert (reason(status), status["profile"]["taken"], status["finishedAt"]) == ("Better", True, finished)
     world.profiles.use(name="theirs")
-    assert "theirs took its place" in message(world.step(key))
+    assert "theirs replaced it" in message(world.step(key))
 
 
 def test_the_very_profile_that_is_in_use_stays_in_use() -> None:
@@ -363,14 +368,14 @@ def test_who_waited_longest_is_next_after_a_restart_as_well() -> None:
     late, early = (world.apply(calibration(name)) for name in ("a-late", "z-early"))
     world.step(early)
     world.step(late)
-    assert "1 more before it, first lab/z-early" in message(world.status(late))
+    assert "1 more are before it, the first is lab/z-early" in message(world.status(late))
 
     world = restarted(world)
     world.end("holder-1", config_map(against=None))
     world.step(holder)
     newest = world.apply(calibration("0-newest"))
     assert world.step(newest)["phase"] == "Waiting", "whoever comes while nobody measures stands at the end"
-    assert message(world.step(late)).startswith("waits for lab/z-early, which waited before it")
+    assert message(world.step(late)).startswith("waits for lab/z-early, which has waited longer")
     assert world.step(early)["phase"] == "Starting"
     assert "waitingSince" not in world.status(early)
     world.index.drop(early)
@@ -379,7 +384,7 @@ def test_who_waited_longest_is_next_after_a_restart_as_well() -> None:
 
 
 def restarted(world: World) -> World:
-    """The same cluster, a controller that knows nothing but what the cluster says."""
+    """Return the same cluster with a restarted controller, which knows only what the cluster's objects tell."""
     again = World(cluster=world.cluster)
     for path, found in world.cluster.objects.items():
         if "/energycalibrations/" in path:
@@ -403,7 +408,7 @@ def test_who_leaves_the_line_keeps_nobody_waiting(change: dict[str, Any]) -> Non
         world.step(key)
     first, second, third = keys
     world.index.drop(first)
-    assert message(world.step(third)).startswith("waits for lab/second, which waited before it")
+    assert message(world.step(third)).startswith("waits for lab/second, which has waited longer")
     world.apply(calibration("second", status=world.status(second), **change))
     assert "waitingSince" not in world.step(second)
     assert asyncio.run(world.queue._next()) in keys, "the others are told"
@@ -592,7 +597,7 @@ def test_why_there_is_no_pod_is_said_and_an_event_warns_of_it() -> None:
 
 
 def test_a_job_that_is_suspended_says_who_starts_it() -> None:
-    for spec, said in (({"queueName": "gpus"}, "queue 'gpus'"), ({}, "suspended by somebody else")):
+    for spec, said in (({"queueName": "gpus"}, "queue 'gpus'"), ({}, "suspended by something else")):
         world = World()
         key = world.apply(calibration(accelerator=L40S, **spec))
         world.step(key)
@@ -620,7 +625,7 @@ def test_how_the_last_pod_ended_is_said_where_the_run_could_not() -> None:
     world.cluster.listed["pods"] = [pod]
     status = world.step(key)
     assert reason(status) == "Retrying"
-    assert "No module named 'joulecast'; it is tried again" in message(status)
+    assert "No module named 'joulecast'; the Job tries again" in message(status)
     world.end("l40s-1", {"data": {}}, "Failed")
     status = world.step(key)
     assert reason(status) == "RunFailed"

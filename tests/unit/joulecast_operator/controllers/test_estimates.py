@@ -1,4 +1,4 @@
-"""When a tag is looked up again, and how fast all of them together."""
+"""Test when a tag is looked up again, and at which rate over all estimates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MISSING = Failure(stage="resolve", reason="NotFound", message="no such tag", tra
 
 
 class World:
-    """An estimate in an index, a writer that keeps what it writes, forecasts told in advance, and a clock."""
+    """An index with an estimate, a writer that keeps what it writes, prepared forecasts, and a clock."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.now = 1000.0
@@ -78,7 +78,7 @@ class World:
         asyncio.run(self.estimates.reconcile(KEY))
 
     def attempt(self) -> float:
-        """As the queue does: reconcile, and on an error come up again after a pause, which is given."""
+        """Reconcile like the queue, and return the pause before the next try after an error."""
         try:
             self.reconcile()
         except OSError:
@@ -86,7 +86,7 @@ class World:
         return self.pause()
 
     def pause(self) -> float:
-        """Seconds until the key comes up by itself."""
+        """Return in how many seconds the key is queued."""
         return self.queue._due[KEY] - self.now
 
 

@@ -1,4 +1,4 @@
-"""An estimate that waits for its turn says so, is written few times, and holds up no reconciler."""
+"""Test that an estimate that waits for its turn shows this, is written rarely, and delays no reconciler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.joulecast_operator.samples.estimates import estimate, forecast
 
 
 class World:
-    """Estimates of several namespaces before one worker, which ends a job when it is told to."""
+    """Estimates of several namespaces in the queue of one worker, whose job ends when the test says so."""
 
     def __init__(self, *, patient: int = 16) -> None:
         self.now = 1000.0
@@ -79,7 +79,7 @@ class World:
         return Key(kind=ESTIMATES.kind, namespace=namespace, name=name)
 
     async def ask(self, *keys: Key) -> None:
-        """Reconcile, and once more after the moment in which nothing is shown."""
+        """Reconcile, and again after the time in which a pending request is not shown."""
         for key in keys:
             await self.estimates.reconcile(key)
         self.now += 2
@@ -109,7 +109,7 @@ def test_an_estimate_that_waits_says_what_is_before_it() -> None:
         assert [world.ready(key)["reason"] for key in keys[1:]] == ["Queued"] * 3
         assert [world.ready(key)["status"] for key in keys[1:]] == ["Unknown"] * 3
         assert [world.ready(key)["message"] for key in keys[1:]] == [
-            f"at most {number} of this namespace and 1 of others have their turn before it"
+            f"at most {number} of this namespace and 1 of others are before it in the queue"
             for number in ("0 jobs", "1 job", "2 jobs")
         ]
 
@@ -118,7 +118,7 @@ def test_the_only_one_that_waits_is_next() -> None:
     async def run(world: World) -> None:
         first, second = world.add("first", "shop"), world.add("second", "shop")
         await world.ask(first, second)
-        assert world.ready(second)["message"] == "it is next: its turn comes when a job under way ends"
+        assert world.ready(second)["message"] == "it is next in the queue: its turn comes when a job under way ends"
 
     with_world(run)
 

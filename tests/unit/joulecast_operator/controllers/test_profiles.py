@@ -1,4 +1,4 @@
-"""Accelerator profiles of the cluster: a bad one is out with a condition, and the others stay."""
+"""Test that an invalid accelerator profile is not used and shows why, and that the others stay in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ H200, B200 = "NVIDIA-H200", "NVIDIA-B200"
 
 
 class World:
-    """Profiles in an index, a writer that keeps what it writes, and the worker's validation in this process."""
+    """An index with profiles, a writer that keeps what it writes, and the worker's validation in this process."""
 
     def __init__(self) -> None:
         self.index = Index()
@@ -45,7 +45,7 @@ class World:
         self.changes += 1
 
     def put(self, name: str, product: str, document: str, **metadata: Any) -> None:
-        """Apply the profile ``name`` and have it reconciled; what is raised would be tried for ever."""
+        """Apply and reconcile the profile ``name``; an error that is raised would be retried for ever."""
         self.apply(name, {"product": product, "coefficients": document}, **metadata)
 
     def apply(self, name: str, spec: dict[str, Any], **more: Any) -> None:
@@ -61,7 +61,7 @@ class World:
         self.settle()
 
     def settle(self) -> None:
-        """Reconcile all profiles, as the controller does when which is in use has changed."""
+        """Reconcile all profiles, as the controller does after another profile is in use."""
         for key in self.index.keys(PROFILES):
             asyncio.run(self.profiles.reconcile(key))
         for key in self.index.keys(PROFILES):
@@ -168,7 +168,7 @@ def test_of_two_for_one_accelerator_the_one_calibrated_last_is_used_and_the_othe
     assert world.usable("a-newer")[:2] == ("True", "Valid")
     status, reason, message = world.usable("older")
     assert (status, reason) == ("False", "Superseded")
-    assert "AcceleratorEnergyProfile a-newer, calibrated at 2026-01-02T00:00:00Z, prices NVIDIA-H200" in message
+    assert "AcceleratorEnergyProfile a-newer, calibrated at 2026-01-02T00:00:00Z, is used for NVIDIA-H200" in message
     notes = {"joulecast.dev/calibrated-at": "2026-01-03T01:00:00+01:00"}
     world.put("older", H200, document(H200), creationTimestamp="2026-01-01T00:00:00Z", annotations=notes)
     assert world.usable("older")[:2] == ("True", "Valid")

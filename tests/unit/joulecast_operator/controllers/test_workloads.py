@@ -1,4 +1,4 @@
-"""The controller rests when it is asked to, and says so only when its last write has landed."""
+"""Test that the controller stops writing annotations when asked to, and confirms it after its last write has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.controllers.workloads import Workloads, made_for
 from joulecast_operator.estimates.outcomes import Failure
-from joulecast_operator.estimates.status import Result, desired_status
+from joulecast_operator.estimates.status import EstimateState, desired_status
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples.estimates import REQUEST, estimate, forecast
 
@@ -22,7 +22,7 @@ SERVED = Key(kind=DEPLOYMENTS.kind, namespace="shop", name="server")
 
 
 class World:
-    """An index with a Deployment to annotate and joulecast's own, and a writer whose writes land when they may."""
+    """An index with a Deployment and joulecast's own, and a writer whose writes end when the test allows it."""
 
     def __init__(self) -> None:
         self.index = Index()
@@ -41,8 +41,8 @@ class World:
         spec = {"template": {"spec": {"containers": containers}}}
         self.index.put(DEPLOYMENTS, {"metadata": metadata | {"annotations": notes}, "spec": spec})
 
-    def answer(self, result: Result) -> None:
-        """The estimate gets another status."""
+    def answer(self, result: EstimateState) -> None:
+        """Give the estimate another status."""
         self.versions += 1
         known = estimate(model={"image": REQUEST.image}, accelerators={"names": ["NVIDIA-H200"]})
         known["metadata"]["resourceVersion"] = str(self.versions)
@@ -148,7 +148,7 @@ def test_a_deployment_made_anew_is_told_again() -> None:
 
 
 def test_a_refresh_of_the_deployment_keeps_the_estimate_made_for_it() -> None:
-    """Made anew it would have no numbers until the tag is looked up again."""
+    """A new estimate would have no results until the tag has been looked up again."""
     plain = {
         "metadata": {"name": "server", "namespace": "shop", "uid": "u", "annotations": {"joulecast.dev/model": "m:1"}},
         "spec": {"template": {"spec": {"containers": [{"image": "app:1"}]}}},

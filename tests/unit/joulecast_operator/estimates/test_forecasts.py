@@ -1,4 +1,4 @@
-"""Each thing is done once however many ask, and nobody is served by another's credentials."""
+"""Test that equal requests are done once, and that no request is answered by another one's credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from joulecast.errors import JoulecastError, ModelFetchError
-from joulecast_operator.estimates.forecasts import Forecasts, host_of, line_of
+from joulecast_operator.estimates.forecasts import Forecaster, host_of, queue_name_of
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
@@ -40,7 +40,7 @@ PRICED = {
 
 
 class Registry:
-    """Stands for both pools: remembers each job, and lets in whoever has credentials, or everybody."""
+    """Replaces both pools: keeps each job, and admits requests with credentials, or all of them."""
 
     def __init__(self, *, private: bool = False) -> None:
         self.jobs: list[Header] = []
@@ -76,7 +76,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 def ask(folder: Path, *requests: ForecastRequest, fresh: bool = False) -> list[Outcome]:
     async def run() -> list[Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=folder))
+        forecasts = Forecaster(Settings(cache_dir=folder))
         return await asyncio.gather(*(forecasts.forecast(request, fresh=fresh) for request in requests))
 
     return asyncio.run(run())
@@ -137,7 +137,7 @@ def test_no_image_with_a_model_is_said_of_all(registry: Registry, tmp_path: Path
     (outcome,) = ask(tmp_path, SEVERAL)
     assert isinstance(outcome, Failure)
     assert (outcome.reason, outcome.image) == ("ModelNotFound", APP)
-    assert outcome.message == f"{APP} holds no /models; nor is there one in {SIDECAR}, {REQUEST.image}"
+    assert outcome.message == f"{APP} holds no /models; there is none in {SIDECAR}, {REQUEST.image} either"
 
 
 def test_only_a_missing_model_leads_on_to_the_next_image(registry: Registry, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_an_image_without_a_model_is_read_once(registry: Registry, tmp_path: Pat
     registry.barren = {REQUEST.image}
 
     async def run() -> list[Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        forecasts = Forecaster(Settings(cache_dir=tmp_path))
         return [await forecasts.forecast(REQUEST, fresh=True) for _ in range(3)]
 
     first, *others = asyncio.run(run())
@@ -166,7 +166,7 @@ def test_an_image_without_a_model_is_read_once(registry: Registry, tmp_path: Pat
 
 def test_a_look_that_is_asked_for_now_does_not_join_one_that_began_before(registry: Registry, tmp_path: Path) -> None:
     async def run() -> tuple[Outcome, Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        forecasts = Forecaster(Settings(cache_dir=tmp_path))
         earlier = asyncio.create_task(forecasts.forecast(REQUEST))
         while not registry.jobs:
             await asyncio.sleep(0)
@@ -216,7 +216,7 @@ def test_nothing_priced_is_a_failure_that_names_the_first_reason(registry: Regis
 
 def test_a_folder_without_room_is_said(registry: Registry, tmp_path: Path) -> None:
     async def run() -> Outcome:
-        return await Forecasts(Settings(cache_dir=tmp_path / "x", cache_bytes=0)).forecast(REQUEST)
+        return await Forecaster(Settings(cache_dir=tmp_path / "x", cache_bytes=0)).forecast(REQUEST)
 
     outcome = asyncio.run(run())
     assert isinstance(outcome, Failure)
@@ -239,7 +239,7 @@ def test_short_names_of_docker_hub_are_one_host(image: str) -> None:
 
 @pytest.mark.parametrize("host", ["registry.example", "Registry.EXAMPLE", "registry.example:443"])
 def test_all_spellings_of_a_host_stand_in_one_line(host: str) -> None:
-    assert line_of(f"{host}/team/model:1") == "registry.example"
+    assert queue_name_of(f"{host}/team/model:1") == "registry.example"
 
 
 def test_what_is_no_image_is_a_host_of_its_own() -> None:
@@ -261,7 +261,7 @@ def test_work_ends_with_the_last_who_asked_for_it(registry: Registry, tmp_path: 
         raise AssertionError
 
     async def leave() -> None:
-        forecasts = Forecasts(Settings(cache_dir=tmp_path))
+        forecasts = Forecaster(Settings(cache_dir=tmp_path))
         tasks = [asyncio.create_task(forecasts.forecast(REQUEST)) for _ in range(2)]
         while not registry.count(operation):
             await asyncio.sleep(0.001)

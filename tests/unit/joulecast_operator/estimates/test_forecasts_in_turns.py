@@ -1,4 +1,4 @@
-"""A tenant whose registries do not answer holds up nobody else, not even who asks for the same."""
+"""Test that a tenant whose registries do not answer delays no other tenant, not even one with an equal request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
@@ -26,7 +26,7 @@ SILENT = [replace(REQUEST, image=f"silent-{number % 20}.example/team/model:{numb
 
 
 class Registries(Registry):
-    """Those called "silent" never answer. ``asked``: images that were asked for, ended: how many of them were left."""
+    """Registries; those named "silent" never answer. ``asked``: images of the jobs; ``ended``: how many ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Registries:
 
 
 def with_forecasts(
-    folder: Path, run: Callable[[Forecasts], Coroutine[Any, Any, None]], **settings: int
+    folder: Path, run: Callable[[Forecaster], Coroutine[Any, Any, None]], **settings: int
 ) -> CollectorRegistry:
-    """Gives the metrics afterwards."""
+    """Return the metrics after that."""
     registry = CollectorRegistry()
 
     async def within() -> None:
-        forecasts = Forecasts(Settings(cache_dir=folder, **settings))  # type: ignore[arg-type]
+        forecasts = Forecaster(Settings(cache_dir=folder, **settings))  # type: ignore[arg-type]
         for collector in forecasts.collectors:
             registry.register(collector)
         await run(forecasts)
@@ -66,11 +66,13 @@ def with_forecasts(
     return registry
 
 
-async def ask(forecasts: Forecasts, request: ForecastRequest, namespace: str) -> Outcome:
+async def ask(forecasts: Forecaster, request: ForecastRequest, namespace: str) -> Outcome:
     return await forecasts.forecast(request, requester=Requester(namespace=namespace))
 
 
-async def started(forecasts: Forecasts, requests: list[ForecastRequest], namespace: str) -> list[asyncio.Task[Outcome]]:
+async def started(
+    forecasts: Forecaster, requests: list[ForecastRequest], namespace: str
+) -> list[asyncio.Task[Outcome]]:
     tasks = [asyncio.create_task(ask(forecasts, request, namespace)) for request in requests]
     await asyncio.sleep(0.01)
     return tasks
@@ -79,7 +81,7 @@ async def started(forecasts: Forecasts, requests: list[ForecastRequest], namespa
 def test_sixty_estimates_on_twenty_silent_hosts_do_not_delay_another_namespace(
     registries: Registries, tmp_path: Path
 ) -> None:
-    async def run(forecasts: Forecasts) -> None:
+    async def run(forecasts: Forecaster) -> None:
         slow = await started(forecasts, SILENT, "slow")
         assert isinstance(await ask(forecasts, REQUEST, "shop"), Forecast)
         assert not any(task.done() for task in slow)
@@ -98,7 +100,7 @@ def test_sixty_estimates_on_twenty_silent_hosts_do_not_delay_another_namespace(
 def test_a_job_that_the_slow_tenant_also_waits_for_has_another_namespaces_turn(
     registries: Registries, tmp_path: Path
 ) -> None:
-    async def run(forecasts: Forecasts) -> None:
+    async def run(forecasts: Forecaster) -> None:
         slow = await started(forecasts, [*SILENT, REQUEST], "slow")
         assert REQUEST.image not in registries.asked
         assert isinstance(await ask(forecasts, REQUEST, "shop"), Forecast)
@@ -109,7 +111,7 @@ def test_a_job_that_the_slow_tenant_also_waits_for_has_another_namespaces_turn(
 
 
 def test_a_namespace_that_fills_its_part_of_the_queue_is_refused_alone(registries: Registries, tmp_path: Path) -> None:
-    async def run(forecasts: Forecasts) -> None:
+    async def run(forecasts: Forecaster) -> None:
         await started(forecasts, SILENT[:12], "slow")
         refused = await ask(forecasts, SILENT[12], "slow")
         assert isinstance(refused, Failure)
@@ -120,7 +122,7 @@ def test_a_namespace_that_fills_its_part_of_the_queue_is_refused_alone(registrie
 
 
 def test_the_settings_decide_the_shares(registries: Registries, tmp_path: Path) -> None:
-    async def run(forecasts: Forecasts) -> None:
+    async def run(forecasts: Forecaster) -> None:
         await started(forecasts, SILENT, "slow")
         assert len(registries.asked) == 3
 
@@ -128,7 +130,7 @@ def test_the_settings_decide_the_shares(registries: Registries, tmp_path: Path) 
 
 
 def test_work_is_counted(registries: Registries, tmp_path: Path) -> None:
-    async def run(forecasts: Forecasts) -> None:
+    async def run(forecasts: Forecaster) -> None:
         for _ in range(2):
             await ask(forecasts, REQUEST, "shop")
         await ask(forecasts, replace(REQUEST, batch_sizes=(32, 64)), "shop")

@@ -1,4 +1,4 @@
-"""A registry may lie about digests: nobody reads another tenant's model by a claim, and nobody is given a liar's."""
+"""Test that a registry with false digests neither reveals another tenant's model nor replaces it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from joulecast.errors import JoulecastError
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
@@ -84,10 +84,10 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Registries:
 
 
 def ask(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
-    """The answers of one controller, one after another; the next call is a controller that was started again."""
+    """Return the answers of one controller to successive requests; the next call starts another controller."""
 
     async def run() -> list[Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=folder))
+        forecasts = Forecaster(Settings(cache_dir=folder))
         return [await forecasts.forecast(request, fresh=True) for request in requests]
 
     return asyncio.run(run())
@@ -95,20 +95,20 @@ def ask(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
 
 def ask_at_once(folder: Path, *requests: ForecastRequest) -> list[Outcome]:
     async def run() -> list[Outcome]:
-        forecasts = Forecasts(Settings(cache_dir=folder))
+        forecasts = Forecaster(Settings(cache_dir=folder))
         return await asyncio.gather(*(forecasts.forecast(request) for request in requests))
 
     return asyncio.run(run())
 
 
 def model_of(outcome: Outcome) -> str:
-    """Whose skeleton an answer is of."""
+    """Return from whose skeleton an answer was made."""
     assert isinstance(outcome, Forecast), outcome
     return str(outcome.top_layers[0]["name"])
 
 
 def ordered(liar_first: bool) -> tuple[list[ForecastRequest], list[str]]:
-    """Who asks, and whose model each must get."""
+    """Return pairs of a requester, and the owner of the model that it must get."""
     pairs = [(TENANT, "tenant's"), (LIAR, "liar's")]
     turned = pairs[::-1] if liar_first else pairs
     return [request for request, _ in turned], [name for _, name in turned]

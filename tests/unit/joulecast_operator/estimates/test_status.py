@@ -1,4 +1,4 @@
-"""The status that an outcome calls for, the patch that writes it and the event that tells of it."""
+"""Test the status for each outcome, the patch that writes it, and the event that reports it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from joulecast_operator.api.conditions import Waiting, Wrong, condition, status_
 from joulecast_operator.api.estimates import EstimateStatus
 from joulecast_operator.estimates.outcomes import Failure
 from joulecast_operator.estimates.status import (
-    Result,
+    EstimateState,
     desired_status,
     inputs_hash,
+    is_answered,
+    keeps_results,
     model_title,
     same_generation,
-    settled,
-    stands,
 )
 from tests.unit.joulecast_operator.samples.estimates import DIGEST, REQUEST, estimate, forecast, row
 
@@ -27,7 +27,9 @@ AWAY = Failure(stage="resolve", reason="RegistryUnavailable", message="nobody an
 BROKEN = Failure(stage="profile", reason="InvalidModelFormat", message="no model", transient=False, digest=DIGEST)
 
 
-def status(result: Result, before: dict[str, Any] | None = None, *, now: datetime = NOW, **more: Any) -> dict[str, Any]:
+def status(
+    result: EstimateState, before: dict[str, Any] | None = None, *, now: datetime = NOW, **more: Any
+) -> dict[str, Any]:
     return desired_status(estimate(status=before, **more), result, request=REQUEST, now=now)
 
 
@@ -59,7 +61,7 @@ def test_the_same_forecast_changes_nothing() -> None:
 
 def test_negative_numbers_of_an_earlier_version_do_not_stand() -> None:
     before = status(forecast(results=(row(-0.5),)))
-    assert not stands(estimate(status=before), REQUEST)
+    assert not keeps_results(estimate(status=before), REQUEST)
     after = status(AWAY, before)
     assert truths(after)["Ready"] == "Unknown"
     assert "results" not in after
@@ -108,7 +110,7 @@ def test_numbers_by_another_profile_stay_until_there_are_new_ones_and_are_not_ta
     before = status(forecast()) | {"inputsHash": "another"}
     after = status(AWAY, before)
     assert after["results"] == before["results"]
-    assert not settled(estimate(status=after), inputs_hash(REQUEST))
+    assert not is_answered(estimate(status=after), inputs_hash(REQUEST))
 
 
 def test_a_wrong_spec_is_false_and_waits_for_nothing() -> None:
@@ -134,9 +136,9 @@ def test_operators_without_a_rule_are_named() -> None:
 
 def test_settled_only_while_the_question_is_the_same() -> None:
     before = status(forecast())
-    assert settled(estimate(status=before), before["inputsHash"])
-    assert not settled(estimate(status=before), "another")
-    assert not settled(estimate(status=status(AWAY)), before["inputsHash"])
+    assert is_answered(estimate(status=before), before["inputsHash"])
+    assert not is_answered(estimate(status=before), "another")
+    assert not is_answered(estimate(status=status(AWAY)), before["inputsHash"])
 
 
 def test_a_generation_that_decides_no_number_is_observed() -> None:

@@ -1,11 +1,11 @@
-"""However many estimates name one image, a choice looks at few of them, and at one of each kind."""
+"""Test that a choice among many estimates of an image reads only a few of them, but some of each group."""
 
 from __future__ import annotations
 
 import pytest
 
 from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
-from joulecast_operator.index.candidates import KINDS
+from joulecast_operator.index.candidates import GROUPS
 from joulecast_operator.index.index import Index
 from tests.unit.joulecast_operator.samples import many
 
@@ -60,10 +60,10 @@ def test_one_that_is_not_ready_does_not_hide_one_that_is() -> None:
 
 def test_the_newest_kinds_are_looked_at_where_there_are_too_many() -> None:
     index = Index()
-    for number in range(3 * KINDS):
+    for number in range(3 * GROUPS):
         created = f"2026-01-02T03:{number // 60:02}:{number % 60:02}Z"
         index.put(ESTIMATES, many.estimate(number, created=created, workload={"batchSizes": [number + 1]}))
-    assert names(index) == {f"small-{number:05}" for number in range(2 * KINDS, 3 * KINDS)}
+    assert names(index) == {f"small-{number:05}" for number in range(2 * GROUPS, 3 * GROUPS)}
 
 
 def test_what_goes_leaves_nothing_behind() -> None:

@@ -1,4 +1,4 @@
-"""What is kept of an object is little, and all that is read of it."""
+"""Test that what is kept of an object is small, but has every field that is read."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_object_that_no_schema_would_let_in_is_kept_too() -> None:
 
 
 def per_object(take: object) -> float:
-    """Bytes that each of many estimates leaves behind."""
+    """Return the bytes of memory that each of many estimates takes."""
     texts = [json.dumps(many.estimate(number)) for number in range(COUNT)]
     tracemalloc.start()
     held = [take(text) for text in texts]  # type: ignore[operator]

@@ -103,7 +103,7 @@ def test_an_image_of_any_name_is_a_label_within_bounds() -> None:
 
 @pytest.mark.parametrize("odd", [None, "text", 3, [], {}, ["text"], [None], [[]], [{}], {"a": []}])
 def test_an_object_of_another_shape_stops_no_scrape(odd: Any) -> None:
-    """``odd`` in the place of every part of an estimate, a profile and a calibration, one at a time."""
+    """Yield an estimate, a profile and a calibration with ``odd`` in place of one part, for each of their parts."""
     whole, other = estimate("whole"), frozenset((LABELS | {"estimate": "other"}).items())
     calibration = {"metadata": {"name": "c", "namespace": "lab"}, "spec": {}, "status": {"conditions": [{}]}}
     for resource in (whole, calibration, {"metadata": {"name": "p"}, "spec": {}, "status": {"conditions": [{}]}}):

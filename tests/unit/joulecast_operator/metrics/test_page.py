@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.metrics import reconciles
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.page import METRICS
@@ -27,7 +27,7 @@ def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     reconciles.Reconciles(registry)
     reconciles.show_queue(registry, lambda: 0, lambda: 0.0)
     reconciles.show_index(registry, lambda: 0.0)
-    for collector in Forecasts(Settings(cache_dir=tmp_path)).collectors:
+    for collector in Forecaster(Settings(cache_dir=tmp_path)).collectors:
         registry.register(collector)
     profile = {"spec": {"product": H200}, "status": {"heldOutError": 0.1}}
     registry.register(EstimateCollector(Index(estimate(), profiles=(profile,))))

@@ -1,4 +1,4 @@
-"""What the operator measures of itself."""
+"""Test the metrics of the operator itself."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NO_FAILURES = {
     "InvalidRow", "JobGoing", "NoAccelerator", "NoNode", "NotBetter", "PrecisionNotEstimated", "ProfileChanged",
     "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended",
 }  # fmt: skip
-"""Reasons of what waits, runs, went well, or stands on a Deployment alone."""
+"""Reasons that are not failures, or that only annotations of a Deployment have."""
 
 
 def reasons_in(package: str) -> Iterator[str]:
-    """Every reason that the code of a package gives in words."""
+    """Return every reason that is written in the code of a package."""
     for path in Path(package).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):

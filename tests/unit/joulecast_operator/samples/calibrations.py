@@ -1,4 +1,4 @@
-"""Calibrations, nodes and results for these tests."""
+"""Make calibrations, nodes and results for tests."""
 
 from __future__ import annotations
 

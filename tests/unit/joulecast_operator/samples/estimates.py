@@ -1,4 +1,4 @@
-"""Estimates, requests and outcomes for the tests of the controller half."""
+"""Make estimates, requests and outcomes for tests of the controller."""
 
 from __future__ import annotations
 

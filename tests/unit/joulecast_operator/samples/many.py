@@ -1,4 +1,4 @@
-"""Estimates as large as they get, and Deployments, in any number."""
+"""Make any number of Deployments, and of estimates of the largest size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def row(accelerator: str, batch_size: int, joules: float) -> dict[str, Any]:
 
 
 def estimate(number: int, *, image: str = IMAGE, created: str = "2026-01-02T03:04:05Z", **spec: Any) -> dict[str, Any]:
-    """Twenty results, twenty layers, and what field managers wrote."""
+    """Return an estimate with 20 results, 20 layers and managed fields."""
     rows = [row(name, size, 0.1 + number / 7 + size / 3) for name in ACCELERATORS for size in BATCH_SIZES]
     condition = {"status": "True", "reason": "Estimated", "message": "20 forecasts", "observedGeneration": 1}
     return {

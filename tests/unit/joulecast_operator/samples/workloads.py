@@ -1,4 +1,4 @@
-"""Estimates and Deployments as the API server would hand them out, for the tests of the admission half."""
+"""Make estimates and Deployments as the API server returns them, for tests of admission."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from joulecast_operator.metrics.estimates import Shown, shown
+from joulecast_operator.metrics.estimates import ServedRow, shown
 
 A100 = "NVIDIA-A100-SXM4-80GB"
 H200 = "NVIDIA-H200"
@@ -83,7 +83,7 @@ class Estimates:
     def estimates(self) -> list[dict[str, Any]]:
         return list(self.held)
 
-    def shown(self) -> list[tuple[Shown, ...]]:
+    def shown(self) -> list[tuple[ServedRow, ...]]:
         return [shown(found) for found in self.held]
 
     def profiles(self) -> list[dict[str, Any]]:

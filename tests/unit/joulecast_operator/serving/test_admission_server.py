@@ -1,4 +1,4 @@
-"""Who the webhook hears, how much of it, and what the others cost."""
+"""Test which requests the webhook reads and how much of them, and that refused ones cost little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ import aiohttp
 import pytest
 
 from joulecast_operator.serving import admission_server
-from joulecast_operator.serving.admission_server import REVIEW_BYTES, AdmissionServer, Door, application, common_name
+from joulecast_operator.serving.admission_server import (
+    REVIEW_BYTES,
+    AdmissionServer,
+    RequestGuard,
+    application,
+    common_name,
+)
 from joulecast_operator.serving.certificate import Certificate
 from joulecast_operator.serving.health import listening
 from joulecast_operator.serving.rates import AddressRates
@@ -26,7 +32,7 @@ CLOSED = AddressRates(per_second=0, burst=0)
 
 
 class Reviews:
-    """Answers reviews, and notes what was refused."""
+    """Answers reviews, and keeps the reasons of refused requests."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -41,10 +47,10 @@ class Reviews:
 
 
 def served(reviews: Reviews, work: Callable[[str], Awaitable[Any]], rates: AddressRates | None = None) -> Any:
-    """What ``work`` gives, called with the URL of a server without TLS."""
+    """Return the result of ``work``, called with the URL of a server without TLS."""
 
     async def run() -> Any:
-        app = application(reviews.review, Door(None, rates), reviews)
+        app = application(reviews.review, RequestGuard(None, rates), reviews)
         async with listening(app, 0, host="127.0.0.1", linger_seconds=0.1) as port:
             return await work(f"http://127.0.0.1:{port}/admit")
 
@@ -103,7 +109,7 @@ def test_an_address_over_its_rate_is_refused_unread_and_another_is_heard() -> No
 
 
 def test_senders_that_never_end_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor do they when there are more of them than may be read at a time; each is refused when its time is over."""
+    """This also holds if there are more of them than may be read at a time. Each is refused when its time is over."""
     monkeypatch.setattr(admission_server, "_BODY_SECONDS", 3600.0)
     reviews = Reviews()
 
@@ -151,7 +157,7 @@ def test_one_that_is_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_who_is_heard(names: tuple[str, ...] | None, certificate: Any, refusal: str | None) -> None:
-    assert Door(names, CLOSED).refusal(certificate, "10.0.0.1") == refusal
+    assert RequestGuard(names, CLOSED).refusal(certificate, "10.0.0.1") == refusal
 
 
 def test_the_common_name_of_a_certificate() -> None:

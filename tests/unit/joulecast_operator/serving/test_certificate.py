@@ -1,4 +1,4 @@
-"""What the webhook serves while its files change, and what it says of it."""
+"""Test which certificate the webhook uses while its files change, and what it reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.harness.certificates import VALIDITY, CertificateAuthority, KeyPair
 
 
 class World:
-    """A certificate of files that a test writes, at a time that it sets."""
+    """A certificate whose files and time a test sets."""
 
     def __init__(self, folder: Path) -> None:
         self.authority = CertificateAuthority(folder / "ca", "ca")
@@ -111,5 +111,5 @@ def test_both_forms_of_a_time_are_read(year: int) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\x30", b"\x30\x00", b"\x30\x03\x02\x01\x05", b"\xff" * 40])
 def test_what_is_no_certificate_is_a_value_error(content: bytes) -> None:
-    with pytest.raises(ValueError, match="until when"):
+    with pytest.raises(ValueError, match="no readable expiry date"):
         der.not_after(content)

@@ -1,4 +1,4 @@
-"""Who may read /metrics; tests/cluster/test_metrics_access.py asks a real API server."""
+"""Test who may read /metrics; tests/cluster/test_metrics_access.py does so with a real API server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRAPER = {"username": "system:serviceaccount:monitoring:prometheus", "groups": 
 
 
 class Server:
-    """An API server that knows ``users`` by their tokens and lets ``readers`` get /metrics."""
+    """An API server with ``users`` by their tokens, of whom ``readers`` may get /metrics."""
 
     def __init__(self, users: Mapping[str, Any], readers: tuple[str, ...] = ()) -> None:
         self.users, self.readers = users, readers

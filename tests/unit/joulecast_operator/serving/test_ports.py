@@ -1,4 +1,4 @@
-"""The two ports of a process."""
+"""Test the two ports of a process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEALTH = Health(sick=lambda: None, unready=lambda: None)
 
 
 class Access:
-    """Lets pass whoever says the word."""
+    """Allows requests that have the right word in their header."""
 
     def __init__(self, _: object) -> None:
         pass
@@ -33,7 +33,7 @@ class Access:
 
 
 def answers(settings: Settings, tls: ssl.SSLContext | bool, *, word: bool = True) -> dict[str, tuple[int, str]]:
-    """What each page of each port says."""
+    """Return the answer of each page of each port."""
     ports = {"health": settings.health_port, "metrics": settings.metrics_port}
     headers = {"Authorization": "Bearer word"} if word else {}
 

@@ -1,4 +1,4 @@
-"""Run whatever a test asks for, as a worker.
+"""Run the jobs of tests in a worker.
 
 Usage: `python -m tests.unit.joulecast_operator.workers.jobs SECONDS MEMORY_BYTES`.
 """
@@ -78,7 +78,7 @@ def _native(call: str, *arguments: int) -> str:
 
 
 def native_calls(_: bytes) -> Header:
-    """What the kernel says to system calls made past Python."""
+    """Return how the kernel answers system calls that are not made by Python."""
     return {
         "socket": _native("socket", socket.AF_INET, socket.SOCK_STREAM, 0),
         "socket of the machine": _native("socket", socket.AF_UNIX, socket.SOCK_STREAM, 0),

@@ -1,4 +1,4 @@
-"""Whose turn it is: nobody starves, bounds hold, and within a line the first comes first."""
+"""Test the order of turns: every job gets one, bounds hold, and within a line the oldest job is first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joulecast_operator.workers.fair_queue import Bounds, FairQueue, QueueFullEr
 
 MANY = 10_000
 NAMES = st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz"))
-"""Namespace and registry."""
+"""The namespace and the registry of a job."""
 
 INDEX = st.integers(0, 99)
 
@@ -30,7 +30,7 @@ def bounds(running: int = 4, **others: int) -> Bounds:
 
 
 class Line:
-    """A queue, and whoever waits in it."""
+    """A queue and the requesters in it."""
 
     def __init__(self, limits: Bounds | None = None) -> None:
         self.queue = FairQueue(limits or bounds())
@@ -48,7 +48,7 @@ class Line:
         return requester
 
     def run_next(self) -> Ticket:
-        """Take the next ticket, whose job is over at once."""
+        """Take the next ticket, and end its job at once."""
         ticket = self.queue.take()
         assert ticket is not None
         self.queue.done(ticket)
@@ -168,12 +168,12 @@ def test_no_namespace_fills_the_queue() -> None:
     line = Line(bounds(1, waiting=5, waiting_per_namespace=3))
     for _ in range(3):
         line.enter("slow")
-    with pytest.raises(QueueFullError, match="more than 3 jobs of this namespace wait") as caught:
+    with pytest.raises(QueueFullError, match="full for this namespace, with 3 jobs") as caught:
         line.enter("slow")
     assert (caught.value.reason, caught.value.transient) == ("QueueFull", True)
     line.enter("shop")
     line.enter("shop")
-    with pytest.raises(QueueFullError, match="more than 5 jobs wait"):
+    with pytest.raises(QueueFullError, match="the queue is full, with 5 jobs"):
         line.enter("shop")
     assert len(line.queue) == 5
 
@@ -243,7 +243,7 @@ def test_nobody_starves_while_others_keep_coming(names: list[tuple[str, str]]) -
 
 
 class Machine(RuleBasedStateMachine):
-    """A queue whose tickets come, are joined, taken and left in any order."""
+    """Puts tickets into a queue, joins, takes and removes them in any order."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The controller's proxy reaches its fetchers, and no other of its workers."""
+"""Test that fetchers, and no other workers, get the controller's proxy settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from joulecast.sources.registries.proxies import VARIABLES
-from joulecast_operator.estimates.forecasts import Forecasts
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
@@ -23,7 +23,7 @@ HOST = "203.0.113.7:5000"  # RFC 5737: nobody's, so that it is had through a pro
 
 def forecast(folder: Path) -> Outcome:
     async def run() -> Outcome:
-        forecasts = Forecasts(Settings(cache_dir=folder / "cache", insecure_registries=(HOST,)))
+        forecasts = Forecaster(Settings(cache_dir=folder / "cache", insecure_registries=(HOST,)))
         try:
             request = ForecastRequest(image=f"{HOST}/team/model:1", batch_sizes=(1,), accelerators=("NVIDIA-H200",))
             return await forecasts.forecast(request)
@@ -61,7 +61,7 @@ def test_a_proxy_that_cannot_be_used_is_the_estimates_reason(monkeypatch: pytest
 
 def test_profilers_hear_of_no_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     proxied(monkeypatch, {"HTTPS_PROXY": "http://me:s3cret@proxy:3128", "NO_PROXY": "10.0.0.0/8"})
-    forecasts = Forecasts(Settings(cache_dir=tmp_path))
+    forecasts = Forecaster(Settings(cache_dir=tmp_path))
     programs = {pool._program.name: pool._program.environment for pool in (forecasts._fetchers, forecasts._profilers)}
     assert programs["fetcher"] == {"HTTPS_PROXY": "http://me:s3cret@proxy:3128", "NO_PROXY": "10.0.0.0/8"}
     assert not set(VARIABLES) & set(programs["profiler"])

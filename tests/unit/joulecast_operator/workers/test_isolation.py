@@ -1,4 +1,4 @@
-"""Which barriers stand before the profiler is found out at the start."""
+"""Test that the barriers between the profiler and the network are found out at the start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from joulecast_operator.workers.sandbox import BARRIERS
 
 
 def kernel(tmp_path: Path, script: str) -> str:
-    """A program in the place of the one that asks the kernel."""
+    """Replace the program that asks the kernel by another one."""
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Jobs run in real processes: whatever happens to one costs that job alone."""
+"""Test with real processes that the failure of a job concerns only that job."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import pytest
 
 from joulecast.errors import JoulecastError
 from joulecast_operator.workers import pool as workers
-from joulecast_operator.workers.pool import Pool, Program
+from joulecast_operator.workers.pool import Pool, WorkerProgram
 from tests.harness.environment import ROOT
 
 MIB = 2**20
 
 
-def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bool = False, **more: str) -> Program:
-    return Program(
+def program(
+    *, seconds: float = 60, isolated: bool = False, waits_for_others: bool = False, **more: str
+) -> WorkerProgram:
+    return WorkerProgram(
         name="profiler",
         module="tests.unit.joulecast_operator.workers.jobs",
         seconds=seconds,
@@ -32,8 +34,8 @@ def program(*, seconds: float = 60, isolated: bool = False, waits_for_others: bo
     )
 
 
-def with_pool(job: Any, chosen: Program | None = None) -> Any:
-    """The result of ``job(pool)``, the pool closed afterwards."""
+def with_pool(job: Any, chosen: WorkerProgram | None = None) -> Any:
+    """Return the result of ``job(pool)``, and close the pool after it."""
 
     async def run() -> Any:
         pool = Pool(chosen or program())
@@ -47,12 +49,12 @@ def with_pool(job: Any, chosen: Program | None = None) -> Any:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job has the time it is given here, its worker all it needs to start on a busy machine."""
+    """Limit the time of a job, but not the time in which its worker starts on a busy machine."""
     monkeypatch.setattr(workers, "GRACE_SECONDS", 120.0)
 
 
-def failure(job: str, chosen: Program | None = None) -> JoulecastError:
-    """How ``job`` failed, after which the same pool still answers."""
+def failure(job: str, chosen: WorkerProgram | None = None) -> JoulecastError:
+    """Return how ``job`` failed, after a check that the same pool still answers."""
 
     async def run(pool: Pool) -> JoulecastError:
         with pytest.raises(JoulecastError) as caught:

@@ -1,4 +1,4 @@
-"""The profiler's jobs, called in this process: what a real model becomes."""
+"""Test the profiler's jobs in this process, with real models."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_profile_that_prices_nothing_sound_is_refused(law: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("law", BAD, ids=str)
 def test_a_bad_profile_takes_only_itself_out(tmp_path: Path, law: dict[str, Any]) -> None:
-    """Whoever lets one in, the other accelerators of the estimate are priced."""
+    """The other accelerators of the estimate get a forecast, wherever the invalid profile comes from."""
     plain = json.loads(catalogue.installed()["NVIDIA-B200"].to_json())
     document = json.dumps(plain | {"law": plain["law"] | law})
     override = {"product": "NVIDIA-B200", "runtime": "torch-eager", "document": document}

@@ -1,4 +1,4 @@
-"""The filter's program, run by a reader of its own for both architectures."""
+"""Test the filter's program for both architectures with an interpreter of BPF."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALL = {**seccomp.NETWORK, **seccomp.PROCESSES, **seccomp.KERNEL}
 
 
 def answer(program: bytes, number: int, architecture: int) -> int:
-    """Run classic BPF over a call, as the kernel does."""
+    """Run a program of classic BPF for a system call, like the kernel."""
     lines = list(struct.iter_unpack("=HBBI", program))
     data, loaded, at = {0: number, 4: architecture}, 0, 0
     while True:

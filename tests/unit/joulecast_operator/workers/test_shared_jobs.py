@@ -1,4 +1,4 @@
-"""A job serves all who ask meanwhile, and ends with the last of them."""
+"""Test that a job is shared by all who request it while it runs, and is cancelled with the last of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joulecast_operator.workers.shared_jobs import SharedJobs
 
 
 class Work:
-    """Work that lasts until it is told to end; counts how often it began, came to its end or was cancelled."""
+    """Work that lasts until the test ends it, and counts how often it began, ended or was cancelled."""
 
     def __init__(self) -> None:
         self.begun = self.ended = self.cancelled = 0
@@ -40,7 +40,7 @@ async def ask(
 
 
 async def begun(*coroutines: Coroutine[Any, Any, str]) -> list[asyncio.Task[str]]:
-    """The coroutines as tasks that have come as far as they can."""
+    """Start the coroutines as tasks, and let them run until all wait."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     await settled()
     return tasks

@@ -1,4 +1,4 @@
-"""What was read is kept by its content; what was claimed, by who claimed it to whom."""
+"""Test that models are kept by content, and claims by registry and credentials."""
 
 from __future__ import annotations
 

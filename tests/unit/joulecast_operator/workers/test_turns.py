@@ -1,4 +1,4 @@
-"""A job waits for its turn, gives it back however it ends, and says meanwhile that it waits."""
+"""Test that a job waits for its turn, tells its requesters so, and ends its turn in whatever way it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joulecast_operator.workers.turns import Turns
 
 
 class World:
-    """Workers, one for each namespace, and jobs that last until they are told to end."""
+    """Workers, one for each namespace, and jobs that last until the test ends them."""
 
     def __init__(self, *, running: int = 1) -> None:
         self.now = 1000.0

@@ -108,15 +108,15 @@ def test_a_failed_estimate_gives_its_reason() -> None:
 @pytest.mark.parametrize(
     ("inputs", "reason", "said"),
     [
-        ({notes.BATCH_SIZE: "8"}, "BatchSizeNotEstimated", "holds batch size 8; the estimate"),
+        ({notes.BATCH_SIZE: "8"}, "BatchSizeNotEstimated", "has a result for batch size 8; the estimate"),
         ({notes.BATCH_SIZE: "many"}, "InvalidBatchSize", 'is "many": give one of the batch sizes of "detector", 1, 32'),
-        ({notes.PRECISION: "fp16"}, "PrecisionNotEstimated", "holds no precision fp16, but default"),
-        ({notes.RUNTIME: "vllm"}, "RuntimeNotEstimated", "holds no runtime vllm, but torch-eager"),
-        ({notes.FOR_ACCELERATOR: "B200"}, "AcceleratorNotEstimated", f"accelerator B200, but {A100}, NVIDIA-H200"),
+        ({notes.PRECISION: "fp16"}, "PrecisionNotEstimated", "has no result for precision fp16, but for default: "),
+        ({notes.RUNTIME: "vllm"}, "RuntimeNotEstimated", "has no result for runtime vllm, but for torch-eager: "),
+        ({notes.FOR_ACCELERATOR: "B200"}, "AcceleratorNotEstimated", f"accelerator B200, but for {A100}, NVIDIA-H200"),
         (
             {notes.BATCH_SIZE: "1", notes.FOR_ACCELERATOR: A100},
             "CombinationNotEstimated",
-            f"holds no row with batch size 1, accelerator {A100} together",
+            f"has no result for batch size 1, accelerator {A100} together",
         ),
     ],
 )
@@ -135,7 +135,8 @@ def test_a_named_estimate_is_not_said_to_be_one_of_many() -> None:
     workload = deployment(image=IMAGE, annotations={notes.ESTIMATE: "detector", notes.BATCH_SIZE: "8"})
     (text,) = decide(create(workload), Estimates(estimate())).warnings
     assert text == (
-        'no forecast: the estimate "detector" holds no batch size 8, but 32; add it to its workload.batchSizes'
+        'no forecast: the estimate "detector" has no result for batch size 8, but for 32:'
+        " add it to its workload.batchSizes"
     )
 
 
@@ -158,7 +159,7 @@ def test_a_batch_size_that_was_not_estimated_says_which_were() -> None:
     workload = deployment(image=IMAGE, annotations={"joulecast.dev/batch-size": "8"})
     decision = decide(create(workload), Estimates(estimate()))
     assert decision.outcome == "failed"
-    assert "holds no batch size 8, but 32" in decision.warnings[0]
+    assert "has no result for batch size 8, but for 32" in decision.warnings[0]
 
 
 def test_a_batch_size_that_is_no_number_is_named_with_its_annotation() -> None:
@@ -299,7 +300,7 @@ def test_an_object_of_another_kind_is_never_patched() -> None:
     other = deployment(image=IMAGE, annotations=MODEL | FORGED) | {"kind": "StatefulSet"}
     decision = decide(create(other, kind={"group": "apps", "kind": "StatefulSet"}), Estimates(estimate()))
     assert (decision.outcome, decision.patch) == ("unknown", ())
-    assert "joulecast annotates Deployments, no StatefulSet" in decision.warnings[0]
+    assert "effect on a StatefulSet, because joulecast annotates only Deployments" in decision.warnings[0]
 
 
 def test_a_workload_that_is_skipped_is_told_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Which of several estimates speaks for a workload, and which of its rows."""
+"""Test which of several estimates applies to a workload, and which of its results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ON_L40S = {"nodeSelector": {"nvidia.com/gpu.product": L40S}}
 
 
 def born(name: str, day: int, *rows: dict[str, Any], ready: str = "True", **spec: Any) -> dict[str, Any]:
-    """An estimate of IMAGE that was created on that day of a month, and holds ``rows``."""
+    """Return an estimate of IMAGE that was created on that day of a month, and has the results ``rows``."""
     found = estimate(name, ready=ready, rows=rows or None)
     found["metadata"]["creationTimestamp"] = f"2026-03-{day:02}T00:00:00Z"
     found["spec"] |= spec
@@ -25,7 +25,7 @@ def born(name: str, day: int, *rows: dict[str, Any], ready: str = "True", **spec
 
 
 def chosen(workload: dict[str, Any], *estimates: dict[str, Any]) -> str | None:
-    """The name of the estimate that speaks for ``workload``, in whatever order the index gives them."""
+    """Return the name of the estimate that applies to ``workload``, in whatever order the index returns them."""
     names = set()
     for order in (estimates, estimates[::-1]):
         found = choice.estimate_for(workload, Estimates(*order))
@@ -112,9 +112,9 @@ def test_an_estimate_is_made_for_what_the_workload_says_and_an_estimate_takes() 
 
 def test_defaults_that_the_server_fills_in_make_no_other_question() -> None:
     filled = {"workload": {"precision": "default"}, "runtime": "torch-eager", "resolveInterval": "15m"}
-    assert choice.same_question(filled, {})
+    assert choice.same_request(filled, {})
     for other in ({"runtime": "vllm"}, {"workload": {"batchSizes": [1]}}, {"accelerators": {"names": [L40S]}}):
-        assert not choice.same_question(filled, other)
+        assert not choice.same_request(filled, other)
 
 
 def test_the_order_of_lookup() -> None:

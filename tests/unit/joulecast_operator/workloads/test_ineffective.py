@@ -1,4 +1,4 @@
-"""Annotations that have no effect are told of, with what was likely meant."""
+"""Test the warnings about annotations that have no effect, which suggest what was meant."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_output_that_reads_like_a_question_is_told_once_at_creation() -> None
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "InferenceService"])
 def test_kinds_that_are_not_covered_are_told(kind: str) -> None:
     (text,) = said(kind, model="r/m:1", batch_size="8")
-    assert f"no {kind}, so that joulecast.dev/batch-size, joulecast.dev/model has no effect" in text
+    assert f"joulecast.dev/batch-size, joulecast.dev/model have no effect on a {kind}, because" in text
     assert said(kind) == ()
 
 

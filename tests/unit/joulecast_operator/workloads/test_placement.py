@@ -1,4 +1,4 @@
-"""Which accelerators a pod's own constraints leave."""
+"""Test on which accelerators a pod may be placed by its own constraints."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Log and count the outcomes of reconciling: one line an event, one count a failure.
+"""Log and count the outcomes of reconciling: one line for each change, one count for each failure.
 
-Texts of images and models are bounded and escaped here as everywhere they are shown.
+Texts that come from images and models are cut and escaped, as everywhere where they are shown.
 """
 
 from __future__ import annotations
@@ -13,27 +13,32 @@ from joulecast_operator.api import bounds
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, PROFILES, Kind
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.calibrations.status import ENDED, HOLDING, State
+from joulecast_operator.calibrations.status import ENDED, HOLDING, PhaseUpdate
 from joulecast_operator.estimates.outcomes import Failure, Forecast
-from joulecast_operator.estimates.status import Result
+from joulecast_operator.estimates.status import EstimateState
 from joulecast_operator.profiles.usable import SUPERSEDED
 
 log = logging.getLogger("joulecast_operator.estimates.outcomes")
 
-Count = Callable[[str, str], None]
-"""Takes the kind of an object and the reason of a failure."""
+CountFailure = Callable[[str, str], None]
+"""Counts a failure, by the kind of the object and the reason."""
 
-_Said = Failure | Wrong | Waiting | State
+_Said = Failure | Wrong | Waiting | PhaseUpdate
 
 
-class Journal:
-    """Logs outcomes. ``written``: whether the object's status changed; else there is no new line."""
+class OutcomeLog:
+    """Logs the outcomes of reconciling objects, and counts failures with ``count``.
 
-    def __init__(self, count: Count | None = None) -> None:
+    ``written``, in all methods: whether the object's status changed. If it did not, no line is written.
+    """
+
+    def __init__(self, count: CountFailure | None = None) -> None:
         self._count = count or (lambda *_: None)
 
-    def estimate(self, estimate: Resource, result: Result, *, written: bool, seconds: float | None = None) -> None:
-        """Log the outcome, and count a failure at every try. ``seconds``: from question to answer."""
+    def estimate(
+        self, estimate: Resource, result: EstimateState, *, written: bool, seconds: float | None = None
+    ) -> None:
+        """Log the outcome of an estimate, and count a failure at every try. ``seconds``: time to answer the request."""
         if isinstance(result, (Failure, Wrong)):
             if written or isinstance(result, Failure):
                 self._count(ESTIMATES.kind, result.reason)
@@ -52,13 +57,13 @@ class Journal:
         elif isinstance(result, Wrong):
             self._count(PROFILES.kind, result.reason)
             _warn("a profile is refused", "ProfileRefused", PROFILES, profile, result)
-        elif isinstance(result, Waiting):  # what it waits for is raised and counted
+        elif isinstance(result, Waiting):  # the error that it waits for is raised and counted elsewhere
             _warn("a profile cannot be checked", "ProfileUnchecked", PROFILES, profile, result)
         else:
             _line(logging.INFO, "a profile is in use", "ProfileTaken", PROFILES, profile)
 
-    def calibration(self, before: Resource, state: State, *, written: bool) -> None:
-        """Log a new phase. ``before``: the calibration as it was when ``state`` was written."""
+    def calibration(self, before: Resource, state: PhaseUpdate, *, written: bool) -> None:
+        """Log a new phase of a calibration. ``before``: the calibration before ``state`` was written."""
         was = (before.get("status") or {}).get("phase")
         if not written or was == state.phase:
             return
@@ -75,8 +80,8 @@ class Journal:
         _line(logging.DEBUG, "a Deployment was annotated", "Annotated", DEPLOYMENTS, deployment, changes=len(changes))
 
 
-UNCOUNTED: Final = Journal()
-"""Writes lines and counts nothing."""
+UNCOUNTED: Final = OutcomeLog()
+"""Logs outcomes and counts nothing."""
 
 
 def _warn(text: str, event: str, kind: Kind, resource: Resource, said: _Said, **facts: Any) -> None:

@@ -7,8 +7,8 @@ import pytest
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec, seconds_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
-from joulecast_operator.cluster.access import Credentials, merged_docker_configs
-from joulecast_operator.estimates import questions
+from joulecast_operator.cluster.access import PullCredentials, merged_docker_configs
+from joulecast_operator.estimates import inputs
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
@@ -19,9 +19,9 @@ def asked(
     index: Index | None = None, overrides: tuple[Override, ...] = (), **spec: Any
 ) -> ForecastRequest | Waiting | Wrong:
     resource = estimate(**spec)
-    checked = questions.spec_of(resource)
+    checked = inputs.spec_of(resource)
     assert isinstance(checked, EstimateSpec), checked
-    return questions.request_of(resource, checked, index or Index(), overrides, Credentials())
+    return inputs.request_of(resource, checked, index or Index(), overrides, PullCredentials())
 
 
 def index_with(*nodes: tuple[str, dict[str, str]]) -> Index:
@@ -155,7 +155,7 @@ def test_credentials_are_no_part_of_the_identity_nor_of_what_is_printed() -> Non
     ],
 )
 def test_a_malformed_spec_is_one_sentence(spec: dict[str, Any]) -> None:
-    found = questions.spec_of(estimate(**spec))
+    found = inputs.spec_of(estimate(**spec))
     assert isinstance(found, Wrong)
     assert found.reason == "InvalidSpec"
     assert "\n" not in found.message

@@ -1,4 +1,4 @@
-"""Make the request for a forecast from an estimate and what the cluster holds; pure."""
+"""Collect the inputs of a forecast from an estimate and the objects of the cluster, as a request; pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
-from joulecast_operator.cluster.access import Credentials
+from joulecast_operator.cluster.access import PullCredentials
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
@@ -19,7 +19,7 @@ from joulecast_operator.workloads import discovery
 
 
 def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
-    """Validate the spec again: an object may be older than the CRD that would refuse it today."""
+    """Return the validated spec. It is validated again, because the object may be older than the present CRD."""
     try:
         return InferenceEnergyEstimate.model_validate(estimate).spec
     except ValidationError as error:
@@ -31,9 +31,9 @@ def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
 
 
 def request_of(
-    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: Credentials
+    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: PullCredentials
 ) -> ForecastRequest | Waiting | Wrong:
-    """Return the request for a forecast, or the reason why there is none."""
+    """Return the request for a forecast, or the reason why none can be made."""
     images = images_of(estimate, spec, index)
     if not isinstance(images, tuple):
         return images
@@ -44,8 +44,8 @@ def request_of(
     if len(accelerators) * len(batch_sizes) > MAXIMUM_RESULTS:
         return Wrong(
             reason="TooManyResults",
-            message=f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes are more than"
-            f" {MAXIMUM_RESULTS} results: name fewer of either",
+            message=f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes give more than"
+            f" {MAXIMUM_RESULTS} results: name fewer accelerators or batch sizes",
         )
     return ForecastRequest(
         image=images[0],
@@ -66,7 +66,7 @@ def request_of(
 
 
 def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str, ...] | Wrong:
-    """Return the images that may hold the model: the spec's own, or those of the target, likeliest first."""
+    """Return the images that may hold the model: the spec's own, or those of the target, the most likely first."""
     if spec.model is not None:
         return (spec.model.image,)
     if spec.target_ref is None:
@@ -88,7 +88,7 @@ def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
-    """Return the product names, each card once: those given, else of the nodes selected, else of all nodes."""
+    """Return product names without duplicates: those given, else those of the selected nodes, else of all nodes."""
     if spec.accelerators is not None and spec.accelerators.names:
         return tuple(dict.fromkeys(map(product_named, spec.accelerators.names)))
     selector = spec.accelerators.node_selector if spec.accelerators else None
@@ -105,7 +105,7 @@ def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiti
 
 
 def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
-    """Return the GPU product of a node that carries the ``wanted`` labels, as ``product_named`` spells it."""
+    """Return the GPU product of a node that carries the ``wanted`` labels; None if it has none or lacks a label."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return None
@@ -114,7 +114,7 @@ def product_of(node: Resource, wanted: Mapping[str, str]) -> str | None:
 
 
 def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
-    """Return the annotations `refresh` of the estimate and its target, which ask to resolve the tag again."""
+    """Return the annotations `refresh` of the estimate and its target; a change asks for a new look-up of the tag."""
     namespace, target = estimate["metadata"]["namespace"], spec.target_ref
     workload = index.deployment(namespace, target.name) if target else None
     asking = (annotations_of(each or {}).get(REFRESH, "") for each in (estimate, workload))
@@ -122,5 +122,5 @@ def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
 
 
 def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:
-    """Return the profiles of the accelerators asked for."""
+    """Return the profiles of the requested accelerators and runtime."""
     return (each for each in overrides if each.runtime == runtime and each.product in accelerators)
