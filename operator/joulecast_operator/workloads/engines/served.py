@@ -1,0 +1,201 @@
+"""The language model that a pod serves: which engine, which model, where its files lie, and how it is run."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from joulecast_operator.api.objects import Resource, mapping, mappings
+from joulecast_operator.workloads.engines.commands import UNKNOWN, Command, commands, literal_variables
+from joulecast_operator.workloads.engines.options import ENGINES, Engine, Options, read_options
+
+Source = Literal["uri", "image", "unknown"]
+
+_HUB_NAME: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?(:[\w.-]{1,64})?", re.ASCII)
+_REVISION: Final = re.compile(r"[A-Za-z0-9][\w./-]{0,127}", re.ASCII)
+_BUCKETS: Final = ("s3://", "gs://", "az://", "hf://")
+_PYTHON: Final = re.compile(r"python[0-9.]*")
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,6}")
+_SHOWN: Final = 80  # characters of a tenant's word in a sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlace:
+    """Where the model's files lie.
+
+    - ``uri``: ``hf://org/name@revision`` or ``s3://…``, for ``uri``; ``image`` and ``path`` inside it, for ``image``.
+    - ``problem``: why it cannot be said, for ``unknown``: a sentence that names the way out.
+    """
+
+    source: Source
+    uri: str = ""
+    image: str = ""
+    path: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """What was understood of a container that serves a language model.
+
+    - ``runtime``: None for an engine that no law prices.
+    - ``tensor_parallel``, ``most_sequences``, ``longest``, ``batched_tokens``: None where the engine's default holds.
+    - ``dtype``, ``quantisation``, ``cache_dtype``: as written, "" where the files decide.
+    - ``used``, ``ignored``: options that were read, and those that may matter and were not.
+    """
+
+    engine: str
+    runtime: str | None
+    container: str
+    place: ModelPlace
+    tensor_parallel: int | None = None
+    most_sequences: int | None = None
+    longest: int | None = None
+    batched_tokens: int | None = None
+    dtype: str = ""
+    quantisation: str = ""
+    cache_dtype: str = ""
+    used: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def served_models(pod: Resource) -> tuple[ServedModel, ...]:
+    """Return the model of every container of a pod's spec that starts a known engine, in the pod's order."""
+    found = (_served(pod, container) for container in mappings(pod.get("containers")))
+    return tuple(model for model in found if model is not None)
+
+
+def _served(pod: Resource, container: Resource) -> ServedModel | None:
+    started = _started(container)
+    if started is None:
+        return None
+    engine, words, command = started
+    options = read_options(engine, words, command.variables)
+    return ServedModel(
+        engine=engine.name,
+        runtime=engine.runtime,
+        container=str(container.get("name", "")),
+        place=_place(pod, container, engine, options),
+        tensor_parallel=_count(options, "tensor_parallel"),
+        most_sequences=_count(options, "most_sequences"),
+        longest=_count(options, "longest"),
+        batched_tokens=_count(options, "batched_tokens"),
+        dtype=options.values.get("dtype", ""),
+        quantisation=options.values.get("quantisation", ""),
+        cache_dtype=options.values.get("cache_dtype", ""),
+        used=options.used,
+        ignored=options.ignored,
+    )
+
+
+def _started(container: Resource) -> tuple[Engine, Sequence[str], Command] | None:
+    """Return the engine that the container starts, the words after its program, and the command."""
+    found = commands(container)
+    for command in found:
+        for engine in ENGINES:
+            words = _after_program(engine, command.words)
+            if words is not None:
+                return engine, words, command
+    own = None if container.get("command") else _of_image(str(container.get("image", "")))
+    if own is None:
+        return None
+    words = tuple(word for command in found for word in command.words)
+    return own, words, Command(words=words, variables=literal_variables(container))
+
+
+def _after_program(engine: Engine, words: Sequence[str]) -> Sequence[str] | None:
+    """Return the words after the engine's program; None where the command starts another one."""
+    if not words:
+        return None
+    program = posixpath.basename(words[0])
+    if _PYTHON.fullmatch(program):
+        module = next((n for n in range(1, len(words) - 1) if words[n] == "-m"), None)
+        if module is None or words[module + 1] not in engine.modules:
+            return None
+        rest = words[module + 2 :]
+        return rest[1:] if rest[:1] == (engine.subcommand,) else rest
+    if program not in engine.programs or (program == "server" and not words[0].startswith(("/", "./"))):
+        return None
+    if engine.subcommand is None:
+        return words[1:]
+    return words[2:] if words[1:2] == (engine.subcommand,) else None
+
+
+def _of_image(image: str) -> Engine | None:
+    """Return the engine that an image of this name starts by itself."""
+    repository = image.partition("@")[0].lower()
+    return next((engine for engine in ENGINES if any(part in repository for part in engine.images)), None)
+
+
+def _count(options: Options, name: str) -> int | None:
+    text = options.values.get(name, "")
+    return int(text) if _COUNT.fullmatch(text) else None
+
+
+def _place(pod: Resource, container: Resource, engine: Engine, options: Options) -> ModelPlace:
+    hub, model = options.values.get("hub", ""), options.values.get("model", "")
+    named = hub or model
+    if not named:
+        return _unknown(f"names no model to {engine.name}", container)
+    if UNKNOWN.search(named) or UNKNOWN.search(options.values.get("revision", "")):
+        return _unknown(f"takes the model from {named[:_SHOWN]!r}, whose value the pod does not state", container)
+    if named.startswith(("/", "./", "../")) and not hub:
+        return _mounted(pod, container, posixpath.normpath(posixpath.join("/", _working_folder(container), named)))
+    if named.startswith(_BUCKETS):
+        return _bucket(named, container)
+    return _on_hub(named, options, container)
+
+
+def _working_folder(container: Resource) -> str:
+    return str(container.get("workingDir") or "/")
+
+
+def _bucket(named: str, container: Resource) -> ModelPlace:
+    if named.startswith(("s3://", "hf://")):
+        return ModelPlace(source="uri", uri=named)
+    return _unknown(f"takes the model from {named[:_SHOWN]!r}, a store that is not read", container)
+
+
+def _on_hub(named: str, options: Options, container: Resource) -> ModelPlace:
+    name, _, tag = named.partition(":")
+    revision = options.values.get("revision", "")
+    if not _HUB_NAME.fullmatch(named) or "/" not in name or (revision and not _REVISION.fullmatch(revision)):
+        return _unknown(
+            f"takes the model from {named[:_SHOWN]!r}, which is neither a path nor ORGANISATION/NAME", container
+        )
+    uri = f"hf://{name}" + (f"@{revision}" if revision else "")
+    return ModelPlace(source="uri", uri=uri, path=options.values.get("file", "") or tag)
+
+
+def _mounted(pod: Resource, container: Resource, path: str) -> ModelPlace:
+    """Return the image that holds ``path``: that of a volume mounted around it, else the container's own."""
+    mount = max(_mounts(container, path), key=lambda found: len(found[0]), default=None)
+    if mount is None:
+        return ModelPlace(source="image", image=str(container.get("image", "")), path=path)
+    folder, name, below = mount
+    volume = next((each for each in mappings(pod.get("volumes")) if each.get("name") == name), {})
+    reference = mapping(volume.get("image")).get("reference")
+    inside = posixpath.normpath(posixpath.join("/", below, posixpath.relpath(path, folder)))
+    if reference:
+        return ModelPlace(source="image", image=str(reference), path=inside)
+    kind = next((key for key in volume if key != "name"), "unknown")
+    return _unknown(f"takes the model from {path[:_SHOWN]!r} on a volume of kind {kind}, which is not read", container)
+
+
+def _mounts(container: Resource, path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the mounts around ``path``: folder, the volume's name, the folder inside the volume."""
+    for mount in mappings(container.get("volumeMounts")):
+        folder = posixpath.normpath(str(mount.get("mountPath", "")) or "/")
+        if path == folder or path.startswith(folder.rstrip("/") + "/"):
+            yield folder, str(mount.get("name", "")), str(mount.get("subPath", ""))
+
+
+def _unknown(problem: str, container: Resource) -> ModelPlace:
+    name = str(container.get("name", ""))
+    return ModelPlace(
+        source="unknown",
+        problem=f"container {name!r} {problem}: name the model in an InferenceEnergyEstimate (spec.model)",
+    )
