@@ -282,7 +282,7 @@ def test_without_a_hub_of_the_administrator_none_is_asked(tmp_path: Path) -> Non
         hub.add("org/open", checkpoints.model_folder())
         namespace = cluster.plane.create_namespace("off")
         cluster.plane.apply(estimate("open", namespace, model={"uri": "hf://org/open"}, workload=TOKENS))
-        condition = cluster.until_reason("open", namespace, "HubDisabled")
+        condition = cluster.until_reason("open", namespace, "SourceDisabled")
         assert condition["status"] == "False"
         assert "no hub may be used" in condition["message"]
         assert not hub.server.requests

@@ -326,5 +326,5 @@ def _may_heal(failure: Failure) -> bool:
 
     An image beyond the budget is not read again before its tag is looked up again.
     """
-    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded", "HubDisabled")
+    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded", "SourceDisabled")
     return failure.transient or (failure.stage == "resolve" and not lasting)

@@ -20,7 +20,7 @@ OTHER: Final = "Other"
 API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 
 _OF_LANGUAGE_MODELS: Final = (
-    "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "HubDisabled", "InvalidHub", "InvalidModelSecret",
+    "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "InvalidEndpoint", "InvalidModelSecret", "SourceDisabled",
     "ModelSecretForbidden", "ModelSecretNotFound", "SourceMisbehaved", "SourceUnavailable", "UnknownArchitecture",
     "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation",
 )  # fmt: skip
