@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast_operator.api.products import is_slice, product_named, whole_name
+from joulecast.accelerators.product_names import is_slice
+from joulecast_operator.api.products import product_named, whole_name
 
 CARD, SLICE = "NVIDIA-A100-SXM4-80GB", "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb"
 

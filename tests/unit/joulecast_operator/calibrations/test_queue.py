@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.calibrations.queue import Place, place_of, waiting, waits
+from joulecast_operator.calibrations.queue import ProductRuntime, product_runtime_of, waiting_state, waits_in_queue
 from tests.unit.joulecast_operator.samples.calibrations import L40S, calibration
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-PLACE = Place(product=L40S, runtime="torch-eager")
+PLACE = ProductRuntime(product=L40S, runtime="torch-eager")
 
 
 def standing(name: str, phase: str = "Waiting", *, since: str | None = None, **status: Any) -> dict[str, Any]:
@@ -25,11 +25,11 @@ def said(found: Any) -> str:
 
 
 def test_the_first_one_may_begin() -> None:
-    assert waiting(calibration("a"), PLACE, [calibration("a")], NOW) is None
+    assert waiting_state(calibration("a"), PLACE, [calibration("a")], NOW) is None
 
 
 def test_one_waits_for_the_one_that_measures_and_says_since_when() -> None:
-    found = waiting(calibration("a"), PLACE, [standing("b", "Measuring")], NOW)
+    found = waiting_state(calibration("a"), PLACE, [standing("b", "Measuring")], NOW)
     assert said(found) == f"waits for lab/b, which measures {L40S} under torch-eager"
     assert found is not None
     assert found.facts == {
@@ -39,37 +39,37 @@ def test_one_waits_for_the_one_that_measures_and_says_since_when() -> None:
 
 @pytest.mark.parametrize("phase", ["Queued", "Starting", "Measuring", "Fitting"])
 def test_one_that_has_its_turn_keeps_it(phase: str) -> None:
-    assert waiting(standing("a", phase), PLACE, [standing("b", "Measuring")], NOW) is None
+    assert waiting_state(standing("a", phase), PLACE, [standing("b", "Measuring")], NOW) is None
 
 
 def test_the_one_that_has_waited_longest_is_next() -> None:
     early, late = standing("late", since="2026-01-01T00:00:00Z"), standing("a", since="2026-01-01T00:00:01Z")
-    assert waiting(early, PLACE, [early, late], NOW) is None
-    assert "waits for lab/late, which waited before it" in said(waiting(late, PLACE, [early, late], NOW))
+    assert waiting_state(early, PLACE, [early, late], NOW) is None
+    assert "waits for lab/late, which has waited longer" in said(waiting_state(late, PLACE, [early, late], NOW))
 
 
 def test_those_before_it_are_counted_and_the_first_is_named() -> None:
     before = [standing(name, since=f"2026-01-01T00:00:0{n}Z") for n, name in enumerate(("x", "y"))]
     own = standing("a", since="2026-01-01T00:00:09Z")
-    found = waiting(own, PLACE, [*reversed(before), standing("b", "Fitting")], NOW)
-    assert said(found).endswith("; 2 more before it, first lab/x")
+    found = waiting_state(own, PLACE, [*reversed(before), standing("b", "Fitting")], NOW)
+    assert said(found).endswith("; 2 more are before it, the first is lab/x")
 
 
 def test_names_decide_between_those_that_wait_equally_long() -> None:
     one, two = (standing(name, since="2026-01-01T00:00:00Z") for name in ("a", "b"))
-    assert waiting(one, PLACE, [two], NOW) is None
-    assert waiting(two, PLACE, [one], NOW) is not None
+    assert waiting_state(one, PLACE, [two], NOW) is None
+    assert waiting_state(two, PLACE, [one], NOW) is not None
 
 
 def test_another_product_or_runtime_is_another_queue() -> None:
     others = [standing("b", "Measuring", runtime="torch-cudagraph"), standing("c", "Measuring", accelerator="other")]
-    assert waiting(calibration("a"), PLACE, others, NOW) is None
+    assert waiting_state(calibration("a"), PLACE, others, NOW) is None
 
 
 def test_a_change_of_accelerator_goes_to_the_end_of_the_new_queue() -> None:
     moved = standing("a", since="2026-01-01T00:00:00Z", accelerator="another")
     first = standing("b", since="2026-01-01T00:00:01Z")
-    found = waiting(moved, PLACE, [first], NOW)
+    found = waiting_state(moved, PLACE, [first], NOW)
     assert found is not None
     assert found.facts["waitingSince"] == "2026-01-02T03:04:05.000000Z"
 
@@ -77,12 +77,12 @@ def test_a_change_of_accelerator_goes_to_the_end_of_the_new_queue() -> None:
 def test_one_that_is_being_deleted_counts_only_while_it_measures() -> None:
     going = standing("b", since="2026-01-01T00:00:00Z")
     going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
-    assert waiting(calibration("a"), PLACE, [going], NOW) is None
+    assert waiting_state(calibration("a"), PLACE, [going], NOW) is None
     going["status"]["phase"] = "Measuring"
-    assert waiting(calibration("a"), PLACE, [going], NOW) is not None
+    assert waiting_state(calibration("a"), PLACE, [going], NOW) is not None
 
 
 def test_a_place_is_read_from_the_status() -> None:
-    assert place_of(standing("a")) == PLACE
-    assert place_of(calibration("a")) == Place(product="", runtime="")
-    assert (waits(standing("a", since="x")), waits(standing("a"))) == (True, False)
+    assert product_runtime_of(standing("a")) == PLACE
+    assert product_runtime_of(calibration("a")) == ProductRuntime(product="", runtime="")
+    assert (waits_in_queue(standing("a", since="x")), waits_in_queue(standing("a"))) == (True, False)

@@ -9,16 +9,16 @@ import pytest
 
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.conditions import condition
-from joulecast_operator.calibrations.jobs import asked, placed
+from joulecast_operator.calibrations.jobs import placement_hash, spec_hash
 from joulecast_operator.calibrations.results import RunSummary
-from joulecast_operator.calibrations.status import State, desired_status, facts_of, is_open, next_run, quality_of
+from joulecast_operator.calibrations.status import PhaseUpdate, desired_status, facts_of, is_open, next_run, quality_of
 from tests.unit.joulecast_operator.samples.calibrations import L40S, calibration, summary
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SPEC = CalibrationSpec(accelerator=L40S)
 NIGHTLY = CalibrationSpec(accelerator=L40S, schedule="0 2 * * *")
 WORSE = {"better": False, "againstMedianError": 0.08, "heldOut": {"medianError": 0.0412}}
-DONE = {"specHash": asked(SPEC), "placementHash": placed(SPEC), "phase": "Done"}
+DONE = {"specHash": spec_hash(SPEC), "placementHash": placement_hash(SPEC), "phase": "Done"}
 
 
 def due(spec: CalibrationSpec, status: dict[str, Any] | None = None, **notes: str) -> datetime | None:
@@ -26,7 +26,7 @@ def due(spec: CalibrationSpec, status: dict[str, Any] | None = None, **notes: st
     return next_run(calibration(status=status, notes=annotations), spec, NOW)
 
 
-def desired(state: State, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+def desired(state: PhaseUpdate, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     return desired_status(calibration(status=status, **spec), state, now=NOW)
 
 
@@ -72,7 +72,7 @@ def test_a_malformed_schedule_is_a_value_error() -> None:
 
 
 def test_a_run_is_open_until_it_ends_or_something_else_is_asked() -> None:
-    running = {"run": 1, "specHash": asked(SPEC)}
+    running = {"run": 1, "specHash": spec_hash(SPEC)}
     assert is_open(calibration(status=running), SPEC)
     assert not is_open(calibration(status=running | {"finishedAt": "2026-01-01T00:00:00Z"}), SPEC)
     assert not is_open(calibration(status=running), CalibrationSpec(accelerator=L40S, quick=True))
@@ -89,18 +89,18 @@ def test_a_run_is_open_until_it_ends_or_something_else_is_asked() -> None:
     ],
 )
 def test_conditions_follow_the_phase(phase: Any, accepted: tuple[str, str], calibrated: tuple[str, str]) -> None:
-    found = desired(State(phase=phase, reason="Why", message="because"))
+    found = desired(PhaseUpdate(phase=phase, reason="Why", message="because"))
     assert (said(found, "Accepted"), said(found, "Calibrated")) == (accepted, calibrated)
 
 
 def test_while_it_runs_again_calibrated_stays_as_the_run_before_left_it() -> None:
-    before = desired(State(phase="Done", reason="Better", message="in use"))
-    found = desired(State(phase="Measuring", reason="Measuring", message="row 3"), before)
+    before = desired(PhaseUpdate(phase="Done", reason="Better", message="in use"))
+    found = desired(PhaseUpdate(phase="Measuring", reason="Measuring", message="row 3"), before)
     assert said(found, "Calibrated") == ("True", "Measuring")
 
 
 def test_facts_replace_fields_and_none_takes_one_away() -> None:
-    state = State(phase="Starting", reason="Starting", message="", facts={"run": 2, "finishedAt": None})
+    state = PhaseUpdate(phase="Starting", reason="Starting", message="", facts={"run": 2, "finishedAt": None})
     found = desired(state, {"run": 1, "rows": 5, "finishedAt": "2026-01-01T00:00:00Z", "waitingSince": "x"})
     assert (found["run"], found["rows"]) == (2, 5)
     assert not {"finishedAt", "waitingSince"} & found.keys()
@@ -124,11 +124,11 @@ def test_the_column_says_whether_the_profile_is_better(
     quality: dict[str, Any], profile: dict[str, Any], shown: str
 ) -> None:
     facts = {"quality": quality, "profile": profile}
-    assert desired(State(phase="Done", reason="Why", message="", facts=facts))["summary"]["better"] == shown
+    assert desired(PhaseUpdate(phase="Done", reason="Why", message="", facts=facts))["summary"]["better"] == shown
 
 
 def test_the_columns_are_text_also_before_anything_is_measured() -> None:
-    state = State(phase="Measuring", reason="Measuring", message="")
+    state = PhaseUpdate(phase="Measuring", reason="Measuring", message="")
     empty = dict.fromkeys(("accelerator", "progress", "rows", "error", "better"), "")
     assert desired(state)["summary"] == empty
     measured = {"accelerator": L40S, "progress": 0.0, "rows": 0, "quality": {"heldOut": {"medianError": 0.0412}}}

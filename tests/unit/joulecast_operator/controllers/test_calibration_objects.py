@@ -10,7 +10,7 @@ import pytest
 from joulecast_operator.api.calibrations import CalibrationSpec
 from joulecast_operator.api.kinds import CONFIG_MAPS, JOBS
 from joulecast_operator.calibrations import jobs
-from joulecast_operator.calibrations.jobs import Run
+from joulecast_operator.calibrations.jobs import CalibrationRun
 from joulecast_operator.calibrations.nodes import Target
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.controllers.calibration_objects import NameTakenError, RunObjects
@@ -38,8 +38,8 @@ class Deleting(Cluster):
         return await super().request(method, path, **options)
 
 
-def run(number: int = 1, *, against: str | None = None) -> Run:
-    return Run(
+def run(number: int = 1, *, against: str | None = None) -> CalibrationRun:
+    return CalibrationRun(
         calibration=calibration(),
         spec=CalibrationSpec(accelerator=L40S),
         number=number,
@@ -85,7 +85,9 @@ def test_what_the_pod_wrote_stays_while_its_run_goes_on() -> None:
 def test_an_object_of_somebody_else_is_not_taken_over() -> None:
     cluster = Cluster()
     cluster._put(RESULT, {"metadata": {"name": "l40s-calibration", "namespace": "lab"}, "data": {"own": "1"}})
-    with pytest.raises(NameTakenError, match="ConfigMap 'l40s-calibration' of namespace 'lab' is not this calibration"):
+    with pytest.raises(
+        NameTakenError, match="ConfigMap 'l40s-calibration' of namespace 'lab' does not belong to this calibration"
+    ):
         asyncio.run(objects(cluster).account(run()))
     assert cluster.objects[RESULT]["data"] == {"own": "1"}
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.calibrations.status import State
+from joulecast_operator.calibrations.status import PhaseUpdate
 from joulecast_operator.controllers.calibration_outcomes import CalibrationOutcomes
 from joulecast_operator.index.index import Index
-from tests.unit.joulecast_operator.controllers.test_calibrations import NAME, Cluster, Forecasts, Profiles
+from tests.unit.joulecast_operator.controllers.test_calibrations import NAME, Cluster, Forecaster, Profiles
 from tests.unit.joulecast_operator.samples.calibrations import L40S, PROFILE_TEXT, calibration, config_map
 
 DIGEST = "sha256:" + hashlib.sha256(PROFILE_TEXT.encode()).hexdigest()
@@ -26,11 +26,11 @@ class World:
         self.outcomes = CalibrationOutcomes(
             index=Index(),
             cluster=Cluster(),  # type: ignore[arg-type]
-            forecasts=Forecasts(),  # type: ignore[arg-type]
+            forecasts=Forecaster(),  # type: ignore[arg-type]
             profiles=self.profiles,  # type: ignore[arg-type]
         )
 
-    def failed(self, result: dict[str, Any], *pods: dict[str, Any]) -> State:
+    def failed(self, result: dict[str, Any], *pods: dict[str, Any]) -> PhaseUpdate:
         return self.outcomes.failed(calibration(status=RUNNING), FAILED_JOB, result, pods)
 
 
@@ -47,7 +47,7 @@ def test_a_profile_in_use_stays_as_it_was_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("another", "AcceleratorEnergyProfile another took its place"), (None, "it was deleted")]
+    ("name", "says"), [("another", "AcceleratorEnergyProfile another replaced it"), (None, "it was deleted")]
 )
 def test_a_profile_that_was_replaced_or_deleted_is_told_and_not_restored(name: str | None, says: str) -> None:
     world = World()

@@ -8,9 +8,9 @@ from joulecast_operator.estimates.outcomes import (
     Failure,
     Forecast,
     holds_no_model,
-    nowhere,
+    model_in_no_image,
     priced_outcome,
-    why_none,
+    reasons_without_forecast,
 )
 from joulecast_operator.workers.stored_models import StoredModel
 from tests.unit.joulecast_operator.samples.estimates import DIGEST, forecast, row
@@ -50,15 +50,15 @@ def test_where_none_is_priced_it_is_a_failure_with_the_first_reason() -> None:
 
 
 def test_no_more_than_three_accelerators_are_named() -> None:
-    assert why_none(unavailable("a", "b", "c", "d")).count(";") == 2
+    assert reasons_without_forecast(unavailable("a", "b", "c", "d")).count(";") == 2
 
 
 def test_the_other_images_that_were_read_are_named() -> None:
-    found = nowhere(failure(), ("j", "k"))
+    found = model_in_no_image(failure(), ("j", "k"))
     assert isinstance(found, Failure)
-    assert found.message == "no model in i; nor is there one in j, k"
-    assert nowhere(failure(), ()) == failure()
-    assert nowhere(forecast(), ("j",)) == forecast()
+    assert found.message == "no model in i; there is none in j, k either"
+    assert model_in_no_image(failure(), ()) == failure()
+    assert model_in_no_image(forecast(), ("j",)) == forecast()
 
 
 def test_an_image_without_a_model_is_told_from_one_that_could_not_be_read() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from joulecast.errors import ModelFormatError
-from joulecast_operator.workers.sandbox import failure, told
+from joulecast_operator.workers.sandbox import error_fields, failure
 
 HOOKED = """
 import ctypes, json, os, socket, subprocess, sys
@@ -22,7 +22,7 @@ for action in actions:
     try:
         exec(action)
     except PermissionError as error:
-        print("refused" if "a model's reader may not do this" in str(error) else error)
+        print("refused" if "the process that reads a model may not do this" in str(error) else error)
     else:
         print("done")
 """
@@ -61,14 +61,14 @@ def test_a_child_without_memory_is_reported_as_one_that_was_killed() -> None:
 
 def test_an_error_of_the_input_keeps_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     error = ModelFormatError("it is cut off", reason="Truncated")
-    assert failure(error) == {"error": told(error)}
-    assert told(error) == {"reason": "Truncated", "message": "it is cut off", "transient": False}
+    assert failure(error) == {"error": error_fields(error)}
+    assert error_fields(error) == {"reason": "Truncated", "message": "it is cut off", "transient": False}
     assert caplog.records == []
 
 
 def test_a_defects_traceback_is_in_the_log_under_the_id_of_its_message(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        found = told(KeyError("rows"))
+        found = error_fields(KeyError("rows"))
     (line,) = caplog.records
     assert found["reason"] == "InternalError"
     assert vars(line)["defect"] in found["message"]
