@@ -34,14 +34,19 @@ class Kernels:
     """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
 
     Every figure of a row is this card's share. Work that every card repeats is not divided.
-    ``held_bytes``: of the weights that the rows' kernels keep on this card.
+    ``held``: bytes of the weights that each row's kernel keeps on this card.
     """
 
     model: LanguageModel
     run: Pass
     cards: int = 1
     rows: list[LayerProfile] = field(default_factory=list)
-    held_bytes: float = 0.0
+    held: list[float] = field(default_factory=list)
+
+    @property
+    def held_bytes(self) -> float:
+        """Bytes of the weights that the rows' kernels keep on this card."""
+        return sum(self.held)
 
     @property
     def activation_bytes(self) -> float:
@@ -157,7 +162,7 @@ class Kernels:
         """
         stored = weights * self.activation_bytes if weight_bytes is None else weight_bytes
         moved = (reads + writes) * self.activation_bytes + stored + cache_bytes
-        self.held_bytes += params * self.activation_bytes if held_bytes is None else held_bytes
+        self.held.append(params * self.activation_bytes if held_bytes is None else held_bytes)
         own = sum(each.macs for each in contractions) if macs is None else macs
         scope, _, _ = name.rpartition(".")
         self.rows.append(

@@ -9,8 +9,8 @@ from joulecast.blocks import Attention, LatentAttention
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.serving.indexer import cached_bytes
 from joulecast.serving.kernels import Kernels
+from joulecast.serving.outline import Outline
 from joulecast.serving.passes import Pass, Sequences
-from joulecast.serving.rows import collected
 from joulecast.serving.states import share, state_bytes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def weight_bytes(model: LanguageModel, cards: int = 1) -> int:
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
-    return math.ceil(collected(model, _BOTH_KINDS, cards=cards).held_bytes)
+    return math.ceil(Outline.of(model).held_bytes(_BOTH_KINDS, cards=cards))
 
 
 def cache_bytes(model: LanguageModel, tokens: int, cards: int = 1, *, encoder_tokens: int = 0) -> int:
