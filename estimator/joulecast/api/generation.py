@@ -195,8 +195,9 @@ def forecast_generation(
     clock_mhz: float | None = None,
 ) -> GenerationEstimate:
     """Forecast ``asked`` of ``model``. Raises what ``estimate_generation`` raises after the model was read."""
-    from joulecast.api.language_models import in_precision
+    from joulecast.api.language_models import in_precision, require_engine
 
+    require_engine(runtime)
     if not model.generates:
         raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
     run = executed_on(

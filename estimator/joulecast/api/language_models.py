@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from joulecast.blocks import LanguageModel, Storage
-from joulecast.errors import ModelFormatError, WorkloadError
+from joulecast.errors import ModelFormatError, NotCalibratedError, WorkloadError
+from joulecast.serving.kernels import ENGINES
 
 if TYPE_CHECKING:
     from joulecast.sources import FetchedModel
@@ -75,6 +76,15 @@ def _numel(shape: tuple[int, ...]) -> int:
     for size in shape:
         count *= size
     return count
+
+
+def require_engine(runtime: str) -> None:
+    """Raise NotCalibratedError for a runtime that does not run a language model from its configuration."""
+    if runtime not in ENGINES:
+        raise NotCalibratedError(
+            f"a language model is forecast from its configuration as inference engines run it, and {runtime!r} is none:"
+            f" choose one of the runtimes {', '.join(ENGINES)}, or give a torch module"
+        )
 
 
 def in_precision(model: LanguageModel, precision: str) -> LanguageModel:
