@@ -64,7 +64,9 @@ def _language_module(config: Mapping[str, Any]) -> Any:
                 self.model = transformers.AutoModelForCausalLM.from_config(made, dtype=torch.bfloat16).eval()
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(tokens, use_cache=False, logits_to_keep=1).logits
+            mask = torch.ones(1, 1, TOKENS, TOKENS, dtype=torch.bool, device="meta")  # else its values are asked for
+            asked = {"attention_mask": mask, "use_cache": False, "logits_to_keep": 1}
+            logits: torch.Tensor = self.model(tokens, **asked).logits
             return logits
 
     return LastLogit()

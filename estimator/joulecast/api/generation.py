@@ -137,11 +137,11 @@ def estimate_generation(
     Raises WorkloadError (DoesNotFit, with the fewest cards that do), UnknownAcceleratorError, NotCalibratedError,
     UnsupportedOperatorError, and what ``joulecast.fetch`` raises.
     """
+    priced_by = _accelerator(accelerator)
     model = _model(source, architecture, path=path, budget=budget, access=access, platform=platform)
     return forecast_generation(
-        model, _accelerator(accelerator), request or GenerationRequest(), precision=precision, runtime=runtime,
-        clock_mhz=clock_mhz,
-    )  # fmt: skip
+        model, priced_by, request or GenerationRequest(), precision=precision, runtime=runtime, clock_mhz=clock_mhz
+    )
 
 
 def _model(
