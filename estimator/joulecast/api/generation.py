@@ -295,7 +295,7 @@ class _Served:
         shown = [
             (phase, run)
             for phase, run in passes
-            if asked.phase in (phase, "request") and (phase == "prefill" or asked.output_tokens > 1)
+            if asked.phase == phase or (asked.phase == "request" and (phase == "prefill" or asked.output_tokens > 1))
         ]
         priced = self._forecasts([run for _, run in shown], with_layers=True)
         return [(phase, each) for (phase, _), each in zip(shown, priced, strict=True)]

@@ -216,3 +216,9 @@ def test_a_model_that_is_not_one_of_language_has_no_phases():
     with pytest.raises(JoulecastError, match="is an encoder, which generates nothing"):
         encoder = replace(huggingface.read(LLAMA_8B), generates=False)
         forecast_generation(encoder, accelerator_named(CARD), GenerationRequest())
+
+
+def test_a_step_of_an_output_of_one_token_is_priced():
+    found = forecast(phase="decode", output_tokens=1)
+    assert [shown.phase for shown in found.phases] == ["decode"]
+    assert found.joules_per_request.value > 0
