@@ -141,3 +141,16 @@ def test_an_engine_does_not_run_a_graph(joulecast: CommandLine, tmp_path: Path) 
         done = joulecast(command, model, "-a", "NVIDIA-H200", "--runtime", "vllm")
         assert (done.code, done.out) == (1, "")
         assert "is a graph, which vllm does not run: choose one of the runtimes torch-eager" in done.err
+
+
+def test_an_unknown_architecture_names_the_ways_out(joulecast: CommandLine, large: Path) -> None:
+    (large / "config.json").write_text(json.dumps(LLAMA_70B | {"model_type": "lama"}))
+    for command in ("profile", "estimate", "compare"):
+        done = joulecast(command, large)
+        assert (done.code, done.out) == (1, "")
+        assert "model_type 'lama'" in done.err
+        assert "name that as its architecture" in done.err
+        assert "joulecast[torch]" in done.err
+    asked = ("--architecture", "llama", "-o", "json")
+    assert joulecast("profile", large, *asked).document["totals"]["params"] == 70_553_706_496
+    assert joulecast("estimate", large, *asked, "-tp", "4").code == 0

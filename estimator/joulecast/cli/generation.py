@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from joulecast.cli.options import Architecture
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.serving.fitting import DOES_NOT_FIT
 from joulecast.serving.requests import DEGREES, GenerationRequest
@@ -73,10 +74,7 @@ class GenerationOptions:
             rich_help_panel=_PANEL,
         ),
     ] = None
-    architecture: Annotated[
-        str | None,
-        typer.Option(help="Model type to read the configuration as, such as llama.", rich_help_panel=_PANEL),
-    ] = None
+    architecture: Architecture = None
 
     @property
     def given(self) -> tuple[str, ...]:

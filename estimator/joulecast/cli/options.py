@@ -66,6 +66,14 @@ Tokens = Annotated[
         rich_help_panel=_WORKLOAD,
     ),
 ]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--architecture",
+        help="Model type to read a language model's configuration as, such as llama.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Precision = Annotated[
     str,
     typer.Option(
