@@ -43,15 +43,16 @@ class Kernels:
     rows: list[LayerProfile] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
 
+    activation_bytes: float = field(init=False)
+    """Bytes of an element of a hidden state."""
+
+    def __post_init__(self) -> None:
+        self.activation_bytes = ITEMSIZE_BYTES[self.model.dtype]
+
     @property
     def held_bytes(self) -> float:
         """Bytes of the weights that the rows' kernels keep on this card."""
         return sum(self.held)
-
-    @property
-    def activation_bytes(self) -> float:
-        """Bytes of an element of a hidden state."""
-        return ITEMSIZE_BYTES[self.model.dtype]
 
     def share(self, size: int, what: str) -> int:
         """Return this card's part of ``size``. Raises WorkloadError where it cannot be divided evenly."""

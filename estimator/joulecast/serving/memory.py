@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, LatentAttention
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.serving.indexer import cached_bytes
 from joulecast.serving.kernels import Kernels
-from joulecast.serving.outline import Outline
+from joulecast.serving.outline import Outline, SameModel
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.states import share, state_bytes
 
@@ -34,7 +35,12 @@ def weight_bytes(model: LanguageModel, cards: int = 1) -> int:
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
-    return math.ceil(Outline.of(model).held_bytes(_BOTH_KINDS, cards=cards))
+    return _weight_bytes(SameModel(model), cards)
+
+
+@lru_cache(maxsize=32)
+def _weight_bytes(same: SameModel, cards: int) -> int:
+    return math.ceil(Outline.of(same.model).held_bytes(_BOTH_KINDS, cards=cards))
 
 
 def cache_bytes(model: LanguageModel, tokens: int, cards: int = 1, *, encoder_tokens: int = 0) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -39,13 +39,13 @@ class CountedRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Same:
+class SameModel:
     """A model as a key, which equals that very object alone: its fields are too many to compare."""
 
     model: LanguageModel
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.model is self.model
+        return isinstance(other, SameModel) and other.model is self.model
 
     def __hash__(self) -> int:
         return id(self.model)
@@ -57,10 +57,12 @@ class Outline:
 
     - ``model``: with each different layer once, at the path of the first layer like it.
     - ``places``: for each stack, the path of every layer in order, with that of the first layer like it.
+    - ``counts``: the path of each different layer, and how many are like it.
     """
 
     model: LanguageModel
     places: tuple[tuple[tuple[str, str], ...], ...]
+    counts: tuple[tuple[str, int], ...]
 
     @classmethod
     def of(cls, model: LanguageModel) -> Self:
@@ -68,47 +70,38 @@ class Outline:
 
         The outlines of the last models are kept, since a forecast asks for that of its model several times.
         """
-        return cls._of(_Same(model))
+        return cls._of(SameModel(model))
 
     @classmethod
     @lru_cache(maxsize=8)
-    def _of(cls, same: _Same) -> Self:
+    def _of(cls, same: SameModel) -> Self:
         model = same.model
         decoder, places = _shortened(model, model.decoder)
-        if model.encoder is None:
-            return cls(model=replace(model, decoder=decoder), places=(places,))
-        encoder, before = _shortened(model, model.encoder)
-        return cls(model=replace(model, decoder=decoder, encoder=encoder), places=(before, places))
+        encoder, before = (None, ()) if model.encoder is None else _shortened(model, model.encoder)
+        stacks = (before, places) if encoder else (places,)
+        return cls(
+            model=replace(model, decoder=decoder, encoder=encoder),
+            places=stacks,
+            counts=tuple(Counter(first for stack in stacks for _, first in stack).items()),
+        )
 
     def rows(self, run: Pass, *, cards: int = 1) -> CountedRows:
         """Return the kernels of ``run`` on one of ``cards`` cards. Raises what ``serving.rows.rows`` raises."""
-        found = tuple(self.collected(run, cards=cards).rows)
-        return CountedRows(rows=found, times=self._times(found))
+        return _rows(SameModel(self.model), self.counts, run, cards)
 
     def held_bytes(self, run: Pass, *, cards: int = 1) -> float:
         """Return the bytes of the weights that the kernels of ``run`` keep on a card, those of all layers."""
         kernels = self.collected(run, cards=cards)
-        return sum(held * times for held, times in zip(kernels.held, self._times(kernels.rows), strict=True))
+        times = _times(kernels.rows, self.counts)
+        return sum(held * often for held, often in zip(kernels.held, times, strict=True))
 
     def collected(self, run: Pass, *, cards: int) -> Kernels:
         return collected(self.model, run, cards=cards)
 
-    def _times(self, rows: Sequence[_Row]) -> tuple[int, ...]:
-        counts: dict[str, int] = defaultdict(int)
-        for stack in self.places:
-            for _, first in stack:
-                counts[first] += 1
-        return tuple(counts.get(path, 1) for path in (self._layer_of(row.name, counts) for row in rows))
-
-    @staticmethod
-    def _layer_of(name: str, paths: dict[str, int]) -> str:
-        """Return the one of ``paths`` that a row lies in, or an empty text."""
-        return next((path for path in paths if name.startswith(f"{path}.")), "")
-
     def expanded(self, rows: Sequence[_AnyRow]) -> tuple[_AnyRow, ...]:
         """Return ``rows`` for every layer that runs them, in the order in which the model runs, by its own name."""
-        firsts = {first: 0 for stack in self.places for _, first in stack}
-        groups = [(path, tuple(own)) for path, own in groupby(rows, lambda row: self._layer_of(row.name, firsts))]
+        firsts = [f"{first}." for first, _ in self.counts]
+        groups = [(path[:-1], tuple(own)) for path, own in groupby(rows, lambda row: _layer_of(row.name, firsts))]
         return tuple(row for run in self._in_order(groups) for row in run)
 
     def _in_order(self, groups: Sequence[tuple[str, tuple[_AnyRow, ...]]]) -> Iterator[tuple[_AnyRow, ...]]:
@@ -119,6 +112,26 @@ class Outline:
             for path, like in begins.get(first, ()):
                 if like in by_path:
                     yield tuple(_renamed(row, like, path) for row in by_path[like])
+
+
+@lru_cache(maxsize=64)
+def _rows(same: SameModel, counts: tuple[tuple[str, int], ...], run: Pass, cards: int) -> CountedRows:
+    """Return the rows of a pass of a model in short. Those of the last passes are kept: forecasts share some."""
+    found = tuple(collected(same.model, run, cards=cards).rows)
+    return CountedRows(rows=found, times=_times(found, counts))
+
+
+def _times(rows: Sequence[_Row], counts: Sequence[tuple[str, int]]) -> tuple[int, ...]:
+    often = {f"{path}.": count for path, count in counts}
+    return tuple(often.get(_layer_of(row.name, often), 1) for row in rows)
+
+
+def _layer_of(name: str, paths: Iterable[str]) -> str:
+    """Return the one of ``paths``, which end with a dot, that a row lies in, or an empty text."""
+    for path in paths:
+        if name.startswith(path):
+            return path
+    return ""
 
 
 def _renamed(row: _AnyRow, first: str, path: str) -> _AnyRow:
