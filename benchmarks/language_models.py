@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-LLAMA_3_70B: Mapping[str, Any] = {
-    "architectures": ["LlamaForCausalLM"], "attention_bias": False, "hidden_act": "silu", "hidden_size": 8192,
-    "intermediate_size": 28672, "max_position_embeddings": 8192, "model_type": "llama", "num_attention_heads": 64,
-    "num_hidden_layers": 80, "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 500000.0,
-    "tie_word_embeddings": False, "torch_dtype": "bfloat16", "vocab_size": 128256,
-}  # fmt: skip
+from tests.harness.environment import ROOT
+
+LLAMA_3_70B: Mapping[str, Any] = json.loads((ROOT / "examples" / "Llama-3-70B" / "config.json").read_text())
 """meta-llama/Meta-Llama-3-70B."""
 
 DEEPSEEK_V3: Mapping[str, Any] = {

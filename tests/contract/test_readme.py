@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
-from benchmarks.language_models import LLAMA_3_70B
 from tests.contract.command_line import CommandLine
 from tests.harness.environment import ROOT
 
@@ -23,14 +20,12 @@ def shape(text: str) -> list[str]:
 
 
 def test_the_example_of_a_language_model_prints_what_the_page_shows(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     (example,) = [block for block in blocks if "Llama-3-70B" in block]
     command, _, shown = example.partition("\n")
-    (tmp_path / "Llama-3-70B").mkdir()
-    (tmp_path / "Llama-3-70B" / "config.json").write_text(json.dumps(dict(LLAMA_3_70B)))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(ROOT)
     done = CommandLine(capsys, monkeypatch)(*shlex.split(command.removeprefix(PROMPT)))
     assert (done.code, done.err) == (0, "")
     printed = shape(done.out)
