@@ -13,7 +13,9 @@ from joulecast.serving.rows import collected, rows
 from tests.models.served import CASES, MIXTURES
 from tests.unit.serving.small import FP8
 
-MIXED = Pass(groups=(Sequences(count=1, new_tokens=40), Sequences(count=3, new_tokens=1, cached_tokens=70)))
+MIXED = Pass(
+    groups=(Sequences(count=1, new_tokens=40), Sequences(count=3, new_tokens=1, cached_tokens=70)), encoder_tokens=30
+)
 
 
 def small(name: str):
