@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import CodeType, FrameType
@@ -13,11 +15,16 @@ from typing import Any
 import pytest
 
 import joulecast
-from tests import images, small_models
+from tests import checkpoints, images, small_models
 from tests.harness.environment import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-WAYS = ("From a source to joules", "From an event to a status", "From a row to a profile")
+WAYS = (
+    "From a source to joules",
+    "From a configuration to joules",
+    "From an event to a status",
+    "From a row to a profile",
+)
 PACKAGES = "joulecast|joulecast_calibration|joulecast_operator"
 
 
@@ -67,10 +74,21 @@ def test_a_name_that_does_not_exist_is_found_out() -> None:
 
 
 def test_a_forecast_calls_the_functions_of_its_way_in_their_order(tmp_path: Path) -> None:
-    way = steps(WAYS[0])
-    code: dict[CodeType, str] = {inspect.unwrap(found(name)).__code__: name for name in way}
     model = small_models.classifier(tmp_path / "model.onnx")
     images.write_layout(images.build([{"models/model.onnx": model.read_bytes()}]), tmp_path / "image")
+    way = steps(WAYS[0])
+    assert calls(way, lambda: joulecast.estimate(str(tmp_path / "image"), "NVIDIA-H200", batch_size=32)) == way
+
+
+def test_a_forecast_of_generation_calls_the_functions_of_its_way_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(dict(checkpoints.CONFIG)))
+    way = steps(WAYS[1])
+    assert calls(way, lambda: joulecast.estimate_generation(tmp_path, "NVIDIA-H200")) == way
+
+
+def calls(way: list[str], forecast: Callable[[], object]) -> list[str]:
+    """The functions of ``way`` that ``forecast`` calls, in the order of their first calls."""
+    code: dict[CodeType, str] = {inspect.unwrap(found(name)).__code__: name for name in way}
     called: dict[str, None] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -80,7 +98,7 @@ def test_a_forecast_calls_the_functions_of_its_way_in_their_order(tmp_path: Path
     before = sys.getprofile()
     sys.setprofile(note)
     try:
-        joulecast.estimate(str(tmp_path / "image"), "NVIDIA-H200", batch_size=32)
+        forecast()
     finally:
         sys.setprofile(before)
-    assert list(called) == way
+    return list(called)

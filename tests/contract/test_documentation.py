@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.language_models import LLAMA_3_70B
 from joulecast.api import documents
 from tests import images, small_models
 from tests.contract.command_line import CommandLine, Finished
@@ -28,6 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classifier = small_models.classifier(folder / "model.onnx")
     small_models.speech(folder / "speech.onnx")
     images.write_layout(image(classifier), folder / "image")
+    (folder / "Llama-3-70B").mkdir()
+    (folder / "Llama-3-70B" / "config.json").write_text(json.dumps(dict(LLAMA_3_70B)))
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from joulecast.accelerators.product_names import normalise_product
 from joulecast.energy.datasheets import datasheets
@@ -11,6 +12,7 @@ _STATED = re.compile(r"-([0-9]{1,4})GB(?:-|$)", re.ASCII)
 _GIGABYTE = 10**9
 
 
+@lru_cache(maxsize=256)
 def memory_bytes(product: str) -> int | None:
     """Return the memory of ``product``: its data sheet's, else what its name states; None where neither does.
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from joulecast.errors import WorkloadError
+from joulecast.errors import NotCalibratedError, WorkloadError
 from joulecast.layers import ENGINE_GRAPH, ModelProfile
 from joulecast.serving.kernels import ENGINES
 from joulecast.workloads import (
@@ -31,7 +31,7 @@ def estimate(
     accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
     batch_size: int | None = None,
     precision: str = DEFAULT_PRECISION,
-    runtime: str = DEFAULT_RUNTIME,
+    runtime: str | None = None,
     *,
     example_inputs: object = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
@@ -51,8 +51,8 @@ def estimate(
     - ``batch_size``: by default what ``input_shapes`` hold, else what the model fixes, else 32. A ready profile keeps
       its own, and another is refused; a module's ``example_inputs`` hold a batch already.
     - ``precision``: ``default`` (what torch uses by default), ``tf32``, ``bf16``, ``fp16``, ``fp32``.
-    - ``runtime``: ``torch-eager``, ``torch-cudagraph``, ``onnxruntime-cuda``; of a language model ``vllm`` (taken in
-      place of the default) or ``sglang``. ``joulecast.estimate_generation`` forecasts what it generates.
+    - ``runtime``: ``torch-eager`` (the default), ``torch-cudagraph``, ``onnxruntime-cuda``; of a language model
+      ``vllm`` (its default) or ``sglang``. ``joulecast.estimate_generation`` forecasts what it generates.
     - ``clock_mhz``: an SM clock lock, in MHz.
 
     The other arguments are those of ``joulecast.profile``.
@@ -62,7 +62,7 @@ def estimate(
     from joulecast.accelerators.catalogue import accelerator_named
     from joulecast.energy.pricing import price
 
-    graph_runtime = DEFAULT_RUNTIME if runtime in ENGINES else runtime
+    graph_runtime = runtime if runtime and runtime not in ENGINES else DEFAULT_RUNTIME
     priced_by = accelerator_named(accelerator, graph_runtime) if isinstance(accelerator, str) else accelerator
     if isinstance(source, ModelProfile):
         profiled = _as_asked(source, batch_size)
@@ -86,14 +86,27 @@ def estimate(
                 access=access,
                 platform=platform,
                 verify=verify,
+                precision=precision,
             )
         )
     if profiled.graph == ENGINE_GRAPH:
         from joulecast.api.language_profiles import price_forward
 
-        engine = DEFAULT_ENGINE if runtime == DEFAULT_RUNTIME else runtime
+        if isinstance(source, ModelProfile) and precision != DEFAULT_PRECISION:
+            raise WorkloadError(
+                f"the profile of {source.source} was counted as its files are stored: leave the precision {precision}"
+                " out, or give the model itself"
+            )
+        engine = runtime or DEFAULT_ENGINE
         return price_forward(profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz)
-    return price(profiled, priced_by, precision=precision, runtime=runtime, clock_mhz=clock_mhz)
+    if runtime in ENGINES:
+        from joulecast.counting.registry import RUNTIMES
+
+        raise NotCalibratedError(
+            f"{profiled.source} is a graph, which {runtime} does not run: choose one of the runtimes"
+            f" {', '.join(RUNTIMES)}, or give a language model by its configuration"
+        )
+    return price(profiled, priced_by, precision=precision, runtime=runtime or DEFAULT_RUNTIME, clock_mhz=clock_mhz)
 
 
 def _as_asked(profile: ModelProfile, batch_size: int | None) -> ModelProfile:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Experts, LanguageModel
 from joulecast.energy.engines.coefficients import engine_named
-from joulecast.energy.engines.pricing import PassForecast, gap_watts, price_pass, price_passes, step_seconds
+from joulecast.energy.engines.pricing import PassForecast, gap_watts, price_passes, step_seconds
 from joulecast.energy.interval import Widening
 from joulecast.energy.model import ORIGINS, LayerEnergy, Origin
 from joulecast.errors import WorkloadError
@@ -19,9 +19,9 @@ from joulecast.layers import Coverage
 from joulecast.serving.execution import executed_on
 from joulecast.serving.fitting import DOES_NOT_FIT, Memory, memory_of, require_fit
 from joulecast.serving.generation import Generated, Spent, concurrency_of, generate
+from joulecast.serving.outline import Outline
 from joulecast.serving.passes import Pass, decode, prefill
 from joulecast.serving.requests import GenerationRequest, Phase
-from joulecast.serving.rows import rows
 from joulecast.units import Seconds, Watts
 from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_ENGINE, DEFAULT_PRECISION
 
@@ -54,10 +54,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseLayers:
-    """The rows of one pass of ``phase``: the reading of one input, or one decode step at the middle of the output."""
+    """One pass of ``phase``: the reading of one input, or one decode step at the middle of the output.
+
+    - ``different``: its rows, those of layers that are alike only once; ``layers`` has them all.
+    """
 
     phase: Phase
-    layers: tuple[LayerEnergy, ...]
+    different: tuple[LayerEnergy, ...]
+    outline: Outline = field(repr=False, compare=False)
+
+    @property
+    def layers(self) -> tuple[LayerEnergy, ...]:
+        """The rows of the pass, in order."""
+        return self.outline.expanded(self.different)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +137,11 @@ def estimate_generation(
     Raises WorkloadError (DoesNotFit, with the fewest cards that do), UnknownAcceleratorError, NotCalibratedError,
     UnsupportedOperatorError, and what ``joulecast.fetch`` raises.
     """
+    priced_by = _accelerator(accelerator)
     model = _model(source, architecture, path=path, budget=budget, access=access, platform=platform)
     return forecast_generation(
-        model, _accelerator(accelerator), request or GenerationRequest(), precision=precision, runtime=runtime,
-        clock_mhz=clock_mhz,
-    )  # fmt: skip
+        model, priced_by, request or GenerationRequest(), precision=precision, runtime=runtime, clock_mhz=clock_mhz
+    )
 
 
 def _model(
@@ -186,8 +195,9 @@ def forecast_generation(
     clock_mhz: float | None = None,
 ) -> GenerationEstimate:
     """Forecast ``asked`` of ``model``. Raises what ``estimate_generation`` raises after the model was read."""
-    from joulecast.api.language_models import in_precision
+    from joulecast.api.language_models import in_precision, require_engine
 
+    require_engine(runtime)
     if not model.generates:
         raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
     run = executed_on(
@@ -211,6 +221,7 @@ class _Served:
         self._model, self._accelerator, self._asked = model, accelerator, asked
         self._engine, self._precision, self._clock_mhz = engine, precision, clock_mhz
         self._cards = asked.tensor_parallel
+        self._outline = Outline.of(model)
         self._gap_watts = gap_watts(accelerator, clock_mhz)
 
     def estimate(self) -> GenerationEstimate:
@@ -225,16 +236,14 @@ class _Served:
             coverage=self._coverage(phases),
             origin=self._origin(phases),
             reasons=tuple(each.reason for each in wider),
-            phases=tuple(PhaseLayers(phase=phase, layers=priced.layers) for phase, priced in phases),
+            phases=tuple(
+                PhaseLayers(phase=phase, different=priced.layers, outline=self._outline) for phase, priced in phases
+            ),
         )
 
     def _price(self, passes: Sequence[Pass]) -> list[Spent]:
         """Price passes on all cards, with what the engine does between the kernels of two of them."""
-        counted = [rows(self._model, run, cards=self._cards) for run in passes]
-        priced = price_passes(
-            counted, self._accelerator, engine=self._engine, cards=self._cards, clock_mhz=self._clock_mhz
-        )
-        return [self._spent(run, each) for run, each in zip(passes, priced, strict=True)]
+        return [self._spent(run, each) for run, each in zip(passes, self._forecasts(passes), strict=True)]
 
     def _spent(self, run: Pass, priced: PassForecast) -> Spent:
         between = step_seconds(self._engine, run.sequences)
@@ -283,15 +292,25 @@ class _Served:
             ("prefill", prefill(1, min(asked.new_tokens, asked.batched_tokens), asked.cached_tokens)),
             ("decode", decode(concurrency, middle)),
         ]
-        return [
-            (phase, self._by_layer(run))
+        shown = [
+            (phase, run)
             for phase, run in passes
-            if asked.phase in (phase, "request") and (phase == "prefill" or asked.output_tokens > 1)
+            if asked.phase == phase or (asked.phase == "request" and (phase == "prefill" or asked.output_tokens > 1))
         ]
+        priced = self._forecasts([run for _, run in shown], with_layers=True)
+        return [(phase, each) for (phase, _), each in zip(shown, priced, strict=True)]
 
-    def _by_layer(self, run: Pass) -> PassForecast:
-        counted = rows(self._model, run, cards=self._cards)
-        return price_pass(counted, self._accelerator, engine=self._engine, cards=self._cards, clock_mhz=self._clock_mhz)
+    def _forecasts(self, passes: Sequence[Pass], *, with_layers: bool = False) -> tuple[PassForecast, ...]:
+        counted = [self._outline.rows(run, cards=self._cards) for run in passes]
+        return price_passes(
+            [each.rows for each in counted],
+            self._accelerator,
+            engine=self._engine,
+            cards=self._cards,
+            clock_mhz=self._clock_mhz,
+            times=[each.times for each in counted],
+            with_layers=with_layers,
+        )
 
     def _coverage(self, phases: Sequence[tuple[Phase, PassForecast]]) -> Coverage:
         found = [priced.coverage for _, priced in phases]

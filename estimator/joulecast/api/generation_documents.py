@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from joulecast.api.documents import Document, header, layer_fields, problem, rounded
@@ -31,19 +31,19 @@ def generation_document(
     *,
     fetched: FetchedModel,
     model: LanguageModel,
-    unavailable: Mapping[str, JoulecastError] | None = None,
+    unavailable: Iterable[tuple[str, JoulecastError]] = (),
     with_layers: bool = True,
 ) -> Document:
     """Return forecasts of one language model as a document of kind ``estimate``, in the order given.
 
-    - ``unavailable``: requested accelerators that cannot be priced, with the error of each.
+    - ``unavailable``: requested accelerators with the error of each forecast that cannot be made of them.
     - ``with_layers``: add the rows of ``layers``, which name their forecast by position in ``results``, and its phase.
     """
     return {
         **header("estimate"),
         "model": language_model_fields(fetched, model),
         "results": [_result(estimate) for estimate in estimates],
-        "unavailable": [problem(name, error) for name, error in (unavailable or {}).items()],
+        "unavailable": [problem(name, error) for name, error in unavailable],
         "layers": _layer_rows(estimates) if with_layers else [],
     }
 

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from joulecast.blocks import LanguageModel, Storage
-from joulecast.errors import ModelFormatError, WorkloadError
+from joulecast.errors import ModelFormatError, NotCalibratedError, UnsupportedOperatorError, WorkloadError
+from joulecast.serving.kernels import ENGINES
 
 if TYPE_CHECKING:
     from joulecast.sources import FetchedModel
@@ -44,7 +45,24 @@ def language_model(fetched: FetchedModel, *, architecture: str | None = None) ->
     from joulecast.sources.facts.model_facts import read_document
 
     facts = read_document(fetched.skeleton)
-    return _as_stored(huggingface.read(_configuration(facts, fetched.reference), architecture=architecture), facts)
+    try:
+        found = huggingface.read(_configuration(facts, fetched.reference), architecture=architecture)
+    except UnsupportedOperatorError as error:
+        raise _with_way_out(error) from None
+    return _as_stored(found, facts)
+
+
+def _with_way_out(error: UnsupportedOperatorError) -> UnsupportedOperatorError:
+    """Return the error of an unknown architecture with how to count one pass of its module."""
+    from joulecast.readers.huggingface.chosen import UNKNOWN
+
+    if error.reason != UNKNOWN:
+        return error
+    return UnsupportedOperatorError(
+        f"{error}; or build its class of transformers in Python and give the module to joulecast.profile, which counts"
+        " one pass as torch runs it (pip install 'joulecast[torch]')",
+        reason=UNKNOWN,
+    )
 
 
 def _configuration(facts: ModelFacts, name: str) -> Mapping[str, Any]:
@@ -75,6 +93,15 @@ def _numel(shape: tuple[int, ...]) -> int:
     for size in shape:
         count *= size
     return count
+
+
+def require_engine(runtime: str) -> None:
+    """Raise NotCalibratedError for a runtime that does not run a language model from its configuration."""
+    if runtime not in ENGINES:
+        raise NotCalibratedError(
+            f"a language model is forecast from its configuration as inference engines run it, and {runtime!r} is none:"
+            f" choose one of the runtimes {', '.join(ENGINES)}, or give a torch module"
+        )
 
 
 def in_precision(model: LanguageModel, precision: str) -> LanguageModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from joulecast.api.language_models import language_model
+from joulecast.api.language_models import in_precision, language_model, require_engine
 from joulecast.energy.engines.pricing import gap_watts, price_pass, step_seconds
 from joulecast.energy.model import ORIGINS, EnergyEstimate
 from joulecast.errors import WorkloadError
@@ -13,7 +13,7 @@ from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Totals, Workl
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.rows import rows
 from joulecast.units import Joules, Seconds, Watts
-from joulecast.workloads import DEFAULT_INPUT_TOKENS
+from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 INPUT = "input_ids"
 
 
-def profile_fetched(fetched: FetchedModel, request: WorkloadRequest) -> ModelProfile:
+def profile_fetched(
+    fetched: FetchedModel, request: WorkloadRequest, *, precision: str = DEFAULT_PRECISION
+) -> ModelProfile:
     """Return the profile of a fetched language model: sequences of the length that ``input_ids`` has, else 512.
 
     Raises WorkloadError for another input, and what ``language_model`` raises.
@@ -37,7 +39,7 @@ def profile_fetched(fetched: FetchedModel, request: WorkloadRequest) -> ModelPro
             f" {unknown[0] if unknown else f'the shape {list(shape)}'}"
         )
     workload = request.resolve(request.leading_batch_size)
-    model = language_model(fetched)
+    model = in_precision(language_model(fetched), precision)
     return profile_language_model(fetched, model, batch_size=workload.batch_size, tokens=shape[1])
 
 
@@ -88,6 +90,7 @@ def price_forward(
     """
     from joulecast.api.generation import widenings
 
+    require_engine(runtime)
     priced = price_pass(profile.layers, accelerator, engine=runtime, clock_mhz=clock_mhz)
     between = step_seconds(runtime, profile.workload.batch_size)
     gap = between * gap_watts(accelerator, clock_mhz)

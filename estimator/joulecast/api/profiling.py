@@ -14,7 +14,7 @@ from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadErro
 from joulecast.layers import ModelProfile, Workload
 from joulecast.readers.named import current, is_named, refuse_misspelt, renamed
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
-from joulecast.workloads import WorkloadRequest
+from joulecast.workloads import DEFAULT_PRECISION, WorkloadRequest
 
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
@@ -95,6 +95,8 @@ class ProfileRequest:
     access: RegistryAccess | None = None
     platform: str = "linux/amd64"
     verify: bool = False
+    precision: str = DEFAULT_PRECISION
+    """Of a language model, whose rows depend on it."""
 
 
 def profile_request(request: ProfileRequest) -> ModelProfile:
@@ -120,7 +122,7 @@ def profile_request(request: ProfileRequest) -> ModelProfile:
     if fetched.format in LANGUAGE_FORMATS:
         from joulecast.api.language_profiles import profile_fetched
 
-        return profile_fetched(fetched, request.workload)
+        return profile_fetched(fetched, request.workload, precision=request.precision)
     return profile_skeleton(fetched, workload_for(fetched, request.workload), graph=request.graph)
 
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from joulecast.cli.options import Architecture
+from joulecast.errors import JoulecastError, NotCalibratedError
+from joulecast.serving.fitting import DOES_NOT_FIT
 from joulecast.serving.requests import DEGREES, GenerationRequest
 
 if TYPE_CHECKING:
@@ -71,10 +74,7 @@ class GenerationOptions:
             rich_help_panel=_PANEL,
         ),
     ] = None
-    architecture: Annotated[
-        str | None,
-        typer.Option(help="Model type to read the configuration as, such as llama.", rich_help_panel=_PANEL),
-    ] = None
+    architecture: Architecture = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -93,6 +93,41 @@ class GenerationOptions:
         }
         counts: Sequence[int | None] = self.concurrency or [None if "requests_per_second" in stated else 1]
         return [GenerationRequest(phase=phase.value, concurrency=each, **stated) for each in counts]  # type: ignore[arg-type]
+
+
+def asked_phase(options: GenerationOptions, model: LanguageModel, batch_sizes: Sequence[int] | None) -> PhaseChoice:
+    """Return what is forecast of ``model``. Raises a usage error for options that the phase does not have."""
+    phase = options.phase or (PhaseChoice.REQUEST if model.generates else PhaseChoice.FORWARD)
+    if phase is not PhaseChoice.FORWARD and batch_sizes:
+        raise typer.BadParameter("generation runs requests at once: give --concurrency", param_hint="--batch-size")
+    return phase
+
+
+def comparable(
+    model: LanguageModel,
+    accelerators: Sequence[AcceleratorProfile],
+    requests: Sequence[GenerationRequest],
+    *,
+    precision: str,
+    runtime: str,
+) -> tuple[list[GenerationEstimate], list[tuple[str, JoulecastError]]]:
+    """Return the forecasts that can be made, the fewest joules per request first, and the errors of the others.
+
+    Raises the first of these if none can be made, and what concerns all accelerators alike.
+    """
+    found: list[GenerationEstimate] = []
+    unavailable: list[tuple[str, JoulecastError]] = []
+    for accelerator in accelerators:
+        for request in requests:
+            try:
+                found += forecasts(model, [accelerator], [request], precision=precision, runtime=runtime)
+            except JoulecastError as error:
+                if not isinstance(error, NotCalibratedError) and error.reason != DOES_NOT_FIT:
+                    raise
+                unavailable.append((accelerator.product, error))
+    if unavailable and not found:
+        raise unavailable[0][1]
+    return sorted(found, key=lambda each: each.joules_per_request.value), unavailable
 
 
 def forecasts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ from joulecast.cli.fetching import fetch_model
 from joulecast.cli.output import progress
 from joulecast.readers.named import is_named, refuse_misspelt
 from joulecast.sources.folders import is_configuration
-from joulecast.workloads import DEFAULT_INPUT_TOKENS
+from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
     from joulecast.cli.generation import GenerationOptions
     from joulecast.cli.options import ModelRequest
+    from joulecast.energy.model import EnergyEstimate
+    from joulecast.energy.profile import AcceleratorProfile
     from joulecast.layers import ModelProfile
     from joulecast.sources import FetchedModel
 
@@ -44,7 +47,18 @@ def opened(request: ModelRequest, architecture: str | None = None) -> LanguageSo
         fetched = fetch_model(request)
         if not is_language_model(fetched):
             return fetched
+        _refuse_options_of_graphs(request)
         return LanguageSource(fetched=fetched, model=language_model(fetched, architecture=architecture))
+
+
+def _refuse_options_of_graphs(request: ModelRequest) -> None:
+    """Raise a usage error where an option that only graphs have was given for a language model."""
+    given = {"--input": request.input, "--value": request.value, "--graph": request.graph.value != "exported"}
+    for option in (name for name, value in given.items() if value):
+        raise typer.BadParameter(
+            f"{request.source} is a language model, which has no {option}: leave it out, and give --input-tokens",
+            param_hint=option,
+        )
 
 
 def is_saved(source: str) -> bool:
@@ -55,20 +69,42 @@ def is_saved(source: str) -> bool:
 def refuse_generation(request: ModelRequest, options: GenerationOptions) -> None:
     """Raise a usage error where an option of generation was given for a model that is no language model."""
     given = [name for name in options.given if not (name == "--phase" and options.phase == "forward")]
-    if given:
-        raise typer.BadParameter(
-            f"{request.source} is not a language model by its configuration, so it takes no {given[0]}: leave it out",
-            param_hint=given[0],
-        )
+    if not given:
+        return
+    what = "a saved profile of one pass" if is_saved(request.source) else "not a language model by its configuration"
+    way_out = ", or give the model itself" if is_saved(request.source) else ""
+    raise typer.BadParameter(
+        f"{request.source} is {what}, so it takes no {given[0]}: leave it out{way_out}", param_hint=given[0]
+    )
 
 
 def forward_profiles(
-    found: LanguageSource, batch_sizes: list[int] | None, tokens: int | None, *, default: int
+    found: LanguageSource,
+    batch_sizes: list[int] | None,
+    tokens: int | None,
+    *,
+    default: int,
+    precision: str = DEFAULT_PRECISION,
 ) -> list[ModelProfile]:
-    """Return one profile of a pass of the language model for each different batch size."""
+    """Return one profile of a pass of the language model in ``precision`` for each different batch size."""
+    from joulecast.api.language_models import in_precision
     from joulecast.api.language_profiles import profile_language_model
 
+    model = in_precision(found.model, precision)
     return [
-        profile_language_model(found.fetched, found.model, batch_size=size, tokens=tokens or DEFAULT_INPUT_TOKENS)
+        profile_language_model(found.fetched, model, batch_size=size, tokens=tokens or DEFAULT_INPUT_TOKENS)
         for size in dict.fromkeys(batch_sizes or [default])
+    ]
+
+
+def forward_estimates(
+    profiled: Sequence[ModelProfile], accelerators: Sequence[AcceleratorProfile], *, precision: str, runtime: str
+) -> list[EnergyEstimate]:
+    """Return forecasts of passes that ``forward_profiles`` counted in ``precision``."""
+    from joulecast.api.language_profiles import price_forward
+
+    return [
+        price_forward(profile, accelerator, precision=precision, runtime=runtime)
+        for accelerator in accelerators
+        for profile in profiled
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from joulecast.energy.datasheets import DataSheet, datasheets
 
@@ -141,6 +142,7 @@ def _names(sheet: DataSheet) -> tuple[frozenset[str], ...]:
     return tuple(_words(name) for name in (sheet.key, *sheet.labels))
 
 
+@lru_cache(maxsize=1024)
 def _words(name: str) -> frozenset[str]:
     """Split a name into lower-case words: ``Tesla V100-SXM2-16GB`` has v100, sxm2 and 16gb."""
     return frozenset(re.findall(r"[a-z0-9]+", name.lower())) - _MAKERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from joulecast.layers import Contraction
-from joulecast.serving.norms import normalise
+from joulecast.serving.kernels import normalise
 
 if TYPE_CHECKING:
     from joulecast.blocks import Embedding

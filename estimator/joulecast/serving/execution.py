@@ -61,11 +61,11 @@ def executed_on(model: LanguageModel, *, architecture: str, product: str) -> Lan
     def own(storage: Storage) -> Storage:
         return _executed(storage, model.dtype, family, product)
 
-    return replace(
-        model,
-        storage=own(model.storage),
-        stored_otherwise={path: own(storage) for path, storage in model.stored_otherwise.items()},
-    )
+    storage = own(model.storage)
+    otherwise = {path: own(each) for path, each in model.stored_otherwise.items()}
+    if storage == model.storage and otherwise == model.stored_otherwise:
+        return model  # the same object, by which outlines are kept
+    return replace(model, storage=storage, stored_otherwise=otherwise)
 
 
 def _executed(storage: Storage, dtype: str, family: str, product: str) -> Storage:

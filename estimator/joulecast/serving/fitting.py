@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from joulecast.errors import WorkloadError
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.serving.memory import cache_bytes, weight_bytes
+from joulecast.serving.outline import Outline
 from joulecast.serving.passes import prefill
 from joulecast.serving.requests import DEGREES, MOST_REQUESTS
-from joulecast.serving.rows import rows
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
@@ -51,7 +51,7 @@ def memory_of(model: LanguageModel, asked: GenerationRequest, cards: int) -> Mem
     Raises WorkloadError where they cannot share the model.
     """
     read = prefill(1, min(asked.new_tokens, asked.batched_tokens))
-    largest = max(row.input_numel + row.output_numel for row in rows(model, read, cards=cards))
+    largest = max(row.input_numel + row.output_numel for row in Outline.of(model).rows(read, cards=cards).rows)
     return Memory(
         weight_bytes=weight_bytes(model, cards),
         activation_bytes=int(largest * ITEMSIZE_BYTES[model.dtype]),

@@ -73,7 +73,7 @@ def generate(asked: GenerationRequest, concurrency: int, price: Pricer) -> Gener
 
 def _prefill(asked: GenerationRequest, concurrency: int, price: Pricer) -> Generated:
     """Price the input of ``concurrency`` sequences, in passes of at most ``batched_tokens``."""
-    spent = _sum(price, _chunks(asked, concurrency, beside=0, context=0, together=True))
+    (spent,) = _sums(price, [*_chunks(asked, concurrency, beside=0, context=0, together=True)])
     return Generated(
         concurrency=concurrency,
         prefill=spent.times(1 / concurrency),
@@ -88,7 +88,7 @@ def _prefill(asked: GenerationRequest, concurrency: int, price: Pricer) -> Gener
 
 def _decode(asked: GenerationRequest, concurrency: int, price: Pricer) -> Generated:
     """Price one output token of each sequence, in the mean over the output."""
-    step = _step(asked, concurrency, price)
+    (step,) = _sums(price, _steps(asked, concurrency))
     return Generated(
         concurrency=concurrency,
         prefill=Spent(),
@@ -103,10 +103,9 @@ def _decode(asked: GenerationRequest, concurrency: int, price: Pricer) -> Genera
 
 def _request(asked: GenerationRequest, concurrency: int, price: Pricer) -> Generated:
     beside, reading = _beside(asked, concurrency)
-    mixed = _sum(price, _chunks(asked, 1, beside=beside, context=_middle(asked), together=False))
-    alone = _step(asked, concurrency, price)
-    helped = _decoding(beside, _middle(asked))
-    others = next(iter(price([helped]))).times(reading) if beside else Spent()
+    chunks = _chunks(asked, 1, beside=beside, context=_middle(asked), together=False)
+    helped = [(_decoding(beside, _middle(asked)), float(reading))] if beside else []
+    mixed, alone, others = _sums(price, [*chunks], _steps(asked, concurrency), helped)
     pure = max(0.0, (asked.output_tokens - 1) - reading * beside)
     cycle = mixed.times(concurrency) + alone.times(pure)
     prefill = mixed.less(others)
@@ -180,19 +179,16 @@ def _middle(asked: GenerationRequest) -> int:
     return asked.input_tokens + (asked.output_tokens - 1) // 2
 
 
-def _step(asked: GenerationRequest, concurrency: int, price: Pricer) -> Spent:
-    """Return one decode step in the mean over the output: that of the first and the last context."""
+def _steps(asked: GenerationRequest, concurrency: int) -> list[tuple[Pass, float]]:
+    """Return one decode step in the mean over the output: half of the first and half of the last."""
     last = asked.input_tokens + max(asked.output_tokens - 2, 0)
-    first, final = price([_decoding(concurrency, asked.input_tokens), _decoding(concurrency, last)])
-    return (first + final).times(0.5)
+    return [(_decoding(concurrency, asked.input_tokens), 0.5), (_decoding(concurrency, last), 0.5)]
 
 
-def _sum(price: Pricer, passes: Iterator[tuple[Pass, float]]) -> Spent:
-    found = list(passes)
-    total = Spent()
-    for spent, (_, times) in zip(price([run for run, _ in found]), found, strict=True):
-        total += spent.times(times)
-    return total
+def _sums(price: Pricer, *parts: Sequence[tuple[Pass, float]]) -> list[Spent]:
+    """Return what each of ``parts`` costs: passes, each with how often it runs. All are priced in one call."""
+    spent = iter(price([run for part in parts for run, _ in part]))
+    return [sum((next(spent).times(times) for _, times in part), start=Spent()) for part in parts]
 
 
 def concurrency_of(rate: float, most: int, seconds_at: Callable[[int], float]) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from joulecast.serving.norms import normalise
+from joulecast.serving.kernels import normalise
 
 if TYPE_CHECKING:
     from joulecast.blocks import Head

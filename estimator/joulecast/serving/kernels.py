@@ -12,7 +12,7 @@ from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import ENGINE_DOMAIN, Contraction, LayerProfile
 
 if TYPE_CHECKING:
-    from joulecast.blocks import LanguageModel, Storage
+    from joulecast.blocks import LanguageModel, Norm, Storage
     from joulecast.serving.passes import Pass
 
 ENGINES = ("vllm", "sglang")
@@ -37,19 +37,25 @@ class Kernels:
     """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
 
     Every figure of a row is this card's share. Work that every card repeats is not divided.
-    ``held_bytes``: of the weights that the rows' kernels keep on this card.
+    ``held``: bytes of the weights that each row's kernel keeps on this card.
     """
 
     model: LanguageModel
     run: Pass
     cards: int = 1
     rows: list[LayerProfile] = field(default_factory=list)
-    held_bytes: float = 0.0
+    held: list[float] = field(default_factory=list)
+
+    activation_bytes: float = field(init=False)
+    """Bytes of an element of a hidden state."""
+
+    def __post_init__(self) -> None:
+        self.activation_bytes = ITEMSIZE_BYTES[self.model.dtype]
 
     @property
-    def activation_bytes(self) -> float:
-        """Bytes of an element of a hidden state."""
-        return ITEMSIZE_BYTES[self.model.dtype]
+    def held_bytes(self) -> float:
+        """Bytes of the weights that the rows' kernels keep on this card."""
+        return sum(self.held)
 
     def share(self, size: int, what: str) -> int:
         """Return this card's part of ``size``. Raises WorkloadError where it cannot be divided evenly."""
@@ -160,7 +166,7 @@ class Kernels:
         """
         stored = weights * self.activation_bytes if weight_bytes is None else weight_bytes
         moved = (reads + writes) * self.activation_bytes + stored + cache_bytes
-        self.held_bytes += params * self.activation_bytes if held_bytes is None else held_bytes
+        self.held.append(params * self.activation_bytes if held_bytes is None else held_bytes)
         own = sum(each.macs for each in contractions) if macs is None else macs
         scope, _, _ = name.rpartition(".")
         self.rows.append(
@@ -188,3 +194,22 @@ class Kernels:
         """Add the sum of ``elements`` over all cards; one card needs none."""
         if self.cards > 1 and elements:
             self.add(name, "AllReduce", reads=elements, writes=elements)
+
+
+_NORMALISATIONS = {("rms", True): "FusedAddRMSNorm", ("rms", False): "RMSNorm"}
+"""Kernel by kind and whether it adds the residual too. Engines run LayerNorm by torch, which fuses no addition."""
+
+
+def normalise(kernels: Kernels, name: str, norm: Norm, tokens: int, *, residual: bool = True) -> None:
+    """Add a normalisation of ``tokens`` vectors; ``residual``: with the addition of the residual before it."""
+    own = tokens * norm.width
+    stored = norm.width * (norm.scale + norm.bias)
+    streams = 2 if residual else 1
+    kernels.add(
+        name,
+        _NORMALISATIONS.get((norm.kind, residual), "LayerNorm"),
+        reads=streams * own,
+        writes=streams * own,
+        weights=stored,
+        params=stored,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, LatentAttention
@@ -10,8 +11,8 @@ from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.serving.kernels import Kernels
 from joulecast.serving.mixers.indexer import cached_bytes
 from joulecast.serving.mixers.states import share, state_bytes
+from joulecast.serving.outline import Outline, SameModel
 from joulecast.serving.passes import BOTH_KINDS
-from joulecast.serving.rows import collected
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel, Mixer
@@ -25,7 +26,12 @@ def weight_bytes(model: LanguageModel, cards: int = 1) -> int:
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
-    return math.ceil(collected(model, BOTH_KINDS, cards=cards).held_bytes)
+    return _weight_bytes(SameModel(model), cards)
+
+
+@lru_cache(maxsize=32)
+def _weight_bytes(same: SameModel, cards: int) -> int:
+    return math.ceil(Outline.of(same.model).held_bytes(BOTH_KINDS, cards=cards))
 
 
 def cache_bytes(model: LanguageModel, tokens: int, cards: int = 1, *, encoder_tokens: int = 0) -> int:

@@ -59,9 +59,10 @@ def fetch_folder(folder: Path, path: str | None, *, reference: str, meter: Meter
 def language_model_file(file: Path, *, reference: str, meter: Meter) -> FetchedModel | None:
     """Return the facts of a configuration, a safetensors or a GGUF file; None for a file of another kind.
 
-    A JSON document is a configuration if it is called config.json or has a ``model_type``.
+    A JSON document is a configuration if it is called config.json or has a ``model_type``. What only tells the kind is
+    not counted, because the model is read, and counted, after it.
     """
-    kind = _kind(file, meter)
+    kind = _kind(file, Meter(meter.budget, meter.subject))
     if kind is None:
         return None
     origin = Origin(reference=reference, total_bytes=file.stat().st_size)

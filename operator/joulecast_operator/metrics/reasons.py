@@ -20,9 +20,9 @@ OTHER: Final = "Other"
 API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 
 _OF_LANGUAGE_MODELS: Final = (
-    "Changed", "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "InvalidEndpoint", "InvalidModelSecret", "SourceDisabled",
-    "ModelSecretForbidden", "ModelSecretNotFound", "SourceMisbehaved", "SourceUnavailable", "UnknownArchitecture",
-    "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation", "WrongRegion",
+    "Changed", "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "InvalidEndpoint", "InvalidModelSecret",
+    "ModelSecretForbidden", "ModelSecretNotFound", "SourceDisabled", "SourceMisbehaved", "SourceUnavailable",
+    "UnknownArchitecture", "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation", "WrongRegion",
 )  # fmt: skip
 _OF_REGISTRIES: Final = (
     "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",

@@ -134,7 +134,11 @@ def test_a_card_runs_what_it_can_and_refuses_the_rest():
     ("asked", "error", "said"),
     [
         ({"precision": "fp12"}, WorkloadError, "precision 'fp12'"),
-        ({"runtime": "torch-eager"}, NotCalibratedError, "unknown engine 'torch-eager'"),
+        (
+            {"runtime": "torch-eager"},
+            NotCalibratedError,
+            "'torch-eager' is none: choose one of the runtimes vllm",
+        ),
         ({"config": LLAMA_8B | {"model_type": "llamba"}}, UnsupportedOperatorError, "llamba"),
     ],
 )
@@ -168,7 +172,7 @@ def test_a_document_of_generation_fulfils_its_schema(folder):
     model = language_model(fetched)
     found = [forecast_generation(model, accelerator_named(CARD), GenerationRequest(concurrency=n)) for n in (1, 2)]
     missing = {"NVIDIA-X1": NotCalibratedError("NVIDIA-X1 has no power limit")}
-    document = generation_document(found, fetched=fetched, model=model, unavailable=missing)
+    document = generation_document(found, fetched=fetched, model=model, unavailable=missing.items())
     validate(document)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert {(row["result"], row["phase"]) for row in document["layers"]} == {
@@ -212,3 +216,9 @@ def test_a_model_that_is_not_one_of_language_has_no_phases():
     with pytest.raises(JoulecastError, match="is an encoder, which generates nothing"):
         encoder = replace(huggingface.read(LLAMA_8B), generates=False)
         forecast_generation(encoder, accelerator_named(CARD), GenerationRequest())
+
+
+def test_a_step_of_an_output_of_one_token_is_priced():
+    found = forecast(phase="decode", output_tokens=1)
+    assert [shown.phase for shown in found.phases] == ["decode"]
+    assert found.joules_per_request.value > 0

@@ -9,21 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from joulecast.api.documents import estimate_document, result_row
-from joulecast.cli.generation import GenerationOptions, PhaseChoice, forecasts
-from joulecast.cli.language import LanguageSource, forward_profiles, opened, refuse_generation
+from joulecast.cli.generation import GenerationOptions, PhaseChoice, asked_phase, forecasts
+from joulecast.cli.language import LanguageSource, forward_estimates, forward_profiles, opened, refuse_generation
 from joulecast.cli.models import profiles
-from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, Top, takes
+from joulecast.cli.options import (
+    BatchSizes,
+    ModelRequest,
+    NoColor,
+    Output,
+    Precision,
+    Runtime,
+    Top,
+    graph_runtime,
+    takes,
+)
 from joulecast.cli.output import OutputFormat, show, write_document
-from joulecast.serving.kernels import ENGINES
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
     DEFAULT_ENGINE,
     DEFAULT_PRECISION,
-    DEFAULT_RUNTIME,
     FORECAST_BATCH_SIZE,
 )
 
 if TYPE_CHECKING:
+    from joulecast.energy.model import EnergyEstimate
     from joulecast.energy.profile import AcceleratorProfile
     from joulecast.layers import ModelProfile
     from joulecast.serving.requests import GenerationRequest
@@ -75,28 +84,28 @@ def command(
     if not isinstance(found, LanguageSource):
         refuse_generation(request, generation)
         profiled = profiles(request, batch_size, fetched=found)
-        printed.batches(profiled, accelerators, precision=precision, runtime=runtime or DEFAULT_RUNTIME)
+        from joulecast.api.forecasting import estimate
+
+        each = [
+            estimate(own, accelerator, None, precision, runtime) for accelerator in accelerators for own in profiled
+        ]
+        printed.passes(profiled[0], each)
         return
-    phase = generation.phase or (PhaseChoice.REQUEST if found.model.generates else PhaseChoice.FORWARD)
+    phase = asked_phase(generation, found.model, batch_size)
     asked = {"precision": precision, "runtime": runtime or DEFAULT_ENGINE}
     if phase is PhaseChoice.FORWARD:
-        profiled = forward_profiles(found, batch_size, generation.input_tokens, default=FORECAST_BATCH_SIZE)
-        printed.batches(profiled, accelerators, **asked)
-    elif batch_size:
-        raise typer.BadParameter("generation runs requests at once: give --concurrency", param_hint="--batch-size")
+        tokens = generation.input_tokens
+        profiled = forward_profiles(found, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
+        printed.passes(profiled[0], forward_estimates(profiled, accelerators, **asked))
     else:
         printed.generation(found, generation.requests(phase), accelerators, **asked)
 
 
 def _accelerators(names: Sequence[str], runtime: str | None) -> list[AcceleratorProfile]:
-    """Return the accelerators of these names, before anything is fetched for them.
-
-    The runtimes of engines are not those of a profile, which has its launch times.
-    """
+    """Return the accelerators of these names, before anything is fetched for them."""
     from joulecast.accelerators.catalogue import accelerator_named
 
-    needed = runtime if runtime and runtime not in ENGINES else DEFAULT_RUNTIME
-    return [accelerator_named(name, needed) for name in names]
+    return [accelerator_named(name, graph_runtime(runtime)) for name in names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,24 +117,14 @@ class Printed:
     output: OutputFormat
     color: bool
 
-    def batches(
-        self,
-        profiled: Sequence[ModelProfile],
-        accelerators: Sequence[AcceleratorProfile],
-        *,
-        precision: str,
-        runtime: str,
-    ) -> None:
-        """Print forecasts of passes, one for each accelerator and batch size."""
-        from joulecast.api.forecasting import estimate
-
-        estimates = [estimate(profile, each, None, precision, runtime) for each in accelerators for profile in profiled]
+    def passes(self, profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> None:
+        """Print forecasts of passes of the model of ``profile``."""
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.estimates import estimate_tables
 
-            show(estimate_tables(profiled[0], estimates, explain=self.explain, top=self.top), color=self.color)
+            show(estimate_tables(profile, estimates, explain=self.explain, top=self.top), color=self.color)
             return
-        document = estimate_document(estimates, model=profiled[0])
+        document = estimate_document(estimates, model=profile)
         rows = document["layers"] if self.explain else [result_row(each) for each in estimates]
         write_document(document, self.output, rows)
 

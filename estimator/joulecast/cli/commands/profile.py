@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from joulecast.api.documents import profile_document
-from joulecast.cli.options import BatchSize, ModelRequest, NoColor, Output, Tokens, Top, takes_model
+from joulecast.cli.options import Architecture, BatchSize, ModelRequest, NoColor, Output, Tokens, Top, takes_model
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.workloads import PROFILE_BATCH_SIZE
 
@@ -19,6 +19,7 @@ def command(
     request: ModelRequest,
     batch_size: BatchSize = None,
     tokens: Tokens = None,
+    architecture: Architecture = None,
     top: Top = 10,
     output: Output = OutputFormat.TABLE,
     no_color: NoColor = False,
@@ -31,7 +32,7 @@ def command(
     from joulecast.cli.models import profiles
 
     sizes = [batch_size] if batch_size else None
-    found = opened(request)
+    found = opened(request, architecture)
     if isinstance(found, LanguageSource):
         (profile,) = forward_profiles(found, sizes, tokens, default=PROFILE_BATCH_SIZE)
     else:

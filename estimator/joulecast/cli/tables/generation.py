@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from joulecast.cli.tables.cells import line
 from joulecast.cli.tables.profiles import facts, plain_table
-from joulecast.cli.tables.quantities import Scale, digits, joules, metric, percent, size
+from joulecast.cli.tables.quantities import digits, joules, metric, percent, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from joulecast.api.generation import Figure, GenerationEstimate, PhaseLayers
+    from joulecast.api.generation import GenerationEstimate, PhaseLayers
     from joulecast.blocks import LanguageModel
+    from joulecast.errors import JoulecastError
     from joulecast.sources import FetchedModel
 
 _MOST_DEFAULTS = 12
@@ -28,8 +30,21 @@ def generation_tables(
 
     With ``explain``, also build a table of the phases side by side for each forecast.
     """
-    shown: list[RenderableType] = [facts(_facts(fetched, model, estimates)), _forecasts(estimates), *_notes(estimates)]
+    table = _forecasts("Forecast", estimates)
+    shown: list[RenderableType] = [facts(_facts(fetched, model, estimates)), table, *_notes(estimates)]
     return shown + [_phases(estimate) for estimate in estimates if explain]
+
+
+def comparison_tables(
+    fetched: FetchedModel,
+    model: LanguageModel,
+    estimates: Sequence[GenerationEstimate],
+    unavailable: Sequence[tuple[str, JoulecastError]],
+) -> list[RenderableType]:
+    """Build the tables of many accelerators, the best first and marked, and list what could not be priced."""
+    table = _forecasts("Forecasts, fewest joules per request first", estimates, mark_first=True)
+    shown: list[RenderableType] = [facts(_facts(fetched, model, estimates)), table, *_notes(estimates)]
+    return shown + [line(f"no forecast: {error}", style="yellow") for _, error in unavailable]
 
 
 def _facts(fetched: FetchedModel, model: LanguageModel, estimates: Sequence[GenerationEstimate]) -> dict[str, str]:
@@ -40,49 +55,71 @@ def _facts(fetched: FetchedModel, model: LanguageModel, estimates: Sequence[Gene
         "form": f"{fetched.format} · {model.architecture} · {size(fetched.bytes_fetched)} read",
         "stored as": model.storage.method or model.dtype,
         "run as": "; ".join(dict.fromkeys(_asked(estimate) for estimate in estimates)),
+        "origin": _shared_origin(estimates),
         "taken as default": ", ".join(defaults),
         "not read": ", ".join(model.ignored),
         "note": "; ".join(model.notes),
     }
 
 
+def _shared_origin(estimates: Sequence[GenerationEstimate]) -> str:
+    """Return the origin of all forecasts, or an empty text where each row tells its own."""
+    origins = {each.origin for each in estimates}
+    return origins.pop() if len(origins) == 1 else ""
+
+
 def _asked(estimate: GenerationEstimate) -> str:
     cached = f" ({estimate.cached_tokens:,} cached)" if estimate.cached_tokens else ""
     tokens = f"{estimate.input_tokens:,}{cached} → {estimate.output_tokens:,} tokens"
-    return f"{estimate.runtime}, {estimate.precision} precision, {estimate.phase} of {tokens}"
+    shared = f" on {estimate.parallel} cards that share the model" if estimate.parallel > 1 else ""
+    return f"{estimate.runtime}, {estimate.precision} precision, {estimate.phase} of {tokens}{shared}"
 
 
-def _forecasts(estimates: Sequence[GenerationEstimate]) -> Table:
-    request = joules(each.joules_per_request.value for each in estimates)
-    written = metric("J", [each.joules_per_output_token.value for each in estimates])
-    read = metric("J", [each.joules_per_input_token.value for each in estimates])
-    first = metric("s", [each.time_to_first_token_seconds.value for each in estimates])
-    between = metric("s", [each.inter_token_latency_seconds.value for each in estimates])
-    table = plain_table(
-        "Forecast", ("accelerator", False), ("at\nonce", True), ("energy\nper request", True),
-        (f"{written.unit} per\noutput token", True), (f"{read.unit} per\ninput token", True),
-        (f"first token\n{first.unit}", True), (f"between\ntokens {between.unit}", True), ("tokens\nper s", True),
-        ("W", True), ("memory\nper card", True), ("origin", False),
-    )  # fmt: skip
-    for each in estimates:
-        table.add_row(
-            f"{each.parallel} × {each.accelerator}" if each.parallel > 1 else each.accelerator,
-            str(each.concurrency),
-            _interval(request, each.joules_per_request),
-            written.text(each.joules_per_output_token.value),
-            read.text(each.joules_per_input_token.value),
-            first.text(each.time_to_first_token_seconds.value),
-            between.text(each.inter_token_latency_seconds.value),
-            digits(each.tokens_per_second),
-            digits(each.average_power_watts),
-            size(each.memory_bytes),
-            each.origin,
-        )
+def _forecasts(title: str, estimates: Sequence[GenerationEstimate], *, mark_first: bool = False) -> Table:
+    """Build a row for each forecast. What all have in common stands in ``_facts``, so that a line fits a terminal."""
+    columns = [column for column in _columns(estimates) if column.cells]
+    headers = [(column.header, True) for column in columns]
+    table = plain_table(title, ("accelerator", False), *headers)
+    for position, each in enumerate(estimates):
+        mark = ("★ " if position == 0 else "  ") if mark_first else ""
+        style = "bold" if mark_first and not position else None
+        table.add_row(mark + each.accelerator, *(column.cells[position] for column in columns), style=style)
     return table
 
 
-def _interval(scale: Scale, figure: Figure) -> str:
-    return scale.interval(figure.value, figure.lower, figure.upper)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """A header, and a cell for each forecast; no cells where the column says nothing."""
+
+    header: str
+    cells: tuple[str, ...]
+
+
+def _columns(estimates: Sequence[GenerationEstimate]) -> list[_Column]:
+    request = joules(each.joules_per_request.value for each in estimates)
+    energies = [each.joules_per_request for each in estimates]
+    origins = tuple(each.origin for each in estimates)
+    return [
+        _Column(header="at\nonce", cells=tuple(f"{each.concurrency:,}" for each in estimates)),
+        _Column(
+            header="energy\nper request",
+            cells=tuple(request.interval(each.value, each.lower, each.upper) for each in energies),
+        ),
+        _scaled("J", "{} per\noutput\ntoken", [each.joules_per_output_token.value for each in estimates]),
+        _scaled("J", "{} per\ninput\ntoken", [each.joules_per_input_token.value for each in estimates]),
+        _scaled("s", "{} to\nfirst\ntoken", [each.time_to_first_token_seconds.value for each in estimates]),
+        _scaled("s", "{}\nbetween\ntokens", [each.inter_token_latency_seconds.value for each in estimates]),
+        _Column(header="tokens\nper s", cells=tuple(digits(each.tokens_per_second) for each in estimates)),
+        _Column(header="W", cells=tuple(digits(each.average_power_watts) for each in estimates)),
+        _Column(header="memory\nper card", cells=tuple(size(each.memory_bytes) for each in estimates)),
+        _Column(header="origin", cells=origins if len(set(origins)) > 1 else ()),
+    ]
+
+
+def _scaled(unit: str, header: str, values: Sequence[float]) -> _Column:
+    """Return a column of figures in one unit; none where the phase has none of them."""
+    scale = metric(unit, values)
+    return _Column(header=header.format(scale.unit), cells=tuple(map(scale.text, values)) if any(values) else ())
 
 
 def _notes(estimates: Sequence[GenerationEstimate]) -> list[RenderableType]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.engines.coefficients import COMPUTED, KERNELS, Card, engine_named
 from joulecast.energy.engines.law import Limits, costs, pace, static_watts
-from joulecast.energy.engines.table import ALL_REDUCE, KernelTable, Passes, passes_of
+from joulecast.energy.engines.table import ALL_REDUCE, EXECUTED, KernelTable, Passes, passes_of
 from joulecast.energy.features import Array
 from joulecast.energy.model import LayerEnergy, Origin
 from joulecast.energy.physical import clock_share, voltage_squared
@@ -30,7 +30,7 @@ class PassForecast:
     - ``joules``: of one card while they run, the power limit kept; ``power_watts``: their mean power.
     - ``capped``: whether the power limit lowers the power.
     - ``coverage``: share of FLOPs and ops that the law prices.
-    - ``layers``: one entry a row, in order, from ``price_pass`` alone.
+    - ``layers``: one entry an executed row, in order; none where they were not asked for.
     """
 
     busy_seconds: Seconds
@@ -53,25 +53,36 @@ def price_pass(
 
     Raises NotCalibratedError as ``price_passes`` does.
     """
-    priced = _Priced(passes_of([rows], engine), accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
-    return priced.forecast(0, priced.layers([row for row in rows if row.kind in ("counted", "zero")]))
+    (found,) = price_passes(
+        [rows], accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz, with_layers=True
+    )  # fmt: skip
+    return found
 
 
 def price_passes(
-    passes: Iterable[Sequence[LayerProfile]],
+    passes: Sequence[Sequence[LayerProfile]],
     accelerator: AcceleratorProfile,
     *,
     engine: str = "vllm",
     cards: int = 1,
     clock_mhz: float | None = None,
+    times: Sequence[Sequence[int]] | None = None,
+    with_layers: bool = False,
 ) -> tuple[PassForecast, ...]:
-    """Forecast many passes at once: equal kernels are priced once. Entries of single rows are left out.
+    """Forecast many passes at once: equal kernels are priced once.
+
+    - ``times``: for each pass, how often it runs each of its rows; once where it is left out.
+    - ``with_layers``: with an entry for each row, which is that of one where it runs more often.
 
     Raises NotCalibratedError for an unknown engine, for a clock that the accelerator does not have, for an arithmetic
     that its hardware lacks or of which no source states a peak, and for a profile of a simulated device.
     """
-    priced = _Priced(passes_of(passes, engine), accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
-    return tuple(priced.forecast(number) for number in range(priced.passes.size))
+    counted = passes_of(passes, engine, times)
+    priced = _Priced(counted, accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
+    return tuple(
+        priced.forecast(number, priced.layers(number, rows) if with_layers else ())
+        for number, rows in enumerate(passes)
+    )
 
 
 def step_seconds(engine: str, sequences: int) -> Seconds:
@@ -140,9 +151,11 @@ class _Priced:
             layers=layers,
         )
 
-    def layers(self, rows: Sequence[LayerProfile]) -> tuple[LayerEnergy, ...]:
-        """Return an entry for each of ``rows``, which are the executed rows of the only pass."""
-        kept, table = float(self._kept[0]), self.passes.table
+    def layers(self, number: int, rows: Sequence[LayerProfile]) -> tuple[LayerEnergy, ...]:
+        """Return an entry for each executed one of ``rows``, which are those of pass ``number``."""
+        kept, table = float(self._kept[number]), self.passes.table
+        executed = [row for row in rows if row.kind in EXECUTED]
+        positions = self.passes.which[self.passes.index == number].tolist()
         seconds, compute = self._costs.seconds.tolist(), (kept * self._compute).tolist()
         memory = (kept * self._costs.memory_joules).tolist()
         priced, origins = table.priced.tolist(), [_origin(self._accelerator, self._card, k) for k in table.kernel]
@@ -158,7 +171,7 @@ class _Priced:
                 origin=origins[position],
                 priced=priced[position],
             )
-            for row, position in zip(rows, self.passes.which.tolist(), strict=True)
+            for row, position in zip(executed, positions, strict=True)
         )
 
 
@@ -187,12 +200,13 @@ def _coverage(passes: Passes, number: int) -> Coverage:
     table = passes.table
     if table.priced.all():
         return Coverage(flops=1.0, ops=1.0)
-    own = passes.which[passes.index == number]
-    flops, priced = table.flops[own], table.priced[own]
+    entries = passes.index == number
+    own, times = passes.which[entries], passes.times[entries]
+    flops, priced = table.flops[own] * times, table.priced[own]
     told = {table.rows[position].op_type for position in own[~priced].tolist()}
     return Coverage(
         flops=float(flops[priced].sum() / flops.sum()) if flops.sum() else 1.0,
-        ops=float(priced.mean()) if priced.size else 1.0,
+        ops=float(np.average(priced, weights=times)) if priced.size else 1.0,
         unsupported=tuple(sorted(told)),
     )
 

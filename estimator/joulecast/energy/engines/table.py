@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from joulecast.layers import LayerProfile
 
 ALL_REDUCE = len(KERNELS)
 """Position in ``kernel`` of collectives, which have a law of their own."""
+
+EXECUTED = ("counted", "zero")
+"""Kinds of rows that are kernels."""
 
 _ARITHMETIC_OF = {
     "float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float8": "fp8", "int8": "int8", "float4": "fp4",
@@ -69,29 +73,38 @@ class KernelTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passes:
-    """``size`` passes: pass ``index`` (e,) runs the kernel at ``which`` (e,), once an entry."""
+    """``size`` passes: pass ``index`` (e,) runs the kernel at ``which`` (e,), ``times`` (e,) an entry."""
 
     table: KernelTable
     index: Index
     which: Index
+    times: Array
     size: int
 
     def sum(self, values: Array) -> Array:
         """Sum values (n,) per kernel to (size,) per pass."""
-        total: Array = np.bincount(self.index, weights=values[self.which], minlength=self.size).astype(float)
+        total: Array = np.bincount(self.index, weights=values[self.which] * self.times, minlength=self.size).astype(
+            float
+        )
         return total
 
 
-def passes_of(passes: Iterable[Sequence[LayerProfile]], engine: str) -> Passes:
-    """Return the passes' kernels, which are their counted and zero rows."""
+def passes_of(
+    passes: Iterable[Sequence[LayerProfile]], engine: str, times: Iterable[Sequence[int]] | None = None
+) -> Passes:
+    """Return the passes' kernels, which are their counted and zero rows.
+
+    ``times``: for each pass, how often it runs each of its rows; once where it is left out.
+    """
     found: dict[object, int] = {}
     distinct: list[LayerProfile] = []
     which: list[int] = []
     sizes: list[int] = []
-    for rows in passes:
+    counts: list[int] = []
+    for rows, often in zip(passes, repeat(None) if times is None else times, strict=times is not None):
         before = len(which)
-        for row in rows:
-            if row.kind not in ("counted", "zero"):
+        for row, count in zip(rows, repeat(1) if often is None else often, strict=often is not None):
+            if row.kind not in EXECUTED:
                 continue
             key = _identity(row, engine)
             position = found.get(key)
@@ -99,11 +112,13 @@ def passes_of(passes: Iterable[Sequence[LayerProfile]], engine: str) -> Passes:
                 position = found[key] = len(distinct)
                 distinct.append(row)
             which.append(position)
+            counts.append(count)
         sizes.append(len(which) - before)
     return Passes(
         table=kernel_table(distinct, engine),
         index=np.repeat(np.arange(len(sizes)), sizes),
         which=np.array(which, dtype=np.intp),
+        times=np.array(counts, dtype=float),
         size=len(sizes),
     )
 

@@ -196,3 +196,10 @@ def test_another_format_than_requested_is_refused(tmp_path: Path) -> None:
 def test_a_document_of_another_form_is_refused(content: bytes) -> None:
     with pytest.raises(ModelFormatError, match="fetch the model again"):
         read_document(content)
+
+
+@pytest.mark.parametrize("name", ["config.json", "llama.json"])
+def test_a_configuration_counts_as_read_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"model_type": "llama", "hidden_size": 64}')
+    fetched = fetch(str(tmp_path / name))
+    assert fetched.bytes_fetched == (tmp_path / name).stat().st_size
