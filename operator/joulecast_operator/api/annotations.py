@@ -21,9 +21,19 @@ BATCH_SIZE: Final = PREFIX + "batch-size"
 PRECISION: Final = PREFIX + "precision"
 RUNTIME: Final = PREFIX + "runtime"
 FOR_ACCELERATOR: Final = PREFIX + "for-accelerator"
+CONTAINER: Final = PREFIX + "container"
+PHASE: Final = PREFIX + "phase"
+CONCURRENCY: Final = PREFIX + "concurrency"
+INPUT_TOKENS: Final = PREFIX + "input-tokens"
+OUTPUT_TOKENS: Final = PREFIX + "output-tokens"
 SKIP: Final = PREFIX + "skip"
 REFRESH: Final = PREFIX + "refresh"
-INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, PRECISION, RUNTIME, FOR_ACCELERATOR, SKIP, REFRESH})
+INPUT_KEYS: Final = frozenset(
+    {
+        MODEL, ESTIMATE, BATCH_SIZE, PRECISION, RUNTIME, FOR_ACCELERATOR, CONTAINER, PHASE, CONCURRENCY, INPUT_TOKENS,
+        OUTPUT_TOKENS, SKIP, REFRESH,
+    }
+)  # fmt: skip
 
 REST_UNTIL: Final = PREFIX + "rest-until"
 """Read from the controller's own Deployment only: the controller writes no annotations until this time (RFC 3339)."""

@@ -10,16 +10,19 @@ from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement
+from joulecast_operator.workloads.containers import reference
+from joulecast_operator.workloads.engines import served
 
 DEVICES: Final = "nvidia.com/"
 """Beginning of the names of a node's resources that NVIDIA's device plugin reports."""
 
-IMAGE: Final = "image"
+MODEL: Final = "model"
 TARGET: Final = "target "
 MADE: Final = "made for "
 NAMED: Final = "estimate"
-"""Kinds of links, the first part of a ``Link``: an image, a target workload, a workload that joulecast created the
-estimate for, and an estimate that a Deployment names. The kind of the workload follows TARGET and MADE."""
+"""Kinds of links, the first part of a ``Link``: an image or address of a model, a target workload, a workload that
+joulecast created the estimate for, and an estimate that a Deployment names. The kind of the workload follows TARGET and
+MADE."""
 
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
 _AGES: Final = ("generation", "creationTimestamp", "deletionTimestamp")
@@ -57,7 +60,7 @@ def admission_estimate(resource: Resource) -> Resource:
     model, workload = mapping(spec.get("model")), mapping(spec.get("workload"))
     kept_spec = _some(spec, _ADMISSION_SPEC)
     if model:
-        kept_spec["model"] = _some(model, ("image",))
+        kept_spec["model"] = _some(model, ("image", "uri"))
     if workload:
         kept_spec["workload"] = _some(workload, _ADMISSION_WORKLOAD)
     kept_status = _some(status, _ADMISSION_STATUS)
@@ -72,15 +75,14 @@ def admission_estimate(resource: Resource) -> Resource:
 
 def deployment(resource: Resource) -> Resource:
     """Return a Deployment with what ``discovery`` reads: identity, owners and joulecast's annotations, and from the pod
-    template images, pull secrets, ServiceAccount and accelerators."""
+    template images, containers that serve a language model, pull secrets, ServiceAccount and accelerators."""
     metadata = resource.get("metadata") or {}
     kept = _some(metadata, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
     pod = ((resource.get("spec") or {}).get("template") or {}).get("spec") or {}
     template = {
-        "volumes": [{"image": volume["image"]} for volume in pod.get("volumes") or () if volume.get("image")],
+        **served.kept(pod),
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
-        "containers": [{"image": each.get("image")} for each in pod.get("containers") or ()],
         "imagePullSecrets": pod.get("imagePullSecrets") or (),
         **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
         **placement.kept(pod),
@@ -100,23 +102,30 @@ def node(resource: Resource) -> Resource:
 
 
 def estimate_links(resource: Resource) -> Iterable[Link]:
-    """Yield the links by which an estimate is found: the workload that it targets, or the image of its model."""
+    """Yield the links by which an estimate is found: the workload that it targets, or its model's image or address."""
     spec, namespace = mapping(resource.get("spec")), _namespace(resource)
-    target, image = mapping(spec.get("targetRef")), mapping(spec.get("model")).get("image")
+    target, model = mapping(spec.get("targetRef")), model_of(resource)
     if target.get("name"):
         kind = str(target.get("kind") or DEPLOYMENTS.kind)
         yield TARGET + kind, namespace, str(target["name"])
         if discovery.is_made(resource):
             yield MADE + kind, namespace, str(target["name"])
-    if image:
-        yield IMAGE, namespace, str(image)
+    if model:
+        yield MODEL, namespace, model
+
+
+def model_of(estimate: Resource) -> str:
+    """Return the image or address of the model that an estimate names; "" if it names none."""
+    model = mapping(mapping(estimate.get("spec")).get("model"))
+    return reference(str(model.get("image") or model.get("uri") or ""))
 
 
 def deployment_links(resource: Resource) -> Iterable[Link]:
-    """Yield the links by which a Deployment is found: each image that may hold its model, and the named estimate."""
+    """Yield the links by which a Deployment is found: each image or address that may be its model, and the estimate
+    that it names."""
     namespace = _namespace(resource)
     for model in discovery.models(resource):
-        yield IMAGE, namespace, model.reference
+        yield MODEL, namespace, model.reference
     named = annotations_of(resource).get(ESTIMATE, "").strip()
     if named:
         yield NAMED, namespace, named

@@ -1,6 +1,6 @@
 """Choose which of several estimates applies to a workload, and which of its results; pure, the same in both processes.
 
-It is the estimate that the workload names, else one whose targetRef is the workload, else one of the same image. Of
+It is the estimate that the workload names, else one whose targetRef is the workload, else one of the same model. Of
 several in one of these groups it is one that matches the workload's annotations and placement, then one that has
 results, then the newest.
 """
@@ -68,8 +68,8 @@ class EstimateLookup(Protocol):
     def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]:
         """Return estimates whose targetRef is that workload."""
 
-    def by_image(self, namespace: str, image: str) -> Iterable[Resource]:
-        """Return estimates that name exactly that image."""
+    def by_model(self, namespace: str, reference: str) -> Iterable[Resource]:
+        """Return estimates that name exactly that image or address of a model."""
 
 
 def wanted_by(workload: Resource) -> Wanted:
@@ -102,8 +102,8 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     targeting = _best(index.by_target(namespace, kind, str(name)), wanted, uid) if name else None
     if targeting is not None:
         return targeting
-    of_image = (index.by_image(namespace, image) for image in discovery.model_references(workload))
-    found = (_best(estimates, wanted, uid) for estimates in of_image)
+    of_model = (index.by_model(namespace, reference) for reference in discovery.model_references(workload))
+    found = (_best(estimates, wanted, uid) for estimates in of_model)
     return next((estimate for estimate in found if estimate is not None), None)
 
 

@@ -69,12 +69,10 @@ class CommandLine:
 
 def command_line(container: Resource) -> CommandLine:
     """Return the command line of a container."""
-    listed = islice(mappings(container.get("env")), _MOST_VARIABLES)
-    stated = ((each.get("name"), each.get("value")) for each in listed)
     return CommandLine(
         command=tuple(_words(container.get("command"))),
         args=tuple(_words(container.get("args"))),
-        variables=tuple((name, value) for name, value in stated if name and _is_short(name) and _is_short(value)),
+        variables=tuple(_literals(container)),
     )
 
 
@@ -87,8 +85,15 @@ def commands(line: CommandLine) -> tuple[Command, ...]:
     return tuple(_looked_through(words, variables, depth=0))
 
 
-def _is_short(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST_VALUE
+def _literals(container: Resource) -> Iterator[tuple[str, str]]:
+    for each in islice(mappings(container.get("env")), _MOST_VARIABLES):
+        name, value = each.get("name"), each.get("value")
+        if isinstance(name, str) and isinstance(value, str) and _is_short(name) and _is_short(value):
+            yield name, value
+
+
+def _is_short(value: str) -> bool:
+    return len(value) <= _LONGEST_VALUE
 
 
 def _words(value: object) -> Iterator[str]:

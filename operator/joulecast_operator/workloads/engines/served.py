@@ -84,16 +84,19 @@ def served_models(pod: Resource) -> tuple[ServedModel, ...]:
 
 
 def kept(pod: Resource) -> dict[str, Any]:
-    """Return the smallest part of a pod's spec for which ``served_models`` returns the same."""
-    serving = [container for container, line in _lines(pod) if _started(line, _image(container)) is not None]
-    if not serving:
-        return {}
-    volumes = [_kept_volume(each) for each in mappings(pod.get("volumes"))]
-    return {"containers": [_kept_container(each) for each in serving], "volumes": volumes}
+    """Return the smallest part of a pod's spec that has the same images and for which ``served_models`` returns the
+    same."""
+    lines = dict(enumerate(line for _, line in _lines(pod)))
+    containers = [_kept_container(each, lines.get(n)) for n, each in enumerate(mappings(pod.get("containers")))]
+    serves = any("name" in each for each in containers)
+    volumes = [_kept_volume(each) for each in mappings(pod.get("volumes")) if serves or each.get("image")]
+    return {"containers": containers, "volumes": volumes}
 
 
-def _kept_container(container: Resource) -> dict[str, Any]:
-    line = command_line(container)
+def _kept_container(container: Resource, line: CommandLine | None) -> dict[str, Any]:
+    if line is None or _started(line, _image(container)) is None:
+        # with a command that starts nothing known, because the image alone may name an engine
+        return {"image": container.get("image")} | ({"command": [""]} if _of_image(_image(container)) else {})
     words = {"command": list(line.command), "args": list(line.args)}
     if line.characters > LONGEST_LINE:
         words = {"args": [" " * LONGEST_LINE]}  # a line that is not read either
@@ -101,7 +104,8 @@ def _kept_container(container: Resource) -> dict[str, Any]:
         {name: each[name] for name in ("name", "mountPath", "subPath") if name in each}
         for each in mappings(container.get("volumeMounts"))
     ]
-    own = {name: container[name] for name in ("name", "image", "workingDir") if name in container}
+    own = {"name": container.get("name", "")}
+    own |= {name: container[name] for name in ("image", "workingDir") if name in container}
     env = [{"name": name, "value": value} for name, value in line.variables]
     return own | {name: value for name, value in (words | {"env": env, "volumeMounts": mounts}).items() if value}
 

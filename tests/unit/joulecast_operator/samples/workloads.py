@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from joulecast_operator.index.slim import model_of
 from joulecast_operator.metrics.estimates import ServedRow, shown
 
 A100 = "NVIDIA-A100-SXM4-80GB"
@@ -74,6 +75,11 @@ def deployment(
     }
 
 
+def engine(name: str = "server", *args: str, image: str = "vllm/vllm-openai:v0.24.0", **more: Any) -> dict[str, Any]:
+    """Return a container that serves a language model by vLLM."""
+    return {"name": name, "image": image, "command": ["vllm", "serve", *args]} | more
+
+
 class Estimates:
     """An index of a fixed list of estimates."""
 
@@ -96,8 +102,8 @@ class Estimates:
         wanted = {"kind": kind, "name": name}
         return [found for found in self._of(namespace) if wanted.items() <= found["spec"].get("targetRef", {}).items()]
 
-    def by_image(self, namespace: str, image: str) -> list[dict[str, Any]]:
-        return [found for found in self._of(namespace) if found["spec"].get("model", {}).get("image") == image]
+    def by_model(self, namespace: str, reference: str) -> list[dict[str, Any]]:
+        return [found for found in self._of(namespace) if model_of(found) == reference]
 
     def _of(self, namespace: str) -> list[dict[str, Any]]:
         return [found for found in self.held if found["metadata"]["namespace"] == namespace]

@@ -225,7 +225,10 @@ def test_any_words_give_a_model_or_nothing():
 def test_the_part_of_a_pod_that_is_kept_serves_the_same():
     for pod in any_pods(5000):
         assert served_models(kept(pod)) == served_models(pod)
-    assert kept({"containers": [{"name": "web", "image": "nginx:1"}]}) == {}
+    assert kept({"containers": [{"name": "web", "image": "nginx:1", "args": ["a"]}]}) == {
+        "containers": [{"image": "nginx:1"}],
+        "volumes": [],
+    }
 
 
 def test_values_that_double_with_every_assignment_stay_unknown():
