@@ -14,6 +14,12 @@ from tests.harness.control_plane import ControlPlane
 from tests.waiting import eventually
 
 IMAGE = {"model": {"image": "registry.example/models/detector:1"}}
+HUB = {"model": {"uri": "hf://meta-llama/Llama-3.1-8B@main"}}
+CONFIG = {"model": {"configMapRef": {"name": "llama"}}}
+
+
+def request(**workload: Any) -> dict[str, Any]:
+    return {**HUB, "workload": workload}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,8 @@ def test_defaults(plane: ControlPlane) -> None:
     assert code == 0, text
     spec = json.loads(text)["spec"]
     assert spec["workload"] == {"precision": "default"}
-    assert (spec["runtime"], spec["resolveInterval"], spec["suspend"]) == ("torch-eager", "15m", False)
+    assert (spec["resolveInterval"], spec["suspend"]) == ("15m", False)
+    assert "runtime" not in spec  # because it follows from the model
 
 
 @pytest.mark.parametrize(
@@ -51,6 +58,19 @@ def test_defaults(plane: ControlPlane) -> None:
         {**IMAGE, "accelerators": {"names": ["NVIDIA-H200"]}, "resolveInterval": "1h30m"},
         {**IMAGE, "accelerators": {"nodeSelector": {"matchLabels": {"pool": "gpu"}}}, "suspend": True},
         {**IMAGE, "imagePullSecrets": [{"name": "pull"}]},
+        {**IMAGE, "runtime": "torch-eager", "workload": {"precision": "default"}},
+        {**HUB, "runtime": "vllm"},
+        {"model": {**HUB["model"], "secretRef": {"name": "token"}, "path": "original", "architecture": "llama"}},
+        {"model": {"uri": "s3://models/llama", "secretRef": {"name": "keys"}}},
+        {"model": {"uri": "oci://registry.example/models/llama:1"}},
+        CONFIG,
+        {"model": {"configMapRef": {"name": "llama", "key": "llama-3-70b.json"}, "format": "huggingface"}},
+        request(phase="request", inputTokens=512, outputTokens=256, concurrency=32, tensorParallel=2),
+        request(phase="prefill", inputTokens=8192, cachedTokens=4096, requestsPerSecond=20),
+        request(requestsPerSecond="0.5"),
+        request(requestsPerSecond="500m", outputTokens=1),
+        request(phase="forward", batchSizes=[1, 8], inputTokens=128),
+        request(cachedTokens=511),
     ],
 )
 def test_what_is_meant_to_be_said_can_be_said(plane: ControlPlane, spec: dict[str, Any]) -> None:
@@ -72,6 +92,25 @@ def test_what_is_meant_to_be_said_can_be_said(plane: ControlPlane, spec: dict[st
         ({**IMAGE, "workload": {"inputShapes": {"x": [-1]}}}, "inputShapes"),
         ({**IMAGE, "workload": {"precision": "int3"}}, "precision"),
         ({"targetRef": {"name": "x", "kind": "Pod"}}, "targetRef.kind"),
+        ({"model": {}}, "exactly one of image, uri and configMapRef"),
+        ({"model": {**IMAGE["model"], **HUB["model"]}}, "exactly one of image, uri and configMapRef"),
+        ({"model": {**CONFIG["model"], **HUB["model"]}}, "exactly one of image, uri and configMapRef"),
+        ({"model": {"uri": "https://hub.example/model"}}, "uri"),
+        ({"model": {**IMAGE["model"], "secretRef": {"name": "token"}}}, "secretRef belongs to uri"),
+        ({"model": {**CONFIG["model"], "path": "x"}}, "leave out path"),
+        ({"model": {"configMapRef": {"name": "llama", "key": "a/b"}}}, "key"),
+        (request(phase="training"), "phase"),
+        (request(phase="request", batchSizes=[1]), "batchSizes are of the phase forward"),
+        (request(batchSizes=[1], concurrency=2), "batchSizes are of one forward pass"),
+        (request(phase="forward", outputTokens=2), "the phase forward takes"),
+        (request(concurrency=1, requestsPerSecond=1), "at most one of concurrency and requestsPerSecond"),
+        (request(requestsPerSecond="0"), "above 0"),
+        (request(requestsPerSecond="70000"), "above 0 and at most 65536"),
+        (request(requestsPerSecond="many"), "requestsPerSecond"),
+        (request(inputTokens=8, cachedTokens=8), "cachedTokens are a part of inputTokens"),
+        (request(cachedTokens=512), "cachedTokens are a part of inputTokens"),
+        (request(tensorParallel=3), "tensorParallel"),
+        (request(inputTokens=0), "inputTokens"),
         (
             {**IMAGE, "accelerators": {"names": list("abcd")}, "workload": {"batchSizes": [1, 2, 3, 4, 5, 6]}},
             "at most 20",

@@ -22,7 +22,11 @@ KEEP: Final = {"helm.sh/resource-policy": "keep"}
 
 _REJECTED: Final = ("title", "propertyNames")  # the API server accepts neither in a structural schema
 _VERBATIM: Final = ("properties", "default")  # these keys hold names and values, not schemas
-_ESTIMATE_COLUMNS: Final = ("model", "accelerator", "batchSize", "joules", "interval", "coverage", "origin")
+_ESTIMATE_COLUMNS: Final = {
+    "model": "model", "accelerator": "accelerator", "load": "load", "energy": "joules", "interval": "interval",
+    "coverage": "coverage", "origin": "origin",
+}  # fmt: skip
+"""The fields of the summary that are columns, by title."""
 _PROFILE_COLUMNS: Final = ("origin", "error")
 _CALIBRATION_COLUMNS: Final = ("accelerator", "progress", "rows", "error", "better")
 _WIDE: Final = {"priority": 1}  # shown by `kubectl get -o wide` alone
@@ -119,7 +123,7 @@ def _definition(kind: kinds.Kind, model: type[BaseModel], short: str, columns: l
 
 def _estimate_columns() -> list[Schema]:
     return [
-        *(_column(name, f".status.summary.{name}") for name in _ESTIMATE_COLUMNS),
+        *(_column(title, f".status.summary.{name}") for title, name in _ESTIMATE_COLUMNS.items()),
         *_standing("Ready"),
         _age(),
         _column("image", ".status.image") | _WIDE,

@@ -7,113 +7,32 @@ schema admits. Numbers in a spec are integers; those in a status are finite and 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
-from joulecast.energy.model import Origin
 from joulecast_operator.api.bounds import LISTED
+from joulecast_operator.api.models import ModelSource, TargetReference
 from joulecast_operator.api.parts import (
     SET,
     Accelerator,
     Conditions,
-    Name,
     NodeSelector,
     Part,
-    Runtime,
     SecretReference,
+    ServingRuntime,
     StatusName,
     StatusText,
     rules,
 )
+from joulecast_operator.api.results import EstimateSummary, ModelTotals, Result, TopLayer, UnderstoodTarget
+from joulecast_operator.api.workload import WorkloadSpec
 
 MAXIMUM_RESULTS: Final = 20  # a status that is read at admission must stay small
 MAXIMUM_TOP_LAYERS: Final = 20
 MAXIMUM_NAMED_ACCELERATORS: Final = 10
-BATCH: Final = "batch"
-"""Stands for the batch size in an input shape. The N of the command line would be a boolean in YAML."""
 
-_IMAGE_CHARACTERS: Final = 512  # registry host 255 + repository 255, then a tag or digest; none longer was seen
-_PATH_CHARACTERS: Final = 512
 _UNIT_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
-_TENSOR_CHARACTERS: Final = 128
-_DIMENSION: Final = 2**31 - 1  # onnxruntime and torch index dimensions with 64 bits, kernels with 32
-
-ShapeDimension = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "minimum": 0,
-            "maximum": _DIMENSION,
-            "pattern": f"^{BATCH}$",
-            "maxLength": len(BATCH),
-        }
-    ),
-]
-InputValue = Annotated[
-    int | str,
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": "^[-+.,0-9A-Za-z \\[\\]]+$", "maxLength": 1024}),
-]
-
-TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
-Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
-
-
-class ModelImage(Part):
-    """Names a model inside an image of an OCI registry."""
-
-    image: str = Field(
-        min_length=1,
-        max_length=_IMAGE_CHARACTERS,
-        description="Image that holds the model: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST.",
-    )
-    path: str | None = Field(
-        None,
-        min_length=1,
-        max_length=_PATH_CHARACTERS,
-        description="The model's path inside the image; needed only if the image holds several models.",
-    )
-    format: Literal["onnx"] | None = Field(
-        None, description="The model's format; recognised by its content when left out."
-    )
-
-
-class TargetReference(Part):
-    """Refers to a workload of the same namespace, one of whose images holds the model."""
-
-    api_version: Literal["apps/v1"] = Field("apps/v1", description="API version of the workload.")
-    kind: Literal["Deployment"] = Field("Deployment", description="Kind of the workload.")
-    name: Name = Field(description="Name of the workload.")
-
-
-class WorkloadSpec(Part):
-    """How the model is run: batch sizes, shapes and content of its inputs, and precision."""
-
-    batch_sizes: list[Annotated[int, Field(ge=1, le=65536)]] | None = Field(
-        None,
-        min_length=1,
-        max_length=8,
-        description="Batch sizes to forecast for. When left out: the one that inputShapes gives or the model fixes,"
-        " else 1.",
-        json_schema_extra=SET,
-    )
-    input_shapes: dict[TensorName, Annotated[list[ShapeDimension], Field(max_length=16)]] = Field(
-        default_factory=dict,
-        max_length=32,
-        description="Full shape of each input whose dimensions the model leaves open, by the input's name, outermost"
-        f" dimension first; {BATCH} stands for the batch size.",
-    )
-    input_values: dict[TensorName, InputValue] = Field(
-        default_factory=dict,
-        max_length=32,
-        description="Content of each input on which shapes or branches of the model depend, by the input's name: "
-        '16000 is a scalar, "1,2,3" a list, "5," a list of one number, "[[1,2],[3,4]]" nested lists.',
-    )
-    precision: Precision = Field(
-        default="default",
-        description="Number format that the arithmetic runs in; default is what torch uses unless told otherwise.",
-    )
 
 
 class Accelerators(Part):
@@ -156,13 +75,16 @@ class EstimateSpec(Part):
         )
     )
 
-    model: ModelImage | None = Field(None, description="The image that holds the model. Give either this or targetRef.")
+    model: ModelSource | None = Field(None, description="Where the model is. Give either this or targetRef.")
     target_ref: TargetReference | None = Field(
-        None, description="The workload one of whose images holds the model. Give either this or model."
+        None,
+        description="The workload that runs the model: one of its images holds it, or a container serves it by a known"
+        " inference engine. Give either this or model.",
     )
     workload: WorkloadSpec = Field(
-        default_factory=lambda: WorkloadSpec(batch_sizes=None),
-        description="How the model is run: batch sizes, shapes and content of its inputs, and precision.",
+        default_factory=lambda: WorkloadSpec.model_validate({}),
+        description="How the model is run: phase, batch sizes or requests at once, tokens, shapes and content of its"
+        " inputs, and precision.",
         json_schema_extra={"default": {}},
     )
     accelerators: Accelerators | None = Field(
@@ -170,13 +92,18 @@ class EstimateSpec(Part):
         description="The accelerators to forecast for, by name or by node; those of all nodes of the cluster when left"
         " out.",
     )
-    runtime: Runtime = Field("torch-eager", description="The runtime that executes the model.")
+    runtime: ServingRuntime | None = Field(
+        None,
+        description="The runtime that executes the model. When left out: the inference engine of the target, else vllm"
+        " for a language model and torch-eager for any other.",
+    )
     resolve_interval: str = Field(
         "15m",
         min_length=2,
         max_length=16,
         pattern="^([0-9]+(h|m|s))+$",
-        description="How often the image's tag is looked up again, such as 15m or 1h30m; at least 1m.",
+        description="How often the image's tag, the hub's revision or the ConfigMap is looked up again, such as 15m or"
+        " 1h30m; at least 1m.",
         json_schema_extra=rules(("duration(self) >= duration('1m')", "must be 1m or longer")),
     )
     suspend: bool = Field(
@@ -191,70 +118,6 @@ class EstimateSpec(Part):
     )
 
 
-class Result(Part):
-    """The forecast for one accelerator, runtime, precision and batch size."""
-
-    accelerator: Accelerator = Field(description="Product name of the accelerator.")
-    runtime: StatusText = Field(description="The runtime that executes the model.")
-    precision: StatusText = Field(description="Number format that the arithmetic runs in.")
-    batch_size: int = Field(description="Number of samples in one batch.")
-    joules_per_batch: float = Field(description="Energy of one batch, in joules.")
-    joules_per_batch_lower: float = Field(description="Lower end of the interval of joulesPerBatch, in joules.")
-    joules_per_batch_upper: float = Field(description="Upper end of the interval of joulesPerBatch, in joules.")
-    interval_level: float = Field(
-        description="Probability that the energy of a batch lies within the interval, 0 to 1."
-    )
-    latency_seconds: float = Field(description="Time of one batch, in seconds.")
-    average_power_watts: float = Field(description="Average power of the accelerator while a batch runs, in watts.")
-    coverage: float = Field(description="Share of the model's FLOPs that the forecast covers, 0 to 1.")
-    origin: Origin = Field(
-        description="What the forecast rests on: measured (joulecast's own measurements of this accelerator), public"
-        " (published energy measurements of it), transferred (energy measurements of other accelerators), datasheet"
-        " (its published limits alone). Each is less certain than the one before."
-    )
-
-
-class EstimateSummary(Part):
-    """The first result as text, which `kubectl get` prints in columns."""
-
-    model: StatusText = Field(description="The image without its registry.")
-    accelerator: StatusText = Field(description="Product name of the accelerator.")
-    batch_size: StatusText = Field(description="Number of samples in one batch.")
-    joules: StatusText = Field(description="Energy of one batch, with its unit.")
-    interval: StatusText = Field(description="Interval of that energy, with its unit.")
-    coverage: StatusText = Field(description="Share of the model's FLOPs that the forecast covers, in percent.")
-    origin: StatusText = Field(description="What the forecast rests on: measured, public, transferred or datasheet.")
-
-
-class TopLayer(Part):
-    """One of the layers that need most energy in the first result."""
-
-    name: StatusName = Field(description="Name of the layer in the model.")
-    op_type: StatusName = Field(description="Operator of the layer, by its ONNX name.")
-    joules: float = Field(description="Energy of the layer per batch, in joules.")
-    share: float = Field(description="Share of the forecast's joules, 0 to 1.")
-
-
-class ModelTotals(Part):
-    """The model's size at the first batch size."""
-
-    macs: int = Field(
-        description="Multiply-accumulate operations of one batch; each is two FLOPs.",
-        json_schema_extra={"format": "int64"},
-    )
-    params: int = Field(
-        description="Trainable parameters, a shared one counted once.", json_schema_extra={"format": "int64"}
-    )
-    activations: int = Field(
-        description="Output elements of the layers that multiply and accumulate, of one batch.",
-        json_schema_extra={"format": "int64"},
-    )
-    bytes_moved: int = Field(
-        description="Bytes of weights, inputs and outputs of all layers, of one batch.",
-        json_schema_extra={"format": "int64"},
-    )
-
-
 class EstimateStatus(Part):
     """The forecasts, the model that they are of, and the conditions of the estimate."""
 
@@ -263,11 +126,15 @@ class EstimateStatus(Part):
         description="The metadata.generation that this status was computed for.",
         json_schema_extra={"format": "int64"},
     )
-    image: StatusText | None = Field(None, description="The image reference that was resolved.")
-    model_digest: StatusText | None = Field(
-        None, description="Digest of the image's manifest for the platform that the controller chooses."
+    image: StatusText | None = Field(
+        None, description="The reference that was resolved: an image, an address, or configmap://NAME/KEY."
     )
-    model_path: StatusText | None = Field(None, description="The model's path inside the image.")
+    model_digest: StatusText | None = Field(
+        None,
+        description="What identifies the model: digest of the image's manifest for the platform that the controller"
+        " chooses, commit of the hub's revision, or digest of the configuration.",
+    )
+    model_path: StatusText | None = Field(None, description="The model's path inside the image or address.")
     verification: Literal["Full", "Manifest"] | None = Field(
         None,
         description="How far the model's bytes were checked against the image's digests: Full (every byte of the layers"
@@ -277,11 +144,16 @@ class EstimateStatus(Part):
         None, description="When the results last changed.", json_schema_extra={"format": "date-time"}
     )
     inputs_hash: StatusText | None = Field(None, description="Hash of everything that the results depend on.")
-    totals: ModelTotals | None = Field(None, description="The model's size at the first batch size.")
+    understood: UnderstoodTarget | None = Field(
+        None, description="What was understood of the target's container that serves a language model."
+    )
+    totals: ModelTotals | None = Field(
+        None, description="The model's size at the first batch size, or for one input of a generation."
+    )
     results: list[Result] | None = Field(
         None,
         max_length=MAXIMUM_RESULTS,
-        description="The forecasts, one for each accelerator and batch size.",
+        description="The forecasts, one for each accelerator and batch size, or for each accelerator.",
         # written whole, by one manager: as a map by its keys, each row would have a second copy in managedFields
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
@@ -304,7 +176,8 @@ class EstimateStatus(Part):
 
 
 class InferenceEnergyEstimate(Part):
-    """A forecast of the energy that one batch of a neural network needs on accelerators, made without running it."""
+    """A forecast of the energy that a neural network needs on accelerators, made without running it: of one batch, or
+    of a language model's requests and tokens."""
 
     spec: EstimateSpec = Field(description="What to forecast: a model, how it is run, and on which accelerators.")
     status: EstimateStatus | None = Field(

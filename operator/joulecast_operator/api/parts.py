@@ -28,6 +28,10 @@ StatusName = Annotated[str, Field(max_length=NAME_CHARACTERS)]
 """The name of a layer or an operator in a status; the controller cuts longer ones."""
 
 Runtime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda"]
+"""The runtimes that profiles of accelerators are made for."""
+
+ServingRuntime = Literal["torch-eager", "torch-cudagraph", "onnxruntime-cuda", "vllm", "sglang"]
+"""The runtimes of forecasts: those, and inference engines of language models."""
 
 SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
 """Makes the API server refuse a list that holds a value twice."""
@@ -54,6 +58,12 @@ class NodeSelector(Part):
 
 class SecretReference(Part):
     """Refers to a Secret of type kubernetes.io/dockerconfigjson in the same namespace."""
+
+    name: Name = Field(description="Name of the Secret.")
+
+
+class SecretKeys(Part):
+    """Refers to a Secret in the same namespace that holds credentials by key."""
 
     name: Name = Field(description="Name of the Secret.")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
 
+from joulecast.workloads import DEFAULT_RUNTIME
 from joulecast_operator.api.annotations import REFRESH, annotations_of
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
@@ -56,9 +57,9 @@ def request_of(
         input_shapes=spec.workload.input_shapes,
         input_values=spec.workload.input_values,
         precision=spec.workload.precision,
-        runtime=spec.runtime,
+        runtime=spec.runtime or DEFAULT_RUNTIME,
         accelerators=accelerators,
-        overrides=tuple(_relevant(overrides, accelerators, spec.runtime)),
+        overrides=tuple(_relevant(overrides, accelerators, spec.runtime or DEFAULT_RUNTIME)),
         docker_config=credentials.docker_config,
         missing_secrets=credentials.missing,
         refresh=_refresh(estimate, spec, index),
@@ -67,8 +68,8 @@ def request_of(
 
 def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str, ...] | Wrong:
     """Return the images that may hold the model: the spec's own, or those of the target, the most likely first."""
-    if spec.model is not None:
-        return (spec.model.image,)
+    if spec.model is not None and (spec.model.image or spec.model.uri):
+        return (spec.model.image or spec.model.uri or "",)
     if spec.target_ref is None:
         return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
     namespace, name = estimate["metadata"]["namespace"], spec.target_ref.name

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, get_args
 
 from joulecast.energy.profile import PRODUCT
+from joulecast.workloads import DEFAULT_RUNTIME
 from joulecast_operator.api.annotations import (
     BATCH_SIZE,
     ESTIMATE,
@@ -22,14 +23,14 @@ from joulecast_operator.api.annotations import (
     annotations_of,
     state_of,
 )
-from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS, EstimateSpec, Precision, WorkloadSpec
+from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS
 from joulecast_operator.api.objects import Resource, mapping
-from joulecast_operator.api.parts import Runtime
+from joulecast_operator.api.parts import ServingRuntime
 from joulecast_operator.api.products import product_named
+from joulecast_operator.api.workload import Precision, WorkloadSpec
 from joulecast_operator.workloads import discovery
 
 _DEFAULT_PRECISION: Final[str] = WorkloadSpec.model_fields["precision"].default
-_DEFAULT_RUNTIME: Final[str] = EstimateSpec.model_fields["runtime"].default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ def asked_spec(workload: Resource) -> dict[str, Any]:
     batch_size = discovery.asked_batch_size(workload)
     if batch_size is not None:
         of_model["batchSizes"] = [batch_size]
-    precision, runtime = _one(wanted, "precision", Precision), _one(wanted, "runtime", Runtime)
+    precision, runtime = _one(wanted, "precision", Precision), _one(wanted, "runtime", ServingRuntime)
     if precision:
         of_model["precision"] = precision
     spec: dict[str, Any] = {"workload": of_model} if of_model else {}
@@ -220,7 +221,7 @@ def _requested(spec: Resource) -> tuple[Any, ...]:
     return (
         of_model.get("batchSizes"),
         of_model.get("precision") or _DEFAULT_PRECISION,
-        spec.get("runtime") or _DEFAULT_RUNTIME,
+        spec.get("runtime") or DEFAULT_RUNTIME,
         accelerators.get("names"),
     )
 

@@ -1,0 +1,156 @@
+"""Define what the status of an estimate holds: results, their summary, layers, and what was understood of a target."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from joulecast.energy.model import Origin
+from joulecast_operator.api.bounds import LISTED
+from joulecast_operator.api.parts import Accelerator, Part, StatusName, StatusText
+from joulecast_operator.api.workload import Phase
+
+
+class Result(Part):
+    """The forecast for one accelerator, runtime, precision, and batch size or generation workload.
+
+    One forward pass has batchSize, joulesPerBatch and latencySeconds; the other phases have the fields of requests and
+    tokens.
+    """
+
+    accelerator: Accelerator = Field(description="Product name of the accelerator.")
+    runtime: StatusText = Field(description="The runtime that executes the model.")
+    precision: StatusText = Field(description="Number format that the arithmetic runs in.")
+    phase: Phase | None = Field(None, description="What the forecast is of: forward, prefill, decode or request.")
+    batch_size: int | None = Field(None, description="Number of samples in one batch.")
+    joules_per_batch: float | None = Field(None, description="Energy of one batch, in joules.")
+    joules_per_batch_lower: float | None = Field(
+        None, description="Lower end of the interval of joulesPerBatch, in joules."
+    )
+    joules_per_batch_upper: float | None = Field(
+        None, description="Upper end of the interval of joulesPerBatch, in joules."
+    )
+    latency_seconds: float | None = Field(None, description="Time of one batch, in seconds.")
+    concurrency: int | None = Field(None, description="Requests in flight, given or derived from their rate.")
+    input_tokens: int | None = Field(None, description="Tokens of a request's input.")
+    output_tokens: int | None = Field(None, description="Tokens that a request generates.")
+    cached_tokens: int | None = Field(None, description="Input tokens that are in the engine's prefix cache.")
+    parallel: int | None = Field(None, description="Accelerators that share the model. Joules are those of all.")
+    joules_per_request: float | None = Field(None, description="Energy of one request, in joules.")
+    joules_per_request_lower: float | None = Field(
+        None, description="Lower end of the interval of joulesPerRequest, in joules."
+    )
+    joules_per_request_upper: float | None = Field(
+        None, description="Upper end of the interval of joulesPerRequest, in joules."
+    )
+    joules_per_input_token: float | None = Field(None, description="Energy of reading one input token, in joules.")
+    joules_per_input_token_lower: float | None = Field(
+        None, description="Lower end of the interval of joulesPerInputToken, in joules."
+    )
+    joules_per_input_token_upper: float | None = Field(
+        None, description="Upper end of the interval of joulesPerInputToken, in joules."
+    )
+    joules_per_output_token: float | None = Field(None, description="Energy of one output token, in joules.")
+    joules_per_output_token_lower: float | None = Field(
+        None, description="Lower end of the interval of joulesPerOutputToken, in joules."
+    )
+    joules_per_output_token_upper: float | None = Field(
+        None, description="Upper end of the interval of joulesPerOutputToken, in joules."
+    )
+    time_to_first_token_seconds: float | None = Field(
+        None, description="Time from the start of a request's input to its first output token, in seconds."
+    )
+    time_to_first_token_seconds_lower: float | None = Field(
+        None, description="Lower end of the interval of timeToFirstTokenSeconds, in seconds."
+    )
+    time_to_first_token_seconds_upper: float | None = Field(
+        None, description="Upper end of the interval of timeToFirstTokenSeconds, in seconds."
+    )
+    inter_token_latency_seconds: float | None = Field(
+        None, description="Time between two output tokens of a request, the inputs of others included, in seconds."
+    )
+    inter_token_latency_seconds_lower: float | None = Field(
+        None, description="Lower end of the interval of interTokenLatencySeconds, in seconds."
+    )
+    inter_token_latency_seconds_upper: float | None = Field(
+        None, description="Upper end of the interval of interTokenLatencySeconds, in seconds."
+    )
+    tokens_per_second: float | None = Field(
+        None, description="Output tokens of all requests per second; input tokens for the phase prefill."
+    )
+    memory_bytes: int | None = Field(
+        None,
+        description="Bytes on each accelerator: weights, key-value caches and activations.",
+        json_schema_extra={"format": "int64"},
+    )
+    interval_level: float = Field(description="Probability that the value lies within its interval, 0 to 1.")
+    average_power_watts: float = Field(
+        description="Average power while the model runs, of all accelerators together, in watts."
+    )
+    coverage: float = Field(description="Share of the model's FLOPs that the forecast covers, 0 to 1.")
+    origin: Origin = Field(
+        description="What the forecast rests on: measured (joulecast's own measurements of this accelerator), public"
+        " (published energy measurements of it), transferred (energy measurements of other accelerators), datasheet"
+        " (its published limits alone). Each is less certain than the one before."
+    )
+
+
+class EstimateSummary(Part):
+    """The first result as text, which `kubectl get` prints in columns."""
+
+    model: StatusText = Field(description="The image or address without its registry.")
+    accelerator: StatusText = Field(
+        description="Product name of the accelerator, after their number if several share the model."
+    )
+    load: StatusText | None = Field(
+        None, description="What runs at once: the batch, or requests with the tokens of input and output."
+    )
+    joules: StatusText = Field(description="Energy of one batch, request or token, with its unit.")
+    interval: StatusText = Field(description="Interval of that energy, with its unit.")
+    coverage: StatusText = Field(description="Share of the model's FLOPs that the forecast covers, in percent.")
+    origin: StatusText = Field(description="What the forecast rests on: measured, public, transferred or datasheet.")
+    batch_size: StatusText | None = Field(None, description="Number of samples in one batch.")
+
+
+class UnderstoodTarget(Part):
+    """What was understood of the target's container that serves the model."""
+
+    engine: StatusName = Field(description="The inference engine that the container starts.")
+    container: StatusName = Field(description="Name of the container.")
+    model: StatusText = Field(description="The model that it serves: an address, or a path in an image.")
+    used: list[StatusName] = Field(
+        default_factory=list, max_length=LISTED, description="Options of the command that the forecast follows."
+    )
+    ignored: list[StatusName] = Field(
+        default_factory=list,
+        max_length=LISTED,
+        description="Options of the command that may change the energy and that the forecast does not follow.",
+    )
+
+
+class TopLayer(Part):
+    """One of the layers that need most energy in the first result."""
+
+    name: StatusName = Field(description="Name of the layer in the model.")
+    op_type: StatusName = Field(description="Operator of the layer, by its ONNX name.")
+    joules: float = Field(description="Energy of the layer per batch, in joules.")
+    share: float = Field(description="Share of the forecast's joules, 0 to 1.")
+
+
+class ModelTotals(Part):
+    """The model's size at the first batch size."""
+
+    macs: int = Field(
+        description="Multiply-accumulate operations of one batch; each is two FLOPs.",
+        json_schema_extra={"format": "int64"},
+    )
+    params: int = Field(
+        description="Trainable parameters, a shared one counted once.", json_schema_extra={"format": "int64"}
+    )
+    activations: int = Field(
+        description="Output elements of the layers that multiply and accumulate, of one batch.",
+        json_schema_extra={"format": "int64"},
+    )
+    bytes_moved: int = Field(
+        description="Bytes of weights, inputs and outputs of all layers, of one batch.",
+        json_schema_extra={"format": "int64"},
+    )
