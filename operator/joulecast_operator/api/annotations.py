@@ -44,6 +44,12 @@ RESTING_UNTIL: Final = PREFIX + "resting-until"
 JOULES: Final = PREFIX + "joules-per-batch"
 JOULES_LOWER: Final = PREFIX + "joules-per-batch-lower"
 JOULES_UPPER: Final = PREFIX + "joules-per-batch-upper"
+JOULES_PER_REQUEST: Final = PREFIX + "joules-per-request"
+JOULES_PER_REQUEST_LOWER: Final = PREFIX + "joules-per-request-lower"
+JOULES_PER_REQUEST_UPPER: Final = PREFIX + "joules-per-request-upper"
+JOULES_PER_OUTPUT_TOKEN: Final = PREFIX + "joules-per-output-token"
+JOULES_PER_OUTPUT_TOKEN_LOWER: Final = PREFIX + "joules-per-output-token-lower"
+JOULES_PER_OUTPUT_TOKEN_UPPER: Final = PREFIX + "joules-per-output-token-upper"
 WATTS: Final = PREFIX + "watts"
 ACCELERATOR: Final = PREFIX + "accelerator"
 COVERAGE: Final = PREFIX + "coverage"
@@ -54,12 +60,20 @@ ESTIMATED_BY: Final = PREFIX + "estimated-by"
 ESTIMATED_BATCH_SIZE: Final = PREFIX + "estimated-batch-size"
 ESTIMATED_PRECISION: Final = PREFIX + "estimated-precision"
 ESTIMATED_RUNTIME: Final = PREFIX + "estimated-runtime"
+ESTIMATED_PHASE: Final = PREFIX + "estimated-phase"
+ESTIMATED_CONCURRENCY: Final = PREFIX + "estimated-concurrency"
+ESTIMATED_INPUT_TOKENS: Final = PREFIX + "estimated-input-tokens"
+ESTIMATED_OUTPUT_TOKENS: Final = PREFIX + "estimated-output-tokens"
+ESTIMATED_TENSOR_PARALLEL: Final = PREFIX + "estimated-tensor-parallel"
 STATE: Final = PREFIX + "state"
 REASON: Final = PREFIX + "reason"
 OUTPUT_KEYS: Final = frozenset(
     {
         JOULES, JOULES_LOWER, JOULES_UPPER, WATTS, ACCELERATOR, COVERAGE, ORIGIN, MODEL_DIGEST, STATE, REASON,
         ESTIMATED_AT, ESTIMATED_BY, ESTIMATED_BATCH_SIZE, ESTIMATED_PRECISION, ESTIMATED_RUNTIME,
+        JOULES_PER_REQUEST, JOULES_PER_REQUEST_LOWER, JOULES_PER_REQUEST_UPPER, JOULES_PER_OUTPUT_TOKEN,
+        JOULES_PER_OUTPUT_TOKEN_LOWER, JOULES_PER_OUTPUT_TOKEN_UPPER, ESTIMATED_PHASE, ESTIMATED_CONCURRENCY,
+        ESTIMATED_INPUT_TOKENS, ESTIMATED_OUTPUT_TOKENS, ESTIMATED_TENSOR_PARALLEL,
     }
 )  # fmt: skip
 

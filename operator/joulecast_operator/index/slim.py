@@ -30,12 +30,17 @@ _NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 # the fields that annotations and warnings at admission, and the choice among estimates, are made from
 _ADMISSION_SPEC: Final = ("targetRef", "runtime", "accelerators")
-_ADMISSION_WORKLOAD: Final = ("batchSizes", "precision", "phase")
+_ADMISSION_WORKLOAD: Final = (
+    "batchSizes", "precision", "phase", "concurrency", "inputTokens", "outputTokens", "tensorParallel",
+)  # fmt: skip
 _ADMISSION_STATUS: Final = ("observedGeneration", "image", "modelDigest", "estimatedAt")
+_ADMISSION_UNDERSTOOD: Final = ("engine",)
 _ADMISSION_SUMMARY: Final = ("accelerator", "batchSize")
 _ADMISSION_RESULT: Final = (
-    "accelerator", "runtime", "precision", "batchSize", "joulesPerBatch", "joulesPerBatchLower",
-    "joulesPerBatchUpper", "averagePowerWatts", "coverage", "origin",
+    "accelerator", "runtime", "precision", "batchSize", "phase", "concurrency", "inputTokens", "outputTokens",
+    "cachedTokens", "parallel", "joulesPerBatch", "joulesPerBatchLower", "joulesPerBatchUpper", "joulesPerRequest",
+    "joulesPerRequestLower", "joulesPerRequestUpper", "joulesPerInputToken", "joulesPerOutputToken",
+    "joulesPerOutputTokenLower", "joulesPerOutputTokenUpper", "averagePowerWatts", "coverage", "origin",
 )  # fmt: skip
 _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration")
 
@@ -66,6 +71,8 @@ def admission_estimate(resource: Resource) -> Resource:
     kept_status = _some(status, _ADMISSION_STATUS)
     if "summary" in status:
         kept_status["summary"] = _some(mapping(status["summary"]), _ADMISSION_SUMMARY)
+    if "understood" in status:
+        kept_status["understood"] = _some(mapping(status["understood"]), _ADMISSION_UNDERSTOOD)
     kept_status["results"] = [_some(row, _ADMISSION_RESULT) for row in mappings(status.get("results"))]
     kept_status["conditions"] = [
         _some(each, _ADMISSION_CONDITION) for each in mappings(status.get("conditions")) if each.get("type") == "Ready"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from joulecast_operator.api.annotations import CONTAINER, MODEL, annotations_of
+from joulecast_operator.api.annotations import CONTAINER, MODEL, RUNTIME, annotations_of
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.workloads.engines.served import ModelPlace, ServedModel, served_models
@@ -14,6 +14,9 @@ from joulecast_operator.workloads.pods import pod_spec
 
 AMBIGUOUS: Final = "AmbiguousModel"
 NOT_SERVING: Final = "ContainerServesNoModel"
+UNKNOWN_DEGREE: Final = "UnknownTensorParallel"
+UNKNOWN_PLACE: Final = "UnknownModel"
+NOT_PRICED: Final = "UnsupportedEngine"
 
 _ADDRESSES: Final = ("hf://", "s3://")
 _IMAGE: Final = "oci://"
@@ -23,6 +26,8 @@ _SHOWN: Final = 128  # characters of a tenant's word in a sentence
 
 def serving(workload: Resource) -> ServedModel | Wrong | None:
     """Return the language model that the workload serves by a known inference engine; None if no container starts one.
+
+    Its place may be unknown, but not how it is run.
 
     The annotation ``joulecast.dev/model`` decides where the model is, and ``joulecast.dev/container`` which container
     serves it. Several containers that differ in what they serve are ``Wrong`` if neither annotation chooses one.
@@ -37,7 +42,23 @@ def serving(workload: Resource) -> ServedModel | Wrong | None:
         found = [each for each in found if reference_of(each) == model] or [_moved(each, model) for each in found]
     if len({replace(each, container="") for each in found}) > 1:
         return _ambiguous(found)
-    return next(iter(found), None)
+    only = next(iter(found), None)
+    if only is not None and only.problem:
+        return Wrong(reason=UNKNOWN_DEGREE, message=only.problem)
+    return only
+
+
+def unserved(workload: Resource) -> Wrong | None:
+    """Return why the workload's engine cannot be priced: which language model it serves, or how, is not known, or no
+    runtime stands for it. None if it can be priced, or if there is no engine."""
+    found = serving(workload)
+    if found is None or isinstance(found, Wrong):
+        return found
+    if found.place.problem:
+        return Wrong(reason=UNKNOWN_PLACE, message=found.place.problem)
+    if found.runtime is None and not annotations_of(workload).get(RUNTIME, "").strip():
+        return Wrong(reason=NOT_PRICED, message=_not_priced(found))
+    return None
 
 
 def reference_of(served: ServedModel) -> str:
@@ -76,6 +97,11 @@ def _not_serving(container: str, served: Sequence[ServedModel]) -> Wrong:
     head = f'{CONTAINER} is "{container[:_SHOWN]}", but no container of this name starts a known inference engine'
     tail = f"name one of {_listed(served)}" if served else f"remove it, and name the model in {MODEL}"
     return Wrong(reason=NOT_SERVING, message=f"{head}: {tail}")
+
+
+def _not_priced(served: ServedModel) -> str:
+    head = f'container "{served.container[:_SHOWN]}" serves the model by {served.engine}, whose energy is not modelled'
+    return f"{head}: name the runtime whose forecast to take instead, such as vllm, in {RUNTIME}"
 
 
 def _listed(found: Sequence[ServedModel]) -> str:

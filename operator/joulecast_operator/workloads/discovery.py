@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from joulecast_operator.api.annotations import (
-    BATCH_SIZE,
     ESTIMATE,
     FOR_ACCELERATOR,
     INPUT_KEYS,
@@ -27,7 +26,6 @@ from joulecast_operator.workloads.engines.served import ServedModel, served_mode
 from joulecast_operator.workloads.pods import pod_spec
 
 _DEFAULT_ACCOUNT: Final = "default"  # the ServiceAccount of a pod that names none; every namespace has it
-_BATCH_SIZES: Final = range(1, 65537)  # as in the CRD
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 
 Place = Literal["annotation", "engine", "volume", "container"]
@@ -152,13 +150,6 @@ def is_made(estimate: Resource) -> bool:
     metadata = mapping(estimate.get("metadata"))
     labelled = mapping(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGER
     return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
-
-
-def asked_batch_size(workload: Resource) -> int | None:
-    """Return the batch size of the workload's annotation; None if it is absent or invalid."""
-    text = annotations_of(workload).get(BATCH_SIZE, "").strip()
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_BATCH_SIZES[-1])) else 0
-    return number if number in _BATCH_SIZES else None
 
 
 def inputs_hash(workload: Resource) -> str:

@@ -57,6 +57,7 @@ class ServedModel:
     - ``tensor_parallel``, ``most_sequences``, ``longest``, ``batched_tokens``: None where the engine's default holds.
     - ``dtype``, ``quantisation``, ``cache_dtype``: as written, "" where the files decide.
     - ``used``, ``ignored``: options that were read, and those that may matter and were not.
+    - ``problem``: why it cannot be said how many cards share the model, "" where it can: a sentence with the way out.
     """
 
     engine: str
@@ -72,6 +73,7 @@ class ServedModel:
     cache_dtype: str = ""
     used: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    problem: str = ""
 
 
 def served_models(pod: Resource) -> tuple[ServedModel, ...]:
@@ -148,6 +150,7 @@ def _served(pod: Resource, container: Resource, line: CommandLine) -> ServedMode
         cache_dtype=options.values.get("cache_dtype", ""),
         used=options.used,
         ignored=options.ignored,
+        problem=_degree_problem(container, options),
     )
 
 
@@ -198,6 +201,17 @@ def _of_image(image: str) -> Engine | None:
 def _count(options: Options, name: str) -> int | None:
     text = options.values.get(name, "")
     return int(text) if _COUNT.fullmatch(text) else None
+
+
+def _degree_problem(container: Resource, options: Options) -> str:
+    text = options.values.get("tensor_parallel", "")
+    if not text or _COUNT.fullmatch(text):
+        return ""
+    name = str(container.get("name", ""))
+    return (
+        f"container {name!r} takes the number of cards that share the model from {text[:_SHOWN]!r}, which the pod does"
+        " not state as a whole number: write the number into the command"
+    )
 
 
 def _place(pod: Resource, container: Resource, engine: Engine, options: Options) -> ModelPlace:

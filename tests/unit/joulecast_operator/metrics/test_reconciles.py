@@ -15,9 +15,10 @@ from joulecast_operator.metrics.reasons import OTHER, REASONS, counted
 from joulecast_operator.metrics.reconciles import Reconciles, show_index, show_queue
 
 NO_FAILURES = {
-    "AcceleratorNotEstimated", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated", "Better", "Estimating",
-    "InvalidRow", "JobGoing", "NoAccelerator", "NoNode", "NotBetter", "PrecisionNotEstimated", "ProfileChanged",
-    "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended",
+    "AcceleratorNotEstimated", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated", "Better",
+    "ConcurrencyNotEstimated", "Estimating", "InputTokensNotEstimated", "InvalidRow", "JobGoing", "NoAccelerator",
+    "NoNode", "NotBetter", "OutputTokensNotEstimated", "PhaseNotEstimated", "PrecisionNotEstimated", "ProfileChanged",
+    "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended", "TensorParallelNotEstimated",
 }  # fmt: skip
 """Reasons that are not failures, or that only annotations of a Deployment have."""
 
