@@ -19,6 +19,11 @@ OTHER: Final = "Other"
 
 API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 
+_OF_LANGUAGE_MODELS: Final = (
+    "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "HubDisabled", "InvalidHub", "InvalidModelSecret",
+    "ModelSecretForbidden", "ModelSecretNotFound", "SourceMisbehaved", "SourceUnavailable", "UnknownArchitecture",
+    "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation",
+)  # fmt: skip
 _OF_REGISTRIES: Final = (
     "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",
     "ForbiddenRegistry", "ImageChanged", "InvalidCertificateAuthority", "InvalidCredentials", "InvalidProxy",
@@ -34,8 +39,7 @@ _OF_PRICES: Final = (
 _OF_SPECS: Final = (
     "ContainerServesNoModel", "InvalidPullSecret", "InvalidSchedule", "InvalidSpec", "NamespaceNotAllowed",
     "NameTaken", "PullSecretForbidden", "PullSecretNotFound", "SharedAccelerator", "SeveralAccelerators",
-    "TargetHasNoImage", "TargetNotFound", "TooManyResults", "UnknownModel", "UnknownTensorParallel",
-    "UnsupportedEngine",
+    "TargetHasNoImage", "TargetNotFound", "TooManyResults", "UnknownTensorParallel",
 )  # fmt: skip
 _OF_RUNS: Final = (
     "Forbidden", "InvalidResult", "NoImage", "NoProfile", "NoResult", "ProfileTooLarge", "RequestRefused", "RunFailed",
@@ -62,6 +66,7 @@ REASONS: Final = frozenset(
         *_defaults(JoulecastError),
         WorkerError.default_reason,
         *API_REASONS,
+        *_OF_LANGUAGE_MODELS,
         *_OF_REGISTRIES,
         *_OF_PRICES,
         *_OF_SPECS,

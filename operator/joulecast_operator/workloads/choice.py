@@ -66,9 +66,10 @@ def wanted_by(workload: Resource) -> Wanted:
         value = dimension.given(workload) if chosen is None else str(chosen)
         if value and dimension.annotation not in ineffective:
             found[dimension.field] = value
-    named = {field: (value,) for field, value in found.items()}
+    named: Wanted = {field: (value,) for field, value in found.items()}
     products = discovery.products(workload)
-    return named | {ACCELERATORS.field: products} if products else named
+    placed = {ACCELERATORS.field: products} if products else {}
+    return {**named, **_at_most(named, workload), **placed}
 
 
 def _by_engine(workload: Resource) -> dict[str, str]:
@@ -83,6 +84,15 @@ def _by_engine(workload: Resource) -> dict[str, str]:
     if served.runtime or served.tensor_parallel:
         found[DEGREES.field] = str(served.tensor_parallel or 1)
     return found
+
+
+def _at_most(named: Wanted, workload: Resource) -> Wanted:
+    """Return the concurrency that is required, at most that of the engine, which lets further requests wait."""
+    served, asked = serving(workload), REQUESTS.chosen(workload)
+    most = served.most_sequences if isinstance(served, ServedModel) else None
+    if REQUESTS.field not in named or most is None or not isinstance(asked, int):
+        return {}
+    return {REQUESTS.field: (str(min(asked, most)),)}
 
 
 def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:

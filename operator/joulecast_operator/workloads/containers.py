@@ -16,7 +16,7 @@ AMBIGUOUS: Final = "AmbiguousModel"
 NOT_SERVING: Final = "ContainerServesNoModel"
 UNKNOWN_DEGREE: Final = "UnknownTensorParallel"
 UNKNOWN_PLACE: Final = "UnknownModel"
-NOT_PRICED: Final = "UnsupportedEngine"
+NOT_PRICED: Final = "EngineNotSupported"
 
 _ADDRESSES: Final = ("hf://", "s3://")
 _IMAGE: Final = "oci://"
@@ -48,15 +48,18 @@ def serving(workload: Resource) -> ServedModel | Wrong | None:
     return only
 
 
-def unserved(workload: Resource) -> Wrong | None:
+def unserved(workload: Resource, *, runtime: str | None = None) -> Wrong | None:
     """Return why the workload's engine cannot be priced: which language model it serves, or how, is not known, or no
-    runtime stands for it. None if it can be priced, or if there is no engine."""
+    runtime stands for it. None if it can be priced, or if there is no engine.
+
+    ``runtime``: the runtime that an estimate gives for the workload; an annotation of the workload may give it, too.
+    """
     found = serving(workload)
     if found is None or isinstance(found, Wrong):
         return found
     if found.place.problem:
         return Wrong(reason=UNKNOWN_PLACE, message=found.place.problem)
-    if found.runtime is None and not annotations_of(workload).get(RUNTIME, "").strip():
+    if found.runtime is None and not (runtime or annotations_of(workload).get(RUNTIME, "").strip()):
         return Wrong(reason=NOT_PRICED, message=_not_priced(found))
     return None
 

@@ -80,7 +80,7 @@ def verdict_on(workload: Resource, estimate: Resource | None, namespace: str) ->
         return _being_made(workload)
     if state_of(estimate) != READY:
         return _not_ready(estimate)
-    wanted = choice.wanted_by(workload)
+    wanted = _wanted(workload, estimate)
     row = choice.row_for(estimate, wanted)
     if row is None:
         return _no_such_row(workload, estimate, wanted)
@@ -103,8 +103,23 @@ def _unclear(workload: Resource, estimate: Resource | None) -> Verdict | None:
     dimension = invalid(workload)
     if dimension is not None:
         return _failed(estimate, dimension.invalid, _invalid(workload, estimate, dimension))
-    problem = None if annotations_of(workload).get(ESTIMATE, "").strip() else unserved(workload)
+    named = annotations_of(workload).get(ESTIMATE, "").strip()
+    problem = None if named else unserved(workload, runtime=_given_runtime(estimate))
     return _failed(estimate, problem.reason, problem.message) if problem else None
+
+
+def _given_runtime(estimate: Resource | None) -> str | None:
+    """Return the runtime that an estimate of a target gives in its spec; None if it has no target or gives none."""
+    spec = mapping(estimate.get("spec")) if estimate is not None else {}
+    return spec.get("runtime") if spec.get("targetRef") else None
+
+
+def _wanted(workload: Resource, estimate: Resource) -> Wanted:
+    """Return what the workload requires of a result, without the engine that the runtime of its estimate stands for."""
+    wanted, served = choice.wanted_by(workload), serving(workload)
+    if not isinstance(served, ServedModel) or served.runtime is not None or _given_runtime(estimate) is None:
+        return wanted
+    return {field: values for field, values in wanted.items() if values != (served.engine,)}
 
 
 def _invalid(workload: Resource, estimate: Resource | None, dimension: Dimension) -> str:

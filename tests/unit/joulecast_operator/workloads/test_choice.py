@@ -168,6 +168,8 @@ def test_an_engine_requires_its_runtime_and_its_degree() -> None:
     assert choice.wanted_by(deployment(containers=[engine("server", "a/b")]))["parallel"] == ("1",)
     other = deployment(containers=[{"name": "x", "image": "x", "command": ["llama-server", "-hf", "a/b"]}])
     assert choice.wanted_by(other) == {"runtime": ("llama.cpp",)}
+    limited = deployment(containers=[engine("server", "a/b", "--max-num-seqs", "16")], annotations=GENERATION)
+    assert choice.wanted_by(limited)["concurrency"] == ("16",)
     named = deployment(containers=[engine("server", "a/b")], annotations={RUNTIME: "torch-eager"})
     assert choice.wanted_by(named)["runtime"] == ("torch-eager",)
 

@@ -148,7 +148,7 @@ def test_an_invalid_input_is_said_with_what_the_estimate_has() -> None:
         ([engine("server", NAME, "-tp", "$(TP)")], "UnknownTensorParallel"),
         ([engine("a", NAME), engine("b", "x/y")], "AmbiguousModel"),
         ([engine("a", "gs://b/c")], "UnknownModel"),
-        ([{"name": "a", "image": "x", "command": ["llama-server", "-hf", NAME]}], "UnsupportedEngine"),
+        ([{"name": "a", "image": "x", "command": ["llama-server", "-hf", NAME]}], "EngineNotSupported"),
     ],
 )
 def test_what_an_engine_leaves_open_is_said_and_no_other_result_is_taken(
@@ -162,5 +162,6 @@ def test_what_an_engine_leaves_open_is_said_and_no_other_result_is_taken(
 
 def test_an_engine_that_is_not_modelled_may_be_given_another_runtime() -> None:
     containers = [{"name": "a", "image": "x", "command": ["text-generation-launcher", "--model-id", NAME]}]
-    assert some(verdict(of_model(), containers=containers)).reason == "UnsupportedEngine"
+    assert some(verdict(of_model(), containers=containers)).reason == "EngineNotSupported"
     assert some(verdict(of_model(), containers=containers, runtime="vllm")).state == "Ready"
+    assert some(verdict(targeting(engine_name="TGI", runtime="vllm"), containers=containers)).state == "Ready"
