@@ -186,7 +186,7 @@ def test_where_pods_must_be_placed_chooses_the_row(webhook: Release, shop: str) 
 def test_a_batch_size_that_nobody_holds_is_said(webhook: Release, shop: str) -> None:
     asked = deployment("web", shop, annotations={notes.BATCH_SIZE: "8"})
     done = webhook.plane.kubectl("apply", "-f", "-", stdin=text(asked))
-    assert "no estimate of this image has a result for batch size 8" in done.stderr
+    assert "no estimate of this model has a result for batch size 8" in done.stderr
     expected = {"state": "Failed", "reason": "BatchSizeNotEstimated", "estimated-by": "detector", "batch-size": "8"}
     assert webhook.annotations("web", shop) == expected
 

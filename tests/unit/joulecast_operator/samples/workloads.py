@@ -6,8 +6,10 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from joulecast_operator.index.slim import model_of
 from joulecast_operator.metrics.estimates import ServedRow, shown
 
+H100 = "NVIDIA-H100-80GB-HBM3"
 A100 = "NVIDIA-A100-SXM4-80GB"
 H200 = "NVIDIA-H200"
 IMAGE = "registry.example/models/detector:1"
@@ -26,6 +28,31 @@ def row(accelerator: str = H200, *, joules: float = 0.42123, batch_size: int = 3
         "averagePowerWatts": 341.2,
         "coverage": 1.0,
         "origin": "public",
+    } | more
+
+
+def generation(accelerator: str = H100, *, joules: float = 3.1, **more: Any) -> dict[str, Any]:
+    """Return the result of a request to a language model that two cards share."""
+    return {
+        "accelerator": accelerator,
+        "runtime": "vllm",
+        "precision": "bf16",
+        "phase": "request",
+        "concurrency": 32,
+        "inputTokens": 512,
+        "outputTokens": 256,
+        "cachedTokens": 0,
+        "parallel": 2,
+        "joulesPerRequest": joules,
+        "joulesPerRequestLower": joules - 0.5,
+        "joulesPerRequestUpper": joules + 0.6,
+        "joulesPerInputToken": 0.0006,
+        "joulesPerOutputToken": 0.012,
+        "joulesPerOutputTokenLower": 0.01,
+        "joulesPerOutputTokenUpper": 0.014,
+        "averagePowerWatts": 1100.0,
+        "coverage": 1.0,
+        "origin": "transferred",
     } | more
 
 
@@ -74,6 +101,11 @@ def deployment(
     }
 
 
+def engine(name: str = "server", *args: str, image: str = "vllm/vllm-openai:v0.24.0", **more: Any) -> dict[str, Any]:
+    """Return a container that serves a language model by vLLM."""
+    return {"name": name, "image": image, "command": ["vllm", "serve", *args]} | more
+
+
 class Estimates:
     """An index of a fixed list of estimates."""
 
@@ -96,8 +128,8 @@ class Estimates:
         wanted = {"kind": kind, "name": name}
         return [found for found in self._of(namespace) if wanted.items() <= found["spec"].get("targetRef", {}).items()]
 
-    def by_image(self, namespace: str, image: str) -> list[dict[str, Any]]:
-        return [found for found in self._of(namespace) if found["spec"].get("model", {}).get("image") == image]
+    def by_model(self, namespace: str, reference: str) -> list[dict[str, Any]]:
+        return [found for found in self._of(namespace) if model_of(found) == reference]
 
     def _of(self, namespace: str) -> list[dict[str, Any]]:
         return [found for found in self.held if found["metadata"]["namespace"] == namespace]
