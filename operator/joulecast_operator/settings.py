@@ -146,6 +146,11 @@ class Settings(BaseModel):
         description="further address ranges that may not be connected to, beside those of this host, of cloud metadata"
         " and of the cluster",
     )
+    hub_endpoint: str = Field(
+        "",
+        description="address of the hub that hf:// means, https://huggingface.co or a mirror; no hub is used when"
+        " empty",
+    )
     registry_ca_file: str = Field(
         "", description="PEM file of further certificate authorities of registries, beside the system's"
     )

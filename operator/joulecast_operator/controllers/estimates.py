@@ -19,6 +19,7 @@ from joulecast_operator.api.objects import Key, Resource
 from joulecast_operator.cluster.access import PullSecrets
 from joulecast_operator.cluster.client import Cluster
 from joulecast_operator.cluster.defects import id_of, sentence
+from joulecast_operator.cluster.model_objects import UNWATCHED, ModelObjects
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
@@ -98,6 +99,7 @@ class Estimates:
         self._index = index
         self._outcome_log = outcome_log
         self._secrets = PullSecrets(cluster)
+        self._objects = ModelObjects(cluster)
         self._writer = writer
         self._forecasts = forecasts
         self._queue = queue
@@ -135,7 +137,10 @@ class Estimates:
         namespace, target = estimate["metadata"]["namespace"], spec.target_ref
         workload = self._index.deployment(namespace, target.name) if target else None
         named = [reference.name for reference in spec.image_pull_secrets]
-        found = await self._secrets.credentials(namespace, named, workload)
+        pull = await self._secrets.credentials(namespace, named, workload)
+        if isinstance(pull, Wrong):
+            return pull
+        found = await self._objects.read(namespace, spec.model, pull)
         if isinstance(found, Wrong):
             return found
         return inputs.request_of(estimate, spec, self._index, self._overrides(), found)
@@ -254,8 +259,8 @@ class Estimates:
         self._cancel_request(key)
         written = await self._write(estimate, result, None)
         self._outcome_log.estimate(estimate, result, written=written)
-        if result.reason in ("PullSecretForbidden", "PullSecretNotFound"):
-            self._queue.add_later(key, self._queue.pause_seconds(key))  # Secrets are not watched
+        if result.reason in UNWATCHED:
+            self._queue.add_later(key, self._queue.pause_seconds(key))
         else:
             self._queue.forget(key)
         return written
@@ -321,5 +326,5 @@ def _may_heal(failure: Failure) -> bool:
 
     An image beyond the budget is not read again before its tag is looked up again.
     """
-    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded")
+    lasting = failure.reason in ("InvalidModelReference", "FetchBudgetExceeded", "HubDisabled")
     return failure.transient or (failure.stage == "resolve" and not lasting)

@@ -17,10 +17,11 @@ from typing import Final, TypeVar
 
 from prometheus_client.registry import Collector
 
-from joulecast.errors import JoulecastError, ModelReferenceError
-from joulecast.sources.images import reference
+from joulecast.errors import JoulecastError
+from joulecast.sources.hubs.reference import is_hub
 from joulecast.sources.registries.proxies import VARIABLES
 from joulecast_operator.estimates import shares
+from joulecast_operator.estimates.hosts import host_of, queue_name_of
 from joulecast_operator.estimates.outcomes import (
     NO_MODEL,
     Failure,
@@ -111,8 +112,12 @@ class Forecaster:
         digest: str | None = None
         stage: Stage = "resolve"
         try:
-            digest = await self._digest(request, requester, fresh=fresh)
-            model = await self._model(request, requester, digest)
+            if request.configuration is not None:
+                model = self._models.configuration(request.configuration)
+                digest = model.content
+            else:
+                digest = await self._digest(request, requester, fresh=fresh)
+                model = await self._model(request, requester, digest)
             stage = "profile"
             priced = await self._price(request, requester, model)
         except JoulecastError as error:
@@ -130,7 +135,7 @@ class Forecaster:
     # -- stages
 
     async def _digest(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> str:
-        name = key("digest", request.image, request.docker_config)
+        name = key("digest", request.image, request.credentials)
         known = self._resolved.get(name)
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
@@ -139,7 +144,7 @@ class Forecaster:
             key(name, requester.arrival) if fresh else name,
             lambda ticket: self._resolve(request, ticket),
             requester=requester,
-            registry=queue_name_of(request.image),
+            registry=self._queue_name(request),
         )
         self._resolved = {
             each: found for each, found in self._resolved.items() if self._now() - found[0] < _FRESH_SECONDS
@@ -153,7 +158,8 @@ class Forecaster:
 
     async def _model(self, request: ForecastRequest, requester: Requester, digest: str) -> StoredModel:
         """Return the model that the request's registry serves under ``digest``, from the cache if it is there."""
-        claim = self._models.claim(host_of(request.image), request.docker_config, digest, request.path, request.format)
+        host = host_of(request.image, self._settings.hub_endpoint)
+        claim = self._models.claim(host, request.credentials, digest, request.path, request.format, *_named(request))
         kept = self._models.find(claim)
         if kept is not None and self._can_price(request, kept):
             self._metrics.looked_up("claim", hits=1)
@@ -167,7 +173,7 @@ class Forecaster:
                 own,
                 lambda ticket: self._fetch(request, digest, claim, ticket),
                 requester=requester,
-                registry=queue_name_of(request.image),
+                registry=self._queue_name(request),
             )
         except JoulecastError as error:
             if error.reason == NO_MODEL:
@@ -223,12 +229,15 @@ class Forecaster:
             "batch_sizes": list(request.batch_sizes),
             "input_shapes": dict(request.input_shapes),
             "input_values": dict(request.input_values),
+            "phase": request.phase,
+            "generation": dict(request.generation),
+            "architecture": request.architecture,
             "precision": request.precision,
             "runtime": request.runtime,
             "accelerators": list(request.accelerators),
             "overrides": [_plain(override) for override in request.overrides],
         }
-        answer, made = await self._profilers.run(header, skeleton + b"".join(kept.values()))
+        answer, made = await self._profilers.run(header, b"".join([skeleton, *kept.values()]))
         self._models.keep_profiles(model, request.workload, answer.pop("made"), made)
         return answer
 
@@ -270,21 +279,18 @@ class Forecaster:
             "denied_registries": list(settings.denied_registries),
             "permitted_hosts": list(settings.permitted_hosts),
             "denied_networks": [*settings.denied_networks, *self._denied_networks()],
+            "hub_endpoint": settings.hub_endpoint,
+            "hub_token": request.token,
         }
 
-
-def host_of(image: str) -> str:
-    """Return the registry that an image is read from: ``docker.io`` for short names of Docker Hub (``nginx``,
-    ``team/model``). A malformed reference, which the fetcher refuses, is returned unchanged."""
-    try:
-        return reference.parse(image).registry
-    except ModelReferenceError:
-        return image
+    def _queue_name(self, request: ForecastRequest) -> str:
+        return queue_name_of(request.image, self._settings.hub_endpoint)
 
 
-def queue_name_of(image: str) -> str:
-    """Return the name of the queue of an image's registry, which is the same for all spellings of the host."""
-    return host_of(image).lower().removesuffix(":443")
+def _named(request: ForecastRequest) -> tuple[str, ...]:
+    """Return what identifies a model beside its digest: at a hub the repository, because equal commits are unlikely but
+    not impossible, and a path may stand in the address."""
+    return (request.image,) if is_hub(request.image) else ()
 
 
 def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
-from joulecast.workloads import DEFAULT_RUNTIME
+from joulecast.serving.kernels import ENGINES
+from joulecast.workloads import DEFAULT_PRECISION, DEFAULT_RUNTIME
 from joulecast_operator.api.annotations import REFRESH, annotations_of
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
-from joulecast_operator.cluster.access import PullCredentials
+from joulecast_operator.api.workload import WorkloadSpec
+from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.estimates.targets import FoundModel, model_of
 from joulecast_operator.index.index import Index
 from joulecast_operator.profiles.usable import Override
-from joulecast_operator.workloads import discovery
 
 
 def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
@@ -32,60 +35,69 @@ def spec_of(estimate: Resource) -> EstimateSpec | Wrong:
 
 
 def request_of(
-    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: PullCredentials
+    estimate: Resource, spec: EstimateSpec, index: Index, overrides: Iterable[Override], credentials: ReadObjects
 ) -> ForecastRequest | Waiting | Wrong:
     """Return the request for a forecast, or the reason why none can be made."""
-    images = images_of(estimate, spec, index)
-    if not isinstance(images, tuple):
-        return images
+    model = model_of(estimate, spec, index)
+    if isinstance(model, Wrong):
+        return model
     accelerators = accelerators_of(spec, index)
     if not isinstance(accelerators, tuple):
         return accelerators
     batch_sizes = tuple(spec.workload.batch_sizes or (None,))
     if len(accelerators) * len(batch_sizes) > MAXIMUM_RESULTS:
-        return Wrong(
-            reason="TooManyResults",
-            message=f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes give more than"
-            f" {MAXIMUM_RESULTS} results: name fewer accelerators or batch sizes",
-        )
+        return _too_many(f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes")
+    precision, runtime = spec.workload.precision, spec.runtime or model.runtime
     return ForecastRequest(
-        image=images[0],
-        alternatives=images[1:],
-        path=spec.model.path if spec.model else None,
-        format=spec.model.format if spec.model else None,
+        image=model.images[0],
+        alternatives=model.images[1:],
+        path=model.path,
+        format=model.format,
+        configuration=credentials.configuration,
+        architecture=model.architecture,
         batch_sizes=batch_sizes,
         input_shapes=spec.workload.input_shapes,
         input_values=spec.workload.input_values,
-        precision=spec.workload.precision,
-        runtime=spec.runtime or DEFAULT_RUNTIME,
+        phase=spec.workload.phase,
+        generation=generation_of(spec.workload, model),
+        precision=(model.precision or precision) if precision == DEFAULT_PRECISION else precision,
+        runtime=runtime,
+        understood=model.understood,
         accelerators=accelerators,
-        overrides=tuple(_relevant(overrides, accelerators, spec.runtime or DEFAULT_RUNTIME)),
-        docker_config=credentials.docker_config,
-        missing_secrets=credentials.missing,
+        overrides=tuple(_relevant(overrides, accelerators, runtime)),
+        docker_config=credentials.pull.docker_config,
+        token=credentials.token,
+        missing_secrets=credentials.pull.missing,
         refresh=_refresh(estimate, spec, index),
     )
 
 
-def images_of(estimate: Resource, spec: EstimateSpec, index: Index) -> tuple[str, ...] | Wrong:
-    """Return the images that may hold the model: the spec's own, or those of the target, the most likely first."""
-    if spec.model is not None and (spec.model.image or spec.model.uri):
-        return (spec.model.image or spec.model.uri or "",)
-    if spec.target_ref is None:
-        return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
-    namespace, name = estimate["metadata"]["namespace"], spec.target_ref.name
-    deployment = index.deployment(namespace, name)
-    if deployment is None:
-        return Wrong(
-            reason="TargetNotFound",
-            message=f"there is no Deployment {name!r} in namespace {namespace!r}: create it, or correct spec.targetRef",
-        )
-    found = discovery.model_references(deployment)
-    if not found:
-        return Wrong(
-            reason="TargetHasNoImage",
-            message=f"Deployment {name!r} has no image: annotate it with joulecast.dev/model, or give spec.model",
-        )
-    return found
+def generation_of(workload: WorkloadSpec, model: FoundModel) -> dict[str, Any]:
+    """Return the fields of a GenerationRequest that the spec gives, else those that the target's container says.
+
+    An engine lets requests wait beyond those that it works on at once.
+    """
+    names = ("input_tokens", "output_tokens", "cached_tokens", "concurrency", "tensor_parallel")
+    asked = {name: value for name in names if (value := getattr(workload, name)) is not None}
+    if model.most_sequences is not None and "concurrency" in asked:
+        asked["concurrency"] = min(asked["concurrency"], model.most_sequences)
+    if workload.requests_per_second is not None:
+        asked["requests_per_second"] = quantity(workload.requests_per_second)
+    return {**model.generation, **asked}
+
+
+def quantity(text: int | str) -> float:
+    """Return the number that a Kubernetes quantity such as 20, "0.5" or 500m means."""
+    if isinstance(text, str) and text.endswith("m"):
+        return float(text[:-1]) / 1000
+    return float(text)
+
+
+def _too_many(product: str) -> Wrong:
+    return Wrong(
+        reason="TooManyResults",
+        message=f"{product} give more than {MAXIMUM_RESULTS} results: name fewer accelerators or batch sizes",
+    )
 
 
 def accelerators_of(spec: EstimateSpec, index: Index) -> tuple[str, ...] | Waiting:
@@ -122,6 +134,7 @@ def _refresh(estimate: Resource, spec: EstimateSpec, index: Index) -> str:
     return "\n".join(text for text in asking if text)
 
 
-def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str) -> Iterable[Override]:
-    """Return the profiles of the requested accelerators and runtime."""
-    return (each for each in overrides if each.runtime == runtime and each.product in accelerators)
+def _relevant(overrides: Iterable[Override], accelerators: Sequence[str], runtime: str | None) -> Iterable[Override]:
+    """Return the profiles of the requested accelerators and runtime; engines have none of their own."""
+    wanted = DEFAULT_RUNTIME if runtime is None or runtime in ENGINES else runtime
+    return (each for each in overrides if each.runtime == wanted and each.product in accelerators)

@@ -24,10 +24,11 @@ class Forecast:
 
     - ``image``: the image that holds the model.
     - ``digest``: digest of its manifest.
-    - ``path``: the model's path in the image.
+    - ``path``: the model's path in the image; "" if the image or address is the model's alone.
     - ``verification``: how far the model's bytes were checked.
     - ``results``, ``top_layers``, ``totals``: these fields of the status; the names in ``totals`` are in snake_case.
     - ``unsupported``: operators without a rule.
+    - ``notes``: what a language model's configuration left open.
     - ``unavailable``: ``reason`` and ``message`` for each accelerator without a forecast.
     """
 
@@ -39,6 +40,7 @@ class Forecast:
     top_layers: tuple[Header, ...]
     totals: Mapping[str, int]
     unsupported: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     unavailable: Mapping[str, Header] = field(default_factory=dict)
 
 
@@ -103,5 +105,6 @@ def priced_outcome(image: str, digest: str, model: StoredModel, priced: Header) 
         top_layers=tuple(priced["top_layers"]),
         totals=priced["totals"],
         unsupported=tuple(priced["unsupported"]),
+        notes=tuple(priced["notes"]),
         unavailable=unavailable,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from joulecast.sources.hubs.reference import is_hub
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.cache import key
 from joulecast_operator.workers.stored_models import READER_VERSION
@@ -15,15 +16,21 @@ from joulecast_operator.workers.stored_models import READER_VERSION
 class ForecastRequest:
     """Everything that a forecast depends on.
 
-    - ``image``: the image that holds the model.
+    - ``image``: the image that holds the model, its address (``hf://…``), or ``configmap://NAME/KEY``.
     - ``alternatives``: images in which to look for the model if ``image`` holds none.
     - ``path``, ``format``: those of the model in the image; None to find them.
+    - ``configuration``: the text of the ConfigMap's config.json; None for a model that is fetched.
+    - ``architecture``: the model type to read a language model's configuration as; None for its own.
     - ``batch_sizes``: batch sizes; None stands for the one that the shapes give or the model fixes, else 1.
     - ``input_shapes``, ``input_values``: shapes and content of inputs, by the input's name.
-    - ``precision``, ``runtime``: how the model is executed.
+    - ``phase``, ``generation``: what to forecast of a language model, and the fields of a GenerationRequest that are
+      given; None stands for the phase that the model suggests.
+    - ``precision``, ``runtime``: how the model is executed; None for the runtime that suits the model.
+    - ``understood``: what the status says about the target's container that serves the model; None if none does.
     - ``accelerators``: product names.
     - ``overrides``: accelerator profiles of the cluster that are used instead of the shipped ones.
-    - ``docker_config``: credentials of the requester as JSON; "" for none.
+    - ``docker_config``: the requester's credentials for registries as JSON; "" for none.
+    - ``token``: the requester's token for the hub; "" for none.
     - ``missing_secrets``: a message for each Secret that could not be read.
     - ``refresh``: the annotations that ask for a new look-up of the tag; a changed text asks again.
     """
@@ -35,11 +42,17 @@ class ForecastRequest:
     batch_sizes: tuple[int | None, ...] = (None,)
     input_shapes: Mapping[str, list[int | str]] = field(default_factory=dict)
     input_values: Mapping[str, int | str] = field(default_factory=dict)
+    configuration: str | None = field(default=None, repr=False)
+    architecture: str | None = None
+    phase: str | None = None
+    generation: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "default"
-    runtime: str = "torch-eager"
+    runtime: str | None = None
+    understood: Mapping[str, Any] | None = None
     accelerators: tuple[str, ...]
     overrides: tuple[Override, ...] = ()
     docker_config: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
     missing_secrets: tuple[str, ...] = ()
     refresh: str = ""
 
@@ -49,6 +62,11 @@ class ForecastRequest:
         return (self.image, *self.alternatives)
 
     @property
+    def credentials(self) -> str:
+        """Return the credentials that the model is fetched with, for a cache key: each goes to its own kind of host."""
+        return self.token if is_hub(self.image) else self.docker_config
+
+    @property
     def pricing(self) -> list[Any]:
         """Return what the price of a profiled model depends on, as a part of a cache key."""
         overrides = [[override.product, override.runtime, override.digest] for override in self.overrides]
@@ -56,6 +74,9 @@ class ForecastRequest:
             list(self.batch_sizes),
             self.precision,
             self.runtime,
+            self.phase,
+            dict(self.generation),
+            self.architecture,
             list(self.accelerators),
             overrides,
             READER_VERSION,
@@ -69,4 +90,5 @@ class ForecastRequest:
     @property
     def hash(self) -> str:
         """Return a hash that identifies the request; it does not depend on the credentials."""
-        return key(self.images, self.path, self.format, self.workload, self.pricing)[:16]
+        asked = [self.path, self.format, self.configuration, self.understood]
+        return key(self.images, asked, self.workload, self.pricing)[:16]

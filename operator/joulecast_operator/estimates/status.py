@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from joulecast_operator.api import bounds
-from joulecast_operator.api.annotations import significant
 from joulecast_operator.api.conditions import (
     PROFILED,
     READY,
@@ -25,6 +23,7 @@ from joulecast_operator.api.estimates import MAXIMUM_RESULTS, MAXIMUM_TOP_LAYERS
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.estimates.outcomes import Failure, Forecast, reasons_without_forecast
 from joulecast_operator.estimates.request import ForecastRequest
+from joulecast_operator.estimates.summary import summary_of
 from joulecast_operator.workers.cache import key
 
 _OUTPUTS: Final = (
@@ -32,6 +31,8 @@ _OUTPUTS: Final = (
     "results", "unsupportedOperators", "summary", "topLayers",
 )  # fmt: skip
 
+
+_ENERGIES: Final = ("joulesPerBatch", "joulesPerRequest")
 
 EstimateState = Forecast | Failure | Waiting | Wrong
 """What the status of an estimate shows: a forecast, or why there is none."""
@@ -59,7 +60,7 @@ def keeps_results(estimate: Resource, request: ForecastRequest | None) -> bool:
 def _sound(status: Resource) -> bool:
     """Tell whether there are results and none is negative; earlier versions accepted profiles that gave such ones."""
     results = status.get("results") or ()
-    return bool(results) and all(row.get("joulesPerBatch", 0) >= 0 for row in results)
+    return bool(results) and all(row.get(name, 0) >= 0 for row in results for name in _ENERGIES)
 
 
 def desired_status(
@@ -73,6 +74,7 @@ def desired_status(
     status: Status = {"observedGeneration": generation, "image": image}
     if request is not None:
         status["inputsHash"] = current.get("inputsHash") if kept else inputs_hash(request)
+        status["understood"] = request.understood
     if isinstance(result, Forecast):
         status |= _outputs(result, current, now)
     elif kept:
@@ -101,7 +103,12 @@ def inputs_hash(request: ForecastRequest) -> str:
 
 
 def model_title(image: str, path: str | None) -> str:
-    """Return an image without its registry and digest, for a column, such as "models/resnet50:1"."""
+    """Return an image without its registry and digest, for a column, such as "models/resnet50:1"; of an address like
+    ``hf://`` what follows its scheme, without the revision."""
+    scheme, _, address = image.partition("://")
+    if address and scheme != "oci":
+        return address.partition("@")[0]
+    image = address or image
     head, _, rest = image.partition("/")
     named = rest if rest and ("." in head or ":" in head or head == "localhost") else image
     short = named.partition("@")[0]
@@ -140,12 +147,12 @@ def _conditions_of_forecast(result: Forecast) -> Sequence[tuple[str, Truth, str,
     if result.unavailable:
         why = reasons_without_forecast(result.unavailable)
         message += f"; no forecast for {len(result.unavailable)} of the accelerators: {why}"
-    profiled = "every operator has a rule"
+    profiled = "; ".join(["every operator has a rule", *result.notes])
     if result.unsupported:
         named = ", ".join(map(bounds.name, result.unsupported))
         profiled = f"the energy of these operators is missing, because joulecast has no rule for them: {named}"
     return (
-        (RESOLVED, "True", "Resolved", f"the model is {result.path} in {result.digest}"),
+        (RESOLVED, "True", "Resolved", f"the model is {f'{result.path} in ' if result.path else ''}{result.digest}"),
         (PROFILED, "True", "PartlyProfiled" if result.unsupported else "Profiled", profiled),
         (READY, "True", "Estimated", message),
     )
@@ -163,7 +170,7 @@ def _conditions_of_failure(result: Failure, *, kept: bool) -> Sequence[tuple[str
             "Estimated",
             f"the last forecast stands although the model cannot be looked up now: {message}",
         )
-    resolved: tuple[str, Truth, str, str] = (RESOLVED, "True", "Resolved", f"the image is {result.digest}")
+    resolved: tuple[str, Truth, str, str] = (RESOLVED, "True", "Resolved", f"the model is in {result.digest}")
     profiled: tuple[str, Truth, str, str] = (PROFILED, "True", "Profiled", "the model's operators were counted")
     if result.stage == "resolve":
         resolved = (RESOLVED, truth, result.reason, message)
@@ -177,12 +184,12 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
     results = [dict(row) for row in result.results[:MAXIMUM_RESULTS]]
     status: Status = {
         "modelDigest": result.digest,
-        "modelPath": bounds.text(result.path),
+        "modelPath": bounds.text(result.path) or None,
         "verification": result.verification,
         "totals": {_camel(name): value for name, value in result.totals.items()},
         "results": results,
         "unsupportedOperators": [bounds.name(each) for each in result.unsupported[: bounds.LISTED]] or None,
-        "summary": _summary(results[0], bounds.text(model_title(result.image, None))),
+        "summary": summary_of(results[0], bounds.text(model_title(result.image, None))),
         "topLayers": [
             {**layer, "name": bounds.name(layer["name"]), "opType": bounds.name(layer["opType"])}
             for layer in result.top_layers[:MAXIMUM_TOP_LAYERS]
@@ -191,21 +198,6 @@ def _outputs(result: Forecast, current: Resource, now: datetime) -> Status:
     unchanged = all(current.get(name) == status[name] for name in ("modelDigest", "results"))
     status["estimatedAt"] = current["estimatedAt"] if unchanged and "estimatedAt" in current else timestamp(now)
     return status
-
-
-def _summary(row: Mapping[str, Any], model: str) -> dict[str, str]:
-    lower, upper = (significant(row[name]) for name in ("joulesPerBatchLower", "joulesPerBatchUpper"))
-    percent = math.floor(row["coverage"] * 1000) / 10  # rounded down, so that 99.96 % is not shown as 100 %
-    return {
-        "model": model,
-        "accelerator": str(row["accelerator"]),
-        "batchSize": str(row["batchSize"]),
-        "load": f"batch of {row['batchSize']}",
-        "joules": f"{significant(row['joulesPerBatch'])} J/batch",
-        "interval": f"{lower}–{upper} J",
-        "coverage": f"{percent:g} %",
-        "origin": str(row["origin"]),
-    }
 
 
 def _camel(name: str) -> str:

@@ -10,6 +10,7 @@ from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement
+from joulecast_operator.workloads.engines.served import served_models
 
 DEVICES: Final = "nvidia.com/"
 """Beginning of the names of a node's resources that NVIDIA's device plugin reports."""
@@ -34,6 +35,7 @@ _ADMISSION_RESULT: Final = (
     "accelerator", "runtime", "precision", "batchSize", "joulesPerBatch", "joulesPerBatchLower",
     "joulesPerBatchUpper", "averagePowerWatts", "coverage", "origin",
 )  # fmt: skip
+_SERVING: Final = ("name", "image", "command", "args", "env", "workingDir", "volumeMounts")
 _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration")
 
 
@@ -78,14 +80,24 @@ def deployment(resource: Resource) -> Resource:
     kept["annotations"] = _our_annotations(resource)
     pod = ((resource.get("spec") or {}).get("template") or {}).get("spec") or {}
     template = {
-        "volumes": [{"image": volume["image"]} for volume in pod.get("volumes") or () if volume.get("image")],
+        **_serving(pod),
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
-        "containers": [{"image": each.get("image")} for each in pod.get("containers") or ()],
         "imagePullSecrets": pod.get("imagePullSecrets") or (),
         **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
         **placement.kept(pod),
     }
     return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
+
+
+def _serving(pod: Resource) -> Resource:
+    """Return the containers and volumes of a pod's spec: with their images alone, unless a container serves a model."""
+    containers, volumes = pod.get("containers") or (), pod.get("volumes") or ()
+    if served_models(pod):
+        return {"containers": [_some(each, _SERVING) for each in containers], "volumes": list(volumes)}
+    return {
+        "containers": [{"image": each.get("image")} for each in containers],
+        "volumes": [{"image": volume["image"]} for volume in volumes if volume.get("image")],
+    }
 
 
 def node(resource: Resource) -> Resource:

@@ -19,6 +19,11 @@ OTHER: Final = "Other"
 
 API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 
+_OF_LANGUAGE_MODELS: Final = (
+    "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "HubDisabled", "InvalidHub", "InvalidModelSecret",
+    "ModelSecretForbidden", "ModelSecretNotFound", "SourceMisbehaved", "SourceUnavailable", "UnknownArchitecture",
+    "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation",
+)  # fmt: skip
 _OF_REGISTRIES: Final = (
     "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",
     "ForbiddenRegistry", "ImageChanged", "InvalidCertificateAuthority", "InvalidCredentials", "InvalidProxy",
@@ -61,6 +66,7 @@ REASONS: Final = frozenset(
         *_defaults(JoulecastError),
         WorkerError.default_reason,
         *API_REASONS,
+        *_OF_LANGUAGE_MODELS,
         *_OF_REGISTRIES,
         *_OF_PRICES,
         *_OF_SPECS,

@@ -1,4 +1,4 @@
-"""Read registries in a worker process: `python -m joulecast_operator.workers.fetcher SECONDS MEMORY_BYTES`.
+"""Read registries and the hub in a worker process: `python -m joulecast_operator.workers.fetcher SECONDS MEMORY_BYTES`.
 
 The process does not parse models. A job ``resolve`` returns the present digest of a reference, a job ``fetch`` the
 model's skeleton.
@@ -21,7 +21,10 @@ from joulecast_operator.workers.sandbox import WorkerLimits, serve
 
 log = logging.getLogger(__name__)
 
-_WARM: Final = ("joulecast.sources.registries.registry", "zstandard", "encodings.idna")
+_WARM: Final = (
+    "joulecast.sources.registries.registry", "joulecast.sources.hubs.hub", "joulecast.sources.facts.fetching",
+    "zstandard", "encodings.idna",
+)  # fmt: skip
 
 
 def work(header: Header, _: bytes) -> tuple[Header, bytes]:

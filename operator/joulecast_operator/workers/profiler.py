@@ -7,11 +7,9 @@ returns forecasts for a model, a job ``validate`` checks the profile of an accel
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, Final
 
 from joulecast.accelerators import catalogue
@@ -19,18 +17,30 @@ from joulecast.accelerators.product_names import normalise_product
 from joulecast.api import documents
 from joulecast.api.profiling import profile_skeleton, workload_for
 from joulecast.energy import pricing
-from joulecast.energy.model import EnergyEstimate, LayerEnergy
+from joulecast.energy.model import EnergyEstimate
 from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import JoulecastError, NotCalibratedError
 from joulecast.layers import ModelProfile
 from joulecast.sources import FetchedModel
-from joulecast.workloads import WorkloadRequest
-from joulecast_operator.api import bounds
-from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
+from joulecast.workloads import DEFAULT_RUNTIME, WorkloadRequest
+from joulecast_operator.workers import language
 from joulecast_operator.workers.frames import Header
-from joulecast_operator.workers.sandbox import WorkerLimits, error_fields, serve
+from joulecast_operator.workers.priced import (
+    accelerator_of,
+    batch_result,
+    distinct,
+    finite_batch,
+    priced_by_product,
+    top_layers,
+    totals,
+    unsupported,
+)
+from joulecast_operator.workers.sandbox import WorkerLimits, serve
 
-_WARM: Final = ("joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx")
+_WARM: Final = (
+    "joulecast.canonical", "joulecast.counting", "joulecast.readers.onnx", "joulecast.readers.huggingface",
+    "joulecast.sources.facts.gguf",
+)  # fmt: skip
 
 _SHAPES: Final = "spec.workload.inputShapes"
 _FIELDS: Final = {
@@ -110,6 +120,9 @@ def _number(text: str) -> int | float | bool:
 
 def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
     skeleton, ready = _parts(header, body)
+    if language.is_language(header["model"]["format"]):
+        return language.forecast(header, skeleton) | {"made": {}}, b""
+    language.refuse_generation(header)
     profiles: dict[int | None, ModelProfile] = {}
     made: dict[str, bytes] = {}
     for batch_size in header["batch_sizes"]:
@@ -145,94 +158,28 @@ def _profile(header: Header, skeleton: bytes, batch_size: int | None) -> ModelPr
 
 
 def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Header:
-    estimates: list[EnergyEstimate] = []
-    unavailable: dict[str, Header] = {}
-    for product in header["accelerators"]:
-        try:
-            accelerator = _accelerator(product, header["runtime"], header["overrides"])
-            estimates += [_price(header, profile, accelerator) for profile in profiles.values()]
-        except Exception as error:  # any error, also a defect, concerns only this accelerator
-            entry = error_fields(error)
-            unavailable[product] = {"reason": entry["reason"], "message": entry["message"]}
+    def price(product: str) -> list[EnergyEstimate]:
+        accelerator = accelerator_of(product, header["runtime"] or DEFAULT_RUNTIME, header["overrides"])
+        return [_price(header, profile, accelerator) for profile in profiles.values()]
+
+    estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profiles[header["batch_sizes"][0]]
     return {
-        "results": [_result(estimate) for estimate in _distinct(estimates)],
-        "top_layers": _top_layers(estimates[0]) if estimates else [],
+        "results": [batch_result(estimate) for estimate in distinct(estimates)],
+        "top_layers": top_layers(estimates[0].layers, estimates[0].joules_per_batch) if estimates else [],
         "unavailable": unavailable,
-        "totals": {name: getattr(first.totals, name) for name in ("macs", "params", "activations", "bytes_moved")},
-        "unsupported": [bounds.name(each) for each in first.coverage.unsupported[: bounds.LISTED]],
+        "totals": totals(first.totals),
+        "unsupported": unsupported(first),
+        "notes": [],
     }
-
-
-def _accelerator(product: str, runtime: str, overrides: Sequence[Header]) -> AcceleratorProfile:
-    """Return the cluster's own profile of the product, else the shipped one."""
-    wanted = normalise_product(product)
-    for override in overrides:
-        if normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
-            return replace(AcceleratorProfile.from_json(override["document"]), product=wanted)
-    return catalogue.find(product, runtime)
 
 
 def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:
-    """Compute the forecast. Raises NotCalibratedError (NotFinite) for negative or infinite numbers.
-
-    A status cannot hold infinite numbers, so that it would be written again and again.
-    """
-    found = pricing.price(profile, accelerator, precision=header["precision"], runtime=header["runtime"])
-    numbers = (
-        found.joules_per_batch_lower,
-        found.joules_per_batch,
-        found.joules_per_batch_upper,
-        found.latency_seconds,
+    """Compute the forecast. Raises NotCalibratedError, also for negative or infinite numbers (NotFinite)."""
+    found = pricing.price(
+        profile, accelerator, precision=header["precision"], runtime=header["runtime"] or DEFAULT_RUNTIME
     )
-    if not all(0 <= number < math.inf for number in numbers):
-        raise NotCalibratedError(
-            f"the profile of {found.accelerator} gives {found.joules_per_batch:g} J in {found.latency_seconds:g} s for"
-            " this model, which is impossible: correct the profile",
-            reason="NotFinite",
-        )
-    return found
-
-
-def _distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
-    """Return each forecast once, although two labels may name the same accelerator."""
-    found: dict[tuple[str, int], EnergyEstimate] = {}
-    for estimate in estimates:
-        found.setdefault((estimate.accelerator, estimate.batch_size), estimate)
-    return list(found.values())
-
-
-def _result(estimate: EnergyEstimate) -> Header:
-    fields = documents.result_fields(estimate)
-    names = (
-        ("accelerator", "accelerator"),
-        ("runtime", "runtime"),
-        ("precision", "precision"),
-        ("batchSize", "batch_size"),
-        ("joulesPerBatch", "joules_per_batch"),
-        ("joulesPerBatchLower", "joules_per_batch_lower"),
-        ("joulesPerBatchUpper", "joules_per_batch_upper"),
-        ("intervalLevel", "interval_level"),
-        ("latencySeconds", "latency_seconds"),
-        ("averagePowerWatts", "average_power_watts"),
-        ("origin", "origin"),
-    )
-    return {theirs: fields[ours] for theirs, ours in names} | {"coverage": float(f"{estimate.coverage.flops:.6g}")}
-
-
-def _top_layers(estimate: EnergyEstimate) -> list[Header]:
-    ranked = sorted(estimate.layers, key=lambda layer: layer.joules, reverse=True)[:MAXIMUM_TOP_LAYERS]
-    return [_top_layer(layer, estimate.joules_per_batch) for layer in ranked if layer.joules > 0]
-
-
-def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
-    share = layer.joules / total_joules if total_joules else 0.0
-    return {
-        "name": bounds.name(layer.name),
-        "opType": bounds.name(layer.op_type),
-        "joules": float(f"{layer.joules:.6g}"),
-        "share": float(f"{share:.6g}"),
-    }
+    return finite_batch(found)
 
 
 def _validate(header: Header) -> tuple[Header, bytes]:

@@ -20,6 +20,9 @@ from joulecast_operator.workers.frames import Header
 READER_VERSION: Final = version("joulecast")
 """Part of every cache key, because another version may count differently."""
 
+CONFIGURATION: Final = "configuration"
+"""The format of a stored model that is the text of a config.json alone."""
+
 _ITERATIONS: Final = 10_000  # of PBKDF2, the minimum of NIST SP 800-63B, section 5.1.1.2
 _SALT: Final = b"joulecast.dev stored models"
 _REMEMBERED: Final = 1024  # derived keys of credentials, 128 bytes each
@@ -30,7 +33,7 @@ class StoredModel:
     """A model that a registry served for some credentials.
 
     - ``content``: digest of the skeleton, computed from the bytes that were read.
-    - ``path``, ``format``: those of the model in the image.
+    - ``path``, ``format``: those of the model in the image; ``configuration`` for the text of a config.json alone.
     - ``verification``: how far its bytes were checked against the image's digests.
     """
 
@@ -64,9 +67,9 @@ class StoredModels:
         self._cache = cache
         self._credentials: dict[str, str] = {}
 
-    def claim(self, registry: str, docker_config: str, *parts: Any) -> str:
-        """Return the key of a model as ``registry`` serves it for ``docker_config``; ``parts`` identify the model."""
-        return key("claim", registry, self._stretched(docker_config), parts, READER_VERSION)
+    def claim(self, host: str, credentials: str, *parts: Any) -> str:
+        """Return the key of a model as ``host`` serves it for ``credentials``; ``parts`` identify the model."""
+        return key("claim", host, self._stretched(credentials), parts, READER_VERSION)
 
     def find(self, claim: str) -> StoredModel | None:
         """Return the model that was read under ``claim``; None if none was."""
@@ -84,6 +87,16 @@ class StoredModels:
         )
         self._cache.put(_skeleton_key(model), skeleton)
         self._cache.put(claim, json.dumps(asdict(model)).encode())
+        return model
+
+    def configuration(self, text: str) -> StoredModel:
+        """Keep the text of a config.json, which is all that is known of a model, and return the model."""
+        content = text.encode("utf-8", "surrogatepass")
+        model = StoredModel(
+            content=f"sha256:{hashlib.sha256(content).hexdigest()}", path="", format=CONFIGURATION, verification=None
+        )
+        if _skeleton_key(model) not in self._cache:
+            self._cache.put(_skeleton_key(model), content)
         return model
 
     def skeleton(self, model: StoredModel) -> bytes | None:
@@ -109,15 +122,15 @@ class StoredModels:
             self._cache.put(name, made[position : position + length])
             position += length
 
-    def _stretched(self, docker_config: str) -> str:
+    def _stretched(self, credentials: str) -> str:
         """Return a part of a file name that stands for credentials, derived slowly so that they are hard to guess."""
-        if not docker_config:
+        if not credentials:
             return ""
-        name = key(docker_config)
+        name = key(credentials)
         if name not in self._credentials:
             if len(self._credentials) >= _REMEMBERED:
                 self._credentials.clear()
-            stretched = hashlib.pbkdf2_hmac("sha256", docker_config.encode(), _SALT, _ITERATIONS)
+            stretched = hashlib.pbkdf2_hmac("sha256", credentials.encode(), _SALT, _ITERATIONS)
             self._credentials[name] = stretched.hex()
         return self._credentials[name]
 

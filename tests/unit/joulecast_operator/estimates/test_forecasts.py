@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from joulecast.errors import JoulecastError, ModelFetchError
-from joulecast_operator.estimates.forecasts import Forecaster, host_of, queue_name_of
+from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.settings import Settings
@@ -36,6 +36,7 @@ PRICED = {
     "unavailable": {},
     "totals": {"macs": 1, "params": 1, "activations": 1, "bytes_moved": 1},
     "unsupported": [],
+    "notes": [],
 }
 
 
@@ -111,6 +112,72 @@ def test_the_cache_serves_only_whose_credentials_resolved(registry: Registry, tm
     (stranger,) = ask(tmp_path, REQUEST)
     assert isinstance(stranger, Failure)
     assert (stranger.stage, stranger.reason) == ("resolve", "Unauthorized")
+
+
+HUB = replace(REQUEST, image="hf://meta-llama/Llama-3.1-8B", batch_sizes=(None,))
+
+
+def test_a_hub_sees_its_token_and_no_credentials_of_registries(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, replace(HUB, token="hf_own", docker_config=json.dumps({"auths": {"registry.example": {}}})))
+    assert {job["access"]["hub_token"] for job in registry.jobs if "access" in job} == {"hf_own"}
+
+
+def test_a_model_of_the_hub_is_never_served_to_another_token(registry: Registry, tmp_path: Path) -> None:
+    for token in ("hf_own", "hf_other", "", "hf_own"):
+        ask(tmp_path, replace(HUB, token=token))
+    assert registry.count("fetch") == 3
+    assert b"hf_o" not in b"".join(path.name.encode() + path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_model_is_of_one_repository_although_another_claims_its_commit(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, HUB, replace(HUB, image="hf://somebody/else"))
+    assert registry.count("fetch") == 2
+
+
+CONFIGURED = replace(HUB, image="configmap://llama/config.json", configuration='{"model_type": "llama"}')
+
+
+def test_a_configuration_is_fetched_from_nowhere(registry: Registry, tmp_path: Path) -> None:
+    async def run(header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        registry.jobs.append(dict(header))
+        assert header["model"]["format"] == "configuration"
+        return PRICED | {"made": {}}, body[:0]
+
+    registry.run = run  # type: ignore[method-assign]
+    (outcome,) = ask(tmp_path, CONFIGURED)
+    assert isinstance(outcome, Forecast)
+    assert (outcome.image, outcome.path, outcome.verification) == (CONFIGURED.image, "", None)
+    assert [job["operation"] for job in registry.jobs] == ["forecast"]
+    ask(tmp_path, replace(CONFIGURED, configuration='{"model_type": "gpt2"}'))
+    assert len({job["model"]["digest"] for job in registry.jobs}) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"configuration": "{}"},
+        {"architecture": "llama"},
+        {"phase": "decode"},
+        {"generation": {"concurrency": 32}},
+        {"runtime": "vllm"},
+        {"path": "original"},
+    ],
+    ids=str,
+)
+def test_all_that_a_forecast_depends_on_makes_another_request(changes: dict[str, Any]) -> None:
+    assert replace(HUB, **changes).hash != HUB.hash
+
+
+@pytest.mark.parametrize(
+    "changes", [{"architecture": "llama"}, {"phase": "decode"}, {"generation": {"concurrency": 32}}], ids=str
+)
+def test_another_generation_of_a_model_is_priced_again_and_not_fetched(
+    registry: Registry, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    ask(tmp_path, HUB)
+    ask(tmp_path, replace(HUB, **changes))
+    assert [registry.count(operation) for operation in ("fetch", "forecast")] == [1, 2]
+    assert registry.jobs[-1].items() >= changes.items()
 
 
 APP, SIDECAR = "registry.example/app:1", "registry.example/sidecar:1"
@@ -229,21 +296,6 @@ def test_errors_of_workers_are_failures_not_exceptions(registry: Registry, tmp_p
 
     registry.run = run  # type: ignore[method-assign]
     assert all(isinstance(outcome, Failure) for outcome in ask(tmp_path, REQUEST, REQUEST))
-
-
-@pytest.mark.parametrize("image", ["nginx", "team/model:1", "docker.io/team/model", "index.docker.io/library/nginx"])
-def test_short_names_of_docker_hub_are_one_host(image: str) -> None:
-    assert host_of(image) == "docker.io"
-    assert host_of(f"registry.example:5000/{image}") == "registry.example:5000"
-
-
-@pytest.mark.parametrize("host", ["registry.example", "Registry.EXAMPLE", "registry.example:443"])
-def test_all_spellings_of_a_host_stand_in_one_line(host: str) -> None:
-    assert queue_name_of(f"{host}/team/model:1") == "registry.example"
-
-
-def test_what_is_no_image_is_a_host_of_its_own() -> None:
-    assert host_of("no image/at all") == "no image/at all"
 
 
 @pytest.mark.parametrize("operation", ["resolve", "fetch", "forecast"])

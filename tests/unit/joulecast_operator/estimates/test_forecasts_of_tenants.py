@@ -71,6 +71,7 @@ class Registries:
             "unavailable": {"X": why},
             "totals": {"macs": 1, "params": 1, "activations": 1, "bytes_moved": 1},
             "unsupported": [],
+            "notes": [],
         }
         made = {json.dumps(size): len(body) for size in header["batch_sizes"] if header["skeleton_bytes"]}
         return answer | {"made": made}, body * len(made)

@@ -7,7 +7,8 @@ import pytest
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec, seconds_of
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
-from joulecast_operator.cluster.access import PullCredentials, merged_docker_configs
+from joulecast_operator.cluster.access import merged_docker_configs
+from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates import inputs
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.index.index import Index
@@ -21,7 +22,7 @@ def asked(
     resource = estimate(**spec)
     checked = inputs.spec_of(resource)
     assert isinstance(checked, EstimateSpec), checked
-    return inputs.request_of(resource, checked, index or Index(), overrides, PullCredentials())
+    return inputs.request_of(resource, checked, index or Index(), overrides, ReadObjects())
 
 
 def index_with(*nodes: tuple[str, dict[str, str]]) -> Index:

@@ -34,6 +34,19 @@ def row(joules: float = 0.42123, accelerator: str = "NVIDIA-H200") -> dict[str, 
     }
 
 
+def generation(**changes: Any) -> dict[str, Any]:
+    """A result of a language model."""
+    fields: dict[str, Any] = {
+        "accelerator": "NVIDIA-H200", "runtime": "vllm", "precision": "default", "phase": "request",
+        "concurrency": 32, "inputTokens": 512, "outputTokens": 256, "cachedTokens": 0, "parallel": 2,
+        "joulesPerRequest": 3.1, "joulesPerRequestLower": 2.6, "joulesPerRequestUpper": 3.7,
+        "joulesPerInputToken": 0.001, "joulesPerInputTokenLower": 0.0009, "joulesPerInputTokenUpper": 0.0011,
+        "joulesPerOutputToken": 0.012, "joulesPerOutputTokenLower": 0.01, "joulesPerOutputTokenUpper": 0.014,
+        "intervalLevel": 0.9, "averagePowerWatts": 1000.0, "coverage": 1.0, "origin": "transferred",
+    }  # fmt: skip
+    return fields | changes
+
+
 def forecast(**changes: Any) -> Forecast:
     fields: dict[str, Any] = {
         "image": REQUEST.image,

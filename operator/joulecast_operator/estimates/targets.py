@@ -1,0 +1,131 @@
+"""Find the model that an estimate is about: the one that it names, or the one that its target runs; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from joulecast_operator.api import bounds
+from joulecast_operator.api.annotations import MODEL, annotations_of
+from joulecast_operator.api.conditions import Wrong
+from joulecast_operator.api.estimates import EstimateSpec
+from joulecast_operator.api.models import ConfigMapKey
+from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.index.index import Index
+from joulecast_operator.workloads import discovery
+from joulecast_operator.workloads.engines.served import ServedModel, served_models
+
+_PRECISIONS: Final = {
+    "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32",
+}  # fmt: skip
+"""Precisions by the value of an engine's option ``--dtype``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundModel:
+    """The model of an estimate.
+
+    - ``images``: images or addresses that may hold it, the most likely first.
+    - ``path``, ``format``, ``architecture``: as in ``spec.model``; None where nothing says them.
+    - ``runtime``, ``precision``: as the target's container says; None where it does not.
+    - ``generation``: fields of a GenerationRequest that the target's container says.
+    - ``most_sequences``: requests that the container works on at once at most; None where it does not say.
+    - ``understood``: what the status says about that container.
+    """
+
+    images: tuple[str, ...]
+    path: str | None = None
+    format: str | None = None
+    architecture: str | None = None
+    runtime: str | None = None
+    precision: str | None = None
+    generation: Mapping[str, int] = field(default_factory=dict)
+    most_sequences: int | None = None
+    understood: Mapping[str, Any] | None = None
+
+
+def model_of(estimate: Resource, spec: EstimateSpec, index: Index) -> FoundModel | Wrong:
+    """Return the model that the spec names, or that of the target; or why there is none."""
+    if spec.model is not None:
+        named = spec.model
+        address = configuration_address(named.config_map_ref) if named.config_map_ref else named.image or named.uri
+        return FoundModel(
+            images=(address or "",), path=named.path, format=named.format, architecture=named.architecture
+        )
+    if spec.target_ref is None:
+        return Wrong(reason="InvalidSpec", message="spec has neither model nor targetRef: give exactly one")
+    namespace, name = estimate["metadata"]["namespace"], spec.target_ref.name
+    deployment = index.deployment(namespace, name)
+    if deployment is None:
+        return Wrong(
+            reason="TargetNotFound",
+            message=f"there is no Deployment {name!r} in namespace {namespace!r}: create it, or correct spec.targetRef",
+        )
+    return model_of_deployment(name, deployment)
+
+
+def configuration_address(reference: ConfigMapKey) -> str:
+    """Return the text by which statuses and messages name the configuration in a ConfigMap."""
+    return f"configmap://{reference.name}/{reference.key}"
+
+
+def model_of_deployment(name: str, deployment: Resource) -> FoundModel | Wrong:
+    """Return the model of a Deployment: that of its annotation, of the container that serves one, else of an image."""
+    annotated = annotations_of(deployment).get(MODEL, "").strip()
+    served = () if annotated else served_models(_pod_spec(deployment))
+    if len(served) > 1:
+        listed = ", ".join(f"{each.container} ({each.engine})" for each in served)
+        return Wrong(
+            reason="AmbiguousModel",
+            message=f"Deployment {name!r} serves a model in each of several containers, {listed}: annotate it with"
+            " joulecast.dev/model, or give spec.model",
+        )
+    if served:
+        return _of_container(served[0])
+    images = discovery.model_references(deployment)
+    if images:
+        return FoundModel(images=images)
+    return Wrong(
+        reason="TargetHasNoImage",
+        message=f"Deployment {name!r} has no image: annotate it with joulecast.dev/model, or give spec.model",
+    )
+
+
+def _of_container(served: ServedModel) -> FoundModel | Wrong:
+    place = served.place
+    if place.source == "unknown":
+        return Wrong(reason="UnknownModel", message=place.problem)
+    if served.runtime is None:
+        return Wrong(
+            reason="EngineNotSupported",
+            message=f"container {served.container!r} serves its model by {served.engine}, which joulecast has no law"
+            " for: name the model in spec.model, and in spec.runtime an engine like it, such as vllm",
+        )
+    given = {"tensor_parallel": served.tensor_parallel, "batched_tokens": served.batched_tokens}
+    return FoundModel(
+        images=(place.uri or place.image,),
+        path=place.path or None,
+        runtime=served.runtime,
+        precision=_PRECISIONS.get(served.dtype.lower()),
+        generation={name: value for name, value in given.items() if value is not None},
+        most_sequences=served.most_sequences,
+        understood=_understood(served),
+    )
+
+
+def _understood(served: ServedModel) -> dict[str, Any]:
+    place = served.place
+    model = f"{place.uri or place.image}{'//' + place.path.lstrip('/') if place.path else ''}"
+    return {
+        "engine": bounds.name(served.engine),
+        "container": bounds.name(served.container),
+        "model": bounds.text(model),
+        "used": [bounds.name(each) for each in served.used[: bounds.LISTED]],
+        "ignored": [bounds.name(each) for each in served.ignored[: bounds.LISTED]],
+    }
+
+
+def _pod_spec(workload: Resource) -> Resource:
+    template = mapping(mapping(workload.get("spec")).get("template"))
+    return mapping(template.get("spec"))

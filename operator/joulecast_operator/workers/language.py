@@ -1,0 +1,213 @@
+"""Read and price language models in the profiler: one pass, or what they generate behind an inference engine.
+
+The model is read again for each job, which takes milliseconds, so that no profile of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from joulecast.api.generation import GenerationEstimate, forecast_generation
+from joulecast.api.generation_documents import generation_row
+from joulecast.api.language_models import FORMATS, in_precision, language_model
+from joulecast.api.language_profiles import price_forward, profile_language_model
+from joulecast.blocks import LanguageModel
+from joulecast.energy.model import EnergyEstimate
+from joulecast.energy.profile import AcceleratorProfile
+from joulecast.errors import WorkloadError
+from joulecast.serving.execution import executed_on
+from joulecast.serving.kernels import ENGINES
+from joulecast.serving.requests import GenerationRequest
+from joulecast.sources import FetchedModel
+from joulecast.sources.facts.json_files import parsed_object
+from joulecast.sources.facts.model_facts import FORMAT, ModelFacts
+from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_INPUT_TOKENS, DEFAULT_RUNTIME
+from joulecast_operator.api import bounds
+from joulecast_operator.workers.frames import Header
+from joulecast_operator.workers.priced import (
+    accelerator_of,
+    batch_result,
+    camel,
+    distinct,
+    finite,
+    finite_batch,
+    priced_by_product,
+    top_layers,
+    totals,
+)
+from joulecast_operator.workers.stored_models import CONFIGURATION
+
+FORWARD: Final = "forward"
+_LISTED: Final = 5  # keys of a configuration that a message names
+_FIELDS: Final = (
+    "accelerator", "runtime", "precision", "phase", "concurrency", "input_tokens", "output_tokens", "cached_tokens",
+    "parallel", "tokens_per_second", "memory_bytes", "average_power_watts", "interval_level", "origin",
+)  # fmt: skip
+_REQUEST: Final = ("joules_per_request",)
+_INPUT: Final = ("joules_per_input_token", "time_to_first_token_seconds")
+_OUTPUT: Final = ("joules_per_output_token", "inter_token_latency_seconds")
+_INTERVALS: Final = {
+    "prefill": _REQUEST + _INPUT,
+    "decode": _REQUEST + _OUTPUT,
+    "request": _REQUEST + _INPUT + _OUTPUT,
+}
+"""The figures with an interval that each phase has."""
+
+
+def is_language(model_format: str) -> bool:
+    """Decide whether a stored model of this format is a language model."""
+    return model_format in (*FORMATS, CONFIGURATION)
+
+
+def refuse_generation(header: Header) -> None:
+    """Raise WorkloadError where a generation is requested of a model that is no language model."""
+    asked = ", ".join(map(camel, header["generation"]))
+    if header["phase"] not in (None, FORWARD) or asked:
+        named = asked or f"the phase {header['phase']}"
+        raise WorkloadError(
+            f"{header['model']['reference']} is a model of format {header['model']['format']}, which has the phase"
+            f" forward alone: leave {named} out of spec.workload"
+        )
+    if header["runtime"] in ENGINES:
+        raise WorkloadError(
+            f"the runtime {header['runtime']} serves language models, and {header['model']['reference']} is of format"
+            f" {header['model']['format']}: leave spec.runtime out, or give a torch or onnxruntime one"
+        )
+
+
+def forecast(header: Header, skeleton: bytes) -> Header:
+    """Return the forecasts of a language model on all accelerators. Raises JoulecastError."""
+    fetched = _facts(FetchedModel(**header["model"], skeleton=skeleton))
+    if header["input_shapes"] or header["input_values"]:
+        raise WorkloadError(
+            f"{fetched.reference} is a language model, whose input is tokens: give spec.workload.inputTokens, and leave"
+            " inputShapes and inputValues out"
+        )
+    model = language_model(fetched, architecture=header["architecture"])
+    answer = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
+    return answer | {"unsupported": [], "notes": _notes(model)}
+
+
+def _facts(fetched: FetchedModel) -> FetchedModel:
+    """Return the facts of a model; those of a configuration alone are made here, from its text."""
+    if fetched.format != CONFIGURATION:
+        return fetched
+    document = ModelFacts(config=parsed_object(fetched.skeleton, fetched.reference)).document()
+    return replace(fetched, format=FORMAT, skeleton=document)
+
+
+def _is_forward(header: Header, model: LanguageModel) -> bool:
+    if header["phase"] is not None:
+        return bool(header["phase"] == FORWARD)
+    return header["batch_sizes"] != [None] or not model.generates
+
+
+def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
+    """Forecast one pass for each accelerator and batch size."""
+    given = dict(header["generation"])
+    tokens = given.pop("input_tokens", DEFAULT_INPUT_TOKENS)
+    given.pop("batched_tokens", None)
+    if given.pop("tensor_parallel", 1) != 1:
+        raise WorkloadError("one pass is forecast on one accelerator: leave spec.workload.tensorParallel out")
+    if given:
+        raise WorkloadError(
+            f"{model.architecture} makes one forward pass here, which takes inputTokens and batchSizes: leave"
+            f" {', '.join(map(camel, given))} out of spec.workload"
+        )
+    sizes = [size or 1 for size in header["batch_sizes"]]
+
+    def price(product: str) -> list[EnergyEstimate]:
+        accelerator = _accelerator(header, product)
+        run = executed_on(
+            in_precision(model, header["precision"]),
+            architecture=accelerator.architecture,
+            product=accelerator.product,
+        )
+        profiles = [profile_language_model(fetched, run, batch_size=size, tokens=tokens) for size in sizes]
+        return [
+            finite_batch(price_forward(each, accelerator, precision=header["precision"], runtime=_engine(header)))
+            for each in profiles
+        ]
+
+    estimates, unavailable = priced_by_product(header["accelerators"], price)
+    first = profile_language_model(fetched, model, batch_size=sizes[0], tokens=tokens)
+    return {
+        "results": [{"phase": FORWARD, **batch_result(estimate)} for estimate in distinct(estimates)],
+        "top_layers": top_layers(estimates[0].layers, estimates[0].joules_per_batch) if estimates else [],
+        "unavailable": unavailable,
+        "totals": totals(first.totals),
+    }
+
+
+def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
+    """Forecast a generation for each accelerator."""
+    asked = _request(header)
+
+    def price(product: str) -> Sequence[GenerationEstimate]:
+        found = forecast_generation(
+            model, _accelerator(header, product), asked, precision=header["precision"], runtime=_engine(header)
+        )
+        figures = {name: getattr(found, name) for name in _INTERVALS[asked.phase]}
+        finite({name: figure.upper for name, figure in figures.items()}, found.accelerator)
+        return [found]
+
+    estimates, unavailable = priced_by_product(header["accelerators"], price)
+    by_product = {estimate.accelerator: estimate for estimate in reversed(estimates)}
+    first = profile_language_model(fetched, model, batch_size=1, tokens=asked.new_tokens)
+    return {
+        "results": [_result(estimate) for estimate in reversed(by_product.values())],
+        "top_layers": _top_layers(estimates[0]) if estimates else [],
+        "unavailable": unavailable,
+        "totals": totals(first.totals),
+    }
+
+
+def _request(header: Header) -> GenerationRequest:
+    given: dict[str, Any] = dict(header["generation"])
+    if "requests_per_second" in given:
+        given["concurrency"] = None
+    return GenerationRequest(phase=header["phase"] or "request", **given)
+
+
+def _accelerator(header: Header, product: str) -> AcceleratorProfile:
+    """Return the profile of a product: engines have no launch times of their own, so it is that of the default."""
+    return accelerator_of(product, DEFAULT_RUNTIME, header["overrides"])
+
+
+def _engine(header: Header) -> str:
+    engine = header["runtime"] or DEFAULT_ENGINE
+    if engine not in ENGINES:
+        raise WorkloadError(
+            f"the runtime {engine} does not serve language models by their configuration: leave spec.runtime out, or"
+            f" give one of {', '.join(ENGINES)}"
+        )
+    return str(engine)
+
+
+def _result(estimate: GenerationEstimate) -> Header:
+    row = generation_row(estimate)
+    ranged = [f"{name}{end}" for name in _INTERVALS[estimate.phase] for end in ("", "_lower", "_upper")]
+    return {camel(name): row[name] for name in (*_FIELDS, *ranged)} | {"coverage": row["coverage_flops"]}
+
+
+def _top_layers(estimate: GenerationEstimate) -> list[Header]:
+    """Return the layers of the pass that a request has most of: of its decode step, else of its input."""
+    shown = estimate.phases[-1]
+    return top_layers(shown.layers, sum(layer.joules for layer in shown.layers))
+
+
+def _notes(model: LanguageModel) -> list[str]:
+    """Return what the configuration left open, one clause each."""
+    found = [f"read as {model.architecture}", *model.notes]
+    if model.defaults:
+        found.append(f"taken by default: {_listed(tuple(model.defaults))}")
+    if model.ignored:
+        found.append(f"keys that nothing reads: {_listed(model.ignored)}")
+    return [bounds.text(each) for each in found]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(map(bounds.name, names[:_LISTED])) + (f" and {more} more" if more > 0 else "")

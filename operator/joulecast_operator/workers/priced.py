@@ -1,0 +1,124 @@
+"""Price what was counted of a model, and put the forecasts into the form of a status; used by the profiler alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from joulecast.accelerators import catalogue
+from joulecast.accelerators.product_names import normalise_product
+from joulecast.api import documents
+from joulecast.energy.model import EnergyEstimate, LayerEnergy
+from joulecast.energy.profile import AcceleratorProfile
+from joulecast.errors import NotCalibratedError
+from joulecast.layers import ModelProfile, Totals
+from joulecast_operator.api import bounds
+from joulecast_operator.api.estimates import MAXIMUM_TOP_LAYERS
+from joulecast_operator.workers.frames import Header
+from joulecast_operator.workers.sandbox import error_fields
+
+T = TypeVar("T")
+
+_BATCH_FIELDS: Final = (
+    "accelerator", "runtime", "precision", "batch_size", "joules_per_batch", "joules_per_batch_lower",
+    "joules_per_batch_upper", "interval_level", "latency_seconds", "average_power_watts", "origin",
+)  # fmt: skip
+
+
+def priced_by_product(
+    products: Iterable[str], price: Callable[[str], Sequence[T]]
+) -> tuple[list[T], dict[str, Header]]:
+    """Return the forecasts of all products, and the reason and message of each product that has none."""
+    found: list[T] = []
+    unavailable: dict[str, Header] = {}
+    for product in products:
+        try:
+            found += price(product)
+        except Exception as error:  # any error, also a defect, concerns only this accelerator
+            entry = error_fields(error)
+            unavailable[product] = {"reason": entry["reason"], "message": entry["message"]}
+    return found, unavailable
+
+
+def accelerator_of(product: str, runtime: str, overrides: Sequence[Header]) -> AcceleratorProfile:
+    """Return the cluster's own profile of the product, else the shipped one."""
+    wanted = normalise_product(product)
+    for override in overrides:
+        if normalise_product(override["product"]) == wanted and override["runtime"] == runtime:
+            return replace(AcceleratorProfile.from_json(override["document"]), product=wanted)
+    return catalogue.find(product, runtime)
+
+
+def finite(numbers: Mapping[str, float], product: str) -> None:
+    """Raise NotCalibratedError (NotFinite) for negative or infinite numbers.
+
+    A status cannot hold infinite numbers, so that it would be written again and again.
+    """
+    wrong = next((name for name, number in numbers.items() if not 0 <= number < math.inf), None)
+    if wrong is not None:
+        raise NotCalibratedError(
+            f"the profile of {product} gives a {wrong.replace('_', ' ')} of {numbers[wrong]:g} for this model, which is"
+            " impossible: correct the profile",
+            reason="NotFinite",
+        )
+
+
+def finite_batch(estimate: EnergyEstimate) -> EnergyEstimate:
+    """Return the forecast. Raises NotCalibratedError (NotFinite)."""
+    names = ("joules_per_batch_lower", "joules_per_batch", "joules_per_batch_upper", "latency_seconds")
+    finite({name: getattr(estimate, name) for name in names}, estimate.accelerator)
+    return estimate
+
+
+def distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
+    """Return each forecast once, although two labels may name the same accelerator."""
+    found: dict[tuple[str, int], EnergyEstimate] = {}
+    for estimate in estimates:
+        found.setdefault((estimate.accelerator, estimate.batch_size), estimate)
+    return list(found.values())
+
+
+def batch_result(estimate: EnergyEstimate) -> Header:
+    """Return a forecast of one pass as a result of a status."""
+    fields = documents.result_fields(estimate)
+    found = {camel(name): fields[name] for name in _BATCH_FIELDS}
+    return found | {"coverage": six_digits(estimate.coverage.flops)}
+
+
+def totals(found: Totals) -> Header:
+    """Return the size of a model as a status has it, in snake_case."""
+    return {name: getattr(found, name) for name in ("macs", "params", "activations", "bytes_moved")}
+
+
+def unsupported(profile: ModelProfile) -> list[str]:
+    """Return the operators of a model that have no rule."""
+    return [bounds.name(each) for each in profile.coverage.unsupported[: bounds.LISTED]]
+
+
+def top_layers(layers: Iterable[LayerEnergy], total_joules: float) -> list[Header]:
+    """Return the layers that need most of ``total_joules``, in descending order."""
+    ranked = sorted(layers, key=lambda layer: layer.joules, reverse=True)[:MAXIMUM_TOP_LAYERS]
+    return [_top_layer(layer, total_joules) for layer in ranked if layer.joules > 0]
+
+
+def camel(name: str) -> str:
+    """Return the name that a field in snake_case has in a status."""
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def six_digits(value: float) -> float:
+    """Round to six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def _top_layer(layer: LayerEnergy, total_joules: float) -> Header:
+    share = layer.joules / total_joules if total_joules else 0.0
+    return {
+        "name": bounds.name(layer.name),
+        "opType": bounds.name(layer.op_type),
+        "joules": six_digits(layer.joules),
+        "share": six_digits(share),
+    }
