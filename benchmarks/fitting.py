@@ -73,7 +73,7 @@ def write_rows(path: Path) -> int:
     chosen = every[:ROWS]
     session: dict[str, Any] = {
         "kind": "session", "accelerator": "simulated-hopper", "card": "simulated-hopper-0", "driver": "simulated",
-        "power_limit_watts": 700.0, "suite_digest": suite.suite_digest(), "host": {"processor": "none"},
+        "power_limit_watts": 700.0, "suite_digest": suite.committed().digest, "host": {"processor": "none"},
         "started_at": "2026-01-01T00:00:00+00:00", "memory_bytes": None, "notes": [], "versions": {}, "seed": 0,
         "slices": ["made-up"], "budget_seconds": 1.0,
     }  # fmt: skip
@@ -98,7 +98,7 @@ def as_precision(row: dict[str, Any], precision: str) -> dict[str, Any]:
 
 
 def networks() -> Iterator[dict[str, Any]]:
-    for network in (*suite.llms(), *suite.networks()):
+    for network in (*suite.committed().llms, *suite.committed().networks):
         for batch in network.batches:
             yield _row("network", network.name, batch) | {
                 "task": network.task, "runtime": "torch-eager", "batch_size": batch.batch_size,
@@ -109,7 +109,7 @@ def networks() -> Iterator[dict[str, Any]]:
 
 
 def layers() -> Iterator[dict[str, Any]]:
-    for layer in suite.layers():
+    for layer in suite.committed().layers:
         yield _row("layer", layer.op_type, layer) | {
             "runtime": "torch-cudagraph", "op_type": layer.op_type, "l2_state": "rotated",
             "identity": f"layer|{layer.digest}|torch-cudagraph|default|rotated", "multiplicity": layer.multiplicity,

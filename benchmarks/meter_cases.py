@@ -10,9 +10,8 @@ from joulecast_calibration.meter import CounterConstants, Policy, Window, charac
 from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.sensor import Card, DeviceState
 from joulecast_calibration.meter.simulated.chip import Phase, SimulatedChip
-from joulecast_calibration.meter.simulated.device import SimulatedDevice
-from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
-from joulecast_calibration.meter.simulated.loads import SimulatedLoad
+from joulecast_calibration.meter.simulated.device import SimulatedDevice, SimulatedLoad
+from joulecast_calibration.meter.simulated.faults import DeviceFaults, ForeignProcess
 from joulecast_calibration.meter.simulated.presets import DeviceSpec, preset
 
 LARGEST_ERROR = 0.01
@@ -39,7 +38,7 @@ class Case:
 
     name: str
     load: Callable[[SimulatedDevice], SimulatedLoad]
-    faults: Callable[[Moment], Faults] = lambda _: Faults()
+    faults: Callable[[Moment], DeviceFaults] = lambda _: DeviceFaults()
     change: Callable[[DeviceSpec], DeviceSpec] = lambda spec: spec
     cold: bool = False
     blind: str = ""
@@ -113,39 +112,39 @@ CASES: tuple[Case, ...] = (
     ),
     Case(name="one execution of 5 s, phases", load=lambda device: _phases(device, 5.0)),
     Case(name="counter wraps at 32 bits", load=_steady, faults=lambda begins: _wrapping(begins.joules)),
-    Case(name="counter is reset", load=_steady, faults=lambda begins: Faults(resets=(begins.seconds + 0.4,))),
-    Case(name="updates missing, 30 %", load=_steady, faults=lambda _: Faults(missing_share=0.3)),
+    Case(name="counter is reset", load=_steady, faults=lambda begins: DeviceFaults(resets=(begins.seconds + 0.4,))),
+    Case(name="updates missing, 30 %", load=_steady, faults=lambda _: DeviceFaults(missing_share=0.3)),
     Case(
         name="frozen for 0.5 s",
         load=_steady,
-        faults=lambda begins: Faults(frozen=((begins.seconds + 0.2, begins.seconds + 0.7),)),
+        faults=lambda begins: DeviceFaults(frozen=((begins.seconds + 0.2, begins.seconds + 0.7),)),
     ),
     Case(
         name="reads raise for 0.3 s",
         load=_steady,
-        faults=lambda begins: Faults(raising=((begins.seconds + 0.2, begins.seconds + 0.5),)),
+        faults=lambda begins: DeviceFaults(raising=((begins.seconds + 0.2, begins.seconds + 0.5),)),
     ),
     Case(
         name="energy lost for 0.3 s",
         load=_steady,
-        faults=lambda begins: Faults(lost=((begins.seconds + 0.2, begins.seconds + 0.5),)),
+        faults=lambda begins: DeviceFaults(lost=((begins.seconds + 0.2, begins.seconds + 0.5),)),
     ),
     Case(
         name="a foreign process comes",
         load=_steady,
-        faults=lambda begins: Faults(foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0),)),
+        faults=lambda begins: DeviceFaults(foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0),)),
     ),
     Case(
         name="a hidden foreign process comes",
         load=_steady,
-        faults=lambda begins: Faults(
+        faults=lambda begins: DeviceFaults(
             foreign_processes=(ForeignProcess(start=begins.seconds + 0.4, watts=60.0, visible=False),)
         ),
     ),
     Case(
         name="a hidden foreign process all the time",
         load=_steady,
-        faults=lambda _: Faults(foreign_processes=(ForeignProcess(start=0.0, watts=60.0, visible=False),)),
+        faults=lambda _: DeviceFaults(foreign_processes=(ForeignProcess(start=0.0, watts=60.0, visible=False),)),
         blind="it looks like the load's own energy",
     ),
     Case(
@@ -157,8 +156,8 @@ CASES: tuple[Case, ...] = (
 )
 
 
-def _wrapping(joules: float) -> Faults:
-    return Faults(wrap_joules=MODULI_JOULES[0], start_joules=MODULI_JOULES[0] - joules)
+def _wrapping(joules: float) -> DeviceFaults:
+    return DeviceFaults(wrap_joules=MODULI_JOULES[0], start_joules=MODULI_JOULES[0] - joules)
 
 
 class _Watched:
@@ -193,7 +192,7 @@ def constants_of(name: str, seed: int) -> CounterConstants:
     return characterise(device.sensor, device.clock, device.load(0.002, watts=_watts(device, 0.7)))
 
 
-def faults_of(case: Case, name: str, seed: int, constants: CounterConstants) -> Faults:
+def faults_of(case: Case, name: str, seed: int, constants: CounterConstants) -> DeviceFaults:
     """Those of the case, at their moments."""
     device = SimulatedDevice(case.change(preset(name)), seed=seed)
     load = _prepared(case, device)

@@ -291,6 +291,8 @@ class LanguageModel:
 
     - ``decoder``: the stack that generates; of an encoder alone (BERT) its only stack.
     - ``encoder``: of T5, BART and Whisper; None otherwise.
+    - ``encoder_tokens``: how many tokens the encoder makes of every input (Whisper pads each to 30 seconds); None where
+      the input says it.
     - ``storage``: how weights of products are stored where ``stored_otherwise`` does not say.
     - ``stored_otherwise``: storage by module path, layer numbers included, of what is kept in another way
       (``lm_head``, ``model.layers.0.mlp.gate``).
@@ -307,6 +309,7 @@ class LanguageModel:
     dtype: str
     storage: Storage
     encoder: Stack | None = None
+    encoder_tokens: int | None = None
     stored_otherwise: dict[str, Storage] = field(default_factory=dict)
     context: int | None = None
     generates: bool = True

@@ -97,7 +97,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelGraph:
-    """Nodes in execution order and every tensor they touch, by name. ``opset``: version of the default ONNX domain."""
+    """Nodes in execution order and every tensor they touch, by name.
+
+    - ``opset``: version of the default ONNX domain.
+    """
 
     name: str
     nodes: tuple[Node, ...]

@@ -38,7 +38,11 @@ _LISTED = 3  # faults in a message; the rest are counted
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Bounds of a number, both included; ``above``: the number must be greater than this instead."""
+    """Bounds of a number.
+
+    - ``low``, ``high``: the smallest and largest number that is accepted.
+    - ``above``: a bound that the number must be greater than.
+    """
 
     low: float = -math.inf
     high: float = math.inf

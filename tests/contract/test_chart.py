@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import cache
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ SECRET = ("webhook.certSecret=webhook-tls", "webhook.caBundle=Q0E=")
 CERT_MANAGER = ("webhook.certManager.enabled=true",)
 
 Object = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader in C reads the definitions in the chart ten times faster."""
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,16 +33,21 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
+@cache
 def template(*values: str, release: str = "joulecast", namespace: str = "energy") -> subprocess.CompletedProcess[str]:
     sets = [part for value in values for part in ("--set", value)]
     return helm("template", release, str(CHART), "-n", namespace, *sets)
+
+
+def documents(rendered: str) -> list[Object]:
+    return [document for document in yaml.load_all(rendered, Loader=LOADER) if document]
 
 
 def render(*values: str, **options: str) -> dict[tuple[str, str], Object]:
     """Everything rendered, by kind and name."""
     done = template(*values, **options)
     assert done.returncode == 0, done.stderr
-    objects = [document for document in yaml.safe_load_all(done.stdout) if document]
+    objects = documents(done.stdout)
     found = {(each["kind"], each["metadata"]["name"]): each for each in objects}
     assert len(found) == len(objects), "two objects of one kind and name"
     return found
@@ -484,7 +492,7 @@ def test_a_digest_takes_the_place_of_the_tag() -> None:
 def test_calibrations_run_where_the_values_say_and_nowhere_without_them() -> None:
     done = template(*SECRET, "calibration.namespaces={lab,energy}", "calibration.image=registry.example/torch:1")
     assert done.returncode == 0, done.stderr
-    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    objects = documents(done.stdout)
     for kind in ("Role", "RoleBinding"):
         found = [each["metadata"] for each in objects if each["kind"] == kind]
         assert {each["namespace"] for each in found if each["name"] == "joulecast-calibration"} == {"lab", "energy"}

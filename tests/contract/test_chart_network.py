@@ -6,10 +6,9 @@ import ipaddress
 from typing import Any
 
 import pytest
-import yaml
 
 from joulecast.sources.registries.address import DENIED_NETWORKS
-from tests.contract.test_chart import OUTSIDE, SECRET, Object, egress, pod_spec, render, template
+from tests.contract.test_chart import OUTSIDE, SECRET, Object, documents, egress, pod_spec, render, template
 
 API_SERVER = ("networkPolicy.apiServer.cidrs={203.0.113.10/32}", "networkPolicy.apiServer.ports={6443}")
 CONTROLLER = {
@@ -28,8 +27,8 @@ class Plugin:
     def __init__(self, *values: str, namespace: str = "energy") -> None:
         done = template(*SECRET, *API_SERVER, *values)
         assert done.returncode == 0, done.stderr
-        documents = [each for each in yaml.safe_load_all(done.stdout) if each and each["kind"] == "NetworkPolicy"]
-        self.policies = [each for each in documents if each["metadata"]["namespace"] == namespace]
+        found = [each for each in documents(done.stdout) if each["kind"] == "NetworkPolicy"]
+        self.policies = [each for each in found if each["metadata"]["namespace"] == namespace]
 
     def sends(self, pod: dict[str, str], address: str, port: int) -> bool:
         return self._passes(pod, "Egress", "to", address, port)

@@ -17,6 +17,8 @@ from tests.harness.environment import ROOT
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 DATASHEETS = Path("joulecast", "energy", "datasheets.json")
+SLOW = ("A torch function", "An accelerator")
+"""Their examples import torch in a process of their own."""
 
 
 def blocks(section: str, language: str) -> list[str]:
@@ -48,13 +50,16 @@ def test_there_is_a_section_for_each_thing_that_is_added() -> None:
         "A counting rule",
         "A canonical pattern",
         "A torch function",
+        "A language model",
         "An accelerator",
         "A metric",
         "A field of the resource",
     ]
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    "section", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SECTIONS]
+)
 def test_the_example_of_a_section_runs(section: str, tmp_path: Path) -> None:
     (program,) = blocks(section, "python")
     assert "assert " in program

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 LABORATORY = ROOT / "estimator" / "joulecast_calibration"
-TESTS = ROOT / "tests" / "unit" / "joulecast_calibration"
+OPERATOR = ROOT / "operator" / "joulecast_operator"
+TESTS = ROOT / "tests" / "unit"
 MOST_MODULES = 15
+
+TESTED_AS_A_WHOLE = {
+    "api/calibrations.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/parts.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/profiles.py": "unit/joulecast_operator/api/test_crds.py",
+    "metrics/__main__.py": "unit/joulecast_operator/metrics/test_page.py",
+}
+"""Modules of the operator that declare fields or print a page, and the test of what is generated from them."""
 
 
 def test_a_package_of_the_laboratory_holds_at_most_fifteen_modules() -> None:
@@ -17,10 +28,21 @@ def test_a_package_of_the_laboratory_holds_at_most_fifteen_modules() -> None:
     assert {str(folder): count for folder, count in modules.items() if count > MOST_MODULES} == {}
 
 
-def test_tests_of_the_laboratory_lie_in_the_folder_of_what_they_test() -> None:
-    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+@pytest.mark.parametrize("package", [LABORATORY, OPERATOR])
+def test_tests_lie_in_the_folder_of_what_they_test(package: Path) -> None:
+    tests = TESTS / package.name
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     assert folders
-    assert [str(folder) for folder in folders if not (LABORATORY / folder / "__init__.py").is_file()] == []
+    assert [str(folder) for folder in folders if not (package / folder / "__init__.py").is_file()] == []
+
+
+def test_each_module_of_the_operator_has_tests_of_its_own_name() -> None:
+    modules = {path.relative_to(OPERATOR) for path in OPERATOR.rglob("*.py") if path.name != "__init__.py"}
+    tests = {path.relative_to(TESTS / OPERATOR.name) for path in (TESTS / OPERATOR.name).rglob("test_*.py")}
+    untested = {str(module) for module in modules if module.parent / f"test_{module.stem.strip('_')}.py" not in tests}
+    assert modules
+    assert untested == TESTED_AS_A_WHOLE.keys()
+    assert all((ROOT / "tests" / test).is_file() for test in TESTED_AS_A_WHOLE.values())
 
 
 def test_nothing_of_the_old_package_is_left() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from joulecast_calibration.rows.journals import measured_rows
+from joulecast_calibration.fit.journal import read
 from joulecast_calibration.rows.measured import SCHEMA_VERSION
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "measurements"
@@ -38,7 +38,7 @@ def test_every_row_was_measured_on_hardware_and_lies_where_its_accelerator_does(
 
 def test_every_folder_passes_who_fits_it() -> None:
     for folder in {path.parent for path, _ in rows()}:
-        assert measured_rows(folder), folder
+        assert read([folder]).rows, folder
 
 
 def test_every_accelerator_has_a_page_and_all_of_it_is_small() -> None:

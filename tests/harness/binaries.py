@@ -66,7 +66,13 @@ PROMETHEUS = GoModule(
     versions={"github.com/prometheus/common/version.Version": "github.com/prometheus/prometheus"},
     tags="remove_all_sd",  # file and static service discovery stay; the clouds' SDKs are most of the build
 )
-MODULES = (KUBERNETES, PROMETHEUS)
+VERSITYGW = GoModule(
+    title="Versity's S3 gateway",
+    directory=ROOT / "tests" / "tools" / "versitygw",
+    programs=("versitygw",),
+    versions={"main.Version": "github.com/versity/versitygw"},
+)
+MODULES = (KUBERNETES, PROMETHEUS, VERSITYGW)
 PROGRAMS = tuple(program for module in MODULES for program in module.programs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from joulecast.api.language_models import FORMATS as LANGUAGE_FORMATS
 from joulecast.errors import ModelFormatError, ModelReferenceError, WorkloadError
 from joulecast.layers import ModelProfile, Workload
-from joulecast.readers.named import is_named, refuse_misspelt
+from joulecast.readers.named import current, is_named, refuse_misspelt, renamed
 from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
 from joulecast.workloads import WorkloadRequest
 
@@ -41,17 +42,18 @@ def profile(
 
     No weights are read and no GPU is used.
 
-    - ``source``: an ONNX file, a folder with a ``config.json``, a GGUF file, ``hf://org/name[@revision]``, an OCI
-      image-layout folder (``FOLDER``, ``FOLDER:tag``), an image reference (``registry.example/models/resnet50:1``),
-      what ``fetch`` returned, the name of a network in an installed library (``torchvision:resnet50``,
-      ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a ``torch.nn.Module``.
+    - ``source``: an ONNX file, a folder with a ``config.json``, a GGUF file, an OCI image-layout folder
+      (``FOLDER``, ``FOLDER:tag``), an image reference (``registry.example/models/resnet50:1``), a model of a hub or an
+      object store (``hf://organisation/name``, ``s3://bucket/folder``), what ``fetch`` returned, the name of a network
+      in an installed library (``torchvision:resnet50``, ``timm:vit_base_patch16_224``, ``transformers:gpt2``), or a
+      ``torch.nn.Module``.
     - ``example_inputs``: for a module alone: a tensor, a tuple of positional arguments or a mapping of named ones, on
       any device or on meta. The module is counted at inference and left as it was.
     - ``batch_size``: binds the batch dimension of the inputs. By default it is what ``input_shapes`` hold, else what
       the model fixes, else 1; for a module, the leading dimension of its example inputs.
     - ``input_shapes``: an input's full shape by name, batch included.
     - ``input_values``: the content of an input that steers shapes or branches, by name.
-    - ``path``: the model inside the image.
+    - ``path``: the model inside the image or folder.
     - ``graph``: the graph as ``exported``, or ``optimized`` by onnxruntime.
     - ``budget``: limits on what fetching may cost.
     - ``access``: which registries may be reached and how; by default with the user's docker login.
@@ -106,8 +108,11 @@ def profile_request(request: ProfileRequest) -> ModelProfile:
             " contents with input_values"
         )
     if is_named(source):
+        notice = renamed(str(source))
+        if notice is not None:
+            warnings.warn(notice, FutureWarning, stacklevel=3)
         return profile_named(
-            str(source),
+            current(str(source)),
             request.workload.resolve(request.workload.leading_batch_size),
             inapplicable={"path": request.path, "graph": request.graph != "exported", "verify": request.verify},
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from joulecast.canonical.draft import Match
-from joulecast.canonical.scalars import Product, close, multiplied, product, scalar, split
+from joulecast.canonical.scalars import Factors, close, multiplied, product, scalar, split
 
 if TYPE_CHECKING:
     from joulecast.canonical.draft import Draft
@@ -25,7 +25,7 @@ class Gate:
 
     x: str
     gate: Node
-    whole: Product
+    whole: Factors
 
 
 def gates(node: Node, draft: Draft, *op_types: str) -> list[Gate]:

@@ -40,8 +40,11 @@ def split(node: Node) -> tuple[float, str] | None:
 
 
 @dataclass(slots=True)
-class Product:
-    """``constant`` times every one of ``values``; ``nodes``: the multiplications and divisions that make it."""
+class Factors:
+    """The factors of a product: ``constant`` times every one of ``values``.
+
+    - ``nodes``: the multiplications and divisions that compute the product.
+    """
 
     constant: float
     values: list[str]
@@ -53,14 +56,14 @@ MOST_FACTORS = 8
 bound, a chain of squares would have exponentially many."""
 
 
-def product(node: Node, draft: Draft) -> Product:
+def product(node: Node, draft: Draft) -> Factors:
     """Split a Mul or Div by a number into factors, including inner products that only this product reads."""
-    whole = Product(1.0, [], [])
+    whole = Factors(1.0, [], [])
     _multiply(whole, node, draft)
     return whole
 
 
-def _multiply(whole: Product, node: Node, draft: Draft) -> None:
+def _multiply(whole: Factors, node: Node, draft: Draft) -> None:
     whole.nodes.append(node)
     for position, name in enumerate(node.inputs):
         number = scalar(node, position)
@@ -79,11 +82,11 @@ def _inner(name: str, draft: Draft) -> Node | None:
     return None if node is None or (node.op_type == "Div" and scalar(node, 1) is None) else node
 
 
-def multiplied(name: str, draft: Draft) -> Product:
+def multiplied(name: str, draft: Draft) -> Factors:
     """Return the value as a product, also if others read it: one factor times one number, or the value itself."""
     node = draft.producer(name, "Mul", "Div")
     parts = split(node) if node is not None else None
     if node is None or parts is None or (node.op_type == "Div" and scalar(node, 1) is None):
-        return Product(1.0, [name], [])
+        return Factors(1.0, [name], [])
     number, other = parts
-    return Product(1 / number if node.op_type == "Div" and number else number, [other], [node])
+    return Factors(1 / number if node.op_type == "Div" and number else number, [other], [node])

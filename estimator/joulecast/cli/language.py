@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import typer
 from joulecast.cli.fetching import fetch_model
 from joulecast.cli.output import progress
 from joulecast.readers.named import is_named, refuse_misspelt
+from joulecast.sources.folders import is_configuration
 from joulecast.workloads import DEFAULT_INPUT_TOKENS
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from joulecast.cli.options import ModelRequest
     from joulecast.layers import ModelProfile
     from joulecast.sources import FetchedModel
-
-_CONFIGURATION_BYTES = 4 << 20  # of a JSON file that may be a configuration; longer ones are saved profiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +48,8 @@ def opened(request: ModelRequest, architecture: str | None = None) -> LanguageSo
 
 
 def is_saved(source: str) -> bool:
-    """Decide whether ``source`` is a JSON file that is no configuration of a model, so a saved profile."""
-    path = Path(source)
-    return source.endswith(".json") and path.is_file() and not _is_configuration(path)
-
-
-def _is_configuration(path: Path) -> bool:
-    try:
-        if path.stat().st_size > _CONFIGURATION_BYTES:
-            return False
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and "model_type" in document
+    """Decide whether ``source`` is the file of a saved profile and not a model's configuration."""
+    return source.endswith(".json") and Path(source).is_file() and not is_configuration(Path(source))
 
 
 def refuse_generation(request: ModelRequest, options: GenerationOptions) -> None:

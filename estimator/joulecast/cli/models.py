@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import parse
 from joulecast.errors import ModelFormatError, WorkloadError
-from joulecast.readers.named import is_named, refuse_misspelt
+from joulecast.printable import printable
+from joulecast.readers.named import current, is_named, refuse_misspelt, renamed
 from joulecast.workloads import FORECAST_BATCH_SIZE, WorkloadRequest
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def _profiled(
     request: ModelRequest, workloads: Sequence[WorkloadRequest], fetched: FetchedModel | None
 ) -> list[ModelProfile]:
     if is_named(request.source):
+        request = replace(request, source=_current(request.source))
         _refuse(request, _OF_FETCHING, "is built by an installed library")
         with progress(f"tracing {request.source}"):
             return [profile_request(ProfileRequest(source=request.source, workload=each)) for each in workloads]
@@ -77,6 +80,14 @@ def _profiled(
             profile_request(ProfileRequest(source=fetched, workload=each, graph=request.graph.value))
             for each in workloads
         ]
+
+
+def _current(source: str) -> str:
+    """Return a named source as it is written now, and say so on standard error if that differs."""
+    notice = renamed(source)
+    if notice is not None:
+        sys.stderr.write(f"notice: {printable(notice)}\n")
+    return current(source)
 
 
 def _refuse(request: ModelRequest, options: Sequence[str], why: str) -> None:

@@ -92,10 +92,10 @@ class ModelRequest:
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="An ONNX file, a folder with a config.json, such a file, a GGUF file, hf://org/name[@revision], an OCI"
-            " image-layout folder (FOLDER or FOLDER:tag), an image reference (registry.example/models/resnet50:1), a"
-            " network of an installed library (torchvision:resnet50, timm:vit_base_patch16_224, transformers:gpt2),"
-            " or a profile saved with `-o json`.",
+            help="An ONNX file, a folder with a config.json, a .gguf file, an OCI image-layout folder (FOLDER or"
+            " FOLDER:tag), an image reference (registry.example/models/resnet50:1), a model of a hub or an object store"
+            " (hf://organisation/name, s3://bucket/folder), a network of an installed library (torchvision:resnet50,"
+            " timm:vit_base_patch16_224, transformers:gpt2), or a profile saved with `-o json`.",
             show_default=False,
         ),
     ]
@@ -118,7 +118,8 @@ class ModelRequest:
         ),
     ] = None
     path: Annotated[
-        str | None, typer.Option(help="The model inside the image, as /models/model.onnx.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(help="The model inside the image or folder, as /models/model.onnx.", rich_help_panel=_MODEL),
     ] = None
     graph: Annotated[
         GraphChoice,

@@ -117,7 +117,11 @@ class Networks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """A forecast of whole networks at the clock share ``clock``: (size,) arrays; ``busy`` per row."""
+    """A forecast of whole networks, (size,) arrays.
+
+    - ``clock``: the clock over boost that they run at.
+    - ``busy``: the device's time, row by row.
+    """
 
     seconds: Array
     joules: Array

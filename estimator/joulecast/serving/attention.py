@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import Contraction
+from joulecast.serving.relative import biases, positions
 
 if TYPE_CHECKING:
     from joulecast.blocks import Attention
@@ -32,8 +33,12 @@ def attention(kernels: Kernels, block: Attention, path: str) -> None:
         + block.value_bias * kv_heads * value,
     )
     _prepared(kernels, block, path, heads, kv_heads)
-    for group in kernels.run.groups:
-        _attended(kernels, block, path, group, heads, kv_heads)
+    if block.shared_positions:
+        positions(kernels, block, path, heads)
+    elif block.position_parameters:
+        biases(kernels, block, path, heads)
+    for number, group in enumerate(kernels.run.groups):
+        _attended(kernels, block, path, group, heads, kv_heads, owns=number == 0)
     if block.gated:
         kernels.add(f"{path}.gate", "SigmoidAndMul", reads=2 * tokens * heads * value, writes=tokens * heads * value)
     kernels.product(
@@ -58,11 +63,16 @@ def _prepared(kernels: Kernels, block: Attention, path: str, heads: int, kv_head
     if block.rotary:
         turned = tokens * (heads + kv_heads) * block.rotary
         kernels.add(f"{path}.rotary_emb", "RotaryEmbedding", reads=turned, writes=turned)
+    if not block.causal:
+        return
     stored = tokens * kv_heads * (block.head_size + (block.value_size or block.head_size))
     kernels.add(f"{path}.cache", "ReshapeAndCache", reads=stored, writes=stored)
 
 
-def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, heads: int, kv_heads: int) -> None:
+def _attended(
+    kernels: Kernels, block: Attention, path: str, group: Sequences, heads: int, kv_heads: int, *, owns: bool
+) -> None:
+    """Add the kernel of one group; ``owns``: its parameters are counted here."""
     keys = group.cached_tokens + group.new_tokens
     value = block.value_size or block.head_size
     seen = mean_keys(group.new_tokens, group.cached_tokens, block.window, causal=block.causal)
@@ -80,7 +90,7 @@ def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, h
         cache_bytes=cached * (block.head_size + value) * ITEMSIZE_BYTES[kernels.model.dtype],
         contractions=executed,
         macs=group.tokens * heads * keys * (block.head_size + value),
-        params=heads if block.sinks else 0,
+        params=heads if block.sinks and owns else 0,
         weights=heads if block.sinks else 0,
     )
 
@@ -88,11 +98,15 @@ def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, h
 def mean_keys(new_tokens: int, cached_tokens: int, window: int | None, *, causal: bool) -> int:
     """Return how many keys a new token attends to, in the mean over the new tokens of a sequence, rounded up.
 
-    A causal token sees what is cached, those before it and itself; a window keeps the last ``window`` of these.
+    A causal token sees what is cached, those before it and itself; a window keeps the last ``window`` of these. Other
+    tokens see all, or of a window itself and as many on each side as there are.
     """
     longest = cached_tokens + new_tokens
     if not causal:
-        return longest
+        side = longest if window is None else min((window - 1) // 2, longest)
+        reached = min(side, new_tokens - 1)
+        total = new_tokens + reached * (reached + 1) + 2 * side * max(0, new_tokens - 1 - side)
+        return longest if window is None else -(-total // new_tokens)
     limit = min(window or longest, longest)
     growing = max(
         0, min(limit, longest) - cached_tokens

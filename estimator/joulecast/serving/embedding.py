@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from joulecast.layers import Contraction
 from joulecast.serving.norms import normalise
 
 if TYPE_CHECKING:
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def embed(kernels: Kernels, table: Embedding, tokens: int) -> None:
-    """Add the kernels that make vectors of ``tokens`` ids."""
+    """Add the kernels that make ``tokens`` vectors, of ids or of frames."""
+    if table.frames:
+        _convolved(kernels, table, tokens)
+        _added(kernels, table, tokens, table.width)
+        return
     split = table.rows % kernels.cards == 0
     own = table.rows // kernels.cards if split else table.rows
     written = tokens * table.width
@@ -43,3 +48,23 @@ def _added(kernels: Kernels, table: Embedding, tokens: int, width: int) -> None:
                 f"{table.path}.{name}", "Gather", reads=tokens, writes=written, weights=written, params=rows * width
             )
             kernels.add(f"{table.path}.{name}.add", "Add", reads=2 * written, writes=written)
+
+
+def _convolved(kernels: Kernels, table: Embedding, tokens: int) -> None:
+    """Add the convolutions over time that make ``tokens`` of frames; each pads by what its taps reach over."""
+    lengths = [tokens]
+    for _, _, stride in reversed(table.frames):
+        lengths.insert(0, lengths[0] * stride)
+    for number, (channels, taps, _) in enumerate(table.frames):
+        read, made = lengths[number], lengths[number + 1]
+        weights = channels * taps * table.width + table.width
+        kernels.add(
+            f"{table.path}{number + 1}",
+            "Conv",
+            reads=read * channels,
+            writes=made * table.width,
+            weights=weights,
+            params=weights,
+            contractions=(Contraction(batch=1, m=made, n=table.width, k=channels * taps),),
+        )
+        kernels.add(f"{table.path}{number + 1}.activation", "Gelu", reads=made * table.width, writes=made * table.width)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ENGINES = ("vllm", "sglang")
 """Runtimes that execute these rows."""
 
+_OF_ONNX = ("Add", "Conv", "Gather", "Gemm", "Gelu")
+"""Operators of these rows that ONNX has under the same name."""
+
 COMPUTED_AS = {
     "bf16": "bfloat16",
     "fp16": "float16",
@@ -165,7 +168,7 @@ class Kernels:
                 name=name,
                 op_type=op_type,
                 kind="counted" if own else "zero",
-                domain="" if op_type in ("Gemm", "Gather") else ENGINE_DOMAIN,
+                domain="" if op_type in _OF_ONNX else ENGINE_DOMAIN,
                 scope=scope,
                 dtype=dtype or self.model.dtype,
                 macs=own,

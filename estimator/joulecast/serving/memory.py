@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, LatentAttention
 from joulecast.graph import ITEMSIZE_BYTES
-from joulecast.serving.indexer import cached_bytes
 from joulecast.serving.kernels import Kernels
-from joulecast.serving.passes import Pass, Sequences
+from joulecast.serving.mixers.indexer import cached_bytes
+from joulecast.serving.mixers.states import share, state_bytes
+from joulecast.serving.passes import BOTH_KINDS
 from joulecast.serving.rows import collected
-from joulecast.serving.states import share, state_bytes
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel, Mixer
-
-_BOTH_KINDS = Pass(
-    groups=(
-        Sequences(count=1, new_tokens=2),
-        Sequences(count=1, new_tokens=1, cached_tokens=2),
-    ),
-    encoder_tokens=1,
-)
-"""A pass that runs every kernel of a model: those that read prompts, and those that add one token to a cache."""
 
 
 def weight_bytes(model: LanguageModel, cards: int = 1) -> int:
@@ -34,7 +25,7 @@ def weight_bytes(model: LanguageModel, cards: int = 1) -> int:
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
-    return math.ceil(collected(model, _BOTH_KINDS, cards=cards).held_bytes)
+    return math.ceil(collected(model, BOTH_KINDS, cards=cards).held_bytes)
 
 
 def cache_bytes(model: LanguageModel, tokens: int, cards: int = 1, *, encoder_tokens: int = 0) -> int:
@@ -45,7 +36,7 @@ def cache_bytes(model: LanguageModel, tokens: int, cards: int = 1, *, encoder_to
 
     Raises WorkloadError where the model cannot be divided among the cards.
     """
-    kernels = Kernels(model=model, run=_BOTH_KINDS, cards=cards)
+    kernels = Kernels(model=model, run=BOTH_KINDS, cards=cards)
     each = (
         times * _mixer_bytes(kernels, mixer, encoder_tokens if _crosses(mixer) else tokens)
         for layer, times in model.decoder.layers

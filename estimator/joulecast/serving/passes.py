@@ -45,6 +45,11 @@ class Pass:
         return sum(group.count for group in self.groups)
 
     @property
+    def starting(self) -> int:
+        """Sequences of which nothing is cached yet: what they attend to across stacks is made in this pass."""
+        return sum(group.count for group in self.groups if not group.cached_tokens)
+
+    @property
     def judged_tokens(self) -> int:
         """Tokens whose logits are computed."""
         return self.tokens if self.logits == "all" else self.sequences
@@ -58,3 +63,9 @@ def prefill(sequences: int, tokens: int, cached_tokens: int = 0) -> Pass:
 def decode(sequences: int, cached_tokens: int) -> Pass:
     """Return the pass that generates one token of each sequence after ``cached_tokens``."""
     return Pass(groups=(Sequences(count=sequences, new_tokens=1, cached_tokens=cached_tokens),))
+
+
+BOTH_KINDS = Pass(
+    groups=(Sequences(count=1, new_tokens=2), Sequences(count=1, new_tokens=1, cached_tokens=2)), encoder_tokens=1
+)
+"""A pass that runs every kernel of a model: those that read prompts, and those that add one token to a cache."""

@@ -21,6 +21,8 @@ from joulecast.sources.images.manifest import Store, select
 from joulecast.sources.images.manifest import resolve as resolve_manifest
 from joulecast.sources.images.reference import is_bare, parse, refuse_address
 from joulecast.sources.images.searching import ImageSearch
+from joulecast.sources.objects.fetching import fetch_object
+from joulecast.sources.objects.reference import is_object
 from joulecast.sources.registries.access import RegistryAccess
 from joulecast.sources.skeletons.formats import check_found, check_requested
 
@@ -41,11 +43,12 @@ def fetch(
 
     ``reference``: path of an ONNX file, of a folder with a ``config.json``, of a configuration, a safetensors or a GGUF
     file; an OCI image-layout folder (``FOLDER``, ``FOLDER:tag``, ``FOLDER@sha256:…``); a model of a hub
-    (``hf://organisation/name[@revision]``); else an image in a registry.
+    (``hf://organisation/name[@revision]``) or of an object store (``s3://bucket/folder``); else an image in a registry.
     ``path``: the model inside the image or folder; without it the image's label or manifest annotation
     ``joulecast.dev/model-path``, then the layers' ``org.cncf.model.filepath`` and ``org.opencontainers.image.title``,
     then the one model under ``/models``. ``format``: ``onnx``, ``huggingface`` or ``gguf``, to refuse any other.
-    ``verify``: read every layer touched to its end, so that all of it is checked by digest.
+    ``verify``: read every layer of an ONNX file's image that is touched to its end, so that all of it is checked by
+    digest; the weights of a language model are never read.
 
     Raises ModelReferenceError, ModelFetchError, ModelFormatError; ``reason`` says what to do about it.
     """
@@ -53,7 +56,7 @@ def fetch(
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = None if is_hub(reference) else _local(reference, path, access, meter)
+    found = None if is_hub(reference) or is_object(reference) else _local(reference, path, access, meter)
     if found is None:
         found = _remote(reference, path, access, meter, platform=platform, verify=verify)
     check_found(found, format)
@@ -65,6 +68,8 @@ def _remote(
 ) -> FetchedModel:
     if is_hub(reference):
         return fetch_from_hub(reference, path, access, meter)
+    if is_object(reference):
+        return fetch_object(reference, path, access, meter)
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         manifest = select(store, target, platform, reference)
@@ -74,24 +79,28 @@ def _remote(
 def resolve(
     reference: str,
     *,
+    path: str | None = None,
     access: RegistryAccess | None = None,
     platform: str = "linux/amd64",
     budget: FetchBudget | None = None,
 ) -> str:
     """Return the digest by which ``fetch`` would identify the model now.
 
-    A registry is asked for manifests only, by HEAD if it can answer that.
+    A registry is asked for manifests only, by HEAD if it can answer that, and a hub for a commit. In a local folder or
+    an object store, where nothing else pins it, the model at ``path`` is read as ``fetch`` reads it.
 
     Raises what ``fetch`` raises.
     """
     refuse_address(reference)
     access = access or RegistryAccess()
     meter = Meter(budget or FetchBudget(), reference)
-    found = None if is_hub(reference) else _local(reference, None, access, meter)
+    found = None if is_hub(reference) or is_object(reference) else _local(reference, path, access, meter)
     if found is not None:
         return found.digest
     if is_hub(reference):
         return resolve_at_hub(reference, access, meter)
+    if is_object(reference):
+        return fetch_object(reference, path, access, meter).digest
     store, target = _opened(reference, access, meter)
     with closing(store), offering_names(reference):
         return resolve_manifest(store, target, platform, reference)

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from joulecast.errors import ModelFetchError, ModelFormatError, ModelReferenceError
+from joulecast.sources.budget import FetchBudget, Meter
 from joulecast.sources.facts.choosing import Choice, Kind, choose, of_file
 from joulecast.sources.facts.collecting import CONFIG
 from joulecast.sources.facts.fetching import Origin, fetch_facts
@@ -16,7 +18,6 @@ from joulecast.sources.files import FileRanges
 from joulecast.sources.skeletons.formats import SNIFFED_BYTES, language_model
 
 if TYPE_CHECKING:
-    from joulecast.sources.budget import Meter
     from joulecast.sources.fetched import FetchedModel
 
 _MAX_NAMES = 1000
@@ -76,6 +77,17 @@ def _kind(file: Path, meter: Meter) -> Kind | None:
             return kind
         content = whole(ranges, MAX_CONFIG_BYTES)
     return "config" if content is not None and "model_type" in parsed_object(content, str(file)) else None
+
+
+def is_configuration(file: Path) -> bool:
+    """Decide whether a file is a model's configuration: called config.json, or a JSON object with a ``model_type``.
+
+    What cannot be read, or is not JSON, is none.
+    """
+    try:
+        return file.name == CONFIG or _kind(file, Meter(FetchBudget(), str(file))) == "config"
+    except (ModelFetchError, ModelFormatError, ModelReferenceError):
+        return False
 
 
 def listed(folder: Path) -> Iterator[str]:

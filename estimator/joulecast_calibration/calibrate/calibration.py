@@ -18,8 +18,9 @@ from joulecast.errors import JoulecastError, MeasurementError
 from joulecast_calibration.calibrate.summary import CalibrationState, verdict_of
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.measure.report.report import report
+from joulecast_calibration.measure.run.chain import perform
 from joulecast_calibration.measure.run.progress import Reporter
-from joulecast_calibration.measure.run.request import MeasurementRequest, check_request, perform
+from joulecast_calibration.measure.run.request import MeasurementRequest, check_request
 from joulecast_calibration.rows.journals import is_simulated, read_rows
 from joulecast_calibration.rows.typed import LayerRow, NetworkRow
 

@@ -9,7 +9,7 @@ import numpy as np
 from joulecast.accelerators.superiority import bound
 from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError
-from joulecast_calibration.fit.heldout import FEWEST_FOLDS, HeldOut, percent_errors
+from joulecast_calibration.fit.heldout import FEWEST_FOLDS, OutOfFoldForecasts, percent_errors
 from joulecast_calibration.fit.search import forecast_by
 
 
@@ -29,7 +29,7 @@ class Comparison:
     rows: int = 0
 
 
-def compare(held: HeldOut, old: AcceleratorProfile | None) -> Comparison:
+def compare(held: OutOfFoldForecasts, old: AcceleratorProfile | None) -> Comparison:
     """Compare forecasts of fits that did not see the row's family, ``held``, with those of the old profile.
 
     The old profile may have been fitted on these rows, which is in its favour.

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from joulecast.units import round_significant
+from joulecast.units import rounded
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.measure.report.smoke import Finding
 
@@ -73,12 +73,4 @@ def verdict_of(findings: Sequence[Finding]) -> tuple[Mapping[str, str], ...]:
 
 
 def _line(document: Mapping[str, Any]) -> str:
-    return json.dumps(_rounded(document), ensure_ascii=False, allow_nan=False)
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
-    return round_significant(value, _DIGITS) if isinstance(value, float) and value else value
+    return json.dumps(rounded(document, _DIGITS), ensure_ascii=False, allow_nan=False)

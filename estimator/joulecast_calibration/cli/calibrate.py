@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from joulecast.cli.output import write
-from joulecast.errors import JoulecastError, MeasurementError
+from joulecast.errors import JoulecastError
 from joulecast_calibration.cli.evaluate import require_fit
-from joulecast_calibration.cli.measure import Device, Precision, Runtime, Seed, Simulate, Slices
+from joulecast_calibration.cli.measure import Device, Precision, Runtime, Seed, Simulate, Slices, usage_errors
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
@@ -68,32 +67,19 @@ def command(
     if quick and slices:
         raise typer.BadParameter("--quick and --slice both choose what is measured: leave out one of them")
     require_fit()
-    plan = _plan(
-        folder, quick=quick, budget=budget, slices=slices or [], runtime=runtime, precision=precision,
-        simulate=simulate, device=device, seed=seed, out=out, summary=summary, against=against,
-    )  # fmt: skip
-    _run(plan)
-
-
-def _plan(
-    folder: Path, *, quick: bool, budget: str | None, out: Path | None, against: Path | None, summary: Path | None,
-    slices: list[str], runtime: str, precision: str, simulate: str | None, device: int, seed: int,
-) -> CalibrationPlan:  # fmt: skip
     from joulecast_calibration.calibrate.calibration import CalibrationPlan
     from joulecast_calibration.measure.run.options import CommandOptions, request_of
 
     options = CommandOptions(
-        resume=folder, budget=budget or ("5m" if quick else "25m"), slice=tuple(slices), runtime=runtime,
+        resume=folder, budget=budget or ("5m" if quick else "25m"), slice=tuple(slices or ()), runtime=runtime,
         precision=precision, simulate=simulate, device=device, seed=seed,
     )  # fmt: skip
-    try:
-        request = request_of(options)
-    except MeasurementError as error:
-        raise _as_usage(error) from None
-    return CalibrationPlan(
-        request=request, out=out or folder / "profile.json", quick=quick, summary=summary,
-        against=_profile(against) if against else None,
-    )  # fmt: skip
+    with usage_errors():
+        plan = CalibrationPlan(
+            request=request_of(options), out=out or folder / "profile.json", quick=quick, summary=summary,
+            against=_profile(against) if against else None,
+        )  # fmt: skip
+        _run(plan)
 
 
 def _profile(path: Path) -> AcceleratorProfile:
@@ -107,20 +93,14 @@ def _profile(path: Path) -> AcceleratorProfile:
 def _run(plan: CalibrationPlan) -> None:
     from joulecast_calibration.calibrate.calibration import Calibration
     from joulecast_calibration.calibrate.summary import PREFIX
-    from joulecast_calibration.cli.fitting import calibrated_text
+    from joulecast_calibration.cli.fit import calibrated_text
     from joulecast_calibration.measure.run.progress import PlainReporter
 
-    calibration = Calibration(plan, PlainReporter(sys.stderr))
+    calibration = Calibration(plan, PlainReporter())
     try:
-        fitted = calibration.run()
-        write(calibrated_text(fitted, calibration.summary, plan.out))
+        write(calibrated_text(calibration.run(), calibration.summary, plan.out))
     except JoulecastError as error:
-        if error.reason == "WrongUsage":
-            raise _as_usage(error) from None
-        write(f"{PREFIX}{calibration.summary.to_json()}\n")
+        if error.reason != "WrongUsage":
+            write(f"{PREFIX}{calibration.summary.to_json()}\n")
         raise
     write(f"{PREFIX}{calibration.summary.to_json()}\n")
-
-
-def _as_usage(error: JoulecastError) -> Exception:
-    return typer.BadParameter(str(error)) if error.reason == "WrongUsage" else error

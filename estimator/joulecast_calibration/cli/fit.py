@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from joulecast.energy.profile import AcceleratorProfile
+    from joulecast_calibration.calibrate.summary import CalibrationState
+    from joulecast_calibration.fit.profiles import FittedRows
 from typing import Annotated
 
 import typer
 
 from joulecast.cli.output import progress, write
 from joulecast_calibration.cli.evaluate import require_fit
-from joulecast_calibration.cli.fitting import fitted_text
 
 EXAMPLES = (
     "Examples: `joulecast fit rows --out profile.json` · `joulecast fit --data measurements --out profiles` ·"
@@ -34,16 +41,25 @@ Out = Annotated[
 ]
 
 
-def command(out: Out, rows: Rows = None, data: Data = None) -> None:
+Measured = Annotated[
+    Path | None,
+    typer.Option("--measured", metavar="DIR", help="With --data: measured rows, a folder for each accelerator.",
+                 exists=True, file_okay=False),
+]  # fmt: skip
+
+
+def command(out: Out, rows: Rows = None, data: Data = None, measured: Measured = None) -> None:
     """Fit an accelerator's profile on measured rows, or every profile on a folder of data sets.
 
     Takes a minute, with --data several.
     """
     if bool(rows) == bool(data):
         raise typer.BadParameter("give measured ROWS, or --data DIR with published data sets: one of the two")
+    if measured and not data:
+        raise typer.BadParameter("--measured goes with --data: give the folder of published data sets too")
     require_fit()
     if data:
-        _fit_data(data, out)
+        _fit_data(data, out, measured)
     elif rows:
         _fit_rows(rows, out)
 
@@ -60,11 +76,67 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
     write(fitted_text(fitted, out))
 
 
-def _fit_data(data: Path, out: Path) -> None:
+def _fit_data(data: Path, out: Path, measured: Path | None) -> None:
     if out.is_file():
         raise typer.BadParameter(f"{out} is a file: with --data, --out is a folder for many profiles")
     from joulecast_calibration.fit.profiles import write as fit_and_write
 
     with progress(f"fitting {data}"):
-        written = list(fit_and_write(data, out))
+        written = list(fit_and_write(data, out, measured))
     write("".join(f"{path}\n" for path in written))
+
+
+_TASKS = ("vision", "nlp", "audio", "unseen_llms")
+
+
+def fitted_text(fitted: FittedRows, path: Path) -> str:
+    """Describe in a few lines what was fitted, its error, and where the profile was written."""
+    table, profile = fitted.table, fitted.profile
+    networks = int(table.is_network.sum())
+    lines = [
+        f"{profile.product}{', SIMULATED: good for tests alone' if profile.simulated else ''}",
+        f"fitted       {networks} networks, {table.size - networks} layers",
+        *(f"left out     {number} rows: {reason}" for reason, number in left_out_of(fitted).items()),
+        *held_out_lines(profile),
+        f"interval     {interval_text(profile)}",
+        f"profile      {path}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def left_out_of(fitted: FittedRows) -> dict[str, int]:
+    """Count the layers and networks of the journals that were not fitted, by reason."""
+    return dict(sorted({**fitted.journal.refused, **fitted.table.left_out}.items()))
+
+
+def held_out_lines(profile: AcceleratorProfile) -> list[str]:
+    found = profile.held_out
+    if not found:
+        return ["held out     too few families to tell how wrong it is on others"]
+    where = f"{found['rows']:.0f} rows of {found['families']:.0f} families, each by a fit without it"
+    lines = [f"held out     {_errors(found, '')}, on {where}"]
+    return lines + [f"  {task:<11}{_errors(found, f'{task}_')}" for task in _TASKS if f"{task}_median_ape" in found]
+
+
+def interval_text(profile: AcceleratorProfile) -> str:
+    interval = profile.interval
+    width = 100 * math.expm1(interval.log_half_width)
+    covered = f", held {100 * interval.coverage:.0f} % of held-out rows" if interval.coverage is not None else ""
+    return f"{100 * interval.level:.0f} %: up to ±{width:.0f} %{covered}; {interval.rule}"
+
+
+def _errors(found: Mapping[str, float], prefix: str) -> str:
+    values = [100 * found[f"{prefix}{name}_ape"] for name in ("median", "mean", "max")]
+    return "median {:.1f} %, mean {:.1f} %, max {:.1f} %".format(*values)
+
+
+def calibrated_text(fitted: FittedRows, summary: CalibrationState, path: Path) -> str:
+    """Extend ``fitted_text`` with the checks of the rows and the comparison with the old profile."""
+    checks = [f"{check['state']:<5}{check['name']}: {check['says']}" for check in summary.verdict]
+    steps = [
+        f"{step['layers']:>4} layers fitted: median error {100 * step['median_ape']:.1f} %, mean"
+        f" {100 * step['mean_ape']:.1f} %, on {step['rows']} {step['on']} that were not"
+        for step in summary.learning
+    ]
+    better = f"{'better' if summary.better else 'no better'}: {summary.says}"
+    return "".join(f"{line}\n" for line in [*checks, *steps]) + fitted_text(fitted, path) + f"{better}\n"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from joulecast.cli.output import write
-from joulecast.errors import MeasurementError
+from joulecast.errors import JoulecastError
 
 if TYPE_CHECKING:
     from joulecast_calibration.measure.run.options import CommandOptions
@@ -109,9 +111,16 @@ def command(
         order=order, simulate=simulate, fault=tuple(fault or ()), simulate_on_cpu=simulate_on_cpu, check=check,
         report=report,
     )  # fmt: skip
-    try:
+    with usage_errors():
         _run(options)
-    except MeasurementError as error:
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn an error of reason WrongUsage into one of the command line, which exits with 2."""
+    try:
+        yield
+    except JoulecastError as error:
         if error.reason == "WrongUsage":
             raise typer.BadParameter(str(error)) from None
         raise

@@ -23,7 +23,7 @@ class RichReporter:
             TextColumn("{task.fields[left]}"), console=self._console, transient=True,
         )  # fmt: skip
         self._task = self._progress.add_task("starting", total=None, left="")
-        self._plain = PlainReporter(self)
+        self._plain = PlainReporter(self._print)
         self._done = 0
         self.kept = ""
 
@@ -40,17 +40,9 @@ class RichReporter:
         else:
             self._plain.event(name, columns, elapsed_seconds)
 
-    def write(self, text: str) -> int:
-        """Print plain lines above the progress bar."""
-        if text.strip():
-            self._print(text.rstrip())
-        return len(text)
-
     def _print(self, text: str) -> None:
+        """Print a plain line above the progress bar."""
         self._progress.console.print(text, markup=False, highlight=False)
-
-    def flush(self) -> None:
-        """Do nothing, because nothing is buffered."""
 
     def keep(self, text: str) -> None:
         """Keep a line to print after the bar is removed."""

@@ -15,7 +15,7 @@ from joulecast.cli.options import NoColor, Output
 from joulecast.cli.output import OutputFormat, show, write_document
 
 if TYPE_CHECKING:
-    from joulecast_calibration.suite.index import Index
+    from joulecast_calibration.suite.index import SuiteIndex
 
 EXAMPLES = (
     "Examples: `joulecast suite` · `joulecast suite --task audio -o json` · `joulecast suite --plot coverage.svg` ·"
@@ -53,6 +53,7 @@ def command(
 
     The index is part of the package; nothing is traced unless `--rebuild` asks for it.
     """
+    from joulecast_calibration.suite.document import suite_document
     from joulecast_calibration.suite.index import committed
 
     if out and not rebuild:
@@ -62,13 +63,7 @@ def command(
         from joulecast_calibration.suite.survey.drawing import draw_coverage
 
         draw_coverage(index, plot)
-    _print(_chosen(_document(index), task, family), output, color=not no_color)
-
-
-def _document(index: Index) -> dict[str, Any]:
-    from joulecast_calibration.suite.document import suite_document
-
-    return suite_document(index)
+    _print(_chosen(suite_document(index), task, family), output, color=not no_color)
 
 
 def _chosen(document: dict[str, Any], task: str | None, family: str | None) -> dict[str, Any]:
@@ -96,7 +91,7 @@ def _print(document: dict[str, Any], output: OutputFormat, *, color: bool) -> No
     show(suite_tables(document), color=color)
 
 
-def _rebuilt(out: Path | None, workers: int) -> Index:
+def _rebuilt(out: Path | None, workers: int) -> SuiteIndex:
     from joulecast.readers.named import entries
     from joulecast_calibration.cli.suite_tables import difference_lines
     from joulecast_calibration.suite.index import FOLDER, existing

@@ -1,16 +1,24 @@
-"""Give all systems one interface: fit some rows, forecast others."""
+"""Give all systems one interface, and forecast the rows of a set with it: fit some rows, forecast others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from joulecast.energy.features import Array, Flags, Index
-from joulecast_calibration.evaluate.systems.adaptation import Weigh
-from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE, fit_system
+from joulecast_calibration.evaluate.evaluation import (
+    IN_SAMPLE,
+    LearningScore,
+    MeasuredSet,
+    NoiseScore,
+    OpTypeScore,
+    ScoredForecasts,
+    Unscored,
+)
+from joulecast_calibration.evaluate.systems.adaptation import Weigh, fit_adapted
+from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE
 from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
 from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
@@ -21,7 +29,6 @@ from joulecast_calibration.fit.table import Table
 from joulecast_calibration.rows.journals import FEWEST_ROWS
 from joulecast_calibration.rows.networks import ForecastRow, Truth
 
-_Row = TypeVar("_Row")
 PHYSICAL = "physical"
 SYSTEMS = (PHYSICAL, *FORMS)
 """Names of systems, in the order of every table."""
@@ -69,8 +76,8 @@ def measured_contenders(prior: Prior, table: Table, whole: SearchResult) -> tupl
 
     def weigh(kept: Index) -> Weigh:
         """Return the weights that ``physical`` gives to the rows ``kept``."""
-        known = _taken(table.rows, kept)
-        return lambda some: weights(_taken(known, some))
+        known = [table.rows[position] for position in kept.tolist()]
+        return lambda some: weights([known[position] for position in some.tolist()])
 
     networks, everything = table.is_network, np.ones(table.size, dtype=bool)
     seen = networks if networks.sum() >= FEWEST_ROWS else everything
@@ -87,17 +94,77 @@ def measured_contenders(prior: Prior, table: Table, whole: SearchResult) -> tupl
 def _form(
     name: str,
     table: Table,
-    rows: Sequence[NetworkFeatures],
+    networks: NetworkFeatures,
     weigh: Callable[[Index], Weigh | None] = lambda _: None,
 ) -> Refits:
     truth = Truth(joules=table.joules, seconds=table.seconds)
 
     def fit(kept: Index) -> Forecast:
-        system = fit_system(name, _taken(rows, kept), truth.take(kept), weigh(kept))
-        return lambda asked: system.predict(_taken(rows, asked))
+        system = fit_adapted(FORMS[name], networks.take(kept), truth.take(kept), weigh(kept))
+        return lambda asked: system.predict(networks.take(asked))
 
     return Refits(fit)
 
 
-def _taken(rows: Sequence[_Row], kept: Index) -> list[_Row]:
-    return [rows[position] for position in kept.tolist()]
+Outcome = ScoredForecasts | Unscored | MeasuredSet | OpTypeScore | LearningScore | NoiseScore
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Rows with measured joules, and the systems that are fitted on them.
+
+    - ``rows``: (size,) what a forecast may know of each row.
+    - ``truth``: (size,) measured joules and seconds.
+    - ``networks``: (size,) rows that are scored.
+    """
+
+    name: str
+    rows: tuple[ForecastRow, ...]
+    truth: Array
+    networks: Flags
+    contenders: tuple[Contender, ...]
+
+    @property
+    def systems(self) -> tuple[Contender, ...]:
+        """Return each system once."""
+        return tuple(contender for contender in self.contenders if not contender.on_layers)
+
+    @property
+    def architectures(self) -> Array:
+        """Return the names of the architectures, (size,)."""
+        return np.array([row.architecture for row in self.rows])
+
+    def forecasts(self, split: str, system: str, joules: Array, width: Array, study: str = "") -> ScoredForecasts:
+        """Return the forecasts of the networks that have one.
+
+        ``joules``, ``width``: of all rows, (size,), nan where there is no forecast.
+        """
+        kept = self.networks & np.isfinite(joules) & np.isfinite(width)
+        return ScoredForecasts(
+            set=self.name,
+            split=split,
+            system=system,
+            rows=tuple(row for row, own in zip(self.rows, kept.tolist(), strict=True) if own),
+            joules=joules[kept],
+            truth=self.truth[kept],
+            log_half_width=width[kept],
+            study=study,
+        )
+
+    def unscored(self, split: str, reason: str, number: int | None = None) -> Unscored:
+        """Report rows that were not scored; ``number``: how many, all unless given."""
+        return Unscored(set=self.name, split=split, reason=reason, n=len(self.rows) if number is None else number)
+
+
+def in_sample(trial: Trial) -> Iterator[ScoredForecasts]:
+    """Forecast the rows that were fitted themselves, which shows how well the form can fit at all.
+
+    The width of the interval comes from these errors.
+    """
+    if not trial.networks.any():
+        return
+    for contender in trial.systems:
+        joules = contender.everything()
+        errors = np.abs(np.log(joules / trial.truth))[trial.networks]
+        width = np.full(joules.size, float(np.quantile(errors, 0.9)))
+        yield trial.forecasts(IN_SAMPLE, contender.name, joules, width)

@@ -121,6 +121,6 @@ def _of_vision(layer: Measured) -> bool:
 def _tasks() -> dict[str, set[str]]:
     """Return the tasks of each family of the suite."""
     found: dict[str, set[str]] = defaultdict(set)
-    for entry in suite.architectures():
+    for entry in suite.committed().architectures:
         found[entry.family].add(entry.task)
     return found

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from joulecast.energy.features import Array
+from joulecast.energy.generic import datasheet_profile
 from joulecast.errors import JoulecastError
-from joulecast_calibration.evaluate.contenders import PHYSICAL, measured_contenders
+from joulecast_calibration.evaluate.contenders import PHYSICAL, Outcome, Trial, in_sample, measured_contenders
 from joulecast_calibration.evaluate.evaluation import (
     ARCHITECTURE,
     FAMILY,
@@ -23,17 +24,19 @@ from joulecast_calibration.evaluate.evaluation import (
     TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
+    LearningScore,
     MeasuredSet,
+    NoiseScore,
+    OpTypeScore,
+    ScoredForecasts,
     Unscored,
+    repeat_distances,
 )
 from joulecast_calibration.evaluate.families import THE_REST, architecture_folds, vision_folds
 from joulecast_calibration.evaluate.folder import NamedJournal
-from joulecast_calibration.evaluate.layers import learning_scores, noise_scores, op_type_scores
-from joulecast_calibration.evaluate.scores import Forecasts
 from joulecast_calibration.evaluate.systems.catalogue import FORMS
 from joulecast_calibration.evaluate.systems.tables import network_row
 from joulecast_calibration.evaluate.transfer import transferred
-from joulecast_calibration.evaluate.trial import Outcome, Trial, in_sample
 from joulecast_calibration.fit.crossvalidation import (
     UNSEEN_LLMS,
     Fold,
@@ -43,9 +46,12 @@ from joulecast_calibration.fit.crossvalidation import (
     strict_folds,
     widths_of_others,
 )
-from joulecast_calibration.fit.heldout import FEWEST_FOLDS, family_names
+from joulecast_calibration.fit.heldout import FEWEST_FOLDS, family_names, percent_errors
+from joulecast_calibration.fit.journal import MeasuredRows
+from joulecast_calibration.fit.learning import learning
 from joulecast_calibration.fit.prior import known_of, prior_of
 from joulecast_calibration.fit.search import search
+from joulecast_calibration.fit.shared import sheet_of
 from joulecast_calibration.fit.table import Table, table_of
 
 
@@ -145,7 +151,7 @@ def _missing(trial: _Trial, joules: Array) -> Iterator[Unscored]:
 
 def _split(
     trial: _Trial, split: str, cut: Sequence[Fold], study: str = "", *, telling: Sequence[str] | None = None
-) -> Iterator[Forecasts]:
+) -> Iterator[ScoredForecasts]:
     for contender in trial.systems:
         joules = left_out(contender.refits, cut, contender.among)
         width = widths(joules, trial.table, cut, telling=telling)
@@ -193,3 +199,47 @@ def widths(joules: Array, table: Table, folds: Sequence[Fold], *, telling: Seque
     for fold in folds:
         width[fold.scored] = found.get(fold.name, np.nan)
     return width
+
+
+def op_type_scores(name: str, system: str, table: Table, joules: Array) -> Iterator[OpTypeScore]:
+    """Yield the error of each op type over layers with a forecast; ``joules`` (size,) is nan where there is none."""
+    op_types = np.array([row.op_type for row in table.rows])
+    kept = ~table.is_network & np.isfinite(joules)
+    percent = 100 * percent_errors(joules, table.joules)
+    for op_type in sorted(set(op_types[kept].tolist())):
+        own = percent[kept & (op_types == op_type)]
+        yield OpTypeScore(
+            set=name,
+            system=system,
+            op_type=op_type,
+            n=own.size,
+            mean_ape=float(own.mean()),
+            median_ape=float(np.median(own)),
+            max_ape=float(own.max()),
+            min_ape=float(own.min()),
+        )
+
+
+def learning_scores(name: str, journal: MeasuredRows, table: Table) -> Iterator[LearningScore]:
+    """Yield the errors by number of fitted layers, from the card's data sheet, or its shipped profile without one."""
+    sheet = sheet_of(journal.product)
+    known = known_of(journal.product) if sheet is None or sheet.missing else datasheet_profile(sheet)
+    for step in learning(prior_of(journal, table, known), table):
+        yield LearningScore(
+            set=name,
+            layers=step.layers,
+            on=step.on,
+            n=step.rows,
+            mean_ape=100 * step.mean_ape,
+            median_ape=100 * step.median_ape,
+        )
+
+
+def noise_scores(name: str, table: Table) -> Iterator[NoiseScore]:
+    """Yield the differences between repeated measurements of networks and of layers."""
+    for on, kept in (("networks", table.is_network), ("layers", ~table.is_network)):
+        configurations = np.array([row.configuration for row in table.rows])[kept]
+        percent = repeat_distances(configurations.tolist(), table.joules[kept])
+        if percent.size:
+            median, largest = float(np.median(percent)), float(percent.max())
+            yield NoiseScore(set=name, on=on, n=percent.size, median=median, max=largest)

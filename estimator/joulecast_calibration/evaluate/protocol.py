@@ -9,20 +9,21 @@ from typing import TypeVar
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.names import could_be, sheet_named
 from joulecast.errors import MeasurementError
+from joulecast_calibration.evaluate.contenders import Outcome
 from joulecast_calibration.evaluate.evaluation import (
     Evaluation,
     LearningScore,
     MeasuredSet,
     NoiseScore,
     OpTypeScore,
+    ScoredForecasts,
     Unscored,
+    scores,
 )
 from joulecast_calibration.evaluate.folder import NamedJournal, find_journals, read_journals
 from joulecast_calibration.evaluate.own import evaluate_journal
 from joulecast_calibration.evaluate.published import evaluate_set
-from joulecast_calibration.evaluate.scores import Forecasts, scores
-from joulecast_calibration.evaluate.thirdcard import third_card_power
-from joulecast_calibration.evaluate.trial import Outcome
+from joulecast_calibration.evaluate.transfer import third_card_power
 from joulecast_calibration.rows.networks import FILE_NAME, LIMIT, NetworkSet, find_sets, read_set
 
 _Kind = TypeVar("_Kind")
@@ -48,7 +49,7 @@ def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
     outcomes: list[Outcome] = [outcome for found in _sets(paths, alone=alone) for outcome in _of_one(folder, found)]
     for each in read:
         outcomes += evaluate_journal(folder, each) if isinstance(each, NamedJournal) else [each]
-    forecasts = _only(Forecasts, outcomes)
+    forecasts = _only(ScoredForecasts, outcomes)
     return Evaluation(
         results=tuple(line for found in forecasts for line in scores(found)),
         unscored=_only(Unscored, outcomes),
@@ -86,7 +87,7 @@ def _sets(paths: Sequence[Path], *, alone: bool) -> Iterator[NetworkSet | Unscor
             yield Unscored(set=path.name, split="all", reason=str(error), n=max(lines - 1, 0))
 
 
-def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[Forecasts | Unscored]:
+def _of_one(folder: Path, found: NetworkSet | Unscored) -> Iterator[ScoredForecasts | Unscored]:
     if isinstance(found, Unscored):
         yield found
         return

@@ -14,19 +14,18 @@ import numpy as np
 
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Index
-from joulecast_calibration.evaluate.contenders import SYSTEMS, Contender, published_contenders
+from joulecast_calibration.evaluate.contenders import SYSTEMS, Trial, in_sample, published_contenders
 from joulecast_calibration.evaluate.evaluation import (
     ARCHITECTURE,
     FAMILY,
     TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
+    ScoredForecasts,
     Unscored,
 )
 from joulecast_calibration.evaluate.families import families
-from joulecast_calibration.evaluate.scores import Forecasts
 from joulecast_calibration.evaluate.transfer import transferred_set
-from joulecast_calibration.evaluate.trial import Trial, in_sample
 from joulecast_calibration.fit.cards import problem_of
 from joulecast_calibration.fit.crossvalidation import each_left_out, nested
 from joulecast_calibration.fit.table import table_of_set
@@ -37,7 +36,7 @@ FEWEST_GROUPS = 3
 """Fewest groups: one is left out, another one for the interval, and one is fitted."""
 
 
-def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[Forecasts | Unscored]:
+def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[ScoredForecasts | Unscored]:
     """Yield all results that the rows of ``found``, on the card of ``sheet``, allow."""
     problem, table = problem_of(folder, sheet), table_of_set(found.rows, found.truth, lacks=sheet.lacks)
     contenders = published_contenders(problem, found.rows, table)
@@ -55,25 +54,20 @@ def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[
 
 
 def by_family(
-    trial: Trial, kin: Array, by_architecture: Sequence[Forecasts | Unscored]
-) -> Iterator[Forecasts | Unscored]:
+    trial: Trial, kin: Array, by_architecture: Sequence[ScoredForecasts | Unscored]
+) -> Iterator[ScoredForecasts | Unscored]:
     """Forecast each family by a fit of the others.
 
     Where every architecture is a family of its own, the existing forecasts are used. ``kin`` (size,): the family of
     each row.
     """
     if len(set(zip(trial.architectures, kin, strict=True))) == len(set(kin)):
-        for outcome in by_architecture:
-            yield _moved(outcome, FAMILY)
+        yield from (replace(outcome, split=FAMILY) for outcome in by_architecture)
         return
     yield from _left_out(trial, FAMILY, kin, "families")
 
 
-def _moved(outcome: Forecasts | Unscored, split: str) -> Forecasts | Unscored:
-    return replace(outcome, split=split)
-
-
-def _left_out(trial: Trial, split: str, groups: Array, called: str) -> Iterator[Forecasts | Unscored]:
+def _left_out(trial: Trial, split: str, groups: Array, called: str) -> Iterator[ScoredForecasts | Unscored]:
     """Forecast every group by a fit of the others, with an interval from nested cross-validation."""
     if len(set(groups.tolist())) < FEWEST_GROUPS:
         yield trial.unscored(split, f"fewer than three {called}")
@@ -87,20 +81,20 @@ def _left_out(trial: Trial, split: str, groups: Array, called: str) -> Iterator[
     yield from _absent(trial, split, made, "not every row has seconds")
 
 
-def _absent(trial: Trial, split: str, made: Sequence[Forecasts], why: str) -> Iterator[Unscored]:
+def _absent(trial: Trial, split: str, made: Sequence[ScoredForecasts], why: str) -> Iterator[Unscored]:
     lacking = [name for name in SYSTEMS if name not in {forecasts.system for forecasts in made}]
     if lacking:
         yield trial.unscored(split, f"{', '.join(lacking)}: {why}")
 
 
-def zero_shot(trial: Trial, kin: Array) -> Iterator[Forecasts]:
+def zero_shot(trial: Trial, kin: Array) -> Iterator[ScoredForecasts]:
     """Forecast every language model that generates text by a fit that saw none of them."""
     generates = np.array([is_language_model(name) for name in trial.architectures.tolist()])
     train, test = np.flatnonzero(~generates), np.flatnonzero(generates)
     yield from _study(trial, FAMILY, kin, train, test, ZERO_SHOT)
 
 
-def vision_trained(trial: Trial) -> Iterator[Forecasts]:
+def vision_trained(trial: Trial) -> Iterator[ScoredForecasts]:
     """Forecast all networks by fits of vision networks alone: vision by other groups, the rest by all of vision."""
     sees = np.array([task_of(row) == "vision" for row in trial.rows])
     train, test = np.flatnonzero(sees), np.flatnonzero(~sees)
@@ -109,19 +103,13 @@ def vision_trained(trial: Trial) -> Iterator[Forecasts]:
 
 def _study(
     trial: Trial, split: str, groups: Array, train: Index, test: Index, study: str, *, of_train: bool = False
-) -> Iterator[Forecasts]:
+) -> Iterator[ScoredForecasts]:
     """Forecast the rows ``test``; ``of_train``: also the rows of the fit, each group by a fit of the others."""
     if not test.size or len(set(groups[train].tolist())) < FEWEST_GROUPS:
         return
     for contender in trial.contenders:
-        joules, width = _nested(trial, contender, groups, train, test)
+        joules, width = np.full(groups.size, np.nan), np.full(groups.size, np.nan)
+        joules[test], width[test] = nested(contender.refits, groups, trial.truth, train, test)
         if of_train:
             joules[train], width[train] = each_left_out(contender.refits, groups, trial.truth, train)
         yield trial.forecasts(split, contender.name, joules, width, study)
-
-
-def _nested(trial: Trial, contender: Contender, groups: Array, train: Index, test: Index) -> tuple[Array, Array]:
-    """Return the joules and log half-widths of the rows ``test``, (size,) each, nan for all other rows."""
-    joules, width = np.full(groups.size, np.nan), np.full(groups.size, np.nan)
-    joules[test], width[test] = nested(contender.refits, groups, trial.truth, train, test)
-    return joules, width

@@ -1,9 +1,9 @@
-"""Forecast a card's networks by fits that saw no joule of it."""
+"""Forecast a card's networks by fits that saw no joule of it, and the power of its products without a watt of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -15,20 +15,28 @@ from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.names import sheet_named
 from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.pricing import OTHER_HOST
-from joulecast.energy.profile import Host, Interval
-from joulecast_calibration.evaluate.contenders import PHYSICAL
-from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED
-from joulecast_calibration.evaluate.scores import Forecasts
-from joulecast_calibration.evaluate.systems.catalogue import FORMS, fit_system
-from joulecast_calibration.evaluate.systems.features import NetworkFeatures, network_features
-from joulecast_calibration.evaluate.trial import Trial
-from joulecast_calibration.fit.cards import HOST, network_sets, transferred_card, transferred_interval
+from joulecast.energy.profile import Host, Interval, Law
+from joulecast_calibration.evaluate.contenders import PHYSICAL, Trial
+from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED, PowerScore, ScoredForecasts
+from joulecast_calibration.evaluate.systems.adaptation import fit_adapted
+from joulecast_calibration.evaluate.systems.catalogue import FORMS
+from joulecast_calibration.evaluate.systems.features import NetworkFeatures, joined, network_features
+from joulecast_calibration.fit.cards import HOST, network_sets, problem_of, transferred_card, transferred_interval
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits, nested
-from joulecast_calibration.fit.networks import Fitted, clock_shares
+from joulecast_calibration.fit.networks import Fitted, Problem, clock_shares, fit_networks
+from joulecast_calibration.fit.operators import PowerShares, mean_shares, power_errors
 from joulecast_calibration.fit.prior import known_of
-from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others, sheet_of
-from joulecast_calibration.fit.table import Table
+from joulecast_calibration.fit.shared import (
+    BF16,
+    Shared,
+    shared_coefficients,
+    shares_of_others,
+    sheet_of,
+    transferred_law,
+)
+from joulecast_calibration.fit.table import Table, table_of_set
 from joulecast_calibration.rows.networks import ForecastRow, NetworkSet, Truth
+from joulecast_calibration.rows.operators import METERED, gemm_power
 
 Moved = tuple[str, Array, Array]
 """A study, and joules and log half-widths of every row."""
@@ -41,8 +49,8 @@ def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
     no tables, the profile that is shipped for the card, unless it was fitted on joules or watts of that card. Yields
     nothing where neither can be used.
     """
-    sheet, clock = sheet_of(product), np.ones(table.size)
-    if sheet is not None and not sheet.missing and _has_tables(folder, product):
+    sheet, clock, shared = sheet_of(product), np.ones(table.size), shared_coefficients(folder, product)
+    if sheet is not None and not sheet.missing and (shared.laws or shared.power):
         yield from _by_tables(folder, sheet, table, clock)
         return
     known = known_of(product)
@@ -53,7 +61,7 @@ def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
 
 def transferred_set(
     folder: Path, sheet: DataSheet, found: NetworkSet, table: Table, trial: Trial
-) -> Iterator[Forecasts]:
+) -> Iterator[ScoredForecasts]:
     """Forecast published rows by each system that can be transferred, each row at its locked clock.
 
     ``physical`` uses a profile that was fitted without a joule or a watt of this card.
@@ -62,15 +70,10 @@ def transferred_set(
     for study, joules, width in _by_tables(folder, sheet, table, clock):
         yield trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
     donors = _donors(folder, sheet)
-    if donors is not None and len({row.row.architecture for row in donors.rows}) > 1:
+    if donors is not None and len(set(donors.networks.architectures)) > 1:
         for name in FORMS:
             if name != "neuralpower" or np.isfinite(donors.truth.seconds).all():
                 yield trial.forecasts(TRANSFERRED, name, *_by_donors(name, donors, found))
-
-
-def _has_tables(folder: Path, product: str) -> bool:
-    shared = shared_coefficients(folder, product)
-    return bool(shared.laws or shared.power)
 
 
 def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> Iterator[Moved]:
@@ -100,7 +103,7 @@ def slower_host(host: Host) -> Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Donors:
-    rows: Sequence[NetworkFeatures]
+    networks: NetworkFeatures
     truth: Truth
 
 
@@ -109,19 +112,19 @@ def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
 
     Joules are scaled by power limit over peak, which is a data sheet's measure of efficiency, and clocks by boost.
     """
-    tables: list[NetworkFeatures] = []
+    rows: list[ForecastRow] = []
     joules, seconds = [], []
     for own in network_sets(folder):
         other = sheet_named(own.gpu)
         if other is None or other is sheet or other.missing:
             continue
-        rows = [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]
-        tables += network_features(rows)
+        rows += [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]
         joules.append(own.truth.joules * _joules_per_flop(sheet) / _joules_per_flop(other))
         seconds.append(own.truth.seconds * _peak(other) / _peak(sheet))
-    if not tables:
+    if not rows:
         return None
-    return _Donors(rows=tables, truth=Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds)))
+    truth = Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds))
+    return _Donors(networks=network_features(rows), truth=truth)
 
 
 def _at_boost(row: ForecastRow, scale: float) -> ForecastRow:
@@ -142,12 +145,79 @@ def _joules_per_flop(sheet: DataSheet) -> float:
 
 def _by_donors(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Array]:
     def fit(kept: Index) -> Forecast:
-        system = fit_system(name, [donors.rows[i] for i in kept.tolist()], donors.truth.take(kept))
-        return lambda asked: system.predict([features[i] for i in asked.tolist()])
+        system = fit_adapted(FORMS[name], networks.take(kept), donors.truth.take(kept))
+        return lambda asked: system.predict(networks.take(asked))
 
-    features = (*donors.rows, *network_features(found.rows))
-    groups = np.array([row.row.architecture for row in features])
-    number, size = len(donors.rows), len(features)
-    train, test = np.arange(number), np.arange(number, size)
-    joules, width = nested(Refits(fit), groups, donors.truth.joules, train, test)
+    networks, number = joined([donors.networks, network_features(found.rows)]), donors.networks.size
+    train, test = np.arange(number), np.arange(number, networks.size)
+    joules, width = nested(Refits(fit), networks.architectures, donors.truth.joules, train, test)
     return joules, np.full(joules.size, width)
+
+
+_FEWEST_METERED = 2
+"""Other metered cards from which a third one's power is forecast."""
+
+
+def third_card_power(folder: Path) -> Iterator[PowerScore]:
+    """Yield the errors of the power of each metered card's bf16 products, in their upper mode.
+
+    The forecasts are the mean of the other metered cards, and each card with networks; no watt of the card itself is
+    used. Yields nothing where ``folder`` has fewer than three metered cards.
+    """
+    metered = [product for product in METERED if sheet_of(product) and gemm_power(folder, product) is not None]
+    if len(metered) > _FEWEST_METERED:
+        for product in metered:
+            yield from _power_scores(folder, product, shared_coefficients(folder, product))
+
+
+def _power_scores(folder: Path, product: str, shared: Shared) -> Iterator[PowerScore]:
+    yield from _power_score(folder, product, shared.power)
+    networks = {found.name: shares for found, shares in _implied_by_networks(folder, product, shared)}
+    if networks:
+        yield from _power_score(folder, product, {**networks, **shared.power})
+
+
+def _power_score(folder: Path, product: str, others: Mapping[str, PowerShares]) -> Iterator[PowerScore]:
+    rows, sheet = gemm_power(folder, product), sheet_of(product)
+    if rows is None or sheet is None:
+        return
+    off = np.expm1(power_errors(mean_shares(others), rows, chip_of_sheet(sheet), BF16))
+    percent = 100 * np.abs(off)
+    yield PowerScore(
+        card=product,
+        fitted_on=", ".join(others),
+        n=percent.size,
+        mean_ape=float(percent.mean()),
+        median_ape=float(np.median(percent)),
+        max_ape=float(percent.max()),
+        bias=float(100 * np.median(off)),
+    )
+
+
+def _implied_by_networks(folder: Path, product: str, shared: Shared) -> Iterator[tuple[NetworkSet, PowerShares]]:
+    """Yield the power shares that joules of whole networks on other cards imply."""
+    for found in network_sets(folder):
+        sheet = sheet_named(found.gpu)
+        if sheet is None or sheet.missing or product in sheet.labels or "bf16" not in sheet.peaks:
+            continue
+        if any(row.precision == "bf16" for row in found.rows):
+            problem = _with_prior(problem_of(folder, sheet), transferred_law(shared, sheet))
+            table = table_of_set(found.rows, found.truth, lacks=sheet.lacks)
+            yield found, _power_shares(fit_networks(problem, table).law, sheet)
+
+
+def _with_prior(problem: Problem, law: Law) -> Problem:
+    """Return ``problem`` with the prior ``law``, which was fitted without a watt of the card in question."""
+    laws = replace(problem.laws, law=law)
+    centred = tuple(replace(each, centre=laws.value(each.path) or each.centre) for each in laws.unknown)
+    return replace(problem, laws=replace(laws, unknown=centred))
+
+
+def _power_shares(law: Law, sheet: DataSheet) -> PowerShares:
+    chip = chip_of_sheet(sheet)
+    limit = chip.power_limit_watts
+    return PowerShares(
+        static=(law.gap_watts + law.clock_watts) / limit,
+        compute=law.flop_joules["bf16"] * float(chip.peak_flops[BF16]) / limit,
+        memory=law.byte_joules * chip.bandwidth_bytes_per_second / limit,
+    )

@@ -14,12 +14,12 @@ from joulecast.energy.features import Array
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.interval import group_weighted_quantile
 from joulecast.energy.names import sheet_named
-from joulecast.energy.profile import Host, Interval, Law
+from joulecast.energy.profile import Host, Interval
 from joulecast.errors import MeasurementError
 from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws
 from joulecast_calibration.fit.crossvalidation import LEVEL, by_group, each_left_out, interval_width
 from joulecast_calibration.fit.networks import Fitted, Problem, clock_shares, fit_networks, refits
-from joulecast_calibration.fit.shared import Shared, shared_coefficients, transferred_law
+from joulecast_calibration.fit.shared import Shared, shared_coefficients, transferred_law, with_rest
 from joulecast_calibration.fit.table import table_of_set
 from joulecast_calibration.rows.networks import NetworkSet, Truth, find_sets, read_latencies, read_set
 
@@ -67,9 +67,7 @@ def problem_of(folder: Path, sheet: DataSheet) -> Problem:
         if (centre := laws.value(path)) is not None
     )
     boost = sheet.boost_mhz or math.nan
-    return Problem(
-        laws=replace(laws, unknown=unknown), chip=chip_of_sheet(sheet), boost_clock_mhz=boost, lacks=sheet.lacks
-    )
+    return Problem(laws=replace(laws, unknown=unknown), chip=chip_of_sheet(sheet), boost_clock_mhz=boost)
 
 
 def public_card(
@@ -120,45 +118,28 @@ def transferred_card(folder: Path, sheet: DataSheet, *, own_watts: bool = False)
     fitted = Fitted(law=law, host=HOST)
     if donors:
         # the host that the donor was measured on does not describe this card's: all cards without rows share one
-        fitted = replace(_rescaled(_donated(folder, donors[0]), law), host=HOST)
+        # its energies are kept; memory speed and rest are taken from the card
+        donated = _donated(folder, donors[0].name).law
+        fitted = Fitted(law=with_rest(donated, law.gap_watts + law.clock_watts), host=HOST)
     interval = transferred_interval(folder, shared, own=True, without="" if own_watts else sheet.labels[0])
     return FittedCard(sheet=sheet, fitted=fitted, interval=interval, donors=donors)
 
 
 def _donors(folder: Path, sheet: DataSheet) -> tuple[NetworkSet, ...]:
     """Return the sets of other cards with the same chip, the largest first."""
-    found = []
-    for candidate in network_sets(folder):
-        other = sheet_named(candidate.gpu)
-        if other is not None and other is not sheet and other.architecture == sheet.architecture:
-            found.append(candidate)
+    others = [(candidate, sheet_named(candidate.gpu)) for candidate in network_sets(folder)]
+    found = [each for each, own in others if own and own is not sheet and own.architecture == sheet.architecture]
     return tuple(sorted(found, key=lambda donor: -len(donor.rows)))
 
 
 @cache
-def _donated_by(folder: Path, name: str) -> Fitted:
+def _donated(folder: Path, name: str) -> Fitted:
     donor = next(candidate for candidate in network_sets(folder) if candidate.name == name)
     sheet = sheet_named(donor.gpu)
     if sheet is None:
         raise ValueError(f"no data sheet of {donor.gpu}")
     table = table_of_set(donor.rows, donor.truth, lacks=sheet.lacks)
     return _as_bf16(fit_networks(problem_of(folder, sheet), table))
-
-
-def _donated(folder: Path, donor: NetworkSet) -> Fitted:
-    return _donated_by(folder, donor.name)
-
-
-def _rescaled(donor: Fitted, own: Law) -> Fitted:
-    """Adapt a donor's law to a card of the same chip: keep its energies, take memory speed and rest from the card."""
-    rest = (own.gap_watts + own.clock_watts) / (donor.law.gap_watts + donor.law.clock_watts)
-    law = replace(
-        donor.law,
-        static_watts=donor.law.static_watts * rest,
-        gap_watts=donor.law.gap_watts * rest,
-        clock_watts=donor.law.clock_watts * rest,
-    )
-    return replace(donor, law=law)
 
 
 @cache

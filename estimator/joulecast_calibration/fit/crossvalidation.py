@@ -163,16 +163,8 @@ def trains(table: Table, fold: str) -> Flags:
 def trains_loosely(table: Table, fold: str) -> Flags:
     """Return the training rows as ``trains`` does, but keep layer configurations that other families have too."""
     held = held_with(fold)
-    return np.array([not _loosely_held(row, held) and not _scored_network(row, fold) for row in table.rows], dtype=bool)
-
-
-def _loosely_held(row: Measured, held: frozenset[str]) -> bool:
-    families = set(row.families)
-    return bool(held & families) if row.is_network else bool(families) and families <= held
-
-
-def _scored_network(row: Measured, fold: str) -> bool:
-    return row.is_network and fold_of(row) == fold
+    only_held = np.array([bool(row.families) and held.issuperset(row.families) for row in table.rows], dtype=bool)
+    return np.where(table.is_network, trains(table, fold), ~only_held)
 
 
 def scored(table: Table, fold: str) -> Flags:

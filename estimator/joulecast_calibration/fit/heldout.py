@@ -33,8 +33,8 @@ _NOT_NETWORKS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """Forecasts of left-out rows.
+class OutOfFoldForecasts:
+    """ScoredForecasts of left-out rows.
 
     - ``joules``, ``seconds``: (size,) of each row by a fit without its family, nan where no fit could be made.
     - ``fold``: (size,) name of the fold that was left out with the row.
@@ -60,15 +60,14 @@ class HeldOut:
         errors: Array = np.log(self.joules / self.table.joules)
         return errors
 
-    def by_fold(self, kept: Flags | None = None) -> dict[str, Array]:
+    def by_fold(self) -> dict[str, Array]:
         """Return the log errors of the scored rows, by fold."""
-        rows = self.scored if kept is None else self.scored & kept
-        return by_group(self.log_errors[rows], np.array(self.fold)[rows])
+        return by_group(self.log_errors[self.scored], np.array(self.fold)[self.scored])
 
 
 def leave_families_out(
     prior: Prior, table: Table, whole: SearchResult, *, advanced: Callable[[float], None] = lambda _: None
-) -> HeldOut:
+) -> OutOfFoldForecasts:
     """Forecast each family's rows by a fit of the rows that are not related to it.
 
     ``advanced`` is called with the share that is done.
@@ -76,7 +75,7 @@ def leave_families_out(
     cut = strict_folds(table, family_names(table))
     every = np.ones(table.size, dtype=bool)
     found = left_out(law_refits(prior, table, whole, seconds=True), cut, every, shape=(2,), advanced=advanced)
-    return HeldOut(
+    return OutOfFoldForecasts(
         table=table,
         fold=tuple(fold_of(row) for row in table.rows),
         joules=found[0],
@@ -101,7 +100,7 @@ def percent_errors(joules: Array, truth: Array) -> Array:
     return errors
 
 
-def figures(held: HeldOut) -> dict[str, float]:
+def figures(held: OutOfFoldForecasts) -> dict[str, float]:
     """Return errors as shares: of the scored rows, of each task, and of the unseen language models.
 
     Empty where too few families were left out.
@@ -134,7 +133,7 @@ def _summary(errors: Array) -> dict[str, float]:
     }
 
 
-def nested_coverage(held: HeldOut) -> float:
+def nested_coverage(held: OutOfFoldForecasts) -> float:
     """Return the share of the scored rows within the width that the other families' errors give."""
     groups = held.by_fold()
     widths = widths_of_others(groups, groups)
@@ -142,7 +141,7 @@ def nested_coverage(held: HeldOut) -> float:
     return float(np.concatenate(inside).mean())
 
 
-def interval_of(held: HeldOut, known: Interval) -> Interval:
+def interval_of(held: OutOfFoldForecasts, known: Interval) -> Interval:
     """Derive the interval from the errors on left-out families.
 
     Where these are too few, return ``known``, the interval from before the measurement.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from joulecast.energy.features import Flags
 from joulecast_calibration.fit.heldout import percent_errors
 from joulecast_calibration.fit.networks import Fitted
 from joulecast_calibration.fit.prior import Prior, movable_coefficients
@@ -41,13 +40,15 @@ def learning(prior: Prior, table: Table, sizes: Sequence[int] = SIZES) -> tuple[
     ordered = _in_order(table)
     possible = [size for size in sizes if size <= len(ordered)]
     networks = table.is_network
-    held = networks if networks.any() else _only(table, ordered[max(possible, default=0) :])
+    held = networks if networks.any() else table.flags(np.array(ordered[max(possible, default=0) :], dtype=np.intp))
     if not held.any():
         return ()
     scored = table.take(held)
     steps = []
     for size in possible:
-        joules = forecast(prior, _fitted(prior, table.take(_only(table, ordered[:size]))), scored).joules
+        joules = forecast(
+            prior, _fitted(prior, table.take(table.flags(np.array(ordered[:size], dtype=np.intp)))), scored
+        ).joules
         errors = percent_errors(joules, scored.joules)
         steps.append(
             LearningStep(
@@ -77,9 +78,3 @@ def _in_order(table: Table) -> list[int]:
         if not row.is_network:
             found.setdefault(row.configuration.split("|")[1], position)
     return [found[digest] for digest in sorted(found, key=lambda digest: place.get(digest, len(place)))]
-
-
-def _only(table: Table, positions: Sequence[int]) -> Flags:
-    kept = np.zeros(table.size, dtype=bool)
-    kept[list(positions)] = True
-    return kept

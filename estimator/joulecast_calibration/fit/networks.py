@@ -14,7 +14,7 @@ from joulecast.energy.physical import LOWEST_CLOCK, Chip, Composed
 from joulecast.energy.profile import Host, Law
 from joulecast_calibration.fit.coefficients import Laws
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
-from joulecast_calibration.fit.table import Measured, Table
+from joulecast_calibration.fit.table import Table
 
 TIME_WEIGHT = 0.5
 """Weight of a second's residual relative to a joule's, since joules are what is forecast."""
@@ -33,12 +33,11 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Everything that a fit on one card needs; ``lacks``: the arithmetics that the data sheet rules out."""
+    """Everything that a fit on one card needs."""
 
     laws: Laws
     chip: Chip
     boost_clock_mhz: float
-    lacks: tuple[str, ...]
 
 
 def fit_networks(problem: Problem, table: Table) -> Fitted:
@@ -46,7 +45,7 @@ def fit_networks(problem: Problem, table: Table) -> Fitted:
 
     A row without seconds (nan) counts with its joules alone.
     """
-    laws, weight = problem.laws, _balanced(table.rows)
+    laws, weight = problem.laws, balanced([row.name for row in table.rows])
     clock = clock_shares(table, problem.boost_clock_mhz)
     joules, seconds = np.log(table.joules), np.log(table.seconds)
 
@@ -95,10 +94,13 @@ def clock_shares(table: Table, boost_clock_mhz: float) -> Array:
     return np.clip(np.nan_to_num(table.clock_mhz, nan=boost_clock_mhz) / boost_clock_mhz, LOWEST_CLOCK, None)
 
 
-def _balanced(rows: Sequence[Measured]) -> Array:
-    """Return weights whose squares lie half way between one per row and one per architecture, with mean square 1."""
-    counts = Counter(row.name for row in rows)
-    weight = np.array([counts[row.name] ** -0.25 for row in rows])
+def balanced(names: Sequence[str]) -> Array:
+    """Return weights whose squares lie half way between one per row and one per architecture, with mean square 1.
+
+    ``names``: architecture of each row.
+    """
+    counts = Counter(names)
+    weight = np.array([counts[name] ** -0.25 for name in names])
     scaled: Array = weight / np.sqrt(np.mean(weight**2))
     return scaled
 

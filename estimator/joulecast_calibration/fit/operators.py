@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -43,8 +43,9 @@ def fit_latency(law: Law, chip: Chip, rows: OperatorRows, paths: Sequence[str]) 
     The clock is the one that the card chose.
     """
     start = Laws(law=law, host=_NO_HOST, unknown=())
-    unknown = tuple(Coefficient(path=f"law.{path}", centre=_value(law, path), spread=_LOOSE) for path in paths)
-    laws = Laws(law=start.law, host=start.host, unknown=unknown)
+    centres = {f"law.{path}": start.value(f"law.{path}") for path in paths}
+    unknown = [Coefficient(path=path, centre=centre or 1.0, spread=_LOOSE) for path, centre in centres.items()]
+    laws = replace(start, unknown=tuple(unknown))
     measured, clock = np.log(rows.seconds), np.ones_like(rows.seconds)
 
     def residuals(vector: Array) -> Array:
@@ -94,9 +95,3 @@ def _rates(rows: OperatorRows, chip: Chip, arithmetic: int) -> Array:
     flops = rows.table.flops / rows.seconds / chip.peak_flops[arithmetic]
     moved = rows.table.bytes / rows.seconds / chip.bandwidth_bytes_per_second
     return np.stack([np.ones_like(flops), flops, moved], axis=1)
-
-
-def _value(law: Law, path: str) -> float:
-    name, _, key = path.partition(".")
-    value = getattr(law, name)
-    return float(value.get(key, 1.0) if key else value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 
 import numpy as np
@@ -16,7 +16,6 @@ from joulecast.energy.profile import AcceleratorProfile, Host
 from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws, spread_of
 from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.fit.table import Table
-from joulecast_calibration.rows.typed import HostConstants
 
 _OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
 """Families whose multiplication rate differs from a matrix product's."""
@@ -93,23 +92,14 @@ def _as_measured(known: AcceleratorProfile, journal: MeasuredRows, table: Table)
 
 def _host(journal: MeasuredRows) -> Host | None:
     """Return the means over the runs that measured the host."""
-    found = [_launch_seconds(row.host_constants) for row in journal.constants if row.host_constants]
+    names = [field.name for field in fields(Host) if field.name.endswith("_seconds")]
+    found = [[getattr(row.host_constants, name) for name in names] for row in journal.constants if row.host_constants]
     whole = [seconds for seconds in found if None not in seconds]
     if not whole:
         return None
     owner = journal.hosts[0] if journal.hosts else "the host that was measured"
-    kernel, view, module_call, forward = np.mean(np.array(whole, dtype=float), axis=0).tolist()
-    return Host(
-        kernel_seconds=kernel,
-        view_seconds=view,
-        module_call_seconds=module_call,
-        forward_seconds=forward,
-        measured_on=owner,
-    )
-
-
-def _launch_seconds(host: HostConstants) -> tuple[float | None, ...]:
-    return host.kernel_seconds, host.view_seconds, host.module_call_seconds, host.forward_seconds
+    means = np.mean(np.array(whole, dtype=float), axis=0).tolist()
+    return Host(measured_on=owner, **dict(zip(names, means, strict=True)))
 
 
 def movable_coefficients(laws: Laws, table: Table) -> tuple[Coefficient, ...]:

@@ -10,9 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from joulecast.accelerators.catalogue import find
 from joulecast.energy.features import ARITHMETIC
@@ -20,6 +17,7 @@ from joulecast.energy.generic import chip_of_sheet
 from joulecast.energy.model import Origin
 from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
+from joulecast.units import rounded
 from joulecast_calibration.files import write_together
 from joulecast_calibration.fit.cards import (
     HOST,
@@ -28,7 +26,7 @@ from joulecast_calibration.fit.cards import (
     transferred_card,
     transferred_interval,
 )
-from joulecast_calibration.fit.heldout import HeldOut, figures, interval_of, leave_families_out
+from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
 from joulecast_calibration.fit.search import SearchResult, search
@@ -55,8 +53,20 @@ sheet."""
 
 PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")
 
-_OPERATORS = "NVIDIA aiconfigurator, operator benchmarks", "github.com/ai-dynamo/aiconfigurator", "Apache-2.0"
-_NEUSIGHT = "NeuSight, operator latency", "github.com/sitar-lab/NeuSight", "MIT"
+_OPERATORS = FittedFrom(
+    name="NVIDIA aiconfigurator, operator benchmarks",
+    what="seconds of bf16 products and attention",
+    rows=3000,
+    origin="github.com/ai-dynamo/aiconfigurator",
+    licence="Apache-2.0",
+)
+_NEUSIGHT = FittedFrom(
+    name="NeuSight, operator latency",
+    what=f"seconds of fp32 operators on {len(FP32_CARDS)} cards",
+    rows=3000,
+    origin="github.com/sitar-lab/NeuSight",
+    licence="MIT",
+)
 _LICENCES = {"energaizer": ("EnergAIzer, measured networks", "github.com/yifueve/energaizer-ispass26-artifact", "MIT")}
 
 
@@ -83,7 +93,7 @@ def fit(folder: Path) -> Mapping[str, str]:
 
 
 def _profile(folder: Path, card: FittedCard, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
-    sheet, chip = card.sheet, chip_of_sheet(card.sheet)
+    sheet, chip, own = card.sheet, chip_of_sheet(card.sheet), next(iter(card.donors), None)
     profile = AcceleratorProfile(
         product=sheet.labels[0],
         origin=origin,
@@ -101,14 +111,14 @@ def _profile(folder: Path, card: FittedCard, origin: Origin, figures: Mapping[st
         fitted_from=tuple(_sources(folder, card)),
         unverified=sheet.unverified,
         held_out=figures,
-        training_range=_range(_own_table(card)) if figures else {},
+        training_range=_range(table_of_set(own.rows, own.truth, lacks=sheet.lacks)) if own and figures else {},
     )
     return as_shipped(profile)
 
 
 def as_shipped(profile: AcceleratorProfile) -> AcceleratorProfile:
     """Round every coefficient of ``profile`` to the digits that are shipped."""
-    return AcceleratorProfile.from_json(json.dumps(_rounded(json.loads(profile.to_json()))))
+    return AcceleratorProfile.from_json(json.dumps(rounded(json.loads(profile.to_json()), _DIGITS)))
 
 
 def hosts(eager: Host) -> dict[str, Host]:
@@ -151,71 +161,25 @@ def _sources(folder: Path, card: FittedCard) -> Iterable[FittedFrom]:
             origin=origin,
             licence=licence,
         )
-    product = card.sheet.labels[0]
-    if product in CARDS or card.sheet.architecture == "Ampere GA100":
-        yield FittedFrom(
-            name=_OPERATORS[0],
-            what="seconds of bf16 products and attention",
-            rows=3000,
-            origin=_OPERATORS[1],
-            licence=_OPERATORS[2],
-        )
-    if shared_coefficients(folder).power:
-        cards = ", ".join(shared_coefficients(folder).power)
-        yield FittedFrom(
-            name=_OPERATORS[0],
-            what=f"upper mode of power of bf16 products over 0.1 ms on {cards}",
-            rows=len(shared_coefficients(folder).power) * 40,
-            origin=_OPERATORS[1],
-            licence=_OPERATORS[2],
-        )
-    yield FittedFrom(
-        name=_NEUSIGHT[0],
-        what=f"seconds of fp32 operators on {len(FP32_CARDS)} cards",
-        rows=3000,
-        origin=_NEUSIGHT[1],
-        licence=_NEUSIGHT[2],
-    )
-
-
-def _own_table(card: FittedCard) -> Table:
-    own = card.donors[0]
-    return table_of_set(own.rows, own.truth, lacks=card.sheet.lacks)
+    if card.sheet.labels[0] in CARDS or card.sheet.architecture == "Ampere GA100":
+        yield _OPERATORS
+    power = shared_coefficients(folder).power
+    if power:
+        what = f"upper mode of power of bf16 products over 0.1 ms on {', '.join(power)}"
+        yield replace(_OPERATORS, what=what, rows=len(power) * 40)
+    yield _NEUSIGHT
 
 
 def _generic(folder: Path) -> str:
-    shared = shared_coefficients(folder)
+    shared, products = shared_coefficients(folder), f"{_OPERATORS.what}, power of bf16 products"
+    operators = replace(_NEUSIGHT, what="seconds of fp32 operators", rows=3000 * len(FP32_CARDS))
     document = {
         "law": dict(shared.shares),
         "hosts": {name: asdict(host) for name, host in hosts(HOST).items()},
         "interval": asdict(transferred_interval(folder, shared, own=False)),
-        "fitted_from": [
-            {
-                "name": _OPERATORS[0],
-                "what": "seconds of bf16 products and attention, power of bf16 products",
-                "rows": 3000 * len(CARDS),
-                "origin": _OPERATORS[1],
-                "licence": _OPERATORS[2],
-            },
-            {
-                "name": _NEUSIGHT[0],
-                "what": "seconds of fp32 operators",
-                "rows": 3000 * len(FP32_CARDS),
-                "origin": _NEUSIGHT[1],
-                "licence": _NEUSIGHT[2],
-            },
-        ],
+        "fitted_from": [asdict(replace(_OPERATORS, what=products, rows=3000 * len(CARDS))), asdict(operators)],
     }
-    return json.dumps(_rounded(document), indent=1, sort_keys=True) + "\n"
-
-
-def _rounded(value: Any) -> Any:
-    """Round every float of a document to ``_DIGITS`` significant digits."""
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float | np.floating) else value
+    return json.dumps(rounded(document, _DIGITS), indent=1, sort_keys=True) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +193,7 @@ class FittedRows:
     table: Table
     prior: Prior
     found: SearchResult
-    held: HeldOut
+    held: OutOfFoldForecasts
     profile: AcceleratorProfile
 
 
@@ -259,7 +223,7 @@ def fit_measured(
 
 
 def _measured_profile(
-    journal: MeasuredRows, table: Table, prior: Prior, found: SearchResult, held: HeldOut
+    journal: MeasuredRows, table: Table, prior: Prior, found: SearchResult, held: OutOfFoldForecasts
 ) -> AcceleratorProfile:
     known = prior.profile
     eager = found.fitted.host

@@ -22,7 +22,7 @@ from joulecast.energy.physical import (
     chip_of,
     compute_seconds,
 )
-from joulecast.energy.profile import AcceleratorProfile, Host, Law
+from joulecast.energy.profile import AcceleratorProfile, Law
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
 from joulecast_calibration.fit.networks import PRIOR_WEIGHT, TIME_WEIGHT, Fitted
 from joulecast_calibration.fit.prior import Prior
@@ -87,11 +87,6 @@ def search_near(prior: Prior, table: Table, start: Array, slopes: Array) -> Fitt
             vector = fit.step(vector, fit.slopes(vector))
     law, host = laws.at(vector)
     return Fitted(law=law, host=host)
-
-
-def composed(prior: Prior, table: Table, law: Law, host: Host, clock: Array, *, capped: bool) -> Composed:
-    """Price every row at its clock share ``clock`` (size,); ``capped``: under the power limit, as a forecast is."""
-    return table.compose(law, host, prior.chip if capped else prior.uncapped, clock)
 
 
 def forecast(prior: Prior, fitted: Fitted, table: Table) -> Composed:

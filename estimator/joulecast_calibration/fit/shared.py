@@ -142,7 +142,7 @@ def transferred_law(shared: Shared, sheet: DataSheet) -> Law:
         own["flop_joules"] = dict.fromkeys(ARITHMETIC, power.compute)
         priced = law_of(own, sheet)
         law = replace(law, flop_joules=priced.flop_joules, byte_joules=priced.byte_joules)
-    return law if product not in shared.rest else _with_rest(law, shared.rest[product] * _limit(product))
+    return law if product not in shared.rest else with_rest(law, shared.rest[product] * _limit(product))
 
 
 _TIME_FIELDS = (
@@ -163,7 +163,7 @@ def _merged(shared: Any, own: Any) -> Any:
     return {**shared, **own} if isinstance(own, dict) else own
 
 
-def _with_rest(law: Law, watts: float) -> Law:
+def with_rest(law: Law, watts: float) -> Law:
     """Scale the power at rest of ``law`` to ``watts`` at boost."""
     scale = watts / (law.gap_watts + law.clock_watts)
     return replace(

@@ -152,26 +152,16 @@ class Table:
 
 def table_of_set(rows: Sequence[ForecastRow], truth: Truth, *, lacks: Sequence[str] = ()) -> Table:
     """Build a table of published ``rows`` on the shipped graphs; equal rows of the law in a network are stored once."""
-    parts = [_graph(replace(row, clock_mhz=None, mode="", attention=""), tuple(lacks)) for row in rows]
-    found = stack([part.features for part in parts])
-    sizes = [part.counts.size for part in parts]
-    networks = Networks(
-        index=np.repeat(np.arange(len(rows)), sizes),
-        count=np.concatenate([part.counts for part in parts]),
-        size=len(rows),
-    )
-    launched = [networks.sum(found.kernels), *np.array([part.launched for part in parts]).T, np.ones(len(rows))]
-    return Table(
-        rows=tuple(_published(row, position) for position, row in enumerate(rows)),
-        layers=np.concatenate([part.layers for part in parts]),
-        features=found,
-        which=np.arange(found.bytes.size),
-        networks=networks,
-        clock_mhz=np.array([np.nan if row.clock_mhz is None else row.clock_mhz for row in rows]),
-        launched=np.stack(launched, axis=-1),
-        joules=truth.joules,
-        seconds=truth.seconds,
+    graphs = [_graph(replace(row, clock_mhz=None, mode="", attention="")) for row in rows]
+    return _table(
+        tuple(_published(row, position) for position, row in enumerate(rows)),
+        [graph.counted for graph in graphs],
+        [graph.precision for graph in graphs],
+        passes=[(graph.views, graph.module_calls) for graph in graphs],
+        clock_mhz=[row.clock_mhz for row in rows],
+        truth=truth,
         left_out={},
+        lacks=tuple(lacks),
     )
 
 
@@ -194,30 +184,29 @@ def _published(row: ForecastRow, position: int) -> Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Graph:
-    """The different rows of a network (d,), how often each occurs, and its free views and module calls."""
+    """A shipped network at one configuration.
 
-    layers: NDArray[np.object_]
-    features: Features
-    counts: Array
-    launched: tuple[float, float]
+    - ``counted``: its different rows of the law, and how often each occurs.
+    - ``precision``: of its features.
+    - ``views``, ``module_calls``: of one forward pass.
+    """
+
+    counted: Counted
+    precision: str
+    views: int
+    module_calls: int
 
 
 @cache
-def _graph(row: ForecastRow, lacks: tuple[str, ...]) -> _Graph:
+def _graph(row: ForecastRow) -> _Graph:
     layers, precision = layers_of(row)
     found: dict[Any, list[Any]] = {}
     for layer in executed(layers, EAGER):
         moved = (layer.bytes_moved, layer.float_numel, layer.output_numel)
         key = (layer.op_type, layer.dtype, moved, layer.contractions, layer.kernels.get(EAGER), layer.repeats)
         found.setdefault(key, [layer, 0])[1] += 1
-    distinct = np.empty(len(found), dtype=object)
-    distinct[:] = [layer for layer, _ in found.values()]
-    return _Graph(
-        layers=distinct,
-        features=features(distinct.tolist(), precision=precision, runtime=EAGER, lacks=lacks),
-        counts=np.array([count for _, count in found.values()], dtype=float),
-        launched=(float(views(layers)), float(module_calls(layers))),
-    )
+    counted = [(layer, times) for layer, times in found.values()]
+    return _Graph(counted=counted, precision=precision, views=views(layers), module_calls=module_calls(layers))
 
 
 def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
@@ -233,59 +222,69 @@ def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
     if not parts:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
         raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
-    return _joined(parts, left_out, journal.graphs, tuple(lacks))
+    measured = [line.row for line, _ in parts]
+    return _table(
+        tuple(_measured(line, journal.graphs) for line, _ in parts),
+        [counted for _, counted in parts],
+        [row.precision for row in measured],
+        passes=[(row.views, row.module_calls or 0) for row in measured],
+        clock_mhz=[row.sm_clock_mhz for row in measured],
+        truth=Truth(
+            joules=np.array([row.joules for row in measured], dtype=float),
+            seconds=np.array([row.seconds for row in measured], dtype=float),
+        ),
+        left_out=dict(left_out),
+        lacks=tuple(lacks),
+    )
 
 
-def _joined(
-    parts: Sequence[tuple[Executed, Counted]],
+def _table(
+    rows: tuple[Measured, ...],
+    counted: Sequence[Counted],
+    precisions: Sequence[str],
+    *,
+    passes: Sequence[tuple[int, int]],
+    clock_mhz: Sequence[float | None],
+    truth: Truth,
     left_out: Mapping[str, int],
-    graphs: Mapping[str, MeasuredGraph],
     lacks: tuple[str, ...],
 ) -> Table:
-    rows = [line.row for line, _ in parts]
-    layers, found, which = _distinct(parts, lacks)
+    """Build the table of ``rows`` from their rows of the law; ``passes``: views and module calls of a forward pass."""
+    layers, found, which = _distinct(counted, precisions, lacks)
     networks = Networks(
-        index=np.repeat(np.arange(len(parts)), [len(counted) for _, counted in parts]),
-        count=np.array([times for _, counted in parts for _, times in counted], dtype=float),
-        size=len(parts),
+        index=np.repeat(np.arange(len(rows)), [len(own) for own in counted]),
+        count=np.array([times for own in counted for _, times in own], dtype=float),
+        size=len(rows),
     )
-    kernels = networks.sum(found.kernels[which])
-    launched = np.array([_launched(row, k) for row, k in zip(rows, kernels.tolist(), strict=True)])
+    launched = np.column_stack([networks.sum(found.kernels[which]), np.array(passes, dtype=float), np.ones(len(rows))])
+    launched[[not row.eager for row in rows]] = 0.0
     return Table(
-        rows=tuple(_measured(line, graphs) for line, _ in parts),
+        rows=rows,
         layers=layers,
         features=found,
         which=which,
         networks=networks,
-        clock_mhz=np.array([row.sm_clock_mhz or np.nan for row in rows], dtype=float),
+        clock_mhz=np.array([clock or np.nan for clock in clock_mhz], dtype=float),
         launched=launched,
-        joules=np.array([row.joules for row in rows], dtype=float),
-        seconds=np.array([row.seconds for row in rows], dtype=float),
-        left_out=dict(left_out),
+        joules=truth.joules,
+        seconds=truth.seconds,
+        left_out=left_out,
     )
 
 
-_Distinct = tuple[NDArray[np.object_], Features, Index]
-
-
-def _distinct(parts: Sequence[tuple[Executed, Counted]], lacks: tuple[str, ...]) -> _Distinct:
+def _distinct(
+    counted: Sequence[Counted], precisions: Sequence[str], lacks: tuple[str, ...]
+) -> tuple[NDArray[np.object_], Features, Index]:
     """Find the different rows of the law, precision by precision, and the position of each row among them."""
     groups: dict[str, dict[int, LayerProfile]] = {}
-    for line, counted in parts:
-        groups.setdefault(line.row.precision, {}).update({id(layer): layer for layer, _ in counted})
+    for precision, own in zip(precisions, counted, strict=True):
+        groups.setdefault(precision, {}).update({id(layer): layer for layer, _ in own})
     tables = [features(list(g.values()), precision=p, runtime=EAGER, lacks=lacks) for p, g in groups.items()]
-    keys = [(precision, key) for precision, group in groups.items() for key in group]
-    place = {key: position for position, key in enumerate(keys)}
-    which = [place[line.row.precision, id(layer)] for line, counted in parts for layer, _ in counted]
-    layers = np.empty(len(keys), dtype=object)
+    place = {key: position for position, key in enumerate((p, layer) for p, group in groups.items() for layer in group)}
+    which = [place[p, id(layer)] for p, own in zip(precisions, counted, strict=True) for layer, _ in own]
+    layers = np.empty(len(place), dtype=object)
     layers[:] = [layer for group in groups.values() for layer in group.values()]
     return layers, stack(tables), np.array(which, dtype=np.intp)
-
-
-def _launched(row: ExecutedRow, kernels: float) -> tuple[float, float, float, float]:
-    if not isinstance(row, NetworkRow) or row.runtime != EAGER:
-        return (0.0, 0.0, 0.0, 0.0)
-    return (kernels, float(row.views), float(row.module_calls or 0), 1.0)
 
 
 def _measured(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Measured:
@@ -337,15 +336,16 @@ def _of_index(line: Executed) -> Counted | str:
     if row.digest_expected:
         return "another graph than the suite's, which its journal does not hold"
     if not isinstance(row, NetworkRow):
-        return _of_layer(_layer_digest(row))
-    if line.suite_digest != suite.suite_digest() and not _same_graph(row):
+        counted = rows_of_layer(_layer_digest(row))
+        return "layers that the suite does not have" if counted is None else counted
+    key = row.name, row.batch_size, row.sequence_length, row.audio_seconds
+    if line.suite_digest != suite.committed().digest and (row.digest is None or row.digest != _graphs().get(key)):
         return "measured with another suite, and its journal does not hold the graph"
-    return _of_network(row)
-
-
-def _same_graph(row: NetworkRow) -> bool:
-    """Return whether the graph that was traced where the row was measured equals the index's graph."""
-    return row.digest is not None and row.digest == _graphs().get(_key(row))
+    found = contents()
+    if found is None or not belongs(found):
+        return "networks, for the suite's contents are not those of its index"
+    counted = rows_of_network(key)
+    return "networks whose contents are missing in the suite" if counted is None else counted
 
 
 @cache
@@ -353,22 +353,10 @@ def _graphs() -> Mapping[Key, str]:
     """Return the index's digest of every forward pass, by key."""
     return {
         (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
-        for entry in suite.architectures()
+        for entry in suite.committed().architectures
         for network in entry.workloads
         for batch in network.batches
     }
-
-
-def _key(row: NetworkRow) -> Key:
-    return row.name, row.batch_size, row.sequence_length, row.audio_seconds
-
-
-def _of_network(row: NetworkRow) -> Counted | str:
-    found = contents()
-    if found is None or not belongs(found):
-        return "networks, for the suite's contents are not those of its index"
-    counted = rows_of_network(_key(row))
-    return "networks whose contents are missing in the suite" if counted is None else counted
 
 
 def _layer_digest(row: ExecutedRow) -> str:
@@ -377,19 +365,14 @@ def _layer_digest(row: ExecutedRow) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-def _of_layer(digest: str) -> Counted | str:
-    counted = rows_of_layer(digest)
-    return "layers that the suite does not have" if counted is None else counted
-
-
 @cache
-def layers_of_suite() -> Mapping[str, suite.Layer]:
+def layers_of_suite() -> Mapping[str, suite.SuiteLayer]:
     """Return every layer that the index can run, by digest."""
-    summed: Iterable[suite.Layer] = (layer for entry in suite.additivity() for layer, _ in entry.layers)
-    return {layer.digest: layer for layer in (*suite.layers(), *summed)}
+    summed: Iterable[suite.SuiteLayer] = (layer for entry in suite.committed().additivity for layer, _ in entry.layers)
+    return {layer.digest: layer for layer in (*suite.committed().layers, *summed)}
 
 
 @cache
 def families_of_suite() -> Mapping[str, str]:
     """Return the lineage of every architecture by its name."""
-    return {entry.name: entry.family for entry in suite.architectures()}
+    return {entry.name: entry.family for entry in suite.committed().architectures}

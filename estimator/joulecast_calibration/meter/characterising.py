@@ -14,9 +14,9 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.constants import COUNTER, POWER, CounterConstants
 from joulecast_calibration.meter.edges import Edge, EdgeRecorder
 from joulecast_calibration.meter.feeder import Feeder, Step
+from joulecast_calibration.meter.loop import undisturbed
 from joulecast_calibration.meter.measuring import refuse_foreign_processes
 from joulecast_calibration.meter.policy import Policy
-from joulecast_calibration.meter.recording import undisturbed
 from joulecast_calibration.meter.sensor import Clock, Load, Sensor
 
 _TOLERANCE = 0.02  # of the step: what is left of a first-order response after 4 time constants

@@ -22,7 +22,6 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from joulecast.errors import MeasurementError
@@ -42,10 +41,7 @@ _COUNTRY = "CHE"  # any: it weighs carbon, which is not asked for
 
 
 class CodeCarbonProcess:
-    """The measuring side of CodeCarbon's process.
-
-    Usage: ``with CodeCarbonProcess.start(index=0) as codecarbon: row = codecarbon.compare(…)``.
-    """
+    """The measuring side of CodeCarbon's process: ``start``, ``compare`` once or more often, then ``close``."""
 
     def __init__(self, process: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
         self._process, self._folder = process, folder
@@ -75,14 +71,6 @@ class CodeCarbonProcess:
         except BaseException:
             _end(process, folder)
             raise
-
-    def __enter__(self) -> CodeCarbonProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         _end(self._process, self._folder)

@@ -93,7 +93,7 @@ class EdgeRecorder:
         after = self._clock.seconds()
         self.due = before + self._spacing
         if reading is None or self._reading is None or reading == self._reading:
-            self._stand_still(reading, before)
+            self._check_silence(reading, before)
             return False
         self._joules += grown(self._reading, reading, after - self._read_at)
         return self._move(reading, before, after)
@@ -138,7 +138,8 @@ class EdgeRecorder:
             )
         return reading
 
-    def _stand_still(self, reading: float | None, at: float) -> None:
+    def _check_silence(self, reading: float | None, at: float) -> None:
+        """Note a reading without growth. Raises MeasurementError (``CounterSilent``) if there was none for too long."""
         if reading is not None:
             self._reading, self._read_at, self._rested = reading, at, False
         if at - self._moved_at > self._silence:

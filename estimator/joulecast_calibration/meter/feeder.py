@@ -58,13 +58,13 @@ class Feeder:
     def feed(self) -> bool:
         """Enqueue one chunk if the queue runs low, and poll what has completed; return False if there was nothing to
         do."""
-        hungry = self.pending < self._wanted()
-        if hungry:
+        runs_low = self.pending < self._wanted()
+        if runs_low:
             self._chunk = min(self._wanted_chunk(), _GROWTH * self._chunk)
             self._load.enqueue(self._chunk)
             self._enqueued += self._chunk
         self._look()
-        return hungry
+        return runs_low
 
     def _look(self) -> None:
         completed, now = self._load.completed(), self._clock.seconds()

@@ -12,8 +12,8 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.constants import POWER, CounterConstants
 from joulecast_calibration.meter.edges import joules_at
 from joulecast_calibration.meter.estimate import Beginning, Estimate, beginning, estimate
+from joulecast_calibration.meter.loop import MeasuringLoop, undisturbed
 from joulecast_calibration.meter.policy import Policy
-from joulecast_calibration.meter.recording import Recording, undisturbed
 from joulecast_calibration.meter.sensor import Clock, DeviceState, Load, Sensor
 
 
@@ -102,15 +102,15 @@ def _attempt(
 ) -> Window:
     try:
         with undisturbed():
-            recording = Recording(load, sensor, clock, constants, policy)
-            found, cut = _watch(recording, clock, constants, policy)
+            loop = MeasuringLoop(load, sensor, clock, constants, policy)
+            found, cut = _watch(loop, clock, constants, policy)
     except MeasurementError as error:
         if error.reason != "LoadStalled":
             load.drain()
         raise
     load.drain()
     refuse_foreign_processes(sensor)
-    return _window(recording, found, cut, constants, policy, redone)
+    return _window(loop, found, cut, constants, policy, redone)
 
 
 def refuse_foreign_processes(sensor: Sensor) -> None:
@@ -127,37 +127,37 @@ def refuse_foreign_processes(sensor: Sensor) -> None:
 
 
 def _watch(
-    recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy
+    loop: MeasuringLoop, clock: Clock, constants: CounterConstants, policy: Policy
 ) -> tuple[Estimate, Beginning]:
-    warm = _warm_up(recording, clock, constants, policy)
-    skipped, judged = len(recording.edges), 0
+    warm = _warm_up(loop, clock, constants, policy)
+    skipped, judged = len(loop.edges), 0
     due = clock.seconds() + policy.shortest_seconds
     while True:
-        recording.turn()
-        edges = len(recording.edges) - skipped
+        loop.turn()
+        edges = len(loop.edges) - skipped
         if edges > judged and edges >= policy.fewest_edges and clock.seconds() >= due:
             judged, due = edges, clock.seconds() + _JUDGED_SECONDS
-            found = _judge(recording, skipped, warm, constants, policy)
+            found = _judge(loop, skipped, warm, constants, policy)
             if found is not None:
                 return found
 
 
-def _warm_up(recording: Recording, clock: Clock, constants: CounterConstants, policy: Policy) -> float:
+def _warm_up(loop: MeasuringLoop, clock: Clock, constants: CounterConstants, policy: Policy) -> float:
     """Wait at least the lag, and until executions have their final speed; return the time when that was reached."""
-    feeder = recording.feeder
+    feeder = loop.feeder
     while True:
-        recording.turn()
+        loop.turn()
         now, pace = clock.seconds(), feeder.seconds_per_execution()
         enough = _WARM_STEPS if pace is None or pace <= policy.single_seconds else _WARM_STEPS - 1
-        if len(feeder.steps) >= enough and now - recording.begun >= constants.lag_seconds:
+        if len(feeder.steps) >= enough and now - loop.begun >= constants.lag_seconds:
             return feeder.steps[-1].after
 
 
 def _judge(
-    recording: Recording, skipped: int, warm: float, constants: CounterConstants, policy: Policy
+    loop: MeasuringLoop, skipped: int, warm: float, constants: CounterConstants, policy: Policy
 ) -> tuple[Estimate, Beginning] | None:
     """Return the window if it may close: in whole, or without its beginning if only the rest is good."""
-    edges, steps = recording.edges[skipped:], recording.feeder.steps
+    edges, steps = loop.edges[skipped:], loop.feeder.steps
     whole = estimate(edges, steps, constants, policy, warm)
     if whole is None or not _long_enough(whole, policy):
         return None
@@ -180,10 +180,10 @@ def _long_enough(found: Estimate, policy: Policy) -> bool:
 
 
 def _window(
-    recording: Recording, found: Estimate, cut: Beginning, constants: CounterConstants, policy: Policy, redone: int
+    loop: MeasuringLoop, found: Estimate, cut: Beginning, constants: CounterConstants, policy: Policy, redone: int
 ) -> Window:
-    states = [each.state for each in recording.conditions if found.begins <= each.seconds <= found.ends]
-    states = states or [each.state for each in recording.conditions[-1:]]
+    states = [state for seconds, state in loop.states if found.begins <= seconds <= found.ends]
+    states = states or [state for _, state in loop.states[-1:]]
     joules = found.watts * found.seconds
     relative = found.watts_standard_error / found.watts, found.seconds_standard_error / found.seconds
     return Window(
@@ -196,7 +196,7 @@ def _window(
         joules=joules,
         joules_standard_error=joules * (relative[0] ** 2 + relative[1] ** 2) ** 0.5,
         window_seconds=found.ends - found.begins,
-        warmup_seconds=found.begins - recording.begun,
+        warmup_seconds=found.begins - loop.begun,
         dropped_seconds=cut.seconds,
         dropped_watts=cut.watts,
         dropped_execution_seconds=cut.execution_seconds,
@@ -205,22 +205,22 @@ def _window(
         steady=found.steady(policy) if cut.undisturbed(found, policy) else False,
         phase_gap=found.phase_gap,
         single=found.executions == 1,
-        power_joules=_power_joules(recording, found, constants),
+        power_joules=_power_joules(loop, found, constants),
         sm_clock_mhz=_mean(states, "sm_clock_mhz"),
         memory_clock_mhz=_mean(states, "memory_clock_mhz"),
         temperature_celsius=_mean(states, "temperature_celsius"),
         throttle_reasons=tuple(sorted({reason for state in states for reason in state.throttle_reasons})),
         redone=redone,
-        missed=recording.missed,
+        missed=loop.missed,
     )
 
 
-def _power_joules(recording: Recording, found: Estimate, constants: CounterConstants) -> float | None:
+def _power_joules(loop: MeasuringLoop, found: Estimate, constants: CounterConstants) -> float | None:
     """Integrate the power readings of the window, from where they no longer include the time before the load."""
     if constants.method == POWER:
         return None
-    settled = max(found.begins, recording.begun + constants.power_lag_seconds)
-    edges = [edge for edge in recording.power.edges if edge.seconds >= settled]
+    settled = max(found.begins, loop.begun + constants.power_lag_seconds)
+    edges = [edge for edge in loop.power.edges if edge.seconds >= settled]
     if len(edges) < 2:
         return None
     begins, ends = edges[0].seconds, min(edges[-1].seconds, max(found.ends, edges[1].seconds))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -97,16 +98,10 @@ class NvmlSensor:
 
     def close(self) -> None:
         """Release NVML; a second call does nothing."""
-        nvml, self._nvml = getattr(self, "_nvml", None), None
+        nvml, self._nvml = self._nvml, None
         if nvml is not None:
-            self._quietly(nvml)
-
-    @staticmethod
-    def _quietly(nvml: Any) -> None:
-        try:
-            nvml.nvmlShutdown()
-        except nvml.NVMLError:
-            return
+            with suppress(nvml.NVMLError):
+                nvml.nvmlShutdown()
 
     def _open(self, index: int) -> None:
         nvml = self._nvml

@@ -23,7 +23,7 @@ class DeviceProcesses:
 
     def foreign_processes(self, listed: Sequence[int]) -> tuple[int, ...]:
         """Return the listed process ids that use the device and do not belong to this run, in order."""
-        unknown = [process for process in listed if not self._is_kin(process)]
+        unknown = [process for process in listed if not self._is_own(process)]
         if len(unknown) < len(listed):
             return tuple(sorted(unknown))
         if unknown and self._adopted not in unknown:
@@ -34,9 +34,10 @@ class DeviceProcesses:
 
     def foreign_before_context(self, listed: Sequence[int]) -> tuple[int, ...]:
         """Return the same before this process has a context, when no unknown id can be its own."""
-        return tuple(sorted(process for process in listed if not self._is_kin(process)))
+        return tuple(sorted(process for process in listed if not self._is_own(process)))
 
-    def _is_kin(self, process: int) -> bool:
+    def _is_own(self, process: int) -> bool:
+        """Return whether it is this process or a descendant of it."""
         for _ in range(_GENERATIONS):
             if process == self._self:
                 return True

@@ -253,23 +253,11 @@ def left_out(lines: Iterable[Line], damaged: tuple[str, ...] = ()) -> Counter[st
     return counts
 
 
-def measured_rows(folder: Path) -> tuple[Executed, ...]:
-    """Return the ``layer`` and ``network`` rows to be fitted or scored.
-
-    Raises MeasurementError for no folder, and one that names the place if any row of the folder was simulated, does
-    not say that it was not, belongs to no session, or has a newer schema.
-    """
-    if not folder.is_dir():
-        raise MeasurementError(f"{folder} is not a folder: name the one that holds the measured rows")
-    found = read_rows(folder)
-    refuse_unfit(found.lines)
-    return tuple(filter(is_executed, found.placed))
-
-
 def refuse_unfit(lines: Iterable[Line], *, simulated: bool = False) -> None:
-    """Refuse lines as ``measured_rows`` does.
+    """Raise MeasurementError, with the place, for a line that must not be fitted.
 
-    ``simulated``: accept rows of a simulated card, as long as all are marked as simulated.
+    Its row was simulated, does not say that it was not, belongs to no session, or has a newer schema. ``simulated``:
+    accept rows of a simulated card, as long as all are marked as simulated.
     """
     for line in lines:
         of_a_simulation = is_simulated(line.accelerator) or bool(line.session_flaw)

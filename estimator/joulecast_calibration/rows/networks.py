@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -149,7 +149,7 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
         rows=tuple(_row(entry) for entry in kept),
         truth=Truth(
             joules=np.array([float(entry[TRUTH[0]]) for entry in kept]),
-            seconds=np.array([_milliseconds(entry[TRUTH[1]]) / 1e3 for entry in kept]),
+            seconds=np.array([(_positive(entry[TRUTH[1]]) or math.nan) / 1e3 for entry in kept]),
         ),
         unscored=tuple(sorted(Counter(reason for reason in reasons if reason).items())),
     )
@@ -157,20 +157,13 @@ def _of_card(folder: str, card: str, entries: Sequence[dict[str, str]], cards: i
 
 def _seen(entries: Sequence[Mapping[str, str]]) -> Seen:
     """Return what the rows show of their card; of several power limits the highest, as limits are never raised."""
-    watts = [
-        1e3 * float(entry[TRUTH[0]]) / float(entry[TRUTH[1]])
-        for entry in entries
-        if _is_positive(entry[TRUTH[0]]) and _is_positive(entry[TRUTH[1]])
-    ]
+    numbers = [(_positive(entry[TRUTH[0]]), _positive(entry[TRUTH[1]])) for entry in entries]
+    watts = [1e3 * joules / milliseconds for joules, milliseconds in numbers if joules and milliseconds]
     return Seen(
-        power_limit_watts=_highest(entry.get(LIMIT, "") for entry in entries),
+        power_limit_watts=max(filter(None, (_positive(e.get(LIMIT, "")) for e in entries)), default=None),
         watts=max(watts, default=None),
-        clock_mhz=_highest(entry["sm_clock_locked_mhz"] for entry in entries),
+        clock_mhz=max(filter(None, (_positive(e["sm_clock_locked_mhz"]) for e in entries)), default=None),
     )
-
-
-def _highest(texts: Iterable[str]) -> float | None:
-    return max((float(text) for text in texts if _is_positive(text)), default=None)
 
 
 def _reason(entry: dict[str, str]) -> str:
@@ -183,20 +176,22 @@ def _reason(entry: dict[str, str]) -> str:
         return f"mode {entry['mode']}"
     if _reads_sequence(entry["model"], entry["config"]) and not entry["seq"]:
         return "no seq"
-    odd = [name for name in _NUMBERS if not _is_positive(entry[name]) and (entry[name] or name == "batch")]
+    odd = [name for name in _NUMBERS if not _positive(entry[name]) and (entry[name] or name == "batch")]
     if odd:
         return f"{odd[0]} {entry[odd[0]] or 'missing'}"
-    return "" if _is_positive(entry[TRUTH[0]]) else "no joules"
+    return "" if _positive(entry[TRUTH[0]]) else "no joules"
 
 
 _NUMBERS = ("batch", "seq", "sm_clock_locked_mhz")
 
 
-def _is_positive(text: str) -> bool:
+def _positive(text: str) -> float | None:
+    """Return the finite number above 0 that ``text`` is, or None."""
     try:
-        return 0 < float(text) < math.inf
+        number = float(text)
     except ValueError:
-        return False
+        return None
+    return number if 0 < number < math.inf else None
 
 
 @cache
@@ -204,10 +199,6 @@ def _reads_sequence(model: str, config: str) -> bool:
     """Return whether an input has a second free dimension."""
     inputs = find(model=model, config=config, dtype="float32").inputs.values()
     return any(sum(isinstance(size, str) for size in shape) > 1 for shape in inputs)
-
-
-def _milliseconds(text: str) -> float:
-    return float(text) if _is_positive(text) else math.nan
 
 
 def _row(entry: dict[str, str]) -> ForecastRow:

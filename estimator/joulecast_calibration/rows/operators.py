@@ -65,24 +65,24 @@ class OperatorRows:
 
 def gemm_latency(folder: Path, product: str) -> OperatorRows | None:
     """Read bf16 products of ``product``: (m, k) × (k, n), replayed from a CUDA graph."""
-    column = CARDS.get(product, "")
-    rows = [
-        (1.0, float(e["m"]), float(e["n"]), float(e["k"]), float(e[column]))
-        for e in _read(folder / "aiconfigurator_ops" / "gemm_bf16_latency_wide.csv.gz")
-        if e.get(column)
-    ]
-    return _products(_thinned(rows), "bf16", "matmul", unit_seconds=1e-3)
+    rows = _wide(folder, "gemm_bf16_latency_wide", product, ("m", "n", "k"))
+    return _products(_thinned([(1.0, *row) for row in rows]), "bf16")
 
 
 def attention_latency(folder: Path, product: str) -> OperatorRows | None:
     """Read encoder attention in bf16: one fused row of two products a head."""
-    column = CARDS.get(product, "")
-    rows = [
-        (float(e["batch_size"]) * float(e["num_heads"]), float(e["isl"]), float(e["head_dim"]), float(e[column]))
-        for e in _read(folder / "aiconfigurator_ops" / "encoder_attention_bf16_latency_wide.csv.gz")
-        if e.get(column) and float(e[column]) >= _LONG_ENOUGH_MS
-    ]
-    return _attentions(_thinned(rows), "bf16", unit_seconds=1e-3)
+    columns = ("batch_size", "num_heads", "isl", "head_dim")
+    rows = _wide(folder, "encoder_attention_bf16_latency_wide", product, columns)
+    kept = [(batch * heads, *row) for batch, heads, *row in rows if row[-1] >= _LONG_ENOUGH_MS]
+    return _attentions(_thinned(kept), "bf16")
+
+
+def _wide(folder: Path, table: str, product: str, columns: Sequence[str]) -> Iterator[tuple[float, ...]]:
+    """Yield ``columns`` of a wide table and the milliseconds on ``product``, of the rows that have them."""
+    timed = CARDS.get(product, "")
+    for entry in _read(folder / "aiconfigurator_ops" / f"{table}.csv.gz"):
+        if entry.get(timed):
+            yield tuple(float(entry[name]) for name in (*columns, timed))
 
 
 def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
@@ -92,13 +92,16 @@ def fp32_latency(folder: Path, product: str) -> Mapping[str, OperatorRows]:
     """
     name = FP32_CARDS.get(product)
     entries = [e for e in _read(folder / "neusight_latency" / "op_latency_fp32.csv.gz") if e["Device"] == name]
-    products = [_fp32_products([e for e in entries if e["OPName"] == name], name == "linear") for name in _PRODUCTS]
+    products = [
+        _products(_thinned([_product(e) for e in entries if e["OPName"] == name]), "fp32", transposed=name == "linear")
+        for name in ("linear", "bmm")
+    ]
     passes = {
         "normalisation": [_pass(e, 2) for e in entries if e["OPName"] in ("ln", "softmax")],
         "other": [_pass(e, 3 if e["OPName"] in _BINARY else 2) for e in entries if e["OPName"] in (*_BINARY, *_UNARY)],
     }
     found = {"matmul": _joined([rows for rows in products if rows is not None])}
-    found |= {family: _passes(_thinned(rows), family, unit_seconds=1e-3) for family, rows in passes.items()}
+    found |= {family: _passes(_thinned(rows), family) for family, rows in passes.items()}
     return {family: rows for family, rows in found.items() if rows is not None}
 
 
@@ -106,8 +109,7 @@ def gemm_power(folder: Path, product: str) -> OperatorRows | None:
     """Read bf16 products with board power, one row for each cell of neighbouring shapes.
 
     A row has the 90th percentile of its cell's watts and its median times. Power is bimodal there (a 1 s average read
-    during
-    1 s runs), so single rows are never used, and short ones are left out.
+    during 1 s runs), so single rows are never used, and short ones are left out.
     """
     name = METERED.get(product)
     rows = [
@@ -116,15 +118,12 @@ def gemm_power(folder: Path, product: str) -> OperatorRows | None:
         if e["system"] == name and e["gemm_dtype"] == "bfloat16" and e["power_w"]
     ]
     kept = [row for row in rows if row[4] >= SHORTEST_METERED_SECONDS]
-    if not kept:
-        return None
-    whole = _products([row[:5] for row in kept], "bf16", "matmul", unit_seconds=1.0)
+    whole = _products([row[:5] for row in kept], "bf16", unit_seconds=1.0)
     return None if whole is None else _upper_mode(whole, np.array([row[5] for row in kept]))
 
 
 _FEWEST = 8  # rows of a cell: its 90th percentile is then not its largest value
 _BYTES_AN_ELEMENT = 8  # fp32 read and written; the few of two operands are not told apart
-_PRODUCTS = ("linear", "bmm")
 _BINARY = ("add", "mul", "div")
 _UNARY = ("addu", "mulu", "divu", "gelu", "relu", "tanh", "powu")  # pow is arithmetic-bound: no pass over memory
 
@@ -151,13 +150,6 @@ def _product(entry: Mapping[str, str]) -> tuple[float, ...]:
     return (*(float(entry[name] or 1) for name in ("B", "M", "N", "K")), float(entry["Latency"]))
 
 
-def _fp32_products(entries: Sequence[Mapping[str, str]], transposed: bool) -> OperatorRows | None:
-    rows = _products(_thinned([_product(e) for e in entries]), "fp32", "matmul", unit_seconds=1e-3)
-    if rows is None:
-        return None
-    return replace(rows, table=replace(rows.table, transposed=np.full(rows.seconds.size, transposed)))
-
-
 def _joined(parts: Sequence[OperatorRows]) -> OperatorRows | None:
     if not parts:
         return None
@@ -171,31 +163,31 @@ def _pass(entry: Mapping[str, str], tensors: int) -> tuple[float, ...]:
 
 
 def _products(
-    rows: Sequence[tuple[float, ...]], arithmetic: str, family: str, *, unit_seconds: float
+    rows: Sequence[tuple[float, ...]], arithmetic: str, *, transposed: bool = False, unit_seconds: float = 1e-3
 ) -> OperatorRows | None:
     if not rows:
         return None
     batch, m, n, k, taken = np.array(rows).T
-    itemsize = 4 if arithmetic in ("fp32", "tf32") else 2
-    moved = itemsize * batch * (m * k + k * n + m * n)
-    table = _table(moved, 2 * batch * m * n * k, arithmetic, family, [(batch, m, n, k)])
+    moved = (4 if arithmetic == "fp32" else 2) * batch * (m * k + k * n + m * n)
+    table = _table(moved, 2 * batch * m * n * k, arithmetic, "matmul", [(batch, m, n, k)])
+    table = replace(table, transposed=np.full(taken.size, transposed))
     return OperatorRows(table=table, seconds=taken * unit_seconds)
 
 
-def _attentions(rows: Sequence[tuple[float, ...]], arithmetic: str, *, unit_seconds: float) -> OperatorRows | None:
+def _attentions(rows: Sequence[tuple[float, ...]], arithmetic: str) -> OperatorRows | None:
     if not rows:
         return None
     heads, length, width, taken = np.array(rows).T
     shapes = [(heads, length, length, width), (heads, length, width, length)]
     table = _table(2 * 4 * heads * length * width, 4 * heads * length**2 * width, arithmetic, "attention", shapes)
-    return OperatorRows(table=table, seconds=taken * unit_seconds)
+    return OperatorRows(table=table, seconds=taken * 1e-3)
 
 
-def _passes(rows: Sequence[tuple[float, ...]], family: str, *, unit_seconds: float) -> OperatorRows | None:
+def _passes(rows: Sequence[tuple[float, ...]], family: str) -> OperatorRows | None:
     if not rows:
         return None
     moved, taken = np.array(rows).T
-    return OperatorRows(table=_table(moved, np.zeros_like(moved), "", family, []), seconds=taken * unit_seconds)
+    return OperatorRows(table=_table(moved, np.zeros_like(moved), "", family, []), seconds=taken * 1e-3)
 
 
 def _table(moved: Array, flops: Array, arithmetic: str, family: str, shapes: Sequence[tuple[Array, ...]]) -> Features:

@@ -5,23 +5,8 @@ Reading the committed index needs the standard library alone; ``rebuild`` traces
 
 from __future__ import annotations
 
-from joulecast_calibration.suite.architecture import Architecture, Batch, Network, Skip
-from joulecast_calibration.suite.index import (
-    additivity,
-    anchors,
-    architectures,
-    cudagraphs,
-    layers,
-    llms,
-    networks,
-    skipped,
-    suite_digest,
-    versions,
-)
-from joulecast_calibration.suite.layer import Additivity, Layer
+from joulecast_calibration.suite.architecture import Architecture, Batch, Skip, SuiteNetwork
+from joulecast_calibration.suite.index import SuiteIndex, committed
+from joulecast_calibration.suite.layer import Additivity, SuiteLayer
 
-__all__ = [
-    "Additivity", "Architecture", "Batch", "Layer", "Network", "Skip",
-    "additivity", "anchors", "architectures", "cudagraphs", "layers", "llms", "networks", "skipped", "suite_digest",
-    "versions",
-]  # fmt: skip
+__all__ = ["Additivity", "Architecture", "Batch", "Skip", "SuiteIndex", "SuiteLayer", "SuiteNetwork", "committed"]

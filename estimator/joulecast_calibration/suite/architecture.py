@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 BATCH_SIZES = (1, 32, 128)
 """Batch sizes of published layer-wise energy studies (WattLayer, arXiv 2606.27841)."""
+
+LONG_SECONDS = 0.5
+"""Layers and passes that are predicted to take longer are measured last, as each costs the time of many others."""
 
 MEMORY_BYTES = 70e9
 """Most memory of a network: an 80 GB accelerator less its context, the allocator's overhead and a margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One forward pass.
+class ExecutionCost:
+    """What one execution of a layer or a forward pass costs, by count and by forecast.
 
-    - ``digest``: of its graph.
-    - ``rows``: executed rows, those with a kernel.
+    - ``rows``: executed rows, those with a kernel; the figures are sums over them.
     - ``kernels``, ``views``: in eager mode.
-    - ``module_calls``: modules entered.
-    - ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
-      trace.
-    - ``fits``: whether that, with a margin, is below ``MEMORY_BYTES``.
+    - ``fits``: whether its memory is below ``MEMORY_BYTES``.
     - ``predicted_seconds``, ``predicted_joules``: a forecast, for order and budget alone.
     """
 
-    batch_size: int
     digest: str
     rows: int
     macs: int
@@ -37,15 +35,33 @@ class Batch:
     bytes_moved: int
     kernels: int
     views: int
-    module_calls: int
-    peak_bytes: int
     fits: bool
     predicted_seconds: float
     predicted_joules: float
 
+    @property
+    def long(self) -> bool:
+        """Return whether it is measured last."""
+        return self.predicted_seconds > LONG_SECONDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Batch(ExecutionCost):
+    """One forward pass.
+
+    - ``digest``: of its graph.
+    - ``module_calls``: modules entered.
+    - ``peak_bytes``: all parameters and buffers, and the largest set of activations alive at once, estimated from the
+      trace. It fits with a margin.
+    """
+
+    batch_size: int
+    module_calls: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteNetwork:
     """One architecture with one fixed input.
 
     - ``name``: its named source.
@@ -81,7 +97,7 @@ class Architecture:
     zero_shot: bool
     digest: str
     params: int
-    workloads: tuple[Network, ...]
+    workloads: tuple[SuiteNetwork, ...]
 
     @property
     def batches(self) -> Iterator[Batch]:
@@ -92,10 +108,6 @@ class Architecture:
     def executed_layers(self) -> int:
         """Count the rows with a kernel, over all forward passes."""
         return sum(batch.rows for batch in self.batches)
-
-    def to_json(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in _OWN}
-        return own | {"workloads": [_workload(workload) for workload in self.workloads]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,26 +120,15 @@ class Skip:
     reason: str
 
 
-_OWN = ("name", "task", "family", "zero_shot", "digest", "params")
 _SHARED = ("name", "task", "family", "zero_shot")
 
 
 def architecture_from_json(document: Mapping[str, Any]) -> Architecture:
-    """Return the architecture that ``Architecture.to_json`` wrote."""
+    """Return the architecture of an index's entry, whose workloads do not repeat what they share."""
     shared = {name: document[name] for name in _SHARED}
     workloads = tuple(_network(shared, entry) for entry in document["workloads"])
     return Architecture(**shared, digest=document["digest"], params=document["params"], workloads=workloads)
 
 
-def _workload(network: Network) -> dict[str, Any]:
-    entry: dict[str, Any] = {"sequence_length": network.sequence_length, "seconds": network.seconds}
-    return entry | {"batches": [asdict(batch) for batch in network.batches]}
-
-
-def _network(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> Network:
-    return Network(
-        **shared,
-        sequence_length=entry["sequence_length"],
-        seconds=entry["seconds"],
-        batches=tuple(Batch(**batch) for batch in entry["batches"]),
-    )
+def _network(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> SuiteNetwork:
+    return SuiteNetwork(**{**shared, **entry, "batches": tuple(Batch(**batch) for batch in entry["batches"])})

@@ -29,7 +29,7 @@ _SUMMED = ("macs", "params", "activations", "input_numel", "bytes_moved", "views
 
 
 def described(call: Call) -> dict[str, Any]:
-    """Describe a call: the fields of ``Layer`` that it determines, its call as ``document``, and ``signature``.
+    """Describe a call: the fields of ``SuiteLayer`` that it determines, its call as ``document``, and ``signature``.
 
     ``signature`` is equal for configurations that no count can tell apart. A call without a kernel gives ``kernels``
     alone, 0.

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from joulecast.readers.module.calls import call_from_json
 from joulecast.readers.module.graph import graph_of_call
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.rows.counted import Counted, frozen, launched_rows, layer_of
-from joulecast_calibration.suite.index import FOLDER, Index, committed
+from joulecast_calibration.suite.index import FOLDER, SuiteIndex, committed
 
 FILE_NAME = "contents.json.gz"
 
@@ -54,10 +55,11 @@ def contents(folder: Path = FOLDER) -> Contents | None:
         document = json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError) as error:
         raise MeasurementError(f"{path} cannot be read ({error}): rebuild the index") from None
+    names = document["names"]
     return Contents(
         suite=document["suite"],
-        layers=tuple(layer_of(_named(document["names"], row)) for row in document["rows"]),
-        networks={_key(entry): _pairs(entry) for entry in document["networks"]},
+        layers=tuple(layer_of([names[row[0]], names[row[1]], *row[2:]]) for row in document["rows"]),
+        networks={tuple(entry[:4]): _pairs(*entry[4:]) for entry in document["networks"]},
     )
 
 
@@ -92,7 +94,7 @@ def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     names = sorted({name for row in distinct for name in row[:2]})
     number = {name: position for position, name in enumerate(names)}
     document = {
-        "suite": Index(folder).digest,
+        "suite": SuiteIndex(folder).digest,
         "names": names,
         "rows": [[number[row[0]], number[row[1]], *row[2:]] for row in distinct],
         "networks": [_network(key, found, place) for key, found in networks],
@@ -122,17 +124,6 @@ def _network(key: list[Any], found: Sequence[Any], place: Mapping[Any, int]) -> 
     return [*key, steps, [times for _, times in ordered]]
 
 
-def _key(entry: Sequence[Any]) -> Key:
-    return entry[0], entry[1], entry[2], entry[3]
-
-
-def _pairs(entry: Sequence[Any]) -> tuple[tuple[int, int], ...]:
-    position, found = 0, []
-    for step, times in zip(entry[4], entry[5], strict=True):
-        position += step
-        found.append((position, times))
-    return tuple(found)
-
-
-def _named(names: Sequence[str], row: Sequence[Any]) -> list[Any]:
-    return [names[row[0]], names[row[1]], *row[2:]]
+def _pairs(steps: Sequence[int], times: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return positions, which are stored as the steps between them, and counts."""
+    return tuple(zip(accumulate(steps), times, strict=True))

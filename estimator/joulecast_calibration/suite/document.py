@@ -7,10 +7,10 @@ from typing import Any
 
 from joulecast.api.documents import header
 from joulecast_calibration.suite.architecture import Architecture
-from joulecast_calibration.suite.index import Index
+from joulecast_calibration.suite.index import SuiteIndex
 
 
-def suite_document(index: Index) -> dict[str, Any]:
+def suite_document(index: SuiteIndex) -> dict[str, Any]:
     """Build a document of kind ``suite``: totals, every architecture, and what was skipped.
 
     ``executed_layers`` counts rows with a kernel over all architectures, inputs and batch sizes; ``distinct_layers``

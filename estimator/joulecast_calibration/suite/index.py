@@ -18,8 +18,8 @@ from typing import Any
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.files import write_together
-from joulecast_calibration.suite.architecture import Architecture, Network, Skip, architecture_from_json
-from joulecast_calibration.suite.layer import Additivity, Layer, layer_from_json
+from joulecast_calibration.suite.architecture import Architecture, Skip, SuiteNetwork, architecture_from_json
+from joulecast_calibration.suite.layer import Additivity, SuiteLayer, layer_from_json
 from joulecast_calibration.suite.ordering import ordered_networks
 from joulecast_calibration.suite.selection import anchor_layers, captured_networks, unseen_networks
 
@@ -31,7 +31,7 @@ PARTS = ("architectures", "layers", "space")
 
 
 @dataclass(frozen=True)
-class Index:
+class SuiteIndex:
     """An index in ``folder``; each part is read when first used. Raises MeasurementError where one cannot be read."""
 
     folder: Path
@@ -42,10 +42,12 @@ class Index:
 
     @cached_property
     def architectures(self) -> tuple[Architecture, ...]:
+        """Return every architecture of the suite, by task, family and name."""
         return tuple(architecture_from_json(entry) for entry in self.head["architectures"])
 
     @cached_property
     def skipped(self) -> tuple[Skip, ...]:
+        """Return what could not be traced."""
         return tuple(Skip(**entry) for entry in self.head["skipped"])
 
     @cached_property
@@ -53,17 +55,46 @@ class Index:
         return self._read("layers")
 
     @cached_property
-    def known(self) -> Mapping[str, Layer]:
+    def known(self) -> Mapping[str, SuiteLayer]:
         """Return every layer that it can run, by digest."""
         return {entry["digest"]: layer_from_json(entry) for entry in self._body["layers"]}
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
-        """Return the sample, in its order."""
+    def networks(self) -> tuple[SuiteNetwork, ...]:
+        """Return the networks to measure, in order.
+
+        Any prefix covers tasks and families, and long forward passes come last. Networks that do not fit, or must stay
+        unseen, are left out.
+        """
+        return ordered_networks(self.architectures)
+
+    @cached_property
+    def layers(self) -> tuple[SuiteLayer, ...]:
+        """Return the sample of layers, in order.
+
+        Any prefix covers the feature space, and long layers come last. Layers that do not fit, or that a network which
+        must stay unseen has, are left out.
+        """
         return tuple(self.known[digest] for digest in self._body["sample"])
 
     @cached_property
+    def llms(self) -> tuple[SuiteNetwork, ...]:
+        """Return the language models that contribute no layer to the sample."""
+        return unseen_networks(self.architectures)
+
+    @cached_property
+    def cudagraphs(self) -> tuple[SuiteNetwork, ...]:
+        """Return what is run as CUDA graphs too, each at one batch size."""
+        return captured_networks(self.networks)
+
+    @cached_property
+    def anchors(self) -> tuple[SuiteLayer, ...]:
+        """Return the layers that every run measures at its start and at its end."""
+        return anchor_layers(self.layers)
+
+    @cached_property
     def additivity(self) -> tuple[Additivity, ...]:
+        """Return the networks whose layers are all measured."""
         return tuple(self._additivity(entry) for entry in self._body["additivity"])
 
     @cached_property
@@ -73,7 +104,7 @@ class Index:
 
     @cached_property
     def digest(self) -> str:
-        """Return the digest of the content, which does not depend on its compression."""
+        """Return ``sha256:`` and the digest of the content, which does not depend on its compression."""
         content = b"\0".join(self._text(part) for part in PARTS)
         return "sha256:" + hashlib.sha256(content).hexdigest()
 
@@ -105,75 +136,16 @@ def _packed(part: Mapping[str, Any]) -> bytes:
     return gzip.compress(text.encode(), mtime=0)
 
 
-def existing(folder: Path) -> Index | None:
+def existing(folder: Path) -> SuiteIndex | None:
     """Return the index in ``folder`` as it is now, whatever is written there later; None if there is none."""
     if not (folder / f"{PARTS[0]}.json.gz").is_file():
         return None
-    index = Index(folder)
+    index = SuiteIndex(folder)
     _ = index.head, index.architectures
     return index
 
 
 @cache
-def committed() -> Index:
+def committed() -> SuiteIndex:
     """Return the index that came with the package."""
-    return Index(FOLDER)
-
-
-def architectures() -> tuple[Architecture, ...]:
-    """Return every architecture of the suite, by task, family and name."""
-    return committed().architectures
-
-
-def networks() -> tuple[Network, ...]:
-    """Return the networks to measure, in order.
-
-    Any prefix covers tasks and families, and long forward passes come last. Networks that do not fit, or must stay
-    unseen, are left out.
-    """
-    return ordered_networks(architectures())
-
-
-def layers() -> tuple[Layer, ...]:
-    """Return the sample of layers, in order.
-
-    Any prefix covers the feature space, and long layers come last. Layers that do not fit, or that a network which must
-    stay unseen has, are left out.
-    """
-    return committed().layers
-
-
-def llms() -> tuple[Network, ...]:
-    """Return the language models that contribute no layer to the sample."""
-    return unseen_networks(architectures())
-
-
-def cudagraphs() -> tuple[Network, ...]:
-    """Return what is run as CUDA graphs too, each at one batch size."""
-    return captured_networks(networks())
-
-
-def anchors() -> tuple[Layer, ...]:
-    """Return the layers that every run measures at its start and at its end."""
-    return anchor_layers(layers())
-
-
-def additivity() -> tuple[Additivity, ...]:
-    """Return the networks whose layers are all measured."""
-    return committed().additivity
-
-
-def skipped() -> tuple[Skip, ...]:
-    """Return what could not be traced."""
-    return committed().skipped
-
-
-def versions() -> Mapping[str, str]:
-    """Return the versions of the libraries that the index was traced with."""
-    found: Mapping[str, str] = committed().head["versions"]
-    return found
-
-
-def suite_digest() -> str:
-    """Return the identity of the index: ``sha256:`` and 64 hexadecimal digits."""
-    return committed().digest
+    return SuiteIndex(FOLDER)

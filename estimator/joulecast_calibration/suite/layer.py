@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from joulecast.readers.module.calls import call_from_json
-
-if TYPE_CHECKING:
-    from joulecast.readers.module.calls import Call
-
-LONG_SECONDS = 0.5
-"""Layers that are predicted to take longer are measured last, as each costs the time of many others."""
+from joulecast.readers.module.calls import Call, call_from_json
+from joulecast_calibration.suite.architecture import ExecutionCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class SuiteLayer(ExecutionCost):
     """A distinct configuration of a layer.
 
     - ``digest``: of the call.
-    - ``op_type``, ``dtype``: of the row that moves most bytes; the figures are sums over its ``rows`` with a kernel
-      (one, for nearly all).
+    - ``op_type``, ``dtype``: of the row that moves most bytes; nearly all layers have one row.
     - ``multiplicity``: executions in the whole suite.
     - ``families``: lineages of the networks that have it.
     - ``zero_shot``: whether a network that must stay unseen has it, or its equal in every count.
@@ -29,23 +23,11 @@ class Layer:
     - ``document``: the call as JSON.
     """
 
-    digest: str
     op_type: str
     dtype: str
-    rows: int
-    macs: int
-    params: int
-    activations: int
-    input_numel: int
-    bytes_moved: int
-    kernels: int
-    views: int
     multiplicity: int
     families: tuple[str, ...]
     zero_shot: bool
-    fits: bool
-    predicted_seconds: float
-    predicted_joules: float
     document: Mapping[str, Any]
 
     @property
@@ -53,18 +35,10 @@ class Layer:
         """Return the call to run."""
         return call_from_json(self.document)
 
-    @property
-    def long(self) -> bool:
-        """Return whether it is measured last."""
-        return self.predicted_seconds > LONG_SECONDS
 
-    def to_json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def layer_from_json(document: Mapping[str, Any]) -> Layer:
-    """Return the layer that ``Layer.to_json`` wrote."""
-    return Layer(**{**document, "families": tuple(document["families"])})
+def layer_from_json(document: Mapping[str, Any]) -> SuiteLayer:
+    """Return the layer of an index's entry."""
+    return SuiteLayer(**{**document, "families": tuple(document["families"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +52,4 @@ class Additivity:
     batch_size: int
     sequence_length: int | None
     seconds: float | None
-    layers: tuple[tuple[Layer, int], ...]
+    layers: tuple[tuple[SuiteLayer, int], ...]

@@ -51,14 +51,14 @@ def language_models() -> frozenset[str]:
 
 @cache
 def zero_shot_names() -> frozenset[str]:
-    """Return the language models that contribute no layer to the suite's sample, by their named sources."""
-    return frozenset(entry.source for entry in listed() if entry.zero_shot)
+    """Return the language models that contribute no layer to the suite's sample, by their recorded names."""
+    return frozenset(entry.recorded for entry in listed() if entry.zero_shot)
 
 
 @cache
 def kin() -> Mapping[str, frozenset[str]]:
     """Return for each family of the suite those that it shares more than half of its work with: docs/suite.md."""
-    found: dict[str, set[str]] = {entry.family: {entry.family} for entry in suite.architectures()}
+    found: dict[str, set[str]] = {entry.family: {entry.family} for entry in suite.committed().architectures}
     for pair in committed().head["kinships"]:
         one, other = pair["families"]
         found[one].add(other)

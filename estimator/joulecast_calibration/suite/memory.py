@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from joulecast.graph import ITEMSIZE_BYTES, STORED
 from joulecast.readers.module.calls import TensorSpec, Trace
@@ -31,11 +32,7 @@ def peak_bytes(trace: Trace, launches: Sequence[bool]) -> int:
     for name, (place, size) in made.items():
         change[place] += size
         change[last.get(name, place) + 1] -= size
-    live, peak = 0.0, 0.0
-    for step in change:
-        live += step
-        peak = max(peak, live)
-    return math.ceil(peak + _kept_bytes(trace, made))
+    return math.ceil(max(accumulate(change)) + _kept_bytes(trace, made))
 
 
 def _origins(trace: Trace, launches: Sequence[bool]) -> dict[str, str]:

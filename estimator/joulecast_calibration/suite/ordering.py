@@ -6,15 +6,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from itertools import zip_longest
 
-from joulecast_calibration.suite.architecture import Architecture, Batch, Network
-from joulecast_calibration.suite.layer import LONG_SECONDS
-
-Item = TypeVar("Item")
+from joulecast_calibration.suite.architecture import Architecture, SuiteNetwork
 
 
-def ordered_networks(architectures: Iterable[Architecture]) -> tuple[Network, ...]:
+def ordered_networks(architectures: Iterable[Architecture]) -> tuple[SuiteNetwork, ...]:
     """Order networks in rounds, each of which has one more network of each family.
 
     Families of all tasks are mixed evenly, first workloads stand before second ones, and long batches are networks of
@@ -23,34 +20,32 @@ def ordered_networks(architectures: Iterable[Architecture]) -> tuple[Network, ..
     usable = [each for each in architectures if not each.zero_shot]
     first = _rounds([each.workloads[0] for each in usable])
     further = _rounds([workload for each in usable for workload in each.workloads[1:]])
-    fitting = [_with(network, [b for b in network.batches if b.fits]) for network in [*first, *further]]
-    short = [_with(network, [b for b in network.batches if not _long(b)]) for network in fitting]
-    long = [_with(network, [b]) for network in fitting for b in network.batches if _long(b)]
+    fitting = [fitting_batches(network) for network in [*first, *further]]
+    short = [replace(each, batches=tuple(b for b in each.batches if not b.long)) for each in fitting]
+    long = [replace(each, batches=(batch,)) for each in fitting for batch in each.batches if batch.long]
     late = sorted(long, key=lambda network: (network.batches[0].predicted_seconds, network.name))
     return tuple(network for network in [*short, *late] if network.batches)
 
 
-def _with(network: Network, batches: Sequence[Batch]) -> Network:
-    return replace(network, batches=tuple(batches))
+def fitting_batches(network: SuiteNetwork) -> SuiteNetwork:
+    """Return the network without the batches that do not fit."""
+    return replace(network, batches=tuple(batch for batch in network.batches if batch.fits))
 
 
-def _long(batch: Batch) -> bool:
-    return batch.predicted_seconds > LONG_SECONDS
+def _rounds(networks: Sequence[SuiteNetwork]) -> list[SuiteNetwork]:
+    """Take one of each family in turn, with tasks mixed evenly within a round.
 
-
-def _rounds(networks: Sequence[Network]) -> list[Network]:
-    """Take one of each family in turn, with tasks mixed evenly within a round."""
-    families: dict[str, list[Network]] = defaultdict(list)
-    for network in sorted(networks, key=lambda network: _draw(network.name)):
+    The hash of its name draws a network's place in its family, the same everywhere.
+    """
+    families: dict[str, list[SuiteNetwork]] = defaultdict(list)
+    for network in sorted(networks, key=lambda network: hashlib.sha256(network.name.encode()).hexdigest()):
         families[network.family].append(network)
-    longest = max((len(members) for members in families.values()), default=0)
-    turns = [[members[turn] for members in families.values() if turn < len(members)] for turn in range(longest)]
-    return [network for turn in turns for network in _mixed(turn)]
+    return [network for turn in zip_longest(*families.values()) for network in _mixed(filter(None, turn))]
 
 
-def _mixed(networks: Sequence[Network]) -> list[Network]:
+def _mixed(networks: Iterable[SuiteNetwork]) -> list[SuiteNetwork]:
     """Spread each task evenly over the whole list."""
-    tasks: dict[str, list[Network]] = defaultdict(list)
+    tasks: dict[str, list[SuiteNetwork]] = defaultdict(list)
     for network in networks:
         tasks[network.task].append(network)
     placed = [
@@ -59,8 +54,3 @@ def _mixed(networks: Sequence[Network]) -> list[Network]:
         for position, network in enumerate(members)
     ]
     return [network for _, _, network in sorted(placed, key=lambda entry: entry[:2])]
-
-
-def _draw(name: str) -> str:
-    """Return a key for a random order that is the same everywhere."""
-    return hashlib.sha256(name.encode()).hexdigest()

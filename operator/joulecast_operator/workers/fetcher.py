@@ -15,6 +15,7 @@ from typing import Any, Final
 from joulecast import sources
 from joulecast.errors import ModelFetchError, ModelReferenceError
 from joulecast.sources.registries.address import DENIED_NETWORKS
+from joulecast.sources.registries.object_access import ObjectAccess
 from joulecast.sources.registries.proxies import Proxies
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.sandbox import WorkerLimits, serve
@@ -44,14 +45,20 @@ def _done(header: Header) -> tuple[Header, bytes]:
     access = access_of(header["access"])
     budget = sources.FetchBudget(fetched_bytes=header["fetched_bytes"], wall_seconds=header["wall_seconds"])
     if header["operation"] == "resolve":
-        digest = sources.resolve(header["image"], access=access, platform=header["platform"], budget=budget)
+        digest = sources.resolve(
+            header["image"], path=header.get("path"), access=access, platform=header["platform"], budget=budget
+        )
         return {"digest": digest}, b""
     return _fetch(header, access, budget)
 
 
 def access_of(plain: dict[str, Any]) -> sources.RegistryAccess:
-    """Build a RegistryAccess from its fields as JSON; ``denied_networks`` extend the default ones."""
+    """Build a RegistryAccess from its fields as JSON; ``denied_networks`` extend the default ones, ``objects`` is an
+    object.
+    """
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    if isinstance(plain.get("objects"), dict):
+        values["objects"] = ObjectAccess(**plain["objects"])
     values["denied_networks"] = DENIED_NETWORKS + tuple(values.get("denied_networks", ()))
     return sources.RegistryAccess(
         **values, proxies=Proxies.of(os.environ), hides_private_addresses=True, local_paths=False

@@ -21,6 +21,7 @@ class Case:
     - ``decodes``: the class keeps a cache, so that one step can be traced.
     - ``formulas``: what goes by formula in every pass; ``step_formulas``: in a step of generation beside these.
     - ``tokens``: of a pass of the published size; ``uncounted``: operators without a rule in the trace.
+    - ``within``: share by which the rows may differ from the traced MACs, and ``why`` they do; parameters never may.
     - ``encoder_tokens``: how many tokens of its input the encoder makes, of the small and of the published one; 0
       without an encoder.
     """
@@ -31,6 +32,9 @@ class Case:
     published: Keys = field(default_factory=dict)
     origin: str = ""
     decodes: bool = True
+    within: float = 0.0
+    why: str = ""
+    encoder_tokens: tuple[int, int] = (0, 0)
     variant: str = ""
     formulas: tuple[Formula, ...] = ()
     step_formulas: tuple[Formula, ...] = ()

@@ -15,8 +15,9 @@ Rows = Callable[[LayerProfile], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formula:
-    """Rows that go by formula: ``engine`` and ``traced`` recognise them; ``why`` says what differs, in a sentence."""
+    """Rows that go by formula: ``engine`` and ``traced`` recognise them; ``what`` they are, and ``why`` they differ."""
 
+    what: str
     why: str
     engine: Rows
     traced: Rows
@@ -34,19 +35,22 @@ def _scans(row: LayerProfile) -> bool:
 
 
 SCANS = Formula(
-    why="scans and convolutions: the class pads to whole chunks and convolves the padding, engines do not",
+    what="scans and convolutions",
+    why="the class pads to whole chunks and convolves the padding, engines do not",
     engine=lambda row: row.op_type.startswith("CausalConv") or row.op_type.endswith(("Scan", "Update")),
     traced=_scans,
 )
 
 ABSORBED = Formula(
-    why="attention to the latent: the class expands keys and values of all tokens in every step, engines do not",
+    what="attention to the latent",
+    why="the class expands keys and values of all tokens in every step, engines turn the query instead",
     engine=lambda row: row.op_type.endswith("LatentAttention") or row.op_type == "BatchedGemm",
     traced=lambda row: _module(row) == "kv_b_proj" or _module(row) == "self_attn",
 )
 
 DENSE_EXPERTS = Formula(
-    why="experts: the class runs every expert on every token, engines the chosen ones",
+    what="experts",
+    why="the class runs every expert on every token, engines the chosen ones",
     engine=lambda row: row.op_type == "GroupedGemm",
     traced=lambda row: _module(row) == "experts",
 )

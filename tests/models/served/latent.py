@@ -15,6 +15,19 @@ SMALL = {
 
 INDEXED = {"index_n_heads": 2, "index_head_dim": 16, "index_topk": 5}
 
+KIMI_K2 = {
+    "architectures": ["DeepseekV3ForCausalLM"], "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
+    "model_type": "kimi_k2", "hidden_size": 7168, "intermediate_size": 18432, "num_hidden_layers": 61,
+    "num_attention_heads": 64, "num_key_value_heads": 64, "vocab_size": 163840, "torch_dtype": "bfloat16",
+    "max_position_embeddings": 131072, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64, "v_head_dim": 128, "n_routed_experts": 384, "n_shared_experts": 1,
+    "num_experts_per_tok": 8, "moe_intermediate_size": 2048, "moe_layer_freq": 1, "first_k_dense_replace": 1,
+    "n_group": 1, "topk_group": 1, "topk_method": "noaux_tc", "scoring_func": "sigmoid", "norm_topk_prob": True,
+    "routed_scaling_factor": 2.827, "num_nextn_predict_layers": 0, "ep_size": 1, "aux_loss_alpha": 0.001,
+    "seq_aux": True, "attention_bias": False, "tie_word_embeddings": False,
+}  # fmt: skip
+"""As its file has it, without the quantisation. Transformers knows the class, and no model type of this name."""
+
 LATENT = (
     Case(
         family="DeepSeek V2",
@@ -34,7 +47,7 @@ LATENT = (
         step_formulas=(ABSORBED,),
     ),
     Case(
-        family="DeepSeek V3, R1, V3.1; Kimi K2",
+        family="DeepSeek V3, R1, V3.1",
         architecture="DeepseekV3ForCausalLM",
         small={"model_type": "deepseek_v3", **SMALL},
         origin="deepseek-ai/DeepSeek-V3",
@@ -48,6 +61,15 @@ LATENT = (
             "norm_topk_prob": True, "routed_scaling_factor": 2.5, "num_nextn_predict_layers": 1, "ep_size": 1,
             "attention_bias": False, "tie_word_embeddings": False,
         },
+        step_formulas=(ABSORBED,),
+    ),
+    Case(
+        family="Kimi K2",
+        architecture="DeepseekV3ForCausalLM",
+        variant="kimi_k2",
+        small={"model_type": "kimi_k2", **SMALL},
+        origin="moonshotai/Kimi-K2-Instruct",
+        published=KIMI_K2,
         step_formulas=(ABSORBED,),
     ),
     Case(
@@ -87,16 +109,3 @@ LATENT = (
         formulas=(ABSORBED,),
     ),
 )  # fmt: skip
-
-KIMI_K2 = {
-    "architectures": ["DeepseekV3ForCausalLM"], "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
-    "model_type": "kimi_k2", "hidden_size": 7168, "intermediate_size": 18432, "num_hidden_layers": 61,
-    "num_attention_heads": 64, "num_key_value_heads": 64, "vocab_size": 163840, "torch_dtype": "bfloat16",
-    "max_position_embeddings": 131072, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
-    "qk_rope_head_dim": 64, "v_head_dim": 128, "n_routed_experts": 384, "n_shared_experts": 1,
-    "num_experts_per_tok": 8, "moe_intermediate_size": 2048, "moe_layer_freq": 1, "first_k_dense_replace": 1,
-    "n_group": 1, "topk_group": 1, "topk_method": "noaux_tc", "scoring_func": "sigmoid", "norm_topk_prob": True,
-    "routed_scaling_factor": 2.827, "num_nextn_predict_layers": 0, "ep_size": 1, "aux_loss_alpha": 0.001,
-    "seq_aux": True, "attention_bias": False, "tie_word_embeddings": False,
-}  # fmt: skip
-"""As its file has it, without the quantisation: transformers has no class of this name."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -23,47 +24,78 @@ class Counts:
     params: int
 
 
-class Pass(nn.Module):
-    """Last logit of a pass, and of one step more where ``token`` is given."""
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """A built class, and how many tokens its encoder makes; 0 without one."""
 
-    def __init__(self, model: nn.Module, **options: Any) -> None:
+    module: nn.Module
+    encoder_tokens: int = 0
+
+    @property
+    def logits(self) -> Literal["last", "all"]:
+        """The logits that a pass makes: the last where the class can leave the others out."""
+        return "last" if self._takes("logits_to_keep") else "all"
+
+    def prefill(self, tokens: int) -> Counts:
+        """Counts of one pass over ``tokens`` without a cache."""
+        return self._counted({}, tokens)
+
+    def decode(self, tokens: int, prefill: Counts) -> int:
+        """MACs of one step after ``tokens``: those of a pass with the step, less those of the pass alone."""
+        return self._counted({"token": _ids(1)}, tokens).macs - prefill.macs
+
+    def _counted(self, inputs: Mapping[str, torch.Tensor], tokens: int) -> Counts:
+        options = {"logits_to_keep": 1} if self.logits == "last" else {}
+        fed = {**self._fed(tokens), **inputs}
+        rows = count(canonicalise(graph_of(trace(Pass(self.module, options), (), {"inputs": fed}))))
+        assert coverage(rows).unsupported == ()
+        found = totals(rows)
+        return Counts(found.macs, found.params)
+
+    def _takes(self, argument: str) -> bool:
+        return argument in signature(self.module.forward).parameters
+
+    def _fed(self, tokens: int) -> dict[str, torch.Tensor]:
+        if not self.encoder_tokens:
+            return {"input_ids": _ids(tokens)}
+        if self._takes("input_features"):  # two frames of sound a token, and one convolution that halves them
+            bins = self.module.config.num_mel_bins
+            fed = {"input_features": torch.zeros((1, bins, 2 * self.encoder_tokens), device="meta")}
+        else:
+            fed = {"input_ids": _ids(self.encoder_tokens)}
+        return {**fed, "decoder_input_ids": _ids(tokens)}
+
+
+class Pass(nn.Module):
+    """One pass, and one step more where the inputs have a ``token``."""
+
+    def __init__(self, model: nn.Module, options: Mapping[str, Any]) -> None:
         super().__init__()
         self.model, self.options = model, options
 
-    def forward(self, input_ids: torch.Tensor, token: torch.Tensor | None = None) -> Any:
-        first = self.model(input_ids=input_ids, use_cache=token is not None, **self.options)
+    def forward(self, inputs: dict[str, torch.Tensor]) -> Any:
+        token = inputs.get("token")
+        fed = {name: value for name, value in inputs.items() if name != "token"}
         if token is None:
-            return first
-        return first, self.model(input_ids=token, past_key_values=first.past_key_values, use_cache=True)
+            caching = {"use_cache": False} if "use_cache" in signature(self.model.forward).parameters else {}
+            return self.model(**fed, **caching, **self.options)
+        first = self.model(**fed, use_cache=True, **self.options)
+        cache = {"past_key_values": first.past_key_values, "use_cache": True}
+        if "decoder_input_ids" not in fed:
+            return first, self.model(input_ids=token, **cache)
+        encoded = (first.encoder_last_hidden_state,)
+        return first, self.model(decoder_input_ids=token, encoder_outputs=encoded, **cache)
 
 
-def built(architecture: str, keys: Mapping[str, Any]) -> nn.Module:
+def built(architecture: str, keys: Mapping[str, Any], encoder_tokens: int = 0) -> Oracle:
     """The class ``architecture`` built from a configuration as a file has it."""
     kind = getattr(transformers, architecture)
     config = kind.config_class.from_dict(dict(keys))
     with warnings.catch_warnings(), torch.device("meta"), Uninitialised(), torch.no_grad():
         warnings.simplefilter("ignore")
         module: nn.Module = kind(config)
-    return module.eval()
-
-
-def prefill(module: nn.Module, tokens: int) -> Counts:
-    """Counts of one pass over ``tokens`` with the last logit and no cache."""
-    return _counted(Pass(module, logits_to_keep=1), input_ids=_ids(tokens))
-
-
-def decode(module: nn.Module, tokens: int) -> int:
-    """MACs of one step after ``tokens``: those of a pass with the step, less those of the pass alone."""
-    both = _counted(Pass(module, logits_to_keep=1), input_ids=_ids(tokens), token=_ids(1))
-    return both.macs - prefill(module, tokens).macs
+    return Oracle(module.eval(), encoder_tokens)
 
 
 def _ids(tokens: int) -> torch.Tensor:
     return torch.zeros((1, tokens), dtype=torch.int64, device="meta")
-
-
-def _counted(module: nn.Module, **inputs: Any) -> Counts:
-    rows = count(canonicalise(graph_of(trace(module, (), inputs))))
-    assert coverage(rows).unsupported == ()
-    found = totals(rows)
-    return Counts(found.macs, found.params)

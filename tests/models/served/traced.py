@@ -18,13 +18,13 @@ EACH_PAIR = "batched_mm"
 
 def built(case: Case, keys: Keys) -> nn.Module:
     """The class of ``case`` built from ``keys``, with experts that are traced pair by pair."""
-    return oracle.built(case.architecture, {**keys, "experts_implementation": EACH_PAIR})
+    return oracle.built(case.architecture, {**keys, "experts_implementation": EACH_PAIR}).module
 
 
 def rows(case: Case, module: nn.Module, tokens: int, *, step: bool = False) -> list[LayerProfile]:
     """Rows of a pass over ``tokens`` with the last logit, and with ``step`` those of one step more."""
     inputs = {"input_ids": _ids(tokens)} | ({"token": _ids(1)} if step else {})
-    found = count(canonicalise(graph_of(trace(oracle.Pass(module, logits_to_keep=1), (), inputs))))
+    found = count(canonicalise(graph_of(trace(oracle.Pass(module, {"logits_to_keep": 1}), (), {"inputs": inputs}))))
     assert set(coverage(found).unsupported) <= set(case.uncounted)
     return list(found)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ import typer
 import joulecast
 from joulecast.api import profiling
 from joulecast.api.documents import profile_document
-from joulecast.cli.models import profiles
+from joulecast.cli.fetching import fetch_model
+from joulecast.cli.models import is_saved, profiles
 from joulecast.cli.options import GraphChoice, ModelRequest
 from joulecast.errors import JoulecastError, ModelReferenceError, WorkloadError
 from joulecast.readers.named import is_named
+from tests import checkpoints
 from tests.unit.api.test_documents import validate
 
 
@@ -29,7 +32,7 @@ def test_a_named_network_is_profiled_once_per_batch_size() -> None:
 
 
 def test_an_input_takes_another_length() -> None:
-    request = ModelRequest(source="hf:bert_uncased_L-2_H-128_A-2", input=["input_ids=batch,64"])
+    request = ModelRequest(source="transformers:bert_uncased_L-2_H-128_A-2", input=["input_ids=batch,64"])
     (profile,) = profiles(request, None)
     assert profile.workload.batch_size == 32
     assert profile.input_shapes == {"input_ids": (32, 64)}
@@ -68,10 +71,32 @@ def test_the_prefix_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "source", ["./timm:latest", "docker.io/library/timm:latest", "timm", "hf/model:1", "model.onnx"]
+    "source", ["./timm:latest", "docker.io/library/timm:latest", "timm", "hf/model:1", "hf://team/model", "model.onnx"]
 )
 def test_other_sources_are_not_taken_for_one(source: str) -> None:
     assert not is_named(source)
+
+
+def test_the_former_prefix_works_with_a_notice(capsys: pytest.CaptureFixture[str]) -> None:
+    former, name = "hf:bert_uncased_L-2_H-128_A-2", "transformers:bert_uncased_L-2_H-128_A-2"
+    (profile,) = profiles(ModelRequest(source=former), [1])
+    assert profile.source == name
+    assert capsys.readouterr().err == f"notice: {former} is now written {name}\n"
+    (again,) = profiles(ModelRequest(source=name), [1])
+    assert capsys.readouterr().err == ""
+    assert again.digest == profile.digest
+    with pytest.warns(FutureWarning, match=f"{former} is now written {name}"):
+        assert joulecast.profile(former).digest == profile.digest
+
+
+def test_a_json_file_with_a_model_type_is_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "llama.json").write_text(json.dumps(checkpoints.CONFIG))
+    assert fetch_model(ModelRequest(source=str(tmp_path / "llama.json"))).format == "huggingface"
+    assert not is_saved(str(tmp_path / "llama.json"))
+    (tmp_path / "config.json").write_text("{}")
+    assert not is_saved(str(tmp_path / "config.json"))
+    (tmp_path / "profile.json").write_text('{"schema_version": 1}')
+    assert is_saved(str(tmp_path / "profile.json"))
 
 
 def test_torch_is_not_imported_for_other_sources(tmp_path: Path) -> None:
@@ -82,7 +107,7 @@ def test_torch_is_not_imported_for_other_sources(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("source", ["torchvison:resnet50", "TIMM:resnet50", "transformers:gpt2"])
+@pytest.mark.parametrize("source", ["torchvison:resnet50", "TIMM:resnet50", "huggingface:gpt2"])
 def test_a_misspelt_prefix_asks_no_registry(source: str) -> None:
     with pytest.raises(ModelReferenceError, match=rf"did you mean \w+:{source.partition(':')[2]}\?.*docker.io"):
         joulecast.profile(source)

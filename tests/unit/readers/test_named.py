@@ -20,14 +20,14 @@ PUBLISHED = {
     "torchvision:resnet50": 25_557_032,
     "torchvision:lraspp_mobilenet_v3_large": 3_221_538,
     "timm:vit_tiny_patch16_224": 5_717_416,
-    "hf:bert-base-uncased": 109_514_298,
-    "hf:gpt2": 124_439_808,
-    "hf:opt-125m": 125_239_296,
-    "hf:bloom-560m": 559_214_592,
-    "hf:gpt-neo-1.3B": 1_315_575_808,
-    "hf:t5-small": 60_506_624,
-    "hf:Meta-Llama-3-8B": 8_030_261_248,
-    "hf:whisper-tiny": 37_760_640,
+    "transformers:bert-base-uncased": 109_514_298,
+    "transformers:gpt2": 124_439_808,
+    "transformers:opt-125m": 125_239_296,
+    "transformers:bloom-560m": 559_214_592,
+    "transformers:gpt-neo-1.3B": 1_315_575_808,
+    "transformers:t5-small": 60_506_624,
+    "transformers:Meta-Llama-3-8B": 8_030_261_248,
+    "transformers:whisper-tiny": 37_760_640,
 }
 
 
@@ -52,7 +52,7 @@ def test_a_network_has_the_parameters_that_its_publisher_says(source: str) -> No
 def test_values_are_neither_drawn_nor_stored_unless_asked_for() -> None:
     state = torch.get_rng_state()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    build("hf:pythia-6.9b")  # 27 GB, had they been written
+    build("transformers:pythia-6.9b")  # 27 GB, had they been written
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
     build("timm:resnet10t")
     assert torch.equal(torch.get_rng_state(), state)
@@ -61,7 +61,7 @@ def test_values_are_neither_drawn_nor_stored_unless_asked_for() -> None:
 @pytest.mark.slow
 def test_what_a_network_reads_while_it_is_built_is_true() -> None:
     """Depths, widths and relative positions come out of tensors, and stay what initialisation makes of them."""
-    for source in ("torchvision:regnet_y_400mf", "torchvision:swin_t", "hf:t5-small"):
+    for source in ("torchvision:regnet_y_400mf", "torchvision:swin_t", "transformers:t5-small"):
         quick, initialised = build(source).module, build(source, initialise=True).module
         assert [p.shape for p in quick.parameters()] == [p.shape for p in initialised.parameters()]
         for mine, theirs in zip(quick.buffers(), initialised.buffers(), strict=True):
@@ -79,7 +79,7 @@ def test_an_initialised_network_runs() -> None:
 
 
 def test_an_initialised_text_model_runs_on_ids_that_it_knows() -> None:
-    built = build("hf:bert_uncased_L-2_H-128_A-2", batch_size=2, sequence_length=16, initialise=True)
+    built = build("transformers:bert_uncased_L-2_H-128_A-2", batch_size=2, sequence_length=16, initialise=True)
     ids = built.kwargs["input_ids"]
     assert ids.shape == (2, 16)
     assert built.inputs["input_ids"].below == 30522
@@ -95,13 +95,13 @@ def test_an_initialised_text_model_runs_on_ids_that_it_knows() -> None:
         ("torchvision:r3d_18", {"batch_size": 4}, {"x": (4, 3, 16, 112, 112)}),
         ("timm:test_vit", {}, {"x": (1, 3, 160, 160)}),  # not listed: the size that timm says
         ("torchvision:vgg13", {}, {"x": (1, 3, 224, 224)}),
-        ("hf:openai-community/gpt2", {}, {"input_ids": (1, 128)}),
-        ("hf:gpt2", {"sequence_length": 512}, {"input_ids": (1, 512)}),
-        ("hf:gpt2", {"input_shapes": {"input_ids": (1, 7)}}, {"input_ids": (1, 7)}),
-        ("hf:t5-small", {"batch_size": 2}, {"input_ids": (2, 128), "decoder_input_ids": (2, 8)}),
-        ("hf:wav2vec2-base-960h", {"seconds": 10}, {"input_values": (1, 160_000)}),
-        ("hf:s2t-small-librispeech-asr", {}, {"input_features": (1, 100, 80), "decoder_input_ids": (1, 4)}),
-        ("hf:whisper-tiny", {"seconds": 30}, {"input_features": (1, 80, 3000), "decoder_input_ids": (1, 4)}),
+        ("transformers:openai-community/gpt2", {}, {"input_ids": (1, 128)}),
+        ("transformers:gpt2", {"sequence_length": 512}, {"input_ids": (1, 512)}),
+        ("transformers:gpt2", {"input_shapes": {"input_ids": (1, 7)}}, {"input_ids": (1, 7)}),
+        ("transformers:t5-small", {"batch_size": 2}, {"input_ids": (2, 128), "decoder_input_ids": (2, 8)}),
+        ("transformers:wav2vec2-base-960h", {"seconds": 10}, {"input_values": (1, 160_000)}),
+        ("transformers:s2t-small-librispeech-asr", {}, {"input_features": (1, 100, 80), "decoder_input_ids": (1, 4)}),
+        ("transformers:whisper-tiny", {"seconds": 30}, {"input_features": (1, 80, 3000), "decoder_input_ids": (1, 4)}),
     ],
 )
 def test_a_network_is_fed_what_it_takes(source: str, said: dict[str, Any], shapes: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ def test_a_network_is_fed_what_it_takes(source: str, said: dict[str, Any], shape
 def test_a_dtype_is_that_of_weights_and_inputs() -> None:
     vision = build("torchvision:squeezenet1_1", dtype="bfloat16")
     assert {p.dtype for p in vision.module.parameters()} | {vision.args[0].dtype} == {torch.bfloat16}
-    text = build("hf:pythia-70m", dtype="float16")
+    text = build("transformers:pythia-70m", dtype="float16")
     assert {p.dtype for p in text.module.parameters()} == {torch.float16}
     assert text.kwargs["input_ids"].dtype == torch.int64
     assert torch.get_default_dtype() == torch.float32
@@ -125,15 +125,15 @@ def test_a_dtype_is_that_of_weights_and_inputs() -> None:
     ("source", "said", "sentence"),
     [
         ("torchvision:resnet50", {"sequence_length": 128}, "does not read text"),
-        ("hf:gpt2", {"seconds": 1}, "does not read audio"),
-        ("hf:whisper-tiny", {"seconds": 1}, "30 s of audio at a time"),
-        ("hf:wav2vec2-base-960h", {"seconds": 0}, "give 1 or more"),
-        ("hf:gpt2", {"sequence_length": 0}, "give 1 or more"),
-        ("hf:gpt2", {"batch_size": 0}, "0 batch"),
-        ("hf:gpt2", {"dtype": "int8"}, "float32, bfloat16, float16"),
-        ("hf:gpt2", {"input_shapes": {"image": (1, 3)}}, "no input 'image': it is fed input_ids"),
-        ("hf:gpt2", {"input_shapes": {"input_ids": (128,)}}, "input_ids=batch,128"),
-        ("hf:gpt2", {"input_shapes": {"input_ids": (8, 128)}}, "at batch size 1"),
+        ("transformers:gpt2", {"seconds": 1}, "does not read audio"),
+        ("transformers:whisper-tiny", {"seconds": 1}, "30 s of audio at a time"),
+        ("transformers:wav2vec2-base-960h", {"seconds": 0}, "give 1 or more"),
+        ("transformers:gpt2", {"sequence_length": 0}, "give 1 or more"),
+        ("transformers:gpt2", {"batch_size": 0}, "0 batch"),
+        ("transformers:gpt2", {"dtype": "int8"}, "float32, bfloat16, float16"),
+        ("transformers:gpt2", {"input_shapes": {"image": (1, 3)}}, "no input 'image': it is fed input_ids"),
+        ("transformers:gpt2", {"input_shapes": {"input_ids": (128,)}}, "input_ids=batch,128"),
+        ("transformers:gpt2", {"input_shapes": {"input_ids": (8, 128)}}, "at batch size 1"),
     ],
 )
 def test_what_a_network_cannot_be_fed_is_refused(source: str, said: dict[str, Any], sentence: str) -> None:
@@ -146,9 +146,9 @@ def test_what_a_network_cannot_be_fed_is_refused(source: str, said: dict[str, An
     [
         ("torchvision:resnet5", "did you mean .*torchvision:resnet50"),
         ("timm:vit_base_patch16_22", "timm:vit_base_patch16_224"),
-        ("hf:gpt-neo-1.3b", "hf:gpt-neo-1.3B"),
-        ("hf:", "one of them is hf:"),
-        ("hf:bert-base", "did you mean hf:bert-base-uncased.* as a module"),
+        ("transformers:gpt-neo-1.3b", "transformers:gpt-neo-1.3B"),
+        ("transformers:", "one of them is transformers:"),
+        ("transformers:bert-base", "did you mean transformers:bert-base-uncased.* as a module"),
         ("torchvision:fasterrcnn_resnet50_fpn", "not among the"),
         ("resnet50", "torchvision:NAME"),
     ],
@@ -159,7 +159,8 @@ def test_an_unknown_name_brings_the_closest_ones(source: str, sentence: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("source", "package"), [("torchvision:resnet50", "torchvision"), ("timm:any", "timm"), ("hf:gpt2", "transformers")]
+    ("source", "package"),
+    [("torchvision:resnet50", "torchvision"), ("timm:any", "timm"), ("transformers:gpt2", "transformers")],
 )
 def test_without_its_library_a_source_says_how_to_get_it(
     source: str, package: str, monkeypatch: pytest.MonkeyPatch
@@ -173,16 +174,21 @@ def test_without_its_library_a_source_says_how_to_get_it(
 def test_an_older_library_that_lacks_a_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     older = SimpleNamespace(__name__="transformers", __version__="5.0.0")
     monkeypatch.setattr(libraries, "package", lambda library: older)
-    with pytest.raises(ModelReferenceError, match=r"transformers 5\.0\.0 .* has no GPT2LMHeadModel, which hf:gpt2"):
-        build("hf:gpt2")
+    with pytest.raises(
+        ModelReferenceError, match=r"transformers 5\.0\.0 .* no GPT2LMHeadModel, which transformers:gpt2"
+    ):
+        build("transformers:gpt2")
 
 
-ALWAYS_TIED = {"hf:flan-t5-base", "hf:mt5-small", "hf:umt5-small"}
+ALWAYS_TIED = {"transformers:flan-t5-base", "transformers:mt5-small", "transformers:umt5-small"}
 """transformers 5 takes an untied head of this lineage for the sign that its input is not scaled."""
 
 
+CONFIGURED = [entry for entry in listed() if entry.library == "transformers"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", [entry for entry in listed() if entry.library == "hf"], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", CONFIGURED, ids=lambda entry: entry.name)
 def test_every_setting_of_a_configuration_is_heard(entry: Entry) -> None:
     configuration = getattr(transformers, entry.model_class).config_class(**entry.config)
     rotary = getattr(configuration, "rope_parameters", None) or {}
@@ -200,9 +206,9 @@ def test_the_suite_has_what_it_needs() -> None:
     assert tasks.count("nlp") >= 80
     assert tasks.count("audio") >= 45
     assert {entry.source for entry in entries() if entry.zero_shot} == {
-        "hf:gpt-neo-1.3B",
-        "hf:bloom-560m",
-        "hf:opt-125m",
+        "transformers:gpt-neo-1.3B",
+        "transformers:bloom-560m",
+        "transformers:opt-125m",
     }
     assert len(set(known())) == len(known()) > len(entries())
     assert all(entry.family for entry in listed())

@@ -9,8 +9,8 @@ import pytest
 from joulecast.blocks import Attention
 from joulecast.errors import WorkloadError
 from joulecast.serving.memory import cache_bytes, weight_bytes
+from tests.unit.serving.mixers.test_indexer import INDEXER
 from tests.unit.serving.small import DEEPSEEK_ATTENTION, FP8, MIXTRAL_EXPERTS, model, whole
-from tests.unit.serving.test_indexer import INDEXER
 
 LLAMA_ATTENTION = Attention(path="self_attn", width=4096, heads=32, kv_heads=8, head_size=128)
 LLAMA = model(LLAMA_ATTENTION, layers=32)

@@ -115,6 +115,7 @@ def test_a_folder_is_named_by_what_is_in_it(files: list[str], words: str, tmp_pa
     [
         ("https://example.com/a/model.onnx", r"download the file first \(curl -LO https://example.com/a/model\.onnx\)"),
         ("s3://bucket/model.onnx", r"\(aws s3 cp s3://bucket/model\.onnx \.\)"),
+        ("hf://team/model/onnx/model.onnx", r"\(hf download, with the repository and the file's name\)"),
         ("gs://bucket/m", r"\(gcloud storage cp gs://bucket/m \.\)"),
         ("wtf://x/y", "nothing is downloaded: download the file first, and give the file or an image"),
         ("file:///models/m.onnx", r"give its path alone, /models/m\.onnx"),

@@ -10,9 +10,11 @@ from typing import Any
 from joulecast.errors import ModelFormatError, UnsupportedOperatorError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.architectures import ARCHITECTURES, COMPOSITES, Architecture
-from joulecast.readers.huggingface.architectures.entry import Composite
+from joulecast.readers.huggingface.architectures.entry import Composite, EncoderDecoder
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import known
+
+_TIED = "tie_word_embeddings"
 
 UNKNOWN = "UnknownArchitecture"
 """Reason of a configuration that no entry can read."""
@@ -23,13 +25,15 @@ class Chosen:
     """An entry with the configuration to read by it.
 
     - ``text``: of the text model; ``whole``: the document that holds it, the same where there is but one model.
-    - ``classes``: of transformers, without the part that names the head; None for a model of unknown class.
+    - ``classes``: of transformers, without the part that names the head, the usual one first.
+    - ``renamed``: it is read as another model type than it names, so that its class may be called anything.
     """
 
     entry: Architecture
     text: Configuration
     whole: Configuration
-    classes: str | None
+    classes: tuple[str, ...]
+    renamed: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -47,17 +51,31 @@ def chosen(config: Mapping[str, Any], architecture: str | None) -> Chosen:
         raise _unknown(config, named)
     entry = ARCHITECTURES[named]
     own = Configuration(values=config, model_type=named, known=known(entry.model_type, entry.names))
-    classes = entry.classes if architecture is None else None
-    return Chosen(entry=entry, text=own, whole=own, classes=classes, notes=entry.notes)
+    return Chosen(
+        entry=entry,
+        text=own,
+        whole=own,
+        classes=_classes(entry),
+        renamed=architecture is not None,
+        notes=entry.notes,
+    )
+
+
+def _classes(entry: Architecture | Composite) -> tuple[str, ...]:
+    return (entry.classes,) if isinstance(entry.classes, str) else entry.classes
 
 
 def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
     whole = Configuration(values=config, model_type=composite.model_type, known=known(composite.model_type))
-    values = whole.part("text_config") or {}
+    values = dict(whole.part("text_config") or {})
+    if whole.has(_TIED):  # of the whole, whose head it is
+        values[_TIED] = config[_TIED]
     named = values.get("model_type", composite.text)
     if not isinstance(named, str) or named not in ARCHITECTURES:
         raise _unknown(config, str(named))
     entry = ARCHITECTURES[named]
+    if isinstance(entry, EncoderDecoder):
+        raise _unknown(config, named)
     layer = f"{composite.modules}.{entry.layer.partition('.')[2]}"
     embedding = f"{composite.modules}.{entry.embedding.partition('.')[2]}"
     text = Configuration(
@@ -67,7 +85,7 @@ def _composite(config: Mapping[str, Any], composite: Composite) -> Chosen:
         entry=replace(entry, layer=layer, embedding=embedding, head=composite.head),
         text=text,
         whole=whole,
-        classes=composite.classes,
+        classes=(*_classes(composite), *_classes(entry)),
         notes=(
             f"{composite.left_out} of {composite.model_type} is not priced: only its text model is read",
             *entry.notes,

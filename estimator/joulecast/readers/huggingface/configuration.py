@@ -13,7 +13,7 @@ from typing import Any
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 
-LARGEST_BYTES = 4 << 20
+LARGEST_BYTES = 1 << 20
 """Longest configuration that is read. Published ones are below 100 kB, lists of unquantised modules included."""
 
 LARGEST_COUNT = 1 << 24
@@ -149,7 +149,7 @@ class Configuration:
 
     def _value(self, key: str, default: object) -> Any:
         value = self.value(key, default)
-        if value is None and default is None and not self.has(key):
+        if value is None and default is None and not any(name in self.values for name in self._spellings(key)):
             raise ModelFormatError(
                 f"config.json of {self.model_type} has no {self.prefix}{key}, and {self.model_type} has no default for"
                 " it: add it"

@@ -19,11 +19,12 @@ from joulecast.blocks import (
 )
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
+from joulecast.readers.huggingface.architectures.entry import Encoder
 from joulecast.readers.huggingface.chosen import Chosen, chosen
 from joulecast.readers.huggingface.configuration import Configuration
-from joulecast.readers.huggingface.decoder import decoder
 from joulecast.readers.huggingface.known import general_keys
 from joulecast.readers.huggingface.quantisation import storage
+from joulecast.readers.huggingface.stacks import stacks
 from joulecast.readers.huggingface.tasks import task
 
 _DTYPES = ("bfloat16", "float16", "float32")
@@ -32,15 +33,38 @@ _UNSAID_DTYPE = "bfloat16"
 """Where no dtype is named, transformers takes float32, and vLLM (``--dtype auto``) runs float32 as bfloat16."""
 
 _WITHOUT_COUNT = frozenset({
-    "_name_or_path", "architectures", "auto_map", "model_type", "quantization_config", "compression_config",
-    "tokenizer_class", "torch_dtype", "torchscript", "transformers.js_config", "rope_theta", "rope_scaling",
-    "num_labels", "use_bfloat16", "use_flash_attn", "_attn_implementation", "attn_implementation",
-    "_attn_implementation_autoset", "unsloth_version", "unsloth_fixed", "_commit_hash", "gradient_checkpointing",
-    "task_specific_params", "language", "license", "prefix", "output_attentions", "use_cache", "pad_token_id",
-    "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id", "cls_token_id", "mask_token_id",
-    "is_decoder", "initializer_range", "attention_dropout", "hidden_dropout",
+    "_name_or_path", "_commit_hash", "architectures", "auto_map", "model_type", "quantization_config",
+    "compression_config", "language", "license", "prefix", "task_specific_params", "tokenizer_class", "torch_dtype",
+    "torchscript", "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_bfloat16",
+    # what is put in and out
+    "begin_suppress_tokens", "bos_token_id", "cls_token_id", "decoder_start_token_id", "eos_token_id",
+    "forced_bos_token_id", "forced_decoder_ids", "mask_token_id", "n_ctx", "n_positions", "num_labels",
+    "output_attentions", "output_past", "pad_token_id", "sep_token_id", "seq_length", "suppress_tokens", "unk_token_id",
+    "use_cache",
+    # how it was trained
+    "attention_dropout", "embd_pdrop", "gradient_checkpointing", "hidden_dropout", "initializer_range", "max_length",
+    "tie_weights_",
+    # how a text is generated, from before this had a file of its own
+    "diversity_penalty", "do_sample", "early_stopping", "length_penalty", "min_length", "no_repeat_ngram_size",
+    "num_beam_groups", "num_beams", "num_return_sequences", "repetition_penalty", "temperature", "top_k", "top_p",
+    # heads that are not asked for
+    "finetuning_task", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+    "summary_use_proj",
+    # how the same products are computed, or elementwise work inside a kernel that runs anyway
+    "_attn_implementation", "_attn_implementation_autoset", "attention_layers", "attention_softmax_in_fp32",
+    "attn_implementation", "bias_dropout_fusion", "cache_implementation", "global_rope_theta", "hidden_act",
+    "is_decoder", "layer_norm_eps", "layer_norm_epsilon", "local_rope_theta", "masked_softmax_fusion", "norm_eps",
+    "norm_epsilon", "offset_alibi", "reference_compile", "repad_logits_with_grad", "rms_norm_eps",
+    "rope_local_base_freq", "rope_scaling", "rope_theta", "rotary_emb_base", "skip_bias_add", "skip_bias_add_qkv",
+    "use_flash_attn",
 })  # fmt: skip
 """Keys of published files that change no count and that not every class has as a field."""
+
+_SHOWN_CHARACTERS = 80  # of a key; the longest of transformers' own has 56
+_MOST_IGNORED = 50  # keys that are listed by name
+
+_USUAL = {"position_embedding_type": "absolute"}
+"""Keys that change no count at one value, and may at others."""
 
 
 def read(config: Mapping[str, Any], *, architecture: str | None = None) -> LanguageModel:
@@ -56,13 +80,17 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
     text, entry = found.text, found.entry
     job = task(found)
     dtype = _dtype(found)
+    both = stacks(text, entry, job)
     model = LanguageModel(
         model_type=text.model_type,
         architecture=job.architecture,
-        decoder=decoder(text, entry, job),
+        decoder=both.decoder,
+        encoder=both.encoder,
+        encoder_tokens=both.encoder_tokens,
         dtype=dtype,
         storage=storage({}, dtype, ())[0],
-        context=text.optional_count("max_position_embeddings"),
+        generates=job.name == "generation",
+        context=_context(found),
         notes=found.notes,
     )
     own, otherwise = storage(config, dtype, tuple(products(model)))
@@ -73,6 +101,13 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         defaults=dict(sorted(text.taken.items())),
         ignored=_ignored(text, entry.uncounted),
     )
+
+
+def _context(found: Chosen) -> int | None:
+    """Return the longest sequence. The positions of RoBERTa begin after those of padding."""
+    unused = found.entry.unused_positions if isinstance(found.entry, Encoder) else 0
+    rows = found.text.optional_count("max_position_embeddings", least=unused + 1)
+    return None if rows is None else rows - unused
 
 
 def _dtype(found: Chosen) -> str:
@@ -92,11 +127,13 @@ def _dtype(found: Chosen) -> str:
 def _ignored(config: Configuration, uncounted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys that nothing reads and that the class of transformers does not know either.
 
-    A key that is set to false or null asks for nothing.
+    A key that is set to false, 0 or null asks for nothing.
     """
     known = {*config.known.defaults, *config.known.names, *general_keys(), *_WITHOUT_COUNT, *uncounted, *config.used}
-    asked = (key for key, value in config.values.items() if value is not None and value is not False)
-    return tuple(sorted(config.prefix + key for key in asked if key not in known))
+    asked = (key for key, value in config.values.items() if value not in (None, False, _USUAL.get(key)))
+    found = sorted(bounded(config.prefix + key, _SHOWN_CHARACTERS) for key in asked if key not in known)
+    more = (f"and {len(found) - _MOST_IGNORED} more",) if len(found) > _MOST_IGNORED else ()
+    return (*found[:_MOST_IGNORED], *more)
 
 
 def products(model: LanguageModel) -> Iterator[str]:
@@ -145,5 +182,15 @@ def _of_block(block: FeedForward | Experts) -> Iterator[str]:
 
 
 def _of_head(stack: Stack) -> Iterator[str]:
-    if stack.head is not None:
-        yield stack.head.path
+    """Yield the products of a head, and those that change the width after the embedding and before the head."""
+    table, head = stack.embedding, stack.head
+    if table is not None and table.projection is not None:
+        yield f"{table.path.rpartition('.')[0]}.project_in"
+    if head is None:
+        return
+    if head.projection is not None:
+        yield f"{head.path}.project_out"
+    if head.transform is not None:
+        yield head.transform
+    if head.outputs:
+        yield head.path

@@ -91,7 +91,7 @@ def _placed(module: nn.Module, entry: Entry, *, dtype: str, device: str, initial
 
     Transformers keep their own dtypes.
     """
-    if entry.library != "hf":
+    if entry.library != "transformers":
         module = module.to(getattr(torch, dtype))
     if torch.device(device).type == "cpu":
         return module

@@ -37,9 +37,12 @@ def known(library: Library | None = None) -> tuple[str, ...]:
 
 @cache
 def by_source() -> Mapping[str, Entry]:
-    """Return each listed network by its named source, those of transformers also by their published repository."""
-    found = {entry.source: entry for entry in listed()}
-    return {f"hf:{entry.origin}": entry for entry in listed() if entry.origin} | found
+    """Return each listed network by its named source, those of transformers also by their published repository and by
+    the name under which it is recorded.
+    """
+    published = {f"transformers:{entry.origin}": entry for entry in listed() if entry.origin}
+    recorded = {entry.recorded: entry for entry in listed()}
+    return published | recorded | {entry.source: entry for entry in listed()}
 
 
 def _document(name: str) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def _configured(document: Mapping[str, Any], task: Task) -> Iterator[Entry]:
 def _of_transformers(origin: str, family: str, task: Task, described: Mapping[str, Any]) -> Entry:
     rest = {name: described[name] for name in ("suite", "zero_shot", "largest_batch", "rates") if name in described}
     return Entry(
-        library="hf",
+        library="transformers",
         name=described.get("name", origin.rpartition("/")[2]),
         task=task,
         family=family,

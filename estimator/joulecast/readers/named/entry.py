@@ -51,3 +51,9 @@ class Entry:
     def source(self) -> str:
         """The named source: ``timm:vit_base_patch16_224``."""
         return f"{self.library}:{self.name}"
+
+    @property
+    def recorded(self) -> str:
+        """The name under which the suite and measurements keep it, with the prefix of the first ones: ``hf:gpt2``."""
+        prefix = "hf" if self.library == "transformers" else self.library
+        return f"{prefix}:{self.name}"

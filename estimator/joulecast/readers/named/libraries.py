@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from joulecast.errors import JoulecastError, ModelReferenceError
 from joulecast.readers.named.catalogue import by_source, known
 from joulecast.readers.named.entry import Entry
-from joulecast.readers.named.reference import LIBRARIES, PACKAGES, Library, is_named, split
+from joulecast.readers.named.reference import LIBRARIES, Library, current, is_named, split
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ def entry_named(source: str) -> Entry:
 
     Raises ModelReferenceError, with the closest names, for none.
     """
-    found = by_source().get(source)
+    found = by_source().get(current(source))
     if found is not None:
         return found
     if not is_named(source):
@@ -34,7 +34,7 @@ def entry_named(source: str) -> Entry:
     library, name = split(source)
     if library == "timm":
         return _of_timm(name)
-    raise _unknown(source, [split(each)[1] for each in known(library)])
+    raise _unknown(current(source), [split(each)[1] for each in known(library)])
 
 
 def _of_timm(name: str) -> Entry:
@@ -58,17 +58,17 @@ def _unknown(source: str, names: list[str]) -> ModelReferenceError:
         hint = f"did you mean {', '.join(f'{library}:{each}' for each in close[:_SUGGESTIONS])}?"
     else:
         hint = f"one of them is {library}:{names[0]}"
-    more = " Any other goes to joulecast.profile as a module" if library == "hf" else ""
+    more = " Any other goes to joulecast.profile as a module" if library == "transformers" else ""
     return ModelReferenceError(f"{source!r} is not among the {len(names)} networks known under {library}: {hint}{more}")
 
 
 def package(library: Library) -> Any:
     """Import the Python package of a prefix. Raises JoulecastError that says how to install it."""
     try:
-        return import_module(PACKAGES[library])
+        return import_module(library)
     except ImportError as error:
         raise JoulecastError(
-            f"{library}:… needs the Python package {PACKAGES[library]} ({error}): pip install 'joulecast[torch]'",
+            f"{library}:… needs the Python package {library} ({error}): pip install 'joulecast[torch]'",
             reason="MissingDependency",
         ) from error
 
@@ -124,5 +124,5 @@ def _lacks(library: Any, entry: Entry) -> ModelReferenceError:
 _BUILDERS: dict[Library, Callable[[Any, Entry], nn.Module]] = {
     "torchvision": _torchvision,
     "timm": _timm,
-    "hf": _transformers,
+    "transformers": _transformers,
 }

@@ -9,7 +9,7 @@ from joulecast.errors import ModelReferenceError
 from joulecast.readers.named.catalogue import known
 from joulecast.readers.named.reference import LIBRARIES, Library
 
-OTHER_WORDS: dict[str, list[Library]] = {"huggingface": ["hf"], "transformers": ["hf"]}
+OTHER_WORDS: dict[str, list[Library]] = {"huggingface": ["transformers"], "hf": ["transformers"]}
 """Other names of the libraries."""
 
 
@@ -18,7 +18,7 @@ def refuse_misspelt(source: str) -> None:
     prefix, colon, name = source.partition(":")
     if not colon:
         _refuse_bare(source)
-    if not colon or prefix in LIBRARIES:
+    if not colon or prefix in LIBRARIES or "://" in source:
         return
     close = get_close_matches(prefix.lower(), LIBRARIES, 1, cutoff=0.8) or OTHER_WORDS.get(prefix.lower(), [])
     if close and not any(os.access(path, os.F_OK) for path in (source, prefix)):

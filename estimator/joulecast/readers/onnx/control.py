@@ -11,7 +11,7 @@ from onnx import TensorProto
 from joulecast.errors import ModelFormatError, UnresolvedShapeError
 from joulecast.readers.onnx.attributes import plain, subgraph
 from joulecast.readers.onnx.passes import Passes, carried, joined, unchanged
-from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.scope import GraphRecord, Scope
 from joulecast.readers.onnx.shapes.sequences import sequence_of
 from joulecast.readers.onnx.values import SMALL_NUMEL, Value, from_array
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from joulecast.readers.onnx.workload.hints import Hints
 
     Inputs = Sequence[Value | None]
-    Rule = Callable[["GraphWalk", NodeProto, Inputs, Scope, Recording], list[Value]]
+    Rule = Callable[["GraphWalk", NodeProto, Inputs, Scope, GraphRecord], list[Value]]
 
 EXACT_ITERATIONS = 32
 """Iterations followed with every known value before asking whether the rest repeat the last one."""
@@ -41,10 +41,10 @@ class GraphWalk(Protocol):
     @property
     def opsets(self) -> dict[str, int]: ...
 
-    def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]: ...
+    def graph(self, graph: GraphProto, scope: Scope, record: GraphRecord) -> list[Value]: ...
 
 
-def _if(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _if(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: GraphRecord) -> list[Value]:
     condition = inputs[0]
     walk.hints.steering.update(value.name for value in inputs if value is not None and value.runtime)
     if condition is None or condition.data is None or condition.data.size != 1:
@@ -60,7 +60,7 @@ def _if(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: 
     return walk.graph(subgraph(node, "then_branch" if taken else "else_branch"), Scope(scope), record)
 
 
-def _loop(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _loop(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: GraphRecord) -> list[Value]:
     body = subgraph(node, "body")
     limit, going = _content(inputs, 0), _content(inputs, 1)
     limit, going = _asked(walk, node, inputs, 0, limit), _asked(walk, node, inputs, 1, going)
@@ -137,7 +137,7 @@ class LoopState:
             return bool(self.walk.hints.asked.content(self.body.output[0].name, problem, 0))
         return bool(outputs[0].data.reshape(()))
 
-    def _iterate(self, values: list[Value], iteration: Value, recording: Recording) -> list[Value]:
+    def _iterate(self, values: list[Value], iteration: Value, recording: GraphRecord) -> list[Value]:
         scope = Scope(self.scope)
         formals = [info.name for info in self.body.input]
         going = from_array("", np.array(True), runtime=True)
@@ -213,7 +213,7 @@ def _stacked_data(values: Sequence[Value]) -> Any:
     return np.stack([value.data for value in values])
 
 
-def _scan(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _scan(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: GraphRecord) -> list[Value]:
     body, attributes = subgraph(node, "body"), plain(node)
     values = [_present(value, node) for value in inputs if value is not None]
     scanned = int(attributes["num_scan_inputs"])
@@ -260,7 +260,7 @@ def _scan_once(
     slices: list[Value],
     attributes: Any,
     scope: Scope,
-    record: Recording,
+    record: GraphRecord,
 ) -> list[Value]:
     axes = _axes(attributes, "scan_input_axes", len(slices))
     length = (slices[0].shape or (0,))[axes[0]] or 0
@@ -279,7 +279,7 @@ def _scan_batches(
     states: list[Value],
     slices: list[Value],
     scope: Scope,
-    record: Recording,
+    record: GraphRecord,
 ) -> list[Value]:
     """Scan in the form of opset 8, where everything has a leading batch dimension and each element is scanned apart."""
     states = states[1:] if len(states) + len(slices) == len(node.input) else states
@@ -302,7 +302,7 @@ def _fixed_point(
     states: list[Value],
     elements: list[Value],
     scope: Scope,
-    record: Recording,
+    record: GraphRecord,
     times: int,
 ) -> tuple[list[Value], list[Value]]:
     """Walk the body until its states keep their shapes (at once in a valid model) and record it ``times`` times."""
@@ -331,7 +331,7 @@ def _fixed_point(
     )
 
 
-def _sequence_map(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: Recording) -> list[Value]:
+def _sequence_map(walk: GraphWalk, node: NodeProto, inputs: Inputs, scope: Scope, record: GraphRecord) -> list[Value]:
     body = subgraph(node, "body")
     first = inputs[0]
     if first is None or first.items is None:

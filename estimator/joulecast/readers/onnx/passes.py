@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
     from joulecast.graph import TensorRole
-    from joulecast.readers.onnx.scope import Recording
+    from joulecast.readers.onnx.scope import GraphRecord
     from joulecast.readers.onnx.values import Value
 
 
@@ -24,18 +24,18 @@ class Passes:
     - ``ends``: the names of all values that the kept passes return.
     """
 
-    def __init__(self, record: Recording) -> None:
+    def __init__(self, record: GraphRecord) -> None:
         self._record = record
-        self._kept: Recording | None = None
+        self._kept: GraphRecord | None = None
         self._outputs: list[Value] = []
         self._signature: list[Any] = []
         self._count = 0
         self.ends: dict[str, None] = {}
 
-    def inner(self) -> Recording:
+    def inner(self) -> GraphRecord:
         return self._record.inner()
 
-    def add(self, recording: Recording, outputs: list[Value], count: int = 1) -> list[Value]:
+    def add(self, recording: GraphRecord, outputs: list[Value], count: int = 1) -> list[Value]:
         """Take a pass, run ``count`` times; gives its outputs under the names by which the model knows them."""
         signature = signature_of(recording)
         if self._kept is None or signature != self._signature:
@@ -53,12 +53,12 @@ class Passes:
         self._kept, self._count = None, 0
 
 
-def _known_as(value: Value, kept: Value, recording: Recording) -> Value:
+def _known_as(value: Value, kept: Value, recording: GraphRecord) -> Value:
     """Return the output under the name of the pass that is kept; a value made outside keeps its own."""
     return replace(value, name=kept.name) if value.name in recording.values else value
 
 
-def signature_of(recording: Recording) -> list[Any]:
+def signature_of(recording: GraphRecord) -> list[Any]:
     """Return what decides whether two passes cost the same.
 
     This is the operators, how often each runs, and the types and stored tensors that they touch.
@@ -78,8 +78,8 @@ def signature_of(recording: Recording) -> list[Any]:
     ]
 
 
-def _touched(recording: Recording, name: str) -> Any:
-    level: Recording | None = recording
+def _touched(recording: GraphRecord, name: str) -> Any:
+    level: GraphRecord | None = recording
     while level is not None:
         if name in level.values:
             value = level.values[name]
@@ -102,7 +102,7 @@ def unchanged(body: GraphProto, inputs: int, outputs: int, count: int) -> frozen
     return frozenset(position for position, (a, b) in enumerate(zip(before, after, strict=False)) if a == b)
 
 
-def carried(value: Value, name: str, recording: Recording) -> Value:
+def carried(value: Value, name: str, recording: GraphRecord) -> Value:
     """Return a value that passes change, as the body reads it.
 
     A known whole number remains shape arithmetic. Anything else exists only when the model runs, although the first
@@ -116,7 +116,7 @@ def carried(value: Value, name: str, recording: Recording) -> Value:
 
 
 def joined(
-    node: NodeProto, inputs: Sequence[Value | None], ends: Sequence[str], outputs: Sequence[Value], record: Recording
+    node: NodeProto, inputs: Sequence[Value | None], ends: Sequence[str], outputs: Sequence[Value], record: GraphRecord
 ) -> list[Value]:
     """Return the outputs of a loop under the file's names, made by one free node from all that its body returned."""
     named = [

@@ -11,7 +11,7 @@ from joulecast.errors import ModelFormatError, UnresolvedShapeError, WorkloadErr
 from joulecast.graph import ModelGraph, Tensor
 from joulecast.layers import Workload
 from joulecast.readers.onnx import blame, ordering, roles
-from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.scope import GraphRecord, Scope
 from joulecast.readers.onnx.shapes.folding import Folding
 from joulecast.readers.onnx.shapes.inference import Inference
 from joulecast.readers.onnx.uncertain import differing
@@ -110,7 +110,7 @@ def _graph_of(model: ModelProto, workload: Workload, name: str, asked: Asked, se
         functions={(f.domain, f.name, f.overload): f for f in model.functions},
         hints=_hints(model.graph, workload, binding, asked, selections),
     )
-    scope, record = Scope(), Recording()
+    scope, record = Scope(), GraphRecord()
     add_stored(model.graph, scope, record, walk.hints)
     undecided = {info.name for info in free_inputs(model.graph, workload) if not from_type(info.name, info.type).static}
     for bound in values:
@@ -203,7 +203,7 @@ def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
                 yield from _all_nodes(attribute.g)
 
 
-def _graph(name: str, record: Recording, names: tuple[str, ...], outputs: tuple[str, ...], opset: int) -> ModelGraph:
+def _graph(name: str, record: GraphRecord, names: tuple[str, ...], outputs: tuple[str, ...], opset: int) -> ModelGraph:
     used = {n for node in record.nodes for n in (*node.inputs, *node.outputs) if n} | set(names) | set(outputs)
     used |= {stored for n in used for stored in record.values[n].stored}
     values = roles.assign(record.nodes, {n: record.values[n] for n in used})

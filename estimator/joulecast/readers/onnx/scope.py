@@ -62,14 +62,14 @@ class Names:
 
 
 @dataclass(slots=True)
-class Recording:
+class GraphRecord:
     """Executed nodes in order and the values that they touch, under names that are unique in the whole model.
 
     - ``names``, ``stored``: shared with the recordings inside, so that two iterations of a loop never give one name to
       two values, and a stored tensor has one value however often the graph that holds it runs.
     """
 
-    outer: Recording | None = None
+    outer: GraphRecord | None = None
     nodes: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     free_nodes: int = 0
@@ -100,17 +100,17 @@ class Recording:
         self.stored[id(proto)] = (proto, value)
         return value
 
-    def _outermost(self) -> Recording:
+    def _outermost(self) -> GraphRecord:
         recording = self
         while recording.outer is not None:
             recording = recording.outer
         return recording
 
-    def inner(self) -> Recording:
+    def inner(self) -> GraphRecord:
         """Return an empty recording inside this one."""
-        return Recording(outer=self, names=self.names, stored=self.stored)
+        return GraphRecord(outer=self, names=self.names, stored=self.stored)
 
-    def append(self, inner: Recording, *, repeats: int = 1) -> None:
+    def append(self, inner: GraphRecord, *, repeats: int = 1) -> None:
         """Take over what an inner graph recorded, run ``repeats`` times."""
         self.values.update(inner.values)
         self.free_nodes += inner.free_nodes

@@ -14,7 +14,7 @@ from joulecast.errors import ModelFormatError, UnresolvedShapeError, Unsupported
 from joulecast.graph import Node
 from joulecast.readers.onnx import attributes, blame, control
 from joulecast.readers.onnx.blame import one_line
-from joulecast.readers.onnx.scope import Recording, Scope
+from joulecast.readers.onnx.scope import GraphRecord, Scope
 from joulecast.readers.onnx.shapes import contradictions, contrib, corrections, experimental, guards, sequences
 from joulecast.readers.onnx.shapes.folding import Folding
 from joulecast.readers.onnx.shapes.inference import Inference, ShapeConflictError
@@ -94,7 +94,7 @@ class Walk:
             return self
         return replace(self, inference=Inference(opsets), folding=Folding(opsets))
 
-    def graph(self, graph: GraphProto, scope: Scope, record: Recording) -> list[Value]:
+    def graph(self, graph: GraphProto, scope: Scope, record: GraphRecord) -> list[Value]:
         """Walk a nested graph whose formal inputs ``scope`` already holds; gives its outputs."""
         with self.budget.inside():
             add_stored(graph, scope, record, self.hints)
@@ -102,7 +102,7 @@ class Walk:
                 self.node(node, scope, record)
         return [scope[output.name] for output in graph.output]
 
-    def node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
+    def node(self, node: NodeProto, scope: Scope, record: GraphRecord) -> None:
         """Record one node and put its outputs into ``scope``."""
         self.budget.spend()
         try:
@@ -110,7 +110,7 @@ class Walk:
         except blame.UNEXPECTED as error:
             raise blame.of_node(error, node, label(node), self.opsets) from error
 
-    def _node(self, node: NodeProto, scope: Scope, record: Recording) -> None:
+    def _node(self, node: NodeProto, scope: Scope, record: GraphRecord) -> None:
         inputs = [scope.optional(name) for name in node.input]
         outputs = self._special(node, inputs, scope, record)
         if outputs is None:
@@ -119,7 +119,7 @@ class Walk:
             scope[name] = value
 
     def _special(
-        self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: Recording
+        self, node: NodeProto, inputs: list[Value | None], scope: Scope, record: GraphRecord
     ) -> list[Value] | None:
         """Walk constants, control flow and functions, which leave no node of their own.
 
@@ -139,7 +139,7 @@ class Walk:
         return None
 
     def _call(
-        self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: Recording
+        self, function: FunctionProto, node: NodeProto, inputs: Sequence[Value | None], record: GraphRecord
     ) -> list[Value]:
         walk = self.using({entry.domain: entry.version for entry in function.opset_import} or self.opsets)
         scope = Scope()
@@ -163,7 +163,7 @@ class Walk:
             self.bodies[key] = tuple(attributes.bind(inner, actual) for inner in function.node)
         return self.bodies[key]
 
-    def _plain(self, node: NodeProto, inputs: list[Value | None], record: Recording) -> list[Value]:
+    def _plain(self, node: NodeProto, inputs: list[Value | None], record: GraphRecord) -> list[Value]:
         outputs = sequences.outputs(node, inputs)
         if outputs is None:
             outputs = self._inferred(node, inputs)
@@ -178,7 +178,7 @@ class Walk:
         record.nodes.append(recorded(node, inputs, known, when))
         return known
 
-    def _shaped(self, value: Value, node: NodeProto, inputs: Sequence[Value | None], record: Recording) -> Value:
+    def _shaped(self, value: Value, node: NodeProto, inputs: Sequence[Value | None], record: GraphRecord) -> Value:
         """Return the value with a static shape; where the workload does not say one, take an example and ask for it."""
         if not value.name or value.container is not None or value.static:
             return value
@@ -236,7 +236,7 @@ class Walk:
         ]
 
 
-def add_stored(graph: GraphProto, scope: Scope, record: Recording, hints: Hints) -> None:
+def add_stored(graph: GraphProto, scope: Scope, record: GraphRecord, hints: Hints) -> None:
     """Put the graph's initializers into ``scope``."""
     for tensor in graph.initializer:
         scope[tensor.name] = record.hold(tensor, partial(_stored, tensor, hints))

@@ -120,7 +120,8 @@ def _of_headers(
         count += 1
         wanted = entries if not indexed else {name: entries[name] for name in entries if name in found}
         found |= wanted
-    missing = any(tensor is None for tensor in found.values()) or count < max(len(files), _parts(files))
+    expected = len(files) if indexed else max(len(files), _parts(files))
+    missing = any(tensor is None for tensor in found.values()) or count < expected
     known: Known = "none" if not found else "names" if not count else "some" if missing else "all"
     return _Tensors(tensors=found, known=known, weight_bytes=weight_bytes)
 

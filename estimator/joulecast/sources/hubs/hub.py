@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 
 from joulecast.errors import ModelFetchError, ModelReferenceError
-from joulecast.sources.registries.address import listed
+from joulecast.sources.registries.endpoint import endpoint
 from joulecast.sources.registries.exchange import Exchange
 from joulecast.sources.registries.remote import RemoteFile, RemoteRanges
 from joulecast.sources.registries.service import Service
@@ -72,7 +72,7 @@ class Hub:
 
     def __init__(self, reference: HubReference, access: RegistryAccess, meter: Meter) -> None:
         """Prepare; nothing is asked yet. Raises ModelReferenceError if no hub may be used."""
-        base = _base(access)
+        base = endpoint(access.hub_endpoint, "hub", access)
         self._reference = reference
         self._prefix = base.path.rstrip("/")
         service = Service(kind="hub", host=base.netloc)
@@ -144,28 +144,6 @@ class Hub:
         if told is not None and told != self.revision().commit:
             response.close()
             raise self._exchange.service.misbehaved("answers with a file of another commit than was requested")
-
-
-def _base(access: RegistryAccess) -> SplitResult:
-    """Return the parts of the endpoint's address. Raises ModelReferenceError if there is none or it is malformed."""
-    if not access.hub_endpoint:
-        raise ModelReferenceError(
-            "no hub may be used here: give an image or a folder that holds the model, or have the hub's address set",
-            reason="HubDisabled",
-        )
-    try:
-        parts = urlsplit(access.hub_endpoint)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    is_plain = parts.scheme == "http" and listed(parts.hostname or "", port or 80, access.insecure_registries)
-    if not parts.hostname or not (parts.scheme == "https" or is_plain) or parts.username is not None or parts.query:
-        raise ModelReferenceError(
-            "the address of the hub cannot be used: give it as https://host[:port][/path], or as http:// for a host"
-            " that is listed as insecure",
-            reason="InvalidHub",
-        )
-    return parts
 
 
 def _may_send_token(scheme: str, host: str | None) -> bool:

@@ -80,13 +80,15 @@ class _Entry:
 class ImageContents:
     """``ModelFolder`` of what was found of an image.
 
-    - ``folder``: files of archives are noted below it, and at the root; ``""``: anywhere; ``.``: at the root alone.
+    - ``folder``: files of archives are noted below it; ``""``: anywhere.
+    - ``takes_root``: files at the root are noted, too.
     """
 
     name: str
     store: Store
     meter: Meter
     folder: str
+    takes_root: bool = True
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _links: dict[str, str] = field(default_factory=dict)
     _kept_bytes: int = 0
@@ -109,7 +111,7 @@ class ImageContents:
 
     def wants(self, path: str) -> bool:
         """Decide whether a file of an archive is to be noted."""
-        return not self.folder or "/" not in path or path.startswith(f"{self.folder}/")
+        return not self.folder or path.startswith(f"{self.folder}/") or (self.takes_root and "/" not in path)
 
     def add_layer(self, name: str, layer: Descriptor) -> None:
         """Take in a layer that is one file, stored as it is. A small one is checked by its digest."""

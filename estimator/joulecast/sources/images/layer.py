@@ -9,7 +9,7 @@ from joulecast.errors import ModelFormatError
 from joulecast.sources.budget import KIB
 from joulecast.sources.streams.compressed import decompressed
 from joulecast.sources.streams.ranges import COMPRESSED, PLAIN, VERIFIED, RangedStream
-from joulecast.sources.streams.stream import Window
+from joulecast.sources.streams.stream import LimitedStream
 from joulecast.sources.streams.tarstream import BLOCK, Member, inside, is_tar, members
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Layer:
         head = content.peek(2 * BLOCK)
         if is_tar(head):
             for member in members(content, self.name):
-                yield member, Window(content, member.size or 0)
+                yield member, LimitedStream(content, member.size or 0)
         elif head:
             yield self._single(None if self.compressed else blob.size), content
 

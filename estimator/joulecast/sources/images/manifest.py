@@ -38,7 +38,10 @@ _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """What a document says of another blob. ``platform``: ``os/architecture[/variant]``, "" if it says none."""
+    """What a document says of another blob.
+
+    - ``platform``: ``os/architecture[/variant]``, "" if it says none.
+    """
 
     media_type: str
     digest: str
@@ -49,7 +52,10 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A manifest or index as received. ``digest``: computed over ``content``."""
+    """A manifest or index as received.
+
+    - ``digest``: computed over ``content``.
+    """
 
     content: bytes = field(repr=False)
     digest: str
@@ -73,7 +79,10 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """One platform's image. ``layers``: bottom first, as filed."""
+    """One platform's image.
+
+    - ``layers``: bottom first, as filed.
+    """
 
     digest: str
     config: Descriptor | None

@@ -37,7 +37,10 @@ _MODEL_SUFFIX = ".onnx"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found(Generic[T]):
-    """A file that was found. ``value``: what ``Take`` made of it."""
+    """A file that was found.
+
+    - ``value``: what ``Take`` made of it.
+    """
 
     path: str
     layer: Layer

@@ -10,6 +10,8 @@ from joulecast.sources.streams.ranges import HASHES
 
 DOCKER_HUB = "docker.io"
 _SCHEMES = ("oci://", "docker://")  # KServe's and skopeo's ways of writing one
+_ELSEWHERE = ("hf://", "s3://")
+"""From there language models are read, and no ONNX files."""
 
 _DOMAIN = r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]{1,5})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -22,7 +24,11 @@ _MAX_CHARACTERS = 512  # of a name 255 (distribution/reference), of a tag 128, o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReference:
-    """``registry``: host[:port]; ``repository``: path there; ``target``: the digest if there is one, else the tag."""
+    """The name of an image in a registry.
+
+    - ``registry``: host[:port].
+    - ``repository``: path there.
+    """
 
     registry: str
     repository: str
@@ -31,6 +37,7 @@ class ImageReference:
 
     @property
     def target(self) -> str:
+        """Return what to ask the registry for: the digest if there is one, else the tag."""
         return self.digest or self.tag or "latest"
 
     @property
@@ -59,12 +66,14 @@ def parse(text: str) -> ImageReference:
 
 
 def refuse_address(text: str) -> None:
-    """Raise ModelReferenceError for an address of the web or of an object store.
+    """Raise ModelReferenceError for an address from which no model is read.
 
     Nothing is downloaded from there.
     """
     scheme, separator, rest = text.partition("://")
-    if not separator or f"{scheme}://" in (*_SCHEMES, "hf://") or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or f"{scheme}://" in _SCHEMES:
+        return
+    if f"{scheme}://" in _ELSEWHERE and not text.lower().endswith(".onnx"):
         return
     if scheme.lower() == "file":
         raise ModelReferenceError(f"{text[:200]!r} is the address of a file: give its path alone, {rest[:200]}")
@@ -78,8 +87,9 @@ def refuse_address(text: str) -> None:
 
 
 _DOWNLOADS = {
-    **dict.fromkeys(("http", "https", "ftp"), "curl -LO {}"),
     "s3": "aws s3 cp {} .",
+    "hf": "hf download, with the repository and the file's name",
+    **dict.fromkeys(("http", "https", "ftp"), "curl -LO {}"),
     "gs": "gcloud storage cp {} .",
     **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs"), "azcopy copy {} ."),
 }

@@ -160,9 +160,11 @@ class ImageSearch:
         if place.lower().endswith(_MODEL_SUFFIX):
             return find(self._layers, path, self._take, self._name)
         archives = self._note_files()
-        self._contents.folder = place if of_file(place) is None else posixpath.dirname(place) or "."
+        folder = place if of_file(place) is None else posixpath.dirname(place)
+        self._contents.folder, self._contents.takes_root = folder or ".", not folder
         if not named(self._contents.names(), place):
-            survey(archives, [archives], _NOWHERE, self._take, self._contents, is_required=False)
+            groups = self._groups(self._config(), archives, place.partition("/")[0])
+            survey(archives, groups, _NOWHERE, self._take, self._contents, is_required=False)
         if named(self._contents.names(), place):
             return choose(self._contents.names(), place, self._name)
         return find(self._layers, path, self._take, self._name)
@@ -201,13 +203,13 @@ class ImageSearch:
         config = self._manifest.config
         return _MODELS_FOLDER if config and config.media_type in CONFIG_TYPES else ""
 
-    def _groups(self, config: Config, layers: Sequence[Layer]) -> Iterator[list[Layer]]:
-        """Yield the layers whose history names models, then the others, each group top first."""
+    def _groups(self, config: Config, layers: Sequence[Layer], folder: str = _MODELS_FOLDER) -> Iterator[list[Layer]]:
+        """Yield the layers whose history names models or ``folder``, then the others, each group top first."""
         digests = [layer.digest for layer in self._manifest.layers]
         hinted = {
             digest
             for digest, step in zip(digests, config.created_by, strict=False)
-            if _MODELS_FOLDER in step or _MODEL_SUFFIX in step
+            if _MODELS_FOLDER in step or _MODEL_SUFFIX in step or folder in step
         }
         yield [layer for layer in layers if layer.descriptor.digest in hinted]
         yield [layer for layer in layers if layer.descriptor.digest not in hinted]

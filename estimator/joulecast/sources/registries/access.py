@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from joulecast.sources.registries.address import DENIED_HOSTS, DENIED_NETWORKS, AddressPolicy
+from joulecast.sources.registries.object_access import ObjectAccess, of_environment
 from joulecast.sources.registries.proxies import Proxies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
-    """How registries are reached. All values but ``proxies`` are plain, so that they can be handed to another process.
+    """How registries, hubs and object stores are reached.
+
+    All values but ``proxies`` and ``objects`` are plain, so that they can be handed to another process.
 
     Hosts are written ``host``, ``host:port`` or ``*.domain``; one without a port stands for every port.
 
@@ -23,11 +26,11 @@ class RegistryAccess:
     - ``certificate_authority``: path of a PEM bundle trusted beside the system's.
     - ``insecure_registries``: hosts reached by plain HTTP. They may have any address, loopback too.
     - ``mirrors``: by registry host (``docker.io``), endpoints tried before it: ``[http[s]://]host[:port][/prefix]``.
-    - ``allowed_registries``: if any are given, no other registry may be named in a reference. ``denied_registries``
-      never may.
-    - ``denied_networks``: addresses no connection is made to, wherever a name or a redirect leads; ``denied_hosts``:
-      names likewise.
-      ``permitted_hosts``: hosts exempt from both.
+    - ``allowed_registries``: if any are given, no other registry may be named in a reference.
+    - ``denied_registries``: registries that no reference may name.
+    - ``denied_networks``: addresses to which no connection is made, wherever a name or a redirect leads.
+    - ``denied_hosts``: names of hosts to which no connection is made.
+    - ``permitted_hosts``: hosts exempt from both.
     - ``proxies``: the HTTP proxies that connections go through; none unless given.
     - ``hides_private_addresses``: every failure at a denied or private address is told in the same words (one with its
       port in ``permitted_hosts`` or ``insecure_registries`` is told in full). Set it for references written by others:
@@ -37,6 +40,7 @@ class RegistryAccess:
     - ``hub_endpoint``: the address of the hub that ``hf://`` means, ``https://huggingface.co`` or a mirror; empty: no
       hub may be used. By plain HTTP only for a host in ``insecure_registries``.
     - ``hub_token``: sent to that endpoint alone, by https or to this machine.
+    - ``objects``: the object store that ``s3://`` means, and the keys to sign requests with.
     """
 
     docker_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -53,6 +57,7 @@ class RegistryAccess:
     local_paths: bool = True
     hub_endpoint: str = ""
     hub_token: str = field(default="", repr=False)
+    objects: ObjectAccess = field(default_factory=ObjectAccess)
 
     @property
     def address_policy(self) -> AddressPolicy:
@@ -69,8 +74,9 @@ class RegistryAccess:
 
         Reads ``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY`` and ``$DOCKER_CONFIG/config.json``, by default
         ``~/.docker/config.json``, and what the Hugging Face libraries read: ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``,
-        ``HF_TOKEN`` or the file that ``hf auth login`` writes. Credential helpers are not run. ``changes``: fields to
-        set. Raises ModelReferenceError if docker's file is not a JSON object.
+        ``HF_TOKEN`` or the file that ``hf auth login`` writes; for ``s3://`` the ``AWS_*`` variables. Credential
+        helpers are not run. ``changes``: fields to set. Raises ModelReferenceError if docker's file is not a JSON
+        object.
         """
         from joulecast.sources.registries.credentials import user_docker_config, user_hub
 
@@ -79,5 +85,6 @@ class RegistryAccess:
             "insecure_registries": ("localhost", "127.0.0.1", "[::1]"),
             "proxies": Proxies.of(os.environ),
             **user_hub(os.environ),
+            "objects": of_environment(os.environ),
         }
         return cls(**defaults | changes)

@@ -5,6 +5,7 @@ received.
 from __future__ import annotations
 
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ ATTEMPTS = 4
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.2, 5.0  # doubled each time, with full jitter
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_REDIRECTS = 5
+_REGION_HEADER = "x-amz-bucket-region"  # Amazon S3, HeadBucket: also in answers to requests at another region's address
+_REGION = re.compile(r"[a-z0-9-]{1,32}")
 _TELLING = frozenset(
     {"UntrustedCertificate", "RegistryUnavailable", "RegistryMisbehaved", "SourceUnavailable", "SourceMisbehaved"}
 )
@@ -162,6 +165,9 @@ class Exchange:
             return self.authority.refused(what)
         if response.status_code == 404:
             return self.service.absent(what)
+        region = response.headers.get(_REGION_HEADER, "")
+        if response.status_code in (301, 307, 400) and _REGION.fullmatch(region):
+            return self.service.elsewhere(what, region)
         return self.service.misbehaved(f"answers {response.status_code} when asked for {what}")
 
     def asked_token(

@@ -18,7 +18,10 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A proxy that was named by the administrator. ``origin``: ``scheme://host:port``, without credentials."""
+    """A proxy that was named by the administrator.
+
+    - ``origin``: ``scheme://host:port``, without credentials.
+    """
 
     origin: str
     credentials: tuple[str, str] | None = field(default=None, repr=False)
@@ -30,12 +33,14 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """The proxy of https and of http requests, ``[http[s]://][user:password@]host[:port]`` or "" for none, and
-    ``exempt``: hosts that are asked directly.
+    """The proxies of requests, and the hosts that are asked directly.
 
-    A host is exempt if an entry is ``*``, its address, a range that holds its address, its name, or a domain above it
-    (``.example.com`` for those below it alone); ``:PORT`` at the end of an entry means that port alone. This machine's
-    own addresses are always asked directly.
+    This machine's own addresses are always asked directly.
+
+    - ``https``, ``http``: ``[http[s]://][user:password@]host[:port]``, or "" for no proxy.
+    - ``exempt``: hosts that are asked directly. A host is exempt if an entry is ``*``, its address, a range that holds
+      its address, its name, or a domain above it (``.example.com`` for those below it alone); ``:PORT`` at the end of
+      an entry means that port alone.
     """
 
     https: str = field(default="", repr=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 
+from joulecast.errors import ModelFetchError
 from joulecast.sources.registries.exchange import Exchange
 from joulecast.sources.streams.stream import ByteStream
 
@@ -30,17 +31,21 @@ class RemoteRanges:
         *,
         size: int | None = None,
         inspect: Callable[[httpx2.Response], None] | None = None,
+        is_constant: bool = True,
     ) -> None:
         """Prepare; nothing is asked yet.
 
         - ``size``: bytes of the file; None where the first answer tells it.
         - ``inspect``: is shown every answer of the server itself, redirects too.
+        - ``is_constant``: False for a file that may be replaced; a change while it is read is an error then.
         """
         self._exchange = exchange
         self._url = url
         self._target = url
         self._name = name
         self._inspect = inspect
+        self._is_constant = is_constant
+        self._tag: str | None = None
         self._whole: _Whole | None = None
         self.size = size
 
@@ -77,7 +82,20 @@ class RemoteRanges:
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
             raise self._exchange.service.misbehaved(f"compresses {self._name}, which was requested without encoding")
+        self._check_tag(response)
         return response
+
+    def _check_tag(self, response: httpx2.Response) -> None:
+        """Raise ModelFetchError (Changed) if the file was replaced since its first bytes were read."""
+        tag = response.headers.get("etag")
+        if self._is_constant or tag is None or response.status_code not in (200, 206):
+            return
+        if self._tag not in (None, tag):
+            response.close()
+            raise ModelFetchError(
+                f"{self._name} was replaced while it was read: it will be read again", reason="Changed", transient=True
+            )
+        self._tag = tag
 
     def _check(self, response: httpx2.Response, offset: int, length: int) -> None:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())

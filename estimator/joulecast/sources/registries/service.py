@@ -56,6 +56,14 @@ class Service:
             f"{what} does not exist in {self.label}: check its {hint}", reason="NotFound", transient=False
         )
 
+    def elsewhere(self, what: str, region: str) -> ModelFetchError:
+        """Return the error for an object whose bucket is in another region."""
+        return ModelFetchError(
+            f"{what} is not in {self.label}: its bucket is in region {region}, so name that region and its address",
+            reason="WrongRegion",
+            transient=False,
+        )
+
     def unreachable(self) -> ModelFetchError:
         """Return the one error for every unusable server, where a longer message would tell what listens there."""
         message = (

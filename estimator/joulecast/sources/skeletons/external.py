@@ -39,7 +39,10 @@ _Field = tuple[int, int, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Piece:
-    """Bytes of a file beside the model. ``location``: its path relative to the model's folder."""
+    """Bytes of a file beside the model.
+
+    - ``location``: the file's path relative to the model's folder.
+    """
 
     location: str
     offset: int

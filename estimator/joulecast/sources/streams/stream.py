@@ -114,7 +114,7 @@ class MemoryStream(ByteStream):
         return b""
 
 
-class Window:
+class LimitedStream:
     """The next ``size`` bytes of another stream, as a stream that ends there; positions count from its start."""
 
     def __init__(self, inner: Bytes, size: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from operator import attrgetter
 
 import numpy as np
 
-from joulecast.energy.features import Array
 from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
 from joulecast_calibration.evaluate.evaluation import (
     ARCHITECTURE,
@@ -15,45 +15,32 @@ from joulecast_calibration.evaluate.evaluation import (
     FAMILY,
     LAYER_FITTED,
     LOOSE,
+    MOST_GROUPS,
     TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
+    Score,
+    ScoredForecasts,
+    repeat_distances,
+    score,
+    scores,
 )
 from joulecast_calibration.evaluate.report import figures
-from joulecast_calibration.evaluate.report.biases import biases
-from joulecast_calibration.evaluate.report.meanings import (
-    LEARNING,
-    OP_TYPES,
-    STUDIES,
-    THIRD_CARD,
-    described,
-    labelled,
-    meanings_of,
-)
-from joulecast_calibration.evaluate.report.page import (
-    BIAS_HEADER,
-    bias_cells,
-    kin_sentence,
-    noise_sentence,
-    own_lines,
-    reference,
-    sets_of,
-)
-from joulecast_calibration.evaluate.report.repeats import repeats
+from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
+from joulecast_calibration.evaluate.report.page import kin_sentence, noise_sentence, own_lines, reference, sets_of
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
-    LEARNING_HEADER,
-    OP_TYPE_HEADER,
-    POWER_HEADER,
+    Listing,
+    bias_listing,
     cells,
-    learning_cells,
-    op_type_cells,
-    power_cells,
+    learning_listing,
+    op_type_listing,
+    power_listing,
+    targets_listing,
     warning,
 )
-from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, targets_of
-from joulecast_calibration.evaluate.scores import MOST_GROUPS, Forecasts, Score, score, scores
+from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -86,7 +73,8 @@ def _title(found: Evaluation) -> str:
 
 def _body(found: Evaluation) -> Iterator[str]:
     yield f"<h1>{_title(found)}</h1>"
-    yield _warned(found)
+    if found.simulated:
+        yield f'<p class="simulated">{escape(warning(found))}</p>'
     yield (
         "<p>Absolute percentage errors of joules per batch. Coverage: share of rows inside the 90 % interval; "
         "half-width in percent of the forecast. Systems marked * are aggregate-fitted: on sums by layer type.</p>"
@@ -94,22 +82,18 @@ def _body(found: Evaluation) -> Iterator[str]:
     for name in sets_of(found):
         yield f"<h2>{escape(name)}</h2><p>{escape(described(found, name))}</p>"
         yield from _of_set(found, name)
-    yield from _third_card(found)
+    yield from _listed(power_listing(found), level=2)
     if not found.measured:
         yield f"<h2>Targets on {MEASURED_ROWS}</h2><p>There are none yet.</p>"
-        yield from _targets(found, MEASURED_ROWS)
+        yield from _listed(targets_listing(found, MEASURED_ROWS))
     if found.unscored:
         yield "<h2>Not scored</h2>"
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
 
 
-def _warned(found: Evaluation) -> str:
-    return f'<p class="simulated">{escape(warning(found))}</p>' if found.simulated else ""
-
-
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     lines = own_lines(found, name)
-    yield from _targets(found, name)
+    yield from _listed(targets_listing(found, name))
     yield "<h3>Every system by task</h3>"
     for split, meaning in meanings_of(found, name).items():
         yield from _scores(split, meaning, _of(lines, name, split))
@@ -119,11 +103,11 @@ def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     yield from _families(found, lines, name)
 
 
-def _targets(found: Evaluation, name: str) -> Iterator[str]:
-    known = list(targets_of(found, name))
-    if known:
-        rows = [(each.name, each.wanted, each.found, each.verdict.replace("*", "")) for each in known]
-        yield "<h3>Targets</h3>" + _table(("target", "wanted", "found", ""), rows)
+def _listed(listing: Listing, *, level: int = 3, picture: str = "") -> Iterator[str]:
+    """Yield the table under its title and ``picture``, or nothing for a table without rows."""
+    if listing.rows:
+        yield f"<h{level}>{listing.title}</h{level}>" + (f"<p>{escape(listing.note)}</p>" if listing.note else "")
+        yield picture + _table(listing.header, listing.rows)
 
 
 def _families(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -152,10 +136,10 @@ def _pictures(found: Evaluation, name: str) -> Iterator[str]:
 _HELD = {ARCHITECTURE: "each architecture by a fit of the others", FAMILY: "each family by a fit of the others"}
 
 
-def _by_architecture(name: str, left_out: Sequence[Forecasts], held: str) -> Iterator[str]:
+def _by_architecture(name: str, left_out: Sequence[ScoredForecasts], held: str) -> Iterator[str]:
     yield "<h3>Errors by architecture</h3>"
     if np.unique(left_out[0].architectures).size <= MOST_GROUPS:
-        picture = figures.errors_by_group(left_out, _architectures, label=_system)
+        picture = figures.errors_by_group(left_out, attrgetter("architectures"), label=attrgetter("system"))
         yield _figure(f"{name}:architectures", picture, f"Median errors, {held}.")
         return
     yield _figure(f"{name}:architectures", figures.sorted_errors(left_out), f"Architectures in order, {held}.")
@@ -164,7 +148,7 @@ def _by_architecture(name: str, left_out: Sequence[Forecasts], held: str) -> Ite
     yield f"<details><summary>{left_out[0].system}, every architecture</summary>{_table(HEADER, rows)}</details>"
 
 
-def _by_batch(own: Forecasts) -> Iterator[Score]:
+def _by_batch(own: ScoredForecasts) -> Iterator[Score]:
     batches = np.array([row.batch_size for row in own.rows])
     for batch in np.unique(batches).tolist():
         yield score(own, batches == batch, suffix=f" batch {batch}")
@@ -181,12 +165,13 @@ def _of_physical(found: Evaluation, name: str) -> Iterator[str]:
         bars = "Bars: the 90 % interval."
         yield _figure(f"{name}:scatter-{each.split}", figures.predicted_against_measured(each), bars)
         yield _figure(f"{name}:residuals-{each.split}", figures.residuals(each), "Signed errors.")
-        yield _table(BIAS_HEADER, [bias_cells(bias) for bias in biases(each)])
+        shown = bias_listing(each)
+        yield _table(shown.header, shown.rows)
     if _chosen(found, name):
         yield f"<h3>Noise floor</h3><p>{escape(noise_sentence(found, name))}</p>"
-        noise = repeats(reference(found, name).rows, reference(found, name).truth)
-        if noise.percent.size and own:
-            yield _figure(f"{name}:noise", figures.repeat_distances(noise.percent, own[0]), "Repeats beside errors.")
+        noise = repeat_distances(reference(found, name).rows, reference(found, name).truth)
+        if noise.size and own:
+            yield _figure(f"{name}:noise", figures.repeat_distances(noise, own[0]), "Repeats beside errors.")
 
 
 def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -195,7 +180,9 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
     if vision and balanced:
         yield "<h3>Trained balanced, and trained on vision</h3>"
         pairs = [each for system in SYSTEMS for each in (*balanced, *vision) if each.system == system]
-        picture = figures.errors_by_group(pairs, _tasks, label=lambda own: f"{own.system} {own.study or 'balanced'}")
+        picture = figures.errors_by_group(
+            pairs, attrgetter("tasks"), label=lambda own: f"{own.system} {own.study or 'balanced'}"
+        )
         yield _figure(f"{name}:training", picture, "Median errors by task.")
         meaning = meanings_of(found, name)[split]
         yield from _scores("balanced", meaning, _of(lines, name, split))
@@ -206,7 +193,9 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
     if unseen:
         yield "<h3>Language models, trained without any</h3>"
         yield _figure(
-            f"{name}:zero-shot", figures.errors_by_group(unseen, _architectures, label=_system), "Median errors."
+            f"{name}:zero-shot",
+            figures.errors_by_group(unseen, attrgetter("architectures"), label=attrgetter("system")),
+            "Median errors.",
         )
         each = [line for line in lines if line.set.startswith(f"{name} {ZERO_SHOT}")]
         yield from _scores(ZERO_SHOT, STUDIES[ZERO_SHOT], each)
@@ -218,47 +207,25 @@ def _layers(found: Evaluation, name: str) -> Iterator[str]:
     if not op_types and not steps:
         yield f"<h3>Layers</h3><p>{_NO_LAYERS}</p>"
     if op_types:
-        yield f"<h3>Errors by op type</h3><p>{escape(OP_TYPES)}</p>"
-        yield _figure(
-            f"{name}:op-types",
-            figures.error_by_op_type(op_types),
-            "Median errors of the most frequent ones (number of layers).",
-        )
-        rows = _table(OP_TYPE_HEADER, [op_type_cells(each) for each in op_types])
-        yield f"<details><summary>every op type</summary>{rows}</details>"
+        shown = op_type_listing(op_types)
+        yield f"<h3>{shown.title}</h3><p>{escape(shown.note)}</p>"
+        caption = "Median errors of the most frequent ones (number of layers)."
+        yield _figure(f"{name}:op-types", figures.error_by_op_type(op_types), caption)
+        yield f"<details><summary>every op type</summary>{_table(shown.header, shown.rows)}</details>"
     if steps:
-        yield f"<h3>Errors against the number of calibration layers</h3><p>{escape(LEARNING)}</p>"
-        yield _figure(f"{name}:learning", figures.error_by_layers(steps), f"Errors on {steps[0].on}.")
-        yield _table(LEARNING_HEADER, [learning_cells(each) for each in steps])
-
-
-def _third_card(found: Evaluation) -> Iterator[str]:
-    if found.third_card:
-        yield f"<h2>Power of a card that was left out</h2><p>{escape(THIRD_CARD)}</p>"
-        yield _table(POWER_HEADER, [power_cells(each) for each in found.third_card])
+        picture = _figure(f"{name}:learning", figures.error_by_layers(steps), f"Errors on {steps[0].on}.")
+        yield from _listed(learning_listing(found, name), picture=picture)
 
 
 def _of(lines: Sequence[Score], name: str, split: str = "") -> Sequence[Score]:
     return [line for line in lines if line.set == name and split in ("", line.split)]
 
 
-def _chosen(found: Evaluation, name: str, split: str = "", study: str = "", *, only: str = "") -> list[Forecasts]:
+def _chosen(found: Evaluation, name: str, split: str = "", study: str = "", *, only: str = "") -> list[ScoredForecasts]:
     return [
         each for each in found.forecasts
         if (each.set, each.study) == (name, study) and split in ("", each.split) and only in ("", each.system)
     ]  # fmt: skip
-
-
-def _architectures(own: Forecasts) -> Array:
-    return own.architectures
-
-
-def _tasks(own: Forecasts) -> Array:
-    return np.array([str(task) for task in own.tasks])
-
-
-def _system(own: Forecasts) -> str:
-    return own.system
 
 
 def _scores(title: str, meaning: str, lines: Sequence[Score]) -> Iterator[str]:
@@ -275,7 +242,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return f'<td class="missed">{escape(text)}</td>' if text.startswith("missed") else f"<td>{escape(text)}</td>"
+    missed = ' class="missed"' if text.startswith("**missed**") else ""
+    return f"<td{missed}>{escape(text.replace('**missed**', 'missed'))}</td>"
 
 
 def _figure(name: str, svg: str, caption: str) -> str:

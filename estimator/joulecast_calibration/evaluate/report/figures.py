@@ -10,8 +10,7 @@ import numpy as np
 
 from joulecast.energy.features import Array, Flags
 from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
-from joulecast_calibration.evaluate.evaluation import LearningScore, OpTypeScore
-from joulecast_calibration.evaluate.scores import Forecasts, half_widths_percent
+from joulecast_calibration.evaluate.evaluation import LearningScore, OpTypeScore, ScoredForecasts, half_widths_percent
 from joulecast_calibration.plotting import pyplot
 
 if TYPE_CHECKING:
@@ -24,10 +23,9 @@ _MOST_BARS = 24  # groups of bars that a page is wide enough for
 _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 
-def error_distribution(each: Sequence[Forecasts]) -> str:
+def error_distribution(each: Sequence[ScoredForecasts]) -> str:
     """Draw the errors of every system as a histogram and violins, one forecast a line."""
-    plot = pyplot()
-    figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
+    figure, (left, right) = _subplots(_WIDE, 1, 2)
     logs = [np.log10(np.maximum(own.percent, _FLOOR_PERCENT)) for own in each]
     edges = np.linspace(min(map(np.min, logs)), max(map(np.max, logs)), 30)
     for own, values in zip(each, logs, strict=True):
@@ -37,15 +35,15 @@ def error_distribution(each: Sequence[Forecasts]) -> str:
     left.legend(fontsize="small")
     right.violinplot(logs, showmedians=True, widths=0.9)
     right.set(ylabel="absolute error, %")
-    _named(right, [own.system for own in each])
-    _powers_of_ten(right)
+    right.set_xticks(range(1, len(each) + 1), [own.system for own in each], rotation=30)
+    right.set_yticks(range(-1, 4), [f"{10.0**power:g}" for power in range(-1, 4)])
+    right.grid(axis="y", alpha=0.3)
     return _svg(figure)
 
 
-def error_by_batch(each: Sequence[Forecasts]) -> str:
+def error_by_batch(each: Sequence[ScoredForecasts]) -> str:
     """Draw the median error of every system by batch size."""
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
+    figure, axes = _subplots(_WIDE)
     for own in each:
         sizes = np.array([row.batch_size for row in own.rows], dtype=float)
         steps = np.unique(sizes)
@@ -61,11 +59,13 @@ def error_by_batch(each: Sequence[Forecasts]) -> str:
 
 
 def errors_by_group(
-    each: Sequence[Forecasts], group: Callable[[Forecasts], Array], *, label: Callable[[Forecasts], str]
+    each: Sequence[ScoredForecasts],
+    group: Callable[[ScoredForecasts], Array],
+    *,
+    label: Callable[[ScoredForecasts], str],
 ) -> str:
     """Draw the median error of each forecast in each group of rows as bars side by side."""
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
+    figure, axes = _subplots(_WIDE)
     names = sorted({name for own in each for name in group(own).tolist()})
     width = 0.8 / len(each)
     for position, own in enumerate(each):
@@ -79,10 +79,9 @@ def errors_by_group(
     return _svg(figure)
 
 
-def sorted_errors(each: Sequence[Forecasts]) -> str:
+def sorted_errors(each: Sequence[ScoredForecasts]) -> str:
     """Draw the median error of every system on each architecture, from the best to the worst."""
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
+    figure, axes = _subplots(_WIDE)
     for own in each:
         names, where = np.unique(own.architectures, return_inverse=True)
         medians = np.sort([np.median(own.percent[where == position]) for position in range(names.size)])
@@ -99,12 +98,11 @@ def sorted_errors(each: Sequence[Forecasts]) -> str:
 
 def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
     """Draw the median error on measured layers of each op type, the most frequent first, one bar a system."""
-    plot = pyplot()
     counts = {score.op_type: score.n for score in each}
     names = sorted(counts, key=lambda name: -counts[name])[:_MOST_BARS]
     systems = [system for system in SYSTEMS if any(score.system == system for score in each)]
     width = 0.8 / len(systems)
-    figure, axes = plot.subplots(figsize=_WIDE, layout="constrained")
+    figure, axes = _subplots(_WIDE)
     for position, system in enumerate(systems):
         found = {score.op_type: score.median_ape for score in each if score.system == system}
         places = np.arange(len(names)) + (position - (len(systems) - 1) / 2) * width
@@ -121,8 +119,7 @@ def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
 
 def error_by_layers(each: Sequence[LearningScore]) -> str:
     """Draw the median and mean error against the number of fitted layers."""
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=(10.0, 3.2), layout="constrained")
+    figure, axes = _subplots((10.0, 3.2))
     steps = np.arange(len(each))
     axes.plot(steps, [score.median_ape for score in each], marker="o", label="median")
     axes.plot(steps, [score.mean_ape for score in each], marker="o", label="mean")
@@ -134,10 +131,9 @@ def error_by_layers(each: Sequence[LearningScore]) -> str:
     return _svg(figure)
 
 
-def intervals(each: Sequence[Forecasts]) -> str:
+def intervals(each: Sequence[ScoredForecasts]) -> str:
     """Draw coverage and half-width of the 90 % interval by architecture or task, one line a split."""
-    plot = pyplot()
-    figure, (left, right) = plot.subplots(1, 2, figsize=_WIDE, layout="constrained")
+    figure, (left, right) = _subplots(_WIDE, 1, 2)
     names = sorted(set(each[0].groups.tolist()))
     for own in each:
         kept = [own.groups == name for name in names]
@@ -153,10 +149,9 @@ def intervals(each: Sequence[Forecasts]) -> str:
     return _svg(figure)
 
 
-def predicted_against_measured(own: Forecasts) -> str:
+def predicted_against_measured(own: ScoredForecasts) -> str:
     """Draw forecast against measured joules by architecture or task, with the interval's bounds as bars."""
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=(6.0, 6.0), layout="constrained")
+    figure, axes = _subplots((6.0, 6.0))
     low, high = (own.joules * np.exp(sign * own.log_half_width) for sign in (-1, 1))
     axes.vlines(own.truth, low, high, alpha=0.08, linewidth=1)
     _dots(axes, own, own.truth, own.joules)
@@ -167,9 +162,8 @@ def predicted_against_measured(own: Forecasts) -> str:
     return _svg(figure)
 
 
-def residuals(own: Forecasts) -> str:
+def residuals(own: ScoredForecasts) -> str:
     """Draw the signed error against measured joules, clock, batch size and sequence length."""
-    plot = pyplot()
     rows = own.rows
     panels = {
         "measured, J": own.truth,
@@ -178,7 +172,7 @@ def residuals(own: Forecasts) -> str:
         "tokens": np.array([row.sequence or np.nan for row in rows]),
     }
     known = {name: values for name, values in panels.items() if np.isfinite(values).any()}
-    figure, every = plot.subplots(1, len(known), figsize=_WIDE, layout="constrained", sharey=True, squeeze=False)
+    figure, every = _subplots(_WIDE, 1, len(known), sharey=True, squeeze=False)
     for axes, (name, values) in zip(every[0], known.items(), strict=True):
         _dots(axes, own, values, 100 * (own.joules / own.truth - 1))
         axes.axhline(0, color="black", linewidth=1)
@@ -188,10 +182,9 @@ def residuals(own: Forecasts) -> str:
     return _svg(figure)
 
 
-def repeat_distances(percent: Array, own: Forecasts) -> str:
+def repeat_distances(percent: Array, own: ScoredForecasts) -> str:
     """Draw how far repeated rows differ from the first, beside the errors of forecasts."""
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=(10.0, 2.6), layout="constrained")
+    figure, axes = _subplots((10.0, 2.6))
     for position, values in enumerate((percent, own.percent)):
         axes.scatter(np.maximum(values, 0.01), np.full(values.size, position), marker="|", alpha=0.6)
     axes.set_yticks([0, 1], ["repeats", f"errors of {own.system}"])
@@ -199,21 +192,16 @@ def repeat_distances(percent: Array, own: Forecasts) -> str:
     return _svg(figure)
 
 
-def _dots(axes: Axes, own: Forecasts, x: Array, y: Array) -> None:
+def _subplots(size_inches: tuple[float, float], *grid: int, **options: Any) -> Any:
+    """Return a figure and its axes."""
+    return pyplot().subplots(*grid, figsize=size_inches, layout="constrained", **options)
+
+
+def _dots(axes: Axes, own: ScoredForecasts, x: Array, y: Array) -> None:
     groups = own.groups
     for name in sorted(set(groups.tolist())):
         kept: Flags = groups == name
         axes.scatter(x[kept], y[kept], label=name, **_DOT)  # type: ignore[arg-type]
-
-
-def _named(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_xticks(range(1, len(names) + 1), names, rotation=30)
-
-
-def _powers_of_ten(axes: Axes) -> None:
-    ticks = [-1, 0, 1, 2, 3]
-    axes.set_yticks(ticks, [f"{10.0**tick:g}" for tick in ticks])
-    axes.grid(axis="y", alpha=0.3)
 
 
 def _svg(figure: Any) -> str:

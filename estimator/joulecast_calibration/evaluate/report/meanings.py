@@ -16,7 +16,6 @@ from joulecast_calibration.evaluate.evaluation import (
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
-    MeasuredSet,
 )
 from joulecast_calibration.evaluate.systems.catalogue import LAYER_WISE
 
@@ -57,6 +56,13 @@ OP_TYPES = (
     "Measured layers, each forecast by a fit without the family that it is scored with. `physical` is fitted on layers "
     "and networks, layer-wise systems on layers alone; the others have no price for a layer."
 )
+RESIDUALS = (
+    "Forecast less measured on architectures left out, in percent of measured: the median says to which side a group "
+    "is off, half its middle half what is left beside that.\n"
+    "What was tried is told in the record of decisions on the law "
+    "(ADRs [0116](adr/0116-tiles-waves-and-instructions.md) "
+    "and [0136](adr/0136-prologues-transposed-weights-and-long-rows.md))."
+)
 THIRD_CARD = (
     "What joules of a card without energy rows rest on: the upper mode of the power of its bf16 products, forecast "
     "from other cards' shares of their limits, in the middle of those named; no watt of the card itself is seen."
@@ -72,19 +78,14 @@ _SETS = {
 _OTHER_SET = "A folder of measured networks in the same columns."
 
 
-def measured_set(found: Evaluation, name: str) -> MeasuredSet | None:
-    """Return the description of a set of this project's own rows, or None for a published set."""
-    return next((each for each in found.measured if each.set == name), None)
-
-
 def meanings_of(found: Evaluation, name: str) -> Mapping[str, str]:
     """Return the meaning of each split in the set ``name``, in the order of the page."""
-    return _MEASURED if measured_set(found, name) else _PUBLISHED
+    return _MEASURED if found.measured_set(name) else _PUBLISHED
 
 
 def described(found: Evaluation, name: str) -> str:
     """Describe the set ``name`` in a sentence."""
-    own = measured_set(found, name)
+    own = found.measured_set(name)
     if own is None:
         return _SETS.get(name, _OTHER_SET)
     rows = f"{own.networks} rows of networks of {own.families} families and {own.layers} of layers"

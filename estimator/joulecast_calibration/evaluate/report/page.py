@@ -5,35 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from joulecast.errors import MeasurementError
 from joulecast_calibration.evaluate.contenders import PHYSICAL, SYSTEMS
-from joulecast_calibration.evaluate.evaluation import ARCHITECTURE, FAMILY, Evaluation
-from joulecast_calibration.evaluate.families import families
-from joulecast_calibration.evaluate.report.biases import Bias, biases
-from joulecast_calibration.evaluate.report.meanings import (
-    LEARNING,
-    OP_TYPES,
-    STUDIES,
-    THIRD_CARD,
-    described,
-    labelled,
-    meanings_of,
-    measured_set,
+from joulecast_calibration.evaluate.evaluation import (
+    ARCHITECTURE,
+    FAMILY,
+    Evaluation,
+    Score,
+    ScoredForecasts,
+    repeat_distances,
 )
-from joulecast_calibration.evaluate.report.repeats import repeats
+from joulecast_calibration.evaluate.families import families
+from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
-    LEARNING_HEADER,
-    OP_TYPE_HEADER,
-    POWER_HEADER,
+    Listing,
+    bias_listing,
     cells,
-    learning_cells,
-    op_type_cells,
+    learning_listing,
+    op_type_listing,
     percent,
-    power_cells,
+    power_listing,
+    targets_listing,
 )
-from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, targets_of
-from joulecast_calibration.evaluate.scores import Forecasts, Score
+from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
 
 _INTRODUCTION = """# Accuracy
 
@@ -67,16 +64,6 @@ _NONE_OF_OUR_OWN = (
 )
 _OUR_OWN = "Rows measured by this project are told apart from those that others measured."
 
-_RESIDUALS = """
-### What the residuals of physical show
-
-Forecast less measured on architectures left out, in percent of measured: the median says to which side a group is \
-off, half its middle half what is left beside that.
-What was tried is told in the record of decisions on the law (ADRs [0116](adr/0116-tiles-waves-and-instructions.md) \
-and [0136](adr/0136-prologues-transposed-weights-and-long-rows.md)).
-
-"""
-
 
 def as_page(found: Evaluation) -> str:
     """Return the text of docs/accuracy.md. Raises MeasurementError where rows of a simulated device were scored."""
@@ -85,9 +72,12 @@ def as_page(found: Evaluation) -> str:
     parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
     for name in sets_of(found):
         parts += _of_set(found, name)
-    parts += _third_card(found)
+    parts += _listed(power_listing(found), level="##")
     if not found.measured:
-        parts += [f"\n## Targets on {MEASURED_ROWS}\n\nThere are none yet.\n", *_targets(found, MEASURED_ROWS)]
+        parts += [
+            f"\n## Targets on {MEASURED_ROWS}\n\nThere are none yet.\n",
+            *_listed(targets_listing(found, MEASURED_ROWS)),
+        ]
     if found.unscored:
         parts.append("\n## Not scored\n\n| set | split | rows | why |\n|---|---|---:|---|\n")
         parts += [f"| {entry.set} | {entry.split} | {entry.n} | {entry.reason} |\n" for entry in found.unscored]
@@ -108,22 +98,28 @@ def own_lines(found: Evaluation, name: str) -> tuple[Score, ...]:
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:
     own = own_lines(found, name)
     yield f"\n## {name}\n\n{described(found, name)}\n"
-    yield from _targets(found, name)
+    yield from _listed(targets_listing(found, name))
     yield from _compared(found, own, name)
     yield from _studied(own, name)
-    yield from _residuals(found, name)
+    for each in found.forecasts:
+        if (each.set, each.split, each.system, each.study) == (name, found.headline(name), PHYSICAL, ""):
+            yield from _listed(bias_listing(each))
     for split, meaning in meanings_of(found, name).items():
         if not (split == FAMILY and repeated(own, name)):
             yield from _split(split, meaning, own, name)
-    yield from _layers(found, name)
-    yield from _noise(found, name)
+    yield from _listed(op_type_listing([e for e in found.op_types if (e.set, e.system) == (name, PHYSICAL)]))
+    yield from _listed(learning_listing(found, name))
+    if any(each.set == name for each in found.forecasts):
+        yield f"\n### Noise and families\n\n{noise_sentence(found, name)}\n\n{kin_sentence(found, name)}\n"
 
 
-def _targets(found: Evaluation, name: str) -> Iterator[str]:
-    known = list(targets_of(found, name))
-    if known:
-        yield "\n### Targets\n\n" + _markdown(("target", "wanted", "found", "")) + _markdown(["---"] * 4)
-        yield from (_markdown((each.name, each.wanted, each.found, each.verdict)) for each in known)
+def _listed(listing: Listing, *, level: str = "###") -> Iterator[str]:
+    """Yield the table under its title, or nothing for a table without rows."""
+    if listing.rows:
+        yield f"\n{level} {listing.title}\n\n" + (f"{listing.note}\n\n" if listing.note else "")
+        yield _markdown(listing.header)
+        yield _markdown(["---"] * listing.texts + ["---:"] * (len(listing.header) - listing.texts))
+        yield from map(_markdown, listing.rows)
 
 
 def _compared(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[str]:
@@ -146,22 +142,6 @@ def repeated(lines: Sequence[Score], name: str) -> bool:
     return by_family == by_architecture
 
 
-def _residuals(found: Evaluation, name: str) -> Iterator[str]:
-    """Describe the bias of ``physical`` on architectures that were left out of its fit."""
-    for own in found.forecasts:
-        if (own.set, own.split, own.system, own.study) == (name, found.headline(name), PHYSICAL, ""):
-            yield _RESIDUALS + _markdown(BIAS_HEADER) + _markdown(["---"] + ["---:"] * 3)
-            yield from (_markdown(bias_cells(each)) for each in biases(own))
-
-
-BIAS_HEADER = ("rows of", "n", "median, signed", "half the middle half")
-
-
-def bias_cells(each: Bias) -> tuple[str, ...]:
-    """Return a bias as cells under ``BIAS_HEADER``."""
-    return each.group, str(each.n), f"{each.signed:+.1f} %", f"{each.spread:.1f} %"
-
-
 def _studied(lines: Sequence[Score], name: str) -> Iterator[str]:
     for study, meaning in STUDIES.items():
         own = [line for line in lines if line.set == f"{name} {study}"]
@@ -182,11 +162,8 @@ def _beside(title: str, lines: Sequence[Score], study: str = "") -> Iterator[str
     for system in SYSTEMS:
         own = {line.task: line for line in lines if line.system == system}
         if own:
-            yield _markdown((_starred(system, study), *(_short(own[task]) for task in tasks)))
-
-
-def _starred(system: str, study: str) -> str:
-    return labelled(system, study).replace("*", "\\*")
+            starred = labelled(system, study).replace("*", "\\*")
+            yield _markdown((starred, *(_short(own[task]) for task in tasks)))
 
 
 def _short(line: Score) -> str:
@@ -201,10 +178,8 @@ def _split(split: str, meaning: str, lines: Sequence[Score], name: str) -> Itera
     own = [line for line in lines if (line.split, line.system) == (split, PHYSICAL) and not _of_study(line, name)]
     if not own:
         return
-    yield f"\n### physical, {split}\n\n{meaning}\n\n"
-    yield _markdown(HEADER) + _markdown(["---"] * 2 + ["---:"] * 7)
-    for line in telling(own, name):
-        yield _markdown(cells(line, line.set.removeprefix(name).strip() or "all"))
+    rows = [cells(line, line.set.removeprefix(name).strip() or "all") for line in telling(own, name)]
+    yield from _listed(Listing(title=f"physical, {split}", note=meaning, header=HEADER, rows=rows, texts=2))
 
 
 def telling(lines: Sequence[Score], name: str) -> Sequence[Score]:
@@ -222,56 +197,32 @@ def _of_study(line: Score, name: str) -> bool:
     return any(line.set.startswith(f"{name} {study}") for study in STUDIES)
 
 
-def _layers(found: Evaluation, name: str) -> Iterator[str]:
-    """Yield the errors by op type and by number of measured layers."""
-    if any(each.set == name for each in found.op_types):
-        yield f"\n### Errors by op type\n\n{OP_TYPES}\n\n"
-        yield _markdown(OP_TYPE_HEADER) + _markdown(["---"] * 2 + ["---:"] * 4)
-        own = [each for each in found.op_types if each.set == name and each.system == PHYSICAL]
-        yield from (_markdown(op_type_cells(each)) for each in own)
-    if any(each.set == name for each in found.learning):
-        yield f"\n### Errors against the number of calibration layers\n\n{LEARNING}\n\n"
-        yield _markdown(LEARNING_HEADER) + _markdown(["---:"] * len(LEARNING_HEADER))
-        yield from (_markdown(learning_cells(each)) for each in found.learning if each.set == name)
-
-
-def _third_card(found: Evaluation) -> Iterator[str]:
-    if found.third_card:
-        yield f"\n## Power of a card that was left out\n\n{THIRD_CARD}\n\n"
-        yield _markdown(POWER_HEADER) + _markdown(["---"] * 2 + ["---:"] * 5)
-        yield from (_markdown(power_cells(each)) for each in found.third_card)
-
-
-def _noise(found: Evaluation, name: str) -> Iterator[str]:
-    if not any(each.set == name for each in found.forecasts):
-        return
-    yield f"\n### Noise and families\n\n{noise_sentence(found, name)}\n\n{kin_sentence(found, name)}\n"
-
-
 def noise_sentence(found: Evaluation, name: str) -> str:
     """State how far repeated measurements differ."""
-    own = [each for each in found.noise if each.set == name]
-    if measured_set(found, name) is None:
-        reference_rows = reference(found, name)
-        return str(repeats(reference_rows.rows, reference_rows.truth))
-    if not own:
-        return "No row repeats another one, so the noise of these measurements is not known."
-    told = (
-        f"{each.n} rows of {each.on} repeat another one; they differ from it by {each.median:.2f} % in the median and"
-        f" {each.max:.2f} % at most."
-        for each in own
+    told = [_repeated(f"{each.n} rows of {each.on}", each.median, each.max) for each in found.noise if each.set == name]
+    if found.measured_set(name) is None:
+        own = reference(found, name)
+        percent = repeat_distances(own.rows, own.truth)
+        if percent.size:
+            told = [_repeated(f"{percent.size} rows", float(np.median(percent)), percent.max())]
+            told.append("No system could be better than that.")
+    return " ".join(told) or "No row repeats another one, so the noise of these measurements is not known."
+
+
+def _repeated(rows: str, median: float, largest: float) -> str:
+    return (
+        f"{rows} repeat another one; they differ from it by {median:.2f} % in the median and {largest:.2f} % at most."
     )
-    return " ".join(told)
 
 
-def reference(found: Evaluation, name: str) -> Forecasts:
+def reference(found: Evaluation, name: str) -> ScoredForecasts:
     """Return the forecasts of every row of the set ``name``."""
     return next(each for each in found.forecasts if each.set == name and not each.study)
 
 
 def kin_sentence(found: Evaluation, name: str) -> str:
     """State which lineages form one family, and how the strict rule compares with the loose one."""
-    own = measured_set(found, name)
+    own = found.measured_set(name)
     if own:
         return f"{own.families} families are held out in turn, relatives together: docs/suite.md says who they are."
     named = sorted(set(families(reference(found, name).rows)))

@@ -1,23 +1,18 @@
-"""Write an evaluation as JSON, CSV and lines for a terminal."""
+"""Write an evaluation as JSON and as lines for a terminal, and list the tables that page and report share."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
 
+from joulecast.units import rounded
 from joulecast_calibration.evaluate.contenders import PHYSICAL
-from joulecast_calibration.evaluate.evaluation import Evaluation, LearningScore, OpTypeScore, PowerScore
-from joulecast_calibration.evaluate.report.meanings import STUDIES
+from joulecast_calibration.evaluate.evaluation import Evaluation, OpTypeScore, Score, ScoredForecasts, biases
+from joulecast_calibration.evaluate.report.meanings import LEARNING, OP_TYPES, RESIDUALS, STUDIES, THIRD_CARD
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, AccuracyTarget, targets_of
-from joulecast_calibration.evaluate.scores import Score
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
+_DIGITS = 6
 HEADER = ("rows of", "task", "n", "median APE", "mean APE", "max APE", "min APE", "coverage", "half-width")
 
 
@@ -25,28 +20,19 @@ def as_json(found: Evaluation) -> str:
     """Return ``{"results": […], "unscored": […], …}`` with six significant digits."""
     document = {
         "simulated": bool(found.simulated),
-        "results": [_rounded(line) for line in found.results],
+        "results": [rounded(asdict(line), _DIGITS) for line in found.results],
         "unscored": [asdict(entry) for entry in found.unscored],
-        "measured": [_rounded(entry) for entry in found.measured],
-        "op_types": [_rounded(entry) for entry in found.op_types],
-        "learning": [_rounded(entry) for entry in found.learning],
-        "noise": [_rounded(entry) for entry in found.noise],
-        "third_card": [_rounded(entry) for entry in found.third_card],
+        "measured": [rounded(asdict(entry), _DIGITS) for entry in found.measured],
+        "op_types": [rounded(asdict(entry), _DIGITS) for entry in found.op_types],
+        "learning": [rounded(asdict(entry), _DIGITS) for entry in found.learning],
+        "noise": [rounded(asdict(entry), _DIGITS) for entry in found.noise],
+        "third_card": [rounded(asdict(entry), _DIGITS) for entry in found.third_card],
         "targets": [
             {"set": name, "target": each.name, "wanted": each.wanted, "found": each.found, "state": each.state}
             for name, each in _targets(found)
         ],
     }
     return json.dumps(document, indent=1) + "\n"
-
-
-def as_csv(found: Evaluation) -> str:
-    """Return the results as CSV, one line each."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Score)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_rounded(line) for line in found.results)
-    return text.getvalue()
 
 
 def as_table(found: Evaluation) -> str:
@@ -61,7 +47,7 @@ def as_table(found: Evaluation) -> str:
     shown = [line for line in found.results if line.set in whole or _told(line, measured)]
     rows = [("split", "system", *HEADER), *((line.split, line.system, *cells(line, line.set)) for line in shown)]
     parts = [warning(found), *(aligned(rows) if shown else []), *_others(found)]
-    parts += [f"not scored: {_said(entry)}" for entry in _unscored(found)]
+    parts += [f"not scored: {each.set}, {each.split}, {each.n} rows, {each.reason}" for each in found.unscored]
     return "".join(line + "\n" for line in parts if line)
 
 
@@ -105,14 +91,6 @@ def _targets(found: Evaluation) -> Iterator[tuple[str, AccuracyTarget]]:
         yield from ((name, target) for target in targets_of(found, name))
 
 
-def _unscored(found: Evaluation) -> Sequence[tuple[object, ...]]:
-    return [(entry.set, entry.split, f"{entry.n} rows", entry.reason) for entry in found.unscored]
-
-
-def _said(entry: Sequence[object]) -> str:
-    return ", ".join(map(str, entry))
-
-
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return ``rows`` as lines whose columns are aligned."""
     widths = [max(len(row[position]) for row in rows) for position in range(len(rows[0]))]
@@ -121,43 +99,95 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def cells(line: Score, label: str) -> tuple[str, ...]:
     """Return a score as cells under ``HEADER``."""
-    percents = (line.median_ape, line.mean_ape, line.max_ape, line.min_ape)
     return (
         label,
         line.task,
         str(line.n),
-        *(f"{percent(value)} %" for value in percents),
+        *_percents(line.median_ape, line.mean_ape, line.max_ape, line.min_ape),
         f"{line.interval_coverage:.3f}",
         f"± {percent(line.interval_half_width)} %",
     )
 
 
-OP_TYPE_HEADER = ("op type", "system", "n", "median APE", "mean APE", "max APE")
-LEARNING_HEADER = ("layers", "rows scored", "median APE", "mean APE")
-POWER_HEADER = ("card", "forecast from", "n", "median APE", "mean APE", "max APE", "median, signed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A table of the page and of the report.
+
+    - ``note``: what it shows, in a sentence or two.
+    - ``texts``: number of columns, from the left, that hold text; the others hold numbers.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+    texts: int = 0
 
 
-def op_type_cells(each: OpTypeScore) -> tuple[str, ...]:
-    """Return a score as cells under ``OP_TYPE_HEADER``."""
-    errors = (each.median_ape, each.mean_ape, each.max_ape)
-    return each.op_type, each.system, str(each.n), *(f"{percent(value)} %" for value in errors)
+def targets_listing(found: Evaluation, name: str) -> Listing:
+    """List the targets of the set ``name``."""
+    rows = [(each.name, each.wanted, each.found, each.verdict) for each in targets_of(found, name)]
+    return Listing(title="Targets", header=("target", "wanted", "found", ""), rows=rows, texts=4)
 
 
-def learning_cells(each: LearningScore) -> tuple[str, ...]:
-    """Return a step as cells under ``LEARNING_HEADER``."""
-    return str(each.layers), f"{each.n} {each.on}", f"{percent(each.median_ape)} %", f"{percent(each.mean_ape)} %"
+def bias_listing(own: ScoredForecasts) -> Listing:
+    """List the bias of each group of rows."""
+    return Listing(
+        title="What the residuals of physical show",
+        note=RESIDUALS,
+        header=("rows of", "n", "median, signed", "half the middle half"),
+        rows=[(each.group, str(each.n), f"{each.signed:+.1f} %", f"{each.spread:.1f} %") for each in biases(own)],
+        texts=1,
+    )
 
 
-def power_cells(each: PowerScore) -> tuple[str, ...]:
-    """Return a card's power errors as cells under ``POWER_HEADER``."""
-    errors = (each.median_ape, each.mean_ape, each.max_ape)
-    return each.card, each.fitted_on, str(each.n), *(f"{percent(value)} %" for value in errors), f"{each.bias:+.1f} %"
+def op_type_listing(scores: Sequence[OpTypeScore]) -> Listing:
+    """List errors by op type."""
+    return Listing(
+        title="Errors by op type",
+        note=OP_TYPES,
+        header=("op type", "system", "n", "median APE", "mean APE", "max APE"),
+        rows=[
+            (each.op_type, each.system, str(each.n), *_percents(each.median_ape, each.mean_ape, each.max_ape))
+            for each in scores
+        ],
+        texts=2,
+    )
+
+
+def learning_listing(found: Evaluation, name: str) -> Listing:
+    """List errors by number of fitted layers."""
+    own = [each for each in found.learning if each.set == name]
+    return Listing(
+        title="Errors against the number of calibration layers",
+        note=LEARNING,
+        header=("layers", "rows scored", "median APE", "mean APE"),
+        rows=[(str(each.layers), f"{each.n} {each.on}", *_percents(each.median_ape, each.mean_ape)) for each in own],
+    )
+
+
+def power_listing(found: Evaluation) -> Listing:
+    """List errors of the power of each metered card."""
+    return Listing(
+        title="Power of a card that was left out",
+        note=THIRD_CARD,
+        header=("card", "forecast from", "n", "median APE", "mean APE", "max APE", "median, signed"),
+        rows=[
+            (
+                *(each.card, each.fitted_on, str(each.n)),
+                *_percents(each.median_ape, each.mean_ape, each.max_ape),
+                f"{each.bias:+.1f} %",
+            )
+            for each in found.third_card
+        ],
+        texts=2,
+    )
+
+
+def _percents(*values: float) -> tuple[str, ...]:
+    return tuple(f"{percent(value)} %" for value in values)
 
 
 def percent(value: float) -> str:
     """Format a percentage with one decimal digit, and without it from four digits before the point on."""
     return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
-
-
-def _rounded(line: DataclassInstance) -> dict[str, object]:
-    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in asdict(line).items()}

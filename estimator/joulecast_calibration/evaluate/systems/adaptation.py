@@ -6,17 +6,17 @@ comparison is one of their forms.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol
 
 import numpy as np
 
 from joulecast.energy.features import Array, Index
-from joulecast_calibration.evaluate.systems.clocks import ClockFactor, fit_clock
 from joulecast_calibration.evaluate.systems.features import NetworkFeatures
+from joulecast_calibration.evaluate.systems.least_squares import ordinary
+from joulecast_calibration.fit.networks import balanced
 from joulecast_calibration.rows.networks import Truth
 
 _LOWEST = 0.01
@@ -27,8 +27,8 @@ would be nothing at all."""
 class System(Protocol):
     """A fitted system that forecasts joules."""
 
-    def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
-        """Return the joules of each row, (rows,)."""
+    def predict(self, networks: NetworkFeatures) -> Array:
+        """Return the joules of each network, (networks,)."""
         ...
 
 
@@ -38,8 +38,8 @@ Weigh = Callable[[Index], Array]
 FEWEST = 2
 """Fewest rows of a precision that are fitted by themselves; a cross-validation needs two."""
 
-Form = Callable[[Sequence[NetworkFeatures], Truth, Array], System]
-"""How a paper's form is fitted: rows, their truth at one clock, weights of the rows."""
+Form = Callable[[NetworkFeatures, Truth, Array], System]
+"""How a paper's form is fitted: networks, their truth at one clock, weights of the networks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,49 +55,76 @@ class Adapted:
     clock: ClockFactor
     lowest_joules: float
 
-    def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
-        """Return the joules of each row, (rows,), always positive."""
-        joules = np.zeros(len(rows))
-        for precision in sorted({row.row.precision for row in rows}):
-            own = [position for position, row in enumerate(rows) if row.row.precision == precision]
+    def predict(self, networks: NetworkFeatures) -> Array:
+        """Return the joules of each network, (networks,), always positive."""
+        joules = np.zeros(networks.size)
+        for precision in np.unique(networks.precisions).tolist():
+            own = np.flatnonzero(networks.precisions == precision)
             system = self.systems.get(precision) or self.pooled()
-            joules[own] = system.predict([rows[i] for i in own])
-        found: Array = np.maximum(np.nan_to_num(joules * self.clock.at(rows)), self.lowest_joules)
+            joules[own] = system.predict(networks.take(own))
+        found: Array = np.maximum(np.nan_to_num(joules * self.clock.at(networks)), self.lowest_joules)
         return found
 
 
-def fit_adapted(form: Form, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh | None = None) -> Adapted:
-    """Fit ``form`` on ``rows`` at one clock, for each precision that occurs and for all together.
+def fit_adapted(form: Form, networks: NetworkFeatures, truth: Truth, weigh: Weigh | None = None) -> Adapted:
+    """Fit ``form`` on ``networks`` at one clock, for each precision that occurs and for all together.
 
     ``weigh``: replaces ``balanced``.
     """
-    weigh = weigh or (lambda kept: balanced([rows[i] for i in kept.tolist()]))
-    counts = Counter(row.row.precision for row in rows)
-    everything = np.arange(len(rows))
-    clock, pace = fit_clock(rows, truth.joules), fit_clock(rows, truth.seconds)
-    level = Truth(joules=truth.joules / clock.at(rows), seconds=truth.seconds / pace.at(rows))
+    weigh = weigh or (lambda kept: balanced(networks.architectures[kept].tolist()))
+    clock, pace = fit_clock(networks, truth.joules), fit_clock(networks, truth.seconds)
+    level = Truth(joules=truth.joules / clock.at(networks), seconds=truth.seconds / pace.at(networks))
+    members = {name: np.flatnonzero(networks.precisions == name) for name in np.unique(networks.precisions).tolist()}
     return Adapted(
         systems={
-            precision: _fit_some(form, rows, level, weigh, [row.row.precision == precision for row in rows])
-            for precision, count in sorted(counts.items())
-            if count >= FEWEST
+            precision: form(networks.take(kept), level.take(kept), weigh(kept))
+            for precision, kept in members.items()
+            if kept.size >= FEWEST
         },
-        pooled=cache(lambda: form(rows, level, weigh(everything))),
+        pooled=cache(lambda: form(networks, level, weigh(np.arange(networks.size)))),
         clock=clock,
         lowest_joules=_LOWEST * float(truth.joules.min()),
     )
 
 
-def _fit_some(
-    form: Form, rows: Sequence[NetworkFeatures], truth: Truth, weigh: Weigh, wanted: Sequence[bool]
-) -> System:
-    kept = np.flatnonzero(wanted)
-    return form([rows[i] for i in kept.tolist()], truth.take(kept), weigh(kept))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFactor:
+    """The factor exp(b₁·l + b₂·l²), l = log(clock / ``reference_mhz``); an unlocked clock is ``highest_mhz``."""
+
+    reference_mhz: float
+    highest_mhz: float
+    coefficients: Array
+
+    def at(self, networks: NetworkFeatures) -> Array:
+        """Return the factor of each network, (networks,)."""
+        found: Array = np.exp(self.terms(networks) @ self.coefficients)
+        return found
+
+    def terms(self, networks: NetworkFeatures) -> Array:
+        clocks = [self.highest_mhz if row.clock_mhz is None else row.clock_mhz for row in networks.rows]
+        logarithm = np.log(np.array(clocks) / self.reference_mhz)
+        return np.column_stack([logarithm, logarithm**2])
 
 
-def balanced(rows: Sequence[NetworkFeatures]) -> Array:
-    """Return weights whose squares lie half way between one per row and one per architecture, as for ``physical``."""
-    counts = Counter(row.row.architecture for row in rows)
-    weight = np.array([counts[row.row.architecture] ** -0.25 for row in rows])
-    scaled: Array = weight / np.sqrt(np.mean(weight**2))
-    return scaled
+def fit_clock(networks: NetworkFeatures, values: Array) -> ClockFactor:
+    """Fit the factor on rows that differ in the clock alone.
+
+    Within such a group the network's own cost cancels. Without such groups the factor is 1.
+    """
+    clocks = [row.clock_mhz for row in networks.rows if row.clock_mhz is not None] or [1.0]
+    factor = ClockFactor(reference_mhz=float(np.median(clocks)), highest_mhz=max(clocks), coefficients=np.zeros(2))
+    if len(set(clocks)) < 2:
+        return factor
+    _, group = np.unique([repr(replace(row, clock_mhz=None)) for row in networks.rows], return_inverse=True)
+    known = np.isfinite(values)
+    table = np.column_stack([factor.terms(networks)[known], np.log(values[known])])
+    within = _within(table, group[known])
+    return replace(factor, coefficients=ordinary(within[:, :-1], within[:, -1]))
+
+
+def _within(values: Array, group: Index) -> Array:
+    """Subtract their group's mean from ``values`` (rows, columns)."""
+    counts = np.maximum(np.bincount(group), 1)
+    means = np.column_stack([np.bincount(group, column) / counts for column in values.T])
+    found: Array = values - means[group]
+    return found

@@ -29,49 +29,62 @@ _POOLING = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFeatures:
-    """Features of one forward pass. A measured layer is a network of one layer.
+    """Features of n forward passes. A measured layer is a network of one layer.
 
-    - ``counts``: number of layers of each kind, (kinds,).
-    - ``sums``: of each size over those layers, (kinds, sizes).
-    - ``products``: of each pair of sizes of one layer, summed likewise, (kinds, sizes, sizes).
-    - ``activations``: output elements of layers with MACs.
-    - ``params``: trainable elements, a shared tensor counted once.
+    - ``rows``: (n,) what else a system may know of each.
+    - ``counts``: number of layers of each kind, (n, kinds).
+    - ``sums``: of each size over those layers, (n, kinds, sizes).
+    - ``products``: of each pair of sizes of one layer, summed likewise, (n, kinds, sizes, sizes).
+    - ``activations``: (n,) output elements of layers with MACs.
+    - ``params``: (n,) trainable elements, a shared tensor counted once.
     """
 
-    row: ForecastRow
+    rows: tuple[ForecastRow, ...]
     counts: Array
     sums: Array
     products: Array
-    activations: float
-    params: float
+    activations: Array
+    params: Array
 
     @property
-    def batch_size(self) -> int:
-        return self.row.batch_size
+    def size(self) -> int:
+        return len(self.rows)
 
-    def total(self, size: str) -> float:
-        """Return the sum of ``size``, one of ``SIZES``, over all layers."""
-        return float(self.sums[:, SIZES.index(size)].sum())
+    @property
+    def architectures(self) -> Array:
+        return np.array([row.architecture for row in self.rows])
+
+    @property
+    def precisions(self) -> Array:
+        return np.array([row.precision for row in self.rows])
+
+    @property
+    def batch_sizes(self) -> Array:
+        return np.array([row.batch_size for row in self.rows])
+
+    def total(self, size: str) -> Array:
+        """Return the sum of ``size``, one of ``SIZES``, over all layers, (n,)."""
+        found: Array = self.sums[:, :, SIZES.index(size)].sum(axis=1)
+        return found
+
+    def take(self, kept: Index) -> NetworkFeatures:
+        """Return the features of the networks at the positions ``kept``."""
+        rows = tuple(self.rows[position] for position in kept.tolist())
+        return NetworkFeatures(rows=rows, **{name: getattr(self, name)[kept] for name in _COLUMNS})
 
 
-def counts_of(rows: Sequence[NetworkFeatures]) -> Array:
-    """Return the layer counts of ``rows``, (rows, kinds)."""
-    return np.array([row.counts for row in rows])
+_COLUMNS = ("counts", "sums", "products", "activations", "params")
 
 
-def sums_of(rows: Sequence[NetworkFeatures]) -> Array:
-    """Return the sums of ``rows``, (rows, kinds, sizes)."""
-    return np.array([row.sums for row in rows])
+def joined(parts: Sequence[NetworkFeatures]) -> NetworkFeatures:
+    """Return the features of all networks of ``parts``, in their order."""
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    return NetworkFeatures(rows=tuple(row for part in parts for row in part.rows), **columns)
 
 
-def products_of(rows: Sequence[NetworkFeatures]) -> Array:
-    """Return the products of ``rows``, (rows, kinds, sizes, sizes)."""
-    return np.array([row.products for row in rows])
-
-
-def network_features(rows: Sequence[ForecastRow]) -> tuple[NetworkFeatures, ...]:
+def network_features(rows: Sequence[ForecastRow]) -> NetworkFeatures:
     """Compute the features of ``rows`` from what a ``ForecastRow`` holds, and from nothing else."""
-    return tuple(replace(_of(replace(row, clock_mhz=None)), row=row) for row in rows)
+    return replace(joined([_of(replace(row, clock_mhz=None)) for row in rows]), rows=tuple(rows))
 
 
 @cache
@@ -81,27 +94,22 @@ def _of(row: ForecastRow) -> NetworkFeatures:
 
 
 def features_of(row: ForecastRow, layers: Sequence[LayerProfile], precision: str) -> NetworkFeatures:
-    """Compute the features of executed ``layers``, priced in ``precision``."""
-    kinds, sizes = kinds_of(layers), sizes_of(layers, precision)
+    """Compute the features of one network from its executed ``layers``, priced in ``precision``."""
+    kinds, sizes = kinds_of(layers), np.array([_sizes(layer, precision) for layer in layers], dtype=float)
     belongs = (kinds[None, :] == np.arange(len(KINDS))[:, None]).astype(float)
     return NetworkFeatures(
-        row=row,
-        counts=belongs @ np.array([layer.repeats for layer in layers], dtype=float),
-        sums=belongs @ sizes,
-        products=np.einsum("tl,li,lj->tij", belongs, sizes, sizes),
-        activations=float(sum(layer.activations for layer in layers)),
-        params=float(sum(layer.params for layer in layers)),
+        rows=(row,),
+        counts=(belongs @ np.array([layer.repeats for layer in layers], dtype=float))[None],
+        sums=(belongs @ sizes)[None],
+        products=np.einsum("tl,li,lj->tij", belongs, sizes, sizes)[None],
+        activations=np.array([float(sum(layer.activations for layer in layers))]),
+        params=np.array([float(sum(layer.params for layer in layers))]),
     )
 
 
 def kinds_of(layers: Sequence[LayerProfile]) -> Index:
     """Return the position of each layer's kind in ``KINDS``, (layers,)."""
     return np.array([KINDS.index(kind_of(layer)) for layer in layers], dtype=np.intp)
-
-
-def sizes_of(layers: Sequence[LayerProfile], precision: str) -> Array:
-    """Return the ``SIZES`` of each layer, (layers, sizes)."""
-    return np.array([_sizes(layer, precision) for layer in layers], dtype=float).reshape(-1, len(SIZES))
 
 
 def kind_of(layer: LayerProfile) -> str:

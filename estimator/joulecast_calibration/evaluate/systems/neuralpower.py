@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -13,7 +12,7 @@ from sklearn.linear_model import LassoCV
 
 from joulecast.energy.features import Array
 from joulecast.errors import MeasurementError
-from joulecast_calibration.evaluate.systems.features import SIZES, NetworkFeatures, counts_of, products_of, sums_of
+from joulecast_calibration.evaluate.systems.features import SIZES, NetworkFeatures
 from joulecast_calibration.rows.networks import Truth
 
 _FEATURES = [SIZES.index(name) for name in ("macs", "bytes", "input")]
@@ -47,13 +46,13 @@ class NeuralPower:
     watts: Sparse
     watts_range: tuple[float, float]
 
-    def predict(self, rows: Sequence[NetworkFeatures]) -> Array:
-        watts = np.clip(self.watts.at(_power_columns(rows)), *self.watts_range)
-        found: Array = self.seconds.at(_runtime_columns(rows)) * watts
+    def predict(self, networks: NetworkFeatures) -> Array:
+        watts = np.clip(self.watts.at(_power_columns(networks)), *self.watts_range)
+        found: Array = self.seconds.at(_runtime_columns(networks)) * watts
         return found
 
 
-def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralPower:
+def fit(networks: NetworkFeatures, truth: Truth, weight: Array) -> NeuralPower:
     """Fit both polynomials by Lasso with a cross-validated penalty; rows without seconds are left out.
 
     Raises MeasurementError where none has any.
@@ -63,7 +62,7 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralP
         raise MeasurementError(
             "the rows have no measured seconds: a model of runtime needs rows with time_ms_per_forward"
         )
-    kept, own, weight = [rows[i] for i in timed.tolist()], truth.take(timed), weight[timed]
+    kept, own, weight = networks.take(timed), truth.take(timed), weight[timed]
     watts = own.joules / own.seconds
     relative = weight / own.seconds
     seconds = _lasso(_runtime_columns(kept) * relative[:, None], own.seconds * relative, positive=True)
@@ -71,20 +70,18 @@ def fit(rows: Sequence[NetworkFeatures], truth: Truth, weight: Array) -> NeuralP
     return NeuralPower(seconds=seconds, watts=power, watts_range=(float(watts.min()), float(watts.max())))
 
 
-def _runtime_columns(rows: Sequence[NetworkFeatures]) -> Array:
+def _runtime_columns(networks: NetworkFeatures) -> Array:
     """Return, by layer type: the number of layers, sums of FLOPs, memory accesses and input size, and of their
     products."""
-    products = products_of(rows)
-    pairs = np.stack([products[:, :, one, other] for one, other in _PAIRS], axis=2)
-    terms = [counts_of(rows)[:, :, None], sums_of(rows)[:, :, _FEATURES], pairs]
-    return np.concatenate(terms, axis=2).reshape(len(rows), -1)
+    pairs = np.stack([networks.products[:, :, one, other] for one, other in _PAIRS], axis=2)
+    terms = [networks.counts[:, :, None], networks.sums[:, :, _FEATURES], pairs]
+    return np.concatenate(terms, axis=2).reshape(networks.size, -1)
 
 
-def _power_columns(rows: Sequence[NetworkFeatures]) -> Array:
+def _power_columns(networks: NetworkFeatures) -> Array:
     """Return logarithms of batch and the mean layer's FLOPs, bytes and input, and products, as power saturates."""
-    sizes = sums_of(rows)[:, :, _FEATURES].sum(axis=1) / counts_of(rows).sum(axis=1)[:, None]
-    batches = np.array([row.batch_size for row in rows], dtype=float)
-    logs = np.log(np.maximum(np.column_stack([batches, sizes]), 1.0))
+    sizes = networks.sums[:, :, _FEATURES].sum(axis=1) / networks.counts.sum(axis=1)[:, None]
+    logs = np.log(np.maximum(np.column_stack([networks.batch_sizes.astype(float), sizes]), 1.0))
     pairs = combinations_with_replacement(range(logs.shape[1]), 2)
     return np.column_stack([logs, *(logs[:, one] * logs[:, other] for one, other in pairs)])
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter import Window
+from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
 from joulecast_calibration.meter.sensor import Clock, Load, Sensor
-
-
-class Comparing(Protocol):
-    """The part of ``meter.crosscheck.CodeCarbonProcess`` that is used."""
-
-    def compare(self, name: str, load: Load, sensor: Sensor, clock: Clock, window: Window) -> Mapping[str, Any]: ...
-
-    def close(self) -> None: ...
 
 
 class Companion:
@@ -24,9 +17,9 @@ class Companion:
     - ``start``: starts the process, or raises MeasurementError (NoCodeCarbon).
     """
 
-    def __init__(self, start: Callable[[], Comparing]) -> None:
+    def __init__(self, start: Callable[[], CodeCarbonProcess]) -> None:
         self._start = start
-        self._process: Comparing | None = None
+        self._process: CodeCarbonProcess | None = None
         self._missing: MeasurementError | None = None
 
     def compare(self, name: str, load: Load, sensor: Sensor, clock: Clock, window: Window) -> Mapping[str, Any]:
@@ -44,7 +37,7 @@ class Companion:
                 self.close()
             raise
 
-    def _running(self) -> Comparing:
+    def _running(self) -> CodeCarbonProcess:
         if self._missing is not None:
             raise MeasurementError(str(self._missing), reason="NoCodeCarbon")
         if self._process is None:

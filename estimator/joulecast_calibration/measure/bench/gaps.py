@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,53 +17,18 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.loads.capture import graph_load
 from joulecast_calibration.measure.loads.devices import Device
 from joulecast_calibration.measure.loads.streams import ClosableLoad, Runnable, eager_load
+from joulecast_calibration.meter import Window
 from joulecast_calibration.meter.sensor import Load
+from joulecast_calibration.rows.typed import Gap, GapPoint
 
 BUSY_SHARES = (0.05, 0.15, 0.4)  # launch-bound networks lie between the outer two
 NUMEL = {"cuda": 1 << 23, "cpu": 1 << 18}  # a copy of 32 MiB takes a GPU some 20 microseconds: longer than its launch
 
 
-class Watched(Protocol):
-    """The part of a load's measurement that is used: mean power, and seconds of one execution."""
-
-    @property
-    def watts(self) -> float: ...
-
-    @property
-    def seconds(self) -> float: ...
+Measure = Callable[[Load], Window]
 
 
-Measure = Callable[[Load], Watched]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """Mean power, ``watts``, while the device was busy for ``share`` of the time."""
-
-    share: float
-    watts: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GapPower:
-    """The extrapolated power and its evidence.
-
-    - ``watts``: P_gap.
-    - ``busy_watts``: power of the same kernel without pauses.
-    - ``points``: the points that the line was fitted to.
-    - ``residual_watts``: root mean square of the points' distance from the line.
-    """
-
-    watts: float
-    busy_watts: float
-    residual_watts: float
-    points: tuple[Point, ...]
-
-    def row(self) -> dict[str, Any]:
-        return asdict(self) | {"points": [asdict(point) for point in self.points]}
-
-
-def gap_watts(device: Device, measure: Measure) -> GapPower:
+def gap_watts(device: Device, measure: Measure) -> Gap:
     """Measure four windows and extrapolate. Raises what ``measure`` raises, and MeasurementError."""
     run = _copy(device)
     with closing(graph_load([run], device.torch)) as load:
@@ -74,7 +37,7 @@ def gap_watts(device: Device, measure: Measure) -> GapPower:
     for share in BUSY_SHARES:
         with closing(paused_load(run, device, seconds=busy.seconds / share)) as load:
             window = measure(load)
-        points.append(Point(share=min(1.0, busy.seconds / window.seconds), watts=window.watts))
+        points.append(GapPoint(share=min(1.0, busy.seconds / window.seconds), watts=window.watts))
     return extrapolated(points, busy.watts)
 
 
@@ -98,8 +61,12 @@ def paused_load(run: Runnable, device: Device, *, seconds: float) -> ClosableLoa
     return eager_load(next_run, device.torch)
 
 
-def extrapolated(points: Sequence[Point], busy_watts: float) -> GapPower:
-    """Extrapolate the straight line through the points to no load."""
+def extrapolated(points: Sequence[GapPoint], busy_watts: float) -> Gap:
+    """Extrapolate the straight line through the points to no load.
+
+    ``busy_watts``: power of the same kernel without pauses. ``residual_watts`` is the root mean square of the points'
+    distance from the line.
+    """
     shares = np.array([point.share for point in points])
     watts = np.array([point.watts for point in points])
     if np.ptp(shares) <= 0:
@@ -113,4 +80,4 @@ def extrapolated(points: Sequence[Point], busy_watts: float) -> GapPower:
             " measure on an idle device"
         )
     residual = float(np.sqrt(np.mean((watts - (intercept + slope * shares)) ** 2)))
-    return GapPower(watts=float(intercept), busy_watts=busy_watts, residual_watts=residual, points=tuple(points))
+    return Gap(watts=float(intercept), busy_watts=busy_watts, residual_watts=residual, points=tuple(points))

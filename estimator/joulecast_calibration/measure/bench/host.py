@@ -7,7 +7,7 @@ determines the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import nn
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.loads.devices import Device
 from joulecast_calibration.meter.sensor import Clock
+from joulecast_calibration.rows.typed import HostConstants
 
 WIDTH = 64  # elements of a tensor: a kernel on them is shorter than its launch
 COUNT = 24  # operations of one sort in a mixture: far more than the constant of a pass
@@ -33,23 +34,6 @@ class Sample:
     views: int
     module_calls: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostConstants:
-    """Seconds of the host for one kernel (a), one view (b), one module call (c), and the constant of a pass.
-
-    - ``relative_residual``: root mean square of the fit's errors relative to each sample.
-    """
-
-    kernel_seconds: float
-    view_seconds: float
-    module_call_seconds: float
-    forward_seconds: float
-    relative_residual: float
-
-    def row(self) -> dict[str, float]:
-        return asdict(self)
 
 
 class Mixture(nn.Module):
@@ -121,7 +105,8 @@ def _host_seconds(launch: Any, passes: int, device: Device, clock: Clock) -> flo
 def fitted(samples: Sequence[Sample]) -> HostConstants:
     """Fit the constants by least squares of relative residuals, none of them below 0.
 
-    Negative constants are set to 0 and the others fitted again (an active set).
+    Negative constants are set to 0 and the others fitted again (an active set). ``relative_residual`` is the root mean
+    square of the fit's errors relative to each sample.
     """
     seconds = np.array([sample.seconds for sample in samples])
     if not (seconds > 0).all():

@@ -16,7 +16,12 @@ from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.measure.plan.expectation import build_seconds
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast_calibration.meter.sensor import Clock, Sensor
-from joulecast_calibration.meter.simulated import DeviceOutOfMemoryError, Faults, ForeignProcess, SimulatedDevice
+from joulecast_calibration.meter.simulated import (
+    DeviceFaults,
+    DeviceOutOfMemoryError,
+    ForeignProcess,
+    SimulatedDevice,
+)
 
 _STARTUP_SECONDS = 20.0  # imports and context of a real process: 15 to 30 s
 _HOST_CONSTANTS_SECONDS = 40.0  # gap power, ceilings and launch constants of a real one
@@ -62,7 +67,7 @@ class SimulatedBench:
 
     @contextlib.contextmanager
     def prepare(self, configuration: Configuration) -> Iterator[Prepared]:
-        self._befall(configuration)
+        self._inject_faults(configuration)
         self.clock.sleep(build_seconds(configuration, shared_build=configuration.group == self._group))
         self._group = configuration.group
         load = self._loads.load(configuration)
@@ -81,7 +86,8 @@ class SimulatedBench:
     def close(self) -> None:
         """Do nothing, because no resource is held."""
 
-    def _befall(self, configuration: Configuration) -> None:
+    def _inject_faults(self, configuration: Configuration) -> None:
+        """Crash, hang or run out of memory where the faults ask for it."""
         if self._is("crash", configuration):
             os.kill(os.getpid(), signal.SIGSEGV)
         if self._is("hang", configuration):
@@ -93,12 +99,12 @@ class SimulatedBench:
         return fault in self._faults and self._faults[fault] in configuration.key
 
 
-def _device_faults(faults: Mapping[str, str]) -> Faults:
+def _device_faults(faults: Mapping[str, str]) -> DeviceFaults:
     if "foreign-process" not in faults:
-        return Faults()
+        return DeviceFaults()
     start, _, end = faults["foreign-process"].partition("-")
     try:
-        return Faults(foreign_processes=(ForeignProcess(start=float(start), end=float(end or "inf")),))
+        return DeviceFaults(foreign_processes=(ForeignProcess(start=float(start), end=float(end or "inf")),))
     except ValueError:
         raise MeasurementError(
             f"foreign-process={faults['foreign-process']} does not give a time:"

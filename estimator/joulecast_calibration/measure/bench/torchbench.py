@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import metadata, util
 from typing import Any
@@ -14,17 +14,18 @@ from joulecast.errors import MeasurementError
 from joulecast.readers import named
 from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.ceilings import busy_load, ceilings
-from joulecast_calibration.measure.bench.companion import Companion, Comparing
+from joulecast_calibration.measure.bench.companion import Companion
 from joulecast_calibration.measure.bench.gaps import gap_watts
 from joulecast_calibration.measure.bench.host import host_constants
-from joulecast_calibration.measure.loads.devices import Device, described_errors, device_of
-from joulecast_calibration.measure.loads.exported import PROVIDERS
+from joulecast_calibration.measure.loads.devices import Cuda, Device, Processor, described_errors
+from joulecast_calibration.measure.loads.exported import PROVIDERS, available_providers
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import PreparedNetwork, prepared_network
 from joulecast_calibration.measure.loads.precision import built_dtype
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
+from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
 from joulecast_calibration.meter.sensor import Clock, Load, MonotonicClock, Sensor
 
 _PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
@@ -52,7 +53,7 @@ class TorchBench:
     ) -> None:
         self.sensor, self.clock = sensor, clock
         self._device, self._seed, self._metered = device, seed, metered
-        self._codecarbon = Companion(partial(_codecarbon, index))
+        self._codecarbon = Companion(partial(CodeCarbonProcess.start, index=index))
         self._network: PreparedNetwork | None = None
         self._group = ""
         self._held = contextlib.ExitStack()
@@ -65,7 +66,7 @@ class TorchBench:
     def missing(self, runtimes: Collection[str]) -> Mapping[str, str]:
         absent = {prefix: name for prefix, name in _LIBRARIES.items() if not _installed(name)}
         provider = PROVIDERS[self._device.torch.type]
-        if _ONNXRUNTIME in runtimes and not _has(provider):
+        if _ONNXRUNTIME in runtimes and provider not in available_providers():
             absent[_ONNXRUNTIME] = f"onnxruntime with {provider}"
         if not _installed("codecarbon"):
             absent["codecarbon"] = "codecarbon"
@@ -78,9 +79,9 @@ class TorchBench:
         def window(load: Load) -> Window:
             return measure(self._metered(load), self.sensor, self.clock, counter)
 
-        gap = _part("gap", lambda: gap_watts(self._device, window).row())
-        host = _part("host", lambda: host_constants(self._device, self.clock).row())
-        reached = _part("ceilings", lambda: {"ceilings": ceilings(self._device, window)})
+        gap = _part("gap", lambda: asdict(gap_watts(self._device, window)))
+        host = _part("host", lambda: asdict(host_constants(self._device, self.clock)))
+        reached = _part("ceilings", lambda: {"ceilings": [asdict(each) for each in ceilings(self._device, window)]})
         return {**counter.row(), "gap": gap, "gap_watts": gap.get("watts"), "host_constants": host, **reached}
 
     @contextlib.contextmanager
@@ -151,34 +152,27 @@ def _made(configuration: Configuration, device: Device) -> named.Built:
         )
 
 
-def _codecarbon(index: int) -> Comparing:
-    from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
-
-    return CodeCarbonProcess.start(index=index)
-
-
 def cuda_bench(index: int, *, seed: int) -> TorchBench:
     """Make a bench of the GPU that CUDA calls ``index``. Raises MeasurementError for a shared or missing GPU."""
     from joulecast_calibration.meter.nvml import NvmlSensor, nvml_index
 
     own = nvml_index(index)
     sensor = NvmlSensor(own)  # before this process has a context, so that it knows itself
-    return TorchBench(device_of("cuda", index=index), sensor, MonotonicClock(), seed=seed, index=own)
+    return TorchBench(Cuda(index), sensor, MonotonicClock(), seed=seed, index=own)
 
 
 def processor_bench(*, seed: int) -> TorchBench:
     """Make a bench of real work on the processor with a simulated meter, which marks its rows as simulated."""
-    from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
+    from joulecast_calibration.meter.simulated.realtime import RealTimeDevice
 
-    clock = MonotonicClock()
-    sensor = RealTimeSimulatedSensor(clock, seed=seed)
-    device = device_of("cpu", cache_bytes=_REHEARSAL_CACHE_BYTES)
-    return TorchBench(device, sensor, clock, seed=seed, metered=sensor.metered)
+    meter = RealTimeDevice(MonotonicClock(), seed=seed)
+    device = Processor(_REHEARSAL_CACHE_BYTES)
+    return TorchBench(device, meter.sensor, meter.clock, seed=seed, metered=meter.metered)
 
 
-def _calls() -> Mapping[str, suite.Layer]:
-    summed = (layer for sum_of in suite.additivity() for layer, _ in sum_of.layers)
-    return {layer.digest: layer for layer in (*suite.layers(), *suite.anchors(), *summed)}
+def _calls() -> Mapping[str, suite.SuiteLayer]:
+    summed = (layer for sum_of in suite.committed().additivity for layer, _ in sum_of.layers)
+    return {layer.digest: layer for layer in (*suite.committed().layers, *suite.committed().anchors, *summed)}
 
 
 def _part(name: str, measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -196,14 +190,6 @@ def _installed(package: str) -> bool:
         return util.find_spec(package) is not None
     except ImportError:
         return False
-
-
-def _has(provider: str) -> bool:
-    try:
-        import onnxruntime
-    except ImportError:
-        return False
-    return provider in onnxruntime.get_available_providers()
 
 
 def _version(package: str) -> str | None:

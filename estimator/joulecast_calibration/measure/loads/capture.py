@@ -80,7 +80,7 @@ class Graph:
         pool = torch.cuda.graph_pool_handle()
         with (
             _capturable(self._graph, pool),
-            _same_stream(),
+            torch.cuda.stream(torch.cuda.current_stream()),  # after a failed capture torch keeps its own one current
             torch.inference_mode(),
             torch.cuda.graph(self._graph, pool=pool),
         ):
@@ -94,13 +94,6 @@ class Graph:
         """Free the graph's memory."""
         self._turns.kept.clear()
         self._graph.reset()
-
-
-@contextmanager
-def _same_stream() -> Iterator[None]:
-    """Restore the current stream, because ``torch.cuda.graph`` keeps its own stream current after a failed capture."""
-    with torch.cuda.stream(torch.cuda.current_stream()):
-        yield
 
 
 @contextmanager

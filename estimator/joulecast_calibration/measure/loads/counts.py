@@ -14,7 +14,7 @@ from joulecast.counting import count, totals
 from joulecast.graph import ModelGraph
 from joulecast.readers.module import graph_digest, graph_of, graph_of_call, trace
 from joulecast.readers.module.calls import Call
-from joulecast_calibration.rows.counted import contents_of
+from joulecast_calibration.rows.counted import contents_of, launched_rows
 from joulecast_calibration.rows.graphs import PackedGraph
 
 RUNTIME = "torch-eager"  # the kernels of a captured graph are the same
@@ -25,29 +25,20 @@ class Counts:
     """Counts of an execution.
 
     - ``columns``: of the row of an execution.
-    - ``contents``: its distinct rows with a kernel, as ``suite.contents.contents_of`` lists them; None where it could
-      not be traced or counted.
+    - ``graph``: what the journal keeps of its graph; None where it could not be traced or counted.
     """
 
     columns: Mapping[str, Any]
-    contents: list[list[Any]] | None
-
-    def graph(self, *, name: str, families: tuple[str, ...] = ()) -> PackedGraph | None:
-        """Return what the journal keeps of the graph; None where nothing was traced."""
-        digest = self.columns.get("digest")
-        if self.contents is None or not digest:
-            return None
-        unsupported = self.columns["unsupported"]
-        return PackedGraph(digest=digest, name=name, families=families, unsupported=unsupported, contents=self.contents)
+    graph: PackedGraph | None = None
 
 
-def call_counts(call: Call) -> Counts:
-    """Count a single layer.
+def call_counts(call: Call, families: tuple[str, ...] = ()) -> Counts:
+    """Count a single layer; ``families``: lineages of the networks that have it.
 
     ``digest``: the call's. ``untraced_reason`` stands in place of counts that cannot be made.
     """
     known = {"digest": call.digest, "function": call.function, "module_calls": 0}
-    return _reasoned(known, lambda: _counted(graph_of_call(call), known))
+    return _reasoned(known, lambda: _counted(graph_of_call(call), known, call.function, families))
 
 
 def network_counts(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> Counts:
@@ -59,7 +50,7 @@ def network_counts(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], 
     def counted() -> Counts:
         traced = trace(module, args, kwargs, name=name)
         known = {"digest": graph_digest(traced), "module_calls": traced.module_calls}
-        return _counted(graph_of(traced), known)
+        return _counted(graph_of(traced), known, name)
 
     return _reasoned({"digest": None}, counted)
 
@@ -71,15 +62,16 @@ def _reasoned(known: Mapping[str, Any], counted: Callable[[], Counts]) -> Counts
     except Exception as error:
         sentence = (str(error).splitlines() or [""])[0]
         reason = f"{type(error).__name__}: {sentence}"[:300]
-        return Counts(columns={**known, "untraced_reason": reason}, contents=None)
+        return Counts(columns={**known, "untraced_reason": reason})
 
 
-def _counted(graph: ModelGraph, known: Mapping[str, Any]) -> Counts:
+def _counted(graph: ModelGraph, known: Mapping[str, Any], name: str, families: tuple[str, ...] = ()) -> Counts:
     layers = count(canonicalise(graph, eager=True))
     sums = totals(layers)
+    unsupported = sum(row.kind == "unsupported" for row in layers)
     columns = {
         **known,
-        "rows": sum(row.kind in ("counted", "zero") and row.kernels.get(RUNTIME, 0) > 0 for row in layers),
+        "rows": len(launched_rows(layers)),
         "macs": sums.macs,
         "params": sums.params,
         "activations": sums.activations,
@@ -87,6 +79,9 @@ def _counted(graph: ModelGraph, known: Mapping[str, Any]) -> Counts:
         "bytes_moved": sums.bytes_moved,
         "kernels": sums.kernels[RUNTIME],
         "views": sum(row.views for row in layers),
-        "unsupported": sum(row.kind == "unsupported" for row in layers),
+        "unsupported": unsupported,
     }
-    return Counts(columns=columns, contents=contents_of(layers))
+    packed = PackedGraph(
+        digest=known["digest"], name=name, families=families, unsupported=unsupported, contents=contents_of(layers)
+    )
+    return Counts(columns=columns, graph=packed)

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -25,35 +24,11 @@ _OUT_OF_MEMORY = (
 _REFUSALS = ("_NOT_SUPPORTED", "_INVALID_VALUE", "_BAD_PARAM")  # of a library: the context stays whole
 
 
-class Device(Protocol):
-    """A device that loads run on.
-
-    - ``torch``: where tensors are made.
-    - ``cache_bytes``: of the last cache before memory.
-    """
-
-    @property
-    def torch(self) -> torch.device: ...
-
-    def cache_bytes(self) -> int: ...
-
-    def free_bytes(self) -> int: ...
-
-    def synchronize(self) -> None: ...
-
-    def release(self) -> None:
-        """Free memory that no tensor holds any more."""
-
-    def reset_peak(self) -> None: ...
-
-    def peak_bytes(self) -> int | None:
-        """Return the most bytes that tensors occupied at once since ``reset_peak``; None where they are not counted."""
-
-    def versions(self) -> Mapping[str, str | None]: ...
-
-
 class Cuda:
-    """The CUDA device ``index``, which becomes this process's current device."""
+    """The CUDA device ``index``, as CUDA counts, which becomes this process's current device.
+
+    Raises MeasurementError (NoDevice) where torch finds none.
+    """
 
     def __init__(self, index: int = 0) -> None:
         if not torch.cuda.is_available():
@@ -65,6 +40,7 @@ class Cuda:
         self.torch = torch.device("cuda", index)
 
     def cache_bytes(self) -> int:
+        """Return the bytes of the last cache before memory."""
         return int(torch.cuda.get_device_properties(self.torch).L2_cache_size)
 
     def free_bytes(self) -> int:
@@ -76,6 +52,7 @@ class Cuda:
         torch.cuda.synchronize(self.torch)
 
     def release(self) -> None:
+        """Free memory that no tensor holds any more."""
         gc.collect()
         torch.cuda.empty_cache()
 
@@ -83,6 +60,7 @@ class Cuda:
         torch.cuda.reset_peak_memory_stats(self.torch)
 
     def peak_bytes(self) -> int | None:
+        """Return the most bytes that tensors occupied at once since ``reset_peak``; None where they are not counted."""
         return int(torch.cuda.max_memory_allocated(self.torch))
 
     def versions(self) -> Mapping[str, str | None]:
@@ -124,13 +102,8 @@ class Processor:
         return {"torch": torch.__version__, "cuda": None, "cudnn": None}
 
 
-def device_of(name: str, *, index: int = 0, cache_bytes: int = 0) -> Device:
-    """Make the device ``cuda`` or ``cpu``; ``index``: as CUDA counts. Raises MeasurementError (NoDevice)."""
-    if name == "cuda":
-        return Cuda(index)
-    if name == "cpu":
-        return Processor(cache_bytes)
-    raise MeasurementError(f"unknown device {name!r}: choose cuda or cpu", reason="NoDevice")
+Device = Cuda | Processor
+"""A device that loads run on; its ``torch`` says where tensors are made."""
 
 
 def _last_level_cache_bytes() -> int:

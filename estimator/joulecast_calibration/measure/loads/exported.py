@@ -29,31 +29,33 @@ def session_load(
     Raises MeasurementError (RuntimeUnavailable) where onnxruntime or its provider for the device is missing, or the
     network cannot be exported.
     """
-    runtime = _runtime(PROVIDERS[device.type])
+    provider, available = PROVIDERS[device.type], available_providers()
+    if provider not in available:
+        raise MeasurementError(
+            f"onnxruntime does not offer {provider} here (available:"
+            f" {', '.join(available) or 'nothing, it is not installed'}): install"
+            " onnxruntime-gpu, or leave the runtime onnxruntime-cuda out",
+            reason="RuntimeUnavailable",
+        )
+    import onnxruntime
+
     inputs = [leaf for leaf in tree_leaves((tuple(args), dict(kwargs))) if isinstance(leaf, torch.Tensor)]
     with exported(module, args, kwargs) as path:
-        options = [(PROVIDERS[device.type], {"device_id": device.index or 0} if device.type == "cuda" else {})]
-        session = runtime.InferenceSession(str(path), providers=options)
+        options = [(provider, {"device_id": device.index or 0} if device.type == "cuda" else {})]
+        session = onnxruntime.InferenceSession(str(path), providers=options)
     binding = _bound(session, inputs, device)
     torch.cuda.synchronize() if device.type == "cuda" else None
     return ProcessorLoad(lambda: (session.run_with_iobinding(binding), inputs)[0])
 
 
-def _runtime(provider: str) -> Any:
+def available_providers() -> Sequence[str]:
+    """Return the devices that onnxruntime offers here, by its names; none where it is not installed."""
     try:
         import onnxruntime
     except ImportError:
-        available: Sequence[str] = ()
-    else:
-        available = onnxruntime.get_available_providers()
-        if provider in available:
-            return onnxruntime
-    raise MeasurementError(
-        f"onnxruntime does not offer {provider} here (available:"
-        f" {', '.join(available) or 'nothing, it is not installed'}): install"
-        " onnxruntime-gpu, or leave the runtime onnxruntime-cuda out",
-        reason="RuntimeUnavailable",
-    )
+        return ()
+    found: Sequence[str] = onnxruntime.get_available_providers()
+    return found
 
 
 @contextmanager

@@ -57,12 +57,12 @@ class InputObserver:
 
 
 @contextmanager
-def witnessed(module: nn.Module) -> Iterator[InputObserver]:
+def observed_inputs(module: nn.Module) -> Iterator[InputObserver]:
     """Observe the inputs of weighted layers of a pass that runs inside the block."""
-    witness = InputObserver()
-    handles = [part.register_forward_pre_hook(witness.note) for part in module.modules() if _weighted(part)]
+    observer = InputObserver()
+    handles = [part.register_forward_pre_hook(observer.note) for part in module.modules() if _weighted(part)]
     try:
-        yield witness
+        yield observer
     finally:
         for handle in handles:
             handle.remove()

@@ -50,12 +50,11 @@ def layer_load(
         device.reset_peak()
         layer = LayerRuns(in_precision(call, precision), device, sets=1 if l2_state == "hot" else 0, seed=seed)
         load = graph_load(layer.runs, device.torch)
-        counts = call_counts(layer.call)
+        counts = call_counts(layer.call, families)
         columns = {**counts.columns, **layer.columns(), "l2_state": l2_state, "precision": precision}
         layer.runs.clear()
-        graph = counts.graph(name=call.function, families=families)
         try:
-            yield Prepared(load=load, columns={**columns, "peak_memory_bytes": device.peak_bytes()}, graph=graph)
+            yield Prepared(load=load, columns={**columns, "peak_memory_bytes": device.peak_bytes()}, graph=counts.graph)
         finally:
             load.close()
 

@@ -15,10 +15,10 @@ from joulecast.readers.named import Built, InputSpec
 from joulecast_calibration.measure.loads.capture import graph_load
 from joulecast_calibration.measure.loads.counts import network_counts
 from joulecast_calibration.measure.loads.devices import Device, described_errors
-from joulecast_calibration.measure.loads.health import witnessed
+from joulecast_calibration.measure.loads.health import observed_inputs
 from joulecast_calibration.measure.loads.precision import HALVES, arithmetic, half_of
 from joulecast_calibration.measure.loads.prepared import Prepared
-from joulecast_calibration.measure.loads.streams import ClosableLoad, Runnable, eager_load
+from joulecast_calibration.measure.loads.streams import ClosableLoad, eager_load
 from joulecast_calibration.measure.loads.weights import calibrated_statistics, fill
 from joulecast_calibration.measure.plan.configuration import RUNTIMES
 
@@ -71,30 +71,20 @@ class PreparedNetwork:
         with described_errors(self._device, f"{self._built.name} at batch size {batch_size} in {runtime}"):
             generator = torch.Generator(self._device.torch).manual_seed(self._seed)
             args, kwargs = inputs_of(self._built, batch_size, self._device.torch, generator)
-            own = self._columns(batch_size, runtime, args, kwargs)  # it runs: a first pass may fill caches
+            health = self._health(args, kwargs)  # it runs: a first pass may fill caches
             counts = network_counts(self._module, args, kwargs, name=self._built.name)
-            columns = {**counts.columns, **own}
+            columns = {**counts.columns, **health, "batch_size": batch_size, "runtime": runtime}
             self._device.reset_peak()
             load, fused = self._load(runtime, args, kwargs)
-            columns |= {"fused_attention": fused}
+            columns |= {"precision": self.precision, "fused_attention": fused}
             del args, kwargs
             try:
                 columns |= {"peak_memory_bytes": self._device.peak_bytes()}
-                yield Prepared(load=load, columns=columns, graph=counts.graph(name=self._built.name))
+                yield Prepared(load=load, columns=columns, graph=counts.graph)
             finally:
                 load.close()
                 if runtime == "torch-compile":
                     torch.compiler.reset()  # its caches hold the module
-
-    def _columns(
-        self, batch_size: int, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        return {
-            **self._health(args, kwargs),
-            "batch_size": batch_size,
-            "runtime": runtime,
-            "precision": self.precision,
-        }
 
     @torch.inference_mode()
     def _health(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +92,8 @@ class PreparedNetwork:
             with calibrated_statistics(self._module):
                 self._module(*args, **kwargs)
             self._calibrated = True
-        with witnessed(self._module) as witness:
-            return witness.health(self._module(*args, **kwargs)).row()
+        with observed_inputs(self._module) as observer:
+            return observer.health(self._module(*args, **kwargs)).row()
 
     def _load(self, runtime: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[ClosableLoad, bool | None]:
         """Run the network once and return its load, and whether torch fused attention.
@@ -126,14 +116,6 @@ def _check_dtype(built: Built, half: torch.dtype | None) -> None:
         raise MeasurementError(f"{built.name} was built in another dtype: build it with dtype={wanted!r}")
 
 
-def _eager(run: Runnable, device: Device) -> ClosableLoad:
-    return eager_load(run, device.torch)
-
-
-def _captured(run: Runnable, device: Device) -> ClosableLoad:
-    return graph_load([run], device.torch)
-
-
 def _compiled(run: partial[Any], device: Device) -> ClosableLoad:
     """Compile with Inductor's defaults, for exactly these shapes."""
     compiled = torch.compile(run.func, dynamic=False)
@@ -148,8 +130,11 @@ def _exported(run: partial[Any], device: Device) -> ClosableLoad:
 
 
 _LOADS: Mapping[str, Callable[[Any, Device], ClosableLoad]] = {
-    "torch-eager": _eager, "torch-cudagraph": _captured, "torch-compile": _compiled, "onnxruntime-cuda": _exported,
-}  # fmt: skip
+    "torch-eager": lambda run, device: eager_load(run, device.torch),
+    "torch-cudagraph": lambda run, device: graph_load([run], device.torch),
+    "torch-compile": _compiled,
+    "onnxruntime-cuda": _exported,
+}
 
 _OF_TORCH = ("torch-eager", "torch-cudagraph")  # runtimes that call torch's Python functions
 

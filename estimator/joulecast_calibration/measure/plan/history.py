@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from joulecast_calibration.measure.plan.configuration import Configuration
+from joulecast_calibration.meter.sensor import Card
 from joulecast_calibration.rows.typed import (
     ConstantsRow,
     FailureRow,
@@ -34,19 +35,6 @@ _OF_THE_MOMENT = ("CounterReset", "CounterSilent", "LoadStalled", "InternalError
 which a later version may have mended."""
 
 _SAME_HOLD = timedelta(minutes=10)  # a card released for longer may have been used by others meanwhile
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """The host and card of a process: equal for processes that may belong to one run.
-
-    - ``boot``: identifies the machine's start.
-    """
-
-    accelerator: str
-    card: str
-    driver: str
-    boot: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +112,18 @@ class History:
         return not configuration.repeat or configuration.identity in self._identities
 
 
-def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> MeasurementRun | None:
-    """Return the folder's last run if ``holder`` still has its card; None to begin a new run."""
+def current_run(rows: Iterable[TypedRow], card: Card, boot: str, now: datetime) -> MeasurementRun | None:
+    """Return the folder's last run if it was on ``card``, and since ``boot``, the machine's start; None to begin a new
+    run.
+    """
     rows = list(rows)
     sessions = [row for row in rows if isinstance(row, SessionRow)]
-    if not sessions or _holder(sessions[-1]) != holder:
+    if not sessions:
         return None
     last = sessions[-1]
+    held = (last.accelerator, last.card, last.driver or "", last.host.boot or "")
+    if held != (card.accelerator, card.card, card.driver, boot):
+        return None
     own = [row for row in rows if row.run_id == last.run_id]
     ended = datetime.fromisoformat(last.started_at) + timedelta(
         seconds=max(row.at_seconds for row in own if row.process == last.process)
@@ -145,15 +138,6 @@ def current_run(rows: Iterable[TypedRow], holder: Holder, now: datetime) -> Meas
         opened=frozenset(key for row in own if (key := _opened(row))),
         graphs=frozenset(row.digest for row in own if isinstance(row, GraphRow)),
         continues=True,
-    )
-
-
-def _holder(session: SessionRow) -> Holder:
-    return Holder(
-        accelerator=session.accelerator,
-        card=session.card,
-        driver=session.driver or "",
-        boot=session.host.boot or "",
     )
 
 

@@ -11,11 +11,11 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from joulecast_calibration.measure.plan.configuration import SLICES, Configuration
 from joulecast_calibration.measure.plan.expectation import timed
-from joulecast_calibration.suite import Additivity, Layer, Network
+from joulecast_calibration.suite import Additivity, SuiteIndex, SuiteLayer, SuiteNetwork
 
 BLOCK = 50  # rows shuffled among themselves: docs/measuring.md
 REPEATED_SHARE = 0.1  # rows measured twice, for the noise floor: docs/measuring.md
@@ -39,24 +39,6 @@ _CHECKED_BYTES = 8 << 30  # of a network: what a small machine can hold
 
 
 Item = TypeVar("Item")
-
-
-class Suite(Protocol):
-    """The part of the module ``joulecast_calibration.suite`` that the plan uses."""
-
-    def networks(self) -> Sequence[Network]: ...
-
-    def llms(self) -> Sequence[Network]: ...
-
-    def cudagraphs(self) -> Sequence[Network]: ...
-
-    def layers(self) -> Sequence[Layer]: ...
-
-    def anchors(self) -> Sequence[Layer]: ...
-
-    def additivity(self) -> Sequence[Additivity]: ...
-
-    def suite_digest(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +66,17 @@ class Plan:
     closing: tuple[Configuration, ...]
 
 
-def make_plan(suite: Suite, options: PlanOptions) -> Plan:
+def make_plan(suite: SuiteIndex, options: PlanOptions) -> Plan:
     """Make the whole plan, without a budget."""
     slices = _Slices(suite=suite, options=options)
     if options.slices:
         rows = _interleaved([row for name in SLICES if name in options.slices for row in slices.whole(name)])
     else:
         rows = slices.first_run() + [row for name in _AFTERWARDS if options.rest for row in slices.whole(name)]
-    early = [row for row in rows if row.slice == "llm" or row.forward_seconds <= LONG_SECONDS]
-    late = sorted((row for row in rows if row.slice != "llm" and row.forward_seconds > LONG_SECONDS), key=_forward)
-    anchors = [] if set(options.slices) == {"smoke"} else [_layer(layer, slice="anchors") for layer in suite.anchors()]
+    early = [row for row in rows if row.slice == "llm" or _short(row)]
+    late = [row for row in rows if row.slice != "llm" and not _short(row)]
+    late.sort(key=lambda row: row.forward_seconds)
+    anchors = [] if set(options.slices) == {"smoke"} else [_layer(layer, slice="anchors") for layer in suite.anchors]
     anchors = _timed(anchors)
     constants = timed(Configuration(kind="constants", slice="constants", name="constants", runtime="", precision=""))
     return Plan(
@@ -126,7 +109,7 @@ _AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Slices:
-    suite: Suite
+    suite: SuiteIndex
     options: PlanOptions
     _made: dict[str, list[Configuration]] = field(default_factory=dict)
 
@@ -152,7 +135,9 @@ class _Slices:
         """Return networks with all batches and CUDA graph, which share a build, and layers evenly between them."""
         captured = {row.group: row for row in self.whole("cudagraph")}
         networks = _first_groups(self.whole("networks"), _FIRST_NETWORKS)
-        units = [[*rows, *_own_graph(captured, rows[0].group)] for rows in _grouped(networks)]
+        units = [list(rows) for _, rows in groupby(networks, key=lambda row: row.group)]
+        for rows in units:
+            rows += [captured.pop(rows[0].group)] if rows[0].group in captured else []
         left = [[row] for row in captured.values()]
         layers = [[row] for row in self.whole("layers")[:_FIRST_LAYERS]]
         return [row for unit in _alternating(units + left, layers) for row in unit]
@@ -160,14 +145,14 @@ class _Slices:
     def networks(self) -> list[Configuration]:
         """Return the batches of each network in random order, so that the card's warming is not correlated with batch
         size."""
-        return [row for network in self.suite.networks() for row in self._batches(network)]
+        return [row for network in self.suite.networks for row in self._batches(network)]
 
     def llm(self) -> list[Configuration]:
-        rows = _timed([row for network in self.suite.llms() for row in self._batches(network)])
+        rows = _timed([row for network in self.suite.llms for row in self._batches(network)])
         return sorted(rows, key=lambda row: row.forward_seconds > LONG_SECONDS)
 
     def cudagraph(self) -> list[Configuration]:
-        rows = [row for network in self.suite.cudagraphs() for row in self._batches(network)]
+        rows = [row for network in self.suite.cudagraphs for row in self._batches(network)]
         return [replace(row, runtime="torch-cudagraph") for row in rows]
 
     def compiled(self) -> list[Configuration]:
@@ -177,7 +162,7 @@ class _Slices:
     def additivity(self) -> list[Configuration]:
         """Return each network as a CUDA graph, followed by its layers in random order."""
         rows = []
-        for sum_of in self.suite.additivity():
+        for sum_of in self.suite.additivity:
             rows.append(_additive_network(sum_of, self.suite))
             layers = [_layer(layer) for layer, _ in sum_of.layers]
             rows += self._shuffled(layers, sum_of.name)
@@ -185,12 +170,12 @@ class _Slices:
 
     def layers(self) -> list[Configuration]:
         """Return blocks of layers in coverage order, shuffled within a block."""
-        layers = [_layer(layer) for layer in self.suite.layers()]
+        layers = [_layer(layer) for layer in self.suite.layers]
         blocks = [layers[start : start + BLOCK] for start in range(0, len(layers), BLOCK)]
         return [row for number, block in enumerate(blocks) for row in self._shuffled(block, f"block {number}")]
 
     def hot(self) -> list[Configuration]:
-        return [replace(_layer(layer), l2_state="hot") for layer in self.suite.layers()[::_HOT_EVERY]]
+        return [replace(_layer(layer), l2_state="hot") for layer in self.suite.layers[::_HOT_EVERY]]
 
     def repeats(self) -> list[Configuration]:
         """Return a tenth of all rows as repeats, chosen by hash; a session repeats those that have been measured."""
@@ -213,14 +198,14 @@ class _Slices:
         return [replace(row, precision="bf16") for row in rows]
 
     def smoke(self) -> list[Configuration]:
-        captured = next(network.name for network in self.suite.cudagraphs() if not network.name.startswith("hf:"))
-        network = next(network for network in self.suite.networks() if network.name == captured)
-        smallest = min(self.suite.llms(), key=lambda llm: llm.batches[0].params)
+        captured = next(network.name for network in self.suite.cudagraphs if not network.name.startswith("hf:"))
+        network = next(network for network in self.suite.networks if network.name == captured)
+        smallest = min(self.suite.llms, key=lambda llm: llm.batches[0].params)
         middle = _network(network, len(network.batches) // 2)
-        return _smoke_rows(_layer(self.suite.anchors()[0]), middle, _network(smallest, 0))
+        return _smoke_rows(_layer(self.suite.anchors[0]), middle, _network(smallest, 0))
 
-    def _batches(self, network: Network) -> list[Configuration]:
-        rows = [_network(network, position) for position in range(len(network.batches))]
+    def _batches(self, network: SuiteNetwork) -> list[Configuration]:
+        rows = _rows_of(network)
         return self._shuffled(rows, rows[0].group) if rows else []
 
     def _as_asked(self, row: Configuration) -> Configuration:
@@ -264,7 +249,7 @@ def _smoke_rows(layer: Configuration, network: Configuration, language_model: Co
     ]
 
 
-def _network(network: Network, position: int) -> Configuration:
+def _network(network: SuiteNetwork, position: int) -> Configuration:
     batch = network.batches[position]
     return Configuration(
         kind="network",
@@ -281,10 +266,8 @@ def _network(network: Network, position: int) -> Configuration:
     )
 
 
-def _additive_network(sum_of: Additivity, suite: Suite) -> Configuration:
+def _additive_network(sum_of: Additivity, suite: SuiteIndex) -> Configuration:
     """Return the network whose layers are summed; its predicted time is the sum of its layers' times."""
-    listed = (row for network in suite.networks() for row in _rows_of(network) if _is_of(row, sum_of))
-    seconds = sum(count * layer.predicted_seconds for layer, count in sum_of.layers)
     bare = Configuration(
         kind="network",
         slice="additivity",
@@ -292,21 +275,18 @@ def _additive_network(sum_of: Additivity, suite: Suite) -> Configuration:
         batch_size=sum_of.batch_size,
         sequence_length=sum_of.sequence_length,
         audio_seconds=sum_of.seconds,
-        forward_seconds=seconds,
+        runtime="torch-cudagraph",
+        forward_seconds=sum(count * layer.predicted_seconds for layer, count in sum_of.layers),
     )
-    return replace(next(listed, bare), runtime="torch-cudagraph")
+    listed = (replace(row, runtime="torch-cudagraph") for network in suite.networks for row in _rows_of(network))
+    return next((row for row in listed if row.identity == bare.identity), bare)
 
 
-def _rows_of(network: Network) -> Iterable[Configuration]:
-    return (_network(network, position) for position in range(len(network.batches)))
+def _rows_of(network: SuiteNetwork) -> list[Configuration]:
+    return [_network(network, position) for position in range(len(network.batches))]
 
 
-def _is_of(row: Configuration, sum_of: Additivity) -> bool:
-    fed = (row.name, row.batch_size, row.sequence_length, row.audio_seconds)
-    return fed == (sum_of.name, sum_of.batch_size, sum_of.sequence_length, sum_of.seconds)
-
-
-def _layer(layer: Layer, slice: str = "layers") -> Configuration:  # noqa: A002 (the field's name)
+def _layer(layer: SuiteLayer, slice: str = "layers") -> Configuration:  # noqa: A002 (the field's name)
     return Configuration(
         kind="layer",
         slice=slice,
@@ -342,22 +322,8 @@ def _first_groups(rows: Sequence[Configuration], count: int) -> list[Configurati
     return [row for row in rows if row.group in first]
 
 
-def _forward(row: Configuration) -> float:
-    return row.forward_seconds
-
-
 def _short(row: Configuration) -> bool:
     return row.forward_seconds <= LONG_SECONDS
-
-
-def _grouped(rows: Iterable[Configuration]) -> list[list[Configuration]]:
-    """Group neighbouring rows that share a build."""
-    return [list(group) for _, group in groupby(rows, key=lambda row: row.group)]
-
-
-def _own_graph(captured: dict[str, Configuration], group: str) -> list[Configuration]:
-    """Take a network's CUDA graph row out of ``captured``; return an empty list if there is none."""
-    return [captured.pop(group)] if group in captured else []
 
 
 def _interleaved(rows: Sequence[Configuration], *, unmeasured: bool = True) -> list[Configuration]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from joulecast_calibration.rows.typed import FailureRow, LayerRow, NetworkRow, SessionRow, TypedRow, WindowRow
-from joulecast_calibration.suite import Layer, Network
+from joulecast_calibration.suite import SuiteLayer, SuiteNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Gain:
         return self.rows / self.minutes if self.minutes else 0.0
 
 
-def gain(rows: Iterable[TypedRow], layers: Sequence[Layer] = (), networks: Sequence[Network] = ()) -> Gain:
+def gain(rows: Iterable[TypedRow], layers: Sequence[SuiteLayer] = (), networks: Sequence[SuiteNetwork] = ()) -> Gain:
     """Count all given rows."""
     rows = list(rows)
     measured = [row for row in rows if isinstance(row, LayerRow | NetworkRow | WindowRow)]

@@ -44,11 +44,12 @@ def report(folder: Path, processes: Collection[tuple[str, int]] = ()) -> Report:
 
 
 def report_of(rows: Rows, processes: Collection[tuple[str, int]] = ()) -> Report:
+    index = suite.committed()
     new = [row for row in rows.rows if (row.run_id, row.process) in processes]
     return Report(
-        gain=gain(rows.rows, suite.layers(), _networks()),
+        gain=gain(rows.rows, index.layers, (*index.networks, *index.llms)),
         window=gain(new) if new else None,
-        findings=judge(rows, suite.additivity()),
+        findings=judge(rows, index.additivity),
         troubles=(*_troubles(rows.rows), *((line.place, line.flaw.says) for line in rows.refused)),
     )
 
@@ -58,7 +59,3 @@ def _troubles(rows: Iterable[TypedRow]) -> Iterator[tuple[str, str]]:
         if isinstance(row, FailureRow | InvalidRow):
             reason = row.reason if isinstance(row, FailureRow) else row.invalid_reason
             yield row.key, f"{reason}: {row.message or 'the row is kept, and not fitted'}"
-
-
-def _networks() -> tuple[suite.Network, ...]:
-    return (*suite.networks(), *suite.llms())

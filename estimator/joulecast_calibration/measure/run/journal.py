@@ -77,26 +77,14 @@ class JournalWriter:
 
 
 def _open(path: Path) -> int:
+    """Open the file for new lines, and remove an incomplete last one."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        size = os.fstat(file).st_size
-        os.ftruncate(file, _whole_bytes(file, size))
+        lines = os.pread(file, os.fstat(file).st_size, 0)
+        os.ftruncate(file, lines.rfind(b"\n") + 1)
     except OSError as error:
         raise _refusal(path, error) from None
     return file
-
-
-def _whole_bytes(file: int, size: int) -> int:
-    """Return the length of the file up to its last line break."""
-    step = 1 << 16
-    end = size
-    while end > 0:
-        start = max(0, end - step)
-        found = os.pread(file, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
 
 
 def _refusal(path: Path, error: OSError) -> MeasurementError:

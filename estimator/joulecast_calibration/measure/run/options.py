@@ -13,10 +13,10 @@ from joulecast_calibration.measure.plan.history import History
 from joulecast_calibration.measure.plan.plan import make_plan
 from joulecast_calibration.measure.report.report import report
 from joulecast_calibration.measure.report.text import allocation_text, clock, order_text, report_text
-from joulecast_calibration.measure.run.chain import Ending
+from joulecast_calibration.measure.run.chain import Ending, perform
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import check_rows, duration_seconds, wrong_usage
-from joulecast_calibration.measure.run.request import CHECK_BUDGET_SECONDS, MeasurementRequest, check_request, perform
+from joulecast_calibration.measure.run.request import CHECK_BUDGET_SECONDS, MeasurementRequest, check_request
 from joulecast_calibration.rows.journals import Rows, read_rows
 
 _ENDINGS = {
@@ -107,9 +107,8 @@ def _faults(options: CommandOptions) -> dict[str, str]:
 def _dry_run(request: MeasurementRequest, *, order: bool) -> str:
     found = read_rows(request.folder) if request.folder != Path() else Rows()
     check_rows(found.lines, request.folder)
-    allocated = allocate(
-        make_plan(suite, request.plan_options), request.budget_seconds, request.process_seconds, History(found.rows)
-    )
+    plan = make_plan(suite.committed(), request.plan_options)
+    allocated = allocate(plan, request.budget_seconds, request.process_seconds, History(found.rows))
     return allocation_text(allocated, request.budget_seconds) + (order_text(allocated) if order else "")
 
 

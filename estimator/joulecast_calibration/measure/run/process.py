@@ -22,11 +22,12 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
 from joulecast_calibration.measure.bench.bench import Bench
 from joulecast_calibration.measure.plan.configuration import PARENT, SLICES, Configuration
-from joulecast_calibration.measure.plan.history import History, Holder, MeasurementRun, current_run
-from joulecast_calibration.measure.plan.plan import Plan, PlanOptions, make_plan, smallest
+from joulecast_calibration.measure.plan.history import History, MeasurementRun, current_run
+from joulecast_calibration.measure.plan.plan import Plan, make_plan, smallest
 from joulecast_calibration.measure.run.journal import JournalWriter
 from joulecast_calibration.measure.run.refusals import check_accelerator
-from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Session, SessionLimits
+from joulecast_calibration.measure.run.request import MeasurementRequest
+from joulecast_calibration.measure.run.session import CHECK, DeviceLostError, Emit, Session, SessionLimits
 from joulecast_calibration.meter import Policy
 from joulecast_calibration.rows.journals import read_rows
 from joulecast_calibration.rows.typed import TypedRow
@@ -42,33 +43,25 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class ProcessJob:
     """What a parent asks of a child.
 
-    - ``device``: ``cuda:0``, ``processor`` or ``simulated:PRESET``.
     - ``seconds``: since ``spawned_at`` of the machine's monotonic clock.
-    - ``faults``: of a simulated device, by name.
-    - ``last``, ``closing``: see ``SessionLimits``.
-    - ``check``: run everything once, at its smallest.
+    - ``last``: see ``SessionLimits``.
     """
 
-    folder: str
-    options: PlanOptions
-    device: str
+    request: MeasurementRequest
     seconds: float
-    budget_seconds: float
     last: bool
-    closing: bool
     spawned_at: float
-    check: bool = False
-    faults: Mapping[str, str] | None = None
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self), default=str)
 
 
 def job_from_json(text: str) -> ProcessJob:
     """Read what ``ProcessJob.to_json`` wrote."""
     document = json.loads(text)
-    options = document.pop("options")
-    return ProcessJob(options=PlanOptions(**options | {"slices": tuple(options["slices"])}), **document)
+    asked = document.pop("request")
+    request = MeasurementRequest(**asked | {"folder": Path(asked["folder"]), "slices": tuple(asked["slices"])})
+    return ProcessJob(request=request, **document)
 
 
 def main(text: str) -> int:
@@ -89,14 +82,14 @@ def main(text: str) -> int:
 def _work(job: ProcessJob, events: TextIO) -> int:
     bench = _bench(job)
     with contextlib.closing(bench):
-        began = 0.0 if job.device.startswith("simulated") else job.spawned_at
+        began = 0.0 if job.request.device.startswith("simulated") else job.spawned_at
         seconds: Callable[[], float] = lambda: bench.clock.seconds() - began  # noqa: E731 (read as a value)
 
         def emit(event: str, **columns: Any) -> None:
             _tell(events, event, columns | {"at_seconds": seconds()})
 
-        rows = read_rows(Path(job.folder)).rows
-        check_accelerator(rows, Path(job.folder), bench.sensor.card.accelerator)
+        rows = read_rows(job.request.folder).rows
+        check_accelerator(rows, job.request.folder, bench.sensor.card.accelerator)
         run = _run(rows, bench)
         with _journal(job, run, bench, seconds) as journal:
             journal.record("session", _session_columns(job, bench))
@@ -109,11 +102,12 @@ def _measure(
     journal: JournalWriter,
     run: MeasurementRun,
     history: History,
-    emit: Any,
+    emit: Emit,
     seconds: Callable[[], float],
 ) -> int:
-    plan = smallest(make_plan(suite, job.options)) if job.check else make_plan(suite, job.options)
-    plan, skipped = _possible(plan, bench)
+    request = job.request
+    plan = make_plan(suite.committed(), request.plan_options)
+    plan, skipped = _possible(smallest(plan) if request.check else plan, bench)
     gc.freeze()  # plan and libraries stay; each network is collected, and to look at them too takes 0.2 s more
     session = Session(
         bench=bench,
@@ -121,10 +115,10 @@ def _measure(
         history=history,
         plan=plan,
         run=run,
-        limits=SessionLimits(seconds=job.seconds, last=job.last, closing=job.closing),
+        limits=SessionLimits(seconds=job.seconds, last=job.last, closing=not (request.continues or request.check)),
         emit=emit,
         seconds=seconds,
-        policy=CHECK if job.check else Policy(),
+        policy=CHECK if request.check else Policy(),
     )
     emit(
         "started", run_id=run.run_id, process=run.process, continues=run.continues, seconds=job.seconds,
@@ -159,23 +153,22 @@ def _lack(row: Configuration, missing: Mapping[str, str]) -> str:
 
 
 def _bench(job: ProcessJob) -> Bench:
-    seed = job.options.seed
-    if job.device.startswith("simulated:"):
+    device, seed = job.request.device, job.request.seed
+    if device.startswith("simulated:"):
         from joulecast_calibration.measure.bench.simulatedbench import SimulatedBench
 
-        return SimulatedBench(job.device.partition(":")[2], seed=seed, faults=job.faults or {})
+        return SimulatedBench(device.partition(":")[2], seed=seed, faults=job.request.faults)
     from joulecast_calibration.measure.bench.torchbench import cuda_bench, processor_bench
 
-    if job.device == "processor":
+    if device == "processor":
         return processor_bench(seed=seed)
-    return cuda_bench(int(job.device.partition(":")[2] or 0), seed=seed)
+    return cuda_bench(int(device.partition(":")[2] or 0), seed=seed)
 
 
 def _run(rows: tuple[TypedRow, ...], bench: Bench) -> MeasurementRun:
     """Return the folder's last run if it continues, else a new run."""
     card, now = bench.sensor.card, datetime.now(UTC)
-    holder = Holder(accelerator=card.accelerator, card=card.card, driver=card.driver, boot=_boot())
-    found = current_run(rows, holder, now)
+    found = current_run(rows, card, _boot(), now)
     if found:
         return found
     unique = hashlib.sha256(f"{now.isoformat()} {card.card} {os.getpid()}".encode()).hexdigest()[:6]
@@ -183,7 +176,7 @@ def _run(rows: tuple[TypedRow, ...], bench: Bench) -> MeasurementRun:
 
 
 def _journal(job: ProcessJob, run: MeasurementRun, bench: Bench, seconds: Callable[[], float]) -> JournalWriter:
-    path = Path(job.folder) / f"{run.run_id}.jsonl"
+    path = job.request.folder / f"{run.run_id}.jsonl"
     simulated = bench.sensor.card.simulated
     return JournalWriter(path, run_id=run.run_id, process=run.process, simulated=simulated, seconds=seconds)
 
@@ -200,10 +193,10 @@ def _session_columns(job: ProcessJob, bench: Bench) -> dict[str, Any]:
         "notes": list(card.notes),
         "versions": dict(bench.versions()),
         "host": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "boot": _boot()},
-        "seed": job.options.seed,
-        "slices": list(job.options.slices or SLICES),
-        "budget_seconds": job.budget_seconds,
-        "suite_digest": suite.suite_digest(),
+        "seed": job.request.seed,
+        "slices": list(job.request.slices or SLICES),
+        "budget_seconds": job.request.budget_seconds,
+        "suite_digest": suite.committed().digest,
     }
 
 

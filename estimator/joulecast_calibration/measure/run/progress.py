@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from joulecast_calibration.measure.report.text import clock
@@ -15,19 +16,14 @@ class Reporter(Protocol):
     def event(self, name: str, columns: Mapping[str, Any], elapsed_seconds: float) -> None: ...
 
 
-class Lines(Protocol):
-    """Where lines are written: the part of a text stream that is used."""
-
-    def write(self, text: str, /) -> object: ...
-
-    def flush(self) -> object: ...
-
-
 class PlainReporter:
-    """Prints one line per event, with the time since the command began."""
+    """Prints one line per event, with the time since the command began.
 
-    def __init__(self, stream: Lines | None = None) -> None:
-        self._stream: Lines = stream or sys.stderr
+    - ``write``: prints a line; by default on standard error.
+    """
+
+    def __init__(self, write: Callable[[str], object] | None = None) -> None:
+        self._write = write or partial(print, file=sys.stderr, flush=True)
         self._rows = 0
         self._left: Mapping[str, Any] = {}
 
@@ -41,8 +37,7 @@ class PlainReporter:
         line = _LINES[name](columns)
         left = f" · {clock(self._left['seconds_left'])} left" if name == "row" and self._left else ""
         count = f" {self._rows:>4}" if name == "row" else ""
-        self._stream.write(f"[{clock(elapsed_seconds)}]{count} {line}{left}\n")
-        self._stream.flush()
+        self._write(f"[{clock(elapsed_seconds)}]{count} {line}{left}")
 
 
 def _started(columns: Mapping[str, Any]) -> str:

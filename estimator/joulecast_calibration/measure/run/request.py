@@ -1,27 +1,18 @@
-"""Check and run a measurement request, for both command lines."""
+"""A measurement as asked for, for both command lines and the calibration."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.plan.plan import PlanOptions
-from joulecast_calibration.measure.run.chain import Chain, Ending
-from joulecast_calibration.measure.run.process import ProcessJob
-from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import (
     LONGEST_PROCESS_SECONDS,
-    check_folder,
     check_names,
-    check_rows,
     check_times,
-    lock,
     wrong_usage,
 )
-from joulecast_calibration.rows.journals import read_rows
 
 BUDGET_SECONDS = 570.0  # one window of 9.5 minutes: docs/measuring.md
 CHECK_BUDGET_SECONDS = 6 * 3600.0  # a check ends when everything has run once
@@ -60,43 +51,6 @@ class MeasurementRequest:
         )
 
 
-def perform(request: MeasurementRequest, reporter: Reporter) -> Ending:
-    """Measure what ``check_request`` has accepted.
-
-    Raises MeasurementError where the measurement is refused or cannot continue; the rows measured so far are kept.
-    """
-    check_folder(request.folder)
-    held = lock(request.folder)
-    try:
-        check_rows(read_rows(request.folder).lines, request.folder)
-        chain = Chain(
-            _job(request),
-            process_seconds=request.process_seconds,
-            reporter=reporter,
-            lock=held,
-            single=request.single,
-        )
-        ending = chain.run()
-    except MeasurementError as error:
-        raise _with_way_out(error) from None
-    finally:
-        os.close(held)
-    if ending.reason == "foreign process":
-        raise MeasurementError(
-            f"another process stays on the GPU: {ending.rows} rows are kept in {request.folder}; end it, or take a card"
-            f" of your own, and give --resume {request.folder} again",
-            reason="ForeignProcessOnDevice",
-        )
-    return ending
-
-
-def _with_way_out(error: MeasurementError) -> MeasurementError:
-    """Add that the runner can be tried without a GPU to an error about a missing GPU."""
-    if error.reason != "NoDevice":
-        return error
-    return MeasurementError(f"{error}, or give --simulate to try the runner without a GPU", reason=error.reason)
-
-
 def check_request(request: MeasurementRequest) -> None:
     """Check that the request can be performed. Raises MeasurementError (WrongUsage) if not."""
     check_names(request.slices, request.precision, request.runtime)
@@ -107,18 +61,3 @@ def check_request(request: MeasurementRequest) -> None:
         from joulecast_calibration.meter.simulated import preset
 
         preset(request.device.partition(":")[2])
-
-
-def _job(request: MeasurementRequest) -> ProcessJob:
-    return ProcessJob(
-        folder=str(request.folder.resolve()),
-        options=request.plan_options,
-        device=request.device,
-        seconds=0.0,
-        budget_seconds=request.budget_seconds,
-        last=False,
-        closing=not request.continues and not request.check,
-        spawned_at=0.0,
-        check=request.check,
-        faults=dict(request.faults),
-    )

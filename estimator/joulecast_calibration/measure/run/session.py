@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import joulecast
 import joulecast_calibration
@@ -38,10 +38,8 @@ _FATAL = frozenset({"DiskFull", "FolderNotWritable", "SharedDevice", "NoDevice",
 """Failures that end the session; any other failure costs one row."""
 
 
-class Emit(Protocol):
-    """Reports an event to the parent process."""
-
-    def __call__(self, event: str, **columns: Any) -> None: ...
+Emit = Callable[..., None]
+"""Reports an event, by its name and the columns as keywords, to the parent process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,10 +116,10 @@ def _run(window: MeasuringWindow) -> int:
     name = _accelerator(window.device)
     folder = window.out / name
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = _bring(window.rows / name, folder)
+    earlier = _copy_earlier(window.rows / name, folder)
     status = _measure(window, folder)
     _compress(folder / LOG)
-    _take_away(earlier)
+    _remove_unchanged(earlier)
     (folder / ".lock").unlink(missing_ok=True)
     gained = any(path.stat().st_size for path in folder.glob("*.jsonl"))
     return 0 if gained else status or 1
@@ -136,7 +136,7 @@ def _accelerator(device: Sequence[str]) -> str:
     return f"{SIMULATED}{preset if preset in PRESETS else 'unknown'}"
 
 
-def _bring(rows: Path, folder: Path) -> list[tuple[Path, Path]]:
+def _copy_earlier(rows: Path, folder: Path) -> list[tuple[Path, Path]]:
     """Copy the journals of earlier windows beside the new one, so that no row is repeated; return both paths."""
     pairs = [(path, folder / path.name) for path in sorted(rows.glob("*.jsonl"))]
     for path, copy in pairs:
@@ -145,7 +145,7 @@ def _bring(rows: Path, folder: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _take_away(pairs: Sequence[tuple[Path, Path]]) -> None:
+def _remove_unchanged(pairs: Sequence[tuple[Path, Path]]) -> None:
     """Remove the copies that the window did not change, so that only new rows are brought back."""
     for path, copy in pairs:
         if copy.exists() and path.resolve() != copy.resolve() and filecmp.cmp(path, copy, shallow=False):

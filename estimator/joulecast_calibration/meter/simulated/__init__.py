@@ -4,22 +4,21 @@ Rows measured on them are marked: ``card.simulated`` and an accelerator named ``
 """
 
 from joulecast_calibration.meter.simulated.chip import Execution, Phase, SimulatedChip
-from joulecast_calibration.meter.simulated.device import SimulatedDevice
-from joulecast_calibration.meter.simulated.faults import Faults, ForeignProcess
-from joulecast_calibration.meter.simulated.loads import DeviceOutOfMemoryError, SimulatedLoad
+from joulecast_calibration.meter.simulated.device import DeviceOutOfMemoryError, SimulatedDevice, SimulatedLoad
+from joulecast_calibration.meter.simulated.faults import DeviceFaults, ForeignProcess
 from joulecast_calibration.meter.simulated.presets import PRESETS, DeviceSpec, preset
-from joulecast_calibration.meter.simulated.realtime import RealTimeSimulatedSensor
+from joulecast_calibration.meter.simulated.realtime import RealTimeDevice
 from joulecast_calibration.meter.simulated.sensor import Register, SensorSpec
 
 __all__ = [
     "PRESETS",
+    "DeviceFaults",
     "DeviceOutOfMemoryError",
     "DeviceSpec",
     "Execution",
-    "Faults",
     "ForeignProcess",
     "Phase",
-    "RealTimeSimulatedSensor",
+    "RealTimeDevice",
     "Register",
     "SensorSpec",
     "SimulatedChip",

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from joulecast_calibration.meter.sensor import Card, DeviceState
+from joulecast_calibration.meter.sensor import Card, Clock, DeviceState
 from joulecast_calibration.meter.simulated.chip import (
     STEP_MHZ,
     TICK_SECONDS,
@@ -17,14 +17,67 @@ from joulecast_calibration.meter.simulated.chip import (
     Phase,
     pattern_of,
 )
-from joulecast_calibration.meter.simulated.faults import Faults
+from joulecast_calibration.meter.simulated.faults import DeviceFaults
 from joulecast_calibration.meter.simulated.history import Pattern, PowerHistory, constant
-from joulecast_calibration.meter.simulated.loads import SimulatedLoad
 from joulecast_calibration.meter.simulated.presets import DeviceSpec, preset
 from joulecast_calibration.meter.simulated.sensor import SimulatedSensor
 
 _SLEW_STEPS = 10  # of the clock in one tick: from idle to boost in about 0.2 s
+_LAUNCH_SECONDS = 1e-5  # what handing work to a driver takes: ~10 µs a launch
 _ROUNDING = 1e-9  # share of an execution that floating point may lack when it is done
+
+
+class DeviceOutOfMemoryError(MemoryError):
+    """The load does not fit into the device's memory; replaces torch's OutOfMemoryError where torch is missing."""
+
+
+class SimulatedLoad:
+    """A ``Load`` whose executions cost what ``execution`` says. Raises DeviceOutOfMemoryError if it does not fit."""
+
+    def __init__(self, device: SimulatedDevice, execution: Execution, *, multiple: int = 1) -> None:
+        if execution.memory_bytes > device.memory_bytes:
+            raise DeviceOutOfMemoryError(
+                f"{execution.memory_bytes:,} bytes do not fit into the {device.memory_bytes:,} of the device"
+            )
+        self.execution = execution
+        self._device = device
+        self._multiple = multiple
+        self._settled = 0
+        self._enqueued = 0
+        self._began: float | None = None
+
+    @property
+    def multiple(self) -> int:
+        return self._multiple
+
+    def enqueue(self, executions: int) -> None:
+        """Enqueue executions in the host's time, while the device runs already."""
+        if executions % self._multiple:
+            raise ValueError(f"{executions} executions are not a multiple of {self._multiple}")
+        self._device.call(0.0)
+        if executions <= 0:
+            return
+        self._began = self._device.now if self._began is None else self._began
+        self._enqueued += executions
+        self._device.enqueue(self, executions)
+        self._device.advance(max(executions * self.execution.host_seconds, _LAUNCH_SECONDS))
+
+    def completed(self) -> int:
+        self._device.call(1e-6)
+        return self._settled + (self._device.finished() if self._device.running() is self else 0)
+
+    def drain(self) -> None:
+        self._device.call(0.0)
+        while self._settled < self._enqueued:
+            self._device.advance(self._device.seconds_to_idle())
+
+    def finish(self, executions: int) -> None:
+        """Record that so many more executions are done; called by the device."""
+        self._settled += executions
+
+    def growth(self, at: float) -> float:
+        """Return the factor on the dynamic power at that time."""
+        return 1 + self.execution.drift_per_second * (at - (at if self._began is None else self._began))
 
 
 @dataclass(slots=True)
@@ -55,9 +108,9 @@ class SimulatedDevice:
     - ``spec``: a preset's name or a ``DeviceSpec``.
     """
 
-    def __init__(self, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: Faults | None = None) -> None:
+    def __init__(self, spec: str | DeviceSpec = "hopper", *, seed: int = 0, faults: DeviceFaults | None = None) -> None:
         self.spec = preset(spec) if isinstance(spec, str) else spec
-        self.faults = faults or Faults()
+        self.faults = faults or DeviceFaults()
         self.now = 0.0
         self.calls = 0
         self._random = random.Random(f"device {seed}")  # noqa: S311 - a simulation's noise, no secret
@@ -72,7 +125,7 @@ class SimulatedDevice:
         self._ticked = 0
         self._due = 0.0  # when anything changes next
         self.history = PowerHistory(self._chip.parked_watts)
-        self.clock = VirtualClock(self)
+        self.clock: Clock = VirtualClock(self)
         self.sensor = SimulatedSensor(self, self.spec.sensor, self._card(), seed=seed, faults=self.faults)
 
     def load(
@@ -112,8 +165,6 @@ class SimulatedDevice:
     def call(self, seconds: float) -> float:
         """Count a call of that many seconds; return the time when it returns."""
         self.calls += 1
-        if self.calls == self.faults.end_at_call:
-            self.faults.end()
         self.advance(seconds)
         return self.now
 

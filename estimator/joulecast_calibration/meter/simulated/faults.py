@@ -1,10 +1,7 @@
-"""Faults of a device and its meter, each at a time of its own."""
+"""DeviceFaults of a device and its meter, each at a time of its own."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 
 Span = tuple[float, float]
@@ -13,11 +10,6 @@ Span = tuple[float, float]
 
 def inside(at: float, spans: tuple[Span, ...]) -> bool:
     return any(start <= at < end for start, end in spans)
-
-
-def kill() -> None:
-    """End this process as the kernel would: without handlers or a flush."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +28,8 @@ class ForeignProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
-    """Faults of one device.
+class DeviceFaults:
+    """DeviceFaults of one device.
 
     - ``wrap_joules``: the counter's modulus.
     - ``start_joules``: the counter's value at 0, drawn if not given.
@@ -46,7 +38,6 @@ class Faults:
     - ``lost``: periods whose energy is never counted.
     - ``missing_share``: probability that an update is late by a period.
     - ``raising``: periods in which every read raises an error, transient if ``transient``.
-    - ``end_at_call``: number of the call to the device at which ``end`` runs.
     """
 
     wrap_joules: float | None = None
@@ -58,5 +49,3 @@ class Faults:
     raising: tuple[Span, ...] = ()
     transient: bool = True
     foreign_processes: tuple[ForeignProcess, ...] = ()
-    end_at_call: int | None = None
-    end: Callable[[], None] = kill

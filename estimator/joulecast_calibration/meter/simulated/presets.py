@@ -86,7 +86,7 @@ _MAXWELL = SimulatedChip(
 
 
 def _spec(name: str, product: str, chip: SimulatedChip, power: Register, counter: Register | None) -> DeviceSpec:
-    return DeviceSpec(name=name, product=product, chip=chip, sensor=SensorSpec(name=name, power=power, counter=counter))
+    return DeviceSpec(name=name, product=product, chip=chip, sensor=SensorSpec(power=power, counter=counter))
 
 
 PRESETS: Mapping[str, DeviceSpec] = {

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.sensor import Card, DeviceState
-from joulecast_calibration.meter.simulated.faults import Faults, inside
+from joulecast_calibration.meter.simulated.faults import DeviceFaults, inside
 from joulecast_calibration.meter.simulated.history import PowerHistory
 
 
@@ -19,14 +19,12 @@ class Register:
 
     - ``window_seconds``: None for the whole time since the last update.
     - ``rise_seconds``: time constant with which the figure follows that mean, as a capacitor charges.
-    - ``jitter_seconds``: standard deviation of the moment of an update.
     """
 
     period_seconds: float
     window_seconds: float | None = None
     lag_seconds: float = 0.0
     rise_seconds: float = 0.0
-    jitter_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +34,14 @@ class SensorSpec:
     - ``counter``: None where the device has none.
     - ``resolution_joules``: step of the counter.
     - ``gain``, ``offset_watts``: errors of both figures.
-    - ``noise``: relative standard deviation of each update.
     - ``read_seconds``: duration of a read.
     """
 
-    name: str
     power: Register
     counter: Register | None
     resolution_joules: float = 0.001  # NVML's unit is the millijoule
     gain: float = 1.0
     offset_watts: float = 0.0
-    noise: float = 0.0
     read_seconds: float = 1e-4
 
 
@@ -72,8 +67,7 @@ class _Figure:
         self.random = random.Random(seed)  # noqa: S311 - a simulation's noise, no secret
         self.watts = history.mean_watts(-1.0, 0.0)
         self.updated = 0.0
-        self._grid = self.random.uniform(0.0, register.period_seconds)
-        self.due = self._grid
+        self.due = self.random.uniform(0.0, register.period_seconds)
 
     def take(self, history: PowerHistory) -> float:
         """Update at ``due``; return the seconds since the update before."""
@@ -86,17 +80,13 @@ class _Figure:
         return since
 
     def schedule(self) -> None:
-        """Schedule the next update, off its grid by the jitter, but never so far that two change places."""
-        self._grid += self.register.period_seconds
-        most = 0.45 * self.register.period_seconds
-        shift = self.random.gauss(0.0, self.register.jitter_seconds) if self.register.jitter_seconds else 0.0
-        self.due = self._grid + max(-most, min(most, shift))
+        self.due += self.register.period_seconds
 
 
 class SimulatedSensor:
     """A ``Sensor`` on a simulated device, in virtual or real time. ``card.simulated`` is always True."""
 
-    def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: Faults) -> None:
+    def __init__(self, source: Source, spec: SensorSpec, card: Card, *, seed: int, faults: DeviceFaults) -> None:
         if not card.simulated or not card.accelerator.startswith("simulated-"):
             raise MeasurementError(
                 f"{card.accelerator!r} is not a name of a simulated card:"
@@ -168,11 +158,10 @@ class SimulatedSensor:
         return late or inside(figure.due, self._faults.frozen)
 
     def _seen(self, figure: _Figure) -> float:
-        noise = figure.random.gauss(1.0, self.spec.noise) if self.spec.noise else 1.0
-        return noise * (self.spec.gain * figure.watts + self.spec.offset_watts)
+        return self.spec.gain * figure.watts + self.spec.offset_watts
 
 
-def _first_joules(faults: Faults, seed: str) -> float:
+def _first_joules(faults: DeviceFaults, seed: str) -> float:
     """Return the counter's start, if not given that of a card that has run for a while."""
     drawn = random.Random(seed).uniform(0.0, 1e6)  # noqa: S311 - a simulation's noise, no secret
     return drawn if faults.start_joules is None else faults.start_joules

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.layer import SuiteLayer
 from joulecast_calibration.suite.survey.coverage import cell_of
 from joulecast_calibration.suite.survey.kinship import kinships
 from joulecast_calibration.suite.survey.sampling import coverage_order
@@ -21,7 +21,6 @@ ADDITIVE_BATCH_SIZE = 32
 """Networks whose layers are summed: a convolutional one and two transformers, docs/measuring.md."""
 
 _OF_A_BATCH = ("calls", "unsupported", "contents")
-_OF_A_LAYER = ("signature",)
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class Assembly:
                 "skipped": sorted(self.skipped, key=lambda skip: skip["name"]),
             },
             "layers": {
-                "layers": [layers[digest].to_json() for digest in sorted(kept)],
+                "layers": [asdict(layers[digest]) for digest in sorted(kept)],
                 "sample": sample,
                 "additivity": additivity,
             },
@@ -75,6 +74,7 @@ class Assembly:
 
 
 def _slim(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record without what the index keeps elsewhere or not at all."""
     workloads = [
         {**workload, "batches": [_without(batch, _OF_A_BATCH) for batch in workload["batches"]]}
         for workload in record["workloads"]
@@ -87,10 +87,13 @@ def _without(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _batches(record: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Return every forward pass of a record."""
     return (batch for workload in record["workloads"] for batch in workload["batches"])
 
 
-def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, Mapping[str, Any]]) -> dict[str, Layer]:
+def _layers(
+    records: Sequence[Mapping[str, Any]], configurations: Mapping[str, Mapping[str, Any]]
+) -> dict[str, SuiteLayer]:
     """Return every distinct configuration that runs a kernel, by digest."""
     executions: Counter[str] = Counter()
     families: defaultdict[str, set[str]] = defaultdict(set)
@@ -104,8 +107,8 @@ def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, M
             families[digest].add(record["family"])
             unseen.update([configurations[digest]["signature"]] if record["zero_shot"] else [])
     return {
-        digest: Layer(
-            **_without(configurations[digest], _OF_A_LAYER),
+        digest: SuiteLayer(
+            **_without(configurations[digest], ("signature",)),
             multiplicity=executions[digest],
             families=tuple(sorted(families[digest])),
             zero_shot=configurations[digest]["signature"] in unseen,
@@ -114,13 +117,13 @@ def _layers(records: Sequence[Mapping[str, Any]], configurations: Mapping[str, M
     }
 
 
-def _sample(space: Space, layers: Iterable[Layer]) -> list[str]:
+def _sample(space: Space, layers: Iterable[SuiteLayer]) -> list[str]:
     """Return digests in coverage order, one for each cell: of its layers, the one that the suite spends most time on.
 
     Long layers come last, shortest first.
     """
     usable = [layer for layer in layers if layer.fits and not layer.zero_shot]
-    chosen: dict[Key, Layer] = {}
+    chosen: dict[Key, SuiteLayer] = {}
     for layer in sorted(usable, key=_importance):
         chosen.setdefault(cell_of(layer), layer)
     positions = {space.position[key]: layer for key, layer in chosen.items()}
@@ -131,7 +134,7 @@ def _sample(space: Space, layers: Iterable[Layer]) -> list[str]:
     return covered + [digest for _, digest in long]
 
 
-def _importance(layer: Layer) -> tuple[float, str]:
+def _importance(layer: SuiteLayer) -> tuple[float, str]:
     return (-layer.predicted_seconds * layer.multiplicity, layer.digest)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.layer import SuiteLayer
 from joulecast_calibration.suite.survey.sampling import approach
 from joulecast_calibration.suite.survey.space import FARTHEST, PER_OCTAVE, Space, Whole, key_of
 
@@ -61,12 +61,12 @@ def _coverage(space: Space, length: int, nearest: Whole, reached: NDArray[np.boo
     )
 
 
-def cells_of(space: Space, layers: Iterable[Layer]) -> tuple[int, ...]:
+def cells_of(space: Space, layers: Iterable[SuiteLayer]) -> tuple[int, ...]:
     """Return the position of each layer's cell."""
     return tuple(space.position[cell_of(layer)] for layer in layers)
 
 
-def cell_of(layer: Layer) -> tuple[str, str, int, int, int]:
+def cell_of(layer: SuiteLayer) -> tuple[str, str, int, int, int]:
     """Return the cell of one layer."""
     return key_of(
         op_type=layer.op_type,

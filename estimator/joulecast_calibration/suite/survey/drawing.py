@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.errors import JoulecastError
 from joulecast_calibration.plotting import pyplot
-from joulecast_calibration.suite.index import Index
+from joulecast_calibration.suite.index import SuiteIndex
 from joulecast_calibration.suite.survey.coverage import NEAR, SampleCoverage, cells_of, coverages, random_sample
 from joulecast_calibration.suite.survey.space import PER_OCTAVE, space_from_json
 
@@ -23,7 +23,7 @@ _POINTS = 40
 _SIZE_INCHES = (10.0, 4.2)
 
 
-def draw_coverage(index: Index, path: Path) -> None:
+def draw_coverage(index: SuiteIndex, path: Path) -> None:
     """Draw two panels by prefix length: distances of the suite's cells, and the share of its predicted time that is
     near.
 
@@ -35,13 +35,20 @@ def draw_coverage(index: Index, path: Path) -> None:
     for color, (name, value) in zip(("C0", "C1"), _DISTANCES.items(), strict=True):
         _plot(left, ordered, drawn, value, color=color, label=name)
     left.set(xlabel="layers measured", ylabel="octaves to the nearest measured layer", xscale="log")
-    _plot(right, ordered, drawn, _near_percent, color="C2", label=f"within {NEAR // PER_OCTAVE} octave")
+    _plot(
+        right,
+        ordered,
+        drawn,
+        lambda coverage: 100 * coverage.near,
+        color="C2",
+        label=f"within {NEAR // PER_OCTAVE} octave",
+    )
     right.set(xlabel="layers measured", ylabel="% of the suite's predicted time", xscale="log", ylim=(0, 100))
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
     try:
-        figure.savefig(path, metadata=_undated(path))
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
     except ValueError as error:
         raise JoulecastError(f"{path} cannot be drawn ({error}): end its name in .svg or .png") from None
     finally:
@@ -54,15 +61,7 @@ _DISTANCES = {
 }
 
 
-def _near_percent(coverage: SampleCoverage) -> float:
-    return 100 * coverage.near
-
-
-def _undated(path: Path) -> dict[str, Any]:
-    return {"Date": None} if path.suffix == ".svg" else {}
-
-
-def _curves(index: Index) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
+def _curves(index: SuiteIndex) -> tuple[Sequence[SampleCoverage], Sequence[Sequence[SampleCoverage]]]:
     """Compute the coverage of prefixes of the sample, and of random orders of the same cells."""
     space = space_from_json(index.space)
     sample = cells_of(space, index.layers)

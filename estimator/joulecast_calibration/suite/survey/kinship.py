@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.layer import SuiteLayer
 
 KIN = 0.5
 """Share of MACs in identical configurations above which two families are one: docs/suite.md."""
 
 
-def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) -> list[dict[str, Any]]:
+def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, SuiteLayer]) -> list[dict[str, Any]]:
     """Return pairs of families of which two networks share more than ``KIN`` of the MACs of one of them.
 
     A pair holds those two networks and the share; the largest share comes first.
@@ -33,18 +33,13 @@ def kinships(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Layer]) 
     return list(closest.values())
 
 
-def _work(record: Mapping[str, Any], layers: Mapping[str, Layer]) -> Counter[str]:
+def _work(record: Mapping[str, Any], layers: Mapping[str, SuiteLayer]) -> Counter[str]:
     """Sum MACs by configuration, over all forward passes."""
     found: Counter[str] = Counter()
-    for digest, count in _calls(record):
-        found[digest] += count * layers[digest].macs
-    return +found
-
-
-def _calls(record: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for workload in record["workloads"]:
         for batch in workload["batches"]:
-            yield from batch["calls"].items()
+            found.update({digest: count * layers[digest].macs for digest, count in batch["calls"].items()})
+    return +found
 
 
 def _users(work: Sequence[Counter[str]]) -> Mapping[str, Sequence[int]]:

@@ -13,7 +13,7 @@ from joulecast.errors import MeasurementError
 from joulecast.readers.named.entry import Entry
 from joulecast_calibration.suite.architecture import Architecture
 from joulecast_calibration.suite.contents import write_contents
-from joulecast_calibration.suite.index import Index, write_index
+from joulecast_calibration.suite.index import SuiteIndex, write_index
 from joulecast_calibration.suite.survey.assembly import Assembly
 from joulecast_calibration.suite.survey.workers import surveyed
 
@@ -28,7 +28,7 @@ class Rebuilt:
     - ``unsupported``: executions of operators without a counting rule.
     """
 
-    index: Index
+    index: SuiteIndex
     unsupported: Counter[str]
 
 
@@ -52,7 +52,7 @@ def rebuild(
         raise MeasurementError(f"no architecture could be traced: {assembly.skipped[0]['reason']}")
     write_index(folder, assembly.parts({library: version(library) for library in LIBRARIES}))
     write_contents(folder, assembly.records)
-    return Rebuilt(index=Index(folder), unsupported=assembly.unsupported())
+    return Rebuilt(index=SuiteIndex(folder), unsupported=assembly.unsupported())
 
 
 def _heaviest_first(entries: Sequence[Entry]) -> list[Entry]:
@@ -74,7 +74,7 @@ class Difference:
     versions: tuple[tuple[str, str, str], ...]
 
 
-def difference(before: Index, now: Index) -> Difference:
+def difference(before: SuiteIndex, now: SuiteIndex) -> Difference:
     """Return what only one of ``now`` and ``before`` has, and what changed between them."""
     old, new = _graphs(before.architectures), _graphs(now.architectures)
     libraries, installed = before.head["versions"], now.head["versions"]

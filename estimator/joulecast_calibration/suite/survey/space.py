@@ -62,18 +62,13 @@ class Space:
     @cached_property
     def strata(self) -> Sequence[Whole]:
         """Return the positions of the cells of each op type and dtype."""
-        groups: dict[tuple[str, str], list[int]] = {}
-        for position, key in enumerate(self.keys):
-            groups.setdefault(key[:2], []).append(position)
-        return [np.array(group, dtype=np.int64) for group in groups.values()]
+        return [np.flatnonzero(self.stratum == number) for number in range(self.stratum.max(initial=-1) + 1)]
 
     @cached_property
     def stratum(self) -> Whole:
         """Return which of ``strata`` each cell is in, (n,)."""
-        found = np.empty(len(self.keys), dtype=np.int64)
-        for number, members in enumerate(self.strata):
-            found[members] = number
-        return found
+        names = np.array([f"{op_type}\0{dtype}" for op_type, dtype, *_ in self.keys], dtype=str)
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def weight(self) -> Whole:

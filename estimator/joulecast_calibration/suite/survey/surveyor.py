@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from joulecast.accelerators.catalogue import find
@@ -42,12 +43,13 @@ class Surveyor:
         These are its ``workloads``, each with ``batches`` (the fields of ``Batch``, and ``calls``: how often each
         configuration runs), and ``layers``, the configurations by digest. Raises what reading a module raises.
         """
-        module = build(entry.source).module
-        workloads = [self._workload(entry, module, length, seconds) for length, seconds in _inputs(entry)]
+        module = build(entry.recorded).module
+        inputs = product(entry.sequence_lengths or (None,), entry.seconds or (None,))
+        workloads = [self._workload(entry, module, length, seconds) for length, seconds in inputs]
         used = {digest for workload in workloads for batch in workload["batches"] for digest in batch["calls"]}
         first = workloads[0]["batches"][0]
         return {
-            "name": entry.source,
+            "name": entry.recorded,
             "task": entry.task,
             "family": entry.family,
             "zero_shot": entry.zero_shot,
@@ -83,13 +85,7 @@ def _traced(entry: Entry, module: nn.Module, **workload: Any) -> Trace:
     """Trace a forward pass of ``module``, which is ``entry`` as built, on inputs of zeros."""
     fed = tensors(specs(entry, **workload, dtype="float32", vocabulary=1), device="cpu", drawn=False)
     args, kwargs = (tuple(fed.values()), {}) if entry.positional else ((), fed)
-    return trace(module, args, kwargs, name=entry.source)
-
-
-def _inputs(entry: Entry) -> Iterator[tuple[int | None, float | None]]:
-    for sequence_length in entry.sequence_lengths or (None,):
-        for seconds in entry.seconds or (None,):
-            yield sequence_length, seconds
+    return trace(module, args, kwargs, name=entry.recorded)
 
 
 def _counted(
@@ -139,4 +135,4 @@ def failure(entry: Entry, error: Exception) -> dict[str, Any]:
     """Return what the index keeps of an architecture that cannot be traced."""
     told = " ".join(str(error).split())[:300]  # a framework's traceback in a message is of no use to a reader
     reason = told if isinstance(error, JoulecastError) else f"{type(error).__name__}: {told}"
-    return {"name": entry.source, "task": entry.task, "family": entry.family, "reason": reason}
+    return {"name": entry.recorded, "task": entry.task, "family": entry.family, "reason": reason}

@@ -24,7 +24,7 @@ def main() -> None:
 
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(1)  # tracing computes nothing, and the other worker has the other core
-    known = {entry.source: entry for entry in entries()}
+    known = {entry.recorded: entry for entry in entries()}
     surveyor = Surveyor()
     for line in sys.stdin:
         entry = known[line.strip()]

@@ -45,15 +45,15 @@ def surveyed(
     for entry in entries:
         wanted.put(entry)
     found: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    crew = [_Worker(command=command, longest_seconds=longest_seconds) for _ in range(workers)]
-    threads = [threading.Thread(target=worker.work, args=(wanted, found), daemon=True) for worker in crew]
+    surveyors = [_Worker(command=command, longest_seconds=longest_seconds) for _ in range(workers)]
+    threads = [threading.Thread(target=worker.work, args=(wanted, found), daemon=True) for worker in surveyors]
     for thread in threads:
         thread.start()
     try:
         for _ in entries:
             yield found.get()
     finally:
-        for worker in crew:
+        for worker in surveyors:
             worker.dismiss()
         for thread in threads:
             thread.join()
@@ -93,7 +93,7 @@ class _Worker:
     def _survey(self, entry: Entry, process: subprocess.Popen[str]) -> dict[str, Any]:
         late = threading.Timer(self.longest_seconds, process.kill)
         late.start()
-        answer = _asked(process, entry.source)
+        answer = _asked(process, entry.recorded)
         in_time = not late.finished.is_set()
         late.cancel()
         late.join()
@@ -101,7 +101,7 @@ class _Worker:
             return json.loads(answer)  # type: ignore[no-any-return]
         reason = self._why(process) if in_time else f"took longer than {self.longest_seconds:g} s"
         self._end()
-        return {"name": entry.source, "task": entry.task, "family": entry.family, "reason": reason}
+        return {"name": entry.recorded, "task": entry.task, "family": entry.family, "reason": reason}
 
     def _started(self) -> subprocess.Popen[str]:
         self.errors.seek(0)

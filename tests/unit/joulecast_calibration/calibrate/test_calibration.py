@@ -89,6 +89,7 @@ def resumed(killed: tuple[Command, Any]) -> tuple[Command, subprocess.CompletedP
     return command, command("--quick")
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_a_state_that_can_be_read(killed: tuple[Command, Any]) -> None:
     _, state = killed
     assert state["phase"] in ("measuring", "fitting")
@@ -98,6 +99,7 @@ def test_a_kill_leaves_a_state_that_can_be_read(killed: tuple[Command, Any]) -> 
     assert (state["better"], state["profile_digest"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_ends(resumed: tuple[Command, subprocess.CompletedProcess[str]]) -> None:
     command, done = resumed
     assert done.returncode == 0, done.stderr
@@ -118,6 +120,7 @@ def test_the_same_command_goes_on_and_ends(resumed: tuple[Command, subprocess.Co
     assert [step["layers"] for step in state["learning"]] == [size for size in (0, 15, 50) if size <= len(fitted)]
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again(
     resumed: tuple[Command, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -127,6 +130,7 @@ def test_what_was_measured_is_not_measured_again(
     assert set(times.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_quick_calibration_costs_five_minutes_of_a_gpu_in_all(
     resumed: tuple[Command, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -134,6 +138,7 @@ def test_a_quick_calibration_costs_five_minutes_of_a_gpu_in_all(
     assert 60 * gain(read_rows(command.folder / "rows").rows).minutes <= QUICK_SECONDS * 1.05
 
 
+@pytest.mark.slow
 def test_the_profile_is_the_one_that_the_summary_names(
     resumed: tuple[Command, subprocess.CompletedProcess[str]],
 ) -> None:

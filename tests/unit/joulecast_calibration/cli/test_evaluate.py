@@ -11,8 +11,7 @@ import pytest
 from joulecast.errors import JoulecastError, MeasurementError
 from joulecast_calibration.cli import evaluate
 from joulecast_calibration.evaluate import protocol
-from joulecast_calibration.evaluate.evaluation import Evaluation, Unscored
-from joulecast_calibration.evaluate.scores import Score
+from joulecast_calibration.evaluate.evaluation import Evaluation, Score, Unscored
 from tests.unit.api.test_documents import validate
 
 FOUND = Evaluation(

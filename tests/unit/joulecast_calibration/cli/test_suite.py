@@ -12,7 +12,7 @@ import pytest
 
 from joulecast_calibration.cli import suite as command_module
 from joulecast_calibration.suite import index as index_module
-from joulecast_calibration.suite.index import Index, write_index
+from joulecast_calibration.suite.index import SuiteIndex, write_index
 from joulecast_calibration.suite.survey.rebuild import Rebuilt
 from tests.contract.command_line import CommandLine
 from tests.unit.api.test_documents import validate
@@ -29,9 +29,9 @@ def records() -> list[dict[str, Any]]:
     return [each | {"digest": DIGEST[:-3] + f"{place:03}"} for place, each in enumerate(made)]
 
 
-def written(folder: Path, *more: dict[str, Any]) -> Index:
+def written(folder: Path, *more: dict[str, Any]) -> SuiteIndex:
     write_index(folder, assembled(*records(), *more).parts({"torch": "2.0"}))
-    return Index(folder)
+    return SuiteIndex(folder)
 
 
 @pytest.fixture

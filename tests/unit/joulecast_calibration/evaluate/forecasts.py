@@ -14,9 +14,10 @@ from joulecast_calibration.evaluate.evaluation import (
     VISION_TRAINED,
     ZERO_SHOT,
     Evaluation,
+    ScoredForecasts,
     Unscored,
+    scores,
 )
-from joulecast_calibration.evaluate.scores import Forecasts, scores
 from joulecast_calibration.rows.networks import ForecastRow
 from tests.unit.energy import data
 
@@ -27,11 +28,11 @@ ROWS = tuple(
 
 def forecasts(
     system: str, split: str, study: str = "", rows: tuple[ForecastRow, ...] = ROWS, *, off: float = 0.1
-) -> Forecasts:
+) -> ScoredForecasts:
     """Off by ``off`` (a logarithm) at the first row, by twice that at the second and so on in turn of three."""
     truth = np.arange(1.0, 1.0 + len(rows))
     wrong = off * (1 + np.arange(len(rows)) % 3)
-    return Forecasts(
+    return ScoredForecasts(
         set="a_set",
         split=split,
         system=system,
@@ -61,7 +62,7 @@ def evaluation() -> Evaluation:
     return evaluated(*made)
 
 
-def evaluated(*made: Forecasts) -> Evaluation:
+def evaluated(*made: ScoredForecasts) -> Evaluation:
     unscored = (Unscored(set="a_set", split="all", reason="no graph of <unheard>", n=3),)
     lines = tuple(line for each in made for line in scores(each))
     return Evaluation(results=lines, unscored=unscored, forecasts=made)

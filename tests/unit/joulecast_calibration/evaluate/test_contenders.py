@@ -11,8 +11,7 @@ import pytest
 from joulecast.energy.features import Index
 from joulecast_calibration.evaluate.contenders import PHYSICAL, Contender, measured_contenders
 from joulecast_calibration.evaluate.families import MOST_GROUPS, THE_REST, architecture_folds, vision_folds
-from joulecast_calibration.evaluate.layers import noise_scores
-from joulecast_calibration.evaluate.own import widths
+from joulecast_calibration.evaluate.own import noise_scores, widths
 from joulecast_calibration.evaluate.systems.catalogue import FORMS, LAYER_WISE
 from joulecast_calibration.evaluate.systems.tables import measured_features
 from joulecast_calibration.evaluate.transfer import transferred
@@ -116,26 +115,25 @@ def test_features_are_those_of_the_rows(fitted: FittedRows) -> None:
     journal = {line.row.identity: line.row for line in fitted.journal.rows}
     table = fitted.table
     found = measured_features(table)
-    macs = np.array([each.total("macs") for each in found])
-    assert macs == pytest.approx(table.sum("flops") / 2)
-    assert np.array([each.total("bytes") for each in found]) == pytest.approx(table.sum("bytes"))
-    for row, each in zip(table.rows, found, strict=True):
+    assert found.total("macs") == pytest.approx(table.sum("flops") / 2)
+    assert found.total("bytes") == pytest.approx(table.sum("bytes"))
+    for place, (row, each) in enumerate(zip(table.rows, found.rows, strict=True)):
         own = journal[row.configuration]
         if row.is_network:
-            assert each.params == own.params
-            assert each.activations == pytest.approx(own.activations, rel=0.01)
-            assert (each.row.architecture, each.batch_size) == (own.name, own.batch_size)
-            assert each.counts.sum() == pytest.approx(own.rows, rel=0.05)
+            assert found.params[place] == own.params
+            assert found.activations[place] == pytest.approx(own.activations, rel=0.01)
+            assert (each.architecture, each.batch_size) == (own.name, own.batch_size)
+            assert found.counts[place].sum() == pytest.approx(own.rows, rel=0.05)
         else:
-            assert each.row.architecture == own.op_type
+            assert each.architecture == own.op_type
             assert each.batch_size >= 1
 
 
 def test_products_are_of_sizes_of_one_layer(fitted: FittedRows) -> None:
     layer = next(place for place, row in enumerate(fitted.table.rows) if not row.is_network)
-    found = measured_features(fitted.table)[layer]
+    found = measured_features(fitted.table).take(np.array([layer]))
     if found.counts.sum() == 1:
-        assert found.products == pytest.approx(np.einsum("ti,tj->tij", found.sums, found.sums))
+        assert found.products == pytest.approx(np.einsum("nti,ntj->ntij", found.sums, found.sums))
 
 
 def test_no_joule_of_the_card_reaches_a_transferred_forecast(fitted: FittedRows, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -13,11 +11,17 @@ import pytest
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.evaluate.contenders import SYSTEMS
-from joulecast_calibration.evaluate.evaluation import SPLITS, Evaluation
+from joulecast_calibration.evaluate.evaluation import (
+    SPLITS,
+    Evaluation,
+    Score,
+    ScoredForecasts,
+    half_widths_percent,
+    scores,
+)
 from joulecast_calibration.evaluate.protocol import evaluate
 from joulecast_calibration.evaluate.report.page import as_page
-from joulecast_calibration.evaluate.report.tables import as_csv, as_json, as_table
-from joulecast_calibration.evaluate.scores import Forecasts, Score, half_widths_percent, scores
+from joulecast_calibration.evaluate.report.tables import as_json, as_table
 from joulecast_calibration.rows.networks import read_set
 from tests.unit.energy import data
 
@@ -139,8 +143,8 @@ def test_json_rows_have_the_agreed_fields(found: Evaluation) -> None:
     assert all(0 <= entry["interval_coverage"] <= 1 for entry in document["results"])
 
 
-def test_csv_table_and_page_hold_every_score(found: Evaluation) -> None:
-    lines = list(csv.DictReader(io.StringIO(as_csv(found))))
+def test_rows_table_and_page_hold_every_score(found: Evaluation) -> None:
+    lines = json.loads(as_json(found))["results"]
     assert len(lines) == len(found.results)
     assert list(lines[0]) == [field.name for field in fields(Score)]
     table = as_table(found)
@@ -209,7 +213,7 @@ def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
 
 def test_scores_are_what_their_names_say() -> None:
     rows = tuple(data.row("gpt2model", "gpt2", 32, 1, 900.0) for _ in range(4))
-    forecasts = Forecasts(
+    forecasts = ScoredForecasts(
         set="s",
         split="transferred",
         system="physical",

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from joulecast_calibration.evaluate import published
-from joulecast_calibration.evaluate.contenders import PHYSICAL, Contender
+from joulecast_calibration.evaluate.contenders import PHYSICAL, Contender, Trial
 from joulecast_calibration.evaluate.evaluation import FAMILY
 from joulecast_calibration.evaluate.published import vision_trained, zero_shot
-from joulecast_calibration.evaluate.trial import Trial
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits, each_left_out, interval_width, nested
 from tests.unit.energy import data
 

@@ -52,6 +52,22 @@ def test_one_form_or_the_other(joulecast: CommandLine, measured: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_measured_rows_go_with_published_ones(joulecast: CommandLine, measured: Path, tmp_path: Path) -> None:
+    done = joulecast("fit", measured, "--measured", measured, "--out", tmp_path / "out")
+    assert "--measured goes with --data" in words_of(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_measured_rows_are_fitted_after_the_published_ones(
+    joulecast: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, ...]] = []
+    monkeypatch.setattr("joulecast_calibration.fit.profiles.write", lambda *paths: asked.append(paths) or [tmp_path])
+    done = joulecast("fit", "--data", tmp_path, "--measured", tmp_path, "--out", tmp_path / "out")
+    assert (done.code, done.out) == (0, f"{tmp_path}\n")
+    assert asked == [(tmp_path, tmp_path / "out", tmp_path)]
+
+
 def test_a_folder_is_no_profile_and_a_file_no_folder(joulecast: CommandLine, measured: Path, tmp_path: Path) -> None:
     folder, file = tmp_path / "folder", tmp_path / "file"
     folder.mkdir()

@@ -9,7 +9,7 @@ import pytest
 
 from joulecast.energy.profile import Interval
 from joulecast_calibration.fit.heldout import (
-    HeldOut,
+    OutOfFoldForecasts,
     figures,
     interval_of,
     leave_families_out,
@@ -23,7 +23,7 @@ from tests.unit.joulecast_calibration.fit.made import made_at_boost
 KNOWN = Interval(level=0.9, log_half_width=0.4, groups=3, guaranteed=False, rule="known before")
 
 
-def of_families(held: HeldOut, number: int) -> HeldOut:
+def of_families(held: OutOfFoldForecasts, number: int) -> OutOfFoldForecasts:
     """As if only so many families had been held out."""
     kept = sorted(held.by_fold())[:number]
     return replace(held, joules=np.where(np.isin(held.fold, kept), held.joules, np.nan))

@@ -9,11 +9,11 @@ import pytest
 
 from joulecast.energy.names import sheet_named
 from joulecast.energy.profile import AcceleratorProfile
-from joulecast_calibration.fit.__main__ import main
+from joulecast.errors import MeasurementError
 from joulecast_calibration.fit.cards import problem_of
 from joulecast_calibration.fit.crossvalidation import each_left_out
 from joulecast_calibration.fit.networks import fit_networks, forecast_networks, refits
-from joulecast_calibration.fit.profiles import SHIPPED
+from joulecast_calibration.fit.profiles import SHIPPED, write
 from joulecast_calibration.fit.table import table_of_set
 from joulecast_calibration.rows.networks import Truth, read_set
 from tests.unit.energy import data
@@ -55,9 +55,9 @@ def test_nothing_of_an_architecture_reaches_its_own_forecast(folder: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_command_writes_the_same_profiles_every_time(folder: Path, tmp_path: Path) -> None:
+def test_a_fit_writes_the_same_profiles_every_time(folder: Path, tmp_path: Path) -> None:
     for target in ("one", "two"):
-        assert main(["--data", str(folder), "--out", str(tmp_path / target)]) == 0
+        write(folder, tmp_path / target)
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == sorted([*(f"{product}.json" for product in SHIPPED), "generic.json"])
     for name in names:
@@ -66,7 +66,7 @@ def test_the_command_writes_the_same_profiles_every_time(folder: Path, tmp_path:
 
 @pytest.mark.slow
 def test_a_card_with_joules_is_public_and_one_of_its_chip_is_transferred(folder: Path, tmp_path: Path) -> None:
-    assert main(["--data", str(folder), "--out", str(tmp_path)]) == 0
+    write(folder, tmp_path)
     own, other = (
         AcceleratorProfile.from_json((tmp_path / f"{name}.json").read_text())
         for name in ("NVIDIA-A100-PCIE-40GB", "NVIDIA-A100-SXM4-80GB")
@@ -79,7 +79,7 @@ def test_a_card_with_joules_is_public_and_one_of_its_chip_is_transferred(folder:
     assert str(folder) not in own.to_json()
 
 
-def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--data", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]) == 1
-    assert "is not a folder" in capsys.readouterr().err
+def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="is not a folder"):
+        write(tmp_path / "absent", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ REASONS = {"the graph has operators without a counting rule", "weights hot in L2
 def index_digests() -> dict[tuple[object, ...], str]:
     return {
         (network.name, batch.batch_size, network.sequence_length, network.seconds): batch.digest
-        for network in (*suite.networks(), *suite.llms())
+        for network in (*suite.committed().networks, *suite.committed().llms)
         for batch in network.batches
     }
 
@@ -69,7 +69,7 @@ def two_versions(tmp_path: Path) -> Path:
                     continue
                 if row["kind"] == "network":
                     row |= {"digest": digests[key], "digest_expected": None}
-                yield json.dumps(row | {"run_id": "other-libraries", "suite_digest": suite.suite_digest()}) + "\n"
+                yield json.dumps(row | {"run_id": "other-libraries", "suite_digest": suite.committed().digest}) + "\n"
 
     for path in RECORDED.glob("*.jsonl"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from joulecast_calibration.suite import Additivity, Batch, Layer, Network
+from joulecast_calibration.suite import Additivity, Batch, SuiteLayer, SuiteNetwork
+from joulecast_calibration.suite.index import committed
 
 OP_TYPES = ("Conv", "MatMul", "Add", "Relu", "LayerNormalization")
 
@@ -29,10 +30,10 @@ def batch(size: int, seconds: float, name: str) -> Batch:
     )
 
 
-def network(name: str, task: str = "vision", *, scale: float = 1.0, zero_shot: bool = False) -> Network:
+def network(name: str, task: str = "vision", *, scale: float = 1.0, zero_shot: bool = False) -> SuiteNetwork:
     """Batches of 2 ms, 20 ms and 80 ms, times ``scale``."""
     batches = tuple(batch(size, scale * seconds, name) for size, seconds in ((1, 0.002), (32, 0.02), (128, 0.08)))
-    return Network(
+    return SuiteNetwork(
         name=name,
         task=task,
         family=name.rpartition(":")[2][:3],
@@ -43,9 +44,9 @@ def network(name: str, task: str = "vision", *, scale: float = 1.0, zero_shot: b
     )
 
 
-def layer(number: int) -> Layer:
+def layer(number: int) -> SuiteLayer:
     seconds = 1e-5 * (1 + number % 40)
-    return Layer(
+    return SuiteLayer(
         digest=f"{number:016x}",
         op_type=OP_TYPES[number % len(OP_TYPES)],
         dtype="float32",
@@ -69,38 +70,50 @@ def layer(number: int) -> Layer:
 
 @dataclass(frozen=True)
 class HandmadeSuite:
-    """What the plan asks of ``joulecast_calibration.suite``."""
+    """What the plan asks of ``joulecast_calibration.suite.SuiteIndex``."""
 
     network_count: int = 120
     layer_count: int = 1000
 
-    def networks(self) -> tuple[Network, ...]:
+    def __getattr__(self, name: str) -> object:
+        """Return what else is asked of the index from the committed one."""
+        return getattr(committed(), name)
+
+    @property
+    def networks(self) -> tuple[SuiteNetwork, ...]:
         tasks = ("vision", "vision", "nlp", "audio")
         usual = tuple(network(f"torchvision:n{i:03}", tasks[i % 4]) for i in range(self.network_count))
         return (*usual, network("timm:huge", scale=20.0))
 
-    def llms(self) -> tuple[Network, ...]:
+    @property
+    def llms(self) -> tuple[SuiteNetwork, ...]:
         return tuple(network(f"hf:llm{i}", "nlp", scale=10.0, zero_shot=True) for i in range(3))
 
-    def cudagraphs(self) -> tuple[Network, ...]:
-        chosen = self.networks()[:30]
+    @property
+    def cudagraphs(self) -> tuple[SuiteNetwork, ...]:
+        chosen = self.networks[:30]
         return tuple(
-            Network(**{**_fields(each), "batches": each.batches[i % 3 : i % 3 + 1]}) for i, each in enumerate(chosen)
+            SuiteNetwork(**{**_fields(each), "batches": each.batches[i % 3 : i % 3 + 1]})
+            for i, each in enumerate(chosen)
         )
 
-    def layers(self) -> tuple[Layer, ...]:
+    @property
+    def layers(self) -> tuple[SuiteLayer, ...]:
         return tuple(layer(number) for number in range(self.layer_count))
 
-    def anchors(self) -> tuple[Layer, ...]:
-        return self.layers()[:12]
+    @property
+    def anchors(self) -> tuple[SuiteLayer, ...]:
+        return self.layers[:12]
 
+    @property
     def additivity(self) -> tuple[Additivity, ...]:
         layers = tuple((layer(5000 + i), 2) for i in range(10))
         return (Additivity(name="torchvision:n000", batch_size=32, sequence_length=None, seconds=None, layers=layers),)
 
-    def suite_digest(self) -> str:
+    @property
+    def digest(self) -> str:
         return "sha256:handmade"
 
 
-def _fields(value: Network) -> dict[str, object]:
+def _fields(value: SuiteNetwork) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__slots__}

@@ -13,8 +13,7 @@ sys.path[1:1] = [{estimator!r}, {root!r}]
 from joulecast_calibration import suite
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
 made = HandmadeSuite({networks}, {layers})
-for name in ("networks", "llms", "cudagraphs", "layers", "anchors", "additivity", "suite_digest"):
-    setattr(suite, name, getattr(made, name))
+suite.committed = lambda: made
 """
 
 

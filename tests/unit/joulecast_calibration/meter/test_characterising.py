@@ -6,7 +6,7 @@ import pytest
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter import characterise
-from joulecast_calibration.meter.simulated import Faults, ForeignProcess, SimulatedDevice
+from joulecast_calibration.meter.simulated import DeviceFaults, ForeignProcess, SimulatedDevice
 
 from .test_measuring import constants_of
 
@@ -40,7 +40,7 @@ def test_a_period_is_no_multiple_of_how_often_was_looked(card: str) -> None:
 
 
 def test_updates_that_are_missing_do_not_lengthen_the_period() -> None:
-    device = SimulatedDevice("ampere", seed=1, faults=Faults(missing_share=0.2))
+    device = SimulatedDevice("ampere", seed=1, faults=DeviceFaults(missing_share=0.2))
     found = characterise(device.sensor, device.clock, device.load(0.001, watts=200.0))
     assert found.period_seconds == pytest.approx(0.1, rel=5e-3)
 
@@ -90,21 +90,21 @@ class _clock_of_both:  # noqa: N801 - a function in all but form
 
 
 def test_a_counter_that_never_moves_is_refused() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(frozen=((0.0, 100.0),)))
+    device = SimulatedDevice("ampere", faults=DeviceFaults(frozen=((0.0, 100.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
     assert caught.value.reason == "CounterSilent"
 
 
 def test_foreign_processes_are_refused_before_anything_is_learnt() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=0.0),)))
+    device = SimulatedDevice("ampere", faults=DeviceFaults(foreign_processes=(ForeignProcess(start=0.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
     assert caught.value.reason == "ForeignProcessOnDevice"
 
 
 def test_a_foreign_process_that_comes_while_it_is_learnt_is_refused() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=8.0),)))
+    device = SimulatedDevice("ampere", faults=DeviceFaults(foreign_processes=(ForeignProcess(start=8.0),)))
     with pytest.raises(MeasurementError) as caught:
         characterise(device.sensor, device.clock, device.load(0.001, watts=150.0))
     assert caught.value.reason == "ForeignProcessOnDevice"

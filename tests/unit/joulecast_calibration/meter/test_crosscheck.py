@@ -7,6 +7,7 @@ import io
 import json
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.nvml import NvmlSensor
 from joulecast_calibration.meter.policy import Policy
 from joulecast_calibration.meter.sensor import MonotonicClock
-from joulecast_calibration.meter.simulated import Faults, SimulatedDevice
+from joulecast_calibration.meter.simulated import DeviceFaults, SimulatedDevice
 
 from .stand_in import RunningNvml
 from .test_measuring import measured
@@ -86,7 +87,7 @@ def test_codecarbon_reads_what_the_counter_counted(stubbed: dict[str, str], monk
     monkeypatch.setattr(crosscheck, "_WARM_SECONDS", 0.1)
     pace = 0.0004
     sensor = NvmlSensor(nvml=RunningNvml(WATTS))
-    with CodeCarbonProcess.start(environ=stubbed) as codecarbon:
+    with closing(CodeCarbonProcess.start(environ=stubbed)) as codecarbon:
         load, clock = Sleeper(pace), MonotonicClock()
         began = time.monotonic()
         row = codecarbon.compare("one", load, sensor, clock, window_of(pace, pace * WATTS))
@@ -157,7 +158,7 @@ def test_a_comparison_is_of_four_thousand_executions_and_four_seconds() -> None:
 
 def test_a_counter_that_wraps_beside_codecarbon_goes_on() -> None:
     wrap = MODULI_JOULES[0]
-    device = SimulatedDevice("turing", faults=Faults(wrap_joules=wrap, start_joules=wrap - 600.0))
+    device = SimulatedDevice("turing", faults=DeviceFaults(wrap_joules=wrap, start_joules=wrap - 600.0))
     load = device.load(1e-3, watts=150.0)
     window, _ = measured(device, load)
     before = device.sensor.energy_joules()

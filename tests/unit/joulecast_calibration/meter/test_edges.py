@@ -20,7 +20,7 @@ from joulecast_calibration.meter.edges import (
     joules_at,
 )
 from joulecast_calibration.meter.policy import Policy
-from joulecast_calibration.meter.simulated import Faults, SimulatedDevice
+from joulecast_calibration.meter.simulated import DeviceFaults, SimulatedDevice
 
 CONSTANTS = CounterConstants(
     method="counter", period_seconds=0.1, jitter_seconds=0.0002, resolution_joules=0.001, rise_seconds=0.1,
@@ -84,7 +84,7 @@ def calls(device: SimulatedDevice, constants: CounterConstants | None) -> range:
 
 def test_a_wrapped_counter_goes_on() -> None:
     wrap = MODULI_JOULES[0]
-    device = SimulatedDevice("hopper", seed=3, faults=Faults(wrap_joules=wrap, start_joules=wrap - 40.0))
+    device = SimulatedDevice("hopper", seed=3, faults=DeviceFaults(wrap_joules=wrap, start_joules=wrap - 40.0))
     recorder = watched(device, 1.5)
     powers = [
         (new.joules - old.joules) / (new.seconds - old.seconds)
@@ -94,14 +94,14 @@ def test_a_wrapped_counter_goes_on() -> None:
 
 
 def test_a_counter_that_stands_still_is_told() -> None:
-    device = SimulatedDevice("hopper", seed=3, faults=Faults(frozen=((1.0, 60.0),)))
+    device = SimulatedDevice("hopper", seed=3, faults=DeviceFaults(frozen=((1.0, 60.0),)))
     with pytest.raises(MeasurementError) as caught:
         watched(device, 10.0)
     assert caught.value.reason == "CounterSilent"
 
 
 def test_samples_that_are_missed_are_counted_and_do_no_harm() -> None:
-    device = SimulatedDevice("hopper", seed=3, faults=Faults(raising=((0.5, 0.7),)))
+    device = SimulatedDevice("hopper", seed=3, faults=DeviceFaults(raising=((0.5, 0.7),)))
     recorder = watched(device, 1.5)
     assert recorder.missed > 0
     energy = recorder.edges[-1].joules - recorder.edges[0].joules
@@ -109,7 +109,7 @@ def test_samples_that_are_missed_are_counted_and_do_no_harm() -> None:
 
 
 def test_errors_that_last_end_it() -> None:
-    device = SimulatedDevice("hopper", faults=Faults(raising=((0.5, 0.7),), transient=False))
+    device = SimulatedDevice("hopper", faults=DeviceFaults(raising=((0.5, 0.7),), transient=False))
     with pytest.raises(MeasurementError, match="did not answer"):
         watched(device, 1.5)
 

@@ -14,8 +14,8 @@ from joulecast.errors import MeasurementError
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast_calibration.meter.edges import MODULI_JOULES
 from joulecast_calibration.meter.simulated import (
+    DeviceFaults,
     DeviceOutOfMemoryError,
-    Faults,
     ForeignProcess,
     Phase,
     Register,
@@ -192,14 +192,14 @@ def test_without_a_counter_power_is_integrated() -> None:
 
 def test_a_wrapped_counter_makes_no_difference() -> None:
     wrap = MODULI_JOULES[0]
-    device = SimulatedDevice("ampere", seed=1, faults=Faults(wrap_joules=wrap, start_joules=wrap - 60.0))
+    device = SimulatedDevice("ampere", seed=1, faults=DeviceFaults(wrap_joules=wrap, start_joules=wrap - 60.0))
     window, truth = measured(device, device.load(1e-3, watts=share(device, 0.6)))
     assert window.redone == 0
     assert window.joules == pytest.approx(truth, rel=0.01)
 
 
 def test_a_reset_voids_the_window_which_is_done_again() -> None:
-    device = SimulatedDevice("ampere", seed=1, faults=Faults(resets=(0.5,)))
+    device = SimulatedDevice("ampere", seed=1, faults=DeviceFaults(resets=(0.5,)))
     window = measure(device.load(1e-3, watts=150.0), device.sensor, device.clock, constants_of("ampere"))
     assert window.redone == 1
     assert window.watts == pytest.approx(150.0, rel=0.03)
@@ -207,7 +207,7 @@ def test_a_reset_voids_the_window_which_is_done_again() -> None:
 
 def test_a_counter_that_is_reset_all_the_time_is_an_error() -> None:
     resets = tuple(0.3 * index for index in range(1, 40))
-    device = SimulatedDevice("ampere", seed=1, faults=Faults(resets=resets))
+    device = SimulatedDevice("ampere", seed=1, faults=DeviceFaults(resets=resets))
     with pytest.raises(MeasurementError) as caught:
         measured(device, device.load(1e-3, watts=150.0))
     assert caught.value.reason == "CounterReset"
@@ -215,7 +215,9 @@ def test_a_counter_that_is_reset_all_the_time_is_an_error() -> None:
 
 
 def test_missing_and_late_samples_leave_the_mean() -> None:
-    device = SimulatedDevice("ampere", seed=2, faults=Faults(missing_share=0.2, raising=((0.4, 0.45), (0.8, 0.82))))
+    device = SimulatedDevice(
+        "ampere", seed=2, faults=DeviceFaults(missing_share=0.2, raising=((0.4, 0.45), (0.8, 0.82)))
+    )
     window, truth = measured(device, device.load(1e-3, watts=150.0))
     assert window.missed > 0
     assert abs(window.joules - truth) < 3 * window.joules_standard_error
@@ -224,7 +226,7 @@ def test_missing_and_late_samples_leave_the_mean() -> None:
 
 def test_a_foreign_process_before_or_after_ends_it() -> None:
     for start in (0.0, 0.5):
-        device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=start),)))
+        device = SimulatedDevice("ampere", faults=DeviceFaults(foreign_processes=(ForeignProcess(start=start),)))
         with pytest.raises(MeasurementError, match="process 4242 also uses simulated-ampere") as caught:
             measured(device, device.load(1e-3, watts=150.0))
         assert caught.value.reason == "ForeignProcessOnDevice"
@@ -237,7 +239,7 @@ def test_a_foreign_process_that_no_driver_lists_is_told_by_a_step(card: str, for
     """Good without its beginning, the window would be the foreign process's as well, and not say so."""
     lag = constants_of(card).lag_seconds
     hidden = replace(foreign, start=1.0 + lag + 0.3, visible=False)
-    device = SimulatedDevice(card, seed=3, faults=Faults(foreign_processes=(hidden,)))
+    device = SimulatedDevice(card, seed=3, faults=DeviceFaults(foreign_processes=(hidden,)))
     load = device.load(2e-3, watts=share(device, 0.6))
     load.enqueue(1)
     device.advance(1.0 - device.now)
@@ -255,7 +257,7 @@ def test_a_hidden_foreign_process_that_leaves_is_cut_off() -> None:
     for card in CARDS:
         lag = constants_of(card).lag_seconds
         hidden = ForeignProcess(start=0.0, end=1.0 + lag + 0.3, visible=False)
-        device = SimulatedDevice(card, seed=3, faults=Faults(foreign_processes=(hidden,)))
+        device = SimulatedDevice(card, seed=3, faults=DeviceFaults(foreign_processes=(hidden,)))
         load = device.load(2e-3, watts=share(device, 0.6))
         load.enqueue(1)
         device.advance(1.0 - device.now)
@@ -288,7 +290,7 @@ def test_a_launch_bound_load_is_in_step_with_its_host_and_not_with_the_counter()
 
 
 def test_a_foreign_process_that_is_about_to_leave_is_refused_at_once() -> None:
-    device = SimulatedDevice("ampere", faults=Faults(foreign_processes=(ForeignProcess(start=0.0, end=0.3),)))
+    device = SimulatedDevice("ampere", faults=DeviceFaults(foreign_processes=(ForeignProcess(start=0.0, end=0.3),)))
     with pytest.raises(MeasurementError) as caught:
         measured(device, device.load(1e-3, watts=150.0))
     assert caught.value.reason == "ForeignProcessOnDevice"
@@ -330,7 +332,7 @@ def test_the_state_is_that_of_the_window_and_not_of_the_rise_before_it() -> None
 
 def test_after_an_error_of_the_meter_nothing_is_left_in_the_queue() -> None:
     """The next configuration begins on a device that is at rest."""
-    faults = Faults(raising=((0.5, 1e9),), transient=False)
+    faults = DeviceFaults(raising=((0.5, 1e9),), transient=False)
     device = SimulatedDevice("ampere", seed=1, faults=faults)
     load = device.load(1e-3, watts=150.0)
     with pytest.raises(MeasurementError, match="did not answer"):

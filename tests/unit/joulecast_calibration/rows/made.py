@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from joulecast_calibration.rows.journals import Rows, read_rows
+from joulecast_calibration.rows.journals import Executed, Rows, is_executed, read_rows, refuse_unfit
 
 Columns = dict[str, Any]
 
@@ -99,6 +99,13 @@ def write(folder: Path, rows: Iterable[Mapping[str, Any]], name: str = "run.json
     path = folder / name
     path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows), encoding="utf-8")
     return path
+
+
+def measured_rows(folder: Path) -> tuple[Executed, ...]:
+    """The rows of a folder that a fit takes, however few they are."""
+    found = read_rows(folder)
+    refuse_unfit(found.lines)
+    return tuple(filter(is_executed, found.placed))
 
 
 def read(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Rows:

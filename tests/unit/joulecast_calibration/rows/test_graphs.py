@@ -12,10 +12,10 @@ from joulecast_calibration.rows.counted import contents_of
 from joulecast_calibration.rows.graphs import PackedGraph, graphs_of, packed, unpacked
 from joulecast_calibration.rows.typed import TypedRow, row_of
 from joulecast_calibration.suite.contents import rows_of_layer
-from joulecast_calibration.suite.index import layers
+from joulecast_calibration.suite.index import committed
 from tests.unit.joulecast_calibration.rows.made import graph as made_graph
 
-LAYERS = [layer for layer in layers()[:400:20] if rows_of_layer(layer.digest)]
+LAYERS = [layer for layer in committed().layers[:400:20] if rows_of_layer(layer.digest)]
 
 
 def graph(**changed: object) -> TypedRow:

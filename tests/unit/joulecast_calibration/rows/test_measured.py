@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +15,7 @@ import torch
 from joulecast.errors import MeasurementError
 from joulecast_calibration.measure.bench import torchbench
 from joulecast_calibration.measure.bench.ceilings import COPY_BYTES, ceilings
-from joulecast_calibration.measure.bench.gaps import Point, extrapolated
-from joulecast_calibration.measure.bench.host import HostConstants
+from joulecast_calibration.measure.bench.gaps import extrapolated
 from joulecast_calibration.measure.loads.counts import network_counts
 from joulecast_calibration.measure.loads.devices import Processor
 from joulecast_calibration.measure.loads.layers import layer_load
@@ -35,9 +34,8 @@ from joulecast_calibration.rows.measured import (
     columns_of,
     required_of,
 )
-from tests.unit.joulecast_calibration.measure.command import Measuring
+from joulecast_calibration.rows.typed import GapPoint, HostConstants
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
-from tests.unit.joulecast_calibration.measure.handmade_site import environment
 from tests.unit.joulecast_calibration.measure.loads import calls
 from tests.unit.joulecast_calibration.measure.loads.test_networks import vision
 
@@ -72,18 +70,6 @@ def names(row: Mapping[str, Any], within: str = "") -> Iterator[str]:
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, Mapping) and name != NAMES_OF_PACKAGES:
                 yield from names(inner, f"{within}{name}.")
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, Any]]:
-    """Rows of a run that has everything in it, also what goes wrong."""
-    folder = tmp_path_factory.mktemp("rows")
-    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "foreign-process=75-90")
-    measuring = Measuring(folder=folder / "rows", environment=environment(folder / "site", networks=2, layers=14))
-    done = measuring("--budget", "60m", *(word for fault in faults for word in ("--fault", fault)))
-    assert done.returncode == 0, done.stderr
-    lines = [line for path in measuring.folder.glob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
-    return [json.loads(line) for line in lines]
 
 
 def test_a_run_has_rows_of_every_kind_and_slice(simulated: list[Mapping[str, Any]]) -> None:
@@ -166,10 +152,11 @@ def constants() -> dict[str, Any]:
     def fails() -> Mapping[str, Any]:
         raise MeasurementError("not here")
 
-    gap = extrapolated([Point(share=0.1, watts=60.0), Point(share=0.4, watts=90.0)], 200.0).row()
+    found = extrapolated([GapPoint(share=0.1, watts=60.0), GapPoint(share=0.4, watts=90.0)], 200.0)
+    gap = json.loads(json.dumps(asdict(found)))  # as a journal holds it
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(COPY_BYTES, "cpu", 1 << 12)  # it is not the rate that is asked for
-        reached = ceilings(Processor(), lambda _: SimpleNamespace(watts=1.0, seconds=1.0))
+        reached = [asdict(each) for each in ceilings(Processor(), lambda _: SimpleNamespace(watts=1.0, seconds=1.0))]
     return {
         "gap": gap | torchbench._part("gap", fails),
         "host_constants": {field.name: 0.0 for field in fields(HostConstants)} | torchbench._part("host", fails),

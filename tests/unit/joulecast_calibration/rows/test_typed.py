@@ -30,8 +30,6 @@ from joulecast_calibration.rows.typed import (
     row_of,
     row_or_flaw,
 )
-from tests.unit.joulecast_calibration.measure.command import Measuring
-from tests.unit.joulecast_calibration.measure.handmade_site import environment
 
 INSIDE = {
     "host": Machine,
@@ -42,18 +40,6 @@ INSIDE = {
     "codecarbon": CodeCarbon,
 }
 """What lies inside a column."""
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Rows of a run in which some things went wrong."""
-    folder = tmp_path_factory.mktemp("typed")
-    faults = ("out-of-memory=hf:llm1", "broken=n000|b32", "crash=hf:llm2|b128", "foreign-process=75-90")
-    measuring = Measuring(folder=folder / "rows", environment=environment(folder / "site", networks=2, layers=14))
-    done = measuring("--budget", "60m", *(word for fault in faults for word in ("--fault", fault)))
-    assert done.returncode == 0, done.stderr
-    lines = [line for path in measuring.folder.glob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
-    return [json.loads(line) for line in lines]
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def packed() -> Contents:
 def batches() -> Mapping[Key, Batch]:
     return {
         (each.name, batch.batch_size, workload.sequence_length, workload.seconds): batch
-        for each in suite.architectures()
+        for each in suite.committed().architectures
         for workload in each.workloads
         for batch in workload.batches
     }
@@ -49,7 +49,7 @@ def batches() -> Mapping[Key, Batch]:
 def test_nearly_every_forward_pass_is_there(packed: Contents, batches: Mapping[Key, Batch]) -> None:
     assert packed.networks.keys() <= batches.keys()
     assert len(packed.networks) > 0.95 * len(batches)
-    assert all((llm.name, 1, llm.sequence_length, None) in packed.networks for llm in suite.llms())
+    assert all((llm.name, 1, llm.sequence_length, None) in packed.networks for llm in suite.committed().llms)
 
 
 def test_sums_are_those_of_the_index(packed: Contents, batches: Mapping[Key, Batch]) -> None:
@@ -63,7 +63,7 @@ def test_sums_are_those_of_the_index(packed: Contents, batches: Mapping[Key, Bat
 def test_what_is_packed_is_read_as_it_was(tmp_path: Path) -> None:
     for part in PARTS:
         (tmp_path / f"{part}.json.gz").write_bytes((FOLDER / f"{part}.json.gz").read_bytes())
-    rows = [row for layer in suite.layers()[:20] for row in rows_of_call(layer.document)]
+    rows = [row for layer in suite.committed().layers[:20] for row in rows_of_call(layer.document)]
     batch = {"batch_size": 4, "contents": contents_of([*rows, *rows])}
     unpriced = batch | {"batch_size": 5, "unsupported": {":Odd": 1}}
     record = {"name": "made:up", "workloads": [{"sequence_length": None, "seconds": 2.0, "batches": [batch, unpriced]}]}
@@ -93,7 +93,7 @@ def test_forecasts_see_no_difference(tmp_path: Path) -> None:
         ),
         replace(elementwise(4096, op_type="Add"), input_numel=4160, input_shapes=((64, 64), (64,))),
     ]
-    rows = [*made, *(row for layer in suite.layers()[::400] for row in rows_of_call(layer.document))]
+    rows = [*made, *(row for layer in suite.committed().layers[::400] for row in rows_of_call(layer.document))]
     batch = {"batch_size": 1, "contents": contents_of(rows)}
     record = {"name": "made:up", "workloads": [{"sequence_length": None, "seconds": None, "batches": [batch]}]}
     write_contents(tmp_path, [record])

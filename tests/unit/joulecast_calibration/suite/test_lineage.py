@@ -52,7 +52,7 @@ def test_a_task_is_that_of_the_lineage_or_of_the_input() -> None:
 
 
 def test_every_network_of_the_suite_is_who_the_suite_says() -> None:
-    for entry in suite.architectures():
+    for entry in suite.committed().architectures:
         row = replace(data.row(entry.name, "", None, 1, 900.0), clock_mhz=None)
         assert (family_of(entry.name), task_of(row)) == (entry.family, entry.task)
 
@@ -63,7 +63,7 @@ def test_decoders_of_text_are_language_models_however_long_their_input() -> None
 
 
 def test_unseen_language_models_are_those_of_the_suite() -> None:
-    assert zero_shot_names() == {network.name for network in suite.llms()}
+    assert zero_shot_names() == {network.name for network in suite.committed().llms}
     assert all(is_language_model(name) for name in zero_shot_names())
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from joulecast_calibration.suite.layer import Layer
+from joulecast_calibration.suite.layer import SuiteLayer
 from joulecast_calibration.suite.ordering import ordered_networks
 from joulecast_calibration.suite.selection import ANCHORS, CAPTURED, anchor_layers, captured_networks, unseen_networks
 from tests.unit.joulecast_calibration.suite.test_ordering import architecture, suite
 
 
-def layer(op_type: str, seconds: float, multiplicity: int = 1) -> Layer:
-    return Layer(
+def layer(op_type: str, seconds: float, multiplicity: int = 1) -> SuiteLayer:
+    return SuiteLayer(
         digest=f"{op_type}{seconds}", op_type=op_type, dtype="float32", rows=1, macs=0, params=0, activations=0,
         input_numel=1, bytes_moved=1, kernels=1, views=0, multiplicity=multiplicity, families=("a",), zero_shot=False,
         fits=True, predicted_seconds=seconds, predicted_joules=1.0, document={},

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES, NODES
+from joulecast_operator.api.kinds import DEPLOYMENTS, ESTIMATES
 from joulecast_operator.api.objects import Key
 from joulecast_operator.index.index import Index
-from joulecast_operator.workloads import discovery
 
 
 def estimate(name: str, version: int, **spec: Any) -> dict[str, Any]:
@@ -46,38 +45,6 @@ def test_lookups_stay_within_the_namespace_and_follow_changes() -> None:
     assert index.by_target("shop", "Deployment", "web") == []
     assert len(index.by_image("shop", "x")) == 1
     assert index.by_image("other", "x") == []
-
-
-def test_only_what_is_read_of_a_deployment_is_kept() -> None:
-    index = Index()
-    resource = {
-        "metadata": {
-            "name": "web",
-            "namespace": "shop",
-            "uid": "u",
-            "resourceVersion": "1",
-            "managedFields": [{}],
-            "annotations": {"joulecast.dev/model": "m", "other": "x" * 1000},
-        },
-        "spec": {
-            "template": {
-                "spec": {
-                    "containers": [{"name": "c", "image": "i", "env": [{"name": "SECRET"}]}],
-                    "serviceAccountName": "puller",
-                    "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L40S", "pool": "SECRET"},
-                }
-            }
-        },
-    }
-    index.put(DEPLOYMENTS, resource)
-    kept = index.deployment("shop", "web")
-    assert kept is not None
-    assert kept["metadata"]["annotations"] == {"joulecast.dev/model": "m"}
-    assert "SECRET" not in str(kept)
-    assert kept["spec"]["template"]["spec"]["containers"] == [{"image": "i"}]
-    assert discovery.inputs_hash(kept) == discovery.inputs_hash(resource)
-    assert discovery.service_account(kept) == "puller"
-    assert discovery.products(kept) == ("NVIDIA-L40S",)
 
 
 def test_what_a_listing_does_not_confirm_is_gone() -> None:
@@ -128,21 +95,6 @@ def test_an_object_that_changes_all_the_time_is_stale_only_if_the_watch_brings_n
     followed.put(ESTIMATES, estimate("a", 6))
     assert followed.compare(ESTIMATES, {key("a"): "7"}, "8") == (set(), set())
     assert deaf.compare(ESTIMATES, {key("a"): "7"}, "8") == (set(), {key("a")})
-
-
-def test_nodes_keep_labels_and_addresses() -> None:
-    index = Index()
-    index.put(
-        NODES, {"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b"}}, "status": {"images": [1]}}
-    )
-    assert index.nodes() == [{"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b"}}}]
-    addresses, spec = [{"type": "InternalIP", "address": "192.0.2.1"}], {"podCIDRs": ["10.244.0.0/24"], "taints": []}
-    index.put(
-        NODES, {"metadata": {"name": "n", "resourceVersion": "2"}, "spec": spec, "status": {"addresses": addresses}}
-    )
-    (found,) = index.nodes()
-    assert found["spec"] == {"podCIDRs": ["10.244.0.0/24"]}
-    assert found["status"] == {"addresses": [{"address": "192.0.2.1"}]}
 
 
 @pytest.mark.parametrize("odd", ["text", 3, ["list"], [None], {"name": ["list"]}, {"image": {}}])

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
 
 from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, show_expiry
-from joulecast_operator.serving import der
 from joulecast_operator.serving.certificate import Certificate, CertificateError
 from tests.harness.certificates import VALIDITY, CertificateAuthority, KeyPair
 
@@ -98,18 +93,3 @@ def test_an_end_that_is_near_is_warned_of_once_and_one_that_is_past_is_said(
     assert world.certificate.expired() is None
     world.now = world.certificate.expires
     assert "expired at" in str(world.certificate.expired())
-
-
-@pytest.mark.parametrize("year", [2031, 2051])  # UTCTime until 2049, GeneralizedTime from 2050
-def test_both_forms_of_a_time_are_read(year: int) -> None:
-    key, end = ec.generate_private_key(ec.SECP256R1()), datetime(year, 2, 3, 4, 5, 6, tzinfo=UTC)
-    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own")])
-    builder = x509.CertificateBuilder().subject_name(named).issuer_name(named).public_key(key.public_key())
-    builder = builder.serial_number(7).not_valid_before(datetime(2026, 1, 1, tzinfo=UTC)).not_valid_after(end)
-    assert der.not_after(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)) == end
-
-
-@pytest.mark.parametrize("content", [b"", b"\x30", b"\x30\x00", b"\x30\x03\x02\x01\x05", b"\xff" * 40])
-def test_what_is_no_certificate_is_a_value_error(content: bytes) -> None:
-    with pytest.raises(ValueError, match="no readable expiry date"):
-        der.not_after(content)

@@ -205,12 +205,12 @@ def test_a_mirror_below_a_path_is_used(served: Hub, access: RegistryAccess) -> N
 @pytest.mark.parametrize(
     ("endpoint", "reason"),
     [
-        ("", "HubDisabled"),
-        ("http://hub.example", "InvalidHub"),
-        ("ftp://hub.example", "InvalidHub"),
-        ("https://", "InvalidHub"),
-        ("https://me:secret@hub.example", "InvalidHub"),
-        ("https://hub.example:port", "InvalidHub"),
+        ("", "SourceDisabled"),
+        ("http://hub.example", "InvalidEndpoint"),
+        ("ftp://hub.example", "InvalidEndpoint"),
+        ("https://", "InvalidEndpoint"),
+        ("https://me:secret@hub.example", "InvalidEndpoint"),
+        ("https://hub.example:port", "InvalidEndpoint"),
     ],
 )
 def test_no_hub_or_a_malformed_one_is_refused(endpoint: str, reason: str) -> None:

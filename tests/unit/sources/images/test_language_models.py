@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def test_several_models_are_listed_and_one_is_chosen(tmp_path: Path, document: b
     with pytest.raises(ModelFetchError) as caught:
         fetch(reference, path="/models/other")
     assert caught.value.reason == "ModelNotFound"
+
+
+def test_a_base_image_is_not_read_for_a_model_that_the_history_names(served: Served, access: RegistryAccess) -> None:
+    base = compressed(tar([("usr/lib/noise", random.Random(1).randbytes(3 << 20))]), "gzip")
+    model = compressed(tar(placed("opt/llama")), "gzip")
+    history = [{"created_by": "RUN apt-get"}, {"created_by": "COPY llama /opt/llama"}]
+    reference = served.add(image([base, model], history=history))
+    fetched = fetch(reference, path="/opt/llama", access=access)
+    assert facts(fetched).known == "all"
+    assert fetched.bytes_fetched < 1 << 20
 
 
 def test_an_image_with_an_onnx_file_is_read_as_before(tmp_path: Path) -> None:

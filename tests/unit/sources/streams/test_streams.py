@@ -20,7 +20,7 @@ from joulecast.errors import JoulecastError, ModelFormatError
 from joulecast.sources import FetchBudget
 from joulecast.sources.budget import Meter
 from joulecast.sources.streams.compressed import decompressed
-from joulecast.sources.streams.stream import MemoryStream, Window
+from joulecast.sources.streams.stream import LimitedStream, MemoryStream
 from joulecast.sources.streams.tarstream import members as tar_members
 from tests.images import compressed
 from tests.unit.sources.archives import tar
@@ -46,7 +46,7 @@ def unfolded(data: bytes, **budget: int) -> bytes:
 
 def members(data: bytes) -> dict[str, bytes]:
     stream = MemoryStream(data)
-    return {entry.path: Window(stream, entry.size or 0).read(1 << 30) for entry in tar_members(stream, "layer")}
+    return {entry.path: LimitedStream(stream, entry.size or 0).read(1 << 30) for entry in tar_members(stream, "layer")}
 
 
 @given(content=files, format=st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))

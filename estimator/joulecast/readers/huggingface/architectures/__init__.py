@@ -8,12 +8,17 @@ from types import MappingProxyType
 from joulecast.readers.huggingface.architectures import experts, latent, recurrent
 from joulecast.readers.huggingface.architectures.decoders import COMPOSITES as DENSE_COMPOSITES
 from joulecast.readers.huggingface.architectures.decoders import DECODERS
-from joulecast.readers.huggingface.architectures.entry import Composite, Decoder
+from joulecast.readers.huggingface.architectures.encoder_decoders import ENCODER_DECODERS
+from joulecast.readers.huggingface.architectures.encoders import ENCODERS
+from joulecast.readers.huggingface.architectures.entry import Composite, Decoder, EncoderDecoder
 
-Architecture = Decoder
+Architecture = Decoder | EncoderDecoder
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
-    {each.model_type: each for each in (*DECODERS, *experts.EXPERTS, *latent.LATENT, *recurrent.RECURRENT)}
+    {
+        each.model_type: each
+        for each in (*DECODERS, *ENCODERS, *ENCODER_DECODERS, *experts.EXPERTS, *latent.LATENT, *recurrent.RECURRENT)
+    }
     | latent.SECOND_NAMES
 )
 """Entry by model type."""

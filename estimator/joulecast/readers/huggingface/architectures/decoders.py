@@ -39,7 +39,14 @@ GEMMA2 = replace(
     windows=rules.window_pattern(2),
 )
 
-GEMMA3 = replace(GEMMA2, model_type="gemma3_text", classes="Gemma3", windows=rules.window_pattern(6), query_norm="head")
+GEMMA3 = replace(
+    GEMMA2,
+    names={"sliding_window_pattern": "_sliding_window_pattern"},
+    model_type="gemma3_text",
+    classes=("Gemma3", "Gemma3Text"),
+    windows=rules.window_pattern(6),
+    query_norm="head",
+)
 
 PHI3 = Decoder(
     model_type="phi3",
@@ -212,9 +219,54 @@ FALCON = replace(
     alibi="alibi",
 )
 
+SMOLLM3 = replace(LLAMA, model_type="smollm3", classes="SmolLM3", refused=("use_sliding_window",))
+
+SEED_OSS = replace(LLAMA, model_type="seed_oss", classes="SeedOss", output_bias="attention_out_bias")
+
+ERNIE4_5 = replace(
+    LLAMA,
+    model_type="ernie4_5",
+    classes="Ernie4_5",
+    query_bias="use_bias",
+    output_bias="use_bias",
+    mlp_bias="use_bias",
+)
+
+GLM4 = replace(
+    PHI3,
+    model_type="glm4",
+    classes="Glm4",
+    projections=LLAMA.projections,
+    query_bias="attention_bias",
+    norms=4,
+    rotary=("partial_rotary_factor", 0.5),
+    windows=rules.no_window,
+)
+
+STABLELM = Decoder(
+    model_type="stablelm",
+    classes="StableLm",
+    query_bias="use_qkv_bias",
+    norm="layer",
+    norm_bias=True,
+    norms=rules.stablelm_norms,
+    rotary=("partial_rotary_factor", 0.25),
+    refused=("qk_layernorm",),
+)
+
+COHERE = Decoder(
+    model_type="cohere",
+    classes="Cohere",
+    query_bias="attention_bias",
+    output_bias="attention_bias",
+    norm="layer",
+    norms=1,
+    refused=("use_qk_norm",),
+)
+
 DECODERS = (
     LLAMA, MISTRAL, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3, PHI3, PHI, GRANITE, OLMO, OLMO2, OLMO3, STARCODER2, GPT2,
-    GPT_NEO, GPT_NEOX, OPT, BLOOM, FALCON,
+    GPT_NEO, GPT_NEOX, OPT, BLOOM, FALCON, SMOLLM3, SEED_OSS, ERNIE4_5, GLM4, STABLELM, COHERE,
 )  # fmt: skip
 
 COMPOSITES = (

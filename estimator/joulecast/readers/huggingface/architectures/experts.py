@@ -49,6 +49,7 @@ QWEN3_MOE = Decoder(
     query_norm="head",
     windows=_if_used,
     feed_forward=Mixture(routed=stepped),
+    uncounted=("max_window_layers",),
 )
 
 
@@ -88,8 +89,10 @@ DEEPSEEK_EXPERTS = Mixture(
     correction=True,
 )
 
-ROUTING = ("scoring_func", "topk_method", "moe_layer_freq", "ep_size", "aux_loss_alpha", "seq_aux")
-"""Keys of DeepSeek's files that steer the choice of experts or training."""
+ROUTING = (
+    "scoring_func", "topk_method", "moe_layer_freq", "ep_size", "aux_loss_alpha", "seq_aux", "num_nextn_predict_layers",
+)  # fmt: skip
+"""Keys of DeepSeek's files that steer the choice of experts, training, or layers that predict several tokens."""
 
 
 def _glm_norms(config: Configuration, number: int, usual: Callable[[], Attention]) -> Attention:
@@ -98,9 +101,16 @@ def _glm_norms(config: Configuration, number: int, usual: Callable[[], Attention
     return replace(own, query_norm=normed, key_norm=normed)
 
 
+def _floored_head_size(config: Configuration) -> int:
+    """Return ``head_dim``, or the width divided by the heads without its rest where it is left out."""
+    own = config.optional_count("head_dim")
+    return own if own is not None else max(1, config.count("hidden_size") // config.count("num_attention_heads"))
+
+
 GLM4_MOE = Decoder(
     model_type="glm4_moe",
     classes="Glm4Moe",
+    head_size=_floored_head_size,
     query_bias="attention_bias",
     rotary=("partial_rotary_factor", 0.5),
     mixer=_glm_norms,

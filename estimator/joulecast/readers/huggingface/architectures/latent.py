@@ -64,6 +64,7 @@ DEEPSEEK_V2 = Decoder(
     mixer=latent_attention,
     feed_forward=replace(DEEPSEEK_EXPERTS, correction=False),
     uncounted=ROUTING,
+    refused=("mlp_bias",),
 )
 
 DEEPSEEK_V3 = Decoder(
@@ -86,7 +87,12 @@ GLM5 = replace(
     uncounted=(*ROUTING, "indexer_rope_interleave", "rope_interleave"),
 )
 
-KIMI_K25 = Composite(model_type="kimi_k25", classes="KimiK25", text="deepseek_v3", left_out="the vision tower")
+KIMI_K25 = Composite(
+    model_type="kimi_k25",
+    classes=("KimiK25", "Kimi_K25", "DeepseekV3"),
+    text="deepseek_v3",
+    left_out="the vision tower",
+)
 
 LATENT = (DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32, GLM5)
 SECOND_NAMES = {"kimi_k2": DEEPSEEK_V3}

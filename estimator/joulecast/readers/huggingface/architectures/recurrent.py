@@ -182,7 +182,10 @@ QWEN3_NEXT = Decoder(
     ),
 )
 
-PREDICTION = ("mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "attn_output_gate", "mlp_only_layers")
+PREDICTION = (
+    "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "attn_output_gate", "output_gate_type", "mlp_only_layers",
+)  # fmt: skip
+"""Keys of layers that predict several tokens, and of gates that every layer has."""
 
 QWEN3_5 = replace(
     QWEN3_NEXT,
@@ -211,17 +214,26 @@ _BLOCKS: dict[str, Kind] = {
     "moe": "experts",
 }
 
+_USUAL_BLOCKS = ("linear_attention", "moe", "full_attention", "mlp")
+"""Of the class, where a configuration names none."""
+
 
 def _kinds(config: Configuration) -> tuple[Kind, ...]:
     """Return what each layer of Nemotron-H is: a mixer or a feed-forward block, never both."""
-    pattern = config.value("hybrid_override_pattern")
-    listed, known = (pattern, _PATTERN) if pattern is not None else (config.value("layers_block_type"), _BLOCKS)
-    key = "layers_block_type" if pattern is None else "hybrid_override_pattern"
-    if not isinstance(listed, str | list) or not 0 < len(listed) <= MOST_LAYERS:
-        raise config.refused(key, "it names the kind of each layer")
-    if not all(isinstance(each, str) and each in known for each in listed):
+    for key, known in (("hybrid_override_pattern", _PATTERN), ("layers_block_type", _BLOCKS)):
+        if config.has(key):
+            return _listed(config, key, known)
+    config.taken["layers_block_type"] = list(_USUAL_BLOCKS)
+    return tuple(_BLOCKS[each] for each in _USUAL_BLOCKS)
+
+
+def _listed(config: Configuration, key: str, known: dict[str, Kind]) -> tuple[Kind, ...]:
+    named = config.value(key)
+    if not isinstance(named, str | list) or not 0 < len(named) <= MOST_LAYERS:
+        raise config.refused(key, f"it names the kind of each of up to {MOST_LAYERS} layers")
+    if not all(isinstance(each, str) and each in known for each in named):
         raise config.refused(key, f"the kinds of layers are {', '.join(known)}")
-    return tuple(known[each] for each in listed)
+    return tuple(known[each] for each in named)
 
 
 def _nemotron_mixer(
@@ -282,7 +294,7 @@ NEMOTRON_H = Decoder(
     mlp_bias="mlp_bias",
     norms=1,
     rotary=None,
-    depth=lambda config: len(_kinds(config)),
+    layers=lambda config: len(_kinds(config)),
     mixer=_nemotron_mixer,
     feed_forward=_nemotron_block,
     uncounted=(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from joulecast.blocks import Activation
+from joulecast.errors import UnsupportedOperatorError
 from joulecast.readers.huggingface.configuration import Configuration
 
 _ACTIVATIONS: dict[str, Activation] = {
@@ -67,6 +68,11 @@ def falcon_norms(config: Configuration) -> int:
     return 1 if config.flag("parallel_attn") else 2
 
 
+def stablelm_norms(config: Configuration) -> int:
+    """Return how many normalisations a layer of StableLM has: one where attention and feed-forward share it."""
+    return 1 if config.flag("use_parallel_residual") else 2
+
+
 def opt_final_norm(config: Configuration) -> bool:
     """Return whether OPT has a normalisation after the last layer."""
     return config.flag("do_layer_norm_before") and not config.flag("_remove_final_layer_norm")
@@ -80,6 +86,76 @@ def four_times(key: str | None = None) -> Callable[[Configuration], int]:
         return own if own is not None else 4 * config.count("hidden_size")
 
     return size
+
+
+def no_positions(config: Configuration) -> tuple[int, int]:
+    """Return that there are no vectors of relative positions, and no parameters of these."""
+    return 0, 0
+
+
+def disentangled_positions(config: Configuration) -> tuple[int, int]:
+    """Return DeBERTa's relative positions (paper, section 3.1): a vector and a bias a bucket on each side.
+
+    Raises UnsupportedOperatorError for forms before version 3, whose positions have products of their own.
+    """
+    if not config.flag("relative_attention"):
+        return 0, 0
+    types = config.value("pos_att_type") or []
+    types = types.split("|") if isinstance(types, str) else types if isinstance(types, list) else []
+    convolved = config.count("conv_kernel_size", least=0, default=0) > 0
+    if convolved or not config.flag("share_att_key") or sorted(map(str, types)) != ["c2p", "p2c"]:
+        raise UnsupportedOperatorError(
+            f"config.json of {config.model_type} has conv_kernel_size, or not share_att_key and pos_att_type c2p|p2c:"
+            " only the attention of version 3 is known",
+            reason="UnknownArchitecture",
+        )
+    span = config.count("position_buckets", least=-1, default=-1)
+    if span < 1:
+        span = config.count("max_relative_positions", least=-1)
+    if span < 1:
+        span = config.count("max_position_embeddings")
+    normalised = "layer_norm" in config.text("norm_rel_ebd", default="none")
+    return 2 * span, config.count("hidden_size") * (2 * span + 2 * normalised)
+
+
+def biased_positions(config: Configuration) -> int:
+    """Return the rows of DeBERTa's table of absolute positions, which version 3 lacks."""
+    return config.count("max_position_embeddings") if config.flag("position_biased_input") else 0
+
+
+def modernbert_windows(config: Configuration, layers: int) -> tuple[int | None, ...]:
+    """Return ``local_attention`` for layers by ``layer_types``, or else all but each third from the first on."""
+    window = config.count("local_attention")
+    if config.has("layer_types"):
+        return _typed(config, layers, window)
+    every = config.count("global_attn_every_n_layers", default=3)
+    return tuple(window if number % every else None for number in range(layers))
+
+
+def bucketed_positions(config: Configuration) -> tuple[int, int]:
+    """Return T5's relative positions: no vectors, but a bias a bucket and head."""
+    return 0, config.count("relative_attention_num_buckets") * config.count("num_attention_heads")
+
+
+def t5_gated(config: Configuration) -> bool:
+    """Return whether ``feed_forward_proj`` names a gated activation."""
+    return config.text("feed_forward_proj").startswith("gated-")
+
+
+def t5_projections(config: Configuration) -> tuple[str, ...]:
+    """Return the products of T5's feed-forward block, of which the gated one has one more."""
+    return ("wi_0", "wi_1", "wo") if t5_gated(config) else ("wi", "wo")
+
+
+def t5_decoder_layers(config: Configuration) -> int:
+    """Return the layers of T5's decoder: as many as of its encoder where it is left out."""
+    own = config.optional_count("num_decoder_layers")
+    return config.layers("num_decoder_layers") if own is not None else config.layers()
+
+
+def whisper_frames(config: Configuration) -> tuple[tuple[int, int, int], ...]:
+    """Return Whisper's two convolutions over frames of a spectrogram, the second of which halves them."""
+    return (config.count("num_mel_bins"), 3, 1), (config.count("hidden_size"), 3, 2)
 
 
 def no_window(config: Configuration, layers: int) -> tuple[int | None, ...]:
@@ -105,10 +181,10 @@ def window_pattern(every: int) -> Callable[[Configuration, int], tuple[int | Non
     """Return the rule of windows by ``layer_types``, or else of all layers but each ``every``-th."""
 
     def windows(config: Configuration, layers: int) -> tuple[int | None, ...]:
-        window = config.optional_count("sliding_window")
+        window, own = config.optional_count("sliding_window"), config.has("sliding_window_pattern")
+        pattern = config.count("sliding_window_pattern") if own else every
         if config.has("layer_types"):
             return _typed(config, layers, window)
-        pattern = config.count("sliding_window_pattern", default=every)
         return tuple(window if (number + 1) % pattern else None for number in range(layers))
 
     return windows
@@ -130,7 +206,7 @@ def local_attention(config: Configuration, layers: int) -> tuple[int | None, ...
     types = config.value("attention_types", [[["global", "local"], 12]])
     for each in types if isinstance(types, list) else ():
         names, times = each if isinstance(each, list) and len(each) == 2 else ([], 0)
-        if isinstance(names, list) and type(times) is int and 0 < times * len(names) <= layers:
+        if isinstance(names, list) and type(times) is int and 0 < times * len(names) <= layers - len(kinds):
             kinds += names * times
     if len(kinds) != layers or not all(kind in ("global", "local") for kind in kinds):
         raise config.refused("attention_types", f"{layers} layers need as many times global or local in all")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from joulecast.graph import Node
-    from joulecast.readers.onnx.scope import Recording
+    from joulecast.readers.onnx.scope import GraphRecord
     from joulecast.readers.onnx.values import Value
     from joulecast.readers.onnx.workload.asked import Asked
 
@@ -22,7 +22,7 @@ _MAX_RANK = 16
 """Dimensions of a tensor; no operator takes more than a handful, and an untrusted file may state any number."""
 
 
-def shaped(value: Value, inputs: Sequence[Value | None], problem: str, record: Recording, asked: Asked) -> Value:
+def shaped(value: Value, inputs: Sequence[Value | None], problem: str, record: GraphRecord, asked: Asked) -> Value:
     """Give ``value`` an example in place of its unknown shape, and note in ``asked`` what would say it.
 
     That is the content of what steers it where that is found, else the shape itself.
@@ -52,7 +52,7 @@ def _where(value: Value) -> str:
     return f"the content of the stored tensor {value.name!r} was not read"
 
 
-def _steers(inputs: Sequence[Value | None], record: Recording) -> Iterator[Value]:
+def _steers(inputs: Sequence[Value | None], record: GraphRecord) -> Iterator[Value]:
     """Yield the inputs and stored tensors that decide unknown operands: small and of unknown content."""
     makers = _makers(record)
     waiting = [value for value in inputs if value is not None and value.data is None]
@@ -72,17 +72,17 @@ def _is_small(value: Value) -> bool:
     return value.numel is not None and value.numel <= SMALL_NUMEL and len(value.shape or ()) <= 1
 
 
-def _makers(record: Recording) -> dict[str, Node]:
+def _makers(record: GraphRecord) -> dict[str, Node]:
     found: dict[str, Node] = {}
-    level: Recording | None = record
+    level: GraphRecord | None = record
     while level is not None:
         found |= {name: node for node in level.nodes for name in node.outputs}
         level = level.outer
     return found
 
 
-def _value(name: str, record: Recording) -> Value | None:
-    level: Recording | None = record
+def _value(name: str, record: GraphRecord) -> Value | None:
+    level: GraphRecord | None = record
     while level is not None:
         if name in level.values:
             return level.values[name]

@@ -14,6 +14,7 @@ from joulecast_calibration.evaluate.evaluation import (
     TRANSFERRED,
     ZERO_SHOT,
     Evaluation,
+    Score,
 )
 from joulecast_calibration.evaluate.report.targets import (
     MEASURED_ROWS,
@@ -22,7 +23,6 @@ from joulecast_calibration.evaluate.report.targets import (
     targets,
     targets_of,
 )
-from joulecast_calibration.evaluate.scores import Score
 
 
 def score(

@@ -6,7 +6,7 @@ import numpy as np
 
 from joulecast.energy.features import Array
 from joulecast.layers import Contraction, LayerProfile
-from joulecast_calibration.evaluate.systems.features import KINDS, SIZES, NetworkFeatures, features_of
+from joulecast_calibration.evaluate.systems.features import KINDS, SIZES, NetworkFeatures, features_of, joined
 from joulecast_calibration.rows.networks import ForecastRow, Truth
 
 
@@ -49,7 +49,7 @@ OPERATORS = ("Conv", "Gemm", "LayerNormalization", "Relu", "Softmax", "MaxPool",
 
 def drawn(
     count: int = 60, *, clocks: tuple[float, ...] = (900.0,), precisions: tuple[str, ...] = ("bf16",)
-) -> list[NetworkFeatures]:
+) -> NetworkFeatures:
     """Networks of random layers, each at every clock and precision."""
     random = np.random.default_rng(0)
     found = []
@@ -62,7 +62,7 @@ def drawn(
             for clock in clocks
             for precision in precisions
         ]
-    return found
+    return joined(found)
 
 
 def _drawn_layer(random: np.random.Generator) -> LayerProfile:
@@ -77,10 +77,10 @@ def truth(joules: Array, seconds: Array | None = None) -> Truth:
     return Truth(joules=joules, seconds=joules / 150 if seconds is None else seconds)
 
 
-def by_kind(rows: list[NetworkFeatures], name: str, kind: str) -> Array:
-    """Sum of a size over the layers of a kind, of each row."""
-    return np.array([row.sums[KINDS.index(kind), SIZES.index(name)] for row in rows])
+def by_kind(networks: NetworkFeatures, name: str, kind: str) -> Array:
+    """Sum of a size over the layers of a kind, of each network."""
+    return networks.sums[:, KINDS.index(kind), SIZES.index(name)]
 
 
-def layers_of_kind(rows: list[NetworkFeatures], kind: str) -> Array:
-    return np.array([row.counts[KINDS.index(kind)] for row in rows])
+def layers_of_kind(networks: NetworkFeatures, kind: str) -> Array:
+    return networks.counts[:, KINDS.index(kind)]

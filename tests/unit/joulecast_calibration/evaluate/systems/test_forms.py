@@ -6,55 +6,51 @@ import numpy as np
 import pytest
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.evaluate.systems import getzner, hidden_joules, mac_linear, neuralpower, wattlayer
+from joulecast_calibration.evaluate.systems import neuralpower
+from joulecast_calibration.evaluate.systems.catalogue import FORMS
 from joulecast_calibration.evaluate.systems.features import KINDS, SIZES
 from tests.unit.joulecast_calibration.evaluate.systems.networks import by_kind, drawn, layers_of_kind, truth
 
 ROWS = drawn()
-FITTED, UNSEEN = ROWS[:40], ROWS[40:]
+FITTED, UNSEEN = ROWS.take(np.arange(40)), ROWS.take(np.arange(40, 60))
 EVEN = np.ones(40)
-
-
-def total(name: str) -> np.ndarray:
-    return np.array([row.total(name) for row in ROWS])
+total = ROWS.total
 
 
 def test_mac_linear_finds_slope_and_constant() -> None:
     joules = 2e-10 * total("macs") + 0.3
-    found = mac_linear.fit(FITTED, truth(joules[:40]), EVEN)
+    found = FORMS["mac-linear"](FITTED, truth(joules[:40]), EVEN)
     assert found.coefficients == pytest.approx([2e-10, 0.3])
     assert found.predict(UNSEEN) == pytest.approx(joules[40:])
 
 
 def test_mac_linear_is_never_negative() -> None:
     joules = 2e-10 * total("macs") - 0.05 * (2e-10 * total("macs")).min()
-    assert (mac_linear.fit(FITTED, truth(joules[:40]), EVEN).coefficients >= 0).all()
+    assert (FORMS["mac-linear"](FITTED, truth(joules[:40]), EVEN).coefficients >= 0).all()
 
 
 def test_hidden_joules_finds_the_exponents() -> None:
-    activations = np.array([row.activations for row in ROWS])
-    joules = np.exp(-9) * total("macs") ** 0.6 * activations**0.25 * total("params") ** 0.05
-    found = hidden_joules.fit(FITTED, truth(joules[:40]), EVEN)
+    joules = np.exp(-9) * total("macs") ** 0.6 * ROWS.activations**0.25 * total("params") ** 0.05
+    found = FORMS["hidden-joules"](FITTED, truth(joules[:40]), EVEN)
     assert found.coefficients == pytest.approx([-9, 0.6, 0.25, 0.05], rel=1e-6)
     assert found.predict(UNSEEN) == pytest.approx(joules[40:])
 
 
 def test_wattlayer_finds_what_each_layer_type_costs() -> None:
-    batches = np.array([row.batch_size for row in ROWS])
     joules = (
         3e-10 * by_kind(ROWS, "macs", "convolution")
         + 1e-10 * by_kind(ROWS, "macs", "linear")
         + 2e-8 * by_kind(ROWS, "params", "linear")
         + 5e-8 * by_kind(ROWS, "activations", "normalisation")
-        + 1e-4 * batches * layers_of_kind(ROWS, "rectifier")
+        + 1e-4 * ROWS.batch_sizes * layers_of_kind(ROWS, "rectifier")
         + 1e-3 * layers_of_kind(ROWS, "other")
     )
-    found = wattlayer.fit(FITTED, truth(joules[:40]), EVEN)
+    found = FORMS["wattlayer"](FITTED, truth(joules[:40]), EVEN)
     assert found.predict(UNSEEN) == pytest.approx(joules[40:], rel=1e-6)
 
 
 def test_getzner_finds_lines_and_parabolas() -> None:
-    squares = np.array([row.products[KINDS.index("squashing"), _INPUT, _INPUT] for row in ROWS])
+    squares = ROWS.products[:, KINDS.index("squashing"), _INPUT, _INPUT]
     joules = (
         3e-10 * by_kind(ROWS, "macs", "convolution")
         + 2e-3 * layers_of_kind(ROWS, "linear")
@@ -63,7 +59,7 @@ def test_getzner_finds_lines_and_parabolas() -> None:
         + 1e-13 * squares
         + 1e-3 * layers_of_kind(ROWS, "other")
     )
-    found = getzner.fit(FITTED, truth(joules[:40]), EVEN)
+    found = FORMS["getzner"](FITTED, truth(joules[:40]), EVEN)
     assert found.predict(UNSEEN) == pytest.approx(joules[40:], rel=1e-6)
 
 
@@ -76,7 +72,7 @@ def test_neuralpower_finds_runtime_and_power() -> None:
         + 2e-12 * by_kind(ROWS, "macs", "linear")
         + 1e-5 * layers_of_kind(ROWS, "other")
     )
-    watts = 60 + 5 * np.log([row.batch_size for row in ROWS])
+    watts = 60 + 5 * np.log(ROWS.batch_sizes)
     found = neuralpower.fit(FITTED, truth(seconds[:40] * watts[:40], seconds[:40]), EVEN)
     errors = np.abs(found.predict(UNSEEN) / (seconds * watts)[40:] - 1)
     assert np.median(errors) < 0.1  # a penalty shrinks what it finds
@@ -86,7 +82,7 @@ def test_neuralpower_finds_runtime_and_power() -> None:
 
 def test_neuralpower_forecasts_no_power_that_was_never_seen() -> None:
     seconds = 1e-12 * total("macs")
-    watts = 60 + 5 * np.log([row.batch_size for row in ROWS])
+    watts = 60 + 5 * np.log(ROWS.batch_sizes)
     found = neuralpower.fit(FITTED, truth(seconds[:40] * watts[:40], seconds[:40]), EVEN)
     implied = found.predict(UNSEEN) / found.seconds.at(neuralpower._runtime_columns(UNSEEN))
     assert (implied >= watts.min() - 1e-9).all()

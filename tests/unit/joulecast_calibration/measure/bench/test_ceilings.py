@@ -31,12 +31,12 @@ def test_rates_come_from_bytes_and_operations() -> None:
 
     found = ceilings(Processor(), measure)
     assert ran == [1] * 4
-    assert [(entry["what"], entry["data"]) for entry in found] == [
+    assert [(entry.what, entry.data) for entry in found] == [
         ("copy", "random"), ("copy", "zeros"), ("gemm", "random"), ("gemm", "zeros"),
     ]  # fmt: skip
-    assert found[0]["bytes_per_second"] == 2 * (1 << 27) / 0.5
-    assert found[2]["flops_per_second"] == 2 * 512**3 / 0.5
-    assert found[0]["joules"] == 50.0
+    assert found[0].bytes_per_second == 2 * (1 << 27) / 0.5
+    assert found[2].flops_per_second == 2 * 512**3 / 0.5
+    assert found[0].joules == 50.0
 
 
 def test_a_gpu_multiplies_in_every_arithmetic() -> None:

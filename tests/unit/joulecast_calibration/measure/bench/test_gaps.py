@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.bench.gaps import Point, extrapolated, gap_watts, paused_load
+from joulecast_calibration.measure.bench.gaps import extrapolated, gap_watts, paused_load
 from joulecast_calibration.measure.loads.devices import Processor
 from joulecast_calibration.meter.sensor import Load
+from joulecast_calibration.rows.typed import GapPoint
 
 
 @dataclass
@@ -18,20 +19,20 @@ class Watched:
 
 
 def test_gap_power_is_where_nothing_is_busy() -> None:
-    points = [Point(share=share, watts=90.0 + 200.0 * share) for share in (0.05, 0.15, 0.4)]
+    points = [GapPoint(share=share, watts=90.0 + 200.0 * share) for share in (0.05, 0.15, 0.4)]
     found = extrapolated(points, busy_watts=290.0)
     assert found.watts == pytest.approx(90)
     assert found.residual_watts < 1e-9
-    assert found.row()["points"][0] == {"share": 0.05, "watts": pytest.approx(100.0)}
+    assert asdict(found)["points"][0] == {"share": 0.05, "watts": pytest.approx(100.0)}
 
 
 def test_pauses_that_change_nothing_tell_nothing() -> None:
     with pytest.raises(MeasurementError, match="did not change"):
-        extrapolated([Point(share=1.0, watts=200.0)] * 3, busy_watts=200.0)
+        extrapolated([GapPoint(share=1.0, watts=200.0)] * 3, busy_watts=200.0)
 
 
 def test_a_line_that_ends_below_nothing_is_no_gap_power() -> None:
-    points = [Point(share=share, watts=300.0 * share - 5.0) for share in (0.05, 0.15, 0.4)]
+    points = [GapPoint(share=share, watts=300.0 * share - 5.0) for share in (0.05, 0.15, 0.4)]
     with pytest.raises(
         MeasurementError, match=r"gives -5 W at no load, which is impossible: measure on an idle device"
     ):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from joulecast.errors import MeasurementError, WorkloadError
-from joulecast_calibration.measure.loads.devices import Processor, described, described_errors, device_of
+from joulecast_calibration.measure.loads.devices import Cuda, Processor, described, described_errors
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,16 @@ def test_another_error_that_names_itself_passes_untouched() -> None:
 
 
 def test_a_processor_tells_its_memory_and_cache() -> None:
-    device = device_of("cpu")
+    device = Processor()
     assert 1 << 20 <= device.cache_bytes() < 1 << 34
     assert device.free_bytes() > 1 << 26
     assert device.peak_bytes() is None
     assert device.versions()["torch"] == torch.__version__
-    assert device_of("cpu", cache_bytes=123).cache_bytes() == 123
+    assert Processor(123).cache_bytes() == 123
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_without_a_gpu_cuda_is_refused_with_a_way_out() -> None:
     with pytest.raises(MeasurementError, match="measure on cpu") as refusal:
-        device_of("cuda")
+        Cuda()
     assert refusal.value.reason == "NoDevice"
-
-
-def test_other_devices_are_refused() -> None:
-    with pytest.raises(MeasurementError, match="'tpu'"):
-        device_of("tpu")

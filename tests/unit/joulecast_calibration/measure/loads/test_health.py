@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from joulecast_calibration.measure.loads.health import PassHealth, all_finite, leaves, witnessed
+from joulecast_calibration.measure.loads.health import PassHealth, all_finite, leaves, observed_inputs
 
 
 def seen(module: nn.Module, x: torch.Tensor) -> PassHealth:
-    with torch.no_grad(), witnessed(module) as witness:
-        return witness.health(module(x))
+    with torch.no_grad(), observed_inputs(module) as observer:
+        return observer.health(module(x))
 
 
 def scaled(factor: float) -> nn.Module:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from joulecast_calibration.measure.plan.configuration import Configuration
-from joulecast_calibration.measure.plan.history import History, Holder, current_run
+from joulecast_calibration.measure.plan.history import History, current_run
+from joulecast_calibration.meter.sensor import Card
 from joulecast_calibration.rows.typed import TypedRow, row_of
 from tests.unit.joulecast_calibration.rows import made
 
 LAYER = Configuration(kind="layer", slice="layers", name="torch.add", digest="d1", op_type="Add", l2_state="rotated")
-HOLDER = Holder(accelerator="A", card="c", driver="1", boot="b")
+CARD = Card(accelerator="A", card="c", driver="1", power_limit_watts=None, memory_bytes=1, simulated=False)
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 
@@ -75,7 +76,7 @@ def session(**more: Any) -> TypedRow:
 def test_a_run_goes_on_while_the_card_is_held() -> None:
     constants = row_of(made.constants(at_seconds=60.0))
     opened = row(replace(LAYER, anchor="start"), at_seconds=300.0)
-    run = current_run([session(), constants, opened], HOLDER, NOW + timedelta(minutes=12))
+    run = current_run([session(), constants, opened], CARD, "b", NOW + timedelta(minutes=12))
     assert run is not None
     assert (run.run_id, run.process, run.continues) == ("run", 2, True)
     assert run.constants == constants
@@ -88,21 +89,23 @@ def test_a_row_that_is_refused_counts_as_not_measured_and_the_others_stay_done(t
     found = made.read(tmp_path, [made.session(), made.constants(), columns[0] | {"joules": -1}, columns[1]])
     history = History(found.rows)
     assert (history.wants(LAYER), history.wants(other)) == (True, False)
-    holder = Holder(accelerator=made.ACCELERATOR, card="salted", driver="570", boot="b")
-    run = current_run(found.rows, holder, NOW)
+    card = replace(CARD, accelerator=made.ACCELERATOR, card="salted", driver="570")
+    run = current_run(found.rows, card, "b", NOW)
     assert run is not None
     assert (run.run_id, run.process, run.constants) == ("run", 2, found.rows[1])
 
 
 def test_another_card_driver_or_start_of_the_machine_begins_another_run() -> None:
-    for change in ({"card": "x"}, {"driver": "2"}, {"boot": "x"}, {"accelerator": "B"}):
-        assert current_run([session()], replace(HOLDER, **change), NOW) is None
+    assert current_run([session()], CARD, "b", NOW) is not None
+    for change in ({"card": "x"}, {"driver": "2"}, {"accelerator": "B"}):
+        assert current_run([session()], replace(CARD, **change), "b", NOW) is None
+    assert current_run([session()], CARD, "x", NOW) is None
 
 
 def test_a_card_let_go_of_for_long_begins_another_run() -> None:
-    assert current_run([session()], HOLDER, NOW + timedelta(minutes=11)) is None
-    assert current_run([], HOLDER, NOW) is None
+    assert current_run([session()], CARD, "b", NOW + timedelta(minutes=11)) is None
+    assert current_run([], CARD, "b", NOW) is None
 
 
 def test_a_run_that_another_card_followed_is_over() -> None:
-    assert current_run([session(), session(run_id="s", card="x")], HOLDER, NOW) is None
+    assert current_run([session(), session(run_id="s", card="x")], CARD, "b", NOW) is None

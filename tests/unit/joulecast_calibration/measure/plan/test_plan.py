@@ -35,7 +35,7 @@ def test_a_run_without_slices_goes_on_with_the_rest(first) -> None:
     assert order(first)[8:] == ["bf16", "compile", "hot"]
     rows = [row for row in first.rows if row.precision == "default" and row.l2_state == "rotated" and not row.repeat]
     layers = {row.digest for row in rows if row.kind == "layer"}
-    assert {layer.digest for layer in SUITE.layers()} <= layers
+    assert {layer.digest for layer in SUITE.layers} <= layers
 
 
 def test_the_first_run_is_as_large_as_said(first) -> None:
@@ -66,7 +66,7 @@ def test_a_window_may_be_cut_anywhere_without_losing_a_task_a_batch_or_a_runtime
         cut = rows[start : start + length]
         networks = [row for row in cut if row.kind == "network"]
         assert {row.batch_size for row in networks} == {1, 32, 128}
-        assert {row.task for row in networks} == {network.task for network in SUITE.networks()}
+        assert {row.task for row in networks} == {network.task for network in SUITE.networks}
         assert {row.runtime for row in networks} == {"torch-eager", "torch-cudagraph"}
         assert 0.15 * length <= sum(row.kind == "layer" for row in cut) <= 0.6 * length
 
@@ -106,7 +106,7 @@ def test_the_plan_depends_on_nothing_but_suite_and_wish() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_any_prefix_of_layers_is_a_prefix_of_the_coverage_order_up_to_a_block(seed: int) -> None:
     rows = make_plan(SUITE, PlanOptions(slices=("layers",), seed=seed)).rows
-    coverage = [layer.digest for layer in SUITE.layers()]
+    coverage = [layer.digest for layer in SUITE.layers]
     for length in range(0, len(rows), 37):
         taken = {row.digest for row in rows[:length]}
         whole = BLOCK * (length // BLOCK)
@@ -115,7 +115,7 @@ def test_any_prefix_of_layers_is_a_prefix_of_the_coverage_order_up_to_a_block(se
 
 def test_inside_a_block_the_order_is_drawn() -> None:
     rows = make_plan(SUITE, PlanOptions(slices=("layers",))).rows
-    assert [row.digest for row in rows[:BLOCK]] != [layer.digest for layer in SUITE.layers()[:BLOCK]]
+    assert [row.digest for row in rows[:BLOCK]] != [layer.digest for layer in SUITE.layers[:BLOCK]]
 
 
 def test_batches_of_a_network_share_its_build_and_come_in_a_drawn_order() -> None:
@@ -149,7 +149,7 @@ def test_a_tenth_is_repeated_and_only_what_is_measured(first) -> None:
 
 def test_every_tenth_layer_is_measured_hot_as_well() -> None:
     hot = make_plan(SUITE, PlanOptions(slices=("hot",))).rows
-    assert [row.digest for row in hot] == [layer.digest for layer in SUITE.layers()[::10]]
+    assert [row.digest for row in hot] == [layer.digest for layer in SUITE.layers[::10]]
     assert {row.l2_state for row in hot} == {"hot"}
     assert not {row.key for row in hot} & {row.key for row in make_plan(SUITE, PlanOptions(slices=("layers",))).rows}
 

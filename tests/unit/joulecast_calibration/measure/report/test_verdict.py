@@ -15,7 +15,7 @@ from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
 from tests.unit.joulecast_calibration.rows import made
 
 SUITE = HandmadeSuite()
-(SUM_OF,) = SUITE.additivity()
+(SUM_OF,) = SUITE.additivity
 
 
 def layer(digest: str = "d", joules: float = 1.0, **more: Any) -> TypedRow:

@@ -15,8 +15,9 @@ import pytest
 
 from joulecast_calibration import suite
 from joulecast_calibration.measure.run import chain
+from joulecast_calibration.measure.run.chain import perform
 from joulecast_calibration.measure.run.progress import PlainReporter
-from joulecast_calibration.measure.run.request import MeasurementRequest, perform
+from joulecast_calibration.measure.run.request import MeasurementRequest
 from tests.unit.joulecast_calibration.measure.command import Measuring
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite, layer
 from tests.unit.joulecast_calibration.measure.handmade_site import environment
@@ -277,7 +278,7 @@ def test_networks_and_cross_checks_pass_through_the_same_chain(tmp_path: Path) -
 def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = environment(tmp_path / "site", layers=14)
     monkeypatch.setenv("PYTHONPATH", site["PYTHONPATH"])
-    monkeypatch.setattr(suite, "suite_digest", HandmadeSuite().suite_digest)
+    monkeypatch.setattr(suite, "committed", HandmadeSuite)
     victim = layer(13).digest
     request = MeasurementRequest(
         folder=tmp_path / "rows", slices=("layers",), budget_seconds=600.0, device="simulated:hopper",
@@ -293,7 +294,7 @@ def test_a_configuration_that_hangs_is_ended_and_given_up(tmp_path: Path, monkey
             monkeypatch.setattr(chain, "_SILENCE_SECONDS", 0.5 if hangs else 600.0)
             super().event(name, columns, elapsed_seconds)
 
-    ending = perform(request, Impatient(told))
+    ending = perform(request, Impatient(lambda line: told.write(f"{line}\n")))
     assert ending.reason == "complete"
     measuring = Measuring(folder=tmp_path / "rows", environment=site)
     crashes = measuring.rows("failure")

@@ -41,8 +41,7 @@ def handmade(monkeypatch: pytest.MonkeyPatch) -> HandmadeSuite:
     from joulecast_calibration import suite
 
     made = HandmadeSuite(12, 60)
-    for name in ("networks", "llms", "cudagraphs", "layers", "anchors", "additivity", "suite_digest"):
-        monkeypatch.setattr(suite, name, getattr(made, name), raising=False)
+    monkeypatch.setattr(suite, "committed", lambda: made)
     return made
 
 
@@ -253,14 +252,14 @@ def test_durations_are_read_as_people_write_them() -> None:
 @pytest.mark.slow
 def test_events_of_a_process_are_lines_of_json(measuring: Measuring, tmp_path: Path) -> None:
     """What libraries print cannot disturb them."""
-    from joulecast_calibration.measure.plan.plan import PlanOptions
     from joulecast_calibration.measure.run.process import PARENT, ProcessJob
+    from joulecast_calibration.measure.run.request import MeasurementRequest
 
     measuring.folder.mkdir()
-    job = ProcessJob(
-        folder=str(measuring.folder), options=PlanOptions(slices=("layers",)), device="simulated:hopper", seconds=200.0,
-        budget_seconds=200.0, last=True, closing=False, spawned_at=0.0,
-    )  # fmt: skip
+    request = MeasurementRequest(
+        folder=measuring.folder, slices=("layers",), device="simulated:hopper", budget_seconds=200.0, continues=True
+    )
+    job = ProcessJob(request=request, seconds=200.0, last=True, spawned_at=0.0)
     done = subprocess.run(
         [sys.executable, "-m", "joulecast_calibration.measure", "--job", job.to_json()],
         env={**measuring.environment, PARENT: str(os.getpid())}, text=True, capture_output=True, check=True,

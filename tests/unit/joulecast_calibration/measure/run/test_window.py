@@ -62,6 +62,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_window_leaves_few_small_files_and_says_what_it_gained(first: Path) -> None:
     journal = next((first / CARD).glob("*.jsonl"))
     assert files(first) == ["report.txt", f"{CARD}/{journal.name}", f"{CARD}/process.log.gz"]
@@ -72,6 +73,7 @@ def test_a_window_leaves_few_small_files_and_says_what_it_gained(first: Path) ->
     assert "Rows may be fitted: no" in last and "they are simulated" in last
 
 
+@pytest.mark.slow
 def test_a_window_covers_every_task_batch_and_runtime(first: Path) -> None:
     networks = written(first / CARD, "network")
     assert {row["task"] for row in networks} == {"vision", "nlp", "audio"}
@@ -79,6 +81,7 @@ def test_a_window_covers_every_task_batch_and_runtime(first: Path) -> None:
     assert {row["runtime"] for row in networks} == {"torch-eager", "torch-cudagraph"}
 
 
+@pytest.mark.slow
 def test_each_row_of_a_window_has_its_graph(first: Path) -> None:
     rows = lines_of(first)
     seen: set[str] = set()
@@ -90,6 +93,7 @@ def test_each_row_of_a_window_has_its_graph(first: Path) -> None:
             assert row["digest"] in seen, row["key"]
 
 
+@pytest.mark.slow
 def test_every_row_of_a_window_is_fitted_and_scored_or_left_out_for_a_reason(
     first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

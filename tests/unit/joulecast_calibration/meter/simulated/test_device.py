@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from joulecast.errors import MeasurementError
 from joulecast_calibration.meter.simulated import (
     PRESETS,
+    DeviceFaults,
     DeviceOutOfMemoryError,
     DeviceSpec,
-    Faults,
     ForeignProcess,
     Phase,
     SimulatedChip,
@@ -169,7 +169,9 @@ def test_power_of_a_drifting_load_rises():
 
 def test_a_foreign_process_adds_power_and_takes_time():
     quiet = device()
-    shared = device(faults=Faults(foreign_processes=(ForeignProcess(start=2.0, end=4.0, watts=40.0, slowdown=1.5),)))
+    shared = device(
+        faults=DeviceFaults(foreign_processes=(ForeignProcess(start=2.0, end=4.0, watts=40.0, slowdown=1.5),))
+    )
     done = []
     for one in (quiet, shared):
         load = one.load(0.01, watts=150.0)
@@ -185,7 +187,7 @@ def test_a_foreign_process_adds_power_and_takes_time():
 
 
 def test_a_hidden_foreign_process_is_not_listed():
-    one = device(faults=Faults(foreign_processes=(ForeignProcess(start=0.0, visible=False),)))
+    one = device(faults=DeviceFaults(foreign_processes=(ForeignProcess(start=0.0, visible=False),)))
     one.advance(1.0)
     assert one.sensor.foreign_processes() == ()
 
@@ -219,23 +221,6 @@ def test_the_same_seed_gives_the_same_readings_and_another_does_not():
 
     assert readings(3) == readings(3)
     assert readings(3) != readings(4)
-
-
-def test_it_ends_at_the_call_asked_for():
-    class EndedError(Exception):
-        pass
-
-    def end():
-        raise EndedError
-
-    one = device(faults=Faults(end_at_call=5, end=end))
-    load = one.load(0.01)
-    load.enqueue(1)  # the first call
-    one.sensor.energy_joules()
-    one.sensor.state()
-    load.completed()
-    with pytest.raises(EndedError):
-        one.sensor.power_watts()
 
 
 def test_a_wrong_preset_names_the_right_ones():

@@ -2,7 +2,12 @@
 
 import pytest
 
-from joulecast_calibration.meter.simulated import PRESETS, DeviceSpec, Faults, RealTimeSimulatedSensor, SimulatedChip
+from joulecast_calibration.meter.simulated import (
+    PRESETS,
+    DeviceSpec,
+    RealTimeDevice,
+    SimulatedChip,
+)
 
 
 class Hands:
@@ -46,88 +51,74 @@ def quiet(**options):
         power_noise=0,
         pace_noise=0,
     )
-    return clock, RealTimeSimulatedSensor(clock, spec, **options)
+    return clock, RealTimeDevice(clock, spec, **options)
 
 
 def test_joules_are_those_of_the_time_in_which_work_ran():
-    clock, sensor = quiet()
-    with sensor.busy(0.6):
+    clock, device = quiet()
+    with device.busy(0.6):
         clock.sleep(1.0)
-    with sensor.busy(0.6):
+    with device.busy(0.6):
         clock.sleep(2.0)
     clock.sleep(1.0)
-    sensor.energy_joules()
-    assert sensor.true_joules(1.0, 3.0) == pytest.approx(2 * 0.6 * 250.0, rel=1e-6)
-    assert sensor.true_joules(3.0, 4.0) == pytest.approx(SimulatedChip().rest_watts(1.0, 25.0), rel=0.01)
+    device.sensor.energy_joules()
+    assert device.true_joules(1.0, 3.0) == pytest.approx(2 * 0.6 * 250.0, rel=1e-6)
+    assert device.true_joules(3.0, 4.0) == pytest.approx(SimulatedChip().rest_watts(1.0, 25.0), rel=0.01)
 
 
 def test_its_counter_shows_the_work():
-    clock, sensor = quiet()
-    with sensor.busy(0.6):
+    clock, device = quiet()
+    with device.busy(0.6):
         clock.sleep(1.0)
-        before = sensor.energy_joules()
+        before = device.sensor.energy_joules()
         clock.sleep(10.0)
-        assert sensor.energy_joules() - before == pytest.approx(1500.0, rel=0.02)
-        assert sensor.power_watts() == pytest.approx(150.0, rel=0.01)
+        assert device.sensor.energy_joules() - before == pytest.approx(1500.0, rel=0.02)
+        assert device.sensor.power_watts() == pytest.approx(150.0, rel=0.01)
 
 
 def test_work_within_work_ends_where_it_ends():
-    clock, sensor = quiet()
-    with sensor.busy(0.4):
+    clock, device = quiet()
+    with device.busy(0.4):
         clock.sleep(1.0)
-        with sensor.busy(0.8):
+        with device.busy(0.8):
             clock.sleep(1.0)
         clock.sleep(1.0)
-    sensor.state()
-    watts = [sensor.true_joules(second + 0.2, second + 0.9) / 0.7 for second in (0, 1, 2)]
+    device.sensor.state()
+    watts = [device.true_joules(second + 0.2, second + 0.9) / 0.7 for second in (0, 1, 2)]
     assert watts[1] == pytest.approx(200.0, rel=1e-6)
     assert watts[2] == pytest.approx(100.0, rel=1e-6)
 
 
 def test_work_that_fails_is_over():
-    clock, sensor = quiet()
-    with pytest.raises(ZeroDivisionError), sensor.busy():
+    clock, device = quiet()
+    with pytest.raises(ZeroDivisionError), device.busy():
         clock.sleep(1.0)
         raise ZeroDivisionError
     clock.sleep(1.0)
-    sensor.state()
-    assert sensor.true_joules(1.0, 2.0) == pytest.approx(SimulatedChip().rest_watts(1.0, 25.0), rel=0.01)
+    device.sensor.state()
+    assert device.true_joules(1.0, 2.0) == pytest.approx(SimulatedChip().rest_watts(1.0, 25.0), rel=0.01)
 
 
 def test_a_metered_load_is_busy_while_it_is_enqueued():
-    clock, sensor = quiet()
-    load = sensor.metered(Work(clock), intensity=0.6)
+    clock, device = quiet()
+    load = device.metered(Work(clock), intensity=0.6)
     load.enqueue(100)
     load.enqueue(100)
     load.drain()
     assert (load.completed(), load.multiple) == (200, 2)
-    sensor.state()
-    assert sensor.true_joules(1.0, 2.0) == pytest.approx(150.0, rel=1e-6)
+    device.sensor.state()
+    assert device.true_joules(1.0, 2.0) == pytest.approx(150.0, rel=1e-6)
 
 
 def test_it_is_simulated_and_says_so():
-    _, sensor = quiet()
-    assert sensor.card.simulated
-    assert sensor.card.accelerator == "simulated-test"
+    _, device = quiet()
+    assert device.sensor.card.simulated
+    assert device.sensor.card.accelerator == "simulated-test"
 
 
 def test_its_power_limit_holds():
-    clock, sensor = quiet()
-    with sensor.busy(1.5):
+    clock, device = quiet()
+    with device.busy(1.5):
         clock.sleep(5.0)
-        assert sensor.state().throttle_reasons == ("sw_power_cap",)
-    assert sensor.true_joules(2.0, 5.0) <= 3 * 250.0
-
-
-def test_it_ends_at_the_call_asked_for():
-    class EndedError(Exception):
-        pass
-
-    def end():
-        raise EndedError
-
-    _, sensor = quiet(faults=Faults(end_at_call=3, end=end))
-    sensor.energy_joules()
-    sensor.power_watts()
-    with pytest.raises(EndedError):
-        sensor.energy_joules()
+        assert device.sensor.state().throttle_reasons == ("sw_power_cap",)
+    assert device.true_joules(2.0, 5.0) <= 3 * 250.0

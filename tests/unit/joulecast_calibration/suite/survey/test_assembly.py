@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from joulecast_calibration.suite.index import Index, write_index
+from joulecast_calibration.suite.index import SuiteIndex, write_index
 from joulecast_calibration.suite.survey.assembly import Assembly
 from tests.unit.joulecast_calibration.suite.records import linear, record, relu
 
@@ -22,9 +22,9 @@ def assembled(*records: dict[str, object]) -> Assembly:
     return assembly
 
 
-def index_of(folder: Path, *records: dict[str, object]) -> Index:
+def index_of(folder: Path, *records: dict[str, object]) -> SuiteIndex:
     write_index(folder, assembled(*records).parts(VERSIONS))
-    return Index(folder)
+    return SuiteIndex(folder)
 
 
 def test_equal_configurations_are_one_layer_with_all_its_executions(tmp_path: Path) -> None:
@@ -118,4 +118,4 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     path = tmp_path / "layers.json.gz"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(MeasurementError, match=r"layers\.json\.gz cannot be read"):
-        _ = Index(tmp_path).layers
+        _ = SuiteIndex(tmp_path).layers

@@ -10,15 +10,15 @@ import pytest
 from joulecast.errors import MeasurementError
 from joulecast.readers.named import entries
 from joulecast.readers.named.entry import Entry
-from joulecast_calibration.suite.index import Index, write_index
+from joulecast_calibration.suite.index import SuiteIndex, write_index
 from joulecast_calibration.suite.survey.rebuild import difference, rebuild
 from tests.unit.joulecast_calibration.suite.records import linear, record, relu
 from tests.unit.joulecast_calibration.suite.survey.test_assembly import assembled
 
 
-def written(folder: Path, *records: dict[str, object], **versions: str) -> Index:
+def written(folder: Path, *records: dict[str, object], **versions: str) -> SuiteIndex:
     write_index(folder, assembled(*records).parts(versions))
-    return Index(folder)
+    return SuiteIndex(folder)
 
 
 def test_a_difference_names_graphs_and_versions(tmp_path: Path) -> None:

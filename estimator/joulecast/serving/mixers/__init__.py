@@ -1,0 +1,1 @@
+"""What mixes the tokens of a sequence in place of attention over keys and values of heads: latents and states."""

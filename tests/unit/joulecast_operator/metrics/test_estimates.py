@@ -1,0 +1,40 @@
+"""Which rows of an estimate are served, and as what."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from joulecast_operator.metrics.estimates import FORECASTS, INFO, estimate_families, shown
+from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate, row
+
+
+def test_the_row_of_the_summary_is_served_or_all_of_them() -> None:
+    assert [each.labels[3] for each in shown(estimate())] == [H200]
+    assert [each.labels[3] for each in shown(estimate(), all_results=True)] == [H200, A100]
+
+
+def test_rows_with_equal_labels_are_one() -> None:
+    first, second = row(joules=1.0), row(joules=2.0)
+    (found,) = shown(estimate(rows=[first, second]), all_results=True)
+    assert found.values[0] == 1.0
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, None, "1"])
+def test_a_value_that_is_not_a_finite_number_is_none(odd: object) -> None:
+    (found,) = shown(estimate(rows=[row(coverage=odd)]))
+    assert found.values[-1] is None
+    assert found.values[0] == row()["joulesPerBatch"]
+
+
+def test_an_estimate_without_a_forecast_has_an_info_that_says_its_state() -> None:
+    (found,) = shown(estimate(ready="False"))
+    assert found.labels == ("shop", "detector", "", "", "", "")
+    assert (found.known[0], set(found.values)) == ("Failed", {None})
+
+
+def test_a_family_has_a_point_for_each_row_that_has_a_value() -> None:
+    rows = [*shown(estimate(), all_results=True), *shown(estimate("other", ready="Unknown"))]
+    found = {family.name: len(family.samples) for family in estimate_families(rows)}
+    assert found == {metric.name: 2 for metric in FORECASTS} | {INFO.name: 3}
