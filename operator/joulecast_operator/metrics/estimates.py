@@ -20,6 +20,14 @@ FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "b
 
 INFO_LABELS: Final = (*FORECAST_LABELS, "state", "origin", "runtime", "model", "model_digest")
 
+COVERAGE: Final = Metric(
+    name="joulecast_coverage_ratio",
+    kind="gauge",
+    labels=FORECAST_LABELS,
+    text="Share of the model's FLOPs that the forecast covers, 0 to 1. batch_size is empty for requests and tokens.",
+    field="coverage",
+)
+
 FORECASTS: Final = (
     Metric(
         name="joulecast_predicted_joules_per_batch",
@@ -56,13 +64,7 @@ FORECASTS: Final = (
         text="Predicted average power of the accelerator while a batch runs, in watts.",
         field="averagePowerWatts",
     ),
-    Metric(
-        name="joulecast_coverage_ratio",
-        kind="gauge",
-        labels=FORECAST_LABELS,
-        text="Share of the model's FLOPs that the forecast covers, 0 to 1.",
-        field="coverage",
-    ),
+    COVERAGE,
 )
 
 GENERATION_LABELS: Final = (
@@ -130,7 +132,7 @@ class ServedRow(NamedTuple):
 
     - ``labels``: values of the labels that all its series have.
     - ``known``: values of the further labels of ``INFO``.
-    - ``values``: the value for each of ``FORECASTS``; None where there is none.
+    - ``values``: the value for each of ``FORECASTS``; None where there is none. Of generation it is the coverage alone.
     - ``generation``: values of ``GENERATION_LABELS`` of a result of generation; empty for any other.
     - ``generated``: the value for each of ``GENERATIONS``, of a result of generation.
     """
@@ -157,14 +159,18 @@ def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, 
 
 def _served(labels: tuple[str, ...], row: Resource, known: tuple[str, ...]) -> ServedRow:
     generated = is_generation(row)
-    metrics = () if generated else FORECASTS
     return ServedRow(
         labels=tuple(map(sys.intern, labels)),
         known=tuple(map(sys.intern, known)),
-        values=tuple(_finite(row.get(metric.field)) for metric in metrics),
+        values=tuple(_finite(row.get(metric.field)) if _is_of(metric, generated) else None for metric in FORECASTS),
         generation=tuple(map(sys.intern, _generation_labels(labels, row))) if generated else (),
         generated=tuple(_finite(row.get(metric.field)) for metric in GENERATIONS) if generated else (),
     )
+
+
+def _is_of(metric: Metric, generated: bool) -> bool:
+    """Tell whether one of ``FORECASTS`` is served of a result: those of a batch are not, of a result of generation."""
+    return not generated or metric is COVERAGE
 
 
 def is_generation(row: Resource) -> bool:
@@ -174,7 +180,7 @@ def is_generation(row: Resource) -> bool:
 
 def _generation_labels(labels: tuple[str, ...], row: Resource) -> tuple[str, ...]:
     *identity, accelerator, _, precision = labels
-    return (*identity, accelerator, precision, *(str(row.get(field, "")) for field in _OF_GENERATION))
+    return (*identity, accelerator, precision, *(str(row.get(field) or "") for field in _OF_GENERATION))
 
 
 def _finite(value: object) -> float | None:
@@ -202,7 +208,7 @@ def _add(
     text: str,
     values: Iterable[float | None],
 ) -> None:
-    for metric, value in zip(metrics, values, strict=False):
+    for metric, value in zip(metrics, values, strict=True):
         if value is not None:
             points[metric.name].append((labels, text, value))
 

@@ -20,9 +20,10 @@ OTHER: Final = "Other"
 API_REASONS: Final = ("ApiUnavailable", "ApiRefused")
 
 _OF_LANGUAGE_MODELS: Final = (
-    "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "HubDisabled", "InvalidHub", "InvalidModelSecret",
-    "ModelSecretForbidden", "ModelSecretNotFound", "SourceMisbehaved", "SourceUnavailable", "UnknownArchitecture",
-    "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation",
+    "Changed", "ConfigMapForbidden", "DoesNotFit", "EngineNotSupported", "HubDisabled", "InvalidEndpoint", "InvalidHub",
+    "InvalidModelSecret", "ModelSecretForbidden", "ModelSecretNotFound", "SourceDisabled", "SourceMisbehaved",
+    "SourceUnavailable", "UnknownArchitecture", "UnknownModel", "UnsupportedOnAccelerator", "UnsupportedQuantisation",
+    "WrongRegion",
 )  # fmt: skip
 _OF_REGISTRIES: Final = (
     "AmbiguousModel", "CacheFailed", "DecompressionLimitExceeded", "FetchBudgetExceeded", "ForbiddenAddress",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast_operator.metrics.declaration import Metric, family_of, identity_of
+from joulecast_operator.metrics.declaration import Metric, identity_of
 
 
 def test_an_empty_family_has_the_declared_name_text_and_labels() -> None:
-    family = family_of(Metric(name="joulecast_x_seconds", kind="gauge", labels=("a",), text="Seconds of x."))
+    family = Metric(name="joulecast_x_seconds", kind="gauge", labels=("a",), text="Seconds of x.").family()
     family.add_metric(("1",), 2.0)
     (sample,) = family.samples
     assert (family.documentation, sample.name, sample.labels) == ("Seconds of x.", "joulecast_x_seconds", {"a": "1"})

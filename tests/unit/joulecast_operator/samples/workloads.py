@@ -29,6 +29,34 @@ def row(accelerator: str = H200, *, joules: float = 0.42123, batch_size: int = 3
     } | more
 
 
+def generation(accelerator: str = H200, *, joules: float = 3.0712, **more: Any) -> dict[str, Any]:
+    """Return the result of a language model's requests on one accelerator."""
+    return {
+        "accelerator": accelerator,
+        "runtime": "vllm",
+        "precision": "bf16",
+        "phase": "request",
+        "concurrency": 32,
+        "inputTokens": 512,
+        "outputTokens": 256,
+        "cachedTokens": 0,
+        "parallel": 2,
+        "joulesPerRequest": joules,
+        "joulesPerRequestLower": joules * 0.85,
+        "joulesPerRequestUpper": joules * 1.2,
+        "joulesPerInputToken": joules / 2000,
+        "joulesPerOutputToken": joules / 256,
+        "timeToFirstTokenSeconds": 0.0512,
+        "interTokenLatencySeconds": 0.0143,
+        "tokensPerSecond": 2237.0,
+        "memoryBytes": 9_000_000_000,
+        "averagePowerWatts": 1203.0,
+        "intervalLevel": 0.9,
+        "coverage": 0.98,
+        "origin": "transferred",
+    } | more
+
+
 def estimate(
     name: str = "detector",
     *,
