@@ -44,8 +44,8 @@ from joulecast_operator.settings import Settings
 from joulecast_operator.workers import isolation
 from joulecast_operator.workloads import discovery
 
-_OF_IMAGE: Final = "DeploymentsOfImage"
-"""Kind of a key that stands for all Deployments of an image, so that thousands of estimates queue them only once."""
+_OF_MODEL: Final = "DeploymentsOfModel"
+"""Kind of a key that stands for all Deployments of a model, so that thousands of estimates queue them only once."""
 
 _FEW: Final = 16  # Deployments that are queued at once, each by its own key
 _SETTLE_SECONDS: Final = 1.0  # delay of a key for more Deployments than that, in which further changes are joined
@@ -176,8 +176,8 @@ class Controller:
             return
         if key.kind == DEPLOYMENTS.kind:
             await self.workloads.reconcile(key)
-        elif key.kind == _OF_IMAGE:
-            self._queue_each(self.index.deployments_of(key.namespace, image=key.name))
+        elif key.kind == _OF_MODEL:
+            self._queue_each(self.index.deployments_of(key.namespace, model=key.name))
         elif key.kind == PROFILES.kind:
             await self.profiles.reconcile(key)
         elif key.kind == CALIBRATIONS.kind:
@@ -236,10 +236,10 @@ class Controller:
         if estimate is None:
             return
         concerned = self.workloads.affected_by(estimate)
-        if len(concerned.of_image) <= _FEW:
-            self._queue_each(concerned.of_image)
+        if len(concerned.of_model) <= _FEW:
+            self._queue_each(concerned.of_model)
         else:
-            key = Key(kind=_OF_IMAGE, namespace=estimate["metadata"]["namespace"], name=concerned.image)
+            key = Key(kind=_OF_MODEL, namespace=estimate["metadata"]["namespace"], name=concerned.model)
             self.queue.add_within(key, _SETTLE_SECONDS)
         self._queue_each(concerned.named)
 

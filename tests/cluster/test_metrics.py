@@ -181,8 +181,8 @@ def test_joules_of_requests_arrive_with_their_tokens(scraped: Prometheus) -> Non
     assert labels == {
         "namespace": "shop",
         "estimate": "chat",
-        "accelerator": "NVIDIA-H200",
-        "precision": "bf16",
+        "accelerator": generation()["accelerator"],
+        "precision": generation()["precision"],
         "phase": "request",
         "concurrency": "32",
         "input_tokens": "512",

@@ -21,9 +21,19 @@ BATCH_SIZE: Final = PREFIX + "batch-size"
 PRECISION: Final = PREFIX + "precision"
 RUNTIME: Final = PREFIX + "runtime"
 FOR_ACCELERATOR: Final = PREFIX + "for-accelerator"
+CONTAINER: Final = PREFIX + "container"
+PHASE: Final = PREFIX + "phase"
+CONCURRENCY: Final = PREFIX + "concurrency"
+INPUT_TOKENS: Final = PREFIX + "input-tokens"
+OUTPUT_TOKENS: Final = PREFIX + "output-tokens"
 SKIP: Final = PREFIX + "skip"
 REFRESH: Final = PREFIX + "refresh"
-INPUT_KEYS: Final = frozenset({MODEL, ESTIMATE, BATCH_SIZE, PRECISION, RUNTIME, FOR_ACCELERATOR, SKIP, REFRESH})
+INPUT_KEYS: Final = frozenset(
+    {
+        MODEL, ESTIMATE, BATCH_SIZE, PRECISION, RUNTIME, FOR_ACCELERATOR, CONTAINER, PHASE, CONCURRENCY, INPUT_TOKENS,
+        OUTPUT_TOKENS, SKIP, REFRESH,
+    }
+)  # fmt: skip
 
 REST_UNTIL: Final = PREFIX + "rest-until"
 """Read from the controller's own Deployment only: the controller writes no annotations until this time (RFC 3339)."""
@@ -34,6 +44,12 @@ RESTING_UNTIL: Final = PREFIX + "resting-until"
 JOULES: Final = PREFIX + "joules-per-batch"
 JOULES_LOWER: Final = PREFIX + "joules-per-batch-lower"
 JOULES_UPPER: Final = PREFIX + "joules-per-batch-upper"
+JOULES_PER_REQUEST: Final = PREFIX + "joules-per-request"
+JOULES_PER_REQUEST_LOWER: Final = PREFIX + "joules-per-request-lower"
+JOULES_PER_REQUEST_UPPER: Final = PREFIX + "joules-per-request-upper"
+JOULES_PER_OUTPUT_TOKEN: Final = PREFIX + "joules-per-output-token"
+JOULES_PER_OUTPUT_TOKEN_LOWER: Final = PREFIX + "joules-per-output-token-lower"
+JOULES_PER_OUTPUT_TOKEN_UPPER: Final = PREFIX + "joules-per-output-token-upper"
 WATTS: Final = PREFIX + "watts"
 ACCELERATOR: Final = PREFIX + "accelerator"
 COVERAGE: Final = PREFIX + "coverage"
@@ -44,12 +60,20 @@ ESTIMATED_BY: Final = PREFIX + "estimated-by"
 ESTIMATED_BATCH_SIZE: Final = PREFIX + "estimated-batch-size"
 ESTIMATED_PRECISION: Final = PREFIX + "estimated-precision"
 ESTIMATED_RUNTIME: Final = PREFIX + "estimated-runtime"
+ESTIMATED_PHASE: Final = PREFIX + "estimated-phase"
+ESTIMATED_CONCURRENCY: Final = PREFIX + "estimated-concurrency"
+ESTIMATED_INPUT_TOKENS: Final = PREFIX + "estimated-input-tokens"
+ESTIMATED_OUTPUT_TOKENS: Final = PREFIX + "estimated-output-tokens"
+ESTIMATED_TENSOR_PARALLEL: Final = PREFIX + "estimated-tensor-parallel"
 STATE: Final = PREFIX + "state"
 REASON: Final = PREFIX + "reason"
 OUTPUT_KEYS: Final = frozenset(
     {
         JOULES, JOULES_LOWER, JOULES_UPPER, WATTS, ACCELERATOR, COVERAGE, ORIGIN, MODEL_DIGEST, STATE, REASON,
         ESTIMATED_AT, ESTIMATED_BY, ESTIMATED_BATCH_SIZE, ESTIMATED_PRECISION, ESTIMATED_RUNTIME,
+        JOULES_PER_REQUEST, JOULES_PER_REQUEST_LOWER, JOULES_PER_REQUEST_UPPER, JOULES_PER_OUTPUT_TOKEN,
+        JOULES_PER_OUTPUT_TOKEN_LOWER, JOULES_PER_OUTPUT_TOKEN_UPPER, ESTIMATED_PHASE, ESTIMATED_CONCURRENCY,
+        ESTIMATED_INPUT_TOKENS, ESTIMATED_OUTPUT_TOKENS, ESTIMATED_TENSOR_PARALLEL,
     }
 )  # fmt: skip
 

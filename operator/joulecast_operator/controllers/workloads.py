@@ -25,6 +25,7 @@ from joulecast_operator.api.objects import Key, Resource, mapping
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.outcome_log import UNCOUNTED, OutcomeLog
 from joulecast_operator.index.index import Index
+from joulecast_operator.index.slim import model_of
 from joulecast_operator.workloads import choice, discovery
 from joulecast_operator.workloads.outputs import merge
 from joulecast_operator.workloads.verdict import Verdict, verdict_on
@@ -38,13 +39,13 @@ _POLL_SECONDS: Final = 0.05  # between looks whether the writes under way have l
 class AffectedDeployments:
     """The Deployments whose annotations may depend on an estimate.
 
-    - ``image``: the estimate's image; "" if it names a workload instead.
-    - ``of_image``: Deployments that run this image.
+    - ``model``: the image or address of the estimate's model; "" if it names none.
+    - ``of_model``: Deployments that may run this model.
     - ``named``: Deployments that name the estimate, and the one that it names.
     """
 
-    image: str
-    of_image: Set[Key]
+    model: str
+    of_model: Set[Key]
     named: Set[Key]
 
 
@@ -108,13 +109,13 @@ class Workloads:
     def affected_by(self, estimate: Resource) -> AffectedDeployments:
         """Return the Deployments whose annotations may depend on ``estimate``, without reading any other."""
         metadata, spec = estimate["metadata"], mapping(estimate.get("spec"))
-        namespace, image = metadata["namespace"], _text(mapping(spec.get("model")).get("image"))
+        namespace, model = metadata["namespace"], model_of(estimate)
         target = _text(mapping(spec.get("targetRef")).get("name"))
         named = self._index.deployments_of(namespace, estimate=metadata["name"])
         if target and self._index.deployment(namespace, target) is not None:
             named.add(Key(kind=DEPLOYMENTS.kind, namespace=namespace, name=target))
         return AffectedDeployments(
-            image=image, of_image=self._index.deployments_of(namespace, image=image), named=named
+            model=model, of_model=self._index.deployments_of(namespace, model=model), named=named
         )
 
     def owner(self, estimate: Resource) -> Key | None:

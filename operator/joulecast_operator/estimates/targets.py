@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from joulecast_operator.api import bounds
-from joulecast_operator.api.annotations import MODEL, annotations_of
 from joulecast_operator.api.conditions import Wrong
 from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.api.models import ConfigMapKey
-from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.api.objects import Resource
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery
-from joulecast_operator.workloads.engines.served import ServedModel, served_models
+from joulecast_operator.workloads.containers import serving, unserved
+from joulecast_operator.workloads.engines.served import ServedModel
 
 _PRECISIONS: Final = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32",
@@ -62,7 +62,7 @@ def model_of(estimate: Resource, spec: EstimateSpec, index: Index) -> FoundModel
             reason="TargetNotFound",
             message=f"there is no Deployment {name!r} in namespace {namespace!r}: create it, or correct spec.targetRef",
         )
-    return model_of_deployment(name, deployment)
+    return model_of_deployment(name, deployment, spec.runtime)
 
 
 def configuration_address(reference: ConfigMapKey) -> str:
@@ -70,19 +70,17 @@ def configuration_address(reference: ConfigMapKey) -> str:
     return f"configmap://{reference.name}/{reference.key}"
 
 
-def model_of_deployment(name: str, deployment: Resource) -> FoundModel | Wrong:
-    """Return the model of a Deployment: that of its annotation, of the container that serves one, else of an image."""
-    annotated = annotations_of(deployment).get(MODEL, "").strip()
-    served = () if annotated else served_models(_pod_spec(deployment))
-    if len(served) > 1:
-        listed = ", ".join(f"{each.container} ({each.engine})" for each in served)
-        return Wrong(
-            reason="AmbiguousModel",
-            message=f"Deployment {name!r} serves a model in each of several containers, {listed}: annotate it with"
-            " joulecast.dev/model, or give spec.model",
-        )
-    if served:
-        return _of_container(served[0])
+def model_of_deployment(name: str, deployment: Resource, runtime: str | None = None) -> FoundModel | Wrong:
+    """Return the model of a Deployment: that of its annotation, of the container that serves one, else of an image.
+
+    ``runtime``: the runtime that the spec gives, which may stand for an engine that no runtime prices.
+    """
+    problem = unserved(deployment, runtime=runtime)
+    if problem is not None:
+        return problem
+    served = serving(deployment)
+    if isinstance(served, ServedModel):
+        return _of_container(served)
     images = discovery.model_references(deployment)
     if images:
         return FoundModel(images=images)
@@ -92,16 +90,8 @@ def model_of_deployment(name: str, deployment: Resource) -> FoundModel | Wrong:
     )
 
 
-def _of_container(served: ServedModel) -> FoundModel | Wrong:
+def _of_container(served: ServedModel) -> FoundModel:
     place = served.place
-    if place.source == "unknown":
-        return Wrong(reason="UnknownModel", message=place.problem)
-    if served.runtime is None:
-        return Wrong(
-            reason="EngineNotSupported",
-            message=f"container {served.container!r} serves its model by {served.engine}, which joulecast has no law"
-            " for: name the model in spec.model, and in spec.runtime an engine like it, such as vllm",
-        )
     given = {"tensor_parallel": served.tensor_parallel, "batched_tokens": served.batched_tokens}
     return FoundModel(
         images=(place.uri or place.image,),
@@ -124,8 +114,3 @@ def _understood(served: ServedModel) -> dict[str, Any]:
         "used": [bounds.name(each) for each in served.used[: bounds.LISTED]],
         "ignored": [bounds.name(each) for each in served.ignored[: bounds.LISTED]],
     }
-
-
-def _pod_spec(workload: Resource) -> Resource:
-    template = mapping(mapping(workload.get("spec")).get("template"))
-    return mapping(template.get("spec"))

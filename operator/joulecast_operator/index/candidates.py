@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from joulecast_operator.api.annotations import ready_condition
 from joulecast_operator.api.objects import Key, Resource, mapping
+from joulecast_operator.workloads.dimensions import DIMENSIONS
 from joulecast_operator.workloads.discovery import is_made
 
 GROUPS: Final = 32
@@ -113,4 +114,4 @@ def _traits(estimate: Resource) -> list[Any]:
     return [is_made(estimate), owners, asked, ready.get("status") if ready else None, status.get("image"), held]
 
 
-_HELD: Final = ("accelerator", "runtime", "precision", "batchSize")
+_HELD: Final = tuple(each.field for each in DIMENSIONS)

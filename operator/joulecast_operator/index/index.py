@@ -15,7 +15,7 @@ from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, N
 from joulecast_operator.api.objects import Key, Resource, key_of, version_of
 from joulecast_operator.index import candidates, slim
 from joulecast_operator.index.candidates import Candidates
-from joulecast_operator.index.slim import IMAGE, MADE, NAMED, TARGET
+from joulecast_operator.index.slim import MADE, MODEL, NAMED, TARGET
 from joulecast_operator.index.stores import KindStore, Link, StoragePolicy, StoredObject
 
 Slim = Callable[[Resource], Resource]
@@ -107,9 +107,9 @@ class Index:
         """Return estimates whose targetRef is that workload; only a few of those that are equal."""
         return self._chosen((TARGET + kind, namespace, name))
 
-    def by_image(self, namespace: str, image: str) -> list[Resource]:
-        """Return estimates that name exactly that image; only a few of those that are equal."""
-        return self._chosen((IMAGE, namespace, image))
+    def by_model(self, namespace: str, reference: str) -> list[Resource]:
+        """Return estimates that name exactly that image or address of a model; only a few of those that are equal."""
+        return self._chosen((MODEL, namespace, reference))
 
     def targeting(self, namespace: str, kind: str, name: str) -> list[Key]:
         """Return every estimate of the namespace whose targetRef is that workload."""
@@ -119,10 +119,11 @@ class Index:
         """Return the estimates with that targetRef that joulecast created."""
         return self._all((MADE + kind, namespace, name))
 
-    def deployments_of(self, namespace: str, *, image: str = "", estimate: str = "") -> set[Key]:
-        """Return the Deployments of a namespace that may run a model from ``image``, or that name ``estimate``."""
-        of_image = self._deployments.get((IMAGE, namespace, image), set())
-        return of_image | self._deployments.get((NAMED, namespace, estimate), set())
+    def deployments_of(self, namespace: str, *, model: str = "", estimate: str = "") -> set[Key]:
+        """Return the Deployments of a namespace that may run ``model``, an image or address, or that name
+        ``estimate``."""
+        of_model = self._deployments.get((MODEL, namespace, model), set())
+        return of_model | self._deployments.get((NAMED, namespace, estimate), set())
 
     def estimates(self) -> Iterator[Resource]:
         """Yield all estimates, each unpacked when its turn comes."""

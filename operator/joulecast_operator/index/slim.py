@@ -10,17 +10,19 @@ from joulecast_operator.api.kinds import DEPLOYMENTS, MANAGED_BY_LABEL
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.index.stores import Link
 from joulecast_operator.workloads import discovery, placement
-from joulecast_operator.workloads.engines.served import served_models
+from joulecast_operator.workloads.containers import reference
+from joulecast_operator.workloads.engines import served
 
 DEVICES: Final = "nvidia.com/"
 """Beginning of the names of a node's resources that NVIDIA's device plugin reports."""
 
-IMAGE: Final = "image"
+MODEL: Final = "model"
 TARGET: Final = "target "
 MADE: Final = "made for "
 NAMED: Final = "estimate"
-"""Kinds of links, the first part of a ``Link``: an image, a target workload, a workload that joulecast created the
-estimate for, and an estimate that a Deployment names. The kind of the workload follows TARGET and MADE."""
+"""Kinds of links, the first part of a ``Link``: an image or address of a model, a target workload, a workload that
+joulecast created the estimate for, and an estimate that a Deployment names. The kind of the workload follows TARGET and
+MADE."""
 
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
 _AGES: Final = ("generation", "creationTimestamp", "deletionTimestamp")
@@ -28,14 +30,18 @@ _NOISE: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 # the fields that annotations and warnings at admission, and the choice among estimates, are made from
 _ADMISSION_SPEC: Final = ("targetRef", "runtime", "accelerators")
-_ADMISSION_WORKLOAD: Final = ("batchSizes", "precision", "phase")
+_ADMISSION_WORKLOAD: Final = (
+    "batchSizes", "precision", "phase", "concurrency", "inputTokens", "outputTokens", "tensorParallel",
+)  # fmt: skip
 _ADMISSION_STATUS: Final = ("observedGeneration", "image", "modelDigest", "estimatedAt")
+_ADMISSION_UNDERSTOOD: Final = ("engine",)
 _ADMISSION_SUMMARY: Final = ("accelerator", "batchSize")
 _ADMISSION_RESULT: Final = (
-    "accelerator", "runtime", "precision", "batchSize", "joulesPerBatch", "joulesPerBatchLower",
-    "joulesPerBatchUpper", "averagePowerWatts", "coverage", "origin",
+    "accelerator", "runtime", "precision", "batchSize", "phase", "concurrency", "inputTokens", "outputTokens",
+    "cachedTokens", "parallel", "joulesPerBatch", "joulesPerBatchLower", "joulesPerBatchUpper", "joulesPerRequest",
+    "joulesPerRequestLower", "joulesPerRequestUpper", "joulesPerInputToken", "joulesPerOutputToken",
+    "joulesPerOutputTokenLower", "joulesPerOutputTokenUpper", "averagePowerWatts", "coverage", "origin",
 )  # fmt: skip
-_SERVING: Final = ("name", "image", "command", "args", "env", "workingDir", "volumeMounts")
 _ADMISSION_CONDITION: Final = ("type", "status", "reason", "message", "observedGeneration")
 
 
@@ -59,12 +65,14 @@ def admission_estimate(resource: Resource) -> Resource:
     model, workload = mapping(spec.get("model")), mapping(spec.get("workload"))
     kept_spec = _some(spec, _ADMISSION_SPEC)
     if model:
-        kept_spec["model"] = _some(model, ("image",))
+        kept_spec["model"] = _some(model, ("image", "uri"))
     if workload:
         kept_spec["workload"] = _some(workload, _ADMISSION_WORKLOAD)
     kept_status = _some(status, _ADMISSION_STATUS)
     if "summary" in status:
         kept_status["summary"] = _some(mapping(status["summary"]), _ADMISSION_SUMMARY)
+    if "understood" in status:
+        kept_status["understood"] = _some(mapping(status["understood"]), _ADMISSION_UNDERSTOOD)
     kept_status["results"] = [_some(row, _ADMISSION_RESULT) for row in mappings(status.get("results"))]
     kept_status["conditions"] = [
         _some(each, _ADMISSION_CONDITION) for each in mappings(status.get("conditions")) if each.get("type") == "Ready"
@@ -74,30 +82,19 @@ def admission_estimate(resource: Resource) -> Resource:
 
 def deployment(resource: Resource) -> Resource:
     """Return a Deployment with what ``discovery`` reads: identity, owners and joulecast's annotations, and from the pod
-    template images, pull secrets, ServiceAccount and accelerators."""
+    template images, containers that serve a language model, pull secrets, ServiceAccount and accelerators."""
     metadata = resource.get("metadata") or {}
     kept = _some(metadata, _IDENTITY)
     kept["annotations"] = _our_annotations(resource)
     pod = ((resource.get("spec") or {}).get("template") or {}).get("spec") or {}
     template = {
-        **_serving(pod),
+        **served.kept(pod),
         "initContainers": [{"image": each.get("image")} for each in pod.get("initContainers") or ()],
         "imagePullSecrets": pod.get("imagePullSecrets") or (),
         **({"serviceAccountName": pod["serviceAccountName"]} if pod.get("serviceAccountName") else {}),
         **placement.kept(pod),
     }
     return {"kind": DEPLOYMENTS.kind, "metadata": kept, "spec": {"template": {"spec": template}}}
-
-
-def _serving(pod: Resource) -> Resource:
-    """Return the containers and volumes of a pod's spec: with their images alone, unless a container serves a model."""
-    containers, volumes = pod.get("containers") or (), pod.get("volumes") or ()
-    if served_models(pod):
-        return {"containers": [_some(each, _SERVING) for each in containers], "volumes": list(volumes)}
-    return {
-        "containers": [{"image": each.get("image")} for each in containers],
-        "volumes": [{"image": volume["image"]} for volume in volumes if volume.get("image")],
-    }
 
 
 def node(resource: Resource) -> Resource:
@@ -112,23 +109,30 @@ def node(resource: Resource) -> Resource:
 
 
 def estimate_links(resource: Resource) -> Iterable[Link]:
-    """Yield the links by which an estimate is found: the workload that it targets, or the image of its model."""
+    """Yield the links by which an estimate is found: the workload that it targets, or its model's image or address."""
     spec, namespace = mapping(resource.get("spec")), _namespace(resource)
-    target, image = mapping(spec.get("targetRef")), mapping(spec.get("model")).get("image")
+    target, model = mapping(spec.get("targetRef")), model_of(resource)
     if target.get("name"):
         kind = str(target.get("kind") or DEPLOYMENTS.kind)
         yield TARGET + kind, namespace, str(target["name"])
         if discovery.is_made(resource):
             yield MADE + kind, namespace, str(target["name"])
-    if image:
-        yield IMAGE, namespace, str(image)
+    if model:
+        yield MODEL, namespace, model
+
+
+def model_of(estimate: Resource) -> str:
+    """Return the image or address of the model that an estimate names; "" if it names none."""
+    model = mapping(mapping(estimate.get("spec")).get("model"))
+    return reference(str(model.get("image") or model.get("uri") or ""))
 
 
 def deployment_links(resource: Resource) -> Iterable[Link]:
-    """Yield the links by which a Deployment is found: each image that may hold its model, and the named estimate."""
+    """Yield the links by which a Deployment is found: each image or address that may be its model, and the estimate
+    that it names."""
     namespace = _namespace(resource)
     for model in discovery.models(resource):
-        yield IMAGE, namespace, model.reference
+        yield MODEL, namespace, model.reference
     named = annotations_of(resource).get(ESTIMATE, "").strip()
     if named:
         yield NAMED, namespace, named

@@ -17,7 +17,7 @@ from joulecast_operator.api.objects import Key, Resource, version_of
 _LEVEL: Final = 1  # of zlib; level 6 saves 5 % of the bytes and takes twice the time
 
 Link = tuple[str, str, str]
-"""What an object can be found by: the kind of link ("image", "target Deployment", …), the namespace, the name."""
+"""What an object can be found by: the kind of link ("model", "target Deployment", …), the namespace, the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

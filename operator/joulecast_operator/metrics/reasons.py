@@ -38,9 +38,9 @@ _OF_PRICES: Final = (
     "RuntimeMismatch", "SimulatedProfile", "Superseded",
 )  # fmt: skip
 _OF_SPECS: Final = (
-    "InvalidPullSecret", "InvalidSchedule", "InvalidSpec", "NamespaceNotAllowed", "NameTaken", "PullSecretForbidden",
-    "PullSecretNotFound", "SharedAccelerator", "SeveralAccelerators", "TargetHasNoImage", "TargetNotFound",
-    "TooManyResults",
+    "ContainerServesNoModel", "InvalidPullSecret", "InvalidSchedule", "InvalidSpec", "NamespaceNotAllowed",
+    "NameTaken", "PullSecretForbidden", "PullSecretNotFound", "SharedAccelerator", "SeveralAccelerators",
+    "TargetHasNoImage", "TargetNotFound", "TooManyResults", "UnknownTensorParallel",
 )  # fmt: skip
 _OF_RUNS: Final = (
     "Forbidden", "InvalidResult", "NoImage", "NoProfile", "NoResult", "ProfileTooLarge", "RequestRefused", "RunFailed",

@@ -10,7 +10,7 @@ from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import FAILED, PENDING, READY, STATE, Changes, annotations_of, outputs
 from joulecast_operator.api.kinds import DEPLOYMENTS
 from joulecast_operator.api.objects import Resource
-from joulecast_operator.workloads import ineffective
+from joulecast_operator.workloads import ineffective, uncovered
 from joulecast_operator.workloads.choice import EstimateLookup, estimate_for
 from joulecast_operator.workloads.discovery import annotatable, inputs_hash, skipped
 from joulecast_operator.workloads.outputs import admitted
@@ -70,7 +70,7 @@ def _on_deployment(request: Mapping[str, Any], new: Resource, index: EstimateLoo
     return Decision(
         outcome=_BY_STATE.get(final.get(STATE, ""), "unknown"),
         patch=_patch(new, changes),
-        warnings=(verdict.sentence,) if verdict else (),
+        warnings=(verdict.sentence,) if verdict else () if unchanged else uncovered.warnings(new, namespace),
     )
 
 

@@ -1,6 +1,6 @@
 """Choose which of several estimates applies to a workload, and which of its results; pure, the same in both processes.
 
-It is the estimate that the workload names, else one whose targetRef is the workload, else one of the same image. Of
+It is the estimate that the workload names, else one whose targetRef is the workload, else one of the same model. Of
 several in one of these groups it is one that matches the workload's annotations and placement, then one that has
 results, then the newest.
 """
@@ -8,53 +8,37 @@ results, then the newest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, get_args
 
 from joulecast.energy.profile import PRODUCT
 from joulecast.workloads import DEFAULT_RUNTIME
-from joulecast_operator.api.annotations import (
-    BATCH_SIZE,
-    ESTIMATE,
-    FOR_ACCELERATOR,
-    PRECISION,
-    READY,
-    RUNTIME,
-    annotations_of,
-    state_of,
-)
+from joulecast_operator.api.annotations import ESTIMATE, READY, annotations_of, state_of
 from joulecast_operator.api.estimates import MAXIMUM_NAMED_ACCELERATORS
 from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.api.parts import ServingRuntime
 from joulecast_operator.api.products import product_named
 from joulecast_operator.api.workload import Precision, WorkloadSpec
 from joulecast_operator.workloads import discovery
+from joulecast_operator.workloads.containers import serving
+from joulecast_operator.workloads.dimensions import (
+    ACCELERATORS,
+    BATCHES,
+    DEGREES,
+    DIMENSIONS,
+    INPUTS,
+    OUTPUTS,
+    PHASES,
+    PRECISIONS,
+    REQUESTS,
+    RUNTIMES,
+    Dimension,
+    asked_workload,
+    excluded,
+)
+from joulecast_operator.workloads.engines.served import ServedModel
 
 _DEFAULT_PRECISION: Final[str] = WorkloadSpec.model_fields["precision"].default
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dimension:
-    """One property in which the results of estimates differ.
-
-    - ``field``: its field in a result.
-    - ``words``: its name in a sentence.
-    - ``annotation``: the annotation of a workload that chooses its value.
-    - ``reason``: the reason of a missing forecast, if no result has the chosen value.
-    """
-
-    field: str
-    words: str
-    annotation: str
-    reason: str
-
-
-DIMENSIONS: Final = (
-    Dimension(field="batchSize", words="batch size", annotation=BATCH_SIZE, reason="BatchSizeNotEstimated"),
-    Dimension(field="precision", words="precision", annotation=PRECISION, reason="PrecisionNotEstimated"),
-    Dimension(field="runtime", words="runtime", annotation=RUNTIME, reason="RuntimeNotEstimated"),
-    Dimension(field="accelerator", words="accelerator", annotation=FOR_ACCELERATOR, reason="AcceleratorNotEstimated"),
-)
 
 Wanted = Mapping[str, tuple[str, ...]]
 """What a workload requires of a result: the accepted values by field. Fields that it does not restrict are missing."""
@@ -69,20 +53,46 @@ class EstimateLookup(Protocol):
     def by_target(self, namespace: str, kind: str, name: str) -> Iterable[Resource]:
         """Return estimates whose targetRef is that workload."""
 
-    def by_image(self, namespace: str, image: str) -> Iterable[Resource]:
-        """Return estimates that name exactly that image."""
+    def by_model(self, namespace: str, reference: str) -> Iterable[Resource]:
+        """Return estimates that name exactly that image or address of a model."""
 
 
 def wanted_by(workload: Resource) -> Wanted:
-    """Return what ``workload`` requires of a result, by its annotations and by where its pods must be placed."""
-    inputs = annotations_of(workload)
-    found = {each.field: inputs.get(each.annotation, "").strip() for each in DIMENSIONS}
-    batch_size = discovery.asked_batch_size(workload)
-    if batch_size is not None:
-        found["batchSize"] = str(batch_size)
-    named = {field: (value,) for field, value in found.items() if value}
+    """Return what ``workload`` requires of a result, by its annotations, by the command line of its inference engine,
+    and by where its pods must be placed."""
+    found, ineffective = _by_engine(workload), excluded(workload)
+    for dimension in DIMENSIONS:
+        chosen = dimension.chosen(workload)
+        value = dimension.given(workload) if chosen is None else str(chosen)
+        if value and dimension.annotation not in ineffective:
+            found[dimension.field] = value
+    named: Wanted = {field: (value,) for field, value in found.items()}
     products = discovery.products(workload)
-    return named | {"accelerator": products} if products else named
+    placed = {ACCELERATORS.field: products} if products else {}
+    return {**named, **_at_most(named, workload), **placed}
+
+
+def _by_engine(workload: Resource) -> dict[str, str]:
+    """Return the runtime and the tensor parallel degree of the workload's inference engine.
+
+    The name of an engine that no runtime stands for is required as well, so that no other engine's result is taken.
+    """
+    served = serving(workload)
+    if not isinstance(served, ServedModel):
+        return {}
+    found = {RUNTIMES.field: served.runtime or served.engine}
+    if served.runtime or served.tensor_parallel:
+        found[DEGREES.field] = str(served.tensor_parallel or 1)
+    return found
+
+
+def _at_most(named: Wanted, workload: Resource) -> Wanted:
+    """Return the concurrency that is required, at most that of the engine, which lets further requests wait."""
+    served, asked = serving(workload), REQUESTS.chosen(workload)
+    most = served.most_sequences if isinstance(served, ServedModel) else None
+    if REQUESTS.field not in named or most is None or not isinstance(asked, int):
+        return {}
+    return {REQUESTS.field: (str(min(asked, most)),)}
 
 
 def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
@@ -103,8 +113,8 @@ def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | 
     targeting = _best(index.by_target(namespace, kind, str(name)), wanted, uid) if name else None
     if targeting is not None:
         return targeting
-    of_image = (index.by_image(namespace, image) for image in discovery.model_references(workload))
-    found = (_best(estimates, wanted, uid) for estimates in of_image)
+    of_model = (index.by_model(namespace, reference) for reference in discovery.model_references(workload))
+    found = (_best(estimates, wanted, uid) for estimates in of_model)
     return next((estimate for estimate in found if estimate is not None), None)
 
 
@@ -137,26 +147,28 @@ def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
 
 def asked_spec(workload: Resource) -> dict[str, Any]:
     """Return the spec of the estimate to create for ``workload``, without values that no estimate accepts."""
-    wanted = wanted_by(workload)
-    of_model: dict[str, Any] = {}
-    batch_size = discovery.asked_batch_size(workload)
-    if batch_size is not None:
-        of_model["batchSizes"] = [batch_size]
-    precision, runtime = _one(wanted, "precision", Precision), _one(wanted, "runtime", ServingRuntime)
+    of_model = asked_workload(workload)
+    precision, runtime = _one(PRECISIONS, workload, Precision), _one(RUNTIMES, workload, ServingRuntime)
     if precision:
         of_model["precision"] = precision
     spec: dict[str, Any] = {"workload": of_model} if of_model else {}
     if runtime:
         spec["runtime"] = runtime
-    products = wanted.get("accelerator", ())
+    products = discovery.products(workload)
     if 0 < len(products) <= MAXIMUM_NAMED_ACCELERATORS and all(map(_is_product, products)):
         spec["accelerators"] = {"names": list(products)}
     return spec
 
 
-def same_request(spec: Resource, other: Resource) -> bool:
-    """Tell whether two specs of estimates of one model request the same results."""
-    return _requested(spec) == _requested(other)
+def same_request(spec: Resource, asked: Resource) -> bool:
+    """Tell whether an estimate's spec requests what ``asked``, a spec for the same model, requests.
+
+    A runtime that is not asked for may be in the spec nevertheless, because servers filled it in before language
+    models had another one.
+    """
+    held, wanted = _requested(spec), _requested(asked)
+    runtime, runtime_asked = held.pop(RUNTIMES.field), wanted.pop(RUNTIMES.field)
+    return held == wanted and (runtime == runtime_asked or (runtime_asked is None and runtime == DEFAULT_RUNTIME))
 
 
 def _best(estimates: Iterable[Resource], wanted: Wanted, uid: object) -> Resource | None:
@@ -201,34 +213,43 @@ def _holds(estimate: Resource, wanted: Wanted) -> bool:
 
 
 def _asks_for(estimate: Resource, wanted: Wanted) -> bool:
-    """Tell whether an estimate without results may later have the result that is wanted."""
-    batch_sizes, precision, runtime, names = _requested(mapping(estimate.get("spec")))
-    may_hold = {
-        "batchSize": [str(size) for size in batch_sizes or ()],
-        "precision": [precision],
-        "runtime": [runtime],
-        "accelerator": [product_named(str(name)) for name in names or ()],
-    }
-    return all(not may_hold[field] or set(values) & set(may_hold[field]) for field, values in wanted.items())
+    """Tell whether an estimate without results may later have the result that is wanted.
+
+    What its spec leaves open may become anything: the runtime and the degree follow the target's command.
+    """
+    may_hold = {field: _texts(value) for field, value in _requested(mapping(estimate.get("spec"))).items()}
+    return all(not may_hold.get(field) or set(values) & set(may_hold[field]) for field, values in wanted.items())
+
+
+def _texts(value: Any) -> list[str]:
+    """Return a value or values of a spec as texts; [] for None."""
+    return [str(each) for each in value] if isinstance(value, list) else [] if value is None else [str(value)]
 
 
 def _answers(row: Resource, wanted: Wanted) -> bool:
-    return all(str(row.get(field)) in values for field, values in wanted.items())
+    return all(_VALUES[field](row) in values for field, values in wanted.items())
 
 
-def _requested(spec: Resource) -> tuple[Any, ...]:
-    of_model, accelerators = mapping(spec.get("workload")), mapping(spec.get("accelerators"))
-    return (
-        of_model.get("batchSizes"),
-        of_model.get("precision") or _DEFAULT_PRECISION,
-        spec.get("runtime") or DEFAULT_RUNTIME,
-        accelerators.get("names"),
-    )
+_VALUES: Final = {each.field: each.value for each in DIMENSIONS}
 
 
-def _one(wanted: Wanted, field: str, known: Any) -> str | None:
-    """Return the wanted value of a field if the Literal ``known`` contains it, else None."""
-    return next((value for value in wanted.get(field, ()) if value in get_args(known)), None)
+def _requested(spec: Resource) -> dict[str, Any]:
+    """Return what a spec requests, by the field of a result; None for what it leaves open."""
+    of_model, names = mapping(spec.get("workload")), mapping(spec.get("accelerators")).get("names")
+    of_generation = (PHASES, REQUESTS, INPUTS, OUTPUTS)
+    return {each.field: of_model.get(each.field) for each in of_generation} | {
+        BATCHES.field: of_model.get("batchSizes"),
+        DEGREES.field: of_model.get("tensorParallel"),
+        PRECISIONS.field: of_model.get("precision") or _DEFAULT_PRECISION,
+        RUNTIMES.field: spec.get("runtime"),
+        ACCELERATORS.field: [product_named(str(name)) for name in names] if isinstance(names, list) else None,
+    }
+
+
+def _one(dimension: Dimension, workload: Resource, known: Any) -> str | None:
+    """Return the value that the workload gives of a dimension if the Literal ``known`` contains it, else None."""
+    value = dimension.given(workload)
+    return value if value in get_args(known) else None
 
 
 def _is_product(name: str) -> bool:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 from joulecast_operator.api.annotations import (
-    BATCH_SIZE,
     ESTIMATE,
     FOR_ACCELERATOR,
     INPUT_KEYS,
-    MODEL,
     REST_UNTIL,
     SKIP,
     annotations_of,
@@ -23,22 +21,26 @@ from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.api.objects import Resource, mapping, mappings
 from joulecast_operator.api.products import product_named
 from joulecast_operator.workloads import placement
+from joulecast_operator.workloads.containers import named_model, reference_of, serving
+from joulecast_operator.workloads.engines.served import ServedModel, served_models
+from joulecast_operator.workloads.pods import pod_spec
 
 _DEFAULT_ACCOUNT: Final = "default"  # the ServiceAccount of a pod that names none; every namespace has it
-_BATCH_SIZES: Final = range(1, 65537)  # as in the CRD
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
+
+Place = Literal["annotation", "engine", "volume", "container"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInWorkload:
-    """An image that may hold a workload's model.
+    """An image that may hold a workload's model, or an address of the model.
 
-    - ``reference``: the image reference.
-    - ``found_in``: where the workload names it.
+    - ``reference``: the image reference, or an address such as hf://ORGANISATION/NAME.
+    - ``found_in``: where the workload names it; ``engine`` for the command line of an inference engine.
     """
 
     reference: str
-    found_in: Literal["annotation", "volume", "container"]
+    found_in: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,33 +85,40 @@ def annotatable(workload: Resource) -> bool:
 
 
 def models(workload: Resource) -> tuple[ModelInWorkload, ...]:
-    """Return every image that may hold the workload's model once, the most likely first."""
-    named = annotations_of(workload).get(MODEL, "").strip()
-    found = {named: "annotation"} if named else {}
-    spec = _pod_spec(workload)
-    for image in _volume_images(spec):
-        found.setdefault(image, "volume")
-    for image in _container_images(spec):
-        found.setdefault(image, "container")
-    return tuple(ModelInWorkload(reference=image, found_in=place) for image, place in found.items())  # type: ignore[arg-type]
+    """Return everything that may be the workload's model once, the most likely first.
+
+    Where a container serves a language model, it is what the engine's command line names, and no other image.
+    """
+    named = named_model(workload)
+    found: dict[str, Place] = {named: "annotation"} if named else {}
+    served = serving(workload)
+    if isinstance(served, ServedModel):
+        found.setdefault(reference_of(served), "engine")
+    elif served is None:
+        found |= {image: place for image, place in _images(pod_spec(workload)).items() if image not in found}
+    return tuple(ModelInWorkload(reference=each, found_in=place) for each, place in found.items() if each)
 
 
 def model_reference(workload: Resource) -> ModelInWorkload | None:
-    """Return the image that most likely holds the model: the annotation's, else a volume's, else a container's."""
+    """Return what is most likely the model: the annotation's, else an engine's, else the image of a volume, else of a
+    container."""
     return next(iter(models(workload)), None)
 
 
 def model_references(workload: Resource) -> tuple[str, ...]:
-    """Return the images in which to look for the model, the most likely first; only that of an annotation if any."""
+    """Return the images in which to look for the model, the most likely first, or the address of the model.
+
+    It is only one if an annotation or the command line of an inference engine names it.
+    """
     found = models(workload)
-    if found and found[0].found_in == "annotation":
+    if found and found[0].found_in in ("annotation", "engine"):
         found = found[:1]
     return tuple(model.reference for model in found)
 
 
 def pull_secrets(workload: Resource) -> tuple[str, ...]:
     """Return the names of the Secrets in the workload's pod template with which its images are pulled."""
-    return secret_names(_pod_spec(workload))
+    return secret_names(pod_spec(workload))
 
 
 def secret_names(holder: Resource) -> tuple[str, ...]:
@@ -120,19 +129,19 @@ def secret_names(holder: Resource) -> tuple[str, ...]:
 
 def service_account(workload: Resource) -> str:
     """Return the ServiceAccount of the workload's pods. Its pull secrets are used if the template names none."""
-    return str(_pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
+    return str(pod_spec(workload).get("serviceAccountName") or _DEFAULT_ACCOUNT)
 
 
 def products(workload: Resource) -> tuple[str, ...]:
     """Return the accelerators of the workload: that of its annotation, else those that its pods must be placed on."""
     named = annotations_of(workload).get(FOR_ACCELERATOR, "").strip()
-    return (product_named(named),) if named else placement.products(_pod_spec(workload))
+    return (product_named(named),) if named else placement.products(pod_spec(workload))
 
 
 def wants_estimate(workload: Resource) -> bool:
     """Tell whether to create an estimate for the workload: it names a model but no estimate, and may be annotated."""
     inputs = annotations_of(workload)
-    asks = bool(inputs.get(MODEL, "").strip()) and not inputs.get(ESTIMATE, "").strip()
+    asks = bool(named_model(workload)) and not inputs.get(ESTIMATE, "").strip()
     return asks and annotatable(workload)
 
 
@@ -143,25 +152,25 @@ def is_made(estimate: Resource) -> bool:
     return labelled and any(owner.get("kind") == "Deployment" for owner in mappings(metadata.get("ownerReferences")))
 
 
-def asked_batch_size(workload: Resource) -> int | None:
-    """Return the batch size of the workload's annotation; None if it is absent or invalid."""
-    text = annotations_of(workload).get(BATCH_SIZE, "").strip()
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_BATCH_SIZES[-1])) else 0
-    return number if number in _BATCH_SIZES else None
-
-
 def inputs_hash(workload: Resource) -> str:
-    """Return a hash of all that the forecast depends on: the template's images, pull secrets and ServiceAccount, the
-    accelerators that the workload may run on, and its input annotations.
+    """Return a hash of all that the forecast depends on: the template's images, pull secrets and ServiceAccount, what
+    its inference engines serve and how, the accelerators that the workload may run on, and its input annotations.
 
     The generation cannot be used instead, because joulecast's own writes of annotations change it.
     """
     current = annotations_of(workload)
     inputs = {key: value for key, value in current.items() if key in INPUT_KEYS}
-    spec = _pod_spec(workload)
+    spec = pod_spec(workload)
     images = [list(_volume_images(spec)), list(_container_images(spec))]
-    seen = [inputs, *images, pull_secrets(workload), service_account(workload), products(workload)]
+    engines = [asdict(served) for served in served_models(spec)]
+    seen = [inputs, *images, engines, pull_secrets(workload), service_account(workload), products(workload)]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def _images(spec: Resource) -> dict[str, Place]:
+    found: dict[str, Place]
+    found = dict.fromkeys(_volume_images(spec), "volume")
+    return found | {image: "container" for image in _container_images(spec) if image not in found}
 
 
 def _volume_images(spec: Resource) -> Iterable[str]:
@@ -176,8 +185,3 @@ def _container_images(spec: Resource) -> Iterable[str]:
         for container in mappings(spec.get(group)):
             if container.get("image"):
                 yield str(container["image"])
-
-
-def _pod_spec(workload: Resource) -> Resource:
-    template = mapping(mapping(workload.get("spec")).get("template"))
-    return mapping(template.get("spec"))

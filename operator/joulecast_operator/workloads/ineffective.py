@@ -19,6 +19,7 @@ from joulecast_operator.api.annotations import (
 )
 from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES
 from joulecast_operator.api.objects import Resource, mapping
+from joulecast_operator.workloads.dimensions import excluded
 from joulecast_operator.workloads.discovery import top_owner
 
 _KNOWN: Final = INPUT_KEYS | OUTPUT_KEYS | {REST_UNTIL, RESTING_UNTIL}
@@ -39,7 +40,7 @@ def warnings(kind: str, new: Resource, old: Resource) -> tuple[str, ...]:
     keys = _ours(annotations_of(new))
     if kind == DEPLOYMENTS.kind:
         misplaced = _sentences(_ours(_of_template(new)), _on_template)
-        return (*_sentences(keys - _KNOWN, _unknown), *misplaced, *_output_as_input(new, old))
+        return (*_sentences(keys - _KNOWN, _unknown), *misplaced, *_output_as_input(new, old), *_excluded(new))
     if kind in _OWN_KINDS:
         return _sentences(keys - {REFRESH}, lambda key: f"{key} has no effect on an {kind}: only {REFRESH} has one")
     return (_uncovered(kind, keys),) if keys else ()
@@ -69,6 +70,15 @@ def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
     if given is None or old or FOR_ACCELERATOR in annotations_of(new):
         return ()
     return (f"joulecast replaces the value of {ACCELERATOR}: to choose an accelerator, write {FOR_ACCELERATOR}",)
+
+
+def _excluded(new: Resource) -> Iterable[str]:
+    """Return a sentence for each input that another one excludes."""
+    for key, rival in excluded(new).items():
+        yield (
+            f"{key} has no effect beside {rival}: batch sizes are of one forward pass, concurrency and output tokens"
+            " of a generation"
+        )
 
 
 def _uncovered(kind: str, keys: set[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN
-from typing import Any
+from typing import Any, Final
 
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import (
@@ -14,10 +14,21 @@ from joulecast_operator.api.annotations import (
     ESTIMATED_AT,
     ESTIMATED_BATCH_SIZE,
     ESTIMATED_BY,
+    ESTIMATED_CONCURRENCY,
+    ESTIMATED_INPUT_TOKENS,
+    ESTIMATED_OUTPUT_TOKENS,
+    ESTIMATED_PHASE,
     ESTIMATED_PRECISION,
     ESTIMATED_RUNTIME,
+    ESTIMATED_TENSOR_PARALLEL,
     JOULES,
     JOULES_LOWER,
+    JOULES_PER_OUTPUT_TOKEN,
+    JOULES_PER_OUTPUT_TOKEN_LOWER,
+    JOULES_PER_OUTPUT_TOKEN_UPPER,
+    JOULES_PER_REQUEST,
+    JOULES_PER_REQUEST_LOWER,
+    JOULES_PER_REQUEST_UPPER,
     JOULES_UPPER,
     MODEL_DIGEST,
     ORIGIN,
@@ -44,6 +55,7 @@ def outputs_of(estimate: Mapping[str, Any], row: Mapping[str, Any]) -> Outputs:
         ESTIMATED_BATCH_SIZE: row.get("batchSize"),
         ESTIMATED_PRECISION: row.get("precision"),
         ESTIMATED_RUNTIME: row.get("runtime"),
+        **_generation(row),
     }
     written = {key: bounds.text(str(value)) for key, value in found.items() if value is not None}
     return {STATE: READY} | _by(estimate) | written
@@ -91,14 +103,46 @@ def _by(estimate: Mapping[str, Any]) -> Outputs:
     return {} if name is None else {ESTIMATED_BY: bounds.text(str(name))}
 
 
-def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
+def _generation(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is written of a result for a language model: its phase and what runs at once."""
     return {
+        ESTIMATED_PHASE: row.get("phase"),
+        ESTIMATED_CONCURRENCY: row.get("concurrency"),
+        ESTIMATED_INPUT_TOKENS: row.get("inputTokens"),
+        ESTIMATED_OUTPUT_TOKENS: row.get("outputTokens"),
+        ESTIMATED_TENSOR_PARALLEL: row.get("parallel"),
+    }
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return _of_generation(row) | {
         JOULES: _number(row.get("joulesPerBatch")),
         JOULES_LOWER: _number(row.get("joulesPerBatchLower")),
         JOULES_UPPER: _number(row.get("joulesPerBatchUpper")),
         WATTS: _number(row.get("averagePowerWatts")),
         COVERAGE: _number(row.get("coverage"), rounding=ROUND_DOWN),  # so that 0.9996 is not shown as 1
     }
+
+
+def _of_generation(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the joules of a request and of an output token; of the phase decode only of a token, which is all of it.
+
+    A phase without output tokens has 0 for them, which is not written.
+    """
+    figures = {name: field for name, field in _FIGURES.items() if row.get(field)}
+    if row.get("phase") == "decode":
+        figures = {name: field for name, field in figures.items() if not name.startswith(JOULES_PER_REQUEST)}
+    return {name: _number(row[field]) for name, field in figures.items()}
+
+
+_FIGURES: Final = {
+    JOULES_PER_REQUEST: "joulesPerRequest",
+    JOULES_PER_REQUEST_LOWER: "joulesPerRequestLower",
+    JOULES_PER_REQUEST_UPPER: "joulesPerRequestUpper",
+    JOULES_PER_OUTPUT_TOKEN: "joulesPerOutputToken",
+    JOULES_PER_OUTPUT_TOKEN_LOWER: "joulesPerOutputTokenLower",
+    JOULES_PER_OUTPUT_TOKEN_UPPER: "joulesPerOutputTokenUpper",
+}
 
 
 def _number(value: object, *, rounding: str = ROUND_HALF_EVEN) -> str | None:

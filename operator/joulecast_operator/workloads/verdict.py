@@ -5,14 +5,12 @@ Both processes call the same function, so that a warning, an event and the annot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from joulecast.printable import bounded
 from joulecast_operator.api import bounds
 from joulecast_operator.api.annotations import (
-    BATCH_SIZE,
     ESTIMATE,
     FAILED,
     PENDING,
@@ -22,24 +20,26 @@ from joulecast_operator.api.annotations import (
     Outputs,
     annotations_of,
     ready_condition,
-    significant,
     state_of,
 )
-from joulecast_operator.api.objects import Resource
+from joulecast_operator.api.objects import Resource, mapping
 from joulecast_operator.workloads import choice, discovery
-from joulecast_operator.workloads.choice import Dimension, Wanted
+from joulecast_operator.workloads.choice import Wanted
+from joulecast_operator.workloads.containers import reference, serving, unserved
+from joulecast_operator.workloads.dimensions import DEGREES, DIMENSIONS, PHASES, Dimension, invalid
+from joulecast_operator.workloads.engines.served import ServedModel
 from joulecast_operator.workloads.outputs import outputs_of, outputs_without_numbers
+from joulecast_operator.workloads.sentences import forecast
 
 NO_ESTIMATE: Final = "EstimateNotFound"
-INVALID_BATCH_SIZE: Final = "InvalidBatchSize"
 NOT_TOGETHER: Final = "CombinationNotEstimated"
 
 _ESTIMATING: Final = "Estimating"
 _UNDER_WAY: Final = frozenset({_ESTIMATING, "Queued"})
 """Reasons of Ready that end by themselves and soon, so that they are not written into annotations."""
 
-_SAME_PERCENT: Final = 1  # differences that round to less are not mentioned
 _MESSAGE_CHARACTERS: Final = 512  # of a condition's message; the API allows 32,768, which a terminal cannot show
+_GIVEN_CHARACTERS: Final = 64  # of an invalid value
 _LISTED: Final = 8  # values of a dimension that a sentence lists: as many as a spec may give batch sizes
 
 
@@ -69,25 +69,67 @@ def verdict_on(workload: Resource, estimate: Resource | None, namespace: str) ->
     """Return what to say about ``workload`` from ``estimate``, the one that applies to it; None for nothing."""
     if not discovery.annotatable(workload):
         return None
-    if estimate is None:
+    if estimate is None and not discovery.wants_estimate(workload):
         return _without_estimate(workload, namespace)
+    unclear = _unclear(workload, estimate)
+    if unclear is not None:
+        return unclear
+    if estimate is None:
+        return _being_made(workload)
     if _overtaken(workload, estimate):
         return _being_made(workload)
     if state_of(estimate) != READY:
         return _not_ready(estimate)
-    wanted = choice.wanted_by(workload)
+    wanted = _wanted(workload, estimate)
     row = choice.row_for(estimate, wanted)
     if row is None:
         return _no_such_row(workload, estimate, wanted)
-    return Verdict(outputs=outputs_of(estimate, row), sentence=_forecast(row, estimate))
+    return Verdict(outputs=outputs_of(estimate, row), sentence=forecast(row, estimate))
 
 
 def _without_estimate(workload: Resource, namespace: str) -> Verdict | None:
     named = annotations_of(workload).get(ESTIMATE, "").strip()
-    if named:
-        sentence = f'no estimate "{named}" in namespace "{namespace}": create it, or correct the annotation {ESTIMATE}'
-        return Verdict(outputs=outputs_without_numbers(None, PENDING, NO_ESTIMATE), sentence=sentence)
-    return _being_made(workload) if discovery.wants_estimate(workload) else None
+    if not named:
+        return None
+    sentence = f'no estimate "{named}" in namespace "{namespace}": create it, or correct the annotation {ESTIMATE}'
+    return Verdict(outputs=outputs_without_numbers(None, PENDING, NO_ESTIMATE), sentence=sentence)
+
+
+def _unclear(workload: Resource, estimate: Resource | None) -> Verdict | None:
+    """Return a verdict that the workload does not say how its model is run, or which model it serves; None if it does.
+
+    An estimate that the workload names is taken as it is, whatever the command line of an engine leaves open.
+    """
+    dimension = invalid(workload)
+    if dimension is not None:
+        return _failed(estimate, dimension.invalid, _invalid(workload, estimate, dimension))
+    named = annotations_of(workload).get(ESTIMATE, "").strip()
+    problem = None if named else unserved(workload, runtime=_given_runtime(estimate))
+    return _failed(estimate, problem.reason, problem.message) if problem else None
+
+
+def _given_runtime(estimate: Resource | None) -> str | None:
+    """Return the runtime that an estimate of a target gives in its spec; None if it has no target or gives none."""
+    spec = mapping(estimate.get("spec")) if estimate is not None else {}
+    return spec.get("runtime") if spec.get("targetRef") else None
+
+
+def _wanted(workload: Resource, estimate: Resource) -> Wanted:
+    """Return what the workload requires of a result, without the engine that the runtime of its estimate stands for."""
+    wanted, served = choice.wanted_by(workload), serving(workload)
+    if not isinstance(served, ServedModel) or served.runtime is not None or _given_runtime(estimate) is None:
+        return wanted
+    return {field: values for field, values in wanted.items() if values != (served.engine,)}
+
+
+def _invalid(workload: Resource, estimate: Resource | None, dimension: Dimension) -> str:
+    given = bounded(dimension.given(workload), _GIVEN_CHARACTERS)
+    held = _held(estimate, dimension) if estimate is not None else ""
+    if estimate is not None and held:
+        accepted = f'one of the {dimension.plural} of "{_name(estimate)}", {held}'
+    else:
+        accepted = dimension.accepted
+    return f'{dimension.annotation} is "{given}": give {accepted}'
 
 
 def _being_made(workload: Resource) -> Verdict:
@@ -106,11 +148,27 @@ def _overtaken(workload: Resource, estimate: Resource) -> bool:
     if not estimate.get("spec", {}).get("targetRef"):
         row = choice.row_for(estimate, choice.wanted_by(workload))
         return discovery.wants_estimate(workload) and (state_of(estimate) != READY or row is None)
-    images, priced = discovery.model_references(workload), estimate.get("status", {}).get("image")
-    if images and priced is not None and priced not in map(bounds.text, images):
+    models, priced = discovery.model_references(workload), estimate.get("status", {}).get("image")
+    if models and priced is not None and reference(priced) not in map(bounds.text, models):
+        return True
+    if _runs_otherwise(workload, estimate):
         return True
     asked = choice.asked_spec(workload)
     return discovery.is_made(estimate) and not choice.same_request(estimate["spec"], asked)
+
+
+def _runs_otherwise(workload: Resource, estimate: Resource) -> bool:
+    """Tell whether the results are of another engine or tensor parallel degree than the workload's command has now,
+    although the estimate follows the command."""
+    served, spec = serving(workload), mapping(estimate.get("spec"))
+    if not isinstance(served, ServedModel):
+        return False
+    engine = mapping(mapping(estimate.get("status")).get("understood")).get("engine")
+    if engine is not None and engine != served.engine and not spec.get("runtime"):
+        return True
+    follows = served.runtime is not None and not mapping(spec.get("workload")).get("tensorParallel")
+    degrees = {DEGREES.value(row) for row in choice.rows_of(estimate)} if follows else set()
+    return bool(degrees) and str(served.tensor_parallel or 1) not in degrees
 
 
 def _not_ready(estimate: Resource) -> Verdict:
@@ -131,47 +189,45 @@ def _no_such_row(workload: Resource, estimate: Resource, wanted: Wanted) -> Verd
     dimension = choice.lacking(estimate, wanted)
     if dimension is None:
         reason, said = NOT_TOGETHER, _not_together(estimate, wanted)
-    elif dimension.annotation == BATCH_SIZE and discovery.asked_batch_size(workload) is None:
-        reason, said = INVALID_BATCH_SIZE, _invalid_batch_size(estimate, wanted, dimension)
     else:
         reason, said = dimension.reason, _not_held(workload, estimate, wanted, dimension)
+    return _failed(estimate, reason, said)
+
+
+def _failed(estimate: Resource | None, reason: str, said: str) -> Verdict:
     return Verdict(outputs=outputs_without_numbers(estimate, FAILED, reason), sentence=f"no forecast: {said}")
 
 
 def _not_together(estimate: Resource, wanted: Wanted) -> str:
-    asked = [f"{each.words} {_any_of(wanted[each.field])}" for each in choice.DIMENSIONS if each.field in wanted]
+    asked = [f"{each.words} {_any_of(wanted[each.field])}" for each in DIMENSIONS if each.field in wanted]
     return f'the estimate "{_name(estimate)}" has no result for {", ".join(asked)} together: apply one that has it'
-
-
-def _invalid_batch_size(estimate: Resource, wanted: Wanted, dimension: Dimension) -> str:
-    given, held = _any_of(wanted[dimension.field]), _held(estimate, dimension)
-    return f'{BATCH_SIZE} is "{given}": give one of the batch sizes of "{_name(estimate)}", {held}'
 
 
 def _not_held(workload: Resource, estimate: Resource, wanted: Wanted, dimension: Dimension) -> str:
     asked, held = _any_of(wanted[dimension.field]), _held(estimate, dimension)
+    if not held:
+        return _without(estimate, dimension, asked)
     head = f'the estimate "{_name(estimate)}" has no result for {dimension.words} {asked}, but for {held}'
     if _is_one_of_many(workload, estimate):
-        head = f"no estimate of this image has a result for {dimension.words} {asked}; {head}"
-    return f"{head}: {_WAYS_OUT[dimension.field]}"
+        head = f"no estimate of this model has a result for {dimension.words} {asked}; {head}"
+    return f"{head}: {dimension.way_out}"
 
 
-_WAYS_OUT: Final[Mapping[str, str]] = {
-    "batchSize": "add it to its workload.batchSizes",
-    "precision": "apply an estimate with that workload.precision, or correct the annotation",
-    "runtime": "apply an estimate with that runtime, or correct the annotation",
-    "accelerator": "add it to its accelerators.names",
-}
+def _without(estimate: Resource, dimension: Dimension, asked: str) -> str:
+    """Say that results of the estimate's phase have no such property, as a generation has no batch size."""
+    phases = _held(estimate, PHASES)
+    head = f'the estimate "{_name(estimate)}" has no result for {dimension.words} {asked}'
+    return f"{head}: its results are of the phase {phases}, which has no {dimension.words}: correct the annotation"
 
 
 def _is_one_of_many(workload: Resource, estimate: Resource) -> bool:
-    """Tell whether the estimate was found by its image, so that other estimates of that image were considered too."""
+    """Tell whether the estimate was found by its model, so that other estimates of that model were considered too."""
     return not (annotations_of(workload).get(ESTIMATE, "").strip() or estimate.get("spec", {}).get("targetRef"))
 
 
 def _held(estimate: Resource, dimension: Dimension) -> str:
     """Return the values that the estimate's results have in a dimension, as a list in words, numbers in order."""
-    found = {str(row[dimension.field]) for row in choice.rows_of(estimate) if dimension.field in row}
+    found = {value for row in choice.rows_of(estimate) if (value := dimension.value(row))}
     listed = sorted(found, key=lambda value: (len(value), value) if value.isdecimal() else (0, value))
     more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
     return ", ".join(listed[:_LISTED]) + more
@@ -179,37 +235,6 @@ def _held(estimate: Resource, dimension: Dimension) -> str:
 
 def _any_of(values: tuple[str, ...]) -> str:
     return " or ".join(values[:_LISTED])
-
-
-def _forecast(row: Resource, estimate: Resource) -> str:
-    interval = "–".join(significant(float(row[key])) for key in ("joulesPerBatchLower", "joulesPerBatchUpper"))
-    joules, batch_size, accelerator = significant(float(row["joulesPerBatch"])), row["batchSize"], row["accelerator"]
-    head = f"{joules} J per batch of {batch_size} on {accelerator} ({interval}, {row['origin']})"
-    said = ", ".join([head, *_comparison(row, estimate), *_uncovered(row)])
-    return f'{said}; by the estimate "{_name(estimate)}", precision {row.get("precision")}, {row.get("runtime")}'
-
-
-def _comparison(row: Resource, estimate: Resource) -> tuple[str, ...]:
-    """Return a comparison with the other accelerator that needs least energy at the same batch size and precision."""
-    others = [other for other in choice.rows_of(estimate) if _comparable(other, row)]
-    if not others:
-        return ()
-    other = min(others, key=lambda found: float(found["joulesPerBatch"]))
-    percent = round(100 * (float(row["joulesPerBatch"]) / float(other["joulesPerBatch"]) - 1))
-    if abs(percent) < _SAME_PERCENT:
-        return (f"as much as {other['accelerator']}",)
-    return (f"{abs(percent)} % {'below' if percent < 0 else 'above'} {other['accelerator']}",)
-
-
-def _comparable(other: Resource, row: Resource) -> bool:
-    same = all(other.get(key) == row.get(key) for key in ("batchSize", "precision", "runtime"))
-    return same and other.get("accelerator") != row.get("accelerator") and float(other.get("joulesPerBatch") or 0) > 0
-
-
-def _uncovered(row: Resource) -> tuple[str, ...]:
-    coverage = row.get("coverage")
-    share = int(100 * coverage) if isinstance(coverage, (int, float)) else 100
-    return () if share >= 100 else (f"priced for {share} % of its FLOPs",)
 
 
 def _name(estimate: Resource) -> str:

@@ -58,9 +58,9 @@ def test_deployments_are_found_by_image_by_target_and_by_the_name_they_give(cont
     index.put(DEPLOYMENTS, many.deployment(3, many.IMAGE))
     found = concerned(many.estimate(1, targetRef={"name": "web-00001"}))
     assert {key.name for key in found.named} == {"web-00001", "web-00002"}
-    assert {key.name for key in found.of_image} == {"web-00003"}
+    assert {key.name for key in found.of_model} == {"web-00003"}
     index.put(DEPLOYMENTS, many.deployment(3, "registry.example/other:1") | {"metadata": renewed(3)})
-    assert concerned(many.estimate(1)).of_image == set()
+    assert concerned(many.estimate(1)).of_model == set()
 
 
 def test_estimates_of_one_image_queue_its_deployments_together(controller: Controller) -> None:
@@ -71,7 +71,7 @@ def test_estimates_of_one_image_queue_its_deployments_together(controller: Contr
         controller.changed(key, None, many.estimate(number))
     assert len(controller.queue) == COUNT, "the estimates alone"
     assert len(controller.queue._due) == 1, "one key for all Deployments of the image, when changes have gathered"
-    asyncio.run(controller.reconcile(Key(kind="DeploymentsOfImage", namespace="shop", name=many.IMAGE)))
+    asyncio.run(controller.reconcile(Key(kind="DeploymentsOfModel", namespace="shop", name=many.IMAGE)))
     assert len(controller.queue) == 2 * COUNT
 
 

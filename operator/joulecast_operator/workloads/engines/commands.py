@@ -1,7 +1,8 @@
 """The commands that a container starts, as words: Kubernetes' ``command`` and ``args``, shells looked through.
 
 Nothing is executed. A variable is replaced only where the container states its value; any other stays in the word, so
-that whoever needs the word can see that it is unknown.
+that whoever needs the word can see that it is unknown. Whoever may write a pod may write a megabyte of words, so a long
+command line is not read at all, and a long value replaces no variable: values that double would else fill the memory.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile, islice
 from typing import Final
 
 from joulecast_operator.api.objects import Resource, mappings
 
 _SHELLS: Final = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
-_LONGEST_SCRIPT: Final = 16_384  # characters; a longer one is a program, not a command line
-_MOST_WORDS: Final = 2_000
+LONGEST_LINE: Final = 16_384
+"""Characters of a command line or script that is read; a longer one is a program."""
+_LONGEST_VALUE: Final = 1_024  # characters of a variable that is replaced; names of models and paths are shorter
+_MOST_VARIABLES: Final = 1_000  # of a container that are read, the first ones
 _MOST_COMMANDS: Final = 200
 _NESTED_SHELLS: Final = 3
 _PREFIXES: Final = frozenset({"exec", "env", "nohup", "time", "tini", "dumb-init", "--", "sudo", "command", "nice"})
@@ -45,17 +49,51 @@ class Command:
         return posixpath.basename(self.words[0]) if self.words else ""
 
 
-def commands(container: Resource) -> tuple[Command, ...]:
-    """Return the commands that the container starts, in order; its ``args`` alone where it names no command."""
-    variables = literal_variables(container)
-    words = [_expanded(word, variables) for name in ("command", "args") for word in _words(container.get(name))]
-    return tuple(_looked_through(words[:_MOST_WORDS], variables, depth=0))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandLine:
+    """What a container states about the process that it starts.
+
+    - ``command``, ``args``: as in the container; words alone, whatever else is in the lists.
+    - ``variables``: environment variables whose value stands in the container, without those of long values.
+    """
+
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+
+    @property
+    def characters(self) -> int:
+        """Return its length, each word with the space after it."""
+        return sum(len(word) + 1 for word in (*self.command, *self.args))
 
 
-def literal_variables(container: Resource) -> dict[str, str]:
-    """Return the environment variables whose value stands in the container."""
-    stated = ((each.get("name"), each.get("value")) for each in mappings(container.get("env")))
-    return {str(name): str(value) for name, value in stated if name and value is not None}
+def command_line(container: Resource) -> CommandLine:
+    """Return the command line of a container."""
+    return CommandLine(
+        command=tuple(_words(container.get("command"))),
+        args=tuple(_words(container.get("args"))),
+        variables=tuple(_literals(container)),
+    )
+
+
+def commands(line: CommandLine) -> tuple[Command, ...]:
+    """Return the commands that ``line`` starts, in order; its ``args`` alone where it names no command."""
+    if line.characters > LONGEST_LINE:
+        return ()
+    variables = dict(line.variables)
+    words = [_expanded(word, variables) for word in (*line.command, *line.args)]
+    return tuple(_looked_through(words, variables, depth=0))
+
+
+def _literals(container: Resource) -> Iterator[tuple[str, str]]:
+    for each in islice(mappings(container.get("env")), _MOST_VARIABLES):
+        name, value = each.get("name"), each.get("value")
+        if isinstance(name, str) and isinstance(value, str) and _is_short(name) and _is_short(value):
+            yield name, value
+
+
+def _is_short(value: str) -> bool:
+    return len(value) <= _LONGEST_VALUE
 
 
 def _words(value: object) -> Iterator[str]:
@@ -97,7 +135,7 @@ def _script(words: Sequence[str]) -> str | None:
 
 def _of_script(script: str, variables: Mapping[str, str]) -> Iterator[list[str]]:
     """Yield the simple commands of a shell script, each as words with literal variables replaced."""
-    if len(script) > _LONGEST_SCRIPT:
+    if len(script) > LONGEST_LINE:
         return
     known = dict(variables)
     for number, line in enumerate(_split(script.replace("\\\n", " "))):
@@ -128,17 +166,20 @@ def _split(script: str) -> Iterator[list[str]]:
 
 
 def _assigned(words: list[str], known: dict[str, str]) -> list[str]:
-    """Return the words after assignments, whose values are remembered."""
+    """Return the words after assignments, whose values are remembered; a long one makes its variable unknown."""
     words = words[1:] if words[:1] == ["export"] else words
-    while words and _ASSIGNMENT.match(words[0]):
-        name, _, value = words[0].partition("=")
-        known[name] = value
-        words = words[1:]
-    return words
+    left = list(dropwhile(_ASSIGNMENT.match, words))
+    for word in words[: len(words) - len(left)]:
+        name, _, value = word.partition("=")
+        known.pop(name, None)
+        if _is_short(value):
+            known[name] = value
+    return left
 
 
 def _without_prefixes(words: Sequence[str]) -> list[str]:
-    left = list(words)
-    while left and (posixpath.basename(left[0]) in _PREFIXES or _ASSIGNMENT.match(left[0])):
-        left = left[1:]
-    return left
+    return list(dropwhile(_is_prefix, words))
+
+
+def _is_prefix(word: str) -> bool:
+    return posixpath.basename(word) in _PREFIXES or _ASSIGNMENT.match(word) is not None

@@ -10,7 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from joulecast_operator.workloads.engines.commands import UNKNOWN
+
 _LONGEST_VALUE: Final = 1024
+_LIMITS: Final = frozenset({"most_sequences", "longest", "batched_tokens", "memory_share", "cache_dtype"})
+"""What an option says that a forecast can do without: a value that the pod does not state is listed as ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +143,13 @@ def read_options(engine: Engine, words: Sequence[str], variables: Mapping[str, s
     ignored: list[str] = []
     for option, value in _pairs(engine, words):
         meaning = "model" if option == "" else engine.options.get(option)
-        if meaning and value:
+        if meaning in _LIMITS and UNKNOWN.search(value):
+            ignored.append(f"{option} {value[:_LONGEST_VALUE]}")
+        elif meaning and value:
             values[meaning] = value[:_LONGEST_VALUE]
             used.append(option or value)
         elif option in engine.matters or option.partition(".")[0] in engine.matters:
-            ignored.append(f"{option} {value}".strip())
+            ignored.append(f"{option} {value[:_LONGEST_VALUE]}".strip())
     return Options(values=values, used=tuple(dict.fromkeys(used)), ignored=tuple(dict.fromkeys(ignored)))
 
 

@@ -6,10 +6,19 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final, Literal
 
 from joulecast_operator.api.objects import Resource, mapping, mappings
-from joulecast_operator.workloads.engines.commands import UNKNOWN, Command, commands, literal_variables
+from joulecast_operator.workloads.engines.commands import (
+    LONGEST_LINE,
+    UNKNOWN,
+    Command,
+    CommandLine,
+    command_line,
+    commands,
+)
 from joulecast_operator.workloads.engines.options import ENGINES, Engine, Options, read_options
 
 Source = Literal["uri", "image", "unknown"]
@@ -20,6 +29,9 @@ _BUCKETS: Final = ("s3://", "gs://", "az://", "hf://")
 _PYTHON: Final = re.compile(r"python[0-9.]*")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,6}")
 _SHOWN: Final = 80  # characters of a tenant's word in a sentence
+_MOST_CONTAINERS: Final = 64  # of a pod that are read, the first ones
+_MOST_CHARACTERS: Final = 4 * LONGEST_LINE  # of the command lines of a pod that are read, the first ones
+_REMEMBERED: Final = 8  # command lines: a review reads those of an object and of the one before several times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +57,7 @@ class ServedModel:
     - ``tensor_parallel``, ``most_sequences``, ``longest``, ``batched_tokens``: None where the engine's default holds.
     - ``dtype``, ``quantisation``, ``cache_dtype``: as written, "" where the files decide.
     - ``used``, ``ignored``: options that were read, and those that may matter and were not.
+    - ``problem``: why it cannot be said how many cards share the model, "" where it can: a sentence with the way out.
     """
 
     engine: str
@@ -60,16 +73,65 @@ class ServedModel:
     cache_dtype: str = ""
     used: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    problem: str = ""
 
 
 def served_models(pod: Resource) -> tuple[ServedModel, ...]:
-    """Return the model of every container of a pod's spec that starts a known engine, in the pod's order."""
-    found = (_served(pod, container) for container in mappings(pod.get("containers")))
+    """Return the model of every container of a pod's spec that starts a known engine, in the pod's order.
+
+    Of a pod with more than 64 containers or 65,536 characters of command lines only the first are read.
+    """
+    found = (_served(pod, container, line) for container, line in _lines(pod))
     return tuple(model for model in found if model is not None)
 
 
-def _served(pod: Resource, container: Resource) -> ServedModel | None:
-    started = _started(container)
+def kept(pod: Resource) -> dict[str, Any]:
+    """Return the smallest part of a pod's spec that has the same images and for which ``served_models`` returns the
+    same."""
+    lines = dict(enumerate(line for _, line in _lines(pod)))
+    containers = [_kept_container(each, lines.get(n)) for n, each in enumerate(mappings(pod.get("containers")))]
+    serves = any("name" in each for each in containers)
+    volumes = [_kept_volume(each) for each in mappings(pod.get("volumes")) if serves or each.get("image")]
+    return {"containers": containers, "volumes": volumes}
+
+
+def _kept_container(container: Resource, line: CommandLine | None) -> dict[str, Any]:
+    if line is None or _started(line, _image(container)) is None:
+        # with a command that starts nothing known, because the image alone may name an engine
+        return {"image": container.get("image")} | ({"command": [""]} if _of_image(_image(container)) else {})
+    words = {"command": list(line.command), "args": list(line.args)}
+    if line.characters > LONGEST_LINE:
+        words = {"args": [" " * LONGEST_LINE]}  # a line that is not read either
+    mounts = [
+        {name: each[name] for name in ("name", "mountPath", "subPath") if name in each}
+        for each in mappings(container.get("volumeMounts"))
+    ]
+    own = {"name": container.get("name", "")}
+    own |= {name: container[name] for name in ("image", "workingDir") if name in container}
+    env = [{"name": name, "value": value} for name, value in line.variables]
+    return own | {name: value for name, value in (words | {"env": env, "volumeMounts": mounts}).items() if value}
+
+
+def _kept_volume(volume: Resource) -> dict[str, Any]:
+    """Return a volume with its image, or with its kind alone."""
+    reference = mapping(volume.get("image")).get("reference")
+    own = {"name": volume.get("name")}
+    return own | ({"image": {"reference": reference}} if reference else {_kind_of(volume): {}})
+
+
+def _lines(pod: Resource) -> Iterator[tuple[Resource, CommandLine]]:
+    """Yield the containers that are read, with their command lines."""
+    left = _MOST_CHARACTERS
+    for container in islice(mappings(pod.get("containers")), _MOST_CONTAINERS):
+        line = command_line(container)
+        left -= min(line.characters, LONGEST_LINE)
+        if left < 0:
+            return
+        yield container, line
+
+
+def _served(pod: Resource, container: Resource, line: CommandLine) -> ServedModel | None:
+    started = _started(line, _image(container))
     if started is None:
         return None
     engine, words, command = started
@@ -78,7 +140,7 @@ def _served(pod: Resource, container: Resource) -> ServedModel | None:
         engine=engine.name,
         runtime=engine.runtime,
         container=str(container.get("name", "")),
-        place=_place(pod, container, engine, options),
+        place=_place(pod, container, engine, options) if line.characters <= LONGEST_LINE else _too_long(container),
         tensor_parallel=_count(options, "tensor_parallel"),
         most_sequences=_count(options, "most_sequences"),
         longest=_count(options, "longest"),
@@ -88,22 +150,28 @@ def _served(pod: Resource, container: Resource) -> ServedModel | None:
         cache_dtype=options.values.get("cache_dtype", ""),
         used=options.used,
         ignored=options.ignored,
+        problem=_degree_problem(container, options),
     )
 
 
-def _started(container: Resource) -> tuple[Engine, Sequence[str], Command] | None:
-    """Return the engine that the container starts, the words after its program, and the command."""
-    found = commands(container)
+@lru_cache(maxsize=_REMEMBERED)
+def _started(line: CommandLine, image: str) -> tuple[Engine, Sequence[str], Command] | None:
+    """Return the engine that a container starts, the words after its program, and the command."""
+    found = commands(line)
     for command in found:
         for engine in ENGINES:
             words = _after_program(engine, command.words)
             if words is not None:
                 return engine, words, command
-    own = None if container.get("command") else _of_image(str(container.get("image", "")))
+    own = None if line.command else _of_image(image)
     if own is None:
         return None
     words = tuple(word for command in found for word in command.words)
-    return own, words, Command(words=words, variables=literal_variables(container))
+    return own, words, Command(words=words, variables=dict(line.variables))
+
+
+def _image(container: Resource) -> str:
+    return str(container.get("image") or "")
 
 
 def _after_program(engine: Engine, words: Sequence[str]) -> Sequence[str] | None:
@@ -133,6 +201,17 @@ def _of_image(image: str) -> Engine | None:
 def _count(options: Options, name: str) -> int | None:
     text = options.values.get(name, "")
     return int(text) if _COUNT.fullmatch(text) else None
+
+
+def _degree_problem(container: Resource, options: Options) -> str:
+    text = options.values.get("tensor_parallel", "")
+    if not text or _COUNT.fullmatch(text):
+        return ""
+    name = str(container.get("name", ""))
+    return (
+        f"container {name!r} takes the number of cards that share the model from {text[:_SHOWN]!r}, which the pod does"
+        " not state as a whole number: write the number into the command"
+    )
 
 
 def _place(pod: Resource, container: Resource, engine: Engine, options: Options) -> ModelPlace:
@@ -174,15 +253,19 @@ def _mounted(pod: Resource, container: Resource, path: str) -> ModelPlace:
     """Return the image that holds ``path``: that of a volume mounted around it, else the container's own."""
     mount = max(_mounts(container, path), key=lambda found: len(found[0]), default=None)
     if mount is None:
-        return ModelPlace(source="image", image=str(container.get("image", "")), path=path)
+        return ModelPlace(source="image", image=_image(container), path=path)
     folder, name, below = mount
     volume = next((each for each in mappings(pod.get("volumes")) if each.get("name") == name), {})
     reference = mapping(volume.get("image")).get("reference")
     inside = posixpath.normpath(posixpath.join("/", below, posixpath.relpath(path, folder)))
     if reference:
         return ModelPlace(source="image", image=str(reference), path=inside)
-    kind = next((key for key in volume if key != "name"), "unknown")
+    kind = _kind_of(volume)
     return _unknown(f"takes the model from {path[:_SHOWN]!r} on a volume of kind {kind}, which is not read", container)
+
+
+def _kind_of(volume: Resource) -> str:
+    return next((key for key in volume if key != "name"), "unknown")
 
 
 def _mounts(container: Resource, path: str) -> Iterator[tuple[str, str, str]]:
@@ -193,9 +276,14 @@ def _mounts(container: Resource, path: str) -> Iterator[tuple[str, str, str]]:
             yield folder, str(mount.get("name", "")), str(mount.get("subPath", ""))
 
 
+def _too_long(container: Resource) -> ModelPlace:
+    return _unknown(f"has a command line of more than {LONGEST_LINE} characters, which is not read", container)
+
+
 def _unknown(problem: str, container: Resource) -> ModelPlace:
     name = str(container.get("name", ""))
     return ModelPlace(
         source="unknown",
-        problem=f"container {name!r} {problem}: name the model in an InferenceEnergyEstimate (spec.model)",
+        problem=f"container {name!r} {problem}: name the model in the annotation joulecast.dev/model, or in the"
+        " spec.model of an InferenceEnergyEstimate",
     )

@@ -58,8 +58,11 @@ def test_a_model_in_an_image_volume() -> None:
 
 
 def test_an_annotation_decides_where_the_model_is() -> None:
-    model = found(container("meta-llama/Llama-3.1-8B"), annotations={MODEL: "registry.example/other:1"})
-    assert model == FoundModel(images=("registry.example/other:1",))
+    served = container("meta-llama/Llama-3.1-8B", "-tp", "2")
+    for named in ("registry.example/other:1", "hf://other/model"):
+        model = found(served, annotations={MODEL: named})
+        assert (model.images, model.path, model.runtime) == ((named,), None, "vllm")
+        assert model.generation == {"tensor_parallel": 2}
 
 
 def test_images_are_searched_where_no_engine_is_started() -> None:
@@ -71,7 +74,11 @@ def test_images_are_searched_where_no_engine_is_started() -> None:
     ("containers", "reason", "says"),
     [
         ([container("$(MODEL)")], "UnknownModel", "whose value the pod does not state"),
-        ([container("one/a", name="a"), container("one/b", name="b")], "AmbiguousModel", "a (vLLM), b (vLLM)"),
+        (
+            [container("one/a", name="a"), container("one/b", name="b")],
+            "AmbiguousModel",
+            '"a" (hf://one/a by vLLM)',
+        ),
         (
             [container(name="tgi", command=["text-generation-launcher"], args=["--model-id", "org/m"])],
             "EngineNotSupported",

@@ -13,7 +13,7 @@ COUNT = 500
 
 
 def names(index: Index, image: str = many.IMAGE) -> set[str]:
-    return {found["metadata"]["name"] for found in index.by_image("shop", image)}
+    return {found["metadata"]["name"] for found in index.by_model("shop", image)}
 
 
 def test_of_those_that_are_alike_the_first_and_the_newest_stand_for_all() -> None:

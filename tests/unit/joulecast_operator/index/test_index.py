@@ -23,8 +23,8 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
     assert not index.apply(ESTIMATES, "MODIFIED", estimate("a", 8, model={"image": "old"}))
     assert not index.apply(ESTIMATES, "MODIFIED", estimate("a", 9, model={"image": "same"}))
     assert index.apply(ESTIMATES, "MODIFIED", estimate("a", 10, model={"image": "newest"}))
-    assert [found["metadata"]["name"] for found in index.by_image("shop", "newest")] == ["a"]
-    assert index.by_image("shop", "new") == []
+    assert [found["metadata"]["name"] for found in index.by_model("shop", "newest")] == ["a"]
+    assert index.by_model("shop", "new") == []
 
 
 def test_an_answer_to_our_own_write_does_not_bring_back_what_went() -> None:
@@ -43,8 +43,8 @@ def test_lookups_stay_within_the_namespace_and_follow_changes() -> None:
     assert index.by_target("other", "Deployment", "web") == []
     index.put(ESTIMATES, estimate("a", 2, model={"image": "x"}))
     assert index.by_target("shop", "Deployment", "web") == []
-    assert len(index.by_image("shop", "x")) == 1
-    assert index.by_image("other", "x") == []
+    assert len(index.by_model("shop", "x")) == 1
+    assert index.by_model("other", "x") == []
 
 
 def test_what_a_listing_does_not_confirm_is_gone() -> None:
@@ -104,7 +104,7 @@ def test_an_estimate_of_another_shape_is_held_and_can_be_replaced(odd: Any) -> N
         whole = {**estimate("a", 1), "spec": spec}
         assert index.apply(ESTIMATES, "ADDED", whole)
         assert index.apply(ESTIMATES, "MODIFIED", estimate("a", 2, model={"image": "mended"}))
-        assert [found["metadata"]["name"] for found in index.by_image("shop", "mended")] == ["a"]
+        assert [found["metadata"]["name"] for found in index.by_model("shop", "mended")] == ["a"]
         assert index.apply(ESTIMATES, "MODIFIED", whole | {"metadata": estimate("a", 3)["metadata"]})
         assert index.apply(ESTIMATES, "DELETED", whole)
         assert list(index.estimates()) == []

@@ -16,6 +16,7 @@ from joulecast_operator.workloads.admission import decide
 from joulecast_operator.workloads.choice import rows_of
 from joulecast_operator.workloads.outputs import outputs_of
 from tests.unit.joulecast_operator.samples import many
+from tests.unit.joulecast_operator.samples.workloads import deployment, engine, estimate, generation
 
 COUNT = 300
 BYTES_AS_DICTS = 25_000  # of an estimate of twenty results, at least
@@ -69,6 +70,33 @@ def test_the_webhook_decides_with_what_it_keeps_as_with_the_whole() -> None:
     assert lean.warnings
     for row, kept in zip(rows_of(whole), rows_of(slim.admission_estimate(whole)), strict=True):
         assert outputs_of(whole, row) == outputs_of(slim.admission_estimate(whole), kept)
+
+
+def test_the_webhook_decides_about_a_language_model_with_what_it_keeps_as_with_the_whole() -> None:
+    rows = [generation(), generation("NVIDIA-H200", joules=2.0)]
+    whole = estimate("llama", rows=rows, spec={"targetRef": {"kind": "Deployment", "name": "web"}})
+    whole["metadata"]["resourceVersion"] = "1"
+    whole["status"] |= {"image": "hf://a/b", "understood": {"engine": "vLLM", "used": ["-tp"]}}
+    for args in (["a/b", "-tp", "2"], ["a/b", "-tp", "4"], ["a/c", "-tp", "2"]):
+        request = {"operation": "CREATE", "namespace": "shop", "object": deployment(containers=[engine("s", *args)])}
+        indexes = Index(), Index(estimate=slim.admission_estimate)
+        for index in indexes:
+            index.put(ESTIMATES, whole)
+        full, lean = (decide(request, index) for index in indexes)
+        assert full == lean
+        assert lean.outcome == ("annotated" if args == ["a/b", "-tp", "2"] else "pending")
+
+
+def test_estimates_of_an_address_are_found_by_it() -> None:
+    index = Index()
+    found = estimate("llama", spec={"model": {"uri": "hf://a/b"}})
+    found["metadata"]["resourceVersion"] = "1"
+    index.put(ESTIMATES, found)
+    served = deployment(containers=[engine("s", "a/b")])
+    served["metadata"]["resourceVersion"] = "1"
+    index.put(DEPLOYMENTS, served)
+    assert [each["metadata"]["name"] for each in index.by_model("shop", "hf://a/b")] == ["llama"]
+    assert {key.name for key in index.deployments_of("shop", model="hf://a/b")} == {"web"}
 
 
 def test_the_controller_keeps_spec_and_status_whole_as_it_compares_them() -> None:

@@ -12,9 +12,10 @@ from joulecast import errors
 from joulecast_operator.metrics.reasons import REASONS
 
 NO_FAILURES = {
-    "AcceleratorNotEstimated", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated", "Better", "Estimating",
-    "InvalidRow", "JobGoing", "NoAccelerator", "NoNode", "NotBetter", "PrecisionNotEstimated", "ProfileChanged",
-    "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended",
+    "AcceleratorNotEstimated", "AnotherCalibration", "AsMeasured", "BatchSizeNotEstimated", "Better",
+    "ConcurrencyNotEstimated", "Estimating", "InputTokensNotEstimated", "InvalidRow", "JobGoing", "NoAccelerator",
+    "NoNode", "NotBetter", "OutputTokensNotEstimated", "PhaseNotEstimated", "PrecisionNotEstimated", "ProfileChanged",
+    "Queued", "RuntimeNotEstimated", "Scheduled", "Starting", "Suspended", "TensorParallelNotEstimated",
 }  # fmt: skip
 """Reasons of what waits, runs, went well, or stands on a Deployment alone."""
 

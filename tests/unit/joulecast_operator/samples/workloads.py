@@ -6,8 +6,10 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from joulecast_operator.index.slim import model_of
 from joulecast_operator.metrics.estimates import ServedRow, shown
 
+H100 = "NVIDIA-H100-80GB-HBM3"
 A100 = "NVIDIA-A100-SXM4-80GB"
 H200 = "NVIDIA-H200"
 IMAGE = "registry.example/models/detector:1"
@@ -29,8 +31,8 @@ def row(accelerator: str = H200, *, joules: float = 0.42123, batch_size: int = 3
     } | more
 
 
-def generation(accelerator: str = H200, *, joules: float = 3.0712, **more: Any) -> dict[str, Any]:
-    """Return the result of a language model's requests on one accelerator."""
+def generation(accelerator: str = H100, *, joules: float = 3.1, **more: Any) -> dict[str, Any]:
+    """Return the result of a request to a language model that two cards share."""
     return {
         "accelerator": accelerator,
         "runtime": "vllm",
@@ -42,17 +44,19 @@ def generation(accelerator: str = H200, *, joules: float = 3.0712, **more: Any) 
         "cachedTokens": 0,
         "parallel": 2,
         "joulesPerRequest": joules,
-        "joulesPerRequestLower": joules * 0.85,
-        "joulesPerRequestUpper": joules * 1.2,
-        "joulesPerInputToken": joules / 2000,
-        "joulesPerOutputToken": joules / 256,
+        "joulesPerRequestLower": joules - 0.5,
+        "joulesPerRequestUpper": joules + 0.6,
+        "joulesPerInputToken": 0.0006,
+        "joulesPerOutputToken": 0.012,
+        "joulesPerOutputTokenLower": 0.01,
+        "joulesPerOutputTokenUpper": 0.014,
         "timeToFirstTokenSeconds": 0.0512,
         "interTokenLatencySeconds": 0.0143,
         "tokensPerSecond": 2237.0,
         "memoryBytes": 9_000_000_000,
-        "averagePowerWatts": 1203.0,
+        "averagePowerWatts": 1100.0,
         "intervalLevel": 0.9,
-        "coverage": 0.98,
+        "coverage": 1.0,
         "origin": "transferred",
     } | more
 
@@ -102,6 +106,11 @@ def deployment(
     }
 
 
+def engine(name: str = "server", *args: str, image: str = "vllm/vllm-openai:v0.24.0", **more: Any) -> dict[str, Any]:
+    """Return a container that serves a language model by vLLM."""
+    return {"name": name, "image": image, "command": ["vllm", "serve", *args]} | more
+
+
 class Estimates:
     """An index of a fixed list of estimates."""
 
@@ -124,8 +133,8 @@ class Estimates:
         wanted = {"kind": kind, "name": name}
         return [found for found in self._of(namespace) if wanted.items() <= found["spec"].get("targetRef", {}).items()]
 
-    def by_image(self, namespace: str, image: str) -> list[dict[str, Any]]:
-        return [found for found in self._of(namespace) if found["spec"].get("model", {}).get("image") == image]
+    def by_model(self, namespace: str, reference: str) -> list[dict[str, Any]]:
+        return [found for found in self._of(namespace) if model_of(found) == reference]
 
     def _of(self, namespace: str) -> list[dict[str, Any]]:
         return [found for found in self.held if found["metadata"]["namespace"] == namespace]

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from joulecast_operator.api import annotations as notes
 from joulecast_operator.workloads.admission import Decision, decide
 from joulecast_operator.workloads.outputs import outputs_of
-from tests.unit.joulecast_operator.samples.workloads import A100, IMAGE, Estimates, deployment, estimate, row
+from tests.unit.joulecast_operator.samples.workloads import (
+    A100,
+    IMAGE,
+    Estimates,
+    deployment,
+    engine,
+    estimate,
+    generation,
+    row,
+)
 
 MODEL = {"joulecast.dev/model": IMAGE}
 FORGED = {notes.JOULES: "0.001", notes.STATE: "Ready", notes.ORIGIN: "measured", notes.REASON: "AllIsWell"}
@@ -315,6 +324,49 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size
 def test_an_object_of_any_shape_is_decided_without_touching_more_than_annotations(workload: Any, kind: str) -> None:
     decision = decide(create(workload, kind={"kind": kind}), Estimates(estimate()))
     assert all(operation["path"].startswith("/metadata/annotations") for operation in decision.patch)
+
+
+WORDS = st.lists(st.sampled_from(["vllm", "serve", "sh", "-c", "-tp", "--model", "a/b", "/m", "$X", "2", "--", "'", ";"]) | st.text(max_size=8), max_size=8)  # fmt: skip # noqa: E501
+CONTAINER = st.fixed_dictionaries(
+    {"image": st.sampled_from(["vllm/vllm-openai:1", "sglang", "x"])},
+    optional={
+        "name": st.text(max_size=4),
+        "command": WORDS | JSON,
+        "args": WORDS | WORDS.map(lambda words: [" ".join(words)]) | JSON,
+        "env": st.lists(st.fixed_dictionaries({"name": st.just("X"), "value": st.text(max_size=4) | JSON}), max_size=2),
+        "volumeMounts": st.lists(
+            st.fixed_dictionaries({"name": st.just("v"), "mountPath": st.text(max_size=3)}) | JSON
+        ),
+    },
+)
+
+
+@given(st.lists(CONTAINER | JSON, max_size=3), st.dictionaries(st.sampled_from(sorted(notes.INPUT_KEYS)), st.text()))
+def test_any_command_line_is_decided_about_and_never_denied(containers: list[Any], inputs: dict[str, str]) -> None:
+    volumes = [{"name": "v", "image": {"reference": IMAGE}}]
+    workload = deployment(containers=containers, volumes=volumes, annotations=inputs)
+    old = deployment(containers=containers[:1], annotations={})
+    for request in (create(workload), update(workload, old)):
+        decision = decide(request, Estimates(estimate(), estimate(rows=[generation()])))
+        assert decision.outcome != "error"
+        assert all(text.isprintable() and len(text) <= 1024 for text in decision.warnings)
+        assert all(operation["path"].startswith("/metadata/annotations") for operation in decision.patch)
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        engine("server", "a/b", "--chat-template", "x" * 1_000_000),
+        engine("server", *["--x"] * 300_000),
+        {"name": "server", "image": "vllm", "args": ["sh", "-c", "A=$A$A;" * 150_000]},
+        {"name": "server", "image": "x", "command": ["sh", "-c", "vllm serve " + "'" * 1_000_000]},
+        engine("server", "$(A)" * 4_000, env=[{"name": "A", "value": "a" * 1_000_000}]),
+    ],
+    ids=["a word", "words", "assignments", "quotes", "variables"],
+)
+def test_a_megabyte_of_words_is_decided_about(container: dict[str, Any]) -> None:
+    workload = deployment(containers=[container], annotations=MODEL)
+    assert decide(create(workload), Estimates(estimate())).outcome in ("annotated", "pending", "failed")
 
 
 def failed(message: str) -> dict[str, Any]:

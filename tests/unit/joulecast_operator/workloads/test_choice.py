@@ -7,10 +7,31 @@ from typing import Any
 
 import pytest
 
-from joulecast_operator.api.annotations import BATCH_SIZE, ESTIMATE, FOR_ACCELERATOR, PRECISION, RUNTIME
+from joulecast_operator.api.annotations import (
+    BATCH_SIZE,
+    CONCURRENCY,
+    ESTIMATE,
+    FOR_ACCELERATOR,
+    INPUT_TOKENS,
+    MODEL,
+    OUTPUT_TOKENS,
+    PHASE,
+    PRECISION,
+    RUNTIME,
+)
 from joulecast_operator.api.kinds import MANAGED_BY_LABEL, MANAGER
 from joulecast_operator.workloads import choice
-from tests.unit.joulecast_operator.samples.workloads import A100, H200, IMAGE, Estimates, deployment, estimate, row
+from tests.unit.joulecast_operator.samples.workloads import (
+    A100,
+    H200,
+    IMAGE,
+    Estimates,
+    deployment,
+    engine,
+    estimate,
+    generation,
+    row,
+)
 
 L40S = "NVIDIA-L40S"
 ON_L40S = {"nodeSelector": {"nvidia.com/gpu.product": L40S}}
@@ -115,6 +136,50 @@ def test_defaults_that_the_server_fills_in_make_no_other_question() -> None:
     assert choice.same_request(filled, {})
     for other in ({"runtime": "vllm"}, {"workload": {"batchSizes": [1]}}, {"accelerators": {"names": [L40S]}}):
         assert not choice.same_request(filled, other)
+
+
+GENERATION = {PHASE: "request", CONCURRENCY: "32", INPUT_TOKENS: "512", OUTPUT_TOKENS: "256"}
+
+
+def test_an_estimate_is_made_for_a_generation_as_the_annotations_say() -> None:
+    workload = deployment(annotations={MODEL: "hf://a/b", RUNTIME: "sglang"} | GENERATION)
+    of_model = {"phase": "request", "concurrency": 32, "inputTokens": 512, "outputTokens": 256}
+    assert choice.asked_spec(workload) == {"workload": of_model, "runtime": "sglang"}
+    assert choice.asked_spec(deployment(annotations={PHASE: "chat", CONCURRENCY: "0", INPUT_TOKENS: "x"})) == {}
+
+
+@pytest.mark.parametrize("field", ["phase", "concurrency", "inputTokens", "outputTokens"])
+def test_another_generation_is_another_question(field: str) -> None:
+    asked = {"phase": "request", "concurrency": 32, "inputTokens": 512, "outputTokens": 256}
+    spec = {"workload": asked | {"precision": "default"}}
+    assert choice.same_request(spec, {"workload": asked})
+    assert not choice.same_request(spec, {"workload": {key: value for key, value in asked.items() if key != field}})
+
+
+def test_a_runtime_that_is_asked_for_is_not_the_one_that_follows_the_engine() -> None:
+    assert not choice.same_request({}, {"runtime": "torch-eager"})
+    assert choice.same_request({"runtime": "torch-eager"}, {"runtime": "torch-eager"})
+    assert choice.same_request({}, {})
+
+
+def test_an_engine_requires_its_runtime_and_its_degree() -> None:
+    workload = deployment(containers=[engine("server", "a/b", "-tp", "2")])
+    assert choice.wanted_by(workload) == {"runtime": ("vllm",), "parallel": ("2",)}
+    assert choice.wanted_by(deployment(containers=[engine("server", "a/b")]))["parallel"] == ("1",)
+    other = deployment(containers=[{"name": "x", "image": "x", "command": ["llama-server", "-hf", "a/b"]}])
+    assert choice.wanted_by(other) == {"runtime": ("llama.cpp",)}
+    limited = deployment(containers=[engine("server", "a/b", "--max-num-seqs", "16")], annotations=GENERATION)
+    assert choice.wanted_by(limited)["concurrency"] == ("16",)
+    named = deployment(containers=[engine("server", "a/b")], annotations={RUNTIME: "torch-eager"})
+    assert choice.wanted_by(named)["runtime"] == ("torch-eager",)
+
+
+def test_of_estimates_of_one_address_the_one_of_the_engines_degree_wins() -> None:
+    workload = deployment(containers=[engine("server", "a/b", "-tp", "2")])
+    of_one = estimate("z-one", rows=[generation(parallel=1)], spec={"model": {"uri": "hf://a/b"}})
+    of_two = estimate("a-two", rows=[generation()], spec={"model": {"uri": "hf://a/b"}})
+    other = estimate("other", rows=[generation()], spec={"model": {"uri": "hf://a/c"}})
+    assert chosen(workload, of_one, of_two, other) == "a-two"
 
 
 def test_the_order_of_lookup() -> None:

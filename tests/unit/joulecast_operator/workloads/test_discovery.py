@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from joulecast_operator.workloads import discovery
-from tests.unit.joulecast_operator.samples.workloads import IMAGE, deployment
+from tests.unit.joulecast_operator.samples.workloads import IMAGE, deployment, engine
 
 MODEL = {"joulecast.dev/model": IMAGE}
+LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 OWNER = {
     "apiVersion": "serving.kserve.io/v1beta1",
     "kind": "InferenceService",
@@ -36,6 +37,31 @@ def test_the_annotation_names_the_model_before_volumes_and_containers() -> None:
 def test_an_image_volume_is_likelier_than_a_container() -> None:
     found = discovery.model_reference(deployment(volumes=[{"name": "m", "image": {"reference": "r/m:1"}}]))
     assert found == discovery.ModelInWorkload(reference="r/m:1", found_in="volume")
+
+
+def test_an_engine_decides_before_the_images_of_the_pod() -> None:
+    volumes = [{"name": "m", "image": {"reference": "r/m:1"}}]
+    workload = deployment(containers=[engine("server", LLAMA), {"name": "proxy", "image": "envoy:1"}], volumes=volumes)
+    assert discovery.models(workload) == (discovery.ModelInWorkload(reference=f"hf://{LLAMA}", found_in="engine"),)
+    assert discovery.model_references(workload) == (f"hf://{LLAMA}",)
+
+
+def test_an_engine_that_reads_an_image_volume_is_found_by_that_image() -> None:
+    volumes = [{"name": "m", "image": {"reference": "r/m:1"}}]
+    mounts = [{"name": "m", "mountPath": "/models"}]
+    workload = deployment(containers=[engine("server", "/models/llama", volumeMounts=mounts)], volumes=volumes)
+    assert discovery.model_references(workload) == ("r/m:1",)
+
+
+@pytest.mark.parametrize("containers", [[engine("a", "gs://b/c")], [engine("a", "x/y"), engine("b", "x/z")]])
+def test_an_engine_whose_model_is_not_known_has_none_by_its_images(containers: list[dict[str, object]]) -> None:
+    assert discovery.models(deployment(containers=containers)) == ()
+    named = deployment(containers=containers, annotations={"joulecast.dev/model": f"hf://{LLAMA}"})
+    assert discovery.model_references(named) == (f"hf://{LLAMA}",)
+
+
+def test_an_image_is_the_same_with_and_without_its_scheme() -> None:
+    assert discovery.model_references(deployment(annotations={"joulecast.dev/model": f"oci://{IMAGE}"})) == (IMAGE,)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +112,12 @@ def test_the_hash_follows_images_and_inputs_only() -> None:
         deployment(annotations=MODEL | {"joulecast.dev/precision": "fp16"}),
     ):
         assert discovery.inputs_hash(change) != discovery.inputs_hash(before)
+    engines = [engine("server", LLAMA, "-tp", "2")]
+    for args in ([LLAMA, "-tp", "4"], [LLAMA], ["a/b", "-tp", "2"], [LLAMA, "-tp", "2", "--enforce-eager"]):
+        served, changed = deployment(containers=engines), deployment(containers=[engine("server", *args)])
+        assert discovery.inputs_hash(served) != discovery.inputs_hash(changed)
+    moved = deployment(containers=[engine("server", LLAMA, "-tp", "2", "--port", "8080")])
+    assert discovery.inputs_hash(moved) == discovery.inputs_hash(deployment(containers=engines))
     same = deployment(annotations=MODEL | {"joulecast.dev/state": "Ready", "a": "b"}, replicas=3)
     same["metadata"]["generation"] = 7
     assert discovery.inputs_hash(same) == discovery.inputs_hash(before)

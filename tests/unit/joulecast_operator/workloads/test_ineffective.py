@@ -54,6 +54,17 @@ def test_thousands_of_keys_cost_a_few_sentences() -> None:
     assert texts[-1] == "2996 more annotations under joulecast.dev/ have no effect either"
 
 
+def test_a_misspelt_input_of_a_generation_is_told_with_its_name() -> None:
+    (text,) = said(input_token="512")
+    assert text == "unknown annotation joulecast.dev/input-token: did you mean joulecast.dev/input-tokens?"
+    assert said(concurrency="32", input_tokens="512", output_tokens="256", phase="request", container="server") == ()
+
+
+def test_inputs_that_exclude_each_other_are_told() -> None:
+    (text,) = said(batch_size="8", concurrency="32")
+    assert text.startswith("joulecast.dev/batch-size has no effect beside joulecast.dev/concurrency: batch sizes are")
+
+
 def test_what_stands_on_the_pod_template_belongs_on_the_deployment() -> None:
     (text,) = said(template={"joulecast.dev/model": "r/m:1", "team": "a"})
     assert "joulecast.dev/model has no effect on the pod template" in text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from joulecast_operator.api import annotations as notes
 from joulecast_operator.workloads.outputs import admitted, merge, outputs_of, outputs_without_numbers
-from tests.unit.joulecast_operator.samples.workloads import H200, estimate, row
+from tests.unit.joulecast_operator.samples.workloads import H200, estimate, generation, row
 
 TEXTS = st.sampled_from(["", "1", "2", "NVIDIA-H200", "Ready"])
 OUTPUTS = st.dictionaries(st.sampled_from(sorted(notes.OUTPUT_KEYS)), TEXTS)
@@ -24,9 +24,25 @@ def first_outputs_of(found: dict[str, Any]) -> notes.Outputs:
     return outputs_of(found, found["status"]["results"][0])
 
 
+OF_GENERATION = {
+    notes.JOULES_PER_REQUEST: "3.1",
+    notes.JOULES_PER_REQUEST_LOWER: "2.6",
+    notes.JOULES_PER_REQUEST_UPPER: "3.7",
+    notes.JOULES_PER_OUTPUT_TOKEN: "0.012",
+    notes.JOULES_PER_OUTPUT_TOKEN_LOWER: "0.01",
+    notes.JOULES_PER_OUTPUT_TOKEN_UPPER: "0.014",
+    notes.ESTIMATED_PHASE: "request",
+    notes.ESTIMATED_CONCURRENCY: "32",
+    notes.ESTIMATED_INPUT_TOKENS: "512",
+    notes.ESTIMATED_OUTPUT_TOKENS: "256",
+    notes.ESTIMATED_TENSOR_PARALLEL: "2",
+}
+OF_BATCHES = {notes.JOULES, notes.JOULES_LOWER, notes.JOULES_UPPER, notes.ESTIMATED_BATCH_SIZE}
+
+
 def test_a_ready_estimate_gives_every_output_but_a_reason() -> None:
     outputs = first_outputs_of(estimate())
-    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON}
+    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON} - set(OF_GENERATION)
     assert outputs[notes.JOULES] == "0.421"
     assert (outputs[notes.JOULES_LOWER], outputs[notes.JOULES_UPPER]) == ("0.392", "0.463")
     assert outputs[notes.ACCELERATOR] == H200
@@ -34,6 +50,20 @@ def test_a_ready_estimate_gives_every_output_but_a_reason() -> None:
     assert outputs[notes.ESTIMATED_AT] == "2026-01-02T03:04:05Z"
     assert (outputs[notes.ESTIMATED_BY], outputs[notes.ESTIMATED_BATCH_SIZE]) == ("detector", "32")
     assert (outputs[notes.ESTIMATED_PRECISION], outputs[notes.ESTIMATED_RUNTIME]) == ("default", "torch-eager")
+
+
+def test_a_generation_gives_joules_per_request_and_token_and_what_runs_at_once() -> None:
+    outputs = first_outputs_of(estimate(rows=[generation()]))
+    assert set(outputs) == notes.OUTPUT_KEYS - {notes.REASON} - OF_BATCHES
+    assert {key: outputs[key] for key in OF_GENERATION} == OF_GENERATION
+    assert (outputs[notes.ESTIMATED_RUNTIME], outputs[notes.ESTIMATED_PRECISION]) == ("vllm", "bf16")
+
+
+def test_a_phase_gives_the_joules_that_it_has() -> None:
+    prefill = first_outputs_of(estimate(rows=[generation(phase="prefill", joulesPerOutputToken=0.0)]))
+    assert (notes.JOULES_PER_REQUEST in prefill, notes.JOULES_PER_OUTPUT_TOKEN in prefill) == (True, False)
+    decode = first_outputs_of(estimate(rows=[generation(phase="decode", joulesPerInputToken=0.0)]))
+    assert (notes.JOULES_PER_REQUEST in decode, notes.JOULES_PER_OUTPUT_TOKEN in decode) == (False, True)
 
 
 def test_almost_all_covered_does_not_read_as_everything() -> None:

@@ -72,9 +72,21 @@ def test_a_share_of_the_flops_without_a_price_is_said() -> None:
 @pytest.mark.parametrize(
     ("asked", "reason", "says"),
     [
-        ({"batch_size": "8"}, "BatchSizeNotEstimated", "holds no batch size 8, but 32; add it to its workload.batch"),
-        ({"precision": "fp16"}, "PrecisionNotEstimated", "precision fp16, but default; apply an estimate with that"),
-        ({"runtime": "onnxruntime-cuda"}, "RuntimeNotEstimated", "holds no runtime onnxruntime-cuda, but torch-eager"),
+        (
+            {"batch_size": "8"},
+            "BatchSizeNotEstimated",
+            "no result for batch size 8, but for 32: add it to its spec.workload.batch",
+        ),
+        (
+            {"precision": "fp16"},
+            "PrecisionNotEstimated",
+            "precision fp16, but for default: apply an estimate with that",
+        ),
+        (
+            {"runtime": "onnxruntime-cuda"},
+            "RuntimeNotEstimated",
+            "no result for runtime onnxruntime-cuda, but for torch-eager",
+        ),
         ({"accelerator": "NVIDIA-L40S"}, "AcceleratorNotEstimated", "add it to its accelerators.names"),
         ({"batch_size": "many"}, "InvalidBatchSize", f'{BATCH_SIZE} is "many": give one of the batch sizes'),
     ],

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from joulecast_operator.workloads.engines.served import served_models
+from joulecast_operator.workloads.engines.commands import LONGEST_LINE
+from joulecast_operator.workloads.engines.served import kept, served_models
 
 HUB = "meta-llama/Llama-3.1-8B-Instruct"
 
@@ -197,15 +198,62 @@ def test_several_containers_are_all_named():
     assert [found.container for found in served_models(pod)] == ["server", "second"]
 
 
-def test_any_words_give_a_model_or_nothing():
+def any_pods(number):
     choose = random.Random(7)
     parts = (
         "vllm serve -- - -tp --model = == a/b /m $X ${X} $( ` ' \" \\ ; && | \n sh -c python3 -m sglang.launch_server"
         " --model-path é \0 x*50 2 -1 99999999999999 --tensor-parallel-size"
     ).split(" ")
-    for _ in range(5000):
+    for _ in range(number):
         words = [choose.choice(parts) for _ in range(choose.randrange(12))]
         given = {"command": choose.choice([words, ["sh", "-c", " ".join(words)], [3], "vllm serve a", None])}
-        for found in served_models({"containers": [{"name": "a", "image": "vllm", "args": words, **given}]}):
+        mounts = [{"name": choose.choice("vwx"), "mountPath": choose.choice(["/m", "/", "", "m"]), "readOnly": True}]
+        own = {"name": "a", "image": choose.choice(["vllm", "x"]), "args": words, "volumeMounts": mounts, "tty": True}
+        yield {
+            "containers": [own | given, {"name": "b", "image": "envoy"}],
+            "volumes": [{"name": "v", "image": {"reference": "r/m:1"}}, {"name": "w", "emptyDir": {"medium": ""}}],
+        }
+
+
+def test_any_words_give_a_model_or_nothing():
+    for pod in any_pods(5000):
+        for found in served_models(pod):
             assert found.place.source in ("uri", "image", "unknown")
             assert len(found.place.problem) < 400
+
+
+def test_the_part_of_a_pod_that_is_kept_serves_the_same():
+    for pod in any_pods(5000):
+        assert served_models(kept(pod)) == served_models(pod)
+    assert kept({"containers": [{"name": "web", "image": "nginx:1", "args": ["a"]}]}) == {
+        "containers": [{"image": "nginx:1"}],
+        "volumes": [],
+    }
+
+
+def test_values_that_double_with_every_assignment_stay_unknown():
+    script = ";".join(["A0=a/b", *(f"A{n + 1}=$A{n}$A{n}" for n in range(100)), "vllm serve $A100"])
+    (found,) = served_models({"containers": [{"name": "a", "image": "x", "command": ["sh", "-c", script]}]})
+    assert "whose value the pod does not state" in found.place.problem
+
+
+def test_a_long_value_of_a_variable_is_not_copied_into_words():
+    env = [{"name": "A", "value": "a" * 1_000_000}]
+    (found,) = served_models({"containers": [container("serve", "$(A)" * 3000, command=["vllm"], env=env)]})
+    assert "whose value the pod does not state" in found.place.problem
+
+
+def test_a_command_line_of_a_megabyte_is_not_read():
+    long = container(HUB, "x" * LONGEST_LINE)
+    assert served_models({"containers": [long | {"command": ["vllm", "serve"]}]}) == ()
+    (found,) = served_models({"containers": [long]})
+    assert "has a command line of more than 16384 characters, which is not read" in found.place.problem
+    assert served_models(kept({"containers": [long]})) == (found,)
+    assert sum(len(word) for word in kept({"containers": [long]})["containers"][0]["args"]) <= LONGEST_LINE
+
+
+def test_of_a_pod_with_many_long_command_lines_only_the_first_are_read():
+    pod = {"containers": [container(HUB, "--x", "x" * 16_000) | {"name": f"c{n}"} for n in range(90)]}
+    assert [found.container for found in served_models(pod)] == ["c0", "c1", "c2", "c3"]
+    many = {"containers": [container(HUB) | {"name": f"c{n}"} for n in range(90)]}
+    assert len(served_models(many)) == 64
