@@ -270,7 +270,7 @@ def aggregated(objects: dict[tuple[str, str], Object], name: str) -> set[str]:
     return {key.removeprefix(prefix) for key, value in labels.items() if key.startswith(prefix) and value == "true"}
 
 
-def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> None:
+def test_each_role_is_bound_to_its_account_and_those_of_tenants_to_none() -> None:
     objects = render(*SECRET)
     bound = {}
     for (kind, _), each in objects.items():
@@ -279,12 +279,24 @@ def test_each_role_is_bound_to_its_account_and_the_pull_secrets_to_none() -> Non
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "energy")
             bound[each["roleRef"]["kind"], each["roleRef"]["name"]] = subject["name"]
     roles = {key for key in objects if key[0] in ("ClusterRole", "Role")}
-    unbound = {("ClusterRole", f"joulecast-{name}") for name in ("pull-secrets", "view", "edit", "metrics-reader")}
-    assert roles - bound.keys() == unbound
+    free = ("pull-secrets", "model-configurations", "view", "edit", "metrics-reader")
+    assert roles - bound.keys() == {("ClusterRole", f"joulecast-{name}") for name in free}
     accounts = {name: name for _, name in bound} | {"joulecast-calibration": "joulecast-controller"}
     assert all(accounts[name] == account for (_, name), account in bound.items())
     readable = granted("", "secrets", "get") | granted("", "serviceaccounts", "get")
     assert rules(objects, "ClusterRole", "joulecast-pull-secrets") == readable
+    assert rules(objects, "ClusterRole", "joulecast-model-configurations") == granted("", "configmaps", "get")
+
+
+def test_the_hub_is_off_until_its_address_is_set() -> None:
+    def arguments(*values: str) -> list[str]:
+        (container,) = render(*SECRET, *values)["Deployment", "joulecast-controller"]["spec"]["template"]["spec"][
+            "containers"
+        ]
+        return [each for each in container["args"] if each.startswith("--hub")]
+
+    assert arguments() == []
+    assert arguments("hub.endpoint=https://hub.example/mirror") == ["--hub-endpoint=https://hub.example/mirror"]
 
 
 def test_every_pod_is_confined() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from joulecast.serving.kernels import ENGINES
-from joulecast.workloads import DEFAULT_PRECISION, DEFAULT_RUNTIME
+from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION, DEFAULT_RUNTIME
 from joulecast_operator.api.annotations import REFRESH, annotations_of
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import MAXIMUM_RESULTS, EstimateSpec, InferenceEnergyEstimate
 from joulecast_operator.api.objects import Resource
 from joulecast_operator.api.products import PRODUCT_LABEL, product_named
-from joulecast_operator.api.workload import WorkloadSpec
+from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS, WorkloadSpec
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates.request import ForecastRequest
 from joulecast_operator.estimates.targets import FoundModel, model_of
@@ -47,6 +47,8 @@ def request_of(
     batch_sizes = tuple(spec.workload.batch_sizes or (None,))
     if len(accelerators) * len(batch_sizes) > MAXIMUM_RESULTS:
         return _too_many(f"{len(accelerators)} accelerators × {len(batch_sizes)} batch sizes")
+    if (wrong := _too_long(spec.workload, model)) is not None:
+        return wrong
     precision, runtime = spec.workload.precision, spec.runtime or model.runtime
     return ForecastRequest(
         image=model.images[0],
@@ -84,6 +86,18 @@ def generation_of(workload: WorkloadSpec, model: FoundModel) -> dict[str, Any]:
     if workload.requests_per_second is not None:
         asked["requests_per_second"] = quantity(workload.requests_per_second)
     return {**model.generation, **asked}
+
+
+def _too_long(workload: WorkloadSpec, model: FoundModel) -> Wrong | None:
+    """Return why the target's engine refuses requests of this length; None if it takes them."""
+    tokens = workload.input_tokens or DEFAULT_INPUT_TOKENS, workload.output_tokens or DEFAULT_OUTPUT_TOKENS
+    if model.longest is None or workload.phase == "forward" or sum(tokens) <= model.longest:
+        return None
+    return Wrong(
+        reason="InvalidWorkload",
+        message=f"the target's engine takes at most {model.longest} tokens of a request, and {tokens[0]} of input and"
+        f" {tokens[1]} of output are more: give fewer in spec.workload, or let the engine take more",
+    )
 
 
 def quantity(text: int | str) -> float:

@@ -14,12 +14,16 @@ from joulecast_operator.api.objects import Resource
 from joulecast_operator.index.index import Index
 from joulecast_operator.workloads import discovery
 from joulecast_operator.workloads.containers import serving, unserved
+from joulecast_operator.workloads.engines.options import ENGINES
 from joulecast_operator.workloads.engines.served import ServedModel
 
 _PRECISIONS: Final = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32",
 }  # fmt: skip
 """Precisions by the value of an engine's option ``--dtype``."""
+
+_NOT_FOLLOWED: Final = frozenset({"cache_dtype", "memory_share", "quantisation"})
+"""Meanings of options that a forecast does not follow: it takes what the model's files say, and an engine's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,8 @@ class FoundModel:
     - ``path``, ``format``, ``architecture``: as in ``spec.model``; None where nothing says them.
     - ``runtime``, ``precision``: as the target's container says; None where it does not.
     - ``generation``: fields of a GenerationRequest that the target's container says.
-    - ``most_sequences``: requests that the container works on at once at most; None where it does not say.
+    - ``most_sequences``, ``longest``: requests that the container works on at once at most, and tokens of one; None
+      where it does not say.
     - ``understood``: what the status says about that container.
     """
 
@@ -42,6 +47,7 @@ class FoundModel:
     precision: str | None = None
     generation: Mapping[str, int] = field(default_factory=dict)
     most_sequences: int | None = None
+    longest: int | None = None
     understood: Mapping[str, Any] | None = None
 
 
@@ -100,17 +106,22 @@ def _of_container(served: ServedModel) -> FoundModel:
         precision=_PRECISIONS.get(served.dtype.lower()),
         generation={name: value for name, value in given.items() if value is not None},
         most_sequences=served.most_sequences,
+        longest=served.longest,
         understood=_understood(served),
     )
 
 
 def _understood(served: ServedModel) -> dict[str, Any]:
+    """Return what the status says; an option that is read and that the forecast does not follow counts as ignored."""
     place = served.place
+    meanings = next((each.options for each in ENGINES if each.name == served.engine), {})
+    apart = [each for each in served.used if meanings.get(each) in _NOT_FOLLOWED]
+    used = [each for each in served.used if each not in apart]
     model = f"{place.uri or place.image}{'//' + place.path.lstrip('/') if place.path else ''}"
     return {
         "engine": bounds.name(served.engine),
         "container": bounds.name(served.container),
         "model": bounds.text(model),
-        "used": [bounds.name(each) for each in served.used[: bounds.LISTED]],
-        "ignored": [bounds.name(each) for each in served.ignored[: bounds.LISTED]],
+        "used": [bounds.name(each) for each in used[: bounds.LISTED]],
+        "ignored": [bounds.name(each) for each in (*served.ignored, *apart)[: bounds.LISTED]],
     }

@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from joulecast.serving.requests import GenerationRequest
+from joulecast.workloads import DEFAULT_INPUT_TOKENS
 from joulecast_operator.api.conditions import Waiting, Wrong
 from joulecast_operator.api.estimates import EstimateSpec
 from joulecast_operator.api.kinds import DEPLOYMENTS, NODES
+from joulecast_operator.api.workload import DEFAULT_OUTPUT_TOKENS
 from joulecast_operator.cluster.access import merged_docker_configs
 from joulecast_operator.cluster.model_objects import ReadObjects
 from joulecast_operator.estimates import inputs
@@ -95,6 +98,61 @@ def test_a_target_gives_its_image() -> None:
     found = asked(index, targetRef={"name": "web"}, accelerators=NAMED)
     assert isinstance(found, ForecastRequest)
     assert found.image == "served:1"
+
+
+def serving(*words: str) -> Index:
+    """Return an index with a Deployment that serves a model of the hub."""
+    index = Index()
+    container = {"name": "engine", "image": "vllm:1", "command": ["vllm", "serve", "org/model"], "args": list(words)}
+    metadata = {"name": "chat", "namespace": "shop", "resourceVersion": "1"}
+    index.put(DEPLOYMENTS, {"metadata": metadata, "spec": {"template": {"spec": {"containers": [container]}}}})
+    return index
+
+
+def test_a_target_that_serves_a_model_says_how_it_runs() -> None:
+    index = serving("--tensor-parallel-size=4", "--max-num-seqs=16", "--dtype=half")
+    found = asked(index, targetRef={"name": "chat"}, accelerators=NAMED, workload={"concurrency": 32})
+    assert isinstance(found, ForecastRequest)
+    assert (found.image, found.runtime, found.precision) == ("hf://org/model", "vllm", "fp16")
+    assert found.generation == {"tensor_parallel": 4, "concurrency": 16}, "further requests wait"
+    assert found.understood is not None
+
+
+def test_the_spec_goes_before_the_target() -> None:
+    index, own = serving("--tensor-parallel-size=4", "--dtype=half"), {"tensorParallel": 2, "precision": "bf16"}
+    found = asked(index, targetRef={"name": "chat"}, accelerators=NAMED, workload=own, runtime="sglang")
+    assert isinstance(found, ForecastRequest)
+    assert (found.generation, found.precision, found.runtime) == ({"tensor_parallel": 2}, "bf16", "sglang")
+
+
+def test_another_command_of_the_target_makes_another_request() -> None:
+    hashes = set()
+    for words in ([], ["--tensor-parallel-size=2"], ["--enforce-eager"]):
+        found = asked(serving(*words), targetRef={"name": "chat"}, accelerators=NAMED)
+        assert isinstance(found, ForecastRequest)
+        hashes.add(found.hash)
+    assert len(hashes) == 3
+
+
+def test_requests_that_the_targets_engine_refuses_are_not_forecast() -> None:
+    index = serving("--max-model-len=768")
+    assert isinstance(asked(index, targetRef={"name": "chat"}, accelerators=NAMED), ForecastRequest)
+    found = asked(index, targetRef={"name": "chat"}, accelerators=NAMED, workload={"outputTokens": 512})
+    assert isinstance(found, Wrong)
+    assert "at most 768 tokens" in found.message
+
+
+@pytest.mark.parametrize(("text", "number"), [(20, 20.0), ("20", 20.0), ("0.5", 0.5), ("500m", 0.5)])
+def test_a_rate_is_a_quantity_of_kubernetes(text: int | str, number: float) -> None:
+    found = asked(model={"uri": "hf://org/model"}, accelerators=NAMED, workload={"requestsPerSecond": text})
+    assert isinstance(found, ForecastRequest)
+    assert found.generation == {"requests_per_second": number}
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    of_library = GenerationRequest()
+    assert of_library.input_tokens == DEFAULT_INPUT_TOKENS
+    assert of_library.output_tokens == DEFAULT_OUTPUT_TOKENS
 
 
 def test_accelerators_of_nodes() -> None:

@@ -36,7 +36,8 @@ def found(*containers: dict[str, Any], **changes: Any) -> FoundModel:
 
 def test_a_container_that_serves_a_model_of_the_hub() -> None:
     words = ("meta-llama/Llama-3.1-8B", "--revision=v1", "--tensor-parallel-size", "2", "--max-num-seqs", "64",
-             "--max-num-batched-tokens", "4096", "--dtype", "half", "--speculative-config", "{}")  # fmt: skip
+             "--max-num-batched-tokens", "4096", "--dtype", "half", "--kv-cache-dtype=fp8",
+             "--speculative-config", "{}")  # fmt: skip
     model = found(container(*words))
     assert model.images == ("hf://meta-llama/Llama-3.1-8B@v1",)
     assert (model.runtime, model.precision, model.most_sequences) == ("vllm", "fp16", 64)
@@ -45,7 +46,8 @@ def test_a_container_that_serves_a_model_of_the_hub() -> None:
     told = UnderstoodTarget.model_validate(model.understood)
     assert (told.engine, told.container, told.model) == ("vLLM", "engine", "hf://meta-llama/Llama-3.1-8B@v1")
     assert "--max-num-seqs" in told.used
-    assert told.ignored == ["--speculative-config {}"]
+    assert told.ignored == ["--speculative-config {}", "--kv-cache-dtype"], "what is not followed is not among used"
+    assert "--kv-cache-dtype" not in told.used
 
 
 def test_a_model_in_an_image_volume() -> None:
