@@ -60,39 +60,39 @@ class EstimateLookup(Protocol):
 def wanted_by(workload: Resource) -> Wanted:
     """Return what ``workload`` requires of a result, by its annotations, by the command line of its inference engine,
     and by where its pods must be placed."""
-    found, ineffective = _by_engine(workload), excluded(workload)
-    for dimension in DIMENSIONS:
-        chosen = dimension.chosen(workload)
-        value = dimension.given(workload) if chosen is None else str(chosen)
-        if value and dimension.annotation not in ineffective:
-            found[dimension.field] = value
+    inputs, served = annotations_of(workload), serving(workload)
+    engine = served if isinstance(served, ServedModel) else None
+    found = (_by_engine(engine) if engine else {}) | _by_annotations(inputs)
+    if REQUESTS.field in found and engine and engine.most_sequences is not None:
+        found[REQUESTS.field] = _at_most(found[REQUESTS.field], engine.most_sequences)
     named: Wanted = {field: (value,) for field, value in found.items()}
     products = discovery.products(workload)
-    placed = {ACCELERATORS.field: products} if products else {}
-    return {**named, **_at_most(named, workload), **placed}
+    return {**named, ACCELERATORS.field: products} if products else named
 
 
-def _by_engine(workload: Resource) -> dict[str, str]:
-    """Return the runtime and the tensor parallel degree of the workload's inference engine.
+def _by_annotations(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return what annotations choose: a valid value in its usual form, any other as it is written."""
+    present = [each for each in DIMENSIONS if each.given(inputs)]
+    ineffective = excluded(inputs) if present else {}
+    effective = [each for each in present if each.annotation not in ineffective]
+    chosen = {each: each.chosen(inputs) for each in effective}
+    return {each.field: each.given(inputs) if value is None else str(value) for each, value in chosen.items()}
+
+
+def _by_engine(served: ServedModel) -> dict[str, str]:
+    """Return the runtime and the tensor parallel degree of an inference engine.
 
     The name of an engine that no runtime stands for is required as well, so that no other engine's result is taken.
     """
-    served = serving(workload)
-    if not isinstance(served, ServedModel):
-        return {}
     found = {RUNTIMES.field: served.runtime or served.engine}
     if served.runtime or served.tensor_parallel:
         found[DEGREES.field] = str(served.tensor_parallel or 1)
     return found
 
 
-def _at_most(named: Wanted, workload: Resource) -> Wanted:
-    """Return the concurrency that is required, at most that of the engine, which lets further requests wait."""
-    served, asked = serving(workload), REQUESTS.chosen(workload)
-    most = served.most_sequences if isinstance(served, ServedModel) else None
-    if REQUESTS.field not in named or most is None or not isinstance(asked, int):
-        return {}
-    return {REQUESTS.field: (str(min(asked, most)),)}
+def _at_most(asked: str, most: int) -> str:
+    """Return the concurrency that an engine has, which lets further requests wait."""
+    return str(min(int(asked), most)) if asked.isdecimal() else asked
 
 
 def estimate_for(workload: Resource, index: EstimateLookup, *, namespace: str | None = None) -> Resource | None:
@@ -148,7 +148,8 @@ def lacking(estimate: Resource, wanted: Wanted) -> Dimension | None:
 def asked_spec(workload: Resource) -> dict[str, Any]:
     """Return the spec of the estimate to create for ``workload``, without values that no estimate accepts."""
     of_model = asked_workload(workload)
-    precision, runtime = _one(PRECISIONS, workload, Precision), _one(RUNTIMES, workload, ServingRuntime)
+    inputs = annotations_of(workload)
+    precision, runtime = _one(PRECISIONS, inputs, Precision), _one(RUNTIMES, inputs, ServingRuntime)
     if precision:
         of_model["precision"] = precision
     spec: dict[str, Any] = {"workload": of_model} if of_model else {}
@@ -246,9 +247,9 @@ def _requested(spec: Resource) -> dict[str, Any]:
     }
 
 
-def _one(dimension: Dimension, workload: Resource, known: Any) -> str | None:
+def _one(dimension: Dimension, inputs: Mapping[str, str], known: Any) -> str | None:
     """Return the value that the workload gives of a dimension if the Literal ``known`` contains it, else None."""
-    value = dimension.given(workload)
+    value = dimension.given(inputs)
     return value if value in get_args(known) else None
 
 

@@ -24,6 +24,9 @@ from joulecast_operator.api.workload import Phase
 _BATCH_SIZES: Final = range(1, 65537)  # as in the CRD
 _FORWARD: Final = "forward"
 
+Inputs = Mapping[str, str]
+"""The annotations of a workload."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dimension:
@@ -62,13 +65,13 @@ class Dimension:
             return "one of " + ", ".join(self.choices)
         return f"a whole number from {self.counts[0]} to {self.counts[-1]}"
 
-    def given(self, workload: Resource) -> str:
+    def given(self, inputs: Inputs) -> str:
         """Return the value of the annotation as written; "" if there is none."""
-        return annotations_of(workload).get(self.annotation, "").strip()
+        return inputs.get(self.annotation, "").strip()
 
-    def chosen(self, workload: Resource) -> str | int | None:
+    def chosen(self, inputs: Inputs) -> str | int | None:
         """Return the value that the annotation chooses; None if it is absent or invalid."""
-        text = self.given(workload)
+        text = self.given(inputs)
         if not self.counts:
             return text if text and (not self.choices or text in self.choices) else None
         short = text.isascii() and text.isdigit() and len(text) <= len(str(self.counts[-1]))
@@ -131,31 +134,36 @@ _OF_GENERATION: Final = (REQUESTS, OUTPUTS)
 
 def invalid(workload: Resource) -> Dimension | None:
     """Return the first dimension whose annotation has no valid value; None if there is none."""
+    inputs = annotations_of(workload)
     checked = (each for each in DIMENSIONS if each.is_checked)
-    return next((each for each in checked if each.given(workload) and each.chosen(workload) is None), None)
+    return next((each for each in checked if each.given(inputs) and each.chosen(inputs) is None), None)
 
 
 def asked_workload(workload: Resource) -> dict[str, Any]:
     """Return how the model is run, as an estimate's ``spec.workload``, by annotations that it accepts together."""
-    left_out = _left_out(workload)
-    chosen = {each: each.chosen(workload) for each in (BATCHES, PHASES, REQUESTS, INPUTS, OUTPUTS)}
-    asked = {each.field: value for each, value in chosen.items() if value is not None and each not in left_out}
+    inputs = annotations_of(workload)
+    left_out = _left_out(inputs)
+    asked = {
+        each.field: value
+        for each in (BATCHES, PHASES, REQUESTS, INPUTS, OUTPUTS)
+        if each not in left_out and (value := each.chosen(inputs)) is not None
+    }
     batch_size = asked.pop(BATCHES.field, None)
     return ({"batchSizes": [batch_size]} if batch_size is not None else {}) | asked
 
 
-def excluded(workload: Resource) -> Mapping[str, str]:
+def excluded(inputs: Inputs) -> Mapping[str, str]:
     """Return the annotations that ``asked_workload`` leaves out although they are valid, each with what excludes it."""
-    present = [each for each in (PHASES, *_OF_GENERATION, BATCHES) if each.chosen(workload) is not None]
-    left_out = _left_out(workload)
+    present = [each for each in (PHASES, *_OF_GENERATION, BATCHES) if each.chosen(inputs) is not None]
+    left_out = _left_out(inputs)
     return {each.annotation: present[0].annotation for each in present if each in left_out}
 
 
-def _left_out(workload: Resource) -> tuple[Dimension, ...]:
+def _left_out(inputs: Inputs) -> tuple[Dimension, ...]:
     """Return the dimensions that do not apply: batch sizes are of one forward pass, concurrency and output tokens of a
     generation. Where both are given, the phase decides, and without one it is a generation."""
-    phase = PHASES.chosen(workload)
+    phase = PHASES.chosen(inputs)
     if phase == _FORWARD:
         return _OF_GENERATION
-    generates = phase is not None or any(each.chosen(workload) is not None for each in _OF_GENERATION)
+    generates = phase is not None or any(each.chosen(inputs) is not None for each in _OF_GENERATION)
     return (BATCHES,) if generates else ()

@@ -74,7 +74,7 @@ def _output_as_input(new: Resource, old: Resource) -> tuple[str, ...]:
 
 def _excluded(new: Resource) -> Iterable[str]:
     """Return a sentence for each input that another one excludes."""
-    for key, rival in excluded(new).items():
+    for key, rival in excluded(annotations_of(new)).items():
         yield (
             f"{key} has no effect beside {rival}: batch sizes are of one forward pass, concurrency and output tokens"
             " of a generation"

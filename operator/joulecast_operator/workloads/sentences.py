@@ -98,8 +98,9 @@ def _comparison(row: Resource, estimate: Resource) -> tuple[str, ...]:
 
 
 def _comparable(other: Resource, row: Resource) -> bool:
-    differ = [each for each in DIMENSIONS if each.value(other) != each.value(row)]
-    return differ == [ACCELERATORS]
+    if ACCELERATORS.value(other) == ACCELERATORS.value(row):
+        return False
+    return all(each.value(other) == each.value(row) for each in DIMENSIONS if each is not ACCELERATORS)
 
 
 def _positive(row: Resource, field: str) -> float:

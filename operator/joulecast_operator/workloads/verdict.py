@@ -123,7 +123,7 @@ def _wanted(workload: Resource, estimate: Resource) -> Wanted:
 
 
 def _invalid(workload: Resource, estimate: Resource | None, dimension: Dimension) -> str:
-    given = bounded(dimension.given(workload), _GIVEN_CHARACTERS)
+    given = bounded(dimension.given(annotations_of(workload)), _GIVEN_CHARACTERS)
     held = _held(estimate, dimension) if estimate is not None else ""
     if estimate is not None and held:
         accepted = f'one of the {dimension.plural} of "{_name(estimate)}", {held}'

@@ -30,6 +30,7 @@ _PYTHON: Final = re.compile(r"python[0-9.]*")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,6}")
 _SHOWN: Final = 80  # characters of a tenant's word in a sentence
 _MOST_CONTAINERS: Final = 64  # of a pod that are read, the first ones
+_MOST_MOUNTS: Final = 256  # of a container that are read, the first ones
 _MOST_CHARACTERS: Final = 4 * LONGEST_LINE  # of the command lines of a pod that are read, the first ones
 _REMEMBERED: Final = 8  # command lines: a review reads those of an object and of the one before several times
 
@@ -79,7 +80,8 @@ class ServedModel:
 def served_models(pod: Resource) -> tuple[ServedModel, ...]:
     """Return the model of every container of a pod's spec that starts a known engine, in the pod's order.
 
-    Of a pod with more than 64 containers or 65,536 characters of command lines only the first are read.
+    Of a pod with more than 64 containers or 65,536 characters of command lines, and of a container with more than 256
+    mounts, only the first are read.
     """
     found = (_served(pod, container, line) for container, line in _lines(pod))
     return tuple(model for model in found if model is not None)
@@ -104,7 +106,7 @@ def _kept_container(container: Resource, line: CommandLine | None) -> dict[str, 
         words = {"args": [" " * LONGEST_LINE]}  # a line that is not read either
     mounts = [
         {name: each[name] for name in ("name", "mountPath", "subPath") if name in each}
-        for each in mappings(container.get("volumeMounts"))
+        for each in islice(mappings(container.get("volumeMounts")), _MOST_MOUNTS)
     ]
     own = {"name": container.get("name", "")}
     own |= {name: container[name] for name in ("image", "workingDir") if name in container}
@@ -270,7 +272,7 @@ def _kind_of(volume: Resource) -> str:
 
 def _mounts(container: Resource, path: str) -> Iterator[tuple[str, str, str]]:
     """Yield the mounts around ``path``: folder, the volume's name, the folder inside the volume."""
-    for mount in mappings(container.get("volumeMounts")):
+    for mount in islice(mappings(container.get("volumeMounts")), _MOST_MOUNTS):
         folder = posixpath.normpath(str(mount.get("mountPath", "")) or "/")
         if path == folder or path.startswith(folder.rstrip("/") + "/"):
             yield folder, str(mount.get("name", "")), str(mount.get("subPath", ""))

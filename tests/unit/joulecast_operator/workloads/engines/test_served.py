@@ -257,3 +257,10 @@ def test_of_a_pod_with_many_long_command_lines_only_the_first_are_read():
     assert [found.container for found in served_models(pod)] == ["c0", "c1", "c2", "c3"]
     many = {"containers": [container(HUB) | {"name": f"c{n}"} for n in range(90)]}
     assert len(served_models(many)) == 64
+
+
+def test_of_a_container_with_thousands_of_mounts_only_the_first_are_read():
+    mounts = [{"name": "model", "mountPath": f"/m{n}"} for n in range(1000)]
+    volumes = [{"name": "model", "image": {"reference": "registry.example/llama:1"}}]
+    assert served("/m255", volumes=volumes, volumeMounts=mounts).place.image == "registry.example/llama:1"
+    assert served("/m256", volumes=volumes, volumeMounts=mounts).place.image == "vllm/vllm-openai:v0.24.0"
