@@ -137,7 +137,7 @@ def dry_run(cluster: Cluster) -> None:
 
 
 def served(cluster: Cluster) -> None:
-    heading("Deploy a language model that vLLM serves out of an image volume: joules per request and per token")
+    heading("Deploy a language model that vLLM serves out of an image volume")
     cluster.apply("deployment-vllm.yaml")
     cluster.show("wait", "--for=condition=Ready", "iee/chat", f"--timeout={WAIT_SECONDS:.0f}s")
     understood = "{.status.understood.engine}: {.status.understood.used} of {.status.understood.model}"
@@ -148,7 +148,7 @@ def served(cluster: Cluster) -> None:
 
 
 def configuration(cluster: Cluster) -> None:
-    heading("Seventy billion parameters, known by a published config.json alone, on four cards")
+    heading("Seventy billion parameters from a published config.json, on four cards")
     cluster.apply("language-model-configuration.yaml")
     cluster.show("wait", "--for=condition=Ready", "iee/llama-3-70b", f"--timeout={WAIT_SECONDS:.0f}s")
     cluster.show("get", "iee")
