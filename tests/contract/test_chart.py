@@ -99,6 +99,8 @@ def test_no_certificate_source_is_one_sentence_that_names_the_ways_out() -> None
     [
         ("webhook.replicas=0", "/webhook/replicas"),
         ("webhook.url=http://plain", "/webhook/url"),
+        ("hub.endpoint=http://plain", "/hub/endpoint"),
+        ("hub.endpoint=https://user:password@hub.example", "/hub/endpoint"),
         ("image.digest=latest", "/image/digest"),
         ("webhok.enabled=true", "webhok"),
         ("controller.replicas=2", "replicas"),

@@ -47,7 +47,7 @@ class ModelSource(Part):
         max_length=_IMAGE_CHARACTERS,
         pattern="^(hf|s3|oci)://",
         description="Address of the model: hf://ORGANISATION/NAME[@REVISION] at the hub that joulecast's administrator"
-        " set, s3://BUCKET/FOLDER in an object store, or oci://IMAGE.",
+        " set, or oci://IMAGE. An object store, s3://BUCKET/FOLDER, is read only where the administrator set one.",
     )
     config_map_ref: ConfigMapKey | None = Field(
         None,

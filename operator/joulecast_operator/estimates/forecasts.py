@@ -46,6 +46,7 @@ from joulecast_operator.workers.turns import Turns
 _FRESH_SECONDS: Final = 2.0  # how long a resolved digest is used again, so that many estimates of an image ask once
 _REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and as many images without a model
 _FETCHER_SECONDS: Final = 5.0  # in addition to the fetch's own budget, whose error message says more
+_HOW_TO_NAME_ONE: Final = "a token is read from the Secret that spec.model.secretRef names"
 
 T = TypeVar("T")
 
@@ -302,7 +303,8 @@ def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
 def _failure(error: JoulecastError, request: ForecastRequest, stage: Stage, digest: str | None) -> Failure:
     message = str(error)
     if error.reason == "Unauthorized":
-        message = "; ".join([message, *request.missing_secrets])
+        of_hub = [_HOW_TO_NAME_ONE] if is_hub(request.image) and not request.token else []
+        message = "; ".join([message, *of_hub, *request.missing_secrets])
     return Failure(
         stage=stage,
         reason=error.reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,5 +91,7 @@ class ForecastRequest:
     @property
     def hash(self) -> str:
         """Return a hash that identifies the request; it does not depend on the credentials."""
-        asked = [self.path, self.format, self.configuration, self.understood]
+        text = self.configuration
+        digest = None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        asked = [self.path, self.format, digest, self.understood]
         return key(self.images, asked, self.workload, self.pricing)[:16]

@@ -129,6 +129,15 @@ def test_a_model_of_the_hub_is_never_served_to_another_token(registry: Registry,
     assert b"hf_o" not in b"".join(path.name.encode() + path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_a_model_of_the_hub_that_wants_a_token_says_where_to_name_it(registry: Registry, tmp_path: Path) -> None:
+    registry.private = True
+    without, known = ask(tmp_path, HUB, replace(HUB, token="hf_own"))
+    assert isinstance(without, Failure)
+    assert "spec.model.secretRef" in without.message
+    assert isinstance(known, Failure)
+    assert "spec.model.secretRef" not in known.message
+
+
 def test_a_model_is_of_one_repository_although_another_claims_its_commit(registry: Registry, tmp_path: Path) -> None:
     ask(tmp_path, HUB, replace(HUB, image="hf://somebody/else"))
     assert registry.count("fetch") == 2

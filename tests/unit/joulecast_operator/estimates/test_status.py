@@ -19,7 +19,7 @@ from joulecast_operator.estimates.status import (
     model_title,
     same_generation,
 )
-from tests.unit.joulecast_operator.samples.estimates import DIGEST, REQUEST, estimate, forecast, row
+from tests.unit.joulecast_operator.samples.estimates import DIGEST, REQUEST, estimate, forecast, generation, row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -53,6 +53,38 @@ def test_a_forecast_is_ready_and_fits_the_schema() -> None:
     }
     assert EstimateStatus.model_validate(found).totals is not None
     json.dumps(found, allow_nan=False)
+
+
+def test_a_generation_is_ready_and_fits_the_schema() -> None:
+    notes = ("read as LlamaForCausalLM", "keys that nothing reads: house")
+    result = forecast(image="hf://org/model@main", path="", digest="git:abc", results=(generation(),), notes=notes)
+    found = status(result)
+    assert truths(found) == {"ModelResolved": "True", "Profiled": "True", "Ready": "True"}
+    assert "modelPath" not in found
+    assert found["summary"]["model"] == "org/model"
+    assert [condition(found, kind)["message"] for kind in ("ModelResolved", "Profiled")] == [  # type: ignore[index]
+        "the model is git:abc",
+        "every operator has a rule; read as LlamaForCausalLM; keys that nothing reads: house",
+    ]
+    read = EstimateStatus.model_validate(found)
+    assert read.results is not None
+    assert read.results[0].joules_per_request == 3.1
+
+
+def test_negative_generations_do_not_stand() -> None:
+    before = status(forecast(results=(generation(joulesPerRequest=-1.0),)))
+    assert not keeps_results(estimate(status=before), REQUEST)
+
+
+def test_what_was_understood_of_a_target_stands_beside_a_failure_too() -> None:
+    told = {"engine": "vLLM", "container": "c", "model": "hf://org/model", "used": ["--model"], "ignored": []}
+    request = replace(REQUEST, understood=told)
+    for result in (forecast(), BROKEN, Waiting(reason="Estimating", message="…")):
+        found = desired_status(estimate(), result, request=request, now=NOW)
+        assert found["understood"] == told
+        assert EstimateStatus.model_validate(found).understood is not None
+    after = desired_status(estimate(status=found), forecast(), request=REQUEST, now=NOW)
+    assert status_patch(found, after)["understood"] is None
 
 
 def test_the_same_forecast_changes_nothing() -> None:
@@ -158,3 +190,6 @@ def test_a_title_names_no_registry() -> None:
     assert model_title("ghcr.io/team/model:1", None) == "team/model:1"
     assert model_title("localhost:5000/m@sha256:ab", None) == "m"
     assert model_title("team/model:1", None) == "team/model:1"
+    assert model_title("oci://ghcr.io/team/model:1", None) == "team/model:1"
+    assert model_title("hf://org.example/model@main", None) == "org.example/model"
+    assert model_title("configmap://llama.v3/config.json", None) == "llama.v3/config.json"
