@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, FeedForward, LatentAttention, inside
 from joulecast.errors import WorkloadError
-from joulecast.serving.attention import attention
-from joulecast.serving.cross_attention import cross_attention
 from joulecast.serving.embedding import embed
 from joulecast.serving.experts import experts
 from joulecast.serving.feed_forward import feed_forward
 from joulecast.serving.head import head
 from joulecast.serving.kernels import Kernels
+from joulecast.serving.mixers.attention import attention
+from joulecast.serving.mixers.cross_attention import cross_attention
 from joulecast.serving.mixers.latent import latent_attention
 from joulecast.serving.mixers.state_space import state_space
 from joulecast.serving.norms import normalise

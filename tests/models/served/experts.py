@@ -55,6 +55,19 @@ EXPERTS = (
         },
     ),
     Case(
+        family="OLMoE",
+        architecture="OlmoeForCausalLM",
+        small={"model_type": "olmoe", **SMALL, "intermediate_size": 32, "num_experts": 6, "num_experts_per_tok": 2,
+               "attention_bias": True},
+        origin="allenai/OLMoE-1B-7B-0924",
+        published={
+            "model_type": "olmoe", "hidden_size": 2048, "intermediate_size": 1024, "num_hidden_layers": 16,
+            "num_attention_heads": 16, "num_key_value_heads": 16, "vocab_size": 50304, "torch_dtype": "bfloat16",
+            "max_position_embeddings": 4096, "num_experts": 64, "num_experts_per_tok": 8, "norm_topk_prob": False,
+            "attention_bias": False, "clip_qkv": None, "tie_word_embeddings": False,
+        },
+    ),
+    Case(
         family="gpt-oss",
         architecture="GptOssForCausalLM",
         small={"model_type": "gpt_oss", **SMALL, "intermediate_size": 48, "head_dim": 24, "num_local_experts": 6,

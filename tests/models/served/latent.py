@@ -91,6 +91,22 @@ LATENT = (
         formulas=(ABSORBED,),
     ),
     Case(
+        family="GLM-4.7-Flash",
+        architecture="Glm4MoeLiteForCausalLM",
+        small={"model_type": "glm4_moe_lite", **SMALL},
+        origin="zai-org/GLM-4.7-Flash",
+        published={
+            "model_type": "glm4_moe_lite", "hidden_size": 2048, "intermediate_size": 10240, "num_hidden_layers": 47,
+            "num_attention_heads": 20, "num_key_value_heads": 20, "vocab_size": 154880, "dtype": "bfloat16",
+            "max_position_embeddings": 202752, "kv_lora_rank": 512, "q_lora_rank": 768, "qk_nope_head_dim": 192,
+            "qk_rope_head_dim": 64, "v_head_dim": 256, "n_routed_experts": 64, "n_shared_experts": 1,
+            "num_experts_per_tok": 4, "moe_intermediate_size": 1536, "first_k_dense_replace": 1, "n_group": 1,
+            "topk_group": 1, "topk_method": "noaux_tc", "norm_topk_prob": True, "routed_scaling_factor": 1.8,
+            "num_nextn_predict_layers": 1, "attention_bias": False, "tie_word_embeddings": False,
+        },
+        step_formulas=(ABSORBED,),
+    ),
+    Case(
         family="GLM-5",
         architecture="GlmMoeDsaForCausalLM",
         small={"model_type": "glm_moe_dsa", **SMALL, **INDEXED, "index_topk_freq": 2, "n_group": 1},

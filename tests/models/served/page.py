@@ -93,11 +93,17 @@ def _differing() -> Iterator[str]:
     for case in CASES:
         if case.within:
             yield f"| `{case.architecture}` | {_share(case)} | {case.why} |\n"
-    for case in MIXTURES:
-        for formula in case.formulas:
-            yield f"| `{case.architecture}` | {formula.what}, by formula | {formula.why} |\n"
-        for formula in case.step_formulas:
-            yield f"| `{case.architecture}` | {formula.what} in a step, by formula | {formula.why} |\n"
+    yield from dict.fromkeys(row for case in MIXTURES for row in _by_formula(case))
+
+
+def _by_formula(case: Case) -> Iterator[str]:
+    for formula in case.formulas:
+        yield f"| `{case.architecture}` | {formula.what}, by formula | {formula.why} |\n"
+    for formula in case.step_formulas:
+        yield f"| `{case.architecture}` | {formula.what} in a step, by formula | {formula.why} |\n"
+    if not case.decodes:
+        why = "a step multiplies as a prompt of one token does, but for its scan, which goes by formula"
+        yield f"| `{case.architecture}` | a step is not traced | {why} |\n"
 
 
 def _share(case: Case) -> str:

@@ -27,6 +27,8 @@ BILLIONS = {
     "mistralai/Mixtral-8x7B-v0.1": (46.7, 12.9),
     "zai-org/GLM-4.5": (355, 32),
     "zai-org/GLM-5": (744, 40),
+    "zai-org/GLM-4.7-Flash": (30, 3),
+    "allenai/OLMoE-1B-7B-0924": (6.9, 1.3),
     "MiniMaxAI/MiniMax-M2": (230, 10),
     "meta-llama/Llama-4-Scout-17B-16E": (109, 17),
     "ai21labs/Jamba-v0.1": (52, 12),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from joulecast.readers.huggingface import read
-from joulecast.serving.attention import mean_keys
+from joulecast.serving.mixers.attention import mean_keys
 from joulecast.serving.passes import decode, prefill
 from joulecast.serving.rows import rows
 from tests.models.served import CASES, oracle

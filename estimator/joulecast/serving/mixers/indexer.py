@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from joulecast.layers import Contraction
-from joulecast.serving.attention import mean_keys
+from joulecast.serving.mixers.attention import mean_keys
 
 if TYPE_CHECKING:
     from joulecast.blocks import Indexer, LatentAttention

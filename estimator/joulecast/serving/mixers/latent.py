@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from joulecast.layers import Contraction
-from joulecast.serving.attention import mean_keys
+from joulecast.serving.mixers.attention import mean_keys
 from joulecast.serving.mixers.indexer import indexer
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from joulecast.layers import Contraction, LayerProfile
-from joulecast.serving.attention import mean_keys
+from joulecast.serving.mixers.attention import mean_keys
 from joulecast_calibration.rows.engines.timed import MORE, Timed, column_of, entries, row, timed, whole
 
 _SHORTEST = 16  # tokens: below, a table shows launches alone

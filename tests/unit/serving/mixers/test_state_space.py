@@ -68,6 +68,14 @@ def test_updates_by_one_token(block: StateSpace, update: int) -> None:
 
 
 @EACH
+def test_a_step_multiplies_as_a_prompt_of_one_token_does_but_for_its_scan(block: StateSpace) -> None:
+    prompt, step = rows(model(block), prefill(3, 1)), rows(model(block), decode(3, 9))
+    assert {row.name: row.macs for row in prompt if not row.name.endswith("scan")} == {
+        row.name: row.macs for row in step if not row.name.endswith("scan")
+    }
+
+
+@EACH
 def test_decode_does_not_depend_on_context(block: StateSpace) -> None:
     assert rows(model(block), decode(3, 10)) == rows(model(block), decode(3, 100_000))
 

@@ -53,6 +53,16 @@ QWEN3_MOE = Decoder(
 )
 
 
+OLMOE = Decoder(
+    model_type="olmoe",
+    classes="Olmoe",
+    query_bias="attention_bias",
+    output_bias="attention_bias",
+    query_norm="all heads",
+    feed_forward=Mixture(intermediate="intermediate_size"),
+)
+
+
 def _with_sinks(config: Configuration, number: int, usual: Callable[[], Attention]) -> Attention:
     return replace(usual(), sinks=True)
 
@@ -193,5 +203,5 @@ LLAMA4 = Decoder(
 
 LLAMA4_COMPOSITE = Composite(model_type="llama4", classes="Llama4", text="llama4_text")
 
-EXPERTS = (MIXTRAL, QWEN2_MOE, QWEN3_MOE, GPT_OSS, GLM4_MOE, MINIMAX_M2, LLAMA4)
+EXPERTS = (MIXTRAL, QWEN2_MOE, QWEN3_MOE, OLMOE, GPT_OSS, GLM4_MOE, MINIMAX_M2, LLAMA4)
 COMPOSITES = (LLAMA4_COMPOSITE,)

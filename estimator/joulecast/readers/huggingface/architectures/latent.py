@@ -79,6 +79,13 @@ DEEPSEEK_V3 = Decoder(
 
 DEEPSEEK_V32 = replace(DEEPSEEK_V3, model_type="deepseek_v32", classes="DeepseekV32", mixer=_sparse)
 
+GLM4_LITE = replace(
+    DEEPSEEK_V3,
+    model_type="glm4_moe_lite",
+    classes="Glm4MoeLite",
+    uncounted=(*ROUTING, "rope_interleave", "partial_rotary_factor"),
+)
+
 GLM5 = replace(
     DEEPSEEK_V32,
     model_type="glm_moe_dsa",
@@ -94,7 +101,7 @@ KIMI_K25 = Composite(
     left_out="the vision tower",
 )
 
-LATENT = (DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32, GLM5)
+LATENT = (DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32, GLM4_LITE, GLM5)
 SECOND_NAMES = {"kimi_k2": DEEPSEEK_V3}
 """Model types of files that are built as another type is."""
 

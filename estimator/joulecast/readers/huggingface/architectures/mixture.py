@@ -32,7 +32,7 @@ def after_dense(config: Configuration, number: int) -> bool:
     if types is not None:
         return bool(types[number] == "sparse")
     frequency = config.count("moe_layer_freq", default=1)
-    return number >= config.count("first_k_dense_replace", least=0) and number % frequency == 0
+    return number >= config.count("first_k_dense_replace", least=0, default=1) and number % frequency == 0
 
 
 def numbers(config: Configuration, key: str) -> frozenset[int]:

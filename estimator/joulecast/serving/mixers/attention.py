@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import Contraction
-from joulecast.serving.relative import biases, positions
+from joulecast.serving.mixers.relative import biases, positions
 
 if TYPE_CHECKING:
     from joulecast.blocks import Attention
