@@ -259,7 +259,7 @@ def test_outputs_are_right_again_after_what_the_webhook_missed(cluster: Cluster,
     cluster.push("first")
     cluster.push("second", salt="second")
     plane.apply(estimate("first", namespace, images[0], workload={"batchSizes": [8]}))
-    first = cluster.until_ready("first", namespace)["summary"]["joules"].removesuffix(" J")
+    first = cluster.until_ready("first", namespace)["summary"]["joules"].removesuffix(" J/batch")
     plane.apply(deployment("web", namespace, image=images[0]))
     cluster.until(lambda: cluster.annotations("web", namespace).get("joules-per-batch") == first, "annotated")
     cluster.until(lambda: revisions(cluster, namespace) == 1, "a first revision")

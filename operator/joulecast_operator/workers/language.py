@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from joulecast.api.generation import GenerationEstimate, forecast_generation
@@ -106,17 +107,7 @@ def _is_forward(header: Header, model: LanguageModel) -> bool:
 
 def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
     """Forecast one pass for each accelerator and batch size."""
-    given = dict(header["generation"])
-    tokens = given.pop("input_tokens", DEFAULT_INPUT_TOKENS)
-    given.pop("batched_tokens", None)
-    if given.pop("tensor_parallel", 1) != 1:
-        raise WorkloadError("one pass is forecast on one accelerator: leave spec.workload.tensorParallel out")
-    if given:
-        raise WorkloadError(
-            f"{model.architecture} makes one forward pass here, which takes inputTokens and batchSizes: leave"
-            f" {', '.join(map(camel, given))} out of spec.workload"
-        )
-    sizes = [size or 1 for size in header["batch_sizes"]]
+    tokens, sizes = _tokens_of_pass(header, model), [size or 1 for size in header["batch_sizes"]]
 
     def price(product: str) -> list[EnergyEstimate]:
         accelerator = _accelerator(header, product)
@@ -126,10 +117,8 @@ def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Head
             product=accelerator.product,
         )
         profiles = [profile_language_model(fetched, run, batch_size=size, tokens=tokens) for size in sizes]
-        return [
-            finite_batch(price_forward(each, accelerator, precision=header["precision"], runtime=_engine(header)))
-            for each in profiles
-        ]
+        priced = partial(price_forward, accelerator=accelerator, precision=header["precision"], runtime=_engine(header))
+        return [finite_batch(priced(each)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profile_language_model(fetched, model, batch_size=sizes[0], tokens=tokens)
@@ -139,6 +128,20 @@ def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Head
         "unavailable": unavailable,
         "totals": totals(first.totals),
     }
+
+
+def _tokens_of_pass(header: Header, model: LanguageModel) -> int:
+    """Return the tokens of each sequence of a pass. Raises WorkloadError for fields that a pass does not have."""
+    given = {name: value for name, value in header["generation"].items() if name != "batched_tokens"}
+    tokens = given.pop("input_tokens", DEFAULT_INPUT_TOKENS)
+    if given.pop("tensor_parallel", 1) != 1:
+        raise WorkloadError("one pass is forecast on one accelerator: leave spec.workload.tensorParallel out")
+    if given:
+        raise WorkloadError(
+            f"{model.architecture} makes one forward pass here, which takes inputTokens and batchSizes: leave"
+            f" {', '.join(map(camel, given))} out of spec.workload"
+        )
+    return int(tokens)
 
 
 def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
@@ -168,7 +171,18 @@ def _request(header: Header) -> GenerationRequest:
     given: dict[str, Any] = dict(header["generation"])
     if "requests_per_second" in given:
         given["concurrency"] = None
-    return GenerationRequest(phase=header["phase"] or "request", **given)
+    try:
+        return GenerationRequest(phase=header["phase"] or "request", **given)
+    except WorkloadError as error:
+        raise WorkloadError(_in_fields(str(error)), reason=error.reason) from error
+
+
+def _in_fields(message: str) -> str:
+    """Replace the names of a GenerationRequest in a message by fields of the spec."""
+    for name in GenerationRequest.names():
+        if "_" in name:
+            message = message.replace(name, f"spec.workload.{camel(name)}")
+    return message
 
 
 def _accelerator(header: Header, product: str) -> AcceleratorProfile:

@@ -148,6 +148,8 @@ def test_a_quantisation_that_is_not_known_is_refused_by_name() -> None:
     [
         ({"runtime": "torch-eager"}, "does not serve language models"),
         ({"input_shapes": {"input_ids": [1, 8]}}, "give spec.workload.inputTokens"),
+        ({"generation": {"tensor_parallel": 3}}, "spec.workload.tensorParallel is 3: give one of 1, 2, 4, 8"),
+        ({"generation": {"cached_tokens": 512}}, "spec.workload.cachedTokens is 512"),
         ({"phase": "forward", "generation": {"tensor_parallel": 2}}, "leave spec.workload.tensorParallel out"),
         ({"phase": "forward", "generation": {"cached_tokens": 2}}, "leave cachedTokens out"),
     ],
