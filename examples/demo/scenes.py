@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from examples.demo import models
 from examples.demo.terminal import answer, command, console, heading, say
 from joulecast_operator.api.annotations import OUTPUT_KEYS
 from tests.harness import binaries
@@ -23,7 +24,8 @@ EXAMPLES = Path(__file__).resolve().parents[1]
 WAIT_SECONDS = 60.0
 DRY_RUN_BATCH_SIZE = "1"
 OURS = "joulecast.dev/"
-DEPLOYMENTS = ("ocr", "voice-activity")
+DEPLOYMENTS = ("ocr", "voice-activity", "chat")
+SERIES = ("joules_per_batch", "joules_per_request", "joules_per_output_token", "inter_token_latency_seconds")
 
 
 class Cluster:
@@ -34,7 +36,7 @@ class Cluster:
         with ExitStack() as stack:
             self.plane = stack.enter_context(ControlPlane.start(folder / "control-plane", detached=keep))
             self.registry = stack.enter_context(Registry.start(folder / "registry", detached=keep))
-            self._push(layouts)
+            self._push(layouts | models.chat(folder / "layouts"))
             self.installation = stack.enter_context(
                 Installation.start(
                     self.plane, folder / "joulecast", insecure_registries=[self.registry.host], detached=keep
@@ -84,7 +86,7 @@ def play(folder: Path, layouts: dict[str, Path], *, keep: bool) -> None:
     heading("A real control plane and registry on loopback, joulecast installed with Helm")
     cluster = Cluster(folder, layouts, keep=keep)
     try:
-        for scene in (estimate, known, unknown, dry_run, metrics, layers):
+        for scene in (estimate, known, unknown, dry_run, served, configuration, metrics, layers):
             scene(cluster)
     except BaseException:
         cluster.stop()
@@ -134,13 +136,32 @@ def dry_run(cluster: Cluster) -> None:
     cluster.show("apply", "--dry-run=server", "-f", str(manifest), text=line)
 
 
+def served(cluster: Cluster) -> None:
+    heading("Deploy a language model that vLLM serves out of an image volume")
+    cluster.apply("deployment-vllm.yaml")
+    cluster.show("wait", "--for=condition=Ready", "iee/chat", f"--timeout={WAIT_SECONDS:.0f}s")
+    understood = "{.status.understood.engine}: {.status.understood.used} of {.status.understood.model}"
+    cluster.show("get", "iee", "chat", "-o", f"jsonpath={understood}")
+    wait_until(lambda: cluster.annotations("chat").get(OURS + "state") == "Ready", "the forecast of chat")
+    show_annotations(cluster, "chat")
+    cluster.apply("deployment-vllm.yaml", "--dry-run=server")
+
+
+def configuration(cluster: Cluster) -> None:
+    heading("Seventy billion parameters from a published config.json, on four cards")
+    cluster.apply("language-model-configuration.yaml")
+    cluster.show("wait", "--for=condition=Ready", "iee/llama-3-70b", f"--timeout={WAIT_SECONDS:.0f}s")
+    cluster.show("get", "iee")
+
+
 def metrics(cluster: Cluster) -> None:
     heading("What Prometheus scrapes")
     url = cluster.installation.controller_url + "/metrics"
     command(f"curl {url} | grep joulecast_predicted")
     with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  our own process on loopback
         lines = response.read().decode().splitlines()
-    shown = [line for line in lines if line.startswith("joulecast_predicted_joules_per_batch{")]
+    wanted = tuple(f"joulecast_predicted_{name}{{" for name in SERIES)
+    shown = [line for line in lines if line.startswith(wanted)]
     console.print("\n".join(shown), markup=False, soft_wrap=True)
 
 

@@ -57,14 +57,37 @@ def test_an_unknown_model_is_pending_then_annotated(output: str) -> None:
 
 
 def test_a_dry_run_answers_for_its_own_batch_size(output: str) -> None:
-    dry_run = output.partition("Ask without changing")[2].partition("What Prometheus")[0]
+    dry_run = output.partition("Ask without changing")[2].partition("Deploy a language model")[0]
     assert "per batch of 1 on NVIDIA-H200" in dry_run
     assert "server dry run" in dry_run
+
+
+def test_a_language_model_that_vllm_serves_shows_joules_per_request_and_token(output: str) -> None:
+    served = output.partition("Deploy a language model")[2].partition("Seventy billion")[0]
+    assert re.search(r'vLLM: \[.*"--tensor-parallel-size","--max-num-seqs"', served), served
+    assert "/models/chat:135m//models" in served
+    for name in ("joules-per-request", "joules-per-output-token"):
+        assert re.search(rf"joulecast\.dev/{name}: [0-9.]+\n", served), name
+    assert "joulecast.dev/estimated-concurrency: 32" in served
+    warning = re.search(r"Warning: [0-9.]+ J per request \(512 → 256 tokens, 32 at once\) on NVIDIA-H200", served)
+    assert warning, served
+    assert "J per output token" in served[warning.start() :]
+
+
+def test_a_published_configuration_is_enough_for_a_forecast(output: str) -> None:
+    found = output.partition("Seventy billion")[2].partition("What Prometheus")[0]
+    (line,) = (each for each in found.splitlines() if each.startswith("llama-3-70b "))
+    assert "512 → 256 tokens, 32 at once, on 4" in line
+    assert "J/request" in line
+    assert "True" in line
 
 
 def test_metrics_and_the_dearest_rows_are_shown(output: str) -> None:
     series = [line for line in output.splitlines() if line.startswith("joulecast_predicted_joules_per_batch{")]
     assert any('accelerator="NVIDIA-H200"' in line and 'batch_size="32"' in line for line in series), output
+    for name in ("joules_per_request", "joules_per_output_token", "inter_token_latency_seconds"):
+        series = [line for line in output.splitlines() if line.startswith(f"joulecast_predicted_{name}{{")]
+        assert {'workload="chat"' in line for line in series} == {True, False}, name
     rows = output.partition("The ten rows that cost most")[2].partition("Clean up")[0]
     assert rows.count(" J  ") == 10
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.release import Release, deployment
+from tests.cluster.release import Release, deployment, ready_status
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import CHART
 from tests.harness.ports import free_port
 from tests.harness.processes import Process
 from tests.harness.prometheus import Prometheus
+from tests.unit.joulecast_operator.samples.workloads import generation
 from tests.waiting import eventually
 
 IMAGE = "registry.invalid/detector:1"
@@ -94,6 +95,7 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
     release.estimate("detector", "shop", IMAGE, 0.42)
     release.wait_known("shop", "0.42", IMAGE)
     release.plane.apply(estimate("waiting"), profile())
+    generated(release, "chat")
     status = {"status": {"heldOutError": 0.11, "conditions": []}}
     release.plane.kubectl("patch", "aep", "h200", "--subresource=status", "--type=merge", "-p", json.dumps(status))
     release.plane.apply(calibration())
@@ -111,6 +113,15 @@ def scraped(release: Release, exporter: str, prometheus: Prometheus) -> Promethe
 def estimate(name: str) -> dict[str, object]:
     kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "InferenceEnergyEstimate"}
     return kind | {"metadata": {"name": name, "namespace": "shop"}, "spec": {"model": {"image": IMAGE}}}
+
+
+def generated(release: Release, name: str) -> None:
+    """Create an estimate of a language model's requests with the status that the controller writes."""
+    kind = {"apiVersion": "joulecast.dev/v1alpha1", "kind": "InferenceEnergyEstimate"}
+    release.plane.apply(
+        kind | {"metadata": {"name": name, "namespace": "shop"}, "spec": {"model": {"uri": "hf://a/chat"}}}
+    )
+    release.put_status(name, "shop", ready_status(0.42) | {"results": [generation()]})
 
 
 def profile() -> dict[str, object]:
@@ -162,6 +173,23 @@ def test_a_forecast_arrives_with_its_labels_and_value(scraped: Prometheus) -> No
         "precision": "default",
     }  # an empty label, such as `workload` here, is none to Prometheus
     assert float(found["value"][1]) == 0.42
+
+
+def test_joules_of_requests_arrive_with_their_tokens(scraped: Prometheus) -> None:
+    (found,) = answer(scraped, 'joulecast_predicted_joules_per_request{estimate="chat"}')
+    labels = {key: value for key, value in found["metric"].items() if key not in ("__name__", "instance", "job")}
+    assert labels == {
+        "namespace": "shop",
+        "estimate": "chat",
+        "accelerator": generation()["accelerator"],
+        "precision": generation()["precision"],
+        "phase": "request",
+        "concurrency": "32",
+        "input_tokens": "512",
+        "output_tokens": "256",
+        "parallel": "2",
+    }
+    assert float(found["value"][1]) == generation()["joulesPerRequest"]
 
 
 def test_admissions_are_counted_by_decision(scraped: Prometheus) -> None:

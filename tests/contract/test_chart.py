@@ -301,6 +301,19 @@ def test_the_hub_is_off_until_its_address_is_set() -> None:
     assert arguments("hub.endpoint=https://hub.example/mirror") == ["--hub-endpoint=https://hub.example/mirror"]
 
 
+def test_the_notes_of_an_installation_say_whether_a_hub_is_asked() -> None:
+    def notes(*values: str) -> str:
+        sets = [part for value in (*SECRET, *values) for part in ("--set", value)]
+        done = helm("install", "joulecast", str(CHART), "-n", "energy", "--dry-run=client", *sets)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("\nNOTES:\n")[2]
+
+    assert "no hub is asked, because hub.endpoint is not set" in notes()
+    found = notes("hub.endpoint=https://hub.example")
+    assert "Language models of the hub https://hub.example" in found
+    assert "no hub is asked" not in found
+
+
 def test_every_pod_is_confined() -> None:
     for spec in pod_specs(render(*SECRET)):
         assert spec["securityContext"]["runAsNonRoot"] is True

@@ -20,6 +20,14 @@ FORECAST_LABELS: Final = ("namespace", "estimate", "workload", "accelerator", "b
 
 INFO_LABELS: Final = (*FORECAST_LABELS, "state", "origin", "runtime", "model", "model_digest")
 
+COVERAGE: Final = Metric(
+    name="joulecast_coverage_ratio",
+    kind="gauge",
+    labels=FORECAST_LABELS,
+    text="Share of the model's FLOPs that the forecast covers, 0 to 1. batch_size is empty for requests and tokens.",
+    field="coverage",
+)
+
 FORECASTS: Final = (
     Metric(
         name="joulecast_predicted_joules_per_batch",
@@ -56,14 +64,59 @@ FORECASTS: Final = (
         text="Predicted average power of the accelerator while a batch runs, in watts.",
         field="averagePowerWatts",
     ),
-    Metric(
-        name="joulecast_coverage_ratio",
-        kind="gauge",
-        labels=FORECAST_LABELS,
-        text="Share of the model's FLOPs that the forecast covers, 0 to 1.",
-        field="coverage",
+    COVERAGE,
+)
+
+GENERATION_LABELS: Final = (
+    "namespace", "estimate", "workload", "accelerator", "precision", "phase", "concurrency", "input_tokens",
+    "output_tokens", "parallel",
+)  # fmt: skip
+
+
+def _of_generation(name: str, text: str, field: str) -> Metric:
+    return Metric(name=name, kind="gauge", labels=GENERATION_LABELS, text=text, field=field)
+
+
+GENERATIONS: Final = (
+    _of_generation(
+        "joulecast_predicted_joules_per_request",
+        "Predicted energy of one request of a language model on all accelerators that share it, in joules.",
+        "joulesPerRequest",
+    ),
+    _of_generation(
+        "joulecast_predicted_joules_per_request_lower",
+        "Lower end of the 90 % interval of the predicted energy of one request, in joules.",
+        "joulesPerRequestLower",
+    ),
+    _of_generation(
+        "joulecast_predicted_joules_per_request_upper",
+        "Upper end of the 90 % interval of the predicted energy of one request, in joules.",
+        "joulesPerRequestUpper",
+    ),
+    _of_generation(
+        "joulecast_predicted_joules_per_output_token",
+        "Predicted energy of one output token, in joules.",
+        "joulesPerOutputToken",
+    ),
+    _of_generation(
+        "joulecast_predicted_time_to_first_token_seconds",
+        "Predicted time from a request's arrival to its first output token, in seconds.",
+        "timeToFirstTokenSeconds",
+    ),
+    _of_generation(
+        "joulecast_predicted_inter_token_latency_seconds",
+        "Predicted time between two output tokens of a request, in seconds.",
+        "interTokenLatencySeconds",
+    ),
+    _of_generation(
+        "joulecast_predicted_generation_power_watts",
+        "Predicted average power of all accelerators that share the model while it serves, in watts.",
+        "averagePowerWatts",
     ),
 )
+
+_OF_GENERATION: Final = ("phase", "concurrency", "inputTokens", "outputTokens", "parallel")
+"""Fields of a result for the labels that only generation has."""
 
 INFO: Final = Metric(
     name="joulecast_estimate_info",
@@ -79,30 +132,55 @@ class ServedRow(NamedTuple):
 
     - ``labels``: values of the labels that all its series have.
     - ``known``: values of the further labels of ``INFO``.
-    - ``values``: the value for each of ``FORECASTS``; None where there is none.
+    - ``values``: the value for each of ``FORECASTS``; None where there is none. Of generation it is the coverage alone.
+    - ``generation``: values of ``GENERATION_LABELS`` of a result of generation; empty for any other.
+    - ``generated``: the value for each of ``GENERATIONS``, of a result of generation.
     """
 
     labels: tuple[str, ...]
     known: tuple[str, ...]
     values: tuple[float | None, ...]
+    generation: tuple[str, ...] = ()
+    generated: tuple[float | None, ...] = ()
 
 
 def shown(estimate: Resource, *, all_results: bool = False) -> tuple[ServedRow, ...]:
     """Return the rows of an estimate to serve: the one that its summary names, or all."""
     state, status = state_of(estimate), mapping(estimate.get("status"))
-    image = mapping(mapping(estimate.get("spec")).get("model")).get("image") or status.get("image", "")
-    model, digest = bounds.text(str(image)), str(status.get("modelDigest", ""))
+    source = mapping(mapping(estimate.get("spec")).get("model"))
+    model = bounds.text(str(source.get("image") or source.get("uri") or status.get("image", "")))
+    digest = str(status.get("modelDigest", ""))
     nothing: tuple[tuple[str, ...], Resource] = ((*identity_of(estimate), _workload(estimate), "", "", ""), {})
     return tuple(
-        ServedRow(
-            labels=tuple(map(sys.intern, labels)),
-            known=tuple(
-                map(sys.intern, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
-            ),
-            values=tuple(_finite(row.get(metric.field)) for metric in FORECASTS),
-        )
+        _served(labels, row, (state, str(row.get("origin", "")), str(row.get("runtime", "")), model, digest))
         for labels, row in _rows(estimate, all_results=all_results) or [nothing]
     )
+
+
+def _served(labels: tuple[str, ...], row: Resource, known: tuple[str, ...]) -> ServedRow:
+    generated = is_generation(row)
+    return ServedRow(
+        labels=tuple(map(sys.intern, labels)),
+        known=tuple(map(sys.intern, known)),
+        values=tuple(_finite(row.get(metric.field)) if _is_of(metric, generated) else None for metric in FORECASTS),
+        generation=tuple(map(sys.intern, _generation_labels(labels, row))) if generated else (),
+        generated=tuple(_finite(row.get(metric.field)) for metric in GENERATIONS) if generated else (),
+    )
+
+
+def _is_of(metric: Metric, generated: bool) -> bool:
+    """Tell whether one of ``FORECASTS`` is served of a result: those of a batch are not, of a result of generation."""
+    return not generated or metric is COVERAGE
+
+
+def is_generation(row: Resource) -> bool:
+    """Tell whether a result is of requests and tokens rather than of batches."""
+    return row.get("joulesPerBatch") is None and row.get("concurrency") is not None
+
+
+def _generation_labels(labels: tuple[str, ...], row: Resource) -> tuple[str, ...]:
+    *identity, accelerator, _, precision = labels
+    return (*identity, accelerator, precision, *(str(row.get(field) or "") for field in _OF_GENERATION))
 
 
 def _finite(value: object) -> float | None:
@@ -111,16 +189,28 @@ def _finite(value: object) -> float | None:
 
 def estimate_families(rows: Iterable[ServedRow]) -> Iterator[GaugeMetricFamily]:
     """Yield the families of all rows. All series of a family are together, as the text format requires."""
-    points: list[list[Point]] = [[] for _ in (*FORECASTS, INFO)]
+    points: dict[str, list[Point]] = {metric.name: [] for metric in (*FORECASTS, *GENERATIONS, INFO)}
     for row in rows:
         text = label_text(FORECAST_LABELS, row.labels)
-        for found, value in zip(points, row.values, strict=False):
-            if value is not None:
-                found.append((row.labels, text, value))
+        _add(points, FORECASTS, row.labels, text, row.values)
+        if row.generation:
+            _add(points, GENERATIONS, row.generation, label_text(GENERATION_LABELS, row.generation), row.generated)
         known = label_text(INFO_LABELS[len(FORECAST_LABELS) :], row.known)
-        points[-1].append(((*row.labels, *row.known), f"{text},{known}", 1.0))
-    for metric, found in zip((*FORECASTS, INFO), points, strict=True):
-        yield LargeFamily(metric.name, metric.text, metric.labels, found)
+        points[INFO.name].append(((*row.labels, *row.known), f"{text},{known}", 1.0))
+    for metric in (*FORECASTS, *GENERATIONS, INFO):
+        yield LargeFamily(metric.name, metric.text, metric.labels, points[metric.name])
+
+
+def _add(
+    points: dict[str, list[Point]],
+    metrics: Iterable[Metric],
+    labels: tuple[str, ...],
+    text: str,
+    values: Iterable[float | None],
+) -> None:
+    for metric, value in zip(metrics, values, strict=True):
+        if value is not None:
+            points[metric.name].append((labels, text, value))
 
 
 def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...], Resource]]:
@@ -131,7 +221,7 @@ def _rows(estimate: Resource, *, all_results: bool) -> list[tuple[tuple[str, ...
     results = rows_of(estimate) if all_results else (chosen,) if chosen else ()
     found: dict[tuple[str, ...], Resource] = {}
     for row in results:
-        own = tuple(str(row.get(key, "")) for key in ("accelerator", "batchSize", "precision"))
+        own = tuple(str(row.get(key) or "") for key in ("accelerator", "batchSize", "precision"))
         found.setdefault((*identity_of(estimate), _workload(estimate), *own), row)
     return list(found.items())
 

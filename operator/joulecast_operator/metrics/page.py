@@ -7,13 +7,14 @@ from typing import Final
 from joulecast_operator.metrics import work
 from joulecast_operator.metrics.calibrations import CALIBRATION_ERROR, CALIBRATION_INFO, CALIBRATION_PROGRESS
 from joulecast_operator.metrics.declaration import Metric
-from joulecast_operator.metrics.estimates import FORECASTS, INFO
+from joulecast_operator.metrics.estimates import FORECASTS, GENERATIONS, INFO
 from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
 from joulecast_operator.metrics.webhook import CERTIFICATE_EXPIRY, DURATION, REFUSED_REQUESTS, REQUESTS
 from joulecast_operator.metrics.work import ISOLATED
 
 METRICS: Final = (
     *FORECASTS,
+    *GENERATIONS,
     INFO,
     CALIBRATION_ERROR,
     CALIBRATION_PROGRESS,
@@ -46,6 +47,7 @@ def reference() -> str:
 
 
 _REFERENCE_NOTES: Final = (
+    "A result of a language model's requests has the metrics of requests and tokens in place of those of a batch.",
     "`workload` is the Deployment that an estimate targets or was created for; it is empty for one of an image.",
     "Forecasts are served while their estimate is Ready: the result that its summary names, or all results with",
     "`--metrics-all-results` (`metrics.allResults` of the chart). The series of a deleted estimate end. The usual",

@@ -112,16 +112,17 @@ def test_an_admission_keeps_less_of_an_estimate() -> None:
 @pytest.mark.parametrize(
     ("spec", "links"),
     [
-        ({"model": {"image": "i"}}, [("image", "shop", "i")]),
+        ({"model": {"image": "i"}}, [("model", "shop", "i")]),
+        ({"model": {"uri": "hf://org/chat"}}, [("model", "shop", "hf://org/chat")]),
         ({"targetRef": {"name": "web"}}, [("target Deployment", "shop", "web")]),
         ({"targetRef": {"kind": "Deployment", "name": ""}}, []),
         ({}, []),
     ],
 )
-def test_an_estimate_is_found_by_its_target_or_its_image(spec: dict[str, Any], links: list[Any]) -> None:
+def test_an_estimate_is_found_by_its_target_or_its_model(spec: dict[str, Any], links: list[Any]) -> None:
     assert list(slim.estimate_links(estimate() | {"spec": spec})) == links
 
 
 def test_a_deployment_is_found_by_its_images_and_the_estimate_that_it_names() -> None:
     named = deployment(image="i", annotations={"joulecast.dev/estimate": " own "})
-    assert list(slim.deployment_links(named)) == [("image", "shop", "i"), ("estimate", "shop", "own")]
+    assert list(slim.deployment_links(named)) == [("model", "shop", "i"), ("estimate", "shop", "own")]

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from joulecast_operator.metrics.estimates import FORECASTS, INFO, estimate_families, shown
-from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate, row
+from joulecast_operator.metrics.estimates import FORECASTS, GENERATIONS, INFO, estimate_families, shown
+from tests.unit.joulecast_operator.samples.workloads import A100, H200, estimate, generation, row
 
 
 def test_the_row_of_the_summary_is_served_or_all_of_them() -> None:
@@ -35,6 +35,11 @@ def test_an_estimate_without_a_forecast_has_an_info_that_says_its_state() -> Non
 
 
 def test_a_family_has_a_point_for_each_row_that_has_a_value() -> None:
-    rows = [*shown(estimate(), all_results=True), *shown(estimate("other", ready="Unknown"))]
+    chat = shown(estimate("chat", rows=[generation()]))
+    rows = [*shown(estimate(), all_results=True), *shown(estimate("other", ready="Unknown")), *chat]
     found = {family.name: len(family.samples) for family in estimate_families(rows)}
-    assert found == {metric.name: 2 for metric in FORECASTS} | {INFO.name: 3}
+    assert found == (
+        {metric.name: 2 for metric in FORECASTS}
+        | {metric.name: 1 for metric in GENERATIONS}
+        | {"joulecast_coverage_ratio": 3, INFO.name: 4}
+    )

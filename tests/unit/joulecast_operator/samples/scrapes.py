@@ -7,6 +7,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator.metrics.collector import EstimateCollector
+from joulecast_operator.metrics.estimates import ServedRow, shown
 from tests.unit.joulecast_operator.samples.workloads import Estimates
 
 
@@ -16,10 +17,15 @@ class Index(Estimates):
         *held: dict[str, Any],
         profiles: tuple[dict[str, Any], ...] = (),
         calibrations: tuple[dict[str, Any], ...] = (),
+        all_results: bool = False,
     ) -> None:
         super().__init__(*held)
+        self.all_results = all_results
         self.profile_list = profiles
         self.calibration_list = calibrations
+
+    def shown(self) -> list[tuple[ServedRow, ...]]:
+        return [shown(found, all_results=self.all_results) for found in self.held]
 
     def profiles(self) -> list[dict[str, Any]]:
         return list(self.profile_list)
@@ -44,9 +50,11 @@ def scrape(
     *held: dict[str, Any],
     profiles: tuple[dict[str, Any], ...] = (),
     calibrations: tuple[dict[str, Any], ...] = (),
+    all_results: bool = False,
 ) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     registry = CollectorRegistry()
-    registry.register(EstimateCollector(Index(*held, profiles=profiles, calibrations=calibrations)))
+    index = Index(*held, profiles=profiles, calibrations=calibrations, all_results=all_results)
+    registry.register(EstimateCollector(index))
     return samples(registry)
 
 

@@ -50,7 +50,12 @@ def generation(accelerator: str = H100, *, joules: float = 3.1, **more: Any) -> 
         "joulesPerOutputToken": 0.012,
         "joulesPerOutputTokenLower": 0.01,
         "joulesPerOutputTokenUpper": 0.014,
+        "timeToFirstTokenSeconds": 0.0512,
+        "interTokenLatencySeconds": 0.0143,
+        "tokensPerSecond": 2237.0,
+        "memoryBytes": 9_000_000_000,
         "averagePowerWatts": 1100.0,
+        "intervalLevel": 0.9,
         "coverage": 1.0,
         "origin": "transferred",
     } | more

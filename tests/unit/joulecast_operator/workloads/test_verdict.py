@@ -75,7 +75,7 @@ def test_a_share_of_the_flops_without_a_price_is_said() -> None:
         (
             {"batch_size": "8"},
             "BatchSizeNotEstimated",
-            "no result for batch size 8, but for 32: add it to its workload.batch",
+            "no result for batch size 8, but for 32: add it to its workload.batchSizes",
         ),
         (
             {"precision": "fp16"},
