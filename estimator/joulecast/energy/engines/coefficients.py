@@ -21,7 +21,7 @@ COMPUTED = (*ARITHMETIC, *QUANTISED)
 KERNELS = (
     "product", "product.fp8", "product.int8", "product.fp4", "product.stored8", "product.stored4",
     "experts", "experts.fp8", "experts.fp4", "experts.stored4",
-    "prefill_attention", "decode_attention", "recurrence", "pass",
+    "prefill_attention", "decode_attention", "latent_attention", "recurrence", "convolution", "pass",
 )  # fmt: skip
 """Kinds of kernels with coefficients of their own. ``product``: in 16 or 32 bits; ``.fp8``: multiplied in fp8;
 ``.stored4``: weights of about 4 bits that are multiplied in 16. ``pass``: reads and writes memory and computes
@@ -51,7 +51,9 @@ class KernelLaw:
     - ``tail_seconds``: of one kernel in a CUDA graph beside its work.
     - ``tile_edge``, ``depth``: as in ``profile.Law``; 0 where the kernel is no product.
     - ``unit_seconds``: start of one unit of work (a head's part of a sequence) on a multiprocessor.
-    - ``conversion_cycles``: of a multiprocessor to widen one stored element before it is multiplied.
+    - ``element_cycles``: of a multiprocessor to widen one stored element, for one exponential of a score, or for one
+      result of a convolution.
+    - ``input_cycles``: of a multiprocessor to narrow one element of the input before it is multiplied.
     - ``sharpness``: exponent of the soft maximum.
     - ``flop_energy``, ``byte_energy``: relative to the joules of an operation of the nearest known arithmetic, and of
       a byte, in the accelerator's own law.
@@ -63,7 +65,8 @@ class KernelLaw:
     tile_edge: _Elements = 0.0
     depth: _Elements = 0.0
     unit_seconds: _Seconds = 0.0
-    conversion_cycles: _Cycles = 0.0
+    element_cycles: _Cycles = 0.0
+    input_cycles: _Cycles = 0.0
     sharpness: _Sharpness = 3.0
     flop_energy: _Relative = 1.0
     byte_energy: _Relative = 1.0
@@ -83,6 +86,7 @@ class Card:
 
     - ``tables``: the cards whose tables were fitted.
     - ``metered``: kinds of kernels whose energy was fitted on the watts of this very card.
+    - ``held_share``: of the power limit, what kernels at the limit draw.
     - ``watts_per_flops``: power limit over bf16 peak of the cards in ``tables``: a card with less slows down earlier.
     - ``held_out``: errors on rows that the fit did not see.
     """
@@ -91,6 +95,7 @@ class Card:
     kernels: Annotated[Mapping[str, KernelLaw], Keys(KERNELS, least=len(KERNELS))]
     collectives: Annotated[Mapping[str, Collective], Keys(DEGREES, least=len(DEGREES))]
     metered: tuple[_Sentence, ...] = ()
+    held_share: Annotated[float, Within(0.1, 1)] = 0.97
     watts_per_flops: Annotated[float, Within(0, 1e-3, "W s/FLOP")] = 0.0
     held_out: Mapping[str, _Figure] = field(default_factory=dict)
 
@@ -111,31 +116,44 @@ class Step:
 class Engine:
     """An engine's coefficients.
 
-    - ``cards``: by product name. ``architectures``: for cards without tables. ``other``: for all the rest.
+    - ``cards``: by product name. ``generations``: by the first word of an architecture (``Hopper``), for cards without
+      tables. ``other``: for all the rest.
     """
 
     step: Step
     cards: Mapping[str, Card]
-    architectures: Mapping[str, Card]
+    generations: Mapping[str, Card]
     other: Card
     fitted_from: tuple[FittedFrom, ...]
 
     def card_of(self, product: str, architecture: str) -> Card:
-        """Return the coefficients of the card itself, else of its architecture, else those that all cards share."""
-        return self.cards.get(product) or self.architectures.get(architecture) or self.other
+        """Return the coefficients of the card itself, else of its generation, else those that all cards share."""
+        return self.cards.get(product) or self.generations.get(generation_of(architecture)) or self.other
+
+
+def generation_of(architecture: str) -> str:
+    """Return the generation of an architecture: ``Hopper`` of ``Hopper GH100``."""
+    return architecture.partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
+    """The shipped table.
+
+    - ``aliases``: engines that run the same kernels as another: no table tells them apart.
+    """
+
     schema_version: Annotated[int, Within(1, 1)]
     engines: Mapping[str, Engine]
+    aliases: Mapping[str, str]
 
 
 @cache
 def engines() -> Mapping[str, Engine]:
     """Return every engine of the shipped table by its runtime's name."""
     text = files("joulecast.energy.engines").joinpath("coefficients.json").read_text("utf-8")
-    return schema.read(_Document, schema.parse(text)).engines
+    document = schema.read(_Document, schema.parse(text))
+    return {**document.engines, **{name: document.engines[same] for name, same in document.aliases.items()}}
 
 
 def engine_named(name: str) -> Engine:

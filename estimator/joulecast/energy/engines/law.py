@@ -2,9 +2,9 @@
 
     product, experts   t_c = min over tiles i × j and splits s of
                              waves · SMs · 2·i·j·(k/s + depth) / (P·η·ε) + partial sums / bandwidth
-    attention          t_c = FLOPs / (P·η·fill), fill = units / (SMs · ⌈units/SMs⌉)
-    row                t = ‖t_c, bytes/(β·bandwidth), converted·conversion/(SMs·clock)‖_p
-                           + ⌈units/SMs⌉·unit + tail·launches
+    other kernels      t_c = FLOPs / (P·η)
+    row                t = ‖t_c, bytes/(β·bandwidth), elements·ε_c/(SMs·clock)‖_p
+                           + inputs·narrowing/(SMs·clock) + ⌈units/SMs⌉·unit + tail·launches
                        E = (P_static + P_clock·x·V²)·t + e_F·FLOPs·V² + e_B·bytes
     all-reduce         t = latency + message / bandwidth of the link
     pass               T = Σ t,  E = min(Σ E, held power · T)
@@ -12,7 +12,7 @@
 P is the peak of the row's arithmetic and x the SM clock over boost; η, β, ε (of ``tile_edge``), ``depth``, the unit,
 the conversion and p are the fields of ``coefficients.KernelLaw``; ``energy.physical`` explains tiles and V². Seconds
 were fitted on kernels that ran at whatever clock their card chose, so the cap lowers joules and adds no time on
-those cards.
+those cards. On a card with fewer watts per FLOP/s than they have, kernels compute at the clock that ``pace`` tells.
 """
 
 from __future__ import annotations
@@ -25,12 +25,17 @@ import numpy as np
 from joulecast.energy.engines.coefficients import COMPUTED, KERNELS, Card, KernelLaw
 from joulecast.energy.engines.table import ALL_REDUCE, KernelTable
 from joulecast.energy.features import Array, Index
-from joulecast.energy.physical import SPLITS, TILES, voltage_squared
+from joulecast.energy.physical import LOWEST_CLOCK, SPLITS, TILES, voltage_squared
 from joulecast.energy.profile import Law
 
+_HALVINGS = 24  # of [LOWEST_CLOCK, 1]: the clock is then known to 1e-7 of boost
 _PARTIAL_BYTES = 8.0  # a partial sum in fp32 is written and read again
 _NEAREST = {"fp8": "bf16", "int8": "bf16", "fp4": "bf16"}
 """The arithmetic whose joules an operation of a narrow one is told in: ``KernelLaw.flop_energy`` has the relation."""
+
+
+_ONE = ("byte_energy", "memory_share", "sharpness")
+"""Coefficients that are 1 for a collective, whose time is not computed from them; the others are 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,31 +50,58 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """Each kernel at boost, (n,) arrays.
-
-    - ``seconds``: all of it; ``compute_seconds``: what a lower clock lengthens.
-    - ``switched_joules``: that V² scales; ``memory_joules``: that it does not.
-    """
+    """Each kernel, (n,) arrays: its seconds, the dynamic energy at boost that V² scales, and that it does not."""
 
     seconds: Array
-    compute_seconds: Array
     switched_joules: Array
     memory_joules: Array
 
 
 def costs(table: KernelTable, card: Card, limits: Limits, law: Law, *, cards: int, clock: float = 1.0) -> Costs:
-    """Compute the cost of each kernel at the clock share ``clock``; ``cards`` take part in each collective."""
-    own = _Coefficients(card.kernels)
-    computing = compute_seconds(table, card.kernels, limits) / clock
-    seconds = _row_seconds(table, own, limits, computing, clock)
+    """Compute the cost of each kernel where it computes at the clock share ``clock``.
+
+    ``cards`` take part in each collective.
+    """
     reduced = table.kernel == ALL_REDUCE
-    seconds = np.where(reduced, _collective_seconds(table, card, cards), seconds)
+    alone = seconds_of(table, card.kernels, limits, clock)
+    switched, moved = joules_of(table, card.kernels, law)
     return Costs(
-        seconds=seconds,
-        compute_seconds=computing,
-        switched_joules=own.of(table, "flop_energy") * _flop_joules(law)[table.arithmetic] * table.flops,
-        memory_joules=own.of(table, "byte_energy") * law.byte_joules * table.bytes,
+        seconds=np.where(reduced, _collective_seconds(table, card, cards), alone),
+        switched_joules=switched,
+        memory_joules=moved,
     )
+
+
+def joules_of(table: KernelTable, kernels: Mapping[str, KernelLaw], law: Law) -> tuple[Array, Array]:
+    """Return the dynamic energy of each kernel's operations at boost, (n,), and of its bytes, (n,)."""
+    own = _Coefficients(kernels)
+    switched: Array = own.of(table, "flop_energy") * _flop_joules(law)[table.arithmetic] * table.flops
+    moved: Array = own.of(table, "byte_energy") * law.byte_joules * table.bytes
+    return switched, moved
+
+
+def seconds_of(table: KernelTable, kernels: Mapping[str, KernelLaw], limits: Limits, clock: float = 1.0) -> Array:
+    """Return the seconds of each kernel at the clock share ``clock``, (n,); collectives take none."""
+    own = _Coefficients(kernels)
+    computing = compute_seconds(table, kernels, limits) / clock
+    return _row_seconds(table, own, limits, computing, clock)
+
+
+def pace(law: Law, watts_per_flops: float, of_tables: float) -> float:
+    """Return the share of the fitted rate at which a card computes whose power limit over peak is ``watts_per_flops``.
+
+    ``of_tables``: the same of the cards whose tables were fitted, which large products bring to their limit. With less
+    the clock x falls until x·V²(x) is the relation of the two.
+    """
+    wanted = watts_per_flops / of_tables if of_tables else 1.0
+    if wanted >= 1:
+        return 1.0
+    low, high = LOWEST_CLOCK, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        over = middle * float(voltage_squared(law, np.array(middle))) > wanted
+        low, high = (low, middle) if over else (middle, high)
+    return low
 
 
 def static_watts(law: Law, clock: float) -> float:
@@ -89,51 +121,51 @@ class _Coefficients:
 
     def at(self, kernel: Index, name: str) -> Array:
         values = [getattr(self._kernels[kind], name) for kind in KERNELS]
-        found: Array = np.array([*values, 1.0 if name in ("byte_energy", "memory_share", "sharpness") else 0.0])[kernel]
+        found: Array = np.array([*values, 1.0 if name in _ONE else 0.0])[kernel]
         return found
 
 
 def _row_seconds(table: KernelTable, own: _Coefficients, limits: Limits, computing: Array, clock: float) -> Array:
     memory = table.bytes / (own.of(table, "memory_share") * limits.bandwidth_bytes_per_second)
-    widening = own.of(table, "conversion_cycles") * table.converted
-    widening = widening / (limits.multiprocessors * limits.clock_hertz * clock)
+    cycle = 1 / (limits.multiprocessors * limits.clock_hertz * clock)
+    widening = own.of(table, "element_cycles") * table.elements * cycle
+    narrowing = own.of(table, "input_cycles") * table.prepared * cycle
     sharpness = own.of(table, "sharpness")
     longest = _longest(_longest(computing, memory, sharpness), widening, sharpness)
     started = np.ceil(table.units / limits.multiprocessors) * own.of(table, "unit_seconds")
-    return longest + started + own.of(table, "tail_seconds") * table.launches
+    return longest + narrowing + started + own.of(table, "tail_seconds") * table.launches
 
 
 def compute_seconds(table: KernelTable, kernels: Mapping[str, KernelLaw], limits: Limits) -> Array:
     """Return t_c of each kernel at boost, (n,)."""
     own = _Coefficients(kernels)
-    peaks = np.append(limits.peak_flops, 0.0)[table.arithmetic]
-    rate = peaks * own.of(table, "compute_share")
-    waves = np.ceil(table.units / limits.multiprocessors) * limits.multiprocessors
-    fill = np.where(own.at(table.kernel, "unit_seconds") > 0, 1.0, _ratio(table.units, waves, 1.0))
-    seconds = _ratio(table.flops, rate * fill, 0.0)
+    rate = np.append(limits.peak_flops, 0.0)[table.arithmetic] * own.of(table, "compute_share")
+    seconds = _ratio(table.flops, rate, 0.0)
     tiled = np.zeros(table.bytes.size, dtype=bool)
     tiled[table.row] = True
-    if not tiled.any():
-        return seconds
-    parts = _tiled_seconds(table, own, limits, rate[table.row])
-    return np.where(tiled, np.bincount(table.row, weights=parts, minlength=tiled.size), seconds)
+    return np.where(tiled, _tiled_seconds(table, own, limits, rate), seconds) if tiled.any() else seconds
 
 
 def _tiled_seconds(table: KernelTable, own: _Coefficients, limits: Limits, rate: Array) -> Array:
-    """Return the seconds of each contraction, (c,), with the tile and split that are fastest for it."""
-    kernel = table.kernel[table.row]
-    edge, depth = own.at(kernel, "tile_edge"), own.at(kernel, "depth")
+    """Return the seconds of each product, (n,), with the tile and split that are fastest for it, and 0 for others.
+
+    The products of a group run in the same waves.
+    """
+    size, edge, depth = rate.size, own.of(table, "tile_edge"), own.of(table, "depth")
     largest = 1 / TILES[0][0] + 1 / TILES[0][1]
-    outputs = table.products * table.m * table.n
-    fastest = np.full_like(rate, np.inf)
+    outputs = np.bincount(table.row, weights=table.products * table.m * table.n, minlength=size)
+    inner = np.zeros(size)
+    np.maximum.at(inner, table.row, table.k)
+    fastest = np.full(size, np.inf)
     for height, width in TILES:
-        tiles = table.products * np.ceil(table.m / height) * np.ceil(table.n / width)
+        own_tiles = table.products * np.ceil(table.m / height) * np.ceil(table.n / width)
+        tiles = np.bincount(table.row, weights=own_tiles, minlength=size)
         share = (1 + edge * largest) / (1 + edge * (1 / height + 1 / width))
         step = _ratio(2 * height * width * limits.multiprocessors, rate * share, 0.0)
         for split in SPLITS:
             waves = np.ceil(tiles * split / limits.multiprocessors)
             sums = 0.0 if split == 1 else _PARTIAL_BYTES * split * outputs / limits.bandwidth_bytes_per_second
-            fastest = np.minimum(fastest, waves * step * (table.k / split + depth) + sums)
+            fastest = np.minimum(fastest, waves * step * (inner / split + depth) + sums)
     return fastest
 
 

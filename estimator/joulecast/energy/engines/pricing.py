@@ -9,11 +9,11 @@ import numpy as np
 
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.engines.coefficients import COMPUTED, KERNELS, Card, engine_named
-from joulecast.energy.engines.law import Limits, costs, static_watts
+from joulecast.energy.engines.law import Limits, costs, pace, static_watts
 from joulecast.energy.engines.table import ALL_REDUCE, KernelTable, Passes, passes_of
 from joulecast.energy.features import Array
 from joulecast.energy.model import LayerEnergy, Origin
-from joulecast.energy.physical import chip_of, clock_share, held_watts, voltage_squared
+from joulecast.energy.physical import clock_share, voltage_squared
 from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import Coverage, LayerProfile
@@ -118,12 +118,13 @@ class _Priced:
         limits, law = limits_of(accelerator), accelerator.law
         _require_peaks(passes.table, accelerator, limits)
         clock = clock_share(accelerator, clock_mhz)
-        self._costs = costs(passes.table, self._card, limits, law, cards=cards, clock=clock)
+        computing = min(clock, _pace(accelerator, self._card))
+        self._costs = costs(passes.table, self._card, limits, law, cards=cards, clock=computing)
         self._compute = float(voltage_squared(law, np.array(clock))) * self._costs.switched_joules
         self._static_watts = static_watts(law, clock)
         self._seconds = passes.sum(self._costs.seconds)
         self._dynamic = passes.sum(self._compute + self._costs.memory_joules)
-        held = held_watts(law, chip_of(accelerator)) - self._static_watts
+        held = self._card.held_share * accelerator.power_limit_watts - self._static_watts
         self._kept = kept_shares(self._dynamic, np.maximum(held, 0.0) * self._seconds)
 
     def forecast(self, number: int, layers: tuple[LayerEnergy, ...] = ()) -> PassForecast:
@@ -159,6 +160,14 @@ class _Priced:
             )
             for row, position in zip(rows, self.passes.which.tolist(), strict=True)
         )
+
+
+def _pace(accelerator: AcceleratorProfile, card: Card) -> float:
+    """Return the share of the fitted rates that the power limit allows, 1 for a card whose tables were fitted."""
+    peak = accelerator.peak_flops.get("bf16")
+    if accelerator.product in card.tables or not peak:
+        return 1.0
+    return pace(accelerator.law, accelerator.power_limit_watts / peak, card.watts_per_flops)
 
 
 def kept_shares(dynamic_joules: Array, allowed_joules: Array) -> Array:

@@ -19,12 +19,15 @@ ALL_REDUCE = len(KERNELS)
 _ARITHMETIC_OF = {
     "float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float8": "fp8", "int8": "int8", "float4": "fp4",
 }  # fmt: skip
+NARROW_PRODUCTS = (".fp8", ".int8", ".fp4")
+"""Ends of the kinds of kernels that multiply in 8 or 4 bits; their input comes in 16."""
 _ACTIVATION_BYTES = 2.0
 """Of an activation beside a product in 8 or 4 bits: hidden states stay in 16."""
 _NARROW_BITS = 12.0
 """Bits of a stored element below which a 16-bit product has to widen it; with scales, 8-bit formats store 8.5."""
 _FOUR_BITS = 6.5
 """Below it a format counts as one of 4 bits: with scales they store 4.25 to 5."""
+_PRODUCTS = frozenset({"Gemm", "MatMul", "BatchedGemm", "Conv"})
 _QUERY_ROWS = 128
 """Queries of one block of prefill attention (FlashAttention 2 and 3 use 64 to 192)."""
 
@@ -40,7 +43,9 @@ class KernelTable:
     - ``bytes``, ``flops``, ``launches``: (n,) moved, executed, and started.
     - ``message_bytes``: (n,) of a collective.
     - ``units``: (n,) pieces of work that multiprocessors share: heads × blocks of queries of attention.
-    - ``converted``: (n,) stored elements that are widened before they are multiplied.
+    - ``elements``: (n,) that pass through other units than the products': stored ones that are widened before they
+      are multiplied, scores of prefill attention, of each of which an exponential is taken, results of a convolution.
+    - ``prepared``: (n,) elements of the input that are narrowed before they are multiplied.
     - ``row``, ``products``, ``m``, ``n``, ``k``: (c,) contractions that run in tiles.
     """
 
@@ -53,7 +58,8 @@ class KernelTable:
     launches: Array
     message_bytes: Array
     units: Array
-    converted: Array
+    elements: Array
+    prepared: Array
     row: Index
     products: Array
     m: Array
@@ -87,7 +93,7 @@ def passes_of(passes: Iterable[Sequence[LayerProfile]], engine: str) -> Passes:
         for row in rows:
             if row.kind not in ("counted", "zero"):
                 continue
-            key = _identity(row)
+            key = _identity(row, engine)
             position = found.get(key)
             if position is None:
                 position = found[key] = len(distinct)
@@ -102,7 +108,7 @@ def passes_of(passes: Iterable[Sequence[LayerProfile]], engine: str) -> Passes:
     )
 
 
-def _identity(row: LayerProfile) -> object:
+def _identity(row: LayerProfile, engine: str) -> object:
     """Return all that the price of a row depends on."""
     return (
         row.op_type,
@@ -113,7 +119,7 @@ def _identity(row: LayerProfile) -> object:
         row.input_numel,
         row.output_numel,
         row.weight_numel,
-        row.repeats,
+        row.kernels.get(engine, row.repeats),
     )
 
 
@@ -138,7 +144,8 @@ def kernel_table(rows: Sequence[LayerProfile], engine: str) -> KernelTable:
         launches=np.array([row.kernels.get(engine, row.repeats) for row in rows], dtype=float),
         message_bytes=np.array([_message_bytes(row) for row in rows], dtype=float),
         units=np.array([_units(row, name) for row, name in zip(rows, kernels, strict=True)], dtype=float),
-        converted=np.array([_converted(row, name) for row, name in zip(rows, kernels, strict=True)], dtype=float),
+        elements=np.array([_elements(row, name) for row, name in zip(rows, kernels, strict=True)], dtype=float),
+        prepared=np.array([_prepared(row, name) for row, name in zip(rows, kernels, strict=True)], dtype=float),
         row=columns[0].astype(np.intp),
         products=columns[1],
         m=columns[2],
@@ -150,9 +157,7 @@ def kernel_table(rows: Sequence[LayerProfile], engine: str) -> KernelTable:
 def kernel_of(row: LayerProfile) -> str:
     """Return the one of ``KERNELS`` that prices the row, or ``AllReduce``."""
     named = _named(row.op_type)
-    if named in ("product", "experts"):
-        return _of_format(row, named) if row.macs else "pass"
-    return named or ("product" if row.contractions else "pass")
+    return _of_format(row, named) if named in ("product", "experts") and row.contractions else named
 
 
 @cache
@@ -160,13 +165,16 @@ def _named(op_type: str) -> str:
     if op_type == "AllReduce":
         return op_type
     if "Attention" in op_type:
-        decodes = "Paged" in op_type or "Decode" in op_type
-        return "decode_attention" if decodes else "prefill_attention"
-    if op_type in ("SelectiveScan", "GatedDelta"):
+        if "Latent" in op_type:
+            return "latent_attention"
+        return "decode_attention" if "Paged" in op_type else "prefill_attention"
+    if op_type.startswith("CausalConv"):
+        return "convolution"
+    if op_type.endswith(("Scan", "Update")):
         return "recurrence"
-    if op_type in ("Gemm", "MatMul"):
-        return "product"
-    return "experts" if op_type == "GroupedGemm" else ""
+    if op_type == "GroupedGemm":
+        return "experts"
+    return "product" if op_type in _PRODUCTS else "pass"
 
 
 def _of_format(row: LayerProfile, kind: str) -> str:
@@ -205,20 +213,31 @@ def _units(row: LayerProfile, kernel: str) -> float:
     first = row.contractions[0]
     if kernel == "prefill_attention":
         return float(first.batch * -(-first.m // _QUERY_ROWS))
-    return float(first.batch) if kernel == "decode_attention" else 0.0
+    return float(first.batch) if kernel in ("decode_attention", "latent_attention") else 0.0
 
 
-def _converted(row: LayerProfile, kernel: str) -> float:
-    if ".stored" in kernel:
-        return float(row.weight_numel)
-    if kernel != "decode_attention" or row.dtype not in ("float16", "bfloat16"):
-        return 0.0
+def _elements(row: LayerProfile, kernel: str) -> float:
+    if kernel == "prefill_attention":
+        return float(sum(each.batch * each.m * each.n for each in row.contractions[:1]))
+    if kernel == "convolution":
+        return float(row.output_numel)
+    if kernel in ("decode_attention", "latent_attention"):
+        return float(_narrow_cache(row, shared=kernel == "latent_attention"))
+    return float(row.weight_numel) if ".stored" in kernel else 0.0
+
+
+def _narrow_cache(row: LayerProfile, *, shared: bool) -> int:
+    """Return the elements of a cache of 8 bits that a product in 16 reads, 0 for a cache of 16 bits.
+
+    ``shared``: keys and values are one cached vector, which both products read (DeepSeek-V2).
+    """
     sides = [each.batch * each.n * each.k for each in row.contractions]
-    cached = max(sides, default=0) if _latent(row.op_type) else sum(sides)
+    cached = max(sides, default=0) if shared else sum(sides)
+    if row.dtype not in ("float16", "bfloat16"):
+        return 0
     stored = row.bytes_moved - ITEMSIZE_BYTES[row.dtype] * (row.input_numel + row.output_numel)
-    return float(cached) if 8 * stored < _NARROW_BITS * cached else 0.0
+    return cached if 8 * stored < _NARROW_BITS * cached else 0
 
 
-def _latent(op_type: str) -> bool:
-    """Decide whether keys and values are one cached vector, which both products read (DeepSeek-V2)."""
-    return "MLA" in op_type or "Latent" in op_type
+def _prepared(row: LayerProfile, kernel: str) -> float:
+    return float(row.input_numel) if kernel.endswith(NARROW_PRODUCTS) else 0.0

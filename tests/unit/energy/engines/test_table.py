@@ -28,12 +28,13 @@ def test_a_product_goes_by_how_its_weights_are_stored_and_multiplied(storage: St
 @pytest.mark.parametrize(
     ("op_type", "kernel"),
     [("PagedAttention", "decode_attention"), ("FlashAttention", "prefill_attention"),
-     ("MLADecodeAttention", "decode_attention"), ("MLAPrefillAttention", "prefill_attention"),
-     ("GroupedGemm", "experts"), ("SelectiveScan", "recurrence"), ("GatedDelta", "recurrence"),
-     ("CausalConv1d", "pass"), ("RotaryEmbedding", "pass"), ("SiluAndMul", "pass"), ("AllReduce", "AllReduce")],
+     ("PagedLatentAttention", "latent_attention"), ("SparseLatentAttention", "latent_attention"),
+     ("GroupedGemm", "experts"), ("BatchedGemm", "product"), ("SelectiveScan", "recurrence"),
+     ("GatedDeltaUpdate", "recurrence"), ("CausalConvUpdate", "convolution"), ("IndexerScores", "pass"),
+     ("RotaryEmbedding", "pass"), ("SiluAndMul", "pass"), ("AllReduce", "AllReduce")],
 )  # fmt: skip
 def test_an_operator_names_its_kind(op_type: str, kernel: str) -> None:
-    products = () if kernel in ("pass", "AllReduce") else (Contraction(batch=8, m=4, n=64, k=64),)
+    products = () if kernel in ("pass", "convolution", "AllReduce") else (Contraction(batch=8, m=4, n=64, k=64),)
     row = LayerProfile(
         name="x",
         op_type=op_type,
@@ -60,17 +61,17 @@ def test_a_narrow_cache_has_to_be_widened() -> None:
     narrow = LayerProfile(
         **{name: getattr(wide, name) for name in wide.__slots__} | {"bytes_moved": wide.bytes_moved - cached}
     )
-    assert kernel_table([wide, narrow], "vllm").converted.tolist() == [0, cached]
+    assert kernel_table([wide, narrow], "vllm").elements.tolist() == [0, cached]
 
 
 def test_one_latent_cache_that_both_products_read_is_not_a_narrow_one() -> None:
     """Both products of absorbed attention read the same 512 + 64 elements a token."""
     products = (Contraction(batch=4, m=16, n=1000, k=576), Contraction(batch=4, m=16, n=512, k=1000))
     row = LayerProfile(
-        name="x", op_type="MLADecodeAttention", kind="counted", dtype="bfloat16", contractions=products,
+        name="x", op_type="PagedLatentAttention", kind="counted", dtype="bfloat16", contractions=products,
         macs=sum(each.macs for each in products), bytes_moved=2 * 4 * 1000 * 576,
     )  # fmt: skip
-    assert kernel_table([row], "vllm").converted[0] == 0
+    assert kernel_table([row], "vllm").elements[0] == 0
 
 
 def test_equal_kernels_are_kept_once() -> None:
@@ -79,3 +80,9 @@ def test_equal_kernels_are_kept_once() -> None:
     assert found.size == 2 and found.which.size == 2 * len(rows)
     assert len(found.table.rows) < 20
     assert found.sum(found.table.bytes).tolist() == [sum(row.bytes_moved for row in rows)] * 2
+
+
+def test_a_row_of_several_kernels_is_not_one_of_a_single_kernel() -> None:
+    row = decoding(1)[0]
+    several = LayerProfile(**{name: getattr(row, name) for name in row.__slots__} | {"kernels": {"vllm": 3}})
+    assert passes_of([[row, several]], "vllm").table.launches.tolist() == [1, 3]
