@@ -231,7 +231,7 @@ class _Served:
         phases = self._phases(concurrency)
         wider = tuple(self._widenings())
         return replace(
-            self._figures(found, math.sqrt(sum(each.log_half_width**2 for each in wider))),
+            self._figures(found, widths(self._engine, wider)),
             memory_bytes=memory.needed(concurrency),
             coverage=self._coverage(phases),
             origin=self._origin(phases),
@@ -326,13 +326,13 @@ class _Served:
         found = [layer.origin for _, priced in phases for layer in priced.layers if layer.joules > 0]
         return max([self._accelerator.origin, *found], key=ORIGINS.index)
 
-    def _figures(self, found: Generated, width: float) -> GenerationEstimate:
+    def _figures(self, found: Generated, width: Widths) -> GenerationEstimate:
         asked = self._asked
         joules = [found.joules_per_request, found.prefill.joules / asked.input_tokens]
         written = (
             found.decode.joules if asked.phase == "decode" else found.decode.joules / max(asked.output_tokens - 1, 1)
         )
-        request, read, wrote = (_figure(value, width) for value in (*joules, written))
+        request, read, wrote = (_figure(value, width.joules) for value in (*joules, written))
         return GenerationEstimate(
             accelerator=self._accelerator.product,
             runtime=self._engine,
@@ -346,8 +346,8 @@ class _Served:
             joules_per_request=request,
             joules_per_input_token=read,
             joules_per_output_token=wrote,
-            time_to_first_token_seconds=_figure(found.time_to_first_token_seconds, width),
-            inter_token_latency_seconds=_figure(found.inter_token_latency_seconds, width),
+            time_to_first_token_seconds=_figure(found.time_to_first_token_seconds, width.seconds),
+            inter_token_latency_seconds=_figure(found.inter_token_latency_seconds, width.seconds),
             request_seconds=found.request_seconds,
             tokens_per_second=found.tokens_per_second,
             average_power_watts=Watts(found.average_power_watts),
@@ -357,7 +357,7 @@ class _Served:
         )
 
     def _widenings(self) -> list[Widening]:
-        """Return the width of a scored case, and what makes this one less certain."""
+        """Return what makes this case less certain than those that were scored."""
         found = widenings(self._engine, self._accelerator.product)
         if self._model.ignored:
             keys = ", ".join(self._model.ignored[:_LISTED_KEYS])
@@ -372,12 +372,30 @@ class _Served:
 
 
 def widenings(engine: str, product: str) -> list[Widening]:
-    """Return the width of a case that was scored under ``engine``, and of a card whose kernels were not timed."""
-    found = [Widening(reason=f"the interval of {engine} is a prior: no case was scored", log_half_width=_BASE)]
+    """Return a prior where no case was scored under ``engine``, and that of a card whose kernels were not timed."""
+    found = []
+    if engine_named(engine).interval is None:
+        found.append(Widening(reason=f"the interval of {engine} is a prior: no case was scored", log_half_width=_BASE))
     if product not in engine_named(engine).cards:
         reason = f"no kernels of {engine} were timed on {product}: taken from cards like it"
         found.append(Widening(reason=reason, log_half_width=_OTHER_CARD))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widths:
+    """Log half-widths of a forecast's intervals."""
+
+    seconds: float
+    joules: float
+
+
+def widths(engine: str, wider: Sequence[Widening]) -> Widths:
+    """Return the intervals of scored cases under ``engine``, with every reason added in quadrature."""
+    own, scored = math.sqrt(sum(each.log_half_width**2 for each in wider)), engine_named(engine).interval
+    if scored is None:
+        return Widths(seconds=own, joules=own)
+    return Widths(seconds=math.hypot(scored.seconds, own), joules=math.hypot(scored.joules, own))
 
 
 def _figure(value: float, width: float) -> Figure:

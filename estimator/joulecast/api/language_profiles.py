@@ -88,7 +88,7 @@ def price_forward(
 
     Raises NotCalibratedError for a runtime that is no engine, and what ``price_pass`` raises.
     """
-    from joulecast.api.generation import widenings
+    from joulecast.api.generation import widenings, widths
 
     require_engine(runtime)
     priced = price_pass(profile.layers, accelerator, engine=runtime, clock_mhz=clock_mhz)
@@ -96,7 +96,7 @@ def price_forward(
     gap = between * gap_watts(accelerator, clock_mhz)
     joules, seconds = priced.joules + gap, priced.busy_seconds + between
     wider = widenings(runtime, accelerator.product)
-    width = math.sqrt(sum(each.log_half_width**2 for each in wider))
+    width = widths(runtime, wider).joules
     return EnergyEstimate(
         accelerator=accelerator.product,
         runtime=runtime,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,7 +71,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Evaluatio
         from joulecast_calibration.evaluate.report.page import as_page
 
         page.write_text(as_page(found), "utf-8")
-    if not (found.results or found.op_types):
+    if not (found.results or found.op_types or found.served.scores):
         raise MeasurementError(f"nothing in {folder} could be scored: correct what the lines above name")
 
 
@@ -85,7 +86,14 @@ def _print(found: Evaluation, output: EvaluationFormat) -> None:
         write(as_html(found))
     else:
         document = header("evaluation") | json.loads(as_json(found))
-        write_document(document, OutputFormat(output.value), document["results"])
+        write_document(document, OutputFormat(output.value), [*document["results"], *_served_rows(document["served"])])
+
+
+def _served_rows(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield scores of served models under the columns of the others, for CSV."""
+    for each in scores:
+        own = {name: value for name, value in each.items() if name not in ("figure", "part", "bias")}
+        yield own | {"split": "served", "task": f"{each['figure']}: {each['part']}", "min_ape": None}
 
 
 def own_measurements() -> Path:

@@ -48,7 +48,14 @@ Measured = Annotated[
 ]  # fmt: skip
 
 
-def command(out: Out, rows: Rows = None, data: Data = None, measured: Measured = None) -> None:
+Served = Annotated[
+    bool,
+    typer.Option("--served", help="With --data: fit the time that vllm spends between passes, and its intervals, on"
+                 " served models; --out is the table of engines' coefficients, kept but for these."),
+]  # fmt: skip
+
+
+def command(out: Out, rows: Rows = None, data: Data = None, measured: Measured = None, served: Served = False) -> None:
     """Fit an accelerator's profile on measured rows, or every profile on a folder of data sets.
 
     Takes a minute, with --data several.
@@ -57,8 +64,12 @@ def command(out: Out, rows: Rows = None, data: Data = None, measured: Measured =
         raise typer.BadParameter("give measured ROWS, or --data DIR with published data sets: one of the two")
     if measured and not data:
         raise typer.BadParameter("--measured goes with --data: give the folder of published data sets too")
+    if served and (not data or measured):
+        raise typer.BadParameter("--served goes with --data alone: give the folder of published data sets")
     require_fit()
-    if data:
+    if served and data:
+        _fit_served(data, out)
+    elif data:
         _fit_data(data, out, measured)
     elif rows:
         _fit_rows(rows, out)
@@ -74,6 +85,22 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
         fitted = fit_measured(rows)
     write_whole(out, fitted.profile.to_json())
     write(fitted_text(fitted, out))
+
+
+def _fit_served(data: Path, table: Path) -> None:
+    if not table.is_file():
+        raise typer.BadParameter(f"{table} is no file: with --served, --out is a table of engines' coefficients")
+    from joulecast_calibration.files import write_whole
+    from joulecast_calibration.fit.engines.served import fit_served, with_served
+
+    with progress(f"fitting served models of {data}"):
+        step, interval = fit_served(data)
+    write_whole(table, with_served(table.read_text("utf-8"), step, interval))
+    write(
+        f"step         {step.seconds:.3g} s, and {step.sequence_seconds:.3g} s a sequence\n{step.origin}\n"
+        f"intervals    seconds ± {interval.seconds:.3f}, watts ± {interval.watts:.3f}, joules ± {interval.joules:.3f}"
+        f" (logarithms)\n{interval.origin}\n"
+    )
 
 
 def _fit_data(data: Path, out: Path, measured: Path | None) -> None:

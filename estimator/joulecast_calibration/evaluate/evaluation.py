@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from joulecast.energy.features import Array, Flags
+from joulecast_calibration.evaluate.serving.scoring import ServedEvaluation
 from joulecast_calibration.rows.networks import ForecastRow
 from joulecast_calibration.suite.lineage import TASKS, task_of
 
@@ -129,6 +130,7 @@ class Evaluation:
 
     - ``forecasts``: what the scores were computed from.
     - ``measured``: the sets that hold rows of this project.
+    - ``served``: scores of language models behind inference engines, whose figures are of their own.
     """
 
     results: tuple[Score, ...]
@@ -139,6 +141,7 @@ class Evaluation:
     learning: tuple[LearningScore, ...] = ()
     noise: tuple[NoiseScore, ...] = ()
     third_card: tuple[PowerScore, ...] = ()
+    served: ServedEvaluation = field(default_factory=ServedEvaluation)
 
     @property
     def simulated(self) -> tuple[str, ...]:

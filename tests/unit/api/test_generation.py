@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 import joulecast
 from joulecast.accelerators.catalogue import accelerator_named
+from joulecast.api import generation
 from joulecast.api.generation import forecast_generation
 from joulecast.api.generation_documents import generation_document
 from joulecast.api.language_models import in_precision, language_model
+from joulecast.energy.engines.coefficients import ServedInterval, engine_named
+from joulecast.energy.interval import Widening
 from joulecast.errors import JoulecastError, NotCalibratedError, UnsupportedOperatorError, WorkloadError
 from joulecast.readers import huggingface
 from joulecast.serving.requests import GenerationRequest
@@ -59,7 +63,6 @@ def test_an_interval_holds_its_figure():
     for name in ("joules_per_request", "joules_per_output_token", "inter_token_latency_seconds"):
         figure = getattr(found, name)
         assert figure.lower < figure.value < figure.upper
-    assert found.reasons
 
 
 def test_a_step_reads_the_weights_once_and_cannot_be_faster():
@@ -222,3 +225,22 @@ def test_a_step_of_an_output_of_one_token_is_priced():
     found = forecast(phase="decode", output_tokens=1)
     assert [shown.phase for shown in found.phases] == ["decode"]
     assert found.joules_per_request.value > 0
+
+
+def test_scored_engines_have_intervals_of_their_own_for_seconds_and_joules(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = ServedInterval(seconds=0.3, watts=0.1, joules=0.4, origin="made up")
+    engine = replace(engine_named("vllm"), interval=scored)
+    monkeypatch.setattr(generation, "engine_named", lambda name: engine)
+    wider = [Widening(reason="another reason", log_half_width=0.3)]
+    found = generation.widths("vllm", wider)
+    assert found.seconds == pytest.approx(math.hypot(0.3, 0.3))
+    assert found.joules == pytest.approx(0.5)
+    assert not any("prior" in each.reason for each in generation.widenings("vllm", "NVIDIA-H200"))
+
+
+def test_an_engine_that_was_never_scored_says_that_its_interval_is_a_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = replace(engine_named("vllm"), interval=None)
+    monkeypatch.setattr(generation, "engine_named", lambda name: engine)
+    reasons = generation.widenings("vllm", "NVIDIA-H200")
+    assert "is a prior" in reasons[0].reason
+    assert generation.widths("vllm", reasons).seconds == generation.widths("vllm", reasons).joules > 0

@@ -27,11 +27,12 @@ from joulecast_calibration.evaluate.evaluation import (
     scores,
 )
 from joulecast_calibration.evaluate.report import figures
+from joulecast_calibration.evaluate.report.listing import Listing
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.page import kin_sentence, noise_sentence, own_lines, reference, sets_of
+from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
-    Listing,
     bias_listing,
     cells,
     learning_listing,
@@ -86,9 +87,17 @@ def _body(found: Evaluation) -> Iterator[str]:
     if not found.measured:
         yield f"<h2>Targets on {MEASURED_ROWS}</h2><p>There are none yet.</p>"
         yield from _listed(targets_listing(found, MEASURED_ROWS))
+    yield from _served(found)
     if found.unscored:
         yield "<h2>Not scored</h2>"
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
+
+
+def _served(found: Evaluation) -> Iterator[str]:
+    if found.served.scores:
+        yield f"<h2>{TITLE}</h2><p>{escape(INTRODUCTION)}</p>"
+        for listing in served_listings(found.served):
+            yield from _listed(listing)
 
 
 def _of_set(found: Evaluation, name: str) -> Iterator[str]:

@@ -18,15 +18,15 @@ from joulecast_calibration.evaluate.evaluation import (
     repeat_distances,
 )
 from joulecast_calibration.evaluate.families import families
+from joulecast_calibration.evaluate.report.listing import Listing, percent
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
+from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
-    Listing,
     bias_listing,
     cells,
     learning_listing,
     op_type_listing,
-    percent,
     power_listing,
     targets_listing,
 )
@@ -78,10 +78,18 @@ def as_page(found: Evaluation) -> str:
             f"\n## Targets on {MEASURED_ROWS}\n\nThere are none yet.\n",
             *_listed(targets_listing(found, MEASURED_ROWS)),
         ]
+    parts += _served(found)
     if found.unscored:
         parts.append("\n## Not scored\n\n| set | split | rows | why |\n|---|---|---:|---|\n")
         parts += [f"| {entry.set} | {entry.split} | {entry.n} | {entry.reason} |\n" for entry in found.unscored]
     return "".join(parts)
+
+
+def _served(found: Evaluation) -> Iterator[str]:
+    if found.served.scores:
+        yield f"\n## {TITLE}\n\n{INTRODUCTION}\n"
+        for listing in served_listings(found.served):
+            yield from _listed(listing)
 
 
 def sets_of(found: Evaluation) -> tuple[str, ...]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from joulecast.units import rounded
 from joulecast_calibration.evaluate.contenders import PHYSICAL
-from joulecast_calibration.evaluate.evaluation import Evaluation, OpTypeScore, Score, ScoredForecasts, biases
+from joulecast_calibration.evaluate.evaluation import (
+    Evaluation,
+    OpTypeScore,
+    Score,
+    ScoredForecasts,
+    Unscored,
+    biases,
+)
+from joulecast_calibration.evaluate.report.listing import Listing, percent
 from joulecast_calibration.evaluate.report.meanings import LEARNING, OP_TYPES, RESIDUALS, STUDIES, THIRD_CARD
+from joulecast_calibration.evaluate.report.served import served_lines, served_targets
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, AccuracyTarget, targets_of
 
 _DIGITS = 6
@@ -21,12 +30,13 @@ def as_json(found: Evaluation) -> str:
     document = {
         "simulated": bool(found.simulated),
         "results": [rounded(asdict(line), _DIGITS) for line in found.results],
-        "unscored": [asdict(entry) for entry in found.unscored],
+        "unscored": [asdict(entry) for entry in _unscored(found)],
         "measured": [rounded(asdict(entry), _DIGITS) for entry in found.measured],
         "op_types": [rounded(asdict(entry), _DIGITS) for entry in found.op_types],
         "learning": [rounded(asdict(entry), _DIGITS) for entry in found.learning],
         "noise": [rounded(asdict(entry), _DIGITS) for entry in found.noise],
         "third_card": [rounded(asdict(entry), _DIGITS) for entry in found.third_card],
+        "served": [rounded(asdict(entry), _DIGITS) for entry in found.served.scores],
         "targets": [
             {"set": name, "target": each.name, "wanted": each.wanted, "found": each.found, "state": each.state}
             for name, each in _targets(found)
@@ -46,9 +56,19 @@ def as_table(found: Evaluation) -> str:
     whole |= {f"{name} {study}".strip() for name in measured for study in (*STUDIES, *(f"{s} macro" for s in STUDIES))}
     shown = [line for line in found.results if line.set in whole or _told(line, measured)]
     rows = [("split", "system", *HEADER), *((line.split, line.system, *cells(line, line.set)) for line in shown)]
-    parts = [warning(found), *(aligned(rows) if shown else []), *_others(found)]
-    parts += [f"not scored: {each.set}, {each.split}, {each.n} rows, {each.reason}" for each in found.unscored]
+    served = served_lines(found.served)
+    parts = [warning(found), *(aligned(rows) if shown else []), *(aligned(served) if served else []), *_others(found)]
+    parts += [f"not scored: {each.set}, {each.split}, {each.n} rows, {each.reason}" for each in _unscored(found)]
     return "".join(line + "\n" for line in parts if line)
+
+
+def _unscored(found: Evaluation) -> list[Unscored]:
+    """Return what was not scored, of served models too."""
+    served = [Unscored(set=e.set, split=_SERVED, reason=e.reason, n=e.n) for e in found.served.left_out]
+    return [*found.unscored, *served]
+
+
+_SERVED = "served"
 
 
 def warning(found: Evaluation) -> str:
@@ -89,6 +109,7 @@ def _targets(found: Evaluation) -> Iterator[tuple[str, AccuracyTarget]]:
     names = dict.fromkeys(forecasts.set for forecasts in found.forecasts)
     for name in (*names, *(() if found.measured else (MEASURED_ROWS,))):
         yield from ((name, target) for target in targets_of(found, name))
+    yield from served_targets(found.served)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -107,21 +128,6 @@ def cells(line: Score, label: str) -> tuple[str, ...]:
         f"{line.interval_coverage:.3f}",
         f"± {percent(line.interval_half_width)} %",
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """A table of the page and of the report.
-
-    - ``note``: what it shows, in a sentence or two.
-    - ``texts``: number of columns, from the left, that hold text; the others hold numbers.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    note: str = ""
-    texts: int = 0
 
 
 def targets_listing(found: Evaluation, name: str) -> Listing:
@@ -186,8 +192,3 @@ def power_listing(found: Evaluation) -> Listing:
 
 def _percents(*values: float) -> tuple[str, ...]:
     return tuple(f"{percent(value)} %" for value in values)
-
-
-def percent(value: float) -> str:
-    """Format a percentage with one decimal digit, and without it from four digits before the point on."""
-    return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"

@@ -119,12 +119,15 @@ def _unseen(own: _Lines, name: str) -> Iterator[AccuracyTarget]:
 
 
 def _at_most(name: str, line: Score | None, figure: str, limit: float) -> AccuracyTarget:
-    wanted = f"≤ {limit:g} %"
     if line is None:
-        return AccuracyTarget(name=name, wanted=wanted)
-    value = float(getattr(line, figure))
+        return AccuracyTarget(name=name, wanted=f"≤ {limit:g} %")
+    return at_most(name, float(getattr(line, figure)), limit)
+
+
+def at_most(name: str, value: float, limit: float) -> AccuracyTarget:
+    """Return the target that an error of ``value`` percent is ``limit`` percent or less."""
     by = f"{abs(value - limit):.1f} points"
-    return AccuracyTarget(name=name, wanted=wanted, found=f"{value:.1f} %", met=value <= limit, by=by)
+    return AccuracyTarget(name=name, wanted=f"≤ {limit:g} %", found=f"{value:.1f} %", met=value <= limit, by=by)
 
 
 def _covered(split: str, line: Score | None) -> AccuracyTarget:

@@ -1,7 +1,7 @@
-"""Times between tokens of whole language models under vLLM, as NVIDIA publishes them (aiconfigurator).
+"""Times between tokens of whole language models under engines, as NVIDIA publishes them (aiconfigurator).
 
-Repeats of a case, which other versions of vLLM give, are one row: their geometric mean. What the forecast does not
-cover is left out by count.
+Repeats of a case, which other versions of an engine give, are one row: their geometric mean. What the forecast does not
+cover, and what contradicts itself, is left out by count; no rule for that looks at the measured times.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import MappingProxyType
 from joulecast.serving.requests import DEGREES
 from joulecast_calibration.evaluate.serving.models import published
 
+ENGINES = ("vllm", "sglang")
 FILE = Path("aiconfigurator_ops") / "llm_serving_latency.csv.gz"
 CARDS: Mapping[str, str] = MappingProxyType(
     {
@@ -39,6 +40,7 @@ class ServedLatency:
     ``repeats``: how many rows it stands for.
     """
 
+    engine: str
     model: str
     mode: str
     accelerator: str
@@ -79,35 +81,43 @@ def read_latencies(folder: Path) -> ServedLatencies:
 
 def _why_not(row: Mapping[str, str]) -> str:
     """Return why a row is not scored, "" for one that is."""
-    if row["backend"] != "vllm":
+    if row["backend"] not in ENGINES:
         return f"served by {row['backend']}"
     if row["model_path"] not in published():
-        return f"no configuration of {row['model_path']}"
-    if row["gemm_quant_mode"] not in published()[row["model_path"]].stored:
-        return f"{row['model_path']} stored as {row['gemm_quant_mode'] or 'unknown'}"
-    return _other_parallel(row)
+        return f"{row['backend']}: no configuration of {row['model_path']}"
+    model = published()[row["model_path"]]
+    if row["gemm_quant_mode"] not in model.stored:
+        return f"{row['backend']}: {model.name} stored as {row['gemm_quant_mode'] or 'unknown'}"
+    reason = _contradiction(row, experts=model.has_experts) or _other_parallel(row)
+    return f"{row['backend']}: {reason}" if reason else ""
+
+
+def _contradiction(row: Mapping[str, str], *, experts: bool) -> str:
+    """Return how a row's parallel fields contradict each other.
+
+    The cards of attention (tensor × data parallel) are those of the experts (tensor × expert parallel). A dense model
+    has no experts: their fields repeat its cards, or say one or nothing.
+    """
+    cards = _count(row["tp_size"]) * _count(row["attention_dp_size"] or "1")
+    of_experts = _count(row["moe_tp_size"] or "0") * _count(row["moe_ep_size"] or "0")
+    if of_experts == cards or (not experts and of_experts <= 1):
+        return ""
+    return "fields contradict each other: other cards for the experts than for attention"
 
 
 def _other_parallel(row: Mapping[str, str]) -> str:
-    cards = _count(row["tp_size"])
-    if cards not in DEGREES:
+    if _count(row["tp_size"]) not in DEGREES:
         return "more cards than one server has"
-    if _count(row["attention_dp_size"] or "1") > 1 or _count(row["pp_size"]) > 1:
+    if _count(row["attention_dp_size"] or "1") > 1 or _count(row["pp_size"] or "1") > 1:
         return "data or pipeline parallel"
-    experts = "num_local_experts" in (config := published()[row["model_path"]].config) or "num_experts" in config
-    if (experts or "n_routed_experts" in config) and (_count(row["moe_ep_size"]), _count(row["moe_tp_size"])) != (
-        1,
-        cards,
-    ):
-        return "expert parallel"
-    return ""
+    return "expert parallel" if _count(row["moe_ep_size"] or "0") > 1 else ""
 
 
 def _count(text: str) -> int:
     return int(float(text))
 
 
-_CASE = ("model_path", "gemm_quant_mode", "system", "tp_size", "isl", "osl", "batch_size")
+_CASE = ("backend", "model_path", "gemm_quant_mode", "system", "tp_size", "isl", "osl", "batch_size")
 
 
 def _case(row: Mapping[str, str]) -> tuple[str, ...]:
@@ -117,6 +127,7 @@ def _case(row: Mapping[str, str]) -> tuple[str, ...]:
 def _merged(rows: list[dict[str, str]]) -> ServedLatency:
     first = rows[0]
     return ServedLatency(
+        engine=first["backend"],
         model=first["model_path"],
         mode=first["gemm_quant_mode"],
         accelerator=CARDS[first["system"]],

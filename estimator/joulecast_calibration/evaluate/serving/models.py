@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from joulecast.errors import MeasurementError
 from joulecast.readers import huggingface
+from joulecast.serving.passes import decode
+from joulecast.serving.rows import rows
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
+
+
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +33,16 @@ class PublishedModel:
     config: Mapping[str, Any]
     stored: Mapping[str, Mapping[str, Any] | None]
 
+    @property
+    def has_experts(self) -> bool:
+        return any(key in self.config for key in _EXPERTS)
+
     def stored_as(self, mode: str) -> LanguageModel:
         """Return the model with weights stored by ``mode``.
 
         Raises MeasurementError for a mode that is not published.
         """
-        if mode not in self.stored:
-            known = ", ".join(map(repr, self.stored))
-            raise MeasurementError(f"{self.name} is not published with weights {mode!r}: known are {known}")
-        quantised = self.stored[mode]
-        return huggingface.read({**self.config, **({"quantization_config": quantised} if quantised else {})})
+        return _read(self.name, mode)
 
 
 @cache
@@ -45,3 +50,20 @@ def published() -> Mapping[str, PublishedModel]:
     """Return every model of the table by its name."""
     text = files("joulecast_calibration.evaluate.serving").joinpath("configurations.json").read_text("utf-8")
     return {name: PublishedModel(name=name, **entry) for name, entry in json.loads(text).items()}
+
+
+@cache
+def parameters_read(name: str, mode: str) -> int:
+    """Return the active parameters of a model: those that one token is multiplied with."""
+    model = published()[name].stored_as(mode)
+    return sum(each.macs for each in rows(model, decode(1, 1)))
+
+
+@cache
+def _read(name: str, mode: str) -> LanguageModel:
+    own = published()[name]
+    if mode not in own.stored:
+        known = ", ".join(map(repr, own.stored))
+        raise MeasurementError(f"{name} is not published with weights {mode!r}: known are {known}")
+    quantised = own.stored[mode]
+    return huggingface.read({**own.config, **({"quantization_config": quantised} if quantised else {})})

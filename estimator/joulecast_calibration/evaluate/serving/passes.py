@@ -7,16 +7,17 @@ needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from joulecast.accelerators.catalogue import accelerator_named
 from joulecast.energy.engines.pricing import gap_watts, price_passes
 from joulecast.serving.execution import executed_on
-from joulecast.serving.generation import Generated, Spent, generate
+from joulecast.serving.generation import Generated, Pricer, Spent, generate
 from joulecast.serving.requests import GenerationRequest
 from joulecast.serving.rows import rows
+from joulecast_calibration.evaluate.serving.thin import ThinModel, thinned
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
@@ -24,35 +25,88 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decomposed:
-    """Parts of the seconds between tokens and to the first token: of kernels, a step, a sequence of a step.
+class StepSeconds:
+    """What an engine spends between passes: ``seconds`` a step and ``sequence_seconds`` a sequence in it."""
 
-    ``prefill_seconds``: kernels of reading one input alone.
-    """
+    seconds: float
+    sequence_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decomposed:
+    """Parts of the seconds between tokens and to the first token: of kernels, a step, a sequence of a step."""
 
     between: tuple[float, float, float]
     first: tuple[float, float, float]
-    prefill_seconds: float
 
-    def between_seconds(self, step: float, sequence: float) -> float:
-        kernels, steps, sequences = self.between
-        return kernels + steps * step + sequences * sequence
+    def between_seconds(self, step: StepSeconds) -> float:
+        return _with_step(self.between, step)
 
-    def first_seconds(self, step: float, sequence: float) -> float:
-        kernels, steps, sequences = self.first
-        return kernels + steps * step + sequences * sequence
+    def first_seconds(self, step: StepSeconds) -> float:
+        return _with_step(self.first, step)
 
 
-def decomposed(model: LanguageModel, accelerator: str, asked: GenerationRequest, engine: str = "vllm") -> Decomposed:
-    """Return the parts of ``asked``. Raises WorkloadError, NotCalibratedError as a forecast does."""
-    concurrency = asked.concurrency or 1
-    parts = [generate(asked, concurrency, price) for price in _bases(model, accelerator, asked, engine)]
-    kernels = parts[0]
-    return Decomposed(
-        between=_three([each.inter_token_latency_seconds for each in parts]),
-        first=_three([each.time_to_first_token_seconds for each in parts]),
-        prefill_seconds=kernels.prefill.seconds,
-    )
+def _with_step(parts: tuple[float, float, float], step: StepSeconds) -> float:
+    kernels, steps, sequences = parts
+    return kernels + steps * step.seconds + sequences * step.sequence_seconds
+
+
+class Kernels:
+    """Prices passes of models on accelerators, each pass once."""
+
+    def __init__(self) -> None:
+        self._thin: dict[object, tuple[LanguageModel, ThinModel]] = {}
+        self._seconds: dict[object, dict[Pass, Spent]] = {}
+
+    def decomposed(
+        self, model: LanguageModel, accelerator: str, asked: GenerationRequest, engine: str = "vllm"
+    ) -> Decomposed:
+        """Return the parts of ``asked``. Raises WorkloadError, NotCalibratedError as a forecast does."""
+        kernels = self._pricer(model, accelerator, asked.tensor_parallel, engine)
+        parts = [generate(asked, asked.concurrency or 1, price) for price in (kernels, *_BETWEEN)]
+        return Decomposed(
+            between=_three([each.inter_token_latency_seconds for each in parts]),
+            first=_three([each.time_to_first_token_seconds for each in parts]),
+        )
+
+    def _pricer(self, model: LanguageModel, accelerator: str, cards: int, engine: str) -> Pricer:
+        profile, thin = accelerator_named(accelerator), self._thinned(model, accelerator)
+        known = self._seconds.setdefault((id(model), accelerator, cards, engine), {})
+
+        def price(passes: Sequence[Pass]) -> list[Spent]:
+            for each in passes:
+                if each not in known:
+                    known[each] = Spent(seconds=thin.seconds(each, profile, engine=engine, cards=cards))
+            return [known[each] for each in passes]
+
+        return price
+
+    def _thinned(self, model: LanguageModel, accelerator: str) -> ThinModel:
+        key = (id(model), accelerator)
+        if key not in self._thin:  # the model is kept, so that no other one gets its id
+            self._thin[key] = model, thinned(_executed(model, accelerator))
+        return self._thin[key][1]
+
+
+def served(model: LanguageModel, accelerator: str, asked: GenerationRequest, step: StepSeconds) -> Generated:
+    """Return the figures of ``asked`` under vLLM with ``step`` between passes, during which cards draw gap power."""
+    profile, cards = accelerator_named(accelerator), asked.tensor_parallel
+    run, watts = _executed(model, accelerator), gap_watts(profile) * cards
+
+    def price(passes: Sequence[Pass]) -> list[Spent]:
+        between = [step.seconds + step.sequence_seconds * each.sequences for each in passes]
+        priced = price_passes([rows(run, each, cards=cards) for each in passes], profile, cards=cards)
+        return [
+            Spent(seconds=own.busy_seconds + gap, joules=own.joules * cards + gap * watts)
+            for own, gap in zip(priced, between, strict=True)
+        ]
+
+    return generate(asked, asked.concurrency or 1, price)
+
+
+def _executed(model: LanguageModel, accelerator: str) -> LanguageModel:
+    profile = accelerator_named(accelerator)
+    return executed_on(model, architecture=profile.architecture, product=profile.product)
 
 
 def _three(values: Sequence[float]) -> tuple[float, float, float]:
@@ -60,47 +114,8 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
     return float(one), float(other), float(last)
 
 
-def _bases(
-    model: LanguageModel, accelerator: str, asked: GenerationRequest, engine: str
-) -> tuple[Callable[[Sequence[Pass]], list[Spent]], ...]:
-    kernels = _kernels(model, accelerator, asked.tensor_parallel, engine)
-    return (
-        kernels,
-        lambda passes: [Spent(seconds=1.0) for _ in passes],
-        lambda passes: [Spent(seconds=float(run.sequences)) for run in passes],
-    )
-
-
-def _kernels(
-    model: LanguageModel, accelerator: str, cards: int, engine: str
-) -> Callable[[Sequence[Pass]], list[Spent]]:
-    profile = accelerator_named(accelerator)
-    run = executed_on(model, architecture=profile.architecture, product=profile.product)
-
-    def price(passes: Sequence[Pass]) -> list[Spent]:
-        counted = [rows(run, each, cards=cards) for each in passes]
-        priced = price_passes(counted, profile, engine=engine, cards=cards)
-        return [Spent(seconds=each.busy_seconds, joules=each.joules * cards) for each in priced]
-
-    return price
-
-
-def served(
-    model: LanguageModel,
-    accelerator: str,
-    asked: GenerationRequest,
-    *,
-    step: float,
-    sequence: float,
-    engine: str = "vllm",
-) -> Generated:
-    """Return the figures of ``asked`` with these seconds between passes, during which cards draw gap power."""
-    kernels = _kernels(model, accelerator, asked.tensor_parallel, engine)
-    watts = gap_watts(accelerator_named(accelerator)) * asked.tensor_parallel
-
-    def price(passes: Sequence[Pass]) -> list[Spent]:
-        between = [step + sequence * run.sequences for run in passes]
-        own = kernels(passes)
-        return [each + Spent(seconds=s, joules=s * watts) for each, s in zip(own, between, strict=True)]
-
-    return generate(asked, asked.concurrency or 1, price)
+_BETWEEN: tuple[Pricer, ...] = (
+    lambda passes: [Spent(seconds=1.0) for _ in passes],
+    lambda passes: [Spent(seconds=float(run.sequences)) for run in passes],
+)
+"""What a second of a step, and of each sequence in it, adds."""

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from joulecast_calibration.evaluate.serving.latency import ServedLatency
-from joulecast_calibration.evaluate.serving.passes import Decomposed
+from joulecast_calibration.evaluate.serving.passes import Decomposed, StepSeconds
 
 _ERROR_SCALE = 0.1
 """Log errors beyond it weigh less (soft L1): the scatter between versions of vLLM on one case."""
 _START = (5e-4, 4e-6)  # the prior that engines ship with
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepSeconds:
-    """``seconds`` of a step and ``sequence_seconds`` of each sequence in it."""
-
-    seconds: float
-    sequence_seconds: float
 
 
 def fit_step(rows: Sequence[ServedLatency], parts: Sequence[Decomposed]) -> StepSeconds:

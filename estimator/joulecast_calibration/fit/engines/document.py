@@ -38,7 +38,10 @@ _VIDUR = ("Vidur, operator latency", "github.com/microsoft/vidur", "MIT")
 
 
 def engine_of(folder: Path, step: Step = STEP) -> Engine:
-    """Fit everything that ``folder`` has tables of. ``step``: what is known of the time between passes."""
+    """Fit everything that ``folder`` has tables of.
+
+    ``step``: what is known of the time between passes; ``served`` fits it, and intervals, with these coefficients.
+    """
     cards = fit_cards(folder)
     energies = {card.product: found for card in cards if (found := fit_energies(folder, card.profile))}
     generations = sorted({card.generation for card in cards})
@@ -131,15 +134,16 @@ def _source(owner: tuple[str, str, str], what: str, rows: int) -> FittedFrom:
 def text_of(engine: Engine) -> str:
     """Return the table as JSON text; equal coefficients give equal text."""
     document = {"schema_version": 1, "engines": {"vllm": asdict(engine)}, "aliases": {"sglang": "vllm"}}
-    return json.dumps(_rounded(document), indent=1, sort_keys=True) + "\n"
+    return json.dumps(rounded(document), indent=1, sort_keys=True) + "\n"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Return ``value`` with four significant digits in every number of it."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")
     if isinstance(value, dict):
-        return {name: _rounded(own) for name, own in value.items()}
-    return [_rounded(own) for own in value] if isinstance(value, list | tuple) else value
+        return {name: rounded(own) for name, own in value.items()}
+    return [rounded(own) for own in value] if isinstance(value, list | tuple) else value
 
 
 def table_of(engine: Engine) -> str:
