@@ -90,8 +90,8 @@ def _fit_rows(rows: list[Path], out: Path) -> None:
 def _fit_served(data: Path, table: Path) -> None:
     if not table.is_file():
         raise typer.BadParameter(f"{table} is no file: with --served, --out is a table of engines' coefficients")
+    from joulecast_calibration.evaluate.serving.shipping import fit_served, with_served
     from joulecast_calibration.files import write_whole
-    from joulecast_calibration.fit.engines.served import fit_served, with_served
 
     with progress(f"fitting served models of {data}"):
         step, interval = fit_served(data)

@@ -40,7 +40,7 @@ _VIDUR = ("Vidur, operator latency", "github.com/microsoft/vidur", "MIT")
 def engine_of(folder: Path, step: Step = STEP) -> Engine:
     """Fit everything that ``folder`` has tables of.
 
-    ``step``: what is known of the time between passes; ``served`` fits it, and intervals, with these coefficients.
+    ``step``: what is known of the time between passes. ``joulecast fit --served`` fits it with these coefficients.
     """
     cards = fit_cards(folder)
     energies = {card.product: found for card in cards if (found := fit_energies(folder, card.profile))}

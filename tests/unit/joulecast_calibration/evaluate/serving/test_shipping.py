@@ -13,7 +13,7 @@ from joulecast import schema
 from joulecast.energy.engines.coefficients import Engine, ServedInterval, Step
 from joulecast.errors import MeasurementError
 from joulecast_calibration.cli.fit import command
-from joulecast_calibration.fit.engines.served import fit_served, with_served
+from joulecast_calibration.evaluate.serving.shipping import fit_served, with_served
 from tests.unit.joulecast_calibration.evaluate.serving import tables
 from tests.unit.joulecast_calibration.evaluate.serving.test_steps import MODELS
 
