@@ -15,8 +15,11 @@ MOST_MODULES = 15
 
 TESTED_AS_A_WHOLE = {
     "api/calibrations.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/models.py": "unit/joulecast_operator/api/test_crds.py",
     "api/parts.py": "unit/joulecast_operator/api/test_crds.py",
     "api/profiles.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/results.py": "unit/joulecast_operator/api/test_crds.py",
+    "api/workload.py": "unit/joulecast_operator/api/test_crds.py",
     "metrics/__main__.py": "unit/joulecast_operator/metrics/test_page.py",
 }
 """Modules of the operator that declare fields or print a page, and the test of what is generated from them."""

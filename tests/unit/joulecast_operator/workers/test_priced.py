@@ -1,0 +1,47 @@
+"""Forecasts in the form of a status."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from joulecast.accelerators import catalogue
+from joulecast.errors import NotCalibratedError
+from joulecast.workloads import DEFAULT_RUNTIME
+from joulecast_operator.workers.priced import accelerator_of, camel, finite, priced_by_product, six_digits
+
+H200, L40S = "NVIDIA-H200", "NVIDIA-L40S"
+
+
+def test_an_accelerator_that_cannot_be_priced_has_a_reason_and_the_others_a_forecast() -> None:
+    def price(product: str) -> list[str]:
+        if product == L40S:
+            raise NotCalibratedError("there is no profile", reason="NoProfile")
+        return [f"of {product}"]
+
+    found, unavailable = priced_by_product([L40S, H200], price)
+    assert found == [f"of {H200}"]
+    assert unavailable == {L40S: {"reason": "NoProfile", "message": "there is no profile"}}
+
+
+def test_a_profile_of_the_cluster_takes_the_place_of_the_shipped_one() -> None:
+    shipped = catalogue.find(L40S, DEFAULT_RUNTIME)
+    override = {"product": L40S, "runtime": DEFAULT_RUNTIME, "document": shipped.to_json()}
+    assert accelerator_of(H200, DEFAULT_RUNTIME, [override]) == catalogue.find(H200, DEFAULT_RUNTIME)
+    own = {**override, "product": "nvidia h200"}
+    assert accelerator_of(H200, DEFAULT_RUNTIME, [own]).law == shipped.law
+    assert accelerator_of(H200, DEFAULT_RUNTIME, [own]).product == H200
+
+
+@pytest.mark.parametrize("wrong", [math.inf, math.nan, -1.0])
+def test_a_number_that_no_status_may_hold_is_refused_by_name(wrong: float) -> None:
+    finite({"joules_per_request": 1.0}, H200)
+    with pytest.raises(NotCalibratedError, match=f"profile of {H200} gives a joules per request") as raised:
+        finite({"joules_per_request": wrong}, H200)
+    assert raised.value.reason == "NotFinite"
+
+
+def test_names_and_numbers_are_as_a_status_has_them() -> None:
+    assert camel("joules_per_output_token_lower") == "joulesPerOutputTokenLower"
+    assert six_digits(0.123456789) == 0.123457
