@@ -77,6 +77,23 @@ def _numel(shape: tuple[int, ...]) -> int:
     return count
 
 
+_CACHE_DTYPES: Mapping[str, str] = MappingProxyType({"bf16": "bfloat16", "fp16": "float16", "fp8": "float8"})
+CACHE_PRECISIONS = ("default", *_CACHE_DTYPES)
+"""Precisions in which engines keep keys and values; default: as the files say, else that of activations."""
+
+
+def in_cache_precision(model: LanguageModel, precision: str) -> LanguageModel:
+    """Return ``model`` with keys and values cached in ``precision`` (``--kv-cache-dtype`` of vLLM).
+
+    Raises WorkloadError for a precision that engines do not cache in.
+    """
+    if precision == "default":
+        return model
+    if precision not in _CACHE_DTYPES:
+        raise WorkloadError(f"unknown precision {precision!r} of the cache: give one of {', '.join(CACHE_PRECISIONS)}")
+    return replace(model, cache_dtype=_CACHE_DTYPES[precision])
+
+
 def in_precision(model: LanguageModel, precision: str) -> LanguageModel:
     """Return ``model`` with activations and unquantised weights in ``precision``; ``default`` leaves it as stored.
 

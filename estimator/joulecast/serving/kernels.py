@@ -51,6 +51,15 @@ class Kernels:
         """Bytes of an element of a hidden state."""
         return ITEMSIZE_BYTES[self.model.dtype]
 
+    @property
+    def cache_element_bytes(self) -> float:
+        """Bytes of an element of a cached key, value or latent."""
+        return ITEMSIZE_BYTES[self.model.cache_dtype or self.model.dtype]
+
+    def cached(self, name: str, elements: int) -> None:
+        """Add the write of ``elements`` of new keys and values into the cache."""
+        self.add(name, "ReshapeAndCache", reads=elements, cache_bytes=elements * self.cache_element_bytes)
+
     def share(self, size: int, what: str) -> int:
         """Return this card's part of ``size``. Raises WorkloadError where it cannot be divided evenly."""
         if size % self.cards:

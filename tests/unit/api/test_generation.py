@@ -39,7 +39,7 @@ FP8 = {"quant_method": "fp8", "activation_scheme": "dynamic"}
 
 
 def forecast(config=LLAMA_8B, card=CARD, **asked):
-    options = {name: asked.pop(name) for name in ("precision", "runtime") if name in asked}
+    options = {name: asked.pop(name) for name in ("precision", "runtime", "cache_precision") if name in asked}
     model = huggingface.read(config)
     return forecast_generation(model, accelerator_named(card), GenerationRequest(**asked), **options)
 
@@ -212,3 +212,11 @@ def test_a_model_that_is_not_one_of_language_has_no_phases():
     with pytest.raises(JoulecastError, match="is an encoder, which generates nothing"):
         encoder = replace(huggingface.read(LLAMA_8B), generates=False)
         forecast_generation(encoder, accelerator_named(CARD), GenerationRequest())
+
+
+def test_a_cache_in_eight_bits_takes_half_the_memory_and_less_to_read():
+    wide, narrow = forecast(concurrency=32), forecast(concurrency=32, cache_precision="fp8")
+    assert wide.memory_bytes - narrow.memory_bytes == 32 * 640 * 131_072 / 2
+    assert narrow.joules_per_output_token.value < wide.joules_per_output_token.value
+    with pytest.raises(WorkloadError, match="unknown precision 'int3' of the cache: give one of default, bf16"):
+        forecast(cache_precision="int3")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,7 +85,8 @@ def command(
     elif batch_size:
         raise typer.BadParameter("generation runs requests at once: give --concurrency", param_hint="--batch-size")
     else:
-        printed.generation(found, generation.requests(phase), accelerators, **asked)
+        cached = replace(found, model=generation.cached(found.model))
+        printed.generation(cached, generation.requests(phase), accelerators, **asked)
 
 
 def _accelerators(names: Sequence[str], runtime: str | None) -> list[AcceleratorProfile]:
