@@ -301,6 +301,7 @@ class LanguageModel:
     - ``context``: the longest sequence, None where the configuration does not say.
     - ``defaults``: keys that the configuration left out, with the value taken.
     - ``ignored``: keys that nothing here reads.
+    - ``differences``: what the headers of the weights contradict, in clauses.
     - ``generates``: False for encoders, which have the phase ``forward`` alone.
     """
 
@@ -317,6 +318,7 @@ class LanguageModel:
     defaults: dict[str, object] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     cache_dtype: str | None = None
 
     def storage_of(self, path: str) -> Storage:

@@ -346,6 +346,9 @@ class _Served:
         if self._model.ignored:
             keys = ", ".join(self._model.ignored[:_LISTED_KEYS])
             found.append(Widening(reason=f"keys of config.json that nothing reads: {keys}", log_half_width=_IGNORED))
+        if self._model.differences:
+            told = "; ".join(self._model.differences[:_LISTED_KEYS])
+            found.append(Widening(reason=f"files and config.json disagree: {told}", log_half_width=_IGNORED))
         if any(isinstance(layer.feed_forward, Experts) for layer, _ in self._model.decoder.layers):
             reason = "experts: routing is taken as even, and real routing is skewed"
             found.append(Widening(reason=reason, log_half_width=_SKEW))

@@ -32,8 +32,8 @@ def is_language_model(fetched: FetchedModel) -> bool:
 def language_model(fetched: FetchedModel, *, architecture: str | None = None) -> LanguageModel:
     """Return the model that the fetched facts describe. ``architecture``: the model type to read it as.
 
-    Raises ModelFormatError for facts without a configuration or that contradict themselves, UnsupportedOperatorError
-    for an architecture or a quantisation that is not known.
+    Raises ModelFormatError for facts without a configuration or that contradict themselves or the headers,
+    UnsupportedOperatorError for an architecture or a quantisation that is not known.
     """
     if fetched.format == "gguf":
         from joulecast.readers import gguf
@@ -44,7 +44,18 @@ def language_model(fetched: FetchedModel, *, architecture: str | None = None) ->
     from joulecast.sources.facts.model_facts import read_document
 
     facts = read_document(fetched.skeleton)
-    return _as_stored(huggingface.read(_configuration(facts, fetched.reference), architecture=architecture), facts)
+    model = huggingface.read(_configuration(facts, fetched.reference), architecture=architecture)
+    return _as_stored(_held_to_headers(model, facts), facts)
+
+
+def _held_to_headers(model: LanguageModel, facts: ModelFacts) -> LanguageModel:
+    """Return ``model`` as the headers of the weights say, where those of all files were read."""
+    tensors = {name: tensor for name, tensor in facts.tensors.items() if tensor is not None}
+    if facts.known != "all" or not tensors:
+        return model
+    from joulecast.api.headers import as_stored
+
+    return as_stored(model, tensors)
 
 
 def _configuration(facts: ModelFacts, name: str) -> Mapping[str, Any]:

@@ -32,12 +32,21 @@ COMPUTED_AS = {
 """The dtype of a row whose product runs in an arithmetic."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldProduct:
+    """``weights`` elements of the modules at ``paths``, of all experts, that the kernel ``name`` multiplies by."""
+
+    name: str
+    paths: tuple[str, ...]
+    weights: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Kernels:
     """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
 
     Every figure of a row is this card's share. Work that every card repeats is not divided.
-    ``held_bytes``: of the weights that the rows' kernels keep on this card.
+    ``held_bytes``: of the weights that the rows' kernels keep on this card; ``products``: those that are multiplied.
     """
 
     model: LanguageModel
@@ -45,6 +54,7 @@ class Kernels:
     cards: int = 1
     rows: list[LayerProfile] = field(default_factory=list)
     held_bytes: float = 0.0
+    products: list[HeldProduct] = field(default_factory=list)
 
     @property
     def activation_bytes(self) -> float:
@@ -116,7 +126,10 @@ class Kernels:
 
         ``copies``: how many such products the card holds (experts); ``copies_read``: how many of them this pass reads.
         """
+        paths = tuple(paths)
         storage = self._storage(name, paths)
+        if not tied:
+            self.products.append(HeldProduct(name=name, paths=paths, weights=copies * weights))
         own = 0 if tied else weights
         bias_bytes = bias * self.activation_bytes
         self.add(
