@@ -289,7 +289,7 @@ class _Served:
         return [
             (phase, self._by_layer(run))
             for phase, run in passes
-            if asked.phase in (phase, "request") and (phase == "prefill" or asked.output_tokens > 1)
+            if asked.phase == phase or (asked.phase == "request" and (phase == "prefill" or asked.output_tokens > 1))
         ]
 
     def _by_layer(self, run: Pass) -> PassForecast:

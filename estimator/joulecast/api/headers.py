@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from joulecast.api.stored_weights import StoredWeights, place_of, stored_weights
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
+from joulecast.readers.huggingface.configuration import MOST_LAYERS
 from joulecast.serving.parameters import parameters
 from joulecast.serving.passes import BOTH_KINDS
 from joulecast.serving.rows import collected
@@ -78,9 +79,15 @@ def _stored(found: StoredWeights, product: HeldProduct) -> int:
 def _layers(model: LanguageModel, found: StoredWeights) -> LanguageModel:
     layers = model.decoder.layers
     stack = place_of(f"{layers[0][0].path.format(0)}.x").partition(".0.")[0]
-    stated, held = sum(times for _, times in layers), found.layers.get(stack)
-    if held is None or held == stated:
+    stated, numbers = sum(times for _, times in layers), found.layers.get(stack, set())
+    held = len(numbers)
+    if not numbers or numbers == set(range(stated)):
         return model
+    if numbers != set(range(held)) or held > MOST_LAYERS:
+        raise ModelFormatError(
+            f"the files hold {held} layers, numbered up to {max(numbers)}, where config.json describes {stated}: take"
+            " all files of one model"
+        )
     if len(layers) > 1:
         raise ModelFormatError(
             f"config.json describes {stated} layers of several kinds and the files hold {held}: take config.json and"

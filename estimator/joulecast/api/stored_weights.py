@@ -45,7 +45,7 @@ class StoredWeights:
     - ``modules``: of what is multiplied, by the place of its module (``place_of``), experts summed.
     - ``others``: of everything else (norms, tables, biases).
     - ``shapes``: of plain two-dimensional tensors outside the layers, by the last two steps of their module.
-    - ``layers``: how many numbers of each stack of layers there are, by the words before the number.
+    - ``layers``: the numbers of each stack of layers, by the words before the number.
     - ``packed``: places of modules whose elements are stored several to a word.
     - ``left_out``: tensors that are no parameters, by why.
     """
@@ -53,7 +53,7 @@ class StoredWeights:
     modules: Counter[str] = field(default_factory=Counter)
     others: int = 0
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    layers: dict[str, int] = field(default_factory=dict)
+    layers: dict[str, set[int]] = field(default_factory=dict)
     packed: set[str] = field(default_factory=set)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -101,7 +101,7 @@ def _add(found: StoredWeights, name: str, tensor: StoredTensor, places: Mapping[
     inner = _PLACE.search(name)
     if inner is not None:
         stack = inner[1].partition(f".{inner[2]}.")[0]
-        found.layers[stack] = max(found.layers.get(stack, 0), int(inner[2]) + 1)
+        found.layers.setdefault(stack, set()).add(int(inner[2]))
     elif last == "weight" and len(tensor.shape) == 2:
         found.shapes[own] = tensor.shape
     whole = place_of(name.removesuffix("_blocks"))  # experts as one tensor have no module of their own

@@ -220,3 +220,10 @@ def test_a_cache_in_eight_bits_takes_half_the_memory_and_less_to_read():
     assert narrow.joules_per_output_token.value < wide.joules_per_output_token.value
     with pytest.raises(WorkloadError, match="unknown precision 'int3' of the cache: give one of default, bf16"):
         forecast(cache_precision="int3")
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode", "request"])
+def test_a_single_output_token_is_forecast_in_every_phase(phase):
+    found = forecast(phase=phase, output_tokens=1)
+    assert found.joules_per_request.value > 0
+    assert [each.phase for each in found.phases] == ["decode" if phase == "decode" else "prefill"]
