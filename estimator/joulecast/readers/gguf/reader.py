@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from joulecast.blocks import Storage
 from joulecast.errors import ModelFormatError, UnsupportedOperatorError
@@ -151,11 +151,16 @@ def _windows(facts: GgufFacts, name: str) -> dict[str, Any]:
 def _rotated(facts: GgufFacts, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the share of a head that is rotated, where it is not the whole head."""
     rotated = facts.metadata.get(f"{name}.rope.dimension_count")
-    width, heads, size = (found.get(key) for key in ("hidden_size", "num_attention_heads", "head_dim"))
-    if not all(isinstance(each, int) and each > 0 for each in (rotated, width, heads)) or heads > width:
+    width, heads = found.get("hidden_size"), found.get("num_attention_heads")
+    if not (_is_count(rotated) and _is_count(width) and _is_count(heads)) or heads > width:
         return {}
-    whole = size if isinstance(size, int) and size > 0 else width // heads
+    size = found.get("head_dim")
+    whole = size if _is_count(size) else width // heads
     return {"partial_rotary_factor": rotated / whole} if rotated < whole else {}
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and value > 0
 
 
 def _single(value: Any, key: str) -> Any:
