@@ -296,10 +296,12 @@ class LanguageModel:
     - ``storage``: how weights of products are stored where ``stored_otherwise`` does not say.
     - ``stored_otherwise``: storage by module path, layer numbers included, of what is kept in another way
       (``lm_head``, ``model.layers.0.mlp.gate``).
-    - ``dtype``: of activations, norms, embeddings and the cache, a name of ``graph.ITEMSIZE_BYTES``.
+    - ``dtype``: of activations, norms and embeddings, a name of ``graph.ITEMSIZE_BYTES``.
+    - ``cache_dtype``: of cached keys, values and latents; ``dtype`` where None.
     - ``context``: the longest sequence, None where the configuration does not say.
     - ``defaults``: keys that the configuration left out, with the value taken.
     - ``ignored``: keys that nothing here reads.
+    - ``differences``: what the headers of the weights contradict, in clauses.
     - ``generates``: False for encoders, which have the phase ``forward`` alone.
     """
 
@@ -316,6 +318,8 @@ class LanguageModel:
     defaults: dict[str, object] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    cache_dtype: str | None = None
 
     def storage_of(self, path: str) -> Storage:
         """Return how the weights of the module at ``path`` are stored."""

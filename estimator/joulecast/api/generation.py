@@ -122,6 +122,7 @@ def estimate_generation(
     access: RegistryAccess | None = None,
     platform: str = "linux/amd64",
     clock_mhz: float | None = None,
+    cache_precision: str = DEFAULT_PRECISION,
 ) -> GenerationEstimate:
     """Forecast joules and seconds of generation by a language model behind an inference engine.
 
@@ -133,6 +134,8 @@ def estimate_generation(
     - ``runtime``: ``vllm`` or ``sglang``.
     - ``architecture``: the model type to read the configuration as, where its own is not known.
     - ``clock_mhz``: an SM clock lock, in MHz.
+    - ``cache_precision``: of cached keys and values: ``default`` (as the files say, else that of activations),
+      ``bf16``, ``fp16``, ``fp8``.
 
     Raises WorkloadError (DoesNotFit, with the fewest cards that do), UnknownAcceleratorError, NotCalibratedError,
     UnsupportedOperatorError, and what ``joulecast.fetch`` raises.
@@ -140,7 +143,13 @@ def estimate_generation(
     priced_by = _accelerator(accelerator)
     model = _model(source, architecture, path=path, budget=budget, access=access, platform=platform)
     return forecast_generation(
-        model, priced_by, request or GenerationRequest(), precision=precision, runtime=runtime, clock_mhz=clock_mhz
+        model,
+        priced_by,
+        request or GenerationRequest(),
+        precision=precision,
+        runtime=runtime,
+        clock_mhz=clock_mhz,
+        cache_precision=cache_precision,
     )
 
 
@@ -193,16 +202,16 @@ def forecast_generation(
     precision: str = DEFAULT_PRECISION,
     runtime: str = DEFAULT_ENGINE,
     clock_mhz: float | None = None,
+    cache_precision: str = DEFAULT_PRECISION,
 ) -> GenerationEstimate:
     """Forecast ``asked`` of ``model``. Raises what ``estimate_generation`` raises after the model was read."""
-    from joulecast.api.language_models import in_precision, require_engine
+    from joulecast.api.language_models import in_cache_precision, in_precision, require_engine
 
     require_engine(runtime)
     if not model.generates:
         raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
-    run = executed_on(
-        in_precision(model, precision), architecture=accelerator.architecture, product=accelerator.product
-    )
+    cached = in_cache_precision(in_precision(model, precision), cache_precision)
+    run = executed_on(cached, architecture=accelerator.architecture, product=accelerator.product)
     return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
 
 
@@ -362,6 +371,9 @@ class _Served:
         if self._model.ignored:
             keys = ", ".join(self._model.ignored[:_LISTED_KEYS])
             found.append(Widening(reason=f"keys of config.json that nothing reads: {keys}", log_half_width=_IGNORED))
+        if self._model.differences:
+            told = "; ".join(self._model.differences[:_LISTED_KEYS])
+            found.append(Widening(reason=f"files and config.json disagree: {told}", log_half_width=_IGNORED))
         if any(isinstance(layer.feed_forward, Experts) for layer, _ in self._model.decoder.layers):
             reason = "experts: routing is taken as even, and real routing is skewed"
             found.append(Widening(reason=reason, log_half_width=_SKEW))

@@ -33,8 +33,8 @@ def is_language_model(fetched: FetchedModel) -> bool:
 def language_model(fetched: FetchedModel, *, architecture: str | None = None) -> LanguageModel:
     """Return the model that the fetched facts describe. ``architecture``: the model type to read it as.
 
-    Raises ModelFormatError for facts without a configuration or that contradict themselves, UnsupportedOperatorError
-    for an architecture or a quantisation that is not known.
+    Raises ModelFormatError for facts without a configuration or that contradict themselves or the headers,
+    UnsupportedOperatorError for an architecture or a quantisation that is not known.
     """
     if fetched.format == "gguf":
         from joulecast.readers import gguf
@@ -49,7 +49,7 @@ def language_model(fetched: FetchedModel, *, architecture: str | None = None) ->
         found = huggingface.read(_configuration(facts, fetched.reference), architecture=architecture)
     except UnsupportedOperatorError as error:
         raise _with_way_out(error) from None
-    return _as_stored(found, facts)
+    return _as_stored(_held_to_headers(found, facts), facts)
 
 
 def _with_way_out(error: UnsupportedOperatorError) -> UnsupportedOperatorError:
@@ -63,6 +63,16 @@ def _with_way_out(error: UnsupportedOperatorError) -> UnsupportedOperatorError:
         " one pass as torch runs it (pip install 'joulecast[torch]')",
         reason=UNKNOWN,
     )
+
+
+def _held_to_headers(model: LanguageModel, facts: ModelFacts) -> LanguageModel:
+    """Return ``model`` as the headers of the weights say, where those of all files were read."""
+    tensors = {name: tensor for name, tensor in facts.tensors.items() if tensor is not None}
+    if facts.known != "all" or not tensors:
+        return model
+    from joulecast.api.headers import as_stored
+
+    return as_stored(model, tensors)
 
 
 def _configuration(facts: ModelFacts, name: str) -> Mapping[str, Any]:
@@ -102,6 +112,23 @@ def require_engine(runtime: str) -> None:
             f"a language model is forecast from its configuration as inference engines run it, and {runtime!r} is none:"
             f" choose one of the runtimes {', '.join(ENGINES)}, or give a torch module"
         )
+
+
+_CACHE_DTYPES: Mapping[str, str] = MappingProxyType({"bf16": "bfloat16", "fp16": "float16", "fp8": "float8"})
+CACHE_PRECISIONS = ("default", *_CACHE_DTYPES)
+"""Precisions in which engines keep keys and values; default: as the files say, else that of activations."""
+
+
+def in_cache_precision(model: LanguageModel, precision: str) -> LanguageModel:
+    """Return ``model`` with keys and values cached in ``precision`` (``--kv-cache-dtype`` of vLLM).
+
+    Raises WorkloadError for a precision that engines do not cache in.
+    """
+    if precision == "default":
+        return model
+    if precision not in _CACHE_DTYPES:
+        raise WorkloadError(f"unknown precision {precision!r} of the cache: give one of {', '.join(CACHE_PRECISIONS)}")
+    return replace(model, cache_dtype=_CACHE_DTYPES[precision])
 
 
 def in_precision(model: LanguageModel, precision: str) -> LanguageModel:

@@ -74,6 +74,14 @@ class GenerationOptions:
             rich_help_panel=_PANEL,
         ),
     ] = None
+    cache_precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Precision of cached keys and values: bf16, fp16, fp8.",
+            show_default="as the files say, else that of activations",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
     architecture: Architecture = None
 
     @property
@@ -83,6 +91,12 @@ class GenerationOptions:
         return tuple(
             f"--{name.replace('_', '-')}" for name, default in unsaid.items() if getattr(self, name) != default
         )
+
+    def cached(self, model: LanguageModel) -> LanguageModel:
+        """Return ``model`` with its cache in the precision asked for. Raises WorkloadError for an unknown one."""
+        from joulecast.api.language_models import in_cache_precision
+
+        return in_cache_precision(model, self.cache_precision or "default")
 
     def requests(self, phase: PhaseChoice) -> list[GenerationRequest]:
         """Return one request for each concurrency. Raises WorkloadError for what cannot be asked."""

@@ -32,12 +32,21 @@ COMPUTED_AS = {
 """The dtype of a row whose product runs in an arithmetic."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldProduct:
+    """``weights`` elements of the modules at ``paths``, of all experts, that the kernel ``name`` multiplies by."""
+
+    name: str
+    paths: tuple[str, ...]
+    weights: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Kernels:
     """Collects the rows of one pass of ``model`` on one of ``cards`` cards that split it (tensor parallel).
 
     Every figure of a row is this card's share. Work that every card repeats is not divided.
-    ``held``: bytes of the weights that each row's kernel keeps on this card.
+    ``held``: bytes of the weights that each row's kernel keeps on this card; ``products``: those that are multiplied.
     """
 
     model: LanguageModel
@@ -45,6 +54,7 @@ class Kernels:
     cards: int = 1
     rows: list[LayerProfile] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
+    products: list[HeldProduct] = field(default_factory=list)
 
     activation_bytes: float = field(init=False)
     """Bytes of an element of a hidden state."""
@@ -56,6 +66,15 @@ class Kernels:
     def held_bytes(self) -> float:
         """Bytes of the weights that the rows' kernels keep on this card."""
         return sum(self.held)
+
+    @property
+    def cache_element_bytes(self) -> float:
+        """Bytes of an element of a cached key, value or latent."""
+        return ITEMSIZE_BYTES[self.model.cache_dtype or self.model.dtype]
+
+    def cached(self, name: str, elements: int) -> None:
+        """Add the write of ``elements`` of new keys and values into the cache."""
+        self.add(name, "ReshapeAndCache", reads=elements, cache_bytes=elements * self.cache_element_bytes)
 
     def share(self, size: int, what: str) -> int:
         """Return this card's part of ``size``. Raises WorkloadError where it cannot be divided evenly."""
@@ -113,7 +132,10 @@ class Kernels:
 
         ``copies``: how many such products the card holds (experts); ``copies_read``: how many of them this pass reads.
         """
+        paths = tuple(paths)
         storage = self._storage(name, paths)
+        if not tied:
+            self.products.append(HeldProduct(name=name, paths=paths, weights=copies * weights))
         own = 0 if tied else weights
         bias_bytes = bias * self.activation_bytes
         self.add(

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Attention, LatentAttention
-from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.serving.kernels import Kernels
 from joulecast.serving.mixers.indexer import cached_bytes
 from joulecast.serving.mixers.states import share, state_bytes
@@ -56,14 +55,13 @@ def _crosses(mixer: Mixer) -> bool:
 
 
 def _mixer_bytes(kernels: Kernels, mixer: Mixer, tokens: int) -> float:
-    dtype = kernels.model.dtype
     if isinstance(mixer, Attention):
         kept = tokens if mixer.window is None else min(tokens, mixer.window)
-        return kept * _token_elements(kernels, mixer) * ITEMSIZE_BYTES[dtype]
+        return kept * _token_elements(kernels, mixer) * kernels.cache_element_bytes
     if isinstance(mixer, LatentAttention):
         scored = 0 if mixer.indexer is None or mixer.indexer.reused else cached_bytes(mixer.indexer)
-        return tokens * ((mixer.latent + mixer.rotary_size) * ITEMSIZE_BYTES[dtype] + scored)
-    return state_bytes(mixer, share(kernels, mixer), dtype)
+        return tokens * ((mixer.latent + mixer.rotary_size) * kernels.cache_element_bytes + scored)
+    return state_bytes(mixer, share(kernels, mixer), kernels.model.dtype)
 
 
 def _token_elements(kernels: Kernels, block: Attention) -> int:

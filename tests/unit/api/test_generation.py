@@ -43,7 +43,7 @@ FP8 = {"quant_method": "fp8", "activation_scheme": "dynamic"}
 
 
 def forecast(config=LLAMA_8B, card=CARD, **asked):
-    options = {name: asked.pop(name) for name in ("precision", "runtime") if name in asked}
+    options = {name: asked.pop(name) for name in ("precision", "runtime", "cache_precision") if name in asked}
     model = huggingface.read(config)
     return forecast_generation(model, accelerator_named(card), GenerationRequest(**asked), **options)
 
@@ -244,3 +244,11 @@ def test_an_engine_that_was_never_scored_says_that_its_interval_is_a_prior(monke
     reasons = generation.widenings("vllm", "NVIDIA-H200")
     assert "is a prior" in reasons[0].reason
     assert generation.widths("vllm", reasons).seconds == generation.widths("vllm", reasons).joules > 0
+
+
+def test_a_cache_in_eight_bits_takes_half_the_memory_and_less_to_read():
+    wide, narrow = forecast(concurrency=32), forecast(concurrency=32, cache_precision="fp8")
+    assert wide.memory_bytes - narrow.memory_bytes == 32 * 640 * 131_072 / 2
+    assert narrow.joules_per_output_token.value < wide.joules_per_output_token.value
+    with pytest.raises(WorkloadError, match="unknown precision 'int3' of the cache: give one of default, bf16"):
+        forecast(cache_precision="int3")

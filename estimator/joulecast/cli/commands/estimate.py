@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -98,7 +98,8 @@ def command(
         profiled = forward_profiles(found, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
         printed.passes(profiled[0], forward_estimates(profiled, accelerators, **asked))
     else:
-        printed.generation(found, generation.requests(phase), accelerators, **asked)
+        cached = replace(found, model=generation.cached(found.model))
+        printed.generation(cached, generation.requests(phase), accelerators, **asked)
 
 
 def _accelerators(names: Sequence[str], runtime: str | None) -> list[AcceleratorProfile]:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from joulecast.blocks import Storage
 from joulecast.errors import ModelFormatError, UnsupportedOperatorError
 from joulecast.printable import bounded
 from joulecast.readers.gguf.types import BLOCK_TYPES, PLAIN, BlockType
+from joulecast.readers.huggingface import products
 from joulecast.readers.huggingface import reader as configurations
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "ffn_gate": "mlp.gate_proj",
         "ffn_up": "mlp.up_proj",
         "ffn_down": "mlp.down_proj",
+        "ffn_gate_inp": "mlp.gate",
+        "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
         "ffn_gate_exps": "mlp.experts.gate_proj",
         "ffn_up_exps": "mlp.experts.up_proj",
         "ffn_down_exps": "mlp.experts.down_proj",
@@ -77,6 +80,18 @@ _MODULES: Mapping[str, str] = MappingProxyType(
 _MERGED = (("attn_q", "attn_k", "attn_v"), ("ffn_gate", "ffn_up"), ("ffn_gate_exps", "ffn_up_exps"),
            ("ffn_gate_shexp", "ffn_up_shexp"))  # fmt: skip
 """Tensors whose products engines run as one: they count with the bits that all of them have in the mean."""
+_RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "mixtral": (
+            (".mlp.", ".block_sparse_moe."),
+            (".experts.gate_proj", ".experts.w1"),
+            (".experts.up_proj", ".experts.w3"),
+            (".experts.down_proj", ".experts.w2"),
+        ),
+        "phi3": ((".up_proj", ".gate_up_proj"),),  # the converter stores the merged product as ffn_up
+    }
+)
+"""Parts of the paths of modules that a model type calls otherwise."""
 _LAYER = re.compile(r"blk\.(\d{1,5})\.([a-z_]+)\.weight", re.ASCII)
 _EMBEDDING, _OUTPUT = "token_embd.weight", "output.weight"
 
@@ -111,13 +126,41 @@ def _configuration(facts: GgufFacts, name: str, model_type: str) -> dict[str, An
         found = {_MIXTRAL_KEYS.get(key, key): value for key, value in found.items()}
     if not found.get("num_experts", 1):
         del found["num_experts"]
-    return found | {
+    return {
+        **found,
+        **_windows(facts, name),
+        **_rotated(facts, name, found),
         "model_type": model_type,
         "vocab_size": _tensor(facts, _EMBEDDING).shape[-1],
         "tie_word_embeddings": _OUTPUT not in facts.tensors,
         "attention_bias": "blk.0.attn_q.bias" in facts.tensors,
         "dtype": _dtype(facts),
     }
+
+
+def _windows(facts: GgufFacts, name: str) -> dict[str, Any]:
+    """Return which layers have a window: each but the n-th, or one flag a layer."""
+    pattern = facts.metadata.get(f"{name}.attention.sliding_window_pattern")
+    if pattern is None:
+        return {}
+    if isinstance(pattern, list | tuple):
+        return {"layer_types": ["sliding_attention" if own else "full_attention" for own in pattern]}
+    return {"sliding_window_pattern": pattern}
+
+
+def _rotated(facts: GgufFacts, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the share of a head that is rotated, where it is not the whole head."""
+    rotated = facts.metadata.get(f"{name}.rope.dimension_count")
+    width, heads = found.get("hidden_size"), found.get("num_attention_heads")
+    if not (_is_count(rotated) and _is_count(width) and _is_count(heads)) or heads > width:
+        return {}
+    size = found.get("head_dim")
+    whole = size if _is_count(size) else width // heads
+    return {"partial_rotary_factor": rotated / whole} if rotated < whole else {}
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and value > 0
 
 
 def _single(value: Any, key: str) -> Any:
@@ -169,6 +212,12 @@ def _stored(model: LanguageModel, facts: GgufFacts) -> LanguageModel:
         found["lm_head"] = _storage(model, [(_OUTPUT, facts.tensors[_OUTPUT])])
     elif _EMBEDDING in facts.tensors:
         found["lm_head"] = _storage(model, [(_EMBEDDING, facts.tensors[_EMBEDDING])])
+    missing = next((path for path in products(model) if path not in found), None)
+    if missing is not None:
+        raise ModelFormatError(
+            f"the GGUF file has no tensor of the weights of {missing}: give all parts of the model, converted by a"
+            " llama.cpp of 2024 or later"
+        )
     return replace(model, stored_otherwise=found)
 
 
@@ -206,6 +255,6 @@ def _numel(tensor: GgufTensor) -> int:
 
 def _renamed(path: str, model: LanguageModel) -> str:
     """Return the path under which the architecture has the module."""
-    if model.model_type == "mixtral":
-        return path.replace(".mlp.", ".block_sparse_moe.")
-    return path.replace("up_proj", "gate_up_proj") if model.model_type == "phi3" else path
+    for theirs, ours in _RENAMED.get(model.model_type, ()):
+        path = path.replace(theirs, ours)
+    return path

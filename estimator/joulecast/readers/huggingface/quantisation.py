@@ -26,7 +26,7 @@ _BLOCK_SCALE_BITS = 32  # of fp8 blocks: weight_scale_inv is stored in float32 (
 _NF4_BLOCK = 64  # elements that share an absmax (bitsandbytes, functional.quantize_4bit)
 _ABSMAX_BLOCK = 256  # absmax values that share one of their own under double quantisation
 _HEADS = ("lm_head", "score", "classifier", "embed_out")
-_ROUTERS = ("gate", "router", "shared_expert_gate", "block_sparse_moe.gate")
+_ROUTERS = ("gate", "router", "shared_expert_gate", "weights_proj")
 """Modules that engines keep as they are under every method (vLLM passes no quant_config to them)."""
 _MOST_MODULES = 100_000
 
@@ -54,10 +54,26 @@ class Rules:
     head: bool = False
 
     def storage_of(self, path: str, plain: Storage) -> Storage:
-        last = path.rpartition(".")[2]
-        if last in _ROUTERS or (last in _HEADS and not self.head) or any(each.matches(path) for each in self.skipped):
+        last, names = path.rpartition(".")[2], _names(path)
+        kept = last in _ROUTERS or (last in _HEADS and not self.head)
+        if kept or any(each.matches(name) for each in self.skipped for name in names):
             return plain
-        return next((group.storage for group in self.groups if group.holds(path)), plain)
+        return next((group.storage for group in self.groups if any(map(group.holds, names))), plain)
+
+
+def _names(path: str) -> tuple[str, ...]:
+    """Return the names that files have for the module at ``path``.
+
+    Experts are numbered in files and share a path here: the first stands for all. The text model of a composite is
+    ``language_model.model`` in files of before transformers 4.52, and ``model.language_model`` in later ones.
+    """
+    later, earlier = "model.language_model.", "language_model.model."
+    found = [path]
+    for one, other in ((later, earlier), (earlier, later)):
+        if path.startswith(one):
+            found.append(other + path.removeprefix(one))
+    numbered = (each.replace(".experts.", ".experts.0.") for each in found if ".experts." in each)
+    return (*found, *numbered)
 
 
 def storage(config: Mapping[str, Any], dtype: str, paths: Iterable[str]) -> tuple[Storage, dict[str, Storage]]:

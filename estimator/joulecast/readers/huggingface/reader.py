@@ -20,6 +20,7 @@ from joulecast.blocks import (
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.architectures.entry import Encoder
+from joulecast.readers.huggingface.cache import cache_dtype
 from joulecast.readers.huggingface.chosen import Chosen, chosen
 from joulecast.readers.huggingface.configuration import Configuration
 from joulecast.readers.huggingface.known import general_keys
@@ -94,9 +95,12 @@ def read(config: Mapping[str, Any], *, architecture: str | None = None) -> Langu
         notes=found.notes,
     )
     own, otherwise = storage(config, dtype, tuple(products(model)))
+    cached, more = cache_dtype(config)
     return replace(
         model,
         storage=own,
+        cache_dtype=cached,
+        notes=(*model.notes, *more),
         stored_otherwise=otherwise,
         defaults=dict(sorted(text.taken.items())),
         ignored=_ignored(text, entry.uncounted),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import Contraction
 from joulecast.serving.mixers.relative import biases, positions
 
@@ -66,7 +65,7 @@ def _prepared(kernels: Kernels, block: Attention, path: str, heads: int, kv_head
     if not block.causal:
         return
     stored = tokens * kv_heads * (block.head_size + (block.value_size or block.head_size))
-    kernels.add(f"{path}.cache", "ReshapeAndCache", reads=stored, writes=stored)
+    kernels.cached(f"{path}.cache", stored)
 
 
 def _attended(
@@ -87,7 +86,7 @@ def _attended(
         "PagedAttention" if group.decodes else "FlashAttention",
         reads=group.tokens * heads * block.head_size,
         writes=group.tokens * heads * value,
-        cache_bytes=cached * (block.head_size + value) * ITEMSIZE_BYTES[kernels.model.dtype],
+        cache_bytes=cached * (block.head_size + value) * kernels.cache_element_bytes,
         contractions=executed,
         macs=group.tokens * heads * keys * (block.head_size + value),
         params=heads if block.sinks and owns else 0,

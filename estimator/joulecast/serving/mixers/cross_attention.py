@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from joulecast.graph import ITEMSIZE_BYTES
 from joulecast.layers import Contraction
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def cross_attention(kernels: Kernels, block: Attention, path: str) -> None:
             outputs=own + value,
             bias=block.key_bias * own + block.value_bias * value,
         )
-        kernels.add(f"{path}.cache", "ReshapeAndCache", reads=made * (own + value), writes=made * (own + value))
+        kernels.cached(f"{path}.cache", made * (own + value))
     for group in kernels.run.groups:
         _attended(kernels, block, path, group, heads)
     kernels.product(
@@ -50,6 +49,6 @@ def _attended(kernels: Kernels, block: Attention, path: str, group: Sequences, h
         "PagedAttention" if group.decodes else "FlashAttention",
         reads=group.tokens * heads * block.head_size,
         writes=group.tokens * heads * value,
-        cache_bytes=group.count * keys * heads * (block.head_size + value) * ITEMSIZE_BYTES[kernels.model.dtype],
+        cache_bytes=group.count * keys * heads * (block.head_size + value) * kernels.cache_element_bytes,
         contractions=executed,
     )

@@ -76,7 +76,7 @@ def _cached(kernels: Kernels, block: LatentAttention, path: str, heads: int) -> 
     turned = kernels.run.tokens * (heads + 1) * block.rotary_size
     kernels.add(f"{path}.rotary_emb", "RotaryEmbedding", reads=turned, writes=turned)
     stored = kernels.run.tokens * (block.latent + block.rotary_size)
-    kernels.add(f"{path}.cache", "ReshapeAndCache", reads=stored, writes=stored)
+    kernels.cached(f"{path}.cache", stored)
 
 
 def _expanded(kernels: Kernels, block: LatentAttention, path: str, heads: int, groups: tuple[Sequences, ...]) -> None:
@@ -153,7 +153,7 @@ def _met(kernels: Kernels, block: LatentAttention, path: str, group: Sequences, 
         "PagedLatentAttention" if chosen is None else "SparseLatentAttention",
         reads=group.count * queries * kept,
         writes=group.count * queries * block.latent,
-        cache_bytes=group.count * min(keys, (chosen or keys) * group.new_tokens) * kept * kernels.activation_bytes,
+        cache_bytes=group.count * min(keys, (chosen or keys) * group.new_tokens) * kept * kernels.cache_element_bytes,
         contractions=tuple(
             Contraction(batch=group.count, m=queries, n=n, k=k) for n, k in ((seen, kept), (block.latent, seen))
         ),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from joulecast.blocks import Storage
 from joulecast.errors import ModelFormatError, UnsupportedOperatorError
+from joulecast.readers.huggingface import products, read
 from joulecast.readers.huggingface.quantisation import METHODS, storage
+from joulecast.serving.passes import BOTH_KINDS
+from joulecast.serving.rows import rows
+from tests.models.served import CASES, MIXTURES
 
 LAYER = "model.layers.0."
 PATHS = (
@@ -169,3 +175,59 @@ def test_keys_that_hold_what_they_cannot_are_named(quantised, said):
     with pytest.raises(ModelFormatError) as error:
         stored(quantised, "lm_head")
     assert said in str(error.value)
+
+
+PUBLISHED = {case.origin: case.published for case in (*CASES, *MIXTURES) if case.origin}
+PLAIN_IN_EXPERTS = ("mlp.gate", "self_attn.q_proj", "mlp.shared_expert.up_proj", "mlp.shared_expert_gate")
+
+
+class Seen(dict):
+    """Storage by path that keeps the paths that were asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.paths = set()
+
+    def get(self, path, default=None):
+        self.paths.add(path)
+        return default
+
+
+@pytest.mark.parametrize("case", [*CASES, *MIXTURES], ids=lambda case: case.name)
+def test_rules_reach_the_weights_of_every_row(case):
+    model = read({**case.small, "architectures": [case.architecture]})
+    seen = Seen()
+    rows(replace(model, stored_otherwise=seen), BOTH_KINDS)
+    assert seen.paths == set(products(model))
+
+
+@pytest.mark.parametrize(
+    "target", ["re:.*mlp.experts.*", r"re:.*mlp\.experts\.\d+\.(gate|up|gate_up|down)_proj$", "mlp.experts"]
+)
+def test_experts_are_meant_by_path_with_or_without_a_number(target):
+    groups = {"experts": {"targets": [target], "weights": {"num_bits": 4, "type": "int", "group_size": 32}}}
+    quantised = {"quant_method": "compressed-tensors", "config_groups": groups}
+    model = read({**PUBLISHED["Qwen/Qwen2-57B-A14B"], "quantization_config": quantised})
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        assert model.storage_of(f"{LAYER}mlp.experts.{name}").bits == 4.5
+    for name in PLAIN_IN_EXPERTS:
+        assert model.storage_of(LAYER + name) == BF16
+
+
+def test_a_model_of_experts_leaves_out_routers_and_shared_experts():
+    ignored = ["lm_head", "re:.*mlp.gate$", "re:.*mlp.shared_expert.*", "re:.*self_attn.*"]
+    model = read({**PUBLISHED["Qwen/Qwen2-57B-A14B"], "quantization_config": W8A8_FLOAT | {"ignore": ignored}})
+    assert {path for path in products(model) if model.storage_of(path) != BF16} == {
+        f"model.layers.{layer}.mlp.experts.{name}_proj" for layer in range(28) for name in ("gate", "up", "down")
+    }
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_the_text_model_of_a_composite_has_two_names(earlier):
+    prefix = "language_model.model" if earlier else "model.language_model"
+    quantised = W8A8_FLOAT | {"ignore": [f"{prefix}.layers.{layer}.self_attn" for layer in range(48)]}
+    text = PUBLISHED["meta-llama/Llama-4-Scout-17B-16E"]
+    model = read({"model_type": "llama4", "text_config": text, "quantization_config": quantised})
+    kept = {path for path in products(model) if model.storage_of(path) == BF16}
+    assert {path for path in products(model) if ".self_attn." in path} <= kept
+    assert not any("experts" in path for path in kept)

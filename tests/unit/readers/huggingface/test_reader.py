@@ -185,3 +185,10 @@ WITHOUT_DEFAULT = {"deepseek_v2": {"num_experts_per_tok": 6}}
 @pytest.mark.parametrize("model_type", [*ARCHITECTURES, *COMPOSITES])
 def test_a_configuration_of_defaults_alone_can_be_read(model_type: str) -> None:
     assert read({"model_type": model_type, **WITHOUT_DEFAULT.get(model_type, {})}).defaults["architectures"]
+
+
+def test_a_long_name_of_a_layer_is_cut_in_the_message() -> None:
+    config = {"model_type": "gpt_oss", "num_hidden_layers": 1, "layer_types": ["x" * 5000]}
+    with pytest.raises(ModelFormatError, match="layers of type 'xxx") as error:
+        read(config)
+    assert len(str(error.value)) < 300

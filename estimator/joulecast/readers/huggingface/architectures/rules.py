@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from joulecast.blocks import Activation
 from joulecast.errors import UnsupportedOperatorError
+from joulecast.printable import bounded
 from joulecast.readers.huggingface.configuration import Configuration
 
 _ACTIVATIONS: dict[str, Activation] = {
@@ -194,7 +195,9 @@ def _typed(config: Configuration, layers: int, window: int | None) -> tuple[int 
     types = config.list_of("layer_types", str, layers) or []
     unknown = sorted(set(types) - {"sliding_attention", "full_attention"})
     if unknown:
-        raise config.refused("layer_types", f"layers of type {unknown[0]!r} are not known in {config.model_type}")
+        raise config.refused(
+            "layer_types", f"layers of type {bounded(unknown[0], 40)!r} are not known in {config.model_type}"
+        )
     if window is None and "sliding_attention" in types:
         raise config.refused("sliding_window", "layer_types has sliding_attention")
     return tuple(window if each == "sliding_attention" else None for each in types)
