@@ -39,14 +39,17 @@ def as_stored(model: LanguageModel, tensors: Mapping[str, StoredTensor]) -> Lang
     """
     found = _found(model, tensors)
     own = _head(_table(_layers(model, found), found), found)
-    compared = comparison(own, tensors)
+    compared = _compared(own, found if own is model else _found(own, tensors))
     return replace(own, differences=(*own.differences, *compared.differences))
 
 
 def comparison(model: LanguageModel, tensors: Mapping[str, StoredTensor]) -> Comparison:
     """Return the parameters of ``tensors`` beside those of ``model``. Raises as ``as_stored`` does."""
-    found, products = _found(model, tensors), collected(model, BOTH_KINDS).products
-    described = parameters(model)
+    return _compared(model, _found(model, tensors))
+
+
+def _compared(model: LanguageModel, found: StoredWeights) -> Comparison:
+    described, products = parameters(model), collected(model, BOTH_KINDS).products
     if not found.modules:
         said = "the files name their tensors in a way that is not known, so that only config.json was read"
         return Comparison(stored=found.parameters, described=described, differences=(said,))
