@@ -25,7 +25,7 @@ def unavailable(*names: str) -> dict[str, Any]:
 def priced(results: tuple[Any, ...] = (), *without: str) -> Forecast | Failure:
     answer = {
         "results": list(results), "top_layers": [], "totals": {}, "unsupported": ["Odd"],
-        "unavailable": unavailable(*without),
+        "notes": ["read as llama"], "unavailable": unavailable(*without),
     }  # fmt: skip
     return priced_outcome("i", DIGEST, MODEL, answer)
 
@@ -38,6 +38,7 @@ def test_one_priced_accelerator_is_a_forecast_that_names_the_others() -> None:
     found = priced((row(),), "a")
     assert isinstance(found, Forecast)
     assert (found.path, found.verification, found.unsupported) == ("m.onnx", "Full", ("Odd",))
+    assert found.notes == ("read as llama",)
     assert list(found.unavailable) == ["a"]
 
 
