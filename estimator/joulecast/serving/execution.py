@@ -51,6 +51,12 @@ _WEIGHT_ONLY: Mapping[str, frozenset[str]] = MappingProxyType(
 """Architectures on which formats that store weights alone have kernels, where not on all."""
 
 
+_BLOCK_SCALED: Mapping[str, str] = MappingProxyType({"mxfp4": "Blackwell GB100 Ultra"})
+"""Formats that store weights alone, and parts of architectures on which engines multiply them by kernels for blocks of
+four-bit elements: vLLM takes FlashInfer's for mxfp4 on compute capability 10 (its mxfp4.py). Workstations' Blackwell
+has other kernels."""
+
+
 def executed_on(model: LanguageModel, *, architecture: str, product: str) -> LanguageModel:
     """Return ``model`` with the arithmetic in which ``product``, of ``architecture``, multiplies its weights.
 
@@ -59,7 +65,7 @@ def executed_on(model: LanguageModel, *, architecture: str, product: str) -> Lan
     family = architecture.split()[0] if architecture else ""
 
     def own(storage: Storage) -> Storage:
-        return _executed(storage, model.dtype, family, product)
+        return _block_scaled(_executed(storage, model.dtype, family, product), architecture)
 
     storage = own(model.storage)
     otherwise = {path: own(each) for path, each in model.stored_otherwise.items()}
@@ -76,6 +82,14 @@ def _executed(storage: Storage, dtype: str, family: str, product: str) -> Storag
     if family in support.unpacked and family in SUPPORT[_SIXTEEN[dtype]].native:
         return replace(storage, arithmetic=_SIXTEEN[dtype])
     raise _refusal(storage, family, product, known=(support.native | support.unpacked) & kernels)
+
+
+def _block_scaled(storage: Storage, architecture: str) -> Storage:
+    """Return the storage with the arithmetic of four bits where kernels for blocks multiply it."""
+    parts, known = architecture.split(), _BLOCK_SCALED.get(storage.method or "", "").split()
+    if known and parts[:1] == known[:1] and set(parts[1:]) & set(known[1:]):
+        return replace(storage, arithmetic="fp4")
+    return storage
 
 
 _FAMILIES = frozenset().union(*(support.native for support in SUPPORT.values()))

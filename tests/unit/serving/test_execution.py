@@ -13,6 +13,7 @@ NVFP4 = Storage(dtype="float4", bits=4.5, arithmetic="fp4", method="nvfp4")
 INT8 = Storage(dtype="int8", bits=8, arithmetic="int8", method="compressed-int8")
 AWQ = Storage(dtype="int4", bits=4.16, arithmetic="fp16", method="awq")
 GPTQ = Storage(dtype="int4", bits=4.16, arithmetic="fp16", method="gptq")
+MXFP4 = Storage(dtype="int4", bits=4.25, arithmetic="bf16", method="mxfp4")
 BF16 = Storage(dtype="bfloat16", bits=16, arithmetic="bf16")
 
 
@@ -36,6 +37,10 @@ def model(storage, dtype="bfloat16"):
         (NVFP4, "Blackwell GB100 + Grace", "fp4"),
         (NVFP4, "Hopper GH100", "bf16"),
         (INT8, "Ampere GA100", "int8"),
+        (MXFP4, "Hopper GH100", "bf16"),
+        (MXFP4, "Blackwell GB100 + Grace", "fp4"),
+        (MXFP4, "Blackwell Ultra GB300", "fp4"),
+        (MXFP4, "Blackwell GB202", "bf16"),
         (BF16, "Ampere GA100", "bf16"),
         (BF16, "Fermi", "bf16"),
     ],
