@@ -284,7 +284,9 @@ def test_who_waits_longest_is_next_and_a_missed_time_is_made_up_for_after_a_rest
     cluster.installation.controller.start()
     cluster.until(lambda: plane.get("job", "z-early-1", LAB), "who waited longest is next")
     cluster.until(lambda: plane.get("job", "nightly-5", LAB), "what was missed is made up for")
-    cluster.until(lambda: "1 more is before it" in condition(cluster, "a-newest").get("message", ""), "then the one after")
+    cluster.until(
+        lambda: "1 more is before it" in condition(cluster, "a-newest").get("message", ""), "then the one after"
+    )
     first = lambda: f"waits for {LAB}/z-early, which measures" in condition(cluster, "b-late")["message"]  # noqa: E731
     cluster.until(first, "and is first in line")
     merge(plane, "ecal", "z-early", LAB, {"spec": {"suspend": True}})

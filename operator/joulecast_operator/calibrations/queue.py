@@ -60,7 +60,8 @@ def waiting_state(
 def _says(holder: Resource | None, before: list[Resource], wanted: ProductRuntime) -> str:
     if holder is None:
         return f"waits for {_named(before[0])}, which has waited longer to measure {wanted}"
-    more = f"; {len(before)} more are before it, the first is {_named(before[0])}" if before else ""
+    verb = "is" if len(before) == 1 else "are"
+    more = f"; {len(before)} more {verb} before it, the first is {_named(before[0])}" if before else ""
     return f"waits for {_named(holder)}, which measures {wanted}{more}"
 
 
