@@ -368,7 +368,7 @@ def test_who_waited_longest_is_next_after_a_restart_as_well() -> None:
     late, early = (world.apply(calibration(name)) for name in ("a-late", "z-early"))
     world.step(early)
     world.step(late)
-    assert "1 more are before it, the first is lab/z-early" in message(world.status(late))
+    assert "1 more is before it, the first is lab/z-early" in message(world.status(late))
 
     world = restarted(world)
     world.end("holder-1", config_map(against=None))
