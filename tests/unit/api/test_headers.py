@@ -19,7 +19,7 @@ from joulecast.serving.requests import GenerationRequest
 from joulecast.sources import fetch
 from joulecast.sources.facts.model_facts import StoredTensor
 from tests import checkpoints
-from tests.models.served import CASES, MIXTURES, oracle
+from tests.models.served import CASES, MIXTURES, oracle, quick_or_slow
 from tests.models.served.case import Case
 from tests.unit.readers.huggingface.test_quantisation import AWQ, FP8_BLOCKS, GPT_OSS, GPTQ, NVFP4, W4A16, W8A8_INT
 
@@ -38,7 +38,7 @@ def of_class(case: Case) -> Stored:
     }
 
 
-@pytest.mark.parametrize("case", [*CASES, *MIXTURES], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", quick_or_slow([*CASES, *MIXTURES]))
 def test_files_of_each_architecture_hold_what_it_describes(case: Case) -> None:
     model = read({**case.small, "architectures": [case.architecture]})
     stored = of_class(case)

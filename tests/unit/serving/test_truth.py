@@ -13,7 +13,7 @@ from joulecast.layers import LayerProfile
 from joulecast.readers.huggingface import read
 from joulecast.serving.passes import decode, prefill
 from joulecast.serving.rows import rows
-from tests.models.served import CASES, oracle
+from tests.models.served import CASES, oracle, quick_or_slow
 from tests.models.served.case import Case
 
 SMALL_TOKENS, PUBLISHED_TOKENS = 12, 128
@@ -46,7 +46,7 @@ def check(case: Case, keys: Mapping[str, Any], tokens: int, encoder_tokens: int)
         assert macs(rows(model, step)) == module.decode(tokens, wanted)
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@pytest.mark.parametrize("case", quick_or_slow(CASES))
 def test_small_models_count_as_traced(case: Case) -> None:
     check(case, case.small, SMALL_TOKENS, case.encoder_tokens[0])
 

@@ -11,7 +11,7 @@ from joulecast.layers import LayerProfile
 from joulecast.readers.huggingface import read
 from joulecast.serving.passes import decode, prefill
 from joulecast.serving.rows import rows
-from tests.models.served import MIXTURES, traced
+from tests.models.served import MIXTURES, quick_or_slow, traced
 from tests.models.served.case import Case, Keys
 from tests.models.served.formulas import Rows
 
@@ -45,7 +45,7 @@ def check(case: Case, keys: Keys, tokens: int) -> None:
         assert macs(rows(model, decode(1, tokens)), [each.engine for each in formulas]) == step
 
 
-@pytest.mark.parametrize("case", MIXTURES, ids=named)
+@pytest.mark.parametrize("case", quick_or_slow(MIXTURES))
 def test_small_models_count_as_traced(case: Case) -> None:
     check(case, case.small, SMALL_TOKENS)
 
