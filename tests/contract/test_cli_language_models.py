@@ -57,7 +57,7 @@ def test_compare_lists_what_does_not_fit(joulecast: CommandLine, large: Path) ->
     assert [each["accelerator"] for each in document["results"]] == ["NVIDIA-H200"] * 2
     missing = [(each["accelerator"], each["reason"]) for each in document["unavailable"]]
     assert missing == [("NVIDIA-L40S", "DoesNotFit")] * 2
-    assert "no forecast: 4 requests of 640 tokens need" in joulecast(*asked).out
+    assert "no forecast: 4 requests of 640 tokens take" in joulecast(*asked).out
 
 
 def test_compare_without_a_card_that_fits_is_an_error(joulecast: CommandLine, large: Path) -> None:

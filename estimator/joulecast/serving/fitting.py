@@ -71,7 +71,7 @@ def require_fit(
     if concurrency <= most:
         return own
     raise WorkloadError(
-        f"{concurrency} requests of {asked.longest} tokens need {_gigabytes(own.needed(concurrency))} on each of"
+        f"{_requests(concurrency)} of {asked.longest} tokens take {_gigabytes(own.needed(concurrency))} on each of"
         f" {asked.tensor_parallel} × {product}, whose {_gigabytes(card_bytes)} are used to {MEMORY_SHARE:.0%}:"
         f" {_ways_out(model, asked, concurrency, card_bytes, most)}",
         reason=DOES_NOT_FIT,
@@ -97,6 +97,10 @@ def _ways_out(model: LanguageModel, asked: GenerationRequest, concurrency: int, 
             f"{fewer}, and {DEGREES[-1]} cards do not do either; ask for less, or for an accelerator with more memory"
         )
     return f"{fewer}; ask for a tensor-parallel degree of {cards}" + (", or for fewer requests" if most else "")
+
+
+def _requests(count: int) -> str:
+    return "one request" if count == 1 else f"{count} requests"
 
 
 def _gigabytes(count: int) -> str:
