@@ -19,6 +19,8 @@ from joulecast.readers.onnx import read
 from tests.contract.mac_formulas import FORMULAS, expected
 from tests.contract.node_tests import NodeTest, node_tests
 
+pytestmark = pytest.mark.slow
+
 SKIPS = Path(__file__).with_name("conformance_skips.txt")
 
 

@@ -26,6 +26,8 @@ from joulecast_calibration.fit.crossvalidation import (
 from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.fit.search import forecast, search
 
+pytestmark = pytest.mark.slow
+
 
 def remembering(fitted: FittedRows) -> tuple[Contender, list[Index]]:
     """A system on networks that forecasts what its rows' joules are in the mean, and the rows of each fit."""

@@ -36,6 +36,8 @@ from joulecast_calibration.fit.profiles import FittedRows
 from joulecast_calibration.suite.lineage import TASKS, zero_shot_names
 from tests.unit.api.test_documents import validate
 
+pytestmark = pytest.mark.slow
+
 NAME = "bench simulated"
 
 
