@@ -19,6 +19,8 @@ from joulecast.readers.onnx import read
 from tests import wheels
 from tests.models.golden import FILED, INDEX, MODELS, graph
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from joulecast.graph import ModelGraph
     from joulecast.layers import Totals

@@ -18,6 +18,8 @@ from joulecast.serving.rows import rows
 from tests.models.served import CASES
 from tests.models.served.case import Case
 
+pytestmark = pytest.mark.slow
+
 GENERATING = [case for case in CASES if case.decodes]
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -15,6 +15,8 @@ from joulecast_calibration.evaluate.report.document import as_html
 from joulecast_calibration.evaluate.report.figures import predicted_against_measured
 from tests.unit.joulecast_calibration.evaluate.forecasts import evaluated, evaluation, forecasts
 
+pytestmark = pytest.mark.slow
+
 PICTURES = {
     "distribution", "architectures", "batches", "intervals", "scatter-leave-architecture-out",
     "residuals-leave-architecture-out", "scatter-transferred", "residuals-transferred", "noise", "training",
