@@ -215,6 +215,32 @@ def forecast_generation(
     return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
 
 
+def forecast_passes(
+    model: LanguageModel,
+    passes: Sequence[Pass],
+    accelerator: AcceleratorProfile,
+    *,
+    engine: str = DEFAULT_ENGINE,
+    cards: int = 1,
+    clock_mhz: float | None = None,
+    with_layers: bool = False,
+) -> tuple[PassForecast, ...]:
+    """Forecast passes of ``model`` on one of ``cards`` cards that share it; layers that are alike are priced once.
+
+    Raises WorkloadError where the model cannot be divided among the cards, and what ``price_passes`` raises.
+    """
+    counted = [Outline.of(model).rows(run, cards=cards) for run in passes]
+    return price_passes(
+        [each.rows for each in counted],
+        accelerator,
+        engine=engine,
+        cards=cards,
+        clock_mhz=clock_mhz,
+        times=[each.times for each in counted],
+        with_layers=with_layers,
+    )
+
+
 class _Served:
     """One model on one accelerator under one engine, with what its passes cost."""
 
@@ -310,14 +336,13 @@ class _Served:
         return [(phase, each) for (phase, _), each in zip(shown, priced, strict=True)]
 
     def _forecasts(self, passes: Sequence[Pass], *, with_layers: bool = False) -> tuple[PassForecast, ...]:
-        counted = [self._outline.rows(run, cards=self._cards) for run in passes]
-        return price_passes(
-            [each.rows for each in counted],
+        return forecast_passes(
+            self._model,
+            passes,
             self._accelerator,
             engine=self._engine,
             cards=self._cards,
             clock_mhz=self._clock_mhz,
-            times=[each.times for each in counted],
             with_layers=with_layers,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -89,20 +90,13 @@ def _as_stored(model: LanguageModel, facts: ModelFacts) -> LanguageModel:
     elements: Counter[str] = Counter()
     for tensor in facts.tensors.values():
         if tensor is not None and tensor.dtype in _HEADER_DTYPES:
-            elements[_HEADER_DTYPES[tensor.dtype]] += _numel(tensor.shape)
+            elements[_HEADER_DTYPES[tensor.dtype]] += math.prod(tensor.shape)
     stored = max(elements, key=lambda dtype: elements[dtype], default=model.dtype)
     if model.storage.method or stored in (model.dtype, "float32"):
         return model
     precision = next(name for name, (dtype, _) in _DTYPES.items() if dtype == stored)
     note = f"config.json says {model.dtype} and the files hold {stored}: priced in {stored}"
     return replace(in_precision(model, precision), notes=(*model.notes, note))
-
-
-def _numel(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def require_engine(runtime: str) -> None:

@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from joulecast.api.language_models import in_precision, language_model, require_engine
+from joulecast.counting import totals
 from joulecast.energy.engines.pricing import gap_watts, price_pass, step_seconds
 from joulecast.energy.model import ORIGINS, EnergyEstimate
 from joulecast.errors import WorkloadError
-from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Totals, Workload
+from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Workload
+from joulecast.serving.kernels import ENGINES
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.rows import rows
 from joulecast.units import Joules, Seconds, Watts
@@ -59,15 +61,7 @@ def profile_language_model(
         format=fetched.format,
         workload=Workload(batch_size=batch_size, input_shapes={INPUT: (batch_size, tokens)}),
         layers=layers,
-        totals=Totals(
-            macs=sum(row.macs for row in layers),
-            params=sum(row.params for row in layers),
-            activations=sum(row.activations for row in layers),
-            input_numel=sum(row.input_numel for row in layers),
-            bytes_moved=sum(row.bytes_moved for row in layers),
-            mac_rows=sum(row.macs > 0 for row in layers),
-            kernels={name: sum(row.kernels[name] for row in layers) for name in layers[0].kernels},
-        ),
+        totals=totals(layers, ENGINES),
         coverage=Coverage(flops=1.0, ops=1.0),
         graph=ENGINE_GRAPH,
         input_shapes={INPUT: (batch_size, tokens)},

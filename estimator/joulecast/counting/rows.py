@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,8 +59,11 @@ def _defect(node: Node, error: Exception) -> InternalInconsistencyError:
     )
 
 
-def totals(layers: Iterable[LayerProfile]) -> Totals:
-    """Return sums over all rows; bytes and inputs count only rows that execute as kernels of their own."""
+def totals(layers: Iterable[LayerProfile], runtimes: Sequence[str] = RUNTIMES) -> Totals:
+    """Return sums over all rows; bytes and inputs count only rows that execute as kernels of their own.
+
+    ``runtimes``: those whose launches are summed.
+    """
     layers = tuple(layers)
     executed = [row for row in layers if row.kind != "free"]
     return Totals(
@@ -70,7 +73,7 @@ def totals(layers: Iterable[LayerProfile]) -> Totals:
         input_numel=sum(row.input_numel for row in executed),
         bytes_moved=sum(row.bytes_moved for row in executed),
         mac_rows=sum(row.macs > 0 for row in layers),
-        kernels={runtime: sum(row.kernels.get(runtime, 0) for row in layers) for runtime in RUNTIMES},
+        kernels={runtime: sum(row.kernels.get(runtime, 0) for row in layers) for runtime in runtimes},
     )
 
 

@@ -6,6 +6,7 @@ a tied head, the vocabulary) the tensors do. Keys: ggml, docs/gguf.md; names of 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -237,20 +238,13 @@ def _mean(model: LanguageModel, facts: GgufFacts, layer: str, group: tuple[str, 
 
 def _storage(model: LanguageModel, tensors: Iterable[tuple[str, GgufTensor]]) -> Storage:
     """Return the storage of tensors that are multiplied together: their bits in the mean over elements."""
-    sizes = [(_numel(tensor), _type_of(tensor, name)) for name, tensor in tensors]
+    sizes = [(math.prod(tensor.shape), _type_of(tensor, name)) for name, tensor in tensors]
     elements = sum(count for count, _ in sizes)
     bits = sum(count * kind.bits for count, kind in sizes) / elements if elements else 0.0
     names = dict.fromkeys(kind.name for _, kind in sizes)
     if len(names) == 1 and next(iter(names)) in PLAIN:
         return replace(model.storage, dtype=PLAIN[next(iter(names))], bits=bits)
     return Storage(dtype="int8", bits=bits, arithmetic=model.storage.arithmetic, method=f"gguf-{'+'.join(names)}")
-
-
-def _numel(tensor: GgufTensor) -> int:
-    count = 1
-    for size in tensor.shape:
-        count *= size
-    return count
 
 
 def _renamed(path: str, model: LanguageModel) -> str:

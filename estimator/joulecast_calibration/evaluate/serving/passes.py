@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from joulecast.accelerators.catalogue import accelerator_named
-from joulecast.energy.engines.pricing import gap_watts, price_passes
+from joulecast.api.generation import forecast_passes
+from joulecast.energy.engines.pricing import gap_watts
 from joulecast.serving.execution import executed_on
 from joulecast.serving.generation import Generated, Pricer, Spent, generate
 from joulecast.serving.requests import GenerationRequest
-from joulecast.serving.rows import rows
-from joulecast_calibration.evaluate.serving.thin import ThinModel, thinned
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
@@ -55,7 +54,7 @@ class Kernels:
     """Prices passes of models on accelerators, each pass once."""
 
     def __init__(self) -> None:
-        self._thin: dict[object, tuple[LanguageModel, ThinModel]] = {}
+        self._executed: dict[object, tuple[LanguageModel, LanguageModel]] = {}
         self._seconds: dict[object, dict[Pass, Spent]] = {}
 
     def decomposed(
@@ -70,22 +69,22 @@ class Kernels:
         )
 
     def _pricer(self, model: LanguageModel, accelerator: str, cards: int, engine: str) -> Pricer:
-        profile, thin = accelerator_named(accelerator), self._thinned(model, accelerator)
+        run, profile = self._run(model, accelerator), accelerator_named(accelerator)
         known = self._seconds.setdefault((id(model), accelerator, cards, engine), {})
 
         def price(passes: Sequence[Pass]) -> list[Spent]:
-            for each in passes:
-                if each not in known:
-                    known[each] = Spent(seconds=thin.seconds(each, profile, engine=engine, cards=cards))
+            new = list(dict.fromkeys(each for each in passes if each not in known))
+            for each, priced in zip(new, forecast_passes(run, new, profile, engine=engine, cards=cards), strict=True):
+                known[each] = Spent(seconds=priced.busy_seconds)
             return [known[each] for each in passes]
 
         return price
 
-    def _thinned(self, model: LanguageModel, accelerator: str) -> ThinModel:
+    def _run(self, model: LanguageModel, accelerator: str) -> LanguageModel:
         key = (id(model), accelerator)
-        if key not in self._thin:  # the model is kept, so that no other one gets its id
-            self._thin[key] = model, thinned(_executed(model, accelerator))
-        return self._thin[key][1]
+        if key not in self._executed:  # the model is kept, so that no other one gets its id
+            self._executed[key] = model, _executed(model, accelerator)
+        return self._executed[key][1]
 
 
 def served(model: LanguageModel, accelerator: str, asked: GenerationRequest, step: StepSeconds) -> Generated:
@@ -95,7 +94,7 @@ def served(model: LanguageModel, accelerator: str, asked: GenerationRequest, ste
 
     def price(passes: Sequence[Pass]) -> list[Spent]:
         between = [step.seconds + step.sequence_seconds * each.sequences for each in passes]
-        priced = price_passes([rows(run, each, cards=cards) for each in passes], profile, cards=cards)
+        priced = forecast_passes(run, passes, profile, cards=cards)
         return [
             Spent(seconds=own.busy_seconds + gap, joules=own.joules * cards + gap * watts)
             for own, gap in zip(priced, between, strict=True)
