@@ -29,14 +29,14 @@ from joulecast_operator.api import bounds
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.priced import (
     accelerator_of,
+    answer,
+    batch_layers,
     batch_result,
     camel,
-    distinct,
     finite,
     finite_batch,
     priced_by_product,
     top_layers,
-    totals,
 )
 from joulecast_operator.workers.stored_models import CONFIGURATION
 
@@ -87,8 +87,8 @@ def forecast(header: Header, skeleton: bytes) -> Header:
             " inputShapes and inputValues out"
         )
     model = language_model(fetched, architecture=header["architecture"])
-    answer = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
-    return answer | {"unsupported": [], "notes": _notes(model)}
+    priced = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
+    return priced | {"unsupported": [], "notes": _notes(model)}
 
 
 def _facts(fetched: FetchedModel) -> FetchedModel:
@@ -122,12 +122,11 @@ def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Head
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profile_language_model(fetched, model, batch_size=sizes[0], tokens=tokens)
-    return {
-        "results": [{"phase": FORWARD, **batch_result(estimate)} for estimate in distinct(estimates)],
-        "top_layers": top_layers(estimates[0].layers, estimates[0].joules_per_batch) if estimates else [],
-        "unavailable": unavailable,
-        "totals": totals(first.totals),
-    }
+    return answer(estimates, unavailable, first.totals, result=_pass_result, layers=batch_layers)
+
+
+def _pass_result(estimate: EnergyEstimate) -> Header:
+    return {"phase": FORWARD, **batch_result(estimate)}
 
 
 def _tokens_of_pass(header: Header, model: LanguageModel) -> int:
@@ -157,14 +156,8 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
         return [found]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    by_product = {estimate.accelerator: estimate for estimate in reversed(estimates)}
     first = profile_language_model(fetched, model, batch_size=1, tokens=asked.new_tokens)
-    return {
-        "results": [_result(estimate) for estimate in reversed(by_product.values())],
-        "top_layers": _top_layers(estimates[0]) if estimates else [],
-        "unavailable": unavailable,
-        "totals": totals(first.totals),
-    }
+    return answer(estimates, unavailable, first.totals, result=_result, layers=_top_layers)
 
 
 def _request(header: Header) -> GenerationRequest:
