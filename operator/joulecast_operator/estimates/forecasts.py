@@ -234,6 +234,7 @@ class Forecaster:
             "generation": dict(request.generation),
             "architecture": request.architecture,
             "precision": request.precision,
+            "cache_precision": request.cache_precision,
             "runtime": request.runtime,
             "accelerators": list(request.accelerators),
             "overrides": [_plain(override) for override in request.overrides],

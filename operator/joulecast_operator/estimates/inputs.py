@@ -63,6 +63,7 @@ def request_of(
         phase=spec.workload.phase,
         generation=generation_of(spec.workload, model),
         precision=(model.precision or precision) if precision == DEFAULT_PRECISION else precision,
+        cache_precision=spec.workload.cache_precision or model.cache_precision or DEFAULT_PRECISION,
         runtime=runtime,
         understood=model.understood,
         accelerators=accelerators,

@@ -27,6 +27,7 @@ class ForecastRequest:
     - ``phase``, ``generation``: what to forecast of a language model, and the fields of a GenerationRequest that are
       given; None stands for the phase that the model suggests.
     - ``precision``, ``runtime``: how the model is executed; None for the runtime that suits the model.
+    - ``cache_precision``: of a language model's cached keys and values.
     - ``understood``: what the status says about the target's container that serves the model; None if none does.
     - ``accelerators``: product names.
     - ``overrides``: accelerator profiles of the cluster that are used instead of the shipped ones.
@@ -48,6 +49,7 @@ class ForecastRequest:
     phase: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "default"
+    cache_precision: str = "default"
     runtime: str | None = None
     understood: Mapping[str, Any] | None = None
     accelerators: tuple[str, ...]
@@ -74,6 +76,7 @@ class ForecastRequest:
         return [
             list(self.batch_sizes),
             self.precision,
+            self.cache_precision,
             self.runtime,
             self.phase,
             dict(self.generation),
