@@ -70,6 +70,7 @@ def request_of(
         overrides=tuple(_relevant(overrides, accelerators, runtime)),
         docker_config=credentials.pull.docker_config,
         token=credentials.token,
+        object_keys=credentials.object_keys,
         missing_secrets=credentials.pull.missing,
         refresh=_refresh(estimate, spec, index),
     )
