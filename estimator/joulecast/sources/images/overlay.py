@@ -320,7 +320,9 @@ def _no_model(root: str, elsewhere: Iterable[str], foreign: Iterable[str], name:
     inside = [path for path in foreign if not root or path.startswith(root + "/")]
     outside = [path if path.lower().endswith(".gguf") else posixpath.dirname(path) or "." for path in foreign]
     others = dict.fromkeys([*elsewhere, *(outside if not inside else ())])
-    place = f" under /{root}, where models are looked for unless a path is given" if root and not inside else ""
+    place = (
+        f" under /{root}, where models are looked for unless a path is given" if root and (others or not inside) else ""
+    )
     if others:
         told = f": files of models lie at {_listed(others)}, name the model's file or folder as the path"
     elif inside:
