@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from joulecast.sources.registries.object_access import DEFAULT_REGION
 from joulecast_operator.calibrations.allowed import Allowed, AllowedSetting
 
 PREFIX: Final = "JOULECAST_"
@@ -150,6 +151,14 @@ class Settings(BaseModel):
         "",
         description="address of the hub that hf:// means, https://huggingface.co or a mirror; no hub is used when"
         " empty",
+    )
+    objects_endpoint: str = Field(
+        "",
+        description="address of the object store that s3:// means, such as https://s3.eu-central-1.amazonaws.com; none"
+        " is used when empty",
+    )
+    objects_region: str = Field(
+        DEFAULT_REGION, pattern="^[a-z0-9-]{1,32}$", description="region of that store, as signatures name it"
     )
     registry_ca_file: str = Field(
         "", description="PEM file of further certificate authorities of registries, beside the system's"

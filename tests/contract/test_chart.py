@@ -101,6 +101,9 @@ def test_no_certificate_source_is_one_sentence_that_names_the_ways_out() -> None
         ("webhook.url=http://plain", "/webhook/url"),
         ("hub.endpoint=http://plain", "/hub/endpoint"),
         ("hub.endpoint=https://user:password@hub.example", "/hub/endpoint"),
+        ("objects.endpoint=http://plain", "/objects/endpoint"),
+        ("objects.endpoint=https://user:password@s3.example", "/objects/endpoint"),
+        ("objects.region=EU Central", "/objects/region"),
         ("image.digest=latest", "/image/digest"),
         ("webhok.enabled=true", "webhok"),
         ("controller.replicas=2", "replicas"),
@@ -301,13 +304,34 @@ def test_the_hub_is_off_until_its_address_is_set() -> None:
     assert arguments("hub.endpoint=https://hub.example/mirror") == ["--hub-endpoint=https://hub.example/mirror"]
 
 
-def test_the_notes_of_an_installation_say_whether_a_hub_is_asked() -> None:
-    def notes(*values: str) -> str:
-        sets = [part for value in (*SECRET, *values) for part in ("--set", value)]
-        done = helm("install", "joulecast", str(CHART), "-n", "energy", "--dry-run=client", *sets)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.partition("\nNOTES:\n")[2]
+def test_the_object_store_is_off_until_its_address_is_set() -> None:
+    def arguments(*values: str) -> list[str]:
+        (container,) = render(*SECRET, *values)["Deployment", "joulecast-controller"]["spec"]["template"]["spec"][
+            "containers"
+        ]
+        return [each for each in container["args"] if each.startswith("--objects")]
 
+    assert arguments() == arguments("objects.region=eu-central-1") == []
+    set_ = arguments("objects.endpoint=https://s3.example", "objects.region=eu-central-1")
+    assert set_ == ["--objects-endpoint=https://s3.example", "--objects-region=eu-central-1"]
+
+
+def notes(*values: str) -> str:
+    """Return what an installation with these values says."""
+    sets = [part for value in (*SECRET, *values) for part in ("--set", value)]
+    done = helm("install", "joulecast", str(CHART), "-n", "energy", "--dry-run=client", *sets)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("\nNOTES:\n")[2]
+
+
+def test_the_notes_of_an_installation_say_whether_an_object_store_is_asked() -> None:
+    assert "No object store is asked, because objects.endpoint is not set" in notes()
+    found = notes("objects.endpoint=https://s3.example")
+    assert "Language models of the object store https://s3.example" in found
+    assert "No object store is asked" not in found
+
+
+def test_the_notes_of_an_installation_say_whether_a_hub_is_asked() -> None:
     assert "no hub is asked, because hub.endpoint is not set" in notes()
     found = notes("hub.endpoint=https://hub.example")
     assert "Language models of the hub https://hub.example" in found

@@ -41,7 +41,8 @@ def job(config: Mapping[str, Any] | str, **changes: Any) -> tuple[dict[str, Any]
     header = {
         "operation": "forecast", "model": model, "skeleton_bytes": len(text.encode()), "ready": {},
         "batch_sizes": [None], "input_shapes": {}, "input_values": {}, "phase": None, "generation": {},
-        "architecture": None, "precision": "default", "runtime": None, "accelerators": [H100], "overrides": [],
+        "architecture": None, "precision": "default", "cache_precision": "default", "runtime": None,
+        "accelerators": [H100], "overrides": [],
     }  # fmt: skip
     return header | changes, text.encode()
 
@@ -88,6 +89,23 @@ def test_a_phase_has_only_its_own_figures(phase: str, absent: tuple[str, ...]) -
     assert row["phase"] == phase
     assert not [name for name in row if name.startswith(absent)]
     assert row["joulesPerRequest"] > 0
+
+
+def test_the_cache_is_kept_in_the_precision_asked_for() -> None:
+    (wide,), (narrow,) = (
+        answer(LLAMA_70B, generation=TOKENS, cache_precision=each)["results"] for each in ("default", "fp8")
+    )
+    assert (wide["cachePrecision"], narrow["cachePrecision"]) == ("default", "fp8")
+    cached = TOKENS["concurrency"] * 768 * 80 * 2 * 8 * 128 // TOKENS["tensor_parallel"]
+    assert wide["memoryBytes"] - narrow["memoryBytes"] == cached, "one byte in place of two for each element"
+    assert narrow["joulesPerOutputToken"] < wide["joulesPerOutputToken"]
+
+
+def test_a_cache_that_no_kernel_reads_on_an_accelerator_is_its_reason() -> None:
+    found = answer({**CONFIG, "torch_dtype": "float16"}, accelerators=[V100, H100], cache_precision="fp8")
+    assert [row["accelerator"] for row in found["results"]] == [H100]
+    assert found["unavailable"][V100]["reason"] == "UnsupportedOnAccelerator"
+    assert "cached in fp8" in found["unavailable"][V100]["message"]
 
 
 def test_a_rate_gives_the_concurrency() -> None:
@@ -170,7 +188,9 @@ def test_a_text_that_is_no_configuration_is_one_clear_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"phase": "request"}, {"generation": {"output_tokens": 1}}, {"runtime": "vllm"}], ids=str
+    "changes",
+    [{"phase": "request"}, {"generation": {"output_tokens": 1}}, {"cache_precision": "fp8"}, {"runtime": "vllm"}],
+    ids=str,
 )
 def test_any_other_model_generates_nothing(tmp_path: Any, changes: dict[str, Any]) -> None:
     from tests.unit.joulecast_operator.workers.test_profiler import job as other
