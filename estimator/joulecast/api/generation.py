@@ -209,7 +209,10 @@ def forecast_generation(
 
     require_engine(runtime)
     if not model.generates:
-        raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
+        raise WorkloadError(
+            f"{model.architecture} makes one pass over a text and generates nothing: leave the phase out, or give"
+            " forward"
+        )
     cached = in_cache_precision(in_precision(model, precision), cache_precision)
     run = executed_on(cached, architecture=accelerator.architecture, product=accelerator.product)
     return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
