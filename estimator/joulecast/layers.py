@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from joulecast.graph import Shape
+
+if TYPE_CHECKING:
+    from joulecast.blocks import LanguageModel
 
 LayerKind = Literal["counted", "zero", "free", "unsupported"]
 """counted: MACs by a formula. zero: no MACs by definition, but a kernel that moves bytes. free: no kernel runs.
@@ -152,6 +155,8 @@ class ModelProfile:
     - ``graph``: ``exported`` (canonicalised), ``optimized``, or ``engine`` (the kernels of an inference engine).
     - ``phase``: forward, prefill or decode.
     - ``verification``: Full, Manifest or None (local).
+    - ``model``: the blocks that the rows of an engine were made of, which decide what a card executes; a saved profile
+      has none.
     """
 
     source: str
@@ -166,3 +171,4 @@ class ModelProfile:
     input_shapes: Mapping[str, Shape] = field(default_factory=dict)
     verification: str | None = None
     bytes_fetched: int | None = None
+    model: LanguageModel | None = field(default=None, compare=False, repr=False)

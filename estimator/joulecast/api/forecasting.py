@@ -43,6 +43,7 @@ def estimate(
     platform: str = "linux/amd64",
     verify: bool = False,
     clock_mhz: float | None = None,
+    tensor_parallel: int = 1,
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
 
@@ -54,6 +55,7 @@ def estimate(
     - ``runtime``: ``torch-eager`` (the default), ``torch-cudagraph``, ``onnxruntime-cuda``; of a language model
       ``vllm`` (its default) or ``sglang``. ``joulecast.estimate_generation`` forecasts what it generates.
     - ``clock_mhz``: an SM clock lock, in MHz.
+    - ``tensor_parallel``: cards that share a language model: 1, 2, 4 or 8; joules and watts are those of all.
 
     The other arguments are those of ``joulecast.profile``.
 
@@ -98,7 +100,14 @@ def estimate(
                 " out, or give the model itself"
             )
         engine = runtime or DEFAULT_ENGINE
-        return price_forward(profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz)
+        return price_forward(
+            profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz, cards=tensor_parallel
+        )
+    if tensor_parallel != 1:
+        raise WorkloadError(
+            f"{profiled.source} is a graph, which runs on one card: leave tensor_parallel out, or give a language model"
+            " by its configuration"
+        )
     if runtime in ENGINES:
         from joulecast.counting.registry import RUNTIMES
 

@@ -98,13 +98,18 @@ def forward_profiles(
 
 
 def forward_estimates(
-    profiled: Sequence[ModelProfile], accelerators: Sequence[AcceleratorProfile], *, precision: str, runtime: str
+    profiled: Sequence[ModelProfile],
+    accelerators: Sequence[AcceleratorProfile],
+    *,
+    precision: str,
+    runtime: str,
+    cards: int = 1,
 ) -> list[EnergyEstimate]:
-    """Return forecasts of passes that ``forward_profiles`` counted in ``precision``."""
+    """Return forecasts of passes that ``forward_profiles`` counted in ``precision``, on ``cards`` cards."""
     from joulecast.api.language_profiles import price_forward
 
     return [
-        price_forward(profile, accelerator, precision=precision, runtime=runtime)
+        price_forward(profile, accelerator, precision=precision, runtime=runtime, cards=cards)
         for accelerator in accelerators
         for profile in profiled
     ]

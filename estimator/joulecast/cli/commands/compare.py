@@ -84,7 +84,8 @@ def command(
     if phase is PhaseChoice.FORWARD:
         tokens = generation.input_tokens
         profiled = forward_profiles(opened_as, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
-        estimates = _priced(found, unavailable, lambda each: forward_estimates(profiled, [each], **asked))
+        cards = generation.tensor_parallel or 1
+        estimates = _priced(found, unavailable, lambda each: forward_estimates(profiled, [each], cards=cards, **asked))
         printed.passes(profiled[0], estimates, unavailable)
         return
     served, missing = comparable(generation.cached(opened_as.model), found, generation.requests(phase), **asked)
