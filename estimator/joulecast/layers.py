@@ -145,6 +145,9 @@ ENGINE_DOMAIN = "joulecast.engine"
 ENGINE_GRAPH = "engine"
 """``ModelProfile.graph`` of rows that an inference engine runs."""
 
+TRACED_GRAPH = "traced"
+"""``ModelProfile.graph`` of a configuration that no entry reads: the calls of its class of transformers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProfile:
@@ -152,7 +155,8 @@ class ModelProfile:
 
     - ``source``: the reference as given.
     - ``digest``: identity of the image or file (``sha256:…``).
-    - ``graph``: ``exported`` (canonicalised), ``optimized``, or ``engine`` (the kernels of an inference engine).
+    - ``graph``: ``exported`` (canonicalised), ``optimized``, ``engine`` (the kernels of an inference engine) or
+      ``traced`` (the calls of a class of transformers that a configuration without an entry names).
     - ``phase``: forward, prefill or decode.
     - ``verification``: Full, Manifest or None (local).
     - ``model``: the blocks that the rows of an engine were made of, which decide what a card executes; a saved profile

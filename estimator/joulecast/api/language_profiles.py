@@ -10,7 +10,7 @@ from joulecast.api.language_models import in_precision, language_model, require_
 from joulecast.counting import totals
 from joulecast.energy.engines.pricing import gap_watts, price_pass, step_seconds
 from joulecast.energy.model import ORIGINS, EnergyEstimate
-from joulecast.errors import WorkloadError
+from joulecast.errors import UnsupportedOperatorError, WorkloadError
 from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Workload
 from joulecast.serving.execution import executed_on
 from joulecast.serving.kernels import ENGINES
@@ -46,8 +46,38 @@ def profile_fetched(
             f" {unknown[0] if unknown else f'the shape {list(shape)}'}"
         )
     workload = request.resolve(request.leading_batch_size)
-    model = in_precision(language_model(fetched), precision)
+    try:
+        model = in_precision(language_model(fetched), precision)
+    except UnsupportedOperatorError as error:
+        if not falls_back(fetched, error):
+            raise
+        return traced_instead(fetched, error, batch_size=workload.batch_size, tokens=shape[1])
     return profile_language_model(fetched, model, batch_size=workload.batch_size, tokens=shape[1])
+
+
+def falls_back(fetched: FetchedModel, error: UnsupportedOperatorError) -> bool:
+    """Decide whether the class of transformers can be traced in place of an entry that there is not."""
+    from joulecast.api.traced_models import can_trace
+    from joulecast.readers.huggingface.chosen import UNKNOWN
+
+    return fetched.format == "huggingface" and error.reason == UNKNOWN and can_trace()
+
+
+def traced_instead(
+    fetched: FetchedModel, error: UnsupportedOperatorError, *, batch_size: int, tokens: int
+) -> ModelProfile:
+    """Return the profile of the traced class. Raises ``error`` where transformers has none of that name."""
+    from joulecast.api.traced_models import profile_traced
+    from joulecast.readers.huggingface.chosen import UNKNOWN
+    from joulecast.sources.facts.model_facts import read_document
+
+    config = read_document(fetched.skeleton).config or {}
+    try:
+        return profile_traced(fetched, config, batch_size=batch_size, tokens=tokens)
+    except UnsupportedOperatorError as other:
+        if other.reason != UNKNOWN:
+            raise
+        raise UnsupportedOperatorError(f"{error}; a trace is no way out either: {other}", reason=UNKNOWN) from None
 
 
 def profile_language_model(
