@@ -10,10 +10,10 @@ from joulecast.api.language_models import in_precision, language_model, require_
 from joulecast.counting import totals
 from joulecast.energy.engines.pricing import gap_watts, price_pass, step_seconds
 from joulecast.energy.model import ORIGINS, EnergyEstimate
-from joulecast.errors import UnsupportedOperatorError, WorkloadError
+from joulecast.errors import NotCalibratedError, UnsupportedOperatorError, WorkloadError
 from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Workload
-from joulecast.serving.execution import executed_on
-from joulecast.serving.kernels import ENGINES
+from joulecast.serving.execution import SUPPORT, executed_on
+from joulecast.serving.kernels import COMPUTED_AS, ENGINES
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.requests import require_degree
 from joulecast.serving.rows import rows
@@ -165,11 +165,23 @@ def _rows_on(profile: ModelProfile, accelerator: AcceleratorProfile, cards: int)
                 f"the profile of {profile.source} was counted on one card: leave the tensor-parallel degree of {cards}"
                 " out, or give the model itself"
             )
+        _require_native(profile, accelerator)
         return profile.layers
     run = executed_on(profile.model, architecture=accelerator.architecture, product=accelerator.product)
     if run is profile.model and cards == 1:
         return profile.layers
     return rows(run, _pass(run, *profile.input_shapes[INPUT]), cards=cards)
+
+
+def _require_native(profile: ModelProfile, accelerator: AcceleratorProfile) -> None:
+    """Raise NotCalibratedError where a saved profile multiplies in what engines would unpack the weights from."""
+    family = accelerator.architecture.partition(" ")[0]
+    for name, support in SUPPORT.items():
+        if family in support.unpacked and any(row.macs and row.dtype == COMPUTED_AS[name] for row in profile.layers):
+            raise NotCalibratedError(
+                f"the profile of {profile.source} multiplies in {name}, which {accelerator.product} does not: engines"
+                " unpack such weights there, so give the model itself in place of the saved profile"
+            )
 
 
 def _of_all(row: LayerEnergy, cards: int) -> LayerEnergy:

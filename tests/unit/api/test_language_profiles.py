@@ -50,6 +50,14 @@ def test_fp8_weights_are_unpacked_on_a_card_without_fp8(tmp_path):
     assert {row.dtype for row in profile.layers} >= {"float8"}
 
 
+def test_a_saved_profile_of_weights_that_engines_unpack_is_refused(tmp_path):
+    quantised = joulecast.profile(written(tmp_path / "fp8", quantization_config=FP8))
+    saved = joulecast.profile_from_document(joulecast.profile_document(quantised))
+    with pytest.raises(NotCalibratedError, match="give the model itself in place of the saved profile"):
+        joulecast.estimate(saved, OLDER)
+    assert joulecast.estimate(saved, CARD).joules_per_batch == joulecast.estimate(quantised, CARD).joules_per_batch
+
+
 def test_weights_that_no_engine_runs_on_a_card_are_refused(tmp_path):
     awq = written(tmp_path / "awq", quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})
     with pytest.raises(NotCalibratedError, match="engines do not run") as caught:
