@@ -176,3 +176,15 @@ def test_a_model_without_an_entry_is_traced_for_one_pass(joulecast: CommandLine,
     refused = joulecast("estimate", tmp_path, "--phase", "decode", "-a", "NVIDIA-H200")
     assert (refused.code, refused.out) == (2, "")
     assert "leave --phase out" in " ".join(refused.err.replace("│", "").split())
+
+
+def test_one_pass_takes_no_option_of_generation(joulecast: CommandLine, large: Path) -> None:
+    (large / "config.json").write_text(json.dumps(LLAMA_70B | {"architectures": ["LlamaForSequenceClassification"]}))
+    assert joulecast("estimate", large, "-a", "NVIDIA-H200", "-tp", "4", "--input-tokens", "64").code == 0
+    for option, value in (("--concurrency", "4"), ("--output-tokens", "8"), ("--cached-tokens", "8")):
+        for command in ("estimate", "compare"):
+            done = joulecast(command, large, "-a", "NVIDIA-H200", option, value)
+            assert (done.code, done.out) == (2, "")
+            assert f"leave {option} out" in " ".join(done.err.replace("│", "").split())
+    done = joulecast("estimate", large, "-a", "NVIDIA-H200", "--phase", "decode")
+    assert "LlamaForSequenceClassification makes one pass over a text and generates nothing" in done.err
