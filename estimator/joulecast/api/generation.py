@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Experts, LanguageModel
@@ -209,7 +209,10 @@ def forecast_generation(
 
     require_engine(runtime)
     if not model.generates:
-        raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
+        raise WorkloadError(
+            f"{model.architecture} makes one pass over a text and generates nothing: leave the phase out, or give"
+            " forward"
+        )
     cached = in_cache_precision(in_precision(model, precision), cache_precision)
     run = executed_on(cached, architecture=accelerator.architecture, product=accelerator.product)
     return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
@@ -223,9 +226,11 @@ def forecast_passes(
     engine: str = DEFAULT_ENGINE,
     cards: int = 1,
     clock_mhz: float | None = None,
-    with_layers: bool = False,
+    with_layers: int = 0,
 ) -> tuple[PassForecast, ...]:
     """Forecast passes of ``model`` on one of ``cards`` cards that share it; layers that are alike are priced once.
+
+    ``with_layers``: how many of the last passes have an entry for each row.
 
     Raises WorkloadError where the model cannot be divided among the cards, and what ``price_passes`` raises.
     """
@@ -262,8 +267,9 @@ class _Served:
     def estimate(self) -> GenerationEstimate:
         concurrency = self._concurrency()
         memory = self._memory(concurrency)
-        found = generate(self._asked, concurrency, self._price)
-        phases = self._phases(concurrency)
+        shown, layered = self._shown(concurrency), list[PassForecast]()
+        found = generate(self._asked, concurrency, partial(self._price, shown=list(shown.values()), layered=layered))
+        phases = list(zip(shown, layered, strict=True))
         wider = tuple(self._widenings())
         return replace(
             self._figures(found, widths(self._engine, wider)),
@@ -276,9 +282,17 @@ class _Served:
             ),
         )
 
-    def _price(self, passes: Sequence[Pass]) -> list[Spent]:
-        """Price passes on all cards, with what the engine does between the kernels of two of them."""
-        return [self._spent(run, each) for run, each in zip(passes, self._forecasts(passes), strict=True)]
+    def _price(
+        self, passes: Sequence[Pass], *, shown: Sequence[Pass] = (), layered: list[PassForecast] | None = None
+    ) -> list[Spent]:
+        """Price passes on all cards, with what the engine does between the kernels of two of them.
+
+        Those ``shown`` by layer are priced in the same call, which costs little more, and go to ``layered``.
+        """
+        priced = self._forecasts([*passes, *shown], with_layers=len(shown))
+        if layered is not None:
+            layered += priced[len(passes) :]
+        return [self._spent(run, each) for run, each in zip(passes, priced, strict=False)]
 
     def _spent(self, run: Pass, priced: PassForecast) -> Spent:
         between = step_seconds(self._engine, run.sequences)
@@ -319,23 +333,21 @@ class _Served:
             return memory_of(self._model, self._asked, self._cards)
         return require_fit(self._model, self._asked, concurrency, self._card_bytes, self._accelerator.product)
 
-    def _phases(self, concurrency: int) -> list[tuple[Phase, PassForecast]]:
-        """Price the passes that are shown by layer: one input, and the middle decode step."""
+    def _shown(self, concurrency: int) -> dict[Phase, Pass]:
+        """Return the passes that are shown by layer: one input, and the middle decode step."""
         asked = self._asked
         middle = asked.input_tokens + (asked.output_tokens - 1) // 2
         passes: list[tuple[Phase, Pass]] = [
             ("prefill", prefill(1, min(asked.new_tokens, asked.batched_tokens), asked.cached_tokens)),
             ("decode", decode(concurrency, middle)),
         ]
-        shown = [
-            (phase, run)
+        return {
+            phase: run
             for phase, run in passes
             if asked.phase == phase or (asked.phase == "request" and (phase == "prefill" or asked.output_tokens > 1))
-        ]
-        priced = self._forecasts([run for _, run in shown], with_layers=True)
-        return [(phase, each) for (phase, _), each in zip(shown, priced, strict=True)]
+        }
 
-    def _forecasts(self, passes: Sequence[Pass], *, with_layers: bool = False) -> tuple[PassForecast, ...]:
+    def _forecasts(self, passes: Sequence[Pass], *, with_layers: int = 0) -> tuple[PassForecast, ...]:
         return forecast_passes(
             self._model,
             passes,

@@ -109,11 +109,22 @@ class GenerationOptions:
         return [GenerationRequest(phase=phase.value, concurrency=each, **stated) for each in counts]  # type: ignore[arg-type]
 
 
+_OF_A_PASS = ("--phase", "--input-tokens", "--tensor-parallel", "--architecture")
+"""Options of a language model that one pass has too."""
+
+
 def asked_phase(options: GenerationOptions, model: LanguageModel, batch_sizes: Sequence[int] | None) -> PhaseChoice:
     """Return what is forecast of ``model``. Raises a usage error for options that the phase does not have."""
     phase = options.phase or (PhaseChoice.REQUEST if model.generates else PhaseChoice.FORWARD)
     if phase is not PhaseChoice.FORWARD and batch_sizes:
         raise typer.BadParameter("generation runs requests at once: give --concurrency", param_hint="--batch-size")
+    unused = [name for name in options.given if name not in _OF_A_PASS]
+    if phase is PhaseChoice.FORWARD and unused:
+        raise typer.BadParameter(
+            f"{model.architecture} is forecast for one pass, which has batches (-b), --input-tokens and"
+            f" --tensor-parallel: leave {unused[0]} out",
+            param_hint=unused[0],
+        )
     return phase
 
 

@@ -18,7 +18,6 @@ from joulecast.blocks import LanguageModel
 from joulecast.energy.model import EnergyEstimate
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import WorkloadError
-from joulecast.serving.execution import executed_on
 from joulecast.serving.kernels import ENGINES
 from joulecast.serving.requests import GenerationRequest
 from joulecast.sources import FetchedModel
@@ -108,40 +107,35 @@ def _is_forward(header: Header, model: LanguageModel) -> bool:
 
 def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
     """Forecast one pass for each accelerator and batch size."""
-    tokens, sizes = _tokens_of_pass(header, model), [size or 1 for size in header["batch_sizes"]]
+    (tokens, cards), run = _shape_of_pass(header, model), in_precision(model, header["precision"])
+    profiles = [
+        profile_language_model(fetched, run, batch_size=size or 1, tokens=tokens) for size in header["batch_sizes"]
+    ]
 
     def price(product: str) -> list[EnergyEstimate]:
         accelerator = _accelerator(header, product)
-        run = executed_on(
-            in_precision(model, header["precision"]),
-            architecture=accelerator.architecture,
-            product=accelerator.product,
-        )
-        profiles = [profile_language_model(fetched, run, batch_size=size, tokens=tokens) for size in sizes]
-        priced = partial(price_forward, accelerator=accelerator, precision=header["precision"], runtime=_engine(header))
-        return [finite_batch(priced(each)) for each in profiles]
+        asked = {"precision": header["precision"], "runtime": _engine(header), "cards": cards}
+        return [finite_batch(price_forward(each, accelerator, **asked)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    first = profile_language_model(fetched, model, batch_size=sizes[0], tokens=tokens)
-    return answer(estimates, unavailable, first.totals, result=_pass_result, layers=batch_layers)
+    return answer(estimates, unavailable, profiles[0].totals, result=_pass_result, layers=batch_layers)
 
 
 def _pass_result(estimate: EnergyEstimate) -> Header:
-    return {"phase": FORWARD, **batch_result(estimate)}
+    return {"phase": FORWARD, **batch_result(estimate), "parallel": estimate.parallel}
 
 
-def _tokens_of_pass(header: Header, model: LanguageModel) -> int:
-    """Return the tokens of each sequence of a pass. Raises WorkloadError for fields that a pass does not have."""
+def _shape_of_pass(header: Header, model: LanguageModel) -> tuple[int, int]:
+    """Return the tokens of each sequence of a pass, and the cards. Raises WorkloadError for other fields."""
     given = {name: value for name, value in header["generation"].items() if name != "batched_tokens"}
-    tokens = given.pop("input_tokens", DEFAULT_INPUT_TOKENS)
-    if given.pop("tensor_parallel", 1) != 1:
-        raise WorkloadError("one pass is forecast on one accelerator: leave spec.workload.tensorParallel out")
+    tokens, cards = given.pop("input_tokens", DEFAULT_INPUT_TOKENS), given.pop("tensor_parallel", 1)
     if given:
         raise WorkloadError(
-            f"{model.architecture} makes one forward pass here, which takes inputTokens and batchSizes: leave"
-            f" {', '.join(map(camel, given))} out of spec.workload"
+            f"{model.architecture} makes one forward pass here, which takes inputTokens, batchSizes and"
+            f" tensorParallel: leave {', '.join(map(camel, given))} out of spec.workload"
         )
-    return int(tokens)
+    asked = _in_spec({"input_tokens": tokens, "tensor_parallel": cards})
+    return asked.input_tokens, asked.tensor_parallel
 
 
 def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
@@ -165,8 +159,13 @@ def _request(header: Header) -> GenerationRequest:
     given: dict[str, Any] = dict(header["generation"])
     if "requests_per_second" in given:
         given["concurrency"] = None
+    return _in_spec({"phase": header["phase"] or "request", **given})
+
+
+def _in_spec(given: dict[str, Any]) -> GenerationRequest:
+    """Return the request. Raises WorkloadError that names the fields of the spec."""
     try:
-        return GenerationRequest(phase=header["phase"] or "request", **given)
+        return GenerationRequest(**given)
     except WorkloadError as error:
         raise WorkloadError(_in_fields(str(error)), reason=error.reason) from error
 

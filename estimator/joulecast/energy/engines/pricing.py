@@ -54,7 +54,7 @@ def price_pass(
     Raises NotCalibratedError as ``price_passes`` does.
     """
     (found,) = price_passes(
-        [rows], accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz, with_layers=True
+        [rows], accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz, with_layers=1
     )  # fmt: skip
     return found
 
@@ -67,20 +67,22 @@ def price_passes(
     cards: int = 1,
     clock_mhz: float | None = None,
     times: Sequence[Sequence[int]] | None = None,
-    with_layers: bool = False,
+    with_layers: int = 0,
 ) -> tuple[PassForecast, ...]:
     """Forecast many passes at once: equal kernels are priced once.
 
     - ``times``: for each pass, how often it runs each of its rows; once where it is left out.
-    - ``with_layers``: with an entry for each row, which is that of one where it runs more often.
+    - ``with_layers``: how many of the last passes have an entry for each row, which is that of one where it runs more
+      often.
 
     Raises NotCalibratedError for an unknown engine, for a clock that the accelerator does not have, for an arithmetic
     that its hardware lacks or of which no source states a peak, and for a profile of a simulated device.
     """
     counted = passes_of(passes, engine, times)
     priced = _Priced(counted, accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
+    first = len(passes) - with_layers
     return tuple(
-        priced.forecast(number, priced.layers(number, rows) if with_layers else ())
+        priced.forecast(number, priced.layers(number, rows) if number >= first else ())
         for number, rows in enumerate(passes)
     )
 

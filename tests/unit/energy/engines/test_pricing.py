@@ -41,6 +41,13 @@ def test_many_passes_cost_what_each_costs_alone() -> None:
     assert [each.busy_seconds for each in together] == pytest.approx([each.busy_seconds for each in alone])
 
 
+def test_the_last_passes_have_an_entry_for_each_row() -> None:
+    passes = [decoding(1), filling(512)]
+    first, last = price_passes(passes, H100, with_layers=1)
+    assert first.layers == ()
+    assert last.layers == price_pass(passes[1], H100).layers
+
+
 @pytest.mark.parametrize("rows", [decoding(1), filling(8192)], ids=["decode", "capped prefill"])
 def test_the_entries_of_the_rows_sum_to_the_pass(rows: tuple[LayerProfile, ...]) -> None:
     found = price_pass(rows, H100)

@@ -135,6 +135,13 @@ def test_batch_sizes_mean_passes() -> None:
     assert "joulesPerRequest" not in found["results"][0]
 
 
+def test_several_cards_share_a_pass() -> None:
+    asked = {"batch_sizes": [8], "generation": {"input_tokens": 128, "tensor_parallel": 2}}
+    (shared,), (alone,) = (answer(CONFIG, **each)["results"] for each in (asked, asked | {"generation": {}}))
+    assert (shared["parallel"], alone["parallel"]) == (2, 1)
+    assert shared["latencySeconds"] != alone["latencySeconds"]
+
+
 def test_an_encoder_makes_a_pass_and_generates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     read = language.language_model
     monkeypatch.setattr(
@@ -168,7 +175,7 @@ def test_a_quantisation_that_is_not_known_is_refused_by_name() -> None:
         ({"input_shapes": {"input_ids": [1, 8]}}, "give spec.workload.inputTokens"),
         ({"generation": {"tensor_parallel": 3}}, "spec.workload.tensorParallel is 3: give one of 1, 2, 4, 8"),
         ({"generation": {"cached_tokens": 512}}, "spec.workload.cachedTokens is 512"),
-        ({"phase": "forward", "generation": {"tensor_parallel": 2}}, "leave spec.workload.tensorParallel out"),
+        ({"phase": "forward", "generation": {"tensor_parallel": 3}}, "spec.workload.tensorParallel is 3"),
         ({"phase": "forward", "generation": {"cached_tokens": 2}}, "leave cachedTokens out"),
     ],
 )
