@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.api.language_models import in_precision, language_model, require_engine
 from joulecast.counting import totals
-from joulecast.energy.engines.pricing import gap_watts, price_pass, step_seconds
+from joulecast.energy.engines.pricing import price_pass, step_seconds
 from joulecast.energy.model import ORIGINS, EnergyEstimate
 from joulecast.errors import WorkloadError
 from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Workload
@@ -85,10 +85,9 @@ def price_forward(
     from joulecast.api.generation import widenings, widths
 
     require_engine(runtime)
-    priced = price_pass(profile.layers, accelerator, engine=runtime, clock_mhz=clock_mhz)
-    between = step_seconds(runtime, profile.workload.batch_size)
-    gap = between * gap_watts(accelerator, clock_mhz)
-    joules, seconds = priced.joules + gap, priced.busy_seconds + between
+    waiting = step_seconds(runtime, profile.workload.batch_size)
+    priced = price_pass(profile.layers, accelerator, engine=runtime, clock_mhz=clock_mhz, waiting_seconds=waiting)
+    joules, seconds = priced.step_joules, priced.step_seconds
     wider = widenings(runtime, accelerator.product)
     width = widths(runtime, wider).joules
     return EnergyEstimate(
@@ -99,9 +98,9 @@ def price_forward(
         joules_per_batch=Joules(joules),
         joules_per_batch_lower=Joules(joules * math.exp(-width)),
         joules_per_batch_upper=Joules(joules * math.exp(width)),
-        latency_seconds=Seconds(seconds),
+        latency_seconds=seconds,
         average_power_watts=Watts(joules / seconds),
-        gap_joules=Joules(gap),
+        gap_joules=priced.waiting_joules,
         coverage=priced.coverage,
         origin=max([accelerator.origin, *(row.origin for row in priced.layers)], key=ORIGINS.index),
         reasons=tuple(each.reason for each in wider),
