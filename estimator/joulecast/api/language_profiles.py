@@ -14,7 +14,7 @@ from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Workload
 from joulecast.serving.kernels import ENGINES
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.rows import rows
-from joulecast.units import Joules, Seconds, Watts
+from joulecast.units import Joules, Watts
 from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ class PassForecast:
     """One pass on one card, and the wait after it.
 
     - ``busy_seconds``: of its kernels.
-    - ``joules``: of one card while they run; ``power_watts``: their mean power. The power limit is kept in the mean over
-      kernels and wait, since a card's control averages over many passes.
+    - ``joules``: of one card while they run; ``power_watts``: their mean power. The power limit is kept in the mean
+      over kernels and wait, since a card's control averages over many passes.
     - ``waiting_seconds``, ``waiting_joules``: from its last kernel to the first one of the next pass.
     - ``capped``: whether the power limit lowers the power.
     - ``coverage``: share of FLOPs and ops that the law prices.
@@ -40,8 +40,8 @@ class PassForecast:
     power_watts: Watts
     capped: bool
     coverage: Coverage
-    waiting_seconds: Seconds = Seconds(0.0)
-    waiting_joules: Joules = Joules(0.0)
+    waiting_seconds: Seconds
+    waiting_joules: Joules
     layers: tuple[LayerEnergy, ...] = ()
 
     @property
@@ -116,7 +116,9 @@ def law_of(accelerator: AcceleratorProfile, card: Card) -> Law:
     data sheet are shares of. What a card draws at rest stays that of the board.
     """
     law, die, typical = accelerator.law, card.die, accelerator.law.flop_joules.get("bf16")
-    if accelerator.origin != "datasheet" or die is None or not typical or die.name not in accelerator.architecture.split():
+    if die is None or die.name not in accelerator.architecture.split():
+        return law
+    if accelerator.origin != "datasheet" or not typical:
         return law
     clock = min((accelerator.boost_clock_mhz or die.boost_clock_mhz) / die.boost_clock_mhz, 1.0)
     share = die.flop_joules * float(voltage_squared(law, np.array(clock))) / typical

@@ -93,7 +93,9 @@ def served(model: LanguageModel, accelerator: str, asked: GenerationRequest, ste
 
     def price(passes: Sequence[Pass]) -> list[Spent]:
         waits = [step.seconds + step.sequence_seconds * each.sequences for each in passes]
-        return [spent(each, cards) for each in forecast_passes(run, passes, profile, cards=cards, waiting_seconds=waits)]
+        return [
+            spent(each, cards) for each in forecast_passes(run, passes, profile, cards=cards, waiting_seconds=waits)
+        ]
 
     return generate(asked, asked.concurrency or 1, price)
 

@@ -82,9 +82,9 @@ def _watts(row: Mapping[str, str]) -> float:
 def _running(row: Mapping[str, str]) -> int:
     """Return how many sequences a batch runs in the mean: it shrinks, since each ends where its text does.
 
-    The benchmark asks for no more than a limit of tokens (its ``vllm_engine.py`` does not ignore the end of a text), and
-    at least one sequence reaches it. The tokens written lie between its words × 1.3 and every sequence at the limit, by
-    the set's README; nothing says where, so their geometric mean is taken.
+    The benchmark asks for no more than a limit of tokens (its ``vllm_engine.py`` does not ignore the end of a text),
+    and at least one sequence reaches it. The tokens written lie between its words × 1.3 and every sequence at the
+    limit, by the set's README; nothing says where, so their geometric mean is taken.
     """
     share = min(float(row["output_tokens_est"]) / float(row["output_tokens_max"]), 1.0)
     return max(1, round(math.sqrt(share) * min(int(row["batch_effective"]), MOST_SEQUENCES)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from joulecast.layers import LayerProfile
+from joulecast_calibration.fit.engines.kinds import KINDS
 from joulecast_calibration.rows.engines.attention import (
     Shape,
     attention,
@@ -15,7 +16,6 @@ from joulecast_calibration.rows.engines.attention import (
     latent_attention,
     prefill_attention,
 )
-from joulecast_calibration.fit.engines.kinds import KINDS
 from joulecast_calibration.rows.engines.collectives import all_reduces
 from joulecast_calibration.rows.engines.elementwise import elementwise
 from joulecast_calibration.rows.engines.experts import experts
