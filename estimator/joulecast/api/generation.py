@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.blocks import Experts, LanguageModel
 from joulecast.energy.engines.coefficients import engine_named
-from joulecast.energy.engines.pricing import PassForecast, gap_watts, price_passes, step_seconds
+from joulecast.energy.engines.pricing import PassForecast, price_passes, step_seconds
 from joulecast.energy.interval import Widening
 from joulecast.energy.model import ORIGINS, LayerEnergy, Origin
 from joulecast.errors import WorkloadError
@@ -226,11 +226,13 @@ def forecast_passes(
     engine: str = DEFAULT_ENGINE,
     cards: int = 1,
     clock_mhz: float | None = None,
+    waiting_seconds: Sequence[float] | None = None,
     with_layers: int = 0,
 ) -> tuple[PassForecast, ...]:
     """Forecast passes of ``model`` on one of ``cards`` cards that share it; layers that are alike are priced once.
 
-    ``with_layers``: how many of the last passes have an entry for each row.
+    - ``waiting_seconds``: after each pass, in which the cards wait for the engine.
+    - ``with_layers``: how many of the last passes have an entry for each row.
 
     Raises WorkloadError where the model cannot be divided among the cards, and what ``price_passes`` raises.
     """
@@ -242,8 +244,14 @@ def forecast_passes(
         cards=cards,
         clock_mhz=clock_mhz,
         times=[each.times for each in counted],
+        waiting_seconds=waiting_seconds,
         with_layers=with_layers,
     )
+
+
+def spent(priced: PassForecast, cards: int) -> Spent:
+    """Return what a pass and the wait after it cost ``cards`` cards together."""
+    return Spent(seconds=priced.step_seconds, joules=priced.step_joules * cards)
 
 
 class _Served:
@@ -262,7 +270,6 @@ class _Served:
         self._engine, self._precision, self._clock_mhz = engine, precision, clock_mhz
         self._cards = asked.tensor_parallel
         self._outline = Outline.of(model)
-        self._gap_watts = gap_watts(accelerator, clock_mhz)
 
     def estimate(self) -> GenerationEstimate:
         concurrency = self._concurrency()
@@ -292,12 +299,7 @@ class _Served:
         priced = self._forecasts([*passes, *shown], with_layers=len(shown))
         if layered is not None:
             layered += priced[len(passes) :]
-        return [self._spent(run, each) for run, each in zip(passes, priced, strict=False)]
-
-    def _spent(self, run: Pass, priced: PassForecast) -> Spent:
-        between = step_seconds(self._engine, run.sequences)
-        joules = priced.joules + between * self._gap_watts
-        return Spent(seconds=priced.busy_seconds + between, joules=joules * self._cards)
+        return [spent(each, self._cards) for each in priced[: len(passes)]]
 
     @cached_property
     def _card_bytes(self) -> int | None:
@@ -355,6 +357,7 @@ class _Served:
             engine=self._engine,
             cards=self._cards,
             clock_mhz=self._clock_mhz,
+            waiting_seconds=[step_seconds(self._engine, run.sequences) for run in passes],
             with_layers=with_layers,
         )
 

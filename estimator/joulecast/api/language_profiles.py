@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from joulecast.api.language_models import in_precision, language_model, require_engine
 from joulecast.counting import totals
-from joulecast.energy.engines.pricing import gap_watts, price_pass, step_seconds
+from joulecast.energy.engines.pricing import price_pass, step_seconds
 from joulecast.energy.model import ORIGINS, EnergyEstimate
 from joulecast.errors import NotCalibratedError, UnsupportedOperatorError, WorkloadError
 from joulecast.layers import ENGINE_GRAPH, Coverage, ModelProfile, Workload
@@ -17,7 +17,7 @@ from joulecast.serving.kernels import COMPUTED_AS, ENGINES
 from joulecast.serving.passes import Pass, Sequences
 from joulecast.serving.requests import require_degree
 from joulecast.serving.rows import rows
-from joulecast.units import Joules, Seconds, Watts
+from joulecast.units import Joules, Watts
 from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
@@ -131,11 +131,9 @@ def price_forward(
 
     require_engine(runtime)
     require_degree(cards)
-    run = _rows_on(profile, accelerator, cards)
-    priced = price_pass(run, accelerator, engine=runtime, cards=cards, clock_mhz=clock_mhz)
-    between = step_seconds(runtime, profile.workload.batch_size)
-    gap = cards * between * gap_watts(accelerator, clock_mhz)
-    joules, seconds = cards * priced.joules + gap, priced.busy_seconds + between
+    run, waiting = _rows_on(profile, accelerator, cards), step_seconds(runtime, profile.workload.batch_size)
+    priced = price_pass(run, accelerator, engine=runtime, cards=cards, clock_mhz=clock_mhz, waiting_seconds=waiting)
+    joules, seconds = cards * priced.step_joules, priced.step_seconds
     wider = widenings(runtime, accelerator.product)
     width = widths(runtime, wider).joules
     return EnergyEstimate(
@@ -146,9 +144,9 @@ def price_forward(
         joules_per_batch=Joules(joules),
         joules_per_batch_lower=Joules(joules * math.exp(-width)),
         joules_per_batch_upper=Joules(joules * math.exp(width)),
-        latency_seconds=Seconds(seconds),
+        latency_seconds=seconds,
         average_power_watts=Watts(joules / seconds),
-        gap_joules=Joules(gap),
+        gap_joules=Joules(cards * priced.waiting_joules),
         coverage=priced.coverage,
         origin=max([accelerator.origin, *(row.origin for row in priced.layers)], key=ORIGINS.index),
         reasons=tuple(each.reason for each in wider),

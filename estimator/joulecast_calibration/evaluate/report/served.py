@@ -17,10 +17,13 @@ INTRODUCTION = (
     "is forecast, and so are the intervals; repeats by other versions of an engine are one row, their geometric mean. "
     "Rows whose requests do not all fit the memory or wait longer for a place than half of the time of writing are "
     "queue-bound, and apart. The time to the first token holds waiting that no forecast sees, and has no target. "
+    "Mean lengths and the precision of the cache are those that the benchmarks' own scripts set (InferenceX draws "
+    "lengths from 0.8 of the stated one up to it). "
     "Rows under sglang are forecast by the coefficients and the step of vllm. "
     "Watts, and steps of batches on H100 NVL: nothing is fitted on these rows; three models of one maker, so no "
-    "guarantee. Beside them two rules of thumb: the power limit × our seconds, and what is proportional to 2 × active "
-    "parameters × tokens, its factor from the other models' rows."
+    "guarantee. Their batches shrink as texts end: how many sequences run is the geometric mean of what the published "
+    "count of words and the limit of tokens say. Beside them two rules of thumb: the power limit × our seconds, and "
+    "what is proportional to 2 × active parameters × tokens, its factor from the other models' rows."
 )
 RESIDUALS = (
     "By lineage or model, card, batch size and number of cards. The median signed error says to which side a group is "
