@@ -43,7 +43,7 @@ def test_fp8_weights_are_unpacked_on_a_card_without_fp8(tmp_path):
     profile, card = joulecast.profile(quantised, input_shapes=SHAPES), accelerator_named(OLDER)
     model = language_model(joulecast.fetch(str(quantised)))
     run = executed_on(model, architecture=card.architecture, product=card.product)
-    wanted = price_pass(rows(run, prefill(8, 256)), card)
+    wanted = price_pass(rows(run, prefill(8, 256)), card, waiting_seconds=step_seconds("vllm", 8))
     for source in (quantised, profile):
         found = joulecast.estimate(source, OLDER, input_shapes=None if source is profile else SHAPES)
         assert found.joules_per_batch - found.gap_joules == pytest.approx(wanted.joules)
@@ -68,10 +68,11 @@ def test_weights_that_no_engine_runs_on_a_card_are_refused(tmp_path):
 def test_cards_share_a_pass_and_its_joules_are_those_of_all(folder):
     card, model = accelerator_named(CARD), language_model(joulecast.fetch(str(folder)))
     found = joulecast.estimate(folder, CARD, input_shapes=SHAPES, tensor_parallel=4)
-    own = price_pass(rows(model, prefill(8, 256), cards=4), card, cards=4)
-    gap = step_seconds("vllm", 8) * gap_watts(card)
+    waiting = step_seconds("vllm", 8)
+    own = price_pass(rows(model, prefill(8, 256), cards=4), card, cards=4, waiting_seconds=waiting)
     assert found.parallel == 4
-    assert found.joules_per_batch == pytest.approx(4 * (own.joules + gap))
+    assert found.joules_per_batch == pytest.approx(4 * own.step_joules)
+    assert found.gap_joules == pytest.approx(4 * waiting * gap_watts(card))
     assert sum(layer.joules for layer in found.layers) + found.gap_joules == pytest.approx(found.joules_per_batch)
     assert any(layer.op_type == "AllReduce" and layer.joules > 0 for layer in found.layers)
     alone = joulecast.estimate(folder, CARD, input_shapes=SHAPES)
