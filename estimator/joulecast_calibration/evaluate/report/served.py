@@ -23,8 +23,8 @@ INTRODUCTION = (
     "guarantee. Beside them two rules of thumb: the power limit × our seconds, and what is proportional to 2 × active "
     "parameters × tokens, its factor from the other models' rows. "
     "Steps of transformers in torch, in 16 bits and by bitsandbytes: by the law of networks on traced classes, the "
-    "host unknown; nothing is fitted on these rows, and repeats on a machine are one case, their mean. Beside them what "
-    "the pace of each machine's host would give, told by its rows of other models in fp16."
+    "host unknown; nothing is fitted on these rows, and repeats on a machine are one case, their mean. Beside them "
+    "what the pace of each machine's host would give, told by its rows of other models in fp16."
 )
 RESIDUALS = (
     "By lineage or model, card, batch size and number of cards. The median signed error says to which side a group is "
