@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -23,11 +22,10 @@ from joulecast.serving.outline import Outline
 from joulecast.serving.passes import Pass, decode, prefill
 from joulecast.serving.requests import GenerationRequest, Phase
 from joulecast.units import Seconds, Watts
-from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_ENGINE, DEFAULT_PRECISION
+from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
-    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
 _LEVEL = 0.9
 
@@ -107,91 +105,6 @@ class GenerationEstimate:
     interval_guaranteed: bool = False
     reasons: tuple[str, ...] = ()
     phases: tuple[PhaseLayers, ...] = ()
-
-
-def estimate_generation(
-    source: str | os.PathLike[str] | FetchedModel | LanguageModel,
-    accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
-    request: GenerationRequest | None = None,
-    *,
-    precision: str = DEFAULT_PRECISION,
-    runtime: str = DEFAULT_ENGINE,
-    architecture: str | None = None,
-    path: str | None = None,
-    budget: FetchBudget | None = None,
-    access: RegistryAccess | None = None,
-    platform: str = "linux/amd64",
-    clock_mhz: float | None = None,
-    cache_precision: str = DEFAULT_PRECISION,
-) -> GenerationEstimate:
-    """Forecast joules and seconds of generation by a language model behind an inference engine.
-
-    - ``source``: a folder with a ``config.json``, such a file, a GGUF file, ``hf://org/name[@revision]``, an image,
-      what ``fetch`` returned, or a ``LanguageModel``.
-    - ``accelerator``: a product name as in the node label ``nvidia.com/gpu.product``, or a profile of one.
-    - ``request``: phase, tokens, concurrency or rate, and the cards that share the model.
-    - ``precision``: ``default`` (as the files are stored), ``bf16``, ``fp16``, ``fp32``.
-    - ``runtime``: ``vllm`` or ``sglang``.
-    - ``architecture``: the model type to read the configuration as, where its own is not known.
-    - ``clock_mhz``: an SM clock lock, in MHz.
-    - ``cache_precision``: of cached keys and values: ``default`` (as the files say, else that of activations),
-      ``bf16``, ``fp16``, ``fp8``.
-
-    Raises WorkloadError (DoesNotFit, with the fewest cards that do), UnknownAcceleratorError, NotCalibratedError,
-    UnsupportedOperatorError, and what ``joulecast.fetch`` raises.
-    """
-    priced_by = _accelerator(accelerator)
-    model = _model(source, architecture, path=path, budget=budget, access=access, platform=platform)
-    return forecast_generation(
-        model,
-        priced_by,
-        request or GenerationRequest(),
-        precision=precision,
-        runtime=runtime,
-        clock_mhz=clock_mhz,
-        cache_precision=cache_precision,
-    )
-
-
-def _model(
-    source: str | os.PathLike[str] | FetchedModel | LanguageModel,
-    architecture: str | None,
-    *,
-    path: str | None,
-    budget: FetchBudget | None,
-    access: RegistryAccess | None,
-    platform: str,
-) -> LanguageModel:
-    if isinstance(source, LanguageModel):
-        return source
-    from joulecast.api.language_models import is_language_model, language_model
-    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
-
-    fetched = (
-        source
-        if isinstance(source, FetchedModel)
-        else fetch(
-            os.fspath(source),
-            path=path,
-            budget=budget or FetchBudget(),
-            access=access or RegistryAccess.of_user(),
-            platform=platform,
-        )
-    )
-    if not is_language_model(fetched):
-        raise WorkloadError(
-            f"{fetched.reference} is a model of format {fetched.format}, which has the phase forward alone: leave the"
-            " phase and the tokens out"
-        )
-    return language_model(fetched, architecture=architecture)
-
-
-def _accelerator(accelerator: str | AcceleratorProfile) -> AcceleratorProfile:
-    if not isinstance(accelerator, str):
-        return accelerator
-    from joulecast.accelerators.catalogue import accelerator_named
-
-    return accelerator_named(accelerator)
 
 
 def forecast_generation(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from joulecast.api.generation import GenerationEstimate
     from joulecast.blocks import LanguageModel
     from joulecast.energy.profile import AcceleratorProfile
+    from joulecast.sources import FetchedModel
 
 _PANEL = "Generation (language models)"
 
@@ -135,6 +136,7 @@ def comparable(
     *,
     precision: str,
     runtime: str,
+    fetched: FetchedModel | None = None,
 ) -> tuple[list[GenerationEstimate], list[tuple[str, JoulecastError]]]:
     """Return the forecasts that can be made, the fewest joules per request first, and the errors of the others.
 
@@ -145,7 +147,9 @@ def comparable(
     for accelerator in accelerators:
         for request in requests:
             try:
-                found += forecasts(model, [accelerator], [request], precision=precision, runtime=runtime)
+                found += forecasts(
+                    model, [accelerator], [request], precision=precision, runtime=runtime, fetched=fetched
+                )
             except JoulecastError as error:
                 if not isinstance(error, NotCalibratedError) and error.reason != DOES_NOT_FIT:
                     raise
@@ -162,12 +166,13 @@ def forecasts(
     *,
     precision: str,
     runtime: str,
+    fetched: FetchedModel | None = None,
 ) -> list[GenerationEstimate]:
-    """Return one forecast for each accelerator and request. Raises what ``forecast_generation`` raises."""
-    from joulecast.api.generation import forecast_generation
+    """Return one forecast for each accelerator and request. Raises what ``forecast_fetched`` raises."""
+    from joulecast.api.generating import forecast_fetched
 
     return [
-        forecast_generation(model, accelerator, request, precision=precision, runtime=runtime)
+        forecast_fetched(fetched, model, accelerator, request, precision=precision, runtime=runtime)
         for accelerator in accelerators
         for request in requests
     ]

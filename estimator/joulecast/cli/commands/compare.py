@@ -87,7 +87,9 @@ def command(
         estimates = _priced(found, unavailable, lambda each: forward_estimates(profiled, [each], cards=cards, **asked))
         printed.passes(profiled[0], estimates, unavailable)
         return
-    served, missing = comparable(generation.cached(opened_as.model), found, generation.requests(phase), **asked)
+    served, missing = comparable(
+        generation.cached(opened_as.model), found, generation.requests(phase), **asked, fetched=opened_as.fetched
+    )
     printed.generation(opened_as, served, [*unavailable.items(), *missing])
 
 

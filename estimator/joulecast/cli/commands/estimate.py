@@ -141,7 +141,9 @@ class Printed:
         """Print forecasts of generation, one for each accelerator and concurrency."""
         from joulecast.api.generation_documents import generation_document, generation_row
 
-        estimates = forecasts(found.model, accelerators, requests, precision=precision, runtime=runtime)
+        estimates = forecasts(
+            found.model, accelerators, requests, precision=precision, runtime=runtime, fetched=found.fetched
+        )
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.generation import generation_tables
 
