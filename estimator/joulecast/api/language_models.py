@@ -87,7 +87,7 @@ def _held_to_headers(model: LanguageModel, facts: ModelFacts) -> LanguageModel:
     tensors = {name: tensor for name, tensor in facts.tensors.items() if tensor is not None}
     if facts.known != "all" or not tensors:
         return model
-    from joulecast.api.headers import as_stored
+    from joulecast.api.weights.headers import as_stored
 
     return as_stored(model, tensors)
 

@@ -10,8 +10,8 @@ import pytest
 
 from joulecast.accelerators.catalogue import accelerator_named
 from joulecast.api.generation import forecast_generation
-from joulecast.api.headers import as_stored, comparison
 from joulecast.api.language_models import language_model
+from joulecast.api.weights.headers import as_stored, comparison
 from joulecast.errors import ModelFormatError
 from joulecast.readers.huggingface import read
 from joulecast.serving.parameters import parameters
