@@ -62,7 +62,7 @@ def card_listings(found: CardsEvaluation) -> Iterator[Listing]:
 def _of_set(name: str, own: Sequence[CardScore]) -> Listing:
     return Listing(
         title=f"{name} left out",
-        note=f"{own[0].card}; fitted on {own[0].fitted_on}.",
+        note=f"{own[0].card}, by rows of {own[0].fitted_on}.",
         header=("quantity", "system", *HEADER),
         rows=[(line.quantity, labelled(line.system), *cells(line)) for line in _by_quantity(own) if line.part == ALL],
         texts=2,

@@ -48,7 +48,7 @@ def test_a_set_without_limits_is_held_against_the_others_alone() -> None:
 def test_every_system_stands_in_the_table_of_the_set_and_parts_in_another_one() -> None:
     listings = {each.title: each for each in card_listings(FOUND)}
     whole = listings["energaizer_h100 left out"]
-    assert whole.note == "NVIDIA-H100-80GB-HBM3; fitted on energaizer_a100."
+    assert whole.note == "NVIDIA-H100-80GB-HBM3, by rows of energaizer_a100."
     assert [row[:3] for row in whole.rows] == [
         ("joules", PHYSICAL, "56"), ("joules", "getzner *", "56"), ("joules", "TDP × our seconds", "56"),
         ("seconds", PHYSICAL, "56"),
