@@ -63,7 +63,10 @@ class ScaledForm:
     form: Form
 
     def forecast(self, folder: Path, asked: CardSet, others: Sequence[CardSet]) -> CardForecast | None:  # noqa: ARG002
-        """Forecast joules; the interval is from fits that leave out an architecture of the other cards."""
+        """Forecast joules and, by a fit of the same form on seconds, seconds; watts are their quotient.
+
+        Intervals are from fits that leave out an architecture of the other cards; watts have none.
+        """
         donors = [_donor(each) for each in others]
         if len({name for features, _ in donors for name in features.architectures.tolist()}) < 2:
             return None
@@ -71,9 +74,23 @@ class ScaledForm:
             joules=np.concatenate([own.joules for _, own in donors]),
             seconds=np.concatenate([own.seconds for _, own in donors]),
         )
-        if self.name == "neuralpower" and not np.isfinite(truth.seconds).all():
-            return None
         networks = joined([*(features for features, _ in donors), features_of_set(asked)])
+        timed = bool(np.isfinite(truth.seconds).all())
+        found = {}
+        if timed or self.name != "neuralpower":
+            joules, width = self._by_nested_fits(networks, truth)
+            found[JOULES] = joules * joules_a_flop(asked), width
+        if timed:
+            seconds, width = self._by_nested_fits(networks, Truth(joules=truth.seconds, seconds=truth.seconds))
+            found[SECONDS] = seconds / peak_flops(asked), width
+        values = {quantity: values for quantity, (values, _) in found.items()}
+        widths = {quantity: np.full(len(asked.rows), width) for quantity, (_, width) in found.items()}
+        if timed:
+            values[WATTS] = values[JOULES] / values[SECONDS]
+        return CardForecast(values=values, log_half_widths=widths) if values else None
+
+    def _by_nested_fits(self, networks: NetworkFeatures, truth: Truth) -> tuple[Array, float]:
+        """Return ``truth.joules`` as forecast for those ``networks`` that come after the rows of ``truth``."""
 
         def fit(kept: Index) -> Forecast:
             system = fit_adapted(self.form, networks.take(kept), truth.take(kept))
@@ -81,9 +98,7 @@ class ScaledForm:
 
         number = truth.joules.size
         train, test = np.arange(number), np.arange(number, networks.size)
-        scaled, width = nested(Refits(fit), networks.architectures, truth.joules, train, test)
-        joules = scaled * joules_a_flop(asked)
-        return CardForecast(values={JOULES: joules}, log_half_widths={JOULES: np.full(joules.size, width)})
+        return nested(Refits(fit), networks.architectures, truth.joules, train, test)
 
 
 def _donor(found: CardSet) -> tuple[NetworkFeatures, Truth]:

@@ -16,8 +16,9 @@ INTRODUCTION = (
     "neither joules nor watts nor seconds nor clocks, and none of a table from its host. The published systems are "
     "fitted on the networks of all other cards, whose joules are scaled by power limit ÷ peak of the arithmetic that "
     "the network runs in, and clock locks by the boost clock: the strongest reading of them that data sheets allow. "
-    "They forecast joules alone. Beside them two rules: the power limit times our seconds, and joules in proportion "
-    "to MACs × power limit ÷ peak, with one factor from the rows of the other cards."
+    "Each is fitted a second time on seconds, scaled by that peak; watts are the quotient, without an interval. Joules "
+    "can be near where seconds and watts are both far off and cancel. Beside them two rules: the power limit times our "
+    "seconds, and joules in proportion to MACs × power limit ÷ peak, with one factor from the rows of the other cards."
 )
 RANKING = "Which card is cheaper"
 RANKING_NOTE = (

@@ -15,6 +15,7 @@ from joulecast_calibration.evaluate.cards.evaluation import evaluate_cards, leav
 from joulecast_calibration.evaluate.cards.scoring import LeftOutCard
 from joulecast_calibration.evaluate.cardscores import ALL, QUANTITIES, CardScore, CardsEvaluation
 from joulecast_calibration.evaluate.contenders import PHYSICAL
+from joulecast_calibration.evaluate.systems.catalogue import FORMS
 from joulecast_calibration.fit.across.sets import CardSet, published_sets
 from tests.unit.energy import data
 from tests.unit.joulecast_calibration.evaluate.test_transfer import tables
@@ -141,6 +142,23 @@ def test_rules_are_what_their_names_say(folder: Path, sets: tuple[CardSet, ...])
     macs = found["b_set", "∝ MACs × TDP ÷ peak"].forecast.values["joules"]
     twice = [macs[place] / macs[place - 2] for place, row in enumerate(sets[1].rows) if row.batch_size == 4]
     assert twice == pytest.approx([4.0] * 6)
+
+
+def test_published_systems_forecast_seconds_too_and_watts_are_the_quotient(folder: Path) -> None:
+    made = forecasts(folder)
+    for name in FORMS:
+        found = made["b_set", name].forecast
+        assert found.values["watts"] == pytest.approx(found.values["joules"] / found.values["seconds"])
+        assert set(found.log_half_widths) == {"joules", "seconds"}
+
+
+def test_rows_without_seconds_leave_joules_alone(tmp_path: Path) -> None:
+    folder = data.write(data.write(tmp_path), "b_set", "H100-80GB-HBM3")
+    data.edit(folder, {"time_ms_per_forward": ""}, name="a_set")
+    found = forecasts(folder)
+    assert set(found["b_set", "getzner"].forecast.values) == {"joules"}
+    assert ("b_set", "neuralpower") not in found
+    assert ("a_set", "neuralpower") in found
 
 
 def test_rankings_are_of_all_pairs_of_the_same_network(found: CardsEvaluation) -> None:
