@@ -26,7 +26,7 @@ from joulecast_calibration.evaluate.evaluation import (
     score,
     scores,
 )
-from joulecast_calibration.evaluate.report import figures
+from joulecast_calibration.evaluate.report import cards, figures
 from joulecast_calibration.evaluate.report.listing import Listing
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.page import kin_sentence, noise_sentence, own_lines, reference, sets_of
@@ -83,6 +83,7 @@ def _body(found: Evaluation) -> Iterator[str]:
     for name in sets_of(found):
         yield f"<h2>{escape(name)}</h2><p>{escape(described(found, name))}</p>"
         yield from _of_set(found, name)
+    yield from _cards(found)
     yield from _listed(power_listing(found), level=2)
     if not found.measured:
         yield f"<h2>Targets on {MEASURED_ROWS}</h2><p>There are none yet.</p>"
@@ -91,6 +92,14 @@ def _body(found: Evaluation) -> Iterator[str]:
     if found.unscored:
         yield "<h2>Not scored</h2>"
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
+
+
+def _cards(found: Evaluation) -> Iterator[str]:
+    if found.cards.scores:
+        yield f"<h2>{cards.TITLE}</h2><p>{escape(cards.INTRODUCTION)}</p>"
+        for listing in cards.card_listings(found.cards):
+            yield from _listed(listing)
+        yield from _listed(cards.ranking_listing(found.cards), level=2)
 
 
 def _served(found: Evaluation) -> Iterator[str]:

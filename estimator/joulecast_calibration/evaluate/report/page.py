@@ -18,6 +18,7 @@ from joulecast_calibration.evaluate.evaluation import (
     repeat_distances,
 )
 from joulecast_calibration.evaluate.families import families
+from joulecast_calibration.evaluate.report import cards
 from joulecast_calibration.evaluate.report.listing import Listing, percent
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
@@ -72,6 +73,7 @@ def as_page(found: Evaluation) -> str:
     parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
     for name in sets_of(found):
         parts += _of_set(found, name)
+    parts += _cards(found)
     parts += _listed(power_listing(found), level="##")
     if not found.measured:
         parts += [
@@ -83,6 +85,14 @@ def as_page(found: Evaluation) -> str:
         parts.append("\n## Not scored\n\n| set | split | rows | why |\n|---|---|---:|---|\n")
         parts += [f"| {entry.set} | {entry.split} | {entry.n} | {entry.reason} |\n" for entry in found.unscored]
     return "".join(parts)
+
+
+def _cards(found: Evaluation) -> Iterator[str]:
+    if found.cards.scores:
+        yield f"\n## {cards.TITLE}\n\n{cards.INTRODUCTION}\n"
+        for listing in cards.card_listings(found.cards):
+            yield from _listed(listing)
+        yield from _listed(cards.ranking_listing(found.cards), level="##")
 
 
 def _served(found: Evaluation) -> Iterator[str]:
