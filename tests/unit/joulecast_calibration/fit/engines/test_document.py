@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,14 @@ def test_what_was_written_is_read_with_a_card_for_every_table(written: Path) -> 
 
 def test_a_die_is_told_by_its_measured_cards_alone() -> None:
     h100, h200, b200 = (find(name) for name in (H100, H200, "NVIDIA-B200"))
-    found = die_of([h100, h200])
+    transferred = replace(h100, origin="transferred")
+    found = die_of([transferred, h200])
     assert found is not None and (found.name, found.cards) == ("GH100", (H200,))
     assert found.byte_joules == h200.law.byte_joules
-    assert die_of([h100]) is None
+    assert die_of([transferred]) is None
+    both = die_of([h100, h200])
+    assert both is not None and both.cards == (H100, H200)
+    assert both.byte_joules == pytest.approx((h100.law.byte_joules + h200.law.byte_joules) / 2)
     several = die_of([b200, h200])
     assert several is not None and several.cards == ("NVIDIA-B200",)
 
