@@ -135,6 +135,12 @@ class Controller:
         self.certificate_events = CertificateEvents(
             index=self.index, writer=writer, namespace=settings.namespace, deployment=settings.webhook_deployment
         )
+        self._certificate = (
+            WebhookCertificate(cluster=self.cluster, settings=settings, events=self.certificate_events)
+            if settings.webhook_secret
+            else None
+        )
+        show_certificate(self.registry, self._certificate.behind_seconds if self._certificate else lambda: 0.0)
         kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
         self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
         self.watches.then(self.work)
@@ -155,13 +161,11 @@ class Controller:
 
     async def keep_certificate(self) -> None:
         """Keep the webhook's certificate in order, or warn before one of another source expires, until cancelled."""
-        settings, events = self._settings, self.certificate_events
-        if settings.webhook_secret:
-            certificate = WebhookCertificate(cluster=self.cluster, settings=settings, events=events)
-            show_certificate(self.registry, certificate.behind_seconds, lambda: certificate.authority_expires)
-            await certificate.watch()
+        settings = self._settings
+        if self._certificate is not None:
+            await self._certificate.watch()
         elif settings.webhook_public_certfile:
-            file = CertificateFile(settings.webhook_public_certfile, events=events)
+            file = CertificateFile(settings.webhook_public_certfile, events=self.certificate_events)
             await file.watch(settings.webhook_check_seconds)
 
     async def reconcile(self, key: Key) -> None:

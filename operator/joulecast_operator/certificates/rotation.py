@@ -51,14 +51,12 @@ class Decision:
     - ``reason``: why that differs from what it holds now; None if it does not.
     - ``due``: when something changes next, if nobody else changes it.
     - ``expires``: when the server certificate expires.
-    - ``authority_expires``: when the authority expires that signed it.
     """
 
     data: Mapping[str, str] = field(repr=False)
     reason: Reason | None
     due: datetime
     expires: datetime
-    authority_expires: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +89,6 @@ def decide(data: Mapping[str, str], trusted: str, rules: Rules, now: datetime) -
         reason=reason,
         due=min(_dates(material)),
         expires=material.server.certificate.not_valid_after_utc,
-        authority_expires=_issuer(material).not_valid_after_utc,
     )
 
 
@@ -144,10 +141,6 @@ def _dates(material: _Material) -> list[datetime]:
     if not material.is_announcing:
         dates += [pairs.due_at(each) for each in (material.server.certificate, material.authority.certificate)]
     return dates
-
-
-def _issuer(material: _Material) -> x509.Certificate:
-    return next(each for each in material.authorities if pairs.is_signed_by(material.server.certificate, [each]))
 
 
 def _is_usable(server: Pair, authorities: Sequence[x509.Certificate], rules: Rules, now: datetime) -> bool:

@@ -40,14 +40,13 @@ class Answer:
     - ``data``: values of the Secret's keys as text.
     - ``reason``: why that differs from what it holds now; "" if it does not.
     - ``due``: when something changes next.
-    - ``expires``, ``authority_expires``: when the server certificate and the authority that signed it expire.
+    - ``expires``: when the server certificate expires.
     """
 
     data: Mapping[str, str] = field(repr=False)
     reason: str
     due: float
     expires: float
-    authority_expires: float
 
 
 async def ask(question: Question) -> Answer:
@@ -81,5 +80,4 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
         "reason": decision.reason or "",
         "due": decision.due.timestamp(),
         "expires": decision.expires.timestamp(),
-        "authority_expires": decision.authority_expires.timestamp(),
     }

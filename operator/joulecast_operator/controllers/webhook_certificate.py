@@ -79,7 +79,6 @@ class WebhookCertificate:
         self._published, self._published_at = "", 0.0
         self._behind_since: float | None = now()
         self.expires = 0.0
-        self.authority_expires = 0.0
 
     def behind_seconds(self) -> float:
         """Return for how long the certificate has not been in order; 0.0 if it is."""
@@ -134,7 +133,7 @@ class WebhookCertificate:
         if answer.reason:
             await self._write(found.secret, answer)
             return False
-        self.expires, self.authority_expires = answer.expires, answer.authority_expires
+        self.expires = answer.expires
         bundle = answer.data[_AUTHORITIES]
         if found.configuration is None:
             name = self._settings.webhook_configuration

@@ -20,7 +20,6 @@ def test_a_process_of_its_own_answers() -> None:
     assert answer.reason == "CertificateMade"
     assert set(answer.data) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
     assert answer.expires == QUESTION.now + 90
-    assert answer.authority_expires == QUESTION.now + 365
     assert answer.due == QUESTION.now + 60
 
 

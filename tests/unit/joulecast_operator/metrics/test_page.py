@@ -24,7 +24,7 @@ def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     AdmissionMetrics(registry)
     show_isolation(registry, ["seccomp"])
     show_expiry(registry, lambda: 0.0)
-    show_certificate(registry, lambda: 0.0, lambda: 0.0)
+    show_certificate(registry, lambda: 0.0)
     registry.register(refused_writes())
     reconciles.Reconciles(registry)
     reconciles.show_queue(registry, lambda: 0, lambda: 0.0)
