@@ -131,13 +131,12 @@ class WebhookCertificate:
         found = await self._read()
         answer = await self._answer(found)
         if answer.reason:
-            await self._write(found.secret, answer)
+            await self._write(found, answer)
             return False
         self.expires = answer.expires
         bundle = answer.data[_AUTHORITIES]
         if found.configuration is None:
-            name = self._settings.webhook_configuration
-            raise NotInOrderError(f"there is no MutatingWebhookConfiguration {name}: install the chart again")
+            raise self._no_configuration()
         differing = [each for each in _webhooks(found.configuration) if _bundle_of(each) != bundle]
         if differing:
             await self._publish(found.configuration, differing, bundle)
@@ -188,19 +187,25 @@ class WebhookCertificate:
             self._published, self._published_at = published, now
         return published if now - self._published_at >= self._settings.webhook_settle_seconds else ""
 
-    async def _write(self, secret: Resource | None, answer: Answer) -> None:
+    async def _write(self, found: _Found, answer: Answer) -> None:
         data = {key: _encoded(value) for key, value in answer.data.items()}
-        if secret is None:
-            await self._create(data)
+        if found.secret is None:
+            await self._create(found.configuration, data)
         else:
-            metadata = {"resourceVersion": secret["metadata"]["resourceVersion"]}
+            metadata = {"resourceVersion": found.secret["metadata"]["resourceVersion"]}
             await self._cluster.merge_patch(self._secret_path, {"metadata": metadata, "data": data})
         until = f"the certificate is valid until {time_text(answer.expires)}"
         self._events.changed(answer.reason, f"{_CHANGES.get(answer.reason, answer.reason)}; {until}")
 
-    async def _create(self, data: Mapping[str, str]) -> None:
-        """Create the Secret, with no label: Helm, which made it first, would find another owner's."""
+    async def _create(self, configuration: Resource | None, data: Mapping[str, str]) -> None:
+        """Create the Secret with the marks by which Helm knows its own, so that an uninstall takes it away.
+
+        Without a configuration, which an uninstall deletes first, no Secret is made.
+        """
+        if configuration is None:
+            raise self._no_configuration()
         metadata = {"name": self._settings.webhook_secret, "namespace": self._settings.namespace}
+        metadata |= {kind: _marks(configuration, kind) for kind in ("labels", "annotations")}
         body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
         await self._cluster.create(SECRETS.path(self._settings.namespace), body)
 
@@ -210,6 +215,18 @@ class WebhookCertificate:
         await self._cluster.strategic_patch(self._configuration_path, {"metadata": metadata, "webhooks": changed})
         log.info("the API server is told to trust the webhook's authority", extra={"webhooks": len(webhooks)})
 
+    def _no_configuration(self) -> NotInOrderError:
+        name = self._settings.webhook_configuration
+        return NotInOrderError(f"there is no MutatingWebhookConfiguration {name}: install the chart again")
+
+
+_MARKS: Final = frozenset(
+    {
+        *(f"app.kubernetes.io/{part}" for part in ("name", "instance", "component", "managed-by")),
+        *(f"meta.helm.sh/release-{part}" for part in ("name", "namespace")),
+    }
+)
+"""Labels and annotations of Helm's objects that stay the same as long as the release lives."""
 
 _CHANGES: Final = {
     "CertificateMade": "a certificate was made for the webhook, as there was none that could be used",
@@ -226,6 +243,11 @@ def _webhooks(configuration: Resource) -> list[Resource]:
 
 def _bundle_of(webhook: Resource) -> str:
     return _decoded(mapping(webhook.get("clientConfig")).get("caBundle"))
+
+
+def _marks(configuration: Resource, kind: str) -> dict[str, str]:
+    held = mapping(mapping(configuration.get("metadata")).get(kind))
+    return {str(key): str(value) for key, value in held.items() if key in _MARKS}
 
 
 def _text(secret: Resource | None) -> dict[str, str]:

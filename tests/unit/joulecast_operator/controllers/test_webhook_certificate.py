@@ -63,6 +63,28 @@ def test_a_secret_that_was_deleted_is_made_anew(world: World) -> None:
     assert world.server.objects[SECRET]["type"] == "Opaque"
 
 
+def test_a_secret_made_anew_has_the_marks_of_its_release_that_last(world: World) -> None:
+    """Helm deletes only what carries them; one that changes with the chart's version would be a conflict later."""
+    lasting = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "joulecast"}
+    marks = {"meta.helm.sh/release-name": "joulecast", "meta.helm.sh/release-namespace": "energy"}
+    metadata = world.server.objects[CONFIGURATION]["metadata"]
+    metadata["labels"] = {**lasting, "helm.sh/chart": "joulecast-0.1.0", "app.kubernetes.io/version": "0.1.0"}
+    metadata["annotations"] = {**marks, "cert-manager.io/inject-ca-from": "a/b"}
+    del world.server.objects[SECRET]
+    look(world.controller())
+    made = world.server.objects[SECRET]["metadata"]
+    assert (made["labels"], made["annotations"]) == (lasting, marks)
+
+
+def test_no_secret_is_made_while_the_release_goes(world: World) -> None:
+    world.server.objects.clear()
+    controller = world.controller()
+    world.now += 5
+    look(controller)
+    assert world.server.objects == {}
+    assert controller.behind_seconds() == 5
+
+
 def test_a_bundle_that_somebody_replaced_is_put_back(world: World) -> None:
     controller = world.controller()
     look(controller)
