@@ -204,8 +204,12 @@ class WebhookCertificate:
         """
         if configuration is None:
             raise self._no_configuration()
-        metadata = {"name": self._settings.webhook_secret, "namespace": self._settings.namespace}
-        metadata |= {kind: _marks(configuration, kind) for kind in ("labels", "annotations")}
+        metadata = {
+            "name": self._settings.webhook_secret,
+            "namespace": self._settings.namespace,
+            "labels": _marks(configuration, "labels"),
+            "annotations": _marks(configuration, "annotations"),
+        }
         body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
         await self._cluster.create(SECRETS.path(self._settings.namespace), body)
 
