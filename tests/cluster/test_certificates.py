@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import shutil
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +30,7 @@ from tests.cluster.certified import (
 from tests.cluster.release import PREFIX, deployment, text
 from tests.harness import http
 from tests.harness.control_plane import ControlPlane
-from tests.harness.installation import NAMESPACE, RELEASE
+from tests.harness.installation import CHART, NAMESPACE, RELEASE
 from tests.unit.joulecast_operator.samples.certificates import DAY, Events, KilledError
 from tests.waiting import eventually
 
@@ -445,16 +448,31 @@ def keep(certified: Certified, cluster: Callable[[], Cluster]) -> None:
     assert certified.is_in_order()
 
 
-def test_an_own_secret_takes_over_and_gives_back(certified: Certified, cluster: Callable[[], Cluster]) -> None:
+def chart_without_the_choice(folder: Path) -> Path:
+    """Return a chart like an older one, whose values know nothing of the controller's certificate."""
+    older = folder / "joulecast"
+    shutil.copytree(CHART, older)
+    values = older / "values.yaml"
+    text, found = re.subn(r"  certificate:\n    days: .+\n    authorityDays: .+\n", "", values.read_text())
+    assert found == 1
+    values.write_text(text)
+    return older
+
+
+def test_an_own_secret_takes_over_and_gives_back(
+    certified: Certified, cluster: Callable[[], Cluster], tmp_path: Path
+) -> None:
     keep(certified, cluster)
     bundle = base64.b64encode(certified.plane.authority.bundle.read_bytes()).decode()
     own = ("--set", "webhook.certSecret=mine", "--set", f"webhook.caBundle={bundle}")
     certified.helm(*own, "--force-conflicts")
     assert certified.get(SECRET_PATH) is None, "the authority's key goes with the source"
     assert certified.bundle() == certified.plane.authority.bundle.read_text()
-    certified.helm(*own, "--set", "webhook.replicas=3")
+    older = chart_without_the_choice(tmp_path)
+    certified.plane.helm("upgrade", RELEASE, older, "-n", NAMESPACE, *own, "--set", "webhook.replicas=3")
+    certified.plane.helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values")
     assert certified.bundle() == certified.plane.authority.bundle.read_text(), "an upgrade keeps an own Secret"
-    certified.plane.helm("upgrade", RELEASE, "charts/joulecast", "-n", NAMESPACE, "--reuse-values")
+    assert certified.get(SECRET_PATH) is None
     assert certified.plane.get("deployment", "joulecast-webhook", NAMESPACE)["spec"]["replicas"] == 3
     certified.helm("--force-conflicts", "--reset-values")
     keep(certified, cluster)

@@ -6,8 +6,6 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-import aiohttp
-
 from joulecast_operator.api.conditions import EventToPost
 from joulecast_operator.api.kinds import DEPLOYMENTS
 from joulecast_operator.cluster.writer import Writer
@@ -66,8 +64,8 @@ class CertificateEvents:
             for event in waiting:
                 try:
                     await self._writer.event(DEPLOYMENTS, found, event)
-                except (aiohttp.ClientError, TimeoutError):
-                    log.warning("the event %s could not be posted", event.reason)
+                except Exception:  # an event must not end what it reports
+                    log.warning("the event %s could not be posted", event.reason, exc_info=True)
 
     def _add(self, event: EventToPost) -> None:
         if self._deployment:
