@@ -152,7 +152,7 @@ def _at(number: Number, batch: int) -> int:
 
 def frozen(row: Document) -> tuple[Any, ...]:
     """Return the row as a value that can be hashed."""
-    return _frozen(row)
+    return tuple(_frozen(item) for item in row)
 
 
 def _frozen(value: Any) -> Any:

@@ -99,10 +99,10 @@ def networks_of(rows: Iterable[LatencyRow]) -> tuple[Key, ...]:
 
 
 def _newest(rows: Sequence[LatencyRow]) -> list[LatencyRow]:
-    found: dict[object, LatencyRow] = {}
+    found: dict[tuple[object, ...], LatencyRow] = {}
     for row in rows:
-        key = row.table, row.card, row.network, row.image_size, row.precision, row.channels_last
-        if row.table == "dle":
+        key: tuple[object, ...] = row.table, row.card, row.network, row.image_size, row.precision, row.channels_last
+        if row.table == "dle":  # which has each batch once, and another container as another run
             key = (*key, row.batch, row.run)
         if key not in found or _version(found[key].software) < _version(row.software):
             found[key] = row

@@ -146,7 +146,7 @@ def _place(cache: Path, name: str, image_size: int) -> Path:
 
 
 def _read(cache: Path, key: Key) -> Traced:
-    name, image_size, how = key
+    name, image_size, _ = key
     return traced_of(key, json.loads(_place(cache, name, image_size).read_text("utf-8")))
 
 
