@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from joulecast.energy.features import NARROW
 from joulecast.graph import ITEMSIZE_BYTES
@@ -104,6 +104,27 @@ def winograd(layer: LayerProfile) -> tuple[Winograd, ...]:
         return ()
     forms = (_winograd(sizes, tile=2, fused=True), _winograd(sizes, tile=4, fused=False))
     return tuple(form for form in forms if form.product.m >= FEWEST_TILES)
+
+
+def forms_of(layer: LayerProfile) -> tuple[LayerProfile, ...]:
+    """Return the row as each algorithm executes it, the direct product first; a library takes the fastest.
+
+    Counted MACs stay what they are; products and bytes are those executed. Only a convolution in float32 has several:
+    a caller whose float32 products run on tensor cores takes the first.
+    """
+    if layer.dtype != "float32":
+        return (layer,)
+    itemsize = int(ITEMSIZE_BYTES[layer.dtype])
+    others = (
+        replace(
+            layer,
+            contractions=(form.product,),
+            bytes_moved=layer.bytes_moved + form.extra_elements * itemsize,
+            float_numel=layer.float_numel + form.extra_elements,
+        )
+        for form in winograd(layer)
+    )
+    return (layer, *others)
 
 
 def _winograd(sizes: Convolved, *, tile: int, fused: bool) -> Winograd:

@@ -21,16 +21,16 @@ TIMM = "timm_latency/timm_infer_latency.csv.gz"
 DLE = "nvidia_dle_latency/convnets_pytorch.csv"
 
 CARDS: Mapping[str, str] = {
-    "RTX 3090": "rtx3090",
-    "RTX 4090": "rtx4090",
-    "RTX 5090": "rtx5090",
-    "RTX PRO 6000 Blackwell Max-Q": "rtx-pro-6000-max-q",
-    "NVIDIA DGX-1 (1x V100 16GB)": "v100",
-    "NVIDIA V100 (1x V100 16GB)": "v100",
-    "NVIDIA T4": "t4",
-    "NVIDIA A100 (1x A100 80GB)": "a100",
+    "RTX 3090": "RTX-3090",
+    "RTX 4090": "RTX-4090",
+    "RTX 5090": "RTX-5090",
+    "RTX PRO 6000 Blackwell Max-Q": "RTX-PRO-6000-Blackwell-Max-Q",
+    "NVIDIA DGX-1 (1x V100 16GB)": "V100-SXM2",
+    "NVIDIA V100 (1x V100 16GB)": "V100-SXM2",
+    "NVIDIA T4": "T4",
+    "NVIDIA A100 (1x A100 80GB)": "A100-SXM4-80GB",
 }
-"""Names of this project by those of the tables."""
+"""Keys of data sheets by the names of the tables."""
 
 DLE_NETWORKS: Mapping[str, tuple[str, int]] = {
     "resnet50v1.5": ("resnet50", 224),

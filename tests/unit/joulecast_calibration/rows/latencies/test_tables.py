@@ -27,7 +27,7 @@ def test_the_newest_libraries_of_a_card_stay_and_the_rest_is_counted(tmp_path: P
     )
     found = read_latencies(tmp_path)
     (row,) = found.rows
-    assert (row.card, row.seconds, row.batch, row.software, row.run) == ("rtx4090", 0.008, 1024, "2.9", NEW)
+    assert (row.card, row.seconds, row.batch, row.software, row.run) == ("RTX-4090", 0.008, 1024, "2.9", NEW)
     assert row.key == ("resnet50", 224, "autocast")
     assert sum(found.left_out.values()) == 4
     assert len(read_latencies(tmp_path, every_run=True).rows) == 2
@@ -45,6 +45,6 @@ def test_seconds_of_nvidias_tables_come_from_their_throughput(tmp_path: Path) ->
         csv.writer(text).writerows([head, *rows])
     found = read_latencies(tmp_path)
     (row,) = found.rows
-    assert (row.card, row.precision, row.seconds, row.channels_last) == ("t4", "fp32", 0.02, False)
+    assert (row.card, row.precision, row.seconds, row.channels_last) == ("T4", "fp32", 0.02, False)
     assert networks_of(found.rows) == (("resnet50", 224, "float32"),)
     assert found.left_out == {"efficientnet-widese-b0 is not in timm": 1}
