@@ -70,8 +70,10 @@ class Priced:
     by_kind: Array
 
 
-COLUMNS = tuple(f"{kind}{how}" for kind in KINDS for how in ("", " fp32", " last"))
-"""A kind of kernel with arithmetic on tensor cores or none, in fp32 outside them, and on images channels last."""
+HOW = ("", " fp32", " last", " wide")
+COLUMNS = tuple(f"{kind}{how}" for kind in KINDS for how in HOW)
+"""A kind of kernel with arithmetic on tensor cores or none; in fp32 outside them; on images channels last; and without
+MACs on elements of 32 bits, whose loads are twice as wide."""
 _LAID_OUT = frozenset("pointwise square strided large stem grouped depthwise pool".split()) | {"batch norm", "resize"}
 
 
@@ -83,8 +85,8 @@ def priced(card: CardRows, *, winograd: bool) -> Priced:
     found = table.compose(law, host, chip, np.ones(table.size), computing)
     columns = _columns(table.layers.tolist(), table.features)[table.which]
     last = np.array([row.channels_last for row in card.timed.rows], dtype=bool)[table.networks.index]
-    laid_out = np.array([name.split(" fp32")[0] in _LAID_OUT for name in COLUMNS])[columns]
-    columns = np.where(last & laid_out, columns - columns % 3 + 2, columns)
+    laid_out = np.array([kind in _LAID_OUT for kind in KINDS])[columns // len(HOW)]
+    columns = np.where(last & laid_out, columns - columns % len(HOW) + HOW.index(" last"), columns)
     by_kind = np.zeros((table.size, len(COLUMNS)))
     np.add.at(by_kind, (table.networks.index, columns), found.busy.seconds * table.networks.count)
     return Priced(seconds=found.seconds, launching=table.launch_seconds(host), by_kind=by_kind)
@@ -92,8 +94,10 @@ def priced(card: CardRows, *, winograd: bool) -> Priced:
 
 def _columns(layers: Sequence[LayerProfile], rows: Features) -> Index:
     fp32 = rows.arithmetic == ARITHMETIC.index("fp32")
+    wide = np.array([not layer.macs and layer.dtype == "float32" for layer in layers], dtype=bool)
+    how = HOW.index(" fp32") * fp32 + HOW.index(" wide") * wide
     kinds = np.array([KINDS.index(kind_of(layer)) for layer in layers], dtype=np.intp)
-    return np.asarray(3 * kinds + fp32, dtype=np.intp)
+    return np.asarray(len(HOW) * kinds + how, dtype=np.intp)
 
 
 def _fastest(rows: Features, layers: Sequence[LayerProfile], law: Law, sheet: DataSheet) -> Array:
@@ -165,8 +169,8 @@ _PULL = 0.05
 _TYPICAL = 0.03
 """Relative error beyond which rows count by its size, not its square: tables hold networks that no law explains."""
 _ROUNDS = 6
-_FEWEST_BOUND = 3
 _BOUND = 0.6
+"""Of the measured seconds that the device is busy for, below which a row waits for its host."""
 
 
 def _alike(families: NDArray[np.object_]) -> Array:
@@ -190,13 +194,18 @@ def _fitted(shares: Array, weights: Array) -> Array:
 
 
 def _host(seen: Sequence[tuple[CardRows, Flags]], of: Callable[[CardRows], Priced], factors: Array) -> float:
-    """Return how much longer the hosts of rows that wait for them take than the shipped one, 1 where too few wait."""
-    ratios = []
+    """Return how much longer the hosts of the rows that wait for them take than the shipped one, which counts as one.
+
+    A host that nobody measured is one more of them: the geometric mean over the runs.
+    """
+    logs: dict[str, list[float]] = {}
     for card, kept in seen:
         part, measured = of(card), card.timed.table.seconds
         waits = kept & (part.by_kind @ factors < _BOUND * measured) & (part.launching > _BOUND / 2 * measured)
-        ratios += (measured[waits] / part.launching[waits]).tolist()
-    return float(np.median(ratios)) if len(ratios) >= _FEWEST_BOUND else 1.0
+        for place in np.flatnonzero(waits).tolist():
+            run = card.timed.rows[place].run
+            logs.setdefault(run, []).append(float(np.log(measured[place] / part.launching[place])))
+    return float(np.exp(np.mean([0.0, *(np.median(own) for own in logs.values())])))
 
 
 LAWS: Mapping[str, SecondsLaw] = {TODAY: Today(), BY_KIND: ByKind(), DIRECT: ByKind(winograd=False)}
