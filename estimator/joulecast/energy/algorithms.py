@@ -139,9 +139,10 @@ def _winograd(sizes: Convolved, *, tile: int, fused: bool) -> Winograd:
 
 
 KINDS = (
-    "pointwise", "square", "strided", "large", "stem", "grouped", "depthwise", "product", "narrow product",
-    "batched product", "attention", "recurrent", "softmax", "layer norm", "batch norm", "group norm", "copy", "cast",
-    "weights' cast", "pool", "reduction", "resize", "broadcast", "pairs", "activation", "gather", "other",
+    "pointwise", "square", "strided", "large", "stem", "grouped", "narrow groups", "depthwise", "product",
+    "wide product", "narrow product", "batched product", "attention", "recurrent", "softmax", "layer norm",
+    "batch norm", "group norm", "copy", "cast", "weights' cast", "pool", "reduction", "resize", "broadcast", "pairs",
+    "activation", "gather", "other",
 )  # fmt: skip
 """Kinds of kernels finer than the law's families: what its coefficients have to tell apart on whole networks."""
 
@@ -157,6 +158,10 @@ _BY_NAME = {
     "Clip": "activation", "LeakyRelu": "activation", "Erf": "activation", "Exp": "activation", "Mish": "activation",
     "LSTM": "recurrent", "GRU": "recurrent", "RNN": "recurrent",
 }  # fmt: skip
+
+WIDE = 512
+"""Outputs and depth from which a product's operands are read often enough that memory does not slow it: twice the ratio
+of rate to bandwidth, in elements of two bytes, of cards from an RTX 3090 (152) to a 5090 (234)."""
 
 
 def kind_of(layer: LayerProfile) -> str:
@@ -176,7 +181,9 @@ def kind_of(layer: LayerProfile) -> str:
 
 def _convolution(sizes: Convolved) -> str:
     if sizes.groups > 1:
-        return "depthwise" if sizes.channels == sizes.groups else "grouped"
+        if sizes.channels == sizes.groups:
+            return "depthwise"
+        return "narrow groups" if sizes.outputs < NARROW * sizes.groups else "grouped"
     if sizes.channels <= 4:
         return "stem"  # images: tensor cores pad their channels
     if sizes.kernel == (1, 1):
@@ -189,7 +196,9 @@ def _convolution(sizes: Convolved) -> str:
 def _product(layer: LayerProfile) -> str:
     if any(min(c.n, c.k) < NARROW for c in layer.contractions):
         return "narrow product"
-    return "batched product" if any(c.batch > 1 for c in layer.contractions) else "product"
+    if any(c.batch > 1 for c in layer.contractions):
+        return "batched product"
+    return "wide product" if all(min(c.n, c.k) >= WIDE for c in layer.contractions) else "product"
 
 
 def _of_two_sizes(shapes: Sequence[Sequence[int]]) -> bool:

@@ -131,6 +131,7 @@ class Evaluation:
     - ``forecasts``: what the scores were computed from.
     - ``measured``: the sets that hold rows of this project.
     - ``served``: scores of language models behind inference engines, whose figures are of their own.
+    - ``timed``: scores of the seconds of whole networks on cards without energy rows.
     """
 
     results: tuple[Score, ...]
@@ -142,6 +143,7 @@ class Evaluation:
     noise: tuple[NoiseScore, ...] = ()
     third_card: tuple[PowerScore, ...] = ()
     served: ServedEvaluation = field(default_factory=ServedEvaluation)
+    timed: ServedEvaluation = field(default_factory=ServedEvaluation)
 
     @property
     def simulated(self) -> tuple[str, ...]:

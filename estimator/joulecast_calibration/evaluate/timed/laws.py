@@ -74,7 +74,11 @@ HOW = ("", " fp32", " last", " wide")
 COLUMNS = tuple(f"{kind}{how}" for kind in KINDS for how in HOW)
 """A kind of kernel with arithmetic on tensor cores or none; in fp32 outside them; on images channels last; and without
 MACs on elements of 32 bits, whose loads are twice as wide."""
-_LAID_OUT = frozenset("pointwise square strided large stem grouped depthwise pool".split()) | {"batch norm", "resize"}
+_LAID_OUT = frozenset("pointwise square strided large stem grouped depthwise pool".split()) | {
+    "narrow groups",
+    "batch norm",
+    "resize",
+}
 
 
 def priced(card: CardRows, *, winograd: bool) -> Priced:
