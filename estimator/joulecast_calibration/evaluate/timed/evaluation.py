@@ -37,20 +37,20 @@ def holds_timed(folder: Path) -> bool:
 def evaluate_timed(folder: Path, laws: Mapping[str, SecondsLaw] = LAWS) -> ServedEvaluation:
     """Return the scores of every law on every table of ``folder``; none where it holds no table.
 
-    Every row is forecast by a fit that saw no row of its card; rows of tables with dozens of families also by one that
-    saw the card's other families.
+    Every row is forecast by a fit that saw no row of its card, but those of all other cards in every table; rows of
+    tables with dozens of families also by one that saw the card's other families.
     """
+    found = read_latencies(folder)
     scores: list[ServedScore] = []
     missing: list[LeftOut] = []
-    found = read_latencies(folder)
+    tables: dict[str, tuple[CardRows, ...]] = {}
     for table, name in NAMES.items():
-        rows = [row for row in found.rows if row.table == table]
-        if not rows:
-            continue
-        cards, without = cards_of(rows)
+        tables[table], without = cards_of([row for row in found.rows if row.table == table])
         missing += left_out(name, without)
-        for system in SCORED_BY[table]:
-            scores += _scores(name, system, laws[system], cards, families=table == "timm")
+    everyone = [card for cards in tables.values() for card in cards]
+    for table, cards in tables.items():
+        for system in SCORED_BY[table] if cards else ():
+            scores += _scores(table, system, laws[system], cards, everyone)
     return ServedEvaluation(scores=tuple(scores), left_out=(*missing, *left_out("latency tables", found.left_out)))
 
 
@@ -71,18 +71,20 @@ def cards_of(rows: Sequence[LatencyRow]) -> tuple[tuple[CardRows, ...], Mapping[
 
 
 def _scores(
-    name: str, system: str, law: SecondsLaw, cards: Sequence[CardRows], *, families: bool
+    table: str, system: str, law: SecondsLaw, cards: Sequence[CardRows], everyone: Sequence[CardRows]
 ) -> Iterator[ServedScore]:
-    left = [(card, without_card(law, cards, card)) for card in cards]
+    name = NAMES[table]
+    left = [(card, without_card(law, everyone, card)) for card in cards]
     yield from _scored(name, CARD_OUT, system, left)
-    if families and system != TODAY:
+    if table == "timm" and system != TODAY:
         yield from _scored(name, FAMILY_OUT, system, [(card, without_family(law, cards, card)) for card in cards])
 
 
 def without_card(law: SecondsLaw, cards: Sequence[CardRows], card: CardRows) -> Array:
     """Forecast all rows of ``card`` by a fit on the other cards."""
     everything = np.ones(card.timed.table.size, dtype=bool)
-    seen = [(other, np.ones(other.timed.table.size, dtype=bool)) for other in cards if other is not card]
+    others = (other for other in cards if other.sheet is not card.sheet)
+    seen = [(other, np.ones(other.timed.table.size, dtype=bool)) for other in others]
     return law.fit(seen, card.sheet)(card, everything)
 
 
