@@ -49,7 +49,9 @@ def _factors(card: CardRows) -> np.ndarray:
 def test_factors_of_a_card_are_found_on_the_others(made: tuple[CardRows, ...]) -> None:
     for card in made:
         found = without_card(ByKind(), made, card)
-        assert np.median(np.abs(found / card.timed.table.seconds - 1)) < 0.04  # each factor is held a little at that of all kernels
+        assert (
+            np.median(np.abs(found / card.timed.table.seconds - 1)) < 0.04
+        )  # each factor is held a little at that of all kernels
 
 
 def test_a_left_out_card_or_family_is_not_read(made: tuple[CardRows, ...]) -> None:
