@@ -132,7 +132,7 @@ def _number(one: int, two: int) -> Number:
     """Return the parts of a number that is ``one`` at ``BATCH`` and ``two`` at twice that."""
     per_image, rest = divmod(two - one, BATCH)
     const = one - per_image * BATCH
-    if rest:
+    if rest or const <= -(BATCH**2):  # a square: the images of a batch attend to one another, as in csatv2
         raise InternalInconsistencyError(f"{one} and {two} at {BATCH} and {2 * BATCH} images are not affine in them")
     if per_image > 0 and not const:
         return -per_image

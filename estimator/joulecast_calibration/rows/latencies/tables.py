@@ -136,7 +136,6 @@ def _timm_rows(path: Path, left_out: Counter[str]) -> Iterator[LatencyRow]:
             )
 
 
-_UNPRICED = "csatv2"
 _FUSED_SINCE = "2.9"
 _FUSED = re.compile("repvgg|mobileone|repghost|repvit|fastvit|_mci|levit|efficientvit_m|swiftformer|shvit|tiny_vit")
 """Networks with branches or norms that timm's benchmark of late 2025 fused before it ran (``reparameterize_model``): on
@@ -152,8 +151,6 @@ def _unusable(entry: Mapping[str, str]) -> str:
         return f"precision {entry['precision']}"
     if _torch_version(entry["run"]) == _FUSED_SINCE and _FUSED.search(entry["model"]):
         return "branches fused before the run, which the counted network has"
-    if entry["model"].startswith(_UNPRICED):
-        return "csatv2, of which the shipped law gives no finite time"
     numbers = (entry["infer_step_time"], entry["infer_batch_size"], entry["infer_img_size"])
     return "" if all(_positive(number) for number in numbers) else "no time, batch or size"
 
