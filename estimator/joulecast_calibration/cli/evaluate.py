@@ -71,7 +71,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Evaluatio
         from joulecast_calibration.evaluate.report.page import as_page
 
         page.write_text(as_page(found), "utf-8")
-    if not (found.results or found.op_types or found.served.scores):
+    if not (found.results or found.op_types or found.served.scores or found.timed.scores):
         raise MeasurementError(f"nothing in {folder} could be scored: correct what the lines above name")
 
 

@@ -133,6 +133,7 @@ class Evaluation:
     - ``measured``: the sets that hold rows of this project.
     - ``cards``: scores of cards that were left out whole, and of rankings of cards.
     - ``served``: scores of language models behind inference engines, whose figures are of their own.
+    - ``timed``: scores of the seconds of whole networks on cards without energy rows.
     """
 
     results: tuple[Score, ...]
@@ -145,6 +146,7 @@ class Evaluation:
     third_card: tuple[PowerScore, ...] = ()
     cards: CardsEvaluation = field(default_factory=CardsEvaluation)
     served: ServedEvaluation = field(default_factory=ServedEvaluation)
+    timed: ServedEvaluation = field(default_factory=ServedEvaluation)
 
     @property
     def simulated(self) -> tuple[str, ...]:

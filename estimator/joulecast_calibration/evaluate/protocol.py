@@ -25,6 +25,7 @@ from joulecast_calibration.evaluate.folder import NamedJournal, find_journals, r
 from joulecast_calibration.evaluate.own import evaluate_journal
 from joulecast_calibration.evaluate.published import evaluate_set
 from joulecast_calibration.evaluate.serving.evaluation import evaluate_served, holds_served
+from joulecast_calibration.evaluate.timed.evaluation import evaluate_timed, holds_timed
 from joulecast_calibration.evaluate.transfer import third_card_power
 from joulecast_calibration.fit.across.sets import CardSet, own_set, published_set
 from joulecast_calibration.rows.networks import FILE_NAME, LIMIT, NetworkSet, find_sets, read_set
@@ -40,7 +41,7 @@ def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
     Raises MeasurementError if the folder holds no set that can be read, or one that is refused.
     """
     paths, journals = find_sets(folder), find_journals(folder)
-    if not paths and not journals and not holds_served(folder):
+    if not paths and not journals and not holds_served(folder) and not holds_timed(folder):
         raise MeasurementError(
             f"{folder} holds no folder with a {FILE_NAME} or with journals (*.jsonl): name the folder that holds the"
             " data sets"
@@ -66,6 +67,7 @@ def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
         third_card=tuple(third_card_power(folder)),
         cards=cards,
         served=evaluate_served(folder),
+        timed=evaluate_timed(folder),
     )
 
 

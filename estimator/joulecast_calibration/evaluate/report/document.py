@@ -26,11 +26,11 @@ from joulecast_calibration.evaluate.evaluation import (
     score,
     scores,
 )
-from joulecast_calibration.evaluate.report import cards, figures
+from joulecast_calibration.evaluate.report import cards, figures, served, timed
 from joulecast_calibration.evaluate.report.listing import Listing
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.page import kin_sentence, noise_sentence, own_lines, reference, sets_of
-from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
+from joulecast_calibration.evaluate.report.served import served_listings
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
     bias_listing,
@@ -42,6 +42,7 @@ from joulecast_calibration.evaluate.report.tables import (
     warning,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
+from joulecast_calibration.evaluate.report.timed import timed_listings
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -104,8 +105,12 @@ def _cards(found: Evaluation) -> Iterator[str]:
 
 def _served(found: Evaluation) -> Iterator[str]:
     if found.served.scores:
-        yield f"<h2>{TITLE}</h2><p>{escape(INTRODUCTION)}</p>"
+        yield f"<h2>{served.TITLE}</h2><p>{escape(served.INTRODUCTION)}</p>"
         for listing in served_listings(found.served):
+            yield from _listed(listing)
+    if found.timed.scores:
+        yield f"<h2>{timed.TITLE}</h2><p>{escape(timed.INTRODUCTION)}</p>"
+        for listing in timed_listings(found.timed):
             yield from _listed(listing)
 
 

@@ -18,10 +18,10 @@ from joulecast_calibration.evaluate.evaluation import (
     repeat_distances,
 )
 from joulecast_calibration.evaluate.families import families
-from joulecast_calibration.evaluate.report import cards
+from joulecast_calibration.evaluate.report import cards, served, timed
 from joulecast_calibration.evaluate.report.listing import Listing, percent
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
-from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
+from joulecast_calibration.evaluate.report.served import served_listings
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
     bias_listing,
@@ -32,6 +32,7 @@ from joulecast_calibration.evaluate.report.tables import (
     targets_listing,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
+from joulecast_calibration.evaluate.report.timed import timed_listings
 
 _INTRODUCTION = """# Accuracy
 
@@ -97,8 +98,12 @@ def _cards(found: Evaluation) -> Iterator[str]:
 
 def _served(found: Evaluation) -> Iterator[str]:
     if found.served.scores:
-        yield f"\n## {TITLE}\n\n{INTRODUCTION}\n"
+        yield f"\n## {served.TITLE}\n\n{served.INTRODUCTION}\n"
         for listing in served_listings(found.served):
+            yield from _listed(listing)
+    if found.timed.scores:
+        yield f"\n## {timed.TITLE}\n\n{timed.INTRODUCTION}\n"
+        for listing in timed_listings(found.timed):
             yield from _listed(listing)
 
 

@@ -71,7 +71,7 @@ def served_listings(found: ServedEvaluation) -> Iterator[Listing]:
     targets = [(each.name, each.wanted, each.found, each.verdict) for _, each in served_targets(found)]
     yield Listing(title="Targets", header=("target", "wanted", "found", ""), rows=targets, texts=4)
     for title, of in (("Every system", _of_engines), ("Every system, transformers in torch", _of_torch)):
-        rows = [(line.figure, line.system, *_cells(line)) for line in found.scores if line.part == ALL and of(line)]
+        rows = [(line.figure, line.system, *cells(line)) for line in found.scores if line.part == ALL and of(line)]
         if rows:
             yield Listing(title=title, header=("figure", "system", *HEADER[1:]), rows=rows, texts=2)
     for figure in dict.fromkeys(line.figure for line in found.scores):
@@ -82,7 +82,7 @@ def served_listings(found: ServedEvaluation) -> Iterator[Listing]:
             title=f"What the residuals show: {figure}",
             note=RESIDUALS,
             header=HEADER,
-            rows=[(line.part, *_cells(line)) for line in own],
+            rows=[(line.part, *cells(line)) for line in own],
             texts=1,
         )
     left_out = [(each.set, str(each.n), each.reason) for each in found.left_out]
@@ -103,11 +103,11 @@ def served_lines(found: ServedEvaluation) -> Sequence[tuple[str, ...]]:
         return []
     return [
         ("served: figure", "system", *HEADER),
-        *((line.figure, line.system, line.part, *_cells(line)) for line in found.scores),
+        *((line.figure, line.system, line.part, *cells(line)) for line in found.scores),
     ]
 
 
-def _cells(line: ServedScore) -> tuple[str, ...]:
+def cells(line: ServedScore) -> tuple[str, ...]:
     coverage, width = line.interval_coverage, line.interval_half_width
     errors = (line.median_ape, line.mean_ape, line.max_ape)
     return (
