@@ -110,8 +110,8 @@ def _collective(found: Messages) -> Collective:
 def completed(own: Timing | None, cards: Sequence[FittedCard], generation: str) -> Timing:
     """Return every kind and degree: ``own``, else the mean of ``cards`` of the generation, else of all, else a start.
 
-    Kinds of which no table tells are priced by where searches begin. A kind that is fitted like another one
-    takes the rest from that one where its tables are nearer.
+    Kinds of which no table tells are priced by where searches begin. A kind that is fitted like another one, of which
+    nearer tables tell, takes all but the share of the peak from that one.
     """
     same = [card for card in cards if card.generation == generation]
     ranks: list[list[Timing]] = [[own] if own else [], [c.own for c in same], [c.own for c in cards]]
@@ -129,7 +129,7 @@ def _law(ranks: Sequence[Sequence[Timing]], name: str) -> KernelLaw:
     if kind.like is None:
         return law
     nearer, base = _nearest(ranks, kind.like)
-    return replace(base, **{field: getattr(law, field) for field in kind.free}) if nearer < rank else law
+    return replace(base, compute_share=law.compute_share) if nearer < rank else law
 
 
 def _nearest(ranks: Sequence[Sequence[Timing]], name: str) -> tuple[int, KernelLaw]:

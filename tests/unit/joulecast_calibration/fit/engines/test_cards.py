@@ -47,7 +47,7 @@ def test_a_kind_like_another_takes_what_its_tables_tell_from_other_cards(cards: 
         profile=replace(cards[1].profile, architecture="Ada AD102"),
     )
     for timing in (completed(alone.own, [blocks], "Hopper"), completed(None, [alone, blocks], "Hopper")):
-        assert timing.kernels["product.fp8_block"] == replace(own, compute_share=0.8, tile_edge=8.0)
+        assert timing.kernels["product.fp8_block"] == replace(own, compute_share=0.8)
     assert completed(None, [blocks], "Ada").kernels["product.fp8_block"] == other
 
 
