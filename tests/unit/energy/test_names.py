@@ -88,3 +88,8 @@ def test_a_name_that_is_not_clear_is_said_to_be_one_of_some() -> None:
         "'Orin' could be Jetson-AGX-Orin-64GB (60 W, 1300 MHz) or Jetson-Orin-NX-16GB (25 W, 918 MHz)"
     )
     assert could_be("Abacus") == could_be("") == could_be("RTX") == could_be("NVIDIA-L4") == ""
+
+
+def test_no_two_data_sheets_are_of_one_card() -> None:
+    keys = [sheet.key for sheet in datasheets()]
+    assert len(set(keys)) == len(keys)
