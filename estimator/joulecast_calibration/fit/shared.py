@@ -60,10 +60,11 @@ START: Mapping[str, Any] = {
     "transposed_depth": {"fp32": 100.0},  # tensor cores read either way
     "family_compute": {
         "convolution": 0.6,
+        "batched": 1.0,
         "recurrent": 0.5,
     },  # no table of these: implicit products fill tiles less well
     "memory_efficiency": 0.85,
-    "family_memory": {"convolution": 0.6},  # tensors change layout before and after
+    "family_memory": {"convolution": 0.6, "batched": 1.0},  # tensors change layout before and after
     "instructions": INSTRUCTIONS,
     "sharpness": 3.0,
     "tail_seconds": 2.5e-6,
