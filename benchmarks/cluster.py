@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +55,7 @@ class Stage:
         self.registry.push(images.write_layout(image, self.folder / repository), repository, "v1")
         return f"{self.registry.host}/{repository}:v1"
 
-    async def create(self, name: str, image: str, namespace: str = "default") -> None:
-        accelerators = {"names": ["NVIDIA-H200", "NVIDIA-L40S"]}
-        spec = {"model": {"image": image}, "workload": {"batchSizes": [1]}, "accelerators": accelerators}
+    async def create(self, name: str, spec: dict[str, Any], namespace: str = "default") -> None:
         body = {
             "apiVersion": "joulecast.dev/v1alpha1",
             "kind": "InferenceEnergyEstimate",
@@ -66,10 +64,10 @@ class Stage:
         }
         (await self.api.post(f"{GROUP_PATH}/namespaces/{namespace}/{KIND}", json=body)).raise_for_status()
 
-    async def ready_seconds(self, name: str, image: str) -> float:
+    async def ready_seconds(self, name: str, spec: dict[str, Any]) -> float:
         """From the request that creates an estimate to the first sight of its Ready status."""
         started = time.perf_counter()
-        await self.create(name, image)
+        await self.create(name, spec)
         while not is_ready((await self.api.get(f"{GROUP_PATH}/namespaces/default/{KIND}/{name}")).json()):
             if time.perf_counter() - started > WAIT_SECONDS:
                 raise RuntimeError(f"estimate {name} was not Ready in {WAIT_SECONDS:.0f} s")
@@ -82,7 +80,7 @@ class Stage:
 
         async def one(number: int) -> None:
             async with gate:
-                await self.create(f"{prefix}-{number}", image, f"team-{number % NAMESPACES}")
+                await self.create(f"{prefix}-{number}", of_image(image), f"team-{number % NAMESPACES}")
 
         await asyncio.gather(*(one(number) for number in range(count)))
 
@@ -129,6 +127,12 @@ class Stage:
         return (time.perf_counter() - sent) * 1e3
 
 
+def of_image(image: str) -> dict[str, Any]:
+    """Return the spec of an estimate of a network in an image."""
+    accelerators = {"names": ["NVIDIA-H200", "NVIDIA-L40S"]}
+    return {"model": {"image": image}, "workload": {"batchSizes": [1]}, "accelerators": accelerators}
+
+
 def resident_mib(process: Process) -> float:
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -166,7 +170,7 @@ def review(number: int, image: str, namespace: str) -> dict[str, Any]:
 
 
 async def figures(stage: Stage) -> list[Figure]:
-    large = stage.push("bench/resnet50", exported("resnet50").read_bytes())
+    large = of_image(stage.push("bench/resnet50", exported("resnet50").read_bytes()))
     first = await stage.ready_seconds("first", large)
     again = statistics.median([await stage.ready_seconds(f"again-{number}", large) for number in range(5)])
     bare = await _webhook_seconds(stage)
@@ -232,18 +236,21 @@ def small_model() -> bytes:
 
 
 @contextmanager
-def _stage() -> Iterator[Stage]:
+def staged(insecure_registries: Sequence[str] = (), options: Sequence[str] = ()) -> Iterator[Stage]:
+    """Run a control plane, a registry and joulecast with these ``options``."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ControlPlane.start(folder / "plane") as plane, Registry.start(folder / "registry") as registry:
-            hosts = [registry.host]
-            with Installation.start(plane, folder / "joulecast", insecure_registries=hosts) as installation:
+            hosts = [registry.host, *insecure_registries]
+            with Installation.start(
+                plane, folder / "joulecast", insecure_registries=hosts, options=options
+            ) as installation:
                 yield Stage(folder, plane, registry, installation)
 
 
 def section() -> str:
     """The Markdown table of measured and promised figures."""
-    with _stage() as stage:
+    with staged() as stage:
         found = asyncio.run(figures(stage))
     rows = [f"| {figure.what} | {figure.measured} | {figure.promised} |" for figure in found]
     return "\n".join(["| what | measured | promised |", "|---|---:|---:|", *rows])

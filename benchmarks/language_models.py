@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests import checkpoints
+from tests.harness import hub
 from tests.harness.environment import ROOT
 
 LLAMA_3_70B: Mapping[str, Any] = json.loads((ROOT / "examples" / "Llama-3-70B" / "config.json").read_text())
@@ -26,6 +28,20 @@ DEEPSEEK_V3: Mapping[str, Any] = {
     "v_head_dim": 128, "vocab_size": 129280,
 }  # fmt: skip
 """deepseek-ai/DeepSeek-V3."""
+
+FILES = 30
+"""Of the weights of a model of 140 GB, as they are published."""
+
+
+def stored() -> dict[str, hub.Content]:
+    """Return the files of Llama-3-70B as a hub has them: 141 GB of weights, of which only the headers are not zero."""
+    parts = checkpoints.shards(checkpoints.tensors(LLAMA_3_70B), FILES)
+    return {
+        "config.json": json.dumps(LLAMA_3_70B).encode(),
+        "model.safetensors.index.json": checkpoints.index_of(parts),
+        **{name: hub.Sparse(*checkpoints.safetensors_header(content)) for name, content in parts.items()},
+    }
+
 
 TOKENS = 512
 """Of the pass that tools count: the input of one request, with the logits of its last token."""

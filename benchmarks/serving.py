@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.language_models import CONFIGURATIONS, EXPECTED_MACS, LLAMA_3_70B, TOKENS
-from tests import checkpoints
+from benchmarks.language_models import CONFIGURATIONS, EXPECTED_MACS, FILES, TOKENS, stored
 from tests.harness import hub
 
 RUNS = 5
@@ -21,9 +20,6 @@ TOLERANCE = 1e-3
 TOOLS = ("joulecast", "FlopCounterMode", "calflops")
 CARD, DEGREE = "NVIDIA-B200", 8
 """Eight of them hold either model."""
-
-FILES = 30
-"""Of the weights of a model of 140 GB, as they are published."""
 
 _FORECAST = """
 import json, resource, sys, time
@@ -112,15 +108,10 @@ def _fetched() -> tuple[str, str, str]:
     """Fetch a model of 140 GB in thirty files from a hub on this machine."""
     from joulecast.sources import RegistryAccess, fetch
 
-    parts = checkpoints.shards(checkpoints.tensors(LLAMA_3_70B), FILES)
-    weights = {name: hub.Sparse(*checkpoints.safetensors_header(content)) for name, content in parts.items()}
-    small = {
-        "config.json": json.dumps(LLAMA_3_70B).encode(),
-        "model.safetensors.index.json": checkpoints.index_of(parts),
-    }
-    total = sum(len(each) for each in weights.values())
+    files = stored()
+    total = sum(map(len, files.values()))
     with hub.running() as served:
-        served.add("meta-llama/Meta-Llama-3-70B", {**small, **weights})
+        served.add("meta-llama/Meta-Llama-3-70B", files)
         hosts = (served.server.host, served.storage.host)
         access = RegistryAccess(hub_endpoint=served.url, insecure_registries=hosts, permitted_hosts=hosts)
         fetched = fetch("hf://meta-llama/Meta-Llama-3-70B", access=access)
@@ -173,8 +164,12 @@ class _Done:
 
 
 def _run(command: list[str], *, check: bool = True) -> _Done:
-    """Run a process that uses one thread, so that its processor time is that of its work."""
+    """Run a process that uses one thread, so that its processor time is that of its work.
+
+    Its modules are compiled once and kept, as those of an installed package are.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     out, error = process.stdout.read(), process.stderr.read()  # type: ignore[union-attr]
     _, status, usage = os.wait4(process.pid, 0)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from joulecast.api.documents import profile_document as profile_document
     from joulecast.api.documents import profile_from_document as profile_from_document
     from joulecast.api.forecasting import estimate as estimate
+    from joulecast.api.generating import estimate_generation as estimate_generation
     from joulecast.api.generation import GenerationEstimate as GenerationEstimate
-    from joulecast.api.generation import estimate_generation as estimate_generation
     from joulecast.api.profiling import profile as profile
     from joulecast.api.profiling import read as read
     from joulecast.canonical import canonicalise as canonicalise
@@ -74,7 +74,7 @@ _EXPORTS = {
     **dict.fromkeys(_ERRORS, "errors"),
     "estimate": "api.forecasting",
     "GenerationEstimate": "api.generation",
-    "estimate_generation": "api.generation",
+    "estimate_generation": "api.generating",
     "GenerationRequest": "serving.requests",
     "ModelGraph": "graph",
     "Coverage": "layers",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from joulecast.graph import Shape
+
+if TYPE_CHECKING:
+    from joulecast.blocks import LanguageModel
 
 LayerKind = Literal["counted", "zero", "free", "unsupported"]
 """counted: MACs by a formula. zero: no MACs by definition, but a kernel that moves bytes. free: no kernel runs.
@@ -142,6 +145,9 @@ ENGINE_DOMAIN = "joulecast.engine"
 ENGINE_GRAPH = "engine"
 """``ModelProfile.graph`` of rows that an inference engine runs."""
 
+TRACED_GRAPH = "traced"
+"""``ModelProfile.graph`` of a configuration that no entry reads: the calls of its class of transformers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProfile:
@@ -149,9 +155,12 @@ class ModelProfile:
 
     - ``source``: the reference as given.
     - ``digest``: identity of the image or file (``sha256:…``).
-    - ``graph``: ``exported`` (canonicalised), ``optimized``, or ``engine`` (the kernels of an inference engine).
+    - ``graph``: ``exported`` (canonicalised), ``optimized``, ``engine`` (the kernels of an inference engine) or
+      ``traced`` (the calls of a class of transformers that a configuration without an entry names).
     - ``phase``: forward, prefill or decode.
     - ``verification``: Full, Manifest or None (local).
+    - ``model``: the blocks that the rows of an engine were made of, which decide what a card executes; a saved profile
+      has none.
     """
 
     source: str
@@ -166,3 +175,4 @@ class ModelProfile:
     input_shapes: Mapping[str, Shape] = field(default_factory=dict)
     verification: str | None = None
     bytes_fetched: int | None = None
+    model: LanguageModel | None = field(default=None, compare=False, repr=False)

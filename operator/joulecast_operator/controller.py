@@ -26,13 +26,17 @@ from joulecast_operator.cluster.watches import STALE_SECONDS, Watches
 from joulecast_operator.cluster.workqueue import WorkQueue
 from joulecast_operator.cluster.writer import Writer
 from joulecast_operator.controllers.calibrations import Calibrations
+from joulecast_operator.controllers.certificate_events import CertificateEvents
+from joulecast_operator.controllers.certificate_file import CertificateFile
 from joulecast_operator.controllers.estimates import Estimates
 from joulecast_operator.controllers.outcome_log import OutcomeLog
 from joulecast_operator.controllers.profiles import Profiles
+from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
 from joulecast_operator.controllers.workloads import Workloads
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.inputs import product_of
 from joulecast_operator.index.index import Index
+from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
 from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
@@ -128,6 +132,15 @@ class Controller:
             settings=settings,
             outcome_log=outcome_log,
         )
+        self.certificate_events = CertificateEvents(
+            index=self.index, writer=writer, namespace=settings.namespace, deployment=settings.webhook_deployment
+        )
+        self._certificate = (
+            WebhookCertificate(cluster=self.cluster, settings=settings, events=self.certificate_events)
+            if settings.webhook_secret
+            else None
+        )
+        show_certificate(self.registry, self._certificate.behind_seconds if self._certificate else lambda: 0.0)
         kinds = (*KINDS, CALIBRATIONS) if settings.calibration else KINDS
         self.watches = Watches(index=self.index, cluster=self.cluster, kinds=kinds, on_change=self.changed)
         self.watches.then(self.work)
@@ -145,6 +158,15 @@ class Controller:
             group.create_task(self.queue.work(self.reconcile, workers=self._settings.reconcilers))
             group.create_task(self._sweep())
             group.create_task(self.networks.watch())
+
+    async def keep_certificate(self) -> None:
+        """Keep the webhook's certificate in order, or warn before one of another source expires, until cancelled."""
+        settings = self._settings
+        if self._certificate is not None:
+            await self._certificate.watch()
+        elif settings.webhook_public_certfile:
+            file = CertificateFile(settings.webhook_public_certfile, events=self.certificate_events)
+            await file.watch(settings.webhook_check_seconds)
 
     async def reconcile(self, key: Key) -> None:
         """Reconcile the object of ``key``; if joulecast itself fails, write that into the object's status."""
@@ -294,12 +316,14 @@ async def _serve(settings: Settings) -> None:
     controller = Controller(settings)
     show_isolation(controller.registry, await isolation.checked())
     async with opened(settings, controller.registry, controller.health()):
+        certificate = asyncio.create_task(controller.keep_certificate())  # the webhook waits for it
         await controller.forecasts.start()
         try:
             await kopf.operator(
                 registry=controller.watches.registry, settings=controller.watches.settings, clusterwide=True
             )
         finally:
+            certificate.cancel()
             await controller.forecasts.close()
 
 

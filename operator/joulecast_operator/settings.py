@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from joulecast.sources.registries.object_access import DEFAULT_REGION
 from joulecast_operator.calibrations.allowed import Allowed, AllowedSetting
 
 PREFIX: Final = "JOULECAST_"
@@ -76,6 +77,34 @@ class Settings(BaseModel):
     )
     webhook_client_names: Words = Field(
         (), description="common names that the API server's client certificate may have; any when empty"
+    )
+
+    webhook_await_certificate: bool = Field(
+        False, description="whether the webhook waits for files of its certificate that do not exist yet"
+    )
+    webhook_secret: str = Field(
+        "",
+        description="Secret in joulecast's own namespace in which the controller keeps the webhook's certificate and"
+        " the authority that signs it; it makes none when empty",
+    )
+    webhook_configuration: str = Field(
+        "", description="MutatingWebhookConfiguration in which the controller keeps the caBundle of that authority"
+    )
+    webhook_names: Words = Field((), description="DNS names of the webhook's Service, for that certificate")
+    webhook_certificate_days: float = Field(90, gt=0, description="days that the webhook's certificate is valid")
+    webhook_authority_days: float = Field(365, gt=0, description="days that the authority is valid which signs it")
+    webhook_check_seconds: float = Field(
+        60, gt=0, description="seconds between two looks of the controller at the webhook's certificate"
+    )
+    webhook_settle_seconds: float = Field(
+        30, ge=0, description="seconds after which every API server knows a changed caBundle"
+    )
+    webhook_deployment: str = Field(
+        "", description="the webhook's Deployment, on which the controller posts events about its certificate"
+    )
+    webhook_public_certfile: str = Field(
+        "",
+        description="file with the webhook's certificate, if the controller does not make it, to warn before it ends",
     )
 
     calibration: bool = Field(True, description="whether EnergyCalibrations are reconciled")
@@ -150,6 +179,14 @@ class Settings(BaseModel):
         "",
         description="address of the hub that hf:// means, https://huggingface.co or a mirror; no hub is used when"
         " empty",
+    )
+    objects_endpoint: str = Field(
+        "",
+        description="address of the object store that s3:// means, such as https://s3.eu-central-1.amazonaws.com; none"
+        " is used when empty",
+    )
+    objects_region: str = Field(
+        DEFAULT_REGION, pattern="^[a-z0-9-]{1,32}$", description="region of that store, as signatures name it"
     )
     registry_ca_file: str = Field(
         "", description="PEM file of further certificate authorities of registries, beside the system's"

@@ -72,9 +72,6 @@ class Admission:
 
 def run(settings: Settings) -> None:
     """Run the webhook until the process is asked to stop. Ends the program with a message if a setting is wrong."""
-    for flag, path in (("certfile", settings.webhook_certfile), ("keyfile", settings.webhook_keyfile)):
-        if not Path(path).is_file():
-            sys.exit(f"--webhook-{flag} {path}: there is no such file; give the file of the webhook's {flag}")
     if settings.webhook_client_names and not settings.webhook_client_ca_file:
         sys.exit(
             "--webhook-client-names needs --webhook-client-ca-file: give the file of the authority that signs the"
@@ -83,11 +80,20 @@ def run(settings: Settings) -> None:
     certificate = Certificate(
         settings.webhook_certfile, settings.webhook_keyfile, client_authority=settings.webhook_client_ca_file
     )
+    if not settings.webhook_await_certificate:
+        _load(certificate, settings)
+    asyncio.run(_serve(settings, certificate))
+
+
+def _load(certificate: Certificate, settings: Settings) -> None:
+    """Load the certificate, or end the program with a message."""
+    for flag, path in (("certfile", settings.webhook_certfile), ("keyfile", settings.webhook_keyfile)):
+        if not Path(path).is_file():
+            sys.exit(f"--webhook-{flag} {path}: there is no such file; give the file of the webhook's {flag}")
     try:
         certificate.load()
     except CertificateError as error:
         sys.exit(f"{error}; give a certificate and its key in PEM form, the key without a password")
-    asyncio.run(_serve(settings, certificate))
 
 
 async def _serve(settings: Settings, certificate: Certificate) -> None:
@@ -123,7 +129,7 @@ def health_of(index: Index, server: AdmissionServer) -> Health:
     def unready() -> str | None:
         if not index.ready:
             return "the index is being filled"
-        return server.certificate.expired() if server.listening else "the port is not open yet"
+        return server.certificate.unusable() or (None if server.listening else "the port is not open yet")
 
     return Health(sick=sick, unready=unready, notes=server.certificate.notes)
 

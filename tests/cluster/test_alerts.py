@@ -34,6 +34,10 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]] = {
         [("joulecast_webhook_certificate_expiry_timestamp_seconds", "86400x60")],
         [("joulecast_webhook_certificate_expiry_timestamp_seconds", "6048000x60")],
     ),
+    "JoulecastCertificateNotRenewed": (
+        [("joulecast_webhook_certificate_behind_seconds", "7200x60")],
+        [("joulecast_webhook_certificate_behind_seconds", "600x60")],
+    ),
     "JoulecastAdmissionErrors": (
         [('joulecast_admission_requests_total{decision="error"}', "0x50 1x10")],
         [('joulecast_admission_requests_total{decision="annotated"}', "0+9x60")],

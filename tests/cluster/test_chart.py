@@ -89,7 +89,8 @@ def test_a_bundle_that_an_injector_wrote_survives_an_upgrade(plane: ControlPlane
     assert found == bundle
 
 
-def test_every_object_passes_the_servers_own_validation(plane: ControlPlane) -> None:
+@pytest.mark.parametrize("source", [SECRET, ()], ids=["secret", "controller"])
+def test_every_object_passes_the_servers_own_validation(plane: ControlPlane, source: tuple[str, ...]) -> None:
     further = {
         "image.digest": "sha256:" + "0" * 64,
         "registry.caBundle": "-----BEGIN CERTIFICATE-----",
@@ -99,7 +100,7 @@ def test_every_object_passes_the_servers_own_validation(plane: ControlPlane) -> 
         "calibration.allowed.tolerations": "{lab=ml:NoSchedule,*}",
     }
     options = [part for key, value in further.items() for part in ("--set", f"{key}={value}")]
-    rendered = plane.helm("template", "joulecast", CHART, "-n", NAMESPACE, *SECRET, *options).stdout
+    rendered = plane.helm("template", "joulecast", CHART, "-n", NAMESPACE, *source, *options).stdout
     done = plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-n", NAMESPACE, "-f", "-", stdin=rendered)
     assert "Warning: unknown field" not in done.stderr
     assert "job.batch/joulecast-uninstall" in done.stdout

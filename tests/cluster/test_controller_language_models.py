@@ -253,18 +253,19 @@ def test_a_deployment_that_serves_a_model_of_an_image_volume(served: Served, nam
     files = {f"models/{name}": content for name, content in checkpoints.model_folder().items()}
     cluster.push_files(files, "team/volume")
     image = cluster.image("team/volume")
-    words = ("--tensor-parallel-size=2", "--max-num-seqs=16", "--enforce-eager")
+    words = ("--tensor-parallel-size=2", "--max-num-seqs=16", "--kv-cache-dtype=fp8", "--enforce-eager")
     cluster.plane.apply(serving("chat", namespace, image, *words))
     cluster.plane.apply(estimate("chat", namespace, targetRef={"name": "chat"}, workload=TOKENS, accelerators=H100))
     status = cluster.until_ready("chat", namespace)
     assert status["image"] == image
     (row,) = status["results"]
     assert (row["runtime"], row["parallel"], row["concurrency"]) == ("vllm", 2, 16)
+    assert row["cachePrecision"] == "fp8"
     understood = status["understood"]
     assert understood["engine"] == "vLLM"
     assert understood["model"] == f"{image}//models"
-    assert set(words[:2]) == {
-        f"{option}={value}" for option, value in zip(understood["used"][1:], (2, 16), strict=True)
+    assert set(words[:3]) == {
+        f"{option}={value}" for option, value in zip(understood["used"][1:], (2, 16, "fp8"), strict=True)
     }
     assert understood["ignored"] == ["--enforce-eager"]
 

@@ -14,8 +14,10 @@ import yaml
 
 from tests import checkpoints
 from tests.cluster.controlled import Cluster, controlled
+from tests.cluster.test_controller_registries import bind_pull_secrets
 from tests.harness import hub as hubs
 from tests.harness.environment import ROOT
+from tests.harness.object_store import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStore
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 HUB_MODEL = "NousResearch/Meta-Llama-3-8B-Instruct"
@@ -31,12 +33,21 @@ def hub_files() -> dict[str, hubs.Content]:
     return {"config.json": json.dumps(LLAMA_3_8B).encode(), "model.safetensors": hubs.Sparse(head=head, size=size)}
 
 
+def fill(folder: Path) -> None:
+    folder.mkdir()
+    for name, content in checkpoints.model_folder().items():
+        (folder / name).write_bytes(content)
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as stack:
         hub = stack.enter_context(hubs.running())
         hub.add(HUB_MODEL, hub_files())
-        hosts, flags = [hub.server.host, hub.storage.host], [f"--hub-endpoint={hub.url}"]
+        store = stack.enter_context(ObjectStore.start(tmp_path_factory.mktemp("object-store")))
+        fill(store.bucket("models") / "chat-135m")
+        hosts = [hub.server.host, hub.storage.host, store.host]
+        flags = [f"--hub-endpoint={hub.url}", f"--objects-endpoint={store.url}", f"--objects-region={REGION}"]
         folder = tmp_path_factory.mktemp("examples")
         found = stack.enter_context(controlled(folder, insecure_registries=hosts, flags=flags))
         files = {f"models/{name}": content for name, content in checkpoints.model_folder().items()}
@@ -54,6 +65,7 @@ def namespace(cluster: Cluster) -> str:
 def documents(cluster: Cluster, name: str) -> list[dict[str, Any]]:
     """The manifests of an example, with the registry of the test in them."""
     text = (ROOT / "examples" / f"{name}.yaml").read_text().replace("REGISTRY", cluster.registry.host)
+    text = text.replace("SECRET-ACCESS-KEY", SECRET_ACCESS_KEY).replace("ACCESS-KEY-ID", ACCESS_KEY_ID)
     return list(yaml.safe_load_all(text))
 
 
@@ -91,6 +103,12 @@ def test_a_model_of_a_hub_is_forecast_by_request_and_by_prefill(cluster: Cluster
 def test_a_model_in_an_image_is_forecast(cluster: Cluster, namespace: str) -> None:
     applied(cluster, "language-model-image", namespace)
     assert result(cluster, "chat-image", namespace)["joulesPerRequest"] > 0
+
+
+def test_a_model_in_a_bucket_is_forecast(cluster: Cluster, namespace: str) -> None:
+    bind_pull_secrets(cluster, namespace)
+    applied(cluster, "language-model-bucket", namespace)
+    assert result(cluster, "chat-bucket", namespace)["joulesPerRequest"] > 0
 
 
 def test_a_published_configuration_is_forecast_on_the_cards_that_hold_it(cluster: Cluster, namespace: str) -> None:

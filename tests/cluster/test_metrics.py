@@ -36,6 +36,7 @@ from joulecast_operator.serving.health import Health, served
 from joulecast_operator.index.index import Index
 from joulecast_operator.api.kinds import CALIBRATIONS, ESTIMATES, PROFILES
 from joulecast_operator.cluster.client import Cluster
+from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.estimates import shown
 from joulecast_operator.metrics.reconciles import Reconciles, refused_writes, show_index, show_queue
@@ -53,6 +54,7 @@ async def main():
     show_isolation(registry, await isolation.checked())
     show_queue(registry, lambda: 3, lambda: 0.5)
     show_index(registry, index.behind_seconds)
+    show_certificate(registry, lambda: 0.0)
     reconciles = Reconciles(registry)
     with reconciles.timed("InferenceEnergyEstimate"):
         reconciles.failed("InferenceEnergyEstimate", "RegistryUnavailable")

@@ -35,7 +35,7 @@ def test_every_way_to_install_renders(line: str) -> None:
 
 
 def test_there_are_ways_to_install() -> None:
-    assert len(INSTALLS) == 4
+    assert len(INSTALLS) == 5
 
 
 def test_every_value_that_is_named_exists() -> None:
@@ -56,6 +56,18 @@ def test_the_rights_name_every_verb_of_each_account() -> None:
         assert row
         verbs = {verb for _, _, verb in rules(objects, "ClusterRole", f"joulecast-{account}")}
         assert {verb for verb in verbs if verb not in row[1]} == set()
+
+
+def test_the_rights_for_the_webhooks_certificate_are_named() -> None:
+    objects, name = render(), "joulecast-webhook-certificate"
+    row = re.search(
+        r"^\| `joulecast-controller`, where it makes the webhook's certificate \| (.+) \|$", PAGE, re.MULTILINE
+    )
+    assert row
+    granted = rules(objects, "ClusterRole", name) | rules(objects, "Role", name)
+    assert {verb for _, _, verb in granted} == {verb for verb in ("get", "patch", "create") if verb in row[1]}
+    for named in (name, "joulecast-webhook", "caBundle"):
+        assert f"`{named}`" in row[1]
 
 
 def test_the_rights_for_calibrations_are_named() -> None:

@@ -390,7 +390,7 @@ def test_a_configuration_alone_is_enough_whatever_its_name(joulecast: CommandLin
         (("--cached-tokens", "512"), "cached_tokens is 512"),
         (("--requests-per-second", "1", "-c", "2"), "give one of concurrency and requests_per_second"),
         (("--phase", "train"), "'train' is not one of"),
-        (("--runtime", "torch-eager"), "'torch-eager' is none"),
+        (("--runtime", "onnxruntime-cuda"), "'onnxruntime-cuda' is none"),
     ],
 )
 def test_what_generation_cannot_be_asked_is_refused(

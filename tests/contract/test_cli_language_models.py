@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from joulecast.api import traced_models
 from tests import checkpoints, small_models
 from tests.contract.command_line import CommandLine
 from tests.unit.api.test_documents import validate
@@ -15,6 +16,11 @@ LLAMA_70B = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8192, "intermediate_size": 28672,
     "num_attention_heads": 64, "num_hidden_layers": 80, "num_key_value_heads": 8, "vocab_size": 128256,
     "torch_dtype": "bfloat16",
+}  # fmt: skip
+GLM = {
+    "model_type": "glm", "architectures": ["GlmForCausalLM"], "hidden_size": 64, "intermediate_size": 160,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 96,
+    "pad_token_id": 0,
 }  # fmt: skip
 WIDEST = 120  # columns of a usual terminal
 
@@ -143,7 +149,10 @@ def test_an_engine_does_not_run_a_graph(joulecast: CommandLine, tmp_path: Path) 
         assert "is a graph, which vllm does not run: choose one of the runtimes torch-eager" in done.err
 
 
-def test_an_unknown_architecture_names_the_ways_out(joulecast: CommandLine, large: Path) -> None:
+def test_an_unknown_architecture_names_the_ways_out(
+    joulecast: CommandLine, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traced_models, "EXTRA", ("a_package_that_is_not_installed",))
     (large / "config.json").write_text(json.dumps(LLAMA_70B | {"model_type": "lama"}))
     for command in ("profile", "estimate", "compare"):
         done = joulecast(command, large)
@@ -154,3 +163,28 @@ def test_an_unknown_architecture_names_the_ways_out(joulecast: CommandLine, larg
     asked = ("--architecture", "llama", "-o", "json")
     assert joulecast("profile", large, *asked).document["totals"]["params"] == 70_553_706_496
     assert joulecast("estimate", large, *asked, "-tp", "4").code == 0
+
+
+@pytest.mark.slow
+def test_a_model_without_an_entry_is_traced_for_one_pass(joulecast: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(GLM))
+    done = joulecast("profile", tmp_path, "--input-tokens", "12", "-o", "json")
+    validate(done.document)
+    assert done.document["graph"] == "traced"
+    done = joulecast("estimate", tmp_path, "-b", "2", "--input-tokens", "12", "-a", "NVIDIA-H200")
+    assert "its class of transformers was traced" in " ".join(done.out.split())
+    refused = joulecast("estimate", tmp_path, "--phase", "decode", "-a", "NVIDIA-H200")
+    assert (refused.code, refused.out) == (2, "")
+    assert "leave --phase out" in " ".join(refused.err.replace("│", "").split())
+
+
+def test_one_pass_takes_no_option_of_generation(joulecast: CommandLine, large: Path) -> None:
+    (large / "config.json").write_text(json.dumps(LLAMA_70B | {"architectures": ["LlamaForSequenceClassification"]}))
+    assert joulecast("estimate", large, "-a", "NVIDIA-H200", "-tp", "4", "--input-tokens", "64").code == 0
+    for option, value in (("--concurrency", "4"), ("--output-tokens", "8"), ("--cached-tokens", "8")):
+        for command in ("estimate", "compare"):
+            done = joulecast(command, large, "-a", "NVIDIA-H200", option, value)
+            assert (done.code, done.out) == (2, "")
+            assert f"leave {option} out" in " ".join(done.err.replace("│", "").split())
+    done = joulecast("estimate", large, "-a", "NVIDIA-H200", "--phase", "decode")
+    assert "LlamaForSequenceClassification makes one pass over a text and generates nothing" in done.err

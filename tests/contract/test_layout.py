@@ -20,9 +20,10 @@ TESTED_AS_A_WHOLE = {
     "api/profiles.py": "unit/joulecast_operator/api/test_crds.py",
     "api/results.py": "unit/joulecast_operator/api/test_crds.py",
     "api/workload.py": "unit/joulecast_operator/api/test_crds.py",
+    "certificates/__main__.py": "unit/joulecast_operator/certificates/test_worker.py",
     "metrics/__main__.py": "unit/joulecast_operator/metrics/test_page.py",
 }
-"""Modules of the operator that declare fields or print a page, and the test of what is generated from them."""
+"""Modules of the operator that declare fields or only pass on to others, and the test of what they make."""
 
 
 def test_a_package_of_the_laboratory_holds_at_most_fifteen_modules() -> None:

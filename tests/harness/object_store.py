@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,6 +55,14 @@ class ObjectStore:
         folder = self.directory / "buckets" / name
         folder.mkdir(exist_ok=True)
         return folder
+
+    def open(self, bucket: str, prefix: str) -> None:
+        """Let anybody read what begins with `prefix`, by a policy of the bucket, where the gateway keeps it."""
+        resource = f"arn:aws:s3:::{bucket}/{prefix}*"
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [resource]}
+        folder = self.directory / "attributes" / bucket / "meta"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "policy").write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
     def stop(self) -> None:
         self.process.stop()

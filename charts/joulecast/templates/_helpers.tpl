@@ -155,14 +155,26 @@ priorityClassName: {{ . }}
 {{- if and .Values.webhook.enabled (not .Values.webhook.url) }}true{{ end -}}
 {{- end -}}
 
-{{/* The Secret that the webhook's pods mount, or a sentence that says how to name one. */}}
-{{- define "joulecast.certSecret" -}}
+{{/* Who makes the webhook's certificate: "controller", "cert-manager" or "secret"; nothing where it runs elsewhere or is off. */}}
+{{- define "joulecast.certificateSource" -}}
+{{- if include "joulecast.webhookInside" . -}}
 {{- if .Values.webhook.certSecret -}}
-{{ .Values.webhook.certSecret }}
+secret
 {{- else if .Values.webhook.certManager.enabled -}}
-{{ include "joulecast.fullname" . }}-webhook-tls
+cert-manager
 {{- else -}}
-{{- fail "The webhook has no certificate: set webhook.certManager.enabled=true, or webhook.certSecret (with webhook.caBundle) to a kubernetes.io/tls Secret, or webhook.url to a webhook outside the cluster, or webhook.enabled=false to install without it." -}}
+controller
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret that the webhook's pods mount. */}}
+{{- define "joulecast.certSecret" -}}
+{{- $source := include "joulecast.certificateSource" . -}}
+{{- if eq $source "secret" -}}
+{{ .Values.webhook.certSecret }}
+{{- else -}}
+{{ include "joulecast.fullname" . }}-webhook-{{ eq $source "controller" | ternary "certificate" "tls" }}
 {{- end -}}
 {{- end -}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from joulecast.accelerators.product_names import normalise_product
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.generic import datasheet_profile
+from joulecast.energy.model import ORIGINS
 from joulecast.energy.names import could_be, label_of
 from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
 from joulecast.errors import NotCalibratedError, UnknownAcceleratorError
@@ -28,7 +30,7 @@ def installed() -> Mapping[str, AcceleratorProfile]:
         profile.product: profile
         for sheet in datasheets()
         if not _shared_labels(sheet) and not sheet.missing
-        for profile in [datasheet_profile(sheet)]
+        for profile in [_of_same_card(sheet, shipped) or datasheet_profile(sheet)]
         if profile.product not in shipped
     }
     return MappingProxyType(shipped | derived)
@@ -107,6 +109,16 @@ def _shipped() -> dict[str, AcceleratorProfile]:
         if name != "generic.json"
     ]
     return {profile.product: profile for profile in profiles}
+
+
+def _of_same_card(sheet: DataSheet, shipped: Mapping[str, AcceleratorProfile]) -> AcceleratorProfile | None:
+    """Return the profile of the card that an export version is alike, under the version's name; None without one."""
+    labels = next((other.labels for other in datasheets() if other.key == sheet.same_card), ())
+    known = next((shipped[label] for label in labels if label in shipped), None)
+    if known is None:
+        return None
+    origin = max(known.origin, "transferred", key=ORIGINS.index)
+    return replace(known, product=sheet.labels[0], origin=origin)
 
 
 def _shared_labels(sheet: DataSheet) -> bool:

@@ -107,6 +107,7 @@ def result_fields(estimate: EnergyEstimate) -> Document:
         "runtime": estimate.runtime,
         "precision": estimate.precision,
         "batch_size": estimate.batch_size,
+        "parallel": estimate.parallel,
         "joules_per_batch": rounded(joules),
         "joules_per_batch_lower": rounded(estimate.joules_per_batch_lower),
         "joules_per_batch_upper": rounded(estimate.joules_per_batch_upper),

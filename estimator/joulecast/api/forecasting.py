@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulecast.errors import NotCalibratedError, WorkloadError
-from joulecast.layers import ENGINE_GRAPH, ModelProfile
+from joulecast.layers import ENGINE_GRAPH, TRACED_GRAPH, ModelProfile
 from joulecast.serving.kernels import ENGINES
 from joulecast.workloads import (
     DEFAULT_ACCELERATOR,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
     from joulecast.readers.module import Module
     from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
+
+TRACED = "no entry reads the configuration: its class of transformers was traced, whose calls torch runs and no engine"
+"""Reason of a forecast that was made of a traced class, which no set of measurements scores."""
 
 
 def estimate(
@@ -43,6 +47,7 @@ def estimate(
     platform: str = "linux/amd64",
     verify: bool = False,
     clock_mhz: float | None = None,
+    tensor_parallel: int = 1,
 ) -> EnergyEstimate:
     """Forecast joules, seconds and watts of one batch on ``accelerator``.
 
@@ -54,6 +59,7 @@ def estimate(
     - ``runtime``: ``torch-eager`` (the default), ``torch-cudagraph``, ``onnxruntime-cuda``; of a language model
       ``vllm`` (its default) or ``sglang``. ``joulecast.estimate_generation`` forecasts what it generates.
     - ``clock_mhz``: an SM clock lock, in MHz.
+    - ``tensor_parallel``: cards that share a language model: 1, 2, 4 or 8; joules and watts are those of all.
 
     The other arguments are those of ``joulecast.profile``.
 
@@ -98,15 +104,24 @@ def estimate(
                 " out, or give the model itself"
             )
         engine = runtime or DEFAULT_ENGINE
-        return price_forward(profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz)
+        return price_forward(
+            profiled, priced_by, precision=precision, runtime=engine, clock_mhz=clock_mhz, cards=tensor_parallel
+        )
+    if tensor_parallel != 1:
+        raise WorkloadError(
+            f"{profiled.source} is a graph, which runs on one card: leave tensor_parallel out, or give a language model"
+            " by its configuration"
+        )
     if runtime in ENGINES:
         from joulecast.counting.registry import RUNTIMES
 
+        what = "was traced as torch runs it" if profiled.graph == TRACED_GRAPH else "is a graph"
         raise NotCalibratedError(
-            f"{profiled.source} is a graph, which {runtime} does not run: choose one of the runtimes"
+            f"{profiled.source} {what}, which {runtime} does not run: choose one of the runtimes"
             f" {', '.join(RUNTIMES)}, or give a language model by its configuration"
         )
-    return price(profiled, priced_by, precision=precision, runtime=runtime or DEFAULT_RUNTIME, clock_mhz=clock_mhz)
+    found = price(profiled, priced_by, precision=precision, runtime=runtime or DEFAULT_RUNTIME, clock_mhz=clock_mhz)
+    return replace(found, reasons=(*found.reasons, TRACED)) if profiled.graph == TRACED_GRAPH else found
 
 
 def _as_asked(profile: ModelProfile, batch_size: int | None) -> ModelProfile:

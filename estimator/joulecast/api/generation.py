@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from joulecast.blocks import Experts, LanguageModel
 from joulecast.energy.engines.coefficients import engine_named
-from joulecast.energy.engines.pricing import PassForecast, gap_watts, price_passes, step_seconds
+from joulecast.energy.engines.pricing import PassForecast, price_passes, step_seconds
 from joulecast.energy.interval import Widening
 from joulecast.energy.model import ORIGINS, LayerEnergy, Origin
 from joulecast.errors import WorkloadError
@@ -23,11 +22,10 @@ from joulecast.serving.outline import Outline
 from joulecast.serving.passes import Pass, decode, prefill
 from joulecast.serving.requests import GenerationRequest, Phase
 from joulecast.units import Seconds, Watts
-from joulecast.workloads import DEFAULT_ACCELERATOR, DEFAULT_ENGINE, DEFAULT_PRECISION
+from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.energy.profile import AcceleratorProfile
-    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess
 
 _LEVEL = 0.9
 
@@ -109,91 +107,6 @@ class GenerationEstimate:
     phases: tuple[PhaseLayers, ...] = ()
 
 
-def estimate_generation(
-    source: str | os.PathLike[str] | FetchedModel | LanguageModel,
-    accelerator: str | AcceleratorProfile = DEFAULT_ACCELERATOR,
-    request: GenerationRequest | None = None,
-    *,
-    precision: str = DEFAULT_PRECISION,
-    runtime: str = DEFAULT_ENGINE,
-    architecture: str | None = None,
-    path: str | None = None,
-    budget: FetchBudget | None = None,
-    access: RegistryAccess | None = None,
-    platform: str = "linux/amd64",
-    clock_mhz: float | None = None,
-    cache_precision: str = DEFAULT_PRECISION,
-) -> GenerationEstimate:
-    """Forecast joules and seconds of generation by a language model behind an inference engine.
-
-    - ``source``: a folder with a ``config.json``, such a file, a GGUF file, ``hf://org/name[@revision]``, an image,
-      what ``fetch`` returned, or a ``LanguageModel``.
-    - ``accelerator``: a product name as in the node label ``nvidia.com/gpu.product``, or a profile of one.
-    - ``request``: phase, tokens, concurrency or rate, and the cards that share the model.
-    - ``precision``: ``default`` (as the files are stored), ``bf16``, ``fp16``, ``fp32``.
-    - ``runtime``: ``vllm`` or ``sglang``.
-    - ``architecture``: the model type to read the configuration as, where its own is not known.
-    - ``clock_mhz``: an SM clock lock, in MHz.
-    - ``cache_precision``: of cached keys and values: ``default`` (as the files say, else that of activations),
-      ``bf16``, ``fp16``, ``fp8``.
-
-    Raises WorkloadError (DoesNotFit, with the fewest cards that do), UnknownAcceleratorError, NotCalibratedError,
-    UnsupportedOperatorError, and what ``joulecast.fetch`` raises.
-    """
-    priced_by = _accelerator(accelerator)
-    model = _model(source, architecture, path=path, budget=budget, access=access, platform=platform)
-    return forecast_generation(
-        model,
-        priced_by,
-        request or GenerationRequest(),
-        precision=precision,
-        runtime=runtime,
-        clock_mhz=clock_mhz,
-        cache_precision=cache_precision,
-    )
-
-
-def _model(
-    source: str | os.PathLike[str] | FetchedModel | LanguageModel,
-    architecture: str | None,
-    *,
-    path: str | None,
-    budget: FetchBudget | None,
-    access: RegistryAccess | None,
-    platform: str,
-) -> LanguageModel:
-    if isinstance(source, LanguageModel):
-        return source
-    from joulecast.api.language_models import is_language_model, language_model
-    from joulecast.sources import FetchBudget, FetchedModel, RegistryAccess, fetch
-
-    fetched = (
-        source
-        if isinstance(source, FetchedModel)
-        else fetch(
-            os.fspath(source),
-            path=path,
-            budget=budget or FetchBudget(),
-            access=access or RegistryAccess.of_user(),
-            platform=platform,
-        )
-    )
-    if not is_language_model(fetched):
-        raise WorkloadError(
-            f"{fetched.reference} is a model of format {fetched.format}, which has the phase forward alone: leave the"
-            " phase and the tokens out"
-        )
-    return language_model(fetched, architecture=architecture)
-
-
-def _accelerator(accelerator: str | AcceleratorProfile) -> AcceleratorProfile:
-    if not isinstance(accelerator, str):
-        return accelerator
-    from joulecast.accelerators.catalogue import accelerator_named
-
-    return accelerator_named(accelerator)
-
-
 def forecast_generation(
     model: LanguageModel,
     accelerator: AcceleratorProfile,
@@ -209,7 +122,10 @@ def forecast_generation(
 
     require_engine(runtime)
     if not model.generates:
-        raise WorkloadError(f"{model.architecture} is an encoder, which generates nothing: leave the phase out")
+        raise WorkloadError(
+            f"{model.architecture} makes one pass over a text and generates nothing: leave the phase out, or give"
+            " forward"
+        )
     cached = in_cache_precision(in_precision(model, precision), cache_precision)
     run = executed_on(cached, architecture=accelerator.architecture, product=accelerator.product)
     return _Served(run, accelerator, asked, runtime, precision, clock_mhz).estimate()
@@ -223,9 +139,13 @@ def forecast_passes(
     engine: str = DEFAULT_ENGINE,
     cards: int = 1,
     clock_mhz: float | None = None,
-    with_layers: bool = False,
+    waiting_seconds: Sequence[float] | None = None,
+    with_layers: int = 0,
 ) -> tuple[PassForecast, ...]:
     """Forecast passes of ``model`` on one of ``cards`` cards that share it; layers that are alike are priced once.
+
+    - ``waiting_seconds``: after each pass, in which the cards wait for the engine.
+    - ``with_layers``: how many of the last passes have an entry for each row.
 
     Raises WorkloadError where the model cannot be divided among the cards, and what ``price_passes`` raises.
     """
@@ -237,8 +157,14 @@ def forecast_passes(
         cards=cards,
         clock_mhz=clock_mhz,
         times=[each.times for each in counted],
+        waiting_seconds=waiting_seconds,
         with_layers=with_layers,
     )
+
+
+def spent(priced: PassForecast, cards: int) -> Spent:
+    """Return what a pass and the wait after it cost ``cards`` cards together."""
+    return Spent(seconds=priced.step_seconds, joules=priced.step_joules * cards)
 
 
 class _Served:
@@ -257,13 +183,13 @@ class _Served:
         self._engine, self._precision, self._clock_mhz = engine, precision, clock_mhz
         self._cards = asked.tensor_parallel
         self._outline = Outline.of(model)
-        self._gap_watts = gap_watts(accelerator, clock_mhz)
 
     def estimate(self) -> GenerationEstimate:
         concurrency = self._concurrency()
         memory = self._memory(concurrency)
-        found = generate(self._asked, concurrency, self._price)
-        phases = self._phases(concurrency)
+        shown, layered = self._shown(concurrency), list[PassForecast]()
+        found = generate(self._asked, concurrency, partial(self._price, shown=list(shown.values()), layered=layered))
+        phases = list(zip(shown, layered, strict=True))
         wider = tuple(self._widenings())
         return replace(
             self._figures(found, widths(self._engine, wider)),
@@ -276,14 +202,17 @@ class _Served:
             ),
         )
 
-    def _price(self, passes: Sequence[Pass]) -> list[Spent]:
-        """Price passes on all cards, with what the engine does between the kernels of two of them."""
-        return [self._spent(run, each) for run, each in zip(passes, self._forecasts(passes), strict=True)]
+    def _price(
+        self, passes: Sequence[Pass], *, shown: Sequence[Pass] = (), layered: list[PassForecast] | None = None
+    ) -> list[Spent]:
+        """Price passes on all cards, with what the engine does between the kernels of two of them.
 
-    def _spent(self, run: Pass, priced: PassForecast) -> Spent:
-        between = step_seconds(self._engine, run.sequences)
-        joules = priced.joules + between * self._gap_watts
-        return Spent(seconds=priced.busy_seconds + between, joules=joules * self._cards)
+        Those ``shown`` by layer are priced in the same call, which costs little more, and go to ``layered``.
+        """
+        priced = self._forecasts([*passes, *shown], with_layers=len(shown))
+        if layered is not None:
+            layered += priced[len(passes) :]
+        return [spent(each, self._cards) for each in priced[: len(passes)]]
 
     @cached_property
     def _card_bytes(self) -> int | None:
@@ -319,23 +248,21 @@ class _Served:
             return memory_of(self._model, self._asked, self._cards)
         return require_fit(self._model, self._asked, concurrency, self._card_bytes, self._accelerator.product)
 
-    def _phases(self, concurrency: int) -> list[tuple[Phase, PassForecast]]:
-        """Price the passes that are shown by layer: one input, and the middle decode step."""
+    def _shown(self, concurrency: int) -> dict[Phase, Pass]:
+        """Return the passes that are shown by layer: one input, and the middle decode step."""
         asked = self._asked
         middle = asked.input_tokens + (asked.output_tokens - 1) // 2
         passes: list[tuple[Phase, Pass]] = [
             ("prefill", prefill(1, min(asked.new_tokens, asked.batched_tokens), asked.cached_tokens)),
             ("decode", decode(concurrency, middle)),
         ]
-        shown = [
-            (phase, run)
+        return {
+            phase: run
             for phase, run in passes
             if asked.phase == phase or (asked.phase == "request" and (phase == "prefill" or asked.output_tokens > 1))
-        ]
-        priced = self._forecasts([run for _, run in shown], with_layers=True)
-        return [(phase, each) for (phase, _), each in zip(shown, priced, strict=True)]
+        }
 
-    def _forecasts(self, passes: Sequence[Pass], *, with_layers: bool = False) -> tuple[PassForecast, ...]:
+    def _forecasts(self, passes: Sequence[Pass], *, with_layers: int = 0) -> tuple[PassForecast, ...]:
         return forecast_passes(
             self._model,
             passes,
@@ -343,6 +270,7 @@ class _Served:
             engine=self._engine,
             cards=self._cards,
             clock_mhz=self._clock_mhz,
+            waiting_seconds=[step_seconds(self._engine, run.sequences) for run in passes],
             with_layers=with_layers,
         )
 

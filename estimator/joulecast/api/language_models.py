@@ -53,6 +53,22 @@ def language_model(fetched: FetchedModel, *, architecture: str | None = None) ->
     return _as_stored(_held_to_headers(found, facts), facts)
 
 
+def configuration_of(fetched: FetchedModel) -> Mapping[str, Any]:
+    """Return the object of a fetched model's ``config.json``.
+
+    Raises UnsupportedOperatorError for a file without one, such as GGUF, of which torch has no class.
+    """
+    from joulecast.sources.facts.model_facts import read_document
+
+    if fetched.format == "gguf":
+        raise UnsupportedOperatorError(
+            f"{fetched.reference} has no config.json, of which a class of transformers would be built: take the runtime"
+            " vllm",
+            reason="UnknownArchitecture",
+        )
+    return _configuration(read_document(fetched.skeleton), fetched.reference)
+
+
 def _with_way_out(error: UnsupportedOperatorError) -> UnsupportedOperatorError:
     """Return the error of an unknown architecture with how to count one pass of its module."""
     from joulecast.readers.huggingface.chosen import UNKNOWN
@@ -71,7 +87,7 @@ def _held_to_headers(model: LanguageModel, facts: ModelFacts) -> LanguageModel:
     tensors = {name: tensor for name, tensor in facts.tensors.items() if tensor is not None}
     if facts.known != "all" or not tensors:
         return model
-    from joulecast.api.headers import as_stored
+    from joulecast.api.weights.headers import as_stored
 
     return as_stored(model, tensors)
 
@@ -104,7 +120,7 @@ def require_engine(runtime: str) -> None:
     if runtime not in ENGINES:
         raise NotCalibratedError(
             f"a language model is forecast from its configuration as inference engines run it, and {runtime!r} is none:"
-            f" choose one of the runtimes {', '.join(ENGINES)}, or give a torch module"
+            f" choose one of the runtimes {', '.join(ENGINES)}, or torch-eager of a model that generates"
         )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from joulecast.api.generation import GenerationEstimate
     from joulecast.blocks import LanguageModel
     from joulecast.energy.profile import AcceleratorProfile
+    from joulecast.sources import FetchedModel
 
 _PANEL = "Generation (language models)"
 
@@ -109,11 +110,22 @@ class GenerationOptions:
         return [GenerationRequest(phase=phase.value, concurrency=each, **stated) for each in counts]  # type: ignore[arg-type]
 
 
+_OF_A_PASS = ("--phase", "--input-tokens", "--tensor-parallel", "--architecture")
+"""Options of a language model that one pass has too."""
+
+
 def asked_phase(options: GenerationOptions, model: LanguageModel, batch_sizes: Sequence[int] | None) -> PhaseChoice:
     """Return what is forecast of ``model``. Raises a usage error for options that the phase does not have."""
     phase = options.phase or (PhaseChoice.REQUEST if model.generates else PhaseChoice.FORWARD)
     if phase is not PhaseChoice.FORWARD and batch_sizes:
         raise typer.BadParameter("generation runs requests at once: give --concurrency", param_hint="--batch-size")
+    unused = [name for name in options.given if name not in _OF_A_PASS]
+    if phase is PhaseChoice.FORWARD and unused:
+        raise typer.BadParameter(
+            f"{model.architecture} is forecast for one pass, which has batches (-b), --input-tokens and"
+            f" --tensor-parallel: leave {unused[0]} out",
+            param_hint=unused[0],
+        )
     return phase
 
 
@@ -124,6 +136,7 @@ def comparable(
     *,
     precision: str,
     runtime: str,
+    fetched: FetchedModel | None = None,
 ) -> tuple[list[GenerationEstimate], list[tuple[str, JoulecastError]]]:
     """Return the forecasts that can be made, the fewest joules per request first, and the errors of the others.
 
@@ -134,7 +147,9 @@ def comparable(
     for accelerator in accelerators:
         for request in requests:
             try:
-                found += forecasts(model, [accelerator], [request], precision=precision, runtime=runtime)
+                found += forecasts(
+                    model, [accelerator], [request], precision=precision, runtime=runtime, fetched=fetched
+                )
             except JoulecastError as error:
                 if not isinstance(error, NotCalibratedError) and error.reason != DOES_NOT_FIT:
                     raise
@@ -151,12 +166,13 @@ def forecasts(
     *,
     precision: str,
     runtime: str,
+    fetched: FetchedModel | None = None,
 ) -> list[GenerationEstimate]:
-    """Return one forecast for each accelerator and request. Raises what ``forecast_generation`` raises."""
-    from joulecast.api.generation import forecast_generation
+    """Return one forecast for each accelerator and request. Raises what ``forecast_fetched`` raises."""
+    from joulecast.api.generating import forecast_fetched
 
     return [
-        forecast_generation(model, accelerator, request, precision=precision, runtime=runtime)
+        forecast_fetched(fetched, model, accelerator, request, precision=precision, runtime=runtime)
         for accelerator in accelerators
         for request in requests
     ]

@@ -11,6 +11,7 @@ import typer
 
 from joulecast.cli.fetching import fetch_model
 from joulecast.cli.output import progress
+from joulecast.errors import UnsupportedOperatorError
 from joulecast.readers.named import is_named, refuse_misspelt
 from joulecast.sources.folders import is_configuration
 from joulecast.workloads import DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION
@@ -33,7 +34,17 @@ class LanguageSource:
     model: LanguageModel
 
 
-def opened(request: ModelRequest, architecture: str | None = None) -> LanguageSource | FetchedModel | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedSource:
+    """A language model that no entry reads, for ``error``, and whose class of transformers can be traced."""
+
+    fetched: FetchedModel
+    error: UnsupportedOperatorError
+
+
+def opened(
+    request: ModelRequest, architecture: str | None = None
+) -> LanguageSource | TracedSource | FetchedModel | None:
     """Fetch the source, and read it if it is a language model. None for a saved profile and a network by name.
 
     Raises JoulecastError.
@@ -48,7 +59,14 @@ def opened(request: ModelRequest, architecture: str | None = None) -> LanguageSo
         if not is_language_model(fetched):
             return fetched
         _refuse_options_of_graphs(request)
-        return LanguageSource(fetched=fetched, model=language_model(fetched, architecture=architecture))
+        try:
+            return LanguageSource(fetched=fetched, model=language_model(fetched, architecture=architecture))
+        except UnsupportedOperatorError as error:
+            from joulecast.api.language_profiles import falls_back
+
+            if architecture is not None or not falls_back(fetched, error):
+                raise
+            return TracedSource(fetched=fetched, error=error)
 
 
 def _refuse_options_of_graphs(request: ModelRequest) -> None:
@@ -78,6 +96,31 @@ def refuse_generation(request: ModelRequest, options: GenerationOptions) -> None
     )
 
 
+def refuse_phases(found: TracedSource, options: GenerationOptions) -> None:
+    """Raise a usage error where an option asks for generation of a model that is traced: it has one pass alone."""
+    forward = {"--input-tokens", *(("--phase",) if options.phase == "forward" else ())}
+    given = [name for name in options.given if name not in forward]
+    if given:
+        raise typer.BadParameter(
+            f"no entry reads {found.fetched.reference}, and its class of transformers is traced for one pass as torch"
+            f" runs it, which tells nothing of an engine's cache and batches: leave {given[0]} out",
+            param_hint=given[0],
+        )
+
+
+def traced_profiles(
+    found: TracedSource, batch_sizes: list[int] | None, tokens: int | None, *, default: int
+) -> list[ModelProfile]:
+    """Return one profile of a pass of the traced class for each different batch size."""
+    from joulecast.api.language_profiles import traced_instead
+
+    with progress(f"tracing the class of {found.fetched.reference}"):
+        return [
+            traced_instead(found.fetched, found.error, batch_size=size, tokens=tokens or DEFAULT_INPUT_TOKENS)
+            for size in dict.fromkeys(batch_sizes or [default])
+        ]
+
+
 def forward_profiles(
     found: LanguageSource,
     batch_sizes: list[int] | None,
@@ -98,13 +141,18 @@ def forward_profiles(
 
 
 def forward_estimates(
-    profiled: Sequence[ModelProfile], accelerators: Sequence[AcceleratorProfile], *, precision: str, runtime: str
+    profiled: Sequence[ModelProfile],
+    accelerators: Sequence[AcceleratorProfile],
+    *,
+    precision: str,
+    runtime: str,
+    cards: int = 1,
 ) -> list[EnergyEstimate]:
-    """Return forecasts of passes that ``forward_profiles`` counted in ``precision``."""
+    """Return forecasts of passes that ``forward_profiles`` counted in ``precision``, on ``cards`` cards."""
     from joulecast.api.language_profiles import price_forward
 
     return [
-        price_forward(profile, accelerator, precision=precision, runtime=runtime)
+        price_forward(profile, accelerator, precision=precision, runtime=runtime, cards=cards)
         for accelerator in accelerators
         for profile in profiled
     ]

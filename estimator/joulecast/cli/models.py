@@ -14,7 +14,7 @@ import typer
 from joulecast.api.documents import profile_from_document
 from joulecast.api.profiling import ProfileRequest, profile_request
 from joulecast.cli.fetching import fetch_model
-from joulecast.cli.language import is_saved
+from joulecast.cli.language import TracedSource, is_saved, refuse_generation, refuse_phases, traced_profiles
 from joulecast.cli.options import ModelRequest
 from joulecast.cli.output import progress
 from joulecast.cli.workloads import parse
@@ -24,6 +24,7 @@ from joulecast.readers.named import current, is_named, refuse_misspelt, renamed
 from joulecast.workloads import FORECAST_BATCH_SIZE, WorkloadRequest
 
 if TYPE_CHECKING:
+    from joulecast.cli.generation import GenerationOptions
     from joulecast.layers import ModelProfile
     from joulecast.sources import FetchedModel
 
@@ -37,6 +38,20 @@ _OF_FETCHING = (
     "--insecure-registry", "--permit-host", "--mirror", "--ca-file",
 )  # fmt: skip
 """Options of models that are files or images."""
+
+
+def passes(
+    request: ModelRequest,
+    generation: GenerationOptions,
+    batch_sizes: list[int] | None,
+    opened: TracedSource | FetchedModel | None,
+) -> list[ModelProfile]:
+    """Return profiles of a source that no engine serves. Raises usage errors for options of generation."""
+    if isinstance(opened, TracedSource):
+        refuse_phases(opened, generation)
+        return traced_profiles(opened, batch_sizes, generation.input_tokens, default=FORECAST_BATCH_SIZE)
+    refuse_generation(request, generation)
+    return profiles(request, batch_sizes, fetched=opened)
 
 
 def profiles(

@@ -86,7 +86,7 @@ Runtime = Annotated[
     str | None,
     typer.Option(
         "--runtime",
-        help="torch-eager, torch-cudagraph, onnxruntime-cuda; of a language model vllm, sglang.",
+        help="torch-eager, torch-cudagraph, onnxruntime-cuda; of a language model vllm, sglang, or torch-eager.",
         show_default=f"{DEFAULT_RUNTIME}; {DEFAULT_ENGINE} of a language model",
         rich_help_panel=_WORKLOAD,
     ),

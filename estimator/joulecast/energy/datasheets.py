@@ -34,6 +34,7 @@ class DataSheet:
     - ``labels``: values of the node label that name it.
     - ``lacks``: arithmetics the hardware does not have.
     - ``memory_bytes``: as published, in units of 10⁹ bytes; cards hold up to 7 % more.
+    - ``same_card``: key of the sheet of which this one is an export version: alike but for links between cards.
     """
 
     key: str
@@ -48,6 +49,7 @@ class DataSheet:
     multiprocessors: Fact | None
     quantised_peaks: Mapping[str, Fact]
     memory_bytes: Fact | None
+    same_card: str | None = None
 
     @property
     def boost_mhz(self) -> float | None:
@@ -103,6 +105,7 @@ def _sheet(entry: dict[str, Any]) -> DataSheet:
         multiprocessors=_optional(entry, "multiprocessors"),
         memory_bytes=_optional(entry, "memory_bytes"),
         quantised_peaks={name: _fact(fact) for name, fact in entry.get("quantised_peaks", {}).items()},
+        same_card=entry.get("same_card"),
     )
 
 

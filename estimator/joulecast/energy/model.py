@@ -55,6 +55,7 @@ class EnergyEstimate:
 
     - ``joules_per_batch``: the rows' joules + ``gap_joules``.
     - ``gap_joules``: energy while no kernel runs.
+    - ``parallel``: cards that share the model; joules and watts are those of all of them, seconds those of each.
     - ``interval_level``: probability with which the interval holds the true value.
     - ``interval_guaranteed``: False where the interval rests on too few groups.
     - ``reasons``: why the interval is wider than the profile's own, one clause each.
@@ -76,3 +77,4 @@ class EnergyEstimate:
     interval_guaranteed: bool = False
     reasons: tuple[str, ...] = ()
     layers: tuple[LayerEnergy, ...] = ()
+    parallel: int = 1

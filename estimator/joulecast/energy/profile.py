@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 from joulecast import schema
@@ -121,6 +121,16 @@ class Host:
     forward_seconds: _Seconds
     measured_on: _Name
     module_call_seconds: _Seconds
+
+    def paced(self, times: float) -> Host:
+        """Return a host that takes ``times`` as long for everything."""
+        return replace(
+            self,
+            kernel_seconds=times * self.kernel_seconds,
+            view_seconds=times * self.view_seconds,
+            forward_seconds=times * self.forward_seconds,
+            module_call_seconds=times * self.module_call_seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

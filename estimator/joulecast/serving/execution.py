@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from joulecast.blocks import LanguageModel, Storage
+from joulecast.blocks import Attention, LanguageModel, LatentAttention, Storage
 from joulecast.errors import NotCalibratedError
 
 UNSUPPORTED = "UnsupportedOnAccelerator"
@@ -56,6 +56,14 @@ _BLOCK_SCALED: Mapping[str, str] = MappingProxyType({"mxfp4": "Blackwell GB100 U
 four-bit elements: vLLM takes FlashInfer's for mxfp4 on compute capability 10 (its mxfp4.py). Workstations' Blackwell
 has other kernels."""
 
+_OLDEST = _named("Maxwell Pascal Volta")
+_WITHOUT_CACHE_OF_FP8: Mapping[type, frozenset[str]] = MappingProxyType(
+    {Attention: _OLDEST, LatentAttention: _OLDEST | _named("Turing Ampere")}
+)
+"""Architectures on which vLLM has no kernels that read a cache of 8-bit floats. On Turing and Ampere FlashInfer's
+unpack it, whether e4m3 or e5m2 (vllm/v1/attention/backends/flashinfer.py: compute capability 7.5 and above). A latent
+is left to Triton's there, which has no such type below 8.9 (vllm-project/vllm, issue 52202)."""
+
 
 def executed_on(model: LanguageModel, *, architecture: str, product: str) -> LanguageModel:
     """Return ``model`` with the arithmetic in which ``product``, of ``architecture``, multiplies its weights.
@@ -63,6 +71,7 @@ def executed_on(model: LanguageModel, *, architecture: str, product: str) -> Lan
     Raises NotCalibratedError (UnsupportedOnAccelerator) for a combination that no engine runs.
     """
     family = architecture.split()[0] if architecture else ""
+    _require_cache(model, family, product)
 
     def own(storage: Storage) -> Storage:
         return _block_scaled(_executed(storage, model.dtype, family, product), architecture)
@@ -72,6 +81,21 @@ def executed_on(model: LanguageModel, *, architecture: str, product: str) -> Lan
     if storage == model.storage and otherwise == model.stored_otherwise:
         return model  # the same object, by which outlines are kept
     return replace(model, storage=storage, stored_otherwise=otherwise)
+
+
+def _require_cache(model: LanguageModel, family: str, product: str) -> None:
+    """Raise NotCalibratedError where engines cannot read the model's cache of 8-bit floats on this architecture."""
+    if model.cache_dtype != "float8":
+        return
+    kinds = {type(mixer) for layer, _ in model.decoder.layers for mixer in layer.mixers}
+    for kind, refused in _WITHOUT_CACHE_OF_FP8.items():
+        if kind in kinds and family in refused:
+            kept = "latents" if kind is LatentAttention else "keys and values"
+            raise NotCalibratedError(
+                f"engines have no kernels on {product} ({family}) that read {kept} cached in fp8: keep the cache in"
+                " bf16 or fp16, or choose another accelerator",
+                reason=UNSUPPORTED,
+            )
 
 
 def _executed(storage: Storage, dtype: str, family: str, product: str) -> Storage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from joulecast.errors import WorkloadError
@@ -190,32 +191,48 @@ class Kernels:
         moved = (reads + writes) * self.activation_bytes + stored + cache_bytes
         self.held.append(params * self.activation_bytes if held_bytes is None else held_bytes)
         own = sum(each.macs for each in contractions) if macs is None else macs
-        scope, _, _ = name.rpartition(".")
-        self.rows.append(
-            LayerProfile(
-                name=name,
-                op_type=op_type,
-                kind="counted" if own else "zero",
-                domain="" if op_type in _OF_ONNX else ENGINE_DOMAIN,
-                scope=scope,
-                dtype=dtype or self.model.dtype,
-                macs=own,
-                params=params,
-                activations=writes if own else 0,
-                input_numel=reads,
-                output_numel=writes,
-                weight_numel=weights,
-                float_numel=reads + writes + weights,
-                bytes_moved=math.ceil(moved),
-                kernels=dict.fromkeys(ENGINES, launches),
-                contractions=contractions,
-            )
-        )
+        stated = (name, op_type, dtype or self.model.dtype, own, params, reads, writes, weights, math.ceil(moved))
+        self.rows.append(_row(*stated, contractions, launches))
 
     def all_reduce(self, name: str, elements: int) -> None:
         """Add the sum of ``elements`` over all cards; one card needs none."""
         if self.cards > 1 and elements:
             self.add(name, "AllReduce", reads=elements, writes=elements)
+
+
+@lru_cache(maxsize=4096)
+def _row(
+    name: str,
+    op_type: str,
+    dtype: str,
+    macs: int,
+    params: int,
+    reads: int,
+    writes: int,
+    weights: int,
+    bytes_moved: int,
+    contractions: tuple[Contraction, ...],
+    launches: int,
+) -> LayerProfile:
+    """Return the row of a kernel. The last ones are kept: decode steps differ in their attention alone."""
+    return LayerProfile(
+        name=name,
+        op_type=op_type,
+        kind="counted" if macs else "zero",
+        domain="" if op_type in _OF_ONNX else ENGINE_DOMAIN,
+        scope=name.rpartition(".")[0],
+        dtype=dtype,
+        macs=macs,
+        params=params,
+        activations=writes if macs else 0,
+        input_numel=reads,
+        output_numel=writes,
+        weight_numel=weights,
+        float_numel=reads + writes + weights,
+        bytes_moved=bytes_moved,
+        kernels=dict.fromkeys(ENGINES, launches),
+        contractions=contractions,
+    )
 
 
 _NORMALISATIONS = {("rms", True): "FusedAddRMSNorm", ("rms", False): "RMSNorm"}

@@ -114,7 +114,7 @@ class Outline:
                     yield tuple(_renamed(row, like, path) for row in by_path[like])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _rows(same: SameModel, counts: tuple[tuple[str, int], ...], run: Pass, cards: int) -> CountedRows:
     """Return the rows of a pass of a model in short. Those of the last passes are kept: forecasts share some."""
     found = tuple(collected(same.model, run, cards=cards).rows)

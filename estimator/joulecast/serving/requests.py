@@ -52,10 +52,7 @@ class GenerationRequest:
         for name in ("input_tokens", "output_tokens", "batched_tokens"):
             _whole(name, getattr(self, name), 1, LONGEST_TOKENS)
         _whole("cached_tokens", self.cached_tokens, 0, self.input_tokens - 1)
-        if self.tensor_parallel not in DEGREES:
-            raise WorkloadError(
-                f"tensor_parallel is {self.tensor_parallel}: give one of {', '.join(map(str, DEGREES))}"
-            )
+        require_degree(self.tensor_parallel)
         if (self.concurrency is None) == (self.requests_per_second is None):
             raise WorkloadError("give one of concurrency and requests_per_second")
         if self.concurrency is not None:
@@ -78,6 +75,12 @@ class GenerationRequest:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         return tuple(each.name for each in fields(cls))
+
+
+def require_degree(cards: int) -> None:
+    """Raise WorkloadError for a number of cards that a model is not divided among."""
+    if cards not in DEGREES:
+        raise WorkloadError(f"tensor_parallel is {cards}: give one of {', '.join(map(str, DEGREES))}")
 
 
 def _whole(name: str, value: object, least: int, most: int) -> None:

@@ -71,7 +71,7 @@ def command(data: Measured = None, page: Page = None, output: Output = Evaluatio
         from joulecast_calibration.evaluate.report.page import as_page
 
         page.write_text(as_page(found), "utf-8")
-    if not (found.results or found.op_types or found.served.scores):
+    if not (found.results or found.op_types or found.served.scores or found.timed.scores):
         raise MeasurementError(f"nothing in {folder} could be scored: correct what the lines above name")
 
 
@@ -86,7 +86,16 @@ def _print(found: Evaluation, output: EvaluationFormat) -> None:
         write(as_html(found))
     else:
         document = header("evaluation") | json.loads(as_json(found))
-        write_document(document, OutputFormat(output.value), [*document["results"], *_served_rows(document["served"])])
+        rows = [*document["results"], *_card_rows(document["cards"]), *_served_rows(document["served"])]
+        write_document(document, OutputFormat(output.value), rows)
+
+
+def _card_rows(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield scores of cards that were left out under the columns of the others, for CSV."""
+    for each in scores:
+        own = {name: value for name, value in each.items() if name not in ("card", "fitted_on", "bias")}
+        task = f"{own.pop('quantity')}: {own.pop('part')}"
+        yield own | {"split": "card left out", "task": task, "min_ape": None}
 
 
 def _served_rows(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

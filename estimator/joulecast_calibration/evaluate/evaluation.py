@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from joulecast.energy.features import Array, Flags
+from joulecast_calibration.evaluate.cardscores import CardsEvaluation
 from joulecast_calibration.evaluate.serving.scoring import ServedEvaluation
 from joulecast_calibration.rows.networks import ForecastRow
 from joulecast_calibration.suite.lineage import TASKS, task_of
@@ -130,7 +131,9 @@ class Evaluation:
 
     - ``forecasts``: what the scores were computed from.
     - ``measured``: the sets that hold rows of this project.
+    - ``cards``: scores of cards that were left out whole, and of rankings of cards.
     - ``served``: scores of language models behind inference engines, whose figures are of their own.
+    - ``timed``: scores of the seconds of whole networks on cards without energy rows.
     """
 
     results: tuple[Score, ...]
@@ -141,7 +144,9 @@ class Evaluation:
     learning: tuple[LearningScore, ...] = ()
     noise: tuple[NoiseScore, ...] = ()
     third_card: tuple[PowerScore, ...] = ()
+    cards: CardsEvaluation = field(default_factory=CardsEvaluation)
     served: ServedEvaluation = field(default_factory=ServedEvaluation)
+    timed: ServedEvaluation = field(default_factory=ServedEvaluation)
 
     @property
     def simulated(self) -> tuple[str, ...]:

@@ -34,9 +34,8 @@ from joulecast_calibration.evaluate.evaluation import (
 )
 from joulecast_calibration.evaluate.families import THE_REST, architecture_folds, vision_folds
 from joulecast_calibration.evaluate.folder import NamedJournal
-from joulecast_calibration.evaluate.systems.catalogue import FORMS
-from joulecast_calibration.evaluate.systems.tables import network_row
 from joulecast_calibration.evaluate.transfer import transferred
+from joulecast_calibration.fit.across.sets import network_row
 from joulecast_calibration.fit.crossvalidation import (
     UNSEEN_LLMS,
     Fold,
@@ -181,8 +180,6 @@ def _transferred(trial: _Trial, folder: Path, product: str) -> Iterator[Outcome]
     if not moved:
         reason = f"{PHYSICAL}: what is shipped of {product} has joules or watts of it, and there are no tables beside"
         yield trial.unscored(TRANSFERRED, reason, number)
-    reason = f"{', '.join(FORMS)}: each is fitted on the card that it forecasts"
-    yield trial.unscored(TRANSFERRED, reason, number)
 
 
 def widths(joules: Array, table: Table, folds: Sequence[Fold], *, telling: Sequence[str] | None = None) -> Array:

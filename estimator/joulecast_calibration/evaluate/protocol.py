@@ -9,6 +9,7 @@ from typing import TypeVar
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.names import could_be, sheet_named
 from joulecast.errors import MeasurementError
+from joulecast_calibration.evaluate.cards.evaluation import evaluate_cards
 from joulecast_calibration.evaluate.contenders import Outcome
 from joulecast_calibration.evaluate.evaluation import (
     Evaluation,
@@ -24,7 +25,9 @@ from joulecast_calibration.evaluate.folder import NamedJournal, find_journals, r
 from joulecast_calibration.evaluate.own import evaluate_journal
 from joulecast_calibration.evaluate.published import evaluate_set
 from joulecast_calibration.evaluate.serving.evaluation import evaluate_served, holds_served
+from joulecast_calibration.evaluate.timed.evaluation import evaluate_timed, holds_timed
 from joulecast_calibration.evaluate.transfer import third_card_power
+from joulecast_calibration.fit.across.sets import CardSet, own_set, published_set
 from joulecast_calibration.rows.networks import FILE_NAME, LIMIT, NetworkSet, find_sets, read_set
 
 _Kind = TypeVar("_Kind")
@@ -38,7 +41,7 @@ def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
     Raises MeasurementError if the folder holds no set that can be read, or one that is refused.
     """
     paths, journals = find_sets(folder), find_journals(folder)
-    if not paths and not journals and not holds_served(folder):
+    if not paths and not journals and not holds_served(folder) and not holds_timed(folder):
         raise MeasurementError(
             f"{folder} holds no folder with a {FILE_NAME} or with journals (*.jsonl): name the folder that holds the"
             " data sets"
@@ -47,21 +50,32 @@ def evaluate(folder: Path, *, measured_only: bool = False) -> Evaluation:
     if measured_only:
         _refuse_simulated(read)
     alone = len(paths) == 1 and not journals
-    outcomes: list[Outcome] = [outcome for found in _sets(paths, alone=alone) for outcome in _of_one(folder, found)]
+    sets = list(_sets(paths, alone=alone))
+    outcomes: list[Outcome] = [outcome for found in sets for outcome in _of_one(folder, found)]
     for each in read:
         outcomes += evaluate_journal(folder, each) if isinstance(each, NamedJournal) else [each]
     forecasts = _only(ScoredForecasts, outcomes)
+    cards, without = evaluate_cards(folder, _by_card(sets, read), forecasts)
     return Evaluation(
         results=tuple(line for found in forecasts for line in scores(found)),
-        unscored=_only(Unscored, outcomes),
+        unscored=(*_only(Unscored, outcomes), *without),
         forecasts=forecasts,
         measured=_only(MeasuredSet, outcomes),
         op_types=_only(OpTypeScore, outcomes),
         learning=_only(LearningScore, outcomes),
         noise=_only(NoiseScore, outcomes),
         third_card=tuple(third_card_power(folder)),
+        cards=cards,
         served=evaluate_served(folder),
+        timed=evaluate_timed(folder),
     )
+
+
+def _by_card(sets: Sequence[NetworkSet | Unscored], journals: Sequence[NamedJournal | Unscored]) -> tuple[CardSet, ...]:
+    """Return the networks with joules of every set whose card is known."""
+    published = [published_set(found) for found in sets if isinstance(found, NetworkSet) and found.rows]
+    own = [own_set(found.name, found.journal) for found in journals if isinstance(found, NamedJournal)]
+    return tuple(found for found in (*published, *own) if found is not None)
 
 
 def _only(kind: type[_Kind], outcomes: Sequence[Outcome]) -> tuple[_Kind, ...]:

@@ -18,7 +18,6 @@ from joulecast_calibration.evaluate.contenders import SYSTEMS, Trial, in_sample,
 from joulecast_calibration.evaluate.evaluation import (
     ARCHITECTURE,
     FAMILY,
-    TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
     ScoredForecasts,
@@ -47,9 +46,7 @@ def evaluate_set(folder: Path, sheet: DataSheet, found: NetworkSet) -> Iterator[
     yield from by_architecture
     yield from zero_shot(trial, kin)
     yield from vision_trained(trial)
-    moved = list(transferred_set(folder, sheet, found, table, trial))
-    yield from moved
-    yield from _absent(trial, TRANSFERRED, moved, "no networks of another card that it could be fitted on")
+    yield from transferred_set(folder, sheet, table, trial)
     yield from in_sample(trial)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from joulecast.energy.datasheets import DataSheet
-from joulecast.energy.features import Array, Index
+from joulecast.energy.features import Array
 from joulecast.energy.generic import chip_of_sheet, law_of
 from joulecast.energy.names import sheet_named
 from joulecast.energy.physical import Chip, chip_of
@@ -18,11 +18,7 @@ from joulecast.energy.pricing import OTHER_HOST
 from joulecast.energy.profile import Host, Interval, Law
 from joulecast_calibration.evaluate.contenders import PHYSICAL, Trial
 from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED, PowerScore, ScoredForecasts
-from joulecast_calibration.evaluate.systems.adaptation import fit_adapted
-from joulecast_calibration.evaluate.systems.catalogue import FORMS
-from joulecast_calibration.evaluate.systems.features import NetworkFeatures, joined, network_features
 from joulecast_calibration.fit.cards import HOST, network_sets, problem_of, transferred_card, transferred_interval
-from joulecast_calibration.fit.crossvalidation import Forecast, Refits, nested
 from joulecast_calibration.fit.networks import Fitted, Problem, clock_shares, fit_networks
 from joulecast_calibration.fit.operators import PowerShares, mean_shares, power_errors
 from joulecast_calibration.fit.prior import known_of
@@ -35,7 +31,7 @@ from joulecast_calibration.fit.shared import (
     transferred_law,
 )
 from joulecast_calibration.fit.table import Table, table_of_set
-from joulecast_calibration.rows.networks import ForecastRow, NetworkSet, Truth
+from joulecast_calibration.rows.networks import NetworkSet
 from joulecast_calibration.rows.operators import METERED, gemm_power
 
 Moved = tuple[str, Array, Array]
@@ -59,21 +55,11 @@ def transferred(folder: Path, product: str, table: Table) -> Iterator[Moved]:
         yield "", *_forecast(chip_of(known), fitted, known.interval, table, clock)
 
 
-def transferred_set(
-    folder: Path, sheet: DataSheet, found: NetworkSet, table: Table, trial: Trial
-) -> Iterator[ScoredForecasts]:
-    """Forecast published rows by each system that can be transferred, each row at its locked clock.
-
-    ``physical`` uses a profile that was fitted without a joule or a watt of this card.
-    """
+def transferred_set(folder: Path, sheet: DataSheet, table: Table, trial: Trial) -> Iterator[ScoredForecasts]:
+    """Forecast published rows by the law without a joule or a watt of this card, each row at its locked clock."""
     clock = clock_shares(table, sheet.boost_mhz or math.nan)
     for study, joules, width in _by_tables(folder, sheet, table, clock):
         yield trial.forecasts(TRANSFERRED, PHYSICAL, joules, width, study)
-    donors = _donors(folder, sheet)
-    if donors is not None and len(set(donors.networks.architectures)) > 1:
-        for name in FORMS:
-            if name != "neuralpower" or np.isfinite(donors.truth.seconds).all():
-                yield trial.forecasts(TRANSFERRED, name, *_by_donors(name, donors, found))
 
 
 def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> Iterator[Moved]:
@@ -99,59 +85,6 @@ def _forecast(chip: Chip, fitted: Fitted, interval: Interval, table: Table, cloc
 def slower_host(host: Host) -> Host:
     names = [field.name for field in fields(host) if field.name.endswith("_seconds")]
     return replace(host, **{name: getattr(host, name) * OTHER_HOST for name in names})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Donors:
-    networks: NetworkFeatures
-    truth: Truth
-
-
-def _donors(folder: Path, sheet: DataSheet) -> _Donors | None:
-    """Return networks of other cards as if this card had run them, or None where there are none.
-
-    Joules are scaled by power limit over peak, which is a data sheet's measure of efficiency, and clocks by boost.
-    """
-    rows: list[ForecastRow] = []
-    joules, seconds = [], []
-    for own in network_sets(folder):
-        other = sheet_named(own.gpu)
-        if other is None or other is sheet or other.missing:
-            continue
-        rows += [_at_boost(row, _boost(sheet) / _boost(other)) for row in own.rows]
-        joules.append(own.truth.joules * _joules_per_flop(sheet) / _joules_per_flop(other))
-        seconds.append(own.truth.seconds * _peak(other) / _peak(sheet))
-    if not rows:
-        return None
-    truth = Truth(joules=np.concatenate(joules), seconds=np.concatenate(seconds))
-    return _Donors(networks=network_features(rows), truth=truth)
-
-
-def _at_boost(row: ForecastRow, scale: float) -> ForecastRow:
-    return row if row.clock_mhz is None else replace(row, clock_mhz=row.clock_mhz * scale)
-
-
-def _boost(sheet: DataSheet) -> float:
-    return sheet.boost_mhz or 1.0
-
-
-def _peak(sheet: DataSheet) -> float:
-    return float(max(fact.value for fact in sheet.peaks.values()))
-
-
-def _joules_per_flop(sheet: DataSheet) -> float:
-    return (sheet.power_limit_watts.value if sheet.power_limit_watts else 1.0) / _peak(sheet)
-
-
-def _by_donors(name: str, donors: _Donors, found: NetworkSet) -> tuple[Array, Array]:
-    def fit(kept: Index) -> Forecast:
-        system = fit_adapted(FORMS[name], networks.take(kept), donors.truth.take(kept))
-        return lambda asked: system.predict(networks.take(asked))
-
-    networks, number = joined([donors.networks, network_features(found.rows)]), donors.networks.size
-    train, test = np.arange(number), np.arange(number, networks.size)
-    joules, width = nested(Refits(fit), networks.architectures, donors.truth.joules, train, test)
-    return joules, np.full(joules.size, width)
 
 
 _FEWEST_METERED = 2

@@ -146,13 +146,15 @@ def _donated(folder: Path, name: str) -> Fitted:
 def _seconds_error(folder: Path, without: str, own: bool) -> float | None:
     """Return ``w_time`` of ADR 0041.
 
-    ``own``: use each card's own latency tables, else shared coefficients alone.
+    ``own``: use each card's own latency tables, else shared coefficients alone, and no seconds of ``without`` either.
     """
     shared = shared_coefficients(folder, without)
     scores: list[Array] = []
     for name, (rows, seconds) in sorted(read_latencies(folder).items()):
         sheet = _sheet_of_table(name)
         if sheet is None or sheet.missing or "fp32" not in sheet.peaks:
+            continue
+        if without in sheet.labels and not own:
             continue
         law = transferred_law(shared, sheet) if own else law_of(shared.shares, sheet)
         table = table_of_set(rows, Truth(joules=np.full(seconds.size, np.nan), seconds=seconds), lacks=sheet.lacks)
@@ -170,14 +172,43 @@ def _sheet_of_table(name: str) -> DataSheet | None:
     return next((s for s in datasheets() for label in s.labels if label.replace("-", "") == wanted), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferredWidths:
+    """Log half-widths of a transferred card's forecasts by ADR 0041: errors that are added in quadrature.
+
+    - ``power``: of watts, from a metered card that was left out.
+    - ``seconds``: of whole networks.
+    - ``rows``: of kinds of rows without joules.
+    """
+
+    power: float
+    seconds: float
+    rows: float
+
+    @property
+    def joules(self) -> float:
+        return math.sqrt(self.power**2 + self.seconds**2 + self.rows**2)
+
+    @property
+    def watts(self) -> float:
+        return math.hypot(self.power, self.rows)
+
+
+def transferred_widths(folder: Path, shared: Shared, *, own: bool, without: str = "") -> TransferredWidths:
+    """Return the errors that the rule of ADR 0041 adds up; ``own``: of a card whose latency tables are used."""
+    seconds = _seconds_error(folder, without, own)
+    return TransferredWidths(
+        power=NO_ROWS if shared.power_error is None else STUDENT_T * shared.power_error,
+        seconds=NO_ROWS if seconds is None else seconds,
+        rows=NO_ROWS,
+    )
+
+
 def transferred_interval(folder: Path, shared: Shared, *, own: bool, without: str = "") -> Interval:
     """Return the interval of a transferred card by the rule of ADR 0041."""
-    power = NO_ROWS if shared.power_error is None else STUDENT_T * shared.power_error
-    seconds = _seconds_error(folder, without, own)
-    width = math.sqrt(power**2 + (NO_ROWS if seconds is None else seconds) ** 2 + NO_ROWS**2)
     return Interval(
         level=LEVEL,
-        log_half_width=width,
+        log_half_width=transferred_widths(folder, shared, own=own, without=without).joules,
         groups=max(len(shared.power), 1),
         guaranteed=False,
         rule="error of power on a metered card left out, error of seconds of whole networks,"

@@ -153,7 +153,7 @@ class Table:
 def table_of_set(rows: Sequence[ForecastRow], truth: Truth, *, lacks: Sequence[str] = ()) -> Table:
     """Build a table of published ``rows`` on the shipped graphs; equal rows of the law in a network are stored once."""
     graphs = [_graph(replace(row, clock_mhz=None, mode="", attention="")) for row in rows]
-    return _table(
+    return table_of_counted(
         tuple(_published(row, position) for position, row in enumerate(rows)),
         [graph.counted for graph in graphs],
         [graph.precision for graph in graphs],
@@ -223,7 +223,7 @@ def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
         reasons = "; ".join(f"{reason}: {number}" for reason, number in left_out.most_common())
         raise MeasurementError(f"none of the rows can be fitted ({reasons}): measure others", reason="TooFewRows")
     measured = [line.row for line, _ in parts]
-    return _table(
+    return table_of_counted(
         tuple(_measured(line, journal.graphs) for line, _ in parts),
         [counted for _, counted in parts],
         [row.precision for row in measured],
@@ -238,7 +238,7 @@ def table_of(journal: MeasuredRows, *, lacks: Sequence[str] = ()) -> Table:
     )
 
 
-def _table(
+def table_of_counted(
     rows: tuple[Measured, ...],
     counted: Sequence[Counted],
     precisions: Sequence[str],

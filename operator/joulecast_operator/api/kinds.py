@@ -60,6 +60,13 @@ PODS: Final = Kind(group="", version="v1", plural="pods", kind="Pod")
 SERVICE_ACCOUNTS: Final = Kind(group="", version="v1", plural="serviceaccounts", kind="ServiceAccount")
 ROLES: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="roles", kind="Role")
 ROLE_BINDINGS: Final = Kind(group="rbac.authorization.k8s.io", version="v1", plural="rolebindings", kind="RoleBinding")
+WEBHOOK_CONFIGURATIONS: Final = Kind(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    plural="mutatingwebhookconfigurations",
+    kind="MutatingWebhookConfiguration",
+    namespaced=False,
+)
 ACCESS_REVIEWS: Final = Kind(
     group="authorization.k8s.io",
     version="v1",

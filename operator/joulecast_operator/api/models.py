@@ -47,7 +47,7 @@ class ModelSource(Part):
         max_length=_IMAGE_CHARACTERS,
         pattern="^(hf|s3|oci)://",
         description="Address of the model: hf://ORGANISATION/NAME[@REVISION] at the hub that joulecast's administrator"
-        " set, or oci://IMAGE. An object store, s3://BUCKET/FOLDER, is read only where the administrator set one.",
+        " set, s3://BUCKET/FOLDER in the object store that the administrator set, or oci://IMAGE.",
     )
     config_map_ref: ConfigMapKey | None = Field(
         None,
@@ -65,8 +65,9 @@ class ModelSource(Part):
     )
     secret_ref: SecretKeys | None = Field(
         None,
-        description="The Secret of this namespace with the credentials for uri: the key token for a hub. An admin of"
-        " the namespace must allow joulecast to read it.",
+        description="The Secret of this namespace with the credentials for uri: the key token for a hub; accessKeyId,"
+        " secretAccessKey and, of a session, sessionToken for an object store. An admin of the namespace must allow"
+        " joulecast to read it.",
     )
     architecture: str | None = Field(
         None,

@@ -7,7 +7,7 @@ from pydantic import Field
 from joulecast.energy.model import Origin
 from joulecast_operator.api.bounds import LISTED
 from joulecast_operator.api.parts import Accelerator, Part, StatusName, StatusText
-from joulecast_operator.api.workload import Phase
+from joulecast_operator.api.workload import CachePrecision, Phase
 
 
 class Result(Part):
@@ -34,6 +34,9 @@ class Result(Part):
     input_tokens: int | None = Field(None, description="Tokens of a request's input.")
     output_tokens: int | None = Field(None, description="Tokens that a request generates.")
     cached_tokens: int | None = Field(None, description="Input tokens that are in the engine's prefix cache.")
+    cache_precision: CachePrecision | None = Field(
+        None, description="Number format in which keys and values are cached, as asked for; default as the files say."
+    )
     parallel: int | None = Field(None, description="Accelerators that share the model. Joules are those of all.")
     joules_per_request: float | None = Field(None, description="Energy of one request, in joules.")
     joules_per_request_lower: float | None = Field(

@@ -36,6 +36,7 @@ InputValue = Annotated[
 
 TensorName = Annotated[str, Field(max_length=_TENSOR_CHARACTERS)]
 Precision = Literal["default", "fp32", "tf32", "bf16", "fp16"]
+CachePrecision = Literal["default", "bf16", "fp16", "fp8"]
 Phase = Literal["forward", "prefill", "decode", "request"]
 TensorParallel = Literal[1, 2, 4, 8]
 
@@ -119,6 +120,11 @@ class WorkloadSpec(Part):
         default="default",
         description="Number format that the arithmetic runs in; default is what torch uses unless told otherwise, and"
         " for a language model the format of its files.",
+    )
+    cache_precision: CachePrecision | None = Field(
+        None,
+        description="Number format in which a language model's keys and values are cached; default is what the model's"
+        " files say, else that of the arithmetic. When left out: what the target's command says, else default.",
     )
     phase: Phase | None = Field(
         None,

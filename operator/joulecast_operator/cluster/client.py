@@ -173,6 +173,11 @@ class Cluster:
         parameters = {"fieldManager": FIELD_MANAGER}
         return await self.request("PATCH", path, body=body, kind="application/merge-patch+json", parameters=parameters)
 
+    async def strategic_patch(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+        """Change the object at ``path`` by a strategic merge patch, which merges lists by name. Raises ApiError."""
+        kind, parameters = "application/strategic-merge-patch+json", {"fieldManager": FIELD_MANAGER}
+        return await self.request("PATCH", path, body=body, kind=kind, parameters=parameters)
+
     async def apply(self, path: str, body: Mapping[str, Any]) -> JsonObject:
         """Apply ``body`` by server-side apply as ``joulecast-controller``, also to fields that others manage."""
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}

@@ -18,10 +18,9 @@ from typing import Final, TypeVar
 from prometheus_client.registry import Collector
 
 from joulecast.errors import JoulecastError
-from joulecast.sources.hubs.reference import is_hub
 from joulecast.sources.registries.proxies import VARIABLES
 from joulecast_operator.estimates import shares
-from joulecast_operator.estimates.hosts import host_of, queue_name_of
+from joulecast_operator.estimates.hosts import Endpoints, host_of, kind_of, queue_name_of
 from joulecast_operator.estimates.outcomes import (
     NO_MODEL,
     Failure,
@@ -46,7 +45,14 @@ from joulecast_operator.workers.turns import Turns
 _FRESH_SECONDS: Final = 2.0  # how long a resolved digest is used again, so that many estimates of an image ask once
 _REMEMBERED: Final = 256  # forecasts kept in memory, some 5 KB each; and as many images without a model
 _FETCHER_SECONDS: Final = 5.0  # in addition to the fetch's own budget, whose error message says more
-_HOW_TO_NAME_ONE: Final = "a token is read from the Secret that spec.model.secretRef names"
+_HOW_TO_NAME_ONE: Final = {
+    "hub": "a token is read from the Secret that spec.model.secretRef names",
+    "objects": "keys are read from the Secret that spec.model.secretRef names",
+}
+"""What to do where credentials are wanted and none were given, by the kind of address."""
+
+_ONE_THREAD: Final = {"TOKIO_WORKER_THREADS": "1"}
+"""Of obstore, which only signs: otherwise it starts a thread for each processor, and a job's memory is bounded."""
 
 T = TypeVar("T")
 
@@ -66,6 +72,7 @@ class Forecaster:
         self._settings = settings
         self._denied_networks = denied_networks
         self._now = now
+        self._endpoints = Endpoints(hub=settings.hub_endpoint, objects=settings.objects_endpoint)
         self._fetchers = Pool(_fetcher(settings))
         self._profilers = Pool(_profiler(settings))
         self._fetching = Turns("fetch", shares.of_fetchers(settings))
@@ -136,7 +143,7 @@ class Forecaster:
     # -- stages
 
     async def _digest(self, request: ForecastRequest, requester: Requester, *, fresh: bool) -> str:
-        name = key("digest", request.image, request.credentials)
+        name = key("digest", request.image, request.credentials, *_path_to_resolve(request))
         known = self._resolved.get(name)
         if known is not None and not fresh and self._now() - known[0] < _FRESH_SECONDS:
             return known[1]
@@ -154,12 +161,13 @@ class Forecaster:
         return digest
 
     async def _resolve(self, request: ForecastRequest, ticket: Ticket) -> str:
-        answer, _ = await self._fetch_job(request, {"operation": "resolve"}, ticket)
+        asked = {"operation": "resolve", "path": next(iter(_path_to_resolve(request)), None)}
+        answer, _ = await self._fetch_job(request, asked, ticket)
         return str(answer["digest"])
 
     async def _model(self, request: ForecastRequest, requester: Requester, digest: str) -> StoredModel:
         """Return the model that the request's registry serves under ``digest``, from the cache if it is there."""
-        host = host_of(request.image, self._settings.hub_endpoint)
+        host = host_of(request.image, self._endpoints)
         claim = self._models.claim(host, request.credentials, digest, request.path, request.format, *_named(request))
         kept = self._models.find(claim)
         if kept is not None and self._can_price(request, kept):
@@ -234,6 +242,7 @@ class Forecaster:
             "generation": dict(request.generation),
             "architecture": request.architecture,
             "precision": request.precision,
+            "cache_precision": request.cache_precision,
             "runtime": request.runtime,
             "accelerators": list(request.accelerators),
             "overrides": [_plain(override) for override in request.overrides],
@@ -282,16 +291,26 @@ class Forecaster:
             "denied_networks": [*settings.denied_networks, *self._denied_networks()],
             "hub_endpoint": settings.hub_endpoint,
             "hub_token": request.token,
+            "objects": {
+                "endpoint": settings.objects_endpoint.rstrip("/"),
+                "region": settings.objects_region,
+                **json.loads(request.object_keys or "{}"),
+            },
         }
 
     def _queue_name(self, request: ForecastRequest) -> str:
-        return queue_name_of(request.image, self._settings.hub_endpoint)
+        return queue_name_of(request.image, self._endpoints)
+
+
+def _path_to_resolve(request: ForecastRequest) -> tuple[str, ...]:
+    """Return the path on which a digest depends: in an object store that of the model, whose facts are read for it."""
+    return (request.path,) if request.path and kind_of(request.image) == "objects" else ()
 
 
 def _named(request: ForecastRequest) -> tuple[str, ...]:
     """Return what identifies a model beside its digest: at a hub the repository, because equal commits are unlikely but
-    not impossible, and a path may stand in the address."""
-    return (request.image,) if is_hub(request.image) else ()
+    not impossible, and a path may stand in the address, as it may in that of a bucket."""
+    return () if kind_of(request.image) == "image" else (request.image,)
 
 
 def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
@@ -301,10 +320,12 @@ def _remember(memory: OrderedDict[str, T], name: str, found: T) -> None:
 
 
 def _failure(error: JoulecastError, request: ForecastRequest, stage: Stage, digest: str | None) -> Failure:
-    message = str(error)
+    message, kind = str(error), kind_of(request.image)
     if error.reason == "Unauthorized":
-        of_hub = [_HOW_TO_NAME_ONE] if is_hub(request.image) and not request.token else []
-        message = "; ".join([message, *of_hub, *request.missing_secrets])
+        named = [_HOW_TO_NAME_ONE[kind]] if kind in _HOW_TO_NAME_ONE and not request.credentials else []
+        message = "; ".join([message, *named, *request.missing_secrets])
+    elif error.reason == "SourceDisabled" and kind != "image":
+        message += f"; joulecast's administrator sets it by the chart's value {kind}.endpoint"
     return Failure(
         stage=stage,
         reason=error.reason,
@@ -338,7 +359,7 @@ def _fetcher(settings: Settings) -> WorkerProgram:
         module="joulecast_operator.workers.fetcher",
         seconds=settings.fetch_seconds + _FETCHER_SECONDS,
         memory_bytes=settings.fetch_memory_bytes,
-        environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        environment={name: os.environ[name] for name in VARIABLES if name in os.environ} | _ONE_THREAD,
         waits_for_others=True,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from joulecast.sources.hubs.reference import is_hub
+from joulecast_operator.estimates.hosts import kind_of
 from joulecast_operator.profiles.usable import Override
 from joulecast_operator.workers.cache import key
 from joulecast_operator.workers.stored_models import READER_VERSION
@@ -17,7 +17,7 @@ from joulecast_operator.workers.stored_models import READER_VERSION
 class ForecastRequest:
     """Everything that a forecast depends on.
 
-    - ``image``: the image that holds the model, its address (``hf://…``), or ``configmap://NAME/KEY``.
+    - ``image``: the image that holds the model, its address (``hf://…``, ``s3://…``), or ``configmap://NAME/KEY``.
     - ``alternatives``: images in which to look for the model if ``image`` holds none.
     - ``path``, ``format``: those of the model in the image; None to find them.
     - ``configuration``: the text of the ConfigMap's config.json; None for a model that is fetched.
@@ -27,11 +27,13 @@ class ForecastRequest:
     - ``phase``, ``generation``: what to forecast of a language model, and the fields of a GenerationRequest that are
       given; None stands for the phase that the model suggests.
     - ``precision``, ``runtime``: how the model is executed; None for the runtime that suits the model.
+    - ``cache_precision``: of a language model's cached keys and values.
     - ``understood``: what the status says about the target's container that serves the model; None if none does.
     - ``accelerators``: product names.
     - ``overrides``: accelerator profiles of the cluster that are used instead of the shipped ones.
     - ``docker_config``: the requester's credentials for registries as JSON; "" for none.
     - ``token``: the requester's token for the hub; "" for none.
+    - ``object_keys``: the requester's keys for the object store, fields of ``ObjectAccess`` as JSON; "" for none.
     - ``missing_secrets``: a message for each Secret that could not be read.
     - ``refresh``: the annotations that ask for a new look-up of the tag; a changed text asks again.
     """
@@ -48,12 +50,14 @@ class ForecastRequest:
     phase: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "default"
+    cache_precision: str = "default"
     runtime: str | None = None
     understood: Mapping[str, Any] | None = None
     accelerators: tuple[str, ...]
     overrides: tuple[Override, ...] = ()
     docker_config: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    object_keys: str = field(default="", repr=False)
     missing_secrets: tuple[str, ...] = ()
     refresh: str = ""
 
@@ -65,7 +69,7 @@ class ForecastRequest:
     @property
     def credentials(self) -> str:
         """Return the credentials that the model is fetched with, for a cache key: each goes to its own kind of host."""
-        return self.token if is_hub(self.image) else self.docker_config
+        return {"hub": self.token, "objects": self.object_keys, "image": self.docker_config}[kind_of(self.image)]
 
     @property
     def pricing(self) -> list[Any]:
@@ -74,6 +78,7 @@ class ForecastRequest:
         return [
             list(self.batch_sizes),
             self.precision,
+            self.cache_precision,
             self.runtime,
             self.phase,
             dict(self.generation),

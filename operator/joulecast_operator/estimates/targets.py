@@ -22,7 +22,14 @@ _PRECISIONS: Final = {
 }  # fmt: skip
 """Precisions by the value of an engine's option ``--dtype``."""
 
-_NOT_FOLLOWED: Final = frozenset({"cache_dtype", "memory_share", "quantisation"})
+_CACHE_PRECISIONS: Final = {
+    "auto": "default", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16",
+    "fp8": "fp8", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8",
+}  # fmt: skip
+"""Precisions by the value of ``--kv-cache-dtype`` (vllm/config/cache.py, sglang/srt/server_args.py). Formats that keep
+scales beside the numbers, such as fp8_ds_mla, nvfp4 and fp4_e2m1, have another width and are not followed."""
+
+_NOT_FOLLOWED: Final = frozenset({"memory_share", "quantisation"})
 """Meanings of options that a forecast does not follow: it takes what the model's files say, and an engine's default."""
 
 
@@ -32,7 +39,7 @@ class FoundModel:
 
     - ``images``: images or addresses that may hold it, the most likely first.
     - ``path``, ``format``, ``architecture``: as in ``spec.model``; None where nothing says them.
-    - ``runtime``, ``precision``: as the target's container says; None where it does not.
+    - ``runtime``, ``precision``, ``cache_precision``: as the target's container says; None where it does not.
     - ``generation``: fields of a GenerationRequest that the target's container says.
     - ``most_sequences``, ``longest``: requests that the container works on at once at most, and tokens of one; None
       where it does not say.
@@ -45,6 +52,7 @@ class FoundModel:
     architecture: str | None = None
     runtime: str | None = None
     precision: str | None = None
+    cache_precision: str | None = None
     generation: Mapping[str, int] = field(default_factory=dict)
     most_sequences: int | None = None
     longest: int | None = None
@@ -104,6 +112,7 @@ def _of_container(served: ServedModel) -> FoundModel:
         path=place.path or None,
         runtime=served.runtime,
         precision=_PRECISIONS.get(served.dtype.lower()),
+        cache_precision=_CACHE_PRECISIONS.get(served.cache_dtype.lower()),
         generation={name: value for name, value in given.items() if value is not None},
         most_sequences=served.most_sequences,
         longest=served.longest,
@@ -114,8 +123,7 @@ def _of_container(served: ServedModel) -> FoundModel:
 def _understood(served: ServedModel) -> dict[str, Any]:
     """Return what the status says; an option that is read and that the forecast does not follow counts as ignored."""
     place = served.place
-    meanings = next((each.options for each in ENGINES if each.name == served.engine), {})
-    apart = [each for each in served.used if meanings.get(each) in _NOT_FOLLOWED]
+    apart = _not_followed(served)
     used = [each for each in served.used if each not in apart]
     model = f"{place.uri or place.image}{'//' + place.path.lstrip('/') if place.path else ''}"
     return {
@@ -123,5 +131,16 @@ def _understood(served: ServedModel) -> dict[str, Any]:
         "container": bounds.name(served.container),
         "model": bounds.text(model),
         "used": [bounds.name(each) for each in used[: bounds.LISTED]],
-        "ignored": [bounds.name(each) for each in (*served.ignored, *apart)[: bounds.LISTED]],
+        "ignored": [bounds.name(each) for each in (*served.ignored, *apart.values())[: bounds.LISTED]],
     }
+
+
+def _not_followed(served: ServedModel) -> dict[str, str]:
+    """Return the options that were read and that the forecast does not follow, each with what the status says of it."""
+    engine = next((each for each in ENGINES if each.name == served.engine), None)
+    meanings = {each: engine.options.get(each, "") if engine else "" for each in served.used}
+    apart = {each: each for each, meaning in meanings.items() if meaning in _NOT_FOLLOWED}
+    if served.cache_dtype.lower() not in _CACHE_PRECISIONS:
+        cached = [each for each, meaning in meanings.items() if meaning == "cache_dtype"]
+        apart |= {each: f"{each} {served.cache_dtype}" for each in cached}
+    return apart

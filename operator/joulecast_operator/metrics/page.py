@@ -6,6 +6,7 @@ from typing import Final
 
 from joulecast_operator.metrics import work
 from joulecast_operator.metrics.calibrations import CALIBRATION_ERROR, CALIBRATION_INFO, CALIBRATION_PROGRESS
+from joulecast_operator.metrics.certificates import CERTIFICATE_BEHIND
 from joulecast_operator.metrics.declaration import Metric
 from joulecast_operator.metrics.estimates import FORECASTS, GENERATIONS, INFO
 from joulecast_operator.metrics.reconciles import OPERATOR, REFUSED
@@ -26,6 +27,7 @@ METRICS: Final = (
     REFUSED_REQUESTS,
     DURATION,
     CERTIFICATE_EXPIRY,
+    CERTIFICATE_BEHIND,
     *OPERATOR,
 )
 

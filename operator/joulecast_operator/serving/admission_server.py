@@ -119,7 +119,8 @@ class AdmissionServer:
         self.listening = False
 
     async def __call__(self, _: Any) -> AsyncIterator[Any]:
-        """Serve until cancelled. The argument, kopf's own handler of reviews, is not used."""
+        """Serve until cancelled, as soon as there is a certificate. The argument, kopf's own handler, is not used."""
+        await self.certificate.arrival()
         watching = asyncio.create_task(self.certificate.watch(self._check_seconds))
         app = application(self._review, RequestGuard(self._client_names), self._observer)
         try:

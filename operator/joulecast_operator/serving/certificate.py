@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from joulecast_operator.serving import der
+from joulecast_operator.certificates import der
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 60.0
 """Time between two looks at the files. The kubelet updates a mounted Secret as often, without any event."""
+
+ARRIVAL_SECONDS: Final = 1.0
+"""Time between two looks for files that do not exist yet."""
 
 _WARNED_SECONDS: Final = 7 * 86400.0  # before the expiry; issuers renew weeks ahead, and a week is enough to act
 
@@ -81,6 +84,20 @@ class Certificate:
         self._current, self._digest, self.expires, self._warned = fresh, digest, expires, False
         log.info("%s is valid until %s", self._server, _time(expires))
 
+    async def arrival(self, seconds: float = ARRIVAL_SECONDS) -> None:
+        """Return when the files can be used; until then, look at intervals and log once what is missing."""
+        told = ""
+        while self._current is None:
+            try:
+                self.load()
+            except CertificateError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.info("waiting for %s: %s", self._server, told)
+                self.refused = told
+                await asyncio.sleep(seconds)
+        self.refused = None
+
     async def watch(self, seconds: float = CHECK_SECONDS) -> None:
         """Call ``look`` at intervals, until cancelled."""
         while True:
@@ -101,9 +118,11 @@ class Certificate:
             self._warned = True
             log.warning("%s is valid until %s only: renew it", self._server, _time(self.expires))
 
-    def expired(self) -> str | None:
-        """Return a message if the certificate in use has expired, so that the API server does not accept it."""
-        over = self._current is not None and self.expires <= self._now()
+    def unusable(self) -> str | None:
+        """Return a message if there is no certificate yet or if the one in use has expired: no client accepts it."""
+        if self._current is None:
+            return f"there is no certificate yet: {self.refused or self._certfile}"
+        over = self.expires <= self._now()
         return f"{self._server} expired at {_time(self.expires)}: renew it" if over else None
 
     def notes(self) -> list[str]:
@@ -128,10 +147,7 @@ class Certificate:
     def _read(self) -> tuple[ssl.SSLContext, float]:
         fresh = self._bare()
         fresh.load_cert_chain(self._certfile, self._keyfile, password="")  # without it OpenSSL asks at the terminal
-        pem = self._certfile.read_text()
-        begin = pem.index(ssl.PEM_HEADER)  # the first certificate is the server's own, those of its issuers follow
-        own = pem[begin : pem.index(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)]
-        return fresh, der.not_after(ssl.PEM_cert_to_DER_cert(own)).timestamp()
+        return fresh, der.not_after_of_pem(self._certfile.read_text()).timestamp()
 
     def _read_digest(self) -> str:
         """Return a digest of all files, which is kept instead of the key."""

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _WARM: Final = (
     "joulecast.sources.registries.registry", "joulecast.sources.hubs.hub", "joulecast.sources.facts.fetching",
-    "zstandard", "encodings.idna",
+    "joulecast.sources.objects.bucket", "zstandard", "encodings.idna",
 )  # fmt: skip
 
 

@@ -12,31 +12,30 @@ from typing import Any, Final
 
 from joulecast.api.generation import GenerationEstimate, forecast_generation
 from joulecast.api.generation_documents import generation_row
-from joulecast.api.language_models import FORMATS, in_precision, language_model
+from joulecast.api.language_models import FORMATS, in_cache_precision, in_precision, language_model
 from joulecast.api.language_profiles import price_forward, profile_language_model
 from joulecast.blocks import LanguageModel
 from joulecast.energy.model import EnergyEstimate
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import WorkloadError
-from joulecast.serving.execution import executed_on
 from joulecast.serving.kernels import ENGINES
 from joulecast.serving.requests import GenerationRequest
 from joulecast.sources import FetchedModel
 from joulecast.sources.facts.json_files import parsed_object
 from joulecast.sources.facts.model_facts import FORMAT, ModelFacts
-from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_INPUT_TOKENS, DEFAULT_RUNTIME
+from joulecast.workloads import DEFAULT_ENGINE, DEFAULT_INPUT_TOKENS, DEFAULT_PRECISION, DEFAULT_RUNTIME
 from joulecast_operator.api import bounds
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.priced import (
     accelerator_of,
+    answer,
+    batch_layers,
     batch_result,
     camel,
-    distinct,
     finite,
     finite_batch,
     priced_by_product,
     top_layers,
-    totals,
 )
 from joulecast_operator.workers.stored_models import CONFIGURATION
 
@@ -64,7 +63,8 @@ def is_language(model_format: str) -> bool:
 
 def refuse_generation(header: Header) -> None:
     """Raise WorkloadError where a generation is requested of a model that is no language model."""
-    asked = ", ".join(map(camel, header["generation"]))
+    cached = ["cache_precision"] if header["cache_precision"] != DEFAULT_PRECISION else []
+    asked = ", ".join(map(camel, [*header["generation"], *cached]))
     if header["phase"] not in (None, FORWARD) or asked:
         named = asked or f"the phase {header['phase']}"
         raise WorkloadError(
@@ -86,9 +86,9 @@ def forecast(header: Header, skeleton: bytes) -> Header:
             f"{fetched.reference} is a language model, whose input is tokens: give spec.workload.inputTokens, and leave"
             " inputShapes and inputValues out"
         )
-    model = language_model(fetched, architecture=header["architecture"])
-    answer = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
-    return answer | {"unsupported": [], "notes": _notes(model)}
+    model = in_cache_precision(language_model(fetched, architecture=header["architecture"]), header["cache_precision"])
+    priced = _passes(header, fetched, model) if _is_forward(header, model) else _generations(header, fetched, model)
+    return priced | {"unsupported": [], "notes": _notes(model)}
 
 
 def _facts(fetched: FetchedModel) -> FetchedModel:
@@ -107,41 +107,35 @@ def _is_forward(header: Header, model: LanguageModel) -> bool:
 
 def _passes(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
     """Forecast one pass for each accelerator and batch size."""
-    tokens, sizes = _tokens_of_pass(header, model), [size or 1 for size in header["batch_sizes"]]
+    (tokens, cards), run = _shape_of_pass(header, model), in_precision(model, header["precision"])
+    profiles = [
+        profile_language_model(fetched, run, batch_size=size or 1, tokens=tokens) for size in header["batch_sizes"]
+    ]
 
     def price(product: str) -> list[EnergyEstimate]:
         accelerator = _accelerator(header, product)
-        run = executed_on(
-            in_precision(model, header["precision"]),
-            architecture=accelerator.architecture,
-            product=accelerator.product,
-        )
-        profiles = [profile_language_model(fetched, run, batch_size=size, tokens=tokens) for size in sizes]
-        priced = partial(price_forward, accelerator=accelerator, precision=header["precision"], runtime=_engine(header))
-        return [finite_batch(priced(each)) for each in profiles]
+        asked = {"precision": header["precision"], "runtime": _engine(header), "cards": cards}
+        return [finite_batch(price_forward(each, accelerator, **asked)) for each in profiles]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    first = profile_language_model(fetched, model, batch_size=sizes[0], tokens=tokens)
-    return {
-        "results": [{"phase": FORWARD, **batch_result(estimate)} for estimate in distinct(estimates)],
-        "top_layers": top_layers(estimates[0].layers, estimates[0].joules_per_batch) if estimates else [],
-        "unavailable": unavailable,
-        "totals": totals(first.totals),
-    }
+    return answer(estimates, unavailable, profiles[0].totals, result=_pass_result, layers=batch_layers)
 
 
-def _tokens_of_pass(header: Header, model: LanguageModel) -> int:
-    """Return the tokens of each sequence of a pass. Raises WorkloadError for fields that a pass does not have."""
+def _pass_result(estimate: EnergyEstimate) -> Header:
+    return {"phase": FORWARD, **batch_result(estimate), "parallel": estimate.parallel}
+
+
+def _shape_of_pass(header: Header, model: LanguageModel) -> tuple[int, int]:
+    """Return the tokens of each sequence of a pass, and the cards. Raises WorkloadError for other fields."""
     given = {name: value for name, value in header["generation"].items() if name != "batched_tokens"}
-    tokens = given.pop("input_tokens", DEFAULT_INPUT_TOKENS)
-    if given.pop("tensor_parallel", 1) != 1:
-        raise WorkloadError("one pass is forecast on one accelerator: leave spec.workload.tensorParallel out")
+    tokens, cards = given.pop("input_tokens", DEFAULT_INPUT_TOKENS), given.pop("tensor_parallel", 1)
     if given:
         raise WorkloadError(
-            f"{model.architecture} makes one forward pass here, which takes inputTokens and batchSizes: leave"
-            f" {', '.join(map(camel, given))} out of spec.workload"
+            f"{model.architecture} makes one forward pass here, which takes inputTokens, batchSizes and"
+            f" tensorParallel: leave {', '.join(map(camel, given))} out of spec.workload"
         )
-    return int(tokens)
+    asked = _in_spec({"input_tokens": tokens, "tensor_parallel": cards})
+    return asked.input_tokens, asked.tensor_parallel
 
 
 def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) -> Header:
@@ -157,22 +151,21 @@ def _generations(header: Header, fetched: FetchedModel, model: LanguageModel) ->
         return [found]
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
-    by_product = {estimate.accelerator: estimate for estimate in reversed(estimates)}
     first = profile_language_model(fetched, model, batch_size=1, tokens=asked.new_tokens)
-    return {
-        "results": [_result(estimate) for estimate in reversed(by_product.values())],
-        "top_layers": _top_layers(estimates[0]) if estimates else [],
-        "unavailable": unavailable,
-        "totals": totals(first.totals),
-    }
+    return answer(estimates, unavailable, first.totals, result=partial(_result, header), layers=_top_layers)
 
 
 def _request(header: Header) -> GenerationRequest:
     given: dict[str, Any] = dict(header["generation"])
     if "requests_per_second" in given:
         given["concurrency"] = None
+    return _in_spec({"phase": header["phase"] or "request", **given})
+
+
+def _in_spec(given: dict[str, Any]) -> GenerationRequest:
+    """Return the request. Raises WorkloadError that names the fields of the spec."""
     try:
-        return GenerationRequest(phase=header["phase"] or "request", **given)
+        return GenerationRequest(**given)
     except WorkloadError as error:
         raise WorkloadError(_in_fields(str(error)), reason=error.reason) from error
 
@@ -200,10 +193,11 @@ def _engine(header: Header) -> str:
     return str(engine)
 
 
-def _result(estimate: GenerationEstimate) -> Header:
+def _result(header: Header, estimate: GenerationEstimate) -> Header:
     row = generation_row(estimate)
     ranged = [f"{name}{end}" for name in _INTERVALS[estimate.phase] for end in ("", "_lower", "_upper")]
-    return {camel(name): row[name] for name in (*_FIELDS, *ranged)} | {"coverage": row["coverage_flops"]}
+    found = {camel(name): row[name] for name in (*_FIELDS, *ranged)}
+    return found | {"cachePrecision": header["cache_precision"], "coverage": row["coverage_flops"]}
 
 
 def _top_layers(estimate: GenerationEstimate) -> list[Header]:

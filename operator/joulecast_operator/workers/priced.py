@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from joulecast.accelerators import catalogue
 from joulecast.accelerators.product_names import normalise_product
@@ -72,12 +72,28 @@ def finite_batch(estimate: EnergyEstimate) -> EnergyEstimate:
     return estimate
 
 
-def distinct(estimates: Iterable[EnergyEstimate]) -> list[EnergyEstimate]:
-    """Return each forecast once, although two labels may name the same accelerator."""
-    found: dict[tuple[str, int], EnergyEstimate] = {}
-    for estimate in estimates:
-        found.setdefault((estimate.accelerator, estimate.batch_size), estimate)
-    return list(found.values())
+def answer(
+    estimates: Sequence[T],
+    unavailable: Mapping[str, Header],
+    counted: Totals,
+    *,
+    result: Callable[[T], Header],
+    layers: Callable[[T], list[Header]],
+) -> Header:
+    """Return what a job answers: a result of each forecast, and the top layers of the first one.
+
+    ``counted``: the model's size. Two forecasts for the same accelerator and batch size, which two labels may name, are
+    one result.
+    """
+    results: dict[tuple[Any, Any], Header] = {}
+    for each in map(result, estimates):
+        results.setdefault((each["accelerator"], each.get("batchSize")), each)
+    return {
+        "results": list(results.values()),
+        "top_layers": layers(estimates[0]) if estimates else [],
+        "unavailable": dict(unavailable),
+        "totals": {name: getattr(counted, name) for name in ("macs", "params", "activations", "bytes_moved")},
+    }
 
 
 def batch_result(estimate: EnergyEstimate) -> Header:
@@ -87,9 +103,9 @@ def batch_result(estimate: EnergyEstimate) -> Header:
     return found | {"coverage": six_digits(estimate.coverage.flops)}
 
 
-def totals(found: Totals) -> Header:
-    """Return the size of a model as a status has it, in snake_case."""
-    return {name: getattr(found, name) for name in ("macs", "params", "activations", "bytes_moved")}
+def batch_layers(estimate: EnergyEstimate) -> list[Header]:
+    """Return the layers that need most energy in one pass."""
+    return top_layers(estimate.layers, estimate.joules_per_batch)
 
 
 def unsupported(profile: ModelProfile) -> list[str]:

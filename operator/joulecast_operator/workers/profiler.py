@@ -27,12 +27,11 @@ from joulecast_operator.workers import language
 from joulecast_operator.workers.frames import Header
 from joulecast_operator.workers.priced import (
     accelerator_of,
+    answer,
+    batch_layers,
     batch_result,
-    distinct,
     finite_batch,
     priced_by_product,
-    top_layers,
-    totals,
     unsupported,
 )
 from joulecast_operator.workers.sandbox import WorkerLimits, serve
@@ -131,8 +130,8 @@ def _forecast(header: Header, body: bytes) -> tuple[Header, bytes]:
         else:
             profiles[batch_size] = _profile(header, skeleton, batch_size)
             made[json.dumps(batch_size)] = json.dumps(documents.profile_document(profiles[batch_size])).encode()
-    answer = _priced(header, profiles) | {"made": {size: len(text) for size, text in made.items()}}
-    return answer, b"".join(made.values())
+    priced = _priced(header, profiles) | {"made": {size: len(text) for size, text in made.items()}}
+    return priced, b"".join(made.values())
 
 
 def _parts(header: Header, body: bytes) -> tuple[bytes, dict[int | None, bytes]]:
@@ -164,14 +163,8 @@ def _priced(header: Header, profiles: Mapping[int | None, ModelProfile]) -> Head
 
     estimates, unavailable = priced_by_product(header["accelerators"], price)
     first = profiles[header["batch_sizes"][0]]
-    return {
-        "results": [batch_result(estimate) for estimate in distinct(estimates)],
-        "top_layers": top_layers(estimates[0].layers, estimates[0].joules_per_batch) if estimates else [],
-        "unavailable": unavailable,
-        "totals": totals(first.totals),
-        "unsupported": unsupported(first),
-        "notes": [],
-    }
+    found = answer(estimates, unavailable, first.totals, result=batch_result, layers=batch_layers)
+    return found | {"unsupported": unsupported(first), "notes": []}
 
 
 def _price(header: Header, profile: ModelProfile, accelerator: AcceleratorProfile) -> EnergyEstimate:

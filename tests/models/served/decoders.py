@@ -353,6 +353,26 @@ DECODERS = (
         why="engines score the last token of a sequence, transformers all of them and keeps one",
     ),
     Case(
+        family="Llama sequence classification, rerankers",
+        architecture="LlamaForSequenceClassification",
+        small={"model_type": "llama", **SMALL, "num_labels": 3, "pad_token_id": 0},
+        origin="Skywork/Skywork-Reward-Llama-3.1-8B",
+        published={
+            "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+            "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "torch_dtype": "bfloat16",
+            "max_position_embeddings": 131072, "tie_word_embeddings": False, "num_labels": 1, "pad_token_id": 0,
+        },
+        decodes=False,
+        within=0.002,
+        why="engines score the last token of a sequence, transformers all of them and keeps one",
+    ),
+    Case(
+        family="Mistral embedding",
+        architecture="MistralModel",
+        small={"model_type": "mistral", **SMALL, "sliding_window": 32},
+        decodes=False,
+    ),
+    Case(
         family="Llama token classification",
         architecture="LlamaForTokenClassification",
         small={"model_type": "llama", **SMALL},

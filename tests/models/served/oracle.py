@@ -42,7 +42,7 @@ class Oracle:
 
     def decode(self, tokens: int, prefill: Counts) -> int:
         """MACs of one step after ``tokens``: those of a pass with the step, less those of the pass alone."""
-        return self._counted({"token": _ids(1)}, tokens).macs - prefill.macs
+        return self._counted({"token": ids(1)}, tokens).macs - prefill.macs
 
     def _counted(self, inputs: Mapping[str, torch.Tensor], tokens: int) -> Counts:
         options = {"logits_to_keep": 1} if self.logits == "last" else {}
@@ -57,13 +57,13 @@ class Oracle:
 
     def _fed(self, tokens: int) -> dict[str, torch.Tensor]:
         if not self.encoder_tokens:
-            return {"input_ids": _ids(tokens)}
+            return {"input_ids": ids(tokens)}
         if self._takes("input_features"):  # two frames of sound a token, and one convolution that halves them
             bins = self.module.config.num_mel_bins
             fed = {"input_features": torch.zeros((1, bins, 2 * self.encoder_tokens), device="meta")}
         else:
-            fed = {"input_ids": _ids(self.encoder_tokens)}
-        return {**fed, "decoder_input_ids": _ids(tokens)}
+            fed = {"input_ids": ids(self.encoder_tokens)}
+        return {**fed, "decoder_input_ids": ids(tokens)}
 
 
 class Pass(nn.Module):
@@ -87,15 +87,20 @@ class Pass(nn.Module):
         return first, self.model(decoder_input_ids=token, encoder_outputs=encoded, **cache)
 
 
+_DTYPES = ("torch_dtype", "dtype")
+"""Left out: some classes build a head in another dtype than their stack, which counts are the same in."""
+
+
 def built(architecture: str, keys: Mapping[str, Any], encoder_tokens: int = 0) -> Oracle:
     """The class ``architecture`` built from a configuration as a file has it."""
     kind = getattr(transformers, architecture)
-    config = kind.config_class.from_dict(dict(keys))
+    config = kind.config_class.from_dict({key: value for key, value in keys.items() if key not in _DTYPES})
     with warnings.catch_warnings(), torch.device("meta"), Uninitialised(), torch.no_grad():
         warnings.simplefilter("ignore")
         module: nn.Module = kind(config)
     return Oracle(module.eval(), encoder_tokens)
 
 
-def _ids(tokens: int) -> torch.Tensor:
+def ids(tokens: int) -> torch.Tensor:
+    """The tokens of one sequence, on the meta device."""
     return torch.zeros((1, tokens), dtype=torch.int64, device="meta")

@@ -73,10 +73,23 @@ An error names what was found and the way out; no number is guessed.
 """
 
 
+TRACED = """
+## What is traced instead
+
+Where torch and transformers are installed (`pip install 'joulecast[torch]'`), a configuration that is refused as
+`UnknownArchitecture` falls back to its class of transformers: built without weights, traced for one pass over tokens,
+with the logits of the last token where the class can leave the others out. The profile (`graph`: `traced`) and the
+forecast say so. Its rows are the calls that torch runs, not the kernels of an engine: runtimes are torch's, the phase
+is `forward`, and generation is refused. The class runs in a process of its own, of at most 120 seconds and 8 GiB,
+without a hub and without the code or kernels that a configuration names (`auto_map`). What transformers lacks,
+quantised weights and inputs other than text stay refused. The operator, whose image has no torch, never traces.
+"""
+
+
 def page() -> str:
     """Return the page."""
     composites = ", ".join(f"`{name}`" for name in COMPOSITES)
-    return "".join((HEAD, *_families(), COMPOSITE.format(composites), *_differing(), AFTER, *_refused()))
+    return "".join((HEAD, *_families(), COMPOSITE.format(composites), *_differing(), AFTER, *_refused(), TRACED))
 
 
 def _families() -> Iterator[str]:

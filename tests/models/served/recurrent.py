@@ -15,6 +15,10 @@ DELTA = {
 ROUTED = {
     "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48, "num_experts": 6, "num_experts_per_tok": 2,
 }  # fmt: skip
+GRANITE = {
+    "intermediate_size": 32, "shared_intermediate_size": 48, "mamba_n_heads": 8, "mamba_d_head": 16,
+    "mamba_n_groups": 2, "mamba_d_state": 16, "mamba_chunk_size": 8,
+}  # fmt: skip
 SOLVED = ("aten:aten.linalg_solve_triangular.default",)
 
 RECURRENT = (
@@ -149,5 +153,34 @@ RECURRENT = (
         },
         formulas=(SCANS,),
         tokens=4,
+    ),
+    Case(
+        family="Granite 4 (hybrid)",
+        architecture="GraniteMoeHybridForCausalLM",
+        small={"model_type": "granitemoehybrid", **USUAL, **GRANITE, "num_local_experts": 6, "num_experts_per_tok": 2,
+               "layer_types": ["mamba", "attention", "mamba"], "position_embedding_type": "rope"},
+        origin="ibm-granite/granite-4.0-h-small",
+        published={
+            "model_type": "granitemoehybrid", "hidden_size": 4096, "intermediate_size": 768, "num_hidden_layers": 40,
+            "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 100352, "torch_dtype": "bfloat16",
+            "max_position_embeddings": 131072, "num_local_experts": 72, "num_experts_per_tok": 10,
+            "shared_intermediate_size": 1536, "mamba_n_heads": 128, "mamba_d_head": 64, "mamba_n_groups": 1,
+            "mamba_d_state": 128, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_chunk_size": 256,
+            "mamba_conv_bias": True, "mamba_proj_bias": False, "attention_bias": False,
+            "attention_multiplier": 0.0078125, "embedding_multiplier": 12, "logits_scaling": 16,
+            "residual_multiplier": 0.22, "position_embedding_type": "nope", "normalization_function": "rmsnorm",
+            "init_method": "mup", "rope_scaling": None, "rope_theta": 10000, "tie_word_embeddings": True,
+            "layer_types": [*["mamba"] * 5, "attention", *(["mamba"] * 9 + ["attention"]) * 3, *["mamba"] * 4],
+        },
+        formulas=(SCANS,),
+    ),
+    Case(
+        family="Granite 4 (hybrid)",
+        architecture="GraniteMoeHybridForCausalLM",
+        variant="dense",
+        small={"model_type": "granitemoehybrid", **USUAL, **GRANITE, "num_local_experts": 0, "mamba_d_head": "auto",
+               "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+               "position_embedding_type": "nope", "attention_bias": True, "mamba_proj_bias": True},
+        formulas=(SCANS,),
     ),
 )  # fmt: skip

@@ -20,7 +20,7 @@ class Refused:
 REFUSED = (
     Refused(
         what="a `model_type` without an entry in the table",
-        why="what it computes is unknown; `architecture` reads it like a known one",
+        why="what it computes is unknown; `architecture` reads it like a known one, or its class is traced (below)",
         keys={"model_type": "rwkv"},
     ),
     Refused(

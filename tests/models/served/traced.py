@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from joulecast.canonical import canonicalise
@@ -11,6 +10,7 @@ from joulecast.layers import LayerProfile
 from joulecast.readers.module import graph_of, trace
 from tests.models.served import oracle
 from tests.models.served.case import Case, Keys
+from tests.models.served.oracle import ids
 
 EACH_PAIR = "batched_mm"
 """How the classes multiply experts here: a product for each pair of token and expert, so that pairs are counted."""
@@ -23,11 +23,7 @@ def built(case: Case, keys: Keys) -> nn.Module:
 
 def rows(case: Case, module: nn.Module, tokens: int, *, step: bool = False) -> list[LayerProfile]:
     """Rows of a pass over ``tokens`` with the last logit, and with ``step`` those of one step more."""
-    inputs = {"input_ids": _ids(tokens)} | ({"token": _ids(1)} if step else {})
+    inputs = {"input_ids": ids(tokens)} | ({"token": ids(1)} if step else {})
     found = count(canonicalise(graph_of(trace(oracle.Pass(module, {"logits_to_keep": 1}), (), {"inputs": inputs}))))
     assert set(coverage(found).unsupported) <= set(case.uncounted)
     return list(found)
-
-
-def _ids(tokens: int) -> torch.Tensor:
-    return torch.zeros((1, tokens), dtype=torch.int64, device="meta")

@@ -46,6 +46,7 @@ def test_an_estimate_document_fulfils_its_schema() -> None:
     validate(document)
     assert document["results"][0] == {
         "accelerator": "NVIDIA-H200", "runtime": "torch-eager", "precision": "default", "batch_size": 32,
+        "parallel": 1,
         "joules_per_batch": 0.42, "joules_per_batch_lower": 0.39, "joules_per_batch_upper": 0.46,
         "joules_per_inference": 0.013125, "latency_seconds": 0.0012, "average_power_watts": 350.0, "gap_joules": 0.02,
         "origin": "public", "interval_level": 0.9, "interval_guaranteed": False,

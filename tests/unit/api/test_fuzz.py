@@ -9,7 +9,7 @@ import pytest
 
 from joulecast.accelerators.catalogue import accelerator_named
 from joulecast.api.generation import forecast_generation
-from joulecast.api.headers import as_stored
+from joulecast.api.weights.headers import as_stored
 from joulecast.errors import ModelFormatError, WorkloadError
 from joulecast.readers.huggingface import read
 from joulecast.serving.requests import GenerationRequest

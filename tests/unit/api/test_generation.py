@@ -216,7 +216,7 @@ def test_a_precision_changes_what_is_not_quantised():
 
 
 def test_a_model_that_is_not_one_of_language_has_no_phases():
-    with pytest.raises(JoulecastError, match="is an encoder, which generates nothing"):
+    with pytest.raises(JoulecastError, match="makes one pass over a text and generates nothing"):
         encoder = replace(huggingface.read(LLAMA_8B), generates=False)
         forecast_generation(encoder, accelerator_named(CARD), GenerationRequest())
 

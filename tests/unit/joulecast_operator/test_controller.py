@@ -12,6 +12,8 @@ from joulecast_operator.api.kinds import CALIBRATIONS, DEPLOYMENTS, ESTIMATES, P
 from joulecast_operator.api.objects import Key
 from joulecast_operator.cluster.client import ApiError
 from joulecast_operator.controller import Controller, is_lasting
+from joulecast_operator.controllers.certificate_file import CertificateFile
+from joulecast_operator.controllers.webhook_certificate import WebhookCertificate
 from joulecast_operator.settings import Settings
 from tests.waiting import PATIENCE_SECONDS
 
@@ -122,3 +124,28 @@ def test_an_estimate_of_another_shape_stops_no_sweep(tmp_path: Path) -> None:
         controller.index.put(ESTIMATES, found | {"metadata": found["metadata"] | made, "spec": spec})
     controller.queue_all()
     assert len(controller.queue) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"webhook_secret": "own"}, ["WebhookCertificate"]),
+        ({"webhook_public_certfile": "/tls/tls.crt"}, ["CertificateFile"]),
+        ({}, []),
+    ],
+)
+def test_the_webhooks_certificate_is_kept_watched_or_left_alone(
+    settings: dict[str, str], kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[str] = []
+
+    async def watch(self: object, *_: float) -> None:
+        watched.append(type(self).__name__)
+
+    for part in (WebhookCertificate, CertificateFile):
+        monkeypatch.setattr(part, "watch", watch)
+    controller = Controller(Settings(cache_dir=tmp_path, **settings))
+    asyncio.run(controller.keep_certificate())
+    assert watched == kept
+    behind = controller.registry.get_sample_value("joulecast_webhook_certificate_behind_seconds")
+    assert (behind == 0) is ("webhook_secret" not in settings)

@@ -78,7 +78,7 @@ def test_a_pass_of_two_kinds_is_both_in_one(case: Case) -> None:
 
 
 REPEATED = (
-    ".gate", ".router", "_gate", "fused_qkv_a_proj", "kv_a_proj_with_mqa", "indexer.wq_b", "indexer.wk",
+    ".gate", ".router", "router.layer", "_gate", "fused_qkv_a_proj", "kv_a_proj_with_mqa", "indexer.wq_b", "indexer.wk",
     "indexer.weights_proj", "indexer.scores",
 )  # fmt: skip
 """Endings of the products that every card repeats."""

@@ -9,7 +9,7 @@ import typer
 
 from joulecast.api.documents import estimate_document, result_row
 from joulecast.cli.generation import GenerationOptions, PhaseChoice, asked_phase, comparable
-from joulecast.cli.language import LanguageSource, forward_estimates, forward_profiles, opened, refuse_generation
+from joulecast.cli.language import LanguageSource, forward_estimates, forward_profiles, opened
 from joulecast.cli.options import BatchSizes, ModelRequest, NoColor, Output, Precision, Runtime, graph_runtime, takes
 from joulecast.cli.output import OutputFormat, show, write_document
 from joulecast.errors import JoulecastError, NotCalibratedError
@@ -70,10 +70,9 @@ def command(
     printed = Printed(output=output, color=not no_color)
     if not isinstance(opened_as, LanguageSource):
         from joulecast.api.forecasting import estimate
-        from joulecast.cli.models import profiles
+        from joulecast.cli.models import passes
 
-        refuse_generation(request, generation)
-        profiled = profiles(request, batch_size, fetched=opened_as)
+        profiled = passes(request, generation, batch_size, opened_as)
         estimates = _priced(
             found, unavailable, lambda each: [estimate(own, each, None, precision, runtime) for own in profiled]
         )
@@ -84,10 +83,13 @@ def command(
     if phase is PhaseChoice.FORWARD:
         tokens = generation.input_tokens
         profiled = forward_profiles(opened_as, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
-        estimates = _priced(found, unavailable, lambda each: forward_estimates(profiled, [each], **asked))
+        cards = generation.tensor_parallel or 1
+        estimates = _priced(found, unavailable, lambda each: forward_estimates(profiled, [each], cards=cards, **asked))
         printed.passes(profiled[0], estimates, unavailable)
         return
-    served, missing = comparable(generation.cached(opened_as.model), found, generation.requests(phase), **asked)
+    served, missing = comparable(
+        generation.cached(opened_as.model), found, generation.requests(phase), **asked, fetched=opened_as.fetched
+    )
     printed.generation(opened_as, served, [*unavailable.items(), *missing])
 
 

@@ -10,8 +10,8 @@ import typer
 
 from joulecast.api.documents import estimate_document, result_row
 from joulecast.cli.generation import GenerationOptions, PhaseChoice, asked_phase, forecasts
-from joulecast.cli.language import LanguageSource, forward_estimates, forward_profiles, opened, refuse_generation
-from joulecast.cli.models import profiles
+from joulecast.cli.language import LanguageSource, forward_estimates, forward_profiles, opened
+from joulecast.cli.models import passes
 from joulecast.cli.options import (
     BatchSizes,
     ModelRequest,
@@ -82,8 +82,7 @@ def command(
     found = opened(request, generation.architecture)
     printed = Printed(explain=explain, top=top, output=output, color=not no_color)
     if not isinstance(found, LanguageSource):
-        refuse_generation(request, generation)
-        profiled = profiles(request, batch_size, fetched=found)
+        profiled = passes(request, generation, batch_size, found)
         from joulecast.api.forecasting import estimate
 
         each = [
@@ -96,7 +95,8 @@ def command(
     if phase is PhaseChoice.FORWARD:
         tokens = generation.input_tokens
         profiled = forward_profiles(found, batch_size, tokens, default=FORECAST_BATCH_SIZE, precision=precision)
-        printed.passes(profiled[0], forward_estimates(profiled, accelerators, **asked))
+        cards = generation.tensor_parallel or 1
+        printed.passes(profiled[0], forward_estimates(profiled, accelerators, cards=cards, **asked))
     else:
         cached = replace(found, model=generation.cached(found.model))
         printed.generation(cached, generation.requests(phase), accelerators, **asked)
@@ -141,7 +141,9 @@ class Printed:
         """Print forecasts of generation, one for each accelerator and concurrency."""
         from joulecast.api.generation_documents import generation_document, generation_row
 
-        estimates = forecasts(found.model, accelerators, requests, precision=precision, runtime=runtime)
+        estimates = forecasts(
+            found.model, accelerators, requests, precision=precision, runtime=runtime, fetched=found.fetched
+        )
         if self.output is OutputFormat.TABLE:
             from joulecast.cli.tables.generation import generation_tables
 

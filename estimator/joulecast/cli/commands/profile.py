@@ -28,13 +28,15 @@ def command(
 
     Exact, from shapes alone: no weights are read and no GPU is used.
     """
-    from joulecast.cli.language import LanguageSource, forward_profiles, opened
+    from joulecast.cli.language import LanguageSource, TracedSource, forward_profiles, opened, traced_profiles
     from joulecast.cli.models import profiles
 
     sizes = [batch_size] if batch_size else None
     found = opened(request, architecture)
     if isinstance(found, LanguageSource):
         (profile,) = forward_profiles(found, sizes, tokens, default=PROFILE_BATCH_SIZE)
+    elif isinstance(found, TracedSource):
+        (profile,) = traced_profiles(found, sizes, tokens, default=PROFILE_BATCH_SIZE)
     else:
         (profile,) = profiles(request, sizes, default=PROFILE_BATCH_SIZE, fetched=found)
     if output is OutputFormat.TABLE:

@@ -46,11 +46,17 @@ def comparison_tables(
 
 def _asked(profile: ModelProfile, estimates: Sequence[EnergyEstimate]) -> Table:
     """Build the facts that all forecasts of a command share."""
-    shared = dict.fromkeys(f"{estimate.runtime}, {estimate.precision} precision" for estimate in estimates)
+    shared = dict.fromkeys(
+        f"{estimate.runtime}, {estimate.precision} precision{_cards(estimate.parallel)}" for estimate in estimates
+    )
     told = model_facts(profile) | {"run as": "; ".join(shared)}
     if any(estimate.batch_size != profile.workload.batch_size for estimate in estimates):
         told["inputs"] += f" (at batch size {profile.workload.batch_size})"
     return facts(told)
+
+
+def _cards(count: int) -> str:
+    return f", on {count} cards that share the model" if count > 1 else ""
 
 
 def _forecasts(title: str, estimates: Sequence[EnergyEstimate], *, mark_first: bool = False) -> Table:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _NARROWEST = 8  # characters; a name folded into less is hard to read
 _FORMS = {
     "exported": "exported graph",
+    "traced": "no entry for it: its class of transformers traced, one pass as torch runs it",
     "engine": "kernels of an inference engine",
     "optimized": "graph optimised by onnxruntime for CPU; on a GPU it may fuse otherwise",
 }

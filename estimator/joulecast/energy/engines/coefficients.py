@@ -38,6 +38,8 @@ _Sharpness = Annotated[float, Within(0.1, 1e6)]
 _Cycles = Annotated[float, Within(0, 1e6)]
 _Relative = Annotated[float, Within(0, 1e3)]
 _BytesPerSecond = Annotated[float, Within(1e6, 1e17, "B/s")]
+_Joules = Annotated[float, Within(0, 1e-6, "J")]
+_Megahertz = Annotated[float, Within(1, 1e5, "MHz")]
 _LogWidth = Annotated[float, Within(1e-3, 5)]
 _Figure = Annotated[float, Within(0, 1e9)]
 _Sentence = Annotated[str, Text(1024, shortest=0)]
@@ -82,6 +84,21 @@ class Collective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Die:
+    """What computing costs on a die, in the mean over ``cards``, whose own profiles were measured.
+
+    - ``name``: the word of an architecture that names it (``GH100``).
+    - ``flop_joules``: of an operation in bf16 at ``boost_clock_mhz``; ``byte_joules``: of a byte.
+    """
+
+    name: _Sentence
+    cards: tuple[_Sentence, ...]
+    boost_clock_mhz: _Megahertz
+    flop_joules: _Joules
+    byte_joules: _Joules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """Coefficients of an engine on one card, or on the cards of one architecture.
 
@@ -89,6 +106,7 @@ class Card:
     - ``metered``: kinds of kernels whose energy was fitted on the watts of this very card.
     - ``held_share``: of the power limit, what kernels at the limit draw.
     - ``watts_per_flops``: power limit over bf16 peak of the cards in ``tables``: a card with less slows down earlier.
+    - ``die``: energies for cards of it that were not measured; None for a card's own coefficients.
     - ``held_out``: errors on rows that the fit did not see.
     """
 
@@ -98,6 +116,7 @@ class Card:
     metered: tuple[_Sentence, ...] = ()
     held_share: Annotated[float, Within(0.1, 1)] = 0.97
     watts_per_flops: Annotated[float, Within(0, 1e-3, "W s/FLOP")] = 0.0
+    die: Die | None = None
     held_out: Mapping[str, _Figure] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@
                            + inputs·narrowing/(SMs·clock) + ⌈units/SMs⌉·unit + tail·launches
                        E = (P_static + P_clock·x·V²)·t + e_F·FLOPs·V² + e_B·bytes
     all-reduce         t = latency + message / bandwidth of the link
-    pass               T = Σ t,  E = min(Σ E, held power · T)
+    pass               T = Σ t,  E = Σ E, at most what held power · (T + wait) leaves
 
 P is the peak of the row's arithmetic and x the SM clock over boost; η, β, ε (of ``tile_edge``), ``depth``, the unit,
 the conversion and p are the fields of ``coefficients.KernelLaw``; ``energy.physical`` explains tiles and V². Seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from joulecast.energy.engines.table import ALL_REDUCE, EXECUTED, KernelTable, Pa
 from joulecast.energy.features import Array
 from joulecast.energy.model import LayerEnergy, Origin
 from joulecast.energy.physical import clock_share, voltage_squared
-from joulecast.energy.profile import AcceleratorProfile, refuse_simulated
+from joulecast.energy.profile import AcceleratorProfile, Law, refuse_simulated
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import Coverage, LayerProfile
 from joulecast.units import Joules, Seconds, Watts
@@ -24,10 +24,12 @@ _TYPICAL_CLOCK_MHZ = 1500.0  # as in energy.physical, where no source states one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassForecast:
-    """One pass on one card.
+    """One pass on one card, and the wait after it.
 
     - ``busy_seconds``: of its kernels.
-    - ``joules``: of one card while they run, the power limit kept; ``power_watts``: their mean power.
+    - ``joules``: of one card while they run; ``power_watts``: their mean power. The power limit is kept in the mean
+      over kernels and wait, since a card's control averages over many passes.
+    - ``waiting_seconds``, ``waiting_joules``: from its last kernel to the first one of the next pass.
     - ``capped``: whether the power limit lowers the power.
     - ``coverage``: share of FLOPs and ops that the law prices.
     - ``layers``: one entry an executed row, in order; none where they were not asked for.
@@ -38,7 +40,19 @@ class PassForecast:
     power_watts: Watts
     capped: bool
     coverage: Coverage
+    waiting_seconds: Seconds
+    waiting_joules: Joules
     layers: tuple[LayerEnergy, ...] = ()
+
+    @property
+    def step_seconds(self) -> Seconds:
+        """Return the time from the start of this pass to that of the next one."""
+        return Seconds(self.busy_seconds + self.waiting_seconds)
+
+    @property
+    def step_joules(self) -> Joules:
+        """Return the energy of one card in that time."""
+        return Joules(self.joules + self.waiting_joules)
 
 
 def price_pass(
@@ -48,14 +62,21 @@ def price_pass(
     engine: str = "vllm",
     cards: int = 1,
     clock_mhz: float | None = None,
+    waiting_seconds: float = 0.0,
 ) -> PassForecast:
     """Forecast one pass from the rows of one of ``cards`` cards that share the model, with an entry for each row.
 
     Raises NotCalibratedError as ``price_passes`` does.
     """
     (found,) = price_passes(
-        [rows], accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz, with_layers=True
-    )  # fmt: skip
+        [rows],
+        accelerator,
+        engine=engine,
+        cards=cards,
+        clock_mhz=clock_mhz,
+        waiting_seconds=[waiting_seconds],
+        with_layers=1,
+    )
     return found
 
 
@@ -67,22 +88,44 @@ def price_passes(
     cards: int = 1,
     clock_mhz: float | None = None,
     times: Sequence[Sequence[int]] | None = None,
-    with_layers: bool = False,
+    waiting_seconds: Sequence[float] | None = None,
+    with_layers: int = 0,
 ) -> tuple[PassForecast, ...]:
     """Forecast many passes at once: equal kernels are priced once.
 
+    - ``waiting_seconds``: after each pass, in which cards draw ``gap_watts``; none where it is left out.
     - ``times``: for each pass, how often it runs each of its rows; once where it is left out.
-    - ``with_layers``: with an entry for each row, which is that of one where it runs more often.
+    - ``with_layers``: how many of the last passes have an entry for each row, which is that of one where it runs more
+      often.
 
     Raises NotCalibratedError for an unknown engine, for a clock that the accelerator does not have, for an arithmetic
     that its hardware lacks or of which no source states a peak, and for a profile of a simulated device.
     """
     counted = passes_of(passes, engine, times)
-    priced = _Priced(counted, accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz)
+    waits = np.zeros(counted.size) if waiting_seconds is None else np.array(waiting_seconds, dtype=float)
+    priced = _Priced(counted, accelerator, engine=engine, cards=cards, clock_mhz=clock_mhz, waits=waits)
+    first = len(passes) - with_layers
     return tuple(
-        priced.forecast(number, priced.layers(number, rows) if with_layers else ())
+        priced.forecast(number, priced.layers(number, rows) if number >= first else ())
         for number, rows in enumerate(passes)
     )
+
+
+def law_of(accelerator: AcceleratorProfile, card: Card) -> Law:
+    """Return the law of a card; where a data sheet alone tells it, with the energies that its die was measured at.
+
+    What an operation and a byte cost belongs to die and memory, not to a board's power limit, which the energies of a
+    data sheet are shares of. What a card draws at rest stays that of the board.
+    """
+    law, die, typical = accelerator.law, card.die, accelerator.law.flop_joules.get("bf16")
+    if die is None or die.name not in accelerator.architecture.split():
+        return law
+    if accelerator.origin != "datasheet" or not typical:
+        return law
+    clock = min((accelerator.boost_clock_mhz or die.boost_clock_mhz) / die.boost_clock_mhz, 1.0)
+    share = die.flop_joules * float(voltage_squared(law, np.array(clock))) / typical
+    flops = {name: share * joules for name, joules in law.flop_joules.items()}
+    return replace(law, flop_joules=flops, byte_joules=die.byte_joules)
 
 
 def step_seconds(engine: str, sequences: int) -> Seconds:
@@ -121,12 +164,19 @@ class _Priced:
     """Passes with the cost of each of their kernels on one accelerator."""
 
     def __init__(
-        self, passes: Passes, accelerator: AcceleratorProfile, *, engine: str, cards: int, clock_mhz: float | None
+        self,
+        passes: Passes,
+        accelerator: AcceleratorProfile,
+        *,
+        engine: str,
+        cards: int,
+        clock_mhz: float | None,
+        waits: Array,
     ) -> None:
         refuse_simulated(accelerator)
         self.passes, self._accelerator = passes, accelerator
         self._card = engine_named(engine).card_of(accelerator.product, accelerator.architecture)
-        limits, law = limits_of(accelerator), accelerator.law
+        limits, law = limits_of(accelerator), law_of(accelerator, self._card)
         _require_peaks(passes.table, accelerator, limits)
         clock = clock_share(accelerator, clock_mhz)
         computing = min(clock, _pace(accelerator, self._card))
@@ -135,8 +185,10 @@ class _Priced:
         self._static_watts = static_watts(law, clock)
         self._seconds = passes.sum(self._costs.seconds)
         self._dynamic = passes.sum(self._compute + self._costs.memory_joules)
-        held = self._card.held_share * accelerator.power_limit_watts - self._static_watts
-        self._kept = kept_shares(self._dynamic, np.maximum(held, 0.0) * self._seconds)
+        self._waits, self._gap_watts = waits, gap_watts(accelerator, clock_mhz)
+        held = self._card.held_share * accelerator.power_limit_watts
+        allowed = (held - self._static_watts) * self._seconds + (held - self._gap_watts) * waits
+        self._kept = kept_shares(self._dynamic, np.maximum(allowed, 0.0))
 
     def forecast(self, number: int, layers: tuple[LayerEnergy, ...] = ()) -> PassForecast:
         """Return the forecast of pass ``number``."""
@@ -148,6 +200,8 @@ class _Priced:
             power_watts=Watts(joules / seconds if seconds else 0.0),
             capped=kept < 1,
             coverage=_coverage(self.passes, number),
+            waiting_seconds=Seconds(float(self._waits[number])),
+            waiting_joules=Joules(self._gap_watts * float(self._waits[number])),
             layers=layers,
         )
 

@@ -59,6 +59,8 @@ def _prepared(kernels: Kernels, block: Attention, path: str, heads: int, kv_head
             own = tokens * count * block.head_size
             stored = norm.scale * (norm.width if norm.width == block.head_size else count * block.head_size)
             kernels.add(f"{path}.{name}", "RMSNorm", reads=own, writes=own, weights=stored, params=stored)
+    if any(norm is not None and norm.width != block.head_size for norm in (block.query_norm, block.key_norm)):
+        kernels.all_reduce(f"{path}.qk_norm.all_reduce", 2 * tokens)
     if block.rotary:
         turned = tokens * (heads + kv_heads) * block.rotary
         kernels.add(f"{path}.rotary_emb", "RotaryEmbedding", reads=turned, writes=turned)

@@ -196,9 +196,7 @@ def survey(
             return None
     if not is_required:
         return None
-    if foreign and not elsewhere:
-        raise _no_model(foreign, name)
-    raise _absent(posixpath.join(root, f"*{_MODEL_SUFFIX}"), elsewhere, name)
+    raise _no_model(root, elsewhere, foreign, name)
 
 
 class _Survey:
@@ -314,12 +312,28 @@ def is_model(path: str) -> bool:
     return path.lower().endswith(_MODEL_SUFFIX)
 
 
-def _no_model(foreign: Iterable[str], name: str) -> ModelFetchError:
+def _no_model(root: str, elsewhere: Iterable[str], foreign: Iterable[str], name: str) -> ModelFetchError:
+    """Return the error for an image without a model under ``root``: what was looked for, and what lies elsewhere.
+
+    ``elsewhere``: ONNX files outside ``root``; ``foreign``: weights and GGUF files, wherever they are.
+    """
+    inside = [path for path in foreign if not root or path.startswith(root + "/")]
+    outside = [path if path.lower().endswith(".gguf") else posixpath.dirname(path) or "." for path in foreign]
+    others = dict.fromkeys([*elsewhere, *(outside if not inside else ())])
+    place = (
+        f" under /{root}, where models are looked for unless a path is given" if root and (others or not inside) else ""
+    )
+    if others:
+        told = f": files of models lie at {_listed(others)}, name the model's file or folder as the path"
+    elif inside:
+        told = (
+            f" but {_listed(inside)}, which is not read alone: add the model's config.json, or the model exported to"
+            " ONNX, to the image"
+        )
+    else:
+        told = ": name the folder in which the model lies as the path, or check the image"
     return ModelFetchError(
-        f"{name} holds no ONNX or GGUF file and no config.json but {_listed(foreign)}, which is not read alone: add the"
-        " model's config.json, or the model exported to ONNX, to the image",
-        reason="ModelNotFound",
-        transient=False,
+        f"{name} holds no ONNX or GGUF file and no config.json{place}{told}", reason="ModelNotFound", transient=False
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_DEFAULT_REGION = "us-east-1"
+DEFAULT_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class ObjectAccess:
     """
 
     endpoint: str = ""
-    region: str = _DEFAULT_REGION
+    region: str = DEFAULT_REGION
     access_key_id: str = ""
     secret_access_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
@@ -27,7 +27,7 @@ class ObjectAccess:
 
 def of_environment(environment: Mapping[str, str]) -> ObjectAccess:
     """Return what the ``AWS_*`` variables say. Files and metadata services are not asked."""
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
+    region = environment.get("AWS_REGION") or environment.get("AWSDEFAULT_REGION") or DEFAULT_REGION
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     return ObjectAccess(
         endpoint=(endpoint or f"https://s3.{region}.amazonaws.com").rstrip("/"),

@@ -26,11 +26,11 @@ from joulecast_calibration.evaluate.evaluation import (
     score,
     scores,
 )
-from joulecast_calibration.evaluate.report import figures
+from joulecast_calibration.evaluate.report import cards, figures, served, timed
 from joulecast_calibration.evaluate.report.listing import Listing
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
 from joulecast_calibration.evaluate.report.page import kin_sentence, noise_sentence, own_lines, reference, sets_of
-from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
+from joulecast_calibration.evaluate.report.served import served_listings
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
     bias_listing,
@@ -42,6 +42,7 @@ from joulecast_calibration.evaluate.report.tables import (
     warning,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
+from joulecast_calibration.evaluate.report.timed import timed_listings
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -83,6 +84,7 @@ def _body(found: Evaluation) -> Iterator[str]:
     for name in sets_of(found):
         yield f"<h2>{escape(name)}</h2><p>{escape(described(found, name))}</p>"
         yield from _of_set(found, name)
+    yield from _cards(found)
     yield from _listed(power_listing(found), level=2)
     if not found.measured:
         yield f"<h2>Targets on {MEASURED_ROWS}</h2><p>There are none yet.</p>"
@@ -93,10 +95,22 @@ def _body(found: Evaluation) -> Iterator[str]:
         yield _table(("set", "split", "rows", "why"), [(e.set, e.split, str(e.n), e.reason) for e in found.unscored])
 
 
+def _cards(found: Evaluation) -> Iterator[str]:
+    if found.cards.scores:
+        yield f"<h2>{cards.TITLE}</h2><p>{escape(cards.INTRODUCTION)}</p>"
+        for listing in cards.card_listings(found.cards):
+            yield from _listed(listing)
+        yield from _listed(cards.ranking_listing(found.cards), level=2)
+
+
 def _served(found: Evaluation) -> Iterator[str]:
     if found.served.scores:
-        yield f"<h2>{TITLE}</h2><p>{escape(INTRODUCTION)}</p>"
+        yield f"<h2>{served.TITLE}</h2><p>{escape(served.INTRODUCTION)}</p>"
         for listing in served_listings(found.served):
+            yield from _listed(listing)
+    if found.timed.scores:
+        yield f"<h2>{timed.TITLE}</h2><p>{escape(timed.INTRODUCTION)}</p>"
+        for listing in timed_listings(found.timed):
             yield from _listed(listing)
 
 

@@ -72,6 +72,9 @@ _SETS = {
     "energaizer_a100": "Whole forward passes on one A100-PCIE-40GB with locked clocks, seven architectures, "
     "PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). "
     "Four language models are most of the rows, so read the macro average too. FP32 rows run convolutions in TF32.",
+    "energaizer_h100": "Whole forward passes in BF16 on one H100 with 80 GB of HBM3 and 700 W, its clock locked at "
+    "1830 MHz, four architectures of language models, PyTorch eager (EnergAIzer, arXiv 2604.20105, MIT). The source "
+    "names no device: watts and clocks are those of an SXM card. The host sets the time of 21 rows.",
 }
 """Descriptions of known sets; any other set is named after its folder."""
 

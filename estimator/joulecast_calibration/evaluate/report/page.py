@@ -18,9 +18,10 @@ from joulecast_calibration.evaluate.evaluation import (
     repeat_distances,
 )
 from joulecast_calibration.evaluate.families import families
+from joulecast_calibration.evaluate.report import cards, served, timed
 from joulecast_calibration.evaluate.report.listing import Listing, percent
 from joulecast_calibration.evaluate.report.meanings import STUDIES, described, labelled, meanings_of
-from joulecast_calibration.evaluate.report.served import INTRODUCTION, TITLE, served_listings
+from joulecast_calibration.evaluate.report.served import served_listings
 from joulecast_calibration.evaluate.report.tables import (
     HEADER,
     bias_listing,
@@ -31,6 +32,7 @@ from joulecast_calibration.evaluate.report.tables import (
     targets_listing,
 )
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS
+from joulecast_calibration.evaluate.report.timed import timed_listings
 
 _INTRODUCTION = """# Accuracy
 
@@ -72,6 +74,7 @@ def as_page(found: Evaluation) -> str:
     parts = [_INTRODUCTION.format(own=_OUR_OWN if found.measured else _NONE_OF_OUR_OWN)]
     for name in sets_of(found):
         parts += _of_set(found, name)
+    parts += _cards(found)
     parts += _listed(power_listing(found), level="##")
     if not found.measured:
         parts += [
@@ -85,10 +88,22 @@ def as_page(found: Evaluation) -> str:
     return "".join(parts)
 
 
+def _cards(found: Evaluation) -> Iterator[str]:
+    if found.cards.scores:
+        yield f"\n## {cards.TITLE}\n\n{cards.INTRODUCTION}\n"
+        for listing in cards.card_listings(found.cards):
+            yield from _listed(listing)
+        yield from _listed(cards.ranking_listing(found.cards), level="##")
+
+
 def _served(found: Evaluation) -> Iterator[str]:
     if found.served.scores:
-        yield f"\n## {TITLE}\n\n{INTRODUCTION}\n"
+        yield f"\n## {served.TITLE}\n\n{served.INTRODUCTION}\n"
         for listing in served_listings(found.served):
+            yield from _listed(listing)
+    if found.timed.scores:
+        yield f"\n## {timed.TITLE}\n\n{timed.INTRODUCTION}\n"
+        for listing in timed_listings(found.timed):
             yield from _listed(listing)
 
 

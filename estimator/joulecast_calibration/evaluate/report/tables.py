@@ -16,10 +16,12 @@ from joulecast_calibration.evaluate.evaluation import (
     Unscored,
     biases,
 )
+from joulecast_calibration.evaluate.report.cards import card_lines, card_targets
 from joulecast_calibration.evaluate.report.listing import Listing, percent
 from joulecast_calibration.evaluate.report.meanings import LEARNING, OP_TYPES, RESIDUALS, STUDIES, THIRD_CARD
 from joulecast_calibration.evaluate.report.served import served_lines, served_targets
 from joulecast_calibration.evaluate.report.targets import MEASURED_ROWS, AccuracyTarget, targets_of
+from joulecast_calibration.evaluate.report.timed import timed_lines, timed_targets
 
 _DIGITS = 6
 HEADER = ("rows of", "task", "n", "median APE", "mean APE", "max APE", "min APE", "coverage", "half-width")
@@ -36,7 +38,10 @@ def as_json(found: Evaluation) -> str:
         "learning": [rounded(asdict(entry), _DIGITS) for entry in found.learning],
         "noise": [rounded(asdict(entry), _DIGITS) for entry in found.noise],
         "third_card": [rounded(asdict(entry), _DIGITS) for entry in found.third_card],
+        "cards": [rounded(asdict(entry), _DIGITS) for entry in found.cards.scores],
+        "rankings": [rounded(asdict(entry), _DIGITS) for entry in found.cards.rankings],
         "served": [rounded(asdict(entry), _DIGITS) for entry in found.served.scores],
+        "timed": [rounded(asdict(entry), _DIGITS) for entry in found.timed.scores],
         "targets": [
             {"set": name, "target": each.name, "wanted": each.wanted, "found": each.found, "state": each.state}
             for name, each in _targets(found)
@@ -56,19 +61,25 @@ def as_table(found: Evaluation) -> str:
     whole |= {f"{name} {study}".strip() for name in measured for study in (*STUDIES, *(f"{s} macro" for s in STUDIES))}
     shown = [line for line in found.results if line.set in whole or _told(line, measured)]
     rows = [("split", "system", *HEADER), *((line.split, line.system, *cells(line, line.set)) for line in shown)]
-    served = served_lines(found.served)
-    parts = [warning(found), *(aligned(rows) if shown else []), *(aligned(served) if served else []), *_others(found)]
+    tables = [
+        rows if shown else [],
+        card_lines(found.cards),
+        served_lines(found.served),
+        timed_lines(found.timed),
+    ]
+    parts = [warning(found), *(line for table in tables if table for line in aligned(table)), *_others(found)]
     parts += [f"not scored: {each.set}, {each.split}, {each.n} rows, {each.reason}" for each in _unscored(found)]
     return "".join(line + "\n" for line in parts if line)
 
 
 def _unscored(found: Evaluation) -> list[Unscored]:
-    """Return what was not scored, of served models too."""
+    """Return what was not scored, of served models and of seconds alone too."""
     served = [Unscored(set=e.set, split=_SERVED, reason=e.reason, n=e.n) for e in found.served.left_out]
-    return [*found.unscored, *served]
+    timed = [Unscored(set=e.set, split=_TIMED, reason=e.reason, n=e.n) for e in found.timed.left_out]
+    return [*found.unscored, *served, *timed]
 
 
-_SERVED = "served"
+_SERVED, _TIMED = "served", "seconds"
 
 
 def warning(found: Evaluation) -> str:
@@ -96,6 +107,9 @@ def _others(found: Evaluation) -> Iterator[str]:
             f"median {percent(power.median_ape)} %, mean {percent(power.mean_ape)} %, max {percent(power.max_ape)} %"
         )
         yield f"power of products: {power.card} by {power.fitted_on}, n {power.n}, {errors}"
+    for pair in found.cards.rankings:
+        named = f"cheaper one named in {100 * pair.right:.1f} % of {pair.n} pairs, mean regret {pair.mean_regret:.1f} %"
+        yield f"ranking: {pair.cards}, {pair.by}, {named}"
     if not found.measured:
         yield f"targets on {MEASURED_ROWS}: no rows"
     for name, target in _targets(found):
@@ -109,7 +123,9 @@ def _targets(found: Evaluation) -> Iterator[tuple[str, AccuracyTarget]]:
     names = dict.fromkeys(forecasts.set for forecasts in found.forecasts)
     for name in (*names, *(() if found.measured else (MEASURED_ROWS,))):
         yield from ((name, target) for target in targets_of(found, name))
+    yield from card_targets(found.cards)
     yield from served_targets(found.served)
+    yield from timed_targets(found.timed)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -123,7 +123,7 @@ def _cases(rows: Iterable[ServedLatency], refused: Counter[str]) -> Iterator[Cas
     kernels = Kernels()
     for row in rows:
         try:
-            model = published()[row.model].stored_as(row.mode)
+            model = published()[row.model].stored_as(row.mode, row.cache_precision)
             asked = _asked(row)
             held = _most_sequences(row, asked)
             if not held:
@@ -140,12 +140,12 @@ def _most_sequences(row: ServedLatency, asked: GenerationRequest) -> int:
     known = memory_bytes(accelerator_named(row.accelerator).product)
     if known is None:
         return row.concurrency
-    return _memory(row.model, row.mode, replace(asked, concurrency=1)).most_sequences(known)
+    return _memory(row.model, row.mode, row.cache_precision, replace(asked, concurrency=1)).most_sequences(known)
 
 
 @cache
-def _memory(model: str, mode: str, asked: GenerationRequest) -> Memory:
-    return memory_of(published()[model].stored_as(mode), asked, asked.tensor_parallel)
+def _memory(model: str, mode: str, cache_precision: str, asked: GenerationRequest) -> Memory:
+    return memory_of(published()[model].stored_as(mode, cache_precision), asked, asked.tensor_parallel)
 
 
 def _asked(row: ServedLatency) -> GenerationRequest:

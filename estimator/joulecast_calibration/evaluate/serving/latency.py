@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from joulecast.serving.requests import DEGREES
 from joulecast_calibration.evaluate.serving.models import published
+from joulecast_calibration.evaluate.serving.settings import cache_precision, mean_tokens
 
 ENGINES = ("vllm", "sglang")
 FILE = Path("aiconfigurator_ops") / "llm_serving_latency.csv.gz"
@@ -36,13 +37,15 @@ CARDS: Mapping[str, str] = MappingProxyType(
 class ServedLatency:
     """One case: a model on some cards with ``concurrency`` requests at once.
 
-    ``mode``: how the weights are stored; ``seconds``, ``first_seconds``: between tokens, and to the first token;
-    ``repeats``: how many rows it stands for.
+    - ``mode``: how the weights are stored; ``cache_precision``: keys and values.
+    - ``input_tokens``, ``output_tokens``: of a request in the mean.
+    - ``seconds``, ``first_seconds``: between tokens, and to the first token; ``repeats``: how many rows it stands for.
     """
 
     engine: str
     model: str
     mode: str
+    cache_precision: str
     accelerator: str
     cards: int
     input_tokens: int
@@ -130,10 +133,11 @@ def _merged(rows: list[dict[str, str]]) -> ServedLatency:
         engine=first["backend"],
         model=first["model_path"],
         mode=first["gemm_quant_mode"],
+        cache_precision=cache_precision(first["model_path"], first["gemm_quant_mode"], first["system"]),
         accelerator=CARDS[first["system"]],
         cards=_count(first["tp_size"]),
-        input_tokens=_count(first["isl"]),
-        output_tokens=_count(first["osl"]),
+        input_tokens=mean_tokens(first["model_path"], _count(first["isl"])),
+        output_tokens=mean_tokens(first["model_path"], _count(first["osl"])),
         concurrency=_count(first["batch_size"]),
         seconds=_geometric(float(row["silicon_tpot_ms"]) / 1000 for row in rows),
         first_seconds=median(float(row["silicon_ttft_ms"]) / 1000 for row in rows),

@@ -12,10 +12,12 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from joulecast.api.language_models import in_cache_precision
 from joulecast.errors import MeasurementError
 from joulecast.readers import huggingface
 from joulecast.serving.passes import decode
 from joulecast.serving.rows import rows
+from joulecast.workloads import DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from joulecast.blocks import LanguageModel
@@ -37,12 +39,12 @@ class PublishedModel:
     def has_experts(self) -> bool:
         return any(key in self.config for key in _EXPERTS)
 
-    def stored_as(self, mode: str) -> LanguageModel:
-        """Return the model with weights stored by ``mode``.
+    def stored_as(self, mode: str, cache_precision: str = DEFAULT_PRECISION) -> LanguageModel:
+        """Return the model with weights stored by ``mode``, and keys and values in ``cache_precision``.
 
-        Raises MeasurementError for a mode that is not published.
+        Equal arguments give the same object. Raises MeasurementError for a mode that is not published.
         """
-        return _read(self.name, mode)
+        return _read(self.name, mode, cache_precision)
 
 
 @cache
@@ -60,10 +62,11 @@ def parameters_read(name: str, mode: str) -> int:
 
 
 @cache
-def _read(name: str, mode: str) -> LanguageModel:
+def _read(name: str, mode: str, cache_precision: str) -> LanguageModel:
     own = published()[name]
     if mode not in own.stored:
         known = ", ".join(map(repr, own.stored))
         raise MeasurementError(f"{name} is not published with weights {mode!r}: known are {known}")
     quantised = own.stored[mode]
-    return huggingface.read({**own.config, **({"quantization_config": quantised} if quantised else {})})
+    model = huggingface.read({**own.config, **({"quantization_config": quantised} if quantised else {})})
+    return in_cache_precision(model, cache_precision)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from joulecast.accelerators.catalogue import accelerator_named
-from joulecast.api.generation import forecast_passes
-from joulecast.energy.engines.pricing import gap_watts
+from joulecast.api.generation import forecast_passes, spent
 from joulecast.serving.execution import executed_on
 from joulecast.serving.generation import Generated, Pricer, Spent, generate
 from joulecast.serving.requests import GenerationRequest
@@ -90,14 +89,12 @@ class Kernels:
 def served(model: LanguageModel, accelerator: str, asked: GenerationRequest, step: StepSeconds) -> Generated:
     """Return the figures of ``asked`` under vLLM with ``step`` between passes, during which cards draw gap power."""
     profile, cards = accelerator_named(accelerator), asked.tensor_parallel
-    run, watts = _executed(model, accelerator), gap_watts(profile) * cards
+    run = _executed(model, accelerator)
 
     def price(passes: Sequence[Pass]) -> list[Spent]:
-        between = [step.seconds + step.sequence_seconds * each.sequences for each in passes]
-        priced = forecast_passes(run, passes, profile, cards=cards)
+        waits = [step.seconds + step.sequence_seconds * each.sequences for each in passes]
         return [
-            Spent(seconds=own.busy_seconds + gap, joules=own.joules * cards + gap * watts)
-            for own, gap in zip(priced, between, strict=True)
+            spent(each, cards) for each in forecast_passes(run, passes, profile, cards=cards, waiting_seconds=waits)
         ]
 
     return generate(asked, asked.concurrency or 1, price)

@@ -7,6 +7,7 @@ numbers, so watts, seconds a step and their product are scored.
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +26,16 @@ MOST_SEQUENCES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedPower:
-    """``watts``: of one busy card; ``step_seconds``: of one decode step, None where the set's own note forbids it."""
+    """One run of batches.
+
+    - ``running``: of the batch's sequences, how many are written at once in the mean over its steps.
+    - ``watts``: of one busy card; ``step_seconds``: of one decode step, None where the set's own note forbids it.
+    """
 
     model: str
     cards: int
     batch_size: int
+    running: int
     output_tokens: int
     watts: float
     step_seconds: float | None
@@ -73,12 +79,24 @@ def _watts(row: Mapping[str, str]) -> float:
     return float(stated or 0)
 
 
+def _running(row: Mapping[str, str]) -> int:
+    """Return how many sequences a batch runs in the mean: it shrinks, since each ends where its text does.
+
+    The benchmark asks for no more than a limit of tokens (its ``vllm_engine.py`` does not ignore the end of a text),
+    and at least one sequence reaches it. The tokens written lie between its words × 1.3 and every sequence at the
+    limit, by the set's README; nothing says where, so their geometric mean is taken.
+    """
+    share = min(float(row["output_tokens_est"]) / float(row["output_tokens_max"]), 1.0)
+    return max(1, round(math.sqrt(share) * min(int(row["batch_effective"]), MOST_SEQUENCES)))
+
+
 def _row(row: Mapping[str, str]) -> ServedPower:
     timed = row["usable"] == "power_and_step" and int(row["batch_effective"]) <= MOST_SEQUENCES
     return ServedPower(
         model=_model(row),
         cards=int(row["tensor_parallel"] or 1),
         batch_size=min(int(row["batch_effective"]), MOST_SEQUENCES),
+        running=_running(row),
         output_tokens=int(row["max_output_tokens"]),
         watts=_watts(row),
         step_seconds=float(row["step_ms"]) / 1000 if timed and row["step_ms"] else None,

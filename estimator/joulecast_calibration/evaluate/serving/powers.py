@@ -71,7 +71,7 @@ def _forecast(row: ServedPower, cases: Cases) -> PoweredRow:
         phase="decode",
         input_tokens=INPUT_TOKENS,
         output_tokens=row.output_tokens,
-        concurrency=row.batch_size,
+        concurrency=row.running,
         tensor_parallel=row.cards,
     )
     own = published()[row.model]

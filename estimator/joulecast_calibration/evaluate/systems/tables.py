@@ -8,22 +8,8 @@ from joulecast.energy.features import Array
 from joulecast.layers import LayerProfile
 from joulecast_calibration import suite
 from joulecast_calibration.evaluate.systems.features import KINDS, NetworkFeatures, kinds_of
-from joulecast_calibration.fit.table import Measured, Table
-from joulecast_calibration.rows.networks import ForecastRow
-
-
-def network_row(row: Measured, batch_size: int) -> ForecastRow:
-    """Return what a forecast may know of a row; a layer's op type stands for its architecture."""
-    return ForecastRow(
-        architecture=row.name if row.is_network else row.op_type,
-        config="" if row.audio_seconds is None else f"{row.audio_seconds:g} s",
-        precision=row.precision,
-        batch_size=batch_size,
-        sequence=row.sequence_length,
-        mode=row.runtime,
-        attention="",
-        clock_mhz=None,
-    )
+from joulecast_calibration.fit.across.sets import network_row
+from joulecast_calibration.fit.table import Table
 
 
 def measured_features(table: Table) -> NetworkFeatures:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from joulecast.energy.engines.coefficients import Card, Engine, Step
-from joulecast.energy.profile import FittedFrom
+from joulecast.energy.engines.coefficients import Card, Die, Engine, Step
+from joulecast.energy.profile import AcceleratorProfile, FittedFrom
 from joulecast_calibration.fit.engines.cards import (
     FittedCard,
     Timing,
@@ -80,6 +80,26 @@ def _shared(cards: Sequence[FittedCard], generation: str, energies: Mapping[str,
         collectives=timing.collectives,
         held_share=_mean_held(energies),
         watts_per_flops=float(np.mean([card.watts_per_flops for card in same])),
+        die=die_of([card.profile for card in same]) if generation else None,
+    )
+
+
+def die_of(profiles: Sequence[AcceleratorProfile]) -> Die | None:
+    """Return what computing costs on the die of ``profiles``, from those whose watts were measured; None without any.
+
+    Of a generation with several dies it is that of the first one.
+    """
+    known = [each for each in profiles if each.origin in ("measured", "public") and each.boost_clock_mhz]
+    names = [name for each in known for name in each.architecture.split()[1:2]]
+    own = [each for each in known if each.architecture.split()[1:2] == names[:1]]
+    if not names:
+        return None
+    return Die(
+        name=names[0],
+        cards=tuple(each.product for each in own),
+        boost_clock_mhz=float(np.mean([each.boost_clock_mhz for each in own])),
+        flop_joules=float(np.mean([each.law.flop_joules["bf16"] for each in own])),
+        byte_joules=float(np.mean([each.law.byte_joules for each in own])),
     )
 
 

@@ -99,6 +99,15 @@ def _experts(*names: str) -> Reader:
     return lambda folder, card: experts(folder, card, *names)
 
 
+_BLOCKS_OF_FOUR = frozenset({"b200_sxm", "gb200", "b300_sxm", "gb300"})
+"""Cards on which engines multiply mxfp4 by kernels for blocks (``serving.execution``) and never unpack it."""
+
+
+def _unpacked_experts(folder: Path, card: str) -> Timed | None:
+    names = ("int4_wo",) if card in _BLOCKS_OF_FOUR else ("int4_wo", "w4a16_mxfp4")
+    return experts(folder, card, *names)
+
+
 KINDS: Mapping[str, Kind] = {
     "pass": Kind(
         read=elementwise,
@@ -133,7 +142,7 @@ KINDS: Mapping[str, Kind] = {
     "experts.fp8": Kind(read=_experts("fp8_block"), what="fp8 experts", start=_NARROWED, free=_NARROW),
     "experts.fp4": Kind(read=_experts("nvfp4"), what="nvfp4 experts", start=_NARROWED, free=_NARROW),
     "experts.stored4": Kind(
-        read=_experts("int4_wo", "w4a16_mxfp4"),
+        read=_unpacked_experts,
         what="experts with 4-bit weights",
         start=_GROUPED_UNPACKED,
         free=_STORED,

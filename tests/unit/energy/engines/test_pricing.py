@@ -8,7 +8,7 @@ import pytest
 
 from joulecast.accelerators.catalogue import find, installed
 from joulecast.energy.engines.coefficients import engines
-from joulecast.energy.engines.pricing import gap_watts, price_pass, price_passes, step_seconds
+from joulecast.energy.engines.pricing import gap_watts, law_of, price_pass, price_passes, step_seconds
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import LayerProfile
@@ -39,6 +39,13 @@ def test_many_passes_cost_what_each_costs_alone() -> None:
     alone = [price_pass(rows, H100) for rows in passes]
     assert [each.joules for each in together] == pytest.approx([each.joules for each in alone])
     assert [each.busy_seconds for each in together] == pytest.approx([each.busy_seconds for each in alone])
+
+
+def test_the_last_passes_have_an_entry_for_each_row() -> None:
+    passes = [decoding(1), filling(512)]
+    first, last = price_passes(passes, H100, with_layers=1)
+    assert first.layers == ()
+    assert last.layers == price_pass(passes[1], H100).layers
 
 
 @pytest.mark.parametrize("rows", [decoding(1), filling(8192)], ids=["decode", "capped prefill"])
@@ -127,6 +134,34 @@ def test_a_card_that_waits_draws_what_its_profile_says() -> None:
     law = H100.law
     assert gap_watts(H100) == pytest.approx(law.gap_watts + law.clock_watts)
     assert gap_watts(H100, clock_mhz=1000) < gap_watts(H100)
+
+
+def test_the_power_limit_holds_over_kernels_and_the_wait_after_them() -> None:
+    """A card's control averages over many passes: kernels may draw more if the card rests between them."""
+    nvl = find("NVIDIA-H100-NVL")
+    limit = engines()["vllm"].generations["Hopper"].held_share * nvl.power_limit_watts
+    alone, short, long = (price_pass(decoding(64, 512), nvl, waiting_seconds=wait) for wait in (0.0, 5e-4, 0.1))
+    assert alone.capped and alone.power_watts == pytest.approx(limit)
+    assert short.step_joules / short.step_seconds == pytest.approx(limit) and short.power_watts > limit
+    assert not long.capped and long.joules > short.joules
+    for found in (short, long):
+        assert found.busy_seconds == alone.busy_seconds
+        assert found.waiting_joules == pytest.approx(found.waiting_seconds * gap_watts(nvl))
+        assert sum(layer.joules for layer in found.layers) == pytest.approx(found.joules)
+
+
+def test_a_card_known_by_its_data_sheet_alone_takes_the_energies_of_its_measured_die_at_its_own_clock() -> None:
+    nvl, h200 = find("NVIDIA-H100-NVL"), find("NVIDIA-H200")
+    card = engines()["vllm"].generations["Hopper"]
+    found = law_of(nvl, card)
+    assert card.die is not None and card.die.cards == ("NVIDIA-H200",)
+    assert found.byte_joules == pytest.approx(h200.law.byte_joules, rel=1e-3)
+    assert 0.7 < found.flop_joules["bf16"] / h200.law.flop_joules["bf16"] < 1
+    assert found.static_watts == nvl.law.static_watts, "what a board draws at rest is the board's"
+    for measured in (H100, h200):
+        assert law_of(measured, engines()["vllm"].cards[measured.product]) == measured.law
+    other = replace(nvl, architecture="Hopper GH999")
+    assert law_of(other, card) == nvl.law, "another die"
 
 
 def test_a_card_with_fewer_watts_than_those_that_were_fitted_computes_slower() -> None:

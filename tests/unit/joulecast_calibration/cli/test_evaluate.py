@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from joulecast.errors import JoulecastError, MeasurementError
 from joulecast_calibration.cli import evaluate
 from joulecast_calibration.evaluate import protocol
+from joulecast_calibration.evaluate.cardscores import CardScore, CardsEvaluation, RankingScore
 from joulecast_calibration.evaluate.evaluation import Evaluation, Score, Unscored
 from tests.unit.api.test_documents import validate
 
@@ -47,6 +49,30 @@ def test_scores_are_rows_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (row["set"], row["n"]) == ("a-set", "3")
     evaluate.command(tmp_path)
     assert "9.1 %" in capsys.readouterr().out
+
+
+def test_cards_that_were_left_out_are_in_the_document_and_among_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score = CardScore(
+        set="a-set", card="A", fitted_on="b-set", system="TDP × our seconds", quantity="watts", part="all", n=3,
+        median_ape=9.0, mean_ape=10.0, max_ape=20.0, bias=-1.0,
+    )  # fmt: skip
+    pair = RankingScore(
+        cards="a-set, b-set", by="physical", n=2, right=0.5, mean_regret=1.0, total_regret=2.0, regret_joules=0.5
+    )
+    both = replace(FOUND, cards=CardsEvaluation(scores=(score,), rankings=(pair,)))
+    monkeypatch.setattr(protocol, "evaluate", lambda folder, measured_only: both)
+    evaluate.command(tmp_path, output=evaluate.EvaluationFormat.JSON)
+    document = json.loads(capsys.readouterr().out)
+    validate(document)
+    assert document["cards"][0]["interval_coverage"] is None
+    assert document["rankings"][0]["right"] == 0.5
+    evaluate.command(tmp_path, output=evaluate.EvaluationFormat.CSV)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["split"], row["task"]) for row in rows] == [("transferred", "all"), ("card left out", "watts: all")]
+    evaluate.command(tmp_path)
+    assert "cheaper one named in 50.0 % of 2 pairs" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("scored")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from joulecast.errors import MeasurementError
+from joulecast_calibration.evaluate.cardscores import NEVER_ASKED, OWN_ROWS
 from joulecast_calibration.evaluate.contenders import SYSTEMS
 from joulecast_calibration.evaluate.evaluation import (
     SPLITS,
@@ -54,24 +55,28 @@ def test_every_split_is_scored_on_all_rows(found: Evaluation) -> None:
 def test_every_system_is_scored_beside_physical(found: Evaluation) -> None:
     for split in ("leave-family-out", "leave-architecture-out", "in-sample"):
         assert [s.system for s in found.results if (s.set, s.split, s.task) == ("a_set", split, "all")] == [*SYSTEMS]
-    reasons = {entry.split: entry.reason for entry in found.unscored}
-    assert reasons == {
-        "transferred": "wattlayer, mac-linear, hidden-joules, neuralpower, getzner:"
-        " no networks of another card that it could be fitted on"
-    }
+    assert found.unscored == ()
 
 
 @pytest.mark.slow
-def test_networks_of_another_card_are_transferred_by_every_system(tmp_path: Path) -> None:
-    folder = data.write(data.write(tmp_path), "b_set", "H100-80GB-HBM3")
-    both = evaluate(folder)
-    assert {s.system for s in both.results if s.split == "transferred"} == set(SYSTEMS)
-    data.edit(folder, {"energy_j_per_forward": "7.0"}, {"model": "gpt2model"})
-    changed = evaluate(folder)
-    for system in SYSTEMS:
-        for name in ("resnet101", "mobilevitmodel"):  # no joule of the card itself reaches them
-            of = f"a_set {name}"
-            assert line(changed, "transferred", of, system=system) == line(both, "transferred", of, system=system)
+def test_sets_of_two_cards_are_forecast_with_each_card_left_out(tmp_path: Path) -> None:
+    both = evaluate(data.write(data.write(tmp_path), "b_set", "H100-80GB-HBM3"))
+    whole = [each for each in both.cards.scores if each.part == "all" and each.quantity == "joules"]
+    assert {(each.set, each.fitted_on) for each in whole} == {("a_set", "b_set"), ("b_set", "a_set")}
+    assert {each.system for each in whole} >= set(SYSTEMS)
+    assert {each.by for each in both.cards.rankings} >= {OWN_ROWS, "physical, card left out", NEVER_ASKED}
+    page = as_page(both)
+    for title in (
+        "## Cards that were left out",
+        "### a_set left out",
+        "### b_set left out",
+        "## Which card is cheaper",
+    ):
+        assert f"\n{title}\n" in page
+    document = json.loads(as_json(both))
+    assert len(document["cards"]) == len(both.cards.scores)
+    assert len(document["rankings"]) == len(both.cards.rankings)
+    assert any("card left out" in target["target"] for target in document["targets"])
 
 
 def test_transferred_saw_no_joule_of_the_card(found: Evaluation) -> None:
@@ -148,8 +153,7 @@ def test_rows_table_and_page_hold_every_score(found: Evaluation) -> None:
     assert len(lines) == len(found.results)
     assert list(lines[0]) == [field.name for field in fields(Score)]
     table = as_table(found)
-    assert all(table.count(f" {system} ") >= 3 for system in SYSTEMS)
-    assert "not scored: a_set, transferred, 12 rows, wattlayer" in table
+    assert all(table.count(f" {system} ") >= 2 for system in SYSTEMS)
     page = as_page(found)
     assert page.count("| macro | all |") == 3
     assert "leave-family-out: the same, for every architecture is a family of its own." in page

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from joulecast_calibration.evaluate.evaluation import PowerScore
-from joulecast_calibration.evaluate.transfer import third_card_power
+from joulecast_calibration.evaluate.transfer import third_card_power, transferred
+from joulecast_calibration.fit.across.sets import published_sets
 from tests.unit.energy import data
 
 CARDS = {"h200_sxm": 700.0, "b200_sxm": 1000.0, "gb200": 1200.0}
@@ -65,3 +66,13 @@ def test_networks_of_another_card_are_one_card_more(tmp_path: Path) -> None:
 def test_fewer_than_three_metered_cards_tell_nothing(cards: dict[str, float], tmp_path: Path) -> None:
     assert scored(tables(tmp_path, cards)) == {}
     assert list(third_card_power(tmp_path / "nowhere")) == []
+
+
+@pytest.mark.parametrize(("product", "studies"), [("NVIDIA-A100-PCIE-40GB", []), ("NVIDIA-L40S", [""])])
+def test_without_tables_a_shipped_profile_serves_where_it_rests_on_no_joule_of_the_card(
+    product: str, studies: list[str], tmp_path: Path
+) -> None:
+    (found,) = published_sets(data.write(tmp_path / "sets"))
+    moved = list(transferred(tmp_path, product, found.table))
+    assert [study for study, _, _ in moved] == studies
+    assert all(joules.size == found.table.size for _, joules, _ in moved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from joulecast_operator.cluster.model_objects import UNWATCHED, ModelObjects, Re
 
 PULL = PullCredentials(docker_config="{}")
 HUB = {"uri": "hf://org/model", "secretRef": {"name": "hub"}}
+BUCKET = {"uri": "s3://models/llama", "secretRef": {"name": "keys"}}
 CONFIG = {"configMapRef": {"name": "llama"}}
 
 
@@ -42,10 +44,32 @@ def secret(content: bytes, key: str = "token") -> dict[str, Any]:
     return {"data": {key: base64.b64encode(content).decode()}}
 
 
+def keys(**texts: str) -> dict[str, Any]:
+    return {"data": {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}}
+
+
 def test_a_token_is_read_without_the_newline_of_a_file() -> None:
     found = read(HUB, secret(b"hf_own\n"))
     assert found == ReadObjects(pull=PULL, token="hf_own")
     assert "hf_own" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"accessKeyId": "id", "secretAccessKey": "secret\n", "sessionToken": "session"},
+        {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "session"},
+        {"accessKeyId": "id", "secretAccessKey": "secret", "AWS_SESSION_TOKEN": "session", "token": "hf_own"},
+    ],
+    ids=lambda each: ",".join(each),
+)
+def test_keys_of_an_object_store_are_read_by_both_spellings(written: dict[str, str]) -> None:
+    found = read(BUCKET, keys(**written))
+    assert isinstance(found, ReadObjects)
+    named = {"access_key_id": "id", "secret_access_key": "secret", "session_token": "session"}
+    assert json.loads(found.object_keys) == named
+    assert found.token == ""
+    assert "secret" not in repr(found)
 
 
 def test_a_configuration_is_read_as_it_stands() -> None:
@@ -67,6 +91,15 @@ def test_nothing_is_read_that_is_not_named(model: dict[str, Any] | None) -> None
         (HUB, secret("é".encode()), "InvalidModelSecret", "--from-literal=token="),
         (HUB, {"data": {"token": "%"}}, "InvalidModelSecret", "--from-literal=token="),
         (HUB, {"data": []}, "InvalidModelSecret", "--from-literal=token="),
+        (BUCKET, 403, "ModelSecretForbidden", "ends in pull-secrets"),
+        (
+            BUCKET,
+            secret(b"hf_own"),
+            "InvalidModelSecret",
+            "--from-literal=accessKeyId=… --from-literal=secretAccessKey=",
+        ),
+        (BUCKET, keys(accessKeyId="id"), "InvalidModelSecret", "under accessKeyId and secretAccessKey"),
+        (BUCKET, keys(accessKeyId="id", secretAccessKey="\n"), "InvalidModelSecret", "secretAccessKey"),
         (CONFIG, 404, "ConfigMapNotFound", "no ConfigMap 'llama'"),
         (CONFIG, 403, "ConfigMapForbidden", "ends in model-configurations"),
         (CONFIG, {"data": {"other": "{}"}}, "ConfigMapKeyNotFound", "'config.json'"),

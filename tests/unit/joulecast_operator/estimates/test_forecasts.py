@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from joulecast.errors import JoulecastError, ModelFetchError
+from joulecast.errors import JoulecastError, ModelFetchError, ModelReferenceError
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.estimates.outcomes import Failure, Forecast, Outcome
 from joulecast_operator.estimates.request import ForecastRequest
@@ -75,9 +75,9 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     return found
 
 
-def ask(folder: Path, *requests: ForecastRequest, fresh: bool = False) -> list[Outcome]:
+def ask(folder: Path, *requests: ForecastRequest, fresh: bool = False, **settings: Any) -> list[Outcome]:
     async def run() -> list[Outcome]:
-        forecasts = Forecaster(Settings(cache_dir=folder))
+        forecasts = Forecaster(Settings(cache_dir=folder, **settings))
         return await asyncio.gather(*(forecasts.forecast(request, fresh=fresh) for request in requests))
 
     return asyncio.run(run())
@@ -141,6 +141,58 @@ def test_a_model_of_the_hub_that_wants_a_token_says_where_to_name_it(registry: R
 def test_a_model_is_of_one_repository_although_another_claims_its_commit(registry: Registry, tmp_path: Path) -> None:
     ask(tmp_path, HUB, replace(HUB, image="hf://somebody/else"))
     assert registry.count("fetch") == 2
+
+
+BUCKET = replace(REQUEST, image="s3://models/llama")
+
+
+def own_keys(name: str) -> str:
+    return json.dumps({"access_key_id": name, "secret_access_key": f"{name}-secret"})
+
+
+def test_a_model_of_a_bucket_is_never_served_to_other_keys(registry: Registry, tmp_path: Path) -> None:
+    for keys in (own_keys("own"), own_keys("other"), "", own_keys("own")):
+        ask(tmp_path, replace(BUCKET, object_keys=keys, docker_config="{}", token="hf_own"))
+    assert registry.count("fetch") == 3
+    assert b"-secret" not in b"".join(path.name.encode() + path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_bucket_is_asked_at_the_administrators_address_with_the_tenants_keys(
+    registry: Registry, tmp_path: Path
+) -> None:
+    settings = {"objects_endpoint": "https://s3.example/", "objects_region": "eu-central-1"}
+    ask(tmp_path, replace(BUCKET, object_keys=own_keys("own"), path="small"), **settings)
+    resolve, fetch = (job for job in registry.jobs if "access" in job)
+    asked = {"endpoint": "https://s3.example", "region": "eu-central-1", **json.loads(own_keys("own"))}
+    assert resolve["access"]["objects"] == fetch["access"]["objects"] == asked
+    assert resolve["path"] == fetch["path"] == "small", "the digest is that of the facts, which lie there"
+
+
+def test_two_models_of_one_bucket_are_looked_up_apart(registry: Registry, tmp_path: Path) -> None:
+    ask(tmp_path, replace(BUCKET, path="small"), replace(BUCKET, path="large"))
+    assert registry.count("resolve") == 2
+
+
+@pytest.mark.parametrize(("request_", "value"), [(HUB, "hub.endpoint"), (BUCKET, "objects.endpoint")])
+def test_what_is_off_names_the_setting(
+    request_: ForecastRequest, value: str, registry: Registry, tmp_path: Path
+) -> None:
+    async def refused(header: Mapping[str, Any], body: bytes = b"") -> tuple[Header, bytes]:
+        raise ModelReferenceError("none may be used here", reason="SourceDisabled")
+
+    registry.run = refused  # type: ignore[method-assign]
+    (outcome,) = ask(tmp_path, request_)
+    assert isinstance(outcome, Failure)
+    assert outcome.message.endswith(f"the chart's value {value}")
+
+
+def test_a_bucket_that_wants_keys_says_where_to_name_them(registry: Registry, tmp_path: Path) -> None:
+    registry.private = True
+    without, known = ask(tmp_path, BUCKET, replace(BUCKET, object_keys=own_keys("own")))
+    assert isinstance(without, Failure)
+    assert "keys are read from the Secret that spec.model.secretRef names" in without.message
+    assert isinstance(known, Failure)
+    assert "spec.model.secretRef" not in known.message
 
 
 CONFIGURED = replace(HUB, image="configmap://llama/config.json", configuration='{"model_type": "llama"}')

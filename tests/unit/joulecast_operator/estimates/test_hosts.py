@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from joulecast_operator.estimates.hosts import host_of, queue_name_of
+from joulecast_operator.estimates.hosts import Endpoints, host_of, queue_name_of
 
-HUB = "https://Hub.example:443/mirror"
+SET = Endpoints(hub="https://Hub.example:443/mirror", objects="https://s3.example")
 
 
 @pytest.mark.parametrize("image", ["nginx", "team/model:1", "docker.io/team/model", "index.docker.io/library/nginx"])
@@ -26,7 +26,7 @@ def test_what_is_no_image_is_a_host_of_its_own() -> None:
 
 @pytest.mark.parametrize("address", ["hf://meta-llama/Llama-3.1-8B", "hf://somebody/else@main"])
 def test_all_models_of_the_hub_stand_in_one_line(address: str) -> None:
-    assert queue_name_of(address, HUB) == "hub.example"
+    assert queue_name_of(address, SET) == "hub.example"
 
 
 def test_an_image_by_its_address_is_that_of_its_registry() -> None:
@@ -34,4 +34,5 @@ def test_an_image_by_its_address_is_that_of_its_registry() -> None:
 
 
 def test_all_buckets_stand_in_one_line() -> None:
-    assert host_of("s3://one/model") == host_of("s3://other/model")
+    for address in ("s3://one/model", "s3://other/model"):
+        assert host_of(address, SET) == "s3.example"

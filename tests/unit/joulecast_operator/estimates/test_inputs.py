@@ -110,19 +110,22 @@ def serving(*words: str) -> Index:
 
 
 def test_a_target_that_serves_a_model_says_how_it_runs() -> None:
-    index = serving("--tensor-parallel-size=4", "--max-num-seqs=16", "--dtype=half")
+    index = serving("--tensor-parallel-size=4", "--max-num-seqs=16", "--dtype=half", "--kv-cache-dtype=fp8_e5m2")
     found = asked(index, targetRef={"name": "chat"}, accelerators=NAMED, workload={"concurrency": 32})
     assert isinstance(found, ForecastRequest)
     assert (found.image, found.runtime, found.precision) == ("hf://org/model", "vllm", "fp16")
+    assert found.cache_precision == "fp8"
     assert found.generation == {"tensor_parallel": 4, "concurrency": 16}, "further requests wait"
     assert found.understood is not None
 
 
 def test_the_spec_goes_before_the_target() -> None:
-    index, own = serving("--tensor-parallel-size=4", "--dtype=half"), {"tensorParallel": 2, "precision": "bf16"}
+    index = serving("--tensor-parallel-size=4", "--dtype=half", "--kv-cache-dtype=fp8")
+    own = {"tensorParallel": 2, "precision": "bf16", "cachePrecision": "default"}
     found = asked(index, targetRef={"name": "chat"}, accelerators=NAMED, workload=own, runtime="sglang")
     assert isinstance(found, ForecastRequest)
     assert (found.generation, found.precision, found.runtime) == ({"tensor_parallel": 2}, "bf16", "sglang")
+    assert found.cache_precision == "default"
 
 
 def test_another_command_of_the_target_makes_another_request() -> None:

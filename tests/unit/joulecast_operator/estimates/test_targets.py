@@ -37,6 +37,7 @@ def found(*containers: dict[str, Any], **changes: Any) -> FoundModel:
 def test_a_container_that_serves_a_model_of_the_hub() -> None:
     words = ("meta-llama/Llama-3.1-8B", "--revision=v1", "--tensor-parallel-size", "2", "--max-num-seqs", "64",
              "--max-num-batched-tokens", "4096", "--dtype", "half", "--kv-cache-dtype=fp8",
+             "--gpu-memory-utilization", "0.9",
              "--speculative-config", "{}")  # fmt: skip
     model = found(container(*words))
     assert model.images == ("hf://meta-llama/Llama-3.1-8B@v1",)
@@ -46,8 +47,32 @@ def test_a_container_that_serves_a_model_of_the_hub() -> None:
     told = UnderstoodTarget.model_validate(model.understood)
     assert (told.engine, told.container, told.model) == ("vLLM", "engine", "hf://meta-llama/Llama-3.1-8B@v1")
     assert "--max-num-seqs" in told.used
-    assert told.ignored == ["--speculative-config {}", "--kv-cache-dtype"], "what is not followed is not among used"
-    assert "--kv-cache-dtype" not in told.used
+    assert "--kv-cache-dtype" in told.used
+    assert told.ignored == ["--speculative-config {}", "--gpu-memory-utilization"]
+    assert "--gpu-memory-utilization" not in told.used, "what is not followed is not among used"
+
+
+@pytest.mark.parametrize(
+    ("written", "precision"),
+    [("auto", "default"), ("fp8", "fp8"), ("FP8_E4M3", "fp8"), ("fp8_e5m2", "fp8"), ("bfloat16", "bf16")],
+)
+def test_the_precision_of_the_cache_is_that_of_the_command(written: str, precision: str) -> None:
+    sglang = {"command": ["python3", "-m", "sglang.launch_server"], "args": ["--model-path=org/m"]}
+    for engine in (container("org/m"), container(**sglang)):
+        engine["args"] = [*engine["args"], f"--kv-cache-dtype={written}"]
+        model = found(engine)
+        assert model.cache_precision == precision
+        assert model.understood is not None
+        assert "--kv-cache-dtype" in model.understood["used"]
+
+
+@pytest.mark.parametrize("written", ["nvfp4", "fp8_ds_mla", "int3"])
+def test_a_precision_of_the_cache_that_is_not_followed_is_listed(written: str) -> None:
+    model = found(container("org/m", "--kv-cache-dtype", written))
+    assert model.cache_precision is None
+    assert model.understood is not None
+    assert model.understood["ignored"] == [f"--kv-cache-dtype {written}"]
+    assert "--kv-cache-dtype" not in model.understood["used"]
 
 
 def test_a_model_in_an_image_volume() -> None:

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from joulecast_operator.estimates.forecasts import Forecaster
 from joulecast_operator.metrics import reconciles
+from joulecast_operator.metrics.certificates import show_certificate
 from joulecast_operator.metrics.collector import EstimateCollector
 from joulecast_operator.metrics.page import METRICS
 from joulecast_operator.metrics.reconciles import refused_writes
@@ -23,6 +24,7 @@ def test_every_declared_metric_is_served_and_no_other(tmp_path: Path) -> None:
     AdmissionMetrics(registry)
     show_isolation(registry, ["seccomp"])
     show_expiry(registry, lambda: 0.0)
+    show_certificate(registry, lambda: 0.0)
     registry.register(refused_writes())
     reconciles.Reconciles(registry)
     reconciles.show_queue(registry, lambda: 0, lambda: 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,6 +91,31 @@ def test_an_end_that_is_near_is_warned_of_once_and_one_that_is_past_is_said(
     for _ in range(3):
         world.certificate.look()
     assert caplog.text.count("only: renew it") == 1
-    assert world.certificate.expired() is None
+    assert world.certificate.unusable() is None
     world.now = world.certificate.expires
-    assert "expired at" in str(world.certificate.expired())
+    assert "expired at" in str(world.certificate.unusable())
+
+
+def test_files_that_do_not_exist_yet_are_waited_for_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    pair = CertificateAuthority(tmp_path / "ca", "ca").server("own")
+    awaited = Certificate(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
+    assert "there is no certificate yet" in str(awaited.unusable())
+
+    async def run() -> None:
+        waiting = asyncio.create_task(awaited.arrival(0.001))
+        while awaited.refused is None:
+            await asyncio.sleep(0.001)
+        assert "tls.crt" in str(awaited.unusable())
+        shutil.copy(pair.certificate, tmp_path / "tls.crt")
+        await asyncio.sleep(0.01)
+        assert not waiting.done(), "the key is still missing"
+        shutil.copy(pair.key, tmp_path / "tls.key")
+        await waiting
+
+    asyncio.run(run())
+    assert awaited.unusable() is None
+    assert awaited.notes() == [f"the webhook's certificate is valid until {awaited.notes()[0].split()[-1]}"]
+    assert caplog.text.count("No such file or directory: '" + str(tmp_path / "tls.crt")) == 1

@@ -41,7 +41,8 @@ def job(config: Mapping[str, Any] | str, **changes: Any) -> tuple[dict[str, Any]
     header = {
         "operation": "forecast", "model": model, "skeleton_bytes": len(text.encode()), "ready": {},
         "batch_sizes": [None], "input_shapes": {}, "input_values": {}, "phase": None, "generation": {},
-        "architecture": None, "precision": "default", "runtime": None, "accelerators": [H100], "overrides": [],
+        "architecture": None, "precision": "default", "cache_precision": "default", "runtime": None,
+        "accelerators": [H100], "overrides": [],
     }  # fmt: skip
     return header | changes, text.encode()
 
@@ -90,6 +91,23 @@ def test_a_phase_has_only_its_own_figures(phase: str, absent: tuple[str, ...]) -
     assert row["joulesPerRequest"] > 0
 
 
+def test_the_cache_is_kept_in_the_precision_asked_for() -> None:
+    (wide,), (narrow,) = (
+        answer(LLAMA_70B, generation=TOKENS, cache_precision=each)["results"] for each in ("default", "fp8")
+    )
+    assert (wide["cachePrecision"], narrow["cachePrecision"]) == ("default", "fp8")
+    cached = TOKENS["concurrency"] * 768 * 80 * 2 * 8 * 128 // TOKENS["tensor_parallel"]
+    assert wide["memoryBytes"] - narrow["memoryBytes"] == cached, "one byte in place of two for each element"
+    assert narrow["joulesPerOutputToken"] < wide["joulesPerOutputToken"]
+
+
+def test_a_cache_that_no_kernel_reads_on_an_accelerator_is_its_reason() -> None:
+    found = answer({**CONFIG, "torch_dtype": "float16"}, accelerators=[V100, H100], cache_precision="fp8")
+    assert [row["accelerator"] for row in found["results"]] == [H100]
+    assert found["unavailable"][V100]["reason"] == "UnsupportedOnAccelerator"
+    assert "cached in fp8" in found["unavailable"][V100]["message"]
+
+
 def test_a_rate_gives_the_concurrency() -> None:
     rate = {"requests_per_second": 1.0, "tensor_parallel": 4}
     (row,) = answer(LLAMA_70B, generation=rate)["results"]
@@ -115,6 +133,13 @@ def test_batch_sizes_mean_passes() -> None:
     assert [(row["phase"], row["batchSize"]) for row in found["results"]] == [("forward", 1), ("forward", 8)]
     assert all(row["runtime"] == "vllm" for row in found["results"])
     assert "joulesPerRequest" not in found["results"][0]
+
+
+def test_several_cards_share_a_pass() -> None:
+    asked = {"batch_sizes": [8], "generation": {"input_tokens": 128, "tensor_parallel": 2}}
+    (shared,), (alone,) = (answer(CONFIG, **each)["results"] for each in (asked, asked | {"generation": {}}))
+    assert (shared["parallel"], alone["parallel"]) == (2, 1)
+    assert shared["latencySeconds"] != alone["latencySeconds"]
 
 
 def test_an_encoder_makes_a_pass_and_generates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +175,7 @@ def test_a_quantisation_that_is_not_known_is_refused_by_name() -> None:
         ({"input_shapes": {"input_ids": [1, 8]}}, "give spec.workload.inputTokens"),
         ({"generation": {"tensor_parallel": 3}}, "spec.workload.tensorParallel is 3: give one of 1, 2, 4, 8"),
         ({"generation": {"cached_tokens": 512}}, "spec.workload.cachedTokens is 512"),
-        ({"phase": "forward", "generation": {"tensor_parallel": 2}}, "leave spec.workload.tensorParallel out"),
+        ({"phase": "forward", "generation": {"tensor_parallel": 3}}, "spec.workload.tensorParallel is 3"),
         ({"phase": "forward", "generation": {"cached_tokens": 2}}, "leave cachedTokens out"),
     ],
 )
@@ -170,7 +195,9 @@ def test_a_text_that_is_no_configuration_is_one_clear_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"phase": "request"}, {"generation": {"output_tokens": 1}}, {"runtime": "vllm"}], ids=str
+    "changes",
+    [{"phase": "request"}, {"generation": {"output_tokens": 1}}, {"cache_precision": "fp8"}, {"runtime": "vllm"}],
+    ids=str,
 )
 def test_any_other_model_generates_nothing(tmp_path: Any, changes: dict[str, Any]) -> None:
     from tests.unit.joulecast_operator.workers.test_profiler import job as other

@@ -34,6 +34,7 @@ def job(path: Path, **changes: Any) -> tuple[dict[str, Any], bytes]:
         "phase": None,
         "generation": {},
         "architecture": None,
+        "cache_precision": "default",
         "precision": "default",
         "runtime": "torch-eager",
         "accelerators": ["NVIDIA-H200", "NVIDIA-H200-SHARED", "NVIDIA-H2000"],

@@ -86,6 +86,25 @@ def test_several_models_are_listed_and_one_is_chosen(tmp_path: Path, document: b
     assert caught.value.reason == "ModelNotFound"
 
 
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        (placed("srv/llama"), "files of models lie at /srv/llama, name the model's file or folder as the path"),
+        ([("srv/llama.gguf", b"GGUF"), ("opt/m.onnx", ONNX)], "lie at /opt/m.onnx, /srv/llama.gguf, name"),
+        ([("etc/hostname", b"x")], "name the folder in which the model lies as the path"),
+    ],
+    ids=["folder", "files", "none"],
+)
+def test_a_model_elsewhere_is_told_with_what_was_looked_for(
+    members: list[tuple[str, Member]], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFetchError) as caught:
+        fetch(layout(tmp_path, members))
+    assert caught.value.reason == "ModelNotFound"
+    assert "no ONNX or GGUF file and no config.json under /models, where models are looked for" in str(caught.value)
+    assert says in str(caught.value)
+
+
 def test_a_base_image_is_not_read_for_a_model_that_the_history_names(served: Served, access: RegistryAccess) -> None:
     base = compressed(tar([("usr/lib/noise", random.Random(1).randbytes(3 << 20))]), "gzip")
     model = compressed(tar(placed("opt/llama")), "gzip")

@@ -11,13 +11,22 @@ from joulecast.readers.huggingface.architectures.decoders import DECODERS
 from joulecast.readers.huggingface.architectures.encoder_decoders import ENCODER_DECODERS
 from joulecast.readers.huggingface.architectures.encoders import ENCODERS
 from joulecast.readers.huggingface.architectures.entry import Composite, Decoder, EncoderDecoder
+from joulecast.readers.huggingface.architectures.hybrids import GRANITE_HYBRID
 
 Architecture = Decoder | EncoderDecoder
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         each.model_type: each
-        for each in (*DECODERS, *ENCODERS, *ENCODER_DECODERS, *experts.EXPERTS, *latent.LATENT, *recurrent.RECURRENT)
+        for each in (
+            *DECODERS,
+            *ENCODERS,
+            *ENCODER_DECODERS,
+            *experts.EXPERTS,
+            *latent.LATENT,
+            *recurrent.RECURRENT,
+            GRANITE_HYBRID,
+        )
     }
     | latent.SECOND_NAMES
 )

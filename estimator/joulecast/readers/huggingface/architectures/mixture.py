@@ -49,7 +49,8 @@ def numbers(config: Configuration, key: str) -> frozenset[int]:
 class Mixture:
     """A rule for the experts of a layer.
 
-    - ``path``, ``router``, ``projections``, ``shared_path``: of modules in published files.
+    - ``path``, ``router``, ``expert_path``, ``projections``, ``shared_path``, ``shared_projections``: of modules in
+      published files; without a gate, the first of ``shared_projections`` is left out.
     - ``count``, ``chosen``, ``intermediate``: keys of the sizes; ``shared``: rule for the width of the shared block, 0
       for none.
     - ``routed``: which layers have experts; the others have the family's dense block.
@@ -63,7 +64,9 @@ class Mixture:
     chosen: str = "num_experts_per_tok"
     intermediate: str = "moe_intermediate_size"
     shared: Callable[[Configuration], int] | None = None
+    expert_path: str = "experts"
     shared_path: str = "shared_expert"
+    shared_projections: tuple[str, ...] = GATED
     shared_gate: bool = False
     routed: Routed = always
     activation: str = "hidden_act"
@@ -79,12 +82,13 @@ class Mixture:
         if chosen > count:
             raise config.refused(self.chosen, f"there are {count} experts to choose from")
         shared = self.shared(config) if self.shared is not None else 0
+        intermediate, beside = config.count(self.intermediate), self.shared_projections[not self.gated :]
         return Experts(
             path=self.path,
             count=count,
             chosen=chosen,
-            expert=self._block(config, "experts", config.count(self.intermediate), self.projections, bias=self.bias),
-            shared=self._block(config, self.shared_path, shared, GATED[not self.gated :]) if shared else None,
+            expert=self._block(config, self.expert_path, intermediate, self.projections, bias=self.bias),
+            shared=self._block(config, self.shared_path, shared, beside) if shared else None,
             shared_gate=self.shared_gate and shared > 0,
             router_bias=self.bias,
             correction=self.correction,

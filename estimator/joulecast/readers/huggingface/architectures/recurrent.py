@@ -87,12 +87,12 @@ def _mamba2(config: Configuration, number: int, usual: Callable[[], Attention]) 
     width, heads, size = config.count("hidden_size"), config.count("num_heads"), config.count("head_dim")
     if config.count("expand") * width != heads * size:
         raise config.refused("num_heads", f"{heads} heads of {size} are not the width times expand")
-    return _scan_in_chunks(
+    return scan_in_chunks(
         config, heads=heads, size=size, state="state_size", bias="use_bias", path="mixer", state_dtype=None
     )
 
 
-def _scan_in_chunks(
+def scan_in_chunks(
     config: Configuration, *, heads: int, size: int, state: str, bias: str, path: str, state_dtype: str | None
 ) -> StateSpace:
     groups = config.count("n_groups")
@@ -244,7 +244,7 @@ def _nemotron_mixer(
         return usual()
     if kind != "recurrent":
         return None
-    return _scan_in_chunks(
+    return scan_in_chunks(
         config,
         heads=config.count("mamba_num_heads"),
         size=config.count("mamba_head_dim"),

@@ -111,3 +111,16 @@ def test_without_measured_rows_every_target_of_theirs_says_so() -> None:
     assert {target.state for target in each} == {"no rows"}
     assert [target.wanted for target in each][:3] == ["≤ 5 %", "≤ 8 %", "≤ 40 %"]
     assert len(each) == 17
+
+
+def test_sets_with_limits_of_their_own_are_held_against_those() -> None:
+    lines = [score(median_ape=4.1, mean_ape=4.9), score(task="vision", median_ape=4.6, mean_ape=5.9)]
+    lines += [score(split=TRANSFERRED, of=DATASHEET, median_ape=12.5)]
+    named = [replace(each, set=each.set.replace("a_set", "energaizer_a100")) for each in lines]
+    said = {each.name: each for each in targets(named, "energaizer_a100")}
+    assert said["leave-architecture-out, median error"].verdict == "**missed** by 0.1 points"
+    assert said["leave-architecture-out, mean error"].verdict == "met by 0.1 points"
+    assert said["leave-architecture-out, vision: median error"].verdict == "**missed** by 0.1 points"
+    assert said["leave-architecture-out, vision: mean error"].verdict == "met by 0.1 points"
+    assert said["data sheet alone, median error"].verdict == "**missed** by 0.5 points"
+    assert found(*lines)["data sheet alone, median error"].verdict == "met by 7.5 points"

@@ -18,7 +18,7 @@ LATENCY = {
 POWER = {
     "usable": "power_and_step", "engine": "vllm", "model": "Llama-3.1-8B", "tensor_parallel": "1",
     "gpu0_active_w_est": "370.0", "gpu0_mean_w": "300.0", "batch_effective": "64", "max_output_tokens": "128",
-    "step_ms": "8.0",
+    "step_ms": "8.0", "output_tokens_est": "32768", "output_tokens_max": "32768",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from joulecast_calibration.evaluate.serving.latency import read_latencies
+from joulecast_calibration.evaluate.serving.models import published
 from tests.unit.joulecast_calibration.evaluate.serving import tables
 
 EXPERTS = {"model_path": "Qwen/Qwen3-235B-A22B-FP8"}
@@ -60,3 +61,17 @@ def test_dense_models_may_say_nothing_of_experts(tmp_path: Path) -> None:
         {"moe_tp_size": one, "moe_ep_size": one, "isl": isl} for one, isl in (("1.0", "1"), ("0.0", "2"), ("", "3"))
     ]
     assert len(read_latencies(tables.latencies(tmp_path, rows)).rows) == 3
+
+
+def test_rows_are_forecast_with_the_lengths_and_the_cache_that_their_benchmarks_scripts_set(tmp_path: Path) -> None:
+    """InferenceX draws lengths from 0.8 of the stated one up to it."""
+    dense = {"model_path": "Qwen/Qwen3-32B", "gemm_quant_mode": "", "system": "h100_sxm"}
+    narrow = [{}, {"model_path": "openai/gpt-oss-120b", "gemm_quant_mode": "nvfp4"}]
+    rows = [*narrow, narrow[1] | {"system": "b200_sxm"}, dense]
+    found = read_latencies(tables.latencies(tmp_path, rows)).rows
+    assert [(row.input_tokens, row.cache_precision) for row in found] == [
+        (922, "fp8"), (922, "default"), (922, "fp8"), (1024, "default"),
+    ]  # fmt: skip
+    model = published()["openai/gpt-oss-120b"]
+    assert model.stored_as("nvfp4", "fp8").cache_dtype == "float8"
+    assert model.stored_as("nvfp4", "fp8") is model.stored_as("nvfp4", "fp8")

@@ -29,3 +29,9 @@ def test_what_is_not_used_is_counted(tmp_path: Path) -> None:
         "no configuration of Unheard-1B": 1,
         "no watts of the busy card alone": 1,
     }
+
+
+def test_a_batch_shrinks_between_what_was_published_and_every_sequence_at_the_limit(tmp_path: Path) -> None:
+    counts = [{"output_tokens_est": estimate} for estimate in ("8192", "32768", "40000")]
+    found, _ = read_powers(tables.powers(tmp_path, counts))
+    assert [(row.batch_size, row.running) for row in found] == [(64, 32), (64, 64), (64, 64)]

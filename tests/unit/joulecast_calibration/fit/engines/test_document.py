@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from joulecast import schema
+from joulecast.accelerators.catalogue import find
 from joulecast.energy.engines.coefficients import KERNELS, Engine, engines
 from joulecast_calibration.fit.engines.__main__ import main
+from joulecast_calibration.fit.engines.document import die_of
 from joulecast_calibration.fit.engines.kinds import CARDS, KINDS
 from tests.unit.joulecast_calibration.fit.engines.made import H100, H200, folder_of
 
@@ -29,6 +32,20 @@ def test_what_was_written_is_read_with_a_card_for_every_table(written: Path) -> 
     assert engine.cards[H100].held_out["product.median_ape"] < 0.02
     assert engine.cards[H100].held_out["product.transferred_median_ape"] < 0.02
     assert [source.licence for source in engine.fitted_from] == ["Apache-2.0"]
+
+
+def test_a_die_is_told_by_its_measured_cards_alone() -> None:
+    h100, h200, b200 = (find(name) for name in (H100, H200, "NVIDIA-B200"))
+    transferred = replace(h100, origin="transferred")
+    found = die_of([transferred, h200])
+    assert found is not None and (found.name, found.cards) == ("GH100", (H200,))
+    assert found.byte_joules == h200.law.byte_joules
+    assert die_of([transferred]) is None
+    both = die_of([h100, h200])
+    assert both is not None and both.cards == (H100, H200)
+    assert both.byte_joules == pytest.approx((h100.law.byte_joules + h200.law.byte_joules) / 2)
+    several = die_of([b200, h200])
+    assert several is not None and several.cards == ("NVIDIA-B200",)
 
 
 def test_equal_tables_give_equal_text(written: Path, tmp_path: Path) -> None:

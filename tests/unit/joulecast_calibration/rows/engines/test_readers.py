@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from joulecast.layers import LayerProfile
+from joulecast_calibration.fit.engines.kinds import KINDS
 from joulecast_calibration.rows.engines.attention import (
     Shape,
     attention,
@@ -141,6 +142,24 @@ def test_messages_are_read_by_degree_from_the_engines_own_kernel(tmp_path: Path)
         "2": ([2 << 20], pytest.approx([2e-5])),
         "8": ([2 << 20], pytest.approx([3e-5])),
     }
+
+
+def test_a_host_without_peer_access_does_not_tell_of_a_card_whose_other_host_has_it(tmp_path: Path) -> None:
+    row = {"gpu": "l40s", "num_gpus": 8, "message_elements": 1 << 20, "backend": "vllm-0.22.0"}
+    own = row | {"kernel_source": "vLLM_custom_graph", "latency_ms": 2.0}
+    other = row | {"kernel_source": "SGLang_CustomAllReduce_graph", "backend": "sglang-0.5.12"}
+    for milliseconds, seconds in ((1.5, 2e-3), (0.3, 3e-4)):
+        write(tmp_path / MORE / "collectives_latency.csv.gz", [own, other | {"latency_ms": milliseconds}])
+        assert all_reduces(tmp_path, "l40s")["8"].seconds.tolist() == pytest.approx([seconds])
+    write(tmp_path / MORE / "collectives_latency.csv.gz", [row | {"kernel_source": "NCCL", "latency_ms": 1.0}])
+    assert all_reduces(tmp_path, "l40s") == {}
+
+
+def test_cards_that_multiply_blocks_of_four_bits_unpack_integers_alone(tmp_path: Path) -> None:
+    cards = {"h100_sxm_ms": 0.4, "b200_sxm_ms": 0.3}
+    write(tmp_path / MORE / "moe_latency_wide.csv.gz", [mixed(dtype=d) | cards for d in ("int4_wo", "w4a16_mxfp4")])
+    found = [KINDS["experts.stored4"].read(tmp_path, card) for card in ("h100_sxm", "b200_sxm")]
+    assert [len(each.passes) for each in found if each is not None] == [2, 1]
 
 
 def test_held_out_shapes_are_the_same_for_every_card_and_about_a_fifth(tmp_path: Path) -> None:

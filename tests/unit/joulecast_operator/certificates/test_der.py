@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from joulecast_operator.serving import der
+from joulecast_operator.certificates import der
 
 
 @pytest.mark.parametrize("year", [2031, 2051])  # UTCTime until 2049, GeneralizedTime from 2050

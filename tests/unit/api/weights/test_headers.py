@@ -10,8 +10,8 @@ import pytest
 
 from joulecast.accelerators.catalogue import accelerator_named
 from joulecast.api.generation import forecast_generation
-from joulecast.api.headers import as_stored, comparison
 from joulecast.api.language_models import language_model
+from joulecast.api.weights.headers import as_stored, comparison
 from joulecast.errors import ModelFormatError
 from joulecast.readers.huggingface import read
 from joulecast.serving.parameters import parameters
@@ -25,15 +25,29 @@ from tests.unit.readers.huggingface.test_quantisation import AWQ, FP8_BLOCKS, GP
 
 Stored = Mapping[str, StoredTensor]
 CONFIG = dict(checkpoints.CONFIG)
-PUBLISHED_NAMES = {"MixtralForCausalLM": "block_sparse_moe", "MiniMaxM2ForCausalLM": "block_sparse_moe"}
-"""Classes that transformers builds with other names of modules than published files have."""
+_MIXTRAL = {".mlp.": ".block_sparse_moe."}
+PUBLISHED_NAMES: Mapping[str, Mapping[str, str]] = {
+    "MixtralForCausalLM": _MIXTRAL,
+    "MiniMaxM2ForCausalLM": _MIXTRAL,
+    "GraniteMoeHybridForCausalLM": {
+        ".router.weight": ".router.layer.weight",
+        ".experts.gate_up_proj": ".input_linear.weight",
+        ".experts.down_proj": ".output_linear.weight",
+    },
+}
+"""Parts of names in published files, where transformers builds the class with others."""
+
+
+def published(architecture: str, name: str) -> str:
+    for built, stored in PUBLISHED_NAMES.get(architecture, {}).items():
+        name = name.replace(built, stored)
+    return name
 
 
 def of_class(case: Case) -> Stored:
     """The tensors of the class of transformers, tied ones twice."""
-    block = PUBLISHED_NAMES.get(case.architecture, "mlp")
     return {
-        name.replace(".mlp.", f".{block}."): StoredTensor(dtype="BF16", shape=tuple(value.shape))
+        published(case.architecture, name): StoredTensor(dtype="BF16", shape=tuple(value.shape))
         for name, value in oracle.built(case.architecture, case.small).module.state_dict().items()
     }
 

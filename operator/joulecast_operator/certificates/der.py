@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +22,16 @@ def not_after(certificate: bytes) -> datetime:
         return datetime.strptime(text.decode("ascii"), _FORMATS[tag]).replace(tzinfo=UTC)
     except (IndexError, KeyError, StopIteration, ValueError) as error:
         raise ValueError("the certificate has no readable expiry date: is it a certificate in PEM form?") from error
+
+
+def not_after_of_pem(text: str) -> datetime:
+    """Return when the first certificate of a PEM text expires: a server's own, which those of its issuers follow.
+
+    Raises ValueError for a text without one.
+    """
+    begin = text.index(ssl.PEM_HEADER)
+    own = text[begin : text.index(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)]
+    return not_after(ssl.PEM_cert_to_DER_cert(own))
 
 
 def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from joulecast.api.stored_weights import StoredWeights, place_of, stored_weights
+from joulecast.api.weights.stored import StoredWeights, place_of, stored_weights
 from joulecast.errors import ModelFormatError
 from joulecast.printable import bounded
 from joulecast.readers.huggingface.configuration import MOST_LAYERS

@@ -1,0 +1,1 @@
+"""What torch runs in eager mode beyond a traced module: quantised linear layers, and the loop that generates."""

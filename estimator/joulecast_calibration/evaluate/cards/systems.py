@@ -1,0 +1,91 @@
+"""What a system must be to forecast a card that was left out, and the law of this project as such a system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from joulecast.energy.features import Array
+from joulecast.energy.generic import chip_of_sheet, law_of
+from joulecast_calibration.evaluate.cardscores import JOULES, QUANTITIES, SECONDS, WATTS
+from joulecast_calibration.evaluate.contenders import PHYSICAL
+from joulecast_calibration.evaluate.transfer import slower_host
+from joulecast_calibration.fit.across.sets import CardSet
+from joulecast_calibration.fit.cards import HOST, transferred_widths
+from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardForecast:
+    """Forecasts of every network of a set, (size,) each.
+
+    - ``values``: by quantity, of ``QUANTITIES``; a system may forecast some of them only.
+    - ``log_half_widths``: of intervals, as logarithms, by quantity; without an entry there is no interval.
+    """
+
+    values: Mapping[str, Array]
+    log_half_widths: Mapping[str, Array] = field(default_factory=dict)
+
+
+class CardSystem(Protocol):
+    """A way to forecast networks on a card of which no row was seen."""
+
+    @property
+    def name(self) -> str: ...
+
+    def forecast(self, folder: Path, asked: CardSet, others: Sequence[CardSet]) -> CardForecast | None:
+        """Forecast the networks of ``asked``, whose measured columns are nan, by rows of other cards and hosts.
+
+        ``folder`` holds tables of operators and latencies; those of the card asked for must not be used either.
+        Returns None where ``others`` are not enough.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransferredLaw:
+    """The law by the card's data sheet and by what operator tables of cards with other chips have in common."""
+
+    name: str = PHYSICAL
+
+    def forecast(self, folder: Path, asked: CardSet, others: Sequence[CardSet]) -> CardForecast | None:  # noqa: ARG002
+        """Forecast by tables of operators alone, so that ``others`` are not used (ADR 0041)."""
+        shared, chip = shared_coefficients(folder, asked.product), chip_of_sheet(asked.sheet)
+        law, clock = law_of(shares_of_others(shared, asked.sheet), asked.sheet), asked.clock_shares
+        with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
+            found = asked.table.compose(law, HOST, chip, clock)
+            slower = asked.table.compose(law, slower_host(HOST), chip, clock)
+            values = _quantities(found.joules, found.seconds)
+            host = {
+                name: np.log(value / values[name]) for name, value in _quantities(slower.joules, slower.seconds).items()
+            }
+        widths = transferred_widths(folder, shared, own=False, without=asked.product)
+        plain = {JOULES: widths.joules, SECONDS: widths.seconds, WATTS: widths.watts}
+        return CardForecast(
+            values=values, log_half_widths={name: np.hypot(plain[name], host[name]) for name in QUANTITIES}
+        )
+
+
+def _quantities(joules: Array, seconds: Array) -> dict[str, Array]:
+    return {JOULES: joules, SECONDS: seconds, WATTS: joules / seconds}
+
+
+@dataclass(slots=True)
+class Remembered:
+    """A system that keeps its latest forecast, because rules beside it need the same one."""
+
+    system: CardSystem
+    _latest: tuple[CardSet, Sequence[CardSet], CardForecast | None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.system.name
+
+    def forecast(self, folder: Path, asked: CardSet, others: Sequence[CardSet]) -> CardForecast | None:
+        if self._latest is None or self._latest[0] is not asked or self._latest[1] is not others:
+            self._latest = asked, others, self.system.forecast(folder, asked, others)
+        return self._latest[2]

@@ -1,0 +1,1 @@
+"""Scores of forecasts of language models as transformers runs them in torch, in 16 bits and by bitsandbytes."""
