@@ -19,13 +19,13 @@ QUANTISED = ("fp8", "int8", "fp4")
 COMPUTED = (*ARITHMETIC, *QUANTISED)
 
 KERNELS = (
-    "product", "product.fp8", "product.int8", "product.fp4", "product.stored8", "product.stored4",
+    "product", "product.fp8", "product.fp8_block", "product.int8", "product.fp4", "product.stored8", "product.stored4",
     "experts", "experts.fp8", "experts.fp4", "experts.stored4",
     "prefill_attention", "decode_attention", "latent_attention", "recurrence", "convolution", "pass",
 )  # fmt: skip
 """Kinds of kernels with coefficients of their own. ``product``: in 16 or 32 bits; ``.fp8``: multiplied in fp8;
-``.stored4``: weights of about 4 bits that are multiplied in 16. ``pass``: reads and writes memory and computes
-little."""
+``.fp8_block``: the same, with a scale for each block of the weights; ``.stored4``: weights of about 4 bits that are
+multiplied in 16. ``pass``: reads and writes memory and computes little."""
 
 DEGREES = ("2", "4", "8")
 """Cards of a collective that the tables hold."""
@@ -150,8 +150,8 @@ class ServedInterval:
 class Engine:
     """An engine's coefficients.
 
-    - ``cards``: by product name. ``generations``: by the first word of an architecture (``Hopper``), for cards without
-      tables. ``other``: for all the rest.
+    - ``cards``: by product name. ``generations``: by what ``generation_of`` says, for cards without tables. ``other``:
+      for all the rest.
     - ``interval``: None where no served model was scored.
     """
 
@@ -168,8 +168,13 @@ class Engine:
 
 
 def generation_of(architecture: str) -> str:
-    """Return the generation of an architecture: ``Hopper`` of ``Hopper GH100``."""
-    return architecture.partition(" ")[0]
+    """Return the generation of an architecture: ``Hopper`` of ``Hopper GH100``, ``Blackwell GB20x`` of its small dies.
+
+    Those have the multiprocessors of graphics cards (compute capability 12, not 10), so engines run other kernels.
+    """
+    first, _, rest = architecture.partition(" ")
+    small = first == "Blackwell" and any(word.startswith("GB20") for word in rest.split())
+    return "Blackwell GB20x" if small else first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

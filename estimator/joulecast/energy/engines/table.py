@@ -23,7 +23,7 @@ EXECUTED = ("counted", "zero")
 _ARITHMETIC_OF = {
     "float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float8": "fp8", "int8": "int8", "float4": "fp4",
 }  # fmt: skip
-NARROW_PRODUCTS = (".fp8", ".int8", ".fp4")
+NARROW_PRODUCTS = (".fp8", ".fp8_block", ".int8", ".fp4")
 """Ends of the kinds of kernels that multiply in 8 or 4 bits; their input comes in 16."""
 _ACTIVATION_BYTES = 2.0
 """Of an activation beside a product in 8 or 4 bits: hidden states stay in 16."""
@@ -199,6 +199,8 @@ def _of_format(row: LayerProfile, kind: str) -> str:
         stored = "" if bits > _NARROW_BITS else ".stored4" if bits < _FOUR_BITS else ".stored8"
     else:
         stored = f".{arithmetic}"
+        if stored == ".fp8" and kind == "product" and _has_block_scales(row):
+            stored = ".fp8_block"
     return kind + stored if kind + stored in KERNELS else kind
 
 
@@ -207,6 +209,13 @@ def stored_bits(row: LayerProfile) -> float:
     itemsize = ITEMSIZE_BYTES[row.dtype] if row.dtype in ("float32", "float16", "bfloat16") else _ACTIVATION_BYTES
     stored = row.bytes_moved - itemsize * (row.input_numel + row.output_numel)
     return 8 * stored / row.weight_numel if row.weight_numel else 8 * itemsize
+
+
+def _has_block_scales(row: LayerProfile) -> bool:
+    """Decide whether weights of 8 bits have scales of blocks beside them: more bytes than elements and bias take."""
+    weights = sum(each.batch * each.n * each.k for each in row.contractions)
+    bias = row.weight_numel - weights
+    return row.bytes_moved > _ACTIVATION_BYTES * (row.input_numel + row.output_numel + bias) + weights
 
 
 def _position(kernel: str) -> int:

@@ -22,7 +22,7 @@ ARITHMETIC = MappingProxyType({"bfloat16": "bf16", "float16": "fp16", "float32":
 """What products run in, by the dtype of unquantised weights."""
 
 _SCALE_BITS = 16
-_BLOCK_SCALE_BITS = 32  # of fp8 blocks: weight_scale_inv is stored in float32 (DeepSeek V3)
+_BLOCK_SCALE_BITS = 32  # of fp8 blocks: float32 in the files of DeepSeek V3, and always on the card (vLLM)
 _NF4_BLOCK = 64  # elements that share an absmax (bitsandbytes, functional.quantize_4bit)
 _ABSMAX_BLOCK = 256  # absmax values that share one of their own under double quantisation
 _HEADS = ("lm_head", "score", "classifier", "embed_out")
@@ -130,7 +130,7 @@ def _awq(asked: Mapping[str, Any], plain: Storage) -> Rules:
 
 def _fp8(asked: Mapping[str, Any], plain: Storage) -> Rules:
     block = asked.get("weight_block_size")
-    elements = _block_elements(block) if block is not None else None
+    elements = _block_elements("weight_block_size", block) if block is not None else None
     own = Storage(
         dtype="float8", bits=8 + (_BLOCK_SCALE_BITS / elements if elements else 0), arithmetic="fp8", method="fp8"
     )
@@ -138,10 +138,10 @@ def _fp8(asked: Mapping[str, Any], plain: Storage) -> Rules:
     return Rules(groups=(Group(storage=own),), skipped=skipped)
 
 
-def _block_elements(block: object) -> int:
+def _block_elements(key: str, block: object) -> int:
     if isinstance(block, list) and len(block) == 2 and all(_is_count(size) for size in block):
         return int(block[0]) * int(block[1])
-    raise _wrong("weight_block_size", block, "two sizes such as [128, 128]")
+    raise _wrong(key, block, "two sizes such as [128, 128]")
 
 
 def _bitsandbytes(asked: Mapping[str, Any], plain: Storage) -> Rules:
@@ -224,6 +224,8 @@ def _compressed_storage(weights: Mapping[str, Any], activations: object, plain: 
         )
     dtype, arithmetic = found
     extra = _shared_bits(kind, bits, grouped, True) / grouped if grouped else 0.0
+    if weights.get("strategy") == "block":
+        extra = _BLOCK_SCALE_BITS / _block_elements("block_structure", weights.get("block_structure"))
     return Storage(dtype=dtype, bits=bits + extra, arithmetic=arithmetic, method=f"compressed-{arithmetic}")
 
 

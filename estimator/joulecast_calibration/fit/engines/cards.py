@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,8 @@ def fit_card(folder: Path, product: str) -> FittedCard:
     profile, rows = find(product), tables_of(folder, product)
     limits, kernels, errors = limits_of(profile), {name: kind.start for name, kind in KINDS.items()}, {}
     for name, table in rows.items():
-        kernels[name] = fit_kind(name, table, limits, kernels, KINDS[name].start, KINDS[name].free)
+        start = kernels[KINDS[name].like or name]
+        kernels[name] = fit_kind(name, table, limits, kernels, start, KINDS[name].free)
         error = held_out(table, limits, kernels)
         if error is not None:
             errors[name] = error
@@ -109,18 +110,34 @@ def _collective(found: Messages) -> Collective:
 def completed(own: Timing | None, cards: Sequence[FittedCard], generation: str) -> Timing:
     """Return every kind and degree: ``own``, else the mean of ``cards`` of the generation, else of all, else a start.
 
-    Kinds of which no table tells are priced by where searches begin.
+    Kinds of which no table tells are priced by where searches begin. A kind that is fitted like another one, of which
+    nearer tables tell, takes all but the share of the peak from that one.
     """
     same = [card for card in cards if card.generation == generation]
-    ranks: list[Iterable[Timing]] = [[own] if own else [], [c.own for c in same], [c.own for c in cards]]
+    ranks: list[list[Timing]] = [[own] if own else [], [c.own for c in same], [c.own for c in cards]]
     return Timing(
-        kernels={
-            name: next((law for rank in ranks if (law := _mean_law(rank, name))), KINDS[name].start) for name in KERNELS
-        },
+        kernels={name: _law(ranks, name) for name in KERNELS},
         collectives={
             degree: found for degree in DEGREES for found in [_first(_mean_link(rank, degree) for rank in ranks)]
         },
     )
+
+
+def _law(ranks: Sequence[Sequence[Timing]], name: str) -> KernelLaw:
+    rank, law = _nearest(ranks, name)
+    kind = KINDS[name]
+    if kind.like is None:
+        return law
+    nearer, base = _nearest(ranks, kind.like)
+    return replace(base, compute_share=law.compute_share) if nearer < rank else law
+
+
+def _nearest(ranks: Sequence[Sequence[Timing]], name: str) -> tuple[int, KernelLaw]:
+    """Return the mean law of the first rank that has the kind, and which one that is."""
+    for number, rank in enumerate(ranks):
+        if law := _mean_law(rank, name):
+            return number, law
+    return len(ranks), KINDS[name].start
 
 
 def _first(links: Iterable[Collective | None]) -> Collective:

@@ -168,11 +168,12 @@ def rounded(value: Any) -> Any:
 
 def table_of(engine: Engine) -> str:
     """Return errors as lines of text, in percent, a card and a kind each: those that ``figures`` tells."""
-    lines = [f"{'card':<24}{'kind':<20}{'rows':>6}{'median':>8}{'mean':>8}{'transferred':>14}{'watts':>8}"]
+    wide = 2 + max((len(product) for product in engine.cards), default=0)
+    lines = [f"{'card':<{wide}}{'kind':<20}{'rows':>6}{'median':>8}{'mean':>8}{'transferred':>14}{'watts':>8}"]
     for product, card in engine.cards.items():
         for name in KINDS:
             if f"{name}.rows" in card.held_out:
-                lines.append(f"{product:<24}{name:<20}{_cells(card.held_out, name)}")
+                lines.append(f"{product:<{wide}}{name:<20}{_cells(card.held_out, name)}")
     return "\n".join(lines) + "\n"
 
 

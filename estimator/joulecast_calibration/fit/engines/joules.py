@@ -17,7 +17,7 @@ from joulecast.energy.profile import AcceleratorProfile
 from joulecast_calibration.rows.engines.power import METERED, metered
 from joulecast_calibration.rows.engines.timed import ENGINE, Timed
 
-NARROWER: Mapping[str, float] = {".fp8": 0.5, ".int8": 0.5, ".fp4": 0.25}
+NARROWER: Mapping[str, float] = {".fp8": 0.5, ".fp8_block": 0.5, ".int8": 0.5, ".fp4": 0.25}
 """Joules of an operation relative to one in bf16 before any power is read: as its bits, which is what peak rates at
 equal power say."""
 _PULL = 0.05

@@ -11,7 +11,12 @@ from joulecast.energy.engines.coefficients import KernelLaw
 from joulecast_calibration.rows.engines.attention import decode_attention, latent_attention, prefill_attention
 from joulecast_calibration.rows.engines.elementwise import elementwise
 from joulecast_calibration.rows.engines.experts import experts
-from joulecast_calibration.rows.engines.products import integer_products, plain_products, quantised_products
+from joulecast_calibration.rows.engines.products import (
+    block_products,
+    integer_products,
+    plain_products,
+    quantised_products,
+)
 from joulecast_calibration.rows.engines.states import convolutions, recurrences
 from joulecast_calibration.rows.engines.timed import Timed
 
@@ -79,12 +84,14 @@ class Kind:
 
     - ``read``: its table of a card; ``what``: the table in words.
     - ``start``: where the search begins; ``free``: what it moves.
+    - ``like``: a kind whose fitted coefficients of the same card take the place of ``start``.
     """
 
     read: Reader
     what: str
     start: KernelLaw
     free: tuple[str, ...]
+    like: str | None = None
 
 
 def _quantised(name: str) -> Reader:
@@ -123,6 +130,13 @@ KINDS: Mapping[str, Kind] = {
     ),
     "product": Kind(read=plain_products, what="bf16 products", start=_PRODUCT, free=_TILED),
     "product.fp8": Kind(read=_quantised("fp8"), what="fp8 products", start=_NARROWED, free=_NARROW),
+    "product.fp8_block": Kind(
+        read=block_products,
+        what="fp8 products with scales of blocks",
+        start=_NARROWED,
+        free=("compute_share", "tile_edge"),
+        like="product.fp8",
+    ),
     "product.fp4": Kind(read=_quantised("nvfp4"), what="nvfp4 products", start=_NARROWED, free=_NARROW),
     "product.int8": Kind(read=_integer("sq"), what="int8 products", start=_NARROWED, free=_NARROW),
     "product.stored8": Kind(read=_integer("int8_wo"), what="products with int8 weights", start=_UNPACKED, free=_STORED),
@@ -159,5 +173,6 @@ CARDS: Mapping[str, str] = {
     "NVIDIA-B300-SXM6-AC": "b300_sxm",
     "NVIDIA-GB300": "gb300",
     "NVIDIA-L40S": "l40s",
+    "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition": "rtx_pro_6000",
 }
-"""Product name to the name in the tables. RTX PRO 6000 has tables, but no trusted source states its bandwidth."""
+"""Product name to where its name in the tables begins."""

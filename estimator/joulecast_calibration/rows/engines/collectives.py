@@ -37,7 +37,7 @@ def all_reduces(folder: Path, card: str) -> Mapping[str, Messages]:
     for entry in entries(folder / MORE / "collectives_latency.csv.gz"):
         moved = float(entry["message_elements"]) * _ELEMENT_BYTES
         kernel = entry["kernel_source"]
-        if entry["gpu"] == card and kernel in (_KERNEL, _OTHER_KERNEL) and moved >= _SMALLEST_BYTES:
+        if entry["gpu"].startswith(card) and kernel in (_KERNEL, _OTHER_KERNEL) and moved >= _SMALLEST_BYTES:
             backend = "" if kernel == _KERNEL else entry["backend"]
             degrees = tables.setdefault((kernel, backend), {})
             degrees.setdefault(str(int(entry["num_gpus"])), []).append((moved, float(entry["latency_ms"]) * 1e-3))

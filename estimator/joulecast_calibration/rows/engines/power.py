@@ -99,6 +99,7 @@ def _measured(entry: Mapping[str, str]) -> tuple[float, float]:
 _READERS: Mapping[str, Callable[[Path, str], _Rows]] = {
     "product": partial(_products, name="bfloat16"),
     "product.fp8": partial(_products, name="fp8"),
+    "product.fp8_block": partial(_products, name="fp8_block"),
     "product.fp4": partial(_products, name="nvfp4"),
     "prefill_attention": partial(_attention, operator="context_attention"),
     "decode_attention": partial(_attention, operator="generation_attention"),

@@ -11,6 +11,7 @@ from joulecast.serving.rows import rows
 
 BF16 = Storage(dtype="bfloat16", bits=16, arithmetic="bf16")
 FP8 = Storage(dtype="float8", bits=8, arithmetic="fp8", method="fp8")
+FP8_BLOCKS = Storage(dtype="float8", bits=8 + 32 / 128**2, arithmetic="fp8", method="fp8")
 INT4 = Storage(dtype="int4", bits=4.25, arithmetic="bf16", method="awq")
 
 

@@ -109,4 +109,7 @@ def test_a_card_takes_its_own_coefficients_then_its_generations_then_those_of_al
     engine = engines()["vllm"]
     assert engine.card_of("NVIDIA-H200", "Hopper GH100") is engine.cards["NVIDIA-H200"]
     assert engine.card_of("NVIDIA-H100-NVL", "Hopper GH100") is engine.generations["Hopper"]
+    small, large = engine.generations["Blackwell GB20x"], engine.generations["Blackwell"]
+    assert engine.card_of("NVIDIA-GeForce-RTX-5090", "Blackwell GB202") is small
+    assert engine.card_of("x", "Blackwell GB100 + Grace") is engine.card_of("x", "Blackwell Ultra GB300") is large
     assert engine.card_of("Tesla-T4", "Turing") is engine.other

@@ -12,7 +12,7 @@ from joulecast.energy.engines.pricing import gap_watts, law_of, price_pass, pric
 from joulecast.energy.profile import AcceleratorProfile
 from joulecast.errors import NotCalibratedError
 from joulecast.layers import LayerProfile
-from tests.unit.energy.engines.models import FP8, INT4, Storage, decoding, filling, renamed
+from tests.unit.energy.engines.models import FP8, FP8_BLOCKS, INT4, Storage, decoding, filling, renamed
 
 H100 = find("NVIDIA-H100-80GB-HBM3")
 A100 = find("NVIDIA-A100-SXM4-80GB")
@@ -134,6 +134,30 @@ def test_a_card_that_waits_draws_what_its_profile_says() -> None:
     law = H100.law
     assert gap_watts(H100) == pytest.approx(law.gap_watts + law.clock_watts)
     assert gap_watts(H100, clock_mhz=1000) < gap_watts(H100)
+
+
+def test_scales_of_blocks_slow_the_products_of_an_l40s() -> None:
+    """Its blockwise kernel takes half as long again where products compute, and reads weights as fast as any."""
+    l40s = find("NVIDIA-L40S")
+    plain, blocks = (price_pass(filling(4096, storage), l40s).busy_seconds for storage in (FP8, FP8_BLOCKS))
+    assert 1.1 < blocks / plain < 1.7
+    plain, blocks = (price_pass(decoding(4, storage=storage), l40s).busy_seconds for storage in (FP8, FP8_BLOCKS))
+    assert blocks == pytest.approx(plain, rel=0.02)
+
+
+def test_an_rtx_pro_6000_has_seconds_of_its_own_and_joules_of_its_data_sheet() -> None:
+    """Its tables hold no watts, and next to no products with scales of blocks."""
+    server, max_q = (
+        find(f"NVIDIA-RTX-PRO-6000-Blackwell-{edition}-Edition") for edition in ("Server", "Max-Q-Workstation")
+    )
+    engine = engines()["vllm"]
+    card = engine.card_of(server.product, server.architecture)
+    assert card.tables == (server.product,) and card.metered == () and "product.fp8_block.rows" not in card.held_out
+    assert engine.card_of(max_q.product, max_q.architecture) is engine.generations["Blackwell GB20x"]
+    for rows in (decoding(4), decoding(4, storage=FP8_BLOCKS), filling(2048)):
+        fast, slow = (price_pass(rows, each) for each in (server, max_q))
+        assert {layer.origin for layer in fast.layers} == {layer.origin for layer in slow.layers} == {"datasheet"}
+        assert fast.power_watts <= server.power_limit_watts and slow.power_watts <= max_q.power_limit_watts
 
 
 def test_the_power_limit_holds_over_kernels_and_the_wait_after_them() -> None:

@@ -6,23 +6,42 @@ import pytest
 
 from joulecast.energy.engines.table import kernel_of, kernel_table, passes_of, stored_bits
 from joulecast.layers import Contraction, LayerProfile
-from tests.unit.energy.engines.models import BF16, FP8, INT4, Storage, decoding, filling
+from joulecast.readers.huggingface import read
+from joulecast.serving.passes import decode
+from joulecast.serving.rows import rows as serve
+from tests.models.served import MIXTURES
+from tests.unit.energy.engines.models import BF16, FP8, FP8_BLOCKS, INT4, Storage, decoding, filling
 
 INT8 = Storage(dtype="int8", bits=8, arithmetic="bf16", method="gptq")
 W8A8 = Storage(dtype="int8", bits=8, arithmetic="int8", method="compressed-tensors")
 FP4 = Storage(dtype="float4", bits=4.5, arithmetic="fp4", method="nvfp4")
+STATIC = {"quant_method": "fp8", "activation_scheme": "static"}
+FP8_FILES = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
+PUBLISHED = {case.origin: case.published for case in MIXTURES}
 
 
 @pytest.mark.parametrize(
     ("storage", "kernel"),
     [(BF16, "product"), (FP8, "product.fp8"), (INT4, "product.stored4"), (INT8, "product.stored8"),
-     (W8A8, "product.int8"), (FP4, "product.fp4")],
+     (W8A8, "product.int8"), (FP4, "product.fp4"), (FP8_BLOCKS, "product.fp8_block")],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_product_goes_by_how_its_weights_are_stored_and_multiplied(storage: Storage, kernel: str) -> None:
     rows = [row for row in decoding(4, storage=storage) if "mlp" in row.name and row.op_type == "Gemm"]
     assert {kernel_of(row) for row in rows} == {kernel}
-    assert {round(stored_bits(row), 2) for row in rows} == {storage.bits}
+    assert [stored_bits(row) for row in rows] == pytest.approx([storage.bits] * len(rows), abs=1e-5)
+
+
+@pytest.mark.parametrize(("quantised", "kernel"), [(FP8_FILES, "product.fp8_block"), (STATIC, "product.fp8")])
+@pytest.mark.parametrize("cards", [1, 4])
+def test_scales_of_blocks_are_told_from_biases(quantised: dict[str, object], kernel: str, cards: int) -> None:
+    """The query, key and value product of Qwen2 has a bias, whose bytes are about as many as those of its scales."""
+    model = read({**PUBLISHED["Qwen/Qwen2-57B-A14B"], "quantization_config": quantised})
+    found = {row.name: kernel_of(row) for row in serve(model, decode(8, 10), cards=cards)}
+    own = "model.layers.27."
+    assert found[f"{own}self_attn.qkv_proj"] == found[f"{own}mlp.shared_expert.down_proj"] == kernel
+    assert found[f"{own}mlp.experts.gate_up_proj"] == "experts.fp8", "their tables are those of blocks"
+    assert found[f"{own}mlp.gate"] == found["lm_head"] == "product"
 
 
 @pytest.mark.parametrize(

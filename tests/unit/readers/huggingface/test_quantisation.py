@@ -53,6 +53,8 @@ def compressed(weights, activations=None, **more):
 
 W8A8_INT = compressed({"num_bits": 8, "type": "int"}, {"num_bits": 8, "type": "int"})
 W8A8_FLOAT = compressed({"num_bits": 8, "type": "float"}, {"num_bits": 8, "type": "float"})
+BLOCKS = {"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [128, 128], "group_size": None}
+FP8_GROUPS = {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 128, "dynamic": True}
 W4A16 = compressed({"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128, "symmetric": True})
 
 
@@ -77,6 +79,7 @@ def stored(quantised, path, **more):
         ({"quant_method": "modelopt", "quantization": {"quant_algo": "FP8"}}, 8, "fp8"),
         (W8A8_INT, 8, "int8"),
         (W8A8_FLOAT, 8, "fp8"),
+        (compressed(BLOCKS, FP8_GROUPS), 8 + 32 / 128**2, "fp8"),
         (W4A16, 4 + 16 / 128, "bf16"),
         (compressed({"num_bits": 4, "type": "float", "group_size": 16}, {"num_bits": 4, "type": "float"}), 4.5, "fp4"),
     ],

@@ -64,7 +64,7 @@ def test_errors_are_printed_a_card_and_a_kind(tmp_path: Path, capsys: pytest.Cap
 def test_the_shipped_table_has_every_kind_and_its_errors(name: str) -> None:
     engine = engines()[name]
     assert set(engine.cards) == set(CARDS)
-    assert set(engine.generations) == {"Ampere", "Ada", "Hopper", "Blackwell"}
+    assert set(engine.generations) == {"Ampere", "Ada", "Hopper", "Blackwell", "Blackwell GB20x"}
     for card in (*engine.cards.values(), *engine.generations.values(), engine.other):
         assert set(card.kernels) == set(KERNELS)
     for card in engine.cards.values():

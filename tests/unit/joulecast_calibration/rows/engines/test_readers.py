@@ -19,7 +19,13 @@ from joulecast_calibration.rows.engines.attention import (
 from joulecast_calibration.rows.engines.collectives import all_reduces
 from joulecast_calibration.rows.engines.elementwise import elementwise
 from joulecast_calibration.rows.engines.experts import experts
-from joulecast_calibration.rows.engines.products import integer_products, plain_products, product, quantised_products
+from joulecast_calibration.rows.engines.products import (
+    block_products,
+    integer_products,
+    plain_products,
+    product,
+    quantised_products,
+)
 from joulecast_calibration.rows.engines.states import convolutions, recurrences
 from joulecast_calibration.rows.engines.timed import MORE, OPERATORS
 from tests.unit.energy.engines import models
@@ -39,7 +45,7 @@ def figures(row: LayerProfile, *names: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("storage", "name"),
-    [(models.BF16, "bfloat16"), (models.FP8, "fp8"), (models.INT4, "int4_wo")],
+    [(models.BF16, "bfloat16"), (models.FP8, "fp8"), (models.FP8_BLOCKS, "fp8_block"), (models.INT4, "int4_wo")],
     ids=lambda v: str(v),
 )
 def test_a_product_is_the_row_that_serving_makes(storage: models.Storage, name: str) -> None:
@@ -90,6 +96,16 @@ def test_products_that_caches_would_feed_are_left_out_of_narrow_formats(tmp_path
     assert found is not None
     kept = sorted((rows[0].contractions[0].m, rows[0].contractions[0].n) for rows in found.passes)
     assert kept == [(1, 32768), (512, 4096), (512, 32768)]
+
+
+def test_products_that_were_launched_one_by_one_are_left_out(tmp_path: Path) -> None:
+    """Most of the table takes what a launch takes; a row that takes twice as long hides it."""
+    taken = [0.1, 0.1, 0.11, 0.09, 0.1, 0.15, 0.5, 3.0]
+    sizes = [{"dtype": "fp8_block", "m": 2**n, "n": 4096, "k": 4096, "h100_sxm_ms": ms} for n, ms in enumerate(taken)]
+    write(tmp_path / MORE / "gemm_quantised_latency_wide.csv.gz", sizes)
+    found = block_products(tmp_path, "h100_sxm")
+    assert found is not None and found.seconds.tolist() == pytest.approx([5e-4, 3e-3])
+    assert block_products(tmp_path, "b200_sxm") is None
 
 
 def test_a_column_belongs_to_the_card_that_it_begins_with(tmp_path: Path) -> None:
