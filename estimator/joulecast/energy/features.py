@@ -123,7 +123,7 @@ def family(layer: LayerProfile) -> str:
     if named in ("attention", "recurrent"):
         return named
     if layer.macs:
-        return "matmul"
+        return "batched" if any(product.batch > 1 for product in layer.contractions) else "matmul"
     return "other" if named == "broadcast" and not _broadcasts(layer) else named
 
 

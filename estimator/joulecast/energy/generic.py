@@ -6,15 +6,16 @@ The law's coefficients are those that several calibrated accelerators share, as 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from joulecast.energy.datasheets import DataSheet
+from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import ARITHMETIC
 from joulecast.energy.physical import Chip, instructions_per_second
 from joulecast.energy.profile import AcceleratorProfile, FittedFrom, Host, Interval, Law
@@ -28,11 +29,14 @@ TYPICAL_MULTIPROCESSORS = 108.0
 class SharedCoefficients:
     """The shared coefficients.
 
-    - ``law``: shape coefficients as in ``Law``; powers are shares of the power limit and energies shares of limit /
-      peak or bandwidth.
+    - ``rest``: power at rest of each card that was measured, by product, as a share of its limit.
+    - ``paces``: launch times of hosts relative to ``hosts``, by the generation of their bus.
+    - ``law``: shape coefficients as in ``Law``, powers and energies as ``law_of`` takes them.
     """
 
     law: dict[str, Any]
+    rest: Mapping[str, float]
+    paces: Mapping[str, float]
     hosts: dict[str, Host]
     interval: Interval
     fitted_from: tuple[FittedFrom, ...]
@@ -44,6 +48,8 @@ def generic() -> SharedCoefficients:
     document = json.loads(files("joulecast.energy").joinpath("profiles", "generic.json").read_text("utf-8"))
     return SharedCoefficients(
         law=document["law"],
+        rest=document["rest"],
+        paces=document["paces"],
         hosts={name: read(Host, host) for name, host in document["hosts"].items()},
         interval=read(Interval, document["interval"]),
         fitted_from=tuple(read(FittedFrom, entry) for entry in document["fitted_from"]),
@@ -64,21 +70,105 @@ def chip_of_sheet(sheet: DataSheet) -> Chip:
     )
 
 
+_STACKED = ("Pascal GP100", "Volta", "Ampere GA100", "Hopper", "Blackwell GB100", "Blackwell Ultra", "CDNA")
+"""Architectures whose memory is stacked beside the chip (HBM), by the beginning of their names."""
+BESIDE_THE_PACKAGE = 1.7
+"""Energy of a byte from memory on the board (GDDR) relative to stacked memory: DRAM and interface take 7.3 pJ a bit in
+place of 3.9 (Micron on GDDR6X; O'Connor et al. 2017 on HBM2), and half of a byte's energy is spent on the way through
+the chip, which is the same."""
+
+
+def energy_limit_watts(sheet: DataSheet) -> float:
+    """Return the power that energies of operations are shares of: half way, as a logarithm, from the card's limit to
+    the highest one that its chip is sold with.
+
+    An operation costs what the chip takes for it, whose voltage a lower limit reduces only in part.
+    """
+    own = chip_of_sheet(sheet).power_limit_watts
+    limits = [other.power_limit_watts for other in datasheets() if other.architecture == sheet.architecture]
+    return math.sqrt(own * max([own, *(limit.value for limit in limits if limit)]))
+
+
 def law_of(shares: Mapping[str, Any], sheet: DataSheet) -> Law:
-    """Scale ``shares`` to the limits of ``sheet``."""
-    chip = chip_of_sheet(sheet)
-    limit_watts = chip.power_limit_watts
+    """Scale ``shares`` to the limits of ``sheet``.
+
+    Power at rest is a share of the power limit; static power of a busy chip and energies of operations are shares of
+    ``energy_limit_watts``, over peak rates; energies of bytes are joules in stacked memory.
+    """
+    chip, limit_watts = chip_of_sheet(sheet), energy_limit_watts(sheet)
+    stacked = sheet.architecture.startswith(_STACKED)
     peaks = {name: fact.value for name, fact in sheet.peaks.items()}
     absolute = {
         "static_watts": shares["static_watts"] * limit_watts,
-        "clock_watts": shares["clock_watts"] * limit_watts,
-        "gap_watts": shares["gap_watts"] * limit_watts,
-        "byte_joules": shares["byte_joules"] * limit_watts / chip.bandwidth_bytes_per_second,
+        "clock_watts": shares["clock_watts"] * chip.power_limit_watts,
+        "gap_watts": shares["gap_watts"] * chip.power_limit_watts,
+        "byte_joules": shares["byte_joules"] * (1.0 if stacked else BESIDE_THE_PACKAGE),
         "instruction_joules": shares["instruction_joules"] * limit_watts / chip.instructions_per_second,
         "flop_joules": {name: shares["flop_joules"][name] * limit_watts / peak for name, peak in peaks.items()},
         "compute_efficiency": {name: shares["compute_efficiency"][name] for name in peaks},
     }
     return Law(**{**shares, **absolute})
+
+
+_GENERATIONS = (("Maxwell", 3), ("Pascal", 3), ("Volta", 3), ("Turing", 3), ("Ampere", 4), ("Ada", 4), ("CDNA2", 4))
+_NEWEST = 5
+"""PCI Express of Hopper, Blackwell, CDNA3 and later."""
+GENERATIONS = (3, 4, _NEWEST)
+
+
+def generation_of(sheet: DataSheet) -> int:
+    """Return the PCI Express generation of the card, as its architecture has it."""
+    return next((bus for name, bus in _GENERATIONS if sheet.architecture.startswith(name)), _NEWEST)
+
+
+def paced(host: Host, pace: float) -> Host:
+    """Return ``host`` with all its launch times multiplied by ``pace``."""
+    names = [field.name for field in fields(Host) if field.name.endswith("_seconds")]
+    return replace(host, **{name: getattr(host, name) * pace for name in names})
+
+
+_USUAL_REST = 0.18
+_REST_SPREADS = {"all": 1.0, "limit": 0.3, "chip": 0.2, "card": 0.08}
+"""Standard deviations of the logarithm of a card's power at rest over its limit: of the mean of all cards about
+``_USUAL_REST``, of its change with each factor e of the limit, of chips, and of cards with the same chip."""
+
+
+def rest_share(sheet: DataSheet, measured: Mapping[str, float]) -> float:
+    """Return the expected power at rest of ``sheet`` over its limit, from cards with ``measured`` shares by product.
+
+    It is the mean of a Gaussian process: cards of the same chip and of similar limits tell most (ADR 0166).
+    """
+    known = {label: other for other in datasheets() for label in other.labels if label in measured}
+    if not known:
+        return _USUAL_REST
+    own = next((measured[label] for label in sheet.labels if label in measured), None)
+    if own is not None:
+        return own
+    others = list(known.values())
+    off = np.log([measured[label] for label in known]) - math.log(_USUAL_REST)
+    between = np.array([[_rest_covariance(one, other) for other in others] for one in others])
+    towards = np.array([_rest_covariance(sheet, other) for other in others])
+    return float(_USUAL_REST * np.exp(towards @ np.linalg.solve(between, off)))
+
+
+def _rest_covariance(one: DataSheet, other: DataSheet) -> float:
+    spread = _REST_SPREADS
+    sizes = [math.log(chip_of_sheet(sheet).power_limit_watts / 400) for sheet in (one, other)]
+    found = spread["all"] ** 2 + spread["limit"] ** 2 * sizes[0] * sizes[1]
+    found += spread["chip"] ** 2 * (one.architecture == other.architecture)
+    return found + spread["card"] ** 2 * (one.key == other.key)
+
+
+def at_rest(law: Law, sheet: DataSheet, measured: Mapping[str, float]) -> Law:
+    """Scale all power of ``law`` that no operation causes so that the card rests at ``rest_share`` of its limit."""
+    watts = rest_share(sheet, measured) * chip_of_sheet(sheet).power_limit_watts
+    scale = watts / (law.gap_watts + law.clock_watts)
+    return replace(
+        law,
+        gap_watts=law.gap_watts * scale,
+        static_watts=law.static_watts * scale,
+        clock_watts=law.clock_watts * scale,
+    )
 
 
 def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
@@ -94,8 +184,8 @@ def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
         power_limit_watts=chip.power_limit_watts,
         boost_clock_mhz=sheet.boost_mhz,
         multiprocessors=chip.multiprocessors,
-        law=law_of(shared.law, sheet),
-        hosts=shared.hosts,
+        law=at_rest(law_of(shared.law, sheet), sheet, shared.rest),
+        hosts={name: paced(host, shared.paces[str(generation_of(sheet))]) for name, host in shared.hosts.items()},
         interval=shared.interval,
         fitted_from=shared.fitted_from,
         unverified=sheet.unverified,

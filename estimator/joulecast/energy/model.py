@@ -21,6 +21,7 @@ marked."""
 
 FAMILIES = (
     "matmul", "attention", "convolution", "depthwise", "recurrent", "normalisation", "softmax", "broadcast", "other",
+    "batched",
 )  # fmt: skip
 """Kinds of kernels that reach different shares of the same peaks."""
 

@@ -227,7 +227,8 @@ def _slowed(rows: Features) -> Array:
     """Return α of each contraction, (c,). Convolutions and fused attention pad odd sizes."""
     aligned = _table(_ALIGNED_ELEMENTS, ARITHMETIC)[rows.arithmetic[rows.row]]
     odd = (rows.k % aligned > 0) | (rows.n % aligned > 0)
-    return np.where(odd & (rows.family[rows.row] == FAMILIES.index("matmul")), UNALIGNED, 1.0)
+    products = np.isin(rows.family[rows.row], [FAMILIES.index(name) for name in ("matmul", "batched")])
+    return np.where(odd & products, UNALIGNED, 1.0)
 
 
 def memory_seconds(rows: Features, law: Law, chip: Chip) -> Array:

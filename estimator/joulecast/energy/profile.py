@@ -16,6 +16,8 @@ from joulecast.schema import Keys, Text, Within
 SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
 """Environment variable: 1 where tests make and price profiles of a simulated device."""
 
+OF_ALL_CARDS = "what networks on "
+"""Begins what a source of rows says of cards that did not run them."""
 SCHEMA_VERSION = 3
 """Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array
-from joulecast.energy.generic import chip_of_sheet, law_of
+from joulecast.energy.generic import chip_of_sheet, paced
 from joulecast.energy.names import sheet_named
 from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.pricing import OTHER_HOST
-from joulecast.energy.profile import Host, Interval, Law
+from joulecast.energy.profile import Interval, Law
 from joulecast_calibration.evaluate.contenders import PHYSICAL, Trial
 from joulecast_calibration.evaluate.evaluation import DATASHEET, TRANSFERRED, PowerScore, ScoredForecasts
-from joulecast_calibration.fit.cards import HOST, network_sets, problem_of, transferred_card, transferred_interval
+from joulecast_calibration.fit.across.sets import published_sets
+from joulecast_calibration.fit.across.transfer import unseen
+from joulecast_calibration.fit.cards import network_sets, problem_of
 from joulecast_calibration.fit.networks import Fitted, Problem, clock_shares, fit_networks
 from joulecast_calibration.fit.operators import PowerShares, mean_shares, power_errors
 from joulecast_calibration.fit.prior import known_of
@@ -26,7 +28,6 @@ from joulecast_calibration.fit.shared import (
     BF16,
     Shared,
     shared_coefficients,
-    shares_of_others,
     sheet_of,
     transferred_law,
 )
@@ -63,28 +64,24 @@ def transferred_set(folder: Path, sheet: DataSheet, table: Table, trial: Trial) 
 
 
 def _by_tables(folder: Path, sheet: DataSheet, table: Table, clock: Array) -> Iterator[Moved]:
-    """Forecast by tables of latencies and other cards, and by the data sheet's limits with what cards of other chips
-    share."""
-    card, chip, product = transferred_card(folder, sheet), chip_of_sheet(sheet), sheet.labels[0]
-    yield "", *_forecast(chip, card.fitted, card.interval, table, clock)
-    shared = shared_coefficients(folder, product)
-    alone = Fitted(law=law_of(shares_of_others(shared, sheet), sheet), host=HOST)
-    interval = transferred_interval(folder, shared, own=False, without=product)
-    yield DATASHEET, *_forecast(chip, alone, interval, table, clock)
+    """Forecast by what networks of other cards have in common.
+
+    Once with this card's latency tables, and once with no table of its chip.
+    """
+    others = tuple(each for each in published_sets(folder) if each.sheet is not sheet)
+    for study, tables in (("", True), (DATASHEET, False)):
+        card = unseen(folder, sheet, others, without=(sheet.labels[0],), tables=tables)
+        with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
+            yield study, card.forecast(table, clock).joules, card.log_half_widths(table, clock)[0]
 
 
 def _forecast(chip: Chip, fitted: Fitted, interval: Interval, table: Table, clock: Array) -> tuple[Array, Array]:
     """Return joules and log half-widths, widened for the effect of another host (ADR 0042)."""
-    with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
+    with np.errstate(all="ignore"):
         joules = table.compose(fitted.law, fitted.host, chip, clock).joules
-        slower = table.compose(fitted.law, slower_host(fitted.host), chip, clock).joules
+        slower = table.compose(fitted.law, paced(fitted.host, OTHER_HOST), chip, clock).joules
         width: Array = np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
     return joules, width
-
-
-def slower_host(host: Host) -> Host:
-    names = [field.name for field in fields(host) if field.name.endswith("_seconds")]
-    return replace(host, **{name: getattr(host, name) * OTHER_HOST for name in names})
 
 
 _FEWEST_METERED = 2

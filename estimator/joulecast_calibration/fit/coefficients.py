@@ -84,15 +84,17 @@ def _put(values: Mapping[str, dict[str, Any]], path: str, value: float) -> None:
 
 
 SPREADS: Mapping[str, float] = {
-    "law.compute_efficiency.bf16": 0.1,
+    "law.compute_efficiency.bf16": 0.2,
     "law.compute_efficiency.tf32": 0.2,
     "law.compute_efficiency.fp32": 0.2,
     "law.tile_edge.bf16": 0.15,
     "law.tile_edge.fp32": 0.3,
     "law.transposed_depth.fp32": 0.3,
     "law.family_compute.convolution": 0.4,
+    "law.family_compute.batched": 0.5,
     "law.memory_efficiency": 0.1,
     "law.family_memory.convolution": 0.3,
+    "law.family_memory.batched": 0.3,
     "law.family_memory.normalisation": 0.3,
     "law.family_memory.softmax": 0.3,
     "law.family_memory.broadcast": 0.2,

@@ -54,8 +54,8 @@ def fit_networks(problem: Problem, table: Table) -> Fitted:
         forecast = table.compose(law, host, problem.chip, clock)
         return np.concatenate(
             [
-                weight * _robust(np.log(forecast.joules) - joules),
-                TIME_WEIGHT * weight * np.nan_to_num(_robust(np.log(forecast.seconds) - seconds)),
+                weight * robust(np.log(forecast.joules) - joules),
+                TIME_WEIGHT * weight * np.nan_to_num(robust(np.log(forecast.seconds) - seconds)),
                 (vector - laws.centre) / laws.spread * PRIOR_WEIGHT,
             ]
         )
@@ -105,8 +105,15 @@ def balanced(names: Sequence[str]) -> Array:
     return scaled
 
 
-def _robust(residual: Array) -> Array:
+def robust(residual: Array) -> Array:
     """Return the signed square root of the soft-l1 loss 2·s²·(√(1 + (r/s)²) − 1), s = 0.1."""
-    scaled = residual / _ROBUST
-    robust: Array = np.sign(residual) * _ROBUST * np.sqrt(2 * (np.sqrt(1 + scaled**2) - 1))
-    return robust
+    found: Array = np.sign(residual) * _ROBUST * np.sqrt(2 * (np.hypot(1, residual / _ROBUST) - 1))
+    return found
+
+
+def robust_slope(residual: Array) -> Array:
+    """Return the derivative of ``robust``, which is 1 at 0."""
+    scaled = np.maximum(np.abs(residual) / _ROBUST, 1e-4)  # below it the quotient of two roundings
+    root = np.hypot(1, scaled)
+    slope: Array = scaled / root / np.sqrt(2 * (root - 1))
+    return slope

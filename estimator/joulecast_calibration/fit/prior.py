@@ -17,7 +17,7 @@ from joulecast_calibration.fit.coefficients import SPREADS, Coefficient, Laws, s
 from joulecast_calibration.fit.journal import MeasuredRows
 from joulecast_calibration.fit.table import Table
 
-_OWN_PACE = ("attention", "convolution", "depthwise", "recurrent")
+_OWN_PACE = ("batched", "attention", "convolution", "depthwise", "recurrent")
 """Families whose multiplication rate differs from a matrix product's."""
 _SEEN = 3
 """Fewest rows of an arithmetic or family that move its own coefficients; fewer would fit noise."""

@@ -7,27 +7,29 @@ shipped of both.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from joulecast.accelerators.catalogue import find
+from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import ARITHMETIC
-from joulecast.energy.generic import chip_of_sheet
+from joulecast.energy.generic import GENERATIONS, chip_of_sheet
 from joulecast.energy.model import Origin
 from joulecast.energy.names import sheet_named
-from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
+from joulecast.energy.profile import OF_ALL_CARDS, AcceleratorProfile, EnergyRows, FittedFrom, Host
 from joulecast.units import rounded
 from joulecast_calibration.files import write_together
-from joulecast_calibration.fit.cards import (
-    HOST,
-    FittedCard,
-    public_card,
-    transferred_card,
-    transferred_interval,
-)
+from joulecast_calibration.fit.across.hosts import pace_of
+from joulecast_calibration.fit.across.population import Population
+from joulecast_calibration.fit.across.sets import CardSet, own_set, published_sets
+from joulecast_calibration.fit.across.transfer import fitted_population, unseen
+from joulecast_calibration.fit.cards import HOST, FittedCard, public_card
 from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
+from joulecast_calibration.fit.networks import Fitted
 from joulecast_calibration.fit.prior import PRIORS, Prior, known_of, prior_of
 from joulecast_calibration.fit.search import SearchResult, search
 from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
@@ -35,6 +37,8 @@ from joulecast_calibration.fit.table import Table, table_of, table_of_set
 from joulecast_calibration.rows.networks import find_sets, read_set
 from joulecast_calibration.rows.operators import CARDS, FP32_CARDS
 
+_TYPICAL = "NVIDIA-A100-SXM4-80GB"
+"""Card whose interval stands for all that only their data sheets describe."""
 _DIGITS = 6  # significant digits of a shipped coefficient: beyond any error, and the same on every machine
 
 SHIPPED = (
@@ -70,14 +74,17 @@ _NEUSIGHT = FittedFrom(
 _LICENCES = {"energaizer": ("EnergAIzer, measured networks", "github.com/yifueve/energaizer-ispass26-artifact", "MIT")}
 
 
-def fit(folder: Path) -> Mapping[str, str]:
+def fit(folder: Path, measured: Path | None = None) -> Mapping[str, str]:
     """Return the text of every file that a fit of ``folder`` writes, by name: profiles, and the shared coefficients.
+
+    ``measured``: a folder with rows of this project, a subfolder for each card, from which other cards learn.
 
     Raises MeasurementError if ``folder`` is not a folder or a set in it lacks its columns.
     """
     read = [found for path in find_sets(folder) for found in read_set(path) if found.rows]
     sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
-    texts = {"generic": _generic(folder)}
+    networks = (*published_sets(folder), *_own_sets(measured))
+    texts = {"generic": _generic(folder, networks)}
     for product in SHIPPED:
         sheet = sheet_of(product)
         if sheet is None:
@@ -88,8 +95,27 @@ def fit(folder: Path) -> Mapping[str, str]:
             texts[product] = _profile(folder, card, "public", figures).to_json()
         else:
             origin: Origin = "public" if product in shared_coefficients(folder).power else "transferred"
-            texts[product] = _profile(folder, transferred_card(folder, sheet, own_watts=True), origin, {}).to_json()
+            texts[product] = _profile(folder, _unseen(folder, sheet, networks), origin, {}).to_json()
     return texts
+
+
+def _own_sets(measured: Path | None) -> tuple[CardSet, ...]:
+    """Return the networks that this project measured, by card."""
+    folders = [] if measured is None else sorted(path for path in measured.iterdir() if any(path.glob("*.jsonl")))
+    found = [own_set(folder.name, read([folder])) for folder in folders]
+    return tuple(each for each in found if each is not None)
+
+
+def _unseen(folder: Path, sheet: DataSheet, networks: Sequence[CardSet]) -> FittedCard:
+    """Transfer the law to a card by networks of other cards, and by its own tables of operators and power at rest."""
+    others = tuple(each for each in networks if each.sheet is not sheet)
+    card = unseen(folder, sheet, others)
+    return FittedCard(
+        sheet=sheet,
+        fitted=Fitted(law=card.law, host=card.pace.host),
+        interval=card.interval([each.table for each in others]),
+        sources=tuple(map(_source_of_set, others)),
+    )
 
 
 def _profile(folder: Path, card: FittedCard, origin: Origin, figures: Mapping[str, float]) -> AcceleratorProfile:
@@ -150,6 +176,7 @@ def _energy_rows(card: FittedCard, origin: Origin) -> tuple[EnergyRows, ...]:
 
 
 def _sources(folder: Path, card: FittedCard) -> Iterable[FittedFrom]:
+    yield from card.sources
     for donor in card.donors:
         name, origin, licence = _LICENCES.get(
             donor.name.split("_")[0], (donor.name, "a set of its own", "as its folder says")
@@ -170,16 +197,49 @@ def _sources(folder: Path, card: FittedCard) -> Iterable[FittedFrom]:
     yield _NEUSIGHT
 
 
-def _generic(folder: Path) -> str:
+def _source_of_set(found: CardSet) -> FittedFrom:
+    name, origin, licence = _LICENCES.get(
+        found.name.split("_")[0], (found.name, "rows of joulecast measure", "as its folder says")
+    )
+    what = f"{OF_ALL_CARDS}{found.product} say of all cards"
+    return FittedFrom(name=name, what=what, rows=found.fitted.size, origin=origin, licence=licence)
+
+
+def _generic(folder: Path, networks: Sequence[CardSet]) -> str:
+    """Return the coefficients of a card that only its data sheet describes; the interval is that of one such card."""
     shared, products = shared_coefficients(folder), f"{_OPERATORS.what}, power of bf16 products"
     operators = replace(_NEUSIGHT, what="seconds of fp32 operators", rows=3000 * len(FP32_CARDS))
+    population, draws = fitted_population(folder, networks, ())
+    sheet = sheet_of(_TYPICAL)
+    if sheet is None:
+        raise ValueError(f"no data sheet of {_TYPICAL}")
+    interval = unseen(folder, sheet, networks, tables=False).interval([each.table for each in networks])
+    typical = replace(HOST, measured_on=pace_of(GENERATIONS[0], draws).host.measured_on)
+    sources = [replace(_OPERATORS, what=products, rows=3000 * len(CARDS)), operators, *map(_source_of_set, networks)]
     document = {
-        "law": dict(shared.shares),
-        "hosts": {name: asdict(host) for name, host in hosts(HOST).items()},
-        "interval": asdict(transferred_interval(folder, shared, own=False)),
-        "fitted_from": [asdict(replace(_OPERATORS, what=products, rows=3000 * len(CARDS))), asdict(operators)],
+        "law": _moved(shared.shares, population),
+        "rest": dict(shared.rest),
+        "paces": {str(bus): math.exp(pace_of(bus, draws).log_mean) for bus in GENERATIONS},
+        "hosts": {name: asdict(host) for name, host in hosts(typical).items()},
+        "interval": asdict(interval),
+        "fitted_from": [asdict(source) for source in sources],
     }
     return json.dumps(rounded(document, _DIGITS), indent=1, sort_keys=True) + "\n"
+
+
+def _moved(shares: Mapping[str, Any], population: Population) -> dict[str, Any]:
+    """Return ``shares`` with what networks say of all cards; shares of a peak stay below it."""
+    found: dict[str, Any] = {name: dict(v) if isinstance(v, Mapping) else v for name, v in shares.items()}
+    for path, shift in zip(population.paths, population.common.tolist(), strict=True):
+        name, _, key = path.removeprefix("law.").partition(".")
+        scale = math.exp(shift)
+        if key:
+            found[name][key] = found[name].get(key, 1.0) * scale
+        else:
+            found[name] *= scale
+    for name, value in found["compute_efficiency"].items():
+        found["compute_efficiency"][name] = min(value, 1.0)
+    return found | {name: min(found[name], 1.0) for name in ("held_share", "voltage_floor")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,7 +357,7 @@ def fit_own(texts: Mapping[str, str], measured: Path) -> Mapping[str, str]:
 
 def write(folder: Path, target: Path, measured: Path | None = None) -> tuple[Path, ...]:
     """Write every file of ``fit(folder)`` and ``fit_own`` into ``target``, after all of them have been made."""
-    texts = fit(folder)
+    texts = fit(folder, measured)
     texts = texts if measured is None else fit_own(texts, measured)
     contents = {target / f"{name}.json": text for name, text in sorted(texts.items())}
     write_together(contents)

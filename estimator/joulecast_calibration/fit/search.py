@@ -24,11 +24,10 @@ from joulecast.energy.physical import (
 )
 from joulecast.energy.profile import AcceleratorProfile, Law
 from joulecast_calibration.fit.crossvalidation import Forecast, Refits
-from joulecast_calibration.fit.networks import PRIOR_WEIGHT, TIME_WEIGHT, Fitted
+from joulecast_calibration.fit.networks import PRIOR_WEIGHT, TIME_WEIGHT, Fitted, robust, robust_slope
 from joulecast_calibration.fit.prior import Prior
 from joulecast_calibration.fit.table import Measured, Table
 
-_ROBUST = 0.1  # log residuals beyond it count linearly, as in fit.networks
 _EFFECT_SPREAD = 0.03
 """Spread of a card's and run's own joules: NVML's sensors differ by a few percent in gain (Yang, Adamek, Armour)."""
 _NEAR = 0.7
@@ -167,13 +166,13 @@ class _Fit:
 
     def residuals(self, vector: Array) -> Array:
         prior = (vector - self._laws.centre) / self._laws.spread * PRIOR_WEIGHT
-        return np.concatenate([(self._weight * _robust(self._off(vector))).ravel(), prior])
+        return np.concatenate([(self._weight * robust(self._off(vector))).ravel(), prior])
 
     def jacobian(self, vector: Array, slopes: Array | None = None) -> Array:
         """Return the derivatives of ``residuals`` with fixed random effects; ``slopes``: those of nearly the same
         point."""
         slopes = self.slopes(vector) if slopes is None else slopes
-        rows = (self._weight * _robust_slope(self._off(vector)))[..., np.newaxis] * slopes
+        rows = (self._weight * robust_slope(self._off(vector)))[..., np.newaxis] * slopes
         priors = np.diag(PRIOR_WEIGHT / self._laws.spread)
         return np.concatenate([rows.reshape(-1, vector.size), priors])
 
@@ -220,20 +219,6 @@ class _Holds:
     def spread(self, effects: Array) -> Array:
         """Return the effect of each row's hold, (size,)."""
         return effects[self._of]
-
-
-def _robust(residual: Array) -> Array:
-    """Return the signed square root of the soft-l1 loss, as in fit.networks."""
-    robust: Array = np.sign(residual) * _ROBUST * np.sqrt(2 * (np.hypot(1, residual / _ROBUST) - 1))
-    return robust
-
-
-def _robust_slope(residual: Array) -> Array:
-    """Return the derivative of ``_robust``, which is 1 at 0."""
-    scaled = np.maximum(np.abs(residual) / _ROBUST, 1e-4)  # below it the quotient of two roundings
-    root = np.hypot(1, scaled)
-    slope: Array = scaled / root / np.sqrt(2 * (root - 1))
-    return slope
 
 
 def law_refits(prior: Prior, table: Table, whole: SearchResult, *, seconds: bool = False) -> Refits:

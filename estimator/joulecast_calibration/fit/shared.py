@@ -13,10 +13,10 @@ from scipy.optimize import least_squares
 
 from joulecast.energy.datasheets import DataSheet, datasheets
 from joulecast.energy.features import ARITHMETIC, Array
-from joulecast.energy.generic import chip_of_sheet, law_of
+from joulecast.energy.generic import at_rest, chip_of_sheet, law_of
 from joulecast.energy.physical import Chip
 from joulecast.energy.profile import Law
-from joulecast_calibration.fit.operators import PowerShares, fit_latency, fit_power, mean_shares, power_errors
+from joulecast_calibration.fit.operators import PowerShares, fit_latency, fit_power, mean_shares
 from joulecast_calibration.rows.operators import (
     CARDS,
     FP32_CARDS,
@@ -38,6 +38,9 @@ PRODUCT_PATHS = (
     "sharpness",
     "tail_seconds",
 )
+_OUTSIDE_TENSOR_CORES = 0.75
+"""Of the power limit that an arithmetic outside tensor cores fills at its peak, relative to one inside: a GPU's vector
+units reach their peak below the limit. Fits of two cards with fp32 networks say 0.69 and 0.75."""
 _Rows = TypeVar("_Rows")
 BF16 = ARITHMETIC.index("bf16")
 
@@ -60,16 +63,22 @@ START: Mapping[str, Any] = {
     "transposed_depth": {"fp32": 100.0},  # tensor cores read either way
     "family_compute": {
         "convolution": 0.6,
+        "batched": 1.0,
         "recurrent": 0.5,
     },  # no table of these: implicit products fill tiles less well
     "memory_efficiency": 0.85,
-    "family_memory": {"convolution": 0.6},  # tensors change layout before and after
+    "family_memory": {"convolution": 0.6, "batched": 1.0},  # tensors change layout before and after
     "instructions": INSTRUCTIONS,
     "sharpness": 3.0,
     "tail_seconds": 2.5e-6,
-    "flop_joules": dict.fromkeys(ARITHMETIC, 1.0),  # a part that alone fills the limit at its full rate
+    "flop_joules": {
+        "fp32": 0.75,
+        "tf32": 1.0,
+        "fp16": 1.0,
+        "bf16": 1.0,
+    },  # a part that alone fills the limit at its full rate
     "instruction_joules": 0.8,
-    "byte_joules": 1.0,
+    "byte_joules": 1.1e-10,  # of stacked memory, J: HBM2 and HBM3 differ by less than cards do
     "static_watts": 0.15,
     "clock_watts": 0.05,
     "gap_watts": 0.15,
@@ -84,18 +93,16 @@ START: Mapping[str, Any] = {
 class Shared:
     """Coefficients that cards share.
 
-    - ``shares``: means over cards, as ``generic.law_of`` takes them.
+    - ``shares``: means over cards of other chips than those left out, as ``generic.law_of`` takes them.
     - ``laws``: law of each card with latency tables.
     - ``power``: power shares of each metered card.
     - ``rest``: power at rest of each card as a share of its limit.
-    - ``power_error``: of the interval rule (ADR 0041).
     """
 
     shares: Mapping[str, Any]
     laws: Mapping[str, Law]
     power: Mapping[str, PowerShares]
     rest: Mapping[str, float]
-    power_error: float | None
 
 
 def sheet_of(product: str) -> DataSheet | None:
@@ -110,23 +117,26 @@ def shares_of_others(shared: Shared, sheet: DataSheet) -> Mapping[str, Any]:
 
 
 @cache
-def shared_coefficients(folder: Path, without: str = "") -> Shared:
-    """Compute everything that the operator tables of ``folder`` give without a joule or watt of the product
+def shared_coefficients(folder: Path, *without: str) -> Shared:
+    """Compute everything that the operator tables of ``folder`` give without a joule or watt of the products
     ``without``."""
     laws = {sheet.labels[0]: law for sheet in datasheets() if (law := _timed(folder, sheet.labels[0])) is not None}
-    rest = {p: r for p, r in rest_power(folder).items() if p != without and sheet_of(p) and not sheet_of(p).missing}  # type: ignore[union-attr]
-    shares = dict(START) | _mean_times(laws) | _rest_shares(rest)
-    at_rest = {product: float(entry.watts[-1]) / _limit(product) for product, entry in rest.items()}
+    rest = {p: r for p, r in rest_power(folder).items() if p not in without and sheet_of(p) and not sheet_of(p).missing}  # type: ignore[union-attr]
+    chips = {sheet.architecture for product in without if (sheet := sheet_of(product))}
+    others = {p: law for p, law in laws.items() if (sheet := sheet_of(p)) and sheet.architecture not in chips}
+    shares = dict(START) | _mean_times(others) | _rest_shares(rest)
+    resting = {product: float(entry.watts[-1]) / _limit(product) for product, entry in rest.items()}
     typical = shares["gap_watts"] + shares["clock_watts"]
     power = {}
     for product in METERED:
-        rows = gemm_power(folder, product) if product != without else None
+        rows = gemm_power(folder, product) if product not in without else None
         if rows is not None:
-            power[product] = fit_power(rows, _chip(product), BF16, at_rest.get(product, typical))
+            power[product] = fit_power(rows, _chip(product), BF16, resting.get(product, typical))
     if power:
         mean = mean_shares(power)
-        shares |= {"flop_joules": dict.fromkeys(ARITHMETIC, mean.compute), "byte_joules": mean.memory}
-    return Shared(shares=shares, laws=laws, power=power, rest=at_rest, power_error=_left_out(folder, power))
+        bytes_of = [_byte_joules(product, found) for product, found in power.items()]
+        shares |= {"flop_joules": _flop_shares(mean.compute), "byte_joules": float(np.mean(bytes_of))}
+    return Shared(shares=shares, laws=laws, power=power, rest=resting)
 
 
 def transferred_law(shared: Shared, sheet: DataSheet) -> Law:
@@ -138,11 +148,19 @@ def transferred_law(shared: Shared, sheet: DataSheet) -> Law:
         law = replace(law, **{name: _merged(getattr(law, name), getattr(timed, name)) for name in _TIME_FIELDS})
     if product in shared.power:
         power = shared.power[product]
-        own = dict(shared.shares) | {"byte_joules": power.memory}
-        own["flop_joules"] = dict.fromkeys(ARITHMETIC, power.compute)
-        priced = law_of(own, sheet)
-        law = replace(law, flop_joules=priced.flop_joules, byte_joules=priced.byte_joules)
-    return law if product not in shared.rest else with_rest(law, shared.rest[product] * _limit(product))
+        flops = law_of(dict(shared.shares) | {"flop_joules": _flop_shares(power.compute)}, sheet).flop_joules
+        law = replace(law, flop_joules=flops, byte_joules=_byte_joules(product, power))
+    return at_rest(law, sheet, shared.rest)
+
+
+def _flop_shares(tensor: float) -> dict[str, float]:
+    """Return the share of each arithmetic: ``tensor`` in tensor cores, less outside of them."""
+    return {name: tensor * (_OUTSIDE_TENSOR_CORES if name == "fp32" else 1.0) for name in ARITHMETIC}
+
+
+def _byte_joules(product: str, power: PowerShares) -> float:
+    chip = _chip(product)
+    return power.memory * chip.power_limit_watts / chip.bandwidth_bytes_per_second
 
 
 _TIME_FIELDS = (
@@ -161,17 +179,6 @@ _TIME_FIELDS = (
 def _merged(shared: Any, own: Any) -> Any:
     """Merge a card's own values over the shared ones; mappings are merged entry by entry."""
     return {**shared, **own} if isinstance(own, dict) else own
-
-
-def with_rest(law: Law, watts: float) -> Law:
-    """Scale the power at rest of ``law`` to ``watts`` at boost."""
-    scale = watts / (law.gap_watts + law.clock_watts)
-    return replace(
-        law,
-        gap_watts=law.gap_watts * scale,
-        static_watts=law.static_watts * scale,
-        clock_watts=law.clock_watts * scale,
-    )
 
 
 @cache
@@ -291,22 +298,6 @@ def _curve(product: str, entry: Rest) -> tuple[Array, Array]:
     sheet = sheet_of(product)
     boost = (sheet and sheet.boost_mhz) or float(entry.clock_mhz[-1])
     return entry.clock_mhz / boost, entry.watts / _limit(product)
-
-
-def _left_out(folder: Path, power: Mapping[str, PowerShares]) -> float | None:
-    """Return the largest error, over metered cards, of a power forecast from the other cards.
-
-    The error is the 90th percentile of |log error|; None for fewer than two cards.
-    """
-    if len(power) < 2:
-        return None
-    worst = []
-    for product in power:
-        rows = gemm_power(folder, product)
-        others = mean_shares({name: shares for name, shares in power.items() if name != product})
-        if rows is not None:
-            worst.append(np.quantile(np.abs(power_errors(others, rows, _chip(product), BF16)), 0.9))
-    return float(max(worst))
 
 
 def _chip(product: str) -> Chip:

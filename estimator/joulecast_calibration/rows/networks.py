@@ -78,38 +78,6 @@ class NetworkSet:
     unscored: tuple[tuple[str, int], ...]
 
 
-LATENCY_MODELS = {"bert_large": ("bertmodel", "large"), "opt_13": ("optmodel", "opt-1p3b")}
-"""Networks of the fp32 latency table whose graphs are shipped."""
-
-
-def read_latencies(folder: Path) -> Mapping[str, tuple[tuple[ForecastRow, ...], Array]]:
-    """Read seconds of whole fp32 networks by the table's name of the card; products in fp32, without fusion."""
-    path = folder / "neusight_latency" / "model_inference_latency.csv"
-    found: dict[str, list[tuple[ForecastRow, float]]] = {}
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as text:
-            for entry in csv.DictReader(text):
-                if entry["model"] in LATENCY_MODELS and not entry["variant"]:
-                    found.setdefault(entry["device"], []).append(
-                        (_latency_row(entry), float(entry["fw_latency"]) / 1e3)
-                    )
-    return {name: (tuple(row for row, _ in rows), np.array([s for _, s in rows])) for name, rows in found.items()}
-
-
-def _latency_row(entry: Mapping[str, str]) -> ForecastRow:
-    architecture, config = LATENCY_MODELS[entry["model"]]
-    return ForecastRow(
-        architecture=architecture,
-        config=config,
-        precision="fp32",
-        batch_size=int(entry["batch"]),
-        sequence=int(entry["seq"]),
-        mode="prefill",
-        attention="eager",
-        clock_mhz=None,
-    )
-
-
 def find_sets(folder: Path) -> tuple[Path, ...]:
     """Return the subfolders of ``folder`` with network rows, by name. Raises MeasurementError if it is not a folder."""
     if not folder.is_dir():

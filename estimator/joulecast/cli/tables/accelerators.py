@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from joulecast.cli.tables.cells import line
 from joulecast.cli.tables.profiles import facts, plain_table
 from joulecast.cli.tables.quantities import digits, percent, quantity
+from joulecast.energy.profile import OF_ALL_CARDS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,10 +64,25 @@ def _trust(profile: AcceleratorProfile) -> dict[str, str]:
         for runtime, host in profile.hosts.items()
     )
     return {
+        "rests on": basis(profile),
         "interval": interval_text(profile.interval),
         "held out": ", ".join(f"{name} {digits(figure)}" for name, figure in profile.held_out.items()),
         "runtimes": hosts,
     }
+
+
+def basis(profile: AcceleratorProfile) -> str:
+    """Say in words whose rows and which host a forecast rests on."""
+    if profile.origin == "measured" or profile.held_out:
+        return "networks that this card ran, and their host"
+    others = [source for source in profile.fitted_from if source.what.startswith(OF_ALL_CARDS)]
+    known = {"public": "its data sheet, power and seconds of its operators", "datasheet": "its data sheet alone"}
+    own = known.get(profile.origin, "its data sheet and seconds of operators on its chip")
+    shared = f"{len(others)} sets of networks on other cards ({sum(source.rows for source in others):,} rows)"
+    return (
+        f"no network of this card: {own}, and what {shared} say of all cards; its host is not known, so it is taken as"
+        f" that of {profile.hosts['torch-eager'].measured_on}, at the pace of hosts as old as this card"
+    )
 
 
 def interval_text(interval: Interval) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from joulecast_calibration.evaluate.cards.forms import LimitTimesSeconds, ProportionalToMacs, ScaledForm
-from joulecast_calibration.evaluate.cards.systems import CardSystem, Remembered, TransferredLaw
+from joulecast_calibration.evaluate.cards.systems import CardSystem, PopulationLaw, Remembered
 from joulecast_calibration.evaluate.systems.catalogue import FORMS
 
-LAW: CardSystem = Remembered(TransferredLaw())
+LAW: CardSystem = Remembered(PopulationLaw())
 """The law of this project as it forecasts cards of which nothing was measured."""
 
 CARD_SYSTEMS: tuple[CardSystem, ...] = (

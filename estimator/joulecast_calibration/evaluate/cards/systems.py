@@ -10,13 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from joulecast.energy.features import Array
-from joulecast.energy.generic import chip_of_sheet, law_of
-from joulecast_calibration.evaluate.cardscores import JOULES, QUANTITIES, SECONDS, WATTS
+from joulecast_calibration.evaluate.cardscores import JOULES, SECONDS, WATTS
 from joulecast_calibration.evaluate.contenders import PHYSICAL
-from joulecast_calibration.evaluate.transfer import slower_host
 from joulecast_calibration.fit.across.sets import CardSet
-from joulecast_calibration.fit.cards import HOST, transferred_widths
-from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others
+from joulecast_calibration.fit.across.transfer import unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,31 +44,19 @@ class CardSystem(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TransferredLaw:
-    """The law by the card's data sheet and by what operator tables of cards with other chips have in common."""
+class PopulationLaw:
+    """The law by the card's data sheet and by what cards and hosts have in common (ADR 0166)."""
 
     name: str = PHYSICAL
 
-    def forecast(self, folder: Path, asked: CardSet, others: Sequence[CardSet]) -> CardForecast | None:  # noqa: ARG002
-        """Forecast by tables of operators alone, so that ``others`` are not used (ADR 0041)."""
-        shared, chip = shared_coefficients(folder, asked.product), chip_of_sheet(asked.sheet)
-        law, clock = law_of(shares_of_others(shared, asked.sheet), asked.sheet), asked.clock_shares
+    def forecast(self, folder: Path, asked: CardSet, others: Sequence[CardSet]) -> CardForecast | None:
+        """Forecast by a joint fit of ``others`` and by tables of operators of cards with other chips."""
+        card, clock = unseen(folder, asked.sheet, others, without=(asked.product,), tables=False), asked.clock_shares
         with np.errstate(all="ignore"):  # an arithmetic without a peak: its rows are not finite, and not scored
-            found = asked.table.compose(law, HOST, chip, clock)
-            slower = asked.table.compose(law, slower_host(HOST), chip, clock)
-            values = _quantities(found.joules, found.seconds)
-            host = {
-                name: np.log(value / values[name]) for name, value in _quantities(slower.joules, slower.seconds).items()
-            }
-        widths = transferred_widths(folder, shared, own=False, without=asked.product)
-        plain = {JOULES: widths.joules, SECONDS: widths.seconds, WATTS: widths.watts}
-        return CardForecast(
-            values=values, log_half_widths={name: np.hypot(plain[name], host[name]) for name in QUANTITIES}
-        )
-
-
-def _quantities(joules: Array, seconds: Array) -> dict[str, Array]:
-    return {JOULES: joules, SECONDS: seconds, WATTS: joules / seconds}
+            found = card.forecast(asked.table, clock)
+            widths = card.log_half_widths(asked.table, clock)
+        values = {JOULES: found.joules, SECONDS: found.seconds, WATTS: found.joules / found.seconds}
+        return CardForecast(values=values, log_half_widths=dict(zip((JOULES, SECONDS, WATTS), widths, strict=True)))
 
 
 @dataclass(slots=True)

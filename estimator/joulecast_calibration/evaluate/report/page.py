@@ -48,9 +48,9 @@ and nothing else of it.
 are development checks:
 the form of the law, the priors of its coefficients and the graph of OPT were chosen with one of them in sight \
 (ADRs [0116](adr/0116-tiles-waves-and-instructions.md) and \
-[0136](adr/0136-prologues-transposed-weights-and-long-rows.md)). Transferred intervals follow a rule \
-fixed before the rows were first scored that way
-([ADR 0041](adr/0041-width-of-transferred-intervals.md)) and are never tuned.
+[0136](adr/0136-prologues-transposed-weights-and-long-rows.md)). The priors of what cards and hosts \
+have in common were fixed before any card was scored by them
+([ADR 0166](adr/0166-one-law-for-many-cards.md)) and are never tuned.
 
 The other systems are those of the literature, on the same rows and by the same protocol, each fitted by precision and \
 given a factor for the clock:

@@ -123,7 +123,7 @@ def kind_of(layer: LayerProfile) -> str:
     if "Norm" in layer.op_type:
         return "normalisation"
     found = family(layer)
-    if found == "matmul":
+    if found in ("matmul", "batched"):
         return "linear" if layer.weight_numel else "attention"
     return _KIND_OF_FAMILY.get(found, found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ class CardSet:
     - ``name``: of the table; also stands for its host, since no two tables share one that is known.
     - ``rows``: what a forecast may know of each network.
     - ``table``: the networks with their measured joules and seconds; nan where something was not measured.
+    - ``fitted``: what a fit of other cards may use: the networks, and layers where this project measured some.
     - ``own``: whether this project measured them, so that its clock was measured, not locked.
     """
 
@@ -35,6 +37,7 @@ class CardSet:
     sheet: DataSheet
     rows: tuple[ForecastRow, ...]
     table: Table
+    fitted: Table
     own: bool
 
     @property
@@ -55,9 +58,10 @@ class CardSet:
         """Return the set without any measured column: its joules and seconds are nan, and so is a clock not locked."""
         unknown = np.full(self.table.size, math.nan)
         table = replace(self.table, joules=unknown, seconds=unknown, clock_mhz=self._locks_mhz)
-        return replace(self, table=table)
+        return replace(self, table=table, fitted=table)
 
 
+@cache
 def published_sets(folder: Path) -> tuple[CardSet, ...]:
     """Return every table of networks in ``folder`` whose card has complete limits, by name."""
     return tuple(found for each in network_sets(folder) if (found := published_set(each)) is not None)
@@ -69,7 +73,7 @@ def published_set(found: NetworkSet) -> CardSet | None:
     if sheet is None or sheet.missing or (sheet.boost_mhz is None and any(row.clock_mhz for row in found.rows)):
         return None
     table = table_of_set(found.rows, found.truth, lacks=sheet.lacks)
-    return CardSet(name=found.name, sheet=sheet, rows=found.rows, table=table, own=False)
+    return CardSet(name=found.name, sheet=sheet, rows=found.rows, table=table, fitted=table, own=False)
 
 
 def own_set(name: str, journal: MeasuredRows) -> CardSet | None:
@@ -86,12 +90,13 @@ def own_set(name: str, journal: MeasuredRows) -> CardSet | None:
         return None
     if not table.is_network.any():
         return None
-    table = table.take(table.is_network)
+    networks = table.take(table.is_network)
     return CardSet(
         name=name,
         sheet=sheet,
-        rows=tuple(network_row(row, row.batch_size) for row in table.rows),
-        table=table,
+        rows=tuple(network_row(row, row.batch_size) for row in networks.rows),
+        table=networks,
+        fitted=table,
         own=True,
     )
 

@@ -178,8 +178,8 @@ def test_a_card_known_by_its_data_sheet_alone_takes_the_energies_of_its_measured
     nvl, h200 = find("NVIDIA-H100-NVL"), find("NVIDIA-H200")
     card = engines()["vllm"].generations["Hopper"]
     found = law_of(nvl, card)
-    assert card.die is not None and card.die.cards == ("NVIDIA-H200",)
-    assert found.byte_joules == pytest.approx(h200.law.byte_joules, rel=1e-3)
+    assert card.die is not None and card.die.cards == ("NVIDIA-H100-80GB-HBM3", "NVIDIA-H200")
+    assert H100.law.byte_joules < found.byte_joules < h200.law.byte_joules
     assert 0.7 < found.flop_joules["bf16"] / h200.law.flop_joules["bf16"] < 1
     assert found.static_watts == nvl.law.static_watts, "what a board draws at rest is the board's"
     for measured in (H100, h200):

@@ -75,7 +75,7 @@ def test_a_card_with_joules_is_public_and_one_of_its_chip_is_transferred(folder:
     assert own.held_out["rows"] == 12
     assert own.interval.groups == 3
     assert not own.interval.guaranteed
-    assert other.law.byte_joules == own.law.byte_joules
+    assert 1.1e-10 < other.law.byte_joules < own.law.byte_joules, "it goes part of the way that networks say"
     assert str(folder) not in own.to_json()
 
 

@@ -80,5 +80,4 @@ def test_a_folder_without_tables_gives_the_starting_shares(tmp_path: Path) -> No
     found = shared_coefficients(tmp_path)
     assert found.laws == {}
     assert found.power == {}
-    assert found.power_error is None
     assert found.shares["byte_joules"] == START["byte_joules"]
