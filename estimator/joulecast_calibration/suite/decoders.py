@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.rows.counted import Counted, layer_of
 
 FILE_NAME = "decoders.json.gz"
 
@@ -93,11 +92,6 @@ class DecoderPass:
     @property
     def key(self) -> tuple[str, str, int, int]:
         return self.name, self.phase, self.batch_size, self.context_tokens
-
-    @property
-    def counted(self) -> Counted:
-        """Return its rows of the law and how often each runs."""
-        return [(layer_of(row), times) for row, times in self.contents]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

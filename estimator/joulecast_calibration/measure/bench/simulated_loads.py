@@ -20,7 +20,7 @@ from joulecast_calibration.meter.simulated import Phase, SimulatedDevice, Simula
 from joulecast_calibration.rows.counted import Counted, row_document
 from joulecast_calibration.rows.graphs import PackedGraph
 from joulecast_calibration.suite.configuration import ACCELERATOR, RUNTIME
-from joulecast_calibration.suite.contents import rows_of_layer, rows_of_network
+from joulecast_calibration.suite.contents import rows_of_layer, rows_of_network, rows_of_pass
 from joulecast_calibration.suite.decoders import DecoderPass
 from joulecast_calibration.suite.index import committed
 
@@ -107,7 +107,7 @@ def rows_of(configuration: Configuration) -> Counted | None:
         return rows_of_layer(configuration.digest)
     if configuration.phase:
         found = _pass_of(configuration)
-        return found.counted if found else None
+        return rows_of_pass(found) if found else None
     return rows_of_network(
         (configuration.name, configuration.batch_size, configuration.sequence_length, configuration.audio_seconds)
     )

@@ -11,6 +11,7 @@ from torch import nn
 
 from joulecast.errors import MeasurementError
 from joulecast_calibration import suite
+from joulecast_calibration.suite.contents import rows_of_pass
 from joulecast_calibration.suite.decoders import (
     BATCH_SIZES,
     CONFIGURATIONS,
@@ -80,7 +81,7 @@ def test_a_decode_pass_reads_the_weights_once_and_the_cache_of_every_sequence(de
 def test_contents_are_what_the_counts_sum_up(decoders: Decoders) -> None:
     for found in decoders.passes[::20]:
         assert sum(times for _, times in found.contents) == found.counts["rows"]
-        assert sum(row.macs * times for row, times in found.counted) == found.counts["macs"]
+        assert sum(row.macs * times for row, times in rows_of_pass(found)) == found.counts["macs"]
 
 
 @pytest.mark.slow
@@ -129,7 +130,7 @@ def test_no_pass_waits_for_a_value() -> None:
 
 
 def contents(each: DecoderPass) -> list[str]:
-    return sorted(map(repr, each.counted))
+    return sorted(map(repr, rows_of_pass(each)))
 
 
 def test_a_survey_is_read_as_it_was_written(tmp_path: Path) -> None:
