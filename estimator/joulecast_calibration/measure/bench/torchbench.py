@@ -17,11 +17,11 @@ from joulecast_calibration.measure.bench.ceilings import busy_load, ceilings
 from joulecast_calibration.measure.bench.companion import Companion
 from joulecast_calibration.measure.bench.gaps import gap_watts
 from joulecast_calibration.measure.bench.host import host_constants
-from joulecast_calibration.measure.loads.decoders import PreparedDecoder, prepared_decoder
 from joulecast_calibration.measure.loads.devices import Cuda, Device, Processor, described_errors
 from joulecast_calibration.measure.loads.exported import PROVIDERS, available_providers
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import PreparedNetwork, prepared_network
+from joulecast_calibration.measure.loads.passes.decoders import PreparedDecoder, prepared_decoder
 from joulecast_calibration.measure.loads.precision import built_dtype
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.measure.loads.decoders import PreparedDecoder, prepared_decoder
 from joulecast_calibration.measure.loads.devices import Processor
+from joulecast_calibration.measure.loads.passes.decoders import PreparedDecoder, prepared_decoder
 from joulecast_calibration.suite.decoders import PHASES
 from tests.unit.joulecast_calibration.suite.test_decoders import TINY
 
