@@ -18,6 +18,8 @@ TRANSFERRED = "transferred"
 SPLITS = (FAMILY, ARCHITECTURE, TRANSFERRED, IN_SAMPLE)
 
 ZERO_SHOT = "zero-shot"
+SERVING = "serving passes"
+"""Study of prefill and decode passes of decoders, forecast by a fit of layers and forward passes."""
 """Study: language models that generate text, by a fit that saw none."""
 VISION_TRAINED = "trained on vision"
 """Study: a fit of vision networks alone."""

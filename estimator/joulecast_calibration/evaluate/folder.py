@@ -15,6 +15,7 @@ from joulecast_calibration.rows.journals import (
     Line,
     Placed,
     is_executed,
+    is_served,
     is_simulated,
     left_out,
     read_rows,
@@ -67,13 +68,19 @@ def _of_accelerator(name: str, accelerator: str, lines: Sequence[Line]) -> Itera
     refused = left_out(lines)
     yield from _counted(name, refused)
     placed = [line for line in lines if isinstance(line, Placed)]
-    kept = list(filter(is_executed, placed))
+    kept, served = list(filter(is_executed, placed)), tuple(filter(is_served, placed))
     if len(kept) < FEWEST_ROWS:
         why = f"{len(kept)} valid layers and networks, and a fit needs {FEWEST_ROWS}: measure more"
         yield Unscored(set=name, split="all", reason=why, n=len(kept))
+        if served:
+            why = f"prefill and decode passes, which are forecast by a fit on {FEWEST_ROWS} layers and forward passes"
+            yield Unscored(set=name, split="all", reason=why, n=len(served))
         return
     rows = [line.row for line in placed]
-    journal = journal_of(rows, kept, accelerator, refused=refused, simulated=is_simulated(accelerator))
+    journal = journal_of(
+        rows, kept, accelerator, served=served, refused=refused,
+        simulated=is_simulated(accelerator),
+    )  # fmt: skip
     yield NamedJournal(name=name, journal=journal)
 
 

@@ -34,6 +34,7 @@ from joulecast_calibration.evaluate.evaluation import (
 )
 from joulecast_calibration.evaluate.families import THE_REST, architecture_folds, vision_folds
 from joulecast_calibration.evaluate.folder import NamedJournal
+from joulecast_calibration.evaluate.generating import serving_scores
 from joulecast_calibration.evaluate.transfer import transferred
 from joulecast_calibration.fit.across.sets import network_row
 from joulecast_calibration.fit.crossvalidation import (
@@ -71,17 +72,19 @@ def evaluate_journal(folder: Path, found: NamedJournal) -> Iterator[Outcome]:
     yield from (Unscored(set=found.name, split="all", reason=why, n=n) for why, n in sorted(table.left_out.items()))
     yield _facts(found, table)
     prior = prior_of(journal, table, known)
+    whole = search(prior, table)
     trial = _Trial(
         found.name,
         tuple(network_row(row, row.batch_size) for row in table.rows),
         table.joules,
         table.is_network,
-        measured_contenders(prior, table, search(prior, table)),
+        measured_contenders(prior, table, whole),
         table,
     )
     yield from _held_out(trial)
     yield from _transferred(trial, folder, journal.product)
     yield from in_sample(trial)
+    yield from serving_scores(found, prior, whole)
     yield from learning_scores(trial.name, journal, table)
     yield from noise_scores(trial.name, table)
 

@@ -18,6 +18,7 @@ from joulecast_calibration.rows.journals import (
     SIMULATED,
     Executed,
     is_executed,
+    is_served,
     is_simulated,
     left_out,
     read_journals,
@@ -25,12 +26,16 @@ from joulecast_calibration.rows.journals import (
 )
 from joulecast_calibration.rows.typed import ConstantsRow, SessionRow, TypedRow
 
+SERVED = "prefill and decode passes of decoders: scored by `joulecast evaluate`, and not fitted"
+"""Reason for rows that a fit leaves out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRows:
     """Rows of one accelerator, ready to be fitted.
 
     - ``rows``: valid layers and networks.
+    - ``served``: valid passes of decoders that generate, which no fit uses.
     - ``graphs``: graphs that were traced where the rows were measured, by digest.
     - ``constants``: rows of kind ``constants`` of every run.
     - ``product``: label of the accelerator, found by the power limit where the rows have a shorter name; of a simulated
@@ -41,6 +46,7 @@ class MeasuredRows:
     """
 
     rows: tuple[Executed, ...]
+    served: tuple[Executed, ...] = ()
     graphs: Mapping[str, MeasuredGraph]
     constants: tuple[ConstantsRow, ...]
     product: str
@@ -67,7 +73,10 @@ def read(paths: Sequence[Path]) -> MeasuredRows:
     simulated = any(is_simulated(line.accelerator) for line in found.lines)
     refuse_unfit(found.lines, simulated=simulated and simulated_allowed())
     kept = tuple(filter(is_executed, found.placed))
+    served = tuple(filter(is_served, found.placed))
     refused = left_out(found.lines, found.damaged)
+    if served:
+        refused[SERVED] = len(served)
     if len(kept) < FEWEST_ROWS:
         raise MeasurementError(
             f"{named} holds {len(kept)} valid layer and network rows, and a fit needs {FEWEST_ROWS}:"
@@ -75,7 +84,7 @@ def read(paths: Sequence[Path]) -> MeasuredRows:
             reason="TooFewRows",
         )
     accelerator = _only_accelerator((line.accelerator for line in found.lines), named)
-    return journal_of(found.rows, kept, accelerator, refused=refused, simulated=simulated)
+    return journal_of(found.rows, kept, accelerator, served=served, refused=refused, simulated=simulated)
 
 
 def _told(refused: Mapping[str, int]) -> str:
@@ -87,14 +96,19 @@ def journal_of(
     kept: Sequence[Executed],
     accelerator: str,
     *,
+    served: Sequence[Executed] = (),
     refused: Mapping[str, int],
     simulated: bool,
 ) -> MeasuredRows:
-    """Build the table input from ``rows`` of every kind of one accelerator; ``kept``: those that are fitted."""
+    """Build the table input from ``rows`` of every kind of one accelerator.
+
+    ``kept``: those that are fitted; ``served``: passes of decoders.
+    """
     sessions = [row for row in rows if isinstance(row, SessionRow)]
     limit_watts = _limit(kept)
     return MeasuredRows(
         rows=tuple(kept),
+        served=tuple(served),
         graphs=graphs_of(rows),
         constants=tuple(row for row in rows if isinstance(row, ConstantsRow)),
         product=label_of(product_of(accelerator, simulated=simulated), Seen(power_limit_watts=limit_watts)),

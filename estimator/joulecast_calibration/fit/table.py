@@ -54,6 +54,7 @@ class Measured:
     - ``batch_size``: 0 for a layer, whose shapes hold it.
     - ``sequence_length``: tokens of a network's input, where it reads tokens.
     - ``audio_seconds``: length of a network's audio input, where it reads audio.
+    - ``phase``, ``context_tokens``: of a pass of a decoder that generates.
     """
 
     is_network: bool
@@ -68,6 +69,8 @@ class Measured:
     audio_seconds: float | None
     configuration: str
     hold: str
+    phase: str = ""
+    context_tokens: int | None = None
 
     @property
     def eager(self) -> bool:
@@ -302,6 +305,8 @@ def _measured(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Measured:
         audio_seconds=row.audio_seconds,
         configuration=row.identity,
         hold=f"{line.card}|{row.run_id}",
+        phase=(row.phase or "") if isinstance(row, NetworkRow) else "",
+        context_tokens=row.context_tokens if isinstance(row, NetworkRow) else None,
     )
 
 
@@ -333,6 +338,8 @@ def _counted(line: Executed, graphs: Mapping[str, MeasuredGraph]) -> Counted | s
 
 def _of_index(line: Executed) -> Counted | str:
     row = line.row
+    if isinstance(row, NetworkRow) and row.phase:
+        return "passes of decoders whose journal does not hold the graph"
     if row.digest_expected:
         return "another graph than the suite's, which its journal does not hold"
     if not isinstance(row, NetworkRow):

@@ -231,8 +231,13 @@ def refusal_of(line: Line) -> str:
 
 
 def is_executed(line: Placed[TypedRow]) -> TypeGuard[Executed]:
-    """Return whether a row can be fitted and scored."""
-    return isinstance(line.row, LayerRow | NetworkRow) and not refusal_of(line)
+    """Return whether a row is a layer or forward pass that can be fitted and scored."""
+    return isinstance(line.row, LayerRow | NetworkRow) and not is_served(line) and not refusal_of(line)
+
+
+def is_served(line: Placed[TypedRow]) -> TypeGuard[Executed]:
+    """Return whether a row is a pass of a decoder that generates, which is scored apart from forward passes."""
+    return isinstance(line.row, NetworkRow) and bool(line.row.phase) and not refusal_of(line)
 
 
 def left_out(lines: Iterable[Line], damaged: tuple[str, ...] = ()) -> Counter[str]:

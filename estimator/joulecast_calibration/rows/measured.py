@@ -212,6 +212,11 @@ COLUMNS: tuple[Column, ...] = (
         ("message", "", "which foreign process it was; of a refused row, what is wrong with which column"),
         ("untraced_reason", "", "of a row that could not be traced here: its counts are the index's"),
     ),
+    *_sometimes(
+        ("network", "failure"),
+        ("phase", "", "of a pass of a decoder that generates: prefill or decode; a forward pass has no such column"),
+        ("context_tokens", "1", "that each sequence of such a pass attends to, the new ones included"),
+    ),
     *_always(
         ("layer",),
         ("function", "", "as recorded in the trace"),

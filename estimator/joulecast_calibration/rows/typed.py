@@ -31,6 +31,7 @@ Duration = Annotated[float, Within(0, unit="s")]
 """A duration that may be 0."""
 Share = Annotated[float, Within(0, 1)]
 Method = Literal["counter", "power"]
+Phase = Literal["prefill", "decode"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,11 +260,13 @@ class LayerRow(_ExecutedRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRow(_ExecutedRow):
-    """A forward pass of a network."""
+    """A forward pass of a network, or with a ``phase`` a pass of a decoder that generates."""
 
     batch_size: Number
     hidden_std: Spread | None = None
     fused_attention: bool | None = None
+    phase: Phase | None = None
+    context_tokens: Number | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +330,8 @@ class FailureRow(_ConfiguredRow):
     kernels: Count | None = None
     views: Count | None = None
     module_calls: Count | None = None
+    phase: Phase | None = None
+    context_tokens: Number | None = None
     digest: str | None = None
     multiplicity: Number | None = None
     measured_kind: str | None = None

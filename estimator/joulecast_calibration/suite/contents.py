@@ -24,6 +24,7 @@ from joulecast.readers.module.calls import call_from_json
 from joulecast.readers.module.graph import graph_of_call
 from joulecast_calibration.files import write_whole
 from joulecast_calibration.rows.counted import Counted, frozen, launched_rows, layer_of
+from joulecast_calibration.suite.decoders import DecoderPass
 from joulecast_calibration.suite.index import FOLDER, SuiteIndex, committed
 
 FILE_NAME = "contents.json.gz"
@@ -81,6 +82,11 @@ def rows_of_network(key: Key) -> Counted | None:
     if found is None or not belongs(found) or key not in found.networks:
         return None
     return [(found.layers[place], times) for place, times in found.networks[key]]
+
+
+def rows_of_pass(found: DecoderPass) -> Counted:
+    """Return the rows of a decoder's pass."""
+    return [(layer_of(row), times) for row, times in found.contents]
 
 
 def write_contents(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:

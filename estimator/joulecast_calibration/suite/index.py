@@ -19,6 +19,7 @@ from typing import Any
 from joulecast.errors import MeasurementError
 from joulecast_calibration.files import write_together
 from joulecast_calibration.suite.architecture import Architecture, Skip, SuiteNetwork, architecture_from_json
+from joulecast_calibration.suite.decoders import Decoders, read_decoders
 from joulecast_calibration.suite.layer import Additivity, SuiteLayer, layer_from_json
 from joulecast_calibration.suite.ordering import ordered_networks
 from joulecast_calibration.suite.selection import anchor_layers, captured_networks, unseen_networks
@@ -96,6 +97,11 @@ class SuiteIndex:
     def additivity(self) -> tuple[Additivity, ...]:
         """Return the networks whose layers are all measured."""
         return tuple(self._additivity(entry) for entry in self._body["additivity"])
+
+    @property
+    def decoders(self) -> Decoders:
+        """Return the passes of decoders as they generate, which ``digest`` does not cover."""
+        return read_decoders(self.folder)
 
     @cached_property
     def space(self) -> Mapping[str, Any]:

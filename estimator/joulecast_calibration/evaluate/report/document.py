@@ -16,6 +16,7 @@ from joulecast_calibration.evaluate.evaluation import (
     LAYER_FITTED,
     LOOSE,
     MOST_GROUPS,
+    SERVING,
     TRANSFERRED,
     VISION_TRAINED,
     ZERO_SHOT,
@@ -211,6 +212,7 @@ def _studies(found: Evaluation, lines: Sequence[Score], name: str) -> Iterator[s
         yield from _scores("balanced", meaning, _of(lines, name, split))
         yield from _scores(VISION_TRAINED, STUDIES[VISION_TRAINED], _of(lines, f"{name} {VISION_TRAINED}"))
     yield from _scores(LAYER_FITTED, STUDIES[LAYER_FITTED], _of(lines, f"{name} {LAYER_FITTED}"))
+    yield from _scores(SERVING, STUDIES[SERVING], _of(lines, f"{name} {SERVING}"))
     yield from _scores(DATASHEET, STUDIES[DATASHEET], _of(lines, f"{name} {DATASHEET}"))
     unseen = _chosen(found, name, FAMILY, ZERO_SHOT)
     if unseen:

@@ -11,6 +11,7 @@ from joulecast_calibration.evaluate.evaluation import (
     IN_SAMPLE,
     LAYER_FITTED,
     LOOSE,
+    SERVING,
     SIMULATED,
     TRANSFERRED,
     VISION_TRAINED,
@@ -43,6 +44,8 @@ STUDIES: Mapping[str, str] = {
     LAYER_FITTED: "Layer-wise systems as their papers have them: fitted on measured layers alone, networks their sums, "
     "families left out strictly.",
     ZERO_SHOT: "Language models that generate text, by fits that saw none of them.",
+    SERVING: "Prefill and decode passes of decoders as CUDA graphs, by a fit on layers and forward passes alone; the "
+    "interval of each decoder is from the errors on the others.",
     DATASHEET: "`physical` as if no table of this card or of its chip were known: the limits of its data sheet, and "
     "coefficients that cards of other chips share.",
     VISION_TRAINED: "By fits of vision networks alone: those by a fit of the other ones, the rest by a fit of all.",

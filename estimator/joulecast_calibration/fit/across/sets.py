@@ -105,10 +105,10 @@ def network_row(row: Measured, batch_size: int) -> ForecastRow:
     """Return what a forecast may know of a row; a layer's op type stands for its architecture."""
     return ForecastRow(
         architecture=row.name if row.is_network else row.op_type,
-        config="" if row.audio_seconds is None else f"{row.audio_seconds:g} s",
+        config=row.phase if row.audio_seconds is None else f"{row.audio_seconds:g} s",
         precision=row.precision,
         batch_size=batch_size,
-        sequence=row.sequence_length,
+        sequence=row.sequence_length or row.context_tokens,
         mode=row.runtime,
         attention="",
         clock_mhz=None,

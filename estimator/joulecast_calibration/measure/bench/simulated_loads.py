@@ -20,7 +20,8 @@ from joulecast_calibration.meter.simulated import Phase, SimulatedDevice, Simula
 from joulecast_calibration.rows.counted import Counted, row_document
 from joulecast_calibration.rows.graphs import PackedGraph
 from joulecast_calibration.suite.configuration import ACCELERATOR, RUNTIME
-from joulecast_calibration.suite.contents import rows_of_layer, rows_of_network
+from joulecast_calibration.suite.contents import rows_of_layer, rows_of_network, rows_of_pass
+from joulecast_calibration.suite.decoders import DecoderPass
 from joulecast_calibration.suite.index import committed
 
 _LEAST_SECONDS = 1e-6  # the start of one kernel: no execution is shorter
@@ -93,7 +94,7 @@ def graph_of(configuration: Configuration) -> PackedGraph | None:
     if rows is None or not configuration.digest:
         return None
     contents = [[row_document(row), times] for row, times in rows]
-    layer = committed().known.get(configuration.digest)
+    layer = committed().known.get(configuration.digest) if configuration.op_type else None
     families = layer.families if layer else ()
     return PackedGraph(
         digest=configuration.digest, name=configuration.name, families=families, unsupported=0, contents=contents
@@ -104,8 +105,18 @@ def rows_of(configuration: Configuration) -> Counted | None:
     """Return the rows of ``configuration``, or None where the committed suite does not have it."""
     if configuration.op_type:
         return rows_of_layer(configuration.digest)
+    if configuration.phase:
+        found = _pass_of(configuration)
+        return rows_of_pass(found) if found else None
     return rows_of_network(
         (configuration.name, configuration.batch_size, configuration.sequence_length, configuration.audio_seconds)
+    )
+
+
+def _pass_of(configuration: Configuration) -> DecoderPass | None:
+    """Return the pass of a decoder that the committed index has of ``configuration``."""
+    return committed().decoders.find(
+        (configuration.name, configuration.phase, configuration.batch_size, configuration.context_tokens or 0)
     )
 
 
@@ -113,6 +124,9 @@ def _memory_bytes(configuration: Configuration) -> int:
     """Return the bytes in memory at once; of a layer what it reads and writes."""
     if configuration.op_type:
         return configuration.counts["bytes_moved"]
+    if configuration.phase:
+        found = _pass_of(configuration)
+        return found.peak_bytes if found else 0
     fed = configuration.sequence_length, configuration.audio_seconds
     peaks = [
         batch.peak_bytes

@@ -21,15 +21,17 @@ from joulecast_calibration.measure.loads.devices import Cuda, Device, Processor,
 from joulecast_calibration.measure.loads.exported import PROVIDERS, available_providers
 from joulecast_calibration.measure.loads.layers import layer_load
 from joulecast_calibration.measure.loads.networks import PreparedNetwork, prepared_network
+from joulecast_calibration.measure.loads.passes.decoders import PreparedDecoder, prepared_decoder
 from joulecast_calibration.measure.loads.precision import built_dtype
 from joulecast_calibration.measure.loads.prepared import Prepared
 from joulecast_calibration.measure.plan.configuration import Configuration
 from joulecast_calibration.meter import CounterConstants, Policy, Window, characterise, measure
 from joulecast_calibration.meter.crosscheck import CodeCarbonProcess
 from joulecast_calibration.meter.sensor import Clock, Load, MonotonicClock, Sensor
+from joulecast_calibration.suite.decoders import CONFIGURATIONS
 
 _PACKAGES = ("joulecast", "torchvision", "timm", "transformers", "nvidia-ml-py", "numpy")
-_LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+_LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers", "decoder": "transformers"}
 _ONNXRUNTIME = "onnxruntime-cuda"
 _REHEARSAL_CACHE_BYTES = 1 << 20  # few sets of buffers, so that a processor is done with a layer soon
 
@@ -54,7 +56,7 @@ class TorchBench:
         self.sensor, self.clock = sensor, clock
         self._device, self._seed, self._metered = device, seed, metered
         self._codecarbon = Companion(partial(CodeCarbonProcess.start, index=index))
-        self._network: PreparedNetwork | None = None
+        self._network: PreparedNetwork | PreparedDecoder | None = None
         self._group = ""
         self._held = contextlib.ExitStack()
         self._layers = _calls()
@@ -116,19 +118,28 @@ class TorchBench:
         )
 
     def _batch(self, configuration: Configuration) -> Any:
-        network = self._built(configuration)
-        return network.load(batch_size=configuration.batch_size, runtime=configuration.runtime)
+        network, size = self._built(configuration), configuration.batch_size
+        if isinstance(network, PreparedNetwork):
+            return network.load(batch_size=size, runtime=configuration.runtime)
+        assert configuration.phase  # noqa: S101 (a decoder is built for these alone)
+        assert configuration.context_tokens  # noqa: S101
+        return network.load(
+            phase=configuration.phase, batch_size=size, context_tokens=configuration.context_tokens,
+            runtime=configuration.runtime,
+        )  # fmt: skip
 
-    def _built(self, configuration: Configuration) -> PreparedNetwork:
+    def _built(self, configuration: Configuration) -> PreparedNetwork | PreparedDecoder:
         """Return the network of the last row if this one shares its build, else build it."""
         if self._network is None or self._group != configuration.group:
             self._release()
-            prepared = prepared_network(
-                _made(configuration, self._device), device=self._device, precision=configuration.precision,
-                seed=self._seed,
-            )  # fmt: skip
-            self._network, self._group = self._held.enter_context(prepared), configuration.group
+            self._network, self._group = self._held.enter_context(self._prepared(configuration)), configuration.group
         return self._network
+
+    def _prepared(self, configuration: Configuration) -> Any:
+        how: dict[str, Any] = {"device": self._device, "precision": configuration.precision, "seed": self._seed}
+        if configuration.phase:
+            return prepared_decoder(configuration.name, CONFIGURATIONS[configuration.name], **how)
+        return prepared_network(_made(configuration, self._device), **how)
 
     def _release(self) -> None:
         """Close the network that is held, and free its memory."""

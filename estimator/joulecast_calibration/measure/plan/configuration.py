@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from joulecast_calibration.suite.decoders import Phase
+
 PARENT = "JOULECAST_PARENT"
 """Environment variable: id of the process that a measuring process ends with."""
 
 SLICES = (
-    "constants", "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck", "bf16",
-    "compile", "hot",
+    "constants", "smoke", "llm", "networks", "cudagraph", "layers", "repeats", "additivity", "crosscheck", "serving",
+    "bf16", "compile", "hot",
 )  # fmt: skip
 """Names of slices, in the order in which each begins in a run."""
 
@@ -28,6 +30,8 @@ class Configuration:
     - ``name``: a named source, or the function of a layer.
     - ``digest``: the index's digest of the graph or of the call.
     - ``batch_size``: 0 where it is part of a layer's shapes.
+    - ``phase``, ``context_tokens``: of a pass of a decoder that generates, and the tokens that each sequence attends
+      to; a forward pass has neither.
     - ``repeat``: 1 for a second measurement of the same configuration.
     - ``anchor``: ``start`` or ``end`` of a run.
     - ``window``: how a cross-check differs: ``long`` (8 s) or ``codecarbon``.
@@ -43,6 +47,8 @@ class Configuration:
     batch_size: int = 0
     sequence_length: int | None = None
     audio_seconds: float | None = None
+    phase: Phase | Literal[""] = ""
+    context_tokens: int | None = None
     task: str = ""
     runtime: str = "torch-eager"
     precision: str = "default"
@@ -61,7 +67,8 @@ class Configuration:
         """Return the identity that all measurements of one configuration share, whichever slice asked for it."""
         which = self.digest if self.op_type else self.name
         fed = [f"b{self.batch_size}" if self.batch_size else "", f"t{self.sequence_length}" if self.sequence_length
-               else "", f"a{self.audio_seconds:g}" if self.audio_seconds else ""]  # fmt: skip
+               else "", f"a{self.audio_seconds:g}" if self.audio_seconds else "", self.phase,
+               f"c{self.context_tokens}" if self.context_tokens else ""]  # fmt: skip
         parts = [self.kind, which, *fed, self.runtime, self.precision, self.l2_state, self.window]
         return "|".join(part for part in parts if part)
 
@@ -81,9 +88,10 @@ class Configuration:
         """Return a name for display."""
         which = f"{self.op_type} {self.digest}" if self.op_type else self.name
         batch = f" batch {self.batch_size}" if self.batch_size else ""
+        served = f" {self.phase} of {self.context_tokens} tokens" if self.phase else ""
         extra = [word for word in (self.l2_state if self.l2_state == "hot" else "", self.anchor, self.window) if word]
         how = "" if self.kind == "constants" else f" {self.runtime} {self.precision}"
-        return f"{which}{batch}{how}{''.join(f' ({word})' for word in extra)}"
+        return f"{which}{served}{batch}{how}{''.join(f' ({word})' for word in extra)}"
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of the row that are known before it runs."""
@@ -105,5 +113,6 @@ class Configuration:
             "op_type": self.op_type or None,
             "predicted_seconds": self.forward_seconds,
             "predicted_joules": self.forward_joules,
+            **({"phase": self.phase, "context_tokens": self.context_tokens} if self.phase else {}),
             **self.counts,
         }

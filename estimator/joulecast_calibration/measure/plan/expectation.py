@@ -20,6 +20,8 @@ _WARM_UP_SECONDS = 0.3  # the lag of such a counter, measured at start
 _LAYER_BUILD_SECONDS = 0.15  # buffers filled on the device, one graph captured
 _NETWORK_BUILD_SECONDS = 2.0  # module built, weights filled; shared by the batches of a network
 _NETWORK_BATCH_SECONDS = 0.8  # inputs, trace, first execution
+_PASS_SECONDS = 2.5  # of a decoder: cache filled, trace of some thousand calls, graph captured
+_DECODER_BUILD_SECONDS = 5.0  # up to 16 GB of weights filled on the device
 _COMPILE_SECONDS = 30.0  # inductor on a mid-sized network, cold cache
 _CONSTANTS_SECONDS = 60.0  # counter, idle, gap power, ceilings, launch constants
 _CODECARBON_SECONDS = 3.0  # start of its process
@@ -38,7 +40,8 @@ def timed(configuration: Configuration, *, shared_build: bool = False) -> Config
 def _expected_seconds(configuration: Configuration, shared_build: bool) -> float:
     if configuration.kind == "constants":
         return _CONSTANTS_SECONDS
-    once = configuration.forward_seconds * (_HALF if configuration.precision in ("bf16", "fp16") else 1.0)
+    foretold = bool(configuration.phase) or configuration.precision not in ("bf16", "fp16")
+    once = configuration.forward_seconds * (1.0 if foretold else _HALF)
     warm = _WARM_UP_SECONDS + 3 * once  # the first execution, and what stands in the queue as the window ends
     return build_seconds(configuration, shared_build=shared_build) + warm + _window_seconds(configuration, once)
 
@@ -47,6 +50,8 @@ def build_seconds(configuration: Configuration, *, shared_build: bool) -> float:
     """Return the seconds before the load runs for the first time."""
     if configuration.op_type:
         return _LAYER_BUILD_SECONDS
+    if configuration.phase:
+        return (0.0 if shared_build else _DECODER_BUILD_SECONDS) + _PASS_SECONDS
     compiled = _COMPILE_SECONDS if configuration.runtime == "torch-compile" else 0.0
     return (0.0 if shared_build else _NETWORK_BUILD_SECONDS) + _NETWORK_BATCH_SECONDS + compiled
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from joulecast_calibration.measure.plan.configuration import SLICES, Configuration
 from joulecast_calibration.measure.plan.expectation import timed
 from joulecast_calibration.suite import Additivity, SuiteIndex, SuiteLayer, SuiteNetwork
+from joulecast_calibration.suite.decoders import PRECISION, DecoderPass
 
 BLOCK = 50  # rows shuffled among themselves: docs/measuring.md
 REPEATED_SHARE = 0.1  # rows measured twice, for the noise floor: docs/measuring.md
@@ -91,7 +92,7 @@ def smallest(plan: Plan) -> Plan:
     rows = [row for row in plan.rows if not row.repeat]
     batches: dict[tuple[object, ...], Configuration] = {}
     for row in sorted((row for row in rows if row.kind == "network"), key=lambda row: row.batch_size):
-        fed = row.name, row.sequence_length, row.audio_seconds
+        fed = row.name, row.sequence_length, row.audio_seconds, row.phase
         batches.setdefault(fed, replace(row, runtime="torch-eager"))
     networks = [row for row in batches.values() if row.counts["bytes_moved"] <= _CHECKED_BYTES]
     able = [row for row in rows if row.kind == "layer" and _is_light(row)]
@@ -103,7 +104,7 @@ def _is_light(layer: Configuration) -> bool:
     return layer.counts["macs"] <= _CHECKED_MACS and layer.counts["bytes_moved"] <= _CHECKED_LAYER_BYTES
 
 
-_AFTERWARDS = ("layers", "networks", "bf16", "compile", "hot")
+_AFTERWARDS = ("serving", "layers", "networks", "bf16", "compile", "hot")
 """Slices that follow in a run without named slices."""
 
 
@@ -191,6 +192,19 @@ class _Slices:
         windows = [replace(row, kind="window", window="long") for row in slow]
         return windows + [replace(row, kind="window", window="codecarbon") for row in quick[:_CODECARBON_WINDOWS]]
 
+    def serving(self) -> list[Configuration]:
+        """Return the passes of all decoders in two rounds, so that the first half has some of each.
+
+        The passes of a decoder in a round share its build, and come in random order.
+        """
+        rounds: tuple[list[Configuration], list[Configuration]] = ([], [])
+        for _, passes in groupby(self.suite.decoders.passes, key=lambda each: each.name):
+            rows = [_pass_row(each) for each in passes]
+            rows = self._shuffled(rows, rows[0].group)
+            rounds[0].extend(rows[::2])
+            rounds[1].extend(rows[1::2])
+        return [*rounds[0], *rounds[1]]
+
     def bf16(self) -> list[Configuration]:
         networks, layers = self.networks(), self.layers()
         first = _first_groups(networks, _FIRST_BF16_NETWORKS)
@@ -228,6 +242,7 @@ _MAKERS: Mapping[str, Callable[[_Slices], list[Configuration]]] = {
     "layers": _Slices.layers,
     "repeats": _Slices.repeats,
     "crosscheck": _Slices.crosscheck,
+    "serving": _Slices.serving,
     "bf16": _Slices.bf16,
     "compile": _Slices.compiled,
     "hot": _Slices.hot,
@@ -280,6 +295,24 @@ def _additive_network(sum_of: Additivity, suite: SuiteIndex) -> Configuration:
     )
     listed = (replace(row, runtime="torch-cudagraph") for network in suite.networks for row in _rows_of(network))
     return next((row for row in listed if row.identity == bare.identity), bare)
+
+
+def _pass_row(each: DecoderPass) -> Configuration:
+    return Configuration(
+        kind="network",
+        slice="serving",
+        name=each.name,
+        task="nlp",
+        batch_size=each.batch_size,
+        phase=each.phase,
+        context_tokens=each.context_tokens,
+        runtime="torch-cudagraph",
+        precision=PRECISION,
+        digest=each.digest,
+        forward_seconds=each.predicted_seconds,
+        forward_joules=each.predicted_joules,
+        counts=each.counts,
+    )
 
 
 def _rows_of(network: SuiteNetwork) -> list[Configuration]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from joulecast_calibration.measure.plan.allocation import Allocation
 from joulecast_calibration.measure.report.report import Report
 from joulecast_calibration.suite.configuration import ACCELERATOR
+from joulecast_calibration.suite.decoders import OmittedPass
 
 _SIGNS = {"holds": "ok  ", "fails": "FAIL", "unknown": "?   "}
 _MOST_TROUBLES = 40  # lines; the rest is in the rows
@@ -25,6 +26,15 @@ def allocation_text(allocated: Allocation, budget_seconds: float) -> str:
     text += f"\n{rows} rows in {clock(allocated.seconds)} of {clock(budget_seconds)}, in {processes};"
     text += f" {allocated.left} rows are left for later runs\n"
     return text + f"times are as forecast for {ACCELERATOR}: on a slower card a budget covers fewer rows\n"
+
+
+def omitted_text(omitted: Sequence[OmittedPass]) -> str:
+    """List every pass of a decoder that is not measured, with the reason."""
+    lines = [
+        f"  {each.name} {each.phase} of {each.context_tokens} tokens batch {each.batch_size}: {each.reason}\n"
+        for each in omitted
+    ]
+    return "left out of serving\n" + "".join(lines) if lines else ""
 
 
 def order_text(allocated: Allocation) -> str:

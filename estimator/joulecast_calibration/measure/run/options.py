@@ -12,7 +12,7 @@ from joulecast_calibration.measure.plan.allocation import allocate
 from joulecast_calibration.measure.plan.history import History
 from joulecast_calibration.measure.plan.plan import make_plan
 from joulecast_calibration.measure.report.report import report
-from joulecast_calibration.measure.report.text import allocation_text, clock, order_text, report_text
+from joulecast_calibration.measure.report.text import allocation_text, clock, omitted_text, order_text, report_text
 from joulecast_calibration.measure.run.chain import Ending, perform
 from joulecast_calibration.measure.run.progress import Reporter
 from joulecast_calibration.measure.run.refusals import check_rows, duration_seconds, wrong_usage
@@ -109,7 +109,10 @@ def _dry_run(request: MeasurementRequest, *, order: bool) -> str:
     check_rows(found.lines, request.folder)
     plan = make_plan(suite.committed(), request.plan_options)
     allocated = allocate(plan, request.budget_seconds, request.process_seconds, History(found.rows))
-    return allocation_text(allocated, request.budget_seconds) + (order_text(allocated) if order else "")
+    text = allocation_text(allocated, request.budget_seconds)
+    if any(row.slice == "serving" for row in plan.rows):
+        text += omitted_text(suite.committed().decoders.omitted)
+    return text + (order_text(allocated) if order else "")
 
 
 def _ending_text(ending: Ending) -> str:

@@ -308,10 +308,11 @@ def _unmetered(columns: Mapping[str, Any]) -> dict[str, Any]:
 def _with_digests(configuration: Configuration, columns: dict[str, Any]) -> dict[str, Any]:
     """Set ``digest`` as traced (None where it could not be), and the index's digest beside it where it differs.
 
-    The index does not hold graphs in half precision, so there is no difference to record for them.
+    Of forward passes and layers the index does not hold graphs in half precision, so there is no difference to record.
     """
     traced = columns.get("digest")
-    comparable = bool(configuration.digest) and configuration.precision not in ("bf16", "fp16")
+    held = bool(configuration.phase) or configuration.precision not in ("bf16", "fp16")
+    comparable = bool(configuration.digest) and held
     differs = comparable and traced != configuration.digest
     return columns | {"digest_expected": configuration.digest if differs else None}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from joulecast_calibration.suite import Additivity, Batch, SuiteLayer, SuiteNetwork
+from joulecast_calibration.suite.decoders import PHASES, DecoderPass, Decoders, Phase
 from joulecast_calibration.suite.index import committed
 
 OP_TYPES = ("Conv", "MatMul", "Add", "Relu", "LayerNormalization")
@@ -68,6 +69,24 @@ def layer(number: int) -> SuiteLayer:
     )
 
 
+def decoder_pass(name: str, phase: Phase, batch_size: int) -> DecoderPass:
+    """2 ms and 128 tokens, of contents that nobody knows."""
+    counts = batch(batch_size, 0.002, name)
+    names = ("rows", "macs", "params", "activations", "input_numel", "bytes_moved", "kernels", "views", "module_calls")
+    return DecoderPass(
+        name=name,
+        phase=phase,
+        batch_size=batch_size,
+        context_tokens=128,
+        digest=f"sha256:{name}-{phase}-{batch_size}",
+        counts={column: getattr(counts, column) for column in names},
+        peak_bytes=10**9,
+        predicted_seconds=0.002,
+        predicted_joules=0.8,
+        contents=(),
+    )
+
+
 @dataclass(frozen=True)
 class HandmadeSuite:
     """What the plan asks of ``joulecast_calibration.suite.SuiteIndex``."""
@@ -109,6 +128,11 @@ class HandmadeSuite:
     def additivity(self) -> tuple[Additivity, ...]:
         layers = tuple((layer(5000 + i), 2) for i in range(10))
         return (Additivity(name="torchvision:n000", batch_size=32, sequence_length=None, seconds=None, layers=layers),)
+
+    @property
+    def decoders(self) -> Decoders:
+        passes = (decoder_pass(f"decoder:llm{i}", phase, size) for i in (0, 1) for phase in PHASES for size in (1, 8))
+        return Decoders(passes=tuple(passes), omitted=())
 
     @property
     def digest(self) -> str:

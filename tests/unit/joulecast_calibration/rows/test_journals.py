@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from joulecast.errors import MeasurementError
-from joulecast_calibration.rows.journals import left_out, read_rows, refusal_of
+from joulecast_calibration.rows.journals import is_executed, is_served, left_out, read_rows, refusal_of
 from joulecast_calibration.rows.typed import LayerRow, SessionRow
 from tests.unit.joulecast_calibration.rows.made import (
     constants,
@@ -201,3 +201,14 @@ def test_a_kind_of_a_later_version_is_counted(tmp_path):
         "unknown rows, the first at run.jsonl, line 3: kind is 'abacus'",
         2,
     )
+
+
+def test_a_pass_of_a_decoder_is_no_forward_pass_and_old_rows_have_no_phase(tmp_path):
+    old, own = network(2), network(3, phase="decode", context_tokens=1024)
+    wrong = network(4, phase="encode", context_tokens=1024)
+    found = read(tmp_path, [session(), old, own, wrong])
+    assert [line.row.sequence for line in found.placed if is_executed(line)] == [2]
+    (served,) = filter(is_served, found.placed)
+    assert (served.row.phase, served.row.context_tokens) == ("decode", 1024)
+    (refused,) = found.refused
+    assert refused.flaw.column == "phase"

@@ -75,7 +75,18 @@ def names(row: Mapping[str, Any], within: str = "") -> Iterator[str]:
 def test_a_run_has_rows_of_every_kind_and_slice(simulated: list[Mapping[str, Any]]) -> None:
     assert {row["kind"] for row in simulated} == set(KINDS) - {"graph"}  # nobody knows the contents of a made-up suite
     slices = {row.get("slice") for row in simulated}
-    assert slices >= {"anchors", "llm", "networks", "layers", "cudagraph", "crosscheck", "bf16", "compile", "hot"}
+    assert slices >= {
+        "anchors",
+        "llm",
+        "networks",
+        "layers",
+        "cudagraph",
+        "crosscheck",
+        "serving",
+        "bf16",
+        "compile",
+        "hot",
+    }
     assert {row["reason"] for row in simulated if row["kind"] == "failure"} == {"OutOfMemory", "Crash"}
     assert {row.get("invalid_reason") for row in simulated} >= {"foreign process", "not finite"}
 

@@ -14,6 +14,8 @@ from joulecast.readers.named import Built, InputSpec
 from joulecast_calibration.measure.bench import torchbench
 from joulecast_calibration.measure.bench.torchbench import TorchBench, processor_bench
 from joulecast_calibration.measure.plan.configuration import Configuration
+from joulecast_calibration.suite.decoders import PHASES
+from tests.unit.joulecast_calibration.suite.test_decoders import TINY
 
 
 class Builds:
@@ -91,3 +93,19 @@ def test_codecarbon_is_not_asked_about_a_simulated_meter(bench: TorchBench, buil
         bench.compare("n", made, nothing)
     assert told.value.reason == "NoCodeCarbon"
     assert builds.asked
+
+
+@pytest.mark.slow
+def test_passes_of_a_decoder_share_its_build(bench: TorchBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(torchbench.CONFIGURATIONS, "decoder:tiny", TINY)
+    own = [
+        Configuration(kind="network", slice="serving", name="decoder:tiny", batch_size=2, phase=phase, context_tokens=8,
+                      runtime="torch-cudagraph", precision="bf16")
+        for phase in PHASES
+    ]  # fmt: skip
+    held = []
+    for configuration in own:
+        columns = prepared(bench, configuration)
+        held.append(bench._network)
+        assert (columns["phase"], columns["context_tokens"], columns["valid"]) == (configuration.phase, 8, True)
+    assert held[0] is held[1]

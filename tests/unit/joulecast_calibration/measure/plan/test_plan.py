@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -10,6 +11,7 @@ from joulecast_calibration.measure.plan.configuration import SLICES
 from joulecast_calibration.measure.plan.history import History
 from joulecast_calibration.measure.plan.plan import BLOCK, LONG_SECONDS, PlanOptions, make_plan, smallest
 from joulecast_calibration.measure.report.smoke import STEPS, step_of
+from joulecast_calibration.suite import committed
 from tests.unit.joulecast_calibration.measure.handmade import HandmadeSuite
 
 SUITE = HandmadeSuite()
@@ -32,10 +34,31 @@ def test_the_first_run_follows_the_published_order(first) -> None:
 
 
 def test_a_run_without_slices_goes_on_with_the_rest(first) -> None:
-    assert order(first)[8:] == ["bf16", "compile", "hot"]
+    assert order(first)[8:] == ["serving", "bf16", "compile", "hot"]
     rows = [row for row in first.rows if row.precision == "default" and row.l2_state == "rotated" and not row.repeat]
     layers = {row.digest for row in rows if row.kind == "layer"}
     assert {layer.digest for layer in SUITE.layers} <= layers
+
+
+def test_passes_of_decoders_come_in_two_rounds_and_share_builds() -> None:
+    rows = make_plan(committed(), PlanOptions(slices=("serving",))).rows
+    short = [row for row in rows if row.forward_seconds <= LONG_SECONDS]
+    assert len(rows) == len(committed().decoders.passes)
+    assert {row.name for row in short[: len(short) // 2]} == {row.name for row in short}
+    builds = sum(row.group != before.group for before, row in pairwise(short))
+    assert builds == 13  # of 7 decoders, twice
+    assert {(row.kind, row.runtime, row.precision) for row in rows} == {("network", "torch-cudagraph", "bf16")}
+    assert {row.phase for row in rows[:8]} == {"prefill", "decode"}
+
+
+def test_a_pass_has_a_key_and_a_name_of_its_own() -> None:
+    rows = make_plan(committed(), PlanOptions(slices=("serving",))).rows
+    row = next(row for row in rows if (row.name, row.phase, row.batch_size) == ("decoder:qwen2-7b", "decode", 8))
+    assert row.key == f"network|decoder:qwen2-7b|b8|decode|c{row.context_tokens}|torch-cudagraph|bf16"
+    assert row.label == f"decoder:qwen2-7b decode of {row.context_tokens} tokens batch 8 torch-cudagraph bf16"
+    columns = row.columns()
+    assert (columns["phase"], columns["context_tokens"]) == ("decode", row.context_tokens)
+    assert "phase" not in make_plan(SUITE, PlanOptions(slices=("networks",))).rows[0].columns()
 
 
 def test_the_first_run_is_as_large_as_said(first) -> None:

@@ -1,0 +1,1 @@
+"""Build loads of the passes of language models that generate."""
