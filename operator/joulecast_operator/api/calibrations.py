@@ -41,7 +41,17 @@ CalibrationPrecision = Literal["default", "tf32", "bf16", "fp16"]
 """The precisions that `joulecast measure` can run."""
 
 SuiteSlice = Literal[
-    "llm", "networks", "cudagraph", "additivity", "layers", "repeats", "crosscheck", "bf16", "compile", "hot"
+    "llm",
+    "networks",
+    "cudagraph",
+    "additivity",
+    "layers",
+    "repeats",
+    "crosscheck",
+    "bf16",
+    "compile",
+    "hot",
+    "serving",
 ]
 """The parts of the measuring plan that can be chosen, as `joulecast measure --slice` takes them."""
 
