@@ -59,16 +59,21 @@ def _limits(profile: AcceleratorProfile) -> dict[str, str]:
 
 
 def _trust(profile: AcceleratorProfile) -> dict[str, str]:
-    hosts = ", ".join(
-        f"{runtime}: {quantity(host.kernel_seconds, 's')} a kernel, measured on {host.measured_on}"
-        for runtime, host in profile.hosts.items()
-    )
     return {
         "rests on": basis(profile),
         "interval": interval_text(profile.interval),
         "held out": ", ".join(f"{name} {digits(figure)}" for name, figure in profile.held_out.items()),
-        "runtimes": hosts,
+        "launches": launches(profile),
     }
+
+
+def launches(profile: AcceleratorProfile) -> str:
+    """Say what launching a kernel takes under each runtime, by the host that it was measured on."""
+    on: dict[str, list[str]] = {}
+    for runtime, host in profile.hosts.items():
+        each = f"{quantity(host.kernel_seconds, 's')} a kernel" if host.kernel_seconds else "no time"
+        on.setdefault(host.measured_on, []).append(f"{each} under {runtime}")
+    return "; ".join(f"on {name}: {', '.join(found)}" for name, found in on.items())
 
 
 def basis(profile: AcceleratorProfile) -> str:

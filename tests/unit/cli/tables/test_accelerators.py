@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from joulecast.accelerators.catalogue import find
-from joulecast.cli.tables.accelerators import basis
+from joulecast.cli.tables.accelerators import basis, launches
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,9 @@ def test_a_card_says_what_its_forecast_rests_on(name: str, words: str) -> None:
 
 def test_a_card_without_networks_says_whose_host_it_is_given() -> None:
     assert "that of 7 hosts of others, at the pace of hosts as old as this card" in basis(find("RTX-4090"))
+
+
+def test_launches_are_told_by_host_and_none_of_a_captured_graph() -> None:
+    told = launches(find("NVIDIA-H200"))
+    assert told.startswith("on Intel(R) Xeon(R) Processor: ") and "a kernel under torch-eager" in told
+    assert "no time under torch-cudagraph" in told
