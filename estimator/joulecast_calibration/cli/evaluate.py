@@ -36,6 +36,12 @@ Measured = Annotated[
 Page = Annotated[
     Path | None, typer.Option("--page", metavar="FILE", help="Also write the accuracy page there.", dir_okay=False)
 ]
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        "--picture", metavar="FILE", help="Also draw the median errors of every system there, as SVG.", dir_okay=False
+    ),
+]
 
 
 class EvaluationFormat(StrEnum):
@@ -51,13 +57,18 @@ class EvaluationFormat(StrEnum):
 Output = Annotated[EvaluationFormat, typer.Option("--output", "-o", help="What to print.", case_sensitive=False)]
 
 
-def command(data: Measured = None, page: Page = None, output: Output = EvaluationFormat.TABLE) -> None:
+def command(
+    data: Measured = None,
+    page: Page = None,
+    picture: Picture = None,
+    output: Output = EvaluationFormat.TABLE,
+) -> None:
     """Score forecasts of every system against networks that were measured.
 
     Each is forecast by a fit that never saw its architecture. Takes minutes.
     """
     require_fit()
-    if output is EvaluationFormat.HTML:
+    if output is EvaluationFormat.HTML or picture:
         from joulecast_calibration.plotting import pyplot
 
         pyplot()  # report a missing package before minutes of fitting, not after
@@ -71,6 +82,10 @@ def command(data: Measured = None, page: Page = None, output: Output = Evaluatio
         from joulecast_calibration.evaluate.report.page import as_page
 
         page.write_text(as_page(found), "utf-8")
+    if picture:
+        from joulecast_calibration.evaluate.report.overview import overview
+
+        picture.write_text(overview(found), "utf-8")
     if not (found.results or found.op_types or found.served.scores or found.timed.scores):
         raise MeasurementError(f"nothing in {folder} could be scored: correct what the lines above name")
 
@@ -86,7 +101,7 @@ def _print(found: Evaluation, output: EvaluationFormat) -> None:
         write(as_html(found))
     else:
         document = header("evaluation") | json.loads(as_json(found))
-        rows = [*document["results"], *_card_rows(document["cards"]), *_served_rows(document["served"])]
+        rows = [*document["results"], *_card_rows(document["cards"]), *_timed_and_served(document)]
         write_document(document, OutputFormat(output.value), rows)
 
 
@@ -98,11 +113,12 @@ def _card_rows(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield own | {"split": "card left out", "task": task, "min_ape": None}
 
 
-def _served_rows(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield scores of served models under the columns of the others, for CSV."""
-    for each in scores:
-        own = {name: value for name, value in each.items() if name not in ("figure", "part", "bias")}
-        yield own | {"split": "served", "task": f"{each['figure']}: {each['part']}", "min_ape": None}
+def _timed_and_served(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield scores of served models and of seconds alone under the columns of the others, for CSV."""
+    for split, scores in (("served", document["served"]), ("seconds", document["timed"])):
+        for each in scores:
+            own = {name: value for name, value in each.items() if name not in ("figure", "part", "bias")}
+            yield own | {"split": split, "task": f"{each['figure']}: {each['part']}", "min_ape": None}
 
 
 def own_measurements() -> Path:

@@ -25,7 +25,7 @@ _DOT = {"s": 10, "alpha": 0.6, "linewidths": 0}
 
 def error_distribution(each: Sequence[ScoredForecasts]) -> str:
     """Draw the errors of every system as a histogram and violins, one forecast a line."""
-    figure, (left, right) = _subplots(_WIDE, 1, 2)
+    figure, (left, right) = subplots(_WIDE, 1, 2)
     logs = [np.log10(np.maximum(own.percent, _FLOOR_PERCENT)) for own in each]
     edges = np.linspace(min(map(np.min, logs)), max(map(np.max, logs)), 30)
     for own, values in zip(each, logs, strict=True):
@@ -38,12 +38,12 @@ def error_distribution(each: Sequence[ScoredForecasts]) -> str:
     right.set_xticks(range(1, len(each) + 1), [own.system for own in each], rotation=30)
     right.set_yticks(range(-1, 4), [f"{10.0**power:g}" for power in range(-1, 4)])
     right.grid(axis="y", alpha=0.3)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def error_by_batch(each: Sequence[ScoredForecasts]) -> str:
     """Draw the median error of every system by batch size."""
-    figure, axes = _subplots(_WIDE)
+    figure, axes = subplots(_WIDE)
     for own in each:
         sizes = np.array([row.batch_size for row in own.rows], dtype=float)
         steps = np.unique(sizes)
@@ -55,7 +55,7 @@ def error_by_batch(each: Sequence[ScoredForecasts]) -> str:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", ncols=3)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def errors_by_group(
@@ -65,7 +65,7 @@ def errors_by_group(
     label: Callable[[ScoredForecasts], str],
 ) -> str:
     """Draw the median error of each forecast in each group of rows as bars side by side."""
-    figure, axes = _subplots(_WIDE)
+    figure, axes = subplots(_WIDE)
     names = sorted({name for own in each for name in group(own).tolist()})
     width = 0.8 / len(each)
     for position, own in enumerate(each):
@@ -76,12 +76,12 @@ def errors_by_group(
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="median absolute error, %")
     figure.legend(fontsize="small", ncols=6 if len(each) <= len(SYSTEMS) else 4, loc="outside upper center")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def sorted_errors(each: Sequence[ScoredForecasts]) -> str:
     """Draw the median error of every system on each architecture, from the best to the worst."""
-    figure, axes = _subplots(_WIDE)
+    figure, axes = subplots(_WIDE)
     for own in each:
         names, where = np.unique(own.architectures, return_inverse=True)
         medians = np.sort([np.median(own.percent[where == position]) for position in range(names.size)])
@@ -93,7 +93,7 @@ def sorted_errors(each: Sequence[ScoredForecasts]) -> str:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", ncols=3)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
@@ -102,7 +102,7 @@ def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
     names = sorted(counts, key=lambda name: -counts[name])[:_MOST_BARS]
     systems = [system for system in SYSTEMS if any(score.system == system for score in each)]
     width = 0.8 / len(systems)
-    figure, axes = _subplots(_WIDE)
+    figure, axes = subplots(_WIDE)
     for position, system in enumerate(systems):
         found = {score.op_type: score.median_ape for score in each if score.system == system}
         places = np.arange(len(names)) + (position - (len(systems) - 1) / 2) * width
@@ -114,12 +114,12 @@ def error_by_op_type(each: Sequence[OpTypeScore]) -> str:
     axes.set(yscale="log", ylabel="median absolute error, %", xlim=(-0.6, len(names) - 0.4))
     axes.grid(axis="y", alpha=0.3)
     figure.legend(fontsize="small", ncols=6, loc="outside upper center")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def error_by_layers(each: Sequence[LearningScore]) -> str:
     """Draw the median and mean error against the number of fitted layers."""
-    figure, axes = _subplots((10.0, 3.2))
+    figure, axes = subplots((10.0, 3.2))
     steps = np.arange(len(each))
     axes.plot(steps, [score.median_ape for score in each], marker="o", label="median")
     axes.plot(steps, [score.mean_ape for score in each], marker="o", label="mean")
@@ -128,12 +128,12 @@ def error_by_layers(each: Sequence[LearningScore]) -> str:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def intervals(each: Sequence[ScoredForecasts]) -> str:
     """Draw coverage and half-width of the 90 % interval by architecture or task, one line a split."""
-    figure, (left, right) = _subplots(_WIDE, 1, 2)
+    figure, (left, right) = subplots(_WIDE, 1, 2)
     names = sorted(set(each[0].groups.tolist()))
     for own in each:
         kept = [own.groups == name for name in names]
@@ -146,12 +146,12 @@ def intervals(each: Sequence[ScoredForecasts]) -> str:
     for axes in (left, right):
         axes.tick_params(axis="x", rotation=30)
         axes.legend(fontsize="small")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def predicted_against_measured(own: ScoredForecasts) -> str:
     """Draw forecast against measured joules by architecture or task, with the interval's bounds as bars."""
-    figure, axes = _subplots((6.0, 6.0))
+    figure, axes = subplots((6.0, 6.0))
     low, high = (own.joules * np.exp(sign * own.log_half_width) for sign in (-1, 1))
     axes.vlines(own.truth, low, high, alpha=0.08, linewidth=1)
     _dots(axes, own, own.truth, own.joules)
@@ -159,7 +159,7 @@ def predicted_against_measured(own: ScoredForecasts) -> str:
     axes.plot(ends, ends, color="black", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="measured, J per batch", ylabel="forecast, J per batch")
     axes.legend(fontsize="small")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def residuals(own: ScoredForecasts) -> str:
@@ -172,27 +172,27 @@ def residuals(own: ScoredForecasts) -> str:
         "tokens": np.array([row.sequence or np.nan for row in rows]),
     }
     known = {name: values for name, values in panels.items() if np.isfinite(values).any()}
-    figure, every = _subplots(_WIDE, 1, len(known), sharey=True, squeeze=False)
+    figure, every = subplots(_WIDE, 1, len(known), sharey=True, squeeze=False)
     for axes, (name, values) in zip(every[0], known.items(), strict=True):
         _dots(axes, own, values, 100 * (own.joules / own.truth - 1))
         axes.axhline(0, color="black", linewidth=1)
         axes.set(xlabel=name, xscale="linear" if "clock" in name else "log")
     every[0][0].set(ylabel="forecast less measured, %")
     every[0][-1].legend(fontsize="x-small")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def repeat_distances(percent: Array, own: ScoredForecasts) -> str:
     """Draw how far repeated rows differ from the first, beside the errors of forecasts."""
-    figure, axes = _subplots((10.0, 2.6))
+    figure, axes = subplots((10.0, 2.6))
     for position, values in enumerate((percent, own.percent)):
         axes.scatter(np.maximum(values, 0.01), np.full(values.size, position), marker="|", alpha=0.6)
     axes.set_yticks([0, 1], ["repeats", f"errors of {own.system}"])
     axes.set(xscale="log", xlabel="%", ylim=(-0.6, 1.6))
-    return _svg(figure)
+    return as_svg(figure)
 
 
-def _subplots(size_inches: tuple[float, float], *grid: int, **options: Any) -> Any:
+def subplots(size_inches: tuple[float, float], *grid: int, **options: Any) -> Any:
     """Return a figure and its axes."""
     return pyplot().subplots(*grid, figsize=size_inches, layout="constrained", **options)
 
@@ -204,7 +204,7 @@ def _dots(axes: Axes, own: ScoredForecasts, x: Array, y: Array) -> None:
         axes.scatter(x[kept], y[kept], label=name, **_DOT)  # type: ignore[arg-type]
 
 
-def _svg(figure: Any) -> str:
+def as_svg(figure: Any) -> str:
     """Convert the figure to an SVG element whose letters are text, and close the figure."""
     plot = pyplot()
     text = io.StringIO()
