@@ -6,14 +6,13 @@ numbers, so watts, seconds a step and their product are scored.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from joulecast_calibration.evaluate.serving.models import published
+from joulecast_calibration.evaluate.serving.usable import usable_rows
 
 FILE = Path("llm_serving_power") / "tokenpowerbench.csv"
 ACCELERATOR = "NVIDIA-H100-NVL"
@@ -43,16 +42,8 @@ class ServedPower:
 
 def read_powers(folder: Path) -> tuple[tuple[ServedPower, ...], Mapping[str, int]]:
     """Return the usable rows of the set in ``folder``, and how many are left out by the reason."""
-    found: list[ServedPower] = []
-    left_out: Counter[str] = Counter()
-    with (folder / FILE).open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            reason = _why_not(row)
-            if reason:
-                left_out[reason] += 1
-            else:
-                found.append(_row(row))
-    return tuple(found), dict(left_out)
+    found, left_out = usable_rows(folder / FILE, _why_not)
+    return tuple(_row(row) for row in found), left_out
 
 
 def _why_not(row: Mapping[str, str]) -> str:

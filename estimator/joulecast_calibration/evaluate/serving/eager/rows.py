@@ -5,8 +5,6 @@ Repeats of a configuration on a machine are one case: their mean. What the set c
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from statistics import fmean
 from types import MappingProxyType
 
 from joulecast_calibration.evaluate.serving.eager.models import QUANTISATIONS, configurations
+from joulecast_calibration.evaluate.serving.usable import Row, usable_rows
 
 FILE = Path("quantised_eager") / "ecocompute.csv"
 CARDS: Mapping[str, str] = MappingProxyType(
@@ -64,16 +63,11 @@ class EagerCase:
 
 def read_eager(folder: Path) -> tuple[tuple[EagerCase, ...], Mapping[str, int]]:
     """Return the cases of the set in ``folder``, and how many rows are left out by the reason."""
-    groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
-    left_out: Counter[str] = Counter()
-    with (folder / FILE).open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            reason = _why_not(row)
-            if reason:
-                left_out[reason] += 1
-            else:
-                groups.setdefault(tuple(row[name] for name in _CASE), []).append(row)
-    return tuple(_case(rows) for rows in groups.values()), dict(left_out)
+    usable, left_out = usable_rows(folder / FILE, _why_not)
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in usable:
+        groups.setdefault(tuple(row[name] for name in _CASE), []).append(row)
+    return tuple(_case(rows) for rows in groups.values()), left_out
 
 
 _CASE = ("gpu", "model", "quant", "batch", "input_tokens")
