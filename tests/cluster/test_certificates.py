@@ -439,13 +439,18 @@ def test_an_upgrade_leaves_certificate_and_bundle_alone(certified: Certified, cl
 
 
 def keep(certified: Certified, cluster: Callable[[], Cluster]) -> None:
+    """Look until all is in order, as `watch` does: rights that Helm has just made are not in force at once."""
+
     async def look() -> None:
         client = cluster()
         await certified.keeper(client, Events(), time.time())[0].look()
         await client.close()
 
-    asyncio.run(look())
-    assert certified.is_in_order()
+    def in_order() -> bool:
+        asyncio.run(look())
+        return certified.is_in_order()
+
+    assert eventually(in_order)
 
 
 def chart_without_the_choice(folder: Path) -> Path:
