@@ -7,7 +7,7 @@ import pytest
 
 from joulecast.energy.datasheets import datasheets
 from joulecast_calibration.evaluate.timed.evaluation import cards_of, evaluate_timed, without_card, without_family
-from joulecast_calibration.evaluate.timed.laws import ByKind, CardRows, Today
+from joulecast_calibration.evaluate.timed.laws import ByKind, CardRows, Today, _host, _Seen
 from joulecast_calibration.rows.latencies.store import AUTOCAST, store
 from joulecast_calibration.rows.latencies.tables import LatencyRow
 
@@ -34,7 +34,7 @@ def made() -> tuple[CardRows, ...]:
 
 
 def _timed(card: CardRows) -> CardRows:
-    seconds = np.maximum(card.physical.by_kind @ _factors(card), card.physical.launching)
+    seconds = np.maximum(card.physical.device_seconds(_factors(card)), card.physical.launching)
     rows = tuple(replace(row, seconds=own) for row, own in zip(card.timed.rows, seconds.tolist(), strict=True))
     timed = replace(card.timed, rows=rows, table=replace(card.timed.table, seconds=seconds))
     return CardRows(sheet=card.sheet, timed=timed, families=card.families)
@@ -86,6 +86,28 @@ def test_winograd_shortens_float32_convolutions_outside_tensor_cores_alone() -> 
     direct, fastest = cards[0].direct.seconds, cards[0].physical.seconds
     assert fastest[0] < 0.95 * direct[0]
     assert fastest[1] == direct[1]
+
+
+def test_a_lower_power_limit_takes_longer_and_shorter_kernels_run_at_a_lower_clock() -> None:
+    cards, _ = cards_of(_rows("RTX-PRO-6000-Blackwell-Max-Q", 20))
+    limited, factors = cards[0].physical, np.ones(cards[0].physical.by_kind.shape[1])
+    free = replace(limited, chip=replace(limited.chip, power_limit_watts=1e6))
+    assert np.array_equal(free.clocks(factors), np.ones(limited.seconds.size))
+    assert np.array_equal(free.device_seconds(factors), free.by_kind @ factors)
+    assert (limited.device_seconds(factors) >= free.device_seconds(factors)).all()
+    assert (limited.clocks(0.5 * factors) <= limited.clocks(factors)).all()
+    assert limited.clocks(0.5 * factors).min() < 0.9
+
+
+def test_a_host_counts_from_three_rows_that_wait_for_it() -> None:
+    for waiting, pace in ((2, 1.0), (3, 2.0)):
+        cards, _ = cards_of([replace(_rows("A100-SXM4-80GB", 1)[0], batch=1 + row) for row in range(waiting)])
+        card = cards[0]
+        slow = replace(card.timed.table, seconds=2 * card.physical.launching)
+        seen = CardRows(sheet=card.sheet, timed=replace(card.timed, table=slow), families=card.families)
+        everything = np.ones(waiting, dtype=bool)
+        found = _host([_Seen(seen.physical, seen, everything)], np.zeros(card.physical.by_kind.shape[1]))
+        assert found == pytest.approx(pace)
 
 
 def test_a_folder_without_tables_has_no_scores(tmp_path) -> None:
