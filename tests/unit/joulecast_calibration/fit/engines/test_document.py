@@ -60,6 +60,12 @@ def test_errors_are_printed_a_card_and_a_kind(tmp_path: Path, capsys: pytest.Cap
     assert [line.split()[:2] for line in lines[1:]] == [[H100, "product"], [H200, "product"]]
 
 
+def test_the_shipped_step_and_interval_of_vllm_are_fitted_on_served_models() -> None:
+    shipped = engines()["vllm"]
+    assert shipped.interval is not None and "times between tokens" in shipped.interval.origin
+    assert shipped.step.origin.startswith("fitted on")
+
+
 @pytest.mark.parametrize("name", ["vllm", "sglang"])
 def test_the_shipped_table_has_every_kind_and_its_errors(name: str) -> None:
     engine = engines()[name]
