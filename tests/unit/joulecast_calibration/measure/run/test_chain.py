@@ -248,15 +248,30 @@ def test_two_measurements_cannot_share_a_folder(measuring: Measuring) -> None:
     assert "another measurement is writing to" in done.stderr
 
 
+_STOPS = """
+import time
+from joulecast_calibration.measure.run.journal import JournalWriter
+_write = JournalWriter._write
+def write(self, row):
+    _write(self, row)
+    if self._sequence == 10:
+        time.sleep(3600)
+JournalWriter._write = write
+"""
+"""Code of a process that measures ten rows and then no more, so that it cannot be done before it is interrupted."""
+
+
 @pytest.mark.slow
 def test_an_interrupt_keeps_the_rows_and_says_so(measuring: Measuring) -> None:
+    with (Path(measuring.environment["PYTHONPATH"]) / "sitecustomize.py").open("a") as code:
+        code.write(_STOPS)
     started = measuring.start("--budget", "6m", "--slice", "layers")
-    assert eventually(lambda: measuring.folder.exists() and len(measuring.rows()) >= 5)
+    assert eventually(lambda: measuring.folder.exists() and len(measuring.rows()) >= 10)
     started.send_signal(signal.SIGINT)
     _, told = started.communicate(timeout=300)
     assert started.returncode == 130
     assert "rows so far are kept" in told
-    assert len(measuring.rows()) >= 5
+    assert len(measuring.rows()) == 10
 
 
 @pytest.mark.slow
