@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -121,12 +121,6 @@ def generation_of(sheet: DataSheet) -> int:
     return next((bus for name, bus in _GENERATIONS if sheet.architecture.startswith(name)), _NEWEST)
 
 
-def paced(host: Host, pace: float) -> Host:
-    """Return ``host`` with all its launch times multiplied by ``pace``."""
-    names = [field.name for field in fields(Host) if field.name.endswith("_seconds")]
-    return replace(host, **{name: getattr(host, name) * pace for name in names})
-
-
 _USUAL_REST = 0.18
 _REST_SPREADS = {"all": 1.0, "limit": 0.3, "chip": 0.2, "card": 0.08}
 """Standard deviations of the logarithm of a card's power at rest over its limit: of the mean of all cards about
@@ -185,7 +179,7 @@ def datasheet_profile(sheet: DataSheet) -> AcceleratorProfile:
         boost_clock_mhz=sheet.boost_mhz,
         multiprocessors=chip.multiprocessors,
         law=at_rest(law_of(shared.law, sheet), sheet, shared.rest),
-        hosts={name: paced(host, shared.paces[str(generation_of(sheet))]) for name, host in shared.hosts.items()},
+        hosts={name: host.paced(shared.paces[str(generation_of(sheet))]) for name, host in shared.hosts.items()},
         interval=shared.interval,
         fitted_from=shared.fitted_from,
         unverified=sheet.unverified,

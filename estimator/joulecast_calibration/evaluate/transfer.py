@@ -11,7 +11,7 @@ import numpy as np
 
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array
-from joulecast.energy.generic import chip_of_sheet, paced
+from joulecast.energy.generic import chip_of_sheet
 from joulecast.energy.names import sheet_named
 from joulecast.energy.physical import Chip, chip_of
 from joulecast.energy.pricing import OTHER_HOST
@@ -79,7 +79,7 @@ def _forecast(chip: Chip, fitted: Fitted, interval: Interval, table: Table, cloc
     """Return joules and log half-widths, widened for the effect of another host (ADR 0042)."""
     with np.errstate(all="ignore"):
         joules = table.compose(fitted.law, fitted.host, chip, clock).joules
-        slower = table.compose(fitted.law, paced(fitted.host, OTHER_HOST), chip, clock).joules
+        slower = table.compose(fitted.law, fitted.host.paced(OTHER_HOST), chip, clock).joules
         width: Array = np.sqrt(interval.log_half_width**2 + np.log(slower / joules) ** 2)
     return joules, width
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from joulecast.energy.generic import chip_of_sheet, generation_of, paced
+from joulecast.energy.generic import chip_of_sheet, generation_of
 from joulecast.energy.profile import Host, Law
 from joulecast_calibration.fit.across.sets import CardSet
 from joulecast_calibration.fit.cards import HOST
@@ -51,7 +51,7 @@ class Pace:
     @property
     def host(self) -> Host:
         owner = f"{len(self.hosts)} hosts of others" if self.hosts else HOST.measured_on
-        return paced(replace(HOST, measured_on=owner), math.exp(self.log_mean))
+        return replace(HOST, measured_on=owner).paced(math.exp(self.log_mean))
 
 
 def draw_of(found: CardSet, law: Law) -> Draw | None:
