@@ -26,7 +26,8 @@ INTRODUCTION = (
     "count of words and the limit of tokens say. Beside them two rules of thumb: the power limit × our seconds, and "
     "what is proportional to 2 × active parameters × tokens, its factor from the other models' rows. "
     "Steps of transformers in torch, in 16 bits and by bitsandbytes: by the law of networks on traced classes, the "
-    "host unknown; nothing is fitted on these rows, and repeats on a machine are one case, their mean. Beside them "
+    "host unknown and taken as the reference host, because rows of this set in 16 bits help to tell the pace of the "
+    "hosts that ship; nothing else is fitted on them. Repeats on a machine are one case, their mean. Beside them "
     "what the pace of each machine's host would give, told by its rows of other models in fp16."
 )
 RESIDUALS = (

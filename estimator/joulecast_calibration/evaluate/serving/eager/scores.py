@@ -27,6 +27,7 @@ from joulecast_calibration.evaluate.serving.scoring import (
     score,
     scored,
 )
+from joulecast_calibration.fit.cards import HOST
 
 SET = FILE.parent.name
 RUNTIME = "torch-eager"
@@ -41,13 +42,13 @@ _PLAIN = "fp16"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EagerForecast:
-    """A case with its forecast by the shipped host, and by the host of its machine; None where no other row tells it.
+    """A case with its forecast by the reference host, and by the host of its machine; None where no other row tells it.
 
     ``limit_watts``: of the card.
     """
 
     case: EagerCase
-    shipped: EagerPass
+    reference: EagerPass
     measured: EagerPass | None
     limit_watts: float
 
@@ -66,12 +67,12 @@ def read_forecasts(folder: Path) -> tuple[list[EagerForecast], tuple[LeftOut, ..
         return [], ()
     cases, reasons = read_eager(folder)
     refused: Counter[str] = Counter(reasons)
-    known = dict(_shipped(cases, refused))
+    known = dict(_by_reference(cases, refused))
     paces = {case: pace for case in known if (pace := _pace(case, known)) is not None}
     found = [
         EagerForecast(
             case=case,
-            shipped=own,
+            reference=own,
             measured=_priced(case, paces[case]) if case in paces else None,
             limit_watts=accelerator_named(case.accelerator).power_limit_watts,
         )
@@ -80,7 +81,7 @@ def read_forecasts(folder: Path) -> tuple[list[EagerForecast], tuple[LeftOut, ..
     return found, tuple(left_out(SET, refused))
 
 
-def _shipped(cases: Iterable[EagerCase], refused: Counter[str]) -> Iterator[tuple[EagerCase, EagerPass]]:
+def _by_reference(cases: Iterable[EagerCase], refused: Counter[str]) -> Iterator[tuple[EagerCase, EagerPass]]:
     for case in cases:
         try:
             yield case, _priced(case)
@@ -89,32 +90,35 @@ def _shipped(cases: Iterable[EagerCase], refused: Counter[str]) -> Iterator[tupl
 
 
 def _priced(case: EagerCase, pace: float = 1.0) -> EagerPass:
-    """Forecast a step on a host that takes ``pace`` times as long for a launch as the shipped one."""
+    """Forecast a step on a host that takes ``pace`` times as long for a launch as the reference ``HOST``.
+
+    Not on the host of the accelerator's profile: this set's rows in 16 bits are among those that tell its pace.
+    """
     accelerator = accelerator_named(case.accelerator)
-    hosts = {**accelerator.hosts, RUNTIME: accelerator.hosts[RUNTIME].paced(pace)}
+    hosts = {**accelerator.hosts, RUNTIME: HOST.paced(pace)}
     step = eager_model(case.model, case.quantisation).step(sequences=case.batch_size, cached_tokens=case.cached_tokens)
     return price_eager(step, replace(accelerator, hosts=hosts))
 
 
 def _pace(case: EagerCase, known: dict[EagerCase, EagerPass]) -> float | None:
-    """Return how long the machine takes, of the shipped host's time, by its rows of other lineages in 16 bits."""
+    """Return how long the machine takes, of the reference host's time, by its rows of other lineages in 16 bits."""
     told = [
-        other.seconds / shipped.seconds
-        for other, shipped in known.items()
+        other.seconds / reference.seconds
+        for other, reference in known.items()
         if other.machine == case.machine and other.quantisation == _PLAIN and _lineage(other) != _lineage(case)
     ]
     return median(told) if told else None
 
 
 def score_eager(rows: Sequence[EagerForecast]) -> Iterator[ServedScore]:
-    """Yield the scores of each figure, by the shipped host, by each machine's, and by rules of thumb."""
+    """Yield the scores of each figure, by the reference host, by each machine's, and by rules of thumb."""
     hosted = [each for each in rows if each.measured is not None]
-    for figure, shipped, measured in (
+    for figure, reference, measured in (
         (SECONDS, _seconds(False), _seconds(True)),
         (WATTS, _watts(False), _watts(True)),
         (JOULES, _joules(False), _joules(True)),
     ):
-        yield from scored(SET, figure, OWN, [shipped(each) for each in rows])
+        yield from scored(SET, figure, OWN, [reference(each) for each in rows])
         yield from scored(SET, figure, MEASURED_HOST, [measured(each) for each in hosted])
         yield from _rules(figure, rows)
     every = [one for each in rows for one in _every_row(each)]
@@ -126,7 +130,7 @@ def _rules(figure: str, rows: Sequence[EagerForecast]) -> Iterator[ServedScore]:
     if figure == WATTS:
         yield from scored(SET, figure, AT_LIMIT, [_one(each, each.limit_watts, each.case.watts) for each in rows])
     if figure == JOULES:
-        limits = [each.limit_watts * each.shipped.seconds / each.case.batch_size for each in rows]
+        limits = [each.limit_watts * each.reference.seconds / each.case.batch_size for each in rows]
         found = [_one(each, joules, each.case.joules) for each, joules in zip(rows, limits, strict=True)]
         yield from scored(SET, figure, LIMIT_TIMES_SECONDS, found)
         yield from scored(SET, figure, PROPORTIONAL, _proportional(rows))
@@ -136,7 +140,7 @@ _Scoring = Callable[[EagerForecast], ServedForecast]
 
 
 def _chosen(each: EagerForecast, measured: bool) -> EagerPass:
-    return each.measured if measured and each.measured is not None else each.shipped
+    return each.measured if measured and each.measured is not None else each.reference
 
 
 def _seconds(measured: bool) -> _Scoring:
@@ -166,9 +170,9 @@ def _joules(measured: bool) -> _Scoring:
 
 
 def _every_row(each: EagerForecast) -> Iterator[ServedForecast]:
-    joules = each.shipped.joules / each.case.batch_size
+    joules = each.reference.joules / each.case.batch_size
     for measured in each.case.every_joules:
-        yield _one(each, joules, measured, each.shipped.interval.joules)
+        yield _one(each, joules, measured, each.reference.interval.joules)
 
 
 def _proportional(rows: Sequence[EagerForecast]) -> list[ServedForecast]:

@@ -1,4 +1,4 @@
-"""Steps of transformers are scored by case, with the shipped host and with each machine's."""
+"""Steps of transformers are scored by case, with the reference host and with each machine's."""
 
 from __future__ import annotations
 
@@ -74,5 +74,14 @@ def test_no_measured_figure_moves_a_forecast(tmp_path: Path) -> None:
     (plain,) = scores.read_forecasts(table(tmp_path / "a", [ROW]))[0]
     changed = ROW | {"ms_per_step": "99.0", "mean_power_w": "1.0", "j_per_token": "77.0"}
     (other,) = scores.read_forecasts(table(tmp_path / "b", [changed]))[0]
-    assert other.shipped.joules == plain.shipped.joules
-    assert other.shipped.seconds == plain.shipped.seconds
+    assert other.reference.joules == plain.reference.joules
+    assert other.reference.seconds == plain.reference.seconds
+
+
+def test_no_host_that_ships_moves_a_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (plain,) = scores.read_forecasts(table(tmp_path, [ROW]))[0]
+    card = scores.accelerator_named(plain.case.accelerator)
+    slower = replace(card, hosts={name: host.paced(3.0) for name, host in card.hosts.items()})
+    monkeypatch.setattr(scores, "accelerator_named", lambda _: slower)
+    (other,) = scores.read_forecasts(tmp_path)[0]
+    assert (other.reference.seconds, other.reference.joules) == (plain.reference.seconds, plain.reference.joules)
