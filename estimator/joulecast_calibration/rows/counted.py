@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from joulecast.counting import totals
 from joulecast.energy.features import long_softmax, transposed
 from joulecast.layers import Contraction, LayerProfile
 
-_RUNTIME = "torch-eager"
+_RUNTIME = "torch-eager"  # the kernels of a captured graph are the same
 _NUMBERS = ("input_numel", "output_numel", "weight_numel", "float_numel", "bytes_moved", "repeats")
 _CONTRACTION = ("batch", "m", "n", "k", "repeats")
 
@@ -20,6 +21,21 @@ Counted = list[tuple[LayerProfile, int]]
 
 def launched_rows(layers: Iterable[LayerProfile]) -> tuple[LayerProfile, ...]:
     return tuple(row for row in layers if row.kind in ("counted", "zero") and row.kernels.get(_RUNTIME, 0))
+
+
+def sums_of(layers: Sequence[LayerProfile]) -> Mapping[str, int]:
+    """Return the sums over a pass that a measured row keeps, by the name of its column."""
+    sums = totals(layers)
+    return {
+        "rows": len(launched_rows(layers)),
+        "macs": sums.macs,
+        "params": sums.params,
+        "activations": sums.activations,
+        "input_numel": sums.input_numel,
+        "bytes_moved": sums.bytes_moved,
+        "kernels": sums.kernels[_RUNTIME],
+        "views": sum(row.views for row in layers),
+    }
 
 
 def contents_of(layers: Iterable[LayerProfile]) -> list[list[Any]]:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from joulecast.canonical import canonicalise
-from joulecast.counting import count, totals
+from joulecast.counting import count
 from joulecast.graph import ModelGraph
 from joulecast.readers.module import graph_digest, graph_of, graph_of_call, trace
 from joulecast.readers.module.calls import Call
-from joulecast_calibration.rows.counted import contents_of, launched_rows
+from joulecast_calibration.rows.counted import contents_of, sums_of
 from joulecast_calibration.rows.graphs import PackedGraph
-
-RUNTIME = "torch-eager"  # the kernels of a captured graph are the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +65,8 @@ def _reasoned(known: Mapping[str, Any], counted: Callable[[], Counts]) -> Counts
 
 def _counted(graph: ModelGraph, known: Mapping[str, Any], name: str, families: tuple[str, ...] = ()) -> Counts:
     layers = count(canonicalise(graph, eager=True))
-    sums = totals(layers)
     unsupported = sum(row.kind == "unsupported" for row in layers)
-    columns = {
-        **known,
-        "rows": len(launched_rows(layers)),
-        "macs": sums.macs,
-        "params": sums.params,
-        "activations": sums.activations,
-        "input_numel": sums.input_numel,
-        "bytes_moved": sums.bytes_moved,
-        "kernels": sums.kernels[RUNTIME],
-        "views": sum(row.views for row in layers),
-        "unsupported": unsupported,
-    }
+    columns = {**known, **sums_of(layers), "unsupported": unsupported}
     packed = PackedGraph(
         digest=known["digest"], name=name, families=families, unsupported=unsupported, contents=contents_of(layers)
     )

@@ -19,14 +19,14 @@ from torch import nn
 
 from joulecast.accelerators.catalogue import find
 from joulecast.canonical import canonicalise
-from joulecast.counting import count, totals
+from joulecast.counting import count
 from joulecast.energy.physical import Physical
 from joulecast.layers import LayerProfile
 from joulecast.readers.module import graph_digest, graph_of, trace
 from joulecast_calibration.files import write_whole
-from joulecast_calibration.rows.counted import contents_of, frozen, launched_rows
+from joulecast_calibration.rows.counted import contents_of, frozen, launched_rows, sums_of
 from joulecast_calibration.suite.architecture import MEMORY_BYTES
-from joulecast_calibration.suite.configuration import ACCELERATOR, RUNTIME, rounded
+from joulecast_calibration.suite.configuration import ACCELERATOR, rounded
 from joulecast_calibration.suite.decoders import (
     BATCH_SIZES,
     CONFIGURATIONS,
@@ -86,7 +86,7 @@ def traced_pass(name: str, module: nn.Module, phase: Phase, batch_size: int, con
     own = CachedPass(module, phase=phase, batch_size=batch_size, context_tokens=context_tokens)
     traced = trace(own, (), own.inputs(), name=name)
     layers = count(canonicalise(graph_of(traced), eager=True))
-    rows, sums = launched_rows(layers), totals(layers)
+    rows = launched_rows(layers)
     costs = Physical(find(ACCELERATOR)).predict(rows, precision=PRECISION)
     return DecoderPass(
         name=name,
@@ -94,17 +94,7 @@ def traced_pass(name: str, module: nn.Module, phase: Phase, batch_size: int, con
         batch_size=batch_size,
         context_tokens=context_tokens,
         digest=graph_digest(traced),
-        counts={
-            "rows": len(rows),
-            "macs": sums.macs,
-            "params": sums.params,
-            "activations": sums.activations,
-            "input_numel": sums.input_numel,
-            "bytes_moved": sums.bytes_moved,
-            "kernels": sums.kernels[RUNTIME],
-            "views": sum(row.views for row in layers),
-            "module_calls": traced.module_calls,
-        },
+        counts={**sums_of(layers), "module_calls": traced.module_calls},
         peak_bytes=_peak_bytes(own, rows),
         predicted_seconds=rounded(sum(cost.seconds for cost in costs)),
         predicted_joules=rounded(sum(cost.joules for cost in costs)),
