@@ -10,49 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from examples.demo import models, scenes, stop
+from examples.demo.programs import Programs
 from examples.demo.terminal import command, console, heading, say
-from tests.harness import binaries
 from tests.harness.cache import cache_directory
 from tests.harness.processes import stop_directory
 from tests.harness.steps import StepError
 
 FIRST = ["--accelerator", "NVIDIA-H200", "--batch-size", "32", "--input", "x=batch,3,736,736"]
-
-
-class Programs:
-    """The real programs, built in the background where this machine has none yet."""
-
-    def __init__(self) -> None:
-        self._error: Exception | None = None
-        self._latest = ""
-        self._thread = threading.Thread(target=self._build, name="programs", daemon=True)
-        self._thread.start()
-
-    def _build(self) -> None:
-        try:
-            binaries.ensure(scenes.PROGRAMS, report=self._report)
-        except Exception as error:
-            self._error = error
-
-    def _report(self, line: str) -> None:
-        self._latest = line
-
-    def wait(self) -> None:
-        """Return once all are there. Raises what the build raised."""
-        with console.status("looking for the control plane") as status:
-            while self._thread.is_alive():
-                self._thread.join(timeout=1)
-                if self._latest:
-                    status.update(self._latest)
-                    if not console.is_terminal:
-                        console.print(self._latest, markup=False)
-                        self._latest = ""
-        if self._error is not None:
-            raise self._error
 
 
 def first_minute(folder: Path) -> dict[str, Path]:
@@ -65,21 +32,26 @@ def first_minute(folder: Path) -> dict[str, Path]:
     return layouts
 
 
+def own_cluster(folder: Path, *, keep: bool) -> None:
+    """The demo with a control plane of its own."""
+    programs = Programs(scenes.PROGRAMS)
+    layouts = first_minute(folder / "layouts")
+    say("\nMeanwhile a real etcd, kube-apiserver, kubectl, Helm and registry are found or built.")
+    programs.wait()
+    scenes.play(folder, layouts, keep=keep)
+
+
 def main() -> int:
     keep = os.environ.get("KEEP", "") not in ("", "0")
-    programs = Programs()
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=cache_directory()))
     if keep:
         stop.keep(folder)
     played = False
     try:
-        layouts = first_minute(folder / "layouts")
-        say("\nMeanwhile a real etcd, kube-apiserver, kube-controller-manager, Helm and registry are found or built.")
-        programs.wait()
-        scenes.play(folder, layouts, keep=keep)
+        own_cluster(folder, keep=keep)
         played = True
     except (StepError, RuntimeError, subprocess.CalledProcessError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\ninterrupted; everything the demo started is stopped", markup=False)

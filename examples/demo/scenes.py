@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import time
 import urllib.request
@@ -12,78 +11,46 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from examples.demo import models
-from examples.demo.terminal import answer, command, console, heading, say
+from examples.demo.stage import OURS, Stage
+from examples.demo.terminal import command, console, heading, say
 from joulecast_operator.api.annotations import OUTPUT_KEYS
 from tests.harness import binaries
 from tests.harness.control_plane import ControlPlane
 from tests.harness.installation import NAMESPACE, Installation
-from tests.harness.registry import Registry
+from tests.harness.registry import SmallRegistry
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm", "registry")
-EXAMPLES = Path(__file__).resolve().parents[1]
-WAIT_SECONDS = 60.0
+PROGRAMS = ("small-registry", "etcd", "kube-apiserver", "kubectl", "helm")  # no pods run, so no controller manager
+WAIT_SECONDS = 300.0  # a busy machine; on an idle one each takes a second or two
 DRY_RUN_BATCH_SIZE = "1"
-OURS = "joulecast.dev/"
 DEPLOYMENTS = ("ocr", "voice-activity", "chat")
 SERIES = ("joules_per_batch", "joules_per_request", "joules_per_output_token", "inter_token_latency_seconds")
 
 
-class Cluster:
+class Cluster(Stage):
     """A control plane, a registry with the models, and joulecast installed."""
 
     def __init__(self, folder: Path, layouts: dict[str, Path], *, keep: bool) -> None:
-        self.folder = folder
         with ExitStack() as stack:
-            self.plane = stack.enter_context(ControlPlane.start(folder / "control-plane", detached=keep))
-            self.registry = stack.enter_context(Registry.start(folder / "registry", detached=keep))
-            self._push(layouts | models.chat(folder / "layouts"))
+            plane = ControlPlane.start(folder / "control-plane", controller_manager=False, detached=keep)
+            self.plane = stack.enter_context(plane)
+            registry = stack.enter_context(SmallRegistry.start(folder / "registry", detached=keep))
+            super().__init__(folder, registry)
+            self.push(layouts | models.chat(folder / "layouts"))
             self.installation = stack.enter_context(
-                Installation.start(
-                    self.plane, folder / "joulecast", insecure_registries=[self.registry.host], detached=keep
-                )
+                Installation.start(self.plane, folder / "joulecast", insecure_registries=[registry.host], detached=keep)
             )
             self._stack = stack.pop_all()
+
+    def kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.plane.kubectl(*arguments)
 
     def stop(self) -> None:
         self._stack.close()
 
-    def _push(self, layouts: dict[str, Path]) -> None:
-        for reference, layout in layouts.items():
-            repository, _, tag = reference.partition(":")
-            digest = self.registry.push(layout, repository, tag)
-            say(f"pushed {self.registry.host}/{reference}  {digest[:19]}…")
-
-    def manifest(self, name: str) -> Path:
-        """An example's manifest with this registry's address in it."""
-        path = self.folder / name
-        path.write_text((EXAMPLES / name).read_text().replace("REGISTRY", self.registry.host))
-        return path
-
-    def show(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run kubectl in sight. ``text``: how the line is shown, where paths would hide the point."""
-        command(text or shlex.join(["kubectl", *arguments]))
-        done = self.plane.kubectl(*arguments)
-        answer(done)
-        return done
-
-    def apply(self, name: str, *options: str) -> None:
-        path = self.manifest(name)
-        self.show(
-            "apply",
-            *options,
-            "-f",
-            str(path),
-            text=shlex.join(["kubectl", "apply", *options, "-f", f"examples/{name}"]),
-        )
-
-    def annotations(self, deployment: str) -> dict[str, str]:
-        found = self.plane.get("deployment", deployment) or {}
-        return {key: value for key, value in found["metadata"].get("annotations", {}).items() if key.startswith(OURS)}
-
 
 def play(folder: Path, layouts: dict[str, Path], *, keep: bool) -> None:
     """All scenes; leaves nothing behind unless ``keep``."""
-    heading("A real control plane and registry on loopback, joulecast installed with Helm")
+    heading("A real API server and registry on loopback, joulecast installed with Helm")
     cluster = Cluster(folder, layouts, keep=keep)
     try:
         for scene in (estimate, known, unknown, dry_run, served, configuration, metrics, layers):
@@ -98,7 +65,7 @@ def play(folder: Path, layouts: dict[str, Path], *, keep: bool) -> None:
         farewell()
 
 
-def estimate(cluster: Cluster) -> None:
+def estimate(cluster: Stage) -> None:
     heading("Ask for a forecast")
     cluster.apply("estimate.yaml")
     started = time.monotonic()
@@ -110,7 +77,7 @@ def estimate(cluster: Cluster) -> None:
 def known(cluster: Cluster) -> None:
     heading("Deploy that image: the API server answers with the forecast")
     cluster.apply("deployment.yaml")
-    show_annotations(cluster, "ocr")
+    cluster.show_annotations("ocr")
 
 
 def unknown(cluster: Cluster) -> None:
@@ -121,7 +88,7 @@ def unknown(cluster: Cluster) -> None:
     wait_until(
         lambda: cluster.annotations("voice-activity").get(OURS + "state") == "Ready", "the voice-activity forecast"
     )
-    show_annotations(cluster, "voice-activity")
+    cluster.show_annotations("voice-activity")
     cluster.show("get", "iee")
 
 
@@ -132,7 +99,7 @@ def dry_run(cluster: Cluster) -> None:
         "  name: ocr\n", f'  name: ocr\n  annotations: {{{OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"}}\n', 1
     )
     manifest.write_text(text)
-    line = f'kubectl apply --dry-run=server -f deployment.yaml   # with {OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"'
+    line = f'apply --dry-run=server -f deployment.yaml   # with {OURS}batch-size: "{DRY_RUN_BATCH_SIZE}"'
     cluster.show("apply", "--dry-run=server", "-f", str(manifest), text=line)
 
 
@@ -143,11 +110,11 @@ def served(cluster: Cluster) -> None:
     understood = "{.status.understood.engine}: {.status.understood.used} of {.status.understood.model}"
     cluster.show("get", "iee", "chat", "-o", f"jsonpath={understood}")
     wait_until(lambda: cluster.annotations("chat").get(OURS + "state") == "Ready", "the forecast of chat")
-    show_annotations(cluster, "chat")
+    cluster.show_annotations("chat")
     cluster.apply("deployment-vllm.yaml", "--dry-run=server")
 
 
-def configuration(cluster: Cluster) -> None:
+def configuration(cluster: Stage) -> None:
     heading("Seventy billion parameters from a published config.json, on four cards")
     cluster.apply("language-model-configuration.yaml")
     cluster.show("wait", "--for=condition=Ready", "iee/llama-3-70b", f"--timeout={WAIT_SECONDS:.0f}s")
@@ -165,10 +132,10 @@ def metrics(cluster: Cluster) -> None:
     console.print("\n".join(shown), markup=False, soft_wrap=True)
 
 
-def layers(cluster: Cluster) -> None:
+def layers(cluster: Stage) -> None:
     heading("The ten rows that cost most")
-    command("kubectl get iee ocr-detector -o jsonpath='{.status.topLayers}'")
-    found = cluster.plane.get("iee", "ocr-detector") or {}
+    command(f"{cluster.typed} get iee ocr-detector -o jsonpath='{{.status.topLayers}}'")
+    found = cluster.get("iee", "ocr-detector")
     for row in found["status"]["topLayers"][:10]:
         console.print(f"{row['joules']:10.3g} J  {row['share']:6.1%}  {row['opType']:<16} {row['name']}", markup=False)
 
@@ -190,14 +157,8 @@ def clean_up(cluster: Cluster) -> None:
     cluster.stop()
 
 
-def show_annotations(cluster: Cluster, deployment: str) -> None:
-    command(f"kubectl get deployment {deployment} -o jsonpath='{{.metadata.annotations}}'")
-    for key, value in sorted(cluster.annotations(deployment).items()):
-        console.print(f"  {key}: {value}", markup=False)
-
-
 def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    """Raises RuntimeError naming ``what`` if it does not come about in a minute."""
+    """Raises RuntimeError naming ``what`` if it does not come about."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not is_so():
         if time.monotonic() > deadline:
@@ -218,4 +179,5 @@ def farewell_kept(cluster: Cluster) -> None:
     console.print(f"export KUBECONFIG={cluster.plane.kubeconfig}", markup=False, soft_wrap=True)
     console.print(f"export PATH={binaries.program('kubectl').parent}:$PATH  # kubectl", markup=False, soft_wrap=True)
     console.print(f"images may be pushed to {cluster.registry.host}, by plain HTTP", markup=False, soft_wrap=True)
+    say("Its API server has no kube-controller-manager: Deployments get no pods, and what an object owns outlives it.")
     say(f"joulecast is in the namespace {NAMESPACE}; logs are in {cluster.folder}. `make demo-stop` stops it all.")

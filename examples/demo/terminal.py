@@ -15,8 +15,8 @@ def heading(text: str) -> None:
     console.rule(Text(text, style="bold"), align="left")
 
 
-def say(text: str) -> None:
-    console.print(text, style="italic", markup=False)
+def say(text: str, style: str = "italic") -> None:
+    console.print(text, style=style, markup=False)
 
 
 def command(line: str) -> None:

@@ -31,7 +31,7 @@ FIRST_SERVICE_ADDRESS = "10.96.0.1"  # of the Service `kubernetes` in the namesp
 TOKEN_DURATION = "24h"  # a kept demo outlives the API server's default of one hour
 COMMAND_SECONDS = 300.0
 NAMESPACE_SECONDS = 120.0
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm")
+PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "helm")
 # what each identity asked for and was answered, without bodies: how a test finds a request that was forbidden
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -80,12 +80,12 @@ class ControlPlane:
 
         Raises `StepError` when a program cannot be built, `ProcessError` when one does not start.
         """
-        binaries.ensure([*PROGRAMS, *(["kube-scheduler"] if scheduler else [])], report)
+        wanted = ["kube-controller-manager"] * controller_manager + ["kube-scheduler"] * scheduler
+        binaries.ensure([*PROGRAMS, *wanted], report)
         stop_directory(directory)
         plane = cls(directory, detached=detached)
-        wanted = [plane.controller_manager] * controller_manager + [plane.scheduler] * scheduler
         try:
-            plane._start(wanted)
+            plane._start([plane.controller_manager] * controller_manager + [plane.scheduler] * scheduler)
         except BaseException:
             plane.stop()
             raise
@@ -293,7 +293,7 @@ class ControlPlane:
             "profiling": "false",
             **self._serving(name),
         }
-        program = binaries.program(name)
+        program = binaries.place(name)  # not built where it is not wanted
         return self._process(name, [program, *_flags(flags), *own_flags()], f"https://127.0.0.1:{port}/healthz")
 
     def _serving(self, name: str) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""A real OCI registry (distribution's) on loopback: open, or with Basic or bearer-token authentication, or with TLS."""
+"""Real OCI registries on loopback: distribution's, open, with Basic or token authentication or TLS, and a small one."""
 
 from __future__ import annotations
 
@@ -58,11 +58,9 @@ class Registry:
         if authentication == "token":
             server = TokenServer(self.directory, username=USERNAME, password=PASSWORD, anonymous_pull=anonymous_pull)
             self.tokens = self._cleanup.enter_context(server)
-        configuration = self.directory / "registry.yaml"
-        configuration.write_text(yaml.safe_dump(self._configuration()))
         self.process = Process(
             "registry",
-            [binaries.program("registry", report), "serve", configuration],
+            self._command(report),
             directory=self.directory,
             # 401 is an answer, too
             is_ready=lambda: http.answers(f"{self.url}/v2/", tls=self.tls_context, statuses=(200, 401)),
@@ -161,6 +159,11 @@ class Registry:
             request.add_header("Authorization", f"Bearer {self.tokens.answer(query, _basic())[1]['token']}")
         return http.send(request, tls=self.tls_context)
 
+    def _command(self, report: Report | None) -> list[str | Path]:
+        configuration = self.directory / "registry.yaml"
+        configuration.write_text(yaml.safe_dump(self._configuration()))
+        return [binaries.program("registry", report), "serve", configuration]
+
     def _configuration(self) -> dict[str, Any]:
         return {
             "version": 0.1,
@@ -188,6 +191,13 @@ class Registry:
             trust = {"jwks": str(self.tokens.jwks), "signingalgorithms": ["ES256"]}
             return {"auth": {"token": {"realm": self.tokens.realm, "service": SERVICE, "issuer": ISSUER, **trust}}}
         return {}
+
+
+class SmallRegistry(Registry):
+    """go-containerregistry's, which is built in seconds and keeps in memory what is pushed: open, without TLS."""
+
+    def _command(self, report: Report | None) -> list[str | Path]:
+        return [binaries.program("small-registry", report), f"-port={self.host.rpartition(':')[2]}"]
 
 
 def _blob(layout: Path, descriptor: dict[str, Any]) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import binaries
-from tests.harness.steps import StepError
+from tests.harness.steps import Standing, StepError
 
 
 @pytest.fixture(autouse=True)
@@ -82,42 +82,69 @@ def test_an_old_go_is_passed_over(version: str, usable: bool, tmp_path: Path, mo
 
 def test_a_failed_build_leaves_no_program_and_shows_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = program_in(tmp_path / "path", "go")
-    go.write_text('#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho no space left on device; exit 1\n')
+    answers = '[ "$1" = env ] && echo go1.26.0 && exit\n[ "$1" = list ] && exit\n'
+    go.write_text(f"#!/bin/sh\n{answers}echo no space left on device; exit 1\n")
     monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
-    lines: list[str] = []
-    with pytest.raises(StepError, match=r"Prometheus.*failed \(exit code 1\)[\s\S]*no space left on device"):
-        binaries.ensure(["promtool"], lines.append)
+    told: list[Standing] = []
+    with pytest.raises(StepError, match=r"promtool.*failed \(exit code 1\)[\s\S]*no space left on device"):
+        binaries.ensure(["promtool"], told.append)
     assert not binaries.is_built(["promtool"])
-    assert lines[-1].startswith("building Prometheus")
+    assert str(told[-1]).startswith("building promtool (minutes, the first time only): failed after")
 
 
-def test_a_build_is_renamed_into_place_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for Go writes what a build of the module would, and counts how often it is called."""
-    go, calls = program_in(tmp_path / "path", "go"), tmp_path / "calls"
-    built = " ".join({"etcd": "server"}.get(name, name) for name in binaries.KUBERNETES.programs)
-    go.write_text(
+@pytest.fixture
+def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a stand-in for Go on PATH that writes the programs it is asked for; returns the list of what it was told."""
+    program, told = program_in(tmp_path / "path", "go"), tmp_path / "told"
+    program.write_text(
         f"""#!/bin/sh
 [ "$1" = env ] && echo go1.26.0 && exit
-echo called >> {calls}
+echo "$1" "$GOGC" >> {told}
+[ "$1" = list ] && echo go: downloading a module && printf 'one/a\\n\\none/b\\none/c\\n' && exit
 while [ "$1" != -o ]; do shift; done
-for name in {built}; do echo > "$2$name"; chmod 755 "$2$name"; done
+folder=$2; shift 2
+for package; do
+  name=${{package%/v3}}; name=${{name##*/}}
+  echo "$name" >> {told}; echo "$package" >&2; echo > "$folder$name"; chmod 755 "$folder$name"
+done
 """
     )
-    monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
-    for name in binaries.KUBERNETES.programs:
-        assert binaries.program(name, lambda line: None).name == name
-    assert calls.read_text() == "called\n"
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return told
 
 
-def test_the_modules_are_tidy() -> None:
-    """Each program of ours is a tool of its go.mod."""
+def test_only_what_is_missing_is_built_in_the_order_of_the_question(go: Path) -> None:
+    binaries.ensure(["kubectl", "etcd"])
+    binaries.ensure(["etcd", "helm", "kubectl"])
+    assert binaries.is_built(["etcd", "helm", "kubectl"])
+    assert not binaries.is_built(["registry"])
+    words = go.read_text().split()
+    assert [word for word in words if word in {"kubectl", "server", "helm"}] == ["kubectl", "server", "helm"]
+    assert (words.count("list"), words.count("build")) == (2, 2)
+
+
+def test_every_program_is_built_under_its_usual_name(go: Path) -> None:
+    binaries.ensure()
+    assert binaries.is_built()
+    assert go.read_text().count("build") == len(binaries.MODULES)
+
+
+def test_the_report_counts_packages_that_are_not_in_gos_cache(go: Path) -> None:
+    told: list[Standing] = []
+    binaries.program("small-registry", told.append)
+    assert {(each.total, each.parts) for each in told if each.title.startswith("building")} == {(3, "packages")}
+    assert told[-1].done == 1
+
+
+def test_gos_memory_settings_are_the_users_if_there_are_some(go: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOGC", "50")
+    binaries.program("small-registry")
+    assert "build 50" in go.read_text().splitlines()
+
+
+def test_each_program_is_a_tool_of_its_module() -> None:
     for module in binaries.MODULES:
-        tools = re.search(r"^tool \((.*?)^\)", (module.directory / "go.mod").read_text(), re.MULTILINE | re.DOTALL)
-        assert tools is not None
-        names = {
-            line.strip().rpartition("/")[2].replace("v3", "server") for line in tools[1].split("\n") if line.strip()
-        }
-        assert {module.renamed.get(name, name) for name in names} == set(module.programs)
+        assert set(module.packages()) == set(module.programs)
 
 
 def test_listing_programs_that_are_unknown_fails_with_one_sentence() -> None:
