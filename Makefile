@@ -16,7 +16,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: python  ## show joulecast on a real API server, without torch; KEEP=1 leaves it running
+demo: python  ## show joulecast on a real API server, without torch; KEEP=1 leaves it running, CLUSTER=1 takes your KUBECONFIG's
 	@$(ENVIRONMENT) demo
 	@$(IN_VENV) examples.demo
 
@@ -26,7 +26,7 @@ demo-stop:  ## end what `make demo KEEP=1` left running
 venv: python  ## fill .venv with everything: then .venv/bin/joulecast works
 	@$(ENVIRONMENT) all
 
-tools: python  ## find or build etcd, Kubernetes, Helm, the OCI registry, Prometheus and an S3 gateway
+tools: python  ## find or build etcd, Kubernetes, Helm, OCI registries, Prometheus and an S3 gateway
 	@$(TOOLS)
 
 test: venv tools  ## unit, contract and cluster tests; ARGS="-k words" chooses

@@ -1,18 +1,19 @@
 """``make demo``: the whole of joulecast on one machine, against a real API server, a real registry and real Helm.
 
-``KEEP=1`` leaves everything running and prints the KUBECONFIG.
+``KEEP=1`` leaves everything running and prints the KUBECONFIG. ``CLUSTER=1`` takes the cluster of your KUBECONFIG.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from examples.demo import models, scenes, stop
+from examples.demo import guest, models, scenes, stop, users_cluster
 from examples.demo.programs import Programs
 from examples.demo.terminal import command, console, heading, say
 from tests.harness.cache import cache_directory
@@ -41,14 +42,29 @@ def own_cluster(folder: Path, *, keep: bool) -> None:
     scenes.play(folder, layouts, keep=keep)
 
 
+def as_guest(folder: Path) -> None:
+    """The demo in the cluster of KUBECONFIG, which is checked before anything else if there is a kubectl for it."""
+    if shutil.which("kubectl"):
+        users_cluster.check()
+    programs = Programs(guest.programs())
+    layouts = first_minute(folder / "layouts")
+    programs.wait()
+    users_cluster.check()
+    guest.play(folder, layouts)
+
+
 def main() -> int:
-    keep = os.environ.get("KEEP", "") not in ("", "0")
+    keep, cluster = (os.environ.get(name, "") not in ("", "0") for name in ("KEEP", "CLUSTER"))
+    if keep and cluster:
+        console.print("error: CLUSTER=1 leaves nothing in your cluster, so KEEP=1 does not go with it", style="red")
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up as after Ctrl-C
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=cache_directory()))
     if keep:
         stop.keep(folder)
     played = False
     try:
-        own_cluster(folder, keep=keep)
+        as_guest(folder) if cluster else own_cluster(folder, keep=keep)
         played = True
     except (StepError, RuntimeError, subprocess.CalledProcessError) as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
