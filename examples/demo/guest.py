@@ -126,7 +126,9 @@ def play(folder: Path, layouts: dict[str, Path]) -> None:
         stack.enter_context(removed_at_last(guest))
         guest.push(layouts)
         guest.install()
-        stack.enter_context(guest.controller().start())
+        controller = guest.controller()
+        stack.callback(controller.stop)
+        controller.start()
         for scene in (scenes.estimate, deployed, scenes.configuration, scenes.layers):
             scene(guest)
     heading("Done; the cluster is as it was")
