@@ -59,9 +59,9 @@ class Guest(Stage):
 
     def install(self) -> None:
         """Create the definitions and what guest.yaml says. Raises RuntimeError if something of that name is there."""
-        documents = [*map(self._labelled, definitions().values())]
+        documents = map(self._labelled, definitions().values())
         text = MANIFEST.read_text().replace("NAME", self.namespace).replace("{joulecast.dev/demo: ID}", self._label())
-        kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(documents))
+        answer(kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(documents)))
         answer(kubectl("create", "-f", "-", stdin=text))
         selected = ("customresourcedefinitions", "-l", f"{LABEL}={self.id}")
         kubectl("wait", "--for=condition=Established", *selected, f"--timeout={REMOVAL_SECONDS}s")

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.harness import http
-from tests.harness.registry import Registry
+from tests.harness.registry import Registry, SmallRegistry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -109,3 +109,15 @@ def test_anyone_may_pull_with_an_anonymous_token(tmp_path: Path, layout: Path) -
         assert pull(registry, "public/manifests/1", f"Bearer {token}")["schemaVersion"] == 2
         assert registry.tokens is not None
         assert "repository:public:pull" in registry.tokens.scopes
+
+
+def test_the_demos_small_registry_answers_ranges(tmp_path: Path, layout: Path) -> None:
+    with SmallRegistry.start(tmp_path / "registry") as small:
+        digest = small.push(layout, "models/sample", "1")
+        manifest = pull(small, "models/sample/manifests/1")
+        assert manifest == pull(small, f"models/sample/manifests/{digest}")
+        blob = f"{small.url}/v2/models/sample/blobs/{manifest['layers'][0]['digest']}"
+        request = urllib.request.Request(blob, headers={"Range": "bytes=2-4"})
+        with http.send(request) as response:
+            assert (response.status, response.read()) == (206, b"lay")
+            assert response.headers["Content-Range"] == "bytes 2-4/7"
