@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from joulecast.energy.features import ARITHMETIC
 from joulecast.energy.generic import GENERATIONS, chip_of_sheet
 from joulecast.energy.model import Origin
 from joulecast.energy.names import sheet_named
-from joulecast.energy.profile import OF_ALL_CARDS, AcceleratorProfile, EnergyRows, FittedFrom, Host
+from joulecast.energy.profile import AcceleratorProfile, EnergyRows, FittedFrom, Host
 from joulecast.units import rounded
 from joulecast_calibration.files import write_together
 from joulecast_calibration.fit.across.hosts import pace_of
 from joulecast_calibration.fit.across.population import Population
 from joulecast_calibration.fit.across.sets import CardSet, own_set, published_sets
+from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards, sources_of_card
 from joulecast_calibration.fit.across.transfer import fitted_population, unseen
 from joulecast_calibration.fit.cards import HOST, FittedCard, public_card
 from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
@@ -35,7 +36,6 @@ from joulecast_calibration.fit.search import SearchResult, search
 from joulecast_calibration.fit.shared import shared_coefficients, sheet_of
 from joulecast_calibration.fit.table import Table, table_of, table_of_set
 from joulecast_calibration.rows.networks import find_sets, read_set
-from joulecast_calibration.rows.operators import CARDS, FP32_CARDS
 
 _TYPICAL = "NVIDIA-A100-SXM4-80GB"
 """Card whose interval stands for all that only their data sheets describe."""
@@ -56,22 +56,6 @@ SHIPPED = (
 sheet."""
 
 PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")
-
-_OPERATORS = FittedFrom(
-    name="NVIDIA aiconfigurator, operator benchmarks",
-    what="seconds of bf16 products and attention",
-    rows=3000,
-    origin="github.com/ai-dynamo/aiconfigurator",
-    licence="Apache-2.0",
-)
-_NEUSIGHT = FittedFrom(
-    name="NeuSight, operator latency",
-    what=f"seconds of fp32 operators on {len(FP32_CARDS)} cards",
-    rows=3000,
-    origin="github.com/sitar-lab/NeuSight",
-    licence="MIT",
-)
-_LICENCES = {"energaizer": ("EnergAIzer, measured networks", "github.com/yifueve/energaizer-ispass26-artifact", "MIT")}
 
 
 def fit(folder: Path, measured: Path | None = None) -> Mapping[str, str]:
@@ -114,7 +98,7 @@ def _unseen(folder: Path, sheet: DataSheet, networks: Sequence[CardSet]) -> Fitt
         sheet=sheet,
         fitted=Fitted(law=card.law, host=card.pace.host),
         interval=card.interval([each.table for each in others]),
-        sources=tuple(map(_source_of_set, others)),
+        sources=tuple(of_other_cards(others, card.draws)),
     )
 
 
@@ -134,7 +118,7 @@ def _profile(folder: Path, card: FittedCard, origin: Origin, figures: Mapping[st
         hosts=hosts(card.fitted.host),
         interval=card.interval,
         energy_rows=_energy_rows(card, origin),
-        fitted_from=tuple(_sources(folder, card)),
+        fitted_from=tuple(sources_of_card(folder, card)),
         unverified=sheet.unverified,
         held_out=figures,
         training_range=_range(table_of_set(own.rows, own.truth, lacks=sheet.lacks)) if own and figures else {},
@@ -175,54 +159,22 @@ def _energy_rows(card: FittedCard, origin: Origin) -> tuple[EnergyRows, ...]:
     return (EnergyRows(origin="public", arithmetics=("bf16",), op_types=PRODUCTS_OF_A_LAYER),)
 
 
-def _sources(folder: Path, card: FittedCard) -> Iterable[FittedFrom]:
-    yield from card.sources
-    for donor in card.donors:
-        name, origin, licence = _LICENCES.get(
-            donor.name.split("_")[0], (donor.name, "a set of its own", "as its folder says")
-        )
-        yield FittedFrom(
-            name=name,
-            what=f"joules and seconds of whole networks on {donor.gpu}",
-            rows=len(donor.rows),
-            origin=origin,
-            licence=licence,
-        )
-    if card.sheet.labels[0] in CARDS or card.sheet.architecture == "Ampere GA100":
-        yield _OPERATORS
-    power = shared_coefficients(folder).power
-    if power:
-        what = f"upper mode of power of bf16 products over 0.1 ms on {', '.join(power)}"
-        yield replace(_OPERATORS, what=what, rows=len(power) * 40)
-    yield _NEUSIGHT
-
-
-def _source_of_set(found: CardSet) -> FittedFrom:
-    name, origin, licence = _LICENCES.get(
-        found.name.split("_")[0], (found.name, "rows of joulecast measure", "as its folder says")
-    )
-    what = f"{OF_ALL_CARDS}{found.product} say of all cards"
-    return FittedFrom(name=name, what=what, rows=found.fitted.size, origin=origin, licence=licence)
-
-
 def _generic(folder: Path, networks: Sequence[CardSet]) -> str:
     """Return the coefficients of a card that only its data sheet describes; the interval is that of one such card."""
-    shared, products = shared_coefficients(folder), f"{_OPERATORS.what}, power of bf16 products"
-    operators = replace(_NEUSIGHT, what="seconds of fp32 operators", rows=3000 * len(FP32_CARDS))
+    shared = shared_coefficients(folder)
     population, draws = fitted_population(folder, networks, ())
     sheet = sheet_of(_TYPICAL)
     if sheet is None:
         raise ValueError(f"no data sheet of {_TYPICAL}")
     interval = unseen(folder, sheet, networks, tables=False).interval([each.table for each in networks])
     typical = replace(HOST, measured_on=pace_of(GENERATIONS[0], draws).host.measured_on)
-    sources = [replace(_OPERATORS, what=products, rows=3000 * len(CARDS)), operators, *map(_source_of_set, networks)]
     document = {
         "law": _moved(shared.shares, population),
         "rest": dict(shared.rest),
         "paces": {str(bus): math.exp(pace_of(bus, draws).log_mean) for bus in GENERATIONS},
         "hosts": {name: asdict(host) for name, host in hosts(typical).items()},
         "interval": asdict(interval),
-        "fitted_from": [asdict(source) for source in sources],
+        "fitted_from": [asdict(source) for source in sources_of_all_cards(folder, networks, draws)],
     }
     return json.dumps(rounded(document, _DIGITS), indent=1, sort_keys=True) + "\n"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from joulecast.energy.features import Array
 from joulecast.energy.generic import chip_of_sheet, generation_of
 from joulecast.energy.profile import Host, Law
 from joulecast_calibration.fit.across.sets import CardSet
@@ -20,6 +21,8 @@ HOST_SPREAD = 0.35
 """Standard deviation of the logarithm of a host's pace about its generation's: two hosts differ by up to 2 ×."""
 GENERATION_SPREAD = 0.35
 """The same of a generation about all: a server's processor is about as old as the bus that its cards need."""
+_GENERATION, _INFERENCE = "quantised_eager", "co2_inference"
+"""Folders of the two tables of eager decoding."""
 _DECODERS = {"A800-SXM4-80GB": ("A800", 4), "A800-80GB": ("A800", 4), "RTX-4090-D": ("RTX 4090 D", 4),
              "RTX-5090": ("RTX 5090", 5)}  # fmt: skip
 """Cards of the eager decoding table: the machine that ran them, and its generation. Its T4 rows cannot be trusted."""
@@ -33,9 +36,14 @@ _NEW_TOKENS = 10  # of a query of the text generation rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """One host: the logarithm of its launch times over those of ``HOST``."""
+    """One host: the logarithm of its launch times over those of ``HOST``.
+
+    - ``table``: the folder of data whose rows tell, ``rows`` of them.
+    """
 
     name: str
+    table: str
+    rows: int
     generation: int
     log_pace: float
 
@@ -65,23 +73,27 @@ def draw_of(found: CardSet, law: Law) -> Draw | None:
     if not bound.any():
         return None
     pace = np.log(table.seconds[bound] / table.launch_seconds(HOST)[bound])
-    return Draw(name=found.name, generation=generation_of(found.sheet), log_pace=float(np.median(pace)))
+    return _draw(found.name, generation_of(found.sheet), found.name, pace)
 
 
 def decoding_draws(folder: Path) -> Iterator[Draw]:
     """Yield a draw for each machine of the tables of eager decoding, whose host launches every step."""
-    found: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for row in _rows(folder / "quantised_eager" / "ecocompute.csv"):
+    found: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    for row in _rows(folder / _GENERATION / "ecocompute.csv"):
         plain = row["quant"] == "fp16" and row["batch"] == "1" and row["usable"] == "yes"
         if plain and row["gpu"] in _DECODERS:
             seconds = float(row["ms_per_step"]) / 1e3 / float(row["layers"])
-            found[_DECODERS[row["gpu"]]].append(math.log(seconds / _launch(_DECODER_LAYER)))
-    for row in _rows(folder / "co2_inference" / "co2_inference.csv"):
+            found[*_DECODERS[row["gpu"]], _GENERATION].append(math.log(seconds / _launch(_DECODER_LAYER)))
+    for row in _rows(folder / _INFERENCE / "co2_inference.csv"):
         if row["model"] == "facebook/opt-1.3b" and row["task"].startswith("textgen") and row["usable"] == "yes":
             step = float(row["seconds_per_query"]) / _NEW_TOKENS
-            found["A100 cloud node", 4].append(math.log(step / (_launch(_OPT_PASS) + HOST.forward_seconds)))
-    for (name, generation), paces in sorted(found.items()):
-        yield Draw(name=name, generation=generation, log_pace=float(np.median(paces)))
+            found["A100 cloud node", 4, _INFERENCE].append(math.log(step / (_launch(_OPT_PASS) + HOST.forward_seconds)))
+    for (name, generation, table), paces in sorted(found.items()):
+        yield _draw(name, generation, table, paces)
+
+
+def _draw(name: str, generation: int, table: str, paces: Sequence[float] | Array) -> Draw:
+    return Draw(name=name, table=table, rows=len(paces), generation=generation, log_pace=float(np.median(paces)))
 
 
 def _launch(counts: Sequence[float]) -> float:

@@ -41,6 +41,7 @@ QUANTITIES = 3  # joules, seconds and watts
 class Unseen:
     """A card without rows: its law, an unknown host, and what is not known of both.
 
+    - ``draws``: the hosts that ``pace`` follows from.
     - ``calibration``: (3,) log half-widths that held 90 % of the networks of cards left out, of joules, seconds, watts.
     """
 
@@ -48,6 +49,7 @@ class Unseen:
     law: Law
     pace: Pace
     population: Population
+    draws: tuple[Draw, ...]
     calibration: Array
 
     def forecast(self, table: Table, clock: Array) -> Composed:
@@ -115,6 +117,7 @@ def unseen(
         law=population.law(base),
         pace=pace_of(generation_of(sheet), draws),
         population=population,
+        draws=draws,
         calibration=calibration(folder, sets, without),
     )
 

@@ -15,7 +15,10 @@ from joulecast_calibration.fit.cards import HOST
 
 
 def draws(*paces: float, generation: int = 4) -> tuple[Draw, ...]:
-    return tuple(Draw(name=str(at), generation=generation, log_pace=math.log(pace)) for at, pace in enumerate(paces))
+    return tuple(
+        Draw(name=str(at), table="made", rows=1, generation=generation, log_pace=math.log(pace))
+        for at, pace in enumerate(paces)
+    )
 
 
 def test_an_unknown_host_is_as_fast_as_hosts_of_its_generation_are_on_average() -> None:

@@ -1,0 +1,57 @@
+"""The sources that a profile names: every table whose rows moved it, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from joulecast.accelerators.catalogue import find
+from joulecast.energy.generic import generic
+from joulecast.energy.profile import FittedFrom
+from joulecast_calibration.fit.across.hosts import Draw
+from joulecast_calibration.fit.across.sets import published_sets
+from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards
+from tests.unit.energy import data
+
+EAGER = ("EcoCompute, eager generation", "Power Hungry Processing, measured inference")
+
+
+def draw(name: str, table: str, rows: int) -> Draw:
+    return Draw(name=name, table=table, rows=rows, generation=4, log_pace=0.0)
+
+
+def test_a_table_that_tells_of_hosts_is_named_with_its_rows_and_licence(tmp_path: Path) -> None:
+    sets = published_sets(data.write(tmp_path))
+    draws = [draw("a_set", "a_set", 9), draw("one", "quantised_eager", 3), draw("two", "quantised_eager", 4)]
+    _, hosts = of_other_cards(sets, draws)
+    assert (hosts.name, hosts.rows, hosts.what) == (EAGER[0], 7, "launch times of hosts: one, two")
+    assert hosts.licence.startswith("MIT; CC BY 4.0 (creativecommons.org/licenses/by/4.0), (c) 2026 Hongping Zhang")
+
+
+def test_a_set_that_also_tells_of_its_host_is_named_once(tmp_path: Path) -> None:
+    sets = published_sets(data.write(tmp_path))
+    (only,) = of_other_cards(sets, [draw("a_set", "a_set", 9)])
+    assert (only.name, only.rows) == ("a_set", 12)
+
+
+def test_tables_that_a_folder_does_not_hold_are_not_named(tmp_path: Path) -> None:
+    folder = data.write(tmp_path)
+    assert [source.name for source in sources_of_all_cards(folder, published_sets(folder), [])] == ["a_set"]
+    (folder / "neusight_latency").mkdir()
+    named = [source.name for source in sources_of_all_cards(folder, published_sets(folder), [])]
+    assert named == ["NeuSight, operator latency", "a_set"]
+
+
+def shipped(product: str) -> tuple[FittedFrom, ...]:
+    return generic().fitted_from if not product else find(product).fitted_from
+
+
+@pytest.mark.parametrize("product", ["", "NVIDIA-A100-SXM4-80GB", "NVIDIA-L40S", "NVIDIA-B200", "NVIDIA-H200"])
+def test_shipped_profiles_with_an_unknown_host_name_who_tells_of_hosts(product: str) -> None:
+    assert set(EAGER) <= {source.name for source in shipped(product)}
+
+
+@pytest.mark.parametrize("product", ["NVIDIA-A100-PCIE-40GB", "NVIDIA-H100-80GB-HBM3"])
+def test_shipped_profiles_with_a_host_of_their_own_do_not(product: str) -> None:
+    assert not set(EAGER) & {source.name for source in shipped(product)}
