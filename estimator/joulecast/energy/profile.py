@@ -18,6 +18,8 @@ SIMULATED_ALLOWED = "JOULECAST_ALLOW_SIMULATED_PROFILES"
 
 OF_ALL_CARDS = "what networks on "
 """Begins what a source of rows says of cards that did not run them."""
+OF_THIS_CARD = "seconds of networks on this card"
+"""What a source of rows says of the card itself where no joules of its networks are known."""
 SCHEMA_VERSION = 3
 """Raised when a field is added, renamed, removed or changes meaning: a profile has no field that is not known."""
 

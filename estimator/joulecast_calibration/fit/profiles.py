@@ -26,7 +26,8 @@ from joulecast_calibration.fit.across.hosts import pace_of
 from joulecast_calibration.fit.across.population import Population
 from joulecast_calibration.fit.across.sets import CardSet, own_set, published_sets
 from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards, sources_of_card
-from joulecast_calibration.fit.across.transfer import fitted_population, unseen
+from joulecast_calibration.fit.across.timed import timed_of, timed_sets
+from joulecast_calibration.fit.across.transfer import fitted_population, seconds_of_others, unseen
 from joulecast_calibration.fit.cards import HOST, FittedCard, public_card
 from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
@@ -53,7 +54,7 @@ SHIPPED = (
     "NVIDIA-L40S",
 )
 """Cards with a profile of their own: joules, operator power or latency tables say more of them than their data
-sheet."""
+sheet. Cards whose networks were timed have one, too, where the tables are at hand."""
 
 PRODUCTS_OF_A_LAYER = ("MatMul", "Gemm", "FusedMatMul", "TransposeMatMul", "Attention", "MultiHeadAttention")
 
@@ -69,7 +70,8 @@ def fit(folder: Path, measured: Path | None = None) -> Mapping[str, str]:
     sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
     networks = (*published_sets(folder), *_own_sets(measured))
     texts = {"generic": _generic(folder, networks)}
-    for product in SHIPPED:
+    timed = dict.fromkeys(each.product for each in timed_sets(folder))
+    for product in dict.fromkeys((*SHIPPED, *timed)):
         sheet = sheet_of(product)
         if sheet is None:
             continue
@@ -94,11 +96,12 @@ def _unseen(folder: Path, sheet: DataSheet, networks: Sequence[CardSet]) -> Fitt
     """Transfer the law to a card by networks of other cards, and by its own tables of operators and power at rest."""
     others = tuple(each for each in networks if each.sheet is not sheet)
     card = unseen(folder, sheet, others)
+    timed = seconds_of_others(folder) if timed_of(folder, sheet) else ()
     return FittedCard(
         sheet=sheet,
         fitted=Fitted(law=card.law, host=card.pace.host),
         interval=card.interval([each.table for each in others]),
-        sources=tuple(of_other_cards(others, card.draws)),
+        sources=tuple(of_other_cards(others, card.draws, timed, sheet)),
     )
 
 
@@ -168,13 +171,14 @@ def _generic(folder: Path, networks: Sequence[CardSet]) -> str:
         raise ValueError(f"no data sheet of {_TYPICAL}")
     interval = unseen(folder, sheet, networks, tables=False).interval([each.table for each in networks])
     typical = replace(HOST, measured_on=pace_of(GENERATIONS[0], draws).host.measured_on)
+    sources = sources_of_all_cards(folder, networks, draws)
     document = {
         "law": _moved(shared.shares, population),
         "rest": dict(shared.rest),
         "paces": {str(bus): math.exp(pace_of(bus, draws).log_mean) for bus in GENERATIONS},
         "hosts": {name: asdict(host) for name, host in hosts(typical).items()},
         "interval": asdict(interval),
-        "fitted_from": [asdict(source) for source in sources_of_all_cards(folder, networks, draws)],
+        "fitted_from": [asdict(source) for source in sources],
     }
     return json.dumps(rounded(document, _DIGITS), indent=1, sort_keys=True) + "\n"
 

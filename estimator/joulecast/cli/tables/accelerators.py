@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from joulecast.cli.tables.cells import line
 from joulecast.cli.tables.profiles import facts, plain_table
 from joulecast.cli.tables.quantities import digits, percent, quantity
-from joulecast.energy.profile import OF_ALL_CARDS
+from joulecast.energy.profile import OF_ALL_CARDS, OF_THIS_CARD
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,13 +80,16 @@ def basis(profile: AcceleratorProfile) -> str:
     """Say in words whose rows and which host a forecast rests on."""
     if profile.origin == "measured" or profile.held_out:
         return "networks that this card ran, and their host"
+    timed = sum(source.rows for source in profile.fitted_from if source.what == OF_THIS_CARD)
     others = [source for source in profile.fitted_from if source.what.startswith(OF_ALL_CARDS)]
     known = {"public": "its data sheet, power and seconds of its operators", "datasheet": "its data sheet alone"}
     own = known.get(profile.origin, "its data sheet and seconds of operators on its chip")
+    own += f", seconds of {timed} networks that it ran" if timed else ""
     shared = f"{len(others)} sets of networks on other cards ({sum(source.rows for source in others):,} rows)"
+    missing = "joules of a network" if timed else "network"
     return (
-        f"no network of this card: {own}, and what {shared} say of all cards; its host is not known, so it is taken as"
-        f" that of {profile.hosts['torch-eager'].measured_on}, at the pace of hosts as old as this card"
+        f"no {missing} of this card: {own}, and what {shared} say of all cards; its host is not known, so it is taken"
+        f" as that of {profile.hosts['torch-eager'].measured_on}, at the pace of hosts as old as this card"
     )
 
 

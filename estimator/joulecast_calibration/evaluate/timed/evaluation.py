@@ -19,6 +19,7 @@ from joulecast_calibration.evaluate.serving.scoring import (
     left_out,
     score,
 )
+from joulecast_calibration.evaluate.timed.joint import JOINT, JointLaw
 from joulecast_calibration.evaluate.timed.laws import BY_KIND, DIRECT, LAWS, TODAY, CardRows, SecondsLaw
 from joulecast_calibration.fit.latencies import latency_table
 from joulecast_calibration.rows.latencies.lineage import lineage_of
@@ -26,7 +27,7 @@ from joulecast_calibration.rows.latencies.tables import DLE, TIMM, LatencyRow, r
 
 NAMES: Mapping[str, str] = {"timm": "timm_latency", "dle": "nvidia_dle_latency"}
 FAMILY_OUT, CARD_OUT = "seconds, family left out", "seconds, card left out"
-SCORED_BY: Mapping[str, tuple[str, ...]] = {"timm": (TODAY, BY_KIND), "dle": (TODAY, BY_KIND, DIRECT)}
+SCORED_BY: Mapping[str, tuple[str, ...]] = {"timm": (TODAY, BY_KIND, JOINT), "dle": (TODAY, BY_KIND, DIRECT, JOINT)}
 
 
 def holds_timed(folder: Path) -> bool:
@@ -34,13 +35,18 @@ def holds_timed(folder: Path) -> bool:
     return any((folder / file).is_file() for file in (TIMM, DLE))
 
 
-def evaluate_timed(folder: Path, laws: Mapping[str, SecondsLaw] = LAWS) -> ServedEvaluation:
+def laws_of(folder: Path) -> Mapping[str, SecondsLaw]:
+    """Return every law that is scored on the tables of ``folder``."""
+    return {**LAWS, JOINT: JointLaw(folder=folder)}
+
+
+def evaluate_timed(folder: Path, laws: Mapping[str, SecondsLaw] | None = None) -> ServedEvaluation:
     """Return the scores of every law on every table of ``folder``; none where it holds no table.
 
     Every row is forecast by a fit that saw no row of its card, but those of all other cards in every table; rows of
     tables with dozens of families also by one that saw the card's other families.
     """
-    found = read_latencies(folder)
+    found, laws = read_latencies(folder), laws or laws_of(folder)
     scores: list[ServedScore] = []
     missing: list[LeftOut] = []
     tables: dict[str, tuple[CardRows, ...]] = {}
@@ -76,7 +82,7 @@ def _scores(
     name = NAMES[table]
     left = [(card, without_card(law, everyone, card)) for card in cards]
     yield from _scored(name, CARD_OUT, system, left)
-    if table == "timm" and system != TODAY:
+    if table == "timm" and system not in (TODAY, JOINT):
         yield from _scored(name, FAMILY_OUT, system, [(card, without_family(law, cards, card)) for card in cards])
 
 

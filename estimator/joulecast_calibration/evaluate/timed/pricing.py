@@ -91,11 +91,11 @@ def priced(sheet: DataSheet, timed: LatencyTable, *, winograd: bool) -> Priced:
     table, chip = timed.table, chip_of_sheet(sheet)
     law, host = law_of(generic().law, sheet), generic().hosts[EAGER]
     layers = table.layers.tolist()
-    fastest = None if not winograd else _fastest(table.features, layers, law, sheet)
-    boost = at_boost(table.features, law, chip, fastest)
-    capped = table.compose(law, host, chip, np.ones(table.size), fastest)
+    shortest = None if not winograd else fastest(table.features, layers, law, sheet)
+    boost = at_boost(table.features, law, chip, shortest)
+    capped = table.compose(law, host, chip, np.ones(table.size), shortest)
     unlimited = replace(chip, power_limit_watts=math.inf)
-    spent = table.compose(law, host, unlimited, np.ones(table.size), fastest).busy.seconds
+    spent = table.compose(law, host, unlimited, np.ones(table.size), shortest).busy.seconds
     beside = np.maximum(boost.memory_seconds, boost.issue_seconds)
     share = boost.compute_seconds / np.maximum(boost.compute_seconds + beside, np.finfo(float).tiny)
     columns = _laid_out(_columns(layers, table.features)[table.which], timed)
@@ -132,7 +132,7 @@ def _columns(layers: Sequence[LayerProfile], rows: Features) -> Index:
     return np.asarray(len(HOW) * kinds + how, dtype=np.intp)
 
 
-def _fastest(rows: Features, layers: Sequence[LayerProfile], law: Law, sheet: DataSheet) -> Array:
+def fastest(rows: Features, layers: Sequence[LayerProfile], law: Law, sheet: DataSheet) -> Array:
     """Return the compute seconds (n,) with which each row takes as long as by its fastest algorithm.
 
     A convolution in float32 that tensor cores run in tf32 is a direct product.

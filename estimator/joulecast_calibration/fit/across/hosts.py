@@ -31,6 +31,7 @@ _DECODER_LAYER = (50.7, 25.0, 13.2)
 _OPT_PASS = (510.0, 266.0, 271.0)
 """The same of a whole pass of OPT-1.3B."""
 _BOUND = 0.6
+_TELLING = 3  # rows of a table of several cards that wait for their host before they tell of it (ADR 0165)
 _NEW_TOKENS = 10  # of a query of the text generation rows
 
 
@@ -70,10 +71,10 @@ def draw_of(found: CardSet, law: Law) -> Draw | None:
     table = found.table
     kernels = table.compose(law, HOST, chip_of_sheet(found.sheet), found.clock_shares).busy.seconds
     bound = np.array([row.eager for row in table.rows]) & (table.networks.sum(kernels) < _BOUND * table.seconds)
-    if not bound.any():
+    if bound.sum() < (_TELLING if found.source else 1):
         return None
     pace = np.log(table.seconds[bound] / table.launch_seconds(HOST)[bound])
-    return _draw(found.name, generation_of(found.sheet), found.name, pace)
+    return _draw(found.name, generation_of(found.sheet), found.source or found.name, pace)
 
 
 def decoding_draws(folder: Path) -> Iterator[Draw]:

@@ -2,14 +2,14 @@
 
 The logarithm of coefficient k of card c is base(c, k) + μ(k) + δ(c, k): ``base`` is what data sheets and tables of
 operators say, μ ~ N(0, S/2) is common to all cards and δ ~ N(0, S/2) the card's own. Data-sheet limits are in ``base``,
-so μ and δ are changes of shares of them (ADR 0166).
+so μ and δ are changes of shares of them (ADR 0166). Cards with seconds alone tell coefficients of time (ADR 0169).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from joulecast.energy.datasheets import DataSheet
 from joulecast.energy.features import Array, Flags
 from joulecast.energy.generic import chip_of_sheet
-from joulecast.energy.physical import HIGHEST_CLOCK, LOWEST_CLOCK, Chip
+from joulecast.energy.physical import COMPUTE_FIELDS, HIGHEST_CLOCK, LOWEST_CLOCK, Chip, compute_seconds
 from joulecast.energy.profile import Host, Law
 from joulecast_calibration.fit.across.sets import CardSet
 from joulecast_calibration.fit.cards import HOST
@@ -35,6 +35,17 @@ OWN_SHARE = 0.5
 """Share of a coefficient's variance about its base that is the card's own; the rest is common to all cards.
 
 Fixed before any card was scored, for two or three cards cannot tell it."""
+HALF_SPREAD = 0.1
+"""Spread of a coefficient of fp16 about bf16's, which the same units compute (ADR 0169)."""
+_HALVES = {f"law.{name}.fp16": f"law.{name}.bf16" for name in ("compute_efficiency", "flop_joules")}
+OFFSET_SPREAD = 0.1
+"""Spread of the log seconds that a table of several cards adds to all its rows (ADR 0169)."""
+_OF_ENERGY = tuple(
+    f"law.{name}"
+    for name in ("flop_joules", "instruction_joules", "byte_joules", "static_watts", "clock_watts", "gap_watts",
+                 "held_share", "voltage_floor", "voltage_exponent")
+)  # fmt: skip
+"""Coefficients that seconds do not move: they act on time through the power limit alone."""
 PACE = 0.35
 """Spread of the pace of a family of kernels: what its instructions and its memory traffic have in common."""
 _PACED: tuple[Mapping[str, float], ...] = (
@@ -49,6 +60,7 @@ _SETTLED = 1e-4  # of the sum of squares, below which a further step gains nothi
 _DIFFERENCE = 1e-6
 _DAMPING = 1e-3, 1e-6, 6.0  # at the start, least, and its change after a step that gained or lost
 _TRIES = 8
+_FAR = 0.1  # change of a coefficient's logarithm beyond which derivatives are computed anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +70,7 @@ class Donor:
     - ``laws``: what is known of the card and host without their rows, and the coefficients that the rows may move.
     - ``clock``: (size,) clock over boost.
     - ``truth``: (2, size) logarithms of joules and seconds, nan where not measured.
+    - ``source``: the table whose offset its seconds have; empty where they have none.
     """
 
     name: str
@@ -67,34 +80,47 @@ class Donor:
     clock: Array
     weight: Array
     truth: Array
+    source: str = ""
 
-    def logs(self, vector: Array) -> Array:
-        """Return log joules and log seconds of each network, (2, size)."""
+    def logs(self, vector: Array, computing: Array | None = None) -> Array:
+        """Return log joules and log seconds of each network, (2, size); ``computing``: its products' seconds."""
         law, host = self.laws.at(vector)
-        found = self.table.compose(law, host, self.chip, self.clock)
+        found = self.table.compose(law, host, self.chip, self.clock, computing)
         return np.log(np.stack([found.joules, found.seconds]))
 
-    def residuals(self, vector: Array) -> Array:
-        found: Array = (self.weight * robust(self._off(self.logs(vector)))).ravel()
+    def residuals(self, vector: Array, offset: float = 0.0) -> Array:
+        """Return the weighted errors of all joules, then of all seconds, to which the table adds ``offset``."""
+        found: Array = (self.weight * robust(self._off(self.logs(vector), offset))).ravel()
         return found
 
-    def linearised(self, vector: Array) -> tuple[Array, Array]:
-        """Return ``residuals`` and their derivatives."""
-        here = self.logs(vector)
-        steps = np.eye(vector.size) * _DIFFERENCE
-        slopes = np.stack([(self.logs(vector - step) - here) / -_DIFFERENCE for step in steps], axis=-1)
-        off = self._off(here)
-        slopes[~np.isfinite(self.truth)] = 0.0
-        rows = (self.weight * robust_slope(off))[..., np.newaxis] * slopes
-        return (self.weight * robust(off)).ravel(), rows.reshape(-1, vector.size)
+    def slopes(self, vector: Array) -> Array:
+        """Return the derivatives of ``logs``, (2, size, coefficients); 0 where nothing was measured."""
+        computing = compute_seconds(self.table.features, self.laws.at(vector)[0], self.chip)
+        here = self.logs(vector, computing)
+        found = np.zeros((*here.shape, vector.size))
+        for at, unknown in enumerate(self.laws.unknown):
+            step = np.zeros(vector.size)
+            step[at] = _DIFFERENCE
+            known = None if unknown.path.split(".")[1] in COMPUTE_FIELDS else computing
+            found[..., at] = (self.logs(vector - step, known) - here) / -_DIFFERENCE
+        found[~np.isfinite(self.truth)] = 0.0
+        return found
+
+    def linearised(self, vector: Array, offset: float, slopes: Array) -> tuple[Array, Array]:
+        """Return ``residuals`` and their derivatives, last the one by the offset; ``slopes``: of ``logs``."""
+        off = self._off(self.logs(vector), offset)
+        added = np.isfinite(self.truth) & np.array([[False], [True]])
+        rows = (self.weight * robust_slope(off))[..., np.newaxis] * np.concatenate([slopes, added[..., None]], axis=-1)
+        return (self.weight * robust(off)).ravel(), rows.reshape(-1, vector.size + 1)
 
     def network_errors(self, vector: Array) -> Array:
-        """Return forecast less measured log joules of each network."""
-        errors: Array = self._off(self.logs(vector))[0, self.table.is_network]
+        """Return forecast less measured log joules of each network whose joules were measured."""
+        kept = self.table.is_network & np.isfinite(self.truth[0])
+        errors: Array = self._off(self.logs(vector), 0.0)[0, kept]
         return errors
 
-    def _off(self, logs: Array) -> Array:
-        off: Array = np.nan_to_num(logs - self.truth)
+    def _off(self, logs: Array, offset: float) -> Array:
+        off: Array = np.nan_to_num(logs + np.array([[0.0], [offset]]) - self.truth)
         return off
 
 
@@ -111,15 +137,19 @@ def donor_of(folder: Path, found: CardSet, *without: str) -> Donor:
         chip = replace(chip, power_limit_watts=math.inf)
         measured = table.clock_mhz / (sheet.boost_mhz or math.nan)
         clock = np.clip(np.nan_to_num(measured, nan=1.0), LOWEST_CLOCK, HIGHEST_CLOCK)
-    weight = weights(table.rows) if found.own else balanced([row.name for row in table.rows])
+    weight = weights(table.rows) if found.own else balanced([row.families[0] for row in table.rows])
+    unknown = movable_coefficients(laws, table)
+    if not np.isfinite(table.joules).any():
+        unknown = tuple(each for each in unknown if not each.path.startswith(_OF_ENERGY))
     return Donor(
         name=found.name,
-        laws=replace(laws, unknown=movable_coefficients(laws, table)),
+        laws=replace(laws, unknown=unknown),
         chip=chip,
         table=table,
         clock=clock,
         weight=np.stack([weight, TIME_WEIGHT * weight]),
         truth=np.log(np.stack([table.joules, table.seconds])),
+        source=found.source,
     )
 
 
@@ -130,7 +160,8 @@ class Population:
     - ``paths``: (k,) coefficients of the law that networks moved.
     - ``common``: (k,) μ, the logarithm of what networks say beyond data sheets and operators.
     - ``spread``: (k, k) covariance of a card's coefficients about its base and μ: what is not known of μ, and δ.
-    - ``hosts``: host of each set.
+    - ``laws``, ``hosts``: law and host of each set; what its rows do not move is that of a card without rows.
+    - ``offsets``: log seconds that each table of several cards adds.
     - ``residual``: standard deviation of a network's log joules about the law of its own card, by the errors that 90 %
       of them have at most.
     """
@@ -141,6 +172,7 @@ class Population:
     hosts: Mapping[str, Host]
     laws: Mapping[str, Law]
     residual: float
+    offsets: Mapping[str, float] = field(default_factory=dict)
 
     def law(self, base: Law) -> Law:
         """Return the law of a card without rows, of which ``base`` is known."""
@@ -162,8 +194,10 @@ def moving(law: Law, paths: Iterable[str]) -> Laws:
 
 
 def covariance(paths: Sequence[str]) -> Array:
-    """Return S: the variances of ``SPREADS``, and what coefficients of one family have in common."""
-    found = np.diag([spread_of(path) ** 2 for path in paths])
+    """Return S: the variances of ``SPREADS``, and what coefficients of one family or of one unit have in common."""
+    told = np.array([_HALVES.get(path, path) for path in paths])
+    found = (told[:, np.newaxis] == told) * np.array([spread_of(path) ** 2 for path in told.tolist()])
+    found += np.diag([HALF_SPREAD**2 if path in _HALVES else 0.0 for path in paths])
     for paced in _PACED:
         along = np.array([paced.get(path, 0.0) for path in paths])
         found += PACE**2 * np.outer(along, along)
@@ -178,43 +212,53 @@ def fit_population(donors: Sequence[Donor]) -> Population:
     with threadpool_limits(limits=1):
         vector = fit.search()
         information = fit.normal_equations(vector)[0]
-    size = len(fit.paths)
+    size, places = len(fit.paths), fit.split(vector)
     own = OWN_SHARE * covariance(fit.paths)
     known = PRIOR_WEIGHT**2 * np.linalg.inv(information)[:size, :size]
-    found = [donor.laws.at(own) for donor, own in zip(donors, fit.split(vector), strict=True)]
-    off = [donor.network_errors(own) for donor, own in zip(donors, fit.split(vector), strict=True)]
-    return Population(
+    off = [donor.network_errors(place) for donor, place in zip(donors, places, strict=True)]
+    found = Population(
         paths=fit.paths,
         common=vector[:size],
         spread=known + own,
-        hosts={donor.name: host for donor, (_, host) in zip(donors, found, strict=True)},
-        laws={donor.name: law for donor, (law, _) in zip(donors, found, strict=True)},
+        hosts={donor.name: donor.laws.at(place)[1] for donor, place in zip(donors, places, strict=True)},
+        laws={},
         residual=float(np.quantile(np.abs(np.concatenate(off)), LEVEL)) / NORMAL,
+        offsets=fit.offsets(vector),
     )
+    laws = (replace(donor.laws, law=found.law(donor.laws.law)) for donor in donors)
+    return replace(found, laws={d.name: law.at(own)[0] for d, law, own in zip(donors, laws, places, strict=True)})
 
 
 class _JointFit:
-    """The least-squares problem of μ, followed by the coefficients and host of each donor."""
+    """The least-squares problem of μ, then the offsets of tables, then the coefficients and host of each donor."""
 
     def __init__(self, donors: Sequence[Donor]) -> None:
         self._donors = donors
         self.paths = tuple(sorted({u.path for d in donors for u in d.laws.unknown if u.path.startswith("law.")}))
-        starts = np.cumsum([len(self.paths), *(len(donor.laws.unknown) for donor in donors)])
+        self._sources = tuple(sorted({donor.source for donor in donors if donor.source}))
+        starts = np.cumsum([len(self.paths) + len(self._sources), *(len(donor.laws.unknown) for donor in donors)])
         self._places = [slice(start, end) for start, end in pairwise(starts.tolist())]
         self._size = int(starts[-1])
         self._prior, self._wanted = self._priors()
         self._highest = np.full(self._size, np.inf)
         for donor, place in zip(donors, self._places, strict=True):
             self._highest[place] = donor.laws.highest
+        self._slopes: dict[str, tuple[Array, Array]] = {}  # by donor, and where they were computed
 
     def split(self, vector: Array) -> list[Array]:
         return [vector[place] for place in self._places]
 
+    def offsets(self, vector: Array) -> dict[str, float]:
+        """Return the log seconds that each table of several cards adds."""
+        return dict(zip(self._sources, vector[len(self.paths) :].tolist(), strict=False))
+
     def _priors(self) -> tuple[Array, Array]:
-        """Return the rows A and b of ‖A·vector − b‖², the priors of μ, of each δ and of each host."""
+        """Return the rows A and b of ‖A·vector − b‖², the priors of μ, of offsets, of each δ and of each host."""
         common = covariance(self.paths)
         rows = [self._rows(_root(common * (1 - OWN_SHARE)), [list(range(len(self.paths)))], [1.0])]
-        wanted = [np.zeros(len(self.paths))]
+        offsets = range(len(self.paths), len(self.paths) + len(self._sources))
+        rows.append(self._rows(PRIOR_WEIGHT / OFFSET_SPREAD * np.eye(len(offsets)), [list(offsets)], [1.0]))
+        wanted = [np.zeros(len(self.paths) + len(offsets))]
         for donor, place in zip(self._donors, self._places, strict=True):
             unknown = donor.laws.unknown
             law = [at for at, each in enumerate(unknown) if each.path in self.paths]
@@ -241,6 +285,7 @@ class _JointFit:
             vector[place] = donor.laws.start
         error, damping = self._error(vector), _DAMPING[0]
         for _ in range(_STEPS):
+            exact = not self._slopes
             matrix, slope = self.normal_equations(vector)
             before = error
             for _ in range(_TRIES):
@@ -250,7 +295,10 @@ class _JointFit:
                     break
                 damping *= _DAMPING[2]
             if before - error < _SETTLED * before:
-                break
+                if exact:
+                    break
+                self._slopes.clear()
+                damping = _DAMPING[0]
             damping = max(damping / _DAMPING[2], _DAMPING[1])
         return vector
 
@@ -264,8 +312,9 @@ class _JointFit:
         return stepped
 
     def _error(self, vector: Array) -> float:
+        offsets = self.offsets(vector)
         rows = sum(
-            float(np.sum(donor.residuals(own) ** 2))
+            float(np.sum(donor.residuals(own, offsets.get(donor.source, 0.0)) ** 2))
             for donor, own in zip(self._donors, self.split(vector), strict=True)
         )
         return float(np.sum((self._prior @ vector - self._wanted) ** 2)) + rows
@@ -274,11 +323,26 @@ class _JointFit:
         """Return JᵀJ and Jᵀr of all residuals and priors at ``vector``."""
         matrix = self._prior.T @ self._prior
         slope = self._prior.T @ (self._prior @ vector - self._wanted)
+        offsets = self.offsets(vector)
         for donor, place in zip(self._donors, self._places, strict=True):
-            off, slopes = donor.linearised(vector[place])
-            matrix[place, place] += slopes.T @ slopes
-            slope[place] += slopes.T @ off
+            own, offset = vector[place], offsets.get(donor.source, 0.0)
+            off, slopes = donor.linearised(own, offset, self._slopes_of(donor, own))
+            at = np.arange(place.start, place.stop)
+            if donor.source:
+                at = np.append(at, len(self.paths) + self._sources.index(donor.source))
+            slopes = slopes[:, : at.size]
+            matrix[np.ix_(at, at)] += slopes.T @ slopes
+            slope[at] += slopes.T @ off
         return matrix, slope
+
+    def _slopes_of(self, donor: Donor, vector: Array) -> Array:
+        """Return the derivatives of a donor, or those of a near point where they are known."""
+        if donor.name in self._slopes:
+            known, slopes = self._slopes[donor.name]
+            if np.abs(vector - known).max() < _FAR:
+                return slopes
+        self._slopes[donor.name] = vector.copy(), donor.slopes(vector)
+        return self._slopes[donor.name][1]
 
 
 def _root(spread: Array) -> Array:

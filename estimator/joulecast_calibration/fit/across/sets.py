@@ -31,6 +31,7 @@ class CardSet:
     - ``table``: the networks with their measured joules and seconds; nan where something was not measured.
     - ``fitted``: what a fit of other cards may use: the networks, and layers where this project measured some.
     - ``own``: whether this project measured them, so that its clock was measured, not locked.
+    - ``source``: the table of several cards that it is part of, whose seconds have an offset of their own; else empty.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CardSet:
     table: Table
     fitted: Table
     own: bool
+    source: str = ""
 
     @property
     def product(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
-from joulecast.energy.profile import OF_ALL_CARDS, FittedFrom
+from joulecast.energy.datasheets import DataSheet
+from joulecast.energy.profile import OF_ALL_CARDS, OF_THIS_CARD, FittedFrom
 from joulecast_calibration.fit.across.hosts import Draw
 from joulecast_calibration.fit.across.sets import CardSet
 from joulecast_calibration.fit.cards import FittedCard
@@ -27,6 +29,7 @@ _NEUSIGHT = FittedFrom(
     origin="github.com/sitar-lab/NeuSight",
     licence="MIT",
 )
+_OURS = "rows of joulecast measure"
 _TABLES = {_OPERATORS.origin: "aiconfigurator_ops", _NEUSIGHT.origin: "neusight_latency"}
 
 
@@ -58,6 +61,18 @@ _OWNERS = (
         name="Power Hungry Processing, measured inference",
         origin="github.com/sashavor/co2_inference",
         licence="MIT",
+    ),
+    _Owner(
+        folder="timm_latency",
+        name="timm, inference benchmark",
+        origin="github.com/huggingface/pytorch-image-models",
+        licence="Apache-2.0",
+    ),
+    _Owner(
+        folder="nvidia_dle_latency",
+        name="NVIDIA DeepLearningExamples, ConvNets",
+        origin="github.com/NVIDIA/DeepLearningExamples",
+        licence="BSD-3-Clause",
     ),
 )
 
@@ -95,18 +110,37 @@ def _holds(folder: Path, source: FittedFrom) -> bool:
     return (folder / _TABLES[source.origin]).is_dir()
 
 
-def of_other_cards(networks: Iterable[CardSet], draws: Iterable[Draw]) -> Iterator[FittedFrom]:
-    """Yield the sources of what all cards and hosts have in common: sets of networks, then tables of other hosts."""
-    named = []
+def of_other_cards(
+    networks: Iterable[CardSet],
+    draws: Iterable[Draw],
+    timed: Iterable[CardSet] = (),
+    sheet: DataSheet | None = None,
+) -> Iterator[FittedFrom]:
+    """Yield the sources of what all cards and hosts have in common, and of a card's own seconds.
+
+    ``networks``: sets with joules of cards other than ``sheet``; ``timed``: sets with seconds alone, of any card.
+    """
+    named = set()
     for found in networks:
-        named.append(found.name)
+        named.add(found.name)
         what = f"{OF_ALL_CARDS}{found.product} say of all cards"
-        yield _source(found.name, what, found.fitted.size, "rows of joulecast measure")
+        yield _source(found.name, what, found.fitted.size, _OURS)
+    whose = _whose(sheet)
+    for (table, of_this_card), sets in groupby(sorted(timed, key=whose), key=whose):
+        own = list(sets)
+        named.add(table)
+        cards = ", ".join(each.product for each in own)
+        what = OF_THIS_CARD if of_this_card else f"what seconds of networks on {cards} say of all cards"
+        yield _source(table, what, sum(each.fitted.size for each in own), _OURS)
     others = [draw for draw in draws if draw.table not in named]
-    for table in dict.fromkeys(draw.table for draw in others):
-        own = [draw for draw in others if draw.table == table]
-        what = f"launch times of hosts: {', '.join(draw.name for draw in own)}"
-        yield _source(table, what, sum(draw.rows for draw in own), "rows of joulecast measure")
+    for folder in dict.fromkeys(draw.table for draw in others):
+        hosts = [draw for draw in others if draw.table == folder]
+        what = f"launch times of hosts: {', '.join(draw.name for draw in hosts)}"
+        yield _source(folder, what, sum(draw.rows for draw in hosts), _OURS)
+
+
+def _whose(sheet: DataSheet | None) -> Callable[[CardSet], tuple[str, bool]]:
+    return lambda found: (found.source, found.sheet is sheet)
 
 
 def _source(table: str, what: str, rows: int, unknown: str) -> FittedFrom:

@@ -16,7 +16,6 @@ from joulecast.energy.physical import Composed
 from joulecast.energy.profile import Interval, Law
 from joulecast_calibration.fit.across.hosts import Draw, Pace, decoding_draws, draw_of, pace_of
 from joulecast_calibration.fit.across.population import (
-    NOBODY,
     NORMAL,
     Population,
     base_of,
@@ -25,6 +24,7 @@ from joulecast_calibration.fit.across.population import (
     moving,
 )
 from joulecast_calibration.fit.across.sets import CardSet
+from joulecast_calibration.fit.across.timed import of_other_chips, timed_of, timed_sets
 from joulecast_calibration.fit.crossvalidation import LEVEL
 from joulecast_calibration.fit.shared import shared_coefficients, shares_of_others
 from joulecast_calibration.fit.table import Table
@@ -103,23 +103,36 @@ def _logs(found: Composed) -> Array:
 
 
 def unseen(
-    folder: Path, sheet: DataSheet, sets: Sequence[CardSet], *, without: Sequence[str] = (), tables: bool = True
+    folder: Path,
+    sheet: DataSheet,
+    sets: Sequence[CardSet],
+    *,
+    without: Sequence[str] = (),
+    tables: bool = True,
+    seconds: bool = False,
 ) -> Unseen:
     """Return the forecast of a card from ``sets`` of other cards and the operator tables of ``folder``.
 
     ``without``: products of which no joule or watt may be used. ``tables``: whether latency tables of this card or of
-    its chip are used.
+    its chip are used; seconds of networks of the card itself are then fitted. ``seconds``: whether seconds of networks
+    of all other cards move what cards have in common.
     """
-    population, draws = fitted_population(folder, sets, without)
+    timed = [each.name for each in timed_of(folder, sheet)] if tables and sets else []
+    population, draws = fitted_population(folder, sets, without, seconds=seconds or bool(timed))
     base = base_of(folder, sheet, *without) if tables else alone(folder, sheet, *without)
     return Unseen(
         sheet=sheet,
-        law=population.law(base),
+        law=next((population.laws[name] for name in timed if name in population.laws), population.law(base)),
         pace=pace_of(generation_of(sheet), draws),
         population=population,
         draws=draws,
         calibration=calibration(folder, sets, without),
     )
+
+
+def seconds_of_others(folder: Path, without: Sequence[str] = ()) -> tuple[CardSet, ...]:
+    """Return the sets with seconds alone that a fit without the products ``without`` uses."""
+    return of_other_chips(timed_sets(folder), without)
 
 
 def alone(folder: Path, sheet: DataSheet, *without: str) -> Law:
@@ -129,13 +142,17 @@ def alone(folder: Path, sheet: DataSheet, *without: str) -> Law:
 
 
 def fitted_population(
-    folder: Path, sets: Sequence[CardSet], without: Sequence[str]
+    folder: Path, sets: Sequence[CardSet], without: Sequence[str], *, seconds: bool = False
 ) -> tuple[Population, tuple[Draw, ...]]:
-    """Return the fit of ``sets`` and every host that is known from them and from tables of eager decoding."""
-    key = folder, tuple(id(each) for each in sets), tuple(without)
+    """Return the fit of ``sets`` and every host that is known from them and from tables of eager decoding.
+
+    ``seconds``: whether sets with seconds alone take part, whose cards have other chips than the products ``without``.
+    """
+    key = folder, tuple(id(each) for each in sets), tuple(without), seconds
     if key not in _FITTED:
-        population = fit_population([donor_of(folder, each, *without) for each in sets]) if sets else NOBODY
-        hosts = [draw_of(each, population.laws[each.name]) for each in sets]
+        told = (*sets, *seconds_of_others(folder, without)) if sets and seconds else tuple(sets)
+        population = fit_population([donor_of(folder, each, *without) for each in told])
+        hosts = [draw_of(each, population.laws[each.name]) for each in told]
         _FITTED[key] = population, (*filter(None, hosts), *decoding_draws(folder)), tuple(sets)
     population, draws, _ = _FITTED[key]
     return population, draws
