@@ -83,7 +83,8 @@ def basis(profile: AcceleratorProfile) -> str:
     timed = sum(source.rows for source in profile.fitted_from if source.what == OF_THIS_CARD)
     others = [source for source in profile.fitted_from if source.what.startswith(OF_ALL_CARDS)]
     known = {"public": "its data sheet, power and seconds of its operators", "datasheet": "its data sheet alone"}
-    own = known.get(profile.origin, "its data sheet and seconds of operators on its chip")
+    operators = any("products and attention" in source.what for source in profile.fitted_from)
+    own = known.get(profile.origin, f"its data sheet{' and seconds of operators on its chip' if operators else ''}")
     own += f", seconds of {timed} networks that it ran" if timed else ""
     shared = f"{len(others)} sets of networks on other cards ({sum(source.rows for source in others):,} rows)"
     missing = "joules of a network" if timed else "network"

@@ -15,9 +15,17 @@ from joulecast.cli.tables.accelerators import basis, launches
         ("NVIDIA-A100-PCIE-40GB", "networks that this card ran"),
         (
             "NVIDIA-A100-SXM4-80GB",
-            "its data sheet and seconds of operators on its chip, and what 3 sets of networks on",
+            "its data sheet and seconds of operators on its chip, seconds of 36 networks that it ran, and what 3 sets of",
         ),
-        ("RTX-4090", "its data sheet alone, and what 3 sets of networks on other cards (614 rows) say of all cards"),
+        (
+            "RTX-4090",
+            "no joules of a network of this card: its data sheet, seconds of 106 networks that it ran, and what",
+        ),
+        (
+            "NVIDIA-L40S",
+            "no network of this card: its data sheet and seconds of operators on its chip, and what 3 sets",
+        ),
+        ("NVIDIA-L4", "its data sheet alone, and what 3 sets of networks on other cards (614 rows) say of all cards"),
     ],
 )
 def test_a_card_says_what_its_forecast_rests_on(name: str, words: str) -> None:
@@ -25,7 +33,7 @@ def test_a_card_says_what_its_forecast_rests_on(name: str, words: str) -> None:
 
 
 def test_a_card_without_networks_says_whose_host_it_is_given() -> None:
-    assert "that of 7 hosts of others, at the pace of hosts as old as this card" in basis(find("RTX-4090"))
+    assert "that of 7 hosts of others, at the pace of hosts as old as this card" in basis(find("NVIDIA-L4"))
 
 
 def test_launches_are_told_by_host_and_none_of_a_captured_graph() -> None:

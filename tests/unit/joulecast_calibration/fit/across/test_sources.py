@@ -8,11 +8,13 @@ import pytest
 
 from joulecast.accelerators.catalogue import find
 from joulecast.energy.generic import generic
-from joulecast.energy.profile import FittedFrom
+from joulecast.energy.profile import OF_THIS_CARD, FittedFrom
 from joulecast_calibration.fit.across.hosts import Draw
 from joulecast_calibration.fit.across.sets import published_sets
 from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards
+from joulecast_calibration.fit.across.timed import timed_sets_of
 from tests.unit.energy import data
+from tests.unit.joulecast_calibration.fit.across.test_timed import rows_of
 
 EAGER = ("EcoCompute, eager generation", "Power Hungry Processing, measured inference")
 
@@ -33,6 +35,17 @@ def test_a_set_that_also_tells_of_its_host_is_named_once(tmp_path: Path) -> None
     sets = published_sets(data.write(tmp_path))
     (only,) = of_other_cards(sets, [draw("a_set", "a_set", 9)])
     assert (only.name, only.rows) == ("a_set", 12)
+
+
+def test_a_timed_card_names_its_own_seconds_apart_from_those_of_others(tmp_path: Path) -> None:
+    timed = timed_sets_of([*rows_of("RTX-3090", 4), *rows_of("RTX-4090", 6), *rows_of("RTX-5090", 4)])
+    own = next(each for each in timed if each.sheet.key == "RTX-4090")
+    draws = [draw("timm_latency RTX-3090", "timm_latency", 3)]
+    others, mine = of_other_cards((), draws, timed, own.sheet)
+    assert {others.licence, mine.licence} == {"Apache-2.0"}
+    assert (mine.what, mine.rows) == (OF_THIS_CARD, own.table.size)
+    cards = "NVIDIA-GeForce-RTX-3090, NVIDIA-GeForce-RTX-5090"
+    assert others.what == f"what seconds of networks on {cards} say of all cards"
 
 
 def test_tables_that_a_folder_does_not_hold_are_not_named(tmp_path: Path) -> None:
