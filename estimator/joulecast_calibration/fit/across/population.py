@@ -60,7 +60,7 @@ _SETTLED = 1e-4  # of the sum of squares, below which a further step gains nothi
 _DIFFERENCE = 1e-6
 _DAMPING = 1e-3, 1e-6, 6.0  # at the start, least, and its change after a step that gained or lost
 _TRIES = 8
-_FAR = 0.1  # change of a coefficient's logarithm beyond which derivatives are computed anew
+_FAR = 0.1  # change of a coefficient's logarithm beyond which derivatives of a timed card are computed anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +243,7 @@ class _JointFit:
         self._highest = np.full(self._size, np.inf)
         for donor, place in zip(donors, self._places, strict=True):
             self._highest[place] = donor.laws.highest
-        self._slopes: dict[str, tuple[Array, Array]] = {}  # by donor, and where they were computed
+        self._slopes: dict[str, tuple[Array, Array]] = {}  # of timed cards, and where they were computed
 
     def split(self, vector: Array) -> list[Array]:
         return [vector[place] for place in self._places]
@@ -336,13 +336,13 @@ class _JointFit:
         return matrix, slope
 
     def _slopes_of(self, donor: Donor, vector: Array) -> Array:
-        """Return the derivatives of a donor, or those of a near point where they are known."""
-        if donor.name in self._slopes:
-            known, slopes = self._slopes[donor.name]
-            if np.abs(vector - known).max() < _FAR:
-                return slopes
-        self._slopes[donor.name] = vector.copy(), donor.slopes(vector)
-        return self._slopes[donor.name][1]
+        """Return the derivatives of a donor; of a timed one those of a near point, where they are known."""
+        if not donor.source:
+            return donor.slopes(vector)
+        known = self._slopes.get(donor.name)
+        if known is None or np.abs(vector - known[0]).max() > _FAR:
+            self._slopes[donor.name] = known = vector.copy(), donor.slopes(vector)
+        return known[1]
 
 
 def _root(spread: Array) -> Array:
