@@ -23,6 +23,8 @@ from joulecast_calibration.rows.latencies.tables import LatencyRow
 
 JOINT = "joint"
 """The law fitted on metered networks of cards with other chips and on some of the rows that are seen (ADR 0169)."""
+_METERED = 60
+"""Networks of each metered card: seven fits are made for the scores, and more rows move them little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,8 @@ class JointLaw:
     def fit(self, seen: Sequence[tuple[CardRows, Flags]], sheet: DataSheet) -> Forecast:
         """Fit the rows that are seen, to forecast rows of the card ``sheet`` with what their table adds to all rows."""
         product, timed = sheet.labels[0], timed_sets_of(list(_rows(seen)))
-        sets = (*of_other_chips(published_sets(self.folder), [product]), *timed)
+        metered = of_other_chips(published_sets(self.folder), [product])
+        sets = (*(each.thinned(_METERED) for each in metered), *timed)
         population = fit_population([donor_of(self.folder, each, product) for each in sets])
         own = next((each.name for each in timed if each.sheet is sheet), "")
         law = population.laws[own] if own else population.law(alone(self.folder, sheet, product))

@@ -56,6 +56,12 @@ class CardSet:
     def _locks_mhz(self) -> Array:
         return np.array([row.clock_mhz or math.nan for row in self.rows])
 
+    def thinned(self, most: int) -> CardSet:
+        """Return the set with every n-th network alone, so that at most ``most`` are left; without layers."""
+        step = max(1, -(-self.table.size // most))
+        table = self.table.take(np.arange(self.table.size) % step == 0)
+        return replace(self, rows=self.rows[::step], table=table, fitted=table)
+
     def blind(self) -> CardSet:
         """Return the set without any measured column: its joules and seconds are nan, and so is a clock not locked."""
         unknown = np.full(self.table.size, math.nan)

@@ -45,6 +45,15 @@ def test_a_blind_set_has_no_measured_column(sets: dict[str, CardSet]) -> None:
     assert np.isfinite(found.table.joules).all()
 
 
+def test_a_thinned_set_keeps_each_network_with_its_clock(sets: dict[str, CardSet]) -> None:
+    found = sets["a_set"]
+    few = found.thinned(5)
+    assert few.table.size == len(few.rows) == 4
+    assert few.clock_shares.tolist() == found.clock_shares[::3].tolist()
+    assert few.fitted.joules.tolist() == found.table.joules[::3].tolist()
+    assert found.thinned(12).rows == found.rows
+
+
 def test_sets_of_the_same_card_and_of_the_same_table_are_left_out_together(sets: dict[str, CardSet]) -> None:
     one, other = sets["a_set"], sets["b_set"]
     again, beside = replace(one, name="ours", own=True), replace(other, name="a_set")
