@@ -46,7 +46,8 @@ class JointLaw:
         def forecast(card: CardRows, asked: Flags) -> Array:
             rows = [row for row, here in zip(card.timed.rows, asked.tolist(), strict=True) if here]
             added = np.array([population.offsets.get(FOLDERS[row.table], 0.0) for row in rows])
-            return _seconds(card, asked, law, host) * np.exp(added)
+            seconds: Array = _seconds(card, asked, law, host) * np.exp(added)
+            return seconds
 
         return forecast
 

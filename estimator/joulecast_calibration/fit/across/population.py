@@ -196,7 +196,7 @@ def moving(law: Law, paths: Iterable[str]) -> Laws:
 def covariance(paths: Sequence[str]) -> Array:
     """Return S: the variances of ``SPREADS``, and what coefficients of one family or of one unit have in common."""
     told = np.array([_HALVES.get(path, path) for path in paths])
-    found = (told[:, np.newaxis] == told) * np.array([spread_of(path) ** 2 for path in told.tolist()])
+    found: Array = (told[:, np.newaxis] == told) * np.array([spread_of(path) ** 2 for path in told.tolist()])
     found += np.diag([HALF_SPREAD**2 if path in _HALVES else 0.0 for path in paths])
     for paced in _PACED:
         along = np.array([paced.get(path, 0.0) for path in paths])
