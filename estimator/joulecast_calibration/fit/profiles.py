@@ -26,8 +26,8 @@ from joulecast_calibration.fit.across.hosts import pace_of
 from joulecast_calibration.fit.across.population import Population
 from joulecast_calibration.fit.across.sets import CardSet, own_set, published_sets
 from joulecast_calibration.fit.across.sources import of_other_cards, sources_of_all_cards, sources_of_card
-from joulecast_calibration.fit.across.timed import timed_of, timed_sets
-from joulecast_calibration.fit.across.transfer import fitted_population, seconds_of_others, unseen
+from joulecast_calibration.fit.across.timed import timed_sets
+from joulecast_calibration.fit.across.transfer import fitted_population, fitted_seconds, seconds_of_others, unseen
 from joulecast_calibration.fit.cards import HOST, FittedCard, public_card
 from joulecast_calibration.fit.heldout import OutOfFoldForecasts, figures, interval_of, leave_families_out
 from joulecast_calibration.fit.journal import MeasuredRows, read
@@ -70,7 +70,7 @@ def fit(folder: Path, measured: Path | None = None) -> Mapping[str, str]:
     sets = {sheet.labels[0]: found for found in read if (sheet := sheet_named(found.gpu))}
     networks = (*published_sets(folder), *_own_sets(measured))
     texts = {"generic": _generic(folder, networks)}
-    timed = dict.fromkeys(each.product for each in timed_sets(folder))
+    timed = [each.product for each in timed_sets(folder) if fitted_seconds(folder, each.sheet, networks)]
     for product in dict.fromkeys((*SHIPPED, *timed)):
         sheet = sheet_of(product)
         if sheet is None:
@@ -96,7 +96,7 @@ def _unseen(folder: Path, sheet: DataSheet, networks: Sequence[CardSet]) -> Fitt
     """Transfer the law to a card by networks of other cards, and by its own tables of operators and power at rest."""
     others = tuple(each for each in networks if each.sheet is not sheet)
     card = unseen(folder, sheet, others)
-    timed = seconds_of_others(folder) if timed_of(folder, sheet) else ()
+    timed = seconds_of_others(folder) if fitted_seconds(folder, sheet, others) else ()
     return FittedCard(
         sheet=sheet,
         fitted=Fitted(law=card.law, host=card.pace.host),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -179,6 +179,12 @@ class Population:
         laws = moving(base, self.paths)
         shifts = np.array([self.common[self.paths.index(each.path)] for each in laws.unknown])
         return laws.at(np.minimum(laws.centre + shifts, laws.highest))[0]
+
+
+def with_times_of(law: Law, timed: Law) -> Law:
+    """Return ``law`` with those coefficients of ``timed`` that are not of energy."""
+    times = [each.name for each in fields(Law) if f"law.{each.name}" not in _OF_ENERGY]
+    return replace(law, **{name: getattr(timed, name) for name in times})
 
 
 NOBODY = Population(paths=(), common=np.zeros(0), spread=np.zeros((0, 0)), hosts={}, laws={}, residual=0.0)

@@ -22,6 +22,7 @@ from joulecast_calibration.fit.across.population import (
     donor_of,
     fit_population,
     moving,
+    with_times_of,
 )
 from joulecast_calibration.fit.across.sets import CardSet
 from joulecast_calibration.fit.across.timed import of_other_chips, timed_of, timed_sets
@@ -84,10 +85,14 @@ class Unseen:
     def interval(self, tables: Sequence[Table]) -> Interval:
         """Return one interval of joules for all networks: the root mean square over those of ``tables``.
 
-        The host is left out, because every forecast adds it as it matters there.
+        The host is left out, because every forecast adds it as it matters there, and so are networks in an arithmetic
+        that the card does not have.
         """
-        widths = [self.log_half_widths(table, np.ones(table.size), host=False)[0] for table in tables]
-        width = float(np.sqrt(np.mean(np.concatenate(widths) ** 2))) if widths else float(self.calibration[0])
+        with np.errstate(all="ignore"):
+            widths = [self.log_half_widths(table, np.ones(table.size), host=False)[0] for table in tables]
+        found = np.concatenate([self.calibration[:1], *widths])
+        known = found[1:][np.isfinite(found[1:])] if np.isfinite(found[1:]).any() else found[:1]
+        width = float(np.sqrt(np.mean(known**2)))
         return Interval(
             level=LEVEL,
             log_half_width=width,
@@ -103,31 +108,37 @@ def _logs(found: Composed) -> Array:
 
 
 def unseen(
-    folder: Path,
-    sheet: DataSheet,
-    sets: Sequence[CardSet],
-    *,
-    without: Sequence[str] = (),
-    tables: bool = True,
-    seconds: bool = False,
+    folder: Path, sheet: DataSheet, sets: Sequence[CardSet], *, without: Sequence[str] = (), tables: bool = True
 ) -> Unseen:
     """Return the forecast of a card from ``sets`` of other cards and the operator tables of ``folder``.
 
     ``without``: products of which no joule or watt may be used. ``tables``: whether latency tables of this card or of
-    its chip are used; seconds of networks of the card itself are then fitted. ``seconds``: whether seconds of networks
-    of all other cards move what cards have in common.
+    its chip are used; seconds of networks of the card itself then tell its coefficients of time.
     """
-    timed = [each.name for each in timed_of(folder, sheet)] if tables and sets else []
-    population, draws = fitted_population(folder, sets, without, seconds=seconds or bool(timed))
+    population, draws = fitted_population(folder, sets, without)
     base = base_of(folder, sheet, *without) if tables else alone(folder, sheet, *without)
+    law, timed = population.law(base), fitted_seconds(folder, sheet, sets) if tables else None
+    if timed:
+        joint, draws = fitted_population(folder, sets, without, seconds=True)
+        law = with_times_of(law, joint.laws[timed.name])
     return Unseen(
         sheet=sheet,
-        law=next((population.laws[name] for name in timed if name in population.laws), population.law(base)),
+        law=law,
         pace=pace_of(generation_of(sheet), draws),
         population=population,
         draws=draws,
         calibration=calibration(folder, sets, without),
     )
+
+
+def fitted_seconds(folder: Path, sheet: DataSheet, sets: Sequence[CardSet]) -> CardSet | None:
+    """Return the seconds of networks that a card's profile rests on, or None.
+
+    It has none where networks were metered on another card with its chip, which say more.
+    """
+    if not sets or sheet.architecture in {each.sheet.architecture for each in sets}:
+        return None
+    return next(iter(timed_of(folder, sheet)), None)
 
 
 def seconds_of_others(folder: Path, without: Sequence[str] = ()) -> tuple[CardSet, ...]:

@@ -15,7 +15,7 @@ from joulecast.cli.tables.accelerators import basis, launches
         ("NVIDIA-A100-PCIE-40GB", "networks that this card ran"),
         (
             "NVIDIA-A100-SXM4-80GB",
-            "its data sheet and seconds of operators on its chip, seconds of 36 networks that it ran, and what 3 sets",
+            "its data sheet and seconds of operators on its chip, and what 3 sets of networks on",
         ),
         (
             "RTX-4090",

@@ -13,9 +13,17 @@ import pytest
 from joulecast.energy.features import Array
 from joulecast.energy.generic import chip_of_sheet
 from joulecast.energy.profile import Law
-from joulecast_calibration.fit.across.population import Population, base_of, donor_of, fit_population, moving
+from joulecast_calibration.fit.across.population import (
+    Population,
+    base_of,
+    donor_of,
+    fit_population,
+    moving,
+    with_times_of,
+)
 from joulecast_calibration.fit.across.sets import CardSet, published_sets
 from joulecast_calibration.fit.across.timed import NETWORKS_A_LINEAGE, of_other_chips, timed_sets_of
+from joulecast_calibration.fit.across.transfer import fitted_seconds
 from joulecast_calibration.fit.cards import HOST
 from joulecast_calibration.fit.shared import sheet_of
 from joulecast_calibration.rows.latencies.lineage import lineage_of
@@ -144,6 +152,20 @@ def test_seconds_tell_of_no_joules(folder: Path, population: Population, sets: t
         untold, told = population.law(base_of(folder, found.sheet)), population.laws[found.name]
         assert {name: getattr(told, name) for name in ENERGY} == {name: getattr(untold, name) for name in ENERGY}
         assert told.memory_efficiency != untold.memory_efficiency
+
+
+def test_a_law_takes_times_and_keeps_energies(population: Population, sets: tuple[CardSet, ...]) -> None:
+    one, other = (population.laws[each.name] for each in sets)
+    mixed = with_times_of(one, other)
+    assert {name: getattr(mixed, name) for name in ENERGY} == {name: getattr(one, name) for name in ENERGY}
+    assert (mixed.memory_efficiency, mixed.family_memory) == (other.memory_efficiency, other.family_memory)
+
+
+def test_a_card_whose_chip_was_metered_does_not_rest_on_seconds(folder: Path, metered: CardSet) -> None:
+    sheet = sheet_of("NVIDIA-A100-SXM4-80GB")
+    assert sheet is not None
+    assert sheet is not metered.sheet
+    assert fitted_seconds(folder, sheet, [metered]) is None
 
 
 def test_joules_of_metered_cards_hardly_move_by_seconds_of_others(
