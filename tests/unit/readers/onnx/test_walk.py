@@ -192,6 +192,15 @@ def test_functions_that_double_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         read_text(head + bodies + tail)
 
 
+def test_a_walk_may_take_long_but_not_compute_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = walk_module.WalkBudget()
+    monkeypatch.setattr("time.monotonic", lambda: float("inf"))  # somebody else had the processor
+    budget.spend()
+    monkeypatch.setattr("time.thread_time", lambda: float("inf"))
+    with pytest.raises(ModelFormatError, match="60 s of processor time"):
+        budget.spend()
+
+
 def test_an_unknown_operator_is_refused_by_name() -> None:
     node = helper.make_node("Mystery", ["x"], ["y"], name="layer/mystery", domain="acme")
     proto = model([node], {"x": (F, [2])}, ["y"], domains={"acme": 1})
